@@ -1,0 +1,39 @@
+"""Actors without a thread each: Pykka's contract on mailboxes that a dispatcher runs when they have mail.
+
+An actor of this package starts in a few microseconds and takes little more than a kilobyte, so there may be hundreds
+of thousands. Where they run is a dispatcher's business: a pool of threads, an asyncio event loop, or the caller.
+"""
+
+from actorcred.actors.actor import Actor
+from actorcred.actors.dispatcher import Dispatcher
+from actorcred.actors.event_loop import AsyncioDispatcher
+from actorcred.actors.future import AlreadySet, CancelledError, Future
+from actorcred.actors.inline import InlineDispatcher
+from actorcred.actors.mailbox import MailboxFull, MailboxLimit, Overflow
+from actorcred.actors.ref import ActorRef
+from actorcred.actors.supervision import RestartIntensity
+from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, statistics
+from actorcred.actors.threads import ThreadDispatcher
+from actorcred.actors.timers import Timer
+
+__all__ = [
+    "Actor",
+    "ActorRef",
+    "AlreadySet",
+    "AsyncioDispatcher",
+    "CancelledError",
+    "Dispatcher",
+    "Future",
+    "InlineDispatcher",
+    "MailboxFull",
+    "MailboxLimit",
+    "Overflow",
+    "RestartIntensity",
+    "Statistics",
+    "ThreadDispatcher",
+    "Timer",
+    "default_dispatcher",
+    "set_default_dispatcher",
+    "shutdown",
+    "statistics",
+]

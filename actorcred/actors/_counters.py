@@ -1,0 +1,43 @@
+"""Numbers of the whole process: names for actors, and what was lost."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import uuid
+
+__all__ = ["count_dead_letter", "count_dropped", "dead_letters", "dropped", "next_actor", "urn"]
+
+_lock = threading.Lock()
+_lost = {"dead letters": 0, "dropped": 0}
+_first = uuid.uuid4().int
+
+next_actor = itertools.count(1).__next__
+"""Return the number of the next actor; atomic."""
+
+
+def urn(number: int) -> str:
+    """Return the URN of an actor: a random UUID of this process plus the actor's number, hence as unique as a UUID."""
+    return uuid.UUID(int=(_first + number) % (1 << 128)).urn
+
+
+def count_dead_letter() -> None:
+    """Count a message whose actor had stopped."""
+    with _lock:
+        _lost["dead letters"] += 1
+
+
+def count_dropped() -> None:
+    """Count a message that a bounded mailbox dropped."""
+    with _lock:
+        _lost["dropped"] += 1
+
+
+def dead_letters() -> int:
+    """Return how many messages waited in vain for an actor that stopped, since the process started."""
+    return _lost["dead letters"]
+
+
+def dropped() -> int:
+    """Return how many messages bounded mailboxes have dropped since the process started."""
+    return _lost["dropped"]

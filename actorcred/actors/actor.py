@@ -1,0 +1,191 @@
+"""The base class of all actors of this package: Pykka's contract, on a mailbox instead of a thread."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+
+import pykka
+
+from actorcred.actors import system
+from actorcred.actors._context import current_mailbox, thread
+from actorcred.actors.future import Future
+from actorcred.actors.mailbox import BoundedMailbox, Mailbox, MailboxLimit
+from actorcred.actors.ref import ActorRef
+from actorcred.actors.supervision import Blueprint
+
+if TYPE_CHECKING:
+    from actorcred.actors.dispatcher import Dispatcher
+    from actorcred.actors.timers import Timer
+
+__all__ = ["Actor"]
+
+logger = logging.getLogger("actorcred.actors")
+
+
+class Actor(pykka.Actor):
+    """An actor that is run by a dispatcher when it has mail.
+
+    Everything that `pykka.Actor` documents holds: `start`, `stop`, `on_start`, `on_receive`, `on_stop`, `on_failure`,
+    proxies, one message at a time, messages of one sender in order. Any handler or hook may be `async def`; the
+    actor then handles no other message until it is through.
+
+    Class attributes:
+        dispatcher: where the actors of this class run, unless `start(dispatcher=...)` says otherwise. With None it is
+            the dispatcher of the actor that starts them, or the default of the process.
+        mailbox_limit: how many messages may wait; None for no bound.
+        registered: whether started actors are in `pykka.ActorRegistry`. It is a list, so a class with very many
+            short-lived actors that are tracked elsewhere sets this to False.
+        restartable: whether a supervisor may restart a crashed actor; the arguments of `start` are then kept.
+        ref_class: the class of the refs to actors of this class.
+    """
+
+    __slots__ = ("_actor_ref", "actor_inbox")
+
+    dispatcher: ClassVar[Dispatcher | None] = None
+    mailbox_limit: ClassVar[MailboxLimit | None] = None
+    registered: ClassVar[bool] = True
+    restartable: ClassVar[bool] = False
+    ref_class: ClassVar[type[ActorRef[Any]]] = ActorRef
+
+    actor_inbox: Mailbox
+    _actor_ref: ActorRef[Any]
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        mailbox = thread.reborn
+        if mailbox is None or mailbox.actor_class is not type(self):
+            limit = self.mailbox_limit
+            mailbox = Mailbox(self) if limit is None else BoundedMailbox(self, limit)
+        else:
+            thread.reborn = None
+        self.actor_inbox = mailbox
+        self._actor_ref = self.ref_class(mailbox)
+
+    @classmethod
+    def start(cls, *args: Any, dispatcher: Dispatcher | None = None, **kwargs: Any) -> ActorRef[Self]:
+        """Start an actor.
+
+        Args:
+            args: for the constructor.
+            dispatcher: where the actor runs; see the class attribute `dispatcher` for the default.
+            kwargs: for the constructor.
+
+        Returns:
+            A ref to the actor.
+
+        Raises:
+            TypeError: if the class overrides `__init__` and does not call `super().__init__()`.
+        """
+        actor = cls(*args, **kwargs)
+        try:
+            mailbox, ref = actor.actor_inbox, actor._actor_ref
+        except AttributeError:
+            raise TypeError(f"{cls.__name__}.__init__() must call super().__init__() before anything else") from None
+        if cls.restartable:
+            mailbox.blueprint = Blueprint(args, kwargs)
+        mailbox.dispatcher = dispatcher or cls.dispatcher or _inherited_dispatcher()
+        if cls.registered:
+            pykka.ActorRegistry.register(ref)
+        logger.debug("Starting %s", actor)
+        mailbox.dispatcher.attach(mailbox)
+        mailbox.start()
+        return cast("ActorRef[Self]", ref)
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """The actor's universally unique name."""
+        return self.actor_inbox.urn
+
+    @property
+    def actor_stopped(self) -> Any:  # type: ignore[override]
+        """A flag that is set once the actor handles no more messages."""
+        return self._actor_ref.actor_stopped
+
+    @property
+    def actor_ref(self) -> ActorRef[Self]:
+        """The actor's own ref."""
+        return self._actor_ref
+
+    def send_after(self, seconds: float, message: Any) -> Timer:
+        """Send this actor a message in `seconds`, unless it stops or the timer is cancelled before."""
+        return self._actor_ref.send_after(seconds, message)
+
+    def send_every(self, seconds: float, message: Any) -> Timer:
+        """Send this actor a message each `seconds` until it stops or the timer is cancelled."""
+        return self._actor_ref.send_every(seconds, message)
+
+    # -- Pykka's seam for runtimes ------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise TypeError("an actorcred mailbox belongs to one actor; start the actor instead")
+
+    @staticmethod
+    def _create_future() -> Future[Any]:
+        return Future()
+
+    def _start_actor_loop(self) -> None:
+        self.actor_inbox.start()
+
+    # -- the end of an actor, as its mailbox sees it ------------------------------------------------------------------
+
+    def _finish(self, reply: Future[Any] | None) -> None:
+        """Stop in good order: hooks, then answers to what still waits."""
+        mailbox = self.actor_inbox
+        self._close()
+        logger.debug("Stopped %s", self)
+
+        def stopped(error: BaseException | None) -> None:
+            if error is not None:
+                self._log_failure(error)
+            mailbox.terminate(None)
+            if reply is not None:
+                reply.settle(None)
+
+        mailbox.call_hook(self._last_words, then=stopped)
+
+    def _last_words(self) -> Any:
+        """Run what has to run before the actor stops; for base classes with an end of their own."""
+        return self.on_stop()
+
+    def _fail(self, error: BaseException, *, hook: bool = True) -> None:
+        """End after an unhandled exception: log it, run `on_failure`, then stop or wait for the supervisor."""
+        mailbox = self.actor_inbox
+        self._log_failure(error)
+        if mailbox.supervisor is None:
+            self._close()
+        else:
+            mailbox.cancel_timers()
+
+        def failed(second: BaseException | None) -> None:
+            if second is not None:
+                self._log_failure(second)
+            mailbox.crashed(error)
+
+        if hook:
+            mailbox.call_hook(self.on_failure, type(error), error, error.__traceback__, then=failed)
+        else:
+            failed(None)
+
+    def _break(self, error: BaseException, reply: Future[Any] | None) -> None:
+        """End after something that is not an `Exception`, as Ctrl-C: with Pykka, all actors stop."""
+        logger.debug("%r in %s. Stopping all actors.", error, self)
+        if reply is not None:
+            reply.settle_error(pykka.ActorDeadError(f"{self.actor_ref} was interrupted"))
+        self._finish(None)
+        pykka.ActorRegistry.stop_all(block=False)
+
+    def _close(self) -> None:
+        mailbox = self.actor_inbox
+        if self.registered:
+            pykka.ActorRegistry.unregister(self._actor_ref)
+        mailbox.stopped = True
+        mailbox.cancel_timers()
+
+    def _log_failure(self, error: BaseException) -> None:
+        logger.error("Unhandled exception in %s:", self, exc_info=error)
+
+
+def _inherited_dispatcher() -> Dispatcher:
+    starter = current_mailbox.get()
+    return system.default_dispatcher() if starter is None else starter.dispatcher

@@ -1,0 +1,88 @@
+"""What a dispatcher is: the thing that gives actors their turns. One file per kind stands beside this one."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Coroutine
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from actorcred.actors import system
+
+if TYPE_CHECKING:
+    from actorcred.actors.future import Future
+    from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.timers import Timer
+
+__all__ = ["Dispatcher", "Runnable"]
+
+
+class Runnable(Protocol):
+    """Something that wants a turn: a mailbox with mail, or a job."""
+
+    def run(self) -> None:
+        """Take the turn."""
+
+
+class Dispatcher(ABC):
+    """Runs the actors that were started on it.
+
+    Args:
+        name: for logs and threads.
+        slow_handler: a handler that takes more than so many seconds is logged.
+    """
+
+    caller_runs = False
+    """Whether a thread that asks an idle actor and waits may run the actor itself."""
+
+    def __init__(self, name: str, slow_handler: float) -> None:
+        self.name = name
+        self.slow_handler = slow_handler
+        self.mailboxes: set[Mailbox] = set()
+        """The living actors. This is what keeps an actor alive until it is stopped."""
+        system.register(self)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, {len(self.mailboxes)} actors>"
+
+    def attach(self, mailbox: Mailbox) -> None:
+        """Take a new actor in."""
+        self.mailboxes.add(mailbox)
+
+    def detach(self, mailbox: Mailbox) -> None:
+        """Let an actor go that has stopped."""
+        self.mailboxes.discard(mailbox)
+
+    @abstractmethod
+    def schedule(self, task: Runnable) -> None:
+        """Have `task.run()` called soon. The caller made sure that it is scheduled only once."""
+
+    @abstractmethod
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine; return a future of its result."""
+
+    def block(self, waiter: Lock, timeout: float | None) -> bool:
+        """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn."""
+        return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
+
+    def now(self) -> float:
+        """Return the time in seconds on the clock that this dispatcher's timers go by."""
+        return time.monotonic()
+
+    def call_later(
+        self,
+        seconds: float,
+        callback: Callable[..., object],
+        *args: Any,
+        interval: float | None = None,
+        owner: Mailbox | None = None,
+    ) -> Timer:
+        """Call `callback(*args)` in `seconds`, then each `interval` seconds.
+
+        The callback runs on the timers' thread and must be short. With an `owner` the timer ends with that actor.
+        """
+        return system.timers().add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
+
+    def close(self, timeout: float) -> None:
+        """End what belongs to this dispatcher, at most `timeout` seconds. Called by `actors.shutdown`."""

@@ -1,0 +1,318 @@
+"""A future that can be waited for by threads, by coroutines and by callbacks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import queue
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pykka
+from pykka._future import _Unset
+
+from actorcred.actors._context import thread
+
+if TYPE_CHECKING:
+    from pykka._future import GetHookFunc
+    from pykka._types import OptExcInfo
+
+__all__ = ["AlreadySet", "CancelledError", "Future"]
+
+logger = logging.getLogger("actorcred.actors")
+
+T = TypeVar("T")
+J = TypeVar("J")
+M = TypeVar("M")
+R = TypeVar("R")
+
+_PENDING, _VALUE, _ERROR = 0, 1, 2
+
+# One lock for all futures: it guards a handful of byte codes, and a lock of its own would make each future half as big again.
+_lock = threading.Lock()
+
+
+class AlreadySet(queue.Full):
+    """A result was set on a future that had one. A `queue.Full`, since that is what Pykka raises."""
+
+
+class Future(pykka.Future[T]):
+    """A handle to a value that is available now or later.
+
+    Everything that `pykka.Future` documents holds. In addition `await future` does not block the event loop,
+    `add_done_callback` calls back without a waiting thread, and `cancel` gives up.
+
+    `map`, `filter`, `join` and `reduce` keep Pykka's way of working: the function runs once, in whoever first asks for
+    the result, never in the actor that produces the value.
+    """
+
+    __slots__ = ("_callbacks", "_get_hook", "_get_hook_result", "_sources", "_state", "_value")
+
+    _value: Any
+    _callbacks: list[Callable[[Any], object]] | None
+    _sources: tuple[pykka.Future[Any], ...]
+
+    def __init__(self) -> None:
+        self._state = _PENDING
+        self._callbacks = None
+        self._get_hook = None
+
+    def __repr__(self) -> str:
+        state = "pending" if not self._state else "done" if self._state == _VALUE else "failed"
+        return f"<actorcred.actors.Future {state}>"
+
+    # -- the producer's side ------------------------------------------------------------------------------------------
+
+    def set(self, value: T | None = None) -> None:
+        """Set the value.
+
+        Args:
+            value: what `get` returns.
+
+        Raises:
+            AlreadySet: if the future has a result or a get hook.
+        """
+        if not self.settle(value):
+            raise AlreadySet("this future already has a result or a get hook; make a new one for each answer")
+
+    def set_exception(self, exc_info: OptExcInfo | None = None) -> None:
+        """Set an exception as the result.
+
+        Args:
+            exc_info: what `sys.exc_info()` returned; without it, the exception that is being handled.
+
+        Raises:
+            AlreadySet: if the future has a result or a get hook.
+        """
+        kind, error, traceback = exc_info or sys.exc_info()
+        if error is None:
+            if kind is None:
+                raise ValueError("set_exception() needs exc_info outside of an except block")
+            error = kind()
+        if not self.settle_error(error, traceback):
+            raise AlreadySet("this future already has a result or a get hook; make a new one for each answer")
+
+    def settle(self, value: T | None = None) -> bool:
+        """Set the value unless there is a result already.
+
+        Returns:
+            Whether this call decided the result. A producer whose consumer may have cancelled asks here.
+        """
+        return self._settle(_VALUE, value)
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Set an exception unless there is a result already; the twin of `settle`."""
+        return self._settle(_ERROR, (error, traceback or error.__traceback__))
+
+    def _settle(self, state: int, value: Any) -> bool:
+        with _lock:
+            if self._state or self._get_hook is not None:
+                return False
+            self._value = value
+            self._state = state
+            callbacks = self._callbacks
+            self._callbacks = None
+        if callbacks is not None:
+            for callback in callbacks:
+                self._run(callback)
+        return True
+
+    def cancel(self) -> bool:
+        """Give up on the result: whoever waits gets `CancelledError`, and a later result is thrown away.
+
+        Returns:
+            False if the result was there already.
+        """
+        return self.settle_error(CancelledError("the future was cancelled"))
+
+    def cancelled(self) -> bool:
+        """Tell whether `cancel` decided the result."""
+        return self._state == _ERROR and isinstance(self._value[0], CancelledError)
+
+    # -- the consumer's side ------------------------------------------------------------------------------------------
+
+    def done(self) -> bool:
+        """Tell whether `get` would return (or raise) at once."""
+        if self._get_hook is None:
+            return self._state != _PENDING
+        if not isinstance(self._get_hook_result, _Unset):
+            return True
+        return bool(self._sources) and all(isinstance(s, Future) and s.done() for s in self._sources)
+
+    def get(self, *, timeout: float | None = None) -> T:
+        """Wait for the value.
+
+        Args:
+            timeout: seconds to wait; None waits for ever.
+
+        Returns:
+            The value.
+
+        Raises:
+            pykka.Timeout: if there was no result in time.
+            Exception: the result, if it is an exception, with its traceback.
+        """
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        if not self._state and not self._wait(timeout):
+            raise pykka.Timeout(f"{timeout} seconds")
+        if self._state == _VALUE:
+            return cast("T", self._value)
+        error, traceback = self._value
+        try:
+            raise error.with_traceback(traceback)
+        finally:
+            # The traceback holds this frame, and this frame the future: without this every failure is a cycle.
+            del self, error, traceback
+
+    def _wait(self, timeout: float | None) -> bool:
+        waiter = threading.Lock()
+        waiter.acquire()
+
+        def wake(_: object) -> None:
+            waiter.release()
+
+        self.add_done_callback(wake)
+        dispatcher = thread.dispatcher
+        if dispatcher is None:
+            woken = waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
+        else:
+            woken = dispatcher.block(waiter, timeout)
+        if not woken:
+            self.remove_done_callback(wake)
+        return bool(self._state)
+
+    def add_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Call `callback(future)` once there is a result; at once if there is one.
+
+        It runs in whichever thread sets the result, so it must be short and must not block. What it raises is logged.
+
+        Args:
+            callback: called with this future.
+        """
+        if self._get_hook is None:
+            with _lock:
+                if not self._state:
+                    if self._callbacks is None:
+                        self._callbacks = [callback]
+                    else:
+                        self._callbacks.append(callback)
+                    return
+            self._run(callback)
+        elif self._sources and all(isinstance(source, Future) for source in self._sources):
+            _Countdown(len(self._sources), lambda: self._run(callback)).watch(cast("tuple[Future[Any], ...]", self._sources))
+        else:
+            # A hook of the user's may block: only a thread can wait for it.
+            threading.Thread(target=self._run_when_hook_answers, args=(callback,), daemon=True).start()
+
+    def remove_done_callback(self, callback: Callable[[Any], object]) -> None:
+        """Forget a callback that was not called yet."""
+        with _lock, contextlib.suppress(ValueError):
+            if self._callbacks is not None:
+                self._callbacks.remove(callback)
+
+    def _run(self, callback: Callable[[Any], object]) -> None:
+        try:
+            callback(self)
+        except Exception:
+            logger.exception("A done callback of a future failed:")
+
+    def _run_when_hook_answers(self, callback: Callable[[Any], object]) -> None:
+        with contextlib.suppress(Exception):
+            self.get()
+        self._run(callback)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait for the value in a coroutine, without blocking the event loop; cancelling the wait leaves nothing behind."""
+        if not self.done():
+            loop = asyncio._get_running_loop()
+            if loop is None:
+                yield self  # a coroutine that the inline dispatcher drives
+            else:
+                yield from self._await_on(loop)
+        return self.get()
+
+    __iter__ = __await__
+
+    def _await_on(self, loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
+        waiter = loop.create_future()
+
+        def release() -> None:
+            if not waiter.done():
+                waiter.set_result(None)
+
+        def wake(_: object) -> None:
+            if asyncio._get_running_loop() is loop:
+                release()
+                return
+            try:
+                loop.call_soon_threadsafe(release)
+            except RuntimeError:
+                logger.debug("An event loop was closed while a coroutine of it waited for a future.")
+
+        self.add_done_callback(wake)
+        try:
+            yield from waiter
+        except BaseException:
+            self.remove_done_callback(wake)
+            raise
+
+    # -- derived futures ----------------------------------------------------------------------------------------------
+
+    def set_get_hook(self, func: GetHookFunc[T]) -> None:
+        """Set a function that makes the value when `get` is called; see `pykka.Future.set_get_hook`."""
+        self._set_hook(func, ())
+
+    def _set_hook(self, func: GetHookFunc[T], sources: tuple[pykka.Future[Any], ...]) -> None:
+        with _lock:
+            if self._state:
+                raise AlreadySet("this future already has a result, so it cannot get a hook")
+            self._get_hook_result = _Unset()
+            self._sources = sources
+            self._get_hook = func
+
+    def _derive(self, func: GetHookFunc[M], *others: pykka.Future[Any]) -> Future[M]:
+        derived: Future[M] = Future()
+        derived._set_hook(func, (self, *others))
+        return derived
+
+    def map(self, func: Callable[[T], M]) -> Future[M]:
+        """Return a future of `func(value)`."""
+        return self._derive(lambda timeout: func(self.get(timeout=timeout)))
+
+    def filter(self: Future[Iterable[J]], func: Callable[[J], bool]) -> Future[Iterable[J]]:
+        """Return a future of the items of the value for which `func(item)` is true."""
+        return self._derive(lambda timeout: list(filter(func, self.get(timeout=timeout))))
+
+    def join(self: Future[Any], *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
+        """Return a future of the list of the values of this future and of `futures`."""
+        return self._derive(lambda timeout: pykka.get_all((self, *futures), timeout=timeout), *futures)
+
+    def reduce(self: Future[Iterable[J]], func: Callable[[R, J], R], *args: R) -> Future[R]:
+        """Return a future of the items of the value, folded by `func` from `args[0]` if it is given."""
+        import functools
+
+        return self._derive(lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args))
+
+
+class _Countdown:
+    """Calls `then` when all of some futures are done."""
+
+    def __init__(self, count: int, then: Callable[[], object]) -> None:
+        self._left = count
+        self._then = then
+
+    def watch(self, futures: Iterable[Future[Any]]) -> None:
+        for future in futures:
+            future.add_done_callback(self._one_is_done)
+
+    def _one_is_done(self, _: object) -> None:
+        with _lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._then()

@@ -1,0 +1,124 @@
+"""Actors on the caller's thread, in a fixed order and with a clock that only the owner moves."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from actorcred.actors._context import thread
+from actorcred.actors.dispatcher import Dispatcher, Runnable
+from actorcred.actors.event_loop import AsyncioDispatcher, block_and_help
+from actorcred.actors.future import Future
+from actorcred.actors.timers import Timer, TimerQueue
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
+
+__all__ = ["InlineDispatcher"]
+
+_ONLY_FUTURES = "on the inline dispatcher a coroutine can await futures of actorcred only; use AsyncioDispatcher"
+
+
+class InlineDispatcher(Dispatcher):
+    """Runs actors at once, on the thread that sends to them: deterministic, for tests and for foreign event loops.
+
+    Sending from inside of a handler does not nest: what it wakes runs when the handler is through. Time stands still
+    but for `advance`. A coroutine handler may await futures of this package; where an asyncio loop runs on the thread,
+    it becomes a task of that loop and may await anything.
+
+    Args:
+        name: for logs.
+        slow_handler: a handler that takes more than so many seconds is logged.
+    """
+
+    def __init__(self, name: str = "inline", *, slow_handler: float = 1.0) -> None:
+        super().__init__(name, slow_handler)
+        self._ready: deque[Runnable] = deque()
+        self._running = threading.Lock()
+        self._time = 0.0
+        self._timers = TimerQueue()
+
+    def schedule(self, task: Runnable) -> None:
+        """Run `task.run()` now, or after the handler from within which this is called."""
+        self._ready.append(task)
+        while self._ready and self._running.acquire(False):
+            outer, thread.dispatcher = thread.dispatcher, self
+            try:
+                while self._ready:
+                    self._ready.popleft().run()
+            finally:
+                thread.dispatcher = outer
+                self._running.release()
+
+    def block(self, waiter: threading.Lock, timeout: float | None) -> bool:
+        """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""
+        return block_and_help(self._ready, waiter, timeout)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine up to its first wait, and on when what it waits for is there."""
+        loop = asyncio._get_running_loop()
+        if loop is not None:
+            return AsyncioDispatcher(loop).spawn(coroutine)
+        steps = _Steps(coroutine, self)
+        steps.run()
+        return steps.future
+
+    def now(self) -> float:
+        """Return the seconds that `advance` has moved the clock by."""
+        return self._time
+
+    @property
+    def pending_timers(self) -> int:
+        """The number of timers that will still fire."""
+        return len(self._timers)
+
+    def call_later(
+        self,
+        seconds: float,
+        callback: Callable[..., object],
+        *args: Any,
+        interval: float | None = None,
+        owner: Mailbox | None = None,
+    ) -> Timer:
+        """Call `callback(*args)` when the clock has been moved by `seconds`, then each `interval` seconds."""
+        return self._timers.add(self._time + seconds, callback, *args, interval=interval, owner=owner)
+
+    def advance(self, seconds: float) -> None:
+        """Move the clock, and fire the timers that become due, each at its own time."""
+        until = self._time + seconds
+        while (due := self._timers.next_due()) is not None and due <= until:
+            self._time = max(self._time, due)
+            timer = self._timers.pop_due(self._time)
+            if timer is not None:
+                timer.fire()
+        self._time = until
+
+
+class _Steps:
+    """Drives a coroutine that waits for futures of this package only."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], dispatcher: InlineDispatcher) -> None:
+        self.future: Future[Any] = Future()
+        self._coroutine = coroutine
+        self._dispatcher = dispatcher
+        self._context = contextvars.copy_context()
+
+    def run(self) -> None:
+        self._step(self._coroutine.send, None)
+
+    def _step(self, resume: Callable[[Any], Any], value: Any) -> None:
+        try:
+            awaited = self._context.run(resume, value)
+        except StopIteration as stop:
+            self.future.settle(stop.value)
+        except BaseException as error:
+            self.future.settle_error(error)
+        else:
+            if isinstance(awaited, Future):
+                awaited.add_done_callback(lambda _: self._dispatcher.schedule(self))
+            else:
+                self._step(self._coroutine.throw, TypeError(_ONLY_FUTURES))

@@ -1,0 +1,462 @@
+"""A mailbox: the queue of one actor, and what a dispatcher runs when it has mail.
+
+An idle actor is three small objects and no thread. `busy` is the whole synchronisation: whoever takes it may run the
+actor, so messages are handled one at a time; whoever puts mail into a mailbox that is not busy takes it and hands the
+mailbox to the dispatcher. Every envelope is therefore either handled or answered with `ActorDeadError`, also one
+that comes after the actor stopped.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from _queue import Empty, SimpleQueue
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from time import monotonic
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import pykka
+from pykka._envelope import Envelope
+from pykka._introspection import get_attr_directly
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
+
+from actorcred.actors import _counters
+from actorcred.actors._context import current_mailbox, thread
+
+if TYPE_CHECKING:
+    from actorcred.actors.actor import Actor
+    from actorcred.actors.dispatcher import Dispatcher
+    from actorcred.actors.future import Future
+    from actorcred.actors.supervision import Blueprint, Supervisor
+    from actorcred.actors.timers import Timer
+
+__all__ = ["BoundedMailbox", "Mailbox", "MailboxFull", "MailboxLimit", "Overflow"]
+
+logger = logging.getLogger("actorcred.actors")
+
+BATCH = 64
+"""Messages that one actor may handle before the others of its dispatcher have a turn."""
+
+Watcher: TypeAlias = Callable[[BaseException | None], object]
+
+_watchers_lock = threading.Lock()
+_GONE: tuple[Watcher, ...] = ()
+
+_PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
+
+
+class MailboxFull(Exception):
+    """The mailbox of an actor is at its bound, and its policy is to refuse the sender."""
+
+
+class Overflow(StrEnum):
+    """What happens to a message that would take a mailbox past its bound."""
+
+    REFUSE = "refuse"
+    """The sender gets `MailboxFull`."""
+
+    DROP_OLDEST = "drop oldest"
+    """The longest waiting message goes; an ask among the dropped fails with `MailboxFull`."""
+
+    DROP_NEWEST = "drop newest"
+    """The new message goes; if it is an ask, it fails with `MailboxFull`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLimit:
+    """How many messages may wait for an actor, and what happens to the next one.
+
+    Args:
+        bound: the number of messages, at least 1. Stop requests do not count and are never dropped.
+        overflow: the policy at the bound.
+    """
+
+    bound: int
+    overflow: Overflow = Overflow.REFUSE
+
+    def __post_init__(self) -> None:
+        if self.bound < 1:
+            raise ValueError(f"the bound of a mailbox must be at least 1, not {self.bound}")
+        object.__setattr__(self, "overflow", Overflow(self.overflow))
+
+
+class Mailbox(SimpleQueue):  # type: ignore[type-arg]
+    """The unbounded mailbox."""
+
+    __slots__ = (
+        "actor",
+        "actor_class",
+        "blueprint",
+        "busy",
+        "dispatcher",
+        "number",
+        "started",
+        "stopped",
+        "supervisor",
+        "timers",
+        "waiting",
+        "watchers",
+    )
+
+    actor: Actor | None
+    dispatcher: Dispatcher
+
+    def __init__(self, actor: Actor) -> None:
+        self.actor = actor
+        self.actor_class = type(actor)
+        self.number = _counters.next_actor()
+        self.busy = threading.Lock()
+        self.busy.acquire()  # until the actor is started nobody may run it
+        self.started = False
+        self.stopped = False
+        self.waiting: tuple[Future[Any], Callable[[Future[Any]], None]] | None = None
+        self.timers: set[Timer] | None = None
+        self.watchers: Sequence[Watcher] | None = None
+        self.blueprint: Blueprint | None = None
+        self.supervisor: Supervisor | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} of {self.label}>"
+
+    @property
+    def urn(self) -> str:
+        """The actor's universally unique name; made when it is asked for, since few are."""
+        return _counters.urn(self.number)
+
+    @property
+    def label(self) -> str:
+        """The name of the actor in texts for humans."""
+        return f"{self.actor_class.__name__} ({self.urn})"
+
+    # -- the queue ----------------------------------------------------------------------------------------------------
+
+    push = SimpleQueue.put
+    """Append a message, or an envelope that wants an answer. The caller then sees to it that the mailbox is run."""
+
+    pop = SimpleQueue.get_nowait
+
+    def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:
+        """Append a message or an envelope, and have the mailbox run. Never blocks."""
+        self.push(item)
+        if self.busy.acquire(False):
+            self.dispatcher.schedule(self)
+
+    # -- running ------------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin the life of an actor that was constructed; called once, by `Actor.start`."""
+        if self.actor_class.on_start is pykka.Actor.on_start:
+            self.started = True
+            self._give_back()
+        else:
+            self.dispatcher.schedule(self)
+
+    def run(self) -> None:
+        """Handle a batch of what waits; called by the dispatcher to which the mailbox was given, with `busy` taken."""
+        previous = current_mailbox.get()
+        current_mailbox.set(self)
+        more = False
+        try:
+            if self.waiting is not None:
+                future, then = self.waiting
+                self.waiting = None
+                then(future)
+            elif not self.started:
+                self._begin()
+            more = self._handle_batch()
+        finally:
+            current_mailbox.set(previous)
+            self._leave(more=more)
+
+    def run_for(self, message: Any, reply: Future[Any]) -> None:
+        """Handle a message on the caller's thread, which waits for the answer and has taken `busy`.
+
+        This spares a blocking ask of an idle actor two thread switches and the queue.
+        """
+        thread.depth += 1
+        previous = current_mailbox.get()
+        current_mailbox.set(self)
+        try:
+            actor = self.actor
+            if actor is not None and self.waiting is None and self.empty():
+                before = monotonic()
+                self._handle(actor, message, reply)
+                if (took := monotonic() - before) > self.dispatcher.slow_handler:
+                    self._log_slow(message, took)
+            else:
+                self.push(Envelope(message, reply))
+        finally:
+            current_mailbox.set(previous)
+            thread.depth -= 1
+            self._leave(more=False)
+
+    def _leave(self, *, more: bool) -> None:
+        """End a run. It is the last act: from here on another thread may run this mailbox."""
+        if self.waiting is not None:
+            self.waiting[0].add_done_callback(self._wake)
+        elif more:
+            self.dispatcher.schedule(self)
+        else:
+            self._give_back()
+
+    def _give_back(self) -> None:
+        self.busy.release()
+        if not self.empty() and self.busy.acquire(False):
+            self.dispatcher.schedule(self)
+
+    def _handle_batch(self) -> bool:
+        """Handle up to `BATCH` messages; tell whether more are waiting."""
+        slow = self.dispatcher.slow_handler
+        before = monotonic()
+        for _ in range(BATCH):
+            if self.waiting is not None:
+                return False
+            if self.empty():
+                break
+            actor = self.actor
+            if actor is None:
+                self._answer_for_the_dead()
+                break
+            try:
+                item = self.pop()
+            except Empty:  # a sender dropped the oldest message meanwhile
+                break
+            message, reply = item, None
+            if type(item) is Envelope:
+                message, reply = item.message, cast("Future[Any] | None", item.reply_to)
+            self._handle(actor, message, reply)
+            now = monotonic()
+            if now - before > slow:
+                self._log_slow(message, now - before)
+            before = now
+        return not self.empty()
+
+    def _log_slow(self, message: Any, seconds: float) -> None:
+        logger.warning("%s took %.3f s for %s", self.label, seconds, describe(message))
+
+    def _handle(self, actor: Actor, message: Any, reply: Future[Any] | None) -> None:
+        try:
+            kind = type(message)
+            if kind is ProxyCall:
+                path = message.attr_path
+                method = getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(actor, path)
+                result = method(*message.args, **message.kwargs)
+            elif kind in _PYKKA_MESSAGES:
+                if kind is _ActorStop:
+                    actor._finish(reply)
+                    return
+                result = actor._handle_receive(message)
+            else:
+                result = actor.on_receive(message)
+        except Exception as error:
+            self._reply_error(error, reply)
+        except BaseException as error:
+            actor._break(error, reply)
+            raise
+        else:
+            if type(result) is CoroutineType:
+                self.wait_for(self.dispatcher.spawn(result), lambda done: self._answered(done, reply))
+            elif reply is not None:
+                reply.settle(result)
+
+    def _reply_error(self, error: BaseException, reply: Future[Any] | None) -> None:
+        if reply is not None:
+            logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
+            reply.settle_error(error)
+        elif self.actor is not None:
+            self.actor._fail(error)
+
+    # -- handlers and hooks that are coroutines -----------------------------------------------------------------------
+
+    def wait_for(self, future: Future[Any], then: Callable[[Future[Any]], None]) -> None:
+        """Handle nothing until `future` is done, then call `then(future)` in the actor's context and go on."""
+        self.waiting = (future, then)
+
+    def _wake(self, _: object) -> None:
+        self.dispatcher.schedule(self)
+
+    def _answered(self, done: Future[Any], reply: Future[Any] | None) -> None:
+        try:
+            result = done.get()
+        except (Exception, asyncio.CancelledError) as error:
+            self._reply_error(error, reply)
+        else:
+            if reply is not None:
+                reply.settle(result)
+
+    def call_hook(self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]) -> None:
+        """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`."""
+        try:
+            result = hook(*args)
+        except Exception as error:
+            then(error)
+        else:
+            if type(result) is CoroutineType:
+                self.wait_for(self.dispatcher.spawn(result), lambda done: then(_error_of(done)))
+            else:
+                then(None)
+
+    # -- beginning and end --------------------------------------------------------------------------------------------
+
+    def _begin(self) -> None:
+        """Run `on_start`; after a restart, of a fresh instance."""
+        self.started = True
+        if self.actor is None:
+            assert self.blueprint is not None
+            try:
+                self.actor = self.blueprint.construct(self)
+            except Exception as error:
+                logger.exception("%s could not be made anew:", self.label)
+                self.crashed(error)
+                return
+        actor = self.actor
+        self.call_hook(actor.on_start, then=lambda error: None if error is None else actor._fail(error, hook=False))
+
+    def crashed(self, error: BaseException) -> None:
+        """End the failed instance: for good, or until the supervisor has decided."""
+        self.actor = None
+        if self.supervisor is None or self.blueprint is None or self.stopped:
+            self.terminate(error)
+        else:
+            self.wait_for(self.supervisor(error), lambda answer: self._decided(answer, error))
+
+    def _decided(self, answer: Future[Any], error: BaseException) -> None:
+        restart = _error_of(answer) is None and answer.get()
+        if restart and not self.stopped:
+            self._begin()
+        else:
+            self.terminate(error)
+
+    def cancel_timers(self) -> None:
+        """Cancel what the actor planned to be sent."""
+        timers, self.timers = self.timers, None
+        for timer in timers or ():
+            timer.cancel()
+
+    def terminate(self, cause: BaseException | None) -> None:
+        """Let go of the actor for good, answer what still waits, and tell the watchers."""
+        self.actor = None
+        self.blueprint = None
+        self.stopped = True
+        self.dispatcher.detach(self)
+        self._answer_for_the_dead()
+        with _watchers_lock:
+            watchers, self.watchers = self.watchers, _GONE
+        for watcher in watchers or ():
+            self._tell_watcher(watcher, cause)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call `watcher(cause)` at the end of the actor, at once if that has come."""
+        with _watchers_lock:
+            gone = self.watchers is _GONE
+            if not gone:
+                self.watchers = [watcher] if self.watchers is None else [*self.watchers, watcher]
+        if gone:
+            self._tell_watcher(watcher, None)
+
+    def _tell_watcher(self, watcher: Watcher, cause: BaseException | None) -> None:
+        try:
+            watcher(cause)
+        except Exception:
+            logger.exception("A watcher of %s failed:", self.label)
+
+    def abandon(self, cause: BaseException) -> None:
+        """End an actor whose dispatcher is gone, without its hooks. Called by the dispatcher, which holds `busy`."""
+        if self.actor is not None:
+            logger.error("%s is lost: %s", self.label, cause)
+            self.actor._close()
+        self.terminate(cause)
+        self._give_back()
+
+    def _answer_for_the_dead(self) -> None:
+        while not self.empty():
+            item = self.pop()
+            reply = _reply_to(item)
+            if reply is None:
+                _counters.count_dead_letter()
+            elif type(item.message) is _ActorStop:
+                reply.settle(None)
+            else:
+                reply.settle_error(pykka.ActorDeadError(f"{self.label} stopped before handling the message"))
+
+
+class BoundedMailbox(Mailbox):
+    """A mailbox that holds at most so many messages; see `MailboxLimit`."""
+
+    __slots__ = ("dropped", "guard", "limit")
+
+    def __init__(self, actor: Actor, limit: MailboxLimit) -> None:
+        super().__init__(actor)
+        self.limit = limit
+        self.dropped = 0
+        self.guard = threading.Lock()
+
+    def push(self, item: Any) -> None:  # type: ignore[override]
+        """Append a message, as far as the limit allows.
+
+        Raises:
+            MailboxFull: if the limit is reached and the policy is to refuse the sender.
+        """
+        with self.guard:
+            full = self.qsize() >= self.limit.bound and not _is_stop(item)
+            overflow = self.limit.overflow
+            victim = item if full else None
+            if full and overflow is Overflow.DROP_OLDEST:
+                victim = self._oldest()
+            if victim is not item:
+                super().push(item)
+            if full and overflow is not Overflow.REFUSE:
+                self.dropped += 1
+        if full and overflow is Overflow.REFUSE:
+            raise MailboxFull(f"{self.label} has {self.limit.bound} messages waiting; send less, or start it with a larger bound")
+        if victim is not None:
+            self._drop(victim)
+
+    def pop(self) -> Any:
+        """Take the longest waiting message out."""
+        with self.guard:
+            return super().pop()
+
+    def _oldest(self) -> Any:
+        """Take out the longest waiting message that is not a stop request."""
+        stops = []
+        while _is_stop(oldest := super().pop()):
+            stops.append(oldest)
+        if stops:
+            rest = [super().pop() for _ in range(self.qsize())]
+            for item in (*stops, *rest):
+                super().push(item)
+        return oldest
+
+    def _drop(self, item: Any) -> None:
+        _counters.count_dropped()
+        reply = _reply_to(item)
+        if reply is not None:
+            reply.settle_error(MailboxFull(f"{self.label} dropped the message: its mailbox is full"))
+
+
+def _is_stop(item: Any) -> bool:
+    return type(item) is Envelope and type(item.message) is _ActorStop
+
+
+def _reply_to(item: Any) -> Future[Any] | None:
+    return item.reply_to if type(item) is Envelope else None  # type: ignore[return-value]
+
+
+def _error_of(done: Future[Any]) -> BaseException | None:
+    try:
+        done.get()
+    except (Exception, asyncio.CancelledError) as error:
+        return error
+    return None
+
+
+def describe(message: Any) -> str:
+    """Name a message for the log without its contents, which may be secret."""
+    if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):
+        return f"{type(message).__name__} {'.'.join(message.attr_path)}"
+    return f"a {type(message).__name__}"

@@ -1,0 +1,197 @@
+"""References to actors: what everybody but the actor itself holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+
+import pykka
+from pykka._envelope import Envelope
+from pykka.messages import _ActorStop
+
+from actorcred.actors._context import thread
+from actorcred.actors.future import Future
+from actorcred.actors.mailbox import MailboxFull
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.timers import Timer
+
+__all__ = ["ActorRef"]
+
+A = TypeVar("A", bound=pykka.Actor)
+
+MAX_DEPTH = 16
+"""How deep blocking asks may nest on one stack before a thread of the pool takes over."""
+
+
+class ActorRef(pykka.ActorRef[A]):
+    """A reference to an actor, safe to pass around; see `pykka.ActorRef`.
+
+    It adds timers (`send_after`, `send_every`) and `watch`. A ref whose actor stopped holds nothing of it.
+    """
+
+    __slots__ = ("actor_inbox",)
+
+    actor_inbox: Mailbox
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self.actor_inbox = mailbox
+
+    @property
+    def actor_class(self) -> type[A]:  # type: ignore[override]
+        """The class of the actor."""
+        return self.actor_inbox.actor_class  # type: ignore[return-value]
+
+    @property
+    def actor_urn(self) -> str:  # type: ignore[override]
+        """The actor's universally unique name."""
+        return self.actor_inbox.urn
+
+    @property
+    def actor_stopped(self) -> StopFlag:  # type: ignore[override]
+        """A flag that is set once the actor handles no more messages."""
+        return StopFlag(self.actor_inbox)
+
+    def _actor_weakref(self) -> A | None:  # type: ignore[override]
+        return self.actor_inbox.actor  # type: ignore[return-value]
+
+    def __str__(self) -> str:
+        return self.actor_inbox.label
+
+    def is_alive(self) -> bool:
+        """Tell whether the actor still handles messages."""
+        return not self.actor_inbox.stopped
+
+    def tell(self, message: Any) -> None:
+        """Send a message without waiting for anything.
+
+        Raises:
+            pykka.ActorDeadError: if the actor has stopped.
+            MailboxFull: if its mailbox is at its bound and refuses.
+        """
+        mailbox = self.actor_inbox
+        if mailbox.stopped:
+            raise pykka.ActorDeadError(f"{self} not found")
+        mailbox.push(message)
+        if mailbox.busy.acquire(False):
+            mailbox.dispatcher.schedule(mailbox)
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    @overload
+    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+    @overload
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
+        """Send a message and wait for the answer.
+
+        Args:
+            message: anything.
+            block: whether to wait here; without it, a future is returned.
+            timeout: seconds to wait when blocking; None waits for ever.
+
+        Returns:
+            The answer, or a future of it.
+
+        Raises:
+            pykka.Timeout: when blocking, if there was no answer in time.
+            pykka.ActorDeadError: when blocking, if the actor has stopped or stops before it comes to the message.
+            Exception: when blocking, what the actor raised.
+        """
+        future: Future[Any] = Future()
+        mailbox = self.actor_inbox
+        if mailbox.stopped:
+            future.settle_error(pykka.ActorDeadError(f"{self} not found"))
+        elif (
+            block
+            and timeout is None
+            and mailbox.dispatcher.caller_runs
+            and thread.depth < MAX_DEPTH
+            and mailbox.busy.acquire(False)
+        ):
+            mailbox.run_for(message, future)
+        else:
+            try:
+                mailbox.put(Envelope(message, future))
+            except MailboxFull as error:
+                future.settle_error(error)
+        return future.get(timeout=timeout) if block else future
+
+    @overload
+    def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...
+    @overload
+    def stop(self, *, block: Literal[False], timeout: float | None = None) -> Future[bool]: ...
+    @overload
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Future[bool]: ...
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Future[bool]:
+        """Ask the actor to stop once it has handled the messages that were sent before.
+
+        Args:
+            block: whether to wait until it has stopped; without it, a future is returned.
+            timeout: seconds to wait when blocking; None waits for ever.
+
+        Returns:
+            True if the actor stopped, False if it was dead already; or a future of that.
+
+        Raises:
+            pykka.Timeout: when blocking, if it did not stop in time.
+        """
+        stopped: Future[bool] = Future()
+        self.ask(_ActorStop(), block=False).add_done_callback(lambda answer: stopped.settle(_was_alive(answer)))
+        return stopped.get(timeout=timeout) if block else stopped
+
+    def send_after(self, seconds: float, message: Any) -> Timer:
+        """Send the actor a message in `seconds`, unless it has stopped or the timer is cancelled by then."""
+        return self._plan(seconds, None, message)
+
+    def send_every(self, seconds: float, message: Any) -> Timer:
+        """Send the actor a message each `seconds` until it stops or the timer is cancelled."""
+        if seconds <= 0:
+            raise ValueError(f"the interval must be more than 0 seconds, not {seconds}")
+        return self._plan(seconds, seconds, message)
+
+    def _plan(self, seconds: float, interval: float | None, message: Any) -> Timer:
+        mailbox = self.actor_inbox
+        return mailbox.dispatcher.call_later(seconds, mailbox.put, message, interval=interval, owner=mailbox)
+
+    def watch(self, watcher: Callable[[BaseException | None], object]) -> None:
+        """Call `watcher(cause)` when the actor is gone for good; at once if it is.
+
+        It runs where the actor ended, so it must be short: as a rule it tells another actor.
+
+        Args:
+            watcher: called with None after a stop, with the exception after a crash.
+        """
+        self.actor_inbox.watch(watcher)
+
+
+class StopFlag:
+    """The part of `threading.Event` that Pykka documents for `actor_stopped`, without the cost of one."""
+
+    __slots__ = ("_mailbox",)
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        self._mailbox = mailbox
+
+    def is_set(self) -> bool:
+        """Tell whether the actor handles no more messages."""
+        return self._mailbox.stopped
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the actor is gone, at most `timeout` seconds; return whether it is."""
+        gone: Future[None] = Future()
+        self._mailbox.watch(lambda _: gone.settle())
+        try:
+            gone.get(timeout=timeout)
+        except pykka.Timeout:
+            return False
+        return True
+
+
+def _was_alive(answer: Future[Any]) -> bool:
+    try:
+        answer.get()
+    except pykka.ActorDeadError:
+        return False
+    return True

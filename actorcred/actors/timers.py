@@ -1,0 +1,195 @@
+"""Timers: a queue that knows no clock, and the one thread that serves it in real time."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
+
+__all__ = ["Timer", "TimerQueue", "TimerThread"]
+
+logger = logging.getLogger("actorcred.actors")
+
+
+class Timer:
+    """Something that will be called later, once or at an interval. Made by a dispatcher, an actor or a ref."""
+
+    __slots__ = ("_queue", "args", "callback", "interval", "owner", "when")
+
+    def __init__(self, queue: TimerQueue, when: float, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self._queue = queue
+        self.when = when
+        self.callback: Callable[..., object] | None = callback
+        self.args = args
+        self.interval: float | None = None
+        self.owner: Mailbox | None = None
+
+    def __repr__(self) -> str:
+        state = "done" if self.callback is None else f"every {self.interval} s" if self.interval else f"due at {self.when:.3f}"
+        return f"<Timer {state}>"
+
+    @property
+    def pending(self) -> bool:
+        """Whether it will still fire."""
+        return self.callback is not None
+
+    def cancel(self) -> None:
+        """Never fire again. It may be called from anywhere, and more than once."""
+        self._queue.cancel(self)
+        self._leave_owner()
+
+    def _leave_owner(self) -> None:
+        owner, self.owner = self.owner, None
+        if owner is not None and (timers := owner.timers) is not None:
+            timers.discard(self)
+
+    def fire(self) -> None:
+        """Call the callback; what it raises is logged. For implementors of dispatchers."""
+        callback = self.callback
+        if callback is None:
+            return
+        args = self.args
+        if self.interval is None:
+            self.callback = None
+            self._leave_owner()
+        try:
+            callback(*args)
+        except Exception:
+            logger.exception("A timer's callback failed:")
+
+
+class TimerQueue:
+    """Timers in the order in which they are due. Pure: `now` comes in, due timers come out.
+
+    Cancelling is O(1): the timer drops what it holds at once, and its empty place in the heap goes when it is due, or
+    when such places are more than half of the heap.
+    """
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = itertools.count()
+        self._cancelled = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Return the number of timers that will still fire."""
+        return len(self._heap) - self._cancelled
+
+    def add(
+        self,
+        when: float,
+        callback: Callable[..., object],
+        *args: Any,
+        interval: float | None = None,
+        owner: Mailbox | None = None,
+    ) -> Timer:
+        """Add a timer.
+
+        Args:
+            when: seconds on the clock of whoever serves this queue.
+            callback: called with `args`.
+            args: for the callback.
+            interval: seconds after which it fires again, and so on; None fires once.
+            owner: the mailbox of the actor with which the timer ends.
+        """
+        timer = Timer(self, when, callback, args)
+        timer.interval = interval
+        if owner is not None:
+            timer.owner = owner
+            if owner.timers is None:
+                owner.timers = set()
+            owner.timers.add(timer)
+        self._push(timer)
+        if owner is not None and owner.stopped:
+            timer.cancel()
+        return timer
+
+    def _push(self, timer: Timer) -> None:
+        with self._lock:
+            heapq.heappush(self._heap, (timer.when, next(self._order), timer))
+
+    def cancel(self, timer: Timer) -> None:
+        """Take a timer out; see `Timer.cancel`."""
+        with self._lock:
+            if timer.callback is None:
+                return
+            timer.callback = None
+            timer.args = ()
+            self._cancelled += 1
+            if self._cancelled > 64 and self._cancelled * 2 > len(self._heap):
+                self._heap = [entry for entry in self._heap if entry[2].callback is not None]
+                heapq.heapify(self._heap)
+                self._cancelled = 0
+
+    def next_due(self) -> float | None:
+        """Return when the next timer is due, or None."""
+        with self._lock:
+            self._drop_cancelled()
+            return self._heap[0][0] if self._heap else None
+
+    def _drop_cancelled(self) -> None:
+        while self._heap and self._heap[0][2].callback is None:
+            heapq.heappop(self._heap)
+            self._cancelled -= 1
+
+    def pop_due(self, now: float) -> Timer | None:
+        """Take out and return one timer that is due at `now`, or None. An interval timer is put back for its next time."""
+        with self._lock:
+            self._drop_cancelled()
+            if not self._heap or self._heap[0][0] > now:
+                return None
+            timer = heapq.heappop(self._heap)[2]
+            if timer.interval is not None:
+                # Times that were missed (a suspended machine) are skipped, not fired in a burst.
+                behind = max(0.0, now - timer.when) // timer.interval
+                timer.when += timer.interval * (behind + 1)
+                heapq.heappush(self._heap, (timer.when, next(self._order), timer))
+            return timer
+
+
+class TimerThread(TimerQueue):
+    """A timer queue on `time.monotonic()`, served by one daemon thread, which the first timer starts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._wake = threading.Condition(threading.Lock())
+        self._thread: threading.Thread | None = None
+        self._sleeps_until = 0.0
+
+    def _push(self, timer: Timer) -> None:
+        super()._push(timer)
+        with self._wake:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._serve, name="actorcred-timers", daemon=True)
+                self._thread.start()
+            elif timer.when < self._sleeps_until:
+                self._wake.notify()
+
+    def close(self, timeout: float) -> None:
+        """End the thread; a later timer starts a new one. Timers that are pending then wait for that."""
+        with self._wake:
+            thread, self._thread = self._thread, None
+            self._wake.notify()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def _serve(self) -> None:
+        while True:
+            while (timer := self.pop_due(time.monotonic())) is not None:
+                timer.fire()
+                del timer  # or the thread would hold the last timer's callback while it sleeps
+            with self._wake:
+                if self._thread is not threading.current_thread():
+                    return
+                due = self.next_due()
+                self._sleeps_until = math.inf if due is None else due
+                self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
+                self._sleeps_until = 0.0
