@@ -9,9 +9,9 @@ from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.event_loop import AsyncioDispatcher
 from actorcred.actors.future import AlreadySet, CancelledError, Future
 from actorcred.actors.inline import InlineDispatcher
-from actorcred.actors.mailbox import MailboxFull, MailboxLimit, Overflow
+from actorcred.actors.mailbox import ControlCall, MailboxFull, MailboxLimit, Overflow
 from actorcred.actors.ref import ActorRef
-from actorcred.actors.supervision import RestartIntensity
+from actorcred.actors.supervision import RestartIntensity, Restarts
 from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, statistics
 from actorcred.actors.threads import ThreadDispatcher
 from actorcred.actors.timers import Timer
@@ -22,6 +22,7 @@ __all__ = [
     "AlreadySet",
     "AsyncioDispatcher",
     "CancelledError",
+    "ControlCall",
     "Dispatcher",
     "Future",
     "InlineDispatcher",
@@ -29,6 +30,7 @@ __all__ = [
     "MailboxLimit",
     "Overflow",
     "RestartIntensity",
+    "Restarts",
     "Statistics",
     "ThreadDispatcher",
     "Timer",

@@ -129,60 +129,64 @@ class Actor(pykka.Actor):
 
     # -- the end of an actor, as its mailbox sees it ------------------------------------------------------------------
 
-    def _finish(self, reply: Future[Any] | None) -> None:
+    def _actor_finish(self, reply: Future[Any] | None) -> None:
         """Stop in good order: hooks, then answers to what still waits."""
         mailbox = self.actor_inbox
-        self._close()
+        self._actor_close()
         logger.debug("Stopped %s", self)
 
         def stopped(error: BaseException | None) -> None:
             if error is not None:
-                self._log_failure(error)
+                self._actor_log_failure(error)
             mailbox.terminate(None)
             if reply is not None:
                 reply.settle(None)
 
-        mailbox.call_hook(self._last_words, then=stopped)
+        mailbox.call_hook(self._actor_last_words, then=stopped)
 
-    def _last_words(self) -> Any:
+    def _actor_last_words(self) -> Any:
         """Run what has to run before the actor stops; for base classes with an end of their own."""
         return self.on_stop()
 
-    def _fail(self, error: BaseException, *, hook: bool = True) -> None:
+    def _actor_fail(self, error: BaseException, *, hook: bool = True) -> None:
         """End after an unhandled exception: log it, run `on_failure`, then stop or wait for the supervisor."""
         mailbox = self.actor_inbox
-        self._log_failure(error)
+        self._actor_log_failure(error)
         if mailbox.supervisor is None:
-            self._close()
+            self._actor_close()
         else:
             mailbox.cancel_timers()
 
         def failed(second: BaseException | None) -> None:
             if second is not None:
-                self._log_failure(second)
+                self._actor_log_failure(second)
             mailbox.crashed(error)
 
         if hook:
-            mailbox.call_hook(self.on_failure, type(error), error, error.__traceback__, then=failed)
+            mailbox.call_hook(self._actor_last_gasp, error, then=failed)
         else:
             failed(None)
 
-    def _break(self, error: BaseException, reply: Future[Any] | None) -> None:
+    def _actor_last_gasp(self, error: BaseException) -> Any:
+        """Run what has to run after a crash; for base classes with an end of their own."""
+        return self.on_failure(type(error), error, error.__traceback__)  # type: ignore[func-returns-value]
+
+    def _actor_break(self, error: BaseException, reply: Future[Any] | None) -> None:
         """End after something that is not an `Exception`, as Ctrl-C: with Pykka, all actors stop."""
         logger.debug("%r in %s. Stopping all actors.", error, self)
         if reply is not None:
             reply.settle_error(pykka.ActorDeadError(f"{self.actor_ref} was interrupted"))
-        self._finish(None)
+        self._actor_finish(None)
         pykka.ActorRegistry.stop_all(block=False)
 
-    def _close(self) -> None:
+    def _actor_close(self) -> None:
         mailbox = self.actor_inbox
         if self.registered:
             pykka.ActorRegistry.unregister(self._actor_ref)
         mailbox.stopped = True
         mailbox.cancel_timers()
 
-    def _log_failure(self, error: BaseException) -> None:
+    def _actor_log_failure(self, error: BaseException) -> None:
         logger.error("Unhandled exception in %s:", self, exc_info=error)
 
 

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import threading
 from _queue import Empty, SimpleQueue
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from actorcred.actors.supervision import Blueprint, Supervisor
     from actorcred.actors.timers import Timer
 
-__all__ = ["BoundedMailbox", "Mailbox", "MailboxFull", "MailboxLimit", "Overflow"]
+__all__ = ["BoundedMailbox", "ControlCall", "Mailbox", "MailboxFull", "MailboxLimit", "Overflow"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -44,9 +44,18 @@ BATCH = 64
 Watcher: TypeAlias = Callable[[BaseException | None], object]
 
 _watchers_lock = threading.Lock()
-_GONE: tuple[Watcher, ...] = ()
+_GONE: list[Watcher] = []
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
+
+
+class ControlCall(tuple[Any, ...]):
+    """`ControlCall((method, *args))` has an actor run one of its methods, between the parts of one system.
+
+    Unlike a user's `ProxyCall`, no bound of a mailbox refuses or drops it.
+    """
+
+    __slots__ = ()
 
 
 class MailboxFull(Exception):
@@ -71,7 +80,7 @@ class MailboxLimit:
     """How many messages may wait for an actor, and what happens to the next one.
 
     Args:
-        bound: the number of messages, at least 1. Stop requests do not count and are never dropped.
+        bound: the number of messages, at least 1. Stop requests and control calls are always accepted, and never dropped.
         overflow: the policy at the bound.
     """
 
@@ -115,7 +124,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         self.stopped = False
         self.waiting: tuple[Future[Any], Callable[[Future[Any]], None]] | None = None
         self.timers: set[Timer] | None = None
-        self.watchers: Sequence[Watcher] | None = None
+        self.watchers: Watcher | list[Watcher] | None = None
         self.blueprint: Blueprint | None = None
         self.supervisor: Supervisor | None = None
 
@@ -151,7 +160,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         """Begin the life of an actor that was constructed; called once, by `Actor.start`."""
         if self.actor_class.on_start is pykka.Actor.on_start:
             self.started = True
-            self._give_back()
+            self._leave()
         else:
             self.dispatcher.schedule(self)
 
@@ -159,7 +168,6 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         """Handle a batch of what waits; called by the dispatcher to which the mailbox was given, with `busy` taken."""
         previous = current_mailbox.get()
         current_mailbox.set(self)
-        more = False
         try:
             if self.waiting is not None:
                 future, then = self.waiting
@@ -167,10 +175,10 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 then(future)
             elif not self.started:
                 self._begin()
-            more = self._handle_batch()
+            self._handle_batch()
         finally:
             current_mailbox.set(previous)
-            self._leave(more=more)
+            self._leave()
 
     def run_for(self, message: Any, reply: Future[Any]) -> None:
         """Handle a message on the caller's thread, which waits for the answer and has taken `busy`.
@@ -192,39 +200,32 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         finally:
             current_mailbox.set(previous)
             thread.depth -= 1
-            self._leave(more=False)
+            self._leave()
 
-    def _leave(self, *, more: bool) -> None:
+    def _leave(self) -> None:
         """End a run. It is the last act: from here on another thread may run this mailbox."""
         if self.waiting is not None:
             self.waiting[0].add_done_callback(self._wake)
-        elif more:
-            self.dispatcher.schedule(self)
-        else:
-            self._give_back()
-
-    def _give_back(self) -> None:
+            return
         self.busy.release()
         if not self.empty() and self.busy.acquire(False):
             self.dispatcher.schedule(self)
 
-    def _handle_batch(self) -> bool:
-        """Handle up to `BATCH` messages; tell whether more are waiting."""
+    def _handle_batch(self) -> None:
+        """Handle up to `BATCH` messages."""
         slow = self.dispatcher.slow_handler
         before = monotonic()
         for _ in range(BATCH):
-            if self.waiting is not None:
-                return False
-            if self.empty():
-                break
+            if self.empty() or self.waiting is not None:
+                return
             actor = self.actor
             if actor is None:
                 self._answer_for_the_dead()
-                break
+                return
             try:
                 item = self.pop()
             except Empty:  # a sender dropped the oldest message meanwhile
-                break
+                return
             message, reply = item, None
             if type(item) is Envelope:
                 message, reply = item.message, cast("Future[Any] | None", item.reply_to)
@@ -233,7 +234,6 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             if now - before > slow:
                 self._log_slow(message, now - before)
             before = now
-        return not self.empty()
 
     def _log_slow(self, message: Any, seconds: float) -> None:
         logger.warning("%s took %.3f s for %s", self.label, seconds, describe(message))
@@ -241,13 +241,15 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _handle(self, actor: Actor, message: Any, reply: Future[Any] | None) -> None:
         try:
             kind = type(message)
-            if kind is ProxyCall:
+            if kind is ControlCall:
+                result = getattr(actor, message[0])(*message[1:])
+            elif kind is ProxyCall:
                 path = message.attr_path
                 method = getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(actor, path)
                 result = method(*message.args, **message.kwargs)
             elif kind in _PYKKA_MESSAGES:
                 if kind is _ActorStop:
-                    actor._finish(reply)
+                    actor._actor_finish(reply)
                     return
                 result = actor._handle_receive(message)
             else:
@@ -255,7 +257,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         except Exception as error:
             self._reply_error(error, reply)
         except BaseException as error:
-            actor._break(error, reply)
+            actor._actor_break(error, reply)
             raise
         else:
             if type(result) is CoroutineType:
@@ -268,7 +270,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
             reply.settle_error(error)
         elif self.actor is not None:
-            self.actor._fail(error)
+            self.actor._actor_fail(error)
 
     # -- handlers and hooks that are coroutines -----------------------------------------------------------------------
 
@@ -314,7 +316,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 self.crashed(error)
                 return
         actor = self.actor
-        self.call_hook(actor.on_start, then=lambda error: None if error is None else actor._fail(error, hook=False))
+        self.call_hook(actor.on_start, then=lambda error: None if error is None else actor._actor_fail(error, hook=False))
 
     def crashed(self, error: BaseException) -> None:
         """End the failed instance: for good, or until the supervisor has decided."""
@@ -346,15 +348,19 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         self._answer_for_the_dead()
         with _watchers_lock:
             watchers, self.watchers = self.watchers, _GONE
-        for watcher in watchers or ():
-            self._tell_watcher(watcher, cause)
+        if watchers is not None:
+            for watcher in watchers if isinstance(watchers, list) else (watchers,):
+                self._tell_watcher(watcher, cause)
 
     def watch(self, watcher: Watcher) -> None:
         """Call `watcher(cause)` at the end of the actor, at once if that has come."""
         with _watchers_lock:
-            gone = self.watchers is _GONE
-            if not gone:
-                self.watchers = [watcher] if self.watchers is None else [*self.watchers, watcher]
+            watchers = self.watchers
+            gone = watchers is _GONE
+            if watchers is None:
+                self.watchers = watcher  # nearly always there is one at most, and a list would cost more than it
+            elif not gone:
+                self.watchers = [*watchers, watcher] if isinstance(watchers, list) else [watchers, watcher]
         if gone:
             self._tell_watcher(watcher, None)
 
@@ -368,9 +374,9 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         """End an actor whose dispatcher is gone, without its hooks. Called by the dispatcher, which holds `busy`."""
         if self.actor is not None:
             logger.error("%s is lost: %s", self.label, cause)
-            self.actor._close()
+            self.actor._actor_close()
         self.terminate(cause)
-        self._give_back()
+        self._leave()
 
     def _answer_for_the_dead(self) -> None:
         while not self.empty():
@@ -402,7 +408,7 @@ class BoundedMailbox(Mailbox):
             MailboxFull: if the limit is reached and the policy is to refuse the sender.
         """
         with self.guard:
-            full = self.qsize() >= self.limit.bound and not _is_stop(item)
+            full = self.qsize() >= self.limit.bound and not _is_control(item)
             overflow = self.limit.overflow
             victim = item if full else None
             if full and overflow is Overflow.DROP_OLDEST:
@@ -422,13 +428,11 @@ class BoundedMailbox(Mailbox):
             return super().pop()
 
     def _oldest(self) -> Any:
-        """Take out the longest waiting message that is not a stop request."""
-        stops = []
-        while _is_stop(oldest := super().pop()):
-            stops.append(oldest)
-        if stops:
-            rest = [super().pop() for _ in range(self.qsize())]
-            for item in (*stops, *rest):
+        """Take out the longest waiting message that is not a control message."""
+        waiting = [super(BoundedMailbox, self).pop() for _ in range(self.qsize())]
+        oldest = next((item for item in waiting if not _is_control(item)), None)
+        for item in waiting:
+            if item is not oldest:
                 super().push(item)
         return oldest
 
@@ -439,8 +443,9 @@ class BoundedMailbox(Mailbox):
             reply.settle_error(MailboxFull(f"{self.label} dropped the message: its mailbox is full"))
 
 
-def _is_stop(item: Any) -> bool:
-    return type(item) is Envelope and type(item.message) is _ActorStop
+def _is_control(item: Any) -> bool:
+    message = item.message if type(item) is Envelope else item
+    return type(message) in {ControlCall, _ActorStop}
 
 
 def _reply_to(item: Any) -> Future[Any] | None:
@@ -457,6 +462,8 @@ def _error_of(done: Future[Any]) -> BaseException | None:
 
 def describe(message: Any) -> str:
     """Name a message for the log without its contents, which may be secret."""
+    if isinstance(message, ControlCall):
+        return f"{message[0]}()"
     if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):
         return f"{type(message).__name__} {'.'.join(message.attr_path)}"
     return f"a {type(message).__name__}"

@@ -15,6 +15,7 @@ from actorcred.actors.mailbox import MailboxFull
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.supervision import Supervisor
     from actorcred.actors.timers import Timer
 
 __all__ = ["ActorRef"]
@@ -154,6 +155,11 @@ class ActorRef(pykka.ActorRef[A]):
     def _plan(self, seconds: float, interval: float | None, message: Any) -> Timer:
         mailbox = self.actor_inbox
         return mailbox.dispatcher.call_later(seconds, mailbox.put, message, interval=interval, owner=mailbox)
+
+    def supervise(self, supervisor: Supervisor) -> None:
+        """Let `supervisor(error)` decide after each crash of a restartable actor; the first one to be set stays."""
+        if self.actor_inbox.supervisor is None:
+            self.actor_inbox.supervisor = supervisor
 
     def watch(self, watcher: Callable[[BaseException | None], object]) -> None:
         """Call `watcher(cause)` when the actor is gone for good; at once if it is.

@@ -1,0 +1,400 @@
+"""The way from credentials to an open session. Runs in the portal's context and waits for nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+from collections import deque
+from typing import TYPE_CHECKING, Any, cast
+
+import pykka
+
+from actorcred._service import request
+from actorcred.actors import ActorRef, ControlCall
+from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
+from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.errors import (
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    NoInterface,
+    UnauthorizedLogin,
+    UnhandledCredentials,
+)
+from actorcred.events import LoggedIn, LoginRefused
+from actorcred.login import Attempt, Login
+from actorcred.mind import Mind, MindRef
+from actorcred.realm import Granted, examine
+from actorcred.sessions.policies import Deny, Join, Policy, decide
+from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+from actorcred.sessions.states import Event, State, step
+
+if TYPE_CHECKING:
+    from actorcred._logouts import Logouts
+    from actorcred._roles import Roles
+    from actorcred.options import PortalOptions
+    from actorcred.portal import PortalRef
+    from actorcred.sessions.directory import Directory
+
+__all__ = ["RETRY_AFTER", "Logins"]
+
+logger = logging.getLogger("actorcred.portal")
+
+RETRY_AFTER = 5.0
+"""Seconds after which a client may ask again when the server is full or going down."""
+
+
+class Logins:
+    """The logins under way of one portal.
+
+    Args:
+        portal: the portal's ref, to which checkers and realm answer.
+        options: the portal's settings.
+        roles: the checkers and the realm.
+        directory: where open sessions go.
+        logouts: ends sessions that have to make place.
+    """
+
+    def __init__(
+        self,
+        portal: PortalRef,
+        options: PortalOptions,
+        roles: Roles,
+        directory: Directory,
+        logouts: Logouts,
+    ) -> None:
+        self._portal = portal
+        self._realm = roles.realm
+        self._options = options
+        self._limits = options.limits
+        self._roles = roles
+        self._directory = directory
+        self._logouts = logouts
+        self._events = logouts.events
+        logouts.when_free = self.avatar_id_is_free
+        self._closed = False
+        # In the order of their deadlines, since all have the same time.
+        self._attempts: dict[Attempt, None] = {}
+        self._timer_runs = False
+        self._opening: dict[AvatarId, int] = {}
+        self._opening_total = 0
+        self._waiting: dict[AvatarId, deque[Attempt]] = {}
+
+    def __len__(self) -> int:
+        return len(self._attempts)
+
+    # -- checking -----------------------------------------------------------------------------------------------------
+
+    def begin(self, attempt: Attempt) -> None:
+        """Take a new login in and ask the first checker."""
+        if self._closed:
+            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+        elif len(self._attempts) >= self._options.max_pending_logins:
+            self._fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER))
+        elif attempt.future.done():
+            self._fail(attempt, LoginFailed("given up by the client"))
+        elif not (checkers := self._roles.checkers_for(attempt.credentials)):
+            self._fail(attempt, UnhandledCredentials(f"no checker takes {attempt.kind}"))
+        else:
+            attempt.deadline = self._portal.now() + self._options.login_timeout
+            self._attempts[attempt] = None
+            self._arm_timer(self._options.login_timeout)
+            attempt.candidates = iter(checkers)
+            self._ask_next(attempt)
+
+    def _ask_next(self, attempt: Attempt) -> None:
+        for checker in attempt.candidates:
+            if self._ask(attempt, checker, "_checked", "request_avatar_id", attempt.credentials):
+                attempt.checker = checker
+                return
+            self._note(attempt, f"{checker.actor_class.__name__} is down", unavailable=True)
+        detail = "; ".join(attempt.details or ())
+        self._fail(attempt, CheckerUnavailable(detail) if attempt.unavailable else UnauthorizedLogin(detail))
+
+    def _ask(self, attempt: Attempt, ref: ActorRef[Any], then: str, method: str, *args: Any) -> bool:
+        """Ask a checker or the realm; the portal will be told `then(attempt, answer)`. Return False if it is down."""
+        attempt.answer = answer = LateAnswer(ref, then, attempt)
+        try:
+            request(ref, answer, method, *args)
+        except pykka.ActorDeadError:
+            attempt.answer = None
+            return False
+        return True
+
+    def _note(self, attempt: Attempt, detail: str, *, unavailable: bool) -> None:
+        attempt.unavailable |= unavailable
+        attempt.details = [*(attempt.details or ()), detail]
+
+    def checked(self, attempt: Attempt, answer: LateAnswer) -> None:
+        """Go on with what a checker has decided."""
+        if attempt.answer is not answer:
+            return  # late: the login has failed, or gone on without this checker
+        attempt.answer = None
+        checker = answer.role.actor_class.__name__
+        try:
+            avatar_id = answer.get()
+            if avatar_id is not ANONYMOUS:
+                avatar_id = make_avatar_id(avatar_id)
+        except LoginDenied as error:
+            self._fail(attempt, error)
+        except LoginFailed as error:
+            self._note(attempt, f"{checker}: {error.detail or 'no'}", unavailable=isinstance(error, CheckerUnavailable))
+            self._ask_next(attempt)
+        except (TypeError, ValueError) as error:
+            logger.error("%s.request_avatar_id() returned no avatar id: %s", checker, error)
+            self._note(attempt, f"{checker} returned no avatar id", unavailable=True)
+            self._ask_next(attempt)
+        else:
+            attempt.avatar_id = avatar_id
+            attempt.credentials = None  # a secret is not kept longer than it is needed
+            attempt.state = step(attempt.state, Event.PROVEN)
+            self._admit(attempt)
+
+    # -- admitting ----------------------------------------------------------------------------------------------------
+
+    def _admit(self, attempt: Attempt) -> None:
+        avatar_id = attempt.avatar_id
+        nobody = avatar_id is ANONYMOUS
+        alone = self._limits.policy is not Policy.ALLOW and not nobody
+        if alone and (avatar_id in self._opening or self._directory.is_ending(avatar_id)):
+            self._waiting.setdefault(avatar_id, deque()).append(attempt)
+            return
+        present = () if nobody else self._directory.store.by_avatar_id(avatar_id)
+        opening = 0 if nobody else self._opening.get(avatar_id, 0)
+        total = len(self._directory) + self._opening_total
+        decision = decide(self._limits, present, opening, total)
+        if isinstance(decision, Deny):
+            self._fail(attempt, LoginDenied(decision.why, retry_after=RETRY_AFTER))
+        elif isinstance(decision, Join):
+            self._join(attempt, decision.session)
+        elif decision.evict:
+            self._waiting.setdefault(avatar_id, deque()).append(attempt)
+            for session in decision.evict:
+                self._logouts.end(session, LogoutReason(LogoutCode.REPLACED))
+        else:
+            self._request_avatar(attempt)
+
+    def avatar_id_is_free(self, avatar_id: AvatarId) -> None:
+        """Go on with the logins that waited for another session or login of the same avatar id."""
+        waiting = self._waiting.pop(avatar_id, None)
+        for attempt in waiting or ():
+            if attempt.state is State.WAITING:
+                self._admit(attempt)
+
+    # -- getting the avatar -------------------------------------------------------------------------------------------
+
+    def _request_avatar(self, attempt: Attempt) -> None:
+        avatar_id = attempt.avatar_id
+        attempt.state = step(attempt.state, Event.ADMITTED)
+        self._opening[avatar_id] = self._opening.get(avatar_id, 0) + 1
+        self._opening_total += 1
+        attempt.mind = mind = cast("MindRef", Mind.start(attempt.target, self._options.outbox))
+        if self._limits.policy is Policy.SHARE and avatar_id is not ANONYMOUS:
+            attempt.shared = SharedAvatar()
+            attempt.shared.hub = mind = cast("MindRef", Mind.start(attempt.shared, self._options.outbox))
+        if not self._ask(attempt, self._realm, "_granted", "request_avatar", avatar_id, mind, *attempt.interfaces):
+            self._fail(attempt, CheckerUnavailable("the realm is down"))
+
+    def granted(self, attempt: Attempt, answer: LateAnswer) -> None:
+        """Go on with what the realm has decided."""
+        if attempt.answer is not answer:
+            answer.discard_avatar()
+            return
+        attempt.answer = None
+        try:
+            granted = examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__)
+        except LoginFailed as error:
+            self._fail(attempt, error)
+        else:
+            self._open(attempt, granted)
+
+    def _open(self, attempt: Attempt, granted: Granted) -> None:
+        assert attempt.mind is not None
+        ref = granted.avatar
+        if not isinstance(ref, ActorRef):
+            mind = attempt.mind if attempt.shared is None else attempt.shared.hub
+            ref = wrap_object(ref, attempt.avatar_id, mind, self._realm.actor_inbox.dispatcher)
+        session = self._make_session(attempt, granted.interface, ref)
+        session.shared = attempt.shared
+        if not _is_stop_of(granted.logout, ref):
+            realm, logout = self._realm, granted.logout
+            session.on_gone = lambda: realm.tell(ControlCall(("_cred_log_out", logout)))
+        if attempt.shared is not None:
+            attempt.shared.add(session)
+            portal, shared = self._portal, attempt.shared
+            ref.watch(lambda cause: portal.tell_if_alive(ControlCall(("_shared_avatar_gone", shared, cause))))
+        else:
+            ref.watch(session.avatar_gone)
+        self._leave_opening(attempt)
+        if issubclass(ref.actor_class, Avatar):
+            with contextlib.suppress(pykka.ActorDeadError):  # then the watcher ends the session
+                ref.tell(ControlCall(("_cred_opened", session)))
+        self._succeed(attempt, session)
+
+    def _join(self, attempt: Attempt, present: Session) -> None:
+        """Let a login share the avatar of a session (policy SHARE)."""
+        avatar_class = present.avatar.actor_class
+        interface = next((wanted for wanted in attempt.interfaces if implements(avatar_class, wanted)), None)
+        if interface is None:
+            self._fail(attempt, NoInterface(attempt.interfaces))
+            return
+        attempt.state = step(attempt.state, Event.ADMITTED)
+        attempt.mind = cast("MindRef", Mind.start(attempt.target, self._options.outbox))
+        session = self._make_session(attempt, interface, present.avatar)
+        session.shared = present.shared
+        session.on_gone = present.on_gone
+        assert session.shared is not None
+        session.shared.add(session)
+        if issubclass(avatar_class, Avatar):
+            present.avatar.actor_inbox.put(ControlCall(("on_attach", session.mind)))
+        self._succeed(attempt, session)
+
+    def _make_session(self, attempt: Attempt, interface: type, ref: ActorRef[Any]) -> Session:
+        assert attempt.mind is not None
+        session = Session(secrets.token_urlsafe(16), attempt.avatar_id, interface, attempt.mind, self._portal)
+        session.avatar = AvatarRef(ref, session)
+        session.checker = attempt.checker
+        attempt.mind.session = session
+        self._directory.add(session)
+        return session
+
+    def _succeed(self, attempt: Attempt, session: Session) -> None:
+        attempt.state = step(attempt.state, Event.OPENED)
+        self._attempts.pop(attempt, None)
+        self._logouts.watch_deadlines()
+        checker = "?" if session.checker is None else session.checker.actor_class.__name__
+        self._events.emit(LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker)
+        if not attempt.future.settle(Login(session.interface, session.avatar, session.end)):
+            self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
+        self.avatar_id_is_free(session.avatar_id)
+
+    # -- failing ------------------------------------------------------------------------------------------------------
+
+    def _fail(self, attempt: Attempt, error: LoginFailed) -> None:
+        """End a login without a session, and leave nothing of it."""
+        was_opening = attempt.state is State.OPENING
+        attempt.state = step(attempt.state, Event.FAILED)
+        attempt.answer = None
+        attempt.credentials = None
+        self._attempts.pop(attempt, None)
+        for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
+            if mind is not None:
+                mind.stop(block=False)
+        self._events.emit(LoginRefused, error.code, attempt.kind, str(attempt.claimed), error.detail)
+        attempt.future.settle_error(error)
+        if was_opening:
+            self._leave_opening(attempt)
+            self.avatar_id_is_free(attempt.avatar_id)
+
+    def _leave_opening(self, attempt: Attempt) -> None:
+        self._opening_total -= 1
+        left = self._opening[attempt.avatar_id] - 1
+        if left:
+            self._opening[attempt.avatar_id] = left
+        else:
+            del self._opening[attempt.avatar_id]
+
+    def give_up(self, attempt: Attempt) -> None:
+        """End a login whose client does not wait any more."""
+        if attempt in self._attempts:
+            self._fail(attempt, LoginFailed("given up by the client"))
+
+    def role_is_gone(self, ref: ActorRef[Any]) -> None:
+        """Go on with the logins that a checker or the realm will not answer any more."""
+        for attempt in list(self._attempts):
+            if attempt.answer is None:
+                continue
+            if attempt.state is State.OPENING and ref is self._realm:
+                self._fail(attempt, CheckerUnavailable("the realm is down"))
+            elif attempt.state is State.CHECKING and attempt.checker is ref:
+                attempt.answer = None
+                self._note(attempt, f"{ref.actor_class.__name__} is down", unavailable=True)
+                self._ask_next(attempt)
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
+        """Refuse the logins under way of an account that was disabled or changed since it was checked."""
+        for attempt in list(self._attempts):
+            if attempt.avatar_id == avatar_id and attempt.checker is checker and attempt.state is not State.CHECKING:
+                self._fail(attempt, UnauthorizedLogin("the account was revoked during the login"))
+
+    # -- deadlines ----------------------------------------------------------------------------------------------------
+
+    def _arm_timer(self, seconds: float) -> None:
+        if not self._timer_runs:
+            self._timer_runs = True
+            self._portal.send_after(seconds, ControlCall(("_expire_logins",)))
+
+    def expire(self) -> None:
+        """Fail the logins whose deadline has come."""
+        self._timer_runs = False
+        now = self._portal.now()
+        while self._attempts:
+            attempt = next(iter(self._attempts))
+            if attempt.deadline > now:
+                self._arm_timer(attempt.deadline - now)
+                return
+            self._fail(
+                attempt, CheckerUnavailable(f"not done within {self._options.login_timeout:g} s, while {attempt.state.value}")
+            )
+
+    def close(self) -> None:
+        """Admit nobody any more, and fail what is under way."""
+        self._closed = True
+        for attempt in list(self._attempts):
+            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+
+
+class LateAnswer:
+    """Where a checker or the realm puts its answer, which is then told to the portal. Known by its identity: whoever
+    gets one that is not the login's latest knows that the login has gone on, or is over.
+    """
+
+    __slots__ = ("_attempt", "_error", "_then", "_value", "role")
+
+    def __init__(self, role: ActorRef[Any], then: str, attempt: Attempt) -> None:
+        self.role = role
+        self._then = then
+        self._attempt = attempt
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def settle(self, value: Any) -> None:
+        """Take what the role returned."""
+        self._value = value
+        self._deliver()
+
+    def settle_error(self, error: BaseException) -> None:
+        """Take what the role raised."""
+        self._error = error
+        self._deliver()
+
+    def _deliver(self) -> None:
+        attempt = self._attempt
+        if not attempt.portal.tell_if_alive(ControlCall((self._then, attempt, self))) and self._then == "_granted":
+            self.discard_avatar()
+
+    def get(self) -> Any:
+        """Return or raise the answer."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def discard_avatar(self) -> None:
+        """Stop the avatar that a realm returned too late."""
+        if not isinstance(self._value, tuple) or len(self._value) != 3:
+            return
+        _, avatar, logout = self._value
+        if isinstance(avatar, pykka.ActorRef):
+            avatar.stop(block=False)
+        if callable(logout) and not _is_stop_of(logout, avatar):
+            with contextlib.suppress(pykka.ActorDeadError):
+                self.role.tell(ControlCall(("_cred_log_out", logout)))
+
+
+def _is_stop_of(logout: Any, avatar: object) -> bool:
+    """Tell whether a realm's logout is the avatar's own `stop`, which the portal calls for anyway and without blocking."""
+    owner = getattr(logout, "__self__", None)
+    if not isinstance(owner, ActorRef) or not isinstance(avatar, ActorRef):
+        return False
+    return owner.actor_inbox is avatar.actor_inbox and logout.__name__ == "stop"

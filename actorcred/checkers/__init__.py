@@ -1,0 +1,1 @@
+"""Checkers: one file per source of truth about users."""

@@ -1,0 +1,134 @@
+"""All errors of login and sessions, with the codes that stand for them on a wire.
+
+    ActorcredError
+        LoginFailed                     refused          a login did not succeed; catch this one
+            UnauthorizedLogin           refused          the credentials do not prove who the client claims to be
+            UnhandledCredentials        refused          no checker takes credentials of this kind
+            LoginDenied                 denied           a policy is against it, now; `retry_after` says when to ask again
+            NoInterface                 no-interface     the realm has no avatar with a wanted interface
+            CheckerUnavailable          unavailable      a checker or the realm cannot answer; never a way in
+        ClientGone                                       a client cannot answer any more
+        PasswordRejected                                 a new password breaks a rule
+        AccountError                                     an account store was asked for what it cannot do
+        MissingExtra                                     an optional package is not installed
+
+The text of a `LoginFailed` is what a client may read: it never tells whether a user exists. `detail` is for the log.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccountError",
+    "ActorcredError",
+    "CheckerUnavailable",
+    "ClientGone",
+    "LoginDenied",
+    "LoginFailed",
+    "MissingExtra",
+    "NoInterface",
+    "PasswordRejected",
+    "UnauthorizedLogin",
+    "UnhandledCredentials",
+]
+
+
+class ActorcredError(Exception):
+    """The base of all errors of this package."""
+
+
+class LoginFailed(ActorcredError):
+    """A login did not succeed.
+
+    Args:
+        detail: the cause, for the log only; it must hold no secret.
+
+    Attributes:
+        code: what stands for this error on a wire.
+        detail: the cause.
+    """
+
+    code = "refused"
+    message = "login refused"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(self.message)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.message
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.detail!r})"
+
+
+class UnauthorizedLogin(LoginFailed):
+    """The credentials do not prove who the client claims to be, or there is no such user: nobody can tell which."""
+
+
+class UnhandledCredentials(LoginFailed):
+    """No checker of the portal takes credentials of this kind."""
+
+
+class LoginDenied(LoginFailed):
+    """A policy is against this login at present, whatever the credentials are worth.
+
+    Args:
+        detail: the cause, for the log only.
+        retry_after: seconds after which asking again makes sense; None if that cannot be said.
+    """
+
+    code = "denied"
+
+    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return "login denied" if self.retry_after is None else f"login denied, try again in {self.retry_after:g} s"
+
+
+class NoInterface(LoginFailed):
+    """The realm has no avatar that implements one of the wanted interfaces.
+
+    Args:
+        interfaces: the interfaces that were asked for.
+    """
+
+    code = "no-interface"
+    message = "no such interface"
+
+    def __init__(self, interfaces: tuple[type, ...] = ()) -> None:
+        super().__init__("none of " + (", ".join(interface.__name__ for interface in interfaces) or "no interfaces at all"))
+        self.interfaces = interfaces
+
+
+class CheckerUnavailable(LoginFailed):
+    """A checker or the realm cannot answer now: its database is down, it crashed, or it took too long."""
+
+    code = "unavailable"
+    message = "login unavailable, try again later"
+
+
+class ClientGone(ActorcredError):
+    """A call to a client will never be answered: there is no client, it is gone, or its outbox was full."""
+
+
+class PasswordRejected(ActorcredError):
+    """A new password breaks a rule; the text says which one, never the password."""
+
+
+class AccountError(ActorcredError):
+    """An account store was asked for something that it cannot do, as adding a name twice."""
+
+
+class MissingExtra(ActorcredError, ImportError):
+    """An optional package is needed.
+
+    Args:
+        feature: what needs it.
+        extra: the extra of actorcred that brings it.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        super().__init__(f"{feature} needs an optional package: pip install 'actorcred[{extra}]'")
+        self.extra = extra

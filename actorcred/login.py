@@ -1,0 +1,151 @@
+"""One login: what the client gets, and what the portal remembers while it is under way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pykka
+
+from actorcred.actors import ControlCall, Future
+from actorcred.sessions.session import LogoutCode
+from actorcred.sessions.states import State
+
+if TYPE_CHECKING:
+    from actorcred.avatar import AvatarRef, SharedAvatar
+    from actorcred.checkers.base import CheckerRef
+    from actorcred.credentials import AvatarId
+    from actorcred.mind import MindRef
+    from actorcred.portal import PortalRef
+    from actorcred.sessions.session import Session
+
+__all__ = ["Attempt", "Login", "LoginFuture"]
+
+
+class _LoginFields(NamedTuple):
+    interface: type
+    avatar: AvatarRef[Any]
+    logout: Callable[..., Future[None]]
+
+
+class Login(_LoginFields):
+    """A successful login: `interface, avatar, logout = login`.
+
+    Attributes:
+        interface: the one of the wanted interfaces that the realm granted.
+        avatar: a ref to the avatar, for this client; it works until logout.
+        logout: ends the session; it may be called from anywhere and more than once. See `Session.end`.
+    """
+
+    __slots__ = ()
+
+    @property
+    def session(self) -> Session:
+        """The session."""
+        return self.avatar.session
+
+
+class LoginFuture(Future[Login]):
+    """The future of a login. Whoever stops waiting for it gives the login up, and nothing of it is left.
+
+    That happens when `get(timeout=...)` raises `pykka.Timeout`, when a task that awaits it is cancelled, and at `cancel`.
+    """
+
+    __slots__ = ("_when_cancelled",)
+
+    def __init__(self, when_cancelled: Callable[[], object]) -> None:
+        super().__init__()
+        self._when_cancelled = when_cancelled
+
+    def cancel(self) -> bool:
+        """Give the login up: whoever waits gets `CancelledError`, and nothing of the login is left.
+
+        Returns:
+            False if it had succeeded or failed before.
+        """
+        cancelled = super().cancel()
+        if cancelled:
+            self._when_cancelled()
+        return cancelled
+
+    def get(self, *, timeout: float | None = None) -> Login:
+        """Wait for the login.
+
+        Args:
+            timeout: seconds to wait; None waits as long as the portal's `login_timeout` lasts.
+
+        Raises:
+            LoginFailed: if it did not succeed.
+            pykka.Timeout: if it took too long; it is given up then.
+        """
+        try:
+            return super().get(timeout=timeout)
+        except pykka.Timeout:
+            if self.cancel():
+                raise
+            return super().get()  # it came at the last moment
+
+    def __await__(self) -> Generator[Any, None, Login]:
+        """Wait for the login in a coroutine; cancelling the wait gives the login up."""
+        try:
+            return (yield from super().__await__())
+        except (asyncio.CancelledError, GeneratorExit):
+            self.give_up()
+            raise
+
+    def give_up(self) -> None:
+        """Cancel the login, or log out if it has just succeeded."""
+        if not self.cancel():
+            with contextlib.suppress(Exception):  # a login that failed needs no logout
+                super().get().session.end(LogoutCode.LOST)
+
+
+class Attempt:
+    """A login under way."""
+
+    __slots__ = (
+        "answer",
+        "avatar_id",
+        "candidates",
+        "checker",
+        "claimed",
+        "credentials",
+        "deadline",
+        "details",
+        "future",
+        "interfaces",
+        "kind",
+        "mind",
+        "portal",
+        "shared",
+        "state",
+        "target",
+        "unavailable",
+    )
+
+    def __init__(self, portal: PortalRef, credentials: object, target: Any, interfaces: tuple[type, ...]) -> None:
+        self.portal = portal
+        self.credentials: object | None = credentials
+        self.target = target
+        self.interfaces = interfaces
+        self.future = LoginFuture(self.give_up)
+        self.state = State.CHECKING
+        self.claimed = getattr(credentials, "username", "")
+        self.kind = type(credentials).__name__
+        self.deadline = 0.0
+        # The checkers that were not asked yet, the one that is being asked, and its answer, by which a late one is known.
+        self.candidates: Iterator[CheckerRef] = iter(())
+        self.checker: CheckerRef | None = None
+        self.answer: object | None = None
+        self.details: list[str] | None = None
+        self.unavailable = False
+        # Once it is proven:
+        self.avatar_id: AvatarId = ""
+        self.mind: MindRef | None = None
+        self.shared: SharedAvatar | None = None
+
+    def give_up(self) -> None:
+        """Tell the portal that nobody waits any more."""
+        self.portal.tell_if_alive(ControlCall(("_give_up", self)))

@@ -1,0 +1,386 @@
+"""The mind: the avatar's link to its client, an actor that carries notifications and calls, and groups of minds."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import weakref
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Iterator
+from types import BuiltinFunctionType, CoroutineType, FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, cast
+
+import pykka
+from pykka.messages import ProxyCall
+
+from actorcred.actors import Actor, ActorRef, ControlCall, Future
+from actorcred.errors import ClientGone
+from actorcred.outbox import Notification, Offer, Outbox, OutboxLimit
+from actorcred.sessions.session import LogoutCode, LogoutReason
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
+    from actorcred.sessions.session import Session
+
+__all__ = ["CALL_TIMEOUT", "Channel", "Group", "Mind", "MindRef"]
+
+logger = logging.getLogger("actorcred.mind")
+
+CALL_TIMEOUT = 10.0
+"""Seconds that a client has for the answer to a call, unless the caller says otherwise."""
+
+_FLUSH = ControlCall(("_flush",))
+_GO_ON = ControlCall(("_go_on",))
+
+
+class Channel(ABC):
+    """The way to a client, as a protocol implements it; simpler minds need none.
+
+    Either method may return a future or a coroutine. That of `notify` says when the client can take more; until then
+    the mind sends nothing. That of `call` is the client's answer. An `OSError` says that the client is gone.
+    """
+
+    __slots__ = ()
+
+    @abstractmethod
+    def notify(self, notification: Notification) -> Any:
+        """Send a notification. `Notification.encoded` makes its bytes once for all clients that get it."""
+
+    @abstractmethod
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Ask the client; return its answer or a future of it."""
+
+    def close(self, reason: LogoutReason) -> None:
+        """Learn that the session is over; nothing more will be sent."""
+
+
+class _Call:
+    """A call that waits in an outbox."""
+
+    __slots__ = ("args", "future", "name")
+
+    def __init__(self, name: str, args: tuple[Any, ...]) -> None:
+        self.name = name
+        self.args = args
+        self.future: Future[Any] = Future()
+
+    def dropped(self) -> None:
+        self.future.settle_error(ClientGone("the call was dropped: the client's outbox is full, or the client is gone"))
+
+
+class MindRef(ActorRef["Mind"]):
+    """What an avatar holds of its client. Every method may be called from anywhere and never blocks.
+
+    Attributes:
+        outbox: what waits for the client; `outbox.dropped` counts what never will be sent.
+        session: the session that the mind belongs to, while it is open.
+    """
+
+    __slots__ = ("outbox", "session")
+
+    outbox: Outbox
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__(mailbox)
+        self.session: Session | None = None
+
+    def notify(self, name: str, *args: Any, key: Hashable = None) -> None:
+        """Send the client a notification. It never raises for a slow or dead client.
+
+        Args:
+            name: what happened.
+            args: the particulars.
+            key: as long as it waits, only the latest notification with the same key is kept, as the position of one
+                player. None keeps all.
+        """
+        self.send(Notification(name, args), key)
+
+    def send(self, notification: Notification, key: Hashable = None) -> None:
+        """Send a notification that may go to other minds, too; see `Group`."""
+        self._offer(notification, key)
+
+    def call(self, name: str, *args: Any, timeout: float | None = CALL_TIMEOUT) -> Future[Any]:
+        """Ask the client.
+
+        Args:
+            name: what to ask for.
+            args: the particulars.
+            timeout: seconds for the answer; None waits as long as the session lasts.
+
+        Returns:
+            A future of the answer. It fails with `ClientGone` when there will be none, with `pykka.Timeout` in time.
+        """
+        call = _Call(name, args)
+        if self._offer(call, None) in {Offer.DROPPED, Offer.OVERFLOW}:
+            call.dropped()
+        elif timeout is not None:
+            expired = pykka.Timeout(f"the client did not answer {name!r} within {timeout:g} s")
+            timer = self.actor_inbox.dispatcher.call_later(timeout, call.future.settle_error, expired)
+            call.future.add_done_callback(lambda _: timer.cancel())
+        return call.future
+
+    def _offer(self, item: Notification | _Call, key: Hashable) -> Offer:
+        offer = self.outbox.offer(item, key)
+        if offer is Offer.WAKE:
+            self.actor_inbox.put(_FLUSH)
+        elif offer is Offer.OVERFLOW:
+            self.end_session(LogoutCode.OVERFLOW, f"{self.outbox.limit.bound} notifications waiting")
+        return offer
+
+    def end_session(self, code: LogoutCode, detail: str = "") -> None:
+        """End the session whose client cannot be reached; nothing happens when it is over."""
+        session = self.session
+        if session is not None:
+            session.end(code, detail)
+
+    def close(self, reason: LogoutReason) -> None:
+        """Tell the client why, and stop. Called by the portal."""
+        self.session = None
+        self.actor_inbox.put(ControlCall(("_close", reason)))
+
+
+class Mind(Actor):
+    """The client of one session.
+
+    Args:
+        target: the way to the client. None: there is none. A `Channel`: the whole of it. An actor ref: the actor is
+            told, or asked, to run the method of that name. A callable: `target(name, *args)`. Any other object: its
+            method of that name. A method that returns a coroutine or a future holds back what follows until it is done.
+        limit: how much may wait.
+    """
+
+    registered = False
+    ref_class = MindRef
+
+    def __init__(self, target: Any = None, limit: OutboxLimit | None = None) -> None:
+        super().__init__()
+        self._channel = _make_channel(target)
+        self._held_back = False
+        self._calls: set[Future[Any]] | None = None
+        self._outbox = Outbox(limit or OutboxLimit())
+        cast("MindRef", self._actor_ref).outbox = self._outbox
+
+    def _flush(self) -> None:
+        while not self._held_back and (item := self._outbox.take()) is not None:
+            self._send(item)
+
+    def _go_on(self) -> None:
+        self._held_back = False
+        self._flush()
+
+    def _send(self, item: Any) -> None:
+        if type(item) is _Call:
+            self._send_call(item)
+            return
+        try:
+            result = self._channel.notify(item)
+        except Exception as error:
+            self._failed(item.name, error)
+        else:
+            future = self._future_of(result)
+            if future is not None and not future.done():
+                self._held_back = True
+                future.add_done_callback(lambda done: self._notified(item.name, done))
+            elif future is not None:
+                self._report(item.name, future)
+
+    def _notified(self, name: str, done: Future[Any]) -> None:
+        self._report(name, done)
+        self.actor_inbox.put(_GO_ON)
+
+    def _report(self, name: str, done: Future[Any]) -> None:
+        try:
+            done.get()
+        except Exception as error:
+            self._failed(name, error)
+
+    def _send_call(self, call: _Call) -> None:
+        if call.future.done():
+            return
+        try:
+            result = self._channel.call(call.name, call.args)
+        except Exception as error:
+            call.future.settle_error(_as_client_gone(error))
+            return
+        future = self._future_of(result)
+        if future is None:
+            call.future.settle(result)
+            return
+        if self._calls is None:
+            self._calls = set()
+        self._calls.add(call.future)
+        call.future.add_done_callback(self._calls.discard)
+        future.add_done_callback(lambda done: _pass_on(done, call.future))
+
+    def _future_of(self, result: Any) -> Future[Any] | None:
+        if type(result) is CoroutineType:
+            return self.actor_inbox.dispatcher.spawn(result)
+        if isinstance(result, Future):
+            return result
+        if isinstance(result, pykka.Future):
+            return _adopt(result)
+        return None
+
+    def _failed(self, name: str, error: Exception) -> None:
+        if isinstance(error, OSError | pykka.ActorDeadError):
+            cast("MindRef", self.actor_ref).end_session(LogoutCode.LOST, type(error).__name__)
+        else:
+            logger.warning("A client's %r failed:", name, exc_info=error)
+
+    def _close(self, reason: LogoutReason) -> None:
+        self._flush()
+        for item in self._outbox.close():
+            item.dropped()
+        try:
+            # A client that holds us back is told all the same: this is the last that it can learn.
+            self._channel.notify(Notification("logged_out", (str(reason.code), reason.detail)))
+            self._channel.close(reason)
+        except Exception as error:
+            logger.debug("A client could not be told that its session is over: %r", error)
+        self.stop()
+
+    def on_stop(self) -> None:
+        """Let nobody wait for answers that will not come."""
+        for item in self._outbox.close():
+            item.dropped()
+        for future in list(self._calls or ()):
+            future.settle_error(ClientGone("the session ended before the client answered"))
+
+
+def _as_client_gone(error: Exception) -> Exception:
+    return ClientGone("the client is gone") if isinstance(error, OSError | pykka.ActorDeadError) else error
+
+
+def _pass_on(done: Future[Any], to: Future[Any]) -> None:
+    try:
+        to.settle(done.get())
+    except Exception as error:
+        to.settle_error(_as_client_gone(error))
+
+
+def _adopt(foreign: pykka.Future[Any]) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.set_get_hook(lambda timeout: foreign.get(timeout=timeout))
+    return future
+
+
+# -- the kinds of minds that need no channel class of the user's ----------------------------------------------------------
+
+
+class _Nobody(Channel):
+    __slots__ = ()
+
+    def notify(self, notification: Notification) -> None:
+        pass
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        raise ClientGone("this session has no client to call")
+
+
+class _ToCallable(Channel):
+    __slots__ = ("_target",)
+
+    def __init__(self, target: Callable[..., Any]) -> None:
+        self._target = target
+
+    def notify(self, notification: Notification) -> Any:
+        return self._target(notification.name, *notification.args)
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        return self._target(name, *args)
+
+
+class _ToObject(_ToCallable):
+    __slots__ = ()
+
+    def notify(self, notification: Notification) -> Any:
+        method = getattr(self._target, notification.name, None)
+        if method is None and notification.name == "logged_out":
+            return None  # the one notification that is ours: a mind need not have it
+        return self.call(notification.name, notification.args)
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        return getattr(self._target, name)(*args)
+
+
+class _ToActor(Channel):
+    __slots__ = ("_target",)
+
+    def __init__(self, target: pykka.ActorRef[Any]) -> None:
+        self._target = target
+
+    def notify(self, notification: Notification) -> None:
+        if notification.name == "logged_out" and not hasattr(self._target.actor_class, "logged_out"):
+            return
+        self._target.tell(ProxyCall((notification.name,), notification.args, {}))
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        return self._target.ask(ProxyCall((name,), args, {}), block=False)
+
+
+_NOBODY = _Nobody()
+_FUNCTIONS = frozenset({FunctionType, MethodType, BuiltinFunctionType})
+
+
+def _make_channel(target: Any) -> Channel:
+    if target is None:
+        return _NOBODY
+    if type(target) in _FUNCTIONS:  # by far the most frequent in large numbers
+        return _ToCallable(target)
+    if isinstance(target, Channel):
+        return target
+    if isinstance(target, pykka.ActorRef):
+        return _ToActor(target)
+    return _ToCallable(target) if callable(target) else _ToObject(target)
+
+
+class Group:
+    """Minds that get the same notifications, as the people in a room. Safe to use from several actors.
+
+    A mind leaves by itself when its session ends.
+    """
+
+    def __init__(self) -> None:
+        self._minds: weakref.WeakSet[MindRef] = weakref.WeakSet()
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __iter__(self) -> Iterator[MindRef]:
+        with self._lock:
+            minds = list(self._minds)
+        return (mind for mind in minds if not mind.actor_inbox.stopped)
+
+    def __contains__(self, mind: object) -> bool:
+        return mind in set(self)
+
+    def add(self, mind: MindRef) -> None:
+        """Let a mind hear what is said from now on."""
+        with self._lock:
+            self._minds.add(mind)
+
+    def discard(self, mind: MindRef) -> None:
+        """Let a mind hear no more."""
+        with self._lock:
+            self._minds.discard(mind)
+
+    def notify(self, name: str, *args: Any, key: Hashable = None, but: MindRef | None = None) -> int:
+        """Send all minds one notification, which is encoded once.
+
+        Args:
+            name: what happened.
+            args: the particulars.
+            key: see `MindRef.notify`.
+            but: one mind that need not be told, as the speaker's own.
+
+        Returns:
+            How many minds it went to.
+        """
+        notification = Notification(name, args)
+        count = 0
+        for mind in self:
+            if mind is not but:
+                mind.send(notification, key)
+                count += 1
+        return count

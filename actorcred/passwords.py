@@ -1,0 +1,207 @@
+"""Hashing and verifying passwords: bcrypt, and the formats that password files bring.
+
+bcrypt reads at most 72 bytes. A longer password is never cut short: it is hashed as `bcrypt-sha256` (bcrypt of a keyed
+SHA-256, passlib's format version 2), and compared with a plain bcrypt hash it is simply wrong.
+
+All functions take keyword arguments only, since a password and a hash are both texts and easily swapped.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import re
+from collections.abc import Container
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import bcrypt
+
+from actorcred.errors import MissingExtra, PasswordRejected
+
+__all__ = [
+    "DEFAULT_ROUNDS",
+    "PasswordPolicy",
+    "UnsupportedHash",
+    "check_format",
+    "dummy_hash",
+    "hash_password",
+    "needs_rehash",
+    "verify_password",
+]
+
+DEFAULT_ROUNDS = 12
+"""The cost of new hashes: 2 ** 12 iterations, about a quarter of a second."""
+
+BCRYPT_LIMIT = 72
+"""bcrypt reads no more bytes of a password."""
+
+_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$([./A-Za-z0-9]{22})([./A-Za-z0-9]{31})")
+_BCRYPT_SHA256 = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
+_LIBPASS = {"$apr1$": "apr_md5_crypt", "$5$": "sha256_crypt", "$6$": "sha512_crypt"}
+
+
+class UnsupportedHash(ValueError):
+    """A hash is in a format that cannot be verified, or not safely; the text names the format, never the hash."""
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordPolicy:
+    """What a new password has to be (OWASP ASVS 5.0, 6.2): long enough, of any characters, and not a common one.
+
+    Args:
+        min_length: characters at least; ASVS 6.2.1 asks for 8.
+        max_length: characters at most, so that nobody has megabytes hashed; ASVS 6.2.9 asks for 64 or more.
+        common: passwords in lower case that are refused, anything that has `in`. None takes the list of the package
+            zxcvbn (`pip install 'actorcred[accounts]'`), of which ASVS 6.2.4 asks for the first 3,000.
+    """
+
+    min_length: int = 8
+    max_length: int = 1024
+    common: Container[str] | None = None
+
+    def check(self, *, password: str) -> None:
+        """Refuse a password that breaks a rule.
+
+        Raises:
+            PasswordRejected: names the rule.
+            MissingExtra: if the list of common passwords is not installed.
+        """
+        if len(password) < self.min_length:
+            raise PasswordRejected(f"the password needs at least {self.min_length} characters")
+        if len(password) > self.max_length:
+            raise PasswordRejected(f"the password may have at most {self.max_length} characters")
+        _encode(password)
+        if password.lower() in (_common_passwords() if self.common is None else self.common):
+            raise PasswordRejected("the password is one of the most common ones; choose another")
+
+
+@cache
+def _common_passwords() -> frozenset[str]:
+    try:
+        from zxcvbn.frequency_lists import FREQUENCY_LISTS
+    except ImportError:
+        raise MissingExtra("the list of common passwords", "accounts") from None
+    return frozenset(FREQUENCY_LISTS["passwords"])
+
+
+def _encode(password: str | bytes) -> bytes:
+    raw = password if isinstance(password, bytes) else password.encode()
+    if not raw:
+        raise PasswordRejected("the password must not be empty")
+    if b"\0" in raw:
+        raise PasswordRejected("the password must not hold NUL characters")
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise PasswordRejected("the password must be UTF-8") from None
+    return raw
+
+
+def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str:
+    """Hash a password for storage. It takes a good part of a second: use a pool of threads.
+
+    Args:
+        password: a text or its UTF-8 bytes.
+        rounds: the base-2 logarithm of the number of iterations, 4 to 31.
+
+    Returns:
+        A bcrypt hash ("$2b$..."), or for more than 72 bytes a bcrypt-sha256 hash ("$bcrypt-sha256$...").
+
+    Raises:
+        PasswordRejected: if the password is empty, holds NUL or is not UTF-8.
+        ValueError: if `rounds` is out of range.
+    """
+    if not 4 <= rounds <= 31:
+        raise ValueError(f"bcrypt takes 4 to 31 rounds, not {rounds}")
+    raw = _encode(password)
+    salt = bcrypt.gensalt(rounds)
+    if len(raw) <= BCRYPT_LIMIT:
+        return bcrypt.hashpw(raw, salt).decode()
+    digest = bcrypt.hashpw(_shorten(raw, salt[-22:]), salt)[-31:]
+    return f"$bcrypt-sha256$v=2,t=2b,r={rounds}${salt[-22:].decode()}${digest.decode()}"
+
+
+def _shorten(raw: bytes, salt: bytes) -> bytes:
+    return base64.b64encode(hmac.digest(salt, raw, "sha256"))
+
+
+def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 - the field's term
+    """Tell whether a hash was made of a password. It takes as long as hashing: use a pool of threads.
+
+    Args:
+        password: a text or its bytes; one that could never have been hashed is wrong, and costs the same.
+        hash: bcrypt, bcrypt-sha256, "{SHA}", and with the extra `htpasswd` apr1, sha256-crypt and sha512-crypt.
+
+    Raises:
+        UnsupportedHash: if the format is none of these.
+        MissingExtra: if the format needs the extra.
+    """
+    check_format(hash=hash)
+    raw = password if isinstance(password, bytes) else password.encode()
+    possible = bool(raw) and b"\0" not in raw
+    if match := _BCRYPT_SHA256.fullmatch(hash):
+        rounds, salt, digest = match.groups()
+        made = bcrypt.hashpw(_shorten(raw, salt.encode()), f"$2b${int(rounds):02}${salt}".encode())
+        return hmac.compare_digest(made[-31:], digest.encode()) and possible
+    if _BCRYPT.fullmatch(hash):
+        right = bcrypt.checkpw(raw[:BCRYPT_LIMIT].replace(b"\0", b"?"), hash.encode())
+        return right and possible and len(raw) <= BCRYPT_LIMIT
+    if hash.startswith("{SHA}"):
+        made = base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest())
+        return hmac.compare_digest(made, hash[5:].encode()) and possible
+    return bool(_libpass_handler(hash).verify(raw.replace(b"\0", b"?"), hash)) and possible
+
+
+def check_format(*, hash: str) -> None:  # noqa: A002
+    """Refuse a hash that `verify_password` could not verify.
+
+    Raises:
+        UnsupportedHash: names the format, and why not.
+        MissingExtra: if the format needs the extra `htpasswd`.
+    """
+    if _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash) or re.fullmatch(r"\{SHA\}[A-Za-z0-9+/]{27}=", hash):
+        return
+    if _libpass_name(hash) is None:
+        raise UnsupportedHash(f"{_name_format(hash)}; make a new one with `htpasswd -B`")
+    if not _libpass_handler(hash).identify(hash):
+        raise UnsupportedHash("a damaged hash")
+
+
+def _name_format(hash: str) -> str:  # noqa: A002
+    if hash.startswith(("$2", "$bcrypt-sha256$", "{SHA}")):
+        return "a damaged bcrypt or SHA-1 hash"
+    if hash.startswith("$1$"):
+        return "an MD5-crypt hash ($1$), which is too weak"
+    if match := re.match(r"\$([a-z0-9-]{1,16})\$|\{([A-Z0-9-]{1,16})\}", hash):
+        return f"a hash in the unsupported format {match[0]}"
+    if re.fullmatch(r"[./A-Za-z0-9]{13}", hash):
+        return "a hash of the traditional DES crypt, which reads 8 characters of a password"
+    return "plain text, or an unknown format"
+
+
+def _libpass_name(hash: str) -> str | None:  # noqa: A002
+    return next((name for prefix, name in _LIBPASS.items() if hash.startswith(prefix)), None)
+
+
+def _libpass_handler(hash: str) -> Any:  # noqa: A002
+    name = _libpass_name(hash)
+    try:
+        import passlib.hash
+    except ImportError:
+        raise MissingExtra(f"the password format {name}", "htpasswd") from None
+    return getattr(passlib.hash, str(name))
+
+
+def needs_rehash(*, hash: str, rounds: int = DEFAULT_ROUNDS) -> bool:  # noqa: A002
+    """Tell whether a hash is weaker than a new one with `rounds` would be, so that it should be replaced at a login."""
+    match = _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash)
+    return match is None or int(match[1]) < rounds
+
+
+@cache
+def dummy_hash(rounds: int = DEFAULT_ROUNDS) -> str:
+    """Return a hash that no password has, for users who do not exist: refusing them then costs the same."""
+    return bcrypt.gensalt(rounds).decode() + "." * 31

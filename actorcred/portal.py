@@ -1,0 +1,292 @@
+"""The portal: it joins protocols, checkers and a realm, and owns every session from login to logout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+import pykka
+
+from actorcred._logins import Logins
+from actorcred._logouts import Logouts
+from actorcred._roles import Roles, require_checker, require_realm
+from actorcred.actors import Actor, ActorRef, ControlCall, Dispatcher, Future
+from actorcred.checkers.base import Revocation
+from actorcred.credentials import AvatarId
+from actorcred.errors import CheckerUnavailable
+from actorcred.events import Events, Subscriber
+from actorcred.login import Attempt, LoginFuture
+from actorcred.options import PasswordChange, PortalOptions
+from actorcred.sessions.directory import Directory
+from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+
+if TYPE_CHECKING:
+    from actorcred.realm import Realm
+
+__all__ = ["Portal", "PortalRef"]
+
+
+class PortalRef(ActorRef["Portal"]):
+    """What protocols and the application hold of a portal: the whole of its interface.
+
+    Every method returns at once. Those that look something up or change something return a future.
+    """
+
+    __slots__ = ()
+
+    # -- for protocols ------------------------------------------------------------------------------------------------
+
+    def login(self, credentials: object, mind: Any, *interfaces: type) -> LoginFuture:
+        """Log a client in.
+
+        Args:
+            credentials: what the client presents.
+            mind: how to reach the client: None, a callable, an object with methods, an actor ref, or a `Channel`.
+            interfaces: what the client wants to use its avatar as, the dearest first; at least one.
+
+        Returns:
+            A future of a `Login`. It fails with a `LoginFailed`, whose text is what the client may read.
+
+        Raises:
+            TypeError: if no interface is given, or one is not a class.
+        """
+        if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
+            raise TypeError("login() needs at least one interface, a class, after the mind")
+        attempt = Attempt(self, credentials, mind, interfaces)
+        if not self.tell_if_alive(ControlCall(("_login", attempt))):
+            attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
+        return attempt.future
+
+    def list_credentials_interfaces(self) -> Future[list[type]]:
+        """Return the kinds of credentials that some checker takes."""
+        return self._request("_list_credentials_interfaces")
+
+    # -- for the application ------------------------------------------------------------------------------------------
+
+    def register_checker(self, checker: ActorRef[Any], *credential_interfaces: type) -> Future[None]:
+        """Add a checker, to be asked after those that are registered for the same credentials.
+
+        Args:
+            checker: a ref to a started checker.
+            credential_interfaces: the kinds of credentials to ask it about; by default those that it states.
+
+        Raises:
+            TypeError: if it is not a checker, or takes no credentials.
+        """
+        return self._request("_register_checker", *require_checker(checker, credential_interfaces))
+
+    def count(self) -> Future[int]:
+        """Return the number of open sessions."""
+        return self._request("_count")
+
+    def session(self, session_id: str) -> Future[Session | None]:
+        """Return the open session with this id, or None."""
+        return self._request("_session", session_id)
+
+    def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[Session]]:
+        """Return the open sessions, of one avatar id or all, the oldest first."""
+        return self._request("_sessions", avatar_id)
+
+    def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
+        """Note something about a session; a note of None is taken away.
+
+        Returns:
+            Whether there is such a session.
+        """
+        return self._request("_annotate", session_id, notes)
+
+    def kick(
+        self,
+        *,
+        session_id: str | None = None,
+        avatar_id: AvatarId | None = None,
+        everyone: bool = False,
+        reason: str = "",
+    ) -> Future[int]:
+        """End sessions by order.
+
+        Args:
+            session_id: end this one,
+            avatar_id: or all of this avatar id,
+            everyone: or all there are.
+            reason: a text for `on_logout`, the mind and the log.
+
+        Returns:
+            How many sessions it concerned.
+
+        Raises:
+            TypeError: unless exactly one of the three says whom.
+        """
+        if [session_id is not None, avatar_id is not None, everyone].count(True) != 1:
+            raise TypeError("kick() needs exactly one of session_id, avatar_id and everyone=True")
+        return self._request("_kick", session_id, avatar_id, reason)
+
+    def drain(self, timeout: float = 10.0) -> Future[int]:
+        """Log everybody out and let nobody in any more, as before the server goes down.
+
+        Args:
+            timeout: seconds that the avatars have for their `on_logout`.
+
+        Returns:
+            The number of sessions that ended, when all have or the time is over.
+        """
+        drained: Future[int] = Future()
+        if not self.tell_if_alive(ControlCall(("_drain", timeout, drained))):
+            drained.settle(0)
+        return drained
+
+    def subscribe(self, subscriber: Subscriber) -> Future[pykka.ActorRef[Any]]:
+        """Send all events (`actorcred.events`) from now on to a function, or to an actor as messages.
+
+        A function is called in a context of its own, one event at a time.
+
+        Returns:
+            A ref to hand to `unsubscribe`.
+        """
+        return self._request("_subscribe", subscriber)
+
+    def unsubscribe(self, subscription: pykka.ActorRef[Any]) -> Future[None]:
+        """Send no more events to a subscriber."""
+        return self._request("_unsubscribe", subscription)
+
+    # -- for the package's own parts ----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time in seconds on the portal's clock."""
+        return self.actor_inbox.dispatcher.now()
+
+    def end_session(self, session: Session, reason: LogoutReason) -> Future[None]:
+        """End a session; see `Session.end`."""
+        done: Future[None] = Future()
+        if not self.tell_if_alive(ControlCall(("_end", session, reason, done))):
+            done.settle()
+        return done
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        """Learn from a checker what happened to an account.
+
+        Raises:
+            pykka.ActorDeadError: if the portal has stopped.
+        """
+        self.tell(ControlCall(("_revoke", checker, avatar_id, what)))
+
+    def tell_if_alive(self, message: Any) -> bool:
+        """Send a message unless the portal has stopped; return whether it was sent."""
+        try:
+            self.tell(message)
+        except pykka.ActorDeadError:
+            return False
+        return True
+
+    def _request(self, method: str, *args: Any) -> Future[Any]:
+        return cast("Future[Any]", self.ask(ControlCall((method, *args)), block=False))
+
+
+class Portal(Actor):
+    """The actor behind a `PortalRef`. Start it, and use the ref; it is not made for subclassing.
+
+    Args:
+        realm: a ref to the started realm.
+        checkers: refs to started checkers, in the order in which they are asked.
+        options: settings.
+
+    Raises:
+        TypeError: if one of them is something else, or a checker takes no credentials.
+    """
+
+    ref_class = PortalRef
+
+    def __init__(self, realm: ActorRef[Any], checkers: Sequence[ActorRef[Any]] = (), options: PortalOptions | None = None) -> None:
+        super().__init__()
+        realm = require_realm(realm)
+        required = [require_checker(checker) for checker in checkers]
+        self._options = options or PortalOptions()
+        portal = cast("PortalRef", self._actor_ref)
+        self._events = Events()
+        self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
+        self._roles = Roles(portal, realm, self._options.restart, self._events)
+        self._logouts = Logouts(portal, self._directory, self._events)
+        self._logins = Logins(portal, self._options, self._roles, self._directory, self._logouts)
+        for checker, interfaces in required:
+            self._roles.add_checker(checker, interfaces)
+        # The messages that are the business of one part go to it straight.
+        self._login = self._logins.begin
+        self._give_up = self._logins.give_up
+        self._checked = self._logins.checked
+        self._granted = self._logins.granted
+        self._expire_logins = self._logins.expire
+        self._end = self._logouts.end
+        self._avatar_gone = self._logouts.avatar_gone
+        self._shared_avatar_gone = self._logouts.shared_avatar_gone
+        self._expire_sessions = self._logouts.expire
+        self._drain_timeout = self._logouts.drain_timeout
+        self._register_checker = self._roles.add_checker
+        self._list_credentials_interfaces = self._roles.credential_interfaces
+        self._subscribe = self._events.subscribe
+        self._unsubscribe = self._events.unsubscribe
+        self._session = self._directory.store.by_id
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls,
+        realm: ActorRef[Realm],
+        checkers: Sequence[ActorRef[Any]] = (),
+        options: PortalOptions | None = None,
+        *,
+        dispatcher: Dispatcher | None = None,
+    ) -> PortalRef:
+        """Start a portal; see the class for the arguments."""
+        return cast("PortalRef", super().start(realm, checkers, options, dispatcher=dispatcher))
+
+    def on_stop(self) -> None:
+        """Let nobody in any more and log everybody out."""
+        self._logins.close()
+        self._logouts.abandon()
+        self._roles.close()
+        self._events.close()
+
+    def on_failure(self, *_: Any) -> None:
+        """End in good order even so."""
+        self.on_stop()
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def _role_crashed(self, ref: ActorRef[Any], error: BaseException) -> bool:
+        return self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())
+
+    def _role_gone(self, ref: ActorRef[Any], cause: BaseException | None) -> None:
+        self._roles.gone(ref, cause)
+        self._logins.role_is_gone(ref)
+
+    def _revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        tell = what is Revocation.PASSWORD_CHANGED and self._options.on_password_change is PasswordChange.TELL
+        self._logins.revoke(checker, avatar_id)
+        for session in self._directory.store.by_avatar_id(avatar_id):
+            if session.checker is not checker:
+                continue
+            if tell:
+                session.mind.notify("password_changed")
+            else:
+                self._logouts.end(session, LogoutReason(LogoutCode.REVOKED, str(what)))
+
+    def _drain(self, timeout: float, drained: Future[int]) -> None:
+        self._logins.close()
+        self._logouts.drain(timeout, drained)
+
+    def _count(self) -> int:
+        return len(self._directory)
+
+    def _sessions(self, avatar_id: AvatarId | None) -> list[Session]:
+        return list(self._directory if avatar_id is None else self._directory.store.by_avatar_id(avatar_id))
+
+    def _annotate(self, session_id: str, notes: dict[str, Any]) -> bool:
+        session = self._session(session_id)
+        if session is not None:
+            session.annotate(notes)
+        return session is not None
+
+    def _kick(self, session_id: str | None, avatar_id: AvatarId | None, detail: str) -> int:
+        if session_id is not None:
+            session = self._session(session_id)
+            return self._logouts.kick([] if session is None else [session], detail)
+        return self._logouts.kick(self._sessions(avatar_id), detail)

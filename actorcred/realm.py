@@ -1,0 +1,116 @@
+"""The realm: it turns an avatar id and a mind into an avatar."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import CoroutineType
+from typing import Any, ClassVar
+
+import pykka
+
+from actorcred._service import Service
+from actorcred.actors import ActorRef
+from actorcred.avatar import Avatar, implements
+from actorcred.credentials import AvatarId
+from actorcred.errors import CheckerUnavailable
+from actorcred.mind import MindRef
+
+__all__ = ["Granted", "Realm", "examine"]
+
+logger = logging.getLogger("actorcred.realm")
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """A realm's answer, examined."""
+
+    interface: type
+    avatar: Any
+    logout: Callable[[], object]
+
+
+class Realm(Service):
+    """The application's side of a login, to be subclassed.
+
+    Class attributes:
+        interfaces: what clients may ask for. In a program they name an interface by its class, on a wire by the name
+            of the class; the first one is the default there.
+    """
+
+    interfaces: ClassVar[tuple[type, ...]] = ()
+
+    @abstractmethod
+    def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
+        """Make an avatar.
+
+        Args:
+            avatar_id: who logs in; `ANONYMOUS` for somebody unknown.
+            mind: the client.
+            interfaces: what the client wants to use the avatar as, the dearest first.
+
+        Returns:
+            `(interface, avatar, logout)`: one of `interfaces`; a ref to a started actor, or a plain object, which is
+            then given an actor; and a callable that is called without arguments when the session has ended, as a rule
+            `avatar.stop`. Or a future or a coroutine of that.
+
+        Raises:
+            NoInterface: if there is no avatar with one of the interfaces.
+            LoginDenied: if this user may not come in now.
+        """
+
+    def _cred_log_out(self, logout: Callable[[], object]) -> None:
+        """Call what `request_avatar` returned as logout; it must not take the realm down."""
+        try:
+            result = logout()
+        except Exception:
+            logger.exception("The logout of an avatar failed:")
+        else:
+            if type(result) is CoroutineType:
+                self.actor_inbox.dispatcher.spawn(result)
+
+
+def examine(answer: Any, interfaces: tuple[type, ...], realm: str) -> Granted:
+    """Examine what a realm's `request_avatar` returned.
+
+    Args:
+        answer: that.
+        interfaces: what was asked for.
+        realm: the realm's name, for the error.
+
+    Raises:
+        CheckerUnavailable: its detail says what is wrong with the answer. If there is an avatar in it, it is told to stop.
+    """
+    problem = _problem(answer, interfaces)
+    if problem is None:
+        return Granted(*answer)
+    for part in answer if isinstance(answer, tuple) else (answer,):
+        if isinstance(part, pykka.ActorRef):
+            part.stop(block=False)
+    error = CheckerUnavailable(f"{realm}.request_avatar() {problem}")
+    logger.error("A login failed: %s", error.detail)
+    raise error
+
+
+def _problem(answer: Any, interfaces: tuple[type, ...]) -> str | None:
+    if not isinstance(answer, tuple) or len(answer) != 3:
+        return f"must return (interface, avatar, logout), not {_kind(answer)}"
+    interface, avatar, logout = answer
+    if interface not in interfaces:
+        return f"returned the interface {interface!r}, which was not asked for; return one of its arguments"
+    if not callable(logout):
+        return f"must return a callable as logout, not {_kind(logout)}; as a rule avatar.stop"
+    if avatar is None or isinstance(avatar, type):
+        return f"must return a started actor or an object as avatar, not {avatar!r}; call {Avatar.__name__}.start()"
+    if isinstance(avatar, pykka.ActorRef) and not isinstance(avatar, ActorRef):
+        return f"must return an actor of actorcred.actors as avatar, not a {avatar.actor_class.__name__} of Pykka's own runtime"
+    avatar_class = avatar.actor_class if isinstance(avatar, ActorRef) else type(avatar)
+    if not implements(avatar_class, interface):
+        return f"returned a {avatar_class.__name__}, which does not implement {interface.__name__}; derive it from that class"
+    return None
+
+
+def _kind(value: object) -> str:
+    return f"a tuple of {len(value)}" if isinstance(value, tuple) else f"a {type(value).__name__}"

@@ -1,0 +1,1 @@
+"""Sessions: who is here, who may come, and when they have to go."""

@@ -1,0 +1,115 @@
+"""The only list of who is here, and of when they have to go. No actor and no clock: the portal owns it, `now` comes in."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from actorcred.credentials import ANONYMOUS, AvatarId
+from actorcred.sessions.session import LogoutCode, Session
+from actorcred.sessions.states import Event, step
+from actorcred.sessions.store import MemoryStore, SessionStore
+
+__all__ = ["Directory"]
+
+
+class Directory:
+    """The sessions of a portal: the open ones in a store, and those that are ending.
+
+    Args:
+        idle_timeout: seconds without a sign of the client; None for no limit.
+        lifetime: seconds that a session lasts at most; None for no limit.
+        store: where open sessions are kept.
+    """
+
+    def __init__(self, idle_timeout: float | None, lifetime: float | None, store: SessionStore | None = None) -> None:
+        self._idle_timeout = idle_timeout
+        self._lifetime = lifetime
+        self.store = store if store is not None else MemoryStore()
+        self._ending: dict[AvatarId, set[Session]] = {}
+        self.ending = 0
+        """The number of sessions that run their `on_logout`."""
+        shortest = min((limit for limit in (idle_timeout, lifetime) if limit is not None), default=None)
+        self.granularity = None if shortest is None else min(1.0, max(0.01, shortest / 4))
+        """Seconds between two looks for expired sessions; None if they never expire."""
+        # A session waits in the bucket of the time at which it may have to go. Being active does not move it: it is
+        # looked at when the bucket is due, and put into a later one.
+        self._buckets: dict[int, set[Session]] = {}
+
+    def __len__(self) -> int:
+        return len(self.store)
+
+    def __iter__(self) -> Iterator[Session]:
+        return iter(self.store)
+
+    def add(self, session: Session) -> None:
+        """Take in a session that was opened."""
+        session.state = step(session.state, Event.OPENED)
+        self.store.add(session)
+        self._await_deadline(session)
+
+    def begin_end(self, session: Session) -> None:
+        """Take a session out that is about to end; nobody finds it from now on."""
+        session.state = step(session.state, Event.END)
+        self.store.remove(session)
+        self._forget_deadline(session)
+        self._ending.setdefault(session.avatar_id, set()).add(session)
+        self.ending += 1
+
+    def gone(self, session: Session) -> None:
+        """Forget a session of which nothing is left."""
+        session.state = step(session.state, Event.GONE)
+        ending = self._ending[session.avatar_id]
+        ending.discard(session)
+        if not ending:
+            del self._ending[session.avatar_id]
+        self.ending -= 1
+
+    def is_ending(self, avatar_id: AvatarId) -> bool:
+        """Tell whether a session of this avatar id is still running its `on_logout`."""
+        return avatar_id is not ANONYMOUS and avatar_id in self._ending
+
+    def ending_sessions(self) -> list[Session]:
+        """Return the sessions that run their `on_logout`."""
+        return [session for ending in self._ending.values() for session in ending]
+
+    # -- deadlines ----------------------------------------------------------------------------------------------------
+
+    def _await_deadline(self, session: Session) -> None:
+        if self.granularity is None:
+            return
+        deadline = math.inf if self._lifetime is None else session.opened + self._lifetime
+        if self._idle_timeout is not None:
+            deadline = min(deadline, session.last_seen + self._idle_timeout)
+        session.bucket = number = int(deadline / self.granularity) + 1
+        bucket = self._buckets.get(number)
+        if bucket is None:
+            bucket = self._buckets[number] = set()
+        bucket.add(session)
+
+    def _forget_deadline(self, session: Session) -> None:
+        bucket = self._buckets.get(session.bucket)
+        if bucket is not None:
+            bucket.discard(session)
+            if not bucket:
+                del self._buckets[session.bucket]
+
+    def expired(self, now: float) -> list[tuple[Session, LogoutCode]]:
+        """Return the open sessions whose time is over at `now`, with the reason."""
+        if self.granularity is None:
+            return []
+        over = []
+        for number in [number for number in self._buckets if number * self.granularity <= now]:
+            for session in self._buckets.pop(number):
+                if self._lifetime is not None and now - session.opened >= self._lifetime:
+                    over.append((session, LogoutCode.EXPIRED))
+                elif self._idle_timeout is not None and now - session.last_seen >= self._idle_timeout:
+                    over.append((session, LogoutCode.IDLE))
+                else:
+                    self._await_deadline(session)
+        return over
+
+    @property
+    def waiting_for_deadlines(self) -> int:
+        """The number of sessions that may still expire."""
+        return sum(len(bucket) for bucket in self._buckets.values())
