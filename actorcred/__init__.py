@@ -1,0 +1,79 @@
+"""Pluggable authentication and session management for servers, in the actor model.
+
+A portal joins any number of protocols with any number of credential databases, and gives each logged-in user a
+business object of its own; none of the three knows the others. Every part is an actor.
+"""
+
+import logging as _logging
+
+from actorcred.actors import Actor, ActorRef, Future
+from actorcred.avatar import Avatar, AvatarRef
+from actorcred.checkers.base import Checker, CheckerRef, Revocation
+from actorcred.credentials import ANONYMOUS, Anonymous, AvatarId, UsernameHashedPassword, UsernamePassword
+from actorcred.errors import (
+    AccountError,
+    ActorcredError,
+    CheckerUnavailable,
+    ClientGone,
+    LoginDenied,
+    LoginFailed,
+    MissingExtra,
+    NoInterface,
+    PasswordRejected,
+    UnauthorizedLogin,
+    UnhandledCredentials,
+)
+from actorcred.login import Login, LoginFuture
+from actorcred.mind import Channel, Group, MindRef
+from actorcred.options import PasswordChange, PortalOptions
+from actorcred.outbox import Notification, OutboxLimit, OutboxOverflow
+from actorcred.portal import Portal, PortalRef
+from actorcred.realm import Realm
+from actorcred.sessions.policies import Policy
+from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+
+__all__ = [
+    "ANONYMOUS",
+    "AccountError",
+    "Actor",
+    "ActorRef",
+    "ActorcredError",
+    "Anonymous",
+    "Avatar",
+    "AvatarId",
+    "AvatarRef",
+    "Channel",
+    "Checker",
+    "CheckerRef",
+    "CheckerUnavailable",
+    "ClientGone",
+    "Future",
+    "Group",
+    "Login",
+    "LoginDenied",
+    "LoginFailed",
+    "LoginFuture",
+    "LogoutCode",
+    "LogoutReason",
+    "MindRef",
+    "MissingExtra",
+    "NoInterface",
+    "Notification",
+    "OutboxLimit",
+    "OutboxOverflow",
+    "PasswordChange",
+    "PasswordRejected",
+    "Policy",
+    "Portal",
+    "PortalOptions",
+    "PortalRef",
+    "Realm",
+    "Revocation",
+    "Session",
+    "UnauthorizedLogin",
+    "UnhandledCredentials",
+    "UsernameHashedPassword",
+    "UsernamePassword",
+]
+
+_logging.getLogger(__name__).addHandler(_logging.NullHandler())

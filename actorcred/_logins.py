@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pykka
 
 from actorcred._service import request
-from actorcred.actors import ActorRef, ControlCall
+from actorcred.actors import ActorRef, ControlCall, Future
 from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
 from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
 from actorcred.errors import (
@@ -275,7 +275,9 @@ class Logins:
         """End a login without a session, and leave nothing of it."""
         was_opening = attempt.state is State.OPENING
         attempt.state = step(attempt.state, Event.FAILED)
-        attempt.answer = None
+        answer, attempt.answer = attempt.answer, None
+        if answer is not None:
+            answer.cancel()
         attempt.credentials = None
         self._attempts.pop(attempt, None)
         for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
@@ -346,11 +348,12 @@ class Logins:
 
 
 class LateAnswer:
-    """Where a checker or the realm puts its answer, which is then told to the portal. Known by its identity: whoever
-    gets one that is not the login's latest knows that the login has gone on, or is over.
+    """Where a checker or the realm puts its answer, which is then told to the portal.
+
+    It is known by its identity: one that is not its login's latest comes too late.
     """
 
-    __slots__ = ("_attempt", "_error", "_then", "_value", "role")
+    __slots__ = ("_attempt", "_cancelled", "_error", "_then", "_value", "_work", "role")
 
     def __init__(self, role: ActorRef[Any], then: str, attempt: Attempt) -> None:
         self.role = role
@@ -358,6 +361,20 @@ class LateAnswer:
         self._attempt = attempt
         self._value: Any = None
         self._error: BaseException | None = None
+        self._work: Future[Any] | None = None
+        self._cancelled = False
+
+    def started(self, work: Future[Any]) -> None:
+        """Remember what is under way."""
+        self._work = work
+        if self._cancelled:
+            work.cancel()
+
+    def cancel(self) -> None:
+        """Spare a checker the work for a login that has failed, as hashing; a realm finishes, and is cleaned up after."""
+        self._cancelled = self._then == "_checked"
+        if self._cancelled and self._work is not None:
+            self._work.cancel()
 
     def settle(self, value: Any) -> None:
         """Take what the role returned."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, cast
 
-from actorcred.actors import ActorRef, ControlCall, Future, RestartIntensity, Restarts
+from actorcred.actors import ActorRef, ControlCall, RestartIntensity, Restarts
 from actorcred.checkers.base import CheckerRef
 from actorcred.events import Events, RoleDown, RoleRestarted
 from actorcred.realm import Realm
@@ -86,7 +86,7 @@ class Roles:
     def _add(self, role: Role) -> None:
         portal, ref = self._portal, role.ref
         self._by_ref[ref] = role
-        ref.supervise(lambda error: cast("Future[Any]", portal.ask(ControlCall(("_role_crashed", ref, error)), block=False)))
+        ref.supervise(lambda error: portal.ask(ControlCall(("_role_crashed", ref, error)), block=False))
         ref.watch(lambda cause: portal.tell_if_alive(ControlCall(("_role_gone", ref, cause))))
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:

@@ -12,13 +12,16 @@ __all__ = ["Answer", "Service", "request"]
 
 
 class Answer(Protocol):
-    """Where a checker or realm puts what it decides; a `Future` is one."""
+    """Where a checker or realm puts what it decides."""
 
     def settle(self, value: Any) -> object:
         """Take the result."""
 
     def settle_error(self, error: BaseException) -> object:
         """Take the reason why there is none."""
+
+    def started(self, work: Future[Any]) -> None:
+        """Learn what is under way for it, so that it can be cancelled when nobody wants the answer any more."""
 
 
 def request(ref: ActorRef[Any], answer: Answer, method: str, *args: Any) -> None:
@@ -52,11 +55,14 @@ class Service(Actor):
             if type(result) is CoroutineType:
                 result = self.actor_inbox.dispatcher.spawn(result)
             if isinstance(result, Future):
+                answer.started(result)
                 result.add_done_callback(lambda done: self._cred_served(done, answer))
             else:
                 answer.settle(result)
 
     def _cred_served(self, done: Future[Any], answer: Answer) -> None:
+        if done.cancelled():
+            return
         try:
             answer.settle(done.get())
         except LoginFailed as error:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from functools import cache, lru_cache
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import pykka
 
@@ -69,7 +69,7 @@ class Avatar(Actor):
     def _cred_opened(self, session: Session) -> Any:
         self.session = session
         self._cred_logged_in = True
-        return self.on_login()  # type: ignore[func-returns-value]
+        return self.on_login()
 
     def _cred_leave(self, reason: LogoutReason) -> None:
         self._cred_reason = reason
@@ -78,14 +78,14 @@ class Avatar(Actor):
     def _actor_last_words(self) -> Any:
         reason = self._cred_claim_logout(LogoutCode.STOPPED)
         if reason is None:
-            return self.on_stop()  # type: ignore[func-returns-value]
-        return self._cred_in_order(lambda: self.on_logout(reason), self.on_stop)  # type: ignore[func-returns-value]
+            return self.on_stop()
+        return self._cred_in_order(lambda: self.on_logout(reason), self.on_stop)
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
         reason = self._cred_claim_logout(LogoutCode.CRASHED)
         if reason is None:
             return super()._actor_last_gasp(error)
-        return self._cred_in_order(lambda: self.on_logout(reason), lambda: super(Avatar, self)._actor_last_gasp(error))  # type: ignore[func-returns-value]
+        return self._cred_in_order(lambda: self.on_logout(reason), lambda: super(Avatar, self)._actor_last_gasp(error))
 
     def _cred_claim_logout(self, code: LogoutCode) -> LogoutReason | None:
         """Return the reason for `on_logout`; None if it ran already or `on_login` never did."""
@@ -190,12 +190,12 @@ class SharedAvatar(Channel):
 
 
 @lru_cache(1024)
-def implements(avatar_class: type, interface: type) -> bool:
+def implements(avatar_class: Any, interface: Any) -> bool:
     """Tell whether objects of a class can be used as an interface: a base class, an ABC, or a `typing.Protocol`."""
     if getattr(interface, "_is_protocol", False):
         names = {name for base in interface.__mro__ if getattr(base, "_is_protocol", False) for name in _public(base)}
         return all(hasattr(avatar_class, name) for name in names)
-    return issubclass(avatar_class, interface)
+    return bool(issubclass(avatar_class, interface))
 
 
 def _public(cls: type) -> set[str]:
@@ -240,7 +240,7 @@ def _delegate_attribute(name: str) -> property:
 
 
 @cache
-def _wrapper_class(cls: type, attributes: frozenset[str]) -> type[ObjectAvatar]:
+def _wrapper_class(cls: Any, attributes: frozenset[str]) -> type[ObjectAvatar]:
     members: dict[str, Any] = {name: _delegate_attribute(name) for name in attributes}
     for name in dir(cls):
         if not name.startswith("_") and not hasattr(ObjectAvatar, name):
@@ -253,4 +253,4 @@ def wrap_object(wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher:
     taken = set(dir(ObjectAvatar)) | {"avatar_id", "mind", "session", "actor_inbox"}
     attributes = frozenset(name for name in getattr(wrapped, "__dict__", {}) if not name.startswith("_") and name not in taken)
     cls = _wrapper_class(type(wrapped), attributes)
-    return cast("ActorRef[ObjectAvatar]", cls.start(avatar_id, mind, wrapped, dispatcher=dispatcher))
+    return cls.start(avatar_id, mind, wrapped, dispatcher=dispatcher)

@@ -94,7 +94,7 @@ class Anonymous:
     trace: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class UsernamePassword:
     """A name and a password in the clear.
 
@@ -109,9 +109,9 @@ class UsernamePassword:
     username: str
     password: str = field(repr=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "username", unicodedata.normalize("NFC", _text(self.username, "user name")))
-        object.__setattr__(self, "password", _text(self.password, "password"))
+    def __init__(self, username: str | bytes, password: str | bytes) -> None:
+        object.__setattr__(self, "username", unicodedata.normalize("NFC", _text(username, "user name")))
+        object.__setattr__(self, "password", _text(password, "password"))
 
 
 class UsernameHashedPassword(ABC):

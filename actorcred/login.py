@@ -14,6 +14,7 @@ from actorcred.sessions.session import LogoutCode
 from actorcred.sessions.states import State
 
 if TYPE_CHECKING:
+    from actorcred._logins import LateAnswer
     from actorcred.avatar import AvatarRef, SharedAvatar
     from actorcred.checkers.base import CheckerRef
     from actorcred.credentials import AvatarId
@@ -138,7 +139,7 @@ class Attempt:
         # The checkers that were not asked yet, the one that is being asked, and its answer, by which a late one is known.
         self.candidates: Iterator[CheckerRef] = iter(())
         self.checker: CheckerRef | None = None
-        self.answer: object | None = None
+        self.answer: LateAnswer | None = None
         self.details: list[str] | None = None
         self.unavailable = False
         # Once it is proven:

@@ -179,7 +179,7 @@ class PortalRef(ActorRef["Portal"]):
         return True
 
     def _request(self, method: str, *args: Any) -> Future[Any]:
-        return cast("Future[Any]", self.ask(ControlCall((method, *args)), block=False))
+        return self.ask(ControlCall((method, *args)), block=False)
 
 
 class Portal(Actor):

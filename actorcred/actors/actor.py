@@ -169,7 +169,7 @@ class Actor(pykka.Actor):
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
         """Run what has to run after a crash; for base classes with an end of their own."""
-        return self.on_failure(type(error), error, error.__traceback__)  # type: ignore[func-returns-value]
+        return self.on_failure(type(error), error, error.__traceback__)
 
     def _actor_break(self, error: BaseException, reply: Future[Any] | None) -> None:
         """End after something that is not an `Exception`, as Ctrl-C: with Pykka, all actors stop."""

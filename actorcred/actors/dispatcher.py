@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from actorcred.actors import system
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from actorcred.actors.timers import Timer
 
 __all__ = ["Dispatcher", "Runnable"]
+
+R = TypeVar("R")
 
 
 class Runnable(Protocol):
@@ -61,6 +63,14 @@ class Dispatcher(ABC):
     @abstractmethod
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine; return a future of its result."""
+
+    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+        """Run a function that blocks or computes for long where it delays no actor, and return a future of its result.
+
+        It runs on a pool that the whole process shares, one thread per processor, which yields to everything else. If
+        the future is cancelled while the call waits for its turn, the call is not made.
+        """
+        return system.background_pool().submit(function, *args)
 
     def block(self, waiter: Lock, timeout: float | None) -> bool:
         """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import logging
 import threading
@@ -126,6 +127,11 @@ class AsyncioDispatcher(Dispatcher):
         task = self.loop.create_task(_settle(coroutine, future))
         self._tasks.add(task)  # the loop itself keeps only a weak reference
         task.add_done_callback(self._tasks.discard)
+        future.add_done_callback(lambda done: self._cancel_task(task) if done.cancelled() else None)
+
+    def _cancel_task(self, task: asyncio.Task[None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the task is gone
+            self.loop.call_soon_threadsafe(task.cancel)
 
     def block(self, waiter: threading.Lock, timeout: float | None) -> bool:
         """Acquire `waiter`; on the loop's thread the other actors have their turns meanwhile."""

@@ -7,7 +7,7 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorcred.actors._context import thread
 from actorcred.actors.dispatcher import Dispatcher, Runnable
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["InlineDispatcher"]
+
+R = TypeVar("R")
 
 _ONLY_FUTURES = "on the inline dispatcher a coroutine can await futures of actorcred only; use AsyncioDispatcher"
 
@@ -66,6 +68,15 @@ class InlineDispatcher(Dispatcher):
         steps = _Steps(coroutine, self)
         steps.run()
         return steps.future
+
+    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+        """Run a function at once: what is inline is deterministic, and blocks."""
+        future: Future[R] = Future()
+        try:
+            future.settle(function(*args))
+        except Exception as error:
+            future.settle_error(error)
+        return future
 
     def now(self) -> float:
         """Return the seconds that `advance` has moved the clock by."""

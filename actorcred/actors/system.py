@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import time
 import weakref
@@ -22,6 +23,7 @@ from actorcred.actors.timers import TimerThread
 if TYPE_CHECKING:
     from actorcred.actors.dispatcher import Dispatcher
     from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.threads import ThreadDispatcher
 
 __all__ = ["EXIT_TIMEOUT", "Statistics", "default_dispatcher", "set_default_dispatcher", "shutdown", "statistics", "timers"]
 
@@ -33,6 +35,7 @@ EXIT_TIMEOUT = 2.0
 _lock = threading.Lock()
 _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 _default: Dispatcher | None = None
+_background: ThreadDispatcher | None = None
 _timers = TimerThread()
 
 
@@ -78,6 +81,20 @@ def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
     global _default
     with _lock:
         _default = dispatcher
+
+
+def background_pool() -> ThreadDispatcher:
+    """Return the pool for work that computes for long, as hashing passwords: one thread per processor, low priority."""
+    global _background
+    from actorcred.actors.threads import ThreadDispatcher
+
+    with _lock:
+        pool = _background
+    if pool is None:
+        pool = ThreadDispatcher("actorcred-background", os.cpu_count() or 1, niceness=10, caller_runs=False)
+        with _lock:
+            _background = pool = _background or pool
+    return pool
 
 
 def timers() -> TimerThread:

@@ -1,0 +1,91 @@
+"""What the checkers of stored password hashes have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from actorcred.actors import ControlCall, Future
+from actorcred.checkers.base import Checker
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import UnauthorizedLogin
+from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, verify_password
+
+__all__ = ["Account", "PasswordChecker"]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a checker knows of a user.
+
+    Args:
+        avatar_id: who logs in with it.
+        hash: the stored hash.
+        usable: False for an account that nobody may log in to.
+    """
+
+    avatar_id: str
+    hash: str = field(repr=False)
+    usable: bool = True
+
+
+class PasswordChecker(Checker):
+    """Checks a name and a password against stored hashes.
+
+    Hashing runs in the background, so the checker is free for the next login. An unknown user, an account that is not
+    usable and a wrong password cost the same and read the same. An account that changes while its password is being
+    verified is refused.
+    """
+
+    credential_interfaces: tuple[type, ...] = (UsernamePassword,)
+
+    @abstractmethod
+    def lookup(self, username: str) -> Account | None:
+        """Return the account of a user, or None.
+
+        Raises:
+            CheckerUnavailable: if that cannot be told now.
+        """
+
+    def dummy(self) -> str:
+        """Return a hash against which the passwords of unknown users are verified, for the cost of it."""
+        return dummy_hash(DEFAULT_ROUNDS)
+
+    def verify(self, credentials: UsernamePassword, account: Account) -> bool:
+        """Tell whether the password is right. Runs on a thread of its own and must not touch the checker's state."""
+        return verify_password(password=credentials.password, hash=account.hash)
+
+    def verified(self, credentials: UsernamePassword, account: Account) -> None:
+        """Learn that a user has logged in; the place to upgrade a weak hash."""
+
+    def request_avatar_id(self, credentials: UsernamePassword) -> Future[str]:
+        """Verify a password in the background and return a future of the avatar id."""
+        account = self.lookup(credentials.username)
+        usable = account is not None and account.usable
+        reference = account if account is not None and usable else Account("", self.dummy(), usable=False)
+        decision: Future[str] = Future()
+        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, reference)
+        decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
+        self.cred_then(verdict, "_cred_verified", credentials, reference, decision)
+        return decision
+
+    def cred_then(self, future: Future[Any], method: str, *args: Any) -> None:
+        """Run `method(future, *args)` in this actor's own context once the future is done."""
+        mailbox = self.actor_inbox
+        future.add_done_callback(lambda done: mailbox.put(ControlCall((method, done, *args))))
+
+    def _cred_verified(self, verdict: Future[bool], credentials: UsernamePassword, account: Account, decision: Future[str]) -> None:
+        if verdict.cancelled():
+            return
+        try:
+            right = verdict.get()
+            if not right or not account.usable:
+                raise UnauthorizedLogin("wrong password" if account.usable else "no such user, or it is disabled")
+            if self.lookup(credentials.username) != account:
+                raise UnauthorizedLogin("the account was changed during the login")
+            self.verified(credentials, account)
+        except Exception as error:
+            decision.settle_error(error)
+        else:
+            decision.settle(account.avatar_id)
