@@ -189,13 +189,17 @@ class SharedAvatar(Channel):
         return session.mind.call(name, *args)
 
 
-@lru_cache(1024)
-def implements(avatar_class: Any, interface: Any) -> bool:
+def implements(avatar_class: type, interface: type) -> bool:
     """Tell whether objects of a class can be used as an interface: a base class, an ABC, or a `typing.Protocol`."""
+    return bool(_implements(avatar_class, interface))
+
+
+@lru_cache(1024)
+def _implements(avatar_class: Any, interface: Any) -> bool:
     if getattr(interface, "_is_protocol", False):
         names = {name for base in interface.__mro__ if getattr(base, "_is_protocol", False) for name in _public(base)}
         return all(hasattr(avatar_class, name) for name in names)
-    return bool(issubclass(avatar_class, interface))
+    return issubclass(avatar_class, interface)
 
 
 def _public(cls: type) -> set[str]:
@@ -252,5 +256,6 @@ def wrap_object(wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher:
     """Start an actor around a plain object."""
     taken = set(dir(ObjectAvatar)) | {"avatar_id", "mind", "session", "actor_inbox"}
     attributes = frozenset(name for name in getattr(wrapped, "__dict__", {}) if not name.startswith("_") and name not in taken)
-    cls = _wrapper_class(type(wrapped), attributes)
+    wrapped_class: Any = type(wrapped)
+    cls = _wrapper_class(wrapped_class, attributes)
     return cls.start(avatar_id, mind, wrapped, dispatcher=dispatcher)

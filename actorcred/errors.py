@@ -58,7 +58,7 @@ class LoginFailed(ActorcredError):
         return self.message
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({self.detail!r})"
+        return f"{type(self).__name__}()"  # texts get to clients, so the detail is in none of them
 
 
 class UnauthorizedLogin(LoginFailed):

@@ -166,8 +166,10 @@ def check_format(*, hash: str) -> None:  # noqa: A002
         return
     if _libpass_name(hash) is None:
         raise UnsupportedHash(f"{_name_format(hash)}; make a new one with `htpasswd -B`")
-    if not _libpass_handler(hash).identify(hash):
-        raise UnsupportedHash("a damaged hash")
+    try:
+        _libpass_handler(hash).from_string(hash)
+    except ValueError:
+        raise UnsupportedHash("a damaged hash; make a new one with `htpasswd -B`") from None
 
 
 def _name_format(hash: str) -> str:  # noqa: A002

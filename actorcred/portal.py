@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import pykka
 
@@ -19,9 +19,6 @@ from actorcred.login import Attempt, LoginFuture
 from actorcred.options import PasswordChange, PortalOptions
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
-
-if TYPE_CHECKING:
-    from actorcred.realm import Realm
 
 __all__ = ["Portal", "PortalRef"]
 
@@ -229,7 +226,7 @@ class Portal(Actor):
     @classmethod
     def start(  # type: ignore[override]
         cls,
-        realm: ActorRef[Realm],
+        realm: ActorRef[Any],
         checkers: Sequence[ActorRef[Any]] = (),
         options: PortalOptions | None = None,
         *,

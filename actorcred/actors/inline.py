@@ -49,12 +49,16 @@ class InlineDispatcher(Dispatcher):
         self._ready.append(task)
         while self._ready and self._running.acquire(False):
             outer, thread.dispatcher = thread.dispatcher, self
-            try:
-                while self._ready:
+            interruption: BaseException | None = None
+            while self._ready:
+                try:
                     self._ready.popleft().run()
-            finally:
-                thread.dispatcher = outer
-                self._running.release()
+                except BaseException as error:  # as Ctrl-C; the actors that it stops still run their hooks
+                    interruption = error
+            thread.dispatcher = outer
+            self._running.release()
+            if interruption is not None:
+                raise interruption
 
     def block(self, waiter: threading.Lock, timeout: float | None) -> bool:
         """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""

@@ -44,7 +44,9 @@ BATCH = 64
 Watcher: TypeAlias = Callable[[BaseException | None], object]
 
 _watchers_lock = threading.Lock()
-_GONE: list[Watcher] = []
+# What stands in place of the watchers once they were told, by how the actor ended.
+_STOPPED: list[Watcher] = []
+_CRASHED: list[Watcher] = []
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
 
@@ -347,7 +349,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         self.dispatcher.detach(self)
         self._answer_for_the_dead()
         with _watchers_lock:
-            watchers, self.watchers = self.watchers, _GONE
+            watchers, self.watchers = self.watchers, _STOPPED if cause is None else _CRASHED
         if watchers is not None:
             for watcher in watchers if isinstance(watchers, list) else (watchers,):
                 self._tell_watcher(watcher, cause)
@@ -356,13 +358,15 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         """Call `watcher(cause)` at the end of the actor, at once if that has come."""
         with _watchers_lock:
             watchers = self.watchers
-            gone = watchers is _GONE
+            gone = watchers is _STOPPED or watchers is _CRASHED
             if watchers is None:
                 self.watchers = watcher  # nearly always there is one at most, and a list would cost more than it
             elif not gone:
                 self.watchers = [*watchers, watcher] if isinstance(watchers, list) else [watchers, watcher]
         if gone:
-            self._tell_watcher(watcher, None)
+            # The exception itself is not kept: its traceback would keep the actor.
+            cause = pykka.ActorDeadError(f"{self.label} had crashed before") if watchers is _CRASHED else None
+            self._tell_watcher(watcher, cause)
 
     def _tell_watcher(self, watcher: Watcher, cause: BaseException | None) -> None:
         try:

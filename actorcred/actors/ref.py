@@ -167,7 +167,8 @@ class ActorRef(pykka.ActorRef[A]):
         It runs where the actor ended, so it must be short: as a rule it tells another actor.
 
         Args:
-            watcher: called with None after a stop, with the exception after a crash.
+            watcher: called with None after a stop, with the exception after a crash; with an `ActorDeadError` if the
+                actor had crashed before.
         """
         self.actor_inbox.watch(watcher)
 
