@@ -1,0 +1,196 @@
+"""Shutdown stops everything and says what did not stop; the interpreter always exits."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+
+import pykka
+import pytest
+
+from actorcred import actors
+from actorcred.actors import Actor, AsyncioDispatcher, Future, RestartIntensity, Restarts, ThreadDispatcher
+
+
+def test_shutdown_stops_registered_actors_newest_first_and_the_others_too():
+    log: list[int] = []
+
+    class Numbered(Actor):
+        def __init__(self, number):
+            super().__init__()
+            self.number = number
+
+        def on_stop(self):
+            log.append(self.number)
+
+    class Unregistered(Numbered):
+        registered = False
+
+    pool = ThreadDispatcher("actorcred-test", 1)
+    for number in range(5):
+        Numbered.start(number, dispatcher=pool)
+    Unregistered.start(99, dispatcher=pool)
+
+    assert actors.shutdown(10) == []
+    assert log == [4, 3, 2, 1, 0, 99]
+    assert actors.statistics().actors == 0
+    assert not pool._threads
+    assert pykka.ActorRegistry.get_all() == []
+
+
+def test_shutdown_names_what_does_not_stop():
+    gate = threading.Event()
+
+    class Stuck(Actor):
+        def on_receive(self, message):
+            gate.wait(30)
+
+    ref = Stuck.start()
+    ref.tell("block")
+    try:
+        assert actors.shutdown(0.05) == [str(ref)]
+    finally:
+        gate.set()
+
+
+def test_the_system_can_be_used_after_a_shutdown():
+    class Echo(Actor):
+        async def on_receive(self, message):
+            return message
+
+    for _ in range(3):
+        assert Echo.start().ask(1, timeout=10) == 1
+        assert actors.shutdown(10) == []
+
+
+@pytest.mark.parametrize(
+    "handler",
+    ["pass", "threading.Event().wait()", "raise SystemExit"],
+    ids=["idle", "blocked for ever", "exits"],
+)
+def test_the_interpreter_exits_although_actors_were_forgotten(handler):
+    program = f"""
+import threading
+from actorcred.actors import Actor, Future
+class Forgotten(Actor):
+    def on_start(self): self.send_every(1000, "x")
+    def on_receive(self, message): {handler}
+    def on_stop(self): print("stopped", flush=True)
+refs = [Forgotten.start() for _ in range(10)]
+refs[0].tell("go")
+print("end of main", flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(("end of main", "stopped"))
+    assert done.stdout.count("stopped") >= 9
+
+
+def test_actors_on_a_loop_that_was_closed_answer_that_they_are_dead(caplog):
+    class Echo(Actor):
+        def on_receive(self, message):
+            return message
+
+    loop = asyncio.new_event_loop()
+    ref = Echo.start(dispatcher=AsyncioDispatcher(loop))
+    loop.close()
+
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("anybody?", timeout=10)
+    assert not ref.is_alive()
+    assert ref not in pykka.ActorRegistry.get_all()
+    assert "is lost" in caplog.text
+
+
+def test_blocking_on_the_loops_own_thread_lets_its_other_actors_run():
+    class Echo(Actor):
+        def on_receive(self, message):
+            return message
+
+    async def main() -> object:
+        ref = Echo.start(dispatcher=AsyncioDispatcher())
+        ref.tell("first")
+        await asyncio.sleep(0)
+        return ref.ask("second", timeout=10)
+
+    assert asyncio.run(main()) == "second"
+
+
+class Fragile(Actor):
+    restartable = True
+
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+        self.log.append("made")
+
+    def on_receive(self, message):
+        if message == "crash":
+            raise LookupError("as ordered")
+        self.log.append(message)
+
+
+def test_a_supervised_actor_is_made_anew_behind_its_ref_and_mailbox(inline):
+    log: list[str] = []
+    ref = Fragile.start(log)
+
+    def restart(error: BaseException) -> Future[bool]:
+        answer: Future[bool] = Future()
+        answer.set(isinstance(error, LookupError))
+        return answer
+
+    ref.supervise(restart)
+    pending = ref.send_after(1, "a timer of the old instance")
+    ref.tell("one")
+    ref.tell("crash")
+    ref.tell("two")
+
+    assert log == ["made", "one", "made", "two"]
+    assert ref.is_alive()
+    assert not pending.pending
+
+
+def test_mail_that_waits_is_kept_while_the_supervisor_decides(inline):
+    log: list[str] = []
+    ref = Fragile.start(log)
+    decision: Future[bool] = Future()
+    ref.supervise(lambda error: decision)
+    ref.tell("crash")
+    waiting = ref.ask("kept", block=False)
+    assert not waiting.done()
+    decision.set(True)
+
+    assert waiting.get(timeout=10) is None
+    assert log == ["made", "made", "kept"]
+
+
+def test_a_supervisor_may_give_up_or_be_dead(inline):
+    for answer in (False, LookupError("dead")):
+        ref = Fragile.start([])
+        decision: Future[bool] = Future()
+        ref.supervise(lambda error, decision=decision: decision)
+        ref.tell("crash")
+        waiting = ref.ask("never", block=False)
+        if isinstance(answer, bool):
+            decision.set(answer)
+        else:
+            decision.settle_error(answer)
+
+        with pytest.raises(pykka.ActorDeadError):
+            waiting.get(timeout=10)
+        assert not ref.is_alive()
+        assert actors.statistics().actors == 0
+
+
+def test_restarts_are_counted_within_their_time():
+    restarts = Restarts(RestartIntensity(2, within=5.0))
+
+    assert restarts.allow(0.0)
+    assert restarts.allow(1.0)
+    assert not restarts.allow(2.0)
+    assert restarts.allow(6.5)
+    with pytest.raises(ValueError, match="within > 0"):
+        RestartIntensity(1, 0)

@@ -1,0 +1,131 @@
+"""The pool of threads: no starvation, no needless switches, no secret in a log."""
+
+from __future__ import annotations
+
+import threading
+
+import pykka
+import pytest
+from pykka.messages import ProxyCall
+
+from actorcred import actors
+from actorcred.actors import Actor, ThreadDispatcher
+
+
+class Echo(Actor):
+    registered = False
+
+    def on_receive(self, message):
+        return message
+
+
+def test_a_thousand_actors_that_wait_for_others_do_not_starve_a_pool_of_two():
+    pool = ThreadDispatcher("actorcred-test", 2, caller_runs=False)
+
+    class Asker(Actor):
+        registered = False
+
+        def on_receive(self, other):
+            return other.ask("x", block=False).get(timeout=60)
+
+    pairs = [(Asker.start(dispatcher=pool), Echo.start(dispatcher=pool)) for _ in range(1000)]
+    answers = [asker.ask(echo, block=False) for asker, echo in pairs]
+
+    assert pykka.get_all(answers, timeout=60) == ["x"] * 1000
+    assert len(pool.mailboxes) == 2000
+
+
+def test_threads_that_stood_in_for_blocked_ones_go_home():
+    pool = ThreadDispatcher("actorcred-test", 2, caller_runs=False)
+    release = actors.Future()
+
+    class Waiter(Actor):
+        def on_receive(self, message):
+            return release.get(timeout=30)
+
+    waiters = [Waiter.start(dispatcher=pool) for _ in range(20)]
+    answers = [waiter.ask("wait", block=False) for waiter in waiters]
+    assert Echo.start(dispatcher=pool).ask(1, timeout=30) == 1  # although 20 handlers are blocked
+    release.set("done")
+    pykka.get_all(answers, timeout=30)
+    for _ in range(100):
+        pykka.get_all([Echo.start(dispatcher=pool).ask(n, block=False) for n in range(50)], timeout=30)
+
+    assert len(pool._threads) - pool._blocked <= 3
+
+
+def test_a_blocking_ask_of_an_idle_actor_runs_on_the_callers_thread():
+    class Where(Actor):
+        def on_receive(self, message):
+            return threading.current_thread()
+
+    ref = Where.start(dispatcher=ThreadDispatcher("actorcred-test"))
+    elsewhere = Where.start(dispatcher=ThreadDispatcher("actorcred-test", caller_runs=False))
+
+    assert ref.ask("where?") is threading.current_thread()
+    assert ref.ask("where?", timeout=10) is not threading.current_thread()  # or the time-out could not be kept
+    assert elsewhere.ask("where?") is not threading.current_thread()
+
+
+def test_deep_chains_of_blocking_asks_do_not_exhaust_the_stack():
+    class Link(Actor):
+        registered = False
+
+        def __init__(self, following):
+            super().__init__()
+            self.following = following
+
+        def on_receive(self, message):
+            return 0 if self.following is None else 1 + self.following.ask(message)
+
+    link = None
+    for _ in range(300):
+        link = Link.start(link)
+
+    assert link.ask("how long?") == 299
+
+
+def test_a_slow_handler_is_logged_by_name_and_duration_without_its_arguments(caplog):
+    class Hog(Actor):
+        def login(self, name, password):
+            return name
+
+    pool = ThreadDispatcher("actorcred-test", slow_handler=-1.0)
+    Hog.start(dispatcher=pool).ask(ProxyCall(("login",), ("ann", "s3cret"), {}), timeout=10)
+    Hog.start(dispatcher=pool).stop()
+
+    assert "Hog (urn:uuid:" in caplog.text
+    assert " s for ProxyCall login" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_submitted_work_runs_on_the_pool_and_a_cancelled_one_not_at_all():
+    pool = ThreadDispatcher("actorcred-test", 1)
+    gate, calls = threading.Event(), []
+    first = pool.submit(gate.wait, 30)
+    second = pool.submit(calls.append, 2)
+    third = pool.submit(int, "x")
+    second.cancel()
+    gate.set()
+
+    assert first.get(timeout=30) is True
+    with pytest.raises(ValueError, match="invalid literal"):
+        third.get(timeout=30)
+    assert calls == []
+    pool.close(10)
+
+
+def test_a_pool_needs_a_thread():
+    with pytest.raises(ValueError, match="at least 1 thread"):
+        ThreadDispatcher("x", 0)
+
+
+def test_coroutines_of_pooled_actors_may_use_asyncio():
+    import asyncio
+
+    class Sleeper(Actor):
+        async def on_receive(self, message):
+            await asyncio.sleep(0)
+            return message
+
+    assert Sleeper.start().ask("x", timeout=10) == "x"

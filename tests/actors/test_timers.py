@@ -1,0 +1,123 @@
+"""Timers fire in order, end with their actors, and cost little in great numbers."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorcred import actors
+from actorcred.actors import Actor, Future
+from actorcred.actors.timers import TimerQueue
+
+
+class Clock(Actor):
+    def __init__(self, log):
+        super().__init__()
+        self.log = log
+
+    def on_receive(self, message):
+        self.log.append(message)
+
+
+def test_timers_fire_once_at_their_time_in_order(inline):
+    log: list[str] = []
+    ref = Clock.start(log)
+    ref.send_after(3, "three")
+    ref.send_after(1, "one")
+    ref.send_after(2, "two").cancel()
+
+    inline.advance(0.5)
+    assert log == []
+    inline.advance(0.5)
+    assert log == ["one"]
+    inline.advance(10)
+    assert log == ["one", "three"]
+    assert inline.pending_timers == 0
+
+
+def test_an_interval_goes_on_until_it_is_cancelled(inline):
+    log: list[str] = []
+    timer = Clock.start(log).send_every(1, "tick")
+    inline.advance(3.5)
+    timer.cancel()
+    timer.cancel()
+    inline.advance(3)
+
+    assert log == ["tick"] * 3
+    assert not timer.pending
+
+
+def test_an_interval_of_nothing_is_refused(inline):
+    with pytest.raises(ValueError, match="more than 0"):
+        Clock.start([]).send_every(0, "tick")
+
+
+def test_timers_end_with_their_actor(inline):
+    log: list[str] = []
+    ref = Clock.start(log)
+    ref.send_after(1, "later")
+    ref.send_every(1, "always")
+    ref.stop()
+    assert inline.pending_timers == 0
+    late = ref.send_after(1, "too late")
+
+    assert not late.pending
+    inline.advance(5)
+    assert log == []
+
+
+def test_real_time_timers_fire_on_every_dispatcher(dispatcher):
+    if isinstance(dispatcher, actors.InlineDispatcher):
+        pytest.skip("the inline dispatcher has a clock of its own, which the other tests move")
+    fired: Future[str] = Future()
+
+    class Alarm(Actor):
+        def on_start(self):
+            self.send_after(60, "late")
+            self.send_after(0.01, "early")
+
+        def on_receive(self, message):
+            fired.set(message)
+
+    ref = Alarm.start()
+
+    assert fired.get(timeout=10) == "early"
+    assert actors.statistics().timers == 1
+    ref.stop()
+    assert actors.statistics().timers == 0
+
+
+def test_a_hundred_thousand_timers_come_out_in_order_and_cancelled_ones_leave_no_trace():
+    queue = TimerQueue()
+    fired: list[int] = []
+    timers = [queue.add((n * 7919) % 100_000, fired.append, (n * 7919) % 100_000) for n in range(100_000)]
+    for timer in timers[::2]:
+        timer.cancel()
+
+    assert len(queue) == 50_000
+    assert len(queue._heap) <= 100_000
+    assert all(timer.callback is None and timer.args == () for timer in timers[::2])
+    while (timer := queue.pop_due(100_000)) is not None:
+        timer.fire()
+    assert len(fired) == 50_000
+    assert fired == sorted(fired)
+
+
+def test_intervals_that_were_missed_are_skipped():
+    queue = TimerQueue()
+    fired: list[float] = []
+    queue.add(1.0, lambda: fired.append(0), interval=1.0)
+    while (timer := queue.pop_due(100.5)) is not None:
+        timer.fire()
+
+    assert len(fired) == 1
+    assert queue.next_due() == 101.0
+
+
+def test_a_callback_that_fails_is_logged_and_harms_no_other(inline, caplog):
+    log: list[int] = []
+    inline.call_later(1, lambda: 1 / 0)
+    inline.call_later(1, log.append, 1)
+    inline.advance(1)
+
+    assert log == [1]
+    assert "ZeroDivisionError" in caplog.text

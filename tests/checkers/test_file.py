@@ -1,0 +1,175 @@
+"""Password files: Apache's forms, one's own forms, and files that change while they are in use."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.file import POLL, FileChecker, FileFormat
+from actorcred.passwords import hash_password
+from tests.helpers import Arena, Player, Stage
+
+
+def bcrypt(password):
+    return hash_password(password=password, rounds=4)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "users.htpasswd"
+
+
+def login(portal, name="ann", password="right"):
+    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session
+
+
+def serve(path, format=None):
+    return Portal.start(Arena.start([]), [FileChecker.start(path, format)])
+
+
+@pytest.mark.parametrize("option", ["-B", "-m", "-s", "-2", "-5"], ids=["bcrypt", "apr1", "SHA-1", "SHA-256", "SHA-512"])
+def test_files_by_apaches_htpasswd(path, option):
+    program = shutil.which("htpasswd")
+    if program is None:
+        pytest.skip("htpasswd is not installed; on Debian: apt-get install apache2-utils")
+    for name, password in (("ann", "right"), ("bob", "sn\u00f6")):
+        create = [] if path.exists() else ["-c"]
+        subprocess.run([program, "-b", *create, option, path, name, password], check=True, capture_output=True)
+    portal = serve(path)
+
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, "bob", "sn\u00f6").avatar_id == "bob"
+    for name, password in (("ann", "wrong"), ("bob", "right"), ("eve", "right")):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, name, password)
+
+
+@pytest.mark.parametrize(
+    ("stored", "name"),
+    [
+        ("abJnggxhB/yWI", "traditional DES crypt"),
+        ("$1$abc$defghijklmnopqrstuvwxyz", "MD5-crypt"),
+        ("right", "plain text"),
+        ("{SSHA}abcdefgh", r"{SSHA}"),
+        ("$argon2id$v=19$abc", r"$argon2id$"),
+        ("$2b$12$tooshort", "damaged bcrypt"),
+        ("$apr1$7XJDXSpI$short", "damaged"),
+    ],
+)
+def test_a_hash_that_is_not_safe_is_refused_by_name(path, caplog, stored, name):
+    path.write_text(f"ann:{stored}\nbob:{bcrypt('right')}\n")
+    portal = serve(path)
+
+    assert f"'ann' cannot log in: a" in caplog.text or "'ann' cannot log in: plain" in caplog.text
+    assert name in caplog.text
+    assert stored == "right" or stored not in caplog.text
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+    assert login(portal, "bob").avatar_id == "bob"
+
+
+def test_comments_blank_and_damaged_lines_harm_no_other(path, caplog):
+    path.write_text(f"# users\n\nno delimiter\n:{bcrypt('x')}\nann:{bcrypt('right')}\nann:{bcrypt('second')}\n")
+    portal = serve(path)
+
+    assert login(portal).avatar_id == "ann"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "ann", "second")
+    assert "line 3: there are only 1 fields" in caplog.text
+    assert "line 4: an avatar id must not be empty" in caplog.text
+
+
+def test_fields_case_and_hash_function_are_configurable(path):
+    def sha(name, password, stored):
+        return hashlib.sha256(f"{name.lower()}{password}".encode()).hexdigest()
+
+    path.write_text(f"1|{sha('ann', 'right', '')}|Ann\n")
+    form = FileFormat(delimiter="|", username_field=2, password_field=1, case_sensitive=False, hash_function=sha)
+    portal = serve(path, form)
+
+    assert login(portal, "ANN").avatar_id == "Ann"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "ann", "wrong")
+    for wrong in ({"delimiter": ""}, {"username_field": 1}, {"password_field": -1}):
+        with pytest.raises(ValueError, match="must"):
+            FileFormat(**wrong)
+
+
+def test_a_file_that_cannot_be_read_is_named(path, tmp_path):
+    with pytest.raises(AccountError, match=r"cannot read '.*users.htpasswd': No such file.*htpasswd -cB"):
+        FileChecker.start(path)
+    path.write_bytes(b"ann:\xff\n")
+    with pytest.raises(AccountError, match="not UTF-8"):
+        FileChecker.start(path)
+    with pytest.raises(AccountError, match="Is a directory"):
+        FileChecker.start(tmp_path)
+
+
+def test_a_file_that_vanishes_makes_logins_unavailable_until_it_is_back(path):
+    text = f"ann:{bcrypt('right')}\n"
+    path.write_text(text)
+    portal = serve(path)
+    path.unlink()
+    with pytest.raises(CheckerUnavailable):
+        login(portal)
+    path.write_text(text)
+
+    assert login(portal).avatar_id == "ann"
+
+
+def test_a_file_that_is_replaced_is_read_again_and_loses_nobody_meanwhile(path):
+    path.write_text(f"ann:{bcrypt('right')}\n")
+    portal = serve(path)
+    text = path.read_text()
+    for number in range(50):
+        text += f"user{number}:{bcrypt('right')}\n"
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text)
+        os.replace(fresh, path)
+        assert login(portal, f"user{number}").avatar_id == f"user{number}"
+        assert login(portal).avatar_id == "ann"
+
+
+def test_a_half_written_file_does_not_lock_anybody_out(path):
+    path.write_text(f"ann:{bcrypt('right')}\nbob:{bcrypt('right')}\n")
+    portal = serve(path)
+    with path.open("w") as file:
+        file.write("ann:$2b$04$")  # as htpasswd does when it is interrupted here
+        file.flush()
+        assert login(portal, "bob").avatar_id == "bob"
+
+
+def test_sessions_of_users_who_were_removed_or_changed_end(path, inline):
+    path.write_text("".join(f"{name}:{bcrypt('right')}\n" for name in ("ann", "bob", "cleo")))
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(FileChecker.start(path)).get()
+    ann, bob, cleo = (stage.login(name) for name in ("ann", "bob", "cleo"))
+    cleo_line = path.read_text().splitlines()[2]
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"bob:{bcrypt('another')}\n{cleo_line}\n")
+    os.replace(fresh, path)
+    inline.advance(POLL + 0.1)
+    assert ann.session.is_open  # once more, in case the file is being written
+    inline.advance(POLL)
+
+    assert not ann.session.is_open
+    assert not bob.session.is_open
+    assert cleo.session.is_open
+    assert ("logged_out", "revoked", "deleted") in stage.notified
+    assert ("logged_out", "revoked", "password changed") in stage.notified
+
+
+def test_without_the_extra_an_apr1_hash_says_what_to_install(path, monkeypatch, caplog):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "passlib", None)
+    monkeypatch.setitem(sys.modules, "passlib.hash", None)
+    path.write_text("ann:$apr1$7XJDXSpI$GVjIBWbnEZdJSjTuC8J5U0\n")
+    FileChecker.start(path)
+
+    assert "pip install 'actorcred[htpasswd]'" in caplog.text

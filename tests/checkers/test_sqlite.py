@@ -1,0 +1,196 @@
+"""The embedded account store."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from actorcred import AccountError, CheckerUnavailable, PasswordRejected, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.sqlite import POLL, SQLiteChecker
+from actorcred.passwords import PasswordPolicy
+from tests.helpers import Player, Stage
+
+LAX = PasswordPolicy(common=frozenset({"hunter2hunter2"}))
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "accounts.sqlite"
+
+
+@pytest.fixture
+def store(path, inline):
+    store = SQLiteChecker.start(path, 4, LAX)
+    store.add_account("ann", "correct horse").get()
+    return store
+
+
+@pytest.fixture
+def stage(store):
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(store).get()
+    return stage
+
+
+def test_accounts_are_added_changed_disabled_and_deleted(store, stage):
+    assert stage.login("ann", "correct horse").session.avatar_id == "ann"
+    store.change_password("ann", "battery staple").get()
+    for password in ("correct horse", "wrong"):
+        with pytest.raises(UnauthorizedLogin):
+            stage.login("ann", password)
+    stage.login("ann", "battery staple")
+    store.disable_account("ann").get()
+    assert [(account.name, account.disabled) for account in store.accounts().get()] == [("ann", True)]
+    with pytest.raises(UnauthorizedLogin):
+        stage.login("ann", "battery staple")
+    store.enable_account("ann").get()
+    stage.login("ann", "battery staple")
+    store.delete_account("ann").get()
+    with pytest.raises(UnauthorizedLogin):
+        stage.login("ann", "battery staple")
+    assert store.accounts().get() == []
+
+
+def test_what_cannot_be_done_is_said(store):
+    for impossible in (store.disable_account, store.enable_account, store.delete_account):
+        with pytest.raises(AccountError, match="no such account"):
+            impossible("nobody").get()
+    with pytest.raises(AccountError, match="no such account"):
+        store.change_password("nobody", "battery staple").get()
+    with pytest.raises(AccountError, match="there is an account 'ann' already"):
+        store.add_account("ann", "battery staple").get()
+    with pytest.raises(ValueError, match="control characters"):
+        store.add_account("a\nb", "battery staple").get()
+
+
+@pytest.mark.parametrize(
+    ("password", "rule"),
+    [
+        ("short", "at least 8 characters"),
+        ("", "at least 8 characters"),
+        ("x" * 1025, "at most 1024 characters"),
+        ("Hunter2Hunter2", "most common"),
+        ("eight or\0 more", "NUL"),
+    ],
+)
+def test_a_bad_new_password_is_refused_with_the_rule_that_it_breaks(store, password, rule):
+    for attempt in (store.add_account("bob", password), store.change_password("ann", password)):
+        with pytest.raises(PasswordRejected, match=rule) as refused:
+            attempt.get()
+        assert password == "" or password not in str(refused.value)
+
+
+def test_the_common_passwords_are_those_of_a_real_list():
+    policy = PasswordPolicy()
+    for common in ("password", "12345678", "iloveyou", "Qwerty123"):
+        with pytest.raises(PasswordRejected, match="most common"):
+            policy.check(password=common)
+    policy.check(password="\u2603" * 64)
+
+
+def test_sixty_four_characters_of_any_kind_are_a_password(store, stage):
+    for name, password in (("emoji", "\U0001f600" * 64), ("spaces", " " * 64), ("umlauts", "\u00e4\u00f6\u00fc" * 30)):
+        store.add_account(name, password).get()
+        assert stage.login(name, password).session.avatar_id == name
+        with pytest.raises(UnauthorizedLogin):
+            stage.login(name, password[:-1])
+
+
+def test_live_sessions_end_when_their_account_does(store, stage):
+    store.add_account("bob", "battery staple").get()
+    ann, bob = stage.login("ann", "correct horse"), stage.login("bob", "battery staple")
+    store.disable_account("ann").get()
+    assert not ann.session.is_open
+    assert bob.session.is_open
+    store.change_password("bob", "another password").get()
+    assert not bob.session.is_open
+
+
+def test_a_change_by_another_process_ends_live_sessions_too(store, stage, path, inline):
+    session = stage.login("ann", "correct horse").session
+    inline.advance(POLL + 0.1)
+    assert session.is_open
+    other = SQLiteChecker.start(path, 4, LAX)
+    other.delete_account("ann").get()
+    inline.advance(POLL)
+
+    assert not session.is_open
+
+
+def test_a_hash_is_upgraded_at_login_when_the_cost_setting_has_risen(store, stage, path):
+    def stored():
+        with sqlite3.connect(path) as database:
+            text = database.execute("SELECT hash FROM account").fetchone()[0]
+        database.close()
+        return text
+
+    before = stored()
+    stage.login("ann", "correct horse")
+    assert stored() == before
+    store.stop()
+    stage.portal.register_checker(SQLiteChecker.start(path, 5, LAX)).get()
+    stage.login("ann", "correct horse")
+
+    assert stored().startswith("$2b$05$")
+    stage.login("ann", "correct horse")
+    assert stage.count() == 3  # an upgrade ends no session
+
+
+def test_accounts_outlive_the_program(store, stage, path):
+    store.stop()
+    again = SQLiteChecker.start(path, 4, LAX)
+    stage.portal.register_checker(again).get()
+
+    assert stage.login("ann", "correct horse").session.avatar_id == "ann"
+
+
+def test_a_file_that_is_no_account_store_is_named(tmp_path, path, inline):
+    path.write_text("this is no database, and a rather long text it is " * 50)
+    with pytest.raises(AccountError, match=r"cannot open the account store '.*accounts.sqlite': file is not a database"):
+        SQLiteChecker.start(path)
+    with pytest.raises(AccountError, match="unable to open"):
+        SQLiteChecker.start(tmp_path / "no" / "such" / "folder")
+    newer = tmp_path / "newer.sqlite"
+    with sqlite3.connect(newer) as database:
+        database.execute("PRAGMA user_version = 99")
+    database.close()
+    with pytest.raises(AccountError, match="schema 99, made by a newer actorcred"):
+        SQLiteChecker.start(newer)
+
+
+def test_a_store_that_breaks_makes_logins_unavailable(store, stage, path):
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE account RENAME TO elsewhere")
+    database.close()
+
+    with pytest.raises(CheckerUnavailable):
+        stage.login("ann", "correct horse")
+    with pytest.raises(AccountError, match="the account store failed"):
+        store.add_account("bob", "battery staple").get()
+    with sqlite3.connect(path) as database:
+        database.execute("ALTER TABLE elsewhere RENAME TO account")
+    database.close()
+    assert stage.login("ann", "correct horse").interface is Player
+
+
+def test_a_password_that_is_changed_while_the_old_one_is_verified_lets_nobody_in(store, stage, inline, monkeypatch):
+    original = SQLiteChecker.verify
+
+    def verify(self, credentials, account):
+        right = original(self, credentials, account)
+        self._write("UPDATE account SET disabled = 1 WHERE name = 'ann'")
+        return right
+
+    monkeypatch.setattr(SQLiteChecker, "verify", verify)
+    with pytest.raises(UnauthorizedLogin):
+        stage.login("ann", "correct horse")
+
+
+def test_credentials_are_what_they_say():
+    assert UsernamePassword(b"ann", b"x") == UsernamePassword("ann", "x")
+    for wrong in ((b"\xff", "x"), ("x", b"\xff"), ("\ud800", "x")):
+        with pytest.raises(ValueError, match="must"):
+            UsernamePassword(*wrong)
+    with pytest.raises(TypeError, match="must be str or bytes"):
+        UsernamePassword(None, "x")

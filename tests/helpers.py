@@ -1,0 +1,154 @@
+"""A small application with all six roles, whose checker and realm answer when a test says so."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from actorcred import (
+    ANONYMOUS,
+    Anonymous,
+    Avatar,
+    Checker,
+    Login,
+    MindRef,
+    NoInterface,
+    Portal,
+    PortalOptions,
+    PortalRef,
+    Realm,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
+from actorcred.actors import ActorRef, Future
+
+
+class Player(ABC):
+    @abstractmethod
+    def move(self, dx: float) -> float: ...
+
+
+class Spectator(ABC):
+    @abstractmethod
+    def watch(self) -> str: ...
+
+
+class Nothing(ABC):
+    @abstractmethod
+    def nothing(self) -> None: ...
+
+
+class ArenaPlayer(Avatar, Player, Spectator):
+    def __init__(self, avatar_id: Any, mind: MindRef, log: list[Any]) -> None:
+        super().__init__(avatar_id, mind)
+        self.log = log
+        self.x = 0.0
+
+    def on_start(self) -> None:
+        self.log.append(("start", self.avatar_id))
+
+    def on_login(self) -> None:
+        self.log.append(("login", self.avatar_id))
+
+    def on_logout(self, reason: Any) -> None:
+        self.log.append(("logout", self.avatar_id, str(reason)))
+        self.mind.notify("bye", str(reason.code))
+
+    def on_stop(self) -> None:
+        self.log.append(("stop", self.avatar_id))
+
+    def on_attach(self, mind: MindRef) -> None:
+        self.log.append(("attach", self.avatar_id))
+
+    def on_detach(self, mind: MindRef, reason: Any) -> None:
+        self.log.append(("detach", self.avatar_id, str(reason.code)))
+
+    def move(self, dx: float) -> float:
+        self.x += dx
+        self.mind.notify("moved", self.x)
+        return self.x
+
+    def watch(self) -> str:
+        return "seen"
+
+    def ask_client(self, question: str) -> Future[Any]:
+        return self.mind.call(question)
+
+    def crash(self) -> None:
+        raise RuntimeError("a bug in the game")
+
+
+class Arena(Realm):
+    """`answers` takes what `request_avatar` returns instead, as a future or a function of its arguments."""
+
+    interfaces = (Player, Spectator)
+
+    def __init__(self, log: list[Any], answers: list[Any] | None = None) -> None:
+        super().__init__()
+        self.log = log
+        self.answers = answers if answers is not None else []
+
+    def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
+        if self.answers:
+            answer = self.answers.pop(0)
+            return answer(avatar_id, mind, *interfaces) if callable(answer) else answer
+        for interface in interfaces:
+            if issubclass(ArenaPlayer, interface):
+                avatar = ArenaPlayer.start(avatar_id, mind, self.log)
+                return interface, avatar, avatar.stop
+        raise NoInterface(interfaces)
+
+
+class PlainChecker(Checker):
+    """Everybody's password is "right"; `answers` takes what is returned or raised instead."""
+
+    credential_interfaces = (UsernamePassword, Anonymous)
+
+    def __init__(self, answers: list[Any] | None = None, asked: list[Any] | None = None) -> None:
+        super().__init__()
+        self.answers = answers if answers is not None else []
+        self.asked = asked if asked is not None else []
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        self.asked.append(credentials)
+        if self.answers:
+            answer = self.answers.pop(0)
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer() if callable(answer) else answer
+        if isinstance(credentials, Anonymous):
+            return ANONYMOUS
+        if credentials.password != "right":
+            raise UnauthorizedLogin("wrong password")
+        return credentials.username
+
+
+class Stage:
+    """A portal and everything that a test wants to see of it."""
+
+    def __init__(self, options: PortalOptions | None = None, *, checkers: int = 1, **kwargs: Any) -> None:
+        self.log: list[Any] = []
+        self.realm_answers: list[Any] = []
+        self.checker_answers: list[Any] = []
+        self.events: list[Any] = []
+        self.notified: list[tuple[Any, ...]] = []
+        self.realm: ActorRef[Arena] = Arena.start(self.log, self.realm_answers)
+        self.checkers = [PlainChecker.start(self.checker_answers) for _ in range(checkers)]
+        self.portal: PortalRef = Portal.start(self.realm, self.checkers, options or PortalOptions(**kwargs))
+        self.portal.subscribe(self.events.append).get(timeout=10)
+
+    def mind(self, *notification: Any) -> None:
+        self.notified.append(notification)
+
+    def login(self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...) -> Login:
+        return self.begin(name, password, *interfaces, mind=mind).get(timeout=10)
+
+    def begin(self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...) -> Any:
+        mind = self.mind if mind is ... else mind
+        return self.portal.login(UsernamePassword(name, password), mind, *(interfaces or (Player,)))
+
+    def count(self) -> int:
+        return self.portal.count().get(timeout=10)
+
+    def named(self, kind: type) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
