@@ -104,13 +104,11 @@ class PlainChecker(Checker):
 
     credential_interfaces = (UsernamePassword, Anonymous)
 
-    def __init__(self, answers: list[Any] | None = None, asked: list[Any] | None = None) -> None:
+    def __init__(self, answers: list[Any] | None = None) -> None:
         super().__init__()
         self.answers = answers if answers is not None else []
-        self.asked = asked if asked is not None else []
 
     def request_avatar_id(self, credentials: Any) -> Any:
-        self.asked.append(credentials)
         if self.answers:
             answer = self.answers.pop(0)
             if isinstance(answer, BaseException):

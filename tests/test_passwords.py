@@ -1,0 +1,94 @@
+"""Hashing without silent truncation, in formats that others read."""
+
+from __future__ import annotations
+
+import bcrypt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actorcred import PasswordRejected
+from actorcred.passwords import (
+    UnsupportedHash,
+    check_format,
+    dummy_hash,
+    hash_password,
+    needs_rehash,
+    verify_password,
+)
+
+
+@pytest.mark.parametrize("password", ["x", "x" * 72, "x" * 73, "\u2603" * 64, b"bytes", "caf\u00e9"])
+def test_a_hash_fits_its_password_and_no_other(password):
+    stored = hash_password(password=password, rounds=4)
+    longer = password + (b"x" if isinstance(password, bytes) else "x")
+
+    assert verify_password(password=password, hash=stored)
+    assert not verify_password(password=longer, hash=stored)
+    assert not verify_password(password=longer[:-2] or "y", hash=stored)
+
+
+def test_a_password_of_more_than_72_bytes_is_not_cut_short():
+    stored = bcrypt.hashpw(b"x" * 72, bcrypt.gensalt(4)).decode()
+
+    assert verify_password(password="x" * 72, hash=stored)
+    assert not verify_password(password="x" * 73, hash=stored)
+    assert hash_password(password="x" * 73, rounds=4).startswith("$bcrypt-sha256$v=2,t=2b,r=4$")
+
+
+def test_long_passwords_are_in_the_format_of_passlib():
+    from passlib.hash import bcrypt_sha256
+
+    assert bcrypt_sha256.verify("x" * 100, hash_password(password="x" * 100, rounds=4))
+    assert verify_password(password="y" * 10, hash=bcrypt_sha256.using(rounds=4).hash("y" * 10))
+
+
+@pytest.mark.parametrize(
+    ("password", "rule"), [("", "empty"), (b"", "empty"), ("a\0b", "NUL"), (b"\xff\xfe", "UTF-8")]
+)
+def test_what_bcrypt_would_mangle_is_refused_when_hashed_and_wrong_when_verified(password, rule):
+    with pytest.raises(PasswordRejected, match=rule):
+        hash_password(password=password, rounds=4)
+    for stored in (hash_password(password="a", rounds=4), hash_password(password="a" * 80, rounds=4), dummy_hash(4)):
+        assert not verify_password(password=password, hash=stored)
+
+
+def test_rounds_out_of_range_are_named():
+    for rounds in (3, 32):
+        with pytest.raises(ValueError, match=f"4 to 31 rounds, not {rounds}"):
+            hash_password(password="x", rounds=rounds)
+
+
+def test_a_hash_is_weak_when_it_is_cheaper_than_wanted_or_no_bcrypt():
+    assert needs_rehash(hash=hash_password(password="x", rounds=4), rounds=5)
+    assert not needs_rehash(hash=hash_password(password="x" * 90, rounds=5), rounds=5)
+    assert needs_rehash(hash="{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=", rounds=4)
+
+
+def test_nobody_has_the_password_of_the_dummy():
+    check_format(hash=dummy_hash(4))
+    assert not verify_password(password="x", hash=dummy_hash(4))
+    assert "$04$" in dummy_hash(4)
+
+
+@given(st.text())
+@settings(max_examples=300)
+def test_any_text_as_a_hash_is_refused_by_a_documented_error_that_does_not_quote_it(text):
+    try:
+        check_format(hash=text)
+    except UnsupportedHash as error:
+        assert len(text) < 12 or text not in str(error)
+
+
+@given(st.text(min_size=1, max_size=100).filter(lambda text: "\0" not in text and _encodes(text)))
+@settings(max_examples=50, deadline=None)
+def test_any_text_can_be_a_password(text):
+    assert verify_password(password=text, hash=hash_password(password=text, rounds=4))
+
+
+def _encodes(text):
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
