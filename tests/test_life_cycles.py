@@ -156,6 +156,9 @@ class LifeCycles(RuleBasedStateMachine):
             return
         for answer, *_ in getattr(self, "pending", []):
             answer.cancel()
+        self.clock.advance(30)
+        for name in ("ann", "bob", "cleo", "zed"):
+            assert self.stage.begin(name).done()  # nothing that went before keeps anybody waiting
         self.stage.portal.drain().get(timeout=0)
         self.clock.advance(30)
         left = [m.label for m in self.clock.mailboxes if m.actor_class in (ArenaPlayer, Mind)]

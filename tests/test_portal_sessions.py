@@ -111,6 +111,16 @@ def test_many_logins_of_one_name_at_once_leave_one_session_under_replace(dispatc
     assert sum(login.get().session.is_open for login in logins) == 1
 
 
+@pytest.mark.parametrize("policy", list(Policy))
+def test_a_login_that_fails_at_the_realm_does_not_keep_the_next_one_waiting(inline, policy):
+    stage = Stage(policy=policy)
+    for _ in range(2):
+        with pytest.raises(NoInterface):
+            stage.login("ann", "right", Nothing)
+
+    assert stage.begin().done()
+
+
 def test_reject_denies_the_newcomer(inline):
     stage = Stage(policy=Policy.REJECT)
     first = stage.login()
