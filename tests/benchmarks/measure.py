@@ -1,0 +1,40 @@
+"""Small tools of the benchmarks."""
+
+from __future__ import annotations
+
+import gc
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process occupies."""
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def bytes_per(count: int, make: Callable[[], object]) -> tuple[float, object]:
+    """Return by how many bytes memory grows per thing, and what `make` made, which must be kept."""
+    gc.collect()
+    before = resident()
+    made = make()
+    gc.collect()
+    return (resident() - before) / count, made
+
+
+def microseconds(count: int, run: Callable[[], object], repeat: int = 3) -> float:
+    """Return the median time per thing of several runs of something that does `count` things."""
+    times = []
+    for _ in range(repeat):
+        gc.collect()
+        started = time.perf_counter()
+        run()
+        times.append((time.perf_counter() - started) / count * 1e6)
+    return statistics.median(times)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """Return the value below which a share of the values lies."""
+    return sorted(values)[min(len(values) - 1, int(len(values) * share))]
