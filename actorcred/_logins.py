@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import secrets
+import os
 from collections import deque
 from typing import TYPE_CHECKING, Any, cast
 
@@ -131,7 +131,6 @@ class Logins:
         if attempt.answer is not answer:
             return  # late: the login has failed, or gone on without this checker
         attempt.answer = None
-        checker = answer.role.actor_class.__name__
         try:
             avatar_id = answer.get()
             if avatar_id is not ANONYMOUS:
@@ -139,9 +138,11 @@ class Logins:
         except LoginDenied as error:
             self._fail(attempt, error)
         except LoginFailed as error:
-            self._note(attempt, f"{checker}: {error.detail or 'no'}", unavailable=isinstance(error, CheckerUnavailable))
+            why = f"{answer.role.actor_class.__name__}: {error.detail or 'no'}"
+            self._note(attempt, why, unavailable=isinstance(error, CheckerUnavailable))
             self._ask_next(attempt)
         except (TypeError, ValueError) as error:
+            checker = answer.role.actor_class.__name__
             logger.error("%s.request_avatar_id() returned no avatar id: %s", checker, error)
             self._note(attempt, f"{checker} returned no avatar id", unavailable=True)
             self._ask_next(attempt)
@@ -189,7 +190,8 @@ class Logins:
         attempt.state = step(attempt.state, Event.ADMITTED)
         self._opening[avatar_id] = self._opening.get(avatar_id, 0) + 1
         self._opening_total += 1
-        attempt.mind = mind = cast("MindRef", Mind.start(attempt.target, self._options.outbox))
+        mind: Any = Mind.start(attempt.target, self._options.outbox)
+        attempt.mind = mind
         if self._limits.policy is Policy.SHARE and avatar_id is not ANONYMOUS:
             attempt.shared = SharedAvatar()
             attempt.shared.hub = mind = cast("MindRef", Mind.start(attempt.shared, self._options.outbox))
@@ -215,6 +217,7 @@ class Logins:
         if not isinstance(ref, ActorRef):
             mind = attempt.mind if attempt.shared is None else attempt.shared.hub
             ref = wrap_object(ref, attempt.avatar_id, mind, self._realm.actor_inbox.dispatcher)
+        mailbox = ref.actor_inbox
         session = self._make_session(attempt, granted.interface, ref)
         session.shared = attempt.shared
         if not _is_stop_of(granted.logout, ref):
@@ -225,11 +228,10 @@ class Logins:
             portal, shared = self._portal, attempt.shared
             ref.watch(lambda cause: portal.tell_if_alive(ControlCall(("_shared_avatar_gone", shared, cause))))
         else:
-            ref.watch(session.avatar_gone)
+            mailbox.watch(session.avatar_gone)
         self._leave_opening(attempt)
-        if issubclass(ref.actor_class, Avatar):
-            with contextlib.suppress(pykka.ActorDeadError):  # then the watcher ends the session
-                ref.tell(ControlCall(("_cred_opened", session)))
+        if issubclass(mailbox.actor_class, Avatar):
+            mailbox.put(ControlCall(("_cred_opened", session)))  # if it is dead, the watcher ends the session
         self._succeed(attempt, session)
 
     def _join(self, attempt: Attempt, present: Session) -> None:
@@ -252,7 +254,7 @@ class Logins:
 
     def _make_session(self, attempt: Attempt, interface: type, ref: ActorRef[Any]) -> Session:
         assert attempt.mind is not None
-        session = Session(secrets.token_urlsafe(16), attempt.avatar_id, interface, attempt.mind, self._portal)
+        session = Session(os.urandom(16).hex(), attempt.avatar_id, interface, attempt.mind, self._portal)
         session.avatar = AvatarRef(ref, session)
         session.checker = attempt.checker
         attempt.mind.session = session
@@ -263,11 +265,13 @@ class Logins:
         attempt.state = step(attempt.state, Event.OPENED)
         self._attempts.pop(attempt, None)
         self._logouts.watch_deadlines()
-        checker = "?" if session.checker is None else session.checker.actor_class.__name__
-        self._events.emit(LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker)
+        if self._events.wanted(LoggedIn):
+            checker = "?" if session.checker is None else session.checker.actor_class.__name__
+            self._events.emit(LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker)
         if not attempt.future.settle(Login(session.interface, session.avatar, session.end)):
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
-        self.avatar_id_is_free(session.avatar_id)
+        if self._waiting:
+            self.avatar_id_is_free(session.avatar_id)
 
     # -- failing ------------------------------------------------------------------------------------------------------
 
@@ -388,8 +392,11 @@ class LateAnswer:
 
     def _deliver(self) -> None:
         attempt = self._attempt
-        if not attempt.portal.tell_if_alive(ControlCall((self._then, attempt, self))) and self._then == "_granted":
-            self.discard_avatar()
+        try:
+            attempt.portal.tell(ControlCall((self._then, attempt, self)))
+        except pykka.ActorDeadError:
+            if self._then == "_granted":
+                self.discard_avatar()
 
     def get(self) -> Any:
         """Return or raise the answer."""
@@ -411,6 +418,8 @@ class LateAnswer:
 
 def _is_stop_of(logout: Any, avatar: object) -> bool:
     """Tell whether a realm's logout is the avatar's own `stop`, which the portal calls for anyway and without blocking."""
+    if isinstance(avatar, ActorRef) and logout == avatar.stop:
+        return True
     owner = getattr(logout, "__self__", None)
     if not isinstance(owner, ActorRef) or not isinstance(avatar, ActorRef):
         return False

@@ -124,7 +124,7 @@ class AvatarRef(ActorRef[A]):
     __slots__ = ("session",)
 
     def __init__(self, ref: ActorRef[A], session: Session) -> None:
-        super().__init__(ref.actor_inbox)
+        self.actor_inbox = ref.actor_inbox
         self.session = session
 
     def is_alive(self) -> bool:

@@ -165,13 +165,16 @@ class Events:
         for ref in list(self._subscribers):
             self.unsubscribe(ref)
 
+    def wanted(self, kind: type[Event]) -> bool:
+        """Tell whether anybody listens to such events."""
+        return bool(self._subscribers) or audit.isEnabledFor(kind.level)
+
     def emit(self, kind: type[Event], *fields: Any) -> None:
         """Tell the subscribers and the audit log of an event `kind(*fields)`, if anybody listens."""
-        logged = audit.isEnabledFor(kind.level)
-        if not logged and not self._subscribers:
+        if not self.wanted(kind):
             return
         event = kind(*fields)
-        if logged:
+        if audit.isEnabledFor(kind.level):
             self._log(event)
         for ref in list(self._subscribers):
             try:

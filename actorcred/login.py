@@ -57,7 +57,7 @@ class LoginFuture(Future[Login]):
     __slots__ = ("_when_cancelled",)
 
     def __init__(self, when_cancelled: Callable[[], object]) -> None:
-        super().__init__()
+        Future.__init__(self)
         self._when_cancelled = when_cancelled
 
     def cancel(self) -> bool:

@@ -81,7 +81,7 @@ class MindRef(ActorRef["Mind"]):
     outbox: Outbox
 
     def __init__(self, mailbox: Mailbox) -> None:
-        super().__init__(mailbox)
+        self.actor_inbox = mailbox
         self.session: Session | None = None
 
     def notify(self, name: str, *args: Any, key: Hashable = None) -> None:

@@ -47,10 +47,13 @@ class PortalRef(ActorRef["Portal"]):
         Raises:
             TypeError: if no interface is given, or one is not a class.
         """
-        if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
-            raise TypeError("login() needs at least one interface, a class, after the mind")
+        for interface in interfaces or (None,):
+            if not isinstance(interface, type):
+                raise TypeError("login() needs at least one interface, a class, after the mind")
         attempt = Attempt(self, credentials, mind, interfaces)
-        if not self.tell_if_alive(ControlCall(("_login", attempt))):
+        try:
+            self.tell(ControlCall(("_login", attempt)))
+        except pykka.ActorDeadError:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
 

@@ -22,7 +22,15 @@ def test_anonymous_is_one_object_wherever_it_goes():
 
 @pytest.mark.parametrize(
     ("wrong", "error"),
-    [("", "empty"), ("a\nb", "control"), ("\x7f", "control"), ("\ud800", "control"), (b"\xff", "UTF-8"), (5, "a text"), (None, "a text")],
+    [
+        ("", "empty"),
+        ("a\nb", "control"),
+        ("\x7f", "control"),
+        ("\ud800", "control"),
+        (b"\xff", "UTF-8"),
+        (5, "a text"),
+        (None, "a text"),
+    ],
 )
 def test_what_cannot_be_an_avatar_id_is_named(wrong, error):
     with pytest.raises((TypeError, ValueError), match=error):

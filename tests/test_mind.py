@@ -104,9 +104,7 @@ def test_of_notifications_with_the_same_key_only_the_latest_waits(inline):
     assert mind.outbox.dropped == 0
 
 
-@pytest.mark.parametrize(
-    ("overflow", "kept"), [(OutboxOverflow.DROP_OLDEST, [0, 4, 5]), (OutboxOverflow.DROP_NEWEST, [0, 1, 2])]
-)
+@pytest.mark.parametrize(("overflow", "kept"), [(OutboxOverflow.DROP_OLDEST, [0, 4, 5]), (OutboxOverflow.DROP_NEWEST, [0, 1, 2])])
 def test_an_outbox_that_is_full_drops_what_its_policy_says(inline, overflow, kept):
     client = Client()
     mind = Mind.start(client, OutboxLimit(2, overflow))

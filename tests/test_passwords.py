@@ -43,9 +43,7 @@ def test_long_passwords_are_in_the_format_of_passlib():
     assert verify_password(password="y" * 10, hash=bcrypt_sha256.using(rounds=4).hash("y" * 10))
 
 
-@pytest.mark.parametrize(
-    ("password", "rule"), [("", "empty"), (b"", "empty"), ("a\0b", "NUL"), (b"\xff\xfe", "UTF-8")]
-)
+@pytest.mark.parametrize(("password", "rule"), [("", "empty"), (b"", "empty"), ("a\0b", "NUL"), (b"\xff\xfe", "UTF-8")])
 def test_what_bcrypt_would_mangle_is_refused_when_hashed_and_wrong_when_verified(password, rule):
     with pytest.raises(PasswordRejected, match=rule):
         hash_password(password=password, rounds=4)

@@ -83,11 +83,16 @@ class Actor(pykka.Actor):
             raise TypeError(f"{cls.__name__}.__init__() must call super().__init__() before anything else") from None
         if cls.restartable:
             mailbox.blueprint = Blueprint(args, kwargs)
-        mailbox.dispatcher = dispatcher or cls.dispatcher or _inherited_dispatcher()
+        if dispatcher is None:
+            starter = current_mailbox.get()
+            inherited = system.default_dispatcher() if starter is None else starter.dispatcher
+            dispatcher = cls.dispatcher or inherited
+        mailbox.dispatcher = dispatcher
         if cls.registered:
             pykka.ActorRegistry.register(ref)
-        logger.debug("Starting %s", actor)
-        mailbox.dispatcher.attach(mailbox)
+        if logger.isEnabledFor(logging.DEBUG):
+            logger.debug("Starting %s", actor)
+        dispatcher.attach(mailbox)
         mailbox.start()
         return cast("ActorRef[Self]", ref)
 
@@ -188,8 +193,3 @@ class Actor(pykka.Actor):
 
     def _actor_log_failure(self, error: BaseException) -> None:
         logger.error("Unhandled exception in %s:", self, exc_info=error)
-
-
-def _inherited_dispatcher() -> Dispatcher:
-    starter = current_mailbox.get()
-    return system.default_dispatcher() if starter is None else starter.dispatcher

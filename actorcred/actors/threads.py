@@ -70,8 +70,9 @@ class ThreadDispatcher(Dispatcher):
 
     def attach(self, mailbox: Any) -> None:
         """Take a new actor in."""
-        super().attach(mailbox)
-        self._ensure_threads()
+        self.mailboxes.add(mailbox)
+        if len(self._threads) < self.size:
+            self._ensure_threads()
 
     def submit(self, function: Callable[..., R], *args: Any) -> Future[R]:
         """Run a function that blocks or computes on one of the threads.

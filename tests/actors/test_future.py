@@ -30,7 +30,7 @@ def test_a_future_has_one_result():
 def test_get_times_out_and_can_be_repeated():
     future: Future[int] = Future()
 
-    with pytest.raises(pykka.Timeout, match="0.01 seconds"):
+    with pytest.raises(pykka.Timeout, match=r"0\.01 seconds"):
         future.get(timeout=0.01)
     threading.Thread(target=future.set, args=(5,)).start()
     assert future.get(timeout=10) == 5

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-RUNTIME = '''
+RUNTIME = """
 import threading, time
 import pytest
 from actorcred.actors import Actor, Future
@@ -19,7 +19,7 @@ from tests.types import Runtime
 RUNTIMES.clear()
 RUNTIMES["actorcred"] = pytest.param(
     Runtime("actorcred", Actor, threading.Event, Future, time.sleep), id="actorcred")
-'''
+"""
 
 
 def test_pykkas_own_tests_pass_on_our_runtime(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from typing import Any
 
-
 from actorcred import Avatar, Checker, Login, Portal, PortalOptions, PortalRef, Realm, UnauthorizedLogin, UsernamePassword
 from tests.benchmarks.measure import bytes_per, microseconds
 from tests.benchmarks.runtime import Theirs, start
@@ -108,7 +107,7 @@ def _twisted(count: int) -> float:
 
     @implementer(IRealm)
     class TwistedGame:
-        def requestAvatar(self, avatarId: bytes, mind: object, *interfaces: object) -> object:  # noqa: N802, N803
+        def requestAvatar(self, avatarId: bytes, mind: object, *interfaces: object) -> object:
             return IPlayer, TwistedPlayer(), lambda: None
 
     users = {f"user{number}": b"password" for number in range(count)}
@@ -139,5 +138,3 @@ def crowded(scale: float) -> tuple[float, float]:
     among_many = microseconds(cycles, cycle, repeat=7)
     del few, many
     return among_many, among_few
-
-

@@ -28,8 +28,8 @@ def login(portal, name="ann", password="right"):
     return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session
 
 
-def serve(path, format=None):
-    return Portal.start(Arena.start([]), [FileChecker.start(path, format)])
+def serve(path, form=None):
+    return Portal.start(Arena.start([]), [FileChecker.start(path, form)])
 
 
 @pytest.mark.parametrize("option", ["-B", "-m", "-s", "-2", "-5"], ids=["bcrypt", "apr1", "SHA-1", "SHA-256", "SHA-512"])
@@ -65,7 +65,7 @@ def test_a_hash_that_is_not_safe_is_refused_by_name(path, caplog, stored, name):
     path.write_text(f"ann:{stored}\nbob:{bcrypt('right')}\n")
     portal = serve(path)
 
-    assert f"'ann' cannot log in: a" in caplog.text or "'ann' cannot log in: plain" in caplog.text
+    assert "'ann' cannot log in: a" in caplog.text or "'ann' cannot log in: plain" in caplog.text
     assert name in caplog.text
     assert stored == "right" or stored not in caplog.text
     with pytest.raises(UnauthorizedLogin):

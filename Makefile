@@ -1,0 +1,35 @@
+# Each target makes the virtual environment and installs what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: arena test bench lint docs clean
+
+arena: $(VENV)/arena.installed
+	$(BIN)/python -m examples.arena $(ARENA)
+
+test: $(VENV)/test.installed
+	$(BIN)/python -m pytest $(PYTEST)
+
+bench: $(VENV)/test,bench.installed
+	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+lint: $(VENV)/lint.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+docs: $(VENV)/docs.installed
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
+
+$(VENV)/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("actorcred needs Python 3.11 or newer; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch '$@'
+
+clean:
+	rm -rf $(VENV) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

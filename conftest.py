@@ -1,0 +1,30 @@
+"""Run the Python code blocks of README and docs as tests."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
+
+from actorcred import actors
+
+
+def _setup(namespace: dict[str, Any]) -> None:
+    namespace["folder_before"] = os.getcwd()
+
+
+def _teardown(namespace: dict[str, Any]) -> None:
+    os.chdir(namespace["folder_before"])
+    actors.set_default_dispatcher(None)
+    assert actors.shutdown(timeout=10) == []
+
+
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["*.md"],
+    excludes=["docs/_build/**"],
+    setup=_setup,
+    teardown=_teardown,
+).pytest()

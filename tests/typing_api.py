@@ -1,0 +1,81 @@
+"""The API as users write it; checked by mypy --strict, never run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any
+
+from actorcred import (
+    Avatar,
+    AvatarId,
+    Checker,
+    Login,
+    LogoutReason,
+    MindRef,
+    Policy,
+    Portal,
+    PortalOptions,
+    PortalRef,
+    Realm,
+    Session,
+    UsernamePassword,
+)
+from actorcred.actors import ActorRef, Future, InlineDispatcher, ThreadDispatcher
+from actorcred.checkers.file import FileChecker, FileFormat
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.checkers.sqlite import SQLiteChecker
+
+
+class Player(ABC):
+    @abstractmethod
+    def move(self, dx: float) -> float: ...
+
+
+class MyPlayer(Avatar, Player):
+    def on_logout(self, reason: LogoutReason) -> None:
+        self.mind.notify("bye", reason.detail, key="bye")
+
+    def move(self, dx: float) -> float:
+        return dx
+
+
+class MyRealm(Realm):
+    interfaces = (Player,)
+
+    def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
+        avatar: ActorRef[MyPlayer] = MyPlayer.start(avatar_id, mind)
+        return Player, avatar, avatar.stop
+
+
+class MyChecker(Checker):
+    credential_interfaces = (UsernamePassword,)
+
+    async def request_avatar_id(self, credentials: UsernamePassword) -> str:
+        return credentials.username
+
+
+portal: PortalRef = Portal.start(
+    MyRealm.start(dispatcher=ThreadDispatcher("games", 2)),
+    [
+        MyChecker.start(dispatcher=InlineDispatcher()),
+        FileChecker.start("users", FileFormat(delimiter="|")),
+        MemoryChecker.start({"ann": "x"}),
+        SQLiteChecker.start("accounts.sqlite"),
+    ],
+    PortalOptions(policy=Policy.SHARE, max_sessions=10),
+)
+
+
+async def main() -> None:
+    login: Login = await portal.login(UsernamePassword("ann", b"x"), print, Player)
+    interface, avatar, logout = login
+    moved: Future[Any] = avatar.ask("x", block=False)
+    await moved
+    session: Session = login.session
+    await logout()
+    await session.end()
+    count: int = await portal.count()
+    assert count
+    sessions: list[Session] = portal.sessions("ann").get(timeout=5)
+    assert sessions
+    assert interface
