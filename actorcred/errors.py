@@ -1,4 +1,6 @@
-"""All errors of login and sessions, with the codes that stand for them on a wire::
+"""All errors of login and sessions, with the codes that stand for them on a wire.
+
+The tree::
 
     ActorcredError
         LoginFailed                     refused          a login did not succeed; catch this one

@@ -37,7 +37,6 @@ class Actor(pykka.Actor):
         registered: whether started actors are in `pykka.ActorRegistry`. It is a list, so a class with very many
             short-lived actors that are tracked elsewhere sets this to False.
         restartable: whether a supervisor may restart a crashed actor; the arguments of `start` are then kept.
-        ref_class: the class of the refs to actors of this class.
     """
 
     __slots__ = ("_actor_ref", "actor_inbox")
@@ -47,6 +46,7 @@ class Actor(pykka.Actor):
     registered: ClassVar[bool] = True
     restartable: ClassVar[bool] = False
     ref_class: ClassVar[type[ActorRef[Any]]] = ActorRef
+    """The class of the refs to actors of this class."""
 
     actor_inbox: Mailbox
     _actor_ref: ActorRef[Any]

@@ -29,7 +29,6 @@ from examples.arena.realm import Arena
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     arguments = _parse(argv)
-    logging.getLogger("actorcred").setLevel(logging.CRITICAL)  # crashes are part of the show
     console = Console()
     try:
         arguments.data.mkdir(parents=True, exist_ok=True)
@@ -198,4 +197,5 @@ def _table(figures: list[tuple[str, str]]) -> Table:
 
 
 if __name__ == "__main__":
+    logging.getLogger("actorcred").setLevel(logging.CRITICAL)  # crashes are part of the show
     sys.exit(main())
