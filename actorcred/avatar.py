@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import pykka
 
 from actorcred.actors import Actor, ActorRef, Future
+from actorcred.errors import ClientGone
 from actorcred.mind import Channel, Group, MindRef
 from actorcred.outbox import Notification
 from actorcred.sessions.session import LogoutCode, LogoutReason
@@ -185,8 +186,9 @@ class SharedAvatar(Channel):
 
     def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
         """Ask the client that logged in last."""
-        *_, session = self.sessions.values()
-        return session.mind.call(name, *args)
+        if not self.sessions:
+            raise ClientGone("no client shares this avatar any more")
+        return next(reversed(self.sessions.values())).mind.call(name, *args)
 
 
 def implements(avatar_class: type, interface: type) -> bool:

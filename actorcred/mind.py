@@ -59,6 +59,8 @@ class _Call:
 
     __slots__ = ("args", "future", "name")
 
+    key = None
+
     def __init__(self, name: str, args: tuple[Any, ...]) -> None:
         self.name = name
         self.args = args
@@ -93,11 +95,11 @@ class MindRef(ActorRef["Mind"]):
             key: as long as it waits, only the latest notification with the same key is kept, as the position of one
                 player. None keeps all.
         """
-        self.send(Notification(name, args), key)
+        self.send(Notification(name, args, key))
 
-    def send(self, notification: Notification, key: Hashable = None) -> None:
+    def send(self, notification: Notification) -> None:
         """Send a notification that may go to other minds, too; see `Group`."""
-        self._offer(notification, key)
+        self._offer(notification)
 
     def call(self, name: str, *args: Any, timeout: float | None = CALL_TIMEOUT) -> Future[Any]:
         """Ask the client.
@@ -111,7 +113,7 @@ class MindRef(ActorRef["Mind"]):
             A future of the answer. It fails with `ClientGone` when there will be none, with `pykka.Timeout` in time.
         """
         call = _Call(name, args)
-        if self._offer(call, None) in {Offer.DROPPED, Offer.OVERFLOW}:
+        if self._offer(call) in {Offer.DROPPED, Offer.OVERFLOW}:
             call.dropped()
         elif timeout is not None:
             expired = pykka.Timeout(f"the client did not answer {name!r} within {timeout:g} s")
@@ -119,8 +121,8 @@ class MindRef(ActorRef["Mind"]):
             call.future.add_done_callback(lambda _: timer.cancel())
         return call.future
 
-    def _offer(self, item: Notification | _Call, key: Hashable) -> Offer:
-        offer = self.outbox.offer(item, key)
+    def _offer(self, item: Notification | _Call) -> Offer:
+        offer = self.outbox.offer(item)
         if offer is Offer.WAKE:
             self.actor_inbox.put(_FLUSH)
         elif offer is Offer.OVERFLOW:
@@ -233,7 +235,7 @@ class Mind(Actor):
             item.dropped()
         try:
             # A client that holds us back is told all the same: this is the last that it can learn.
-            self._channel.notify(Notification("logged_out", (str(reason.code), reason.detail)))
+            self._future_of(self._channel.notify(Notification("logged_out", (str(reason.code), reason.detail))))
             self._channel.close(reason)
         except Exception as error:
             logger.debug("A client could not be told that its session is over: %r", error)
@@ -377,10 +379,10 @@ class Group:
         Returns:
             How many minds it went to.
         """
-        notification = Notification(name, args)
+        notification = Notification(name, args, key)
         count = 0
         for mind in self:
             if mind is not but:
-                mind.send(notification, key)
+                mind.send(notification)
                 count += 1
         return count

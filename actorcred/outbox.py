@@ -47,18 +47,29 @@ class OutboxLimit:
 class Item(Protocol):
     """What an outbox holds."""
 
+    @property
+    def key(self) -> Hashable:
+        """Items with the same key replace each other while they wait; None replaces nothing."""
+
     def dropped(self) -> None:
         """Learn that it will never be sent."""
 
 
 class Notification:
-    """A message to clients that wants no answer. One object may wait in many outboxes."""
+    """A message to clients that wants no answer. One object may wait in many outboxes.
 
-    __slots__ = ("_encoded", "args", "name")
+    Args:
+        name: what happened.
+        args: the particulars.
+        key: while it waits, a later notification with the same key takes its place.
+    """
 
-    def __init__(self, name: str, args: tuple[Any, ...]) -> None:
+    __slots__ = ("_encoded", "args", "key", "name")
+
+    def __init__(self, name: str, args: tuple[Any, ...], key: Hashable = None) -> None:
         self.name = name
         self.args = args
+        self.key = key
         self._encoded: dict[str, bytes] | None = None
 
     def __repr__(self) -> str:
@@ -118,13 +129,9 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._items or ())
 
-    def offer(self, item: Item, key: Hashable = None) -> Offer:
-        """Put an item at the end, or in the place of the one with the same key.
-
-        Args:
-            item: what to send.
-            key: items with the same key replace each other while they wait; None replaces nothing.
-        """
+    def offer(self, item: Item) -> Offer:
+        """Put an item at the end, or in the place of the one with the same key."""
+        key = item.key
         victim: Item | None = None
         with _lock:
             verdict = Offer.DROPPED if self.closed else self._admit(key)

@@ -189,6 +189,24 @@ def test_a_mind_that_closes_says_why_and_fails_open_calls(inline):
     assert inline.pending_timers == 0
 
 
+def test_a_client_may_be_a_coroutine_function(dispatcher):
+    got, heard = [], Future()
+
+    async def target(name, *args):
+        got.append((name, *args))
+        if name == "logged_out":
+            heard.set(None)
+
+    mind = Mind.start(target)
+    for number in range(3):
+        mind.notify("news", number)
+    mind.close(BYE)
+    heard.get(timeout=10)
+
+    assert got[-1] == ("logged_out", "kicked", "cheating")
+    assert got[:1] == [("news", 0)]
+
+
 def test_a_call_that_is_dropped_fails(inline):
     client = Client()
     client.gate = Future()
@@ -260,7 +278,7 @@ def test_a_group_encodes_once_for_all_and_forgets_minds_that_are_gone(inline):
 def test_an_outbox_is_empty_when_idle_and_closed_for_good():
     outbox = Outbox(OutboxLimit(2))
     assert outbox.offer(Notification("a", ())) is Offer.WAKE
-    assert outbox.offer(Notification("b", ()), key=1) is Offer.QUEUED
+    assert outbox.offer(Notification("b", (), key=1)) is Offer.QUEUED
     assert [outbox.take().name, outbox.take().name, outbox.take()] == ["a", "b", None]
     assert outbox._items is None
     assert outbox.offer(Notification("c", ())) is Offer.WAKE

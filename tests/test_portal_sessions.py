@@ -178,6 +178,24 @@ def test_a_call_of_a_shared_avatar_goes_to_the_client_that_came_last(inline):
     assert first.avatar.proxy().ask_client("where?").get().get() == "desktop"
 
 
+def test_what_a_shared_avatar_sends_is_coalesced_for_each_client_that_is_slow(inline):
+    stage = Stage(policy=Policy.SHARE)
+    slow, gate = [], Future()
+
+    def client(*notification):
+        slow.append(notification)
+        return gate
+
+    login = stage.login(mind=client)
+    mind = login.avatar.proxy().mind.get()
+    mind.notify("first")
+    for number in range(50):
+        mind.notify("position", number, key="ann")
+    gate.set(None)
+
+    assert slow == [("first",), ("position", 49)]
+
+
 def test_a_crash_of_a_shared_avatar_ends_all_its_sessions(inline):
     stage = Stage(policy=Policy.SHARE)
     first, second = stage.login(), stage.login()
