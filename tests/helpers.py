@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from typing import Any
 
@@ -133,13 +134,22 @@ class Stage:
         self.realm: ActorRef[Arena] = Arena.start(self.log, self.realm_answers)
         self.checkers = [PlainChecker.start(self.checker_answers) for _ in range(checkers)]
         self.portal: PortalRef = Portal.start(self.realm, self.checkers, options or PortalOptions(**kwargs))
-        self.portal.subscribe(self.events.append).get(timeout=10)
+        self._booked = threading.Condition()
+        self._minds: list[MindRef] = []
+        self.portal.subscribe(self._book).get(timeout=10)
+
+    def _book(self, event: Any) -> None:
+        with self._booked:
+            self.events.append(event)
+            self._booked.notify_all()
 
     def mind(self, *notification: Any) -> None:
         self.notified.append(notification)
 
     def login(self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...) -> Login:
-        return self.begin(name, password, *interfaces, mind=mind).get(timeout=10)
+        login = self.begin(name, password, *interfaces, mind=mind).get(timeout=10)
+        self._minds.append(login.session.mind)
+        return login
 
     def begin(self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...) -> Any:
         mind = self.mind if mind is ... else mind
@@ -148,5 +158,16 @@ class Stage:
     def count(self) -> int:
         return self.portal.count().get(timeout=10)
 
-    def named(self, kind: type) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
+    def named(self, kind: type, count: int = 0) -> list[Any]:
+        """Return the events of a kind, once there are so many of them."""
+        with self._booked:
+            arrived = self._booked.wait_for(lambda: sum(isinstance(e, kind) for e in self.events) >= count, timeout=10)
+            assert arrived, self.events
+            return [event for event in self.events if isinstance(event, kind)]
+
+    def wait_for_minds(self) -> None:
+        """Wait until the clients of all sessions have been told that they are over."""
+        for mind in self._minds:
+            gone: Future[None] = Future()
+            mind.watch(lambda _, gone=gone: gone.settle())
+            gone.get(timeout=10)

@@ -49,9 +49,7 @@ def test_a_login_gives_an_interface_an_avatar_and_a_way_out(dispatcher):
     logout().get(timeout=10)
     assert stage.count() == 0
     assert stage.log == [("start", "ann"), ("login", "ann"), ("logout", "ann", "logout"), ("stop", "ann")]
-    stage.portal.stop()
-    stage.realm.stop()
-    stage.checkers[0].stop()
+    stage.wait_for_minds()
     assert stage.notified == [("moved", 2), ("bye", "logout"), ("logged_out", "logout", "")]
 
 
@@ -405,8 +403,7 @@ def test_a_crashed_checker_or_realm_is_restarted_and_only_its_login_fails(dispat
     with pytest.raises(CheckerUnavailable):
         stage.login()
     assert stage.login().interface is Player
-    stage.portal.stop()
-    assert [event.role for event in stage.named(RoleRestarted)] == ["PlainChecker", "Arena", "PlainChecker"]
+    assert [event.role for event in stage.named(RoleRestarted, 3)] == ["PlainChecker", "Arena", "PlainChecker"]
 
 
 @pytest.mark.parametrize("role", ["checker", "realm"])
