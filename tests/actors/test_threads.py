@@ -129,3 +129,39 @@ def test_coroutines_of_pooled_actors_may_use_asyncio():
             return message
 
     assert Sleeper.start().ask("x", timeout=10) == "x"
+
+
+@pytest.mark.parametrize("patience", [0, 0.005])
+def test_bursts_blocked_handlers_and_closing_lose_no_message_and_no_thread(patience):
+    class Gate(Actor):
+        registered = False
+
+        def __init__(self, gate):
+            super().__init__()
+            self.gate = gate
+
+        def on_receive(self, message):
+            return self.gate.get(timeout=30) if message == "block" else message
+
+    for size in (1, 2, 3) * 10:
+        pool = ThreadDispatcher("actorcred-test", size, patience=patience)
+        gate = actors.Future()
+        refs = [Gate.start(gate, dispatcher=pool) for _ in range(20)]
+
+        def send(refs=refs):
+            for burst in range(20):
+                pykka.get_all([refs[number].ask(burst, block=False) for number in range(burst % 5)], timeout=30)
+
+        senders = [threading.Thread(target=send) for _ in range(3)]
+        for sender in senders:
+            sender.start()
+        for sender in senders:
+            sender.join(60)
+        blocked = [ref.ask("block", block=False) for ref in refs]
+        assert Echo.start(dispatcher=pool).ask("still alive", timeout=30) == "still alive"
+        gate.set("open")
+        assert pykka.get_all(blocked, timeout=30) == ["open"] * 20
+        pool.close(30)
+        assert (pool._threads, pool._awake, pool._asleep, pool._blocked) == (set(), 0, 0, 0)
+        assert refs[0].ask("after closing", timeout=30) == "after closing"
+        pool.close(30)
