@@ -11,13 +11,16 @@ import time
 from _queue import SimpleQueue
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorcred.actors._context import thread
 from actorcred.actors.dispatcher import Dispatcher, Runnable
 from actorcred.actors.event_loop import background_loop
 from actorcred.actors.future import Future
 from actorcred.actors.timers import TimerThread
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["ThreadDispatcher"]
 
@@ -88,6 +91,15 @@ class ThreadDispatcher(Dispatcher):
         elif not self._look_is_due:
             self._look_later()
 
+    def attach(self, mailbox: Mailbox) -> None:
+        """Take a new actor in."""
+        self.mailboxes.add(mailbox)
+        if not self._threads:
+            with self._lock:
+                # All of them now: when the interpreter exits, none can be started any more.
+                for _ in range(self.size - len(self._threads)):
+                    self._start_thread()
+
     def submit(self, function: Callable[..., R], *args: Any) -> Future[R]:
         """Run a function that blocks or computes on one of the threads.
 
@@ -138,21 +150,33 @@ class ThreadDispatcher(Dispatcher):
             self._awake += 1
             self._bell.put(True)
         elif len(self._threads) - self._blocked < self.size:
-            if len(self._threads) >= self._max_threads:
-                logger.error("All %d threads of %r are blocked: actors wait until one is free", self._max_threads, self.name)
-                return
-            self._awake += 1
-            worker = threading.Thread(target=self._work, name=f"{self.name}-{next(self._numbers)}", daemon=True)
-            self._threads.add(worker)
+            self._start_thread()
+
+    def _start_thread(self) -> None:
+        if len(self._threads) >= self._max_threads:
+            logger.error("All %d threads of %r are blocked: actors wait until one is free", self._max_threads, self.name)
+            return
+        worker = threading.Thread(target=self._work, name=f"{self.name}-{next(self._numbers)}", daemon=True)
+        self._threads.add(worker)
+        self._awake += 1
+        try:
             worker.start()
+        except RuntimeError as error:  # the system has no more threads, or the interpreter is about to exit
+            self._threads.discard(worker)
+            self._awake -= 1
+            logger.error("%r has %d threads and cannot get another one: %s", self.name, len(self._threads), error)
 
     def _look_later(self) -> None:
-        if not self._patience:
-            with self._lock:
-                self._call_in()
-            return
-        self._look_is_due = True
-        self._looks.add(time.monotonic() + self._patience, self._look)
+        if self._patience:
+            self._look_is_due = True
+            try:
+                self._looks.add(time.monotonic() + self._patience, self._look)
+            except RuntimeError:  # no more threads, as when the interpreter exits
+                self._look_is_due = False
+            else:
+                return
+        with self._lock:
+            self._call_in()
 
     def _look(self) -> None:
         """Call another thread in if something still waits; runs on a timer's thread."""

@@ -169,7 +169,11 @@ class TimerThread(TimerQueue):
         with self._wake:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._serve, name="actorcred-timers", daemon=True)
-                self._thread.start()
+                try:
+                    self._thread.start()
+                except RuntimeError:
+                    self._thread = None
+                    raise
             elif timer.when < self._sleeps_until:
                 self._wake.notify()
 

@@ -89,6 +89,26 @@ print("end of main", flush=True)
     assert done.stdout.count("stopped") >= 9
 
 
+def test_actors_that_are_idle_at_exit_stop_although_another_one_blocks_a_thread():
+    program = """
+import threading
+from actorcred.actors import Actor, ThreadDispatcher, set_default_dispatcher
+set_default_dispatcher(ThreadDispatcher(threads=2))
+class Forgotten(Actor):
+    def on_receive(self, event):
+        event.set()
+        threading.Event().wait()
+    def on_stop(self): print("stopped", flush=True)
+refs = [Forgotten.start() for _ in range(10)]
+blocked = threading.Event()
+refs[0].tell(blocked)
+blocked.wait()
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+
+    assert (done.returncode, done.stdout.count("stopped")) == (0, 9), done.stderr
+
+
 def test_actors_on_a_loop_that_was_closed_answer_that_they_are_dead(caplog):
     class Echo(Actor):
         def on_receive(self, message):

@@ -165,3 +165,21 @@ def test_bursts_blocked_handlers_and_closing_lose_no_message_and_no_thread(patie
         assert (pool._threads, pool._awake, pool._asleep, pool._blocked) == (set(), 0, 0, 0)
         assert refs[0].ask("after closing", timeout=30) == "after closing"
         pool.close(30)
+
+
+def test_a_pool_that_gets_no_more_threads_goes_on_with_those_it_has(monkeypatch, caplog):
+    pool = ThreadDispatcher("actorcred-test", 3)
+    start, started = threading.Thread.start, []
+
+    def start_one(thread):
+        if thread.name.startswith("actorcred-test") and started:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_one)
+    refs = [Echo.start(dispatcher=pool) for _ in range(10)]
+
+    assert pykka.get_all([ref.ask(1, block=False) for ref in refs], timeout=30) == [1] * 10
+    assert "cannot get another one: can't start new thread" in caplog.text
+    assert len(pool._threads) == 1
