@@ -91,7 +91,7 @@ def background_pool() -> ThreadDispatcher:
     with _lock:
         pool = _background
     if pool is None:
-        pool = ThreadDispatcher("actorcred-background", os.cpu_count() or 1, patience=0, niceness=10, caller_runs=False)
+        pool = ThreadDispatcher("actorcred-background", os.cpu_count() or 1, niceness=10, caller_runs=False)
         with _lock:
             _background = pool = _background or pool
     return pool
