@@ -112,6 +112,11 @@ class ThreadDispatcher(Dispatcher):
             self._ready.put(None)
         for worker in threads:
             worker.join(max(0.0, deadline - time.monotonic()))
+        # A thread that went home by itself leaves its order to end behind, which must not meet a later thread.
+        tasks = [self._ready.get() for _ in range(self._ready.qsize())] if not self._threads else []
+        for task in tasks:
+            if task is not None:
+                self._ready.put(task)
 
     # -- the threads --------------------------------------------------------------------------------------------------
 
