@@ -160,9 +160,13 @@ def test_bursts_blocked_handlers_and_closing_lose_no_message_and_no_thread():
         assert Echo.start(dispatcher=pool).ask("still alive", timeout=30) == "still alive"
         gate.set("open")
         assert pykka.get_all(blocked, timeout=30) == ["open"] * 20
+        for mailbox in list(pool.mailboxes):
+            actors.ActorRef(mailbox).stop()
         pool.close(30)
         assert (pool._threads, pool._blocked) == (set(), 0)
-        assert Echo.start(dispatcher=pool).ask("after closing", timeout=30) == "after closing"
+        late = Echo.start(dispatcher=pool)
+        assert late.ask("after closing", timeout=30) == "after closing"
+        late.stop()
         pool.close(30)
 
 
