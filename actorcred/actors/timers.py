@@ -171,9 +171,9 @@ class TimerThread(TimerQueue):
                 self._thread = threading.Thread(target=self._serve, name="actorcred-timers", daemon=True)
                 try:
                     self._thread.start()
-                except RuntimeError:
+                except RuntimeError as error:  # no more threads, or the interpreter is about to exit: no reason to crash actors
                     self._thread = None
-                    raise
+                    logger.error("No timer fires until the next one is added, since no thread can be started: %s", error)
             elif timer.when < self._sleeps_until:
                 self._wake.notify()
 

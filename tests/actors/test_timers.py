@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from actorcred import actors
 from actorcred.actors import Actor, Future
-from actorcred.actors.timers import TimerQueue
+from actorcred.actors.timers import TimerQueue, TimerThread
 
 
 class Clock(Actor):
@@ -125,3 +127,23 @@ def test_a_callback_that_fails_is_logged_and_harms_no_other(inline, caplog):
 
     assert log == [1]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_an_actor_that_plans_a_timer_when_no_thread_can_be_started_lives_and_the_next_timer_serves_both(monkeypatch, caplog):
+    fired: list[str] = []
+    done: Future[None] = Future()
+    queue = TimerThread()
+    start = threading.Thread.start
+
+    def refuse(thread):
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    queue.add(0.0, fired.append, "first")
+    assert "No timer fires until the next one is added" in caplog.text
+    monkeypatch.setattr(threading.Thread, "start", start)
+    queue.add(0.0, done.set)
+    done.get(timeout=10)
+    queue.close(10)
+
+    assert fired == ["first"]
