@@ -135,6 +135,8 @@ class Logins:
             avatar_id = answer.get()
             if avatar_id is not ANONYMOUS:
                 avatar_id = make_avatar_id(avatar_id)
+            if attempt.authorize_as:
+                avatar_id = self._act_as(avatar_id, attempt.authorize_as)
         except LoginDenied as error:
             self._fail(attempt, error)
         except LoginFailed as error:
@@ -149,8 +151,22 @@ class Logins:
         else:
             attempt.avatar_id = avatar_id
             attempt.credentials = None  # a secret is not kept longer than it is needed
+            if not attempt.interfaces:
+                attempt.state = step(attempt.state, Event.VERIFIED)
+                self._attempts.pop(attempt, None)
+                attempt.future.settle(avatar_id)
+                return
             attempt.state = step(attempt.state, Event.PROVEN)
             self._admit(attempt)
+
+    def _act_as(self, proven: AvatarId, wanted: str) -> AvatarId:
+        """Return the avatar id that a client may act as."""
+        with contextlib.suppress(ValueError):
+            wanted = make_avatar_id(wanted)
+        may_act_as = self._options.may_act_as
+        if wanted != proven and (proven is ANONYMOUS or may_act_as is None or not may_act_as(proven, make_avatar_id(wanted))):
+            raise UnauthorizedLogin("may not act as somebody else")
+        return wanted
 
     # -- admitting ----------------------------------------------------------------------------------------------------
 

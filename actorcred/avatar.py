@@ -159,6 +159,15 @@ class AvatarRef(ActorRef[A]):
         return future.get() if block else future
 
 
+    def hand_over(self, message: Any, reply: Any) -> None:
+        """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
+        if not self.session.is_open:
+            self._answer_dead(reply)
+            return
+        self.session.touch()
+        super().hand_over(message, reply)
+
+
 class SharedAvatar(Channel):
     """One avatar and the sessions that share it (policy SHARE), as the target of the avatar's mind."""
 

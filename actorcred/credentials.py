@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import unicodedata
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Literal, TypeAlias
@@ -16,7 +17,12 @@ __all__ = [
     "ANONYMOUS",
     "Anonymous",
     "AvatarId",
+    "BearerToken",
+    "Certificate",
+    "Exchange",
+    "ScramVerifier",
     "UsernameHashedPassword",
+    "UsernameScram",
     "UsernamePassword",
     "make_avatar_id",
 ]
@@ -126,3 +132,105 @@ class UsernameHashedPassword(ABC):
     @abstractmethod
     def check_password(self, password: bytes) -> bool:
         """Tell, in constant time, whether the answer was made with this plaintext password."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A token that somebody else gave the client, as OAuth 2.0 does (RFC 6750).
+
+    Args:
+        token: the token. It does not show in the text of this object.
+        username: whom the client claims to be, if it says so.
+    """
+
+    token: str = field(repr=False)
+    username: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The certificate with which the client opened a TLS connection. The TLS library has verified it.
+
+    Args:
+        der: the certificate, in DER form.
+        subject: its subject: name of the attribute -> value, as `ssl.SSLSocket.getpeercert` names them.
+        names: its alternative names: pairs of kind ("DNS", "email", ...) and value.
+    """
+
+    der: bytes = field(repr=False)
+    subject: dict[str, str]
+    names: tuple[tuple[str, str], ...] = ()
+
+
+# -- exchanges, which go on while they are checked ------------------------------------------------------------------------
+
+
+class Exchange(ABC):
+    """Credentials that need a question to the client, which depends on what the checker knows of the user.
+
+    A protocol gives it to the portal, sends the client each `challenge` and hands its answer to `respond`. The checker
+    asks it for its verdict.
+
+    Attributes:
+        username: whom the client claims to be.
+        on_challenge: called with each challenge for the client; the protocol sets it.
+        challenged: whether a challenge was made.
+        outcome: what the client is to be sent when the login has succeeded, to prove that the server is the right one.
+    """
+
+    username: str
+    on_challenge: Callable[[bytes], object] | None = None
+    challenged = False
+    outcome: bytes | None = None
+
+    @abstractmethod
+    def pretend(self, decided: Callable[[bool], object]) -> None:
+        """Go through the exchange with a client whose user does not exist, so that it cannot tell.
+
+        Args:
+            decided: called with False at the end.
+        """
+
+    @abstractmethod
+    def respond(self, data: bytes) -> None:
+        """Take the client's answer to a challenge.
+
+        Raises:
+            ProtocolError: if no challenge was made, or it was answered before.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class ScramVerifier:
+    """What a server keeps of a password for SCRAM (RFC 5802, section 3). It does not suffice to log in with.
+
+    Args:
+        salt: random bytes.
+        stored_key: `H(HMAC(SaltedPassword, "Client Key"))`.
+        server_key: `HMAC(SaltedPassword, "Server Key")`.
+        iterations: of PBKDF2.
+    """
+
+    salt: bytes = field(repr=False)
+    stored_key: bytes = field(repr=False)
+    server_key: bytes = field(repr=False)
+    iterations: int
+
+
+class UsernameScram(Exchange):
+    """A name and a SCRAM exchange (RFC 5802).
+
+    Attributes:
+        algorithm: the hash, as "SHA-256".
+    """
+
+    algorithm: str
+
+    @abstractmethod
+    def verify(self, verifier: ScramVerifier, decided: Callable[[bool], object]) -> None:
+        """Go through the exchange with the client.
+
+        Args:
+            verifier: what the checker keeps of the user's password.
+            decided: called with whether the client knows the password, once that is known.
+        """

@@ -9,28 +9,39 @@ The tree::
             LoginDenied                 denied           a policy is against it, now; `retry_after` says when to ask again
             NoInterface                 no-interface     the realm has no avatar with a wanted interface
             CheckerUnavailable          unavailable      a checker or the realm cannot answer; never a way in
+        CallError                       (any)            a method call failed; raise it in an avatar to tell the caller why
+        ProtocolError                   protocol-error   the peer broke the protocol, so the connection ends
+        ConnectionLost                                   the connection to the server is gone
         ClientGone                                       a client cannot answer any more
         PasswordRejected                                 a new password breaks a rule
         AccountError                                     an account store was asked for what it cannot do
         MissingExtra                                     an optional package is not installed
 
 The text of a `LoginFailed` is what a client may read: it never tells whether a user exists. `detail` is for the log.
+The codes of calls are members of `CallCode`.
 """
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 __all__ = [
     "AccountError",
     "ActorcredError",
+    "CallCode",
+    "CallError",
     "CheckerUnavailable",
     "ClientGone",
+    "ConnectionLost",
     "LoginDenied",
     "LoginFailed",
     "MissingExtra",
     "NoInterface",
     "PasswordRejected",
+    "ProtocolError",
     "UnauthorizedLogin",
     "UnhandledCredentials",
+    "login_error",
 ]
 
 
@@ -109,6 +120,87 @@ class CheckerUnavailable(LoginFailed):
 
     code = "unavailable"
     message = "login unavailable, try again later"
+
+
+_BY_CODE: dict[str, type[LoginFailed]] = {
+    error.code: error for error in (UnauthorizedLogin, LoginDenied, NoInterface, CheckerUnavailable)
+}
+
+
+def login_error(code: str, retry_after: float | None = None) -> LoginFailed | None:
+    """Return the error of a login that stands behind a code on the wire, or None if it is another kind of code."""
+    kind = _BY_CODE.get(code)
+    if kind is None:
+        return None
+    return LoginDenied(retry_after=retry_after) if kind is LoginDenied else kind()
+
+
+class CallCode(StrEnum):
+    """Why a call failed, as a wire says it. An application may use further codes of its own."""
+
+    FAILED = "failed"
+    """The method says so; the default of `CallError`."""
+
+    UNKNOWN_METHOD = "unknown-method"
+    """The interface of the login has no such method."""
+
+    BAD_ARGUMENTS = "bad-arguments"
+    """The arguments do not fit the method; the message says where."""
+
+    NOT_LOGGED_IN = "not-logged-in"
+    """Only methods that begin with `cred.` can be called before the login."""
+
+    OUT_OF_ORDER = "out-of-order"
+    """This is not the time for it, as a second login on one connection."""
+
+    REAUTHENTICATE = "reauthenticate"
+    """The user must prove the credentials again first."""
+
+    TOO_MANY_REQUESTS = "too-many-requests"
+    """A limit of the server; ask again in `retry_after` seconds."""
+
+    GONE = "gone"
+    """The session is over."""
+
+    INTERNAL = "internal"
+    """Something went wrong in the server, whose log has the cause."""
+
+
+class CallError(ActorcredError):
+    """A method call failed. An avatar raises it to tell the caller; of other exceptions the caller learns nothing.
+
+    Args:
+        message: what the caller may read.
+        code: a `CallCode`, or a word of the application's own.
+        retry_after: seconds after which calling again makes sense; None if that cannot be said.
+    """
+
+    def __init__(self, message: str, code: str = CallCode.FAILED, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = str(code)
+        self.retry_after = retry_after
+
+
+class ProtocolError(ActorcredError):
+    """The peer broke the protocol; the text says how."""
+
+    code = "protocol-error"
+
+
+class ConnectionLost(ActorcredError, ConnectionError):
+    """The connection to the server is gone, or was never made; the text says why.
+
+    Args:
+        message: why.
+        code: the reason of the server's goodbye; "" without one.
+        retry_after: seconds after which connecting again makes sense; None if the server did not say.
+    """
+
+    def __init__(self, message: str, code: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.retry_after = retry_after
 
 
 class ClientGone(ActorcredError):

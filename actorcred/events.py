@@ -171,10 +171,12 @@ class Events:
 
     def emit(self, kind: type[Event], *fields: Any) -> None:
         """Tell the subscribers and the audit log of an event `kind(*fields)`, if anybody listens."""
-        if not self.wanted(kind):
-            return
-        event = kind(*fields)
-        if audit.isEnabledFor(kind.level):
+        if self.wanted(kind):
+            self.publish(kind(*fields))
+
+    def publish(self, event: Event) -> None:
+        """Tell the subscribers and the audit log of an event."""
+        if audit.isEnabledFor(event.level):
             self._log(event)
         for ref in list(self._subscribers):
             try:

@@ -104,10 +104,11 @@ class LoginFuture(Future[Login]):
 
 
 class Attempt:
-    """A login under way."""
+    """A login under way; without interfaces, credentials that are only verified."""
 
     __slots__ = (
         "answer",
+        "authorize_as",
         "avatar_id",
         "candidates",
         "checker",
@@ -126,8 +127,11 @@ class Attempt:
         "unavailable",
     )
 
-    def __init__(self, portal: PortalRef, credentials: object, target: Any, interfaces: tuple[type, ...]) -> None:
+    def __init__(
+        self, portal: PortalRef, credentials: object, target: Any, interfaces: tuple[type, ...], authorize_as: str | None = None
+    ) -> None:
         self.portal = portal
+        self.authorize_as = authorize_as
         self.credentials: object | None = credentials
         self.target = target
         self.interfaces = interfaces

@@ -213,6 +213,7 @@ class Mind(Actor):
         self._calls.add(call.future)
         call.future.add_done_callback(self._calls.discard)
         future.add_done_callback(lambda done: _pass_on(done, call.future))
+        call.future.add_done_callback(lambda _: future.cancel())  # it may be the time-out
 
     def _future_of(self, result: Any) -> Future[Any] | None:
         if type(result) is CoroutineType:

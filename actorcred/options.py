@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -40,6 +41,8 @@ class PortalOptions:
         outbox: how many notifications may wait for a client, and what happens then.
         restart: how often a checker or the realm may crash before it stays down.
         on_password_change: what happens to live sessions. Sessions of disabled and deleted accounts end in any case.
+        may_act_as: called with a proven avatar id and another one that the client wants to act as; says whether it may.
+            None: nobody may.
     """
 
     login_timeout: float = 30.0
@@ -52,6 +55,7 @@ class PortalOptions:
     outbox: OutboxLimit = field(default_factory=OutboxLimit)
     restart: RestartIntensity = field(default_factory=RestartIntensity)
     on_password_change: PasswordChange = PasswordChange.END
+    may_act_as: Callable[[str, str], bool] | None = None
 
     def __post_init__(self) -> None:
         for name, kind in (("policy", Policy), ("on_password_change", PasswordChange)):

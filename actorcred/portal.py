@@ -14,7 +14,7 @@ from actorcred.actors import Actor, ActorRef, ControlCall, Dispatcher, Future
 from actorcred.checkers.base import Revocation
 from actorcred.credentials import AvatarId
 from actorcred.errors import CheckerUnavailable
-from actorcred.events import Events, Subscriber
+from actorcred.events import Event, Events, Subscriber
 from actorcred.login import Attempt, LoginFuture
 from actorcred.options import PasswordChange, PortalOptions
 from actorcred.sessions.directory import Directory
@@ -33,13 +33,15 @@ class PortalRef(ActorRef["Portal"]):
 
     # -- for protocols ------------------------------------------------------------------------------------------------
 
-    def login(self, credentials: object, mind: Any, *interfaces: type) -> LoginFuture:
+    def login(self, credentials: object, mind: Any, *interfaces: type, authorize_as: str | None = None) -> LoginFuture:
         """Log a client in.
 
         Args:
             credentials: what the client presents.
             mind: how to reach the client: None, a callable, an object with methods, an actor ref, or a `Channel`.
             interfaces: what the client wants to use its avatar as, the dearest first; at least one.
+            authorize_as: the avatar id that the client wants to act as, if that is not the proven one. It is refused unless
+                `PortalOptions.may_act_as` allows it.
 
         Returns:
             A future of a `Login`. It fails with a `LoginFailed`, whose text is what the client may read.
@@ -50,12 +52,30 @@ class PortalRef(ActorRef["Portal"]):
         for interface in interfaces or (None,):
             if not isinstance(interface, type):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
-        attempt = Attempt(self, credentials, mind, interfaces)
+        return self._begin(Attempt(self, credentials, mind, interfaces, authorize_as))
+
+    def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
+        """Find out whose credentials these are, without a session; as when a user must prove them again.
+
+        Args:
+            credentials: what the client presents.
+            authorize_as: see `login`.
+
+        Returns:
+            A future of the avatar id. It fails with a `LoginFailed`, as a login does.
+        """
+        return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
+
+    def _begin(self, attempt: Attempt) -> LoginFuture:
         try:
             self.tell(ControlCall(("_login", attempt)))
         except pykka.ActorDeadError:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
+
+    def list_interfaces(self) -> Future[tuple[type, ...]]:
+        """Return what clients may ask for, as the realm lists it; the first one is the default."""
+        return self._request("_list_interfaces")
 
     def list_credentials_interfaces(self) -> Future[list[type]]:
         """Return the kinds of credentials that some checker takes."""
@@ -149,6 +169,10 @@ class PortalRef(ActorRef["Portal"]):
         """Send no more events to a subscriber."""
         return self._request("_unsubscribe", subscription)
 
+    def publish(self, event: Event) -> None:
+        """Tell the subscribers and the audit log of an event; for protocols, which have events of their own."""
+        self.tell_if_alive(ControlCall(("_publish", event)))
+
     # -- for the package's own parts ----------------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -224,6 +248,7 @@ class Portal(Actor):
         self._list_credentials_interfaces = self._roles.credential_interfaces
         self._subscribe = self._events.subscribe
         self._unsubscribe = self._events.unsubscribe
+        self._publish = self._events.publish
         self._session = self._directory.store.by_id
 
     @classmethod
@@ -272,6 +297,9 @@ class Portal(Actor):
     def _drain(self, timeout: float, drained: Future[int]) -> None:
         self._logins.close()
         self._logouts.drain(timeout, drained)
+
+    def _list_interfaces(self) -> tuple[type, ...]:
+        return tuple(self._roles.realm.actor_class.interfaces)
 
     def _count(self) -> int:
         return len(self._directory)

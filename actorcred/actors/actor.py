@@ -16,6 +16,7 @@ from actorcred.actors.supervision import Blueprint
 
 if TYPE_CHECKING:
     from actorcred.actors.dispatcher import Dispatcher
+    from actorcred.actors.ref import Receiver
     from actorcred.actors.timers import Timer
 
 __all__ = ["Actor"]
@@ -134,7 +135,7 @@ class Actor(pykka.Actor):
 
     # -- the end of an actor, as its mailbox sees it ------------------------------------------------------------------
 
-    def _actor_finish(self, reply: Future[Any] | None) -> None:
+    def _actor_finish(self, reply: Receiver | None) -> None:
         """Stop in good order: hooks, then answers to what still waits."""
         mailbox = self.actor_inbox
         self._actor_close()
@@ -176,7 +177,7 @@ class Actor(pykka.Actor):
         """Run what has to run after a crash; for base classes with an end of their own."""
         return self.on_failure(type(error), error, error.__traceback__)
 
-    def _actor_break(self, error: BaseException, reply: Future[Any] | None) -> None:
+    def _actor_break(self, error: BaseException, reply: Receiver | None) -> None:
         """End after something that is not an `Exception`, as Ctrl-C: with Pykka, all actors stop."""
         logger.debug("%r in %s. Stopping all actors.", error, self)
         if reply is not None:

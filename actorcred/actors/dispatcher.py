@@ -76,6 +76,10 @@ class Dispatcher(ABC):
         """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn."""
         return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
+    def runs_here(self) -> bool:
+        """Tell whether the calling thread may run an idle actor of this dispatcher itself, out of turn."""
+        return False
+
     def now(self) -> float:
         """Return the time in seconds on the clock that this dispatcher's timers go by."""
         return time.monotonic()

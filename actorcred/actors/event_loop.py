@@ -77,6 +77,10 @@ class AsyncioDispatcher(Dispatcher):
         if self._armed.acquire(False):
             self._arm()
 
+    def runs_here(self) -> bool:
+        """Tell whether this is the loop's thread."""
+        return asyncio._get_running_loop() is self.loop
+
     def _arm(self) -> None:
         try:
             if asyncio._get_running_loop() is self.loop:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from actorcred.actors.actor import Actor
     from actorcred.actors.dispatcher import Dispatcher
     from actorcred.actors.future import Future
+    from actorcred.actors.ref import Receiver
     from actorcred.actors.supervision import Blueprint, Supervisor
     from actorcred.actors.timers import Timer
 
@@ -182,7 +183,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             current_mailbox.set(previous)
             self._leave()
 
-    def run_for(self, message: Any, reply: Future[Any]) -> None:
+    def run_for(self, message: Any, reply: Receiver | None) -> None:
         """Handle a message on the caller's thread, which waits for the answer and has taken `busy`.
 
         This spares a blocking ask of an idle actor two thread switches and the queue.
@@ -198,7 +199,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 if (took := monotonic() - before) > self.dispatcher.slow_handler:
                     self._log_slow(message, took)
             else:
-                self.push(Envelope(message, reply))
+                self.push(Envelope(message, cast("Any", reply)))
         finally:
             current_mailbox.set(previous)
             thread.depth -= 1
@@ -230,7 +231,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 return
             message, reply = item, None
             if type(item) is Envelope:
-                message, reply = item.message, cast("Future[Any] | None", item.reply_to)
+                message, reply = item.message, cast("Receiver | None", item.reply_to)
             self._handle(actor, message, reply)
             now = monotonic()
             if now - before > slow:
@@ -240,7 +241,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _log_slow(self, message: Any, seconds: float) -> None:
         logger.warning("%s took %.3f s for %s", self.label, seconds, describe(message))
 
-    def _handle(self, actor: Actor, message: Any, reply: Future[Any] | None) -> None:
+    def _handle(self, actor: Actor, message: Any, reply: Receiver | None) -> None:
         try:
             kind = type(message)
             if kind is ControlCall:
@@ -267,7 +268,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             elif reply is not None:
                 reply.settle(result)
 
-    def _reply_error(self, error: BaseException, reply: Future[Any] | None) -> None:
+    def _reply_error(self, error: BaseException, reply: Receiver | None) -> None:
         if reply is not None:
             logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
             reply.settle_error(error)
@@ -283,7 +284,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _wake(self, _: object) -> None:
         self.dispatcher.schedule(self)
 
-    def _answered(self, done: Future[Any], reply: Future[Any] | None) -> None:
+    def _answered(self, done: Future[Any], reply: Receiver | None) -> None:
         try:
             result = done.get()
         except (Exception, asyncio.CancelledError) as error:
@@ -452,7 +453,7 @@ def _is_control(item: Any) -> bool:
     return type(message) in {ControlCall, _ActorStop}
 
 
-def _reply_to(item: Any) -> Future[Any] | None:
+def _reply_to(item: Any) -> Receiver | None:
     return item.reply_to if type(item) is Envelope else None  # type: ignore[return-value]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
 
 import pykka
 from pykka._envelope import Envelope
@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from actorcred.actors.supervision import Supervisor
     from actorcred.actors.timers import Timer
 
-__all__ = ["ActorRef"]
+__all__ = ["ActorRef", "Receiver"]
 
 A = TypeVar("A", bound=pykka.Actor)
 
 MAX_DEPTH = 16
 """How deep blocking asks may nest on one stack before a thread of the pool takes over."""
+
+
+class Receiver(Protocol):
+    """Where an answer goes: a future, or what stands in for one."""
+
+    def settle(self, value: Any = None) -> bool:
+        """Take the answer."""
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Take the exception that is the answer."""
 
 
 class ActorRef(pykka.ActorRef[A]):
@@ -118,6 +128,36 @@ class ActorRef(pykka.ActorRef[A]):
             except MailboxFull as error:
                 future.settle_error(error)
         return future.get(timeout=timeout) if block else future
+
+    def hand_over(self, message: Any, reply: Receiver | None) -> None:
+        """Send a message whose answer goes to `reply`, as an `ask` without a future; for servers with many calls.
+
+        An idle actor whose dispatcher is an event loop runs at once if this is the loop's thread, so `reply` may have the
+        answer when this returns.
+
+        Args:
+            message: anything.
+            reply: told the answer, from whatever thread; None if nobody wants it.
+
+        Raises:
+            MailboxFull: without a reply, if the actor's mailbox is at its bound and refuses.
+        """
+        mailbox = self.actor_inbox
+        if mailbox.stopped:
+            self._answer_dead(reply)
+        elif mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
+            mailbox.run_for(message, reply)
+        else:
+            try:
+                mailbox.put(Envelope(message, cast("Any", reply)))
+            except MailboxFull as error:
+                if reply is None:
+                    raise
+                reply.settle_error(error)
+
+    def _answer_dead(self, reply: Receiver | None) -> None:
+        if reply is not None:
+            reply.settle_error(pykka.ActorDeadError(f"{self} not found"))
 
     @overload
     def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...

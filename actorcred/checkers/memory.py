@@ -6,12 +6,19 @@ import hmac
 from collections.abc import Mapping
 from typing import Any, cast
 
-from actorcred.actors import ActorRef, Dispatcher
+from actorcred.actors import ActorRef, Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
-from actorcred.credentials import UsernameHashedPassword, UsernamePassword, make_avatar_id
+from actorcred.credentials import (
+    ScramVerifier,
+    UsernameHashedPassword,
+    UsernamePassword,
+    UsernameScram,
+    make_avatar_id,
+)
 from actorcred.errors import UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, hash_password
+from actorcred.sasl.scram import ITERATIONS, constant_salt, make_verifier
 
 __all__ = ["MemoryChecker", "MemoryCheckerRef"]
 
@@ -55,8 +62,10 @@ class MemoryChecker(PasswordChecker):
     Args:
         users: name -> password. They are hashed with bcrypt before the checker starts, on the caller's thread.
         plaintext: keep the passwords as they are. That is what challenge and response needs (credentials derived from
-            `UsernameHashedPassword`), and whoever can read the memory of the process can read the passwords.
+            `UsernameHashedPassword` and `UsernameScram`), and whoever can read the memory of the process can read the
+            passwords.
         rounds: the cost of the hashes.
+        scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the checker at the first one.
 
     Raises:
         ValueError: if a name cannot be an avatar id.
@@ -65,13 +74,16 @@ class MemoryChecker(PasswordChecker):
 
     ref_class = MemoryCheckerRef
 
-    def __init__(self, users: dict[str, str], *, plaintext: bool, rounds: int) -> None:
+    def __init__(self, users: dict[str, str], *, plaintext: bool, rounds: int, scram_iterations: int) -> None:
         super().__init__()
         self._users = users
         self._plaintext = plaintext
         self._rounds = rounds
+        self._scram_iterations = scram_iterations
+        # Made at the first SCRAM login of a user, as they take a third of a second each.
+        self._verifiers: dict[str, tuple[str, ScramVerifier]] = {}
         if plaintext:
-            self.credential_interfaces = (UsernamePassword, UsernameHashedPassword)
+            self.credential_interfaces = (UsernamePassword, UsernameHashedPassword, UsernameScram)
         ref = cast("MemoryCheckerRef", self._actor_ref)
         ref._users, ref._plaintext, ref._rounds = users, plaintext, rounds
 
@@ -82,10 +94,13 @@ class MemoryChecker(PasswordChecker):
         *,
         plaintext: bool = False,
         rounds: int = DEFAULT_ROUNDS,
+        scram_iterations: int = ITERATIONS,
         dispatcher: Dispatcher | None = None,
     ) -> MemoryCheckerRef:
         """Start a checker; see the class for the arguments."""
-        ref: ActorRef[Any] = super().start({}, plaintext=plaintext, rounds=rounds, dispatcher=dispatcher)
+        ref: ActorRef[Any] = super().start(
+            {}, plaintext=plaintext, rounds=rounds, scram_iterations=scram_iterations, dispatcher=dispatcher
+        )
         checker = cast("MemoryCheckerRef", ref)
         try:
             for name, password in (users or {}).items():
@@ -104,11 +119,15 @@ class MemoryChecker(PasswordChecker):
         stored = self._users.get(username)
         return None if stored is None else Account(username, stored)
 
-    def request_avatar_id(self, credentials: UsernamePassword | UsernameHashedPassword) -> Any:
+    def request_avatar_id(self, credentials: UsernamePassword | UsernameHashedPassword | UsernameScram) -> Any:
         """Check a password, or an answer to a challenge."""
         if isinstance(credentials, UsernamePassword) and not self._plaintext:
             return super().request_avatar_id(credentials)
         stored = self._users.get(credentials.username)
+        if isinstance(credentials, UsernameScram):
+            if stored is None:
+                raise UnauthorizedLogin("no such user")  # the protocol asks the client all the same
+            return self._scram(credentials, stored)
         # An unknown user's answer is checked as well, against a text that no user has.
         reference = (stored if stored is not None else "\0").encode()
         if isinstance(credentials, UsernamePassword):
@@ -118,3 +137,16 @@ class MemoryChecker(PasswordChecker):
         if not right or stored is None:
             raise UnauthorizedLogin("wrong password" if stored is not None else "no such user")
         return credentials.username
+
+    async def _scram(self, exchange: UsernameScram, password: str) -> str:
+        name = exchange.username
+        known = self._verifiers.get(name)
+        if known is None or known[0] != password:
+            arguments = (password, self._scram_iterations, constant_salt(name))
+            verifier = await self.actor_inbox.dispatcher.offload(make_verifier, *arguments)
+            known = self._verifiers[name] = (password, verifier)
+        verdict: Future[bool] = Future()
+        exchange.verify(known[1], verdict.settle)
+        if not await verdict or self._users.get(name) != password:
+            raise UnauthorizedLogin("wrong password")
+        return name

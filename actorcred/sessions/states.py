@@ -36,6 +36,9 @@ class Event(Enum):
 
     __hash__ = object.__hash__
 
+    VERIFIED = "verified"
+    """Proven, and that was all that was asked for."""
+
     PROVEN = "proven"
     ADMITTED = "admitted"
     OPENED = "opened"
@@ -45,7 +48,7 @@ class Event(Enum):
 
 
 TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.CHECKING: {Event.PROVEN: State.WAITING, Event.FAILED: State.ENDED},
+    State.CHECKING: {Event.VERIFIED: State.ENDED, Event.PROVEN: State.WAITING, Event.FAILED: State.ENDED},
     State.WAITING: {Event.ADMITTED: State.OPENING, Event.FAILED: State.ENDED},
     State.OPENING: {Event.OPENED: State.OPEN, Event.FAILED: State.ENDED},
     State.OPEN: {Event.END: State.ENDING},

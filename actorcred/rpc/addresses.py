@@ -1,0 +1,84 @@
+"""Addresses as one text, for servers and clients: `tcp:127.0.0.1:9986`, `tls:...`, `unix:/path`, `ws:...`, `wss:...`."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote
+
+__all__ = ["Address"]
+
+_KINDS = ("tcp", "tls", "unix", "ws", "wss")
+_HOST_PORT = re.compile(r"(\[[^]]*\]|[^:/\[\]]*):(\d{1,5})(/.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where to listen or to connect.
+
+    Args:
+        kind: "tcp", "tls", "unix", "ws" or "wss".
+        host: a name or an address; "" with a Unix socket.
+        port: 0 for any free one, when listening.
+        path: of a Unix socket, or of the URL of a WebSocket.
+        options: what follows a question mark, as `cert` and `key`.
+    """
+
+    kind: str
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    options: dict[str, str] = field(default_factory=dict, compare=False)
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read an address, as `tcp:127.0.0.1:9986`, `tls:[::1]:9987?cert=c.pem&key=k.pem`, `unix:/run/arena`, `ws:0.0.0.0:80/rpc`.
+
+        Two slashes after the kind are taken, too, as URLs have them.
+
+        Raises:
+            ValueError: with what is wrong.
+        """
+        kind, colon, rest = text.partition(":")
+        if kind not in _KINDS or not colon:
+            raise ValueError(f"the address {text!r} must begin with one of {', '.join(k + ':' for k in _KINDS)}")
+        rest, _, query = rest.partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        rest = rest.removeprefix("//")
+        if kind == "unix":
+            if not rest:
+                raise ValueError(f"the address {text!r} lacks the path of the socket")
+            return cls(kind, path=unquote(rest), options=options)
+        match = _HOST_PORT.fullmatch(rest)
+        if match is None or int(match[2]) > 65535:
+            raise ValueError(f"the address {text!r} must have the form {kind}:HOST:PORT, with the port from 0 to 65535")
+        path = match[3] or ""
+        if path and kind in {"tcp", "tls"}:
+            raise ValueError(f"the address {text!r} has a path, {path!r}, which {kind} knows nothing of")
+        return cls(kind, match[1].strip("[]") or "127.0.0.1", int(match[2]), path or "/", options)
+
+    def __str__(self) -> str:
+        if self.kind == "unix":
+            return f"unix:{self.path}"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        path = self.path if self.kind in {"ws", "wss"} else ""
+        return f"{self.kind}://{host}:{self.port}{path}"
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether TLS protects it."""
+        return self.kind in {"tls", "wss"}
+
+    @property
+    def private(self) -> bool:
+        """Whether nobody on a network can read along."""
+        return self.encrypted or self.kind == "unix" or is_loopback(self.host)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether a host is this machine itself."""
+    try:
+        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,188 @@
+"""The client's end of each transport."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import Callable
+from typing import Any, Protocol, cast
+
+from actorcred.errors import ConnectionLost, MissingExtra
+from actorcred.rpc.addresses import Address
+from actorcred.rpc.codec import JSON, MSGPACK, Codec
+
+__all__ = ["SUBPROTOCOLS", "ClientWire", "open_wire"]
+
+SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
+"""Of WebSocket: what is in a frame."""
+
+LARGEST_FRAME = 16 * 1024 * 1024
+
+
+class ClientWire(Protocol):
+    """What a client needs of its transport."""
+
+    codec: Codec
+    framed: bool
+
+    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """Hand over what comes, and say at the end why it is the end."""
+
+    def write(self, messages: list[bytes]) -> None:
+        """Send messages."""
+
+    def close(self) -> None:
+        """Close when all is sent."""
+
+    def abort(self) -> None:
+        """Close at once."""
+
+
+async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientWire:
+    """Connect.
+
+    Raises:
+        ConnectionLost: if that is not possible.
+        MissingExtra: for WebSocket without the extra "websocket".
+        ValueError: for JSON on a stream.
+    """
+    if address.encrypted and context is None:
+        context = ssl.create_default_context(cafile=address.options.get("ca"))
+    if address.kind in {"ws", "wss"}:
+        return await _open_websocket(address, context, json=json)
+    if json:
+        raise ValueError(f"{address} is a stream, which has MessagePack only; JSON needs ws: or wss:")
+    loop = asyncio.get_running_loop()
+    try:
+        if address.kind == "unix":
+            _, stream = await loop.create_unix_connection(StreamWire, address.path)
+        else:
+            name = address.host if context is not None else None
+            _, stream = await loop.create_connection(
+                StreamWire, address.host, address.port, ssl=context, server_hostname=address.options.get("name", name)
+            )
+    except OSError as error:
+        raise ConnectionLost(f"cannot connect to {address}: {error.strerror or error}") from None
+    return stream
+
+
+class StreamWire(asyncio.Protocol):
+    """TCP, TLS or a Unix socket."""
+
+    codec = MSGPACK
+    framed = False
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._received: Callable[[bytes], None] | None = None
+        self._lost: Callable[[str], None] | None = None
+        self._early: list[bytes] = []
+        self._gone: str | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """Hand over what comes from now on."""
+        self._received, self._lost = received, lost
+        early, self._early = self._early, []
+        for data in early:
+            received(data)
+        if self._gone is not None:
+            lost(self._gone)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what came."""
+        if self._received is None:
+            self._early.append(data)
+        else:
+            self._received(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Learn that the connection is gone."""
+        why = "the server closed the connection" if exc is None else f"the connection was lost: {exc}"
+        if self._lost is None:
+            self._gone = why
+        else:
+            self._lost(why)
+
+    def write(self, messages: list[bytes]) -> None:
+        """Send messages."""
+        assert self._transport is not None
+        self._transport.write(b"".join(messages))
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._transport is not None:
+            self._transport.abort()
+
+
+async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientWire:
+    try:
+        from websockets.asyncio.client import connect
+        from websockets.exceptions import InvalidHandshake, InvalidURI
+    except ImportError:
+        raise MissingExtra("a WebSocket client", "websocket") from None
+    subprotocol: Any = "actorcred.json" if json else "actorcred.msgpack"
+    try:
+        socket = await connect(
+            str(address), subprotocols=[subprotocol], ssl=context, max_size=LARGEST_FRAME, compression=None, proxy=None
+        )
+    except (OSError, InvalidHandshake, InvalidURI) as error:
+        raise ConnectionLost(f"cannot connect to {address}: {error}") from None
+    return WebSocketWire(socket)
+
+
+class WebSocketWire:
+    """A WebSocket."""
+
+    framed = True
+
+    def __init__(self, socket: Any) -> None:
+        self._socket = socket
+        self.codec = SUBPROTOCOLS.get(socket.subprotocol, MSGPACK)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
+
+    def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        """Hand over what comes from now on."""
+        self._tasks = [asyncio.create_task(self._read(received, lost)), asyncio.create_task(self._write())]
+
+    async def _read(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        try:
+            while True:
+                received(await self._socket.recv(decode=False))
+        except ConnectionClosed as error:
+            why = error.rcvd.reason if error.rcvd is not None else ""
+            lost(why or "the server closed the connection")
+        finally:
+            self._tasks[1].cancel()
+
+    async def _write(self) -> None:
+        from websockets.exceptions import ConnectionClosed
+
+        with contextlib.suppress(ConnectionClosed):
+            while True:
+                await self._socket.send(await self._outgoing.get(), text=not self.codec.binary)
+
+    def write(self, messages: list[bytes]) -> None:
+        """Send messages, a frame each."""
+        for message in messages:
+            self._outgoing.put_nowait(message)
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self._tasks.append(asyncio.create_task(self._socket.close()))
+
+    def abort(self) -> None:
+        """Close at once."""
+        self._socket.transport.abort()

@@ -1,0 +1,234 @@
+"""MessagePack-RPC without I/O and without a clock: bytes in, messages out; calls in, bytes out.
+
+The protocol is the published one (`spec.md` of the project msgpack-rpc): requests, answers and notifications, both ways,
+pipelined, answered in any order. All limits on what a peer may send are enforced here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgpack
+
+from actorcred.errors import CallCode, CallError, ProtocolError
+from actorcred.rpc.codec import MSGPACK, Answer, Codec, Message, Request, WireLimits
+
+__all__ = ["Connection", "Excess"]
+
+LIMITS = WireLimits()
+
+MAX_ID = 2**32 - 1
+"""Ids of requests are unsigned integers of 32 bits."""
+
+LONG = 2048
+"""Bytes of an incomplete message from which on it gets a scanner, so that it is not looked at anew with each piece."""
+
+
+@dataclass(frozen=True, slots=True)
+class Excess:
+    """A request over the limit of pending ones; it is to be answered with an error and not to be carried out."""
+
+    id: int
+
+
+class Connection:
+    """One end of a connection.
+
+    Args:
+        codec: how messages are written.
+        limits: what is accepted from the peer.
+        framed: whether what is received comes in frames of one message each, as on WebSocket, and not as a stream.
+
+    Attributes:
+        codec: how messages are written.
+        limits: what is accepted from the peer.
+    """
+
+    __slots__ = ("_closed", "_framed", "_last_id", "_ours", "_scanner", "_tail", "_theirs", "codec", "limits")
+
+    def __init__(self, codec: Codec = MSGPACK, limits: WireLimits = LIMITS, *, framed: bool = False) -> None:
+        self.codec = codec
+        self.limits = limits
+        self._framed = framed
+        self._closed = False
+        self._last_id = 0
+        # An idle connection holds none of these: a scanner alone takes 45 KB.
+        self._tail: bytes | bytearray = b""
+        self._scanner: msgpack.Unpacker | None = None
+        self._theirs: set[int] | None = None
+        self._ours: set[int] | None = None
+
+    # -- bytes in -----------------------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> Sequence[Message | Excess]:
+        """Take what came from the peer.
+
+        Args:
+            data: some bytes of the stream; or one frame.
+
+        Returns:
+            The messages that are complete now.
+
+        Raises:
+            ProtocolError: if the peer broke the protocol. The connection is of no use any more.
+        """
+        if self._closed:
+            raise ProtocolError("the connection was closed after a breach of the protocol")
+        try:
+            if self._framed:
+                return self._accept((self._decode(data),))
+            if not self._tail and len(data) <= self.limits.frame:
+                try:
+                    message = self.codec.decode(data)  # mostly what comes is just one message
+                except (ValueError, RecursionError):
+                    pass
+                else:
+                    return self._accept((message,))
+            return self._accept(self._cut(data))
+        except ProtocolError:
+            self._closed = True
+            raise
+
+    def _decode(self, frame: bytes | memoryview) -> Message:
+        if len(frame) > self.limits.frame:
+            raise ProtocolError(f"a message is longer than {self.limits.frame} bytes")
+        try:
+            return self.codec.decode(frame)
+        except (ValueError, RecursionError) as error:
+            # The text comes from the decoder and tells of the data's form only.
+            raise ProtocolError(f"this is no message of the protocol: {error}") from None
+
+    def _cut(self, data: bytes) -> list[Message]:
+        """Cut a stream into messages, and keep the last one if it is incomplete."""
+        tail = self._tail
+        tail += data
+        scanner = self._scanner
+        if scanner is None:
+            scanner = msgpack.Unpacker(max_buffer_size=0)
+            scanner.feed(tail)
+        else:
+            scanner.feed(data)
+        messages: list[Message] = []
+        begin = 0
+        view = memoryview(tail)
+        try:
+            while True:
+                scanner.skip()
+                end = scanner.tell()
+                messages.append(self._decode(view[begin:end]))
+                begin = end
+        except msgpack.OutOfData:
+            self._keep(view[begin:], bool(messages))
+        except (ValueError, RecursionError) as error:
+            raise ProtocolError(f"this is no MessagePack: {type(error).__name__}") from None
+        return messages
+
+    def _keep(self, rest: memoryview, new: bool) -> None:
+        if len(rest) > self.limits.frame:
+            raise ProtocolError(f"a message is longer than {self.limits.frame} bytes")
+        if len(rest) < LONG:
+            self._tail, self._scanner = bytes(rest), None
+        elif new or self._scanner is None:
+            self._tail = bytearray(rest)
+            self._scanner = msgpack.Unpacker(max_buffer_size=0)
+            self._scanner.feed(rest)
+            with contextlib.suppress(msgpack.OutOfData):
+                self._scanner.skip()
+
+    def _accept(self, messages: Sequence[Message]) -> Sequence[Message | Excess]:
+        """Check messages against the limits, and leave out answers that nobody waits for any more."""
+        accepted: list[Message | Excess] = []
+        for message in messages:
+            if type(message) is Answer:
+                if self._ours and message.id in self._ours:
+                    self._ours.discard(message.id)
+                    self.limits.check((message.error, message.result))
+                    accepted.append(message)
+                continue
+            if len(message.params) > self.limits.items:  # type: ignore[union-attr]
+                raise ProtocolError(f"an array has more than {self.limits.items} elements")
+            self.limits.check(message.params)  # type: ignore[union-attr]
+            if type(message.method) is not str:  # type: ignore[union-attr]
+                message.method = _method_name(message.method)  # type: ignore[union-attr]
+            accepted.append(self._admit(message) if type(message) is Request else message)
+        return accepted
+
+    def _admit(self, request: Request) -> Request | Excess:
+        theirs = self._theirs
+        if theirs is None:
+            theirs = self._theirs = set()
+        elif request.id in theirs:
+            raise ProtocolError("the id of a request is that of an unanswered one")
+        if not 0 <= request.id <= MAX_ID:
+            raise ProtocolError("the id of a request is not an unsigned integer of 32 bits")
+        if len(theirs) >= self.limits.pending:
+            return Excess(request.id)
+        theirs.add(request.id)
+        return request
+
+    # -- calls out ----------------------------------------------------------------------------------------------------
+
+    def request(self, method: str, params: Sequence[Any]) -> tuple[int, bytes]:
+        """Call a method of the peer.
+
+        Returns:
+            The id that the answer will have, and the bytes to send.
+
+        Raises:
+            TypeError: if the parameters cannot be encoded.
+        """
+        number = self._last_id = self._last_id % MAX_ID + 1
+        data = self.codec.encode((0, number, method, params))
+        if self._ours is None:
+            self._ours = set()
+        self._ours.add(number)
+        return number, data
+
+    def forget(self, request_id: int) -> None:
+        """Wait no more for the answer to a request of ours."""
+        if self._ours is not None:
+            self._ours.discard(request_id)
+
+    def notify(self, method: str, params: Sequence[Any]) -> bytes:
+        """Return the bytes of a notification.
+
+        Raises:
+            TypeError: if the parameters cannot be encoded.
+        """
+        return self.codec.encode((2, method, params))
+
+    def answer(self, request_id: int, result: Any) -> bytes:
+        """Return the bytes of the answer to a request of the peer.
+
+        Raises:
+            TypeError: if the result cannot be encoded; the request still waits for its answer.
+        """
+        data = self.codec.encode((1, request_id, None, result))
+        if self._theirs is not None:
+            self._theirs.discard(request_id)
+        return data
+
+    def fail(self, request_id: int, error: CallError) -> bytes:
+        """Return the bytes of an error in answer to a request of the peer."""
+        if self._theirs is not None:
+            self._theirs.discard(request_id)
+        fault: dict[str, Any] = {"code": error.code, "message": error.message}
+        if error.retry_after is not None:
+            fault["retry_after"] = error.retry_after
+        return self.codec.encode((1, request_id, fault, None))
+
+    def refuse(self, excess: Excess) -> bytes:
+        """Return the answer to a request over the limit of pending ones."""
+        text = f"more than {self.limits.pending} requests wait for their answers"
+        # Its id may be that of no other request, so nothing is taken off the list.
+        return self.codec.encode((1, excess.id, {"code": CallCode.TOO_MANY_REQUESTS, "message": text}, None))
+
+
+def _method_name(method: Any) -> str:
+    if type(method) is bytes:  # some clients have no texts
+        with contextlib.suppress(UnicodeDecodeError):
+            return method.decode()
+    raise ProtocolError("the name of a method is not a text")

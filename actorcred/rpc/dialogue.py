@@ -1,0 +1,180 @@
+"""One exchange of SASL on a connection, from the client's first word to the portal's decision."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from actorcred.actors import Future
+from actorcred.credentials import Exchange
+from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
+from actorcred.rpc.events import LoginThrottled
+from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
+
+if TYPE_CHECKING:
+    from actorcred.rpc.peer import Peer
+
+__all__ = ["Dialogue"]
+
+Decide = Callable[[Present], Future[Any]]
+Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
+
+
+class Dialogue:
+    """One exchange.
+
+    Args:
+        peer: the connection.
+        mechanism: the mechanism that the client chose.
+        decide: given the credentials, returns the portal's decision as a future.
+        consent: given that decision, returns what the client is told, and what is done when it has been.
+    """
+
+    def __init__(self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
+        self._peer = peer
+        self._mechanism = mechanism
+        self._decide = decide
+        self._consent = consent
+        self._answer: Future[Any] | None = None
+        self._asked = False
+        self._cancelled = False
+        self._decision: Future[Any] | None = None
+        self._exchange: Exchange | None = None
+        self._claimed = ""
+        self._text = False
+
+    def say(self, data: Any) -> Future[Any]:
+        """Take what the client says.
+
+        Args:
+            data: bytes, in the form of the codec; None for nothing.
+
+        Returns:
+            A future of the answer to the client: `{"challenge": bytes}`, or what it is told when all is well.
+
+        Raises:
+            CallError: if that was out of order or cannot be understood.
+        """
+        first = self._decision is None and not self._asked
+        if self._answer is not None or not (first or self._asked):
+            raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
+        message = self._decoded(data)
+        answer = self._answer = Future()
+        self._asked = False
+        try:
+            if self._exchange is not None:
+                self._exchange.respond(message or b"")
+            else:
+                self._step(message)
+        except LoginDenied:
+            self._end()
+            raise
+        except (ProtocolError, ValueError) as error:
+            self._end()
+            raise CallError(str(error), CallCode.BAD_ARGUMENTS) from None
+        return answer
+
+    def _decoded(self, data: Any) -> bytes | None:
+        codec = self._peer.connection.codec
+        if data is None or isinstance(data, bytes):
+            return data
+        if not isinstance(data, str):
+            raise CallError("SASL data must be bytes", CallCode.BAD_ARGUMENTS)
+        if codec.binary:
+            self._text = True
+            return data.encode()
+        try:
+            return base64.b64decode(data, validate=True)
+        except (binascii.Error, ValueError):
+            raise CallError("SASL data must be base64 in JSON", CallCode.BAD_ARGUMENTS) from None
+
+    def encoded(self, data: bytes) -> Any:
+        """Return bytes in the form in which the client sends its own: some clients have no bytes."""
+        return data.decode("utf-8", "replace") if self._text else data
+
+    def _step(self, message: bytes | None) -> None:
+        step = self._mechanism.step(message)
+        if isinstance(step, Ask):
+            self._ask(step.challenge)
+            return
+        credentials = step.credentials
+        self._claimed = str(getattr(credentials, "username", ""))
+        self._check_penalties()
+        if isinstance(credentials, Exchange):
+            core = self._peer.core
+            self._exchange = credentials
+            credentials.on_challenge = lambda challenge: core.here(self._ask, challenge)
+        decision = self._decision = self._decide(step)
+        decision.add_done_callback(lambda done: self._peer.core.here(self._decided, done))
+
+    def _check_penalties(self) -> None:
+        core, peer = self._peer.core, self._peer
+        now = core.loop.time()
+        wait = max((core.penalties.wait(key, now) for key in self._keys()), default=0.0)
+        if wait:
+            core.portal.publish(LoginThrottled(peer.address, self._claimed, wait))
+            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
+
+    def _keys(self) -> list[str]:
+        """What is penalised for a failure: the source, and the account that was claimed."""
+        source = self._peer.source
+        return [key for key, what in (("from " + source, source), ("as " + self._claimed, self._claimed)) if what]
+
+    def _ask(self, challenge: bytes) -> None:
+        answer, self._answer = self._answer, None
+        self._asked = True
+        if answer is not None:
+            answer.settle({"challenge": self.encoded(challenge)})
+
+    def _decided(self, done: Future[Any]) -> None:
+        if self._cancelled or done.cancelled():
+            return
+        exchange = self._exchange
+        try:
+            decision = done.get()
+        except UnauthorizedLogin as error:
+            if exchange is None or exchange.challenged or self._answer is None:
+                self._refuse(error)
+            else:
+                # No checker knows the user. The client is asked all the same, or it would learn just that.
+                exchange.pretend(lambda _: self._refuse(error))
+        except Exception as error:
+            self._refuse(error)
+        else:
+            self._succeed(decision)
+
+    def _succeed(self, decision: Any) -> None:
+        self._peer.core.penalties.succeeded("as " + self._claimed)
+        told, afterwards = self._consent(decision)
+        if self._exchange is not None and self._exchange.outcome is not None:
+            told["data"] = self.encoded(self._exchange.outcome)
+        answer = self._answer
+        self._end()
+        if answer is not None:
+            answer.settle(told)
+        afterwards()
+
+    def _refuse(self, error: Exception) -> None:
+        if isinstance(error, UnauthorizedLogin):
+            now = self._peer.core.loop.time()
+            for key in self._keys():
+                self._peer.core.penalties.failed(key, now)
+        answer = self._answer
+        self._end()
+        if answer is not None:
+            answer.settle_error(error)
+
+    def _end(self) -> None:
+        self._answer = None
+        if self._peer.dialogue is self:
+            self._peer.dialogue = None
+
+    def cancel(self) -> None:
+        """Give up: the client is gone."""
+        decision = self._decision
+        self._cancelled = True
+        self._end()
+        if decision is not None and hasattr(decision, "give_up"):
+            decision.give_up()

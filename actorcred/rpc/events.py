@@ -1,0 +1,81 @@
+"""What happens at a server's connections; told to the subscribers of its portal beside `actorcred.events`."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+from actorcred.credentials import AvatarId
+from actorcred.events import Event
+
+__all__ = ["ConnectionBroken", "ConnectionRefused", "LoginThrottled", "SessionResumed"]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionRefused(Event):
+    """A connection was refused: there are too many without a login.
+
+    Attributes:
+        address: where it came from.
+        detail: which limit.
+    """
+
+    name: ClassVar[str] = "connection-refused"
+    level: ClassVar[int] = logging.WARNING
+
+    address: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionBroken(Event):
+    """The server ended a connection whose client broke the protocol, or was silent for too long.
+
+    Attributes:
+        address: where it came from.
+        detail: what was wrong.
+    """
+
+    name: ClassVar[str] = "connection-broken"
+    level: ClassVar[int] = logging.WARNING
+
+    address: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginThrottled(Event):
+    """A login was denied without a look at its credentials, since too many have failed of late.
+
+    Attributes:
+        address: where it came from.
+        claimed: the user name that the client claimed.
+        retry_after: seconds until another one is looked at.
+    """
+
+    name: ClassVar[str] = "login-throttled"
+    level: ClassVar[int] = logging.WARNING
+
+    address: str
+    claimed: str
+    retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionResumed(Event):
+    """A client came back to its session by another connection.
+
+    Attributes:
+        session_id: the session.
+        avatar_id: whose it is.
+        address: where the client is now.
+        complete: whether it got all that it had missed.
+    """
+
+    name: ClassVar[str] = "resumed"
+
+    session_id: str
+    avatar_id: AvatarId
+    address: str
+    complete: bool

@@ -1,0 +1,143 @@
+"""Who may connect and try to log in, and how often. Pure: time and chance come in."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections import Counter, OrderedDict
+
+__all__ = ["Admission", "Penalties", "RateLimit", "source_of"]
+
+
+def source_of(address: str) -> str:
+    """Return what counts as one source: an IPv4 address, or the /64 network of an IPv6 address, which is one customer's."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.ipv4_mapped is not None:
+            return str(ip.ipv4_mapped)
+        return str(ipaddress.ip_network((ip, 64), strict=False))
+    return str(ip)
+
+
+class Admission:
+    """Limits the connections that have not logged in yet, as OpenSSH's MaxStartups does.
+
+    Args:
+        total: connections from everywhere at most. From half of it on, some are refused at random.
+        per_source: connections from one source at most.
+    """
+
+    def __init__(self, total: int, per_source: int) -> None:
+        self._total = total
+        self._per_source = per_source
+        self._sources: Counter[str] = Counter()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def enter(self, source: str, chance: float) -> str | None:
+        """Let a connection in, which has to `leave` later, or say why not.
+
+        Args:
+            source: where it comes from; "" for a source that is no network's, which has no limit of its own.
+            chance: a random number from 0 to 1.
+        """
+        if self._count >= self._total:
+            return f"{self._count} connections without a login"
+        half = self._total / 2
+        if chance < (self._count - half) / half:
+            return f"{self._count} connections without a login, refused at random"
+        if source and self._sources[source] >= self._per_source:
+            return f"{self._sources[source]} connections without a login from this source"
+        self._count += 1
+        self._sources[source] += 1
+        return None
+
+    def leave(self, source: str) -> None:
+        """Forget a connection that has logged in or is gone."""
+        self._count -= 1
+        self._sources[source] -= 1
+        if not self._sources[source]:
+            del self._sources[source]
+
+
+class Penalties:
+    """Makes sources and accounts wait after failed logins: longer with each failure, and less with time.
+
+    Args:
+        step: seconds of waiting for the first failure that counts; it doubles with each further one.
+        free: failures that cost nothing.
+        most: seconds of waiting at most.
+        remember: sources and accounts that are remembered at most; the longest quiet ones are forgotten first.
+    """
+
+    FORGIVE = 4
+    """After so many times the waiting time without a failure, one failure is forgiven."""
+
+    def __init__(self, step: float, free: int, most: float, remember: int = 10_000) -> None:
+        self._step = step
+        self._free = free
+        self._most = most
+        self._remember = remember
+        # key -> failures, when the last one was, whether it may try again
+        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._failures)
+
+    def wait(self, key: str, now: float) -> float:
+        """Return the seconds that this key has to wait until it may try again; 0 if it may now."""
+        known = self._failures.get(key)
+        if known is None:
+            return 0.0
+        failures, last = known
+        return max(0.0, last + self._penalty(self._forgiven(failures, last, now)) - now)
+
+    def failed(self, key: str, now: float) -> None:
+        """Note a failed login."""
+        failures, last = self._failures.pop(key, (0, now))
+        self._failures[key] = (self._forgiven(failures, last, now) + 1, now)
+        while len(self._failures) > self._remember:
+            self._failures.popitem(last=False)
+
+    def succeeded(self, key: str) -> None:
+        """Forget the failures of a key that has logged in."""
+        self._failures.pop(key, None)
+
+    def _penalty(self, failures: int) -> float:
+        over = failures - self._free
+        return 0.0 if over <= 0 else min(self._most, self._step * 2.0 ** min(over - 1, 30))
+
+    def _forgiven(self, failures: int, last: float, now: float) -> int:
+        quiet = (now - last) / (self.FORGIVE * max(self._penalty(failures), self._step, 1.0))
+        return max(0, failures - int(quiet))
+
+
+class RateLimit:
+    """A token bucket.
+
+    Args:
+        rate: tokens per second.
+        burst: tokens that can be saved.
+        now: the time in seconds.
+    """
+
+    __slots__ = ("_burst", "_rate", "_since", "_tokens")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = self._tokens = burst
+        self._since = now
+
+    def take(self, now: float) -> float:
+        """Take a token; return 0, or the seconds until there is one."""
+        tokens = self._tokens + (now - self._since) * self._rate
+        self._since = now
+        if tokens < 1:
+            self._tokens = tokens
+            return (1 - tokens) / self._rate
+        self._tokens = min(tokens, self._burst) - 1
+        return 0.0

@@ -1,0 +1,172 @@
+"""The way from a session to its client, which outlives the connection: what the client missed waits for its return."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections import deque
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+from actorcred.actors import Future
+from actorcred.errors import ClientGone
+from actorcred.interface import Method, methods_of
+from actorcred.mind import Channel
+from actorcred.outbox import Notification
+from actorcred.rpc.codec import MSGPACK, Codec
+from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+
+if TYPE_CHECKING:
+    from actorcred.rpc.core import ServerCore
+    from actorcred.rpc.peer import Peer
+
+__all__ = ["Link", "token_hash"]
+
+
+def token_hash(token: str) -> bytes:
+    """Return what is kept of a resume token. It has 256 random bits, so that a plain hash cannot be turned back."""
+    return hashlib.sha256(token.encode()).digest()
+
+
+class Link(Channel):
+    """The channel of a session's mind.
+
+    Notifications have numbers, from 1 on, which both sides count. Those that the client may not have got are kept.
+
+    Args:
+        core: what the connections of the server share.
+        keeps: whether the client may come back to its session after it lost its connection.
+    """
+
+    __slots__ = ("_core", "_kept", "_kept_bytes", "_keeps", "_token", "lost_at", "methods", "peer", "reproven_at", "sent", "session")
+
+    session: Session
+
+    def __init__(self, core: ServerCore, *, keeps: bool) -> None:
+        self._core = core
+        self._keeps = keeps
+        self._token: bytes | None = None
+        # Until the client has the answer to its login, what is said to it waits as if it had lost its connection.
+        self._kept: deque[tuple[Notification, int]] | None = None
+        self._kept_bytes = 0
+        self.sent = 0
+        """The number of the last notification."""
+        self.peer: Peer | None = None
+        self.lost_at: float | None = None
+        self.methods: dict[str, Method] = {}
+        self.reproven_at: float | None = None
+        """When the user proved the credentials again, on the server's clock."""
+
+    def open(self, session: Session) -> None:
+        """Begin with the session that was opened."""
+        self.session = session
+        self.methods = methods_of(session.interface)
+
+    def new_token(self) -> str | None:
+        """Return a token that resumes the session, once, in place of the one before; None if it cannot be resumed."""
+        self._core.forget_token(self._token)
+        self._token = None
+        if not self._keeps:
+            return None
+        token = secrets.token_urlsafe(32)
+        self._token = token_hash(token)
+        self._core.links[self._token] = self
+        return token
+
+    # -- what the mind sends ------------------------------------------------------------------------------------------
+
+    def notify(self, notification: Notification) -> Any:
+        """Send or keep a notification. Returns a future if the connection can take no more for now."""
+        if get_ident() != self._core.thread:
+            return self._core.from_thread(self.notify, notification)
+        if notification.name == "logged_out":
+            return None  # `close` says it in this protocol's own words
+        peer = self.peer
+        codec: Codec = MSGPACK if peer is None else peer.connection.codec
+        data = notification.encoded(codec.name, codec.encode_notification)
+        self.sent += 1
+        if self._keeps or peer is None:
+            self._keep(notification, len(data))
+        if peer is None:
+            return None
+        peer.send(data)
+        return peer.drained
+
+    def _keep(self, notification: Notification, size: int) -> None:
+        kept, options = self._kept, self._core.options
+        if kept is None:
+            kept = self._kept = deque()
+        kept.append((notification, size))
+        self._kept_bytes += size
+        while len(kept) > options.replay or (self._kept_bytes > options.replay_bytes and len(kept) > 1):
+            self._kept_bytes -= kept.popleft()[1]
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Ask the client; return a future of its answer."""
+        if get_ident() != self._core.thread:
+            return self._core.from_thread(self.call, name, args)
+        if self.peer is None:
+            raise ClientGone("the client has lost its connection")
+        return self.peer.call(name, args)
+
+    def close(self, reason: LogoutReason) -> None:
+        """Tell the client that its session is over, and let it go."""
+        if get_ident() != self._core.thread:
+            self._core.from_thread(self.close, reason)
+            return
+        self._core.forget_token(self._token)
+        self._core.lost_links.discard(self)
+        self._kept = None
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
+            peer.link = None
+            peer.goodbye(str(reason.code), reason.detail, retry_after)
+
+    # -- connections come and go --------------------------------------------------------------------------------------
+
+    def attach(self, peer: Peer, last_seen: int) -> None:
+        """Go on with a connection.
+
+        Args:
+            peer: the connection.
+            last_seen: the number of the last notification that the client got.
+        """
+        previous, self.peer = self.peer, peer
+        if previous is not None:
+            previous.link = None
+            previous.goodbye("resumed", "the session goes on by another connection", None)
+        self.lost_at = None
+        self._core.lost_links.discard(self)
+        self.acknowledge(last_seen)
+        kept = self._kept or ()
+        codec = peer.connection.codec
+        for notification, _ in kept:
+            peer.send(notification.encoded(codec.name, codec.encode_notification))
+        if not self._keeps:
+            self._kept = None
+
+    def misses(self, last_seen: int) -> bool:
+        """Tell whether a client that comes back will miss notifications for good."""
+        return not self.sent - len(self._kept or ()) <= last_seen <= self.sent
+
+    def acknowledge(self, last_seen: int) -> None:
+        """Forget what the client says that it has got."""
+        kept = self._kept
+        if kept is None:
+            return
+        for _ in range(min(len(kept), last_seen - (self.sent - len(kept)))):
+            self._kept_bytes -= kept.popleft()[1]
+        if not kept:
+            self._kept = None
+            self._kept_bytes = 0
+
+    def lost(self, now: float) -> None:
+        """Learn that the connection is gone."""
+        self.peer = None
+        if self._keeps:
+            self.lost_at = now
+            self._core.lost_links.add(self)
+        else:
+            self.session.end(LogoutCode.LOST)
+

@@ -1,0 +1,380 @@
+"""The server's end of one connection, on whatever transport: it answers requests, before the login and after it."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pykka
+from pykka.messages import ProxyCall
+
+from actorcred.actors import Future, MailboxFull
+from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed, ProtocolError
+from actorcred.rpc.codec import Answer, Notice, Request
+from actorcred.rpc.connection import Connection
+from actorcred.rpc.events import ConnectionBroken
+from actorcred.rpc.guard import RateLimit
+from actorcred.rpc.reserved import PREFIX, RESERVED
+
+if TYPE_CHECKING:
+    from actorcred.interface import Method
+    from actorcred.rpc.core import ServerCore
+    from actorcred.rpc.dialogue import Dialogue
+    from actorcred.rpc.link import Link
+    from actorcred.sasl.mechanism import Situation
+
+__all__ = ["Peer", "Wire"]
+
+logger = logging.getLogger("actorcred.rpc")
+
+REASON = 100
+"""Characters of the text in a goodbye."""
+
+
+class Wire(Protocol):
+    """What a peer needs of its transport."""
+
+    def write(self, messages: list[bytes]) -> None:
+        """Send messages."""
+
+    def close(self) -> None:
+        """Close the connection when all is sent."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
+
+class Peer:
+    """A client's connection.
+
+    Args:
+        core: what the connections of the server share.
+        wire: the transport.
+        connection: the protocol's state.
+        situation: what mechanisms may know of the connection.
+        protocol: its name, as "tcp".
+        address: of the client, to be shown; "" if it has none.
+        source: what `ServerCore.admit` returned.
+
+    Attributes:
+        link: the way to the session, after the login.
+        dialogue: the login under way.
+        heard: when something came from the client, on the loop's clock.
+        source: what counts as one origin for limits; "" if there is none.
+        heartbeat: whether the client promised to say something at each interval.
+    """
+
+    __slots__ = (
+        "_born",
+        "_calls",
+        "_counted",
+        "_drained",
+        "_out",
+        "_rate",
+        "address",
+        "client",
+        "closed",
+        "connection",
+        "core",
+        "dialogue",
+        "heard",
+        "heartbeat",
+        "link",
+        "protocol",
+        "situation",
+        "source",
+        "wire",
+    )
+
+    def __init__(
+        self, core: ServerCore, wire: Wire, connection: Connection, situation: Situation, protocol: str, address: str, source: str
+    ) -> None:
+        self.core = core
+        self.wire = wire
+        self.connection = connection
+        self.situation = situation
+        self.protocol = protocol
+        self.address = address
+        self.client = ""
+        self.link: Link | None = None
+        self.dialogue: Dialogue | None = None
+        self.heartbeat = False
+        self.closed = False
+        self.source = source
+        self._counted = True
+        self._calls: dict[int, Future[Any]] | None = None
+        self._out: list[bytes] | None = None
+        self._drained: Future[None] | None = None
+        self._rate: RateLimit | None = None
+        self._born = self.heard = core.loop.time()
+        core.enter(self)
+
+    # -- what the transport says --------------------------------------------------------------------------------------
+
+    def received(self, data: bytes) -> None:
+        """Take what came from the client: bytes of a stream, or a frame."""
+        self.heard = self.core.loop.time()
+        try:
+            for message in self.connection.receive(data):
+                if self.closed:
+                    return
+                kind = type(message)
+                if kind is Request:
+                    self._request(message)  # type: ignore[arg-type]
+                elif kind is Notice:
+                    self._notice(message)  # type: ignore[arg-type]
+                elif kind is Answer:
+                    self._answered(message)  # type: ignore[arg-type]
+                else:
+                    self.send(self.connection.refuse(message))  # type: ignore[arg-type]
+        except ProtocolError as error:
+            self.break_off(str(error))
+
+    def break_off(self, detail: str) -> None:
+        """End the connection of a client that broke the protocol."""
+        self.core.portal.publish(ConnectionBroken(self.address, detail))
+        self.goodbye(ProtocolError.code, detail, None)
+
+    def pause(self) -> None:
+        """Hold notifications back: the client does not read what it is sent."""
+        if self._drained is None:
+            self._drained = Future()
+
+    def resume(self) -> None:
+        """Go on: the client has read."""
+        drained, self._drained = self._drained, None
+        if drained is not None:
+            drained.settle()
+
+    @property
+    def drained(self) -> Future[None] | None:
+        """A future that is done when the client can take more; None if it can now."""
+        return self._drained
+
+    def lost(self) -> None:
+        """Learn that the connection is gone."""
+        self.closed = True
+        self.core.leave(self)
+        self._count_out()
+        if self.dialogue is not None:
+            self.dialogue.cancel()
+        for future in list((self._calls or {}).values()):
+            future.settle_error(ClientGone("the connection was lost before the client answered"))
+        link, self.link = self.link, None
+        if link is not None:
+            link.lost(self.heard)
+        self.resume()
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def _request(self, request: Request) -> None:
+        reply = Reply(self, request.id, request.method)
+        try:
+            wait = 0.0 if self._rate is None else self._rate.take(self.heard)
+            if wait:
+                raise CallError("too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3))
+            link = self.link
+            method = None if link is None else link.methods.get(request.method)
+            if method is not None:
+                self._call(link, method, request.params, reply)  # type: ignore[arg-type]
+            elif request.method.startswith(PREFIX):
+                reply.settle(self._reserved(request))
+            elif link is None:
+                raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
+            else:
+                raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
+        except (CallError, LoginFailed) as error:
+            reply.settle_error(error)
+
+    def _reserved(self, request: Request) -> Any:
+        known = RESERVED.get(request.method)
+        if known is None:
+            raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
+        method, function = known
+        return function(self, *method.arguments(request.params, self.connection.codec.convert))
+
+    def _call(self, link: Link, method: Method, params: list[Any], reply: Reply | None) -> None:
+        arguments = method.arguments(params, self.connection.codec.convert)
+        if method.reauthenticated_within is not None:
+            self.demand_proof(method.reauthenticated_within)
+        link.session.avatar.hand_over(ProxyCall((method.name,), arguments, {}), reply)
+
+    def demand_proof(self, within: float) -> None:
+        """Check that the user proved the credentials again in the last seconds.
+
+        Raises:
+            CallError: if not.
+        """
+        link = self.link
+        if link is None:
+            raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
+        if link.reproven_at is None or self.core.loop.time() - link.reproven_at > within:
+            raise CallError("prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE)
+
+    def _notice(self, notice: Notice) -> None:
+        link = self.link
+        method = None if link is None else link.methods.get(notice.method)
+        if method is None or (self._rate is not None and self._rate.take(self.heard)):
+            self.core.ignored_notices += 1
+            return
+        try:
+            self._call(link, method, notice.params, None)  # type: ignore[arg-type]
+        except (CallError, MailboxFull):
+            self.core.ignored_notices += 1
+
+    # -- calls to the client ------------------------------------------------------------------------------------------
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
+        """Ask the client; return a future of its answer."""
+        calls = self._calls
+        if calls is None:
+            calls = self._calls = {}
+        if len(calls) >= self.connection.limits.pending:
+            raise ClientGone(f"{len(calls)} calls wait for the client's answers already")
+        number, data = self.connection.request(name, args)
+        future: Future[Any] = Future()
+        calls[number] = future
+        future.add_done_callback(lambda done: self._forget_call(number) if done.cancelled() else None)
+        self.send(data)
+        return future
+
+    def _forget_call(self, number: int) -> None:
+        self.connection.forget(number)
+        if self._calls is not None:
+            self._calls.pop(number, None)
+
+    def _answered(self, answer: Answer) -> None:
+        future = None if self._calls is None else self._calls.pop(answer.id, None)
+        if future is None:
+            return
+        if answer.error is None:
+            future.settle(answer.result)
+        else:
+            future.settle_error(_error_of_client(answer.error))
+
+    # -- bytes out ----------------------------------------------------------------------------------------------------
+
+    def send(self, data: bytes) -> None:
+        """Send a message, with all others of this turn of the loop."""
+        if self._out is None:
+            if self.closed:
+                return
+            self._out = [data]
+            self.core.write_later(self)
+        else:
+            self._out.append(data)
+
+    def flush(self) -> None:
+        """Hand the transport what is to be sent."""
+        out, self._out = self._out, None
+        if out is not None:
+            self.wire.write(out)
+
+    def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
+        """Say why the connection ends, and end it."""
+        if self.closed:
+            return
+        reason = {"code": code, "message": detail[:REASON]}
+        self.send(self.connection.notify(PREFIX + "goodbye", (reason, retry_after)))
+        self.closed = True
+        self.flush()
+        self.wire.close()
+
+    # -- limits -------------------------------------------------------------------------------------------------------
+
+    def logged_in(self, link: Link) -> None:
+        """Go on with a session: its methods can be called, and the limits are those of users."""
+        self.link = link
+        self._count_out()
+        options = self.core.options
+        if options.requests_per_second is not None:
+            self._rate = RateLimit(options.requests_per_second, options.request_burst, self.heard)
+
+    def _count_out(self) -> None:
+        """Stop counting as a connection without a login."""
+        if self._counted:
+            self._counted = False
+            self.core.admission.leave(self.source)
+
+    def overdue(self, now: float) -> tuple[str, str] | None:
+        """Return why the connection has to end by now; None if it has not."""
+        options = self.core.options
+        if self.link is None:
+            late = now - self._born >= options.login_timeout
+            return ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
+        silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
+        return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None
+
+
+class Reply:
+    """Where the result of a call goes: to the client, from whatever thread it comes. It stands in for a future."""
+
+    __slots__ = ("_id", "_method", "_peer")
+
+    def __init__(self, peer: Peer, request_id: int, method: str) -> None:
+        self._peer = peer
+        self._id = request_id
+        self._method = method
+
+    def settle(self, value: Any = None) -> bool:
+        """Send a result; if it is a future, when it is there."""
+        if isinstance(value, Future):
+            value.add_done_callback(self._done)
+        elif get_ident() == self._peer.core.thread:
+            self._answer(value)
+        else:
+            self._peer.core.from_thread(self._answer, value)
+        return True
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Send an error."""
+        if get_ident() == self._peer.core.thread:
+            self._fail(error)
+        else:
+            self._peer.core.from_thread(self._fail, error)
+        return True
+
+    def _done(self, done: Future[Any]) -> None:
+        try:
+            value = done.get()
+        except BaseException as error:
+            self.settle_error(error)
+        else:
+            self.settle(value)
+
+    def _answer(self, value: Any) -> None:
+        peer = self._peer
+        if peer.closed:
+            return
+        try:
+            data = peer.connection.answer(self._id, value)
+        except Exception as error:  # what objects of users raise when they are encoded can be anything
+            self._fail(error)
+        else:
+            peer.send(data)
+
+    def _fail(self, error: BaseException) -> None:
+        peer = self._peer
+        if isinstance(error, LoginFailed):
+            retry_after = error.retry_after if isinstance(error, LoginDenied) else None
+            error = CallError(str(error), error.code, retry_after=retry_after)
+        elif isinstance(error, pykka.ActorDeadError):
+            error = CallError("the session is over", CallCode.GONE)
+        elif isinstance(error, MailboxFull):
+            error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)
+        elif not isinstance(error, CallError):
+            logger.error("A call of %r failed:", self._method, exc_info=error)
+            error = CallError("internal error", CallCode.INTERNAL)
+        if not peer.closed:
+            peer.send(peer.connection.fail(self._id, error))
+
+
+def _error_of_client(error: Any) -> CallError:
+    code, message = CallCode.FAILED.value, error
+    if isinstance(error, dict):
+        code, message = error.get("code", code), error.get("message", "")
+    with contextlib.suppress(TypeError):
+        return CallError(str(message)[:1000], str(code)[:100])
+    return CallError("the client failed")

@@ -1,0 +1,293 @@
+"""The methods that begin with `cred.`: login and logout, resuming, and what users can do with their own sessions.
+
+The signatures are the protocol's, but for the peer that each of them is given first; `docs/protocol.md` describes them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from actorcred.actors import Future
+from actorcred.credentials import ANONYMOUS, AvatarId
+from actorcred.errors import CallCode, CallError, LoginDenied, NoInterface, UnauthorizedLogin
+from actorcred.interface import Method
+from actorcred.login import Login
+from actorcred.rpc.dialogue import Dialogue
+from actorcred.rpc.events import LoginThrottled, SessionResumed
+from actorcred.rpc.link import Link, token_hash
+from actorcred.sasl.mechanism import Present
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sessions.session import LogoutCode, Session
+
+if TYPE_CHECKING:
+    from actorcred.rpc.peer import Peer
+
+__all__ = ["PREFIX", "RESERVED", "LoginOptions"]
+
+PREFIX = "cred."
+
+
+class LoginOptions(msgspec.Struct):
+    """What a client may say with its login. What is not known here is ignored.
+
+    Args:
+        interface: the name of the wanted interface, or several, the dearest first; by default the realm's first one.
+        client: name and version of the client, for the user's list of sessions.
+        resume: whether the session is to outlive a lost connection.
+        heartbeat: the client promises to call `cred.ping`, or anything else, at each interval of the server's limits.
+    """
+
+    interface: str | list[str] | None = None
+    client: list[str] | dict[str, str] | str = ""
+    resume: bool = True
+    heartbeat: bool = False
+
+
+def mechanisms(peer: Peer) -> Future[list[str]]:
+    """Return the names of the SASL mechanisms with which one can log in on this connection."""
+    core = peer.core
+    clear = core.options.passwords_in_clear
+    return _then(
+        core.portal.list_credentials_interfaces(),
+        lambda kinds: offered(kinds, peer.situation, passwords_in_clear=clear),
+    )
+
+
+def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions | None = None) -> Any:
+    """Begin a login.
+
+    Args:
+        mechanism: a SASL mechanism.
+        initial: its first message, if the client speaks first.
+        options: see `LoginOptions`.
+    """
+    if peer.link is not None:
+        raise CallError("this connection is logged in", CallCode.OUT_OF_ORDER)
+    if peer.core.draining:
+        raise LoginDenied("the server is going down", retry_after=peer.core.retry_after)
+    wishes = options or LoginOptions()
+    link = Link(peer.core, keeps=wishes.resume and peer.core.options.grace > 0)
+
+    def decide(step: Present) -> Future[Login]:
+        return _log_in(peer, link, step, wishes)
+
+    def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
+        link.open(granted.session)
+        peer.client = _client_name(wishes.client)
+        granted.session.annotate({"protocol": peer.protocol, "client": peer.client, "address": peer.address})
+        return _enter(peer, link, wishes.heartbeat), lambda: link.attach(peer, 0)
+
+    return _begin(peer, mechanism, decide, consent).say(initial)
+
+
+def _begin(peer: Peer, mechanism: str, decide: Any, consent: Any) -> Dialogue:
+    if peer.dialogue is not None:
+        raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
+    kind = SERVER_MECHANISMS.get(mechanism)
+    private = peer.situation.private or peer.core.options.passwords_in_clear
+    if kind is None or not kind.possible(peer.situation) or (kind.exposes_password and not private):
+        raise CallError("this mechanism is not offered here; see cred.mechanisms", CallCode.BAD_ARGUMENTS)
+    peer.dialogue = Dialogue(peer, kind(peer.situation), decide, consent)
+    return peer.dialogue
+
+
+def _log_in(peer: Peer, link: Link, step: Present, wishes: LoginOptions) -> Future[Login]:
+    """Ask the portal, as soon as it is known which interfaces there are."""
+    interfaces = peer.core.interfaces
+    if wishes.interface is None:
+        wanted = interfaces[:1]
+    else:
+        names = [wishes.interface] if isinstance(wishes.interface, str) else wishes.interface
+        by_name = {interface.__name__: interface for interface in interfaces}
+        wanted = tuple(by_name[name] for name in names if name in by_name)
+    if not wanted:
+        refused: Future[Login] = Future()
+        refused.settle_error(NoInterface())
+        return refused
+    return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
+
+
+def _client_name(client: list[str] | dict[str, str] | str) -> str:
+    parts = client.values() if isinstance(client, dict) else [client] if isinstance(client, str) else client
+    return " ".join(parts)[:100]
+
+
+def _enter(peer: Peer, link: Link, heartbeat: bool) -> dict[str, Any]:
+    """Let a connection use a session; return what the client is told of it."""
+    peer.heartbeat = heartbeat
+    peer.logged_in(link)
+    options, session = peer.core.options, link.session
+    return {
+        "avatar_id": None if session.avatar_id is ANONYMOUS else session.avatar_id,
+        "interface": session.interface.__name__,
+        "session": session.id,
+        "token": link.new_token(),
+        "limits": {
+            "frame": options.wire.frame,
+            "pending": options.wire.pending,
+            "requests_per_second": options.requests_per_second,
+            "heartbeat": options.heartbeat,
+            "grace": options.grace,
+        },
+    }
+
+
+def respond(peer: Peer, data: Any) -> Any:
+    """Answer the challenge of a login or of a reauthentication."""
+    if peer.dialogue is None:
+        raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
+    return peer.dialogue.say(data)
+
+
+def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> Any:
+    """Go on with a session whose connection was lost.
+
+    Args:
+        token: from the answer to the login, or to the last `cred.resume`. It is used up.
+        last_seen: how many notifications the client has got in this session.
+        heartbeat: as with the login.
+    """
+    core = peer.core
+    if peer.link is not None or peer.dialogue is not None:
+        raise CallError("this connection is logged in, or is about to be", CallCode.OUT_OF_ORDER)
+    text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
+    if not isinstance(text, str):
+        raise CallError("the token must be a text", CallCode.BAD_ARGUMENTS)
+    now, source = core.loop.time(), "from " + peer.source
+    wait = core.penalties.wait(source, now)
+    if wait:
+        core.portal.publish(LoginThrottled(peer.address, "", wait))
+        raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
+    # A look-up by the hash tells nothing of the token by the time it takes.
+    link = core.links.get(token_hash(text))
+    if link is None or not link.session.is_open:
+        core.penalties.failed(source, now)
+        raise UnauthorizedLogin("no session has this token, or it is over")
+    session = link.session
+    missed = link.misses(last_seen)
+    told = _enter(peer, link, heartbeat)
+    told["refresh"] = missed
+    core.portal.publish(SessionResumed(session.id, session.avatar_id, peer.address, not missed))
+    session.annotate({"protocol": peer.protocol, "address": peer.address})
+    seen = told["notifications"] = link.sent if missed else last_seen
+    answer: Future[Any] = Future()
+
+    def finish() -> None:
+        answer.settle(told)
+        if not peer.closed:
+            link.attach(peer, seen)
+
+    core.loop.call_soon(finish)  # so that the answer is on its way before what was missed
+    return answer
+
+
+def logout(peer: Peer) -> bool:
+    """End the session; the server says goodbye and closes the connection."""
+    _link_of(peer).session.end(LogoutCode.LOGOUT)
+    return True
+
+
+def ping(peer: Peer, last_seen: int | None = None) -> bool:
+    """Show that the client lives, and how many notifications it has got, so that the server need not keep them."""
+    if last_seen is not None and peer.link is not None:
+        peer.link.acknowledge(last_seen)
+    return True
+
+
+def sessions(peer: Peer) -> Any:
+    """Return the user's own sessions, by whatever protocol (OWASP ASVS 5.0, 7.5.2)."""
+    own = _link_of(peer).session
+    return _then(_own_sessions(peer), lambda found: [_describe(peer, session, own) for session in found])
+
+
+def _own_sessions(peer: Peer) -> Future[list[Session]]:
+    session = _link_of(peer).session
+    avatar_id: AvatarId = session.avatar_id
+    if avatar_id is not ANONYMOUS:
+        return peer.core.portal.sessions(avatar_id)
+    alone: Future[list[Session]] = Future()  # two anonymous clients are never the same user
+    alone.settle([session])
+    return alone
+
+
+def _describe(peer: Peer, session: Session, own: Session) -> dict[str, Any]:
+    quiet = peer.core.portal.now() - session.last_seen
+    return {
+        "session": session.id,
+        "current": session is own,
+        "since": session.since,
+        "last_seen": time.time() - quiet,
+        "protocol": session.notes.get("protocol"),
+        "client": session.notes.get("client"),
+        "address": session.notes.get("address"),
+    }
+
+
+def end(peer: Peer, session: str) -> Any:
+    """End one of the user's own sessions, after the user has proven the credentials again (OWASP ASVS 5.0, 7.5.2).
+
+    Returns:
+        Whether there was such a session.
+    """
+    peer.demand_proof(peer.core.options.reauthentication)
+
+    def end_it(found: list[Session]) -> bool:
+        own = any(one.id == session for one in found)
+        if own:
+            peer.core.portal.kick(session_id=session, reason="ended by the user")
+        return own
+
+    return _then(_own_sessions(peer), end_it)
+
+
+def reauthenticate(peer: Peer, mechanism: str, initial: Any = None) -> Any:
+    """Prove the credentials again, as some methods demand. Goes on with `cred.respond`, as a login does."""
+    link = _link_of(peer)
+    session = link.session
+    if session.avatar_id is ANONYMOUS:
+        raise CallError("an anonymous client has no credentials to prove", CallCode.OUT_OF_ORDER)
+
+    def decide(step: Present) -> Future[AvatarId]:
+        return _then(peer.core.portal.verify(step.credentials, authorize_as=step.authorize_as or None), compare)
+
+    def compare(avatar_id: AvatarId) -> AvatarId:
+        if avatar_id != session.avatar_id:
+            raise UnauthorizedLogin("the credentials of somebody else")
+        return avatar_id
+
+    def consent(avatar_id: AvatarId) -> tuple[dict[str, Any], Callable[[], object]]:
+        link.reproven_at = peer.core.loop.time()
+        return {"avatar_id": avatar_id, "for": peer.core.options.reauthentication}, lambda: None
+
+    return _begin(peer, mechanism, decide, consent).say(initial)
+
+
+def _link_of(peer: Peer) -> Link:
+    if peer.link is None:
+        raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
+    return peer.link
+
+
+def _then(future: Future[Any], function: Callable[[Any], Any]) -> Future[Any]:
+    """Return a future of `function(value)`."""
+    result: Future[Any] = Future()
+
+    def done(_: object) -> None:
+        try:
+            result.settle(function(future.get()))
+        except Exception as error:
+            result.settle_error(error)
+
+    future.add_done_callback(done)
+    return result
+
+
+RESERVED: dict[str, tuple[Method, Callable[..., Any]]] = {
+    PREFIX + function.__name__: (Method(PREFIX + function.__name__, function), function)
+    for function in (mechanisms, login, respond, resume, logout, ping, sessions, end, reauthenticate)
+}
+"""Name on the wire -> how its arguments are read, and what answers it."""

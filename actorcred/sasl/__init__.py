@@ -1,0 +1,1 @@
+"""SASL mechanisms (RFC 4422), for servers and clients, without I/O: bytes from the peer become credentials or answers."""

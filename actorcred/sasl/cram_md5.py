@@ -1,0 +1,89 @@
+"""CRAM-MD5 (RFC 2195): challenge and response, for old clients; the server must know the plaintext password."""
+
+from __future__ import annotations
+
+import hmac
+import os
+import re
+import time
+import unicodedata
+
+from actorcred.credentials import UsernameHashedPassword
+from actorcred.errors import ProtocolError
+from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
+
+__all__ = ["CramMD5", "CramMD5Client", "CramMD5Server"]
+
+_RESPONSE = re.compile(r"(.+) ([0-9a-f]{32})", re.DOTALL | re.IGNORECASE)
+
+
+class CramMD5(UsernameHashedPassword):
+    """A name and the answer to a challenge.
+
+    Args:
+        username: whom the client claims to be.
+        challenge: what the server asked.
+        digest: the answer: `HMAC-MD5(password, challenge)` in hexadecimal.
+    """
+
+    __slots__ = ("_challenge", "_digest", "username")
+
+    def __init__(self, username: str, challenge: bytes, digest: str) -> None:
+        self.username = unicodedata.normalize("NFC", username)
+        self._challenge = challenge
+        self._digest = digest
+
+    def __repr__(self) -> str:
+        return f"CramMD5(username={self.username!r})"
+
+    def check_password(self, password: bytes) -> bool:
+        """Tell whether the answer was made with this password."""
+        return hmac.compare_digest(_digest(password, self._challenge).encode(), self._digest.lower().encode())
+
+
+def _digest(password: bytes, challenge: bytes) -> str:
+    return hmac.new(password, challenge, "md5").hexdigest()
+
+
+class CramMD5Server(ServerMechanism):
+    """Asks a question that it never asked before."""
+
+    name = "CRAM-MD5"
+    credentials = UsernameHashedPassword
+
+    def __init__(self, situation: Situation) -> None:
+        super().__init__(situation)
+        self._challenge: bytes | None = None
+
+    def step(self, data: bytes | None) -> Step:
+        """Ask, then take the answer."""
+        if self._challenge is None:
+            if data:
+                raise ProtocolError("a CRAM-MD5 client says nothing before it is asked")
+            self._challenge = f"<{os.urandom(16).hex()}.{int(time.time())}@{self.situation.host}>".encode()
+            return Ask(self._challenge)
+        response = _RESPONSE.fullmatch(text_of(data or b""))
+        if response is None:
+            raise ProtocolError("a CRAM-MD5 answer is: name, space, 32 hexadecimal digits")
+        return Present(CramMD5(response[1], self._challenge, response[2]))
+
+
+class CramMD5Client(ClientMechanism):
+    """Answers the question."""
+
+    name = "CRAM-MD5"
+
+    def __init__(self, secrets: Secrets) -> None:
+        super().__init__(secrets)
+        self._answered = False
+
+    def start(self) -> None:
+        """Wait for the question."""
+
+    def answer(self, challenge: bytes) -> bytes:
+        """Return the answer."""
+        if self._answered:
+            return super().answer(challenge)
+        self._answered = True
+        digest = _digest((self.secrets.password or "").encode(), challenge)
+        return f"{self.secrets.username} {digest}".encode()

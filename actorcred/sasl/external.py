@@ -1,0 +1,39 @@
+"""EXTERNAL (RFC 4422, appendix A): the client has shown who it is by its TLS certificate."""
+
+from __future__ import annotations
+
+from actorcred.credentials import Certificate
+from actorcred.errors import ProtocolError
+from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Situation, Step, text_of
+
+__all__ = ["ExternalClient", "ExternalServer"]
+
+
+class ExternalServer(ServerMechanism):
+    """Takes whom the client wants to act as, which may be nobody else."""
+
+    name = "EXTERNAL"
+    credentials = Certificate
+
+    @classmethod
+    def possible(cls, situation: Situation) -> bool:
+        """It needs a certificate."""
+        return situation.certificate is not None
+
+    def step(self, data: bytes | None) -> Step:
+        """Take the client's only message."""
+        if self.situation.certificate is None:
+            raise ProtocolError("EXTERNAL needs a TLS connection with a client certificate")
+        if data is None:
+            return Ask(b"")
+        return Present(self.situation.certificate, text_of(data))
+
+
+class ExternalClient(ClientMechanism):
+    """Leaves it to the certificate."""
+
+    name = "EXTERNAL"
+
+    def start(self) -> bytes:
+        """Return the only message."""
+        return self.secrets.authorize_as.encode()

@@ -1,0 +1,152 @@
+"""What a mechanism is, on either side."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeAlias
+
+from actorcred.credentials import Certificate
+from actorcred.errors import ProtocolError
+
+__all__ = ["Ask", "ClientMechanism", "Present", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """The client must be sent a challenge, perhaps an empty one."""
+
+    challenge: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Present:
+    """Here are the credentials.
+
+    Args:
+        credentials: for the portal.
+        authorize_as: whom the client wants to act as; "" for whom it is.
+    """
+
+    credentials: object
+    authorize_as: str = ""
+
+
+Step: TypeAlias = Ask | Present
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a server knows of the connection.
+
+    Args:
+        private: whether nobody else can read along: TLS, a Unix socket, or the same machine.
+        certificate: the client's, if it showed one.
+        host: the server's name, for challenges.
+    """
+
+    private: bool = False
+    certificate: Certificate | None = None
+    host: str = "localhost"
+
+
+class ServerMechanism(ABC):
+    """The server's side of one exchange.
+
+    Class attributes:
+        name: as registered with IANA.
+        credentials: the kind of credentials that it makes.
+        exposes_password: whether somebody who reads along learns the password or token.
+
+    Args:
+        situation: of the connection.
+    """
+
+    name: ClassVar[str]
+    credentials: ClassVar[type]
+    exposes_password: ClassVar[bool] = False
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+
+    @classmethod
+    def possible(cls, situation: Situation) -> bool:
+        """Tell whether it can be used on a connection, apart from what may be read along."""
+        return True
+
+    @abstractmethod
+    def step(self, data: bytes | None) -> Step:
+        """Take what the client says.
+
+        Args:
+            data: None at first if the client sent nothing with its request.
+
+        Raises:
+            ProtocolError: if that cannot be understood.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """What a client has to log in with.
+
+    Args:
+        username: its name.
+        password: its password; None if it has none.
+        token: a bearer token; None if it has none.
+        authorize_as: whom it wants to act as; "" for whom it is.
+        trace: what an anonymous client says of itself.
+    """
+
+    username: str = ""
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    authorize_as: str = ""
+    trace: str = ""
+
+
+class ClientMechanism(ABC):
+    """The client's side of one exchange.
+
+    Class attributes:
+        name: as registered with IANA.
+
+    Args:
+        secrets: what to log in with.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, secrets: Secrets) -> None:
+        self.secrets = secrets
+
+    @abstractmethod
+    def start(self) -> bytes | None:
+        """Return what to send with the request for the login; None for nothing."""
+
+    def answer(self, challenge: bytes) -> bytes:
+        """Return the answer to a challenge.
+
+        Raises:
+            ProtocolError: if it cannot be understood, or there should be none.
+        """
+        raise ProtocolError(f"{self.name} has no such challenge")
+
+    def finish(self, outcome: bytes | None) -> None:
+        """Check what the server sent with its consent.
+
+        Raises:
+            ProtocolError: if it proves that the server is not the right one.
+        """
+
+
+def text_of(data: bytes) -> str:
+    """Return UTF-8 bytes from a client as text.
+
+    Raises:
+        ProtocolError: if they are none.
+    """
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        raise ProtocolError("a SASL message is not UTF-8") from None

@@ -1,0 +1,47 @@
+"""OAUTHBEARER (RFC 7628): a token that an OAuth 2.0 server gave the client."""
+
+from __future__ import annotations
+
+import re
+
+from actorcred.credentials import BearerToken
+from actorcred.errors import ProtocolError
+from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Step, text_of
+
+__all__ = ["OAuthBearerClient", "OAuthBearerServer"]
+
+# RFC 7628, section 3.1: the header of RFC 5801 without channel binding, then pairs that end with control-A.
+_MESSAGE = re.compile(r"[ny],(?:a=([^,\x01]+))?,\x01((?:[a-z]+=[^\x01]*\x01)+)\x01", re.IGNORECASE)
+_BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/-]+=*)\s*", re.IGNORECASE)  # RFC 6750, section 2.1
+
+
+class OAuthBearerServer(ServerMechanism):
+    """Takes a token."""
+
+    name = "OAUTHBEARER"
+    credentials = BearerToken
+    exposes_password = True
+
+    def step(self, data: bytes | None) -> Step:
+        """Take the client's only message."""
+        if data is None:
+            return Ask(b"")
+        message = _MESSAGE.fullmatch(text_of(data))
+        pairs = dict(pair.split("=", 1) for pair in message[2].split("\x01") if pair) if message else {}
+        bearer = _BEARER.fullmatch(pairs.get("auth", ""))
+        if message is None or bearer is None:
+            raise ProtocolError("an OAUTHBEARER message is: n,a=NAME,^Aauth=Bearer TOKEN^A^A (RFC 7628)")
+        username = (message[1] or "").replace("=2C", ",").replace("=3D", "=")
+        return Present(BearerToken(bearer[1], username), username)
+
+
+class OAuthBearerClient(ClientMechanism):
+    """Sends a token."""
+
+    name = "OAUTHBEARER"
+
+    def start(self) -> bytes:
+        """Return the only message."""
+        name = (self.secrets.authorize_as or self.secrets.username).replace("=", "=3D").replace(",", "=2C")
+        who = f"a={name}" if name else ""
+        return f"n,{who},\x01auth=Bearer {self.secrets.token}\x01\x01".encode()

@@ -1,0 +1,40 @@
+"""PLAIN (RFC 4616): name and password in the clear."""
+
+from __future__ import annotations
+
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import ProtocolError
+from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Step, text_of
+
+__all__ = ["PlainClient", "PlainServer"]
+
+
+class PlainServer(ServerMechanism):
+    """Takes `authorize-as NUL name NUL password`."""
+
+    name = "PLAIN"
+    credentials = UsernamePassword
+    exposes_password = True
+
+    def step(self, data: bytes | None) -> Step:
+        """Take the client's only message."""
+        if data is None:
+            return Ask(b"")
+        parts = text_of(data).split("\0")
+        if len(parts) != 3 or not parts[1]:
+            raise ProtocolError("a PLAIN message is: authorization identity, NUL, name, NUL, password")
+        authorize_as, username, password = parts
+        return Present(UsernamePassword(username, password), authorize_as)
+
+
+class PlainClient(ClientMechanism):
+    """Sends name and password."""
+
+    name = "PLAIN"
+
+    def start(self) -> bytes:
+        """Return the only message."""
+        parts = (self.secrets.authorize_as, self.secrets.username, self.secrets.password or "")
+        if any("\0" in part for part in parts):
+            raise ProtocolError("PLAIN cannot carry names and passwords with NUL")
+        return "\0".join(parts).encode()
