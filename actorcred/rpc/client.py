@@ -399,8 +399,12 @@ class Client:
             future.set_exception(self._goodbye)
             return future
         number, data = self._connection.request(method, args)
+        alone = not self._calls and not self._out
         self._calls[number] = future
-        self._send(data)
+        if alone and self._wire is not None:
+            self._wire.write([data])  # nothing is under way with which it could be gathered
+        else:
+            self._send(data)
         return future
 
     def _send(self, data: bytes) -> None:

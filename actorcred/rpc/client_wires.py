@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from actorcred.errors import ConnectionLost, MissingExtra
+from actorcred.rpc._buffer import receive_buffer
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.codec import JSON, MSGPACK, Codec
 
@@ -67,13 +68,14 @@ async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: b
     return stream
 
 
-class StreamWire(asyncio.Protocol):
+class StreamWire(asyncio.BufferedProtocol):
     """TCP, TLS or a Unix socket."""
 
     codec = MSGPACK
     framed = False
 
     def __init__(self) -> None:
+        self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
         self._received: Callable[[bytes], None] | None = None
         self._lost: Callable[[str], None] | None = None
@@ -93,8 +95,13 @@ class StreamWire(asyncio.Protocol):
         if self._gone is not None:
             lost(self._gone)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put what comes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what came."""
+        data = bytes(self._buffer[:nbytes])
         if self._received is None:
             self._early.append(data)
         else:

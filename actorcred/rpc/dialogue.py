@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actorcred.actors import Future
@@ -135,11 +136,12 @@ class Dialogue:
         try:
             decision = done.get()
         except UnauthorizedLogin as error:
+            refuse = partial(self._refuse, error)
             if exchange is None or exchange.challenged or self._answer is None:
-                self._refuse(error)
+                refuse()
             else:
                 # No checker knows the user. The client is asked all the same, or it would learn just that.
-                exchange.pretend(lambda _: self._refuse(error))
+                exchange.pretend(lambda _: refuse())
         except Exception as error:
             self._refuse(error)
         else:

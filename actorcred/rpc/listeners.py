@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
+from actorcred.rpc._buffer import receive_buffer
 from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
@@ -27,7 +28,7 @@ BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
 
 
-class StreamWire(asyncio.Protocol):
+class StreamWire(asyncio.BufferedProtocol):
     """The transport of one connection.
 
     Args:
@@ -36,10 +37,11 @@ class StreamWire(asyncio.Protocol):
         context: for TLS, which begins when the connection was let in.
     """
 
-    __slots__ = ("_context", "_core", "_peer", "_protocol", "_source", "_task", "_transport")
+    __slots__ = ("_buffer", "_context", "_core", "_peer", "_protocol", "_source", "_task", "_transport")
 
     def __init__(self, core: ServerCore, protocol: str, context: ssl.SSLContext | None) -> None:
         self._core = core
+        self._buffer = receive_buffer()
         self._protocol = protocol
         self._context = context
         self._peer: Peer | None = None
@@ -94,10 +96,14 @@ class StreamWire(asyncio.Protocol):
         assert source is not None
         self._peer = Peer(core, self, Connection(limits=core.options.wire), situation, self._protocol, address, source)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put what comes."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what came."""
         if self._peer is not None:
-            self._peer.received(data)
+            self._peer.received(bytes(self._buffer[:nbytes]))
 
     def pause_writing(self) -> None:
         """Hold back, and read no more requests of a client that does not read its answers."""

@@ -32,6 +32,8 @@ class ServerOptions:
         max_penalty: seconds.
         reauthentication: seconds for which `cred.end` believes a proof of the credentials.
         passwords_in_clear: offer PLAIN and OAUTHBEARER also where somebody may read along: neither TLS nor on this machine.
+        origins: from which pages of the web browsers may connect, as ("https://play.example.org",); None is any. No cookie
+            logs in here, so a strange page can do no more than any other client.
         write_buffer: bytes that may wait for a slow reader in one connection before its mind holds back.
     """
 
@@ -50,12 +52,13 @@ class ServerOptions:
     max_penalty: float = 60.0
     reauthentication: float = 300.0
     passwords_in_clear: bool = False
+    origins: tuple[str, ...] | None = None
     write_buffer: int = 64 * 1024
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, bool | WireLimits) or value is None:
+            if isinstance(value, bool | WireLimits | tuple) or value is None:
                 continue
             if value < 0 or (value == 0 and name not in {"grace", "penalty", "free_failures"}):
                 raise ValueError(f"{name} must be more than 0, not {value!r}")

@@ -116,6 +116,10 @@ class Peer:
     def received(self, data: bytes) -> None:
         """Take what came from the client: bytes of a stream, or a frame."""
         self.heard = self.core.loop.time()
+        # What is answered at once goes out at once and together, without another turn of the loop.
+        gathered = self._out
+        if gathered is None:
+            self._out = gathered = []
         try:
             for message in self.connection.receive(data):
                 if self.closed:
@@ -131,6 +135,11 @@ class Peer:
                     self.send(self.connection.refuse(message))  # type: ignore[arg-type]
         except ProtocolError as error:
             self.break_off(str(error))
+        finally:
+            if self._out is gathered:
+                self._out = None
+                if gathered:
+                    self.wire.write(gathered)
 
     def break_off(self, detail: str) -> None:
         """End the connection of a client that broke the protocol."""

@@ -7,9 +7,8 @@ import logging
 import os
 import ssl
 import threading
-from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from actorcred.actors import Future
 from actorcred.interface import methods_of
@@ -55,12 +54,14 @@ class Server:
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         await self.close()
 
-    async def listen(self, address: Address | str, context: ssl.SSLContext | None = None) -> Address:
+    async def listen(self, address: Address | str, context: ssl.SSLContext | None = None, app: Any = None) -> Address:
         """Listen on one more address.
 
         Args:
             address: see `Address.parse`.
             context: for TLS; by default made from the options `cert`, `key` and `client_ca` of the address.
+            app: for WebSocket, the ASGI application that is served there; by default `WebApp(server)` alone. It is for
+                pages beside the sockets, and has a `WebApp(server)` mounted somewhere.
 
         Returns:
             The address, with the port that it got.
@@ -71,9 +72,9 @@ class Server:
         """
         where = Address.parse(address) if isinstance(address, str) else address
         if where.kind in {"ws", "wss"}:
-            from actorcred.rpc.asgi import WebListener  # needs an extra
+            from actorcred.rpc.asgi import WebApp, WebListener  # needs an extra
 
-            web = await WebListener.open(self.core, where, context)
+            web = await WebListener.open(app or WebApp(self), where, context, self.core.options)
             self._web.append(web)
             where = web.address
         else:

@@ -1,0 +1,37 @@
+"""Our client: `python -m tests.benchmarks.wire.client_actorcred PORT SERVER_PID SCALE` prints its figures as JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Any
+
+from actorcred import rpc
+from tests.benchmarks.wire.driver import AsyncioTarget, drive
+
+
+class Ours(AsyncioTarget):
+    """Our wire."""
+
+    def __init__(self, port: int) -> None:
+        self._address = f"tcp:127.0.0.1:{port}"
+
+    async def login(self, number: int) -> Any:
+        """Connect and log in."""
+        return await rpc.connect(self._address, f"u{number}", "x", handler=self.heard, mechanism="PLAIN")
+
+    def heard(self, name: str, *args: Any) -> None:
+        """Count a notification."""
+        self.notified()
+
+    async def echo(self, session: Any) -> None:
+        """Call."""
+        await session.call("echo", "hi")
+
+    async def fan(self, session: Any) -> None:
+        """Have everybody told something."""
+        await session.call("fan")
+
+
+if __name__ == "__main__":
+    asyncio.run(drive(Ours(int(sys.argv[1])), int(sys.argv[2]), float(sys.argv[3])))

@@ -1,0 +1,64 @@
+"""Twisted's own client of Perspective Broker."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Awaitable, Coroutine
+from typing import Any
+
+from twisted.cred.credentials import UsernamePassword
+from twisted.internet import defer, reactor, task
+from twisted.spread import pb
+
+from tests.benchmarks.wire.driver import Target, drive
+
+
+class Client(pb.Referenceable):  # type: ignore[misc]
+    """Hears notifications."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def remote_n(self, text: str) -> None:
+        """Count."""
+        self._target.notified()
+
+
+class PB(Target):
+    """Perspective Broker."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._promised: Any = None
+
+    def promise(self) -> Awaitable[Any]:
+        """Return a Deferred."""
+        self._promised = defer.Deferred()
+        return self._promised  # type: ignore[no-any-return]
+
+    def all_heard(self) -> None:
+        """Fire it."""
+        self._promised.callback(None)
+
+    def together(self, coroutines: list[Coroutine[Any, Any, None]]) -> Awaitable[Any]:
+        """Run coroutines as Deferreds."""
+        return defer.gatherResults([defer.ensureDeferred(coroutine) for coroutine in coroutines])
+
+    async def login(self, number: int) -> Any:
+        """Connect and log in."""
+        factory = pb.PBClientFactory()
+        reactor.connectTCP("127.0.0.1", self._port, factory)  # type: ignore[attr-defined]
+        return await factory.login(UsernamePassword(b"u%d" % number, b"x"), Client(self))
+
+    async def echo(self, session: Any) -> None:
+        """Call."""
+        await session.callRemote("echo", "hi")
+
+    async def fan(self, session: Any) -> None:
+        """Have everybody told something."""
+        await session.callRemote("fan")
+
+
+if __name__ == "__main__":
+    run = drive(PB(int(sys.argv[1])), int(sys.argv[2]), float(sys.argv[3]))
+    task.react(lambda _: defer.ensureDeferred(run))

@@ -1,0 +1,85 @@
+"""Our server: `python -m tests.benchmarks.wire.server_actorcred [uvloop]` prints its port and process id."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+from abc import ABC, abstractmethod
+from typing import Any
+
+from actorcred import ANONYMOUS, Avatar, Checker, Group, Portal, PortalOptions, Realm, UsernamePassword, rpc
+from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
+from actorcred.rpc import ServerOptions
+
+everybody = Group()
+
+
+class Echo(ABC):
+    """What clients may call."""
+
+    @abstractmethod
+    def echo(self, text: str) -> str:
+        """Return the text."""
+
+    @abstractmethod
+    def fan(self) -> int:
+        """Tell everybody something."""
+
+
+class EchoAvatar(Avatar, Echo):
+    """A user."""
+
+    def on_login(self) -> None:
+        """Be one of all."""
+        everybody.add(self.mind)
+
+    def echo(self, text: str) -> str:
+        """Return the text."""
+        return text
+
+    def fan(self) -> int:
+        """Tell everybody something."""
+        return everybody.notify("n", "hello")
+
+
+class EchoRealm(Realm):
+    """Everybody's home."""
+
+    interfaces = (Echo,)
+
+    def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
+        """Make an avatar."""
+        avatar = EchoAvatar.start(avatar_id, mind)
+        return Echo, avatar, avatar.stop
+
+
+class AnyPassword(Checker):
+    """Lets everybody in, without hashing."""
+
+    credential_interfaces = (UsernamePassword,)
+
+    def request_avatar_id(self, credentials: UsernamePassword) -> Any:
+        """Say yes."""
+        return credentials.username or ANONYMOUS
+
+
+async def main() -> None:
+    """Serve until killed."""
+    logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
+    set_default_dispatcher(AsyncioDispatcher())
+    portal = Portal.start(EchoRealm.start(), [AnyPassword.start()], PortalOptions(max_pending_logins=10_000))
+    options = ServerOptions(requests_per_second=None, max_connections=10_000, max_connections_per_source=10_000, login_timeout=300.0)
+    server = await rpc.serve(portal, "tcp:127.0.0.1:0", options=options)
+    print(server.addresses[0].port, os.getpid(), flush=True)
+    await server.wait_closed()
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["uvloop"]:
+        import uvloop
+
+        uvloop.run(main())
+    else:
+        asyncio.run(main())

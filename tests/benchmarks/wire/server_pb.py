@@ -1,0 +1,59 @@
+"""The same as a Twisted Perspective Broker."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from twisted.cred import checkers, credentials, portal
+from twisted.internet import reactor
+from twisted.spread import pb
+from zope.interface import implementer
+
+everybody: dict[int, Any] = {}
+
+
+class EchoAvatar(pb.Avatar):  # type: ignore[misc]
+    """A user."""
+
+    def __init__(self, mind: Any) -> None:
+        self.mind = mind
+
+    def perspective_echo(self, text: str) -> str:
+        """Return the text."""
+        return text
+
+    def perspective_fan(self) -> int:
+        """Tell everybody something."""
+        for mind in everybody.values():
+            mind.callRemote("n", "hello").addErrback(lambda _: None)
+        return len(everybody)
+
+
+@implementer(portal.IRealm)
+class EchoRealm:
+    """Everybody's home."""
+
+    def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:  # noqa: N802, N803  # Twisted's names
+        """Make an avatar."""
+        # In Twisted 26.10 minds of several connections cannot be put in a set.
+        everybody[id(mind)] = mind
+        return pb.IPerspective, EchoAvatar(mind), lambda: everybody.pop(id(mind), None)
+
+
+@implementer(checkers.ICredentialsChecker)
+class AnyPassword:
+    """Lets everybody in, without hashing."""
+
+    credentialInterfaces = (credentials.IUsernamePassword, credentials.IUsernameHashedPassword)  # noqa: N815
+
+    def requestAvatarId(self, presented: Any) -> Any:  # noqa: N802
+        """Say yes."""
+        return presented.username
+
+
+if __name__ == "__main__":
+    factory = pb.PBServerFactory(portal.Portal(EchoRealm(), [AnyPassword()]))
+    port = reactor.listenTCP(0, factory, backlog=4096, interface="127.0.0.1")  # type: ignore[attr-defined]
+    print(port.getHost().port, os.getpid(), flush=True)
+    reactor.run()  # type: ignore[attr-defined]
