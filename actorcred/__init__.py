@@ -9,20 +9,36 @@ import logging as _logging
 from actorcred.actors import Actor, ActorRef, Future
 from actorcred.avatar import Avatar, AvatarRef
 from actorcred.checkers.base import Checker, CheckerRef, Revocation
-from actorcred.credentials import ANONYMOUS, Anonymous, AvatarId, UsernameHashedPassword, UsernamePassword
+from actorcred.credentials import (
+    ANONYMOUS,
+    Anonymous,
+    AvatarId,
+    BearerToken,
+    Certificate,
+    Exchange,
+    ScramVerifier,
+    UsernameHashedPassword,
+    UsernamePassword,
+    UsernameScram,
+)
 from actorcred.errors import (
     AccountError,
     ActorcredError,
+    CallCode,
+    CallError,
     CheckerUnavailable,
     ClientGone,
+    ConnectionLost,
     LoginDenied,
     LoginFailed,
     MissingExtra,
     NoInterface,
     PasswordRejected,
+    ProtocolError,
     UnauthorizedLogin,
     UnhandledCredentials,
 )
+from actorcred.interface import reauthenticated
 from actorcred.login import Login, LoginFuture
 from actorcred.mind import Channel, Group, MindRef
 from actorcred.options import PasswordChange, PortalOptions
@@ -42,11 +58,17 @@ __all__ = [
     "Avatar",
     "AvatarId",
     "AvatarRef",
+    "BearerToken",
+    "CallCode",
+    "CallError",
+    "Certificate",
     "Channel",
     "Checker",
     "CheckerRef",
     "CheckerUnavailable",
     "ClientGone",
+    "ConnectionLost",
+    "Exchange",
     "Future",
     "Group",
     "Login",
@@ -67,13 +89,17 @@ __all__ = [
     "Portal",
     "PortalOptions",
     "PortalRef",
+    "ProtocolError",
     "Realm",
     "Revocation",
+    "ScramVerifier",
     "Session",
     "UnauthorizedLogin",
     "UnhandledCredentials",
     "UsernameHashedPassword",
     "UsernamePassword",
+    "UsernameScram",
+    "reauthenticated",
 ]
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

@@ -78,6 +78,8 @@ class Address:
 
 def is_loopback(host: str) -> bool:
     """Tell whether a host is this machine itself."""
+    if host == "127.0.0.1":
+        return True
     try:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:

@@ -10,15 +10,15 @@ __all__ = ["Admission", "Penalties", "RateLimit", "source_of"]
 
 def source_of(address: str) -> str:
     """Return what counts as one source: an IPv4 address, or the /64 network of an IPv6 address, which is one customer's."""
+    if ":" not in address:
+        return address
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.ip_network((ip, 64), strict=False))
-    return str(ip)
+    if not isinstance(ip, ipaddress.IPv6Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
 
 
 class Admission:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -24,6 +23,8 @@ __all__ = ["StreamWire", "listen", "server_context"]
 
 logger = logging.getLogger("actorcred.rpc")
 
+HOST = socket.gethostname()
+
 BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
 
@@ -37,13 +38,14 @@ class StreamWire(asyncio.BufferedProtocol):
         context: for TLS, which begins when the connection was let in.
     """
 
-    __slots__ = ("_buffer", "_context", "_core", "_peer", "_protocol", "_source", "_task", "_transport")
+    __slots__ = ("_buffer", "_context", "_core", "_early", "_peer", "_protocol", "_source", "_task", "_transport")
 
     def __init__(self, core: ServerCore, protocol: str, context: ssl.SSLContext | None) -> None:
         self._core = core
         self._buffer = receive_buffer()
         self._protocol = protocol
         self._context = context
+        self._early = b""
         self._peer: Peer | None = None
         self._transport: asyncio.Transport | None = None
         self._source: str | None = None
@@ -61,10 +63,10 @@ class StreamWire(asyncio.BufferedProtocol):
             # Closed without a word: a server that is full has no time for those it refuses.
             stream.abort()
             return
-        _tune(stream.get_extra_info("socket"))
         if self._context is None:
             self._begin(stream)
         else:
+            stream.pause_reading()  # the client's first words are for TLS
             # A loop keeps only weak references to tasks.
             self._task = self._core.loop.create_task(self._start_tls(stream, self._context))
 
@@ -91,10 +93,13 @@ class StreamWire(asyncio.BufferedProtocol):
         address = _address_of(stream)
         host = address.rpartition(":")[0].strip("[]")
         private = self._protocol != "tcp" or is_loopback(host)
-        situation = Situation(private, _certificate_of(stream), socket.gethostname())
+        situation = Situation(private, _certificate_of(stream), HOST)
         source, self._source = self._source, None
         assert source is not None
         self._peer = Peer(core, self, Connection(limits=core.options.wire), situation, self._protocol, address, source)
+        if self._early:
+            early, self._early = self._early, b""
+            self._peer.received(early)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to put what comes."""
@@ -102,8 +107,11 @@ class StreamWire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what came."""
+        data = bytes(self._buffer[:nbytes])
         if self._peer is not None:
-            self._peer.received(bytes(self._buffer[:nbytes]))
+            self._peer.received(data)
+        else:
+            self._early += data  # it came together with the end of the TLS handshake
 
     def pause_writing(self) -> None:
         """Hold back, and read no more requests of a client that does not read its answers."""
@@ -150,14 +158,12 @@ class StreamWire(asyncio.BufferedProtocol):
         self._transport.abort()
 
 
-def _tune(sock: Any) -> None:
-    if sock is None or sock.family == socket.AF_UNIX:
-        return
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+def _keep_alive(server: asyncio.Server) -> None:
+    """Have the kernel find peers that are gone without a word; connections inherit it from the socket that listens."""
+    for sock in server.sockets:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
-            if hasattr(socket, name):
+            if hasattr(socket, name):  # each system has some of them
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
@@ -226,6 +232,7 @@ async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | N
         server = await core.loop.create_server(wire, address.host, address.port, backlog=BACKLOG)
     except OSError as error:
         raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
+    _keep_alive(server)
     port = server.sockets[0].getsockname()[1]
     return server, Address(address.kind, address.host, port, address.path)
 

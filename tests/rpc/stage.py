@@ -1,0 +1,309 @@
+"""A small game on the network, which tests of the wire share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import ssl
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trustme
+
+from actorcred import (
+    Avatar,
+    CallError,
+    Checker,
+    Future,
+    Group,
+    LogoutReason,
+    MindRef,
+    NoInterface,
+    Portal,
+    PortalOptions,
+    Realm,
+    actors,
+    reauthenticated,
+    rpc,
+)
+from actorcred.actors import ActorRef, AsyncioDispatcher, set_default_dispatcher
+from actorcred.checkers.anonymous import AnonymousChecker
+from actorcred.checkers.memory import MemoryChecker, MemoryCheckerRef
+from actorcred.events import Event
+from actorcred.rpc.addresses import Address
+
+USERS = {"ann": "s3cret", "bob": "hush"}
+
+TRANSPORTS = ["tcp", "tls", "unix", "websocket", "websocket-json"]
+
+
+@dataclass
+class Spot:
+    """A place."""
+
+    x: float
+    y: float
+
+
+class Player(ABC):
+    @abstractmethod
+    def move(self, dx: float, dy: float = 0.0) -> list[float]: ...
+    @abstractmethod
+    def goto(self, spot: Spot, *via: Spot) -> Spot: ...
+    @abstractmethod
+    def echo(self, value: Any) -> Any: ...
+    @abstractmethod
+    def tell(self, count: int, text: str = "tick") -> None: ...
+    @abstractmethod
+    def ask_client(self, question: str) -> Any: ...
+    @abstractmethod
+    def later(self) -> Any: ...
+    @abstractmethod
+    def fail(self, how: str) -> None: ...
+    @reauthenticated(within=60)
+    @abstractmethod
+    def sell_all(self) -> str: ...
+    @abstractmethod
+    def shout(self, text: str) -> int: ...
+
+    def _private(self) -> None: ...
+
+
+class Spectator(ABC):
+    @abstractmethod
+    def watch(self) -> str: ...
+
+
+class Unwanted(ABC):
+    """Not in the realm's list."""
+
+
+class Actor2(Avatar, Player, Spectator):
+    secret = "an attribute"
+
+    def __init__(self, avatar_id: Any, mind: MindRef, realm: Game) -> None:
+        super().__init__(avatar_id, mind)
+        self.game = realm
+        self.place = [0.0, 0.0]
+
+    def on_login(self) -> None:
+        self.game.everybody.add(self.mind)
+        self.mind.notify("welcome", str(self.avatar_id))
+
+    def on_logout(self, reason: LogoutReason) -> None:
+        self.game.log.append((str(self.avatar_id), str(reason)))
+        self.mind.notify("so long")
+
+    def move(self, dx: float, dy: float = 0.0) -> list[float]:
+        self.place = [self.place[0] + dx, self.place[1] + dy]
+        return self.place
+
+    def goto(self, spot: Spot, *via: Spot) -> Spot:
+        assert isinstance(spot, Spot)
+        return via[-1] if via else spot
+
+    def echo(self, value: Any) -> Any:
+        return value
+
+    def tell(self, count: int, text: str = "tick") -> None:  # type: ignore[override]
+        for number in range(count):
+            self.mind.notify(text, number)
+
+    def ask_client(self, question: str) -> Any:
+        return self.mind.call(question, 6, timeout=5)
+
+    def later(self) -> Any:
+        future: Future[Any] = Future()
+        self.game.waiting.append(future)
+        return future
+
+    def fail(self, how: str) -> None:
+        if how == "politely":
+            raise CallError("the door is locked", "locked", retry_after=3)
+        if how == "secretly":
+            raise RuntimeError("the password is s3cret")
+        if how == "unencodable":
+            return object()  # type: ignore[return-value]
+        self.actor_ref.tell("crash")
+        return None
+
+    def on_receive(self, message: Any) -> Any:
+        raise RuntimeError("a bug in the game")
+
+    def sell_all(self) -> str:
+        return "sold"
+
+    def shout(self, text: str) -> int:
+        return self.game.everybody.notify("heard", text)
+
+    def watch(self) -> str:
+        return "seen"
+
+    def helper(self) -> str:
+        return "not in the interface"
+
+
+class Game(Realm):
+    interfaces = (Player, Spectator)
+
+    def __init__(self, log: list[Any], waiting: list[Any]) -> None:
+        super().__init__()
+        self.log = log
+        self.waiting = waiting
+        self.everybody = Group()
+
+    def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
+        for interface in interfaces:
+            if issubclass(Actor2, interface):
+                avatar = Actor2.start(avatar_id, mind, self)
+                return interface, avatar, avatar.stop
+        raise NoInterface(interfaces)
+
+
+class Recorder:
+    """A client's handler that remembers what it heard."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Any, ...]] = []
+        self._changed = asyncio.Event()
+
+    def __call__(self, name: str, *args: Any) -> Any:
+        self.heard.append((name, *args))
+        self._changed.set()
+        if name == "sulk":
+            raise CallError("no!", "sulking")
+        if name == "ponder":
+            return asyncio.get_running_loop().create_future()
+        return args[0] * 7 if name == "times seven" else None
+
+    async def until(self, condition: Callable[[list[tuple[Any, ...]]], object]) -> list[tuple[Any, ...]]:
+        async with asyncio.timeout(10):
+            while not condition(self.heard):
+                self._changed.clear()
+                await self._changed.wait()
+        return self.heard
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        return [event for event in self.heard if event[0] == name]
+
+
+class WireStage:
+    """A server and all that a test wants to see of it; use `stage()`."""
+
+    server: rpc.Server
+    portal: Any
+    checker: MemoryCheckerRef
+
+    def __init__(self, transport: str, authority: trustme.CA) -> None:
+        self.transport = transport
+        self.authority = authority
+        self.log: list[Any] = []
+        self.waiting: list[Any] = []
+        self.events: list[Event] = []
+
+    @property
+    def address(self) -> Address:
+        return self.server.addresses[0]
+
+    @property
+    def core(self) -> Any:
+        return self.server.core
+
+    def client_context(self) -> ssl.SSLContext | None:
+        if self.transport != "tls":
+            return None
+        context = ssl.create_default_context()
+        self.authority.configure_trust(context)
+        return context
+
+    async def connect(self, username: str = "ann", password: str | None = "s3cret", **settings: Any) -> rpc.Client:
+        settings.setdefault("context", self.client_context())
+        settings.setdefault("json", self.transport == "websocket-json")
+        return await rpc.connect(self.address, username, password, **settings)
+
+    async def count(self) -> int:
+        return int(await self.portal.count())
+
+    async def until(self, condition: Callable[[], Any]) -> None:
+        """Wait, turn by turn of the loop, until something is so."""
+        async with asyncio.timeout(10):
+            while True:
+                value = condition()
+                if isinstance(value, Awaitable):
+                    value = await value
+                if value:
+                    return
+                await asyncio.sleep(0.001)
+
+
+@functools.cache
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@contextlib.asynccontextmanager
+async def stage(
+    transport: str = "tcp",
+    folder: Path | None = None,
+    portal_options: PortalOptions | None = None,
+    checkers: list[ActorRef[Any]] | None = None,
+    **options: Any,
+) -> AsyncIterator[WireStage]:
+    """Serve the game on one transport."""
+    made = WireStage(transport, authority())
+    context = None
+    if transport == "tls":
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        made.authority.issue_cert("127.0.0.1").configure_cert(context)
+        made.authority.configure_trust(context)
+        context.verify_mode = ssl.CERT_OPTIONAL
+    address = {"unix": f"unix:{folder}/game.sock"}.get(transport, f"{transport.replace('websocket-json', 'ws').replace('websocket', 'ws')}:127.0.0.1:0")
+    made.checker = MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)
+    made.portal = Portal.start(
+        Game.start(made.log, made.waiting),
+        [made.checker, AnonymousChecker.start(), *(checkers or [])],
+        portal_options or PortalOptions(),
+    )
+    await made.portal.subscribe(made.events.append)
+    made.server = await rpc.serve(made.portal, address, options=rpc.ServerOptions(**options), context=context)
+    try:
+        yield made
+    finally:
+        await made.server.close(timeout=5)
+        assert made.core.peers == set()
+        assert made.core.links == {}
+        assert made.core.lost_links == set()
+        assert len(made.core.admission) == 0
+        assert await made.count() == 0
+
+
+def on_loop(test: Callable[..., Any]) -> Callable[..., None]:
+    """Run a coroutine function as a test, on a new event loop that is the actors' dispatcher."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        async def body() -> None:
+            set_default_dispatcher(AsyncioDispatcher())
+            try:
+                async with asyncio.timeout(60):
+                    await test(*args, **kwargs)
+            finally:
+                set_default_dispatcher(None)
+                await asyncio.to_thread(actors.shutdown, 10)
+
+        asyncio.run(body())
+
+    return run
+
+
+class SomeCertificates(Checker):
+    """Lets those in who have a certificate of our authority, by their name in it."""
+
+    def request_avatar_id(self, credentials: Any) -> str:
+        return dict(credentials.names)["DNS"]
+
+
