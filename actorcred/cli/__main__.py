@@ -1,0 +1,5 @@
+"""`python -m actorcred.cli` is `actorcred`."""
+
+from actorcred.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""`actorcred call`: log in, call a method, print what it returns."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import ssl
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actorcred.cli.errors import ExitCode, fail
+from actorcred.cli.serve import ADDRESS
+from actorcred.errors import CallError, ConnectionLost, LoginFailed, ProtocolError
+from actorcred.rpc.addresses import Address
+from actorcred.rpc.client import ClientOptions, connect
+
+__all__ = ["call", "read_password"]
+
+PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
+
+
+@click.command(short_help="Log in, call a method and print its result as JSON.")
+@click.argument("address", type=ADDRESS, metavar="URL")
+@click.argument("method")
+@click.argument("arguments", nargs=-1, metavar="[ARGS]...")
+@click.option("-u", "--username", default="", help="Who logs in.  [default: an anonymous guest]")
+@click.option(
+    "--password-file", type=click.Path(dir_okay=False, allow_dash=True), help="The file whose first line is the password; - is the input."
+)
+@click.option("--interface", help="What to use the avatar as.  [default: the server's first interface]")
+@click.option("--mechanism", help="The SASL mechanism.  [default: the strongest that both sides have]")
+@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="A file with certificates to trust, for tls: and wss:.")
+@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Seconds for the login and for the call.")
+@click.option("--listen-for", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Print notifications for so long after the call.")
+def call(
+    address: Address,
+    method: str,
+    arguments: tuple[str, ...],
+    username: str,
+    password_file: str | None,
+    interface: str | None,
+    mechanism: str | None,
+    ca: str | None,
+    timeout: float,
+    listen_for: float,
+) -> None:
+    """Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
+
+    Each of ARGS is read as JSON, and as a text if it is none: 1.5, true, '{"x": 1}', hello. The password is asked for, or
+    comes from --password-file or the variable ACTORCRED_PASSWORD; it is never an argument, since all users of the machine
+    can see those.
+
+    \b
+    Exit codes: 1 the method failed, 2 wrong usage, 3 login refused, 4 no connection.
+    """
+    password = read_password(password_file) if username else None
+    options = ClientOptions(
+        interface=interface,
+        mechanism=mechanism,
+        timeout=timeout,
+        client=("actorcred call", ""),
+        context=ssl.create_default_context(cafile=ca) if address.encrypted else None,
+    )
+
+    async def run() -> Any:
+        client = await connect(address, username, password, handler=_print_notification, options=options)
+        async with client, asyncio.timeout(timeout + listen_for):
+            result = await client.call(method, *[_value(text) for text in arguments])
+            _print(result)
+            await asyncio.sleep(listen_for)
+
+    try:
+        asyncio.run(run())
+    except LoginFailed as error:
+        fail(error.detail or error, ExitCode.REFUSED)
+    except CallError as error:
+        fail(f"{error} ({error.code})")
+    except (ConnectionLost, ProtocolError) as error:
+        fail(error, ExitCode.NO_CONNECTION)
+    except TimeoutError:
+        fail(f"no answer within {timeout:g} s", ExitCode.NO_CONNECTION)
+    except ValueError as error:
+        fail(error, ExitCode.USAGE)
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def _print(value: Any) -> None:
+    click.echo(json.dumps(value, ensure_ascii=False, default=_as_text))
+
+
+def _as_text(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _print_notification(name: str, *args: Any) -> None:
+    click.echo(f"{name} {json.dumps(args, ensure_ascii=False, default=_as_text)}", err=True)
+
+
+def read_password(file: str | None, *, confirm: bool = False) -> str:
+    """Return the password from a file, the environment, or the keyboard.
+
+    Args:
+        file: whose first line it is; "-" is the standard input.
+        confirm: have it typed twice.
+    """
+    if file == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    if file is not None:
+        try:
+            return Path(file).read_text().split("\n", 1)[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            fail(f"cannot read {file!r}: {why}", ExitCode.USAGE)
+    if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
+        return password
+    if not sys.stdin.isatty():
+        fail(f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}", ExitCode.USAGE)
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))

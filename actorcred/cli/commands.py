@@ -1,0 +1,24 @@
+"""The subcommands together, and what they share."""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+import click
+
+from actorcred.cli.call import call
+from actorcred.cli.passwd import passwd
+from actorcred.cli.serve import serve
+
+__all__ = ["command"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(importlib.metadata.version("actorcred"), prog_name="actorcred")
+def command() -> None:
+    """Log users in and serve their avatars: pluggable authentication and sessions, in the actor model."""
+
+
+command.add_command(serve)
+command.add_command(call)
+command.add_command(passwd)

@@ -1,0 +1,178 @@
+"""`actorcred serve`: anybody's realm on the network."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import inspect
+import logging
+import os
+import signal
+import sys
+from typing import Any
+
+import click
+from rich.logging import RichHandler
+
+from actorcred import actors
+from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
+from actorcred.cli.errors import ExitCode, fail
+from actorcred.errors import ActorcredError
+from actorcred.options import PortalOptions
+from actorcred.plugins import checker_from_string
+from actorcred.portal import Portal
+from actorcred.realm import Realm
+from actorcred.rpc.addresses import Address
+from actorcred.rpc.options import ServerOptions
+from actorcred.rpc.server import Server
+from actorcred.rpc.server import serve as serve_portal
+from actorcred.sessions.policies import Policy
+
+__all__ = ["serve"]
+
+
+class _AddressType(click.ParamType):
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        try:
+            return value if isinstance(value, Address) else Address.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+ADDRESS = _AddressType()
+
+
+@click.command(short_help="Put a realm on the network.")
+@click.option("--realm", required=True, metavar="MODULE:CLASS", help="The realm: a subclass of actorcred.Realm.")
+@click.option(
+    "--listen",
+    "addresses",
+    multiple=True,
+    type=ADDRESS,
+    metavar="ADDRESS",
+    default=("tcp:127.0.0.1:9986",),
+    show_default=True,
+    help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], unix:PATH, ws:HOST:PORT[/PATH], "
+    "wss:HOST:PORT?cert=FILE&key=FILE. Port 0 is any free one. May be repeated.",
+)
+@click.option(
+    "--auth",
+    "checkers",
+    multiple=True,
+    required=True,
+    metavar="KIND:ARGUMENT",
+    help="Who may log in: file:PATH (htpasswd), sqlite:PATH (see `actorcred passwd`), memory:NAME:PASSWORD:..., anonymous. "
+    "May be repeated; they are asked in this order.",
+)
+@click.option(
+    "--policy",
+    type=click.Choice([str(policy) for policy in Policy]),
+    default=str(Policy.ALLOW),
+    show_default=True,
+    help="What happens when a user logs in a second time.",
+)
+@click.option("--max-sessions", type=click.IntRange(1), help="Sessions at most.  [default: no limit]")
+@click.option("--grace", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to come back after a lost connection.")
+@click.option("--passwords-in-clear", is_flag=True, help="Take passwords also where somebody on the network may read along.")
+@click.option("--drain-timeout", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds for logging everybody out at the end.")
+@click.option(
+    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What to log."
+)
+@click.option("--uvloop/--no-uvloop", default=None, help="The event loop.  [default: uvloop where it is installed]")
+def serve(
+    realm: str,
+    addresses: tuple[Address, ...],
+    checkers: tuple[str, ...],
+    policy: str,
+    max_sessions: int | None,
+    grace: float,
+    passwords_in_clear: bool,
+    drain_timeout: float,
+    log_level: str,
+    uvloop: bool | None,
+) -> None:
+    """Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
+
+    \b
+    actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \\
+        --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
+    """
+    logging.basicConfig(level=log_level.upper(), format="%(name)s: %(message)s", handlers=[RichHandler(show_path=False)])
+    realm_class = _find_realm(realm)
+    portal_options = PortalOptions(policy=Policy(policy), max_sessions=max_sessions)
+    server_options = ServerOptions(grace=grace, passwords_in_clear=passwords_in_clear)
+
+    async def run() -> None:
+        set_default_dispatcher(AsyncioDispatcher())
+        blocking = ThreadDispatcher("checkers", 2)
+        refs = [checker_from_string(text, dispatcher=blocking) for text in checkers]
+        portal = Portal.start(_start(realm_class), refs, portal_options)
+        server = await serve_portal(portal, *addresses, options=server_options)
+        for address in server.addresses:
+            click.echo(f"listening on {address}")
+        sys.stdout.flush()
+        await _until_signalled(server, drain_timeout)
+        await portal.drain(drain_timeout)
+        # On the loop, while it runs: actors have their `on_stop`.
+        await asyncio.to_thread(actors.shutdown, drain_timeout)
+
+    try:
+        _run(run(), uvloop)
+    except (ActorcredError, ValueError, TypeError) as error:
+        fail(error, ExitCode.USAGE)
+
+
+def _find_realm(path: str) -> type[Realm]:
+    module_name, colon, class_name = path.partition(":")
+    if not colon:
+        fail(f"--realm {path!r} must have the form MODULE:CLASS", ExitCode.USAGE)
+    sys.path.insert(0, os.getcwd())  # as `python -m` has it
+    try:
+        found = getattr(importlib.import_module(module_name), class_name)
+    except ImportError as error:
+        fail(f"--realm {path!r}: {error}", ExitCode.USAGE)
+    except AttributeError:
+        fail(f"--realm {path!r}: the module has no {class_name!r}", ExitCode.USAGE)
+    if not isinstance(found, type) or not issubclass(found, Realm):
+        fail(f"--realm {path!r} is no subclass of actorcred.Realm", ExitCode.USAGE)
+    return found
+
+
+def _start(realm_class: type[Realm]) -> ActorRef[Realm]:
+    try:
+        inspect.signature(realm_class).bind()
+    except TypeError as error:
+        raise TypeError(f"the realm {realm_class.__name__} cannot be made without arguments ({error}); give them defaults") from None
+    return realm_class.start()
+
+
+async def _until_signalled(server: Server, drain_timeout: float) -> None:
+    """Serve until a signal comes, then log everybody out. A second signal ends the process at once."""
+    loop = asyncio.get_running_loop()
+    wanted = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, wanted.set)
+    await wanted.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+    click.echo("going down: logging everybody out")
+    count = await server.close(drain_timeout)
+    click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
+
+
+def _run(main: Any, uvloop: bool | None) -> None:
+    loop_factory = None
+    if uvloop is not False:
+        try:
+            import uvloop as uvloop_package
+
+            loop_factory = uvloop_package.new_event_loop
+        except ImportError:
+            if uvloop:
+                main.close()
+                fail("uvloop is not installed: pip install uvloop", ExitCode.USAGE)
+    with asyncio.Runner(loop_factory=loop_factory) as runner, contextlib.suppress(KeyboardInterrupt):
+        runner.run(main)
