@@ -1,11 +1,14 @@
-"""Run the arena with bots, watch it, and count at the end: `python -m examples.arena --help`."""
+"""Serve the arena with bots in it, watch it, and count at the end: `python -m examples.arena --help`."""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
+import contextlib
 import logging
 import random
 import resource
+import signal
 import sys
 import time
 from collections import Counter, deque
@@ -17,44 +20,58 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from actorcred import AccountError, ActorRef, Portal, PortalOptions, PortalRef, actors
-from actorcred.actors import ThreadDispatcher
+from actorcred import ActorcredError, ActorRef, Policy, Portal, PortalOptions, PortalRef, actors, rpc
+from actorcred.actors import AsyncioDispatcher, ThreadDispatcher
+from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.file import FileChecker
+from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.events import Event, LoggedIn, LoggedOut, LoginRefused
-from examples.arena.accounts import make_accounts
+from examples.arena.accounts import DEMO, make_accounts, make_demo_account
 from examples.arena.bots import Bot, Habits
-from examples.arena.realm import Arena
+from examples.arena.realm import Arena, Figures
+from examples.arena.web import make_app
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    arguments = _parse(argv)
-    console = Console()
+    return asyncio.run(_main(_parse(argv), Console()))
+
+
+async def _main(arguments: argparse.Namespace, console: Console) -> int:
+    # The portal, the arena and all avatars run on this loop; what blocks has threads of its own.
+    actors.set_default_dispatcher(AsyncioDispatcher())
     try:
         arguments.data.mkdir(parents=True, exist_ok=True)
         console.print(f"Accounts of {arguments.avatars} bots in {arguments.data} ...")
-        htpasswd, accounts = make_accounts(arguments.data, arguments.avatars)
-        arena = Show(arguments, htpasswd)
-    except (OSError, AccountError) as error:
+        htpasswd, accounts = await asyncio.to_thread(make_accounts, arguments.data, arguments.avatars)
+        arena = await Show.open(arguments, htpasswd)
+    except (OSError, ActorcredError) as error:
         console.print(f"[red]The arena cannot open:[/red] {error}")
         return 2
-    try:
-        arena.start_bots(accounts)
-        arena.watch(console)
-    except KeyboardInterrupt:
-        console.print("Interrupted: logging everybody out.")
-    return 0 if arena.close(console) else 1
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    arena.start_bots(accounts)
+    arena.introduce(console)
+    await arena.watch(console, stop)
+    return 0 if await arena.close(console) else 1
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.arena", description=__doc__)
+    parser.add_argument("--listen", default="ws:127.0.0.1:8080", metavar="ADDRESS", help="where the page is (%(default)s)")
+    parser.add_argument("--headless", action="store_true", help="no page, only bots")
     parser.add_argument("--avatars", type=_positive, default=2000, metavar="N", help="how many bots play (%(default)s)")
-    parser.add_argument("--duration", type=float, default=20.0, metavar="S", help="seconds to play (%(default)s)")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds to play (20 when headless, else until Ctrl-C)")
+    parser.add_argument("--max-sessions", type=_positive, metavar="N", help="players at most, bots among them (no limit)")
     parser.add_argument("--wrong", type=_share, default=0.1, metavar="P", help="share of wrong passwords (%(default)s)")
     parser.add_argument("--crash-rate", type=_share, default=0.001, metavar="P", help="share of acts that crash an avatar")
     parser.add_argument("--seed", type=int, default=1, help="of everything random but the passwords (%(default)s)")
     parser.add_argument("--data", type=Path, default=Path("arena-data"), metavar="DIR", help="accounts and scores (%(default)s)")
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.headless and arguments.duration is None:
+        arguments.duration = 20.0
+    return arguments
 
 
 def _positive(text: str) -> int:
@@ -92,27 +109,51 @@ class Ledger:
 
 
 class Show:
-    """The server, its bots, and the figures.
+    """The server, its bots, and the figures; made by `open`.
 
     Args:
         arguments: the command's.
-        htpasswd: the password file.
+        htpasswd: the password file of the bots.
     """
 
     def __init__(self, arguments: argparse.Namespace, htpasswd: Path) -> None:
         self._arguments = arguments
         self._tick_times: deque[float] = deque(maxlen=600)
-        size = max(20.0, arguments.avatars**0.5 * 4)
-        checker = FileChecker.start(htpasswd)
-        self._arena: ActorRef[Arena] = Arena.start(size, arguments.seed, arguments.data / "scores.sqlite", self._tick_times)
-        options = PortalOptions(max_pending_logins=arguments.avatars)
-        self._portal: PortalRef = Portal.start(self._arena, [checker], options)
+        self._random = random.Random(arguments.seed)
         self._ledger = Ledger()
-        self._portal.subscribe(self._ledger).get()
         self._counts: Counter[str] = Counter()
         self._bots: list[ActorRef[Any]] = []
-        self._roles: list[ActorRef[Any]] = [self._portal, self._arena, checker]
-        self._random = random.Random(arguments.seed)
+        self._server: rpc.Server | None = None
+        blocking = ThreadDispatcher("checkers", 2)
+        self._people = SQLiteChecker.start(arguments.data / "people.sqlite", dispatcher=blocking)
+        bots = FileChecker.start(htpasswd, dispatcher=blocking)
+        size = max(20.0, arguments.avatars**0.5 * 4)
+        self._arena: ActorRef[Arena] = Arena.start(size, arguments.seed, arguments.data / "scores.sqlite", self._tick_times)
+        options = PortalOptions(
+            max_pending_logins=arguments.avatars + 100, max_sessions=arguments.max_sessions, policy=Policy.REPLACE
+        )
+        self._portal: PortalRef = Portal.start(self._arena, [bots, self._people, AnonymousChecker.start()], options)
+
+    @classmethod
+    async def open(cls, arguments: argparse.Namespace, htpasswd: Path) -> Show:
+        """Start everything but the bots."""
+        show = cls(arguments, htpasswd)
+        await show._portal.subscribe(show._ledger)
+        if not arguments.headless:
+            await show._open_page()
+        return show
+
+    async def _open_page(self) -> None:
+        self._password = await make_demo_account(self._people, self._arguments.data)
+        self._server = await rpc.serve(self._portal)
+        await self._server.listen(self._arguments.listen, app=make_app(self._server))
+
+    def introduce(self, console: Console) -> None:
+        """Say where the page is."""
+        if self._server is not None:
+            address = self._server.addresses[0]
+            scheme = "https" if address.encrypted else "http"
+            console.print(f"Play at [bold]{scheme}://{address.host}:{address.port}/[/bold] as a guest, or as {DEMO} with {self._password}")
 
     def start_bots(self, accounts: list[tuple[str, str]]) -> None:
         """Let the bots come. They are clients, so they run apart from the server."""
@@ -122,49 +163,52 @@ class Show:
             seed = f"{self._arguments.seed} {name}"
             self._bots.append(Bot.start(self._portal, name, password, habits, seed, self._counts, dispatcher=clients))
 
-    def watch(self, console: Console) -> None:
-        """Show the figures once a second until the time is over, and kick somebody each second."""
-        end = time.monotonic() + self._arguments.duration
+    async def watch(self, console: Console, stop: asyncio.Event) -> None:
+        """Show the figures once a second until the time is over, and kick some bot each second."""
+        duration = self._arguments.duration
+        end = None if duration is None else time.monotonic() + duration
         before, then = Counter(self._counts), time.monotonic()
         with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
-            while (left := end - time.monotonic()) > 0:
-                time.sleep(min(1.0, left))
+            while not stop.is_set() and (end is None or time.monotonic() < end):
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), 1.0 if end is None else min(1.0, max(0.0, end - time.monotonic())))
                 now, counts = time.monotonic(), Counter(self._counts)
-                figures = self._figures(counts - before, now - then, max(0.0, end - now))
+                figures = await self._figures(counts - before, now - then)
                 before, then = counts, now
+                self._arena.tell(Figures({name: value for name, (value, _) in figures.items()}))
+                shown = [(name, form.format(value)) for name, (value, form) in figures.items()]
                 if console.is_terminal:
-                    live.update(_table(figures), refresh=True)
+                    live.update(_table(shown), refresh=True)
                 else:
-                    console.print("  ".join(f"{name}: {value}" for name, value in figures), soft_wrap=True)
-                self._kick_somebody()
+                    console.print("  ".join(f"{name}: {value}" for name, value in shown), soft_wrap=True)
+                await self._kick_some_bot()
 
-    def _kick_somebody(self) -> None:
-        sessions = self._portal.sessions().get(timeout=10)
+    async def _kick_some_bot(self) -> None:
+        sessions = [session for session in await self._portal.sessions() if str(session.avatar_id).startswith("bot")]
         if sessions:
             self._portal.kick(session_id=self._random.choice(sessions).id, reason="you stood in my light")
 
-    def _figures(self, news: Counter[str], seconds: float, left: float) -> list[tuple[str, str]]:
+    async def _figures(self, news: Counter[str], seconds: float) -> dict[str, tuple[float, str]]:
         ticks = sorted(self._tick_times) or [0.0]
-        return [
-            ("seconds left", f"{left:.0f}"),
-            ("sessions", f"{self._portal.count().get(timeout=10)}"),
-            ("logins/s", f"{news['logins'] / seconds:.0f}"),
-            ("messages/s", f"{(news['messages'] + news['notifications']) / seconds:.0f}"),
-            ("tick p50 ms", f"{ticks[len(ticks) // 2] * 1000:.1f}"),
-            ("tick p99 ms", f"{ticks[len(ticks) * 99 // 100] * 1000:.1f}"),
-            ("memory MB", f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f}"),
-        ]
+        return {
+            "sessions": (await self._portal.count(), "{:.0f}"),
+            "logins/s": (news["logins"] / seconds, "{:.0f}"),
+            "messages/s": ((news["messages"] + news["notifications"]) / seconds, "{:.0f}"),
+            "tick p50 ms": (ticks[len(ticks) // 2] * 1000, "{:.1f}"),
+            "tick p99 ms": (ticks[len(ticks) * 99 // 100] * 1000, "{:.1f}"),
+            "memory MB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "{:.0f}"),
+        }
 
-    def close(self, console: Console) -> bool:
+    async def close(self, console: Console) -> bool:
         """Log everybody out, stop everything, print the summary; return whether it adds up."""
         for bot in self._bots:
             bot.stop(block=False)
-        top = cast("list[tuple[str, int]]", self._arena.proxy().top().get(timeout=30))
-        drained = self._portal.drain(timeout=30).get(timeout=40)
-        present = self._portal.count().get(timeout=10)
-        for role in self._roles:
-            role.stop(timeout=30)
-        stuck = actors.shutdown(timeout=30)
+        top = cast("list[tuple[str, int]]", await self._arena.proxy().top())
+        by_page = 0 if self._server is None else await self._server.close()
+        drained = by_page + await self._portal.drain(timeout=30)
+        present = await self._portal.count()
+        await self._portal.stop(block=False)
+        stuck = await asyncio.to_thread(actors.shutdown, 30)
         logouts = sum(self._ledger.logouts.values())
         left = actors.statistics().actors
         adds_up = self._ledger.logins == logouts + present and not left and not stuck
@@ -173,12 +217,12 @@ class Show:
             ("logins", self._ledger.logins),
             *((f"logouts: {reason}", count) for reason, count in sorted(self._ledger.logouts.items())),
             ("present at the end", present),
-            ("of these logged out by the drain", drained),
+            ("logged out at the end", drained),
             ("refused logins", self._ledger.refused),
-            ("wrong passwords typed", self._counts["wrong passwords"]),
-            ("messages to avatars", self._counts["messages"]),
-            ("notifications to clients", self._counts["notifications"]),
-            ("pick-ups", self._counts["pick-ups"]),
+            ("wrong passwords typed by bots", self._counts["wrong passwords"]),
+            ("messages of bots to avatars", self._counts["messages"]),
+            ("notifications to bots", self._counts["notifications"]),
+            ("pick-ups of bots", self._counts["pick-ups"]),
             ("actors left", left),
         ):
             table.add_row(name, f"{value:,}")

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from actorcred import AccountError
+from actorcred.checkers.sqlite import SQLiteCheckerRef
 from actorcred.passwords import hash_password
+
+DEMO = "ann"
+"""The account that is made for a person who wants to try the page."""
 
 ROUNDS = 5
 """The cost of the bots' hashes: low, since thousands are to log in within seconds. People's need 12."""
@@ -32,6 +38,17 @@ def make_accounts(folder: Path, count: int) -> tuple[Path, list[tuple[str, str]]
         _write(htpasswd, [f"{bot[0]}:{text}" for bot, text in zip(known, hashes, strict=True)])
         _write(passwords, [":".join(bot) for bot in known])
     return htpasswd, [(name, password) for name, password in known[:count]]
+
+
+async def make_demo_account(people: SQLiteCheckerRef, folder: Path) -> str:
+    """Make an account for a person, or take that of an earlier run; return its password."""
+    kept = folder / f"{DEMO}.txt"
+    if not kept.exists():
+        _write(kept, [secrets.token_urlsafe(9)])
+    password = kept.read_text().strip()
+    with contextlib.suppress(AccountError):  # it is there
+        await people.add_account(DEMO, password)
+    return password
 
 
 def _write(path: Path, lines: list[str]) -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import sqlite3
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
+from os import PathLike
 from typing import Any
 
-from actorcred import ActorRef, Avatar, Group, LogoutReason, MindRef, NoInterface, Realm
+from actorcred import ANONYMOUS, ActorRef, Avatar, CallError, Group, LogoutReason, MindRef, NoInterface, Notification, Realm
 from actorcred.credentials import AvatarId
 from examples.arena.world import Body, World
 
 TICK = 0.1
 """Seconds between two steps of the world."""
+
+VIEW = 14.0
+"""How far somebody sees who watches, as on the page, and how far a voice carries."""
+
+LONGEST_TEXT = 200
+"""Characters that can be said at once."""
 
 
 class Player(ABC):
@@ -30,6 +38,14 @@ class Player(ABC):
         """Say something to everybody near."""
 
     @abstractmethod
+    def watch(self) -> dict[str, Any]:
+        """Have what is in view sent at each tick: `scene(players, pickups)`. Returns what the world looks like for good."""
+
+    @abstractmethod
+    def who(self) -> list[tuple[str, int]]:
+        """Return names and scores of those who are here: guests and people first, the best first; a hundred at most."""
+
+    @abstractmethod
     def stumble(self) -> None:
         """Find a bug in the game: the avatar crashes."""
 
@@ -37,25 +53,37 @@ class Player(ABC):
 class ArenaPlayer(Avatar, Player):
     """One player. It forwards what the client wants to the arena, which decides."""
 
-    def __init__(self, avatar_id: AvatarId, mind: MindRef, arena: ActorRef[Arena]) -> None:
+    def __init__(self, avatar_id: AvatarId, mind: MindRef, arena: ActorRef[Arena], name: str) -> None:
         super().__init__(avatar_id, mind)
         self._arena = arena
+        self._name = name
 
     def on_login(self) -> None:
         """Enter the world."""
-        self._arena.tell(Enter(str(self.avatar_id), self.mind))
+        self._arena.tell(Enter(self._name, self.mind))
 
     def on_logout(self, reason: LogoutReason) -> None:
         """Leave the world."""
-        self._arena.tell(Leave(str(self.avatar_id)))
+        self._arena.tell(Leave(self._name))
 
     def move(self, dx: float, dy: float) -> None:
         """Go a step."""
-        self._arena.tell(Move(str(self.avatar_id), float(dx), float(dy)))
+        if not math.isfinite(dx + dy):
+            raise CallError("a step must be a finite number")
+        self._arena.tell(Move(self._name, dx, dy))
 
     def say(self, text: str) -> None:
         """Say something to everybody near."""
-        self._arena.tell(Say(str(self.avatar_id), text[:200]))
+        if text.strip():
+            self._arena.tell(Say(self._name, text.strip()[:LONGEST_TEXT]))
+
+    def watch(self) -> Any:
+        """Have what is in view sent at each tick."""
+        return self._arena.ask(Watch(self._name), block=False)
+
+    def who(self) -> Any:
+        """Return who is here."""
+        return self._arena.ask(Who(self._name), block=False)
 
     def stumble(self) -> None:
         """Crash."""
@@ -106,8 +134,27 @@ class Say(_Message):
         self.text = text
 
 
+class Watch(_Message):
+    """Somebody wants to see what is in view."""
+
+    __slots__ = ()
+
+
+class Who(_Message):
+    """Somebody wants to know who is here."""
+
+    __slots__ = ()
+
+
 class Tick:
     """The world takes a step."""
+
+
+class Figures:
+    """How the server does, for those who watch."""
+
+    def __init__(self, values: dict[str, float]) -> None:
+        self.values = values
 
 
 class Arena(Realm):
@@ -116,29 +163,36 @@ class Arena(Realm):
     Args:
         size: the length of each side of the world.
         seed: of everything that is random.
-        scores: the SQLite file in which scores are kept from run to run.
+        scores: the SQLite file in which scores are kept from run to run; by default they are not.
         tick_times: takes the seconds that each step of the world took.
     """
 
     interfaces = (Player,)
 
-    def __init__(self, size: float, seed: int, scores: Path, tick_times: deque[float]) -> None:
+    def __init__(
+        self, size: float = 60.0, seed: int = 1, scores: PathLike[str] | str = ":memory:", tick_times: deque[float] | None = None
+    ) -> None:
         super().__init__()
         self._world = World(size, seed)
         self._minds: dict[str, MindRef] = {}
-        self._everybody = Group()
+        self._watchers: dict[str, MindRef] = {}
+        self._audience = Group()
+        self._guests = itertools.count(1)
         self._moves: dict[str, Move] = {}
-        self._tick_times = tick_times
+        self._tick_times: deque[float] = deque(maxlen=600) if tick_times is None else tick_times
         self._scores = sqlite3.connect(scores, check_same_thread=False)
         self._scores.execute("PRAGMA journal_mode = WAL")
         self._scores.execute("PRAGMA synchronous = NORMAL")
         self._scores.execute("CREATE TABLE IF NOT EXISTS score (name TEXT PRIMARY KEY, points INTEGER NOT NULL)")
-        self._handlers: dict[type, Callable[[Any], None]] = {
+        self._handlers: dict[type, Callable[[Any], Any]] = {
             Tick: self._tick,
             Move: self._move,
             Enter: self._enter,
             Leave: self._leave,
             Say: self._say,
+            Watch: self._watch,
+            Who: self._who,
+            Figures: self._figures,
         }
 
     def on_start(self) -> None:
@@ -154,12 +208,13 @@ class Arena(Realm):
         """Make a player."""
         if Player not in interfaces:
             raise NoInterface(interfaces)
-        avatar = ArenaPlayer.start(avatar_id, mind, self.actor_ref)
+        name = f"guest {next(self._guests)}" if avatar_id is ANONYMOUS else avatar_id
+        avatar = ArenaPlayer.start(avatar_id, mind, self.actor_ref, name)
         return Player, avatar, avatar.stop
 
-    def on_receive(self, message: Any) -> None:
+    def on_receive(self, message: Any) -> Any:
         """Do what a player or the clock wants."""
-        self._handlers[type(message)](message)
+        return self._handlers[type(message)](message)
 
     def top(self, count: int = 5) -> list[tuple[str, int]]:
         """Return the names and points of the best, of all runs."""
@@ -170,14 +225,16 @@ class Arena(Realm):
         row = self._scores.execute("SELECT points FROM score WHERE name = ?", (message.name,)).fetchone()
         body = self._world.enter(message.name, row[0] if row else 0)
         self._minds[message.name] = message.mind
-        self._everybody.add(message.mind)
         message.mind.notify("welcome", body.x, body.y, body.score)
+        self._audience.notify("entered", message.name)
 
     def _leave(self, message: Leave) -> None:
         if message.name in self._world.bodies:
             self._save([self._world.leave(message.name)])
-            self._everybody.discard(self._minds.pop(message.name))
+            self._audience.discard(self._minds.pop(message.name))
+            self._watchers.pop(message.name, None)
             self._moves.pop(message.name, None)
+            self._audience.notify("left", message.name)
 
     def _save(self, bodies: Any) -> None:
         with self._scores:
@@ -188,8 +245,30 @@ class Arena(Realm):
 
     def _say(self, message: Say) -> None:
         if message.name in self._world.bodies:
-            for other in self._world.seen_by(message.name):
-                self._minds[other.name].notify("said", message.name, message.text)
+            hearers, _ = self._world.scene(message.name, VIEW)
+            said = Notification("said", (message.name, message.text))
+            for other in hearers:
+                self._minds[other.name].send(said)
+
+    def _watch(self, message: Watch) -> dict[str, Any]:
+        mind = self._minds[message.name]
+        self._watchers[message.name] = mind
+        self._audience.add(mind)
+        rocks = [(rock.x, rock.y, rock.radius) for rock in self._world.obstacles]
+        return {"name": message.name, "size": self._world.size, "view": VIEW, "tick": TICK, "obstacles": rocks}
+
+    def _who(self, _: Who) -> list[tuple[str, int]]:
+        bodies = sorted(self._world.bodies.values(), key=lambda body: (body.name.startswith("bot"), -body.score, body.name))
+        return [(body.name, body.score) for body in bodies[:100]]
+
+    def _figures(self, message: Figures) -> None:
+        self._audience.notify("figures", message.values, key="figures")
+
+    def _show_scene(self, name: str, mind: MindRef) -> None:
+        players, pickups = self._world.scene(name, VIEW)
+        shown = [(body.name, round(body.x, 2), round(body.y, 2), body.score) for body in players]
+        # A client that does not keep up gets the latest scene only.
+        mind.notify("scene", shown, [(round(x, 2), round(y, 2)) for x, y in pickups], key="scene")
 
     def _tick(self, _: Tick) -> None:
         started = time.perf_counter()
@@ -197,6 +276,8 @@ class Arena(Realm):
         for name, move in moves.items():
             if name in self._world.bodies:
                 self._take_step(name, move)
+        for name, mind in self._watchers.items():
+            self._show_scene(name, mind)
         self._tick_times.append(time.perf_counter() - started)
 
     def _take_step(self, name: str, move: Move) -> None:

@@ -132,6 +132,23 @@ class World:
         ]
 
 
+    def scene(self, name: str, distance: float) -> tuple[list[Body], list[tuple[float, float]]]:
+        """Return the players, with oneself, and the things to pick up within a distance."""
+        body = self.bodies[name]
+        here = (body.x, body.y)
+        left, bottom = _cell(body.x - distance, body.y - distance)
+        right, top = _cell(body.x + distance, body.y + distance)
+        players: list[Body] = []
+        pickups: list[tuple[float, float]] = []
+        for cell in [(column, row) for column in range(left, right + 1) for row in range(bottom, top + 1)]:
+            players += [self.bodies[near] for near in self._cells.get(cell, ())]
+            pickups += self._pickups.get(cell, ())
+        return (
+            [other for other in players if math.dist(here, (other.x, other.y)) <= distance],
+            [spot for spot in pickups if math.dist(here, spot) <= distance],
+        )
+
+
 def _cell(x: float, y: float) -> tuple[int, int]:
     return int(x // SIGHT), int(y // SIGHT)
 
