@@ -3,7 +3,7 @@
  * session after a lost connection or a reload. One ES module without dependencies.
  *
  *     import { connect } from "./actorcred.js";
- *     const client = await connect("/rpc", { username: "ann", password: "s3cret" });
+ *     const client = await connect("/rpc/socket", { username: "ann", password: "s3cret" });
  *     client.on("moved", (x, y) => draw(x, y));
  *     await client.call("move", 1, 0);
  */

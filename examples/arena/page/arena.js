@@ -73,7 +73,7 @@ async function comeIn(secrets) {
   buttons.forEach((button) => (button.disabled = true));
   $("#refusal").hidden = true;
   try {
-    client = await connect("rpc", { ...secrets, listeners, client: ["arena page", "1"] });
+    client = await connect("rpc/socket", { ...secrets, listeners, client: ["arena page", "1"] });
     await enterWorld();
   } catch (error) {
     leave(refusal(error));
@@ -252,7 +252,7 @@ requestAnimationFrame(frame);
 // -- a reload goes on where it was ------------------------------------------------------------------------------------
 
 try {
-  client = await resume("rpc", { listeners, client: ["arena page", "1"] });
+  client = await resume("rpc/socket", { listeners, client: ["arena page", "1"] });
   if (client !== null) await enterWorld();
 } catch (error) {
   leave(refusal(error));
