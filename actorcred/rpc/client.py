@@ -128,8 +128,8 @@ class Client:
         self._calls: dict[int, asyncio.Future[Any]] = {}
         self._out: list[bytes] = []
         self._token: str | None = None
-        self._goodbye = ConnectionLost("the connection was lost")
-        self._counts = False
+        self._goodbye: ConnectionLost | None = None
+        self._logged_in = False
         self._heard = 0.0
         self._heartbeat: asyncio.TimerHandle | None = None
         self._comeback: asyncio.Task[None] | None = None
@@ -161,10 +161,10 @@ class Client:
 
     async def _call_later(self, method: str, args: tuple[Any, ...]) -> Any:
         if self._comeback is None:
-            raise self._goodbye
+            raise self._why_lost()
         await asyncio.shield(self._comeback)
         if self._connection is None:
-            raise self._goodbye
+            raise self._why_lost()
         return await self._request(method, args)
 
     def notify(self, method: str, *args: Any) -> None:
@@ -174,7 +174,7 @@ class Client:
             ConnectionLost: if there is no connection.
         """
         if self._connection is None:
-            raise self._goodbye
+            raise self._why_lost()
         self._send(self._connection.notify(method, args))
 
     async def reauthenticate(self, password: str | None = None) -> None:
@@ -218,7 +218,7 @@ class Client:
     async def wait_closed(self) -> ConnectionLost:
         """Wait until the client is disconnected for good; return why."""
         await asyncio.shield(self._finished)
-        return self._goodbye
+        return self._why_lost()
 
     # -- connecting ---------------------------------------------------------------------------------------------------
 
@@ -233,10 +233,10 @@ class Client:
         except BaseException:
             self._abort()
             raise
-        self._beat()
+        self._start_heartbeat()
 
     async def _connect(self) -> None:
-        self._goodbye = ConnectionLost("the connection was lost")
+        self._goodbye = None
         wire = await open_wire(self.address, self._options.context, json=self._options.json)
         self._connection = Connection(wire.codec, LIMITS, framed=wire.framed)
         self._wire = wire
@@ -248,8 +248,8 @@ class Client:
         wishes: dict[str, Any] = {"client": list(options.client), "resume": options.reconnect, "heartbeat": True}
         if options.interface is not None:
             wishes["interface"] = options.interface
+        self.notifications = 0  # from here on, since the first may come together with the answer
         self._entered(await self._authenticate("cred.login", self._secrets, wishes))
-        self.notifications = 0
 
     async def _authenticate(self, method: str, secrets: Secrets, *more: Any) -> dict[str, Any]:
         name = self._options.mechanism
@@ -291,14 +291,16 @@ class Client:
             self._token, self.limits = answer["token"], answer["limits"]
         except KeyError as error:
             raise ProtocolError(f"the server's answer to the login lacks {error}") from None
-        self._counts = True
+        self._logged_in = True
+
+    def _why_lost(self) -> ConnectionLost:
+        return self._goodbye or ConnectionLost("there is no connection")
 
     # -- coming back --------------------------------------------------------------------------------------------------
 
     def _lost(self, why: str) -> None:
         """Learn that the connection is gone."""
-        if not self._goodbye.code and why:
-            self._goodbye = ConnectionLost(why)
+        goodbye = self._goodbye = self._goodbye or ConnectionLost(why)
         self._connection = None
         self._wire = None
         self._out.clear()
@@ -307,20 +309,19 @@ class Client:
         calls, self._calls = self._calls, {}
         for future in calls.values():
             if not future.done():
-                future.set_exception(self._goodbye)
+                future.set_exception(goodbye)
         if self._comeback is not None or self._finished.done():
             return
-        if self._counts and self._options.reconnect and self._goodbye.code not in FINAL:
-            self._comeback = self._loop.create_task(self._come_back())
-        elif self._counts:
+        if self._logged_in and self._options.reconnect and goodbye.code not in FINAL:
+            self._comeback = self._loop.create_task(self._come_back(goodbye.retry_after or 0.05))
+        elif self._logged_in:
             self._finish()
 
     def _finish(self) -> None:
         if not self._finished.done():
             self._finished.set_result(None)
 
-    async def _come_back(self) -> None:
-        pause = self._goodbye.retry_after or 0.05
+    async def _come_back(self, pause: float) -> None:
         try:
             while True:
                 await asyncio.sleep(random.uniform(0.5, 1) * pause)
@@ -338,12 +339,12 @@ class Client:
                     self._finish()
                     return
                 else:
-                    self._beat()
+                    self._start_heartbeat()
                     if self.on_reconnect is not None:
                         self.on_reconnect(whole)
                     return
                 self._abort()
-                if self._goodbye.code in FINAL:
+                if self._why_lost().code in FINAL:
                     self._finish()
                     return
         except BaseException:
@@ -358,15 +359,16 @@ class Client:
         """Go on with the session, or begin a new one; return whether nothing was missed."""
         if self._token is not None:
             token, self._token = self._token, None
+            seen = self.notifications
             try:
-                answer = await self._request("cred.resume", (token, self.notifications, True))
+                answer = await self._request("cred.resume", (token, seen, True))
             except CallError as error:
                 if error.code != "refused":
                     self._token = token
                     raise login_error(error.code, error.retry_after) or error from None
             else:
                 self._entered(answer)
-                self.notifications = answer["notifications"]
+                self.notifications += answer["notifications"] - seen  # some may have come since
                 return not answer["refresh"]
         await self._log_in()
         return False
@@ -379,9 +381,12 @@ class Client:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
 
-    def _beat(self) -> None:
-        """Ask the server for a sign of life at each of its intervals."""
+    def _start_heartbeat(self) -> None:
         interval = float(self.limits.get("heartbeat") or 20.0)
+        self._heartbeat = self._loop.call_later(interval, self._beat, interval)
+
+    def _beat(self, interval: float) -> None:
+        """Ask the server for a sign of life."""
         if self._connection is None or self._wire is None:
             return
         if self._loop.time() - self._heard > 2 * interval:
@@ -389,14 +394,14 @@ class Client:
             self._wire.abort()
             return
         self._request("cred.ping", (self.notifications,)).add_done_callback(_forget_result)
-        self._heartbeat = self._loop.call_later(interval, self._beat)
+        self._heartbeat = self._loop.call_later(interval, self._beat, interval)
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
     def _request(self, method: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         future = self._loop.create_future()
         if self._connection is None:
-            future.set_exception(self._goodbye)
+            future.set_exception(self._why_lost())
             return future
         number, data = self._connection.request(method, args)
         alone = not self._calls and not self._out
@@ -434,7 +439,7 @@ class Client:
         except ProtocolError as error:
             self._goodbye = ConnectionLost(f"the server broke the protocol: {error}", ProtocolError.code)
             self._abort()
-            self._lost("")
+            self._lost(str(error))
 
     def _answered(self, answer: Answer) -> None:
         future = self._calls.pop(answer.id, None)
@@ -452,10 +457,11 @@ class Client:
             text = reason.get("message") or "the server said goodbye"
             self._goodbye = ConnectionLost(str(text), str(reason.get("code", "")), retry_after)
             return
-        if self._counts:
-            self.notifications += 1
+        self.notifications += 1
         try:
             result = self._handle(notice.method, notice.params)
+        except CallError:
+            pass  # the handler does not know it, or says no: nobody waits for an answer
         except Exception:
             logger.exception("The handler of %r failed:", notice.method)
         else:
@@ -465,6 +471,8 @@ class Client:
     async def _finish_notice(self, name: str, result: Awaitable[Any]) -> None:
         try:
             await result
+        except CallError:
+            pass
         except Exception:
             logger.exception("The handler of %r failed:", name)
 

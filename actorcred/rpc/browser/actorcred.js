@@ -161,17 +161,18 @@ export class Client {
   async _logIn() {
     const wishes = { client: this.options.client, resume: true, heartbeat: true };
     if (this.options.interface) wishes.interface = this.options.interface;
-    this._enter(await this._authenticate("cred.login", this.options, wishes));
     this.notifications = 0;
+    this._enter(await this._authenticate("cred.login", this.options, wishes));
     this._keep();
   }
 
   async _resume() {
     const token = this._token;
+    const seen = this.notifications;
     this._token = null;
-    const answer = await this.call("cred.resume", token, this.notifications, true);
+    const answer = await this.call("cred.resume", token, seen, true);
     this._enter(answer);
-    this.notifications = answer.notifications;
+    this.notifications += answer.notifications - seen; // some may have come since
     this._keep();
     return !answer.refresh;
   }
