@@ -278,15 +278,10 @@ def _make_uvicorn(config: Any, started: asyncio.Event) -> Any:
 
 def _bind(address: Address) -> socket.socket:
     try:
-        (family, _, _, _, where), *_ = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-        sock = socket.socket(family)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind(where)
-        sock.listen(BACKLOG)
-        sock.setblocking(False)
+        family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server(where[:2], family=family, backlog=BACKLOG)
     except OSError as error:
         raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
-    return sock
 
 
 def _with_port(address: Address, sock: socket.socket) -> Address:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -238,16 +237,8 @@ async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | N
 
 
 async def _listen_unix(core: ServerCore, wire: Callable[[], StreamWire], path: str) -> asyncio.Server:
-    """Listen on a Unix socket, whose file may be left from a server that was killed."""
-    probe = socket.socket(socket.AF_UNIX)
-    try:
-        probe.connect(path)
-    except ConnectionRefusedError:
-        os.unlink(path)  # nobody listens there any more
-    except OSError:
-        pass  # there is none, or it is something else: then listening says so
-    else:
-        raise OSError(None, "another server listens there")
-    finally:
-        probe.close()
+    """Listen on a Unix socket. The loop replaces the socket of a server that was killed, but also that of a living one."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        if probe.connect_ex(path) == 0:
+            raise OSError(None, "another server listens there")
     return await core.loop.create_unix_server(wire, path, backlog=BACKLOG)

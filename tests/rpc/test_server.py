@@ -1,0 +1,358 @@
+"""Serving: what can be served where, by whom, and what is wrong with the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actorcred import (
+    ActorcredError,
+    Avatar,
+    BearerToken,
+    CallError,
+    Certificate,
+    Checker,
+    CheckerUnavailable,
+    LoginFailed,
+    Policy,
+    Portal,
+    PortalOptions,
+    ProtocolError,
+    Realm,
+    UnauthorizedLogin,
+    rpc,
+)
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.events import LoggedIn
+from tests.rpc.stage import USERS, Game, Recorder, authority, on_loop, stage
+
+
+class Certificates(Checker):
+    """By the name in the certificate."""
+
+    credential_interfaces = (Certificate,)
+
+    def request_avatar_id(self, credentials: Certificate) -> str:
+        return dict(credentials.names)["email"]
+
+
+class Tokens(Checker):
+    credential_interfaces = (BearerToken,)
+
+    def request_avatar_id(self, credentials: BearerToken) -> str:
+        if credentials.token != "good-token":
+            raise UnauthorizedLogin("bad token")
+        return credentials.username or "tokenholder"
+
+
+@on_loop
+async def test_a_client_certificate_lets_its_owner_in() -> None:
+    async with stage("tls", checkers=[Certificates.start()]) as game:
+        context = game.client_context()
+        assert context is not None
+        authority().issue_cert("ann@example.org").configure_cert(context)
+        client = await game.connect("ann@example.org", None, context=context)
+        assert client.avatar_id == "ann@example.org"
+        with pytest.raises(LoginFailed):
+            await game.connect("ann@example.org", None)  # without the certificate EXTERNAL is not offered
+        with pytest.raises(LoginFailed):
+            await game.connect("", None, context=context, mechanism="EXTERNAL", authorize_as="bob")
+
+
+@on_loop
+async def test_a_bearer_token_lets_its_holder_in() -> None:
+    async with stage(checkers=[Tokens.start()]) as game:
+        client = await game.connect("", None, token="good-token")
+        assert client.avatar_id == "tokenholder"
+        with pytest.raises(UnauthorizedLogin):
+            await game.connect("", None, token="bad")
+        with pytest.raises(UnauthorizedLogin):
+            await game.connect("", None, token="bad", authorize_as="ann")
+
+
+@on_loop
+async def test_passwords_are_not_taken_where_somebody_may_read_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in ("listeners", "asgi"):
+        monkeypatch.setattr(f"actorcred.rpc.{module}.is_loopback", lambda host: False)
+    for transport, clear, offered in (("tcp", False, False), ("tcp", True, True), ("websocket", False, False), ("tls", False, True)):
+        async with stage(transport, passwords_in_clear=clear) as game:
+            if offered:
+                await game.connect(mechanism="PLAIN")
+            else:
+                with pytest.raises(CallError, match="not offered"):
+                    await game.connect(mechanism="PLAIN")
+                client = await game.connect()  # SCRAM shows nobody the password
+                assert "PLAIN" not in await client.call("cred.mechanisms")
+
+
+@on_loop
+async def test_the_second_login_follows_the_policy() -> None:
+    async with stage("tcp", None, PortalOptions(policy=Policy.REPLACE)) as game:
+        first = await game.connect()
+        await game.connect()
+        assert (await first.wait_closed()).code == "replaced"
+
+
+@on_loop
+async def test_sessions_that_share_an_avatar_are_all_told() -> None:
+    async with stage("tcp", None, PortalOptions(policy=Policy.SHARE)) as game:
+        heard = [Recorder(), Recorder()]
+        first, second = [await game.connect(handler=one) for one in heard]
+        assert await first.call("move", 1) == [1.0, 0.0]
+        assert await second.call("move", 1) == [2.0, 0.0]
+        await first.call("shout", "both")
+        for one in heard:
+            await one.until(lambda events: ("heard", "both") in events)
+
+
+@on_loop
+async def test_a_login_by_the_network_is_an_event() -> None:
+    async with stage() as game:
+        client = await game.connect(client=("tester", "7"))
+        await game.until(lambda: any(isinstance(event, LoggedIn) for event in game.events))
+        session = await game.portal.session(client.session)
+        assert dict(session.notes) == {
+            "protocol": "tcp",
+            "client": "tester 7",
+            "address": session.notes["address"],
+        }
+
+
+@on_loop
+async def test_a_checker_that_is_down_is_unavailable_and_no_way_in() -> None:
+    async with stage() as game:
+        await game.checker.stop(block=False)
+        for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+            with pytest.raises(CheckerUnavailable):
+                await game.connect(mechanism=mechanism)
+
+
+# -- what cannot be served ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("address", "error", "text"),
+    [
+        ("tcp:127.0.0.1", ValueError, "tcp:HOST:PORT"),
+        ("tcp:127.0.0.1:1", ActorcredError, "cannot listen on tcp"),
+        ("tcp:203.0.113.1:9986", ActorcredError, "cannot listen on tcp"),
+        ("ws:203.0.113.1:9986", ActorcredError, "cannot listen on ws"),
+        ("unix:/no/such/folder/x", ActorcredError, "cannot listen on unix"),
+        ("tls:127.0.0.1:0", ActorcredError, "needs a certificate"),
+        ("wss:127.0.0.1:0", ActorcredError, "needs a certificate"),
+        ("tls:127.0.0.1:0?cert=/no/such", ActorcredError, "cannot be used"),
+    ],
+)
+@on_loop
+async def test_an_address_that_cannot_be_listened_on_is_named(address: str, error: type[Exception], text: str) -> None:
+    if address == "tcp:127.0.0.1:1":
+        taken = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
+        address = f"tcp:127.0.0.1:{taken.sockets[0].getsockname()[1]}"
+    portal = Portal.start(Game.start([], []), [MemoryChecker.start({}, plaintext=True)])
+    with pytest.raises(error, match=text):
+        await rpc.serve(portal, "tcp:127.0.0.1:0", address)
+    if text == "cannot listen on tcp" and "203" not in address:
+        taken.close()
+
+
+@on_loop
+async def test_certificates_may_come_by_the_address(tmp_path: Path) -> None:
+    issued = authority().issue_cert("127.0.0.1")
+    issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    portal = Portal.start(Game.start([], []), [MemoryChecker.start(USERS, plaintext=True)])
+    for kind in ("tls", "wss"):
+        async with await rpc.serve(portal, f"{kind}:127.0.0.1:0?cert={tmp_path}/both.pem") as server:
+            address = str(server.addresses[0])
+            async with await rpc.connect(f"{address}?ca={tmp_path}/ca.pem", "ann", "s3cret", mechanism="PLAIN") as client:
+                assert await client.call("echo", kind) == kind
+            with pytest.raises(ConnectionError, match="cannot connect"):
+                await rpc.connect(address, "ann", "s3cret")  # a certificate that nobody vouches for
+
+
+@on_loop
+async def test_a_socket_file_of_a_killed_server_is_taken_over_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+    import socket
+
+    dead = socket.socket(socket.AF_UNIX)
+    dead.bind(str(tmp_path / "game.sock"))
+    dead.close()
+    async with stage("unix", tmp_path) as game:
+        await game.connect()
+        with pytest.raises(ActorcredError, match="another server"):
+            await game.server.listen(f"unix:{tmp_path}/game.sock")
+    assert not (tmp_path / "game.sock").exists()
+    (tmp_path / "precious").write_text("data")
+    with pytest.raises(ActorcredError):
+        async with stage("unix", tmp_path) as game:
+            await game.server.listen(f"unix:{tmp_path}/precious")
+    assert (tmp_path / "precious").read_text() == "data"
+
+
+@on_loop
+async def test_a_realm_that_cannot_be_served_is_refused_at_once() -> None:
+    class Nameless(Realm):
+        def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any: ...
+
+    class Twins(Nameless):
+        interfaces = (type("Player", (), {}), type("Player", (), {}))
+
+    class Actors(Nameless):
+        interfaces = (Avatar,)
+
+    for realm, error, text in (
+        (Nameless, ValueError, "lists no interfaces"),
+        (Twins, ValueError, "same name"),
+        (Actors, TypeError, "is an actor"),
+    ):
+        with pytest.raises(error, match=text):
+            await rpc.serve(Portal.start(realm.start()), "tcp:127.0.0.1:0")
+
+
+@pytest.mark.parametrize(
+    "settings", [{"login_timeout": 0}, {"heartbeat": -1}, {"replay": 0}, {"max_connections": 0}, {"requests_per_second": 0}]
+)
+def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(settings))):
+        rpc.ServerOptions(**settings)
+
+
+def test_limits_that_make_no_sense_are_named() -> None:
+    with pytest.raises(ValueError, match="frame"):
+        rpc.WireLimits(frame=0)
+
+
+# -- clients --------------------------------------------------------------------------------------------------------------
+
+
+@on_loop
+async def test_a_client_says_what_is_wrong() -> None:
+    with pytest.raises(ConnectionError, match=r"cannot connect to tcp://127\.0\.0\.1:1"):
+        await rpc.connect("tcp:127.0.0.1:1")
+    with pytest.raises(ConnectionError, match="cannot connect to ws"):
+        await rpc.connect("ws:127.0.0.1:1")
+    with pytest.raises(ConnectionError, match="cannot connect to unix"):
+        await rpc.connect("unix:/no/such")
+    with pytest.raises(ValueError, match="must begin with"):
+        await rpc.connect("http://x")
+    async with stage() as game:
+        with pytest.raises(ValueError, match="stream"):
+            await game.connect(json=True)
+        with pytest.raises(ValueError, match="unknown"):
+            await game.connect(mechanism="MAGIC")
+        with pytest.raises(LoginFailed):
+            await game.connect("ann", None)
+
+
+@on_loop
+async def test_a_client_gives_up_a_server_that_does_not_answer() -> None:
+    async def mute(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
+        with pytest.raises(ConnectionError, match="within 0.1 s"):
+            await rpc.connect(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.1)
+
+
+@on_loop
+async def test_a_client_notices_a_server_that_speaks_something_else() -> None:
+    async def other(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 mail.example.org ESMTP\r\n")
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(other, "127.0.0.1", 0) as server:
+        with pytest.raises((ConnectionError, ProtocolError), match="protocol"):
+            await rpc.connect(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=5)
+
+
+@on_loop
+async def test_a_handler_may_be_an_object_whose_private_methods_are_its_own() -> None:
+    class Handler:
+        def __init__(self) -> None:
+            self.place: list[Any] = []
+
+        async def moved(self, x: int) -> None:
+            self.place.append(x)
+
+        def answer(self, number: int) -> int:
+            return number + 1
+
+        def _secret(self, number: int) -> str:
+            return "never"
+
+    async with stage() as game:
+        handler = Handler()
+        client = await game.connect(handler=handler)
+        assert await client.call("ask_client", "answer") == 7
+        for name in ("_secret", "__init__", "nothing"):
+            with pytest.raises(CallError) as error:
+                await client.call("ask_client", name)
+            assert error.value.code == "unknown-method"
+        await client.call("tell", 3, "moved")
+        await game.until(lambda: handler.place == [0, 1, 2])
+
+
+def test_a_program_without_an_event_loop_serves_and_calls() -> None:
+    class Greeter(ABC):
+        @abstractmethod
+        def greet(self) -> str: ...
+        @abstractmethod
+        def ask(self) -> Any: ...
+
+    class Hello(Avatar, Greeter):
+        def greet(self) -> str:
+            self.mind.notify("greeted", threading.current_thread().name)
+            return f"hello {self.avatar_id}"
+
+        def ask(self) -> Any:
+            return self.mind.call("question", timeout=5)
+
+    class House(Realm):
+        interfaces = (Greeter,)
+
+        def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
+            avatar = Hello.start(avatar_id, mind)
+            return Greeter, avatar, avatar.stop
+
+    heard: list[Any] = []
+    event = threading.Event()
+
+    def handler(name: str, *args: Any) -> Any:
+        heard.append(name)
+        event.set()
+        return 42
+
+    portal = Portal.start(House.start(), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)])
+    with rpc.serve_in_thread(portal, "tcp:127.0.0.1:0") as server:
+        address = server.addresses[0]
+        with rpc.connect_blocking(address, "ann", "s3cret", handler=handler) as client:
+            assert client.avatar_id == "ann"
+            assert client.call("greet", timeout=10) == "hello ann"
+            assert event.wait(10)
+            assert client.call("ask") == 42
+            client.reauthenticate()
+            (session,) = client.sessions()
+            assert session["current"]
+            assert not client.end_session("of somebody else")
+            client.notify("greet")
+        with pytest.raises(ConnectionError):
+            client.call("greet")
+        client.close()
+        with pytest.raises(UnauthorizedLogin):
+            rpc.connect_blocking(address, "ann", "wrong")
+        other = rpc.connect_blocking(address, "ann", "s3cret")
+    assert portal.count().get(timeout=10) == 0
+    with pytest.raises(ConnectionError):
+        other.call("greet")
+    other.close()
+    with pytest.raises(ValueError, match="must begin"):
+        rpc.serve_in_thread(portal, "nonsense")
+
+

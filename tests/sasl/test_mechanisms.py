@@ -1,0 +1,227 @@
+"""The mechanisms, server against client and against the examples of the RFCs. No I/O."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from actorcred.credentials import (
+    Anonymous,
+    BearerToken,
+    Certificate,
+    UsernameHashedPassword,
+    UsernamePassword,
+    UsernameScram,
+)
+from actorcred.errors import ProtocolError
+from actorcred.sasl.cram_md5 import CramMD5
+from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
+from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
+from actorcred.sasl.scram import ScramExchange, make_verifier
+
+CERTIFICATE = Certificate(b"der", {"commonName": "ann"})
+PRIVATE = Situation(private=True, certificate=CERTIFICATE)
+VERIFIER = make_verifier("pencil", 4096)
+
+
+def server(name: str) -> Any:
+    return SERVER_MECHANISMS[name](PRIVATE)
+
+
+def client(name: str, **secrets: Any) -> Any:
+    return CLIENT_MECHANISMS[name](Secrets(**secrets))
+
+
+def presented(step: Any) -> Any:
+    assert isinstance(step, Present)
+    return step.credentials
+
+
+def test_plain_as_in_rfc_4616() -> None:
+    assert server("PLAIN").step(b"\0tim\0tanstaaftanstaaf") == Present(UsernamePassword("tim", "tanstaaftanstaaf"))
+    assert server("PLAIN").step(b"Ursel\0Kurt\0xipj3plmq") == Present(UsernamePassword("Kurt", "xipj3plmq"), "Ursel")
+
+
+def test_a_server_that_must_speak_first_asks_with_nothing() -> None:
+    for name in ("PLAIN", "ANONYMOUS", "EXTERNAL", "OAUTHBEARER"):
+        assert server(name).step(None) == Ask(b"")
+
+
+@pytest.mark.parametrize(
+    ("name", "secrets", "credentials"),
+    [
+        ("PLAIN", {"username": "ann", "password": "s3cret"}, UsernamePassword("ann", "s3cret")),
+        ("ANONYMOUS", {"trace": "sirhc"}, Anonymous("sirhc")),
+        ("EXTERNAL", {}, CERTIFICATE),
+        ("OAUTHBEARER", {"token": "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", "username": "u,=x"}, BearerToken("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", "u,=x")),
+    ],
+)
+def test_a_client_says_all_in_one_message(name: str, secrets: Any, credentials: Any) -> None:
+    assert presented(server(name).step(client(name, **secrets).start())) == credentials
+
+
+def test_oauthbearer_as_in_rfc_7628() -> None:
+    message = (
+        b"n,a=user@example.com,\x01host=server.example.com\x01port=143\x01"
+        b"auth=Bearer vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==\x01\x01"
+    )
+    step = server("OAUTHBEARER").step(message)
+    assert step.authorize_as == "user@example.com"
+    assert presented(step).token == "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="
+    assert "vF9d" not in repr(step)
+
+
+def test_cram_md5_as_in_rfc_2195() -> None:
+    challenge = b"<1896.697170952@postoffice.reston.mci.net>"
+    made = CramMD5("tim", challenge, "b913a602c7eda7a495b4e6e7334d3890")
+    assert made.check_password(b"tanstaaftanstaaf")
+    assert not made.check_password(b"tanstaaf")
+    assert client("CRAM-MD5", username="tim", password="tanstaaftanstaaf").answer(challenge) == (
+        b"tim b913a602c7eda7a495b4e6e7334d3890"
+    )
+
+
+def test_cram_md5_never_asks_the_same_twice() -> None:
+    assert server("CRAM-MD5").step(None) != server("CRAM-MD5").step(None)
+
+
+def scram(password: str, verifier: Any = VERIFIER) -> tuple[Any, Any, list[bool]]:
+    ours = client("SCRAM-SHA-256", username="ann", password=password)
+    exchange = presented(server("SCRAM-SHA-256").step(ours.start()))
+    challenges: list[bytes] = []
+    verdict: list[bool] = []
+    exchange.on_challenge = challenges.append
+    exchange.verify(verifier, verdict.append)
+    exchange.respond(ours.answer(challenges[0]))
+    return ours, exchange, verdict
+
+
+def test_scram_proves_the_password_both_ways() -> None:
+    ours, exchange, verdict = scram("pencil")
+    assert verdict == [True]
+    ours.finish(exchange.outcome)
+    with pytest.raises(ProtocolError, match="not the one"):
+        scram("pencil")[0].finish(b"v=AAAA")
+
+
+def test_scram_refuses_a_wrong_password() -> None:
+    _, exchange, verdict = scram("pencils")
+    assert verdict == [False]
+    assert exchange.outcome is None
+
+
+def test_scram_of_an_unknown_user_looks_like_that_of_a_known_one() -> None:
+    ours = client("SCRAM-SHA-256", username="nobody", password="pencil")
+    salts = set()
+    for _ in range(2):
+        exchange = ScramExchange(client("SCRAM-SHA-256", username="nobody", password="x").start().decode())
+        challenges: list[bytes] = []
+        exchange.on_challenge = challenges.append
+        exchange.pretend(lambda right: None)
+        fields = dict(part.split("=", 1) for part in challenges[0].decode().split(","))
+        salts.add(fields["s"])
+        assert fields["i"] == "4096"  # as the last real one
+    assert len(salts) == 1
+    assert ours
+
+
+def test_a_step_out_of_order_is_an_error_and_no_way_in() -> None:
+    exchange = ScramExchange(client("SCRAM-SHA-256", username="ann", password="x").start().decode())
+    with pytest.raises(ProtocolError, match="waits"):
+        exchange.respond(b"c=biws,r=x,p=AAAA")
+    _, finished, _ = scram("pencil")
+    with pytest.raises(ProtocolError, match="waits"):
+        finished.respond(b"c=biws,r=x,p=AAAA")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("PLAIN", b""),
+        ("PLAIN", b"ann"),
+        ("PLAIN", b"\0ann"),
+        ("PLAIN", b"\0\0secret"),
+        ("PLAIN", b"\0ann\0pass\0word"),
+        ("PLAIN", b"\0ann\0\xff"),
+        ("ANONYMOUS", b"\xff"),
+        ("ANONYMOUS", b"x" * 256),
+        ("OAUTHBEARER", b""),
+        ("OAUTHBEARER", b"n,,\x01auth=Basic x\x01\x01"),
+        ("OAUTHBEARER", b"n,,\x01auth=Bearer \x01\x01"),
+        ("OAUTHBEARER", b"n,,\x01auth=Bearer x y\x01\x01"),
+        ("OAUTHBEARER", b"p=tls-unique,,\x01auth=Bearer x\x01\x01"),
+        ("SCRAM-SHA-256", b""),
+        ("SCRAM-SHA-256", b"n,,n=ann"),
+        ("SCRAM-SHA-256", b"n,,n=,r=abc"),
+        ("SCRAM-SHA-256", b"p=tls-unique,,n=ann,r=abcdefghijklmnopqrstuvwx"),
+        ("SCRAM-SHA-256", b"\xff"),
+        ("CRAM-MD5", b"too early"),
+    ],
+)
+def test_what_is_no_message_is_refused_by_name(name: str, message: bytes) -> None:
+    with pytest.raises(ProtocolError):
+        server(name).step(message)
+
+
+@pytest.mark.parametrize("answer", [b"", b"ann", b"ann 12", b"ann " + b"z" * 32, b"\xff " + b"0" * 32])
+def test_a_cram_md5_answer_must_be_one(answer: bytes) -> None:
+    mechanism = server("CRAM-MD5")
+    mechanism.step(None)
+    with pytest.raises(ProtocolError):
+        mechanism.step(answer)
+
+
+@given(st.sampled_from(sorted(SERVER_MECHANISMS)), st.lists(st.binary(max_size=300) | st.none(), max_size=3))
+@settings(max_examples=300, deadline=None)
+def test_whatever_a_client_says_there_is_no_other_error(name: str, messages: list[bytes | None]) -> None:
+    mechanism = server(name)
+    try:
+        for message in messages:
+            mechanism.step(message)
+    except (ProtocolError, ValueError) as error:
+        assert isinstance(error, ProtocolError) or "must" in str(error)
+
+
+def test_the_server_offers_what_some_checker_can_serve() -> None:
+    def names(kinds: list[type], situation: Situation = PRIVATE, *, clear: bool = False) -> list[str]:
+        return offered(kinds, situation, passwords_in_clear=clear)
+
+    assert names([UsernamePassword]) == ["PLAIN"]
+    assert names([UsernamePassword], Situation()) == []
+    assert names([UsernamePassword], Situation(), clear=True) == ["PLAIN"]
+    assert names([UsernameHashedPassword, UsernameScram], Situation()) == ["SCRAM-SHA-256", "CRAM-MD5"]
+    assert names([Anonymous, BearerToken], Situation()) == ["ANONYMOUS"]
+    assert names([Certificate]) == ["EXTERNAL"]
+    assert names([Certificate], Situation(private=True)) == []
+    assert names([]) == []
+    assert names([object]) == list(SERVER_MECHANISMS)
+
+
+@pytest.mark.parametrize(
+    ("secrets", "private", "name"),
+    [
+        (Secrets("ann", "x"), True, "SCRAM-SHA-256"),
+        (Secrets("ann", "x", authorize_as="bob"), True, "PLAIN"),
+        (Secrets("ann", "x", authorize_as="bob"), False, None),
+        (Secrets("ann"), True, "EXTERNAL"),
+        (Secrets(), True, "ANONYMOUS"),
+        (Secrets(token="t"), True, "OAUTHBEARER"),
+        (Secrets(token="t"), False, None),
+    ],
+)
+def test_the_client_chooses_the_strongest_that_is_of_use(secrets: Secrets, private: bool, name: str | None) -> None:
+    chosen = choose(SERVER_MECHANISMS, secrets, private=private)
+    assert (chosen and chosen.name) == name
+
+
+def test_a_password_is_never_sent_where_somebody_can_read_along() -> None:
+    assert choose(["PLAIN", "ANONYMOUS"], Secrets("ann", "x"), private=False) is None
+
+
+def test_secrets_do_not_show() -> None:
+    assert "s3cret" not in repr(Secrets("ann", "s3cret", "s3cret-token"))
+    assert "s3cret" not in repr(BearerToken("s3cret"))
+    assert "digest" not in repr(CramMD5("ann", b"c", "digest"))

@@ -1,0 +1,112 @@
+"""Which methods clients may call, and with what."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from actorcred import Avatar, CallError, reauthenticated
+from actorcred.interface import methods_of
+from actorcred.rpc.codec import JSON, MSGPACK
+
+if TYPE_CHECKING:
+    from somewhere import Unimportable
+
+
+@dataclass
+class Spot:
+    x: float
+    y: float = 0.0
+
+
+class Base(ABC):
+    @abstractmethod
+    def inherited(self) -> None: ...
+
+
+class Player(Base):
+    limit = 3
+
+    @abstractmethod
+    def move(self, dx: float, dy: float = 0.0) -> Unimportable: ...
+    def rest(self, first: int, *more: str) -> None: ...
+    def untyped(self, value): ...  # type: ignore[no-untyped-def]
+    def send(self, data: bytes, spot: Spot | None = None) -> None: ...
+    async def slow(self) -> None: ...
+    def _hidden(self) -> None: ...
+    def options(self, *, loud: bool = False) -> None: ...
+
+    @property
+    def place(self) -> int:
+        return 1
+
+    @staticmethod
+    def static() -> None: ...
+    @classmethod
+    def klass(cls) -> None: ...
+
+
+class Shape(Protocol):
+    def area(self) -> float: ...
+
+
+def arguments(method: str, *params: Any, codec: Any = MSGPACK) -> Any:
+    return methods_of(Player)[method].arguments(list(params), codec.convert)
+
+
+def test_only_public_methods_that_are_declared_can_be_called() -> None:
+    assert set(methods_of(Player)) == {"inherited", "move", "rest", "untyped", "send", "slow", "options"}
+    assert set(methods_of(Shape)) == {"area"}
+
+
+def test_arguments_are_given_as_the_annotations_say() -> None:
+    assert arguments("move", 1) == (1.0,)
+    assert arguments("move", 1, 2) == (1.0, 2.0)
+    assert arguments("rest", 1, "a", "b") == (1, "a", "b")
+    assert arguments("untyped", {"any": ["thing"]}) == ({"any": ["thing"]},)
+    assert arguments("send", b"\xff", {"x": 1}) == (b"\xff", Spot(1.0))
+    assert arguments("send", "/w==", codec=JSON) == (b"\xff",)
+    assert arguments("options") == ()
+
+
+@pytest.mark.parametrize(
+    ("method", "params"),
+    [("move", []), ("move", [1, 2, 3]), ("move", ["1"]), ("rest", ["a"]), ("rest", [1, 2]), ("send", ["text"]), ("send", [b"", {}]), ("slow", [1])],
+)
+def test_arguments_that_do_not_fit_are_refused_by_name(method: str, params: list[Any]) -> None:
+    with pytest.raises(CallError, match=method) as error:
+        arguments(method, *params)
+    assert error.value.code == "bad-arguments"
+
+
+def test_what_no_wire_carries_is_found_when_the_server_starts() -> None:
+    class Opaque: ...
+
+    class Bad:
+        def take(self, value: Opaque) -> None: ...
+
+    class Keyword:
+        def take(self, *, value: int) -> None: ...
+
+    with pytest.raises(TypeError, match="annotation that cannot be resolved|cannot come over a wire"):
+        methods_of(Bad)
+    with pytest.raises(TypeError, match="needs the keyword 'value'"):
+        methods_of(Keyword)
+
+    class Game(Avatar): ...
+
+    with pytest.raises(TypeError, match="is an actor and no interface"):
+        methods_of(Game)
+
+
+def test_a_proof_of_the_credentials_can_be_demanded() -> None:
+    class Bank:
+        @reauthenticated(within=60)
+        def pay(self) -> None: ...
+
+    assert methods_of(Bank)["pay"].reauthenticated_within == 60
+    with pytest.raises(ValueError, match="more than 0"):
+        reauthenticated(within=0)
