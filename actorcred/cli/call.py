@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import ssl
@@ -67,16 +68,18 @@ def call(
     )
 
     async def run() -> Any:
-        client = await connect(address, username, password, handler=_print_notification, options=options)
-        async with client, asyncio.timeout(timeout + listen_for):
-            result = await client.call(method, *[_value(text) for text in arguments])
-            _print(result)
-            await asyncio.sleep(listen_for)
+        client = await connect(address, username, password, handler=_print_notification if listen_for else None, options=options)
+        async with client:
+            async with asyncio.timeout(timeout):
+                _print(await client.call(method, *[_value(text) for text in arguments]))
+            with contextlib.suppress(TimeoutError):
+                raise await asyncio.wait_for(client.wait_closed(), listen_for)
 
     try:
         asyncio.run(run())
     except LoginFailed as error:
-        fail(error.detail or error, ExitCode.REFUSED)
+        # What this side finds out is in the detail; what the server says is the text alone.
+        fail(f"{error}: {error.detail}" if type(error) is LoginFailed else error, ExitCode.REFUSED)
     except CallError as error:
         fail(f"{error} ({error.code})")
     except (ConnectionLost, ProtocolError) as error:

@@ -42,18 +42,18 @@ class World:
     Args:
         size: the length of each side.
         seed: of everything that is random.
-        obstacles: how many rocks.
-        pickups: how many things lie about at any time.
+        obstacles: how many rocks; by default as many as leave room to walk.
+        pickups: how many things lie about at any time; by default so many that there is nearly always one in sight.
     """
 
-    def __init__(self, size: float, seed: int, obstacles: int = 40, pickups: int = 200) -> None:
+    def __init__(self, size: float, seed: int, obstacles: int | None = None, pickups: int | None = None) -> None:
         self.size = size
         self._random = random.Random(seed)
-        self.obstacles = [Obstacle(*self._somewhere(), self._random.uniform(0.5, 2.0)) for _ in range(obstacles)]
+        self.obstacles = [Obstacle(*self._somewhere(), self._random.uniform(0.5, 2.0)) for _ in range(int(size**2 / 90) if obstacles is None else obstacles)]
         self.bodies: dict[str, Body] = {}
         self._cells: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
         self._pickups: defaultdict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
-        for _ in range(pickups):
+        for _ in range(int(size**2 / 18) if pickups is None else pickups):
             self._drop_pickup()
 
     def _somewhere(self) -> tuple[float, float]:
