@@ -158,7 +158,6 @@ class AvatarRef(ActorRef[A]):
         future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
         return future.get() if block else future
 
-
     def hand_over(self, message: Any, reply: Any) -> None:
         """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
         if not self.session.is_open:

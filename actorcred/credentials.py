@@ -22,8 +22,8 @@ __all__ = [
     "Exchange",
     "ScramVerifier",
     "UsernameHashedPassword",
-    "UsernameScram",
     "UsernamePassword",
+    "UsernameScram",
     "make_avatar_id",
 ]
 

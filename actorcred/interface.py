@@ -73,7 +73,7 @@ class Method:
             kind = hints.get(parameter.name, Any)
             _check_kind(kind, f"{function.__qualname__}({parameter.name})")
             if parameter.kind is parameter.VAR_POSITIONAL:
-                self._rest = kind
+                self._rest = tuple[kind, ...]  # type: ignore[valid-type]
             elif parameter.kind is parameter.KEYWORD_ONLY:
                 if parameter.default is parameter.empty:
                     raise TypeError(f"{function.__qualname__}() needs the keyword {parameter.name!r}; a wire has no keywords")
@@ -99,7 +99,7 @@ class Method:
                 return convert(params, kind)  # type: ignore[no-any-return]
             most = max(self._kinds)
             if self._rest is not None and len(params) > most:
-                return (*convert(params[:most], self._kinds[most]), *convert(params[most:], list[self._rest]))  # type: ignore[name-defined]
+                return (*convert(params[:most], self._kinds[most]), *convert(params[most:], self._rest))
         except msgspec.ValidationError as error:
             raise CallError(f"{self.name}: {error}", CallCode.BAD_ARGUMENTS) from None
         wanted = " or ".join(str(count) for count in self._kinds) + (" or more" if self._rest is not None else "")
@@ -118,7 +118,7 @@ def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
 
 
 def _tuple_of(kinds: list[Any]) -> Any:
-    return tuple[tuple(kinds)] if kinds else tuple[()]
+    return tuple[tuple(kinds)] if kinds else tuple[()]  # type: ignore[misc]
 
 
 def _check_kind(kind: Any, where: str) -> None:
@@ -141,7 +141,9 @@ def methods_of(interface: type) -> dict[str, Method]:
         TypeError: if a method cannot be called over a wire, or the class is an actor, whose other methods are nobody's business.
     """
     if issubclass(interface, pykka.Actor):
-        raise TypeError(f"{interface.__name__} is an actor and no interface; list a plain class in Realm.interfaces, an ABC as a rule")
+        raise TypeError(
+            f"{interface.__name__} is an actor and no interface; list a plain class in Realm.interfaces, an ABC as a rule"
+        )
     methods: dict[str, Method] = {}
     for base in reversed(interface.__mro__):
         if base in _NO_INTERFACES:

@@ -74,7 +74,16 @@ def test_arguments_are_given_as_the_annotations_say() -> None:
 
 @pytest.mark.parametrize(
     ("method", "params"),
-    [("move", []), ("move", [1, 2, 3]), ("move", ["1"]), ("rest", ["a"]), ("rest", [1, 2]), ("send", ["text"]), ("send", [b"", {}]), ("slow", [1])],
+    [
+        ("move", []),
+        ("move", [1, 2, 3]),
+        ("move", ["1"]),
+        ("rest", ["a"]),
+        ("rest", [1, 2]),
+        ("send", ["text"]),
+        ("send", [b"", {}]),
+        ("slow", [1]),
+    ],
 )
 def test_arguments_that_do_not_fit_are_refused_by_name(method: str, params: list[Any]) -> None:
     with pytest.raises(CallError, match=method) as error:
@@ -91,7 +100,7 @@ def test_what_no_wire_carries_is_found_when_the_server_starts() -> None:
     class Keyword:
         def take(self, *, value: int) -> None: ...
 
-    with pytest.raises(TypeError, match="annotation that cannot be resolved|cannot come over a wire"):
+    with pytest.raises(TypeError, match="annotation that cannot be resolved"):
         methods_of(Bad)
     with pytest.raises(TypeError, match="needs the keyword 'value'"):
         methods_of(Keyword)

@@ -22,7 +22,8 @@ PUBLIC = {
     "LoginFailed", "LoginFuture", "LogoutCode", "LogoutReason", "MindRef", "MissingExtra", "NoInterface", "Notification",
     "OutboxLimit", "OutboxOverflow", "PasswordChange", "PasswordRejected", "Policy", "Portal", "PortalOptions",
     "PortalRef", "Realm", "Revocation", "Session", "UnauthorizedLogin", "UnhandledCredentials", "UsernameHashedPassword",
-    "UsernamePassword",
+    "UsernamePassword", "BearerToken", "CallCode", "CallError", "Certificate", "ConnectionLost", "Exchange", "ProtocolError",
+    "ScramVerifier", "UsernameScram", "reauthenticated",
 }  # fmt: skip
 
 

@@ -30,13 +30,23 @@ PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...")
 @click.option("-u", "--username", default="", help="Who logs in.  [default: an anonymous guest]")
 @click.option(
-    "--password-file", type=click.Path(dir_okay=False, allow_dash=True), help="The file whose first line is the password; - is the input."
+    "--password-file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="The file whose first line is the password; - is the input.",
 )
 @click.option("--interface", help="What to use the avatar as.  [default: the server's first interface]")
 @click.option("--mechanism", help="The SASL mechanism.  [default: the strongest that both sides have]")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="A file with certificates to trust, for tls: and wss:.")
-@click.option("--timeout", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True, help="Seconds for the login and for the call.")
-@click.option("--listen-for", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Print notifications for so long after the call.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=10.0,
+    show_default=True,
+    help="Seconds for the login and for the call.",
+)
+@click.option(
+    "--listen-for", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Print notifications for so long after the call."
+)
 def call(
     address: Address,
     method: str,
@@ -49,7 +59,7 @@ def call(
     timeout: float,
     listen_for: float,
 ) -> None:
-    """Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
+    r"""Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
 
     Each of ARGS is read as JSON, and as a text if it is none: 1.5, true, '{"x": 1}', hello. The password is asked for, or
     comes from --password-file or the variable ACTORCRED_PASSWORD; it is never an argument, since all users of the machine

@@ -94,7 +94,9 @@ def _with_store(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 _PASSWORD_FILE = click.option(
-    "--password-file", type=click.Path(dir_okay=False, allow_dash=True), help="The file whose first line is the password; - is the input."
+    "--password-file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="The file whose first line is the password; - is the input.",
 )
 
 

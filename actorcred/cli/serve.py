@@ -32,7 +32,7 @@ from actorcred.sessions.policies import Policy
 __all__ = ["serve"]
 
 
-class _AddressType(click.ParamType):
+class _AddressType(click.ParamType[Address]):
     name = "address"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
@@ -75,9 +75,17 @@ ADDRESS = _AddressType()
     help="What happens when a user logs in a second time.",
 )
 @click.option("--max-sessions", type=click.IntRange(1), help="Sessions at most.  [default: no limit]")
-@click.option("--grace", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to come back after a lost connection.")
+@click.option(
+    "--grace", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to come back after a lost connection."
+)
 @click.option("--passwords-in-clear", is_flag=True, help="Take passwords also where somebody on the network may read along.")
-@click.option("--drain-timeout", type=click.FloatRange(0), default=10.0, show_default=True, help="Seconds for logging everybody out at the end.")
+@click.option(
+    "--drain-timeout",
+    type=click.FloatRange(0),
+    default=10.0,
+    show_default=True,
+    help="Seconds for logging everybody out at the end.",
+)
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What to log."
 )
@@ -94,10 +102,10 @@ def serve(
     log_level: str,
     uvloop: bool | None,
 ) -> None:
-    """Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
+    r"""Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
 
     \b
-    actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \\
+    actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \
         --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
     """
     logging.basicConfig(level=log_level.upper(), format="%(name)s: %(message)s", handlers=[RichHandler(show_path=False)])
@@ -145,7 +153,9 @@ def _start(realm_class: type[Realm]) -> ActorRef[Realm]:
     try:
         inspect.signature(realm_class).bind()
     except TypeError as error:
-        raise TypeError(f"the realm {realm_class.__name__} cannot be made without arguments ({error}); give them defaults") from None
+        raise TypeError(
+            f"the realm {realm_class.__name__} cannot be made without arguments ({error}); give them defaults"
+        ) from None
     return realm_class.start()
 
 

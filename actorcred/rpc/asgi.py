@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
 from actorcred.rpc.listeners import BACKLOG, server_context
 from actorcred.rpc.options import ServerOptions
-from actorcred.rpc.peer import Peer
+from actorcred.rpc.peer import Origin, Peer
 from actorcred.rpc.server import Server, open_core
 from actorcred.sasl.mechanism import Situation
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["WebApp", "WebListener"]
 
-Scope = dict[str, Any]
-Receive = Callable[[], Awaitable[dict[str, Any]]]
-Send = Callable[[dict[str, Any]], Awaitable[None]]
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
@@ -123,7 +123,8 @@ class _Socket:
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
-        self._peer = Peer(self._core, self, connection, Situation(private, None, server[0]), "websocket", address, source)
+        origin = Origin("websocket", address, source, Situation(private, None, server[0]))
+        self._peer = Peer(self._core, self, connection, origin)
         writer = asyncio.create_task(self._write_all(name))
         try:
             await self._read_all(self._peer)
@@ -146,11 +147,11 @@ class _Socket:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":
                 return
-            text, data = message.get("text"), message.get("bytes")
+            text: str | None = message.get("text")
             if (text is None) == self._text:
                 peer.break_off("the frame is text instead of binary, or binary instead of text")
                 continue
-            peer.received(data if text is None else text.encode("utf-8", "surrogatepass"))
+            peer.received(message["bytes"] if text is None else text.encode("utf-8", "surrogatepass"))
             if peer.drained is not None:
                 await peer.drained  # who does not read what is sent is not read from
 

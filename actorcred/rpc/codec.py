@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, TypeVar, Union
+from typing import Any, Final, Union
 
 import msgspec
 
 from actorcred.errors import ProtocolError
 
 __all__ = ["JSON", "MSGPACK", "Answer", "Codec", "Message", "Notice", "Request", "WireLimits"]
-
-T = TypeVar("T")
 
 
 class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True):
@@ -94,77 +91,40 @@ class WireLimits:
                 self._check(value.values(), depth - 1)
 
 
-class Codec(ABC):
-    """One way to write messages."""
+@dataclass(frozen=True, slots=True)
+class Codec:
+    """One way to write messages.
 
-    name: ClassVar[str]
-    binary: ClassVar[bool]
-    """Whether it has bytes; without them they are base64 texts."""
+    Args:
+        name: of it.
+        binary: whether it has bytes; without them they are base64 texts.
+        encode: returns the bytes of a message; raises TypeError if something in it cannot be written.
+        decode: returns the message in a frame; raises ValueError if there is none, RecursionError if it is nested
+            beyond all measure.
+    """
 
-    @abstractmethod
-    def encode(self, message: Any) -> bytes:
-        """Return the bytes of a message.
+    name: str
+    binary: bool
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes | memoryview], Message]
 
-        Raises:
-            TypeError: if something in it cannot be written.
-        """
-
-    @abstractmethod
-    def decode(self, frame: bytes | memoryview) -> Message:
-        """Return the message that a frame holds.
-
-        Raises:
-            ValueError: if it holds none.
-            RecursionError: if it is nested beyond all measure.
-        """
-
-    @abstractmethod
     def convert(self, value: Any, kind: Any) -> Any:
         """Return a decoded value as a type.
 
         Raises:
             msgspec.ValidationError: if it does not fit.
         """
+        return msgspec.convert(value, kind, builtin_types=_BYTES if self.binary else ())
 
     def encode_notification(self, method: str, params: tuple[Any, ...]) -> bytes:
         """Return the bytes of a notification."""
         return self.encode((2, method, params))
 
 
-class _MessagePack(Codec):
-    name = "msgpack"
-    binary = True
+_BYTES = (bytes, bytearray)
 
-    def __init__(self) -> None:
-        self.encode = msgspec.msgpack.Encoder().encode  # type: ignore[method-assign]
-        self.decode = msgspec.msgpack.Decoder(Message).decode  # type: ignore[method-assign]
-
-    def encode(self, message: Any) -> bytes: ...  # type: ignore[empty-body]  # replaced in __init__, to spare a call
-
-    def decode(self, frame: bytes | memoryview) -> Message: ...  # type: ignore[empty-body]
-
-    def convert(self, value: Any, kind: Any) -> Any:
-        return msgspec.convert(value, kind, builtin_types=(bytes, bytearray))
-
-
-class _Json(Codec):
-    name = "json"
-    binary = False
-
-    def __init__(self) -> None:
-        self.encode = msgspec.json.Encoder().encode  # type: ignore[method-assign]
-        self.decode = msgspec.json.Decoder(Message).decode  # type: ignore[method-assign]
-
-    def encode(self, message: Any) -> bytes: ...  # type: ignore[empty-body]
-
-    def decode(self, frame: bytes | memoryview) -> Message: ...  # type: ignore[empty-body]
-
-    def convert(self, value: Any, kind: Any) -> Any:
-        return msgspec.convert(value, kind, builtin_types=())
-
-
-MSGPACK: Final[Codec] = _MessagePack()
+MSGPACK: Final = Codec("msgpack", True, msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Message).decode)
 """MessagePack, for all transports."""
 
-JSON: Final[Codec] = _Json()
-"""JSON, for WebSocket, where a frame holds one message. Bytes are base64 texts."""
+JSON: Final = Codec("json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode)
+"""JSON, for WebSocket, where a frame holds one message."""

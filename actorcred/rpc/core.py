@@ -120,7 +120,7 @@ class ServerCore:
         for peer in list(self.peers):
             overdue = peer.overdue(now)
             if overdue is not None:
-                self.portal.publish(ConnectionBroken(peer.address, overdue[1]))
+                self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
                 peer.goodbye(*overdue, None)
                 peer.wire.abort()
         for link in list(self.lost_links):

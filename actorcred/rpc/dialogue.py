@@ -115,12 +115,12 @@ class Dialogue:
         now = core.loop.time()
         wait = max((core.penalties.wait(key, now) for key in self._keys()), default=0.0)
         if wait:
-            core.portal.publish(LoginThrottled(peer.address, self._claimed, wait))
+            core.portal.publish(LoginThrottled(peer.origin.address, self._claimed, wait))
             raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
 
     def _keys(self) -> list[str]:
-        """What is penalised for a failure: the source, and the account that was claimed."""
-        source = self._peer.source
+        """Return what is penalised for a failure: the source, and the account that was claimed."""
+        source = self._peer.origin.source
         return [key for key, what in (("from " + source, source), ("as " + self._claimed, self._claimed)) if what]
 
     def _ask(self, challenge: bytes) -> None:

@@ -8,7 +8,6 @@ from collections import deque
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-from actorcred.actors import Future
 from actorcred.errors import ClientGone
 from actorcred.interface import Method, methods_of
 from actorcred.mind import Channel
@@ -38,7 +37,19 @@ class Link(Channel):
         keeps: whether the client may come back to its session after it lost its connection.
     """
 
-    __slots__ = ("_core", "_kept", "_kept_bytes", "_keeps", "_token", "lost_at", "methods", "peer", "reproven_at", "sent", "session")
+    __slots__ = (
+        "_core",
+        "_keeps",
+        "_kept",
+        "_kept_bytes",
+        "_token",
+        "lost_at",
+        "methods",
+        "peer",
+        "reproven_at",
+        "sent",
+        "session",
+    )
 
     session: Session
 
@@ -169,4 +180,3 @@ class Link(Channel):
             self._core.lost_links.add(self)
         else:
             self.session.end(LogoutCode.LOST)
-

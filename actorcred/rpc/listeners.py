@@ -15,7 +15,7 @@ from actorcred.rpc._buffer import receive_buffer
 from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
-from actorcred.rpc.peer import Peer
+from actorcred.rpc.peer import Origin, Peer
 from actorcred.sasl.mechanism import Situation
 
 __all__ = ["StreamWire", "listen", "server_context"]
@@ -95,7 +95,8 @@ class StreamWire(asyncio.BufferedProtocol):
         situation = Situation(private, _certificate_of(stream), HOST)
         source, self._source = self._source, None
         assert source is not None
-        self._peer = Peer(core, self, Connection(limits=core.options.wire), situation, self._protocol, address, source)
+        origin = Origin(self._protocol, address, source, situation)
+        self._peer = Peer(core, self, Connection(limits=core.options.wire), origin)
         if self._early:
             early, self._early = self._early, b""
             self._peer.received(early)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from dataclasses import dataclass
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from actorcred.rpc.link import Link
     from actorcred.sasl.mechanism import Situation
 
-__all__ = ["Peer", "Wire"]
+__all__ = ["Origin", "Peer", "Wire"]
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -46,6 +47,23 @@ class Wire(Protocol):
         """Close the connection at once."""
 
 
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a connection comes from.
+
+    Args:
+        protocol: its name, as "tcp".
+        address: of the client, to be shown; "" if it has none.
+        source: what counts as one origin for limits: what `ServerCore.admit` returned; "" if there is none.
+        situation: what mechanisms may know of the connection.
+    """
+
+    protocol: str
+    address: str
+    source: str
+    situation: Situation
+
+
 class Peer:
     """A client's connection.
 
@@ -53,16 +71,12 @@ class Peer:
         core: what the connections of the server share.
         wire: the transport.
         connection: the protocol's state.
-        situation: what mechanisms may know of the connection.
-        protocol: its name, as "tcp".
-        address: of the client, to be shown; "" if it has none.
-        source: what `ServerCore.admit` returned.
+        origin: where it comes from.
 
     Attributes:
         link: the way to the session, after the login.
         dialogue: the login under way.
         heard: when something came from the client, on the loop's clock.
-        source: what counts as one origin for limits; "" if there is none.
         heartbeat: whether the client promised to say something at each interval.
     """
 
@@ -73,7 +87,6 @@ class Peer:
         "_drained",
         "_out",
         "_rate",
-        "address",
         "client",
         "closed",
         "connection",
@@ -82,27 +95,20 @@ class Peer:
         "heard",
         "heartbeat",
         "link",
-        "protocol",
-        "situation",
-        "source",
+        "origin",
         "wire",
     )
 
-    def __init__(
-        self, core: ServerCore, wire: Wire, connection: Connection, situation: Situation, protocol: str, address: str, source: str
-    ) -> None:
+    def __init__(self, core: ServerCore, wire: Wire, connection: Connection, origin: Origin) -> None:
         self.core = core
         self.wire = wire
         self.connection = connection
-        self.situation = situation
-        self.protocol = protocol
-        self.address = address
+        self.origin = origin
         self.client = ""
         self.link: Link | None = None
         self.dialogue: Dialogue | None = None
         self.heartbeat = False
         self.closed = False
-        self.source = source
         self._counted = True
         self._calls: dict[int, Future[Any]] | None = None
         self._out: list[bytes] | None = None
@@ -143,7 +149,7 @@ class Peer:
 
     def break_off(self, detail: str) -> None:
         """End the connection of a client that broke the protocol."""
-        self.core.portal.publish(ConnectionBroken(self.address, detail))
+        self.core.portal.publish(ConnectionBroken(self.origin.address, detail))
         self.goodbye(ProtocolError.code, detail, None)
 
     def pause(self) -> None:
@@ -305,7 +311,7 @@ class Peer:
         """Stop counting as a connection without a login."""
         if self._counted:
             self._counted = False
-            self.core.admission.leave(self.source)
+            self.core.admission.leave(self.origin.source)
 
     def overdue(self, now: float) -> tuple[str, str] | None:
         """Return why the connection has to end by now; None if it has not."""

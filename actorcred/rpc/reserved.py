@@ -53,7 +53,7 @@ def mechanisms(peer: Peer) -> Future[list[str]]:
     clear = core.options.passwords_in_clear
     return _then(
         core.portal.list_credentials_interfaces(),
-        lambda kinds: offered(kinds, peer.situation, passwords_in_clear=clear),
+        lambda kinds: offered(kinds, peer.origin.situation, passwords_in_clear=clear),
     )
 
 
@@ -61,6 +61,7 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
     """Begin a login.
 
     Args:
+        peer: the connection.
         mechanism: a SASL mechanism.
         initial: its first message, if the client speaks first.
         options: see `LoginOptions`.
@@ -78,7 +79,7 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
         link.open(granted.session)
         peer.client = _client_name(wishes.client)
-        granted.session.annotate({"protocol": peer.protocol, "client": peer.client, "address": peer.address})
+        granted.session.annotate({"protocol": peer.origin.protocol, "client": peer.client, "address": peer.origin.address})
         return _enter(peer, link, wishes.heartbeat), lambda: link.attach(peer, 0)
 
     return _begin(peer, mechanism, decide, consent).say(initial)
@@ -88,10 +89,10 @@ def _begin(peer: Peer, mechanism: str, decide: Any, consent: Any) -> Dialogue:
     if peer.dialogue is not None:
         raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
     kind = SERVER_MECHANISMS.get(mechanism)
-    private = peer.situation.private or peer.core.options.passwords_in_clear
-    if kind is None or not kind.possible(peer.situation) or (kind.exposes_password and not private):
+    private = peer.origin.situation.private or peer.core.options.passwords_in_clear
+    if kind is None or not kind.possible(peer.origin.situation) or (kind.exposes_password and not private):
         raise CallError("this mechanism is not offered here; see cred.mechanisms", CallCode.BAD_ARGUMENTS)
-    peer.dialogue = Dialogue(peer, kind(peer.situation), decide, consent)
+    peer.dialogue = Dialogue(peer, kind(peer.origin.situation), decide, consent)
     return peer.dialogue
 
 
@@ -147,6 +148,7 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     """Go on with a session whose connection was lost.
 
     Args:
+        peer: the connection.
         token: from the answer to the login, or to the last `cred.resume`. It is used up.
         last_seen: how many notifications the client has got in this session.
         heartbeat: as with the login.
@@ -157,10 +159,10 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
     if not isinstance(text, str):
         raise CallError("the token must be a text", CallCode.BAD_ARGUMENTS)
-    now, source = core.loop.time(), "from " + peer.source
+    now, source = core.loop.time(), "from " + peer.origin.source
     wait = core.penalties.wait(source, now)
     if wait:
-        core.portal.publish(LoginThrottled(peer.address, "", wait))
+        core.portal.publish(LoginThrottled(peer.origin.address, "", wait))
         raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
     # A look-up by the hash tells nothing of the token by the time it takes.
     link = core.links.get(token_hash(text))
@@ -171,8 +173,8 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     missed = link.misses(last_seen)
     told = _enter(peer, link, heartbeat)
     told["refresh"] = missed
-    core.portal.publish(SessionResumed(session.id, session.avatar_id, peer.address, not missed))
-    session.annotate({"protocol": peer.protocol, "address": peer.address})
+    core.portal.publish(SessionResumed(session.id, session.avatar_id, peer.origin.address, not missed))
+    session.annotate({"protocol": peer.origin.protocol, "address": peer.origin.address})
     seen = told["notifications"] = link.sent if missed else last_seen
     answer: Future[Any] = Future()
 

@@ -223,5 +223,3 @@ def serve_in_thread(
         thread.join()
         raise
     return ThreadedServer(server, loop, thread)
-
-

@@ -17,7 +17,7 @@ class ExternalServer(ServerMechanism):
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """It needs a certificate."""
+        """Tell whether there is a certificate."""
         return situation.certificate is not None
 
     def step(self, data: bytes | None) -> Step:

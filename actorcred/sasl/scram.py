@@ -17,7 +17,7 @@ from actorcred.sasl.mechanism import ClientMechanism, Present, Secrets, ServerMe
 __all__ = ["ITERATIONS", "ScramClient", "ScramExchange", "ScramServer", "constant_salt", "make_verifier"]
 
 ITERATIONS = 600_000
-"""Of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet advises. It costs the client, not the server."""
+"""Of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet advises. It costs the client."""
 
 _SECRET = os.urandom(32)
 
@@ -130,7 +130,7 @@ class ScramServer(ServerMechanism):
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """It needs the extra."""
+        """Tell whether the extra is installed."""
         return find_spec("scramp") is not None
 
     def step(self, data: bytes | None) -> Step:

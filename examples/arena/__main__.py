@@ -54,6 +54,8 @@ async def _main(arguments: argparse.Namespace, console: Console) -> int:
     arena.start_bots(accounts)
     arena.introduce(console)
     await arena.watch(console, stop)
+    if stop.is_set():
+        console.print("Interrupted: logging everybody out.")
     return 0 if await arena.close(console) else 1
 
 
@@ -153,7 +155,9 @@ class Show:
         if self._server is not None:
             address = self._server.addresses[0]
             scheme = "https" if address.encrypted else "http"
-            console.print(f"Play at [bold]{scheme}://{address.host}:{address.port}/[/bold] as a guest, or as {DEMO} with {self._password}")
+            console.print(
+                f"Play at [bold]{scheme}://{address.host}:{address.port}/[/bold] as a guest, or as {DEMO} with {self._password}"
+            )
 
     def start_bots(self, accounts: list[tuple[str, str]]) -> None:
         """Let the bots come. They are clients, so they run apart from the server."""

@@ -49,7 +49,10 @@ class World:
     def __init__(self, size: float, seed: int, obstacles: int | None = None, pickups: int | None = None) -> None:
         self.size = size
         self._random = random.Random(seed)
-        self.obstacles = [Obstacle(*self._somewhere(), self._random.uniform(0.5, 2.0)) for _ in range(int(size**2 / 90) if obstacles is None else obstacles)]
+        self.obstacles = [
+            Obstacle(*self._somewhere(), self._random.uniform(0.5, 2.0))
+            for _ in range(int(size**2 / 90) if obstacles is None else obstacles)
+        ]
         self.bodies: dict[str, Body] = {}
         self._cells: defaultdict[tuple[int, int], set[str]] = defaultdict(set)
         self._pickups: defaultdict[tuple[int, int], list[tuple[float, float]]] = defaultdict(list)
@@ -130,7 +133,6 @@ class World:
             for other in (self.bodies[near] for near in self._cells.get(cell, ()))
             if other is not body and math.dist(here, (other.x, other.y)) <= SIGHT
         ]
-
 
     def scene(self, name: str, distance: float) -> tuple[list[Body], list[tuple[float, float]]]:
         """Return the players, with oneself, and the things to pick up within a distance."""

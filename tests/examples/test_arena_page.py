@@ -34,7 +34,7 @@ def chromium() -> Iterator[str]:
     found = shutil.which("chromium")
     if found is None:
         pytest.skip("there is no chromium, and it cannot be installed here: apt-get install chromium")
-    yield found
+    return found
 
 
 class Place:
@@ -70,7 +70,9 @@ class Place:
 async def place(**options: Any) -> AsyncIterator[Place]:
     settings = PortalOptions(policy=Policy.REPLACE, **options)
     arena = Arena.start(9.0)
-    portal = Portal.start(arena, [MemoryChecker.start(PASSWORDS, plaintext=True, scram_iterations=4096), AnonymousChecker.start()], settings)
+    portal = Portal.start(
+        arena, [MemoryChecker.start(PASSWORDS, plaintext=True, scram_iterations=4096), AnonymousChecker.start()], settings
+    )
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
         made = Place(portal, arena, browser)

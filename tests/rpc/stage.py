@@ -78,7 +78,7 @@ class Spectator(ABC):
     def watch(self) -> str: ...
 
 
-class Unwanted(ABC):
+class Unwanted:
     """Not in the realm's list."""
 
 
@@ -204,6 +204,7 @@ class WireStage:
         self.log: list[Any] = []
         self.waiting: list[Any] = []
         self.events: list[Event] = []
+        self.clients: list[rpc.Client] = []
 
     @property
     def address(self) -> Address:
@@ -223,7 +224,9 @@ class WireStage:
     async def connect(self, username: str = "ann", password: str | None = "s3cret", **settings: Any) -> rpc.Client:
         settings.setdefault("context", self.client_context())
         settings.setdefault("json", self.transport == "websocket-json")
-        return await rpc.connect(self.address, username, password, **settings)
+        client = await rpc.connect(self.address, username, password, **settings)
+        self.clients.append(client)
+        return client
 
     async def count(self) -> int:
         return int(await self.portal.count())
@@ -261,7 +264,9 @@ async def stage(
         made.authority.issue_cert("127.0.0.1").configure_cert(context)
         made.authority.configure_trust(context)
         context.verify_mode = ssl.CERT_OPTIONAL
-    address = {"unix": f"unix:{folder}/game.sock"}.get(transport, f"{transport.replace('websocket-json', 'ws').replace('websocket', 'ws')}:127.0.0.1:0")
+    address = {"unix": f"unix:{folder}/game.sock"}.get(
+        transport, f"{transport.replace('websocket-json', 'ws').replace('websocket', 'ws')}:127.0.0.1:0"
+    )
     made.checker = MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)
     made.portal = Portal.start(
         Game.start(made.log, made.waiting),
@@ -274,6 +279,8 @@ async def stage(
         yield made
     finally:
         await made.server.close(timeout=5)
+        for client in made.clients:
+            await client.close()
         assert made.core.peers == set()
         assert made.core.links == {}
         assert made.core.lost_links == set()
@@ -305,5 +312,3 @@ class SomeCertificates(Checker):
 
     def request_avatar_id(self, credentials: Any) -> str:
         return dict(credentials.names)["DNS"]
-
-

@@ -207,7 +207,7 @@ async def test_a_crash_of_an_avatar_ends_its_session_and_no_other(transport: str
 async def test_a_client_that_vanishes_without_resuming_is_lost_at_once(transport: str, tmp_path: Path) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
-        client._wire.abort()
+        client._line._wire.abort()
         await game.until(lambda: any(isinstance(event, LoggedOut) for event in game.events))
         assert game.log == [("ann", "lost")]
 
@@ -221,7 +221,8 @@ async def test_users_see_and_end_their_own_sessions_only(transport: str, tmp_pat
         sessions = {session["session"]: session for session in await here.sessions()}
         assert set(sessions) == {here.session, there.session}
         mine = sessions[here.session]
-        assert mine["current"] and mine["client"] == "test 1"
+        assert mine["current"]
+        assert mine["client"] == "test 1"
         assert mine["protocol"] == transport.replace("-json", "")
         assert sessions[there.session]["current"] is False
         with pytest.raises(CallError) as error:

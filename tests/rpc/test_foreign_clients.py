@@ -41,4 +41,3 @@ async def test_neovims_client_logs_in_calls_and_is_notified() -> None:
         ]
         assert isinstance(failure, Exception)
         await game.until(lambda: game.log == [("ann", "logout")])
-

@@ -17,8 +17,8 @@ from tests.rpc.stage import TRANSPORTS, Recorder, WireStage, on_loop, stage
 
 async def lose(client: Client) -> None:
     """Cut the client's connection."""
-    assert client._wire is not None
-    client._wire.abort()
+    assert client._line._wire is not None
+    client._line._wire.abort()
 
 
 def resumable(game: WireStage, **settings: Any) -> Any:
@@ -150,7 +150,7 @@ async def test_a_client_that_comes_too_late_logs_in_anew() -> None:
         client = await resumable(game)
         back = reconnects(client)
         old = client.session
-        assert client._wire is not None
+        assert client._line._wire is not None
         client._token = "forgotten"
         await lose(client)
         assert await back.get() is False

@@ -56,7 +56,11 @@ def test_a_server_that_must_speak_first_asks_with_nothing() -> None:
         ("PLAIN", {"username": "ann", "password": "s3cret"}, UsernamePassword("ann", "s3cret")),
         ("ANONYMOUS", {"trace": "sirhc"}, Anonymous("sirhc")),
         ("EXTERNAL", {}, CERTIFICATE),
-        ("OAUTHBEARER", {"token": "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", "username": "u,=x"}, BearerToken("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", "u,=x")),
+        (
+            "OAUTHBEARER",
+            {"token": "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", "username": "u,=x"},
+            BearerToken("vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg==", "u,=x"),
+        ),
     ],
 )
 def test_a_client_says_all_in_one_message(name: str, secrets: Any, credentials: Any) -> None:

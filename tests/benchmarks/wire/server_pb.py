@@ -34,7 +34,7 @@ class EchoAvatar(pb.Avatar):  # type: ignore[misc]
 class EchoRealm:
     """Everybody's home."""
 
-    def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:  # noqa: N802, N803  # Twisted's names
+    def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:  # Twisted's names
         """Make an avatar."""
         # In Twisted 26.10 minds of several connections cannot be put in a set.
         everybody[id(mind)] = mind
@@ -47,7 +47,7 @@ class AnyPassword:
 
     credentialInterfaces = (credentials.IUsernamePassword, credentials.IUsernameHashedPassword)  # noqa: N815
 
-    def requestAvatarId(self, presented: Any) -> Any:  # noqa: N802
+    def requestAvatarId(self, presented: Any) -> Any:
         """Say yes."""
         return presented.username
 

@@ -1,0 +1,218 @@
+"""The client's end of one connection: calls and their answers, what the server says and asks, and whether it still lives."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
+from actorcred.rpc.client_wires import ClientWire
+from actorcred.rpc.codec import Answer, Notice, Request, WireLimits
+from actorcred.rpc.connection import Connection
+
+__all__ = ["ClientConnection", "Handle", "make_handle"]
+
+logger = logging.getLogger("actorcred.rpc.client")
+
+LIMITS = WireLimits(frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000_000, keys=100_000, pending=10_000)
+"""What is accepted from a server, which is trusted more than a client is."""
+
+Handle = Callable[[str, list[Any]], Any]
+Lost = Callable[["ClientConnection", ConnectionLost], object]
+
+
+class ClientConnection:
+    """One connection.
+
+    Args:
+        wire: the transport.
+        handle: is given the name and the parameters of what the server says and asks.
+        noticed: called for each notification of the server that is not `cred.goodbye`.
+        lost: called with this connection and the reason when it is gone.
+    """
+
+    def __init__(self, wire: ClientWire, handle: Handle, noticed: Callable[[], object], lost: Lost) -> None:
+        self.connection = Connection(wire.codec, LIMITS, framed=wire.framed)
+        self._wire = wire
+        self._handle = handle
+        self._noticed = noticed
+        self._when_lost: Lost | None = lost
+        self._loop = asyncio.get_running_loop()
+        self._goodbye: ConnectionLost | None = None
+        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._out: list[bytes] = []
+        self._heard = self._loop.time()
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        wire.start(self._received, self._lost)
+
+    @property
+    def open(self) -> bool:
+        """Whether it can be used."""
+        return self._when_lost is not None
+
+    def request(self, method: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Call a method of the server; return a future of its result."""
+        future = self._loop.create_future()
+        if not self.open:
+            future.set_exception(self._goodbye or ConnectionLost("the connection was lost"))
+            return future
+        number, data = self.connection.request(method, args)
+        alone = not self._calls and not self._out
+        self._calls[number] = future
+        if alone:
+            self._wire.write([data])  # nothing is under way with which it could be gathered
+        else:
+            self.send(data)
+        return future
+
+    def send(self, data: bytes) -> None:
+        """Send a message, with all others of this turn of the loop."""
+        if not self._out:
+            self._loop.call_soon(self._flush)
+        self._out.append(data)
+
+    def _flush(self) -> None:
+        out, self._out = self._out, []
+        if self.open and out:
+            self._wire.write(out)
+
+    def close(self) -> None:
+        """Close when all is sent."""
+        self._flush()
+        self._wire.close()
+
+    def abort(self, reason: ConnectionLost | None = None) -> None:
+        """Close at once, and have no more to do with it."""
+        self._goodbye = self._goodbye or reason
+        self._lost("the connection was given up")
+        self._wire.abort()
+
+    def start_heartbeat(self, interval: float, seen: Callable[[], int]) -> None:
+        """Ask the server for a sign of life at each interval, in seconds; it learns how many notifications were seen."""
+        self._heartbeat = self._loop.call_later(interval, self._beat, interval, seen)
+
+    def _beat(self, interval: float, seen: Callable[[], int]) -> None:
+        if self._loop.time() - self._heard > 2 * interval:
+            self.abort(ConnectionLost(f"the server was silent for {2 * interval:g} s"))
+            return
+        self.request("cred.ping", (seen(),)).add_done_callback(_forget_result)
+        self.start_heartbeat(interval, seen)
+
+    # -- what comes ---------------------------------------------------------------------------------------------------
+
+    def _lost(self, why: str) -> None:
+        lost, self._when_lost = self._when_lost, None
+        if lost is None:
+            return
+        goodbye = self._goodbye = self._goodbye or ConnectionLost(why)
+        if self._heartbeat is not None:
+            self._heartbeat.cancel()
+        calls, self._calls = self._calls, {}
+        for future in calls.values():
+            if not future.done():
+                future.set_exception(goodbye)
+        lost(self, goodbye)
+
+    def _received(self, data: bytes) -> None:
+        self._heard = self._loop.time()
+        try:
+            for message in self.connection.receive(data):
+                kind = type(message)
+                if kind is Answer:
+                    self._answered(message)  # type: ignore[arg-type]
+                elif kind is Notice:
+                    self._notice(message)  # type: ignore[arg-type]
+                elif kind is Request:
+                    self._spawn(self._answer(message))  # type: ignore[arg-type]
+        except ProtocolError as error:
+            self.abort(ConnectionLost(f"the server broke the protocol: {error}", ProtocolError.code))
+
+    def _answered(self, answer: Answer) -> None:
+        future = self._calls.pop(answer.id, None)
+        if future is None or future.done():
+            return
+        if answer.error is None:
+            future.set_result(answer.result)
+        else:
+            future.set_exception(_error_of(answer.error))
+
+    def _notice(self, notice: Notice) -> None:
+        if notice.method == "cred.goodbye":
+            self._goodbye = _goodbye_of(notice.params)
+            return
+        self._noticed()
+        try:
+            result = self._handle(notice.method, notice.params)
+        except CallError:
+            pass  # the handler does not know it, or says no: nobody waits for an answer
+        except Exception:
+            logger.exception("The handler of %r failed:", notice.method)
+        else:
+            if inspect.iscoroutine(result):
+                self._spawn(self._finish_notice(notice.method, result))
+
+    async def _finish_notice(self, name: str, result: Awaitable[Any]) -> None:
+        try:
+            await result
+        except CallError:
+            pass
+        except Exception:
+            logger.exception("The handler of %r failed:", name)
+
+    async def _answer(self, request: Request) -> None:
+        try:
+            result = self._handle(request.method, request.params)
+            if inspect.isawaitable(result):
+                result = await result
+            data = self.connection.answer(request.id, result)
+        except CallError as error:
+            data = self.connection.fail(request.id, error)
+        except Exception:
+            logger.exception("The handler of %r failed:", request.method)
+            data = self.connection.fail(request.id, CallError("the client failed", CallCode.INTERNAL))
+        self.send(data)
+
+    def _spawn(self, coroutine: Any) -> None:
+        task = self._loop.create_task(coroutine)
+        self._tasks.add(task)  # the loop itself keeps only a weak reference
+        task.add_done_callback(self._tasks.discard)
+
+
+def _forget_result(future: asyncio.Future[Any]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+def _error_of(fault: Any) -> CallError:
+    if isinstance(fault, dict):
+        code, message = fault.get("code", CallCode.FAILED), fault.get("message", "")
+        return CallError(str(message), str(code), retry_after=fault.get("retry_after"))
+    return CallError(str(fault))
+
+
+def _goodbye_of(params: list[Any]) -> ConnectionLost:
+    reason, retry_after = (*params, None, None)[:2]
+    reason = reason if isinstance(reason, dict) else {}
+    return ConnectionLost(str(reason.get("message") or "the server said goodbye"), str(reason.get("code", "")), retry_after)
+
+
+def make_handle(target: Any) -> Handle:
+    """Return a function of name and parameters for what a user gave as handler: nothing, a callable, or an object."""
+    if target is None:
+        return _nobody
+    if callable(target):
+        return lambda name, params: target(name, *params)
+
+    def call_method(name: str, params: list[Any]) -> Any:
+        method = None if name.startswith("_") else getattr(target, name, None)
+        return _nobody(name, params) if method is None else method(*params)
+
+    return call_method
+
+
+def _nobody(name: str, params: list[Any]) -> Any:
+    raise CallError(f"no method {name[:60]!r}", CallCode.UNKNOWN_METHOD)
