@@ -193,9 +193,8 @@ class Client:
             async with asyncio.timeout(self._options.timeout):
                 await self._request("cred.logout", ())
                 await asyncio.shield(self._finished)
-        if self._line is not None:
-            self._line.close()
-        await self.wait_closed()
+        self._abort()
+        self._finish()
 
     async def wait_closed(self) -> ConnectionLost:
         """Wait until the client is disconnected for good; return why."""

@@ -35,6 +35,8 @@ from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker, MemoryCheckerRef
 from actorcred.events import Event
 from actorcred.rpc.addresses import Address
+from actorcred.rpc.client_connection import ClientConnection
+from actorcred.rpc.client_wires import open_wire
 
 USERS = {"ann": "s3cret", "bob": "hush"}
 
@@ -227,6 +229,11 @@ class WireStage:
         client = await rpc.connect(self.address, username, password, **settings)
         self.clients.append(client)
         return client
+
+    async def bare(self) -> ClientConnection:
+        """Connect without a login."""
+        wire = await open_wire(self.address, self.client_context(), json=self.transport == "websocket-json")
+        return ClientConnection(wire, lambda name, params: None, lambda: None, lambda line, goodbye: None)
 
     async def count(self) -> int:
         return int(await self.portal.count())

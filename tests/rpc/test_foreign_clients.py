@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from typing import Any
 
+import pytest
 from pynvim.msgpack_rpc import tcp_session  # Neovim's client of MessagePack-RPC, which speaks it to anybody
 
 from tests.rpc.stage import on_loop, stage
@@ -26,8 +28,12 @@ def call_and_listen(host: str, port: int) -> tuple[Any, Any, list[Any], Any]:
         return login, place, heard, failure
     finally:
         session.close()
+        del session
+        gc.collect()
 
 
+# The client closes its socket only when it is collected.
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 @on_loop
 async def test_neovims_client_logs_in_calls_and_is_notified() -> None:
     async with stage() as game:

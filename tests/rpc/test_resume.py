@@ -115,14 +115,12 @@ async def test_a_token_is_used_up_by_its_use() -> None:
         back = reconnects(client)
         await lose(client)
         assert await back.get()
-        thief = await game.connect("bob", "hush")
-        await thief._connect()
-        with pytest.raises(CallError) as error:
-            await thief._request("cred.resume", (token, 0))
-        assert error.value.code == "refused"
-        with pytest.raises(CallError):
-            await thief._request("cred.resume", ("made up", 0))
-        thief._abort()
+        thief = await game.bare()
+        for stolen in (token, "made up"):
+            with pytest.raises(CallError) as error:
+                await thief.request("cred.resume", (stolen, 0))
+            assert error.value.code == "refused"
+        thief.abort()
 
 
 @on_loop
@@ -173,12 +171,11 @@ async def test_a_session_that_is_taken_over_says_goodbye_to_its_old_connection()
     async with stage() as game:
         client = await game.connect(reconnect=True)
         token = client._token
-        second = await game.connect("bob", "hush")
-        await second._connect()
-        await second._request("cred.resume", (token, client.notifications))
+        second = await game.bare()
+        await second.request("cred.resume", (token, client.notifications))
         assert (await client.wait_closed()).code == "resumed"
-        assert await second._request("echo", ("still here",)) == "still here"
-        second._abort()
+        assert await second.request("echo", ("still here",)) == "still here"
+        second.abort()
         await game.portal.kick(everyone=True)
 
 
