@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena test bench lint docs clean
+.PHONY: arena test bench bench-wire fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -13,6 +13,12 @@ test: $(VENV)/test.installed
 
 bench: $(VENV)/test,bench.installed
 	$(BIN)/python -m tests.benchmarks $(BENCH)
+
+bench-wire: $(VENV)/test,bench.installed
+	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
+
+fuzz: $(VENV)/test,fuzz.installed
+	$(BIN)/python -m tests.fuzz.connection $(FUZZ)
 
 lint: $(VENV)/lint.installed
 	$(BIN)/ruff check .

@@ -42,6 +42,10 @@ class Channel(ABC):
 
     __slots__ = ()
 
+    def ready(self) -> bool:
+        """Tell whether the calling thread may call `notify` itself, while nothing waits, which spares it the mind's turn."""
+        return False
+
     @abstractmethod
     def notify(self, notification: Notification) -> Any:
         """Send a notification. `Notification.encoded` makes its bytes once for all clients that get it."""
@@ -74,12 +78,14 @@ class MindRef(ActorRef["Mind"]):
     """What an avatar holds of its client. Every method may be called from anywhere and never blocks.
 
     Attributes:
+        channel: the way to the client.
         outbox: what waits for the client; `outbox.dropped` counts what never will be sent.
         session: the session that the mind belongs to, while it is open.
     """
 
-    __slots__ = ("outbox", "session")
+    __slots__ = ("channel", "outbox", "session")
 
+    channel: Channel
     outbox: Outbox
 
     def __init__(self, mailbox: Mailbox) -> None:
@@ -99,7 +105,13 @@ class MindRef(ActorRef["Mind"]):
 
     def send(self, notification: Notification) -> None:
         """Send a notification that may go to other minds, too; see `Group`."""
-        self._offer(notification)
+        if self.outbox.idle and self.channel.ready():
+            try:
+                self.channel.notify(notification)
+            except Exception:
+                self._offer(notification)  # the mind finds out what is wrong with it
+        else:
+            self._offer(notification)
 
     def call(self, name: str, *args: Any, timeout: float | None = CALL_TIMEOUT) -> Future[Any]:
         """Ask the client.
@@ -160,7 +172,8 @@ class Mind(Actor):
         self._held_back = False
         self._calls: set[Future[Any]] | None = None
         self._outbox = Outbox(limit or OutboxLimit())
-        cast("MindRef", self._actor_ref).outbox = self._outbox
+        ref = cast("MindRef", self._actor_ref)
+        ref.outbox, ref.channel = self._outbox, self._channel
 
     def _flush(self) -> None:
         while not self._held_back and (item := self._outbox.take()) is not None:

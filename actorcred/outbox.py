@@ -129,6 +129,11 @@ class Outbox:
     def __len__(self) -> int:
         return len(self._items or ())
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, nothing is being sent, and more is accepted."""
+        return not self._awake and not self.closed
+
     def offer(self, item: Item) -> Offer:
         """Put an item at the end, or in the place of the one with the same key."""
         key = item.key

@@ -39,6 +39,9 @@ class Notice(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True)
 Message = Union[Request, Answer, Notice]  # noqa: UP007  # the decoders take it as a value
 
 
+_SMALL = frozenset({float, int, bool, type(None)})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
     """What is accepted from a peer. A message beyond them is a breach of the protocol and ends the connection.
@@ -70,7 +73,10 @@ class WireLimits:
         Raises:
             ProtocolError: if it is beyond a limit.
         """
-        self._check(params, self.nesting)
+        for value in params:
+            if type(value) not in _SMALL:
+                self._check(params, self.nesting)
+                return
 
     def _check(self, values: Iterable[Any], depth: int) -> None:
         if not depth:

@@ -78,31 +78,36 @@ class Connection:
         if self._closed:
             raise ProtocolError("the connection was closed after a breach of the protocol")
         try:
-            if self._framed:
-                return self._accept((self._decode(data),))
             if not self._tail and len(data) <= self.limits.frame:
                 try:
                     message = self.codec.decode(data)  # mostly what comes is just one message
                 except (ValueError, RecursionError):
-                    pass
+                    if self._framed:
+                        raise
                 else:
-                    return self._accept((message,))
-            return self._accept(self._cut(data))
+                    accepted = self._accept(message)
+                    return [] if accepted is None else [accepted]
+            return [accepted for message in self._cut(data) if (accepted := self._accept(message)) is not None]
         except ProtocolError:
             self._closed = True
             raise
-
-    def _decode(self, frame: bytes | memoryview) -> Message:
-        if len(frame) > self.limits.frame:
-            raise ProtocolError(f"a message is longer than {self.limits.frame} bytes")
-        try:
-            return self.codec.decode(frame)
         except (ValueError, RecursionError) as error:
+            self._closed = True
             # The text comes from the decoder and tells of the data's form only.
             raise ProtocolError(f"this is no message of the protocol: {error}") from None
 
+    def _decode(self, frame: memoryview) -> Message:
+        self._check_size(len(frame))
+        return self.codec.decode(frame)
+
+    def _check_size(self, size: int) -> None:
+        if size > self.limits.frame:
+            raise ProtocolError(f"a message is longer than {self.limits.frame} bytes")
+
     def _cut(self, data: bytes) -> list[Message]:
         """Cut a stream into messages, and keep the last one if it is incomplete."""
+        if self._framed:
+            self._check_size(len(data))
         tail = self._tail
         tail += data
         scanner = self._scanner
@@ -122,13 +127,10 @@ class Connection:
                 begin = end
         except msgpack.OutOfData:
             self._keep(view[begin:], bool(messages))
-        except (ValueError, RecursionError) as error:
-            raise ProtocolError(f"this is no MessagePack: {type(error).__name__}") from None
         return messages
 
     def _keep(self, rest: memoryview, new: bool) -> None:
-        if len(rest) > self.limits.frame:
-            raise ProtocolError(f"a message is longer than {self.limits.frame} bytes")
+        self._check_size(len(rest))
         if len(rest) < LONG:
             self._tail, self._scanner = bytes(rest), None
         elif new or self._scanner is None:
@@ -138,23 +140,22 @@ class Connection:
             with contextlib.suppress(msgpack.OutOfData):
                 self._scanner.skip()
 
-    def _accept(self, messages: Sequence[Message]) -> Sequence[Message | Excess]:
-        """Check messages against the limits, and leave out answers that nobody waits for any more."""
-        accepted: list[Message | Excess] = []
-        for message in messages:
-            if type(message) is Answer:
-                if self._ours and message.id in self._ours:
-                    self._ours.discard(message.id)
-                    self.limits.check((message.error, message.result))
-                    accepted.append(message)
-                continue
-            if len(message.params) > self.limits.items:  # type: ignore[union-attr]
-                raise ProtocolError(f"an array has more than {self.limits.items} elements")
-            self.limits.check(message.params)  # type: ignore[union-attr]
-            if type(message.method) is not str:  # type: ignore[union-attr]
-                message.method = _method_name(message.method)  # type: ignore[union-attr]
-            accepted.append(self._admit(message) if type(message) is Request else message)
-        return accepted
+    def _accept(self, message: Message) -> Message | Excess | None:
+        """Check a message against the limits; return None for an answer that nobody waits for any more."""
+        if type(message) is Answer:
+            if not self._ours or message.id not in self._ours:
+                return None
+            self._ours.discard(message.id)
+            self.limits.check((message.error, message.result))
+            return message
+        params = message.params  # type: ignore[union-attr]
+        if len(params) > self.limits.items:
+            raise ProtocolError(f"an array has more than {self.limits.items} elements")
+        if params:
+            self.limits.check(params)
+        if type(message.method) is not str:  # type: ignore[union-attr]
+            message.method = _method_name(message.method)  # type: ignore[union-attr]
+        return self._admit(message) if type(message) is Request else message
 
     def _admit(self, request: Request) -> Request | Excess:
         theirs = self._theirs

@@ -84,6 +84,10 @@ class Link(Channel):
         self._core.links[self._token] = self
         return token
 
+    def ready(self) -> bool:
+        """Tell whether the calling thread may send: it is the loop's, and the client reads what it is sent."""
+        return get_ident() == self._core.thread and (self.peer is None or self.peer.drained is None)
+
     # -- what the mind sends ------------------------------------------------------------------------------------------
 
     def notify(self, notification: Notification) -> Any:

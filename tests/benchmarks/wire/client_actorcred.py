@@ -14,7 +14,7 @@ class Ours(AsyncioTarget):
     """Our wire."""
 
     def __init__(self, port: int) -> None:
-        self._address = f"tcp:127.0.0.1:{port}"
+        self._address = rpc.Address.parse(f"tcp:127.0.0.1:{port}")
 
     async def login(self, number: int) -> Any:
         """Connect and log in."""
@@ -34,4 +34,10 @@ class Ours(AsyncioTarget):
 
 
 if __name__ == "__main__":
-    asyncio.run(drive(Ours(int(sys.argv[1])), int(sys.argv[2]), float(sys.argv[3])))
+    work = drive(Ours(int(sys.argv[1])), int(sys.argv[2]), float(sys.argv[3]))
+    if sys.argv[4:] == ["uvloop"]:
+        import uvloop
+
+        uvloop.run(work)
+    else:
+        asyncio.run(work)
