@@ -231,11 +231,7 @@ class Mind(Actor):
     def _future_of(self, result: Any) -> Future[Any] | None:
         if type(result) is CoroutineType:
             return self.actor_inbox.dispatcher.spawn(result)
-        if isinstance(result, Future):
-            return result
-        if isinstance(result, pykka.Future):
-            return _adopt(result)
-        return None
+        return Future.adopt(result) if isinstance(result, pykka.Future) else None
 
     def _failed(self, name: str, error: Exception) -> None:
         if isinstance(error, OSError | pykka.ActorDeadError):
@@ -272,12 +268,6 @@ def _pass_on(done: Future[Any], to: Future[Any]) -> None:
         to.settle(done.get())
     except Exception as error:
         to.settle_error(_as_client_gone(error))
-
-
-def _adopt(foreign: pykka.Future[Any]) -> Future[Any]:
-    future: Future[Any] = Future()
-    future.set_get_hook(lambda timeout: foreign.get(timeout=timeout))
-    return future
 
 
 # -- the kinds of minds that need no channel class of the user's ----------------------------------------------------------

@@ -133,6 +133,32 @@ class Future(pykka.Future[T]):
         """Tell whether `cancel` decided the result."""
         return self._state == _ERROR and isinstance(self._value[0], CancelledError)
 
+    def follow(self, source: Future[Any], function: Callable[[Any], Any] | None = None) -> None:
+        """Take the result of another future as soon as it is there, unless there is a result by then.
+
+        Args:
+            source: the other future.
+            function: makes the value out of the other one's; what it raises is the result.
+        """
+
+        def take(_: object) -> None:
+            try:
+                value = source.get()
+                self.settle(value if function is None else function(value))
+            except BaseException as error:
+                self.settle_error(error)
+
+        source.add_done_callback(take)
+
+    @classmethod
+    def adopt(cls, future: pykka.Future[T]) -> Future[T]:
+        """Return a future of Pykka's as one of this class."""
+        if isinstance(future, Future):
+            return future
+        adopted: Future[T] = Future()
+        adopted.set_get_hook(lambda timeout: future.get(timeout=timeout))
+        return adopted
+
     # -- the consumer's side ------------------------------------------------------------------------------------------
 
     def done(self) -> bool:

@@ -152,7 +152,7 @@ class ClientConnection:
         except Exception:
             logger.exception("The handler of %r failed:", notice.method)
         else:
-            if inspect.iscoroutine(result):
+            if result is not None and inspect.iscoroutine(result):
                 self._spawn(self._finish_notice(notice.method, result))
 
     async def _finish_notice(self, name: str, result: Awaitable[Any]) -> None:

@@ -151,7 +151,7 @@ class ServerCore:
                 future.settle_error(error)
                 return
             if isinstance(result, Future):
-                result.add_done_callback(lambda done: _pass_on(done, future))
+                future.follow(result)
             else:
                 future.settle(result)
 
@@ -189,10 +189,3 @@ class ServerCore:
         if self._timer is not None:
             self._timer.cancel()
         return len(ended)
-
-
-def _pass_on(done: Future[Any], to: Future[Any]) -> None:
-    try:
-        to.settle(done.get())
-    except Exception as error:
-        to.settle_error(error)

@@ -73,7 +73,7 @@ class Dialogue:
             self._end()
             raise
         except (ProtocolError, ValueError) as error:
-            self._end()
+            self.cancel()
             raise CallError(str(error), CallCode.BAD_ARGUMENTS) from None
         return answer
 
@@ -174,7 +174,7 @@ class Dialogue:
             self._peer.dialogue = None
 
     def cancel(self) -> None:
-        """Give up: the client is gone."""
+        """Give up: the client is gone, or does not keep to the mechanism."""
         decision = self._decision
         self._cancelled = True
         self._end()

@@ -121,6 +121,8 @@ class Peer:
 
     def received(self, data: bytes) -> None:
         """Take what came from the client: bytes of a stream, or a frame."""
+        if self.closed:
+            return
         self.heard = self.core.loop.time()
         # What is answered at once goes out at once and together, without another turn of the loop.
         gathered = self._out
@@ -128,17 +130,7 @@ class Peer:
             self._out = gathered = []
         try:
             for message in self.connection.receive(data):
-                if self.closed:
-                    return
-                kind = type(message)
-                if kind is Request:
-                    self._request(message)  # type: ignore[arg-type]
-                elif kind is Notice:
-                    self._notice(message)  # type: ignore[arg-type]
-                elif kind is Answer:
-                    self._answered(message)  # type: ignore[arg-type]
-                else:
-                    self.send(self.connection.refuse(message))  # type: ignore[arg-type]
+                self._take(message)
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
@@ -146,6 +138,19 @@ class Peer:
                 self._out = None
                 if gathered:
                     self.wire.write(gathered)
+
+    def _take(self, message: Any) -> None:
+        kind = type(message)
+        if self.closed:
+            return  # a message before this one was the last
+        if kind is Request:
+            self._request(message)
+        elif kind is Notice:
+            self._notice(message)
+        elif kind is Answer:
+            self._answered(message)
+        else:
+            self.send(self.connection.refuse(message))
 
     def break_off(self, detail: str) -> None:
         """End the connection of a client that broke the protocol."""
@@ -179,7 +184,7 @@ class Peer:
             future.settle_error(ClientGone("the connection was lost before the client answered"))
         link, self.link = self.link, None
         if link is not None:
-            link.lost(self.heard)
+            link.lost(self.core.loop.time())
         self.resume()
 
     # -- messages -----------------------------------------------------------------------------------------------------
@@ -335,8 +340,8 @@ class Reply:
 
     def settle(self, value: Any = None) -> bool:
         """Send a result; if it is a future, when it is there."""
-        if isinstance(value, Future):
-            value.add_done_callback(self._done)
+        if isinstance(value, pykka.Future):
+            Future.adopt(value).add_done_callback(self._done)
         elif get_ident() == self._peer.core.thread:
             self._answer(value)
         else:

@@ -277,14 +277,7 @@ def _link_of(peer: Peer) -> Link:
 def _then(future: Future[Any], function: Callable[[Any], Any]) -> Future[Any]:
     """Return a future of `function(value)`."""
     result: Future[Any] = Future()
-
-    def done(_: object) -> None:
-        try:
-            result.settle(function(future.get()))
-        except Exception as error:
-            result.settle_error(error)
-
-    future.add_done_callback(done)
+    result.follow(future, function)
     return result
 
 

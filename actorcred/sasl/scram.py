@@ -116,7 +116,7 @@ class ScramExchange(UsernameScram):
         try:
             self._server.set_client_final(text_of(data))
             self.outcome = self._server.get_server_final().encode()
-        except _scramp().ScramException:
+        except (_scramp().ScramException, ProtocolError):
             decided(False)
         else:
             decided(True)

@@ -14,7 +14,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -41,7 +40,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="some of the systems, with commas between")
     arguments = parser.parse_args()
     console = Console(width=170)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
     systems = [name for name in _systems(console) if not arguments.only or name in arguments.only.split(",")]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
@@ -49,10 +48,11 @@ def main() -> None:
         for name in systems:
             console.print(f"run {turn + 1} of {name} ...")
             runs[name].append(_measure(name, arguments.scale))
-    medians = {
-        name: {figure: statistics.median(run[figure] for run in measured) for figure in measured[0]} for name, measured in runs.items()
-    }
-    console.print(_table(medians))
+    console.print(_table({name: _median(measured) for name, measured in runs.items()}))
+
+
+def _median(runs: list[dict[str, float]]) -> dict[str, float]:
+    return {figure: statistics.median(run[figure] for run in runs) for figure in runs[0]}
 
 
 def _systems(console: Console) -> list[str]:
@@ -115,8 +115,8 @@ def _table(medians: dict[str, dict[str, float]]) -> Table:
     table = Table("figure", *medians, "aim, beside pb", title=machine)
     peer = medians.get("pb")
     for key, name, unit, aim in FIGURES:
-        cell: Callable[[dict[str, float]], str] = lambda run, key=key, unit=unit: _cell(run[key], unit, peer and peer[key])  # type: ignore[misc]
-        table.add_row(name, *(cell(run) for run in medians.values()), aim)
+        cells = [_cell(run[key], unit, None if peer is None else peer[key]) for run in medians.values()]
+        table.add_row(name, *cells, aim)
     return table
 
 
