@@ -59,7 +59,7 @@ def call(
     timeout: float,
     listen_for: float,
 ) -> None:
-    r"""Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
+    """Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
 
     Each of ARGS is read as JSON, and as a text if it is none: 1.5, true, '{"x": 1}', hello. The password is asked for, or
     comes from --password-file or the variable ACTORCRED_PASSWORD; it is never an argument, since all users of the machine
@@ -67,7 +67,7 @@ def call(
 
     \b
     Exit codes: 1 the method failed, 2 wrong usage, 3 login refused, 4 no connection.
-    """
+    """  # noqa: D301  # \b is click's sign for lines that stay as they are
     password = read_password(password_file) if username else None
     options = ClientOptions(
         interface=interface,

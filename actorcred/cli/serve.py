@@ -102,12 +102,12 @@ def serve(
     log_level: str,
     uvloop: bool | None,
 ) -> None:
-    r"""Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
+    """Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
 
     \b
-    actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \
+    actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \\
         --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
-    """
+    """  # noqa: D301  # \b is click's sign for lines that stay as they are
     logging.basicConfig(level=log_level.upper(), format="%(name)s: %(message)s", handlers=[RichHandler(show_path=False)])
     realm_class = _find_realm(realm)
     portal_options = PortalOptions(policy=Policy(policy), max_sessions=max_sessions)

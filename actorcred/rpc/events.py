@@ -9,7 +9,7 @@ from typing import ClassVar
 from actorcred.credentials import AvatarId
 from actorcred.events import Event
 
-__all__ = ["ConnectionBroken", "ConnectionRefused", "LoginThrottled", "SessionResumed"]
+__all__ = ["ConnectionBroken", "ConnectionRefused", "LoginThrottled", "RequestsThrottled", "SessionResumed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,22 @@ class LoginThrottled(Event):
     address: str
     claimed: str
     retry_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class RequestsThrottled(Event):
+    """A client sends more requests per second than it may; told once for each time that it begins to.
+
+    Attributes:
+        address: where it is.
+        session_id: its session; "" before the login.
+    """
+
+    name: ClassVar[str] = "requests-throttled"
+    level: ClassVar[int] = logging.WARNING
+
+    address: str
+    session_id: str
 
 
 @dataclass(frozen=True, slots=True)

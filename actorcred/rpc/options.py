@@ -21,7 +21,7 @@ class ServerOptions:
         grace: seconds for which a session survives the loss of its connection; 0 ends it at once.
         replay: notifications that are kept for a client to get again when it resumes; at least 1.
         replay_bytes: the bytes of them, encoded.
-        requests_per_second: of one session on the average; None is no limit.
+        requests_per_second: of one connection on the average, notifications among them; None is no limit.
         request_burst: how many may come at once.
         max_connections: without a login, from everywhere; from half of that on some are refused at random, more the more
             there are, as OpenSSH's MaxStartups does.

@@ -15,7 +15,7 @@ from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed, ProtocolError
 from actorcred.rpc.codec import Answer, Notice, Request
 from actorcred.rpc.connection import Connection
-from actorcred.rpc.events import ConnectionBroken
+from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
 from actorcred.rpc.guard import RateLimit
 from actorcred.rpc.reserved import PREFIX, RESERVED
 
@@ -87,6 +87,7 @@ class Peer:
         "_drained",
         "_out",
         "_rate",
+        "_throttled",
         "client",
         "closed",
         "connection",
@@ -113,8 +114,10 @@ class Peer:
         self._calls: dict[int, Future[Any]] | None = None
         self._out: list[bytes] | None = None
         self._drained: Future[None] | None = None
-        self._rate: RateLimit | None = None
         self._born = self.heard = core.loop.time()
+        self._throttled = False
+        rate, burst = core.options.requests_per_second, core.options.request_burst
+        self._rate = None if rate is None else RateLimit(rate, burst, self._born)
         core.enter(self)
 
     # -- what the transport says --------------------------------------------------------------------------------------
@@ -192,8 +195,7 @@ class Peer:
     def _request(self, request: Request) -> None:
         reply = Reply(self, request.id, request.method)
         try:
-            wait = 0.0 if self._rate is None else self._rate.take(self.heard)
-            if wait:
+            if self._rate is not None and (wait := self._wait(self._rate)):
                 raise CallError("too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3))
             link = self.link
             method = None if link is None else link.methods.get(request.method)
@@ -207,6 +209,15 @@ class Peer:
                 raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
         except (CallError, LoginFailed) as error:
             reply.settle_error(error)
+
+    def _wait(self, rate: RateLimit) -> float:
+        """Return the seconds that the client has to wait; 0 if it does not send too much."""
+        wait = rate.take(self.heard)
+        if wait and not self._throttled:
+            session_id = "" if self.link is None else self.link.session.id
+            self.core.portal.publish(RequestsThrottled(self.origin.address, session_id))
+        self._throttled = wait > 0
+        return wait
 
     def _reserved(self, request: Request) -> Any:
         known = RESERVED.get(request.method)
@@ -236,7 +247,7 @@ class Peer:
     def _notice(self, notice: Notice) -> None:
         link = self.link
         method = None if link is None else link.methods.get(notice.method)
-        if method is None or (self._rate is not None and self._rate.take(self.heard)):
+        if (self._rate is not None and self._wait(self._rate)) or method is None:
             self.core.ignored_notices += 1
             return
         try:
@@ -305,12 +316,9 @@ class Peer:
     # -- limits -------------------------------------------------------------------------------------------------------
 
     def logged_in(self, link: Link) -> None:
-        """Go on with a session: its methods can be called, and the limits are those of users."""
+        """Go on with a session, whose methods can be called."""
         self.link = link
         self._count_out()
-        options = self.core.options
-        if options.requests_per_second is not None:
-            self._rate = RateLimit(options.requests_per_second, options.request_burst, self.heard)
 
     def _count_out(self) -> None:
         """Stop counting as a connection without a login."""

@@ -83,7 +83,7 @@ class Server:
             if where.kind == "unix":
                 self._unix.append(where.path)
         self.addresses.append(where)
-        logger.info("Listening on %s", where)
+        logger.debug("Listening on %s", where)
         return where
 
     async def wait_closed(self) -> None:

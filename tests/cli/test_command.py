@@ -222,6 +222,7 @@ def test_help_is_there(words: tuple[str, ...]) -> None:
     done = run(*words, "--help")
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: ")
+    assert "\\b" not in done.stdout
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -63,10 +63,15 @@ def _systems(console: Console) -> list[str]:
             console.print(f"{name} is left out: {module} is not installed")
         else:
             found.append(name)
-    if shutil.which("node") and shutil.which("npm"):
-        found.append("colyseus")
-    else:
+    if not (shutil.which("node") and shutil.which("npm")):
         console.print("colyseus is left out: there is no node and npm")
+        return found
+    try:
+        _install_colyseus()
+    except subprocess.CalledProcessError as error:
+        console.print(f"colyseus is left out: npm cannot install it ({error})")
+    else:
+        found.append("colyseus")
     return found
 
 
@@ -115,13 +120,13 @@ def _table(medians: dict[str, dict[str, float]]) -> Table:
     table = Table("figure", *medians, "aim, beside pb", title=machine)
     peer = medians.get("pb")
     for key, name, unit, aim in FIGURES:
-        cells = [_cell(run[key], unit, None if peer is None else peer[key]) for run in medians.values()]
+        cells = [_cell(run[key], unit, None if not peer else peer[key]) for run in medians.values()]
         table.add_row(name, *cells, aim)
     return table
 
 
 def _cell(value: float, unit: str, peer: float | None) -> str:
-    return f"{value:,.1f} {unit}" if peer is None else f"{value:,.1f} {unit}\n{value / peer:.2f} x"
+    return f"{value:,.1f} {unit}" if not peer else f"{value:,.1f} {unit}\n{value / peer:.2f} x"
 
 
 if __name__ == "__main__":
