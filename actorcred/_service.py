@@ -5,6 +5,8 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import Any, Protocol
 
+import pykka
+
 from actorcred.actors import Actor, ActorRef, ControlCall, Future
 from actorcred.errors import CheckerUnavailable, LoginFailed
 
@@ -30,7 +32,9 @@ def request(ref: ActorRef[Any], answer: Answer, method: str, *args: Any) -> None
     Raises:
         pykka.ActorDeadError: if it has stopped for good.
     """
-    ref.tell(ControlCall(("_cred_serve", method, args, answer)))
+    if not ref.is_alive():
+        raise pykka.ActorDeadError(f"{ref} not found")
+    ref.hand_over(ControlCall(("_cred_serve", method, args, answer)), None)
 
 
 class Service(Actor):

@@ -67,9 +67,10 @@ class PortalRef(ActorRef["Portal"]):
         return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
 
     def _begin(self, attempt: Attempt) -> LoginFuture:
-        try:
-            self.tell(ControlCall(("_login", attempt)))
-        except pykka.ActorDeadError:
+        if self.is_alive():
+            # On an event loop all steps of a login that wait for nothing are taken in this call.
+            self.hand_over(ControlCall(("_login", attempt)), None)
+        else:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
 

@@ -147,6 +147,8 @@ class Link(Channel):
             peer: the connection.
             last_seen: the number of the last notification that the client got.
         """
+        if peer.link is not self:
+            return  # the connection was lost, or the session has ended, meanwhile
         previous, self.peer = self.peer, peer
         if previous is not None:
             previous.link = None

@@ -80,7 +80,8 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
         link.open(granted.session)
         peer.client = _client_name(wishes.client)
         granted.session.annotate({"protocol": peer.origin.protocol, "client": peer.client, "address": peer.origin.address})
-        return _enter(peer, link, wishes.heartbeat), lambda: link.attach(peer, 0)
+        # Not before the answer is on its way, since what the link has kept comes after it.
+        return _enter(peer, link, wishes.heartbeat), lambda: peer.core.loop.call_soon(link.attach, peer, 0)
 
     return _begin(peer, mechanism, decide, consent).say(initial)
 
@@ -180,8 +181,7 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
 
     def finish() -> None:
         answer.settle(told)
-        if not peer.closed:
-            link.attach(peer, seen)
+        link.attach(peer, seen)
 
     core.loop.call_soon(finish)  # so that the answer is on its way before what was missed
     return answer
