@@ -9,21 +9,18 @@ import ssl
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from actorcred.errors import ActorcredError, MissingExtra
+from actorcred.portal import PortalRef
 from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.client_wires import SUBPROTOCOLS
 from actorcred.rpc.connection import Connection
-from actorcred.rpc.core import ServerCore
+from actorcred.rpc.core import ServerCore, open_core
 from actorcred.rpc.listeners import BACKLOG, server_context
 from actorcred.rpc.options import ServerOptions
 from actorcred.rpc.peer import Origin, Peer
-from actorcred.rpc.server import Server, open_core
 from actorcred.sasl.mechanism import Situation
-
-if TYPE_CHECKING:
-    from actorcred.portal import PortalRef
 
 __all__ = ["WebApp", "WebListener"]
 
@@ -33,6 +30,12 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
+
+
+class HasCore(Protocol):
+    """A server of `rpc.serve`, as far as it matters here."""
+
+    core: ServerCore
 
 
 class WebApp:
@@ -45,9 +48,9 @@ class WebApp:
         options: settings, with a portal.
     """
 
-    def __init__(self, target: PortalRef | Server, options: ServerOptions | None = None) -> None:
-        self._core: ServerCore | None = target.core if isinstance(target, Server) else None
-        self._portal = None if isinstance(target, Server) else target
+    def __init__(self, target: PortalRef | HasCore, options: ServerOptions | None = None) -> None:
+        self._core: ServerCore | None = None if isinstance(target, PortalRef) else target.core
+        self._portal = target if isinstance(target, PortalRef) else None
         self._options = options
         self._opening: asyncio.Task[ServerCore] | None = None
 

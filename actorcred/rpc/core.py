@@ -10,6 +10,7 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from actorcred.actors import Future
+from actorcred.interface import methods_of
 from actorcred.rpc.events import ConnectionBroken, ConnectionRefused
 from actorcred.rpc.guard import Admission, Penalties, source_of
 from actorcred.rpc.options import ServerOptions
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from actorcred.rpc.link import Link
     from actorcred.rpc.peer import Peer
 
-__all__ = ["ServerCore"]
+__all__ = ["ServerCore", "open_core"]
 
 SWEEPS = 4
 """Looks for peers whose time is over, per shortest time-out."""
@@ -189,3 +190,22 @@ class ServerCore:
         if self._timer is not None:
             self._timer.cancel()
         return len(ended)
+
+
+async def open_core(portal: PortalRef, options: ServerOptions | None) -> ServerCore:
+    """Return the middle of a server on the running loop.
+
+    Raises:
+        TypeError: if an interface of the realm has methods that cannot be called over a wire.
+        ValueError: if the realm lists no interfaces, or two of the same name.
+    """
+    core = ServerCore(portal, options or ServerOptions())
+    core.interfaces = await portal.list_interfaces()
+    if not core.interfaces:
+        raise ValueError("the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask")
+    names = [interface.__name__ for interface in core.interfaces]
+    if len(set(names)) < len(names):
+        raise ValueError(f"two interfaces of the realm have the same name, by which clients ask: {', '.join(sorted(names))}")
+    for interface in core.interfaces:
+        methods_of(interface)
+    return core

@@ -11,9 +11,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from actorcred.actors import Future
-from actorcred.interface import methods_of
 from actorcred.rpc.addresses import Address
-from actorcred.rpc.core import ServerCore
+from actorcred.rpc.core import ServerCore, open_core
 from actorcred.rpc.listeners import listen
 from actorcred.rpc.options import ServerOptions
 
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from actorcred.portal import PortalRef
     from actorcred.rpc.asgi import WebListener
 
-__all__ = ["Server", "ThreadedServer", "open_core", "serve", "serve_in_thread"]
+__all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -112,25 +111,6 @@ class Server:
         self._streams, self._web, self._unix = [], [], []
         self._closed.set()
         return count
-
-
-async def open_core(portal: PortalRef, options: ServerOptions | None) -> ServerCore:
-    """Return the middle of a server on the running loop.
-
-    Raises:
-        TypeError: if an interface of the realm has methods that cannot be called over a wire.
-        ValueError: if the realm lists no interfaces, or two of the same name.
-    """
-    core = ServerCore(portal, options or ServerOptions())
-    core.interfaces = await portal.list_interfaces()
-    if not core.interfaces:
-        raise ValueError("the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask")
-    names = [interface.__name__ for interface in core.interfaces]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two interfaces of the realm have the same name, by which clients ask: {', '.join(sorted(names))}")
-    for interface in core.interfaces:
-        methods_of(interface)
-    return core
 
 
 async def serve(
