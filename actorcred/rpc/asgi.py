@@ -17,7 +17,7 @@ from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.client_wires import SUBPROTOCOLS
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore, open_core
-from actorcred.rpc.listeners import BACKLOG, server_context
+from actorcred.rpc.listeners import bind, server_context
 from actorcred.rpc.options import ServerOptions
 from actorcred.rpc.peer import Origin, Peer
 from actorcred.sasl.mechanism import Situation
@@ -245,7 +245,10 @@ class WebListener:
         )
         config.load()
         config.ssl = context if address.kind == "wss" else None
-        sock = _bind(address)
+        try:
+            sock = bind(address)
+        except OSError as error:
+            raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
         started = asyncio.Event()
         listener = cls(_with_port(address, sock), _make_uvicorn(config, started), sock)
         await started.wait()
@@ -278,14 +281,6 @@ def _make_uvicorn(config: Any, started: asyncio.Event) -> Any:
             started.set()
 
     return Embedded(config)
-
-
-def _bind(address: Address) -> socket.socket:
-    try:
-        family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(where[:2], family=family, backlog=BACKLOG)
-    except OSError as error:
-        raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
 
 
 def _with_port(address: Address, sock: socket.socket) -> Address:

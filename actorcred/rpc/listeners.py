@@ -6,8 +6,7 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
@@ -18,14 +17,24 @@ from actorcred.rpc.core import ServerCore
 from actorcred.rpc.peer import Origin, Peer
 from actorcred.sasl.mechanism import Situation
 
-__all__ = ["StreamWire", "listen", "server_context"]
+__all__ = ["BACKLOG", "Listener", "StreamWire", "TLSListener", "bind", "listen", "server_context"]
 
 logger = logging.getLogger("actorcred.rpc")
 
 HOST = socket.gethostname()
 
+ACCEPT_PAUSE = 0.5
+"""Seconds to wait when the system has no more file descriptors."""
+
 BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
+
+
+class Listener(Protocol):
+    """What takes connections on one address."""
+
+    def close(self) -> None:
+        """Take no more."""
 
 
 class StreamWire(asyncio.BufferedProtocol):
@@ -34,72 +43,39 @@ class StreamWire(asyncio.BufferedProtocol):
     Args:
         core: what the connections of the server share.
         protocol: "tcp", "tls" or "unix".
-        context: for TLS, which begins when the connection was let in.
+        source: what `ServerCore.admit` returned, if the connection was let in already.
+
+    Attributes:
+        peer: the protocol's end, once the connection was let in.
     """
 
-    __slots__ = ("_buffer", "_context", "_core", "_early", "_peer", "_protocol", "_source", "_task", "_transport")
+    __slots__ = ("_buffer", "_core", "_protocol", "_source", "_transport", "peer")
 
-    def __init__(self, core: ServerCore, protocol: str, context: ssl.SSLContext | None) -> None:
+    def __init__(self, core: ServerCore, protocol: str, source: str | None = None) -> None:
         self._core = core
-        self._buffer = receive_buffer()
         self._protocol = protocol
-        self._context = context
-        self._early = b""
-        self._peer: Peer | None = None
+        self._source = source
+        self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
-        self._source: str | None = None
-        self._task: asyncio.Task[None] | None = None
+        self.peer: Peer | None = None
 
     # -- what asyncio says --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the connection in, if there is room."""
-        stream = cast("asyncio.Transport", transport)
+        stream = self._transport = cast("asyncio.Transport", transport)
         name = stream.get_extra_info("peername")
-        host = name[0] if isinstance(name, tuple) else ""
-        self._source = self._core.admit(host)
-        if self._source is None:
+        host, port = name[:2] if isinstance(name, tuple) else ("", 0)
+        source = self._core.admit(host) if self._source is None else self._source
+        if source is None:
             # Closed without a word: a server that is full has no time for those it refuses.
             stream.abort()
             return
-        if self._context is None:
-            self._begin(stream)
-        else:
-            stream.pause_reading()  # the client's first words are for TLS
-            # A loop keeps only weak references to tasks.
-            self._task = self._core.loop.create_task(self._start_tls(stream, self._context))
-
-    async def _start_tls(self, stream: asyncio.Transport, context: ssl.SSLContext) -> None:
-        timeout = self._core.options.login_timeout
-        try:
-            secured = await self._core.loop.start_tls(
-                stream, self, context, server_side=True, ssl_handshake_timeout=timeout, ssl_shutdown_timeout=timeout
-            )
-        except (OSError, ssl.SSLError) as error:
-            logger.info("A TLS handshake failed: %s", type(error).__name__)
-            stream.abort()
-            self._leave()
-            return
-        finally:
-            self._task = None
-        assert secured is not None
-        self._begin(secured)
-
-    def _begin(self, stream: asyncio.Transport) -> None:
-        core = self._core
-        self._transport = stream
-        stream.set_write_buffer_limits(high=core.options.write_buffer)
-        address = _address_of(stream)
-        host = address.rpartition(":")[0].strip("[]")
+        stream.set_write_buffer_limits(high=self._core.options.write_buffer)
+        address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         private = self._protocol != "tcp" or is_loopback(host)
-        situation = Situation(private, _certificate_of(stream), HOST)
-        source, self._source = self._source, None
-        assert source is not None
-        origin = Origin(self._protocol, address, source, situation)
-        self._peer = Peer(core, self, Connection(limits=core.options.wire), origin)
-        if self._early:
-            early, self._early = self._early, b""
-            self._peer.received(early)
+        origin = Origin(self._protocol, address, source, Situation(private, _certificate_of(stream), HOST))
+        self.peer = Peer(self._core, self, Connection(limits=self._core.options.wire), origin)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to put what comes."""
@@ -107,38 +83,27 @@ class StreamWire(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what came."""
-        data = bytes(self._buffer[:nbytes])
-        if self._peer is not None:
-            self._peer.received(data)
-        else:
-            self._early += data  # it came together with the end of the TLS handshake
+        if self.peer is not None:
+            self.peer.received(bytes(self._buffer[:nbytes]))
 
     def pause_writing(self) -> None:
         """Hold back, and read no more requests of a client that does not read its answers."""
-        if self._peer is not None and self._transport is not None:
-            self._peer.pause()
+        if self.peer is not None and self._transport is not None:
+            self.peer.pause()
             if not self._transport.is_closing():
                 self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         """Go on."""
-        if self._peer is not None and self._transport is not None:
-            self._peer.resume()
+        if self.peer is not None and self._transport is not None:
+            self.peer.resume()
             if not self._transport.is_closing():
                 self._transport.resume_reading()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Learn that the connection is gone."""
-        if self._task is not None:
-            return  # the handshake fails as well, and counts out
-        self._leave()
-        if self._peer is not None:
-            self._peer.lost()
-
-    def _leave(self) -> None:
-        source, self._source = self._source, None
-        if source is not None:
-            self._core.admission.leave(source)
+        if self.peer is not None:
+            self.peer.lost()
 
     # -- what the peer wants ------------------------------------------------------------------------------------------
 
@@ -158,21 +123,67 @@ class StreamWire(asyncio.BufferedProtocol):
         self._transport.abort()
 
 
-def _keep_alive(server: asyncio.Server) -> None:
+class TLSListener:
+    """Listens for TLS. Connections are let in before their handshakes, or these would be without a limit.
+
+    Args:
+        core: what the connections of the server share.
+        sock: listens already.
+        context: the TLS settings.
+    """
+
+    def __init__(self, core: ServerCore, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self.sockets = (sock,)
+        self._core = core
+        self._socket = sock
+        self._context = context
+        self._handshakes: set[asyncio.Task[None]] = set()
+        self._accepting = core.loop.create_task(self._accept_all())
+
+    def close(self) -> None:
+        """Take no more connections, and give up the handshakes that are under way."""
+        for task in (self._accepting, *self._handshakes):
+            task.cancel()
+        self._socket.close()
+
+    async def _accept_all(self) -> None:
+        while True:
+            try:
+                stream, address = await self._core.loop.sock_accept(self._socket)
+            except OSError as error:
+                # The system has no more file descriptors; there will be some when connections end.
+                logger.error("No connection can be accepted: %s", error.strerror)
+                await asyncio.sleep(ACCEPT_PAUSE)
+                continue
+            source = self._core.admit(address[0])
+            if source is None:
+                stream.close()
+                continue
+            task = self._core.loop.create_task(self._shake_hands(stream, source))
+            self._handshakes.add(task)
+            task.add_done_callback(self._handshakes.discard)
+
+    async def _shake_hands(self, stream: socket.socket, source: str) -> None:
+        timeout = self._core.options.login_timeout
+        wire = StreamWire(self._core, "tls", source)
+        try:
+            await self._core.loop.connect_accepted_socket(
+                lambda: wire, stream, ssl=self._context, ssl_handshake_timeout=timeout, ssl_shutdown_timeout=timeout
+            )
+        except (OSError, ssl.SSLError) as error:
+            logger.info("A TLS handshake failed: %s", type(error).__name__)
+            stream.close()
+        finally:
+            if wire.peer is None:
+                self._core.admission.leave(source)
+
+
+def _keep_alive(sock: socket.socket) -> None:
     """Have the kernel find peers that are gone without a word; connections inherit it from the socket that listens."""
-    for sock in server.sockets:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
-            if hasattr(socket, name):  # each system has some of them
-                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-
-
-def _address_of(stream: asyncio.Transport) -> str:
-    name = stream.get_extra_info("peername")
-    if not isinstance(name, tuple):
-        return ""
-    host = name[0]
-    return f"[{host}]:{name[1]}" if ":" in host else f"{host}:{name[1]}"
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
+        if hasattr(socket, name):  # each system has some of them
+            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _certificate_of(stream: asyncio.Transport) -> Certificate | None:
@@ -214,32 +225,44 @@ def server_context(address: Address) -> ssl.SSLContext:
     return context
 
 
-async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -> tuple[asyncio.Server, Address]:
-    """Listen on a TCP, TLS or Unix address; return the server and the address, with the port that it got.
+async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -> tuple[Listener, Address]:
+    """Listen on a TCP, TLS or Unix address; return the listener and the address, with the port that it got.
 
     Raises:
         ActorcredError: if that is not possible.
     """
     if address.kind == "tls" and context is None:
         context = server_context(address)
-
-    def wire() -> StreamWire:
-        return StreamWire(core, address.kind, context if address.kind == "tls" else None)
-
     try:
         if address.kind == "unix":
-            return await _listen_unix(core, wire, address.path), address
-        server = await core.loop.create_server(wire, address.host, address.port, backlog=BACKLOG)
+            return await _listen_unix(core, address.path), address
+        sock = bind(address)
     except OSError as error:
         raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
-    _keep_alive(server)
-    port = server.sockets[0].getsockname()[1]
-    return server, Address(address.kind, address.host, port, address.path)
+    _keep_alive(sock)
+    sock.setblocking(False)
+    listener: Listener
+    if address.kind == "tls":
+        assert context is not None
+        listener = TLSListener(core, sock, context)
+    else:
+        listener = await core.loop.create_server(lambda: StreamWire(core, address.kind), sock=sock, backlog=BACKLOG)
+    return listener, Address(address.kind, address.host, sock.getsockname()[1], address.path)
 
 
-async def _listen_unix(core: ServerCore, wire: Callable[[], StreamWire], path: str) -> asyncio.Server:
+def bind(address: Address) -> socket.socket:
+    """Return a socket that listens on a network address.
+
+    Raises:
+        OSError: if that is not possible.
+    """
+    family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+    return socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
+
+
+async def _listen_unix(core: ServerCore, path: str) -> Listener:
     """Listen on a Unix socket. The loop replaces the socket of a server that was killed, but also that of a living one."""
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(None, "another server listens there")
-    return await core.loop.create_unix_server(wire, path, backlog=BACKLOG)
+    return await core.loop.create_unix_server(lambda: StreamWire(core, "unix"), path, backlog=BACKLOG)

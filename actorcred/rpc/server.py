@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from actorcred.actors import Future
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.core import ServerCore, open_core
-from actorcred.rpc.listeners import listen
+from actorcred.rpc.listeners import Listener, listen
 from actorcred.rpc.options import ServerOptions
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Server:
     def __init__(self, core: ServerCore) -> None:
         self.core = core
         self.addresses: list[Address] = []
-        self._streams: list[asyncio.Server] = []
+        self._streams: list[Listener] = []
         self._unix: list[str] = []
         self._web: list[WebListener] = []
         self._closed = asyncio.Event()
