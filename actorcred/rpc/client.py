@@ -333,13 +333,20 @@ class Client:
             self._goodbye, final = ConnectionLost(f"the server does not take the client back: {error}", "refused"), True
         else:
             self._start_heartbeat()
-            if self.on_reconnect is not None:
-                self.on_reconnect(whole)
+            self._tell_reconnected(whole)
             return pause
         self._abort()
         if final:
             self._finish()
         return pause
+
+    def _tell_reconnected(self, whole: bool) -> None:
+        if self.on_reconnect is None:
+            return
+        try:
+            self.on_reconnect(whole)
+        except Exception:
+            logger.exception("on_reconnect failed:")
 
     async def _resume_or_log_in(self) -> bool:
         """Go on with the session, or begin a new one; return whether nothing was missed."""

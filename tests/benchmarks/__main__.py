@@ -19,13 +19,7 @@ ROWS = [
     ("tell", "us", "runtime.telling", "pykka.ThreadingActor", "<= 0.7 us"),
     ("blocking ask of an idle actor", "us", "runtime.asking", "pykka.ThreadingActor", "<= 3 us"),
     ("memory per session, 100,000 logged in", "KB", "logins.memory", "two pykka.ThreadingActors", "<= 4 KB"),
-    (
-        "login without hashing, pipelined, on an event loop",
-        "us",
-        "logins.pipelined_on_loop",
-        "twisted.cred's function calls",
-        "<= 30 us",
-    ),
+    ("login without hashing, on an event loop", "us", "logins.pipelined_on_loop", "twisted.cred's function calls", "<= 30 us"),
     ("the same on a pool of two threads", "us", "logins.pipelined", "twisted.cred's function calls", ""),
     ("login + logout among 100,000 sessions", "us", "logins.crowded", "the same among 1,000", "<= 1.2 x"),
 ]
