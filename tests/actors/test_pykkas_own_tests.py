@@ -31,7 +31,7 @@ def test_pykkas_own_tests_pass_on_our_runtime(tmp_path: Path) -> None:
     if not sources:
         pytest.skip(f"Pykka's source distribution cannot be downloaded: {got.stderr[-300:]}")
     with tarfile.open(sources[0]) as archive:
-        archive.extractall(tmp_path, filter="data")
+        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     conftest = folder / "tests/conftest.py"
     text = conftest.read_text()
