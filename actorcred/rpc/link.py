@@ -39,6 +39,7 @@ class Link(Channel):
 
     __slots__ = (
         "_core",
+        "_end",
         "_keeps",
         "_kept",
         "_kept_bytes",
@@ -57,6 +58,7 @@ class Link(Channel):
         self._core = core
         self._keeps = keeps
         self._token: bytes | None = None
+        self._end: LogoutReason | None = None
         # Until the client has the answer to its login, what is said to it waits as if it had lost its connection.
         self._kept: deque[tuple[Notification, int]] | None = None
         self._kept_bytes = 0
@@ -77,7 +79,7 @@ class Link(Channel):
         """Return a token that resumes the session, once, in place of the one before; None if it cannot be resumed."""
         self._core.forget_token(self._token)
         self._token = None
-        if not self._keeps:
+        if not self._keeps or self._end is not None:
             return None
         token = secrets.token_urlsafe(32)
         self._token = token_hash(token)
@@ -129,14 +131,18 @@ class Link(Channel):
         if get_ident() != self._core.thread:
             self._core.from_thread(self.close, reason)
             return
+        self._end = reason
         self._core.forget_token(self._token)
         self._core.lost_links.discard(self)
         self._kept = None
         peer, self.peer = self.peer, None
         if peer is not None:
-            retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
-            peer.link = None
-            peer.goodbye(str(reason.code), reason.detail, retry_after)
+            self._say_goodbye(peer, reason)
+
+    def _say_goodbye(self, peer: Peer, reason: LogoutReason) -> None:
+        peer.link = None
+        retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
+        peer.goodbye(str(reason.code), reason.detail, retry_after)
 
     # -- connections come and go --------------------------------------------------------------------------------------
 
@@ -148,7 +154,10 @@ class Link(Channel):
             last_seen: the number of the last notification that the client got.
         """
         if peer.link is not self:
-            return  # the connection was lost, or the session has ended, meanwhile
+            return  # the connection was lost meanwhile
+        if self._end is not None:
+            self._say_goodbye(peer, self._end)
+            return
         previous, self.peer = self.peer, peer
         if previous is not None:
             previous.link = None

@@ -19,6 +19,7 @@ from actorcred import (
     Checker,
     CheckerUnavailable,
     LoginFailed,
+    LogoutCode,
     Policy,
     Portal,
     PortalOptions,
@@ -29,7 +30,7 @@ from actorcred import (
 )
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.events import LoggedIn
-from tests.rpc.stage import USERS, Game, Recorder, authority, on_loop, stage
+from tests.rpc.stage import USERS, Actor2, Game, Recorder, authority, on_loop, stage
 
 
 class Certificates(Checker):
@@ -101,6 +102,19 @@ async def test_the_second_login_follows_the_policy() -> None:
         first = await game.connect()
         await game.connect()
         assert (await first.wait_closed()).code == "replaced"
+
+
+@on_loop
+async def test_a_session_that_ends_at_its_login_says_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+    def turn_away(avatar: Actor2) -> None:
+        assert avatar.session is not None
+        avatar.session.end(LogoutCode.KICKED, "no room")
+
+    monkeypatch.setattr(Actor2, "on_login", turn_away)
+    for transport in ("tcp", "websocket"):
+        async with stage(transport) as game:
+            client = await game.connect(reconnect=True)
+            assert (await client.wait_closed()).code == "kicked"
 
 
 @on_loop
