@@ -23,6 +23,10 @@ Decide = Callable[[Present], Future[Any]]
 Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
 
 
+LONGEST_NAME = 256
+"""Characters of a claimed user name that are remembered after a failure; names of megabytes must not fill the memory."""
+
+
 class Dialogue:
     """One exchange.
 
@@ -101,7 +105,7 @@ class Dialogue:
             self._ask(step.challenge)
             return
         credentials = step.credentials
-        self._claimed = str(getattr(credentials, "username", ""))
+        self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME]
         self._check_penalties()
         if isinstance(credentials, Exchange):
             core = self._peer.core
