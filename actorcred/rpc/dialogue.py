@@ -50,6 +50,11 @@ class Dialogue:
         self._claimed = ""
         self._text = False
 
+    @property
+    def waits_for_client(self) -> bool:
+        """Whether a challenge waits for its answer."""
+        return self._asked
+
     def say(self, data: Any) -> Future[Any]:
         """Take what the client says.
 
@@ -65,16 +70,16 @@ class Dialogue:
         first = self._decision is None and not self._asked
         if self._answer is not None or not (first or self._asked):
             raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
-        message = self._decoded(data)
         answer = self._answer = Future()
         self._asked = False
         try:
+            message = self._decoded(data)
             if self._exchange is not None:
                 self._exchange.respond(message or b"")
             else:
                 self._step(message)
-        except LoginDenied:
-            self._end()
+        except (CallError, LoginDenied):
+            self.cancel()
             raise
         except (ProtocolError, ValueError) as error:
             self.cancel()

@@ -88,7 +88,9 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
 
 def _begin(peer: Peer, mechanism: str, decide: Any, consent: Any) -> Dialogue:
     if peer.dialogue is not None:
-        raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
+        if not peer.dialogue.waits_for_client:
+            raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
+        peer.dialogue.cancel()  # the client has thought better of it
     kind = SERVER_MECHANISMS.get(mechanism)
     private = peer.origin.situation.private or peer.core.options.passwords_in_clear
     if kind is None or not kind.possible(peer.origin.situation) or (kind.exposes_password and not private):

@@ -160,6 +160,27 @@ async def test_nothing_can_be_called_before_the_login(transport: str, tmp_path: 
 
 
 @on_loop
+async def test_a_client_may_begin_anew_after_a_login_that_came_to_nothing(transport: str, tmp_path: Path) -> None:
+    async with stage(transport, tmp_path) as game:
+        line = await game.bare()
+        assert "challenge" in await line.request("cred.login", ("CRAM-MD5",))
+        assert "challenge" in await line.request("cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"))
+        for method, args, code in (
+            ("cred.login", ("PLAIN", 7), "bad-arguments"),
+            ("cred.login", ("PLAIN", b"rubbish"), "bad-arguments"),
+            ("cred.login", ("MAGIC", b""), "bad-arguments"),
+            ("cred.respond", (b"x",), "out-of-order"),
+            ("cred.login", ("PLAIN", b"\0ann\0wrong"), "refused"),
+        ):
+            with pytest.raises(CallError) as error:
+                await line.request(method, args)
+            assert error.value.code == code
+        assert (await line.request("cred.login", ("PLAIN", b"\0ann\0s3cret", {"resume": False})))["avatar_id"] == "ann"
+        line.abort()
+        await game.until(lambda: game.log)
+
+
+@on_loop
 async def test_a_notification_for_no_method_is_counted_and_ends_nothing(transport: str, tmp_path: Path) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
