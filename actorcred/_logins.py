@@ -161,10 +161,12 @@ class Logins:
 
     def _act_as(self, proven: AvatarId, wanted: str) -> AvatarId:
         """Return the avatar id that a client may act as."""
-        with contextlib.suppress(ValueError):
+        try:
             wanted = make_avatar_id(wanted)
+        except ValueError:
+            raise UnauthorizedLogin("may not act as what is no avatar id") from None
         may_act_as = self._options.may_act_as
-        if wanted != proven and (proven is ANONYMOUS or may_act_as is None or not may_act_as(proven, make_avatar_id(wanted))):
+        if wanted != proven and (proven is ANONYMOUS or may_act_as is None or not may_act_as(proven, wanted)):
             raise UnauthorizedLogin("may not act as somebody else")
         return wanted
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import CoroutineType
 from typing import Any, Protocol
 
-import pykka
-
 from actorcred.actors import Actor, ActorRef, ControlCall, Future
 from actorcred.errors import CheckerUnavailable, LoginFailed
 
@@ -32,8 +30,6 @@ def request(ref: ActorRef[Any], answer: Answer, method: str, *args: Any) -> None
     Raises:
         pykka.ActorDeadError: if it has stopped for good.
     """
-    if not ref.is_alive():
-        raise pykka.ActorDeadError(f"{ref} not found")
     ref.hand_over(ControlCall(("_cred_serve", method, args, answer)), None)
 
 

@@ -67,10 +67,10 @@ class PortalRef(ActorRef["Portal"]):
         return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
 
     def _begin(self, attempt: Attempt) -> LoginFuture:
-        if self.is_alive():
+        try:
             # On an event loop all steps of a login that wait for nothing are taken in this call.
             self.hand_over(ControlCall(("_login", attempt)), None)
-        else:
+        except pykka.ActorDeadError:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
 

@@ -140,6 +140,7 @@ class ActorRef(pykka.ActorRef[A]):
             reply: told the answer, from whatever thread; None if nobody wants it.
 
         Raises:
+            pykka.ActorDeadError: without a reply, if the actor has stopped.
             MailboxFull: without a reply, if the actor's mailbox is at its bound and refuses.
         """
         mailbox = self.actor_inbox
@@ -156,8 +157,10 @@ class ActorRef(pykka.ActorRef[A]):
                 reply.settle_error(error)
 
     def _answer_dead(self, reply: Receiver | None) -> None:
-        if reply is not None:
-            reply.settle_error(pykka.ActorDeadError(f"{self} not found"))
+        error = pykka.ActorDeadError(f"{self} not found")
+        if reply is None:
+            raise error
+        reply.settle_error(error)
 
     @overload
     def stop(self, *, block: Literal[True], timeout: float | None = None) -> bool: ...

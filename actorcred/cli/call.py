@@ -5,23 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import ssl
-import sys
-from pathlib import Path
 from typing import Any
 
 import click
 
 from actorcred.cli.errors import ExitCode, fail
-from actorcred.cli.serve import ADDRESS
+from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
 from actorcred.errors import CallError, ConnectionLost, LoginFailed, ProtocolError
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client import ClientOptions, connect
 
-__all__ = ["call", "read_password"]
-
-PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
+__all__ = ["call"]
 
 
 @click.command(short_help="Log in, call a method and print its result as JSON.")
@@ -29,11 +24,7 @@ PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
 @click.argument("method")
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...")
 @click.option("-u", "--username", default="", help="Who logs in.  [default: an anonymous guest]")
-@click.option(
-    "--password-file",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    help="The file whose first line is the password; - is the input.",
-)
+@PASSWORD_FILE
 @click.option("--interface", help="What to use the avatar as.  [default: the server's first interface]")
 @click.option("--mechanism", help="The SASL mechanism.  [default: the strongest that both sides have]")
 @click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="A file with certificates to trust, for tls: and wss:.")
@@ -117,25 +108,3 @@ def _as_text(value: Any) -> str:
 
 def _print_notification(name: str, *args: Any) -> None:
     click.echo(f"{name} {json.dumps(args, ensure_ascii=False, default=_as_text)}", err=True)
-
-
-def read_password(file: str | None, *, confirm: bool = False) -> str:
-    """Return the password from a file, the environment, or the keyboard.
-
-    Args:
-        file: whose first line it is; "-" is the standard input.
-        confirm: have it typed twice.
-    """
-    if file == "-":
-        return sys.stdin.readline().rstrip("\r\n")
-    if file is not None:
-        try:
-            return Path(file).read_text().split("\n", 1)[0].rstrip("\r")
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            fail(f"cannot read {file!r}: {why}", ExitCode.USAGE)
-    if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
-        return password
-    if not sys.stdin.isatty():
-        fail(f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}", ExitCode.USAGE)
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))

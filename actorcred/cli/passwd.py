@@ -12,9 +12,9 @@ from rich.table import Table
 
 from actorcred import actors
 from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.cli.call import read_password
 from actorcred.cli.errors import fail
 from actorcred.cli.htpasswd import HtpasswdFile
+from actorcred.cli.parameters import PASSWORD_FILE, read_password
 from actorcred.errors import AccountError, ActorcredError
 from actorcred.passwords import PasswordPolicy
 
@@ -93,13 +93,6 @@ def _with_store(function: Callable[..., Any]) -> Callable[..., Any]:
     return click.argument("store")(click.argument("name")(function))
 
 
-_PASSWORD_FILE = click.option(
-    "--password-file",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    help="The file whose first line is the password; - is the input.",
-)
-
-
 def _new_password(file: str | None) -> str:
     password = read_password(file, confirm=True)
     PasswordPolicy().check(password=password)
@@ -108,7 +101,7 @@ def _new_password(file: str | None) -> str:
 
 @passwd.command()
 @_with_store
-@_PASSWORD_FILE
+@PASSWORD_FILE
 def add(store: str, name: str, password_file: str | None) -> None:
     """Add the account NAME to STORE."""
     with _open(store) as accounts:
@@ -118,7 +111,7 @@ def add(store: str, name: str, password_file: str | None) -> None:
 
 @passwd.command()
 @_with_store
-@_PASSWORD_FILE
+@PASSWORD_FILE
 def change(store: str, name: str, password_file: str | None) -> None:
     """Set a new password for the account NAME."""
     with _open(store) as accounts:

@@ -18,6 +18,7 @@ from rich.logging import RichHandler
 from actorcred import actors
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
 from actorcred.cli.errors import ExitCode, fail
+from actorcred.cli.parameters import ADDRESS
 from actorcred.errors import ActorcredError
 from actorcred.options import PortalOptions
 from actorcred.plugins import checker_from_string
@@ -30,19 +31,6 @@ from actorcred.rpc.server import serve as serve_portal
 from actorcred.sessions.policies import Policy
 
 __all__ = ["serve"]
-
-
-class _AddressType(click.ParamType[Address]):
-    name = "address"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
-        try:
-            return value if isinstance(value, Address) else Address.parse(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-ADDRESS = _AddressType()
 
 
 @click.command(short_help="Put a realm on the network.")

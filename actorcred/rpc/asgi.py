@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from importlib.resources import files
 from typing import Any, Protocol
 
-from actorcred.errors import ActorcredError, MissingExtra
+from actorcred.errors import MissingExtra
 from actorcred.portal import PortalRef
 from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.client_wires import SUBPROTOCOLS
@@ -245,10 +245,7 @@ class WebListener:
         )
         config.load()
         config.ssl = context if address.kind == "wss" else None
-        try:
-            sock = bind(address)
-        except OSError as error:
-            raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
+        sock = bind(address)
         started = asyncio.Event()
         listener = cls(_with_port(address, sock), _make_uvicorn(config, started), sock)
         await started.wait()

@@ -251,7 +251,7 @@ class Client:
             data = answer.get("data")
             mechanism.finish(None if data is None else self._bytes(data))
         except CallError as error:
-            raise login_error(error.code, error.retry_after) or error from None
+            raise _as_login_error(error) from None
         return dict(answer)
 
     async def _choose_mechanism(self, secrets: Secrets) -> ClientMechanism:
@@ -358,7 +358,7 @@ class Client:
             except CallError as error:
                 if error.code != "refused":
                     self._token = token
-                    raise login_error(error.code, error.retry_after) or error from None
+                    raise _as_login_error(error) from None
             else:
                 self._entered(answer)
                 self.notifications += answer["notifications"] - seen  # some may have come since
@@ -371,3 +371,7 @@ class Client:
         line, self._line = self._line, None
         if line is not None:
             line.abort()
+
+
+def _as_login_error(error: CallError) -> LoginFailed | CallError:
+    return login_error(error.code, error.retry_after) or error

@@ -11,7 +11,7 @@ from typing import Any
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
 from actorcred.rpc.client_wires import ClientWire
 from actorcred.rpc.codec import Answer, Notice, Request, WireLimits
-from actorcred.rpc.connection import Connection
+from actorcred.rpc.connection import Connection, error_of
 
 __all__ = ["ClientConnection", "Handle", "make_handle"]
 
@@ -80,11 +80,6 @@ class ClientConnection:
         if self.open and out:
             self._wire.write(out)
 
-    def close(self) -> None:
-        """Close when all is sent."""
-        self._flush()
-        self._wire.close()
-
     def abort(self, reason: ConnectionLost | None = None) -> None:
         """Close at once, and have no more to do with it."""
         self._goodbye = self._goodbye or reason
@@ -138,7 +133,7 @@ class ClientConnection:
         if answer.error is None:
             future.set_result(answer.result)
         else:
-            future.set_exception(_error_of(answer.error))
+            future.set_exception(error_of(answer.error))
 
     def _notice(self, notice: Notice) -> None:
         if notice.method == "cred.goodbye":
@@ -185,13 +180,6 @@ class ClientConnection:
 def _forget_result(future: asyncio.Future[Any]) -> None:
     if not future.cancelled():
         future.exception()
-
-
-def _error_of(fault: Any) -> CallError:
-    if isinstance(fault, dict):
-        code, message = fault.get("code", CallCode.FAILED), fault.get("message", "")
-        return CallError(str(message), str(code), retry_after=fault.get("retry_after"))
-    return CallError(str(fault))
 
 
 def _goodbye_of(params: list[Any]) -> ConnectionLost:

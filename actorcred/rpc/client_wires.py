@@ -33,9 +33,6 @@ class ClientWire(Protocol):
     def write(self, messages: list[bytes]) -> None:
         """Send messages."""
 
-    def close(self) -> None:
-        """Close when all is sent."""
-
     def abort(self) -> None:
         """Close at once."""
 
@@ -120,11 +117,6 @@ class StreamWire(asyncio.BufferedProtocol):
         assert self._transport is not None
         self._transport.write(b"".join(messages))
 
-    def close(self) -> None:
-        """Close when all is sent."""
-        if self._transport is not None:
-            self._transport.close()
-
     def abort(self) -> None:
         """Close at once."""
         if self._transport is not None:
@@ -185,10 +177,6 @@ class WebSocketWire:
         """Send messages, a frame each."""
         for message in messages:
             self._outgoing.put_nowait(message)
-
-    def close(self) -> None:
-        """Close when all is sent."""
-        self._tasks.append(asyncio.create_task(self._socket.close()))
 
     def abort(self) -> None:
         """Close at once."""

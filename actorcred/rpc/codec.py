@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Union
 
@@ -122,7 +122,7 @@ class Codec:
         """
         return msgspec.convert(value, kind, builtin_types=_BYTES if self.binary else ())
 
-    def encode_notification(self, method: str, params: tuple[Any, ...]) -> bytes:
+    def encode_notification(self, method: str, params: Sequence[Any]) -> bytes:
         """Return the bytes of a notification."""
         return self.encode((2, method, params))
 

@@ -16,7 +16,7 @@ import msgpack
 from actorcred.errors import CallCode, CallError, ProtocolError
 from actorcred.rpc.codec import MSGPACK, Answer, Codec, Message, Request, WireLimits
 
-__all__ = ["Connection", "Excess"]
+__all__ = ["Connection", "Excess", "error_of"]
 
 LIMITS = WireLimits()
 
@@ -199,7 +199,7 @@ class Connection:
         Raises:
             TypeError: if the parameters cannot be encoded.
         """
-        return self.codec.encode((2, method, params))
+        return self.codec.encode_notification(method, params)
 
     def answer(self, request_id: int, result: Any) -> bytes:
         """Return the bytes of the answer to a request of the peer.
@@ -233,3 +233,11 @@ def _method_name(method: Any) -> str:
         with contextlib.suppress(UnicodeDecodeError):
             return method.decode()
     raise ProtocolError("the name of a method is not a text")
+
+
+def error_of(fault: Any) -> CallError:
+    """Return what a peer sent as an error; the inverse of `Connection.fail`, for whatever peers make of errors."""
+    if isinstance(fault, dict):
+        code, message = fault.get("code", CallCode.FAILED), fault.get("message", "")
+        return CallError(str(message), str(code), retry_after=fault.get("retry_after"))
+    return CallError(str(fault))

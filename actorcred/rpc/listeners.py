@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import Any, Protocol, cast
 
 from actorcred.credentials import Certificate
@@ -233,12 +235,10 @@ async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | N
     """
     if address.kind == "tls" and context is None:
         context = server_context(address)
-    try:
-        if address.kind == "unix":
+    if address.kind == "unix":
+        with _naming(address):
             return await _listen_unix(core, address.path), address
-        sock = bind(address)
-    except OSError as error:
-        raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
+    sock = bind(address)
     _keep_alive(sock)
     sock.setblocking(False)
     listener: Listener
@@ -254,10 +254,20 @@ def bind(address: Address) -> socket.socket:
     """Return a socket that listens on a network address.
 
     Raises:
-        OSError: if that is not possible.
+        ActorcredError: if that is not possible.
     """
-    family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
+    with _naming(address):
+        family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        return socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
+
+
+@contextlib.contextmanager
+def _naming(address: Address) -> Iterator[None]:
+    """Have an error of the system name the address."""
+    try:
+        yield
+    except OSError as error:
+        raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
 
 
 async def _listen_unix(core: ServerCore, path: str) -> Listener:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from dataclasses import dataclass
 from threading import get_ident
@@ -14,7 +13,7 @@ from pykka.messages import ProxyCall
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed, ProtocolError
 from actorcred.rpc.codec import Answer, Notice, Request
-from actorcred.rpc.connection import Connection
+from actorcred.rpc.connection import Connection, error_of
 from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
 from actorcred.rpc.guard import RateLimit
 from actorcred.rpc.reserved import PREFIX, RESERVED
@@ -252,6 +251,8 @@ class Peer:
             return
         try:
             self._call(link, method, notice.params, None)  # type: ignore[arg-type]
+        except pykka.ActorDeadError:
+            return  # the session is over, and the goodbye is on its way
         except (CallError, MailboxFull):
             self.core.ignored_notices += 1
 
@@ -399,10 +400,6 @@ class Reply:
             peer.send(peer.connection.fail(self._id, error))
 
 
-def _error_of_client(error: Any) -> CallError:
-    code, message = CallCode.FAILED.value, error
-    if isinstance(error, dict):
-        code, message = error.get("code", code), error.get("message", "")
-    with contextlib.suppress(TypeError):
-        return CallError(str(message)[:1000], str(code)[:100])
-    return CallError("the client failed")
+def _error_of_client(fault: Any) -> CallError:
+    error = error_of(fault)
+    return CallError(error.message[:1000], error.code[:100])

@@ -1,0 +1,60 @@
+"""Parameters that several subcommands have."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from actorcred.cli.errors import ExitCode, fail
+from actorcred.rpc.addresses import Address
+
+__all__ = ["ADDRESS", "PASSWORD_FILE", "read_password"]
+
+PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
+
+
+class _AddressType(click.ParamType[Address]):
+    name = "address"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+        try:
+            return value if isinstance(value, Address) else Address.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+ADDRESS = _AddressType()
+"""The type of an address."""
+
+PASSWORD_FILE = click.option(
+    "--password-file",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    help="The file whose first line is the password; - is the input.",
+)
+"""The option that `read_password` wants."""
+
+
+def read_password(file: str | None, *, confirm: bool = False) -> str:
+    """Return the password from a file, the environment, or the keyboard.
+
+    Args:
+        file: whose first line it is; "-" is the standard input.
+        confirm: have it typed twice.
+    """
+    if file == "-":
+        return sys.stdin.readline().rstrip("\r\n")
+    if file is not None:
+        try:
+            return Path(file).read_text().split("\n", 1)[0].rstrip("\r")
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            fail(f"cannot read {file!r}: {why}", ExitCode.USAGE)
+    if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
+        return password
+    if not sys.stdin.isatty():
+        fail(f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}", ExitCode.USAGE)
+    return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
