@@ -3,12 +3,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena test bench bench-wire fuzz lint docs clean
+.PHONY: arena test bench bench-wire bench-enumeration fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
 
-test: $(VENV)/test.installed
+test: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python -m pytest $(PYTEST)
 
 bench: $(VENV)/test,bench.installed
@@ -16,6 +16,9 @@ bench: $(VENV)/test,bench.installed
 
 bench-wire: $(VENV)/test,bench.installed
 	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
+
+bench-enumeration: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.enumeration $(ENUMERATION)
 
 fuzz: $(VENV)/test,fuzz.installed
 	$(BIN)/python -m tests.fuzz.connection $(FUZZ)
@@ -35,6 +38,12 @@ $(VENV)/bin/python:
 
 $(VENV)/%.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+	touch '$@'
+
+# python-ldap is compiled, which needs headers that not everybody has.
+$(VENV)/ldap.tried: setup.cfg | $(VENV)/test.installed
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ldap]' 2>/dev/null \
+	    || echo "LDAP will not be tested: python-ldap needs libldap2-dev and libsasl2-dev"
 	touch '$@'
 
 clean:

@@ -10,6 +10,9 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from actorcred import actors
 
+# The plugin of a how-to is tested where it is installed: tests/test_third_party_plugin.py
+collect_ignore_glob = ["docs/how-to/plugin/*"]
+
 
 def _setup(namespace: dict[str, Any]) -> None:
     namespace["folder_before"] = os.getcwd()

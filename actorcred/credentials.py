@@ -11,7 +11,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
+
+from actorcred.errors import UnauthorizedLogin
+from actorcred.precis import prepare_password, prepare_username
 
 __all__ = [
     "ANONYMOUS",
@@ -19,8 +22,13 @@ __all__ = [
     "AvatarId",
     "BearerToken",
     "Certificate",
+    "Combined",
     "Exchange",
+    "ExternalIdentity",
+    "OneTimePassword",
+    "SSHKey",
     "ScramVerifier",
+    "UsernameDigestHash",
     "UsernameHashedPassword",
     "UsernamePassword",
     "UsernameScram",
@@ -56,7 +64,8 @@ def make_avatar_id(name: str | bytes) -> str:
 
     Raises:
         TypeError: if it is neither.
-        ValueError: if it is empty, is not UTF-8, or has control characters or lone surrogates.
+        ValueError: if it is empty, is not UTF-8, or has lone surrogates, control characters or such that change the
+            direction of writing, with which one id can be made to look like another.
     """
     if isinstance(name, bytes):
         try:
@@ -69,24 +78,20 @@ def make_avatar_id(name: str | bytes) -> str:
         raise ValueError("an avatar id must not be empty; for anonymous access return ANONYMOUS")
     if name.isascii() and name.isprintable():
         return name
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in name):
+    if any(unicodedata.category(character) in {"Cc", "Cs"} or character in _BIDI for character in name):
         raise ValueError("an avatar id must not hold control characters")
     return unicodedata.normalize("NFC", name)
 
 
-def _text(value: str | bytes, what: str) -> str:
-    if isinstance(value, bytes):
-        try:
-            return value.decode()
-        except UnicodeDecodeError:
-            raise ValueError(f"the {what} must be UTF-8") from None
-    if not isinstance(value, str):
-        raise TypeError(f"the {what} must be str or bytes, not {type(value).__name__}")
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def _prepared(prepare: Callable[[Any], str], value: Any) -> str:
+    """Prepare what a client sent; what cannot be anybody's name or password is refused as any other wrong one."""
     try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise ValueError(f"the {what} must not hold lone surrogates") from None
-    return value
+        return prepare(value)
+    except ValueError as error:
+        raise UnauthorizedLogin(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,19 +110,45 @@ class UsernamePassword:
     """A name and a password in the clear.
 
     Args:
-        username: a text or UTF-8 bytes; brought to Unicode NFC.
-        password: a text or UTF-8 bytes. It does not show in the text of this object.
+        username: a text or UTF-8 bytes; prepared by RFC 8265.
+        password: a text or UTF-8 bytes; prepared by RFC 8265. It does not show in the text of this object.
+        source: the client's address, where the protocol knows it, for checkers that go by it.
 
     Raises:
-        ValueError: if one of them is not UTF-8.
+        UnauthorizedLogin: if one of them cannot be anybody's, as a name with control characters.
     """
 
     username: str
     password: str = field(repr=False)
+    source: str = field(default="", compare=False)
 
-    def __init__(self, username: str | bytes, password: str | bytes) -> None:
-        object.__setattr__(self, "username", unicodedata.normalize("NFC", _text(username, "user name")))
-        object.__setattr__(self, "password", _text(password, "password"))
+    def __init__(self, username: str | bytes, password: str | bytes, *, source: str = "") -> None:
+        object.__setattr__(self, "username", _prepared(prepare_username, username))
+        object.__setattr__(self, "password", _prepared(prepare_password, password))
+        object.__setattr__(self, "source", source)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class OneTimePassword:
+    """A name and a code that is good once, as an authenticator app shows it (RFC 6238).
+
+    Args:
+        username: a text or UTF-8 bytes; prepared by RFC 8265.
+        code: digits; spaces do not count. It does not show in the text of this object.
+        source: the client's address, where the protocol knows it.
+
+    Raises:
+        UnauthorizedLogin: if the name cannot be anybody's.
+    """
+
+    username: str
+    code: str = field(repr=False)
+    source: str = field(default="", compare=False)
+
+    def __init__(self, username: str | bytes, code: str, *, source: str = "") -> None:
+        object.__setattr__(self, "username", _prepared(prepare_username, username))
+        object.__setattr__(self, "code", code.replace(" ", ""))
+        object.__setattr__(self, "source", source)
 
 
 class UsernameHashedPassword(ABC):
@@ -132,6 +163,22 @@ class UsernameHashedPassword(ABC):
     @abstractmethod
     def check_password(self, password: bytes) -> bool:
         """Tell, in constant time, whether the answer was made with this plaintext password."""
+
+
+class UsernameDigestHash(UsernameHashedPassword):
+    """A name and an answer that the digest of name, realm and password can confirm, as in HTTP Digest (RFC 7616).
+
+    Attributes:
+        realm: the realm of the digest.
+        algorithm: the hash function: "MD5", "SHA-256" or "SHA-512-256".
+    """
+
+    realm: str
+    algorithm: str
+
+    @abstractmethod
+    def check_hash(self, digest: str) -> bool:
+        """Tell, in constant time, whether the answer was made with this `H(username:realm:password)` in hexadecimal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +207,73 @@ class Certificate:
     der: bytes = field(repr=False)
     subject: dict[str, str]
     names: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class ExternalIdentity:
+    """Who the client is by the word of a front that is trusted, as a proxy which has logged it in.
+
+    A protocol makes it only of what such a front sent, never of what a client could have sent itself.
+
+    Args:
+        username: a text or UTF-8 bytes; prepared by RFC 8265.
+        front: which front says so, for the log.
+
+    Raises:
+        UnauthorizedLogin: if the name cannot be anybody's.
+    """
+
+    username: str
+    front: str = ""
+
+    def __init__(self, username: str | bytes, front: str = "") -> None:
+        object.__setattr__(self, "username", _prepared(prepare_username, username))
+        object.__setattr__(self, "front", front)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class SSHKey:
+    """A name, a public key, and what was signed with the private one (RFC 4252, section 7).
+
+    Args:
+        username: a text or UTF-8 bytes; prepared by RFC 8265.
+        blob: the public key in SSH's binary form, or a certificate in that form.
+        signed: what was signed: the session's id and the request.
+        signature: the signature in SSH's binary form: the name of the algorithm, and its bytes.
+        source: the client's address, where the protocol knows it; for `from=` in lists of keys.
+
+    Raises:
+        UnauthorizedLogin: if the name cannot be anybody's.
+    """
+
+    username: str
+    blob: bytes = field(repr=False)
+    signed: bytes = field(repr=False)
+    signature: bytes = field(repr=False)
+    source: str = field(default="", compare=False)
+
+    def __init__(self, username: str | bytes, blob: bytes, signed: bytes, signature: bytes, *, source: str = "") -> None:
+        object.__setattr__(self, "username", _prepared(prepare_username, username))
+        object.__setattr__(self, "blob", blob)
+        object.__setattr__(self, "signed", signed)
+        object.__setattr__(self, "signature", signature)
+        object.__setattr__(self, "source", source)
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    """Several proofs of one user at once, as a password and a code. `AllOf` wants them all.
+
+    Args:
+        parts: the credentials.
+    """
+
+    parts: tuple[object, ...]
+
+    @property
+    def username(self) -> str:
+        """Whom the first part claims that has a name."""
+        return next((name for part in self.parts if (name := getattr(part, "username", ""))), "")
 
 
 # -- exchanges, which go on while they are checked ------------------------------------------------------------------------

@@ -15,10 +15,10 @@ import re
 from collections.abc import Container
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 import bcrypt
 
+from actorcred._hashes import FORMATS, HashFormat
 from actorcred.errors import MissingExtra, PasswordRejected
 
 __all__ = [
@@ -40,7 +40,6 @@ BCRYPT_LIMIT = 72
 
 _BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$([./A-Za-z0-9]{22})([./A-Za-z0-9]{31})")
 _BCRYPT_SHA256 = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
-_LIBPASS = {"$apr1$": "apr_md5_crypt", "$5$": "sha256_crypt", "$6$": "sha512_crypt"}
 
 
 class UnsupportedHash(ValueError):
@@ -133,7 +132,8 @@ def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 
 
     Args:
         password: a text or its bytes; one that could never have been hashed is wrong, and costs the same.
-        hash: bcrypt, bcrypt-sha256, "{SHA}", and with the extra `htpasswd` apr1, sha256-crypt and sha512-crypt.
+        hash: bcrypt, bcrypt-sha256, "{SHA}", PBKDF2 and scrypt in Django's form; with the extra `htpasswd` apr1,
+            sha256-crypt, sha512-crypt and scrypt in passlib's form; with the extra `sql` Argon2.
 
     Raises:
         UnsupportedHash: if the format is none of these.
@@ -152,7 +152,8 @@ def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 
     if hash.startswith("{SHA}"):
         made = base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest())
         return hmac.compare_digest(made, hash[5:].encode()) and possible
-    return bool(_libpass_handler(hash).verify(raw.replace(b"\0", b"?"), hash)) and possible
+    made_by = _format_of(hash)
+    return made_by is not None and made_by.verify(raw, hash) and possible
 
 
 def check_format(*, hash: str) -> None:  # noqa: A002
@@ -160,14 +161,15 @@ def check_format(*, hash: str) -> None:  # noqa: A002
 
     Raises:
         UnsupportedHash: names the format, and why not.
-        MissingExtra: if the format needs the extra `htpasswd`.
+        MissingExtra: if the format needs an extra.
     """
     if _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash) or re.fullmatch(r"\{SHA\}[A-Za-z0-9+/]{27}=", hash):
         return
-    if _libpass_name(hash) is None:
+    made_by = _format_of(hash)
+    if made_by is None:
         raise UnsupportedHash(f"{_name_format(hash)}; make a new one with `htpasswd -B`")
     try:
-        _libpass_handler(hash).from_string(hash)
+        made_by.check(hash)
     except ValueError:
         raise UnsupportedHash("a damaged hash; make a new one with `htpasswd -B`") from None
 
@@ -184,17 +186,8 @@ def _name_format(hash: str) -> str:  # noqa: A002
     return "plain text, or an unknown format"
 
 
-def _libpass_name(hash: str) -> str | None:  # noqa: A002
-    return next((name for prefix, name in _LIBPASS.items() if hash.startswith(prefix)), None)
-
-
-def _libpass_handler(hash: str) -> Any:  # noqa: A002
-    name = _libpass_name(hash)
-    try:
-        import passlib.hash
-    except ImportError:
-        raise MissingExtra(f"the password format {name}", "htpasswd") from None
-    return getattr(passlib.hash, str(name))
+def _format_of(hash: str) -> HashFormat | None:  # noqa: A002
+    return next((known for known in FORMATS if hash.startswith(known.prefix)), None)
 
 
 def needs_rehash(*, hash: str, rounds: int = DEFAULT_ROUNDS) -> bool:  # noqa: A002

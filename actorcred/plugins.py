@@ -1,73 +1,124 @@
-"""Checkers by a text, as the deployer of a server gives it: `file:players.htpasswd`, `sqlite:accounts.db`, `anonymous`."""
+"""Checkers by a text, as the deployer of a server gives it: `file:players.htpasswd`, `sqlite:accounts.db`, `anonymous`.
+
+The types are entry points in the group `actorcred.checkers`, ours like anybody's; see docs/how-to/write-a-checker-plugin.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import difflib
+import logging
+from collections.abc import Iterable
+from functools import cache
+from importlib.metadata import entry_points
 
-from actorcred.actors import ActorRef, Dispatcher
-from actorcred.checkers.anonymous import AnonymousChecker
+from actorcred.actors import Dispatcher, starting_on
 from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.file import FileChecker
-from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.errors import AccountError
+from actorcred.checkers.plugin import CheckerPlugin, Plugin
+from actorcred.descriptors import ArgString, DescriptorError, parse_descriptor
+from actorcred.errors import ActorcredError
 
-__all__ = ["checker_from_string"]
+__all__ = [
+    "GROUP",
+    "CheckerPlugin",
+    "Plugin",
+    "broken_plugins",
+    "from_string",
+    "plugins",
+    "start_group",
+    "start_groups",
+    "usable_with",
+]
 
+logger = logging.getLogger("actorcred.plugins")
 
-def _memory(argument: str, dispatcher: Dispatcher | None) -> ActorRef[Any]:
-    words = argument.split(":")
-    if len(words) % 2:
-        raise AccountError("memory: needs names and passwords in turn, as memory:ann:secret:bob:hush")
-    return MemoryChecker.start(dict(zip(words[::2], words[1::2], strict=True)), plaintext=True, dispatcher=dispatcher)
+GROUP = "actorcred.checkers"
+"""The group of the entry points."""
 
-
-def _file(argument: str, dispatcher: Dispatcher | None) -> ActorRef[Any]:
-    return FileChecker.start(_path(argument, "file"), dispatcher=dispatcher)
-
-
-def _sqlite(argument: str, dispatcher: Dispatcher | None) -> ActorRef[Any]:
-    return SQLiteChecker.start(_path(argument, "sqlite"), dispatcher=dispatcher)
-
-
-def _anonymous(argument: str, dispatcher: Dispatcher | None) -> ActorRef[Any]:
-    if argument:
-        raise AccountError(f"anonymous takes no argument, but has {argument!r}")
-    return AnonymousChecker.start(dispatcher=dispatcher)
+_ATTRIBUTES = ("auth_type", "arg_string_format", "auth_help", "credential_interfaces", "generate_checker")
 
 
-def _path(argument: str, kind: str) -> str:
-    if not argument:
-        raise AccountError(f"{kind}: needs the path of a file, as {kind}:players")
-    return argument
+@cache
+def _load() -> tuple[dict[str, Plugin], dict[str, str]]:
+    found: dict[str, Plugin] = {}
+    broken: dict[str, str] = {}
+    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
+        try:
+            plugin = entry.load()
+            if lacking := [name for name in _ATTRIBUTES if not hasattr(plugin, name)]:
+                raise TypeError(f"it lacks {', '.join(lacking)}")
+            if found.setdefault(plugin.auth_type, plugin) is not plugin:
+                raise TypeError(f"there is a type called {plugin.auth_type!r} already")
+        except Exception as error:  # a third party's code: anything may be wrong with it
+            where = entry.dist.name if entry.dist is not None else "?"
+            broken[entry.name] = f"{entry.value} of {where}: {type(error).__name__}: {error}"
+            logger.error("The type of authentication %r cannot be used: %s", entry.name, broken[entry.name])
+    return found, broken
 
 
-_KINDS: dict[str, Callable[[str, Dispatcher | None], ActorRef[Any]]] = {
-    "memory": _memory,
-    "file": _file,
-    "sqlite": _sqlite,
-    "anonymous": _anonymous,
-}
+def plugins() -> dict[str, Plugin]:
+    """Return all installed types of authentication, by name; a broken one is logged, with its name, and left out."""
+    return _load()[0]
 
 
-def checker_from_string(text: str, *, dispatcher: Dispatcher | None = None) -> CheckerRef:
-    """Start the checker that a text describes.
+def broken_plugins() -> dict[str, str]:
+    """Return the types that cannot be used, by the names of their entry points, and why not."""
+    return _load()[1]
+
+
+def usable_with(plugin: Plugin, kinds: Iterable[type]) -> bool:
+    """Tell whether protocols that make these kinds of credentials can use a plugin."""
+    made = tuple(kinds)
+    return any(issubclass(kind, taken) or issubclass(taken, kind) for taken in plugin.credential_interfaces for kind in made)
+
+
+def from_string(text: str, *, dispatcher: Dispatcher | None = None) -> CheckerRef:
+    """Start the checker that a descriptor describes; see `actorcred.descriptors` for the grammar.
 
     Args:
-        text: `memory:NAME:PASSWORD:...`, `file:PATH` (htpasswd), `sqlite:PATH`, or `anonymous`.
-        dispatcher: where the checker runs.
+        text: the descriptor.
+        dispatcher: where the checker runs, and those inside of it.
 
     Raises:
-        AccountError: if there is no such kind, its argument is wrong, or the file cannot be used.
+        DescriptorError: shows what is wrong and where.
+        AccountError: if what it names cannot be used, as a file.
+        MissingExtra: if an optional package is needed.
     """
-    kind, _, argument = text.partition(":")
-    make = _KINDS.get(kind)
-    if make is None:
-        raise AccountError(f"unknown kind of authentication {kind!r}; use one of {', '.join(_KINDS)}")
+    descriptor = parse_descriptor(text)
+    plugin = plugins().get(descriptor.kind)
+    if plugin is None:
+        near = difflib.get_close_matches(descriptor.kind, plugins(), 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(plugins())}"
+        raise descriptor.error(f"unknown type of authentication {descriptor.kind!r}; {hint}")
     try:
-        checker = make(argument, dispatcher)
-    except ValueError as error:
-        raise AccountError(f"{kind}: {error}") from None
-    assert isinstance(checker, CheckerRef)
+        with starting_on(dispatcher):
+            checker = plugin.generate_checker(descriptor.argument)
+    except ActorcredError:
+        raise
+    except (ValueError, TypeError) as error:
+        form = f"{descriptor.kind}:{plugin.arg_string_format}".rstrip(":")
+        raise DescriptorError(f"{descriptor.kind}: {error}; the form is {form}", text, len(descriptor.kind) + 1) from None
+    if not isinstance(checker, CheckerRef):
+        raise descriptor.error(f"the plugin of {descriptor.kind!r} returned no started checker, but {type(checker).__name__}")
     return checker
+
+
+def start_groups(argument: ArgString) -> list[CheckerRef]:
+    """Start the checkers that stand in parentheses; if one of them cannot be started, none stays.
+
+    Raises what `from_string` does.
+    """
+    started: list[CheckerRef] = []
+    try:
+        started.extend(from_string(text) for text in argument.groups())
+    except BaseException:
+        for checker in started:
+            checker.stop(block=False)
+        raise
+    return started
+
+
+def start_group(argument: ArgString) -> CheckerRef:
+    """Start the one checker that stands in parentheses. Raises what `from_string` does."""
+    if len(argument.groups()) != 1:
+        raise argument.error("here must be one descriptor in parentheses")
+    return start_groups(argument)[0]

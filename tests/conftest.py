@@ -13,15 +13,8 @@ from actorcred.actors import AsyncioDispatcher, Dispatcher, InlineDispatcher, Th
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
+def nothing_is_left(nothing_left_running: None) -> None:
     """Stop everything after each test; a test that hangs an actor fails."""
-    before = set(threading.enumerate())
-    yield
-    actors.set_default_dispatcher(None)
-    assert actors.shutdown(timeout=10) == []
-    assert actors.statistics().actors == 0
-    left = [thread for thread in threading.enumerate() if thread not in before and thread.name.startswith("actorcred")]
-    assert left == []
 
 
 @pytest.fixture
@@ -52,8 +45,6 @@ def dispatcher(request: pytest.FixtureRequest) -> Dispatcher:
 
 
 @pytest.fixture
-def inline() -> InlineDispatcher:
+def inline(inline_dispatcher: InlineDispatcher) -> InlineDispatcher:
     """The inline dispatcher, whose clock the test moves, as the default of the test."""
-    made = InlineDispatcher()
-    actors.set_default_dispatcher(made)
-    return made
+    return inline_dispatcher

@@ -12,7 +12,7 @@ from actorcred.actors.inline import InlineDispatcher
 from actorcred.actors.mailbox import ControlCall, MailboxFull, MailboxLimit, Overflow
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import RestartIntensity, Restarts
-from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, statistics
+from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, starting_on, statistics
 from actorcred.actors.threads import ThreadDispatcher
 from actorcred.actors.timers import Timer
 
@@ -37,5 +37,6 @@ __all__ = [
     "default_dispatcher",
     "set_default_dispatcher",
     "shutdown",
+    "starting_on",
     "statistics",
 ]

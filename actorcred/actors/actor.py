@@ -87,7 +87,7 @@ class Actor(pykka.Actor):
         if dispatcher is None:
             starter = current_mailbox.get()
             inherited = system.default_dispatcher() if starter is None else starter.dispatcher
-            dispatcher = cls.dispatcher or inherited
+            dispatcher = cls.dispatcher or system.chosen_dispatcher() or inherited
         mailbox.dispatcher = dispatcher
         if cls.registered:
             pykka.ActorRegistry.register(ref)

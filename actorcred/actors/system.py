@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
+import contextvars
 import logging
 import os
 import threading
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,16 @@ if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
     from actorcred.actors.threads import ThreadDispatcher
 
-__all__ = ["EXIT_TIMEOUT", "Statistics", "default_dispatcher", "set_default_dispatcher", "shutdown", "statistics", "timers"]
+__all__ = [
+    "EXIT_TIMEOUT",
+    "Statistics",
+    "default_dispatcher",
+    "set_default_dispatcher",
+    "shutdown",
+    "starting_on",
+    "statistics",
+    "timers",
+]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -37,6 +48,7 @@ _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 _default: Dispatcher | None = None
 _background: ThreadDispatcher | None = None
 _timers = TimerThread()
+_chosen: contextvars.ContextVar[Dispatcher | None] = contextvars.ContextVar("actorcred_starting_on", default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +86,21 @@ def default_dispatcher() -> Dispatcher:
         with _lock:
             _default = dispatcher = _default or dispatcher
     return dispatcher
+
+
+@contextlib.contextmanager
+def starting_on(dispatcher: Dispatcher | None) -> Iterator[None]:
+    """Have the actors that are started inside run on a dispatcher, if nothing else says where; None changes nothing."""
+    token = _chosen.set(dispatcher or _chosen.get())
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def chosen_dispatcher() -> Dispatcher | None:
+    """Return the dispatcher of `starting_on`, or None outside of it."""
+    return _chosen.get()
 
 
 def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:

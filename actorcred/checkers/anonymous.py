@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, cast
 
-from actorcred.checkers.base import Checker
+from actorcred.checkers.base import Checker, CheckerRef
+from actorcred.checkers.plugin import CheckerPlugin
 from actorcred.credentials import ANONYMOUS, Anonymous, _Anonymous
+from actorcred.descriptors import ArgString
 
-__all__ = ["AnonymousChecker"]
+__all__ = ["AnonymousChecker", "plugin"]
 
 
 class AnonymousChecker(Checker):
@@ -18,3 +20,14 @@ class AnonymousChecker(Checker):
     def request_avatar_id(self, credentials: Anonymous) -> Literal[_Anonymous.ANONYMOUS]:
         """Return `ANONYMOUS`."""
         return ANONYMOUS
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    if argument:
+        raise ValueError("takes no argument")
+    return cast("CheckerRef", AnonymousChecker.start())
+
+
+plugin = CheckerPlugin(
+    "anonymous", "", "Lets in everybody who does not say who they are, as nobody in particular.", (Anonymous,), _generate
+)

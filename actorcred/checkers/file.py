@@ -14,11 +14,12 @@ from typing import cast
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
+from actorcred.checkers.plugin import CheckerPlugin, start_with_path
 from actorcred.credentials import UsernamePassword, make_avatar_id
 from actorcred.errors import AccountError, ActorcredError, CheckerUnavailable
 from actorcred.passwords import UnsupportedHash, check_format
 
-__all__ = ["FileChecker", "FileFormat"]
+__all__ = ["FileChecker", "FileFormat", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
@@ -198,3 +199,13 @@ class FileChecker(PasswordChecker):
                 ref.revoke(account.avatar_id, Revocation.DELETED)
             elif now.hash != account.hash:
                 ref.revoke(account.avatar_id, Revocation.PASSWORD_CHANGED)
+
+
+plugin = CheckerPlugin(
+    "file",
+    "PATH",
+    "A file with a user per line, NAME:HASH, as Apache's htpasswd and `actorcred passwd` write it. It is read again when it "
+    "has changed. With the option delimiter=SIGN the fields are divided by another sign.",
+    (UsernamePassword,),
+    start_with_path(lambda path, delimiter=":": FileChecker.start(path, FileFormat(delimiter=delimiter)), {"delimiter": str}),
+)

@@ -9,6 +9,7 @@ from typing import Any, cast
 from actorcred.actors import ActorRef, Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
+from actorcred.checkers.plugin import CheckerPlugin
 from actorcred.credentials import (
     ScramVerifier,
     UsernameHashedPassword,
@@ -16,11 +17,12 @@ from actorcred.credentials import (
     UsernameScram,
     make_avatar_id,
 )
+from actorcred.descriptors import ArgString
 from actorcred.errors import UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, hash_password
 from actorcred.sasl.scram import ITERATIONS, constant_salt, make_verifier
 
-__all__ = ["MemoryChecker", "MemoryCheckerRef"]
+__all__ = ["MemoryChecker", "MemoryCheckerRef", "plugin"]
 
 
 class MemoryCheckerRef(CheckerRef):
@@ -150,3 +152,20 @@ class MemoryChecker(PasswordChecker):
         if not await verdict or self._users.get(name) != password:
             raise UnauthorizedLogin("wrong password")
         return name
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    words = ArgString.of(argument).fields(":")
+    if len(words) % 2:
+        raise ValueError("needs names and passwords in turn")
+    return MemoryChecker.start(dict(zip(words[::2], words[1::2], strict=True)), plaintext=True)
+
+
+plugin = CheckerPlugin(
+    "memory",
+    "NAME:PASSWORD[:NAME:PASSWORD...]",
+    "Users in the text itself, for tests and demonstrations: everybody who sees the command line sees the passwords. "
+    "Names and passwords with a colon need a backslash before it.",
+    (UsernamePassword, UsernameHashedPassword, UsernameScram),
+    _generate,
+)

@@ -8,20 +8,23 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from actorcred.actors import ControlCall, Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
+from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.credentials import UsernamePassword, make_avatar_id
-from actorcred.errors import AccountError, CheckerUnavailable
+from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, dummy_hash, hash_password, needs_rehash
+from actorcred.precis import prepare_username
+from actorcred.sasl.scram import ScramSHA256, make_verifier, scram_from_text, scram_to_text
 
-__all__ = ["AccountInfo", "SQLiteChecker", "SQLiteCheckerRef"]
+__all__ = ["AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = (
     """CREATE TABLE account (
         name TEXT PRIMARY KEY NOT NULL,
@@ -33,6 +36,17 @@ SCHEMA = (
     # What happened to accounts with live sessions, for all processes that have the database open.
     "CREATE TABLE revocation (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, what TEXT NOT NULL)",
 )
+
+UPGRADES = {
+    1: (
+        "ALTER TABLE account ADD COLUMN scram TEXT",
+        # Whoever sets a new hash, be it an older version: what was made of the old password is not good any more.
+        """CREATE TRIGGER scram_is_of_the_password AFTER UPDATE OF hash ON account
+        WHEN new.hash <> old.hash AND new.scram IS old.scram
+        BEGIN UPDATE account SET scram = NULL WHERE name = new.name; END""",
+    )
+}
+"""From which version of the schema which statements lead to the next."""
 
 REVOCATIONS_KEPT = 10_000
 
@@ -53,22 +67,37 @@ class AccountInfo:
     changed: float
 
 
+class _Secrets(NamedTuple):
+    """What is kept of a password."""
+
+    hash: str
+    scram: str | None
+
+
+def _make_secrets(password: str, rounds: int, scram: bool) -> _Secrets:
+    made = hash_password(password=password, rounds=rounds)
+    return _Secrets(made, scram_to_text(make_verifier(password)) if scram else None)
+
+
 class SQLiteCheckerRef(CheckerRef):
     """A ref to an `SQLiteChecker`, with which accounts are managed. Every method returns a future."""
 
     __slots__ = ()
 
-    def add_account(self, name: str, password: str) -> Future[None]:
-        """Add an account.
+    def add_account(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
+        """Add an account; with `scram` the user can prove the password by SCRAM, too.
 
         The future fails with `AccountError` if there is one of this name, with `PasswordRejected` if the password
         breaks a rule, and with `ValueError` if the name cannot be an avatar id.
         """
-        return self._request("_add_account", name, password)
+        return self._request("_add_account", name, password, scram)
 
-    def change_password(self, name: str, password: str) -> Future[None]:
-        """Set a new password; live sessions of the account end or are told. Fails as `add_account`."""
-        return self._request("_change_password", name, password)
+    def change_password(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
+        """Set a new password; live sessions of the account end or are told. Fails as `add_account`.
+
+        What SCRAM needs is made with `scram`, and where the account had it before.
+        """
+        return self._request("_change_password", name, password, scram)
 
     def disable_account(self, name: str) -> Future[None]:
         """Let nobody log in to an account, and end its live sessions. Fails with `AccountError` if there is none."""
@@ -102,6 +131,8 @@ class SQLiteChecker(PasswordChecker):
         path: the file.
         rounds: the cost of new hashes.
         policy: what new passwords have to be.
+        scram: let clients prove their passwords by SCRAM, too, and keep what that needs of new passwords and of those that
+            log in. Users without it are refused by SCRAM, so have it made before: `actorcred passwd add --scram`.
 
     Raises:
         AccountError: if the file cannot be opened, is no database, or was made by a newer version.
@@ -109,8 +140,17 @@ class SQLiteChecker(PasswordChecker):
 
     ref_class = SQLiteCheckerRef
 
-    def __init__(self, path: str | os.PathLike[str], rounds: int = DEFAULT_ROUNDS, policy: PasswordPolicy | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        rounds: int = DEFAULT_ROUNDS,
+        policy: PasswordPolicy | None = None,
+        scram: bool = False,
+    ) -> None:
         super().__init__()
+        self._scram = scram
+        if scram:
+            self.credential_interfaces = (UsernamePassword, ScramSHA256)
         self._rounds = rounds
         self._policy = policy or PasswordPolicy()
         try:
@@ -127,10 +167,11 @@ class SQLiteChecker(PasswordChecker):
         rounds: int = DEFAULT_ROUNDS,
         policy: PasswordPolicy | None = None,
         *,
+        scram: bool = False,
         dispatcher: Dispatcher | None = None,
     ) -> SQLiteCheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("SQLiteCheckerRef", super().start(path, rounds, policy, dispatcher=dispatcher))
+        return cast("SQLiteCheckerRef", super().start(path, rounds, policy, scram, dispatcher=dispatcher))
 
     def on_start(self) -> None:
         """Begin to watch for changes by other processes."""
@@ -158,16 +199,49 @@ class SQLiteChecker(PasswordChecker):
             raise CheckerUnavailable(f"the account store failed: {error}") from None
         return None if row is None else Account(row[0], row[1], usable=not row[2])
 
+    def request_avatar_id(self, credentials: UsernamePassword | ScramSHA256) -> Future[str]:
+        """Check a password, or the proof that the client knows it."""
+        if isinstance(credentials, UsernamePassword):
+            return super().request_avatar_id(credentials)
+        stored = self._scram_of(credentials.username)
+        if stored is None:
+            raise UnauthorizedLogin("no such user, it is disabled, or has nothing for SCRAM")  # the protocol asks all the same
+        verdict: Future[bool] = Future()
+        decision: Future[str] = Future()
+        self.cred_then(verdict, "_scram_verified", credentials.username, stored, decision)
+        credentials.verify(scram_from_text(stored), verdict.settle)
+        return decision
+
+    def _scram_verified(self, verdict: Future[bool], name: str, stored: str, decision: Future[str]) -> None:
+        try:
+            if not verdict.get() or self._scram_of(name) != stored:
+                raise UnauthorizedLogin("wrong password, or the account was changed during the login")
+        except CheckerUnavailable as error:
+            decision.settle_error(error)
+        except UnauthorizedLogin as error:
+            decision.settle_error(error)
+        else:
+            decision.settle(name)
+
+    def _scram_of(self, name: str) -> str | None:
+        try:
+            row = self._database.execute("SELECT scram FROM account WHERE name = ? AND NOT disabled", (name,)).fetchone()
+        except sqlite3.Error as error:
+            raise CheckerUnavailable(f"the account store failed: {error}") from None
+        return None if row is None else row[0]
+
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
         """Upgrade the hash if the cost setting has risen since it was made; the login does not wait for that."""
-        if needs_rehash(hash=account.hash, rounds=self._rounds):
-            upgraded = self._hash(credentials.password)
+        scram = self._scram_of(account.avatar_id)
+        if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
+            wanted = self._scram or scram is not None
+            upgraded = self.actor_inbox.dispatcher.offload(_make_secrets, credentials.password, self._rounds, wanted)
             self.cred_then(upgraded, "_upgrade", account)
 
-    def _upgrade(self, upgraded: Future[str], account: Account) -> None:
-        update = "UPDATE account SET hash = ? WHERE name = ? AND hash = ?"
+    def _upgrade(self, upgraded: Future[_Secrets], account: Account) -> None:
+        update = "UPDATE account SET hash = ?, scram = ? WHERE name = ? AND hash = ?"
         try:
-            self._write(update, upgraded.get(), account.avatar_id, account.hash)
+            self._write(update, *upgraded.get(), account.avatar_id, account.hash)
         except AccountError:
             return  # the password was changed meanwhile: the new hash is a new one
 
@@ -185,47 +259,45 @@ class SQLiteChecker(PasswordChecker):
             else:
                 done.settle(result)
 
-    def _pass_on(self, hashed: Future[tuple[str, Callable[[str], None]]], done: Future[Any]) -> None:
+    def _pass_on(self, made: Future[tuple[_Secrets, Callable[[_Secrets], None]]], done: Future[Any]) -> None:
         try:
-            text, store = hashed.get()
-            store(text)
+            secrets, store = made.get()
+            store(secrets)
         except Exception as error:
             done.settle_error(_as_account_error(error))
         else:
             done.settle(None)
 
-    def _hash(self, password: str) -> Future[str]:
-        return self.actor_inbox.dispatcher.offload(lambda: hash_password(password=password, rounds=self._rounds))
+    def _make_then(self, password: str, scram: bool, store: Callable[[_Secrets], None]) -> Future[Any]:
+        """Check a new password and make what is kept of it, in the background, to be handed to `store`."""
 
-    def _hash_then(self, password: str, store: Callable[[str], None]) -> Future[tuple[str, Callable[[str], None]]]:
-        """Check and hash a new password in the background, to be handed to `store`."""
-
-        def work() -> tuple[str, Callable[[str], None]]:
+        def work() -> tuple[_Secrets, Callable[[_Secrets], None]]:
             self._policy.check(password=password)
-            return hash_password(password=password, rounds=self._rounds), store
+            return _make_secrets(password, self._rounds, scram), store
 
         return self.actor_inbox.dispatcher.offload(work)
 
-    def _add_account(self, name: str, password: str) -> Future[Any]:
-        name = make_avatar_id(name)
+    def _add_account(self, name: str, password: str, scram: bool) -> Future[Any]:
+        name = prepare_username(name)
 
-        def store(text: str) -> None:
+        def store(secrets: _Secrets) -> None:
             now = time.time()
+            insert = "INSERT INTO account (name, hash, scram, created, changed) VALUES (?, ?, ?, ?, ?)"
             try:
-                self._write("INSERT INTO account (name, hash, created, changed) VALUES (?, ?, ?, ?)", name, text, now, now)
+                self._write(insert, name, *secrets, now, now)
             except sqlite3.IntegrityError:
                 raise AccountError(f"there is an account {name!r} already") from None
 
-        return self._hash_then(password, store)
+        return self._make_then(password, scram or self._scram, store)
 
-    def _change_password(self, name: str, password: str) -> Future[Any]:
+    def _change_password(self, name: str, password: str, scram: bool) -> Future[Any]:
         name = make_avatar_id(name)
 
-        def store(text: str) -> None:
-            update = "UPDATE account SET hash = ?, changed = ? WHERE name = ?"
-            self._write(update, text, time.time(), name, revoke=(name, Revocation.PASSWORD_CHANGED))
+        def store(secrets: _Secrets) -> None:
+            update = "UPDATE account SET hash = ?, scram = ?, changed = ? WHERE name = ?"
+            self._write(update, *secrets, time.time(), name, revoke=(name, Revocation.PASSWORD_CHANGED))
 
-        return self._hash_then(password, store)
+        return self._make_then(password, scram or self._scram or self._scram_of(name) is not None, store)
 
     def _set_disabled(self, name: str, disabled: bool) -> None:
         name = make_avatar_id(name)
@@ -286,7 +358,10 @@ def _open(path: str) -> sqlite3.Connection:
             if version == 0:
                 for statement in SCHEMA:
                     database.execute(statement)
-                database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            for older in range(max(version, 1), SCHEMA_VERSION):
+                for statement in UPGRADES[older]:
+                    database.execute(statement)
+            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except BaseException:
         database.close()
         raise
@@ -295,3 +370,13 @@ def _open(path: str) -> sqlite3.Connection:
 
 def _as_account_error(error: Exception) -> Exception:
     return AccountError(f"the account store failed: {error}") if isinstance(error, sqlite3.Error) else error
+
+
+plugin = CheckerPlugin(
+    "sqlite",
+    "PATH",
+    "Accounts in an SQLite database that `actorcred passwd` manages; it is made if there is none. With the option scram=yes "
+    "clients may prove their passwords without showing them, which needs accounts made with `actorcred passwd add --scram`.",
+    (UsernamePassword, ScramSHA256),
+    start_with_path(SQLiteChecker.start, {"scram": yes_or_no, "rounds": int}),
+)

@@ -7,6 +7,7 @@ import importlib.metadata
 import click
 
 from actorcred.cli.call import call
+from actorcred.cli.otp import otp
 from actorcred.cli.passwd import passwd
 from actorcred.cli.serve import serve
 
@@ -22,3 +23,4 @@ def command() -> None:
 command.add_command(serve)
 command.add_command(call)
 command.add_command(passwd)
+command.add_command(otp)

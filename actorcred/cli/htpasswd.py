@@ -9,9 +9,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from actorcred.credentials import make_avatar_id
 from actorcred.errors import AccountError
 from actorcred.passwords import hash_password
+from actorcred.precis import prepare_username
 
 __all__ = ["HtpasswdFile"]
 
@@ -33,20 +33,26 @@ class HtpasswdFile:
         """Return names and whether they are disabled, in the order of the file."""
         return [(name, stored.startswith(LOCKED)) for name, stored in self._entries(self._lines())]
 
-    def add(self, name: str, password: str) -> None:
+    def add(self, name: str, password: str, *, scram: bool = False) -> None:
         """Add an account; the file is made if there is none."""
+        self._refuse_scram(scram)
         if ":" in name or name.startswith("#"):
             raise AccountError("a name in an htpasswd file can have no colon, and no # at the beginning")
-        name = make_avatar_id(name)
+        name = prepare_username(name)
         entry = f"{name}:{hash_password(password=password)}"
         with self._changing() as lines:
             if any(known == name for known, _ in self._entries(lines)):
                 raise AccountError(f"there is an account {name!r} already")
             lines.append(entry)
 
-    def change_password(self, name: str, password: str) -> None:
+    def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
         """Set a new password."""
+        self._refuse_scram(scram)
         self._replace(name, hash_password(password=password))
+
+    def _refuse_scram(self, scram: bool) -> None:
+        if scram:
+            raise AccountError("an htpasswd file has no place for SCRAM; use sqlite:PATH")
 
     def disable(self, name: str) -> None:
         """Let nobody log in to an account."""

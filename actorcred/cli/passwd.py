@@ -27,10 +27,10 @@ class Accounts(Protocol):
     def accounts(self) -> list[tuple[str, bool]]:
         """Return names and whether they are disabled."""
 
-    def add(self, name: str, password: str) -> None:
+    def add(self, name: str, password: str, *, scram: bool = False) -> None:
         """Add an account."""
 
-    def change_password(self, name: str, password: str) -> None:
+    def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
         """Set a new password."""
 
     def disable(self, name: str) -> None:
@@ -50,11 +50,11 @@ class _SQLiteAccounts:
     def accounts(self) -> list[tuple[str, bool]]:
         return [(account.name, account.disabled) for account in self._checker.accounts().get()]
 
-    def add(self, name: str, password: str) -> None:
-        self._checker.add_account(name, password).get()
+    def add(self, name: str, password: str, *, scram: bool = False) -> None:
+        self._checker.add_account(name, password, scram=scram).get()
 
-    def change_password(self, name: str, password: str) -> None:
-        self._checker.change_password(name, password).get()
+    def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
+        self._checker.change_password(name, password, scram=scram).get()
 
     def disable(self, name: str) -> None:
         self._checker.disable_account(name).get()
@@ -99,23 +99,28 @@ def _new_password(file: str | None) -> str:
     return password
 
 
+SCRAM = click.option("--scram", is_flag=True, help="Keep what SCRAM needs, too: proofs that do not show the password; sqlite only.")
+
+
 @passwd.command()
 @_with_store
 @PASSWORD_FILE
-def add(store: str, name: str, password_file: str | None) -> None:
+@SCRAM
+def add(store: str, name: str, password_file: str | None, scram: bool) -> None:
     """Add the account NAME to STORE."""
     with _open(store) as accounts:
-        accounts.add(name, _new_password(password_file))
+        accounts.add(name, _new_password(password_file), scram=scram)
     click.echo(f"added {name}")
 
 
 @passwd.command()
 @_with_store
 @PASSWORD_FILE
-def change(store: str, name: str, password_file: str | None) -> None:
+@SCRAM
+def change(store: str, name: str, password_file: str | None, scram: bool) -> None:
     """Set a new password for the account NAME."""
     with _open(store) as accounts:
-        accounts.change_password(name, _new_password(password_file))
+        accounts.change_password(name, _new_password(password_file), scram=scram)
     click.echo(f"changed {name}")
 
 

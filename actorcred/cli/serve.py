@@ -10,6 +10,7 @@ import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -17,17 +18,19 @@ from rich.logging import RichHandler
 
 from actorcred import actors
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
+from actorcred.auth_options import auth_options
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.parameters import ADDRESS
 from actorcred.errors import ActorcredError
 from actorcred.options import PortalOptions
-from actorcred.plugins import checker_from_string
+from actorcred.plugins import from_string
 from actorcred.portal import Portal
 from actorcred.realm import Realm
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.options import ServerOptions
 from actorcred.rpc.server import Server
 from actorcred.rpc.server import serve as serve_portal
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
 
 __all__ = ["serve"]
@@ -46,15 +49,7 @@ __all__ = ["serve"]
     help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], unix:PATH, ws:HOST:PORT[/PATH], "
     "wss:HOST:PORT?cert=FILE&key=FILE. Port 0 is any free one. May be repeated.",
 )
-@click.option(
-    "--auth",
-    "checkers",
-    multiple=True,
-    required=True,
-    metavar="KIND:ARGUMENT",
-    help="Who may log in: file:PATH (htpasswd), sqlite:PATH (see `actorcred passwd`), memory:NAME:PASSWORD:..., anonymous. "
-    "May be repeated; they are asked in this order.",
-)
+@auth_options((kind for mechanism in SERVER_MECHANISMS.values() for kind in mechanism.kinds()), required=True)
 @click.option(
     "--policy",
     type=click.Choice([str(policy) for policy in Policy]),
@@ -67,6 +62,10 @@ __all__ = ["serve"]
     "--grace", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to come back after a lost connection."
 )
 @click.option("--passwords-in-clear", is_flag=True, help="Take passwords also where somebody on the network may read along.")
+@click.option(
+    "--identity-header", default="", help="The header in which a trusted proxy says who the client is; for --auth external."
+)
+@click.option("--trusted-front", "trusted_fronts", multiple=True, help="The address or network of such a proxy. May be repeated.")
 @click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
@@ -81,11 +80,13 @@ __all__ = ["serve"]
 def serve(
     realm: str,
     addresses: tuple[Address, ...],
-    checkers: tuple[str, ...],
+    auth: tuple[str, ...],
     policy: str,
     max_sessions: int | None,
     grace: float,
     passwords_in_clear: bool,
+    identity_header: str,
+    trusted_fronts: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
     uvloop: bool | None,
@@ -99,12 +100,18 @@ def serve(
     logging.basicConfig(level=log_level.upper(), format="%(name)s: %(message)s", handlers=[RichHandler(show_path=False)])
     realm_class = _find_realm(realm)
     portal_options = PortalOptions(policy=Policy(policy), max_sessions=max_sessions)
-    server_options = ServerOptions(grace=grace, passwords_in_clear=passwords_in_clear)
+    with _usage():
+        server_options = ServerOptions(
+            grace=grace,
+            passwords_in_clear=passwords_in_clear,
+            identity_header=identity_header,
+            trusted_fronts=trusted_fronts,
+        )
 
     async def run() -> None:
         set_default_dispatcher(AsyncioDispatcher())
         blocking = ThreadDispatcher("checkers", 2)
-        refs = [checker_from_string(text, dispatcher=blocking) for text in checkers]
+        refs = [from_string(text, dispatcher=blocking) for text in auth]
         portal = Portal.start(_start(realm_class), refs, portal_options)
         server = await serve_portal(portal, *addresses, options=server_options)
         for address in server.addresses:
@@ -115,8 +122,15 @@ def serve(
         # On the loop, while it runs: actors have their `on_stop`.
         await asyncio.to_thread(actors.shutdown, drain_timeout)
 
-    try:
+    with _usage():
         _run(run(), uvloop)
+
+
+@contextlib.contextmanager
+def _usage() -> Iterator[None]:
+    """End the command clearly if something was asked for that cannot be."""
+    try:
+        yield
     except (ActorcredError, ValueError, TypeError) as error:
         fail(error, ExitCode.USAGE)
 

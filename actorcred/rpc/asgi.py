@@ -11,7 +11,8 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from importlib.resources import files
 from typing import Any, Protocol
 
-from actorcred.errors import MissingExtra
+from actorcred.credentials import ExternalIdentity
+from actorcred.errors import MissingExtra, UnauthorizedLogin
 from actorcred.portal import PortalRef
 from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.client_wires import SUBPROTOCOLS
@@ -126,7 +127,7 @@ class _Socket:
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
-        origin = Origin("websocket", address, source, Situation(private, None, server[0]))
+        origin = Origin("websocket", address, source, Situation(private, None, server[0], host, self._identity(host)))
         self._peer = Peer(self._core, self, connection, origin)
         writer = asyncio.create_task(self._write_all(name))
         try:
@@ -137,6 +138,20 @@ class _Socket:
         finally:
             writer.cancel()
             self._peer.lost()
+
+    def _identity(self, host: str) -> ExternalIdentity | None:
+        """Return who the client is by the word of a front, which must be one of those that are trusted."""
+        options = self._core.options
+        if not options.trusts(host):
+            return None
+        wanted = options.identity_header.lower().encode()
+        values = [value for name, value in self._scope.get("headers", ()) if name == wanted]
+        if len(values) != 1 or not values[0]:
+            return None
+        try:
+            return ExternalIdentity(values[0], host)
+        except UnauthorizedLogin:
+            return None
 
     def _origin_is_welcome(self) -> bool:
         welcome = self._core.options.origins

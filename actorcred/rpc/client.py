@@ -256,6 +256,8 @@ class Client:
 
     async def _choose_mechanism(self, secrets: Secrets) -> ClientMechanism:
         name = self._options.mechanism
+        if self._line is not None:
+            secrets = replace(secrets, binding=self._line.channel_binding())
         if name is not None and name not in CLIENT_MECHANISMS:
             raise ValueError(f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}")
         if name is not None:

@@ -6,12 +6,14 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
+from importlib.util import find_spec
 from typing import Any
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
 from actorcred.rpc.client_wires import ClientWire
 from actorcred.rpc.codec import Answer, Notice, Request, WireLimits
 from actorcred.rpc.connection import Connection, error_of
+from actorcred.sasl.scram import end_point_binding
 
 __all__ = ["ClientConnection", "Handle", "make_handle"]
 
@@ -85,6 +87,11 @@ class ClientConnection:
         self._goodbye = self._goodbye or reason
         self._lost("the connection was given up")
         self._wire.abort()
+
+    def channel_binding(self) -> tuple[str, bytes] | None:
+        """Return what a login can be bound to this connection by; None without TLS, or without the extra "scram"."""
+        der = self._wire.server_certificate()
+        return None if der is None or find_spec("scramp") is None else end_point_binding(der)
 
     def start_heartbeat(self, interval: float, seen: Callable[[], int]) -> None:
         """Ask the server for a sign of life at each interval, in seconds; it learns how many notifications were seen."""

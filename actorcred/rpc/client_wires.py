@@ -36,6 +36,9 @@ class ClientWire(Protocol):
     def abort(self) -> None:
         """Close at once."""
 
+    def server_certificate(self) -> bytes | None:
+        """Return the certificate of the server, in DER form, or None without TLS."""
+
 
 async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientWire:
     """Connect.
@@ -122,6 +125,10 @@ class StreamWire(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def server_certificate(self) -> bytes | None:
+        """Return the certificate of the server, in DER form, or None without TLS."""
+        return None if self._transport is None else _certificate(self._transport)
+
 
 async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientWire:
     try:
@@ -181,3 +188,12 @@ class WebSocketWire:
     def abort(self) -> None:
         """Close at once."""
         self._socket.transport.abort()
+
+    def server_certificate(self) -> bytes | None:
+        """Return the certificate of the server, in DER form, or None without TLS."""
+        return _certificate(self._socket.transport)
+
+
+def _certificate(transport: asyncio.BaseTransport) -> bytes | None:
+    tls = transport.get_extra_info("ssl_object")
+    return None if tls is None else tls.getpeercert(binary_form=True)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from actorcred.actors import Future
 from actorcred.interface import methods_of
+from actorcred.penalties import Penalties, source_of
 from actorcred.rpc.events import ConnectionBroken, ConnectionRefused
-from actorcred.rpc.guard import Admission, Penalties, source_of
+from actorcred.rpc.guard import Admission
 from actorcred.rpc.options import ServerOptions
 from actorcred.sessions.session import LogoutCode
 

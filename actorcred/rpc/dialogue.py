@@ -81,6 +81,8 @@ class Dialogue:
         except (CallError, LoginDenied):
             self.cancel()
             raise
+        except UnauthorizedLogin as error:  # a name that cannot be anybody's
+            self._refuse(error)
         except (ProtocolError, ValueError) as error:
             self.cancel()
             raise CallError(str(error), CallCode.BAD_ARGUMENTS) from None

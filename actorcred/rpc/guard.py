@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import ipaddress
-from collections import Counter, OrderedDict
+from collections import Counter
 
-__all__ = ["Admission", "Penalties", "RateLimit", "source_of"]
-
-
-def source_of(address: str) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 network of an IPv6 address, which is one customer's."""
-    if ":" not in address:
-        return address
-    try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(ip, ipaddress.IPv6Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+__all__ = ["Admission", "RateLimit"]
 
 
 class Admission:
@@ -62,58 +48,6 @@ class Admission:
         self._sources[source] -= 1
         if not self._sources[source]:
             del self._sources[source]
-
-
-class Penalties:
-    """Makes sources and accounts wait after failed logins: longer with each failure, and less with time.
-
-    Args:
-        step: seconds of waiting for the first failure that counts; it doubles with each further one.
-        free: failures that cost nothing.
-        most: seconds of waiting at most.
-        remember: sources and accounts that are remembered at most; the longest quiet ones are forgotten first.
-    """
-
-    FORGIVE = 4
-    """After so many times the waiting time without a failure, one failure is forgiven."""
-
-    def __init__(self, step: float, free: int, most: float, remember: int = 10_000) -> None:
-        self._step = step
-        self._free = free
-        self._most = most
-        self._remember = remember
-        # key -> failures, when the last one was, whether it may try again
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._failures)
-
-    def wait(self, key: str, now: float) -> float:
-        """Return the seconds that this key has to wait until it may try again; 0 if it may now."""
-        known = self._failures.get(key)
-        if known is None:
-            return 0.0
-        failures, last = known
-        return max(0.0, last + self._penalty(self._forgiven(failures, last, now)) - now)
-
-    def failed(self, key: str, now: float) -> None:
-        """Note a failed login."""
-        failures, last = self._failures.pop(key, (0, now))
-        self._failures[key] = (self._forgiven(failures, last, now) + 1, now)
-        while len(self._failures) > self._remember:
-            self._failures.popitem(last=False)
-
-    def succeeded(self, key: str) -> None:
-        """Forget the failures of a key that has logged in."""
-        self._failures.pop(key, None)
-
-    def _penalty(self, failures: int) -> float:
-        over = failures - self._free
-        return 0.0 if over <= 0 else min(self._most, self._step * 2.0 ** min(over - 1, 30))
-
-    def _forgiven(self, failures: int, last: float, now: float) -> int:
-        quiet = (now - last) / (self.FORGIVE * max(self._penalty(failures), self._step, 1.0))
-        return max(0, failures - int(quiet))
 
 
 class RateLimit:

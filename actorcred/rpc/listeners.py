@@ -8,6 +8,8 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 from actorcred.credentials import Certificate
@@ -18,12 +20,15 @@ from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
 from actorcred.rpc.peer import Origin, Peer
 from actorcred.sasl.mechanism import Situation
+from actorcred.sasl.scram import end_point_binding
 
 __all__ = ["BACKLOG", "Listener", "StreamWire", "TLSListener", "bind", "listen", "server_context"]
 
 logger = logging.getLogger("actorcred.rpc")
 
 HOST = socket.gethostname()
+
+_END = "-----END CERTIFICATE-----"
 
 ACCEPT_PAUSE = 0.5
 """Seconds to wait when the system has no more file descriptors."""
@@ -46,17 +51,21 @@ class StreamWire(asyncio.BufferedProtocol):
         core: what the connections of the server share.
         protocol: "tcp", "tls" or "unix".
         source: what `ServerCore.admit` returned, if the connection was let in already.
+        binding: what channel binding goes by; None without.
 
     Attributes:
         peer: the protocol's end, once the connection was let in.
     """
 
-    __slots__ = ("_buffer", "_core", "_protocol", "_source", "_transport", "peer")
+    __slots__ = ("_binding", "_buffer", "_core", "_protocol", "_source", "_transport", "peer")
 
-    def __init__(self, core: ServerCore, protocol: str, source: str | None = None) -> None:
+    def __init__(
+        self, core: ServerCore, protocol: str, source: str | None = None, binding: tuple[str, bytes] | None = None
+    ) -> None:
         self._core = core
         self._protocol = protocol
         self._source = source
+        self._binding = binding
         self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
         self.peer: Peer | None = None
@@ -76,7 +85,9 @@ class StreamWire(asyncio.BufferedProtocol):
         stream.set_write_buffer_limits(high=self._core.options.write_buffer)
         address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         private = self._protocol != "tcp" or is_loopback(host)
-        origin = Origin(self._protocol, address, source, Situation(private, _certificate_of(stream), HOST))
+        origin = Origin(
+            self._protocol, address, source, Situation(private, _certificate_of(stream), HOST, host, binding=self._binding)
+        )
         self.peer = Peer(self._core, self, Connection(limits=self._core.options.wire), origin)
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -132,13 +143,17 @@ class TLSListener:
         core: what the connections of the server share.
         sock: listens already.
         context: the TLS settings.
+        binding: what channel binding goes by; None without.
     """
 
-    def __init__(self, core: ServerCore, sock: socket.socket, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, core: ServerCore, sock: socket.socket, context: ssl.SSLContext, binding: tuple[str, bytes] | None = None
+    ) -> None:
         self.sockets = (sock,)
         self._core = core
         self._socket = sock
         self._context = context
+        self._binding = binding
         self._handshakes: set[asyncio.Task[None]] = set()
         self._accepting = core.loop.create_task(self._accept_all())
 
@@ -167,7 +182,7 @@ class TLSListener:
 
     async def _shake_hands(self, stream: socket.socket, source: str) -> None:
         timeout = self._core.options.login_timeout
-        wire = StreamWire(self._core, "tls", source)
+        wire = StreamWire(self._core, "tls", source, self._binding)
         try:
             await self._core.loop.connect_accepted_socket(
                 lambda: wire, stream, ssl=self._context, ssl_handshake_timeout=timeout, ssl_shutdown_timeout=timeout
@@ -227,6 +242,16 @@ def server_context(address: Address) -> ssl.SSLContext:
     return context
 
 
+def _binding_of(address: Address) -> tuple[str, bytes] | None:
+    """Return what channel binding goes by, if the server's own certificate is known: a context does not tell it."""
+    cert = address.options.get("cert")
+    if not cert or find_spec("scramp") is None:
+        return None
+    pem = Path(cert).read_text()
+    end = pem.find(_END) + len(_END)
+    return end_point_binding(ssl.PEM_cert_to_DER_cert(pem[pem.find("-----BEGIN CERTIFICATE") : end]))
+
+
 async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -> tuple[Listener, Address]:
     """Listen on a TCP, TLS or Unix address; return the listener and the address, with the port that it got.
 
@@ -244,7 +269,7 @@ async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | N
     listener: Listener
     if address.kind == "tls":
         assert context is not None
-        listener = TLSListener(core, sock, context)
+        listener = TLSListener(core, sock, context, _binding_of(address))
     else:
         listener = await core.loop.create_server(lambda: StreamWire(core, address.kind), sock=sock, backlog=BACKLOG)
     return listener, Address(address.kind, address.host, sock.getsockname()[1], address.path)

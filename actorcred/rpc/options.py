@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass, field
 
 from actorcred.rpc.codec import WireLimits
@@ -34,6 +35,10 @@ class ServerOptions:
         passwords_in_clear: offer PLAIN and OAUTHBEARER also where somebody may read along: neither TLS nor on this machine.
         origins: from which pages of the web browsers may connect, as ("https://play.example.org",); None is any. No cookie
             logs in here, so a strange page can do no more than any other client.
+        identity_header: the header in which a proxy before the server says who the client is, as "X-Remote-User"; the proxy
+            has to take it out of what clients send. It counts only from `trusted_fronts`, and for a checker that takes
+            `ExternalIdentity`.
+        trusted_fronts: the addresses or networks of such proxies, as ("127.0.0.1", "10.0.0.0/24").
         write_buffer: bytes that may wait for a slow reader in one connection before its mind holds back.
     """
 
@@ -53,12 +58,28 @@ class ServerOptions:
     reauthentication: float = 300.0
     passwords_in_clear: bool = False
     origins: tuple[str, ...] | None = None
+    identity_header: str = ""
+    trusted_fronts: tuple[str, ...] = ()
     write_buffer: int = 64 * 1024
 
     def __post_init__(self) -> None:
+        if bool(self.identity_header) != bool(self.trusted_fronts):
+            raise ValueError("identity_header and trusted_fronts need each other")
+        for front in self.trusted_fronts:
+            ipaddress.ip_network(front)
         for name in self.__slots__:
             value = getattr(self, name)
-            if isinstance(value, bool | WireLimits | tuple) or value is None:
+            if isinstance(value, bool | WireLimits | tuple | str) or value is None:
                 continue
             if value < 0 or (value == 0 and name not in {"grace", "penalty", "free_failures"}):
                 raise ValueError(f"{name} must be more than 0, not {value!r}")
+
+    def trusts(self, host: str) -> bool:
+        """Tell whether what comes from an address may say who a client is."""
+        if not self.trusted_fronts:
+            return False
+        try:
+            address = ipaddress.ip_address(host.partition("%")[0])
+        except ValueError:
+            return False
+        return any(address in ipaddress.ip_network(front) for front in self.trusted_fronts)

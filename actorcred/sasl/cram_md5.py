@@ -6,10 +6,10 @@ import hmac
 import os
 import re
 import time
-import unicodedata
 
 from actorcred.credentials import UsernameHashedPassword
-from actorcred.errors import ProtocolError
+from actorcred.errors import ProtocolError, UnauthorizedLogin
+from actorcred.precis import prepare_username
 from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 
 __all__ = ["CramMD5", "CramMD5Client", "CramMD5Server"]
@@ -24,12 +24,18 @@ class CramMD5(UsernameHashedPassword):
         username: whom the client claims to be.
         challenge: what the server asked.
         digest: the answer: `HMAC-MD5(password, challenge)` in hexadecimal.
+
+    Raises:
+        UnauthorizedLogin: if the name cannot be anybody's.
     """
 
     __slots__ = ("_challenge", "_digest", "username")
 
     def __init__(self, username: str, challenge: bytes, digest: str) -> None:
-        self.username = unicodedata.normalize("NFC", username)
+        try:
+            self.username = prepare_username(username)
+        except ValueError as error:
+            raise UnauthorizedLogin(str(error)) from None
         self._challenge = challenge
         self._digest = digest
 

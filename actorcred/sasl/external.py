@@ -1,8 +1,8 @@
-"""EXTERNAL (RFC 4422, appendix A): the client has shown who it is by its TLS certificate."""
+"""EXTERNAL (RFC 4422, appendix A): the client has shown who it is by its TLS certificate, or to a trusted front."""
 
 from __future__ import annotations
 
-from actorcred.credentials import Certificate
+from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
 from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Situation, Step, text_of
 
@@ -13,20 +13,22 @@ class ExternalServer(ServerMechanism):
     """Takes whom the client wants to act as, which may be nobody else."""
 
     name = "EXTERNAL"
-    credentials = Certificate
+    credentials = (Certificate, ExternalIdentity)
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """Tell whether there is a certificate."""
-        return situation.certificate is not None
+        """Tell whether there is a certificate or the word of a front."""
+        return (situation.identity or situation.certificate) is not None
 
     def step(self, data: bytes | None) -> Step:
         """Take the client's only message."""
-        if self.situation.certificate is None:
-            raise ProtocolError("EXTERNAL needs a TLS connection with a client certificate")
+        # The front's own certificate is not that of the client behind it.
+        shown = self.situation.identity or self.situation.certificate
+        if shown is None:
+            raise ProtocolError("EXTERNAL needs a TLS connection with a client certificate, or a trusted front")
         if data is None:
             return Ask(b"")
-        return Present(self.situation.certificate, text_of(data))
+        return Present(shown, text_of(data))
 
 
 class ExternalClient(ClientMechanism):

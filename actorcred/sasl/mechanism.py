@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from actorcred.credentials import Certificate
+from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
 
 __all__ = ["Ask", "ClientMechanism", "Present", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
@@ -43,11 +43,17 @@ class Situation:
         private: whether nobody else can read along: TLS, a Unix socket, or the same machine.
         certificate: the client's, if it showed one.
         host: the server's name, for challenges.
+        source: the client's address, for checkers that go by it; "" if it has none.
+        identity: who the client is by the word of a trusted front; None without one.
+        binding: what channel binding of SCRAM goes by: its kind and bytes of the TLS connection; None without.
     """
 
     private: bool = False
     certificate: Certificate | None = None
     host: str = "localhost"
+    source: str = ""
+    identity: ExternalIdentity | None = None
+    binding: tuple[str, bytes] | None = None
 
 
 class ServerMechanism(ABC):
@@ -55,7 +61,7 @@ class ServerMechanism(ABC):
 
     Class attributes:
         name: as registered with IANA.
-        credentials: the kind of credentials that it makes.
+        credentials: the kinds of credentials that it makes, one of which a checker must take.
         exposes_password: whether somebody who reads along learns the password or token.
 
     Args:
@@ -63,11 +69,16 @@ class ServerMechanism(ABC):
     """
 
     name: ClassVar[str]
-    credentials: ClassVar[type]
+    credentials: ClassVar[type | tuple[type, ...]]
     exposes_password: ClassVar[bool] = False
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
+
+    @classmethod
+    def kinds(cls) -> tuple[type, ...]:
+        """Return the kinds of credentials that it makes."""
+        return cls.credentials if isinstance(cls.credentials, tuple) else (cls.credentials,)
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
@@ -96,6 +107,7 @@ class Secrets:
         token: a bearer token; None if it has none.
         authorize_as: whom it wants to act as; "" for whom it is.
         trace: what an anonymous client says of itself.
+        binding: what channel binding goes by, as `Situation.binding`; None if the connection has none.
     """
 
     username: str = ""
@@ -103,6 +115,7 @@ class Secrets:
     token: str | None = field(default=None, repr=False)
     authorize_as: str = ""
     trace: str = ""
+    binding: tuple[str, bytes] | None = None
 
 
 class ClientMechanism(ABC):

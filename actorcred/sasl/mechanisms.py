@@ -10,19 +10,30 @@ from actorcred.sasl.external import ExternalClient, ExternalServer
 from actorcred.sasl.mechanism import ClientMechanism, Secrets, ServerMechanism, Situation
 from actorcred.sasl.oauthbearer import OAuthBearerClient, OAuthBearerServer
 from actorcred.sasl.plain import PlainClient, PlainServer
-from actorcred.sasl.scram import ScramClient, ScramServer
+from actorcred.sasl.scram import SCRAM_CLIENTS, SCRAM_SERVERS
 
 __all__ = ["SERVER_MECHANISMS", "choose", "offered"]
 
-SERVER_MECHANISMS: dict[str, type[ServerMechanism]] = {
-    mechanism.name: mechanism
-    for mechanism in (ExternalServer, ScramServer, OAuthBearerServer, CramMD5Server, PlainServer, AnonymousServer)
-}
+_SERVERS: tuple[type[ServerMechanism], ...] = (
+    ExternalServer,
+    *SCRAM_SERVERS,
+    OAuthBearerServer,
+    CramMD5Server,
+    PlainServer,
+    AnonymousServer,
+)
+_CLIENTS: tuple[type[ClientMechanism], ...] = (
+    ExternalClient,
+    *SCRAM_CLIENTS,
+    OAuthBearerClient,
+    CramMD5Client,
+    PlainClient,
+    AnonymousClient,
+)
 
-CLIENT_MECHANISMS: dict[str, type[ClientMechanism]] = {
-    mechanism.name: mechanism
-    for mechanism in (ExternalClient, ScramClient, OAuthBearerClient, CramMD5Client, PlainClient, AnonymousClient)
-}
+SERVER_MECHANISMS = {mechanism.name: mechanism for mechanism in _SERVERS}
+
+CLIENT_MECHANISMS = {mechanism.name: mechanism for mechanism in _CLIENTS}
 
 
 def offered(credentials: Iterable[type], situation: Situation, *, passwords_in_clear: bool) -> list[str]:
@@ -40,7 +51,7 @@ def offered(credentials: Iterable[type], situation: Situation, *, passwords_in_c
         for name, mechanism in SERVER_MECHANISMS.items()
         if mechanism.possible(situation)
         and (safe or not mechanism.exposes_password)
-        and issubclass(mechanism.credentials, kinds or ())
+        and any(issubclass(made, kinds) for made in mechanism.kinds())
     ]
 
 
@@ -66,4 +77,7 @@ def _usable(secrets: Secrets, private: bool) -> list[str]:
         return ["ANONYMOUS"] if not secrets.username else ["EXTERNAL"]
     plain = ["PLAIN"] if private else []
     # Of these only PLAIN can say whom to act as.
-    return plain if secrets.authorize_as else ["SCRAM-SHA-256", *plain, "CRAM-MD5"]
+    if secrets.authorize_as:
+        return plain
+    scram = [kind.name for kind in SCRAM_CLIENTS if secrets.binding is not None or not kind.name.endswith("-PLUS")]
+    return [*scram, *plain, "CRAM-MD5"]

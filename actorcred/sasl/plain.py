@@ -24,7 +24,7 @@ class PlainServer(ServerMechanism):
         if len(parts) != 3 or not parts[1]:
             raise ProtocolError("a PLAIN message is: authorization identity, NUL, name, NUL, password")
         authorize_as, username, password = parts
-        return Present(UsernamePassword(username, password), authorize_as)
+        return Present(UsernamePassword(username, password, source=self.situation.source), authorize_as)
 
 
 class PlainClient(ClientMechanism):

@@ -1,23 +1,44 @@
-"""SCRAM-SHA-256 (RFC 5802 and 7677): neither side shows the other the password, and both prove that they know it."""
+"""SCRAM (RFC 5802, RFC 7677): neither side shows the other the password, and both prove that they know it.
+
+With SHA-256, and with SHA-1 for old clients. The names that end in -PLUS bind the exchange to the TLS connection by its
+server's certificate (tls-server-end-point, RFC 5929), so that nobody can pass it on from one connection to another.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import hmac
 import os
-import unicodedata
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, ClassVar
 
 from actorcred.credentials import ScramVerifier, UsernameScram
-from actorcred.errors import MissingExtra, ProtocolError
+from actorcred.errors import MissingExtra, ProtocolError, UnauthorizedLogin
+from actorcred.precis import prepare_username
 from actorcred.sasl.mechanism import ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 
-__all__ = ["ITERATIONS", "ScramClient", "ScramExchange", "ScramServer", "constant_salt", "make_verifier"]
+__all__ = [
+    "ITERATIONS",
+    "SCRAM_CLIENTS",
+    "SCRAM_SERVERS",
+    "ScramExchange",
+    "ScramSHA1",
+    "ScramSHA256",
+    "constant_salt",
+    "end_point_binding",
+    "make_verifier",
+    "scram_from_text",
+    "scram_to_text",
+]
 
 ITERATIONS = 600_000
 """Of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet advises. It costs the client."""
+
+_VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d{4,8}):([\w+/=]+)\$([\w+/=]+):([\w+/=]+)")
 
 _SECRET = os.urandom(32)
 
@@ -39,19 +60,60 @@ def constant_salt(username: str) -> bytes:
     return hmac.digest(_SECRET, username.encode(), "sha256")[:16]
 
 
-def make_verifier(password: str, iterations: int = ITERATIONS, salt: bytes | None = None) -> ScramVerifier:
+def make_verifier(
+    password: str, iterations: int = ITERATIONS, salt: bytes | None = None, algorithm: str = "SHA-256"
+) -> ScramVerifier:
     """Return what a server keeps of a password. Computes for a third of a second or so.
 
     Args:
         password: prepared with SASLprep (RFC 4013).
         iterations: of PBKDF2, at least 4096.
         salt: random bytes; by default new ones.
+        algorithm: "SHA-256" or "SHA-1".
 
     Raises:
         MissingExtra: without the extra "scram".
     """
-    mechanism = _scramp().ScramMechanism("SCRAM-SHA-256")
+    mechanism = _scramp().ScramMechanism(f"SCRAM-{algorithm}")
     return ScramVerifier(*mechanism.make_auth_info(password, iterations, salt or os.urandom(16)))
+
+
+def scram_to_text(verifier: ScramVerifier) -> str:
+    """Return a verifier for SHA-256 as the text that RFC 5803 and PostgreSQL store."""
+    salt, stored, server = (base64.b64encode(part).decode() for part in (verifier.salt, verifier.stored_key, verifier.server_key))
+    return f"SCRAM-SHA-256${verifier.iterations}:{salt}${stored}:{server}"
+
+
+def scram_from_text(text: str) -> ScramVerifier:
+    """Return the verifier that `scram_to_text` made a text of.
+
+    Raises:
+        ValueError: if the text is damaged.
+    """
+    match = _VERIFIER.fullmatch(text)
+    if match is None:
+        raise ValueError("a damaged SCRAM verifier")
+    salt, stored_key, server_key = (base64.b64decode(part) for part in match.group(2, 3, 4))
+    return ScramVerifier(salt, stored_key, server_key, int(match[1]))
+
+
+def end_point_binding(der: bytes) -> tuple[str, bytes] | None:
+    """Return what binds an exchange to a TLS connection by its server's certificate (RFC 5929, section 4).
+
+    Args:
+        der: the certificate.
+
+    Returns:
+        The kind of binding and its bytes; None if the certificate's signature names no hash function, as with Ed25519.
+    """
+    from asn1crypto.x509 import Certificate  # comes with scramp
+
+    try:
+        name = Certificate.load(der).hash_algo
+        digest = hashlib.new("sha256" if name in {"md5", "sha1"} else name, der).digest()
+    except (ValueError, TypeError):
+        return None
+    return "tls-server-end-point", digest
 
 
 class ScramExchange(UsernameScram):
@@ -59,15 +121,18 @@ class ScramExchange(UsernameScram):
 
     Args:
         client_first: the client's first message.
+        plus: whether the exchange has to be bound to the TLS connection.
+        binding: by what it would be; a client that claims the server cannot is refused, as somebody may be in between.
 
     Raises:
         ProtocolError: if that is none.
+        UnauthorizedLogin: if the name in it cannot be anybody's.
     """
 
-    algorithm = "SHA-256"
-
-    def __init__(self, client_first: str) -> None:
+    def __init__(self, client_first: str, *, plus: bool = False, binding: tuple[str, bytes] | None = None) -> None:
         self._client_first = client_first
+        self._mechanism = f"SCRAM-{self.algorithm}{'-PLUS' if plus else ''}"
+        self._binding = binding
         self._decided: Callable[[bool], object] | None = None
         self._server: Any = None
         names: list[str] = []
@@ -77,13 +142,16 @@ class ScramExchange(UsernameScram):
             return bytes(16), bytes(32), bytes(32), 4096  # only the name is wanted
 
         self._step(self._make_server(look).set_client_first, client_first)
-        self.username = unicodedata.normalize("NFC", names[0])
+        try:
+            self.username = prepare_username(names[0])
+        except ValueError as error:
+            raise UnauthorizedLogin(str(error)) from None
 
     def __repr__(self) -> str:
-        return f"ScramExchange(username={self.username!r})"
+        return f"{type(self).__name__}(username={self.username!r})"
 
     def _make_server(self, look_up: Callable[[str], tuple[bytes, bytes, bytes, int]]) -> Any:
-        return _scramp().ScramMechanism("SCRAM-SHA-256").make_server(look_up)
+        return _scramp().ScramMechanism(self._mechanism).make_server(look_up, channel_binding=self._binding)
 
     def _step(self, method: Callable[[str], None], message: str) -> None:
         try:
@@ -92,7 +160,13 @@ class ScramExchange(UsernameScram):
             raise ProtocolError(f"this is no SCRAM message: {error.server_error or 'invalid-encoding'}") from None
 
     def verify(self, verifier: ScramVerifier, decided: Callable[[bool], object]) -> None:
-        """Send the client its challenge, and call `decided` when it has answered."""
+        """Send the client its challenge, and call `decided` when it has answered.
+
+        Raises:
+            UnauthorizedLogin: if the client was challenged before; each exchange goes for one verifier.
+        """
+        if self.challenged:
+            raise UnauthorizedLogin("the client was challenged before")
         global _usual_iterations
         _usual_iterations = verifier.iterations
         stored = (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
@@ -122,36 +196,48 @@ class ScramExchange(UsernameScram):
             decided(True)
 
 
-class ScramServer(ServerMechanism):
-    """Takes the client's first message; the rest is between `ScramExchange` and a checker."""
+class ScramSHA256(ScramExchange):
+    """An exchange with SHA-256 (RFC 7677)."""
 
-    name = "SCRAM-SHA-256"
-    credentials = UsernameScram
+    algorithm = "SHA-256"
+
+
+class ScramSHA1(ScramExchange):
+    """An exchange with SHA-1 (RFC 5802), for old clients."""
+
+    algorithm = "SHA-1"
+
+
+class _ScramServer(ServerMechanism):
+    """Takes the client's first message; the rest is between the exchange and a checker."""
+
+    credentials: ClassVar[type[ScramExchange]]
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """Tell whether the extra is installed."""
-        return find_spec("scramp") is not None
+        """Tell whether the extra is installed, and the exchange can be bound if it has to."""
+        return find_spec("scramp") is not None and (situation.binding is not None or not cls.name.endswith("-PLUS"))
 
     def step(self, data: bytes | None) -> Step:
         """Take the client's first message."""
+        if not self.possible(self.situation):
+            raise ProtocolError(f"{self.name} needs what this connection does not have")
         message = text_of(data or b"")
-        exchange = ScramExchange(message)
+        exchange = self.credentials(message, plus=self.name.endswith("-PLUS"), binding=self.situation.binding)
         # gs2-header: flag, then "a=" and the authorization identity (RFC 5802, section 7)
         authorize_as = message.split(",", 2)[1].removeprefix("a=").replace("=2C", ",").replace("=3D", "=")
         return Present(exchange, authorize_as)
 
 
-class ScramClient(ClientMechanism):
+class _ScramClient(ClientMechanism):
     """Proves that it knows the password, and has the server prove the same."""
-
-    name = "SCRAM-SHA-256"
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__(secrets)
         if secrets.authorize_as:
-            raise ProtocolError("SCRAM-SHA-256 of this client cannot carry an authorization identity; use PLAIN over TLS")
-        self._client = _scramp().ScramClient([self.name], secrets.username, secrets.password or "")
+            raise ProtocolError(f"{self.name} of this client cannot carry an authorization identity; use PLAIN over TLS")
+        name, password = secrets.username, secrets.password or ""
+        self._client = _scramp().ScramClient([self.name], name, password, channel_binding=secrets.binding)
         self._answered = False
 
     def start(self) -> bytes:
@@ -175,3 +261,22 @@ class ScramClient(ClientMechanism):
             self._client.set_server_final(text_of(outcome or b""))
         except _scramp().ScramException:
             raise ProtocolError("the server does not know the password: it is not the one it claims to be") from None
+
+
+def _make(base: type[Any], side: str, algorithm: str, plus: str, **attributes: Any) -> Any:
+    name = f"SCRAM-{algorithm}{plus}"
+    title = f"Scram{algorithm.replace('-', '')}{plus.removeprefix('-').title()}{side}"
+    return type(title, (base,), {"__doc__": base.__doc__, "__module__": __name__, "name": name, **attributes})
+
+
+_KINDS = (("SHA-256", ScramSHA256), ("SHA-1", ScramSHA1))
+
+SCRAM_SERVERS: list[type[ServerMechanism]] = [
+    _make(_ScramServer, "Server", algorithm, plus, credentials=kind) for plus in ("-PLUS", "") for algorithm, kind in _KINDS
+]
+"""The server's sides, the strongest first."""
+
+SCRAM_CLIENTS: list[type[ClientMechanism]] = [
+    _make(_ScramClient, "Client", algorithm, plus) for plus in ("-PLUS", "") for algorithm, _ in _KINDS
+]
+"""The client's sides, the strongest first."""

@@ -42,7 +42,7 @@ def main() -> None:
         measure = getattr(__import__(f"tests.benchmarks.{module}", fromlist=[function]), function)
         print(json.dumps(measure(arguments.scale)))
         return
-    table = Table("figure", "ours", "peer", "ratio", "beside", "aim", title=_machine())
+    table = Table("figure", "ours", "peer", "ratio", "beside", "aim", title=machine())
     for name, unit, function, peer, aim in ROWS:
         if arguments.only in name:
             _add(table, name, unit, _run(function, arguments.scale), peer, aim)
@@ -53,7 +53,8 @@ def main() -> None:
     Console(width=150).print(table)
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Return the date and what the machine is."""
     return f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}"
 
 

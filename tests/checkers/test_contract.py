@@ -1,100 +1,166 @@
-"""What every checker of names and passwords promises, shown on each of them and each dispatcher."""
+"""The contract of checkers, on each of ours that needs no server, and what those of names and passwords promise beyond it."""
 
 from __future__ import annotations
 
-import logging
+import time
 
 import pytest
 
-from actorcred import Portal, UnauthorizedLogin, UsernamePassword, actors
+from actorcred import ANONYMOUS, Anonymous, Portal, UnauthorizedLogin, UsernamePassword, actors
+from actorcred.checkers.all_of import AllOf
+from actorcred.checkers.anonymous import AnonymousChecker
+from actorcred.checkers.caching import CachingChecker
+from actorcred.checkers.external import ExternalChecker
 from actorcred.checkers.file import FileChecker
+from actorcred.checkers.first_of import FirstOf
+from actorcred.checkers.htdigest import HtdigestChecker
+from actorcred.checkers.listing import AllowingChecker, DenyingChecker
 from actorcred.checkers.memory import MemoryChecker
+from actorcred.checkers.otp import OTPChecker
+from actorcred.checkers.renaming import RenamingChecker
 from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.checkers.throttling import ThrottlingChecker
+from actorcred.checkers.token import TokenChecker, TokenRules
+from actorcred.credentials import BearerToken, OneTimePassword
+from actorcred.http_digest import digest_of
 from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.testing import CheckerContract
 from tests.helpers import Arena, Player
 
 USERS = {"ann": "correct horse", "andr\u00e9": "sn\u00f6 \u2603 password", "long": "x" * 100}
 
 
-def memory(tmp_path):
-    return MemoryChecker.start(USERS, rounds=4)
+class Passwords(CheckerContract):
+    """What a checker of names and passwords promises."""
+
+    right = [
+        *((UsernamePassword(name, password), name) for name, password in USERS.items()),
+        (UsernamePassword("andre\u0301".encode(), USERS["andr\u00e9"].encode()), "andr\u00e9"),
+        (UsernamePassword("ann", "correct\u00a0horse"), "ann"),
+    ]
+    wrong = [
+        UsernamePassword(name, password)
+        for name, password in [
+            ("ann", "wrong"), ("ann", ""), ("ann", "correct horse "), ("Ann", "correct horse"), ("nobody", "correct horse"),
+            ("nobody", ""), ("long", "x" * 72), ("long", "x" * 99), ("long", "x" * 101), ("ann'--", "x"), ("a:b", "x"),
+            ("a" * 1000, "b" * 10_000),
+        ]
+    ]  # fmt: skip
+    secrets = ["correct horse", "sn\u00f6 \u2603", "xxxxxxxx", "$2b$"]
 
 
-def plaintext(tmp_path):
-    return MemoryChecker.start(USERS, plaintext=True)
+class TestMemory(Passwords):
+    @pytest.fixture
+    def checker(self, dispatcher):
+        return MemoryChecker.start(USERS, rounds=4)
 
 
-def file(tmp_path):
-    path = tmp_path / "users.htpasswd"
-    path.write_text("".join(f"{name}:{hash_password(password=word, rounds=4)}\n" for name, word in USERS.items()))
-    return FileChecker.start(path)
+class TestPlaintext(Passwords):
+    @pytest.fixture
+    def checker(self, dispatcher):
+        return MemoryChecker.start(USERS, plaintext=True)
 
 
-def sqlite(tmp_path):
-    checker = SQLiteChecker.start(tmp_path / "accounts.sqlite", 4, PasswordPolicy(common=frozenset()))
-    for name, word in USERS.items():
-        checker.add_account(name, word).get(timeout=30)
-    return checker
+class TestFile(Passwords):
+    @pytest.fixture
+    def checker(self, dispatcher, tmp_path):
+        path = tmp_path / "users.htpasswd"
+        path.write_text("".join(f"{name}:{hash_password(password=word, rounds=4)}\n" for name, word in USERS.items()))
+        return FileChecker.start(path)
 
 
-@pytest.fixture(params=[memory, plaintext, file, sqlite])
-def portal(request, dispatcher, tmp_path):
-    return Portal.start(Arena.start([]), [request.param(tmp_path)])
+class TestSQLite(Passwords):
+    @pytest.fixture
+    def checker(self, dispatcher, tmp_path):
+        checker = SQLiteChecker.start(tmp_path / "accounts.sqlite", 4, PasswordPolicy(common=frozenset()))
+        for name, word in USERS.items():
+            checker.add_account(name, word).get(timeout=30)
+        return checker
 
 
-def login(portal, name, password):
-    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+class TestHtdigest(Passwords):
+    @pytest.fixture
+    def checker(self, dispatcher, tmp_path):
+        path = tmp_path / "users.htdigest"
+        path.write_text("".join(f"{name}:game:{digest_of('MD5', name, 'game', word)}\n" for name, word in USERS.items()))
+        return HtdigestChecker.start(path)
 
 
-def test_the_right_password_lets_in(portal):
-    for name, password in USERS.items():
-        assert login(portal, name, password) == name
-    assert login(portal, "andre\u0301".encode(), USERS["andr\u00e9"].encode()) == "andr\u00e9"
+WRAPPERS = {
+    "first": lambda inner: FirstOf.start(inner, AnonymousChecker.start()),
+    "all": lambda inner: AllOf.start(inner, MemoryChecker.start(USERS, plaintext=True)),
+    "cache": CachingChecker.start,
+    "throttle": lambda inner: ThrottlingChecker.start(inner, free=1_000_000),
+    "rename": lambda inner: RenamingChecker.start(inner, lambda name: name),
+    "allow": lambda inner: AllowingChecker.start(inner, list(USERS)),
+    "deny": lambda inner: DenyingChecker.start(inner, ["eve"]),
+}
 
 
-@pytest.mark.parametrize(
-    ("name", "password"),
-    [
-        ("ann", "wrong"),
-        ("ann", ""),
-        ("ann", "correct horse\0"),
-        ("ann", "correct horse "),
-        ("Ann", "correct horse"),
-        ("nobody", "correct horse"),
-        ("", ""),
-        ("\0", "\0"),
-        ("nobody", "\0"),
-        ("long", "x" * 72),
-        ("long", "x" * 99),
-        ("long", "x" * 101),
-        ("ann' OR 1=1 --", "x"),
-        ("a" * 100_000, "b" * 100_000),
-    ],
-)
-def test_everything_else_is_refused_in_the_same_words(portal, name, password):
-    with pytest.raises(UnauthorizedLogin) as refused:
-        login(portal, name, password)
-    assert str(refused.value) == "login refused"
+class TestWrappers(Passwords):
+    @pytest.fixture(params=WRAPPERS.values(), ids=WRAPPERS)
+    def checker(self, dispatcher, request):
+        return request.param(MemoryChecker.start(USERS, rounds=4))
 
 
-def test_many_logins_at_once_are_answered_each_its_own_way(portal):
-    futures = [portal.login(UsernamePassword("ann", word), None, Player) for word in ["correct horse", "wrong"] * 20]
+class TestAnonymous(CheckerContract):
+    right = [(Anonymous("somebody"), ANONYMOUS)]
+    wrong = [Anonymous("x")]
 
-    for right, wrong in zip(futures[::2], futures[1::2], strict=True):
-        assert right.get(timeout=30).session.avatar_id == "ann"
-        with pytest.raises(UnauthorizedLogin):
-            wrong.get(timeout=30)
+    @pytest.fixture
+    def checker(self, dispatcher):
+        return AnonymousChecker.start()
+
+    def test_everything_else_is_refused_in_the_same_words(self):
+        """There is nothing else."""
+
+    test_many_at_once_are_answered_each_its_own_way = test_everything_else_is_refused_in_the_same_words
 
 
-def test_no_password_gets_into_a_log(portal, caplog):
-    caplog.set_level(logging.DEBUG)
-    login(portal, "ann", USERS["ann"])
-    with pytest.raises(UnauthorizedLogin):
-        login(portal, "ann", "a wrong secret")
+class TestCodes(CheckerContract):
+    reusable = False
+    right = [(OneTimePassword("ann", "287082"), "ann")]
+    wrong = [OneTimePassword("ann", "287083"), OneTimePassword("eve", "287082"), OneTimePassword("ann", "")]
+    secrets = ["287082", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"]
 
-    assert USERS["ann"] not in caplog.text
-    assert "a wrong secret" not in caplog.text
-    assert "$2b$" not in caplog.text
+    @pytest.fixture
+    def checker(self, dispatcher, tmp_path):
+        checker = OTPChecker.start(tmp_path / "codes.db", lambda: 59.0)
+        checker.enrol("ann", secret="GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").get(timeout=10)
+        return checker
+
+
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def token(secret=SECRET, **claims):
+    jwt = pytest.importorskip("jwt")
+    return BearerToken(jwt.encode({"sub": "ann", "exp": int(time.time()) + 600, **claims}, secret, "HS256"))
+
+
+class TestTokens(CheckerContract):
+    right = [(token(), "ann")]
+    wrong = [token(SECRET[::-1]), token(exp=1), BearerToken("x"), BearerToken("")]
+    secrets = [SECRET, right[0][0].token]
+
+    @pytest.fixture
+    def checker(self, dispatcher):
+        return TokenChecker.start(rules=TokenRules(algorithms=("HS256",)), secret=SECRET)
+
+
+def test_an_external_identity_is_taken_by_its_checker_only(dispatcher):
+    assert ExternalChecker.start().credential_interfaces != AnonymousChecker.start().credential_interfaces
+
+
+def test_names_that_cannot_be_anybodys_are_refused_before_any_checker_is_asked():
+    for name in ("", "\0", "a\nb", "a\u202eb", "a\u200bb", "\ud800", " ann", "a  b", "x" * 10_000_000, b"\xff"):
+        with pytest.raises(UnauthorizedLogin) as refused:
+            UsernamePassword(name, "x")
+        assert str(refused.value) == "login refused"
+    for password in ("\0", "a\tb", "\ud800", b"\xff", "x" * 10_000_000):
+        with pytest.raises(UnauthorizedLogin) as refused:
+            UsernamePassword("ann", password)
+        assert "\t" not in refused.value.detail
 
 
 def test_logins_that_nobody_waits_for_are_not_hashed(tmp_path):
@@ -104,5 +170,6 @@ def test_logins_that_nobody_waits_for_are_not_hashed(tmp_path):
     for future in futures:
         future.cancel()
 
-    assert login(portal, "ann", "correct horse") == "ann"  # 500 hashes would take longer than the wait
+    # 500 hashes would take longer than the wait
+    assert portal.login(UsernamePassword("ann", "correct horse"), None, Player).get(timeout=30).session.avatar_id == "ann"
     assert actors.statistics().actors == 5

@@ -60,7 +60,7 @@ def test_what_cannot_be_done_is_said(store):
         store.change_password("nobody", "battery staple").get()
     with pytest.raises(AccountError, match="there is an account 'ann' already"):
         store.add_account("ann", "battery staple").get()
-    with pytest.raises(ValueError, match="control characters"):
+    with pytest.raises(ValueError, match="controls"):
         store.add_account("a\nb", "battery staple").get()
 
 
@@ -190,7 +190,8 @@ def test_a_password_that_is_changed_while_the_old_one_is_verified_lets_nobody_in
 def test_credentials_are_what_they_say():
     assert UsernamePassword(b"ann", b"x") == UsernamePassword("ann", "x")
     for wrong in ((b"\xff", "x"), ("x", b"\xff"), ("\ud800", "x")):
-        with pytest.raises(ValueError, match="must"):
+        with pytest.raises(UnauthorizedLogin) as refused:
             UsernamePassword(*wrong)
+        assert "must be UTF-8" in refused.value.detail
     with pytest.raises(TypeError, match="must be str or bytes"):
         UsernamePassword(None, "x")

@@ -158,7 +158,7 @@ def test_a_password_is_never_taken_from_the_command_line_and_asked_for_only_at_a
         (("--realm", "no.such:Realm", "--auth", "anonymous"), "No module named"),
         (("--realm", "json:Realm", "--auth", "anonymous"), "has no 'Realm'"),
         (("--realm", "json:JSONDecoder", "--auth", "anonymous"), "no subclass"),
-        (("--realm", REALM, "--auth", "oracle:x"), "unknown kind of authentication 'oracle'"),
+        (("--realm", REALM, "--auth", "oracle:x"), "unknown type of authentication 'oracle'"),
         (("--realm", REALM, "--auth", "file:/no/such"), "cannot read '/no/such'"),
         (("--realm", REALM, "--auth", "memory:ann"), "names and passwords in turn"),
         (("--realm", REALM, "--auth", "anonymous:x"), "takes no argument"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.rpc.guard import Admission, Penalties, RateLimit, source_of
+from actorcred.penalties import Penalties, source_of
+from actorcred.rpc.guard import Admission, RateLimit
 
 
 @pytest.mark.parametrize(

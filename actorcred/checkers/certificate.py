@@ -1,0 +1,194 @@
+"""TLS client certificates."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import os
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, cast
+
+from actorcred.actors import ControlCall, Dispatcher
+from actorcred.checkers.base import Checker, CheckerRef, Revocation
+from actorcred.checkers.plugin import CheckerPlugin, start_with_path
+from actorcred.credentials import Certificate, make_avatar_id
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+
+__all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
+
+logger = logging.getLogger("actorcred.checkers")
+
+IDENTITIES = ("email", "dns", "uri", "cn", "subject")
+"""What of a certificate can be the avatar id: an alternative name, the common name, or the whole subject (RFC 4514)."""
+
+POLL = 2.0
+"""Seconds between two looks whether the list of revoked certificates has changed, for the sake of live sessions."""
+
+REMEMBERED = 100_000
+"""Certificates whose owners are remembered, so that a session ends when one of them is revoked."""
+
+
+class CertificateChecker(Checker):
+    """Checks the certificates with which clients opened TLS connections.
+
+    The TLS library has verified the chain. This looks who signed the certificate, that it is valid now and not revoked,
+    and who it is for. One that names several of what is wanted, or none, lets nobody in.
+
+    Args:
+        ca: a PEM file with the certificates of those who may have signed it.
+        identity: what of it is the avatar id, one of `IDENTITIES`.
+        crl: a PEM file with lists of revoked certificates (RFC 5280), signed by the same; read again when it has changed.
+            When the time of a list is over nobody is let in until there is a new one.
+
+    Raises:
+        AccountError: if a file cannot be used.
+        MissingExtra: without the extra "certificate".
+    """
+
+    credential_interfaces = (Certificate,)
+
+    def __init__(self, ca: str | os.PathLike[str], identity: str, crl: str | os.PathLike[str] | None) -> None:
+        super().__init__()
+        try:
+            from cryptography import x509
+        except ImportError:
+            raise MissingExtra("CertificateChecker", "certificate") from None
+        if identity not in IDENTITIES:
+            raise ValueError(f"the identity {identity!r} is none of {', '.join(IDENTITIES)}")
+        self._identity = identity
+        self._crl_path = None if crl is None else Path(crl)
+        self._lists: list[Any] = []
+        self._seen: tuple[int, ...] = ()
+        self._owners: OrderedDict[tuple[bytes, int], str] = OrderedDict()
+        try:
+            self._signers: list[Any] = x509.load_pem_x509_certificates(Path(ca).read_bytes())
+        except (OSError, ValueError) as error:
+            raise AccountError(f"cannot use the certificates in {os.fspath(ca)!r}: {error}") from None
+        try:
+            self._read_lists()
+        except (OSError, ValueError) as error:
+            raise AccountError(f"cannot use the revocation list {str(crl)!r}: {error}") from None
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls,
+        ca: str | os.PathLike[str],
+        identity: str = "email",
+        crl: str | os.PathLike[str] | None = None,
+        *,
+        dispatcher: Dispatcher | None = None,
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cast("CheckerRef", super().start(ca, identity, crl, dispatcher=dispatcher))
+
+    def on_start(self) -> None:
+        """Begin to watch the list of revoked certificates."""
+        if self._crl_path is not None:
+            self.send_every(POLL, ControlCall(("_poll",)))
+
+    def request_avatar_id(self, credentials: Certificate) -> str:
+        """Check a certificate."""
+        from cryptography import x509
+
+        try:
+            certificate = x509.load_der_x509_certificate(credentials.der)
+            issuer = next((signer for signer in self._signers if _signed(certificate, signer)), None)
+            now = datetime.datetime.now(datetime.UTC)
+            if issuer is None or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+                raise UnauthorizedLogin("the certificate is not valid now, or of another issuer")
+            self._check_lists(certificate, issuer, now)
+            names = self._names_of(certificate)
+            if len(names) != 1:
+                raise UnauthorizedLogin(f"the certificate names {len(names)} of {self._identity}")
+            avatar_id = make_avatar_id(names[0])
+        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
+            raise UnauthorizedLogin("the certificate is damaged") from None
+        self._owners[(issuer.subject.public_bytes(), certificate.serial_number)] = avatar_id
+        while len(self._owners) > REMEMBERED:
+            self._owners.popitem(last=False)
+        return avatar_id
+
+    def _names_of(self, certificate: Any) -> list[str]:
+        from cryptography import x509
+
+        if self._identity == "subject":
+            return [certificate.subject.rfc4514_string()]
+        if self._identity == "cn":
+            return [str(pair.value) for pair in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+        kind = {"email": x509.RFC822Name, "dns": x509.DNSName, "uri": x509.UniformResourceIdentifier}[self._identity]
+        try:
+            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        except x509.ExtensionNotFound:
+            return []
+        return list(names.get_values_for_type(kind))
+
+    # -- revoked certificates -----------------------------------------------------------------------------------------
+
+    def _read_lists(self) -> None:
+        from cryptography import x509
+
+        if self._crl_path is None:
+            return
+        status = self._crl_path.stat()
+        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen == self._seen:
+            return
+        end = b"-----END X509 CRL-----"
+        parts = self._crl_path.read_bytes().split(end)
+        lists = [x509.load_pem_x509_crl(part.lstrip() + end) for part in parts[:-1]]
+        if not lists:
+            raise ValueError("there is none in it")
+        for one in lists:
+            if not any(one.issuer == signer.subject and one.is_signature_valid(signer.public_key()) for signer in self._signers):
+                raise ValueError("it is not signed by an issuer of certificates")
+        self._lists, self._seen = lists, seen
+
+    def _check_lists(self, certificate: Any, issuer: Any, now: datetime.datetime) -> None:
+        if self._crl_path is None:
+            return
+        try:
+            self._read_lists()
+        except (OSError, ValueError) as error:
+            raise CheckerUnavailable(f"the revocation list cannot be used: {error}") from None
+        mine = [one for one in self._lists if one.issuer == issuer.subject]
+        if not mine or any(one.next_update_utc is not None and one.next_update_utc < now for one in mine):
+            raise CheckerUnavailable("there is no revocation list of this issuer whose time is not over")
+        if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in mine):
+            raise UnauthorizedLogin("the certificate is revoked")
+
+    def _poll(self) -> None:
+        """End the sessions of those whose certificates are revoked now."""
+        before = self._lists
+        try:
+            self._read_lists()
+        except (OSError, ValueError) as error:
+            logger.error("The revocation list %s cannot be used: %s", self._crl_path, error)
+            return  # logins say so; live sessions stay
+        if self._lists is before:
+            return
+        for one in self._lists:
+            for revoked in one:
+                owner = self._owners.pop((one.issuer.public_bytes(), revoked.serial_number), None)
+                if owner is not None:
+                    cast("CheckerRef", self._actor_ref).revoke(owner, Revocation.DISABLED)
+
+
+def _signed(certificate: Any, signer: Any) -> bool:
+    from cryptography.exceptions import InvalidSignature
+
+    try:
+        certificate.verify_directly_issued_by(signer)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+plugin = CheckerPlugin(
+    "certificate",
+    "CA-PATH",
+    "TLS client certificates signed by those in a PEM file. Options: identity=email, dns, uri, cn or subject says what of it is "
+    "the name; crl=PATH names a list of revoked ones. The address has to ask clients for one: tls:...&client_ca=PATH.",
+    (Certificate,),
+    start_with_path(CertificateChecker.start, {"identity": str, "crl": str}),
+)

@@ -1,0 +1,51 @@
+"""The first of several checkers that says yes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actorcred.actors import Dispatcher
+from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.wrapper import Wrapper, ask_checker
+from actorcred.descriptors import ArgString
+from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
+from actorcred.plugins import start_groups
+
+__all__ = ["FirstOf", "plugin"]
+
+
+class FirstOf(Wrapper):
+    """Asks checkers in turn, as a portal does, so that several can stand where one is wanted.
+
+    Args:
+        checkers: refs to started checkers. They stop with this one.
+    """
+
+    @classmethod
+    def start(cls, *checkers: CheckerRef, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
+        """Start a checker; see the class for the arguments."""
+        return cls.launch(checkers, dispatcher=dispatcher)
+
+    async def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask one after the other."""
+        unavailable = False
+        for checker in self.checkers:
+            if isinstance(credentials, checker.credential_interfaces):
+                try:
+                    return await ask_checker(checker, credentials)
+                except UnauthorizedLogin:
+                    continue
+                except CheckerUnavailable:
+                    unavailable = True
+        raise (
+            CheckerUnavailable("one of several checkers is down") if unavailable else UnauthorizedLogin("none of several checkers")
+        )
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    read_options(argument, {})
+    return FirstOf.start(*start_groups(argument))
+
+
+plugin = CheckerPlugin("first", "(TYPE:...)(TYPE:...)...", "The first of several that says yes.", (object,), _generate)

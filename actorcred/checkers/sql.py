@@ -1,0 +1,182 @@
+"""Users in any database that SQLAlchemy reaches: PostgreSQL, MariaDB, SQLite and others."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Any, cast
+
+from actorcred.actors import Dispatcher
+from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.passwords import Account
+from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.credentials import UsernamePassword
+from actorcred.descriptors import ArgString
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.passwords import UnsupportedHash, dummy_hash, verify_password
+
+__all__ = ["SQLChecker", "UserTable", "plugin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserTable:
+    """Where the users are.
+
+    Args:
+        table: the table's name; with a schema as "app.users".
+        username: the column with names.
+        password: the column with hashes: bcrypt, Argon2, scrypt, PBKDF2, in the forms of `passwords.verify_password`.
+        active: a column that is false for accounts nobody may log in to; "" if there is none.
+        query: instead of all of these, a query with the parameter `:username` that returns name, hash and, if it likes,
+            whether the account is active.
+    """
+
+    table: str = "users"
+    username: str = "username"
+    password: str = "password"
+    active: str = ""
+    query: str = ""
+
+
+class SQLChecker(BlockingChecker):
+    """Checks names and passwords against a table of a database, or what a query returns.
+
+    Who logs in gets the name as the database has it, so where its collation takes "ANN" for "ann" they are one user.
+    An unknown user, an inactive account and a wrong password cost the same and read the same.
+
+    Args:
+        url: of the database, as SQLAlchemy has them: "postgresql+psycopg://user:secret@host/db".
+        users: where the users are.
+        limits: how much is asked of the database at a time.
+
+    Raises:
+        AccountError: if the URL is none, or its driver is not installed.
+        MissingExtra: without the extra "sql".
+    """
+
+    credential_interfaces = (UsernamePassword,)
+
+    def __init__(self, url: str, users: UserTable, limits: BackendLimits | None) -> None:
+        super().__init__(limits)
+        try:
+            import sqlalchemy
+        except ImportError:
+            raise MissingExtra("SQLChecker", "sql") from None
+        self._error: type[Exception] = sqlalchemy.exc.SQLAlchemyError
+        self._engine = _make_engine(url, self.limits)
+        self._select = _make_select(users)
+        self._usual = dummy_hash()
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls,
+        url: str,
+        users: UserTable | None = None,
+        limits: BackendLimits | None = None,
+        *,
+        dispatcher: Dispatcher | None = None,
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cast("CheckerRef", super().start(url, users or UserTable(), limits, dispatcher=dispatcher))
+
+    def on_stop(self) -> None:
+        """Close the connections."""
+        super().on_stop()
+        self._engine.dispose()
+
+    def on_failure(self, *args: Any) -> None:
+        """Close the connections; a restarted checker makes its own."""
+        super().on_failure(*args)
+        self._engine.dispose()
+
+    def check(self, credentials: UsernamePassword) -> str:
+        """Look the user up and verify the password."""
+        account = self._lookup(credentials.username)
+        if account is not None:
+            self._usual = account.hash  # what an unknown user costs from now on
+        usable = account is not None and account.usable
+        reference = account.hash if account is not None and usable else self._usual
+        right = self._verify(credentials.password, reference)
+        if account is None or not usable or not right:
+            raise UnauthorizedLogin("wrong password" if usable else "no such user, or it is not active")
+        if self._lookup(credentials.username) != account:
+            raise UnauthorizedLogin("the account was changed during the login")
+        return account.avatar_id
+
+    def _verify(self, password: str, reference: str) -> bool:
+        # On the pool that yields to everything else: hashing computes, and these threads are many.
+        verdict = self.actor_inbox.dispatcher.offload(lambda: verify_password(password=password, hash=reference))
+        done = threading.Event()  # not `verdict.get()`, for which the pool would start another thread
+        verdict.add_done_callback(lambda _: done.set())
+        if not done.wait(self.limits.timeout) and verdict.cancel():
+            raise CheckerUnavailable("hashing took too long")
+        try:
+            return verdict.get()
+        except UnsupportedHash as error:
+            raise UnauthorizedLogin(f"a hash in the database cannot be used: {error}") from None
+
+    def _lookup(self, username: str) -> Account | None:
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(self._select, {"username": username}).fetchmany(2)
+        except self._error as error:
+            raise CheckerUnavailable(f"the database failed: {type(error).__name__}") from None
+        exact = [row for row in rows if row[0] == username] or rows
+        if len(exact) != 1:
+            return None
+        name, stored, *active = exact[0]
+        if not isinstance(stored, str) or not name:
+            return None
+        return Account(name, stored, usable=not active or bool(active[0]))
+
+
+def _make_engine(url: str, limits: BackendLimits) -> Any:
+    import sqlalchemy
+
+    seconds = max(1, int(limits.timeout))
+    try:
+        name = sqlalchemy.make_url(url).get_backend_name()
+        settings: dict[str, Any] = {"pool_pre_ping": True}  # a database that was restarted is no reason to fail
+        if name == "postgresql":
+            settings["connect_args"] = {"connect_timeout": seconds}
+        elif name in {"mysql", "mariadb"}:
+            settings["connect_args"] = {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds}
+        if name != "sqlite":
+            settings |= {"pool_size": limits.threads, "max_overflow": 0, "pool_timeout": seconds}
+        return sqlalchemy.create_engine(url, **settings)
+    except sqlalchemy.exc.ArgumentError:
+        raise AccountError("sql: needs the URL of a database, as postgresql+psycopg://user@host/db") from None
+    except ImportError as error:
+        raise AccountError(f"sql: the driver {error.name!r} of this database is not installed") from None
+
+
+def _make_select(users: UserTable) -> Any:
+    import sqlalchemy
+
+    if users.query:
+        return sqlalchemy.text(users.query)
+    schema, _, name = users.table.rpartition(".")
+    columns: list[Any] = [sqlalchemy.column(column) for column in (users.username, users.password, users.active) if column]
+    table = sqlalchemy.table(name, *columns, schema=schema or None)
+    return sqlalchemy.select(*table.columns).where(table.columns[users.username] == sqlalchemy.bindparam("username")).limit(2)
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    if not argument:
+        raise ValueError("needs the URL of a database")
+    kinds: dict[str, Any] = dict.fromkeys(("table", "username", "password", "active", "query"), str)
+    options = read_options(argument, {**kinds, "threads": int, "timeout": float})
+    limits = BackendLimits(**{name: options.pop(name) for name in ("threads", "timeout") if name in options})
+    return SQLChecker.start(str(argument), UserTable(**options), limits)
+
+
+plugin = CheckerPlugin(
+    "sql",
+    "URL",
+    "Any database that SQLAlchemy reaches, as postgresql+psycopg://user:${env:DB_PASSWORD}@host/db. Options: table=users, "
+    "username=username and password=password name the table and its columns, active=COLUMN one that is false for closed "
+    "accounts; or query=SELECT name, hash FROM ... WHERE name = :username. threads=8 and timeout=10 bound what is asked.",
+    (UsernamePassword,),
+    _generate,
+)

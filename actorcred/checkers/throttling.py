@@ -1,0 +1,88 @@
+"""Making accounts and sources wait after failed logins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from actorcred.actors import Dispatcher
+from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.wrapper import Filter
+from actorcred.credentials import AvatarId
+from actorcred.descriptors import ArgString
+from actorcred.errors import LoginDenied, UnauthorizedLogin
+from actorcred.penalties import Penalties, source_of
+from actorcred.plugins import start_group
+
+__all__ = ["ThrottlingChecker", "plugin"]
+
+LONGEST_NAME = 256
+"""Characters of a claimed name that are remembered."""
+
+
+class ThrottlingChecker(Filter):
+    """Asks another checker, but denies accounts and sources that failed too often: longer with each failure.
+
+    Our own server does this itself; this is for protocols that do not.
+
+    Args:
+        checker: a ref to the started checker. It stops with this one.
+        step: seconds to wait after the first failure that counts; it doubles with each further one.
+        free: failures that cost nothing.
+        most: seconds to wait at most.
+    """
+
+    def __init__(self, checkers: tuple[CheckerRef, ...], step: float, free: int, most: float) -> None:
+        super().__init__(checkers)
+        if step <= 0 or free < 0 or most <= 0:
+            raise ValueError("step and most must be more than 0, and free no less than that")
+        self._penalties = Penalties(step, free, most)
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls, checker: CheckerRef, step: float = 1.0, free: int = 5, most: float = 60.0, *, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cls.launch((checker,), step, free, most, dispatcher=dispatcher)
+
+    @staticmethod
+    def _keys(credentials: Any) -> list[str]:
+        name = str(getattr(credentials, "username", ""))[:LONGEST_NAME]
+        source = source_of(str(getattr(credentials, "source", "")))
+        return [prefix + what for prefix, what in (("as ", name), ("from ", source)) if what]
+
+    def before(self, credentials: Any) -> None:
+        """Deny those who have to wait."""
+        now = self.actor_inbox.dispatcher.now()
+        wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
+        if wait:
+            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
+
+    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+        """Forget the failures of the account. Those of the source stay: it may own one account and try others."""
+        for key in self._keys(credentials):
+            if key.startswith("as "):
+                self._penalties.succeeded(key)
+        return avatar_id
+
+    def refused(self, credentials: Any, error: BaseException) -> None:
+        """Note a failure."""
+        if isinstance(error, UnauthorizedLogin):
+            now = self.actor_inbox.dispatcher.now()
+            for key in self._keys(credentials):
+                self._penalties.failed(key, now)
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    options = read_options(argument, {"step": float, "free": int, "most": float})
+    return ThrottlingChecker.start(start_group(argument), **options)
+
+
+plugin = CheckerPlugin(
+    "throttle",
+    "(TYPE:...)",
+    "Makes accounts and sources wait after failed logins. Options: free=5 failures that cost nothing, step=1 second to wait "
+    "after the next one, twice that after each further one, most=60 seconds.",
+    (object,),
+    _generate,
+)

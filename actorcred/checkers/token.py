@@ -1,0 +1,226 @@
+"""Tokens that somebody else gives out: JSON Web Tokens (RFC 7519), as those of OpenID Connect."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from actorcred.actors import Dispatcher
+from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.credentials import BearerToken
+from actorcred.descriptors import ArgString
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+
+__all__ = ["TokenChecker", "TokenRules", "plugin"]
+
+logger = logging.getLogger("actorcred.checkers")
+
+LONGEST_TOKEN = 16_384
+"""Characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRules:
+    """Which tokens count.
+
+    Args:
+        algorithms: how they may be signed (RFC 7518), whatever a token says of itself: "RS256", "ES256", "EdDSA"; or with
+            a shared secret "HS256".
+        issuer: who must have given them out (`iss`); None takes any that the key signed.
+        audience: for whom (`aud`); with None, tokens that name an audience are refused.
+        claim: the claim that is the avatar id.
+        leeway: seconds by which clocks may differ.
+    """
+
+    algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
+    issuer: str | None = None
+    audience: str | None = None
+    claim: str = "sub"
+    leeway: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not self.algorithms or any(name.lower() == "none" for name in self.algorithms):
+            raise ValueError("tokens need a signature, so algorithms must name some, and not none")
+        if len({name.startswith("HS") for name in self.algorithms}) > 1:
+            raise ValueError("algorithms for a shared secret (HS...) and for public keys do not go together")
+
+    @property
+    def shared(self) -> bool:
+        """Whether the key is a shared secret."""
+        return self.algorithms[0].startswith("HS")
+
+
+@dataclass(slots=True)
+class _KeyFile:
+    """Keys in a file, which is read again when it has changed."""
+
+    path: Path
+    _seen: tuple[int, ...] = ()
+    _keys: list[Any] = field(default_factory=list)
+
+    def find(self, kid: str | None) -> Any:
+        status = self.path.stat()
+        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
+        if seen != self._seen:
+            self._keys, self._seen = self._read(), seen
+        return _choose(self._keys, kid)
+
+    def _read(self) -> list[Any]:
+        import jwt
+
+        text = self.path.read_text()
+        if text.lstrip().startswith("{"):
+            return list(jwt.PyJWKSet.from_dict(json.loads(text)).keys)
+        if "PRIVATE" in text:
+            raise ValueError("this is a private key; the public one is wanted")
+        return [text]
+
+
+def _choose(keys: list[Any], kid: str | None) -> Any:
+    """Return the key that a token names, or the only one there is."""
+    named = [key for key in keys if getattr(key, "key_id", None) == kid] if kid is not None else []
+    if not named and len(keys) == 1 and getattr(keys[0], "key_id", None) is None:
+        named = keys
+    if not named and kid is None and len(keys) == 1:
+        named = keys
+    if len(named) != 1:
+        raise UnauthorizedLogin("the token names no key that is known")
+    return named[0]
+
+
+class _KeyURL:
+    """Keys at a URL (a JWKS, RFC 7517), which are fetched again when a token names one that is not among them."""
+
+    def __init__(self, url: str, timeout: float, cooldown: float) -> None:
+        import jwt
+
+        self._client = jwt.PyJWKClient(url, timeout=timeout, cooldown_duration=cooldown)
+
+    def find(self, kid: str | None) -> Any:
+        import jwt
+
+        try:
+            if kid is not None:
+                return self._client.get_signing_key(kid)
+            return _choose(self._client.get_signing_keys(), None)
+        except jwt.PyJWKClientConnectionError as error:
+            raise CheckerUnavailable(f"the keys cannot be fetched: {type(error.__cause__).__name__}") from None
+        except jwt.PyJWKClientError:
+            raise UnauthorizedLogin("the token names no key that is known") from None
+
+
+class TokenChecker(BlockingChecker):
+    """Checks JSON Web Tokens.
+
+    A token has to have an end (`exp`). Whoever logs in with it stays in when it ends: bound the sessions' lifetime
+    (`PortalOptions.lifetime`) where that matters.
+
+    Args:
+        keys: the URL of a JWKS (https, or http on this machine); or a file with a public key in PEM form or a JWKS.
+        rules: which tokens count.
+        secret: instead of keys, what is shared with who gives them out; for HS256 and the like.
+        limits: how much is asked of the URL.
+        cooldown: seconds between two fetches for the sake of a key that is not known.
+
+    Raises:
+        AccountError: if the keys or the secret do not fit the rules, or the file cannot be used.
+        MissingExtra: without the extra "jwt".
+    """
+
+    credential_interfaces = (BearerToken,)
+
+    def __init__(self, keys: str, rules: TokenRules, secret: str, limits: BackendLimits | None, cooldown: float) -> None:
+        super().__init__(limits)
+        try:
+            import jwt
+        except ImportError:
+            raise MissingExtra("TokenChecker", "jwt") from None
+        if bool(secret) != rules.shared or bool(keys) == bool(secret):
+            raise AccountError("jwt: a secret goes with HS256 and the like, and keys with the other algorithms")
+        if rules.shared and len(secret.encode()) < 32:
+            raise AccountError("jwt: the shared secret needs 32 bytes at least (RFC 7518, section 3.2)")
+        self._rules = rules
+        self._secret = secret
+        self._source: _KeyFile | _KeyURL | None = None
+        if keys.startswith(("http://", "https://")):
+            self._source = _KeyURL(keys, self.limits.timeout, cooldown)
+        elif keys:
+            self._source = _KeyFile(Path(keys))
+            try:
+                self._source._read()
+            except (OSError, ValueError, jwt.PyJWTError) as error:
+                raise AccountError(f"jwt: cannot use the keys in {keys!r}: {error}") from None
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls,
+        keys: str = "",
+        rules: TokenRules | None = None,
+        *,
+        secret: str = "",
+        limits: BackendLimits | None = None,
+        cooldown: float = 5.0,
+        dispatcher: Dispatcher | None = None,
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        arguments = (keys, rules or TokenRules(), secret, limits, cooldown)
+        return cast("CheckerRef", super().start(*arguments, dispatcher=dispatcher))
+
+    def check(self, credentials: BearerToken) -> str:
+        """Check a token, and return who it is for."""
+        import jwt
+
+        rules, token = self._rules, credentials.token
+        if len(token) > LONGEST_TOKEN:
+            raise UnauthorizedLogin("the token is too long")
+        required = ["exp", rules.claim, *(["iss"] if rules.issuer else []), *(["aud"] if rules.audience else [])]
+        try:
+            claims = jwt.decode(
+                token,
+                self._key_for(jwt.get_unverified_header(token)),
+                algorithms=list(rules.algorithms),
+                issuer=rules.issuer,
+                audience=rules.audience,
+                leeway=rules.leeway,
+                options={"require": required},
+            )
+        except jwt.PyJWTError as error:
+            raise UnauthorizedLogin(f"the token does not count: {type(error).__name__}") from None
+        who = claims[rules.claim]
+        if not isinstance(who, str):
+            raise UnauthorizedLogin(f"the claim {rules.claim} is no text")
+        return who
+
+    def _key_for(self, header: dict[str, Any]) -> Any:
+        if self._source is None:
+            return self._secret
+        kid = header.get("kid")
+        try:
+            return self._source.find(kid if isinstance(kid, str) else None)
+        except (OSError, ValueError) as error:
+            raise CheckerUnavailable(f"the keys cannot be read: {type(error).__name__}") from None
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    kinds: dict[str, Any] = {"alg": str.split, "iss": str, "aud": str, "claim": str, "leeway": float}
+    options = read_options(argument, {**kinds, "secret": str, "cooldown": float, "timeout": float})
+    names = {"alg": "algorithms", "iss": "issuer", "aud": "audience"}
+    rules = TokenRules(**{names.get(key, key): options.pop(key) for key in list(options) if key in kinds})
+    limits = BackendLimits(timeout=options.pop("timeout", BackendLimits().timeout))
+    return TokenChecker.start(str(argument), rules, limits=limits, **options)
+
+
+plugin = CheckerPlugin(
+    "jwt",
+    "URL-OR-PATH",
+    "JSON Web Tokens, with public keys from the URL of a JWKS, a file with one, or a PEM file. Options: alg=RS256 ES256 EdDSA, "
+    "iss=ISSUER, aud=AUDIENCE, claim=sub (who it is), leeway=10 seconds, cooldown=5 seconds between fetches, timeout=10; or "
+    "alg=HS256,secret=${file:PATH} without keys.",
+    (BearerToken,),
+    _generate,
+)

@@ -1,0 +1,100 @@
+"""Users of the system, by PAM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+from actorcred.actors import Dispatcher
+from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.credentials import UsernamePassword
+from actorcred.descriptors import ArgString
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+
+__all__ = ["UnixChecker", "plugin"]
+
+FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/local/etc/pam.d")
+"""Where systems keep PAM services."""
+
+# Linux-PAM, security/_pam_types.h: what is the user's matter. Everything else is PAM's own: a module that is missing, a
+# service that is not configured, a database that is down.
+_REFUSED = {
+    6: "permission denied",
+    7: "wrong password",
+    8: "not enough credentials",
+    10: "no such user",
+    11: "too many tries",
+    12: "the password has expired",
+    13: "the account has expired",
+    16: "the account has expired",
+    17: "wrong password",
+    27: "the password has expired",
+}
+
+
+class UnixChecker(BlockingChecker):
+    """Checks names and passwords by PAM, and then whether the account may be used (`pam_acct_mgmt`).
+
+    A process that is not root can check only its own user's password with `pam_unix`. A module that makes failures wait
+    (`pam_faildelay`, and `pam_unix` without `nodelay`) holds one of the threads so long.
+
+    Args:
+        service: the PAM service, a file in /etc/pam.d.
+        limits: how much is asked of PAM at a time.
+
+    Raises:
+        ValueError: if the service is no name of a file.
+        AccountError: if there is no such file.
+        MissingExtra: without the extra "pam".
+    """
+
+    credential_interfaces = (UsernamePassword,)
+
+    def __init__(self, service: str, limits: BackendLimits | None) -> None:
+        super().__init__(limits)
+        try:
+            import pam
+        except ImportError:
+            raise MissingExtra("UnixChecker", "pam") from None
+        if not service or "/" in service or not service.isprintable():
+            raise ValueError(f"a PAM service is the name of a file in /etc/pam.d, not {service!r}")
+        if not any(Path(folder, service).is_file() for folder in FOLDERS):
+            raise AccountError(f"there is no PAM service {service!r} in {FOLDERS[0]}")  # PAM would take the one called "other"
+        self._service = service
+        self._authenticator: Any = pam.PamAuthenticator
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls, service: str = "login", limits: BackendLimits | None = None, *, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cast("CheckerRef", super().start(service, limits, dispatcher=dispatcher))
+
+    def check(self, credentials: UsernamePassword) -> str:
+        """Ask PAM."""
+        if not credentials.password:
+            raise UnauthorizedLogin("the password is empty")  # `nullok` is for consoles
+        asked = self._authenticator()
+        if asked.authenticate(credentials.username, credentials.password, self._service, resetcreds=False):
+            return credentials.username
+        why = _REFUSED.get(asked.code)
+        if why is None:
+            raise CheckerUnavailable(f"PAM failed with {asked.code}: {asked.reason}")
+        raise UnauthorizedLogin(why)
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    options = read_options(argument, {"threads": int, "timeout": float})
+    return UnixChecker.start(str(argument) or "login", BackendLimits(**options))
+
+
+plugin = CheckerPlugin(
+    "unix",
+    "SERVICE",
+    "Users of the system, by the PAM service of that name in /etc/pam.d; expired and locked accounts are refused. Options: "
+    "threads=8, timeout=10.",
+    (UsernamePassword,),
+    _generate,
+)

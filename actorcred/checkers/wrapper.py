@@ -1,0 +1,151 @@
+"""What checkers that wrap other checkers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+import pykka
+
+from actorcred._service import request
+from actorcred.actors import ActorRef, ControlCall, Dispatcher, Future, RestartIntensity, Restarts
+from actorcred.checkers.base import Checker, CheckerRef, Revocation
+from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.errors import CheckerUnavailable
+
+__all__ = ["Wrapper", "ask_checker"]
+
+
+class _Asked(Future[Any]):
+    """What a wrapped checker will answer."""
+
+    __slots__ = ()
+
+    def started(self, work: Future[Any]) -> None:
+        """Give the work up when nobody wants the answer any more."""
+        self.add_done_callback(lambda done: work.cancel() if done.cancelled() else None)
+
+
+def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
+    """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
+    asked = _Asked()
+    try:
+        request(checker, asked, "request_avatar_id", credentials)
+    except pykka.ActorDeadError:
+        asked.settle_error(CheckerUnavailable(f"{checker.actor_class.__name__} is down"))
+    return asked
+
+
+def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
+    """Return the avatar id that a checker answered.
+
+    Raises:
+        CheckerUnavailable: if it is none.
+    """
+    try:
+        return ANONYMOUS if answer is ANONYMOUS else make_avatar_id(answer)
+    except (TypeError, ValueError) as error:
+        raise CheckerUnavailable(f"{checker.actor_class.__name__} returned no avatar id: {error}") from None
+
+
+class _Relay:
+    """Tells a wrapper of what happened to accounts, as a checker tells a portal."""
+
+    def __init__(self, wrapper: ActorRef[Any]) -> None:
+        self._wrapper = wrapper
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        self._wrapper.tell(ControlCall(("revoked", avatar_id, what)))
+
+
+class Wrapper(Checker):
+    """A checker that asks others. They belong to it: it restarts those that crash, and they stop when it does.
+
+    Args:
+        checkers: refs to started checkers.
+
+    Raises:
+        TypeError: if one of them is something else.
+    """
+
+    def __init__(self, checkers: tuple[CheckerRef, ...]) -> None:
+        super().__init__()
+        self.checkers = checkers
+        for checker in checkers:
+            if not isinstance(checker, CheckerRef):
+                raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it; not {checker!r}")
+        self.credential_interfaces = self.kinds()
+
+    @classmethod
+    def launch(cls, checkers: tuple[CheckerRef, ...], *args: Any, dispatcher: Dispatcher | None = None) -> CheckerRef:
+        """Start the wrapper around started checkers; for the `start` of subclasses."""
+        ref: ActorRef[Any] = super().start(checkers, *args, dispatcher=dispatcher)
+        relay = _Relay(ref)
+        for checker in checkers:
+            checker.supervise(_supervisor(checker))
+            checker.portals = (*checker.portals, relay)
+        ref.watch(lambda _: [checker.stop(block=False) for checker in checkers])
+        return cast("CheckerRef", ref)
+
+    def kinds(self) -> tuple[type, ...]:
+        """Return the kinds of credentials that this wrapper takes; by default all that some wrapped checker takes."""
+        return tuple(dict.fromkeys(kind for checker in self.checkers for kind in checker.credential_interfaces))
+
+    def then(self, future: Future[Any], method: str, *args: Any) -> None:
+        """Run `method(future, *args)` in this actor's own context once the future is done."""
+        mailbox = self.actor_inbox
+        future.add_done_callback(lambda done: mailbox.put(ControlCall((method, done, *args))))
+
+    def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
+        """Pass on what happened to an account of a wrapped checker."""
+        cast("CheckerRef", self._actor_ref).revoke(avatar_id, what)
+
+
+class Filter(Wrapper):
+    """A wrapper around one checker that may refuse before it is asked, and change or refuse what it answers."""
+
+    @property
+    def checker(self) -> CheckerRef:
+        """The wrapped checker."""
+        return self.checkers[0]
+
+    def before(self, credentials: Any) -> AvatarId | None:
+        """Refuse credentials, or return an avatar id without asking; None asks."""
+
+    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+        """Return the avatar id to answer with, or refuse it."""
+        return avatar_id
+
+    def refused(self, credentials: Any, error: BaseException) -> None:
+        """Learn that the wrapped checker refused."""
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask the wrapped checker."""
+        known = self.before(credentials)
+        if known is not None:
+            return known
+        asked = ask_checker(self.checker, credentials)
+        decision: Future[AvatarId] = Future()
+        decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+        self.then(asked, "_answered", credentials, decision)
+        return decision
+
+    def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
+        if asked.cancelled():
+            return
+        try:
+            decision.settle(self.after(credentials, checked_avatar_id(self.checker, asked.get())))
+        except Exception as error:
+            self.refused(credentials, error)
+            decision.settle_error(error)
+
+
+def _supervisor(checker: CheckerRef) -> Callable[[BaseException], Future[Any]]:
+    restarts = Restarts(RestartIntensity())
+
+    def decide(error: BaseException) -> Future[Any]:
+        decided: Future[bool] = Future()
+        decided.settle(restarts.allow(checker.actor_inbox.dispatcher.now()))
+        return decided
+
+    return decide

@@ -1,0 +1,108 @@
+"""Stand-ins for the parts of a portal that a test is not about."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from actorcred import actors
+from actorcred.avatar import Avatar
+from actorcred.credentials import AvatarId
+from actorcred.errors import NoInterface
+from actorcred.mind import MindRef
+from actorcred.realm import Realm
+
+__all__ = ["Hall", "RecordingMind", "Visitor", "assert_nothing_left"]
+
+WAIT = 10.0
+"""Seconds after which a test that waits has failed."""
+
+
+class Visitor(ABC):
+    """The interface of a `Hall`."""
+
+    @abstractmethod
+    def who_am_i(self) -> str:
+        """Return the avatar id."""
+
+
+class HallVisitor(Avatar, Visitor):
+    """The avatar of a `Hall`."""
+
+    def who_am_i(self) -> str:
+        """Return the avatar id."""
+        return str(self.avatar_id)
+
+
+class Hall(Realm):
+    """A realm that has an avatar for everybody, with the interface `Visitor`; for tests of checkers and protocols."""
+
+    interfaces = (Visitor,)
+
+    def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
+        """Start an avatar."""
+        if Visitor not in interfaces:
+            raise NoInterface(interfaces)
+        avatar = HallVisitor.start(avatar_id, mind)
+        return Visitor, avatar, avatar.stop
+
+
+class RecordingMind:
+    """A client that remembers what it is told; hand it to `portal.login` as the mind.
+
+    Args:
+        answers: name of a call -> what the client answers.
+
+    Attributes:
+        told: notifications and calls, each a tuple of the name and the arguments.
+    """
+
+    def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self._answers = dict(answers or {})
+        self._changed = threading.Condition()
+
+    def __call__(self, name: str, *args: Any) -> Any:
+        """Be told something."""
+        with self._changed:
+            self.told.append((name, *args))
+            self._changed.notify_all()
+        return self._answers.get(name)
+
+    def named(self, name: str) -> list[tuple[Any, ...]]:
+        """Return the arguments of all that was told under a name."""
+        return [args for known, *args in self.told if known == name]  # type: ignore[misc]
+
+    def wait_for(self, name: str, timeout: float = WAIT) -> tuple[Any, ...]:
+        """Wait until something is told under a name, and return its arguments.
+
+        Raises:
+            AssertionError: if nothing is in time.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: self.named(name), timeout):
+                raise AssertionError(f"the client was not told {name!r} within {timeout:g} s, but {self.told}")
+            return tuple(self.named(name)[0])
+
+
+def assert_nothing_left(threads_before: set[threading.Thread] | None = None, timeout: float = WAIT) -> None:
+    """Stop everything, and fail if something does not stop or stays.
+
+    Args:
+        threads_before: what `set(threading.enumerate())` returned before the test; None does not look at threads.
+        timeout: seconds to stop in.
+
+    Raises:
+        AssertionError: names what is left.
+    """
+    stuck = actors.shutdown(timeout)
+    if stuck:
+        raise AssertionError(f"these actors did not stop: {', '.join(stuck)}")
+    if actors.statistics().actors:
+        raise AssertionError(f"{actors.statistics().actors} actors are left")
+    threads = [] if threads_before is None else [one for one in threading.enumerate() if one not in threads_before]
+    ours = [one.name for one in threads if one.name.startswith("actorcred")]
+    if ours:
+        raise AssertionError(f"these threads are left: {', '.join(ours)}")

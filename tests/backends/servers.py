@@ -1,0 +1,180 @@
+"""Real servers for tests, started on free loopback ports in a folder of their own, and stopped after."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+START = 60.0
+"""Seconds that a server has to come up."""
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def program(name: str, package: str, *places: str) -> str:
+    """Return the path of a program, or skip the test and say what to install."""
+    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *places]))
+    if found is None:
+        pytest.skip(f"{name} is not installed; on Debian: apt-get install {package}")
+    return found
+
+
+class Backend:
+    """A server that runs.
+
+    Attributes:
+        port: where it listens.
+        url: where clients find it.
+        tls_url: where they find it by TLS.
+    """
+
+    tls_url = ""
+    ready: list[str] = []
+    """A command that succeeds once the server does not only listen, but answers."""
+
+    def __init__(self, command: list[str], port: int, url: str, log: Path, user: str | None = None) -> None:
+        self.port, self.url = port, url
+        self._command, self._log, self._user = command, log, user
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self._user)
+        deadline = time.monotonic() + START
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
+                if not self.ready or subprocess.run(self.ready, capture_output=True, check=False).returncode == 0:
+                    return
+            assert self._process.poll() is None, self._log.read_text()[-2000:]
+            assert time.monotonic() < deadline, self._log.read_text()[-2000:]
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop at once, as in a crash."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    @contextlib.contextmanager
+    def down(self) -> Iterator[None]:
+        self.stop()
+        try:
+            yield
+        finally:
+            self.start()
+
+    @contextlib.contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Let it hang: connections are taken by the kernel, and nothing is answered."""
+        assert self._process is not None
+        children = subprocess.run(
+            ["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False
+        ).stdout.split()
+        pids = [self._process.pid, *map(int, children)]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+
+
+def _unprivileged(folder: Path, name: str) -> str | None:
+    """Return a user for a server that does not run as root, and give it the folder."""
+    if os.getuid() != 0:
+        return None
+    shutil.chown(folder, name)
+    for parent in folder.parents:
+        if parent in (Path("/"), Path("/tmp")):
+            break
+        parent.chmod(0o755)
+    return name
+
+
+def postgresql(folder: Path) -> Backend:
+    places = [str(path) for path in sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)]
+    initdb = program("initdb", "postgresql", *places)
+    server = program("postgres", "postgresql", *places)
+    user, data, port = _unprivileged(folder, "postgres"), folder / "data", free_port()
+    arguments = [initdb, "-D", str(data), "-U", "test", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    subprocess.run(arguments, check=True, capture_output=True, user=user, cwd=folder)
+    command = [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
+    made = Backend(command, port, f"postgresql+psycopg://test@127.0.0.1:{port}/postgres", folder / "log", user)
+    made.ready = [str(Path(server).resolve().with_name("pg_isready")), "-h", "127.0.0.1", "-p", str(port)]
+    return made
+
+
+def mariadb(folder: Path) -> Backend:
+    install = program("mariadb-install-db", "mariadb-server-core")
+    server = program("mariadbd", "mariadb-server-core")
+    data, port = folder / "data", free_port()
+    user = ["--user=root"] if os.getuid() == 0 else []
+    subprocess.run(
+        [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user],
+        check=True,
+        capture_output=True,
+    )
+    command = [server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
+    command += [f"--socket={folder}/socket", f"--pid-file={folder}/pid", *user]
+    return Backend(command, port, f"mysql+pymysql://root@127.0.0.1:{port}/mysql?charset=utf8mb4", folder / "log")
+
+
+SLAPD = """
+include /etc/ldap/schema/core.schema
+include /etc/ldap/schema/cosine.schema
+include /etc/ldap/schema/inetorgperson.schema
+modulepath /usr/lib/ldap
+moduleload back_mdb
+pidfile {folder}/pid
+TLSCACertificateFile {folder}/ca.pem
+TLSCertificateFile {folder}/cert.pem
+TLSCertificateKeyFile {folder}/key.pem
+database mdb
+maxsize 10485760
+suffix "dc=example"
+rootdn "cn=admin,dc=example"
+rootpw admin
+directory {folder}/data
+access to attrs=userPassword by anonymous auth by * none
+access to * by * read
+"""
+
+
+def slapd(folder: Path) -> Backend:
+    """Return an OpenLDAP server, with TLS by certificates that are in the folder."""
+    server = program("slapd", "slapd")
+    (folder / "data").mkdir()
+    (folder / "slapd.conf").write_text(SLAPD.format(folder=folder))
+    port, tls_port = free_port(), free_port()
+    listen = f"ldap://127.0.0.1:{port}/ ldaps://127.0.0.1:{tls_port}/"
+    made = Backend(
+        [server, "-f", str(folder / "slapd.conf"), "-h", listen, "-d", "0"], port, f"ldap://127.0.0.1:{port}", folder / "log"
+    )
+    made.tls_url = f"ldaps://127.0.0.1:{tls_port}"
+    return made
+
+
+@contextlib.contextmanager
+def running(make: Callable[[Path], Backend], folder: Path) -> Iterator[Backend]:
+    backend = make(folder)
+    backend.start()
+    try:
+        yield backend
+    finally:
+        backend.stop()

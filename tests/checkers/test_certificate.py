@@ -1,0 +1,169 @@
+"""Client certificates: of whom, by whom, until when, and whether they are revoked."""
+
+from __future__ import annotations
+
+import datetime
+import tempfile
+from pathlib import Path
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actorcred import AccountError, Certificate, CheckerUnavailable, ConnectionLost, Portal, UnauthorizedLogin
+from actorcred.checkers.certificate import POLL, CertificateChecker
+from actorcred.plugins import from_string
+from tests.helpers import Arena, Player
+from tests.rpc.stage import authority as trusted_authority
+from tests.rpc.stage import on_loop, stage
+
+NOW = datetime.datetime.now(datetime.UTC)
+DAY = datetime.timedelta(days=1)
+
+
+class Authority:
+    """A CA that makes what trustme does not: odd certificates and revocation lists."""
+
+    def __init__(self, name="Test CA"):
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+        self.certificate = (
+            self._builder(self.name, NOW + 30 * DAY).public_key(self.key.public_key()).sign(self.key, hashes.SHA256())
+        )
+
+    def _builder(self, subject, end, start=NOW - 2 * DAY):
+        made = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).serial_number(x509.random_serial_number())
+        return made.not_valid_before(start).not_valid_after(end)
+
+    def issue(self, *names, cn="ann", end=NOW + DAY, start=NOW - 2 * DAY):
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, cn)])
+        builder = self._builder(subject, end, start).public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        if names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(list(names)), critical=False)
+        return builder.sign(self.key, hashes.SHA256())
+
+    def revoke(self, *certificates, end=NOW + DAY):
+        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(NOW - DAY).next_update(end)
+        for one in certificates:
+            entry = x509.RevokedCertificateBuilder().serial_number(one.serial_number).revocation_date(NOW - DAY).build()
+            builder = builder.add_revoked_certificate(entry)
+        return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+
+
+@pytest.fixture(scope="module")
+def authority():
+    return Authority()
+
+
+@pytest.fixture
+def ca(authority, tmp_path):
+    path = tmp_path / "ca.pem"
+    path.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def serve(checker):
+    return Portal.start(Arena.start([]), [checker])
+
+
+def login(portal, certificate):
+    der = certificate if isinstance(certificate, bytes) else certificate.public_bytes(serialization.Encoding.DER)
+    return portal.login(Certificate(der, {}), None, Player).get(timeout=10).session
+
+
+EMAIL, DNS = x509.RFC822Name("ann@example.org"), x509.DNSName("ann.example.org")
+
+
+@pytest.mark.parametrize(
+    ("identity", "who"),
+    [
+        ("email", "ann@example.org"),
+        ("dns", "ann.example.org"),
+        ("uri", "https://example.org/ann"),
+        ("cn", "ann"),
+        ("subject", "CN=ann"),
+    ],
+)
+def test_what_of_a_certificate_is_the_name(ca, authority, dispatcher, identity, who):
+    portal = serve(from_string(f"certificate[identity={identity}]:{ca}"))
+    assert login(portal, authority.issue(EMAIL, DNS, x509.UniformResourceIdentifier("https://example.org/ann"))).avatar_id == who
+
+
+def test_others_let_nobody_in(ca, authority, dispatcher):
+    portal = serve(CertificateChecker.start(ca))
+    for wrong in (
+        Authority().issue(EMAIL),  # another authority of the same name
+        authority.issue(EMAIL, end=NOW - DAY),
+        authority.issue(EMAIL, start=NOW + DAY / 2),
+        authority.issue(),
+        authority.issue(DNS),
+        authority.issue(EMAIL, x509.RFC822Name("bob@example.org")),
+        b"", b"x" * 100, authority.issue(EMAIL).public_bytes(serialization.Encoding.DER)[:-10],
+    ):  # fmt: skip
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, wrong)
+
+
+def test_a_revoked_certificate_ends_sessions_and_lets_nobody_in(ca, authority, tmp_path, inline):
+    crl = tmp_path / "crl.pem"
+    crl.write_bytes(authority.revoke())
+    portal = serve(CertificateChecker.start(ca, "email", crl))
+    mine, other = authority.issue(EMAIL), authority.issue(x509.RFC822Name("bob@example.org"))
+    session, kept = login(portal, mine), login(portal, other)
+    crl.write_bytes(authority.revoke(mine))
+    inline.advance(POLL)
+    assert not session.is_open
+    assert kept.is_open
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, mine)
+    assert login(portal, other)
+    for unusable in (authority.revoke(end=NOW - DAY / 2), Authority().revoke(), b"", authority.revoke()[:100]):
+        crl.write_bytes(unusable)
+        with pytest.raises(CheckerUnavailable):
+            login(portal, other)
+    crl.unlink()
+    with pytest.raises(CheckerUnavailable):
+        login(portal, other)
+
+
+def test_what_cannot_be_used_is_said(ca, tmp_path):
+    for text, message in [
+        (f"certificate:{tmp_path}/none", "cannot use"), (f"certificate[identity=shoe]:{ca}", "none of email"),
+        (f"certificate[crl={tmp_path}/none]:{ca}", "revocation list"), ("certificate:", "needs the path"),
+    ]:  # fmt: skip
+        with pytest.raises(AccountError, match=message):
+            from_string(text)
+
+
+@on_loop
+async def test_over_tls(tmp_path) -> None:
+    own, strange = trusted_authority(), trustme.CA()
+    own.cert_pem.write_to_path(tmp_path / "ca.pem")
+    async with stage("tls", tmp_path, checkers=[CertificateChecker.start(tmp_path / "ca.pem")]) as game:
+        context = game.client_context()
+        own.issue_cert("ann@example.org").configure_cert(context)
+        client = await game.connect("", None, context=context, mechanism="EXTERNAL")
+        assert client.avatar_id == "ann@example.org"
+        for issuer, name in ((own, "ann.example.org"), (strange, "ann@example.org")):
+            context = game.client_context()
+            issuer.issue_cert(name).configure_cert(context)
+            with pytest.raises((UnauthorizedLogin, ConnectionLost)):
+                await game.connect("", None, context=context, mechanism="EXTERNAL")
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_no_certificate(data):
+    authority = Authority()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "ca.pem")
+        path.write_bytes(authority.certificate.public_bytes(serialization.Encoding.PEM))
+        checker = CertificateChecker.start(path)
+    try:
+        with pytest.raises(UnauthorizedLogin):
+            checker.actor_inbox.actor.request_avatar_id(Certificate(data, {}))
+    finally:
+        checker.stop()

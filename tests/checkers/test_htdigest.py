@@ -1,0 +1,117 @@
+"""Files by Apache's htdigest: passwords, and HTTP Digest with curl as the client."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import subprocess
+import time
+
+import pytest
+
+from actorcred import AccountError, CheckerUnavailable, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.htdigest import POLL, HtdigestChecker
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of
+from actorcred.plugins import from_string
+from tests.helpers import Arena, Player
+from tests.rpc.stage import on_loop
+from tests.rpc.test_asgi import serving
+
+
+@pytest.fixture
+def path(tmp_path):
+    program = shutil.which("htdigest")
+    if program is None:
+        pytest.skip("htdigest is not installed; on Debian: apt-get install apache2-utils")
+    path = tmp_path / "users.htdigest"
+    for number, (name, realm, password) in enumerate([("ann", "players", "right"), ("bob", "players", "sn\u00f6")]):
+        words = f"{password}\n{password}\n"
+        subprocess.run([program, *(["-c"] if not number else []), path, realm, name], input=words.encode(), check=True)
+    return path
+
+
+def login(portal, name="ann", password="right"):
+    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=10).session
+
+
+def test_files_by_apaches_htdigest(path, dispatcher):
+    portal = Portal.start(Arena.start([]), [from_string(f"htdigest[realm=players]:{path}")])
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, "bob", "sn\u00f6").avatar_id == "bob"
+    for name, password in (("ann", "wrong"), ("bob", "right"), ("eve", "right"), ("ann", "")):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, name, password)
+
+
+def test_changes_of_the_file_count_at_once_and_end_sessions(path, inline):
+    portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
+    session, other = login(portal), login(portal, "bob", "sn\u00f6")
+    lines = path.read_text().splitlines()
+    path.write_text(f"ann:players:{digest_of('MD5', 'ann', 'players', 'new')}\n{lines[1]}\n")
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+    inline.advance(2 * POLL)
+    assert not session.is_open
+    assert other.is_open
+    path.unlink()
+    with pytest.raises(CheckerUnavailable):
+        login(portal, "bob", "sn\u00f6")
+    assert other.is_open
+
+
+def test_what_cannot_be_used_is_said(path, tmp_path, caplog):
+    with pytest.raises(AccountError, match="htdigest -c"):
+        HtdigestChecker.start(tmp_path / "none")
+    path.write_text(path.read_text() + "nonsense\n:players:x\neve:others:" + "0" * 32 + "\n")
+    with pytest.raises(AccountError, match="say which one"):
+        HtdigestChecker.start(path)
+    assert caplog.text.count("cannot be used") == 2
+
+
+class Pages:
+    """A page behind HTTP Digest."""
+
+    def __init__(self, portal, gate):
+        self.portal, self.gate, self.asked = portal, gate, 0
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return
+        self.asked += 1
+        host, target = scope["client"][0], scope["path"] + ("?" + scope["query_string"].decode()) * bool(scope["query_string"])
+        body = (await receive()).get("body", b"")
+        header, stale = dict(scope["headers"]).get(b"authorization"), False
+        try:
+            if header is None:
+                raise UnauthorizedLogin
+            answer = self.gate.read(header.decode(), DigestRequest(scope["method"], target, host, body), time.monotonic())
+            status, text, more = 200, await self.portal.verify(answer), []
+        except (LoginFailed, ProtocolError, StaleNonce) as error:
+            stale = isinstance(error, StaleNonce)
+            challenges = self.gate.challenges(host, time.monotonic(), stale=stale)
+            status, text, more = 401, "no", [(b"www-authenticate", one.encode()) for one in challenges]
+        await send({"type": "http.response.start", "status": status, "headers": more})
+        await send({"type": "http.response.body", "body": text.encode()})
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "MD5-sess", "SHA-256-sess"])
+@on_loop
+async def test_curl_logs_in(algorithm, path):
+    curl = shutil.which("curl")
+    if curl is None:
+        pytest.skip("curl is not installed; on Debian: apt-get install curl")
+    checker = HtdigestChecker.start(path) if "MD5" in algorithm else MemoryChecker.start({"ann": "right"}, plaintext=True)
+    pages = Pages(Portal.start(Arena.start([]), [checker]), DigestGate("players", [algorithm]))
+
+    async def fetch(user, *urls):
+        words = [curl, "-s", "--digest", "-u", user, "-w", " %{http_code} ", *urls]
+        process = await asyncio.create_subprocess_exec(*words, stdout=asyncio.subprocess.PIPE)
+        return (await process.communicate())[0].decode().split()
+
+    async with serving(pages) as port:
+        url = f"http://127.0.0.1:{port}/some/page?x=1"
+        assert await fetch("ann:right", url) == ["ann", "200"]
+        assert await fetch("ann:right", url, url, url) == ["ann", "200"] * 3
+        assert await fetch("ann:wrong", url) == ["no", "401"]
+        assert await fetch("eve:right", url) == ["no", "401"]

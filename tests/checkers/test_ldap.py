@@ -1,0 +1,170 @@
+"""Users in an LDAP directory: a real slapd, with TLS, groups, and everything that can go wrong with it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import trustme
+
+from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.blocking import BackendLimits
+from actorcred.checkers.ldap import LDAPChecker, LDAPSettings
+from actorcred.plugins import from_string
+from tests.backends.servers import running, slapd
+from tests.helpers import Arena, Player
+
+ldap = pytest.importorskip(
+    "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'; it needs libldap2-dev libsasl2-dev"
+)
+
+PEOPLE = "ou=people,dc=example"
+STAFF = "cn=staff,dc=example"
+PASSWORDS = {"ann": "right", "bob": "hush", "andr\u00e9": "sn\u00f6 \u2603", "o(dd)*,\\": "odd"}
+
+
+def entries():
+    from ldap.dn import escape_dn_chars
+
+    yield "dc=example", {"objectClass": ["dcObject", "organization"], "o": ["Example"]}
+    yield PEOPLE, {"objectClass": ["organizationalUnit"]}
+    yield "ou=old,dc=example", {"objectClass": ["organizationalUnit"]}
+    for name, password in PASSWORDS.items():
+        yield f"uid={escape_dn_chars(name)},{PEOPLE}", {
+            "objectClass": ["inetOrgPerson"], "cn": [name], "sn": [name], "uid": [name], "userPassword": [password],
+        }  # fmt: skip
+    twin = {"objectClass": ["inetOrgPerson"], "sn": ["x"], "uid": ["twin"], "userPassword": ["right"]}
+    yield f"cn=one,{PEOPLE}", {**twin, "cn": ["one"]}
+    yield f"cn=two,{PEOPLE}", {**twin, "cn": ["two"]}
+    yield f"uid=locked,{PEOPLE}", {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]}
+    yield STAFF, {"objectClass": ["groupOfNames"], "member": [f"uid=ann,{PEOPLE}"]}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ldap")
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.private_key_pem.write_to_path(folder / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
+    with running(slapd, folder) as backend:
+        connection = ldap.initialize(backend.url)
+        connection.simple_bind_s("cn=admin,dc=example", "admin")
+        for dn, attributes in entries():
+            connection.add_s(dn, [(key, [value.encode() for value in values]) for key, values in attributes.items()])
+        connection.unbind_s()
+        backend.ca = str(folder / "ca.pem")
+        yield backend
+
+
+def serve(checker):
+    return Portal.start(Arena.start([]), [checker])
+
+
+def login(portal, name="ann", password="right"):
+    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+
+
+WRONG = [
+    ("ann", "wrong"), ("nobody", "right"), ("ann", ""), ("locked", "x"), ("locked", ""), ("twin", "right"), ("*", "right"),
+
+    ("ann)(uid=*", "right"), ("a*", "right"), ("(&)", "right"), (f"ann,{PEOPLE}", "right"), ("ann+cn=ann", "right"),
+    ("\\61nn", "right"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("settings", [LDAPSettings(), LDAPSettings(dn=f"uid=%u,{PEOPLE}"),
+                                      LDAPSettings(bind="cn=admin,dc=example", password="admin")],
+                         ids=["search", "bind", "service"])  # fmt: skip
+def test_the_right_password_lets_in_and_nothing_else(directory, settings):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid", settings))
+    for name, password in PASSWORDS.items():
+        assert login(portal, name, password) == name
+    assert login(portal, "ANN") == "ann"  # as the directory has it
+    for name, password in WRONG:
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, name, password)
+    assert login(portal) == "ann"
+
+
+def test_tls_and_starttls_need_a_certificate_that_counts(directory):
+    for text in (
+        f"ldap[ca={directory.ca}]:{directory.tls_url}/{PEOPLE}",
+        f"ldap[starttls=yes,ca={directory.ca}]:{directory.url}/{PEOPLE}",
+    ):
+        portal = serve(from_string(text))
+        assert login(portal) == "ann"
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, "ann", "wrong")
+    for text in (f"ldap:{directory.tls_url}/{PEOPLE}", f"ldap[starttls=yes]:{directory.url}/{PEOPLE}"):
+        with pytest.raises(CheckerUnavailable):
+            login(serve(from_string(text)))
+
+
+def test_members_of_a_group_only(directory, tmp_path):
+    (tmp_path / "secret").write_text("admin\n")
+    for more in ("", r"dn=uid=%u\,ou=people\,dc=example,"):
+        text = f"ldap[{more}bind=cn=admin\\,dc=example,password=${{file:{tmp_path}/secret}},group=cn=staff\\,dc=example]"
+        portal = serve(from_string(f"{text}:{directory.url}/{PEOPLE}"))
+        assert login(portal) == "ann"
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, "bob", "hush")
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(group="cn=none,dc=example")))
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+
+
+def test_filter_and_scope_of_the_url_count(directory):
+    portal = serve(LDAPChecker.start(f"{directory.url}/dc=example?uid?one?(objectClass=*)"))
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+    portal = serve(LDAPChecker.start(f"{directory.url}/dc=example?uid?sub?(sn=bob)"))
+    assert login(portal, "bob", "hush") == "bob"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+
+
+def test_a_service_account_that_cannot_log_in_is_nobodys_fault(directory):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(bind="cn=admin,dc=example", password="wrong")))
+    with pytest.raises(CheckerUnavailable) as unavailable:
+        login(portal)
+    assert "wrong" not in unavailable.value.detail
+    assert "password='wrong'" not in repr(LDAPSettings(password="wrong"))
+
+
+def test_a_server_that_is_down_is_unavailable_and_comes_back_without_a_restart(directory):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}"))
+    assert login(portal) == "ann"
+    with directory.down(), pytest.raises(CheckerUnavailable):
+        login(portal)
+    assert login(portal) == "ann"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "ann", "wrong")
+
+
+def test_a_server_that_hangs_holds_up_a_bounded_number(directory):
+    limits = BackendLimits(threads=2, waiting=4, timeout=0.5)
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", limits=limits))
+    assert login(portal) == "ann"
+    with directory.frozen():
+        for future in [portal.login(UsernamePassword("ann", "right"), None, Player) for _ in range(20)]:
+            with pytest.raises(CheckerUnavailable):
+                future.get(timeout=30)
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            assert login(portal) == "ann"
+            break
+        except CheckerUnavailable:
+            assert time.monotonic() < deadline
+
+
+def test_what_cannot_be_used_is_said():
+    for text, message in [
+        ("ldap:", "needs a URL"), ("ldap:nonsense", "needs a URL"), ("ldap:ldap://127.0.0.1", "needs a base"),
+        ("ldap:ldap://ldap.example.org/dc=example", "in the clear"), ("ldap[dn=uid=ann]:ldaps://host", "needs %u"),
+        ("ldap[starttls=maybe]:ldaps://host/dc=x", "cannot be 'maybe'"),
+    ]:  # fmt: skip
+        with pytest.raises(AccountError, match=message):
+            from_string(text)

@@ -1,0 +1,166 @@
+"""Users in SQL databases: real PostgreSQL and MariaDB servers, and SQLite."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import time
+
+import argon2
+import passlib.hash
+import pytest
+import sqlalchemy
+
+from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.blocking import BackendLimits
+from actorcred.checkers.sql import SQLChecker, UserTable
+from actorcred.descriptors import DescriptorError
+from actorcred.passwords import hash_password, verify_password
+from actorcred.plugins import from_string
+from tests.backends.servers import mariadb, postgresql, running
+from tests.helpers import Arena, Player
+
+SALT = "seasalt"
+QUICK = BackendLimits(threads=2, waiting=4, timeout=1.0)
+
+
+def pbkdf2(password):
+    made = hashlib.pbkdf2_hmac("sha256", password.encode(), SALT.encode(), 1000)
+    return f"pbkdf2_sha256$1000${SALT}${base64.b64encode(made).decode()}"
+
+
+def django_scrypt(password):
+    made = hashlib.scrypt(password.encode(), salt=SALT.encode(), n=1024, r=8, p=1, dklen=64)
+    return f"scrypt$1024${SALT}$8$1${base64.b64encode(made).decode()}"
+
+
+HASHES = {
+    "bcrypt": lambda password: hash_password(password=password, rounds=4),
+    "argon2": argon2.PasswordHasher(1, 1024, 1).hash,
+    "scrypt": passlib.hash.scrypt.using(rounds=8).hash,
+    "django-scrypt": django_scrypt,
+    "pbkdf2": pbkdf2,
+}
+USERS = {**{name: make("right") for name, make in HASHES.items()}, "andr\u00e9": HASHES["bcrypt"]("sn\u00f6 \u2603"), "broken": "x"}
+
+
+def sqlite(folder):
+    yield f"sqlite:///{folder / 'users.db'}", None
+
+
+def server(make):
+    def start(folder):
+        with running(make, folder) as backend:
+            yield backend.url, backend
+
+    start.__name__ = make.__name__
+    return start
+
+
+@pytest.fixture(scope="module", params=[sqlite, server(postgresql), server(mariadb)], ids=lambda made: made.__name__)
+def database(request, tmp_path_factory):
+    """Give out the URL of a database with users, and the server if there is one."""
+    generator = request.param(tmp_path_factory.mktemp("database"))
+    url, backend = next(generator)
+    engine = sqlalchemy.create_engine(url)
+    text = sqlalchemy.String(255)
+    columns = [sqlalchemy.Column("username", text, primary_key=True), sqlalchemy.Column("password", text)]
+    table = sqlalchemy.Table("users", sqlalchemy.MetaData(), *columns, sqlalchemy.Column("is_active", sqlalchemy.Boolean))
+    with engine.begin() as connection:
+        table.create(connection)
+        rows = [{"username": name, "password": made, "is_active": True} for name, made in USERS.items()]
+        connection.execute(table.insert(), [*rows, {"username": "old", "password": USERS["bcrypt"], "is_active": False}])
+    engine.dispose()
+    yield url, backend
+    next(generator, None)
+
+
+def serve(checker):
+    return Portal.start(Arena.start([]), [checker])
+
+
+def login(portal, name="bcrypt", password="right"):
+    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+
+
+@pytest.mark.parametrize("query", ["", "SELECT username, password, is_active FROM users WHERE username = :username"])
+def test_the_right_password_lets_in_whatever_the_hash(database, query):
+    portal = serve(SQLChecker.start(database[0], UserTable(active="is_active", query=query)))
+    for name in HASHES:
+        assert login(portal, name) == name
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, name, "wrong")
+    assert login(portal, "andre\u0301", "sn\u00f6\u00a0\u2603") == "andr\u00e9"
+    for name in ("old", "nobody", "broken", "x' OR '1'='1", 'x" OR 1=1 --', "%", "_crypt", "\\", "bcrypt\\"):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, name)
+
+
+def test_a_name_that_the_collation_takes_for_another_is_the_same_user(database):
+    portal = serve(SQLChecker.start(database[0]))
+    try:
+        assert login(portal, "BCRYPT") == "bcrypt"
+        assert database[0].startswith("mysql")
+    except UnauthorizedLogin:
+        assert not database[0].startswith("mysql")
+
+
+def test_a_database_that_is_down_is_unavailable_and_comes_back_without_a_restart(database):
+    url, backend = database
+    if backend is None:
+        pytest.skip("SQLite has no server that could be down")
+    portal = serve(SQLChecker.start(url, limits=BackendLimits(timeout=5.0)))
+    assert login(portal) == "bcrypt"
+    with backend.down(), pytest.raises(CheckerUnavailable) as unavailable:
+        login(portal)
+    assert url not in unavailable.value.detail
+    assert login(portal) == "bcrypt"
+
+
+def test_a_database_that_hangs_holds_up_a_bounded_number(database):
+    url, backend = database
+    if backend is None:
+        pytest.skip("SQLite has no server that could hang")
+    portal = serve(SQLChecker.start(url, limits=QUICK))
+    assert login(portal) == "bcrypt"
+    with backend.frozen():
+        futures = [portal.login(UsernamePassword("bcrypt", "right"), None, Player) for _ in range(20)]
+        for future in futures:
+            with pytest.raises(CheckerUnavailable):
+                future.get(timeout=30)
+    deadline = time.monotonic() + 30
+    while True:  # what hung comes to its end, each in its own time
+        try:
+            assert login(portal) == "bcrypt"
+            break
+        except CheckerUnavailable:
+            assert time.monotonic() < deadline
+
+
+def test_by_a_text(database, monkeypatch):
+    monkeypatch.setenv("DATABASE", database[0])
+    portal = serve(from_string("sql[active=is_active,threads=2]:${env:DATABASE}"))
+    assert login(portal) == "bcrypt"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "old")
+
+
+def test_what_is_wrong_is_said():
+    with pytest.raises(AccountError, match="URL of a database"):
+        from_string("sql:nonsense")
+    with pytest.raises(AccountError, match="driver"):
+        from_string("sql:oracle://host/db")
+    with pytest.raises(DescriptorError, match="unknown option 'tabel'"):
+        from_string("sql[tabel=x]:sqlite://")
+    portal = serve(SQLChecker.start("sqlite://"))
+    with pytest.raises(CheckerUnavailable) as missing:  # no such table
+        login(portal)
+    assert "OperationalError" in missing.value.detail
+
+
+@pytest.mark.parametrize("make", HASHES.values(), ids=HASHES)
+def test_hashes_of_other_makers(make):
+    made = make("right \u2603")
+    assert verify_password(password="right \u2603", hash=made)
+    for wrong in ("right", "", "right \u2603\0"):
+        assert not verify_password(password=wrong, hash=made)

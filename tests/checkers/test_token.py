@@ -1,0 +1,220 @@
+"""JSON Web Tokens: who signed them, for whom, and until when. Keys from files, and from a real HTTP server."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import http.server
+import json
+import threading
+import time
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actorcred import AccountError, BearerToken, CheckerUnavailable, Portal, UnauthorizedLogin
+from actorcred.checkers.blocking import BackendLimits
+from actorcred.checkers.token import TokenChecker, TokenRules
+from actorcred.plugins import from_string
+from tests.helpers import Arena, Player
+
+RSA = rsa.generate_private_key(65537, 2048)
+KEYS = {"RS256": RSA, "ES256": ec.generate_private_key(ec.SECP256R1()), "EdDSA": ed25519.Ed25519PrivateKey.generate()}
+RULES = TokenRules(issuer="https://issuer.example", audience="arena")
+SECRET = "0123456789abcdef0123456789abcdef"
+
+
+def claims(**changes):
+    now = int(time.time())
+    made = {"sub": "ann", "iss": "https://issuer.example", "aud": "arena", "exp": now + 60, "nbf": now - 1, **changes}
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def sign(key=RSA, algorithm="RS256", kid=None, **changes):
+    return jwt.encode(claims(**changes), key, algorithm, headers={} if kid is None else {"kid": kid})
+
+
+def pem(key):
+    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def jwks(**keys):
+    made = []
+    for kid, (algorithm, key) in keys.items():
+        entry = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key(), as_dict=True)
+        made.append({**entry, "kid": kid, "alg": algorithm, "use": "sig"})
+    return json.dumps({"keys": made})
+
+
+def serve(checker):
+    return Portal.start(Arena.start([]), [checker])
+
+
+def login(portal, token):
+    return portal.login(BearerToken(token), None, Player).get(timeout=20).session.avatar_id
+
+
+@pytest.fixture
+def key_file(tmp_path):
+    path = tmp_path / "key.pem"
+    path.write_bytes(pem(RSA))
+    return path
+
+
+def test_a_token_that_counts_lets_in(key_file, dispatcher):
+    portal = serve(TokenChecker.start(str(key_file), RULES))
+    assert login(portal, sign()) == "ann"
+    assert login(portal, sign(aud=["others", "arena"], exp=int(time.time()) - 3)) == "ann"  # within the leeway
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exp": 1}, {"exp": None}, {"nbf": 4_000_000_000}, {"iss": "https://evil.example"}, {"iss": None}, {"aud": "others"},
+        {"aud": None}, {"sub": None}, {"sub": ""}, {"sub": "a\nb"},
+    ],
+)  # fmt: skip
+def test_any_other_lets_nobody_in(key_file, inline, changes):
+    portal = serve(TokenChecker.start(str(key_file), RULES))
+    with pytest.raises((UnauthorizedLogin, CheckerUnavailable)):
+        login(portal, sign(**changes))
+
+
+def test_the_rules_say_how_it_is_signed_and_not_the_token(key_file):
+    portal = serve(TokenChecker.start(str(key_file), RULES))
+    other = rsa.generate_private_key(65537, 2048)
+    header, payload, signature = sign().split(".")
+    unsigned = jwt.encode(claims(), None, "none")
+    hs = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
+    forged = base64.urlsafe_b64encode(hmac.digest(pem(RSA), f"{hs}.{payload}".encode(), hashlib.sha256)).rstrip(b"=").decode()
+    for token in (sign(other), unsigned, f"{hs}.{payload}.{forged}", f"{header}.{payload}.", f"{header}.{payload}.{signature}A",
+                  "", "x", "a.b.c", "." * 100, "x" * 20_000, sign(KEYS["ES256"], "ES256")):  # fmt: skip
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, token)
+
+
+def test_shared_secrets_and_other_claims(monkeypatch):
+    monkeypatch.setenv("TOKEN_SECRET", SECRET)
+    portal = serve(from_string("jwt[alg=HS256,secret=${env:TOKEN_SECRET},claim=email]:"))
+    assert login(portal, sign(SECRET, "HS256", email="ann@example.org", aud=None)) == "ann@example.org"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, sign(SECRET + "x", "HS256", email="ann@example.org", aud=None))
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, sign(SECRET, "HS256", email="ann@example.org"))  # for somebody else
+
+
+def test_keys_in_a_file_may_change(tmp_path, inline):
+    path = tmp_path / "jwks.json"
+    path.write_text(jwks(old=("RS256", RSA)))
+    portal = serve(from_string(f"jwt[iss=https\\://issuer.example,aud=arena]:{path}"))
+    assert login(portal, sign(kid="old")) == login(portal, sign()) == "ann"
+    path.write_text(jwks(new=("ES256", KEYS["ES256"]), newer=("EdDSA", KEYS["EdDSA"])))
+    assert login(portal, sign(KEYS["ES256"], "ES256", "new")) == "ann"
+    assert login(portal, sign(KEYS["EdDSA"], "EdDSA", "newer")) == "ann"
+    for token in (sign(kid="old"), sign(KEYS["ES256"], "ES256"), sign(KEYS["ES256"], "ES256", "newer")):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, token)
+    path.unlink()
+    with pytest.raises(CheckerUnavailable):
+        login(portal, sign(KEYS["ES256"], "ES256", "new"))
+
+
+class Issuer:
+    """A JWKS over HTTP on loopback."""
+
+    def __init__(self):
+        self.text, self.fetched, self.hangs = jwks(first=("RS256", RSA)), 0, threading.Event()
+        self.hangs.set()
+        issuer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                issuer.fetched += 1
+                issuer.hangs.wait(30)
+                with contextlib.suppress(OSError):
+                    self.send_response(200)
+                    self.end_headers()
+                    self.wfile.write(issuer.text.encode())
+
+            def log_message(self, *args):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/jwks.json"
+        self.thread = threading.Thread(target=self.server.serve_forever)
+        self.thread.start()
+
+    def close(self):
+        self.hangs.set()
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join()
+
+
+@pytest.fixture
+def issuer():
+    made = Issuer()
+    yield made
+    made.close()
+
+
+def test_keys_at_a_url_are_rotated_while_running(issuer, dispatcher):
+    portal = serve(TokenChecker.start(issuer.url, RULES, cooldown=0.0))
+    for _ in range(3):
+        assert login(portal, sign(kid="first")) == "ann"
+    assert issuer.fetched == 1
+    issuer.text = jwks(second=("ES256", KEYS["ES256"]))
+    assert login(portal, sign(KEYS["ES256"], "ES256", "second")) == "ann"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, sign(kid="first"))
+
+
+def test_unknown_keys_do_not_flood_the_issuer(issuer):
+    portal = serve(TokenChecker.start(issuer.url, RULES, cooldown=600.0))
+    for number in range(20):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, sign(kid=f"k{number}"))
+    assert issuer.fetched == 1
+
+
+def test_an_issuer_that_is_down_or_hangs_is_unavailable_and_comes_back(issuer):
+    portal = serve(TokenChecker.start(issuer.url, RULES, limits=BackendLimits(timeout=0.3), cooldown=0.0))
+    issuer.hangs.clear()
+    with pytest.raises(CheckerUnavailable):
+        login(portal, sign(kid="first"))
+    issuer.hangs.set()
+    issuer.text = "no JSON"
+    with pytest.raises(CheckerUnavailable):
+        login(portal, sign(kid="first"))
+    issuer.text = jwks(first=("RS256", RSA))
+    assert login(portal, sign(kid="first")) == "ann"
+
+
+def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
+    private = tmp_path / "private.pem"
+    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    private.write_bytes(RSA.private_bytes(*form))
+    for text, message in [
+        ("jwt:", "secret goes with"), ("jwt[alg=none]:x", "need a signature"), ("jwt[alg=HS256 RS256]:x", "do not go together"),
+        ("jwt[alg=HS256,secret=short]:", "32 bytes"), (f"jwt[secret={SECRET}]:{key_file}", "secret goes with"),
+        ("jwt:/no/such/file", "cannot use"), (f"jwt:{private}", "private key"),
+    ]:  # fmt: skip
+        with pytest.raises(AccountError, match=message) as wrong:
+            from_string(text)
+        assert SECRET not in str(wrong.value).split("\n")[0]
+
+
+@given(st.text(max_size=100))
+def test_any_text_is_no_token(text):
+    checker = TokenChecker.start("", TokenRules(algorithms=("HS256",)), secret=SECRET)
+    try:
+        with pytest.raises(UnauthorizedLogin):
+            checker.actor_inbox.actor.check(BearerToken(text))
+    finally:
+        checker.stop()

@@ -1,0 +1,238 @@
+"""Checkers around checkers: who is let in, what is remembered, and that what happened to an account gets through."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorcred import (
+    Anonymous,
+    BearerToken,
+    Checker,
+    CheckerUnavailable,
+    LoginDenied,
+    Portal,
+    Revocation,
+    UnauthorizedLogin,
+    UsernamePassword,
+    actors,
+)
+from actorcred.checkers.all_of import AllOf
+from actorcred.checkers.anonymous import AnonymousChecker
+from actorcred.checkers.caching import CachingChecker
+from actorcred.checkers.first_of import FirstOf
+from actorcred.checkers.listing import POLL, AllowingChecker, DenyingChecker
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.checkers.renaming import RenamingChecker, renaming
+from actorcred.checkers.throttling import ThrottlingChecker
+from actorcred.credentials import Combined, OneTimePassword
+from actorcred.plugins import from_string
+from tests.helpers import Arena, Player
+
+ANN = UsernamePassword("ann", "right")
+
+
+def users(**passwords):
+    return MemoryChecker.start(passwords or {"ann": "right"}, plaintext=True)
+
+
+def serve(*checkers):
+    return Portal.start(Arena.start([]), checkers)
+
+
+def login(portal, credentials=ANN):
+    return portal.login(credentials, None, Player).get(timeout=10).session
+
+
+class Counting(Checker):
+    """Says yes, and counts; crashes, hangs or is down when told so."""
+
+    credential_interfaces = (UsernamePassword, BearerToken)
+
+    def __init__(self, asked):
+        super().__init__()
+        self.asked = asked
+
+    def request_avatar_id(self, credentials):
+        self.asked.append(credentials)
+        if credentials.username == "crash":
+            raise RuntimeError("a bug")
+        if credentials.username == "down":
+            raise CheckerUnavailable("down")
+        if getattr(credentials, "password", "") == "wrong":
+            raise UnauthorizedLogin("wrong")
+        return credentials.username
+
+
+class Codes(Checker):
+    """A second factor."""
+
+    credential_interfaces = (OneTimePassword,)
+
+    def request_avatar_id(self, credentials):
+        if credentials.code != "123456":
+            raise UnauthorizedLogin("wrong code")
+        return credentials.username
+
+
+def test_the_first_of_several_that_says_yes(dispatcher):
+    portal = serve(FirstOf.start(users(ann="right"), users(bob="hush"), AnonymousChecker.start()))
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, UsernamePassword("bob", "hush")).avatar_id == "bob"
+    assert login(portal, Anonymous())
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, UsernamePassword("bob", "right"))
+
+
+def test_one_that_is_down_is_no_way_in_and_no_way_out(dispatcher):
+    portal = serve(FirstOf.start(Counting.start([]), users(down="right")))
+    assert login(portal, UsernamePassword("down", "right")).avatar_id == "down"
+    with pytest.raises(CheckerUnavailable):
+        login(portal, UsernamePassword("down", "wrong"))
+
+
+@pytest.mark.parametrize(
+    ("credentials", "who"),
+    [
+        (UsernamePassword("ann", "right123456"), "ann"),
+        (Combined((ANN, OneTimePassword("ann", "123 456"))), "ann"),
+        (ANN, None),
+        (UsernamePassword("ann", "right123457"), None),
+        (UsernamePassword("ann", "wrong123456"), None),
+        (UsernamePassword("ann", "123456"), None),
+        (Combined((ANN,)), None),
+        (Combined((OneTimePassword("ann", "123456"),)), None),
+        (Combined((ANN, OneTimePassword("bob", "123456"))), None),
+    ],
+)
+def test_all_of_several_must_say_yes_and_agree(dispatcher, credentials, who):
+    portal = serve(AllOf.start(users(), Codes.start()))
+    if who is None:
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, credentials)
+    else:
+        assert login(portal, credentials).avatar_id == who
+
+
+def test_a_yes_is_remembered_for_a_while_and_a_no_never(inline):
+    asked = []
+    portal = serve(CachingChecker.start(Counting.start(asked), 60.0, 2))
+    for _ in range(3):
+        assert login(portal).avatar_id == "ann"
+    assert len(asked) == 1
+    for _ in range(2):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, UsernamePassword("ann", "wrong"))
+    assert len(asked) == 3
+    inline.advance(61)
+    login(portal)
+    assert len(asked) == 4
+    for name in ("bob", "eve"):
+        login(portal, UsernamePassword(name, "x"))
+    login(portal)  # two are remembered, and ann was the oldest
+    assert len(asked) == 7
+    login(portal, BearerToken("right", "ann"))
+    assert len(asked) == 8  # a token is no password
+
+
+def test_what_a_wrapped_checker_revokes_is_forgotten_and_ends_sessions(inline):
+    checker = users(ann="right")
+    portal = serve(RenamingChecker.start(CachingChecker.start(checker), renaming(add="example.org")))
+    session = login(portal)
+    assert session.avatar_id == "ann@example.org"
+    checker.remove("ann")
+    assert not session.is_open
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+
+
+def test_accounts_and_sources_wait_after_failures(inline):
+    portal = serve(ThrottlingChecker.start(users(ann="right", bob="hush"), 10.0, 2, 60.0))
+    for _ in range(3):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, UsernamePassword("ann", "wrong", source="192.0.2.1"))
+    with pytest.raises(LoginDenied) as denied:
+        login(portal, UsernamePassword("ann", "right", source="192.0.2.9"))
+    assert denied.value.retry_after == 10
+    with pytest.raises(LoginDenied):
+        login(portal, UsernamePassword("bob", "hush", source="192.0.2.1"))
+    assert login(portal, UsernamePassword("bob", "hush", source="192.0.2.9"))
+    inline.advance(11)
+    assert login(portal)
+
+
+def test_a_domain_is_taken_from_its_own_people_only():
+    rename = renaming(strip="example.org", lower=True, names={"root": "admin"})
+    assert [rename(name) for name in ("Ann@Example.ORG", "ann@evil.org", "@example.org", "root", "bob")] == [
+        "ann", "ann@evil.org", "@example.org", "admin", "bob",
+    ]  # fmt: skip
+
+
+def test_a_name_that_is_none_after_renaming_lets_nobody_in(dispatcher):
+    portal = serve(RenamingChecker.start(users(), lambda name: ""))
+    with pytest.raises(CheckerUnavailable):
+        login(portal)
+
+
+def test_lists_say_who_may_come_in(dispatcher):
+    both = {"ann": "right", "bob": "right"}
+    allowed = serve(AllowingChecker.start(users(**both), ["ann"]))
+    denied = serve(DenyingChecker.start(users(**both), ["ann"]))
+    bob = UsernamePassword("bob", "right")
+    assert login(allowed).avatar_id == "ann"
+    assert login(denied, bob).avatar_id == "bob"
+    for portal, credentials in ((allowed, bob), (denied, ANN)):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, credentials)
+
+
+def test_a_list_is_read_again_and_ends_sessions(inline, tmp_path):
+    path = tmp_path / "denied"
+    path.write_text("# nobody yet\n")
+    portal = serve(from_string(f"deny[file={path}]:(memory:ann:right)"))
+    session = login(portal)
+    path.write_text("ann\n")
+    inline.advance(POLL)
+    assert not session.is_open
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+    path.unlink()
+    with pytest.raises(CheckerUnavailable):
+        login(portal)
+
+
+def test_a_wrapped_checker_that_crashes_is_restarted_and_one_that_is_down_is_unavailable(dispatcher):
+    inner = Counting.start([])
+    portal = serve(CachingChecker.start(inner))
+    with pytest.raises(CheckerUnavailable):
+        login(portal, UsernamePassword("crash", "x"))
+    assert login(portal).avatar_id == "ann"
+    inner.stop()
+    with pytest.raises(CheckerUnavailable):
+        login(portal, UsernamePassword("bob", "x"))
+
+
+def test_what_is_wrapped_stops_with_the_wrapper(dispatcher):
+    outer = from_string("throttle:(cache:(first:(memory:ann:right)(anonymous)))")
+    assert actors.statistics().actors == 5
+    outer.stop()
+    assert outer.actor_stopped.wait(10)
+    left = [mailbox for mailbox in list(dispatcher.mailboxes) if not mailbox.stopped]
+    for mailbox in left:
+        gone = actors.Future()
+        mailbox.watch(lambda _, gone=gone: gone.settle())
+        gone.get(timeout=10)
+    assert actors.statistics().actors == 0
+
+
+def test_revocations_get_through_all_wrappers(inline):
+    inner = users()
+    told = []
+
+    class Listener:
+        def revoke(self, checker, avatar_id, what):
+            told.append((avatar_id, what))
+
+    outer = ThrottlingChecker.start(FirstOf.start(AllowingChecker.start(inner, ["ann"])))
+    outer.portals = (Listener(),)
+    inner.revoke("ann", Revocation.DISABLED)
+    assert told == [("ann", Revocation.DISABLED)]
