@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from actorcred.actors import ControlCall, Future, ThreadDispatcher, Timer
 from actorcred.checkers.base import Checker
 from actorcred.errors import CheckerUnavailable
 
-__all__ = ["BackendLimits", "BlockingChecker"]
+__all__ = ["BackendLimits", "BlockingChecker", "is_local"]
+
+_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 _numbers = itertools.count(1)
+
+
+def is_local(url: str) -> bool:
+    """Tell whether a URL leads to this machine, so that nobody can read along."""
+    return urlsplit(url).hostname in _LOOPBACK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +55,9 @@ class BlockingChecker(Checker):
         super().__init__()
         self.limits = limits or BackendLimits()
         self._under_way = 0
+        self._lock = threading.Lock()
+        self._asking = 0
+        self._ended = False
         self._pool = ThreadDispatcher(f"actorcred-{type(self).__name__}-{next(_numbers)}", self.limits.threads, caller_runs=False)
 
     @abstractmethod
@@ -71,13 +83,27 @@ class BlockingChecker(Checker):
         asked.add_done_callback(lambda _: mailbox.put(ControlCall(("_asked", timer))))
         return decision
 
+    def release(self) -> None:
+        """Close the connections to the back end. Called once the checker has ended and no question is under way any more."""
+
     def _ask(self, credentials: Any, decision: Future[str]) -> None:
-        if decision.done():
-            return  # given up while it waited for a thread
+        with self._lock:
+            if decision.done() or self._ended:
+                return  # given up while it waited for a thread
+            self._asking += 1
         try:
             decision.settle(self.check(credentials))
         except BaseException as error:
             decision.settle_error(error)
+        finally:
+            self._leave(1)
+
+    def _leave(self, questions: int) -> None:
+        with self._lock:
+            self._asking -= questions
+            last = self._ended and not self._asking
+        if last:
+            self.release()
 
     def _asked(self, timer: Timer) -> None:
         # Counted when the thread is free and not when the client is answered, or a back end that hangs had no bound.
@@ -90,7 +116,10 @@ class BlockingChecker(Checker):
     def on_stop(self) -> None:
         """Let the threads go; one that the back end does not let go ends later."""
         self._pool.close(0.0)
+        with self._lock:
+            self._ended = True
+        self._leave(0)
 
     def on_failure(self, *_: Any) -> None:
         """Let the threads go; a restarted checker has its own."""
-        self._pool.close(0.0)
+        self.on_stop()

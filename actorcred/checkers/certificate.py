@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import logging
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -12,18 +11,14 @@ from typing import Any, cast
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import Checker, CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
+from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import Certificate, make_avatar_id
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
 
 __all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
 
-logger = logging.getLogger("actorcred.checkers")
-
 IDENTITIES = ("email", "dns", "uri", "cn", "subject")
 """What of a certificate can be the avatar id: an alternative name, the common name, or the whole subject (RFC 4514)."""
-
-POLL = 2.0
-"""Seconds between two looks whether the list of revoked certificates has changed, for the sake of live sessions."""
 
 REMEMBERED = 100_000
 """Certificates whose owners are remembered, so that a session ends when one of them is revoked."""
@@ -57,18 +52,12 @@ class CertificateChecker(Checker):
         if identity not in IDENTITIES:
             raise ValueError(f"the identity {identity!r} is none of {', '.join(IDENTITIES)}")
         self._identity = identity
-        self._crl_path = None if crl is None else Path(crl)
-        self._lists: list[Any] = []
-        self._seen: tuple[int, ...] = ()
         self._owners: OrderedDict[tuple[bytes, int], str] = OrderedDict()
         try:
             self._signers: list[Any] = x509.load_pem_x509_certificates(Path(ca).read_bytes())
         except (OSError, ValueError) as error:
             raise AccountError(f"cannot use the certificates in {os.fspath(ca)!r}: {error}") from None
-        try:
-            self._read_lists()
-        except (OSError, ValueError) as error:
-            raise AccountError(f"cannot use the revocation list {str(crl)!r}: {error}") from None
+        self._lists = None if crl is None else WatchedFile(crl, self._parse_lists)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -84,7 +73,7 @@ class CertificateChecker(Checker):
 
     def on_start(self) -> None:
         """Begin to watch the list of revoked certificates."""
-        if self._crl_path is not None:
+        if self._lists is not None:
             self.send_every(POLL, ControlCall(("_poll",)))
 
     def request_avatar_id(self, credentials: Certificate) -> str:
@@ -125,33 +114,26 @@ class CertificateChecker(Checker):
 
     # -- revoked certificates -----------------------------------------------------------------------------------------
 
-    def _read_lists(self) -> None:
+    def _parse_lists(self, raw: bytes) -> list[Any]:
         from cryptography import x509
 
-        if self._crl_path is None:
-            return
-        status = self._crl_path.stat()
-        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if seen == self._seen:
-            return
         end = b"-----END X509 CRL-----"
-        parts = self._crl_path.read_bytes().split(end)
-        lists = [x509.load_pem_x509_crl(part.lstrip() + end) for part in parts[:-1]]
+        lists = [x509.load_pem_x509_crl(part.lstrip() + end) for part in raw.split(end)[:-1]]
         if not lists:
-            raise ValueError("there is none in it")
+            raise ValueError("there is no list in it")
         for one in lists:
             if not any(one.issuer == signer.subject and one.is_signature_valid(signer.public_key()) for signer in self._signers):
-                raise ValueError("it is not signed by an issuer of certificates")
-        self._lists, self._seen = lists, seen
+                raise ValueError("a list in it is not signed by an issuer of certificates")
+        return lists
 
     def _check_lists(self, certificate: Any, issuer: Any, now: datetime.datetime) -> None:
-        if self._crl_path is None:
+        if self._lists is None:
             return
         try:
-            self._read_lists()
+            lists = self._lists.read()
         except (OSError, ValueError) as error:
-            raise CheckerUnavailable(f"the revocation list cannot be used: {error}") from None
-        mine = [one for one in self._lists if one.issuer == issuer.subject]
+            raise CheckerUnavailable(f"the revocation list cannot be used: {why(error)}") from None
+        mine = [one for one in lists if one.issuer == issuer.subject]
         if not mine or any(one.next_update_utc is not None and one.next_update_utc < now for one in mine):
             raise CheckerUnavailable("there is no revocation list of this issuer whose time is not over")
         if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in mine):
@@ -159,15 +141,8 @@ class CertificateChecker(Checker):
 
     def _poll(self) -> None:
         """End the sessions of those whose certificates are revoked now."""
-        before = self._lists
-        try:
-            self._read_lists()
-        except (OSError, ValueError) as error:
-            logger.error("The revocation list %s cannot be used: %s", self._crl_path, error)
-            return  # logins say so; live sessions stay
-        if self._lists is before:
-            return
-        for one in self._lists:
+        _, lists = (self._lists and self._lists.poll()) or ((), ())
+        for one in lists:
             for revoked in one:
                 owner = self._owners.pop((one.issuer.public_bytes(), revoked.serial_number), None)
                 if owner is not None:

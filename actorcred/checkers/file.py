@@ -5,26 +5,23 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import cast
 
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.credentials import UsernamePassword, make_avatar_id
-from actorcred.errors import AccountError, ActorcredError, CheckerUnavailable
+from actorcred.checkers.watched import POLL, WatchedFile, why
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import ActorcredError, CheckerUnavailable
 from actorcred.passwords import UnsupportedHash, check_format
+from actorcred.precis import prepare_username
 
 __all__ = ["FileChecker", "FileFormat", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
-
-POLL = 2.0
-"""Seconds between two looks whether the file has changed, for the sake of live sessions."""
 
 HashFunction = Callable[[str, str, str], str]
 
@@ -77,17 +74,9 @@ class FileChecker(PasswordChecker):
 
     def __init__(self, path: str | os.PathLike[str], format: FileFormat | None = None) -> None:  # noqa: A002
         super().__init__()
-        self._path = Path(path)
         self._format = format or FileFormat()
-        self._seen: tuple[int, ...] = ()
-        self._pending: tuple[int, ...] = ()
-        self._accounts: dict[str, Account] = {}
-        try:
-            self._load()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise AccountError(f"cannot read {str(path)!r}: {why}; make one with `htpasswd -cB {path} NAME`") from None
-        self._confirmed: tuple[tuple[int, ...], dict[str, Account]] = (self._seen, self._accounts)
+        self._path = os.fspath(path)
+        self._file = WatchedFile(path, self._parse, lines=True, hint=f"make one with `htpasswd -cB {path} NAME`")
 
     @classmethod
     def start(  # type: ignore[override]
@@ -106,28 +95,9 @@ class FileChecker(PasswordChecker):
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _signature(self) -> tuple[int, ...]:
-        status = self._path.stat()
-        return (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
-
-    def _load(self) -> None:
-        """Read the file if it is not the one that was read last."""
-        for _ in range(5):
-            before = self._signature()
-            if before == self._seen:
-                return
-            text = self._path.read_bytes().decode()
-            if self._signature() == before:
-                break
-        half_written = not text.endswith("\n") and self._accounts and time.time() - before[0] / 1e9 < 1.0
-        if half_written:  # htpasswd itself writes the file in place; the next login will see all of it
-            return
-        self._accounts = self._parse(text)
-        self._seen = before
-
-    def _parse(self, text: str) -> dict[str, Account]:
+    def _parse(self, raw: bytes) -> dict[str, Account]:
         accounts: dict[str, Account] = {}
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(raw.decode().split("\n"), 1):
             if not line.strip() or line.startswith("#"):
                 continue
             try:
@@ -142,7 +112,7 @@ class FileChecker(PasswordChecker):
         fields = line.split(self._format.delimiter)
         if len(fields) <= max(self._format.username_field, self._format.password_field):
             raise ValueError(f"there are only {len(fields)} fields")
-        name = make_avatar_id(fields[self._format.username_field])
+        name = prepare_username(fields[self._format.username_field])
         stored = fields[self._format.password_field].strip()
         usable = True
         if self._format.hash_function is None:
@@ -157,16 +127,15 @@ class FileChecker(PasswordChecker):
 
     def dummy(self) -> str:
         """Return a hash of some user, so that an unknown one costs what that one does."""
-        return next((account.hash for account in self._accounts.values() if account.usable), super().dummy())
+        return next((account.hash for account in self._file.value.values() if account.usable), super().dummy())
 
     def lookup(self, username: str) -> Account | None:
         """Return the account of a user, from the file as it is now."""
         try:
-            self._load()
-        except (OSError, UnicodeDecodeError) as error:
-            logger.error("%s cannot be read: %s", self._path, error)
-            raise CheckerUnavailable(f"{self._path} cannot be read") from None
-        return self._accounts.get(self._format.key(username))
+            accounts = self._file.read()
+        except (OSError, ValueError) as error:
+            raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
+        return accounts.get(self._format.key(username))
 
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
         """Tell whether the password is right."""
@@ -179,26 +148,14 @@ class FileChecker(PasswordChecker):
     # -- revoking -----------------------------------------------------------------------------------------------------
 
     def _poll(self) -> None:
-        """Revoke what the file does not bear out any more, once it has stayed the same from one look to the next."""
-        try:
-            self._load()
-        except (OSError, UnicodeDecodeError):
-            return  # logins say so; live sessions stay
-        confirmed, accounts = self._confirmed
-        if self._seen != confirmed:
-            if self._seen == self._pending:
-                self._confirmed = (self._seen, self._accounts)
-                self._revoke_changes(accounts)
-            self._pending = self._seen
-
-    def _revoke_changes(self, old: dict[str, Account]) -> None:
-        ref = cast("CheckerRef", self._actor_ref)
+        """Revoke what the file does not bear out any more."""
+        old, new = self._file.poll() or ({}, {})
         for key, account in old.items():
-            now = self._accounts.get(key)
+            now = new.get(key)
             if now is None or not now.usable:
-                ref.revoke(account.avatar_id, Revocation.DELETED)
+                cast("CheckerRef", self._actor_ref).revoke(account.avatar_id, Revocation.DELETED)
             elif now.hash != account.hash:
-                ref.revoke(account.avatar_id, Revocation.PASSWORD_CHANGED)
+                cast("CheckerRef", self._actor_ref).revoke(account.avatar_id, Revocation.PASSWORD_CHANGED)
 
 
 plugin = CheckerPlugin(

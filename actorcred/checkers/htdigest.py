@@ -5,23 +5,20 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from pathlib import Path
 from typing import cast
 
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import Checker, CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
+from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import UsernameDigestHash, UsernamePassword
-from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.http_digest import digest_of
 from actorcred.precis import prepare_username
 
 __all__ = ["HtdigestChecker", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
-
-POLL = 2.0
-"""Seconds between two looks whether the file has changed, for the sake of live sessions."""
 
 _ALGORITHMS = {32: "MD5", 64: "SHA-256"}
 """Digits of a digest -> how it was made. Apache makes MD5."""
@@ -46,17 +43,9 @@ class HtdigestChecker(Checker):
 
     def __init__(self, path: str | os.PathLike[str], realm: str) -> None:
         super().__init__()
-        self._path = Path(path)
         self._wanted = realm
-        self._realm = realm
-        self._digests: dict[str, str] = {}
-        self._seen: tuple[int, ...] = ()
-        try:
-            self._read()
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise AccountError(f"cannot read {str(path)!r}: {why}; make one with `htdigest -c {path} REALM NAME`") from None
-        self._confirmed = self._digests
+        self._path = os.fspath(path)
+        self._file = WatchedFile(path, self._parse, lines=True, hint=f"make one with `htdigest -c {path} REALM NAME`")
 
     @classmethod
     def start(  # type: ignore[override]
@@ -69,26 +58,23 @@ class HtdigestChecker(Checker):
         """Begin to watch the file."""
         self.send_every(POLL, ControlCall(("_poll",)))
 
-    def _read(self) -> None:
-        status = self._path.stat()
-        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if seen == self._seen:
-            return
-        rows = [row for line in self._path.read_bytes().decode().splitlines() if (row := self._row(line))]
+    def _parse(self, raw: bytes) -> tuple[str, dict[str, str]]:
+        """Return the realm, and the digests of its users."""
+        rows = [row for line in raw.decode().split("\n") if (row := self._row(line))]
         realms = {realm for _, realm, _ in rows}
         if not self._wanted and len(realms) > 1:
-            raise AccountError(f"{self._path} has the realms {', '.join(sorted(realms))}; say which one")
-        self._realm = self._wanted or next(iter(realms), "")
+            raise ValueError(f"it has the realms {', '.join(sorted(realms))}; say which one")
+        chosen = self._wanted or next(iter(realms), "")
         digests: dict[str, str] = {}
         for name, realm, digest in rows:
-            if realm == self._realm:
+            if realm == chosen:
                 digests.setdefault(name, digest)
-        self._digests, self._seen = digests, seen
+        return chosen, digests
 
     def _row(self, line: str) -> tuple[str, str, str] | None:
         if not line.strip() or line.startswith("#"):
             return None
-        name, _, rest = line.partition(":")
+        name, _, rest = line.rstrip("\r").partition(":")
         realm, _, digest = rest.rpartition(":")
         try:
             if len(digest) not in _ALGORITHMS or not all(digit in "0123456789abcdefABCDEF" for digit in digest):
@@ -101,35 +87,27 @@ class HtdigestChecker(Checker):
     def request_avatar_id(self, credentials: UsernameDigestHash | UsernamePassword) -> str:
         """Check an answer to a challenge, or a password."""
         try:
-            self._read()
-        except (OSError, UnicodeDecodeError, AccountError) as error:
-            logger.error("%s cannot be used: %s", self._path, error)
-            raise CheckerUnavailable(f"{self._path} cannot be used") from None
+            realm, digests = self._file.read()
+        except (OSError, ValueError) as error:
+            raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
         name = credentials.username
-        known = self._digests.get(name)
-        digest = known or "0" * len(next(iter(self._digests.values()), "0" * 32))
+        known = digests.get(name)
+        digest = known or "0" * len(next(iter(digests.values()), "0" * 32))
         if isinstance(credentials, UsernamePassword):
-            made = digest_of(_ALGORITHMS[len(digest)], name, self._realm, credentials.password)
+            made = digest_of(_ALGORITHMS[len(digest)], name, realm, credentials.password)
             right = hmac.compare_digest(made.encode(), digest.encode())
         else:
-            fits = credentials.realm == self._realm and credentials.algorithm == _ALGORITHMS[len(digest)]
+            fits = credentials.realm == realm and credentials.algorithm == _ALGORITHMS[len(digest)]
             right = credentials.check_hash(digest) and fits
         if not right or known is None:
             raise UnauthorizedLogin("wrong password" if known is not None else "no such user")
         return name
 
     def _poll(self) -> None:
-        """Revoke what the file does not bear out any more, once it has stayed the same from one look to the next."""
-        before = self._digests
-        try:
-            self._read()
-        except (OSError, UnicodeDecodeError, AccountError):
-            return  # logins say so; live sessions stay
-        if self._digests is not before or self._confirmed is before:
-            return  # it has just changed, or not at all
-        old, self._confirmed = self._confirmed, before
+        """Revoke what the file does not bear out any more."""
+        (_, old), (_, new) = self._file.poll() or (("", {}), ("", {}))
         for name, digest in old.items():
-            now = self._digests.get(name)
+            now = new.get(name)
             if now != digest:
                 what = Revocation.DELETED if now is None else Revocation.PASSWORD_CHANGED
                 cast("CheckerRef", self._actor_ref).revoke(name, what)

@@ -8,11 +8,10 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
 from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.credentials import UsernamePassword
 from actorcred.descriptors import ArgString
@@ -23,8 +22,6 @@ __all__ = ["LDAPChecker", "LDAPSettings", "plugin"]
 logger = logging.getLogger("actorcred.checkers")
 
 T = TypeVar("T")
-
-_LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +79,7 @@ class LDAPChecker(BlockingChecker):
             parts = ldapurl.LDAPUrl(url)
         except ValueError:
             raise AccountError("ldap: needs a URL, as ldaps://host/ou=people,dc=example?uid") from None
-        remote = parts.urlscheme == "ldap" and urlsplit(url).hostname not in _LOOPBACK
+        remote = parts.urlscheme == "ldap" and not is_local(url)
         if remote and not settings.starttls and not settings.insecure:
             raise AccountError("ldap: passwords would go in the clear; use ldaps://, starttls=yes, or insecure=yes")
         if not settings.dn and not parts.dn:
@@ -110,19 +107,10 @@ class LDAPChecker(BlockingChecker):
         """Start a checker; see the class for the arguments."""
         return cast("CheckerRef", super().start(url, settings or LDAPSettings(), limits, dispatcher=dispatcher))
 
-    def on_stop(self) -> None:
+    def release(self) -> None:
         """Close the connections."""
-        super().on_stop()
-        self._close()
-
-    def on_failure(self, *args: Any) -> None:
-        """Close the connections; a restarted checker makes its own."""
-        super().on_failure(*args)
-        self._close()
-
-    def _close(self) -> None:
-        self._searching.close()
-        self._binding.close()
+        self._searching.clear()
+        self._binding.clear()
 
     def _connect(self, address: str, *, as_service: bool) -> Any:
         ldap, settings = self._ldap, self._settings
@@ -260,7 +248,6 @@ class _Pool:
         self._gone = (ldap.SERVER_DOWN, ldap.UNAVAILABLE, ldap.CONNECT_ERROR)
         self._lock = threading.Lock()
         self._idle: list[Any] = []
-        self._closed = False
 
     def use(self, work: Callable[[Any], T]) -> T:
         """Run `work` with a connection; with a new one if an old one turns out to be gone."""
@@ -287,10 +274,7 @@ class _Pool:
 
     def _give_back(self, connection: Any) -> None:
         with self._lock:
-            if not self._closed:
-                self._idle.append(connection)
-                return
-        _unbind(connection)
+            self._idle.append(connection)
 
     def clear(self) -> None:
         """Close the connections that are not in use."""
@@ -298,11 +282,6 @@ class _Pool:
             idle, self._idle = self._idle, []
         for connection in idle:
             _unbind(connection)
-
-    def close(self) -> None:
-        """Close all connections, each when it is not in use any more."""
-        self._closed = True
-        self.clear()
 
 
 def _unbind(connection: Any) -> None:

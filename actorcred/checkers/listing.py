@@ -10,16 +10,14 @@ from typing import Any
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.checkers.wrapper import Filter
 from actorcred.credentials import AvatarId, make_avatar_id
 from actorcred.descriptors import ArgString
-from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.plugins import start_group
 
 __all__ = ["AllowingChecker", "DenyingChecker", "allow_plugin", "deny_plugin"]
-
-POLL = 2.0
-"""Seconds between two looks whether a list has changed, for the sake of live sessions."""
 
 
 class _ListingChecker(Filter):
@@ -27,13 +25,12 @@ class _ListingChecker(Filter):
 
     def __init__(self, checkers: tuple[CheckerRef, ...], names: Collection[str] | os.PathLike[str]) -> None:
         super().__init__(checkers)
-        self._path = Path(names) if isinstance(names, os.PathLike) else None
-        self._seen: tuple[int, ...] = ()
-        self._names = frozenset() if self._path is not None else frozenset(make_avatar_id(name) for name in names)  # type: ignore[union-attr]
-        try:
-            self._read()
-        except (OSError, ValueError) as error:
-            raise AccountError(f"cannot read the list {str(self._path)!r}: {error}") from None
+        self._file: WatchedFile[frozenset[str]] | None = None
+        self._names: frozenset[str] = frozenset()
+        if isinstance(names, os.PathLike):
+            self._file = WatchedFile(names, _parse, lines=True)
+        else:
+            self._names = frozenset(make_avatar_id(name) for name in names)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -44,7 +41,7 @@ class _ListingChecker(Filter):
 
     def on_start(self) -> None:
         """Begin to watch the file."""
-        if self._path is not None:
+        if self._file is not None:
             self.send_every(POLL, ControlCall(("_poll",)))
 
     def may_enter(self, avatar_id: AvatarId, names: frozenset[str]) -> bool:
@@ -54,33 +51,24 @@ class _ListingChecker(Filter):
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
         """Refuse those who may not come in."""
         try:
-            self._read()
-        except (OSError, ValueError):
-            raise CheckerUnavailable(f"the list {self._path} cannot be read") from None
-        if not self.may_enter(avatar_id, self._names):
+            names = self._names if self._file is None else self._file.read()
+        except (OSError, ValueError) as error:
+            raise CheckerUnavailable(f"the list cannot be used: {why(error)}") from None
+        if not self.may_enter(avatar_id, names):
             raise UnauthorizedLogin("not by the list")
         return avatar_id
 
-    def _read(self) -> None:
-        if self._path is None:
-            return
-        status = self._path.stat()
-        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if seen != self._seen:
-            lines = (line.strip() for line in self._path.read_text().splitlines())
-            self._names = frozenset(make_avatar_id(line) for line in lines if line and not line.startswith("#"))
-            self._seen = seen
-
     def _poll(self) -> None:
         """Revoke those who may not be here any more."""
-        before = self._names
-        try:
-            self._read()
-        except (OSError, ValueError):
-            return  # logins say so; live sessions stay
-        for name in before ^ self._names:
-            if self.may_enter(name, before) and not self.may_enter(name, self._names):
+        before, now = (self._file and self._file.poll()) or (frozenset(), frozenset())
+        for name in before ^ now:
+            if self.may_enter(name, before) and not self.may_enter(name, now):
                 self.revoked(name, Revocation.DISABLED)
+
+
+def _parse(raw: bytes) -> frozenset[str]:
+    lines = (line.strip() for line in raw.decode().split("\n"))
+    return frozenset(make_avatar_id(line) for line in lines if line and not line.startswith("#"))
 
 
 class AllowingChecker(_ListingChecker):
@@ -113,12 +101,7 @@ def _plugin(kind: type[_ListingChecker], auth_type: str, who: str) -> CheckerPlu
         if len(options) != 1:
             raise ValueError("needs one of the options names and file")
         names: Any = next(iter(options.values()))
-        checker = start_group(argument)
-        try:
-            return kind.start(checker, names)
-        except BaseException:
-            checker.stop(block=False)
-            raise
+        return kind.start(start_group(argument), names)
 
     text = f"Lets in {who}: the option names=ann bob, or file=PATH with one on each line."
     return CheckerPlugin(auth_type, "(TYPE:...)", text, (object,), generate)

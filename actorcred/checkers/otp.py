@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 from typing import Any, cast
 
-from actorcred.actors import ControlCall, Dispatcher, Future
-from actorcred.checkers.base import Checker, CheckerRef, Revocation
+from actorcred.actors import Dispatcher, Future
+from actorcred.checkers.base import CheckerRef, Revocation
+from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
 from actorcred.credentials import OneTimePassword
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
@@ -38,7 +39,7 @@ def _pyotp() -> Any:
     return pyotp
 
 
-class OTPCheckerRef(CheckerRef):
+class OTPCheckerRef(DatabaseRef):
     """A ref to an `OTPChecker`, with which users are enrolled."""
 
     __slots__ = ()
@@ -55,23 +56,18 @@ class OTPCheckerRef(CheckerRef):
             A future of the address that the app takes, as a QR code. It holds the secret. It fails with
             `ValueError` if the name or the secret is none.
         """
-        return self._request("_enrol", name, issuer, secret)
+        return self.request("_enrol", name, issuer, secret)
 
     def remove(self, name: str) -> Future[None]:
         """Take a user's secret away. The future fails with `AccountError` if there is none."""
-        return self._request("_remove", name)
+        return self.request("_remove", name)
 
     def enrolled(self) -> Future[list[str]]:
         """Return the names of those who have a secret."""
-        return self._request("_enrolled")
-
-    def _request(self, method: str, *args: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        self.tell(ControlCall(("_attempt", done, method, args)))
-        return done
+        return self.request("_enrolled")
 
 
-class OTPChecker(Checker):
+class OTPChecker(DatabaseChecker):
     """Checks codes against secrets in an SQLite database, and takes no code twice, in whatever process.
 
     A code counts from one period before it is shown until one after, for clocks that differ. Six digits can be guessed:
@@ -90,16 +86,9 @@ class OTPChecker(Checker):
     credential_interfaces = (OneTimePassword,)
 
     def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float]) -> None:
-        super().__init__()
-        self._clock = clock
         self._totp = _pyotp().TOTP
-        try:
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-            self._database = sqlite3.connect(path, timeout=5.0, check_same_thread=False, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute(SCHEMA)
-        except (OSError, sqlite3.Error) as error:
-            raise AccountError(f"cannot open the secrets {os.fspath(path)!r}: {error}") from None
+        self._clock = clock
+        super().__init__(open_database(path, lambda database: database.execute(SCHEMA)))
 
     @classmethod
     def start(  # type: ignore[override]
@@ -108,25 +97,17 @@ class OTPChecker(Checker):
         """Start a checker; see the class for the arguments."""
         return cast("OTPCheckerRef", super().start(path, clock, dispatcher=dispatcher))
 
-    def on_stop(self) -> None:
-        """Close the database."""
-        self._database.close()
-
-    def on_failure(self, *_: Any) -> None:
-        """Close the database; a restarted checker opens it again."""
-        self._database.close()
-
     def request_avatar_id(self, credentials: OneTimePassword) -> str:
         """Check a code, and use it up."""
         try:
-            row = self._database.execute("SELECT secret, last FROM otp WHERE name = ?", (credentials.username,)).fetchone()
+            row = self.database.execute("SELECT secret, last FROM otp WHERE name = ?", (credentials.username,)).fetchone()
             # Somebody without a secret is checked against one that nobody has.
             secret, last = row or (_pyotp().random_base32(), -1)
             period = self._period_of(secret, credentials.code)
             if row is None or period is None or period <= last:
                 raise UnauthorizedLogin("wrong code, used before, or no secret")
             update = "UPDATE otp SET last = ? WHERE name = ? AND last < ? AND secret = ?"
-            if not self._database.execute(update, (period, credentials.username, period, secret)).rowcount:
+            if not self.database.execute(update, (period, credentials.username, period, secret)).rowcount:
                 raise UnauthorizedLogin("the code was used by another process")
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
@@ -144,14 +125,6 @@ class OTPChecker(Checker):
 
     # -- managing -----------------------------------------------------------------------------------------------------
 
-    def _attempt(self, done: Future[Any], method: str, args: tuple[Any, ...]) -> None:
-        try:
-            done.settle(getattr(self, method)(*args))
-        except sqlite3.Error as error:
-            done.settle_error(AccountError(f"the secrets cannot be written: {error}"))
-        except Exception as error:
-            done.settle_error(error)
-
     def _enrol(self, name: str, issuer: str, secret: str | None) -> str:
         name = prepare_username(name)
         secret = secret or _pyotp().random_base32()
@@ -160,17 +133,17 @@ class OTPChecker(Checker):
             totp.generate_otp(0)
         except Exception:  # binascii.Error in this version of pyotp, and its text shows the secret
             raise ValueError("the secret has to be base32") from None
-        self._database.execute("INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret))
+        self.database.execute("INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret))
         return str(totp.provisioning_uri(name=name, issuer_name=issuer))
 
     def _remove(self, name: str) -> None:
         name = prepare_username(name)
-        if not self._database.execute("DELETE FROM otp WHERE name = ?", (name,)).rowcount:
+        if not self.database.execute("DELETE FROM otp WHERE name = ?", (name,)).rowcount:
             raise AccountError(f"{name!r} has no secret")
         cast("CheckerRef", self._actor_ref).revoke(name, Revocation.DISABLED)
 
     def _enrolled(self) -> list[str]:
-        return [name for (name,) in self._database.execute("SELECT name FROM otp ORDER BY name")]
+        return [name for (name,) in self.database.execute("SELECT name FROM otp ORDER BY name")]
 
 
 plugin = CheckerPlugin(

@@ -80,14 +80,8 @@ class SQLChecker(BlockingChecker):
         """Start a checker; see the class for the arguments."""
         return cast("CheckerRef", super().start(url, users or UserTable(), limits, dispatcher=dispatcher))
 
-    def on_stop(self) -> None:
+    def release(self) -> None:
         """Close the connections."""
-        super().on_stop()
-        self._engine.dispose()
-
-    def on_failure(self, *args: Any) -> None:
-        """Close the connections; a restarted checker makes its own."""
-        super().on_failure(*args)
         self._engine.dispose()
 
     def check(self, credentials: UsernamePassword) -> str:
@@ -135,20 +129,28 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
     import sqlalchemy
 
     seconds = max(1, int(limits.timeout))
+    bounds: dict[str, dict[str, int]] = {  # driver -> what it calls the time-outs
+        "psycopg": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
+        "psycopg2": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
+        "pymysql": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
+        "mysqldb": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
+        "mysqlconnector": {"connection_timeout": seconds},
+        "pysqlite": {"timeout": seconds},
+    }
     try:
-        name = sqlalchemy.make_url(url).get_backend_name()
-        settings: dict[str, Any] = {"pool_pre_ping": True}  # a database that was restarted is no reason to fail
-        if name == "postgresql":
-            settings["connect_args"] = {"connect_timeout": seconds}
-        elif name in {"mysql", "mariadb"}:
-            settings["connect_args"] = {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds}
-        if name != "sqlite":
+        dialect = sqlalchemy.make_url(url).get_dialect()
+        # A database that was restarted is no reason to fail.
+        settings: dict[str, Any] = {"pool_pre_ping": True, "connect_args": bounds.get(dialect.driver, {})}
+        if dialect.name != "sqlite":
             settings |= {"pool_size": limits.threads, "max_overflow": 0, "pool_timeout": seconds}
-        return sqlalchemy.create_engine(url, **settings)
-    except sqlalchemy.exc.ArgumentError:
+        engine = sqlalchemy.create_engine(url, **settings)
+    except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
         raise AccountError("sql: needs the URL of a database, as postgresql+psycopg://user@host/db") from None
     except ImportError as error:
         raise AccountError(f"sql: the driver {error.name!r} of this database is not installed") from None
+    if dialect.is_async:
+        raise AccountError(f"sql: {dialect.driver} is a driver for asyncio; name another, as postgresql+psycopg://")
+    return engine
 
 
 def _make_select(users: UserTable) -> Any:

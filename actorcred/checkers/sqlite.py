@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import sqlite3
@@ -12,10 +13,12 @@ from typing import Any, NamedTuple, cast
 
 from actorcred.actors import ControlCall, Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
+from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
 from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
-from actorcred.credentials import UsernamePassword, make_avatar_id
-from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
+from actorcred.checkers.watched import POLL
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, dummy_hash, hash_password, needs_rehash
 from actorcred.precis import prepare_username
 from actorcred.sasl.scram import ScramSHA256, make_verifier, scram_from_text, scram_to_text
@@ -24,37 +27,31 @@ __all__ = ["AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
-SCHEMA_VERSION = 2
 SCHEMA = (
-    """CREATE TABLE account (
-        name TEXT PRIMARY KEY NOT NULL,
-        hash TEXT NOT NULL,
-        disabled INTEGER NOT NULL DEFAULT 0,
-        created REAL NOT NULL,
-        changed REAL NOT NULL
-    ) WITHOUT ROWID""",
-    # What happened to accounts with live sessions, for all processes that have the database open.
-    "CREATE TABLE revocation (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, what TEXT NOT NULL)",
-)
-
-UPGRADES = {
-    1: (
+    (
+        """CREATE TABLE account (
+            name TEXT PRIMARY KEY NOT NULL,
+            hash TEXT NOT NULL,
+            disabled INTEGER NOT NULL DEFAULT 0,
+            created REAL NOT NULL,
+            changed REAL NOT NULL
+        ) WITHOUT ROWID""",
+        # What happened to accounts with live sessions, for all processes that have the database open.
+        "CREATE TABLE revocation (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, what TEXT NOT NULL)",
+    ),
+    (
         "ALTER TABLE account ADD COLUMN scram TEXT",
         # Whoever sets a new hash, be it an older version: what was made of the old password is not good any more.
         """CREATE TRIGGER scram_is_of_the_password AFTER UPDATE OF hash ON account
         WHEN new.hash <> old.hash AND new.scram IS old.scram
         BEGIN UPDATE account SET scram = NULL WHERE name = new.name; END""",
-    )
-}
-"""From which version of the schema which statements lead to the next."""
+    ),
+)
+"""What leads from each version of the schema to the next one."""
+
+SCHEMA_VERSION = len(SCHEMA)
 
 REVOCATIONS_KEPT = 10_000
-
-POLL = 2.0
-"""Seconds between two looks whether another process has changed an account."""
-
-BUSY_TIMEOUT = 5.0
-"""Seconds to wait for another process that writes to the database."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +76,7 @@ def _make_secrets(password: str, rounds: int, scram: bool) -> _Secrets:
     return _Secrets(made, scram_to_text(make_verifier(password)) if scram else None)
 
 
-class SQLiteCheckerRef(CheckerRef):
+class SQLiteCheckerRef(DatabaseRef):
     """A ref to an `SQLiteChecker`, with which accounts are managed. Every method returns a future."""
 
     __slots__ = ()
@@ -90,38 +87,33 @@ class SQLiteCheckerRef(CheckerRef):
         The future fails with `AccountError` if there is one of this name, with `PasswordRejected` if the password
         breaks a rule, and with `ValueError` if the name cannot be an avatar id.
         """
-        return self._request("_add_account", name, password, scram)
+        return self.request("_add_account", name, password, scram)
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
         """Set a new password; live sessions of the account end or are told. Fails as `add_account`.
 
         What SCRAM needs is made with `scram`, and where the account had it before.
         """
-        return self._request("_change_password", name, password, scram)
+        return self.request("_change_password", name, password, scram)
 
     def disable_account(self, name: str) -> Future[None]:
         """Let nobody log in to an account, and end its live sessions. Fails with `AccountError` if there is none."""
-        return self._request("_set_disabled", name, True)
+        return self.request("_set_disabled", name, True)
 
     def enable_account(self, name: str) -> Future[None]:
         """Let the user of an account log in again. Fails with `AccountError` if there is none."""
-        return self._request("_set_disabled", name, False)
+        return self.request("_set_disabled", name, False)
 
     def delete_account(self, name: str) -> Future[None]:
         """Delete an account and end its live sessions. Fails with `AccountError` if there is none."""
-        return self._request("_delete_account", name)
+        return self.request("_delete_account", name)
 
     def accounts(self) -> Future[list[AccountInfo]]:
         """List the accounts by name."""
-        return self._request("_accounts")
-
-    def _request(self, method: str, *args: Any) -> Future[Any]:
-        done: Future[Any] = Future()
-        self.tell(ControlCall(("_attempt", done, method, args)))
-        return done
+        return self.request("_accounts")
 
 
-class SQLiteChecker(PasswordChecker):
+class SQLiteChecker(DatabaseChecker, PasswordChecker):
     """Checks against, and manages, accounts in an SQLite database, which is made if there is none.
 
     The database is in WAL mode, so other processes read while this one writes. Hashes made at a lower cost are
@@ -147,16 +139,12 @@ class SQLiteChecker(PasswordChecker):
         policy: PasswordPolicy | None = None,
         scram: bool = False,
     ) -> None:
-        super().__init__()
+        super().__init__(open_database(path, _prepare))
         self._scram = scram
         if scram:
             self.credential_interfaces = (UsernamePassword, ScramSHA256)
         self._rounds = rounds
         self._policy = policy or PasswordPolicy()
-        try:
-            self._database = _open(os.fspath(path))
-        except sqlite3.Error as error:
-            raise AccountError(f"cannot open the account store {os.fspath(path)!r}: {error}") from None
         self._last_revocation = self._newest_revocation()
         self._data_version = -1
 
@@ -177,14 +165,6 @@ class SQLiteChecker(PasswordChecker):
         """Begin to watch for changes by other processes."""
         self.send_every(POLL, ControlCall(("_poll",)))
 
-    def on_stop(self) -> None:
-        """Close the database."""
-        self._database.close()
-
-    def on_failure(self, *_: Any) -> None:
-        """Close the database; a restarted checker opens it again."""
-        self._database.close()
-
     # -- checking -----------------------------------------------------------------------------------------------------
 
     def dummy(self) -> str:
@@ -193,11 +173,18 @@ class SQLiteChecker(PasswordChecker):
 
     def lookup(self, username: str) -> Account | None:
         """Return the account of a user."""
-        try:
-            row = self._database.execute("SELECT name, hash, disabled FROM account WHERE name = ?", (username,)).fetchone()
-        except sqlite3.Error as error:
-            raise CheckerUnavailable(f"the account store failed: {error}") from None
+        row = self._row("SELECT name, hash, disabled FROM account WHERE name = ?", username)
         return None if row is None else Account(row[0], row[1], usable=not row[2])
+
+    def _scram_of(self, name: str) -> str | None:
+        row = self._row("SELECT scram FROM account WHERE name = ? AND NOT disabled", name)
+        return None if row is None else row[0]
+
+    def _row(self, query: str, *values: Any) -> Any:
+        try:
+            return self.database.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise CheckerUnavailable(f"the database failed: {error}") from None
 
     def request_avatar_id(self, credentials: UsernamePassword | ScramSHA256) -> Future[str]:
         """Check a password, or the proof that the client knows it."""
@@ -216,19 +203,10 @@ class SQLiteChecker(PasswordChecker):
         try:
             if not verdict.get() or self._scram_of(name) != stored:
                 raise UnauthorizedLogin("wrong password, or the account was changed during the login")
-        except CheckerUnavailable as error:
-            decision.settle_error(error)
-        except UnauthorizedLogin as error:
+        except LoginFailed as error:
             decision.settle_error(error)
         else:
             decision.settle(name)
-
-    def _scram_of(self, name: str) -> str | None:
-        try:
-            row = self._database.execute("SELECT scram FROM account WHERE name = ? AND NOT disabled", (name,)).fetchone()
-        except sqlite3.Error as error:
-            raise CheckerUnavailable(f"the account store failed: {error}") from None
-        return None if row is None else row[0]
 
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
         """Upgrade the hash if the cost setting has risen since it was made; the login does not wait for that."""
@@ -244,36 +222,17 @@ class SQLiteChecker(PasswordChecker):
             self._write(update, *upgraded.get(), account.avatar_id, account.hash)
         except AccountError:
             return  # the password was changed meanwhile: the new hash is a new one
+        except sqlite3.Error as error:
+            logger.warning("A hash could not be upgraded, the next login will try again: %s", error)
 
     # -- managing -----------------------------------------------------------------------------------------------------
 
-    def _attempt(self, done: Future[Any], method: str, args: tuple[Any, ...]) -> None:
-        """Run one of the methods below and put its result, or that of the future which it returns, into `done`."""
-        try:
-            result = getattr(self, method)(*args)
-        except Exception as error:
-            done.settle_error(_as_account_error(error))
-        else:
-            if isinstance(result, Future):
-                self.cred_then(result, "_pass_on", done)
-            else:
-                done.settle(result)
+    def _make_then(self, password: str, scram: bool, store: Callable[[_Secrets], None]) -> Future[Callable[[], None]]:
+        """Check a new password and make what is kept of it, in the background; return a future of what stores it."""
 
-    def _pass_on(self, made: Future[tuple[_Secrets, Callable[[_Secrets], None]]], done: Future[Any]) -> None:
-        try:
-            secrets, store = made.get()
-            store(secrets)
-        except Exception as error:
-            done.settle_error(_as_account_error(error))
-        else:
-            done.settle(None)
-
-    def _make_then(self, password: str, scram: bool, store: Callable[[_Secrets], None]) -> Future[Any]:
-        """Check a new password and make what is kept of it, in the background, to be handed to `store`."""
-
-        def work() -> tuple[_Secrets, Callable[[_Secrets], None]]:
+        def work() -> Callable[[], None]:
             self._policy.check(password=password)
-            return _make_secrets(password, self._rounds, scram), store
+            return functools.partial(store, _make_secrets(password, self._rounds, scram))
 
         return self.actor_inbox.dispatcher.offload(work)
 
@@ -291,7 +250,7 @@ class SQLiteChecker(PasswordChecker):
         return self._make_then(password, scram or self._scram, store)
 
     def _change_password(self, name: str, password: str, scram: bool) -> Future[Any]:
-        name = make_avatar_id(name)
+        name = prepare_username(name)
 
         def store(secrets: _Secrets) -> None:
             update = "UPDATE account SET hash = ?, scram = ?, changed = ? WHERE name = ?"
@@ -300,37 +259,37 @@ class SQLiteChecker(PasswordChecker):
         return self._make_then(password, scram or self._scram or self._scram_of(name) is not None, store)
 
     def _set_disabled(self, name: str, disabled: bool) -> None:
-        name = make_avatar_id(name)
+        name = prepare_username(name)
         revoke = (name, Revocation.DISABLED) if disabled else None
         self._write("UPDATE account SET disabled = ?, changed = ? WHERE name = ?", disabled, time.time(), name, revoke=revoke)
 
     def _delete_account(self, name: str) -> None:
-        name = make_avatar_id(name)
+        name = prepare_username(name)
         self._write("DELETE FROM account WHERE name = ?", name, revoke=(name, Revocation.DELETED))
 
     def _accounts(self) -> list[AccountInfo]:
-        rows = self._database.execute("SELECT name, disabled, created, changed FROM account ORDER BY name")
+        rows = self.database.execute("SELECT name, disabled, created, changed FROM account ORDER BY name")
         return [AccountInfo(name, bool(disabled), created, changed) for name, disabled, created, changed in rows]
 
     def _write(self, statement: str, *values: Any, revoke: tuple[str, Revocation] | None = None) -> None:
         """Change one account, and in the same transaction tell all processes to revoke its sessions."""
-        with self._database:
-            if self._database.execute(statement, values).rowcount == 0:
+        with self.writing() as database:
+            if database.execute(statement, values).rowcount == 0:
                 raise AccountError("there is no such account")
             if revoke is not None:
-                self._database.execute("INSERT INTO revocation (name, what) VALUES (?, ?)", revoke)
+                database.execute("INSERT INTO revocation (name, what) VALUES (?, ?)", revoke)
                 too_old = self._newest_revocation() - REVOCATIONS_KEPT
-                self._database.execute("DELETE FROM revocation WHERE number <= ?", (too_old,))
+                database.execute("DELETE FROM revocation WHERE number <= ?", (too_old,))
         if revoke is not None:
             self._revoke()
 
     def _newest_revocation(self) -> int:
-        return int(self._database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0])
+        return int(self.database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0])
 
     def _poll(self) -> None:
         """Revoke sessions of accounts that another process has changed."""
         try:
-            version = self._database.execute("PRAGMA data_version").fetchone()[0]
+            version = self.database.execute("PRAGMA data_version").fetchone()[0]
             if version != self._data_version:
                 self._data_version = version
                 self._revoke()
@@ -338,38 +297,20 @@ class SQLiteChecker(PasswordChecker):
             logger.warning("The account store cannot be watched for changes: %s", error)
 
     def _revoke(self) -> None:
-        rows = self._database.execute("SELECT number, name, what FROM revocation WHERE number > ?", (self._last_revocation,))
+        rows = self.database.execute("SELECT number, name, what FROM revocation WHERE number > ?", (self._last_revocation,))
         for number, name, what in rows.fetchall():
             self._last_revocation = number
             cast("CheckerRef", self._actor_ref).revoke(name, Revocation(what))
 
 
-def _open(path: str) -> sqlite3.Connection:
-    # The actor may run on several threads, but on one at a time.
-    database = sqlite3.connect(path, timeout=BUSY_TIMEOUT, check_same_thread=False)
-    try:
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
-        with database:
-            database.execute("BEGIN IMMEDIATE")
-            version = database.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
-                raise AccountError(f"the account store {path!r} has schema {version}, made by a newer actorcred; upgrade")
-            if version == 0:
-                for statement in SCHEMA:
-                    database.execute(statement)
-            for older in range(max(version, 1), SCHEMA_VERSION):
-                for statement in UPGRADES[older]:
-                    database.execute(statement)
-            database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    except BaseException:
-        database.close()
-        raise
-    return database
-
-
-def _as_account_error(error: Exception) -> Exception:
-    return AccountError(f"the account store failed: {error}") if isinstance(error, sqlite3.Error) else error
+def _prepare(database: sqlite3.Connection) -> None:
+    version = database.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise AccountError(f"the account store has schema {version}, made by a newer actorcred; upgrade")
+    for older in range(version, SCHEMA_VERSION):
+        for statement in SCHEMA[older]:
+            database.execute(statement)
+    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
 
 plugin = CheckerPlugin(

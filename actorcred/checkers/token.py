@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
 from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.watched import WatchedFile, why
 from actorcred.credentials import BearerToken
 from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
 
 __all__ = ["TokenChecker", "TokenRules", "plugin"]
-
-logger = logging.getLogger("actorcred.checkers")
 
 LONGEST_TOKEN = 16_384
 """Characters."""
@@ -55,30 +52,34 @@ class TokenRules:
         return self.algorithms[0].startswith("HS")
 
 
-@dataclass(slots=True)
 class _KeyFile:
     """Keys in a file, which is read again when it has changed."""
 
-    path: Path
-    _seen: tuple[int, ...] = ()
-    _keys: list[Any] = field(default_factory=list)
+    def __init__(self, path: str) -> None:
+        self._file = WatchedFile(path, _parse_keys)
 
     def find(self, kid: str | None) -> Any:
-        status = self.path.stat()
-        seen = (status.st_mtime_ns, status.st_ino, status.st_size)
-        if seen != self._seen:
-            self._keys, self._seen = self._read(), seen
-        return _choose(self._keys, kid)
+        try:
+            return _choose(self._file.read(), kid)
+        except (OSError, ValueError) as error:
+            raise CheckerUnavailable(f"the keys cannot be used: {why(error)}") from None
 
-    def _read(self) -> list[Any]:
-        import jwt
 
-        text = self.path.read_text()
+def _parse_keys(raw: bytes) -> list[Any]:
+    """Return the keys of a JWKS, or the one in PEM form."""
+    import jwt
+
+    text = raw.decode()
+    try:
         if text.lstrip().startswith("{"):
             return list(jwt.PyJWKSet.from_dict(json.loads(text)).keys)
-        if "PRIVATE" in text:
-            raise ValueError("this is a private key; the public one is wanted")
-        return [text]
+    except (ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
+        raise ValueError(f"it is no JWKS that can be used ({type(error).__name__})") from None
+    if "PRIVATE" in text:
+        raise ValueError("this is a private key; the public one is wanted")
+    if "-----BEGIN" not in text:
+        raise ValueError("it is neither a JWKS nor a public key in PEM form")
+    return [text]
 
 
 def _choose(keys: list[Any], kid: str | None) -> Any:
@@ -137,7 +138,7 @@ class TokenChecker(BlockingChecker):
     def __init__(self, keys: str, rules: TokenRules, secret: str, limits: BackendLimits | None, cooldown: float) -> None:
         super().__init__(limits)
         try:
-            import jwt
+            import jwt  # noqa: F401
         except ImportError:
             raise MissingExtra("TokenChecker", "jwt") from None
         if bool(secret) != rules.shared or bool(keys) == bool(secret):
@@ -147,14 +148,12 @@ class TokenChecker(BlockingChecker):
         self._rules = rules
         self._secret = secret
         self._source: _KeyFile | _KeyURL | None = None
+        if keys.startswith("http://") and not is_local(keys):
+            raise AccountError("jwt: keys that come over a network need https, or anybody on the way could put in others")
         if keys.startswith(("http://", "https://")):
             self._source = _KeyURL(keys, self.limits.timeout, cooldown)
         elif keys:
-            self._source = _KeyFile(Path(keys))
-            try:
-                self._source._read()
-            except (OSError, ValueError, jwt.PyJWTError) as error:
-                raise AccountError(f"jwt: cannot use the keys in {keys!r}: {error}") from None
+            self._source = _KeyFile(keys)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -200,10 +199,7 @@ class TokenChecker(BlockingChecker):
         if self._source is None:
             return self._secret
         kid = header.get("kid")
-        try:
-            return self._source.find(kid if isinstance(kid, str) else None)
-        except (OSError, ValueError) as error:
-            raise CheckerUnavailable(f"the keys cannot be read: {type(error).__name__}") from None
+        return self._source.find(kid if isinstance(kid, str) else None)
 
 
 def _generate(argument: ArgString) -> CheckerRef:

@@ -78,8 +78,13 @@ class Wrapper(Checker):
 
     @classmethod
     def launch(cls, checkers: tuple[CheckerRef, ...], *args: Any, dispatcher: Dispatcher | None = None) -> CheckerRef:
-        """Start the wrapper around started checkers; for the `start` of subclasses."""
-        ref: ActorRef[Any] = super().start(checkers, *args, dispatcher=dispatcher)
+        """Start the wrapper around started checkers, or stop them if it cannot be; for the `start` of subclasses."""
+        try:
+            ref: ActorRef[Any] = super().start(checkers, *args, dispatcher=dispatcher)
+        except BaseException:
+            for checker in checkers:
+                checker.stop(block=False)
+            raise
         relay = _Relay(ref)
         for checker in checkers:
             checker.supervise(_supervisor(checker))

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorcred import AccountError, Certificate, CheckerUnavailable, ConnectionLost, Portal, UnauthorizedLogin
-from actorcred.checkers.certificate import POLL, CertificateChecker
+from actorcred.checkers.certificate import CertificateChecker
+from actorcred.checkers.watched import POLL
 from actorcred.plugins import from_string
 from tests.helpers import Arena, Player
 from tests.rpc.stage import authority as trusted_authority
@@ -133,7 +134,8 @@ def test_a_revoked_certificate_ends_sessions_and_lets_nobody_in(ca, authority, t
 def test_what_cannot_be_used_is_said(ca, tmp_path):
     for text, message in [
         (f"certificate:{tmp_path}/none", "cannot use"), (f"certificate[identity=shoe]:{ca}", "none of email"),
-        (f"certificate[crl={tmp_path}/none]:{ca}", "revocation list"), ("certificate:", "needs the path"),
+        (f"certificate[crl={tmp_path}/none]:{ca}", "No such file"),
+        (f"certificate[crl={ca}]:{ca}", "no list in it"), ("certificate:", "needs the path"),
     ]:  # fmt: skip
         with pytest.raises(AccountError, match=message):
             from_string(text)

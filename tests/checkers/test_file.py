@@ -10,7 +10,8 @@ import subprocess
 import pytest
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.file import POLL, FileChecker, FileFormat
+from actorcred.checkers.file import FileChecker, FileFormat
+from actorcred.checkers.watched import POLL
 from actorcred.passwords import hash_password
 from tests.helpers import Arena, Player, Stage
 
@@ -81,7 +82,7 @@ def test_comments_blank_and_damaged_lines_harm_no_other(path, caplog):
     with pytest.raises(UnauthorizedLogin):
         login(portal, "ann", "second")
     assert "line 3: there are only 1 fields" in caplog.text
-    assert "line 4: an avatar id must not be empty" in caplog.text
+    assert "line 4: the user name must not be empty" in caplog.text
 
 
 def test_fields_case_and_hash_function_are_configurable(path):

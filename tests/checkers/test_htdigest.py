@@ -10,8 +10,9 @@ import time
 import pytest
 
 from actorcred import AccountError, CheckerUnavailable, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.htdigest import POLL, HtdigestChecker
+from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
+from actorcred.checkers.watched import POLL
 from actorcred.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of
 from actorcred.plugins import from_string
 from tests.helpers import Arena, Player

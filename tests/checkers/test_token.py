@@ -197,13 +197,15 @@ def test_an_issuer_that_is_down_or_hangs_is_unavailable_and_comes_back(issuer):
 
 
 def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
-    private = tmp_path / "private.pem"
+    private, nonsense = tmp_path / "private.pem", tmp_path / "nonsense"
+    nonsense.write_text("nonsense")
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     private.write_bytes(RSA.private_bytes(*form))
     for text, message in [
         ("jwt:", "secret goes with"), ("jwt[alg=none]:x", "need a signature"), ("jwt[alg=HS256 RS256]:x", "do not go together"),
         ("jwt[alg=HS256,secret=short]:", "32 bytes"), (f"jwt[secret={SECRET}]:{key_file}", "secret goes with"),
-        ("jwt:/no/such/file", "cannot use"), (f"jwt:{private}", "private key"),
+        ("jwt:/no/such/file", "cannot read"), (f"jwt:{private}", "private key"), (f"jwt:{nonsense}", "neither a JWKS nor"),
+        ("jwt:http://issuer.example/jwks.json", "need https"),
     ]:  # fmt: skip
         with pytest.raises(AccountError, match=message) as wrong:
             from_string(text)

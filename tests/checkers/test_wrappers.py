@@ -20,10 +20,11 @@ from actorcred.checkers.all_of import AllOf
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.caching import CachingChecker
 from actorcred.checkers.first_of import FirstOf
-from actorcred.checkers.listing import POLL, AllowingChecker, DenyingChecker
+from actorcred.checkers.listing import AllowingChecker, DenyingChecker
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.renaming import RenamingChecker, renaming
 from actorcred.checkers.throttling import ThrottlingChecker
+from actorcred.checkers.watched import POLL
 from actorcred.credentials import Combined, OneTimePassword
 from actorcred.plugins import from_string
 from tests.helpers import Arena, Player
@@ -191,7 +192,7 @@ def test_a_list_is_read_again_and_ends_sessions(inline, tmp_path):
     portal = serve(from_string(f"deny[file={path}]:(memory:ann:right)"))
     session = login(portal)
     path.write_text("ann\n")
-    inline.advance(POLL)
+    inline.advance(2 * POLL)
     assert not session.is_open
     with pytest.raises(UnauthorizedLogin):
         login(portal)

@@ -1,0 +1,110 @@
+"""Files that are read again when they have changed."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from actorcred.errors import AccountError
+
+__all__ = ["POLL", "WatchedFile", "why"]
+
+logger = logging.getLogger("actorcred.checkers")
+
+POLL = 2.0
+"""Seconds between two looks whether a file has changed, for the sake of live sessions."""
+
+TRIES = 5
+"""How often a file is read that changes while it is read."""
+
+T = TypeVar("T")
+
+
+def why(error: OSError | ValueError) -> str:
+    """Return in a few words why a file cannot be used."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+class WatchedFile(Generic[T]):
+    """A file, and what it means.
+
+    Args:
+        path: the file.
+        parse: makes a value of its bytes; a ValueError says what is wrong with them.
+        lines: whether a fresh file whose last line has no end is still being written, as by programs that do not replace it.
+        hint: what to do if there is no such file, for the error's text.
+
+    Raises:
+        AccountError: if the file cannot be read, or has no meaning.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], parse: Callable[[bytes], T], *, lines: bool = False, hint: str = "") -> None:
+        self.path = Path(path)
+        self._parse = parse
+        self._lines = lines
+        self._pending: tuple[int, ...] = ()
+        self._complained = False
+        try:
+            self._signature = self._look()
+            self._value = parse(self.path.read_bytes())
+        except (OSError, ValueError) as error:
+            advice = f"; {hint}" if hint and isinstance(error, FileNotFoundError) else ""
+            raise AccountError(f"cannot read {os.fspath(path)!r}: {why(error)}{advice}") from None
+        self._confirmed = (self._signature, self._value)
+
+    @property
+    def value(self) -> T:
+        """What it meant when it was read last."""
+        return self._value
+
+    def read(self) -> T:
+        """Return what the file means now.
+
+        Raises:
+            OSError: if it cannot be read.
+            ValueError: if it has no meaning.
+        """
+        for _ in range(TRIES):
+            before = self._look()
+            if before == self._signature:
+                return self._value
+            raw = self.path.read_bytes()
+            if self._look() == before:
+                break
+        # The next reading will see all of it.
+        half_written = self._lines and not raw.endswith(b"\n") and time.time() - before[0] / 1e9 < 1.0
+        if not half_written:
+            self._value, self._signature = self._parse(raw), before
+        return self._value
+
+    def _look(self) -> tuple[int, ...]:
+        status = self.path.stat()
+        return (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
+
+    def poll(self) -> tuple[T, T] | None:
+        """Look at the file, at intervals.
+
+        Returns:
+            What it meant before and what it means now, for lines once they have stayed the same from one look to the next;
+            None if nothing has changed. A file that cannot be used is logged, and changes nothing.
+        """
+        try:
+            value = self.read()
+        except (OSError, ValueError) as error:
+            if not self._complained:
+                logger.error("%s cannot be used: %s", self.path, why(error))
+            self._complained = True
+            return None
+        self._complained = False
+        pending, self._pending = self._pending, self._signature
+        (confirmed, old), now = self._confirmed, self._signature
+        if now == confirmed or (self._lines and now != pending):
+            return None
+        self._confirmed = (now, value)
+        return old, value
