@@ -102,7 +102,7 @@ def _of_libpass(name: str, prefix: str) -> HashFormat:
         return handler().from_string(text)
 
     def verify(password: bytes, text: str) -> bool:
-        return bool(handler().verify(password.replace(b"\0", b"?"), text))
+        return bool(handler().verify(password, text))
 
     return HashFormat(prefix, check, verify)
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeAlias
 
 from actorcred.errors import UnauthorizedLogin
 from actorcred.precis import prepare_password, prepare_username
+from actorcred.sasl.states import State
 
 __all__ = [
     "ANONYMOUS",
@@ -156,9 +157,14 @@ class UsernameHashedPassword(ABC):
 
     The base for challenge and response, as CRAM-MD5. A checker that keeps plaintext passwords looks the one of
     `username` up and asks the credentials.
+
+    Attributes:
+        username: whom the client claims to be.
+        source: the client's address, where the protocol knows it.
     """
 
     username: str
+    source: str
 
     @abstractmethod
     def check_password(self, password: bytes) -> bool:
@@ -188,10 +194,12 @@ class BearerToken:
     Args:
         token: the token. It does not show in the text of this object.
         username: whom the client claims to be, if it says so.
+        source: the client's address, where the protocol knows it.
     """
 
     token: str = field(repr=False)
     username: str = ""
+    source: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +283,11 @@ class Combined:
         """Whom the first part claims that has a name."""
         return next((name for part in self.parts if (name := getattr(part, "username", ""))), "")
 
+    @property
+    def source(self) -> str:
+        """The client's address, by the first part that knows it."""
+        return next((source for part in self.parts if (source := getattr(part, "source", ""))), "")
+
 
 # -- exchanges, which go on while they are checked ------------------------------------------------------------------------
 
@@ -286,15 +299,17 @@ class Exchange(ABC):
     asks it for its verdict.
 
     Attributes:
+        state: where it stands.
         username: whom the client claims to be.
+        source: the client's address, where the protocol knows it.
         on_challenge: called with each challenge for the client; the protocol sets it.
-        challenged: whether a challenge was made.
         outcome: what the client is to be sent when the login has succeeded, to prove that the server is the right one.
     """
 
+    state = State.NEW
     username: str
+    source: str = ""
     on_challenge: Callable[[bytes], object] | None = None
-    challenged = False
     outcome: bytes | None = None
 
     @abstractmethod
@@ -335,10 +350,12 @@ class UsernameScram(Exchange):
     """A name and a SCRAM exchange (RFC 5802).
 
     Attributes:
-        algorithm: the hash, as "SHA-256".
+        algorithm: the hash, "SHA-256" or "SHA-1".
+        iterations: what a user has whom a checker that was asked knows, so that one whom none knows looks the same.
     """
 
     algorithm: str
+    iterations: int = 0
 
     @abstractmethod
     def verify(self, verifier: ScramVerifier, decided: Callable[[bool], object]) -> None:

@@ -97,7 +97,7 @@ def parse_parameters(header: str) -> dict[str, str]:
 class DigestAnswer(UsernameDigestHash):
     """A name and the answer to a challenge; credentials for a checker."""
 
-    __slots__ = ("_given", "_name", "_request", "_session", "algorithm", "realm", "username")
+    __slots__ = ("_given", "_name", "_request", "_session", "algorithm", "realm", "source", "username")
 
     def __init__(self, name: str, algorithm: str, session: bool, given: Mapping[str, str], request: DigestRequest) -> None:
         self._name = name  # as the client hashed it
@@ -107,6 +107,7 @@ class DigestAnswer(UsernameDigestHash):
         self._session = session
         self._given = given
         self._request = request
+        self.source = request.address
 
     def __repr__(self) -> str:
         return f"DigestAnswer(username={self.username!r}, realm={self.realm!r}, algorithm={self.algorithm!r})"

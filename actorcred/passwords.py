@@ -20,6 +20,7 @@ import bcrypt
 
 from actorcred._hashes import FORMATS, HashFormat
 from actorcred.errors import MissingExtra, PasswordRejected
+from actorcred.precis import prepare_password
 
 __all__ = [
     "DEFAULT_ROUNDS",
@@ -29,6 +30,7 @@ __all__ = [
     "dummy_hash",
     "hash_password",
     "needs_rehash",
+    "prepare_new_password",
     "verify_password",
 ]
 
@@ -72,7 +74,7 @@ class PasswordPolicy:
             raise PasswordRejected(f"the password needs at least {self.min_length} characters")
         if len(password) > self.max_length:
             raise PasswordRejected(f"the password may have at most {self.max_length} characters")
-        _encode(password)
+        prepare_new_password(password=password)
         if password.lower() in (_common_passwords() if self.common is None else self.common):
             raise PasswordRejected("the password is one of the most common ones; choose another")
 
@@ -86,36 +88,40 @@ def _common_passwords() -> frozenset[str]:
     return frozenset(FREQUENCY_LISTS["passwords"])
 
 
-def _encode(password: str | bytes) -> bytes:
-    raw = password if isinstance(password, bytes) else password.encode()
-    if not raw:
-        raise PasswordRejected("the password must not be empty")
-    if b"\0" in raw:
+def prepare_new_password(*, password: str | bytes) -> str:
+    """Return a password in the form in which it is kept, prepared by RFC 8265.
+
+    Raises:
+        PasswordRejected: if it is empty, holds control characters or is not UTF-8.
+    """
+    if (b"\0" in password) if isinstance(password, bytes) else ("\0" in password):
         raise PasswordRejected("the password must not hold NUL characters")
     try:
-        raw.decode()
-    except UnicodeDecodeError:
-        raise PasswordRejected("the password must be UTF-8") from None
-    return raw
+        prepared = prepare_password(password)
+    except ValueError as error:
+        raise PasswordRejected(str(error)) from None
+    if not prepared:
+        raise PasswordRejected("the password must not be empty")
+    return prepared
 
 
 def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str:
     """Hash a password for storage. It takes a good part of a second: use a pool of threads.
 
     Args:
-        password: a text or its UTF-8 bytes.
+        password: a text or its UTF-8 bytes; it is prepared by RFC 8265 first.
         rounds: the base-2 logarithm of the number of iterations, 4 to 31.
 
     Returns:
         A bcrypt hash ("$2b$..."), or for more than 72 bytes a bcrypt-sha256 hash ("$bcrypt-sha256$...").
 
     Raises:
-        PasswordRejected: if the password is empty, holds NUL or is not UTF-8.
+        PasswordRejected: if the password is empty, holds control characters or is not UTF-8.
         ValueError: if `rounds` is out of range.
     """
     if not 4 <= rounds <= 31:
         raise ValueError(f"bcrypt takes 4 to 31 rounds, not {rounds}")
-    raw = _encode(password)
+    raw = prepare_new_password(password=password).encode()
     salt = bcrypt.gensalt(rounds)
     if len(raw) <= BCRYPT_LIMIT:
         return bcrypt.hashpw(raw, salt).decode()
@@ -131,7 +137,7 @@ def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 
     """Tell whether a hash was made of a password. It takes as long as hashing: use a pool of threads.
 
     Args:
-        password: a text or its bytes; one that could never have been hashed is wrong, and costs the same.
+        password: a text or its bytes, prepared as for hashing; one that could never have been hashed is wrong, and costs the same.
         hash: bcrypt, bcrypt-sha256, "{SHA}", PBKDF2 and scrypt in Django's form; with the extra `htpasswd` apr1,
             sha256-crypt, sha512-crypt and scrypt in passlib's form; with the extra `sql` Argon2.
 
@@ -140,20 +146,26 @@ def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 
         MissingExtra: if the format needs the extra.
     """
     check_format(hash=hash)
-    raw = password if isinstance(password, bytes) else password.encode()
-    possible = bool(raw) and b"\0" not in raw
+    raw, possible = _candidate(password)
     if match := _BCRYPT_SHA256.fullmatch(hash):
         rounds, salt, digest = match.groups()
         made = bcrypt.hashpw(_shorten(raw, salt.encode()), f"$2b${int(rounds):02}${salt}".encode())
         return hmac.compare_digest(made[-31:], digest.encode()) and possible
     if _BCRYPT.fullmatch(hash):
-        right = bcrypt.checkpw(raw[:BCRYPT_LIMIT].replace(b"\0", b"?"), hash.encode())
-        return right and possible and len(raw) <= BCRYPT_LIMIT
+        return bcrypt.checkpw(raw[:BCRYPT_LIMIT], hash.encode()) and possible and len(raw) <= BCRYPT_LIMIT
     if hash.startswith("{SHA}"):
         made = base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest())
         return hmac.compare_digest(made, hash[5:].encode()) and possible
     made_by = _format_of(hash)
     return made_by is not None and made_by.verify(raw, hash) and possible
+
+
+def _candidate(password: str | bytes) -> tuple[bytes, bool]:
+    """Return a password as it would have been hashed, and whether that is possible; something for the cost if it is not."""
+    try:
+        return prepare_new_password(password=password).encode(), True
+    except PasswordRejected:
+        return b"?", False
 
 
 def check_format(*, hash: str) -> None:  # noqa: A002

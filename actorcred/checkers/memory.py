@@ -3,47 +3,53 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from importlib.util import find_spec
+from typing import Any, NamedTuple, cast
 
 from actorcred.actors import ActorRef, Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin
-from actorcred.credentials import (
-    ScramVerifier,
-    UsernameHashedPassword,
-    UsernamePassword,
-    UsernameScram,
-    make_avatar_id,
-)
+from actorcred.credentials import ScramVerifier, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.descriptors import ArgString
 from actorcred.errors import UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, hash_password
-from actorcred.sasl.scram import ITERATIONS, constant_salt, make_verifier
+from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, hash_password, prepare_new_password
+from actorcred.precis import prepare_username
+from actorcred.sasl.scram import make_verifier
 
 __all__ = ["MemoryChecker", "MemoryCheckerRef", "plugin"]
+
+
+SCRAM_ITERATIONS = 15_000
+"""Of PBKDF2 (RFC 7677, section 4). What they protect is in memory, beside the password itself."""
+
+
+class _User(NamedTuple):
+    """What is kept of a user: a password or its hash, and what SCRAM needs for each hash function."""
+
+    secret: str
+    verifiers: dict[str, ScramVerifier]
 
 
 class MemoryCheckerRef(CheckerRef):
     """A ref to a `MemoryChecker`, with which users come and go."""
 
-    __slots__ = ("_plaintext", "_rounds", "_users")
+    __slots__ = ("_make_user", "_users")
 
-    _users: dict[str, str]
-    _plaintext: bool
-    _rounds: int
+    _users: dict[str, _User]
+    _make_user: Callable[[str], _User]
 
     def add(self, username: str, password: str) -> None:
         """Add a user, or set a new password; the live sessions of the user are told. Hashes on the caller's thread.
 
         Raises:
-            ValueError: if the name cannot be an avatar id.
-            PasswordRejected: if the password is empty or holds NUL.
+            ValueError: if the name is no user name.
+            PasswordRejected: if the password is empty or holds control characters.
         """
-        name = make_avatar_id(username)
+        name = prepare_username(username)
         known = name in self._users
-        self._users[name] = password if self._plaintext else hash_password(password=password, rounds=self._rounds)
+        self._users[name] = self._make_user(password)
         if known:
             self.revoke(name, Revocation.PASSWORD_CHANGED)
 
@@ -53,7 +59,7 @@ class MemoryCheckerRef(CheckerRef):
         Raises:
             KeyError: if there is no such user.
         """
-        name = make_avatar_id(username)
+        name = prepare_username(username)
         del self._users[name]
         self.revoke(name, Revocation.DELETED)
 
@@ -67,27 +73,34 @@ class MemoryChecker(PasswordChecker):
             `UsernameHashedPassword` and `UsernameScram`), and whoever can read the memory of the process can read the
             passwords.
         rounds: the cost of the hashes.
-        scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the checker at the first one.
+        scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the caller twice for each user.
 
     Raises:
-        ValueError: if a name cannot be an avatar id.
-        PasswordRejected: if a password is empty or holds NUL.
+        ValueError: if a name is no user name.
+        PasswordRejected: if a password is empty or holds control characters.
     """
 
     ref_class = MemoryCheckerRef
 
-    def __init__(self, users: dict[str, str], *, plaintext: bool, rounds: int, scram_iterations: int) -> None:
+    def __init__(self, users: dict[str, _User], *, plaintext: bool, rounds: int, scram_iterations: int) -> None:
         super().__init__()
         self._users = users
         self._plaintext = plaintext
         self._rounds = rounds
         self._scram_iterations = scram_iterations
-        # Made at the first SCRAM login of a user, as they take a third of a second each.
-        self._verifiers: dict[str, tuple[str, ScramVerifier]] = {}
         if plaintext:
             self.credential_interfaces = (UsernamePassword, UsernameHashedPassword, UsernameScram)
         ref = cast("MemoryCheckerRef", self._actor_ref)
-        ref._users, ref._plaintext, ref._rounds = users, plaintext, rounds
+        ref._users, ref._make_user = users, self._make_user
+
+    def _make_user(self, password: str) -> _User:
+        if not self._plaintext:
+            return _User(hash_password(password=password, rounds=self._rounds), {})
+        # All before the first login, whose time would tell else who is known.
+        algorithms = ("SHA-256", "SHA-1") if find_spec("scramp") is not None else ()
+        prepared = prepare_new_password(password=password)
+        verifiers = {name: make_verifier(prepared, self._scram_iterations, algorithm=name) for name in algorithms}
+        return _User(prepared, verifiers)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -96,7 +109,7 @@ class MemoryChecker(PasswordChecker):
         *,
         plaintext: bool = False,
         rounds: int = DEFAULT_ROUNDS,
-        scram_iterations: int = ITERATIONS,
+        scram_iterations: int = SCRAM_ITERATIONS,
         dispatcher: Dispatcher | None = None,
     ) -> MemoryCheckerRef:
         """Start a checker; see the class for the arguments."""
@@ -118,40 +131,36 @@ class MemoryChecker(PasswordChecker):
 
     def lookup(self, username: str) -> Account | None:
         """Return the account of a user."""
-        stored = self._users.get(username)
-        return None if stored is None else Account(username, stored)
+        user = self._users.get(username)
+        return None if user is None else Account(username, user.secret)
 
     def request_avatar_id(self, credentials: UsernamePassword | UsernameHashedPassword | UsernameScram) -> Any:
         """Check a password, or an answer to a challenge."""
+        if isinstance(credentials, UsernameScram):
+            return self._scram(credentials)
         if isinstance(credentials, UsernamePassword) and not self._plaintext:
             return super().request_avatar_id(credentials)
-        stored = self._users.get(credentials.username)
-        if isinstance(credentials, UsernameScram):
-            if stored is None:
-                raise UnauthorizedLogin("no such user")  # the protocol asks the client all the same
-            return self._scram(credentials, stored)
+        user = self._users.get(credentials.username)
         # An unknown user's answer is checked as well, against a text that no user has.
-        reference = (stored if stored is not None else "\0").encode()
+        reference = (user.secret if user is not None else "\0").encode()
         if isinstance(credentials, UsernamePassword):
             right = hmac.compare_digest(credentials.password.encode(), reference)
         else:
             right = credentials.check_password(reference)
-        if not right or stored is None:
-            raise UnauthorizedLogin("wrong password" if stored is not None else "no such user")
+        if not right or user is None:
+            raise UnauthorizedLogin("wrong password" if user is not None else "no such user")
         return credentials.username
 
-    async def _scram(self, exchange: UsernameScram, password: str) -> str:
-        name = exchange.username
-        known = self._verifiers.get(name)
-        if known is None or known[0] != password:
-            arguments = (password, self._scram_iterations, constant_salt(name))
-            verifier = await self.actor_inbox.dispatcher.offload(make_verifier, *arguments)
-            known = self._verifiers[name] = (password, verifier)
+    async def _scram(self, exchange: UsernameScram) -> str:
+        user = self._users.get(exchange.username)
+        exchange.iterations = exchange.iterations or self._scram_iterations
+        if user is None or exchange.algorithm not in user.verifiers:
+            raise UnauthorizedLogin("no such user")  # the protocol asks the client all the same
         verdict: Future[bool] = Future()
-        exchange.verify(known[1], verdict.settle)
-        if not await verdict or self._users.get(name) != password:
-            raise UnauthorizedLogin("wrong password")
-        return name
+        exchange.verify(user.verifiers[exchange.algorithm], verdict.settle)
+        if not await verdict or self._users.get(exchange.username) is not user:
+            raise UnauthorizedLogin("wrong password, or it was changed during the login")
+        return exchange.username
 
 
 def _generate(argument: ArgString) -> CheckerRef:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,9 +11,11 @@ from actorcred.actors import ControlCall, Future
 from actorcred.checkers.base import Checker
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, verify_password
+from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, dummy_hash, verify_password
 
 __all__ = ["Account", "PasswordChecker"]
+
+logger = logging.getLogger("actorcred.checkers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ class PasswordChecker(Checker):
             if self.lookup(credentials.username) != account:
                 raise UnauthorizedLogin("the account was changed during the login")
             self.verified(credentials, account)
+        except UnsupportedHash as error:
+            logger.error("%r cannot log in: %s", account.avatar_id, error)
+            decision.settle_error(UnauthorizedLogin("the stored hash cannot be used"))
         except Exception as error:
             decision.settle_error(error)
         else:

@@ -17,11 +17,11 @@ from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_datab
 from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checkers.watched import POLL
-from actorcred.credentials import UsernamePassword
+from actorcred.credentials import ScramVerifier, UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, dummy_hash, hash_password, needs_rehash
 from actorcred.precis import prepare_username
-from actorcred.sasl.scram import ScramSHA256, make_verifier, scram_from_text, scram_to_text
+from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, scram_from_text, scram_to_text
 
 __all__ = ["AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
@@ -176,9 +176,14 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         row = self._row("SELECT name, hash, disabled FROM account WHERE name = ?", username)
         return None if row is None else Account(row[0], row[1], usable=not row[2])
 
-    def _scram_of(self, name: str) -> str | None:
+    def _scram_of(self, name: str) -> ScramVerifier | None:
         row = self._row("SELECT scram FROM account WHERE name = ? AND NOT disabled", name)
-        return None if row is None else row[0]
+        return None if row is None else _read_scram(row[0], name)
+
+    def _usual_iterations(self) -> int:
+        row = self._row("SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1")
+        usual = None if row is None else _read_scram(*row)
+        return ITERATIONS if usual is None else usual.iterations
 
     def _row(self, query: str, *values: Any) -> Any:
         try:
@@ -192,14 +197,15 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             return super().request_avatar_id(credentials)
         stored = self._scram_of(credentials.username)
         if stored is None:
+            credentials.iterations = credentials.iterations or self._usual_iterations()
             raise UnauthorizedLogin("no such user, it is disabled, or has nothing for SCRAM")  # the protocol asks all the same
         verdict: Future[bool] = Future()
         decision: Future[str] = Future()
         self.cred_then(verdict, "_scram_verified", credentials.username, stored, decision)
-        credentials.verify(scram_from_text(stored), verdict.settle)
+        credentials.verify(stored, verdict.settle)
         return decision
 
-    def _scram_verified(self, verdict: Future[bool], name: str, stored: str, decision: Future[str]) -> None:
+    def _scram_verified(self, verdict: Future[bool], name: str, stored: ScramVerifier, decision: Future[str]) -> None:
         try:
             if not verdict.get() or self._scram_of(name) != stored:
                 raise UnauthorizedLogin("wrong password, or the account was changed during the login")
@@ -311,6 +317,14 @@ def _prepare(database: sqlite3.Connection) -> None:
         for statement in SCHEMA[older]:
             database.execute(statement)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+
+def _read_scram(text: str | None, name: str) -> ScramVerifier | None:
+    try:
+        return None if text is None else scram_from_text(text)
+    except ValueError as error:
+        logger.error("%r cannot log in by SCRAM: %s", name, error)
+        return None
 
 
 plugin = CheckerPlugin(

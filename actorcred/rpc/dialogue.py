@@ -13,6 +13,7 @@ from actorcred.credentials import Exchange
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
 from actorcred.rpc.events import LoginThrottled
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
+from actorcred.sasl.states import State
 
 if TYPE_CHECKING:
     from actorcred.rpc.peer import Peer
@@ -148,7 +149,7 @@ class Dialogue:
             decision = done.get()
         except UnauthorizedLogin as error:
             refuse = partial(self._refuse, error)
-            if exchange is None or exchange.challenged or self._answer is None:
+            if exchange is None or exchange.state is not State.NEW or self._answer is None:
                 refuse()
             else:
                 # No checker knows the user. The client is asked all the same, or it would learn just that.

@@ -18,7 +18,7 @@ class AnonymousServer(ServerMechanism):
     name = "ANONYMOUS"
     credentials = Anonymous
 
-    def step(self, data: bytes | None) -> Step:
+    def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         if data is None:
             return Ask(b"")

@@ -24,20 +24,22 @@ class CramMD5(UsernameHashedPassword):
         username: whom the client claims to be.
         challenge: what the server asked.
         digest: the answer: `HMAC-MD5(password, challenge)` in hexadecimal.
+        source: the client's address, where the protocol knows it.
 
     Raises:
         UnauthorizedLogin: if the name cannot be anybody's.
     """
 
-    __slots__ = ("_challenge", "_digest", "username")
+    __slots__ = ("_challenge", "_digest", "source", "username")
 
-    def __init__(self, username: str, challenge: bytes, digest: str) -> None:
+    def __init__(self, username: str, challenge: bytes, digest: str, source: str = "") -> None:
         try:
             self.username = prepare_username(username)
         except ValueError as error:
             raise UnauthorizedLogin(str(error)) from None
         self._challenge = challenge
         self._digest = digest
+        self.source = source
 
     def __repr__(self) -> str:
         return f"CramMD5(username={self.username!r})"
@@ -61,7 +63,7 @@ class CramMD5Server(ServerMechanism):
         super().__init__(situation)
         self._challenge: bytes | None = None
 
-    def step(self, data: bytes | None) -> Step:
+    def take(self, data: bytes | None) -> Step:
         """Ask, then take the answer."""
         if self._challenge is None:
             if data:
@@ -71,7 +73,7 @@ class CramMD5Server(ServerMechanism):
         response = _RESPONSE.fullmatch(text_of(data or b""))
         if response is None:
             raise ProtocolError("a CRAM-MD5 answer is: name, space, 32 hexadecimal digits")
-        return Present(CramMD5(response[1], self._challenge, response[2]))
+        return Present(CramMD5(response[1], self._challenge, response[2], self.situation.source))
 
 
 class CramMD5Client(ClientMechanism):

@@ -20,7 +20,7 @@ class ExternalServer(ServerMechanism):
         """Tell whether there is a certificate or the word of a front."""
         return (situation.identity or situation.certificate) is not None
 
-    def step(self, data: bytes | None) -> Step:
+    def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         # The front's own certificate is not that of the client behind it.
         shown = self.situation.identity or self.situation.certificate

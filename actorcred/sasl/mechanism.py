@@ -8,6 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
+from actorcred.sasl.states import Event, State, step
 
 __all__ = ["Ask", "ClientMechanism", "Present", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
 
@@ -66,6 +67,9 @@ class ServerMechanism(ABC):
 
     Args:
         situation: of the connection.
+
+    Attributes:
+        state: where the exchange stands.
     """
 
     name: ClassVar[str]
@@ -74,6 +78,7 @@ class ServerMechanism(ABC):
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
+        self.state = State.NEW
 
     @classmethod
     def kinds(cls) -> tuple[type, ...]:
@@ -85,7 +90,6 @@ class ServerMechanism(ABC):
         """Tell whether it can be used on a connection, apart from what may be read along."""
         return True
 
-    @abstractmethod
     def step(self, data: bytes | None) -> Step:
         """Take what the client says.
 
@@ -93,8 +97,17 @@ class ServerMechanism(ABC):
             data: None at first if the client sent nothing with its request.
 
         Raises:
-            ProtocolError: if that cannot be understood.
+            ProtocolError: if that cannot be understood, or comes out of order; then the exchange is over.
+            UnauthorizedLogin: if it names who cannot be anybody.
         """
+        before, self.state = self.state, step(self.state, Event.FAIL)  # until it has gone well
+        taken = self.take(data)
+        self.state = step(before, Event.CHALLENGE if isinstance(taken, Ask) else Event.PRESENT)
+        return taken
+
+    @abstractmethod
+    def take(self, data: bytes | None) -> Step:
+        """Take what the client says, as `step`; for implementors."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ class OAuthBearerServer(ServerMechanism):
     credentials = BearerToken
     exposes_password = True
 
-    def step(self, data: bytes | None) -> Step:
+    def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         if data is None:
             return Ask(b"")
@@ -32,7 +32,7 @@ class OAuthBearerServer(ServerMechanism):
         if message is None or bearer is None:
             raise ProtocolError("an OAUTHBEARER message is: n,a=NAME,^Aauth=Bearer TOKEN^A^A (RFC 7628)")
         username = (message[1] or "").replace("=2C", ",").replace("=3D", "=")
-        return Present(BearerToken(bearer[1], username), username)
+        return Present(BearerToken(bearer[1], username, source=self.situation.source), username)
 
 
 class OAuthBearerClient(ClientMechanism):

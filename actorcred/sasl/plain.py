@@ -16,7 +16,7 @@ class PlainServer(ServerMechanism):
     credentials = UsernamePassword
     exposes_password = True
 
-    def step(self, data: bytes | None) -> Step:
+    def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         if data is None:
             return Ask(b"")

@@ -20,6 +20,7 @@ from actorcred.credentials import ScramVerifier, UsernameScram
 from actorcred.errors import MissingExtra, ProtocolError, UnauthorizedLogin
 from actorcred.precis import prepare_username
 from actorcred.sasl.mechanism import ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.states import Event, State, step
 
 __all__ = [
     "ITERATIONS",
@@ -41,9 +42,6 @@ ITERATIONS = 600_000
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d{4,8}):([\w+/=]+)\$([\w+/=]+):([\w+/=]+)")
 
 _SECRET = os.urandom(32)
-
-# What a user who does not exist is said to have; that of the last one who does.
-_usual_iterations = ITERATIONS
 
 
 @cache
@@ -123,13 +121,17 @@ class ScramExchange(UsernameScram):
         client_first: the client's first message.
         plus: whether the exchange has to be bound to the TLS connection.
         binding: by what it would be; a client that claims the server cannot is refused, as somebody may be in between.
+        source: the client's address, where the protocol knows it.
 
     Raises:
         ProtocolError: if that is none.
         UnauthorizedLogin: if the name in it cannot be anybody's.
     """
 
-    def __init__(self, client_first: str, *, plus: bool = False, binding: tuple[str, bytes] | None = None) -> None:
+    def __init__(
+        self, client_first: str, *, plus: bool = False, binding: tuple[str, bytes] | None = None, source: str = ""
+    ) -> None:
+        self.source = source
         self._client_first = client_first
         self._mechanism = f"SCRAM-{self.algorithm}{'-PLUS' if plus else ''}"
         self._binding = binding
@@ -165,35 +167,34 @@ class ScramExchange(UsernameScram):
         Raises:
             UnauthorizedLogin: if the client was challenged before; each exchange goes for one verifier.
         """
-        if self.challenged:
+        if self.state is not State.NEW:
             raise UnauthorizedLogin("the client was challenged before")
-        global _usual_iterations
-        _usual_iterations = verifier.iterations
+        self.state = step(self.state, Event.CHALLENGE)
         stored = (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
         self._server = self._make_server(lambda name: stored)
         self._step(self._server.set_client_first, self._client_first)
         self._decided = decided
-        self.challenged = True
-        assert self.on_challenge is not None
-        self.on_challenge(self._server.get_server_first().encode())
+        if self.on_challenge is not None:
+            self.on_challenge(self._server.get_server_first().encode())
 
     def pretend(self, decided: Callable[[bool], object]) -> None:
         """Challenge a client whose user does not exist; no answer will be right."""
         unmatched = os.urandom(32)  # nobody has a key whose hash this is
-        self.verify(ScramVerifier(constant_salt(self.username), unmatched, unmatched, _usual_iterations), decided)
+        verifier = ScramVerifier(constant_salt(self.username), unmatched, unmatched, self.iterations or ITERATIONS)
+        self.verify(verifier, decided)
 
     def respond(self, data: bytes) -> None:
         """Take the client's proof."""
-        decided, self._decided = self._decided, None
-        if decided is None:
-            raise ProtocolError("no challenge of SCRAM waits for an answer")
+        self.state = step(self.state, Event.ANSWER)
         try:
             self._server.set_client_final(text_of(data))
             self.outcome = self._server.get_server_final().encode()
         except (_scramp().ScramException, ProtocolError):
-            decided(False)
+            right = False
         else:
-            decided(True)
+            right = True
+        if self._decided is not None:
+            self._decided(right)
 
 
 class ScramSHA256(ScramExchange):
@@ -218,12 +219,14 @@ class _ScramServer(ServerMechanism):
         """Tell whether the extra is installed, and the exchange can be bound if it has to."""
         return find_spec("scramp") is not None and (situation.binding is not None or not cls.name.endswith("-PLUS"))
 
-    def step(self, data: bytes | None) -> Step:
+    def take(self, data: bytes | None) -> Step:
         """Take the client's first message."""
         if not self.possible(self.situation):
             raise ProtocolError(f"{self.name} needs what this connection does not have")
         message = text_of(data or b"")
-        exchange = self.credentials(message, plus=self.name.endswith("-PLUS"), binding=self.situation.binding)
+        exchange = self.credentials(
+            message, plus=self.name.endswith("-PLUS"), binding=self.situation.binding, source=self.situation.source
+        )
         # gs2-header: flag, then "a=" and the authorization identity (RFC 5802, section 7)
         authorize_as = message.split(",", 2)[1].removeprefix("a=").replace("=2C", ",").replace("=3D", "=")
         return Present(exchange, authorize_as)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
+import stat
 
 import pytest
 
 from actorcred import AccountError, CheckerUnavailable, PasswordRejected, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
 from actorcred.checkers.watched import POLL
-from actorcred.passwords import PasswordPolicy
+from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.sasl.mechanism import Secrets
+from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
+from actorcred.sasl.scram import ScramSHA256
 from tests.helpers import Player, Stage
 
 LAX = PasswordPolicy(common=frozenset({"hunter2hunter2"}))
@@ -34,7 +39,8 @@ def stage(store):
     return stage
 
 
-def test_accounts_are_added_changed_disabled_and_deleted(store, stage):
+def test_accounts_are_added_changed_disabled_and_deleted(store, stage, path):
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stage.login("ann", "correct horse").session.avatar_id == "ann"
     store.change_password("ann", "battery staple").get()
     for password in ("correct horse", "wrong"):
@@ -136,6 +142,105 @@ def test_a_hash_is_upgraded_at_login_when_the_cost_setting_has_risen(store, stag
     assert stored().startswith("$2b$05$")
     stage.login("ann", "correct horse")
     assert stage.count() == 3  # an upgrade ends no session
+
+
+def prove(stage, password="correct horse", name="ann"):
+    """Log in by SCRAM; return the server's challenge, or None if it was refused."""
+    client = CLIENT_MECHANISMS["SCRAM-SHA-256"](Secrets(name, password))
+    exchange = ScramSHA256(client.start().decode())
+    challenges = []
+    exchange.on_challenge = challenges.append
+    login = stage.portal.login(exchange, None, Player)
+    if not challenges:
+        exchange.pretend(lambda right: None)
+    else:
+        exchange.respond(client.answer(challenges[0]))
+    with contextlib.suppress(UnauthorizedLogin):
+        login.get()
+        client.finish(exchange.outcome)
+        return challenges[0]
+    return None
+
+
+@pytest.fixture
+def scram_stage(path, inline):
+    stage = Stage(checkers=0)
+    store = SQLiteChecker.start(path, 4, LAX, scram=True)
+    stage.portal.register_checker(store).get()
+    return stage, store
+
+
+def test_hashes_and_what_scram_needs_live_side_by_side(scram_stage):
+    stage, store = scram_stage
+    store.add_account("ann", "correct horse").get()
+    assert prove(stage)
+    assert not prove(stage, "wrong horse")
+    assert stage.login("ann", "correct horse")
+    store.change_password("ann", "battery staple").get()
+    assert not prove(stage)
+    assert prove(stage, "battery staple")
+    store.disable_account("ann").get()
+    assert not prove(stage, "battery staple")
+    assert not prove(stage, "battery staple", "nobody")
+
+
+def test_an_account_without_it_gets_it_at_its_next_login(store, path, inline):
+    store.stop()
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(SQLiteChecker.start(path, 4, LAX, scram=True)).get()
+    assert not prove(stage)
+    stage.login("ann", "correct horse")
+    assert prove(stage)
+
+
+def test_a_hash_that_an_older_version_sets_makes_the_old_proof_worthless(scram_stage, path):
+    stage, store = scram_stage
+    store.add_account("ann", "correct horse").get()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE account SET hash = ?", (hash_password(password="battery staple", rounds=4),))
+    database.close()
+    assert not prove(stage)
+    stage.login("ann", "battery staple")
+    assert prove(stage, "battery staple")
+
+
+def test_a_store_of_the_first_version_is_upgraded(path, inline):
+    with sqlite3.connect(path) as database:
+        for statement in SCHEMA[0]:
+            database.execute(statement)
+        database.execute("PRAGMA user_version = 1")
+        row = ("ann", hash_password(password="correct horse", rounds=4), 0, 0.0, 0.0)
+        database.execute("INSERT INTO account VALUES (?, ?, ?, ?, ?)", row)
+    database.close()
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(SQLiteChecker.start(path, 4, LAX)).get()
+    assert stage.login("ann", "correct horse")
+
+
+def test_what_is_damaged_lets_nobody_in_and_harms_no_other(scram_stage, path, caplog):
+    stage, store = scram_stage
+    for name in ("ann", "bob"):
+        store.add_account(name, "correct horse").get()
+    with sqlite3.connect(path) as database:
+        database.execute("UPDATE account SET hash = 'damaged' WHERE name = 'ann'")
+        database.execute("UPDATE account SET scram = 'damaged' WHERE name = 'ann'")
+    database.close()
+    for _ in range(5):
+        assert not prove(stage)
+        with pytest.raises(UnauthorizedLogin):
+            stage.login("ann", "correct horse")
+    assert prove(stage, name="bob")
+    assert "'ann' cannot log in: plain text, or an unknown format" in caplog.text
+    assert "'ann' cannot log in by SCRAM: a damaged SCRAM verifier" in caplog.text
+
+
+def test_names_are_the_same_however_they_are_typed(store, stage):
+    store.add_account("andre\u0301", "correct horse").get()
+    store.change_password("andr\u00e9", "battery\u00a0staple").get()
+    assert stage.login("andr\u00e9", "battery staple").session.avatar_id == "andr\u00e9"
+    store.disable_account("andre\u0301").get()
+    store.delete_account("\uff41\uff4e\uff44\uff52e\u0301").get()
+    assert [account.name for account in store.accounts().get()] == ["ann"]
 
 
 def test_accounts_outlive_the_program(store, stage, path):

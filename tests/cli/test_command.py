@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from actorcred import UnauthorizedLogin, rpc
 from examples.arena.realm import Arena
 
 PASSWORD = "correct horse battery"
@@ -198,6 +199,31 @@ def test_accounts_are_kept_in_files_and_databases(tmp_path: Path) -> None:
         assert "zoë" not in passwd("list").stdout
     assert (tmp_path / "a.htpasswd").stat().st_mode & 0o777 == 0o600
     assert [name for name in os.listdir(tmp_path) if name.startswith("a.htpasswd")] == ["a.htpasswd"]
+
+
+def test_an_account_that_may_prove_its_password_logs_in_by_scram(tmp_path: Path) -> None:
+    store = f"sqlite:{tmp_path}/a.db"
+    assert run("passwd", "add", store, "ann", "--scram", "--password-file", "-", stdin=PASSWORD).returncode == 0
+    assert run("passwd", "add", store, "bob", "--password-file", "-", stdin=PASSWORD).returncode == 0
+    assert (
+        "no place for SCRAM"
+        in run("passwd", "add", f"file:{tmp_path}/x", "ann", "--scram", "--password-file", "-", stdin=PASSWORD).stderr
+    )
+    served = Served("--realm", REALM, "--listen", "tcp:127.0.0.1:0", "--auth", f"sqlite[scram=yes]:{tmp_path}/a.db")
+    try:
+        served.wait_for(1)
+        for name, password, mechanism, lets_in in (
+            ("ann", PASSWORD, "SCRAM-SHA-256", True), ("ann", PASSWORD, "PLAIN", True), ("ann", PASSWORD, None, True),
+            ("ann", "wrong", "SCRAM-SHA-256", False), ("bob", PASSWORD, "SCRAM-SHA-256", False), ("bob", PASSWORD, "PLAIN", True),
+        ):  # fmt: skip
+            if lets_in:
+                with rpc.connect_blocking(served.addresses[0], name, password, mechanism=mechanism) as client:
+                    assert client.avatar_id == name
+            else:
+                with pytest.raises(UnauthorizedLogin):
+                    rpc.connect_blocking(served.addresses[0], name, password, mechanism=mechanism)
+    finally:
+        assert served.end() == 0
 
 
 @pytest.mark.parametrize(

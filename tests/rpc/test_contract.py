@@ -33,7 +33,7 @@ async def test_a_login_says_who_and_what_one_is(transport: str, tmp_path: Path) 
 @on_loop
 async def test_each_mechanism_lets_the_right_one_in_and_keeps_the_wrong_one_out(transport: str, tmp_path: Path) -> None:
     async with stage(transport, tmp_path) as game:
-        for mechanism in ("PLAIN", "CRAM-MD5", "SCRAM-SHA-256", None):
+        for mechanism in ("PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", None):
             async with await game.connect(mechanism=mechanism) as client:
                 assert client.avatar_id == "ann"
             for username, password in (("ann", "wrong"), ("nobody", "s3cret")):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ssl
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +195,49 @@ async def test_certificates_may_come_by_the_address(tmp_path: Path) -> None:
                 assert await client.call("echo", kind) == kind
             with pytest.raises(ConnectionError, match="cannot connect"):
                 await rpc.connect(address, "ann", "s3cret")  # a certificate that nobody vouches for
+
+
+@on_loop
+async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
+    for name, issued in (("here", authority().issue_cert("127.0.0.1")), ("between", authority().issue_cert("127.0.0.1"))):
+        issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / f"{name}.pem"))
+    authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    portal = Portal.start(Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)])
+    async with await rpc.serve(portal, f"tls:127.0.0.1:0?cert={tmp_path}/here.pem", options=rpc.ServerOptions(grace=0)) as server:
+        address = f"{server.addresses[0]}?ca={tmp_path}/ca.pem"
+        for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", None):
+            async with await rpc.connect(address, "ann", "s3cret", mechanism=mechanism) as client:
+                assert client.avatar_id == "ann"
+        for username, password in (("ann", "wrong"), ("nobody", "s3cret")):
+            with pytest.raises(UnauthorizedLogin):
+                await rpc.connect(address, username, password, mechanism="SCRAM-SHA-256-PLUS")
+        # Somebody in between with a certificate that the client trusts passes everything on.
+        async with relay(server.addresses[0], tmp_path / "between.pem", tmp_path / "ca.pem") as port:
+            with pytest.raises(UnauthorizedLogin):
+                await rpc.connect(f"tls://127.0.0.1:{port}?ca={tmp_path}/ca.pem", "ann", "s3cret", mechanism="SCRAM-SHA-256-PLUS")
+
+
+@contextlib.asynccontextmanager
+async def relay(address: Any, certificate: Path, ca: Path) -> AsyncIterator[int]:
+    """Pass bytes on between TLS clients and a TLS server."""
+    outward = ssl.create_default_context(cafile=str(ca))
+    inward = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    inward.load_cert_chain(certificate)
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, port = str(address).removeprefix("tls://").rsplit(":", 1)
+        far_reader, far_writer = await asyncio.open_connection(host, int(port), ssl=outward, server_hostname="127.0.0.1")
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=inward)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
 
 
 @on_loop

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +25,7 @@ from actorcred.sasl.cram_md5 import CramMD5
 from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
 from actorcred.sasl.scram import ScramSHA256, make_verifier
+from actorcred.sasl.states import TRANSITIONS, Event, State
 
 CERTIFICATE = Certificate(b"der", {"commonName": "ann"})
 PRIVATE = Situation(private=True, certificate=CERTIFICATE)
@@ -155,27 +158,57 @@ def test_scram_refuses_a_wrong_password() -> None:
 
 
 def test_scram_of_an_unknown_user_looks_like_that_of_a_known_one() -> None:
-    ours = client("SCRAM-SHA-256", username="nobody", password="pencil")
     salts = set()
     for _ in range(2):
         exchange = ScramSHA256(client("SCRAM-SHA-256", username="nobody", password="x").start().decode())
+        exchange.iterations = 4096  # as a checker says that its users have
         challenges: list[bytes] = []
         exchange.on_challenge = challenges.append
         exchange.pretend(lambda right: None)
         fields = dict(part.split("=", 1) for part in challenges[0].decode().split(","))
         salts.add(fields["s"])
-        assert fields["i"] == "4096"  # as the last real one
+        assert fields["i"] == "4096"
+        assert len(base64.b64decode(fields["s"])) == len(VERIFIER.salt)
     assert len(salts) == 1
-    assert ours
 
 
 def test_a_step_out_of_order_is_an_error_and_no_way_in() -> None:
     exchange = ScramSHA256(client("SCRAM-SHA-256", username="ann", password="x").start().decode())
-    with pytest.raises(ProtocolError, match="waits"):
+    with pytest.raises(ProtocolError, match="answer in an exchange that is new"):
         exchange.respond(b"c=biws,r=x,p=AAAA")
-    _, finished, _ = scram("pencil")
-    with pytest.raises(ProtocolError, match="waits"):
+    _, finished, verdict = scram("pencil")
+    with pytest.raises(ProtocolError, match="answer in an exchange that is over"):
         finished.respond(b"c=biws,r=x,p=AAAA")
+    assert verdict == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "messages"),
+    [
+        ("PLAIN", [b"\0ann\0s3cret", b"\0bob\0hush"]),
+        ("PLAIN", [None, None]),
+        ("PLAIN", [b"nonsense", b"\0ann\0s3cret"]),
+        ("CRAM-MD5", [None, b"ann " + b"0" * 32, b"ann " + b"1" * 32]),
+        ("CRAM-MD5", [None, b"nonsense", b"ann " + b"0" * 32]),
+        ("ANONYMOUS", [b"", b""]),
+        ("EXTERNAL", [b"", b""]),
+        ("OAUTHBEARER", [b"n,,\x01auth=Bearer x\x01\x01"] * 2),
+        ("SCRAM-SHA-256", [b"n,,n=ann,r=abcdefghijklmnopqrstuvwx"] * 2),
+    ],
+)
+def test_one_exchange_is_one_try(name: str, messages: list[bytes | None]) -> None:
+    mechanism = server(name)
+    for message in messages[:-1]:
+        with contextlib.suppress(ProtocolError):
+            mechanism.step(message)
+    with pytest.raises(ProtocolError, match="out of order"):
+        mechanism.step(messages[-1])
+
+
+def test_every_state_of_an_exchange_leads_to_its_end() -> None:
+    assert set(TRANSITIONS) == set(State)
+    for state in State:
+        assert (Event.FAIL in TRANSITIONS[state]) == (state is not State.OVER)
 
 
 @pytest.mark.parametrize(
