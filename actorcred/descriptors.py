@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from actorcred.errors import AccountError
@@ -20,9 +20,12 @@ __all__ = ["ArgString", "Descriptor", "DescriptorError", "parse_descriptor"]
 _ESCAPABLE = frozenset("\\:,=()[]$")
 _TYPE = re.compile(r"[a-z][a-z0-9-]*")
 _SECRET = re.compile(r"\$\{(env|file):([^}]*)\}")
-_URL_PASSWORD = re.compile(r"(://[^/:@()]*:)([^@()]*)(?=@)")
-_WORDS = re.compile(r"(?<=memory:)[^()]*")
-_OPTION = re.compile(r"(?<=password=)[^,\]]*")
+# What may be secret: the words of memory:, options with such names, and passwords in URLs.
+_HIDDEN = (
+    re.compile(r"(\bmemory(?:\[[^\]]*\])?:)((?:\\.|[^()\\])*)"),
+    re.compile(r"((?:password|secret)=)((?:\\.|[^,\]\\])*)"),
+    re.compile(r"(://[^/:@()\s]*:)([^()\s]*)(?=@)"),
+)
 
 
 class DescriptorError(AccountError):
@@ -42,9 +45,9 @@ class DescriptorError(AccountError):
 
 def _masked(text: str) -> str:
     """Hide what may be secret, sign by sign, so that positions stay."""
-    for pattern in (_WORDS, _OPTION):
-        text = pattern.sub(lambda match: "*" * len(match[0]), text)
-    return _URL_PASSWORD.sub(lambda match: match[1] + "*" * len(match[2]), text)
+    for pattern in _HIDDEN:
+        text = pattern.sub(lambda match: match[1] + "*" * len(match[2]), text)
+    return text
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,21 +165,20 @@ class ArgString(str):
         """Return the parts between separators."""
         return [part.value() for part in self._span.split(separator)]
 
-    def groups(self) -> list[str]:
+    def groups(self) -> list[Descriptor]:
         """Return the descriptors in parentheses that the argument consists of.
 
         Raises:
-            DescriptorError: if it has anything else, or none.
+            DescriptorError: if it has anything else, or none, or one of them is wrong.
         """
-        found, index = [], self._span.start
-        while index < self._span.end:
-            if self._span.text[index] != "(":
+        found: list[Descriptor] = []
+        index = self._span.start
+        while not found or index < self._span.end:
+            if self._span.text[index : index + 1] != "(" or index >= self._span.end:
                 raise self._span.error("here must be a descriptor in parentheses, as (file:players)", index - self._span.start)
             end = self._span.closing(index)
-            found.append(self._span.text[index + 1 : end])
+            found.append(_parse(_Span(self._span.text, index + 1, end)))
             index = end + 1
-        if not found:
-            raise self._span.error("here must be a descriptor in parentheses, as (file:players)")
         return found
 
     def error(self, message: str) -> DescriptorError:
@@ -191,16 +193,18 @@ class Descriptor:
     Args:
         kind: the type of checker.
         argument: the rest, with options.
-        text: the whole.
+        text: the whole, of which this one may be a part.
+        start: where in it this one begins.
     """
 
     kind: str
     argument: ArgString
-    text: str
+    text: str = field(repr=False)
+    start: int = 0
 
-    def error(self, message: str) -> DescriptorError:
-        """Return an error that shows the type."""
-        return DescriptorError(message, self.text, 0)
+    def error(self, message: str, offset: int = 0) -> DescriptorError:
+        """Return an error that shows a place in it; by default the type."""
+        return DescriptorError(message, self.text, self.start + offset)
 
 
 def parse_descriptor(text: str) -> Descriptor:
@@ -209,18 +213,23 @@ def parse_descriptor(text: str) -> Descriptor:
     Raises:
         DescriptorError: says what is wrong, and shows where.
     """
-    whole = _Span(text, 0, len(text))
-    match = _TYPE.match(text)
+    return _parse(_Span(text, 0, len(text)))
+
+
+def _parse(span: _Span) -> Descriptor:
+    text, end = span.text, span.end
+    match = _TYPE.match(text, span.start, end)
     if match is None:
-        raise whole.error("a descriptor begins with a type of authentication, as file:players.htpasswd")
+        raise span.error("a descriptor begins with a type of authentication, as file:players.htpasswd")
     index, options = match.end(), {}
-    if text[index : index + 1] == "[":
-        end = whole.closing(index)
-        options = _options(_Span(text, index + 1, end))
-        index = end + 1
-    if text[index : index + 1] not in {":", ""}:
-        raise whole.error("after the type comes a colon and its argument", index)
-    return Descriptor(match[0], ArgString.make(_Span(text, min(index + 1, len(text)), len(text)), options), text)
+    if text[index:end].startswith("["):
+        closed = span.closing(index)
+        options = _options(_Span(text, index + 1, closed))
+        index = closed + 1
+    if index < end and text[index] != ":":
+        raise DescriptorError("after the type comes a colon and its argument", text, index)
+    argument = ArgString.make(_Span(text, min(index + 1, end), end), options)
+    return Descriptor(match[0], argument, text, span.start)
 
 
 def _options(span: _Span) -> dict[str, str]:

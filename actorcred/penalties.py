@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 from collections import OrderedDict
 
-__all__ = ["Penalties", "source_of"]
+__all__ = ["Penalties", "account_of", "source_of"]
+
+LONGEST_NAME = 256
+"""Characters of a claimed name that are remembered; names of megabytes must not fill the memory."""
 
 
 def source_of(address: str) -> str:
@@ -19,6 +22,11 @@ def source_of(address: str) -> str:
     if not isinstance(ip, ipaddress.IPv6Address):
         return str(ip)
     return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+
+
+def account_of(name: str) -> str:
+    """Return what counts as one account: where "Ann" and "ann" are one user, nobody shall have the guesses of both."""
+    return name[:LONGEST_NAME].casefold()
 
 
 class Penalties:

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from actorcred.actors import Dispatcher, starting_on
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.plugin import CheckerPlugin, Plugin
-from actorcred.descriptors import ArgString, DescriptorError, parse_descriptor
+from actorcred.descriptors import ArgString, Descriptor, parse_descriptor
 from actorcred.errors import ActorcredError
 
 __all__ = [
@@ -83,20 +83,23 @@ def from_string(text: str, *, dispatcher: Dispatcher | None = None) -> CheckerRe
         AccountError: if what it names cannot be used, as a file.
         MissingExtra: if an optional package is needed.
     """
-    descriptor = parse_descriptor(text)
+    with starting_on(dispatcher):
+        return _start(parse_descriptor(text))
+
+
+def _start(descriptor: Descriptor) -> CheckerRef:
     plugin = plugins().get(descriptor.kind)
     if plugin is None:
         near = difflib.get_close_matches(descriptor.kind, plugins(), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(plugins())}"
         raise descriptor.error(f"unknown type of authentication {descriptor.kind!r}; {hint}")
     try:
-        with starting_on(dispatcher):
-            checker = plugin.generate_checker(descriptor.argument)
+        checker = plugin.generate_checker(descriptor.argument)
     except ActorcredError:
         raise
     except (ValueError, TypeError) as error:
         form = f"{descriptor.kind}:{plugin.arg_string_format}".rstrip(":")
-        raise DescriptorError(f"{descriptor.kind}: {error}; the form is {form}", text, len(descriptor.kind) + 1) from None
+        raise descriptor.error(f"{descriptor.kind}: {error}; the form is {form}", len(descriptor.kind) + 1) from None
     if not isinstance(checker, CheckerRef):
         raise descriptor.error(f"the plugin of {descriptor.kind!r} returned no started checker, but {type(checker).__name__}")
     return checker
@@ -109,7 +112,7 @@ def start_groups(argument: ArgString) -> list[CheckerRef]:
     """
     started: list[CheckerRef] = []
     try:
-        started.extend(from_string(text) for text in argument.groups())
+        started.extend(_start(descriptor) for descriptor in argument.groups())
     except BaseException:
         for checker in started:
             checker.stop(block=False)

@@ -37,7 +37,10 @@ def test_secrets_come_from_the_environment_or_a_file(monkeypatch, tmp_path):
 
 def test_descriptors_nest_and_escapes_are_heeded():
     made = parse_descriptor(r"all:(cache[seconds=5]:(file:a\)b))(memory:ann:x\(y)")
-    assert made.argument.groups() == [r"cache[seconds=5]:(file:a\)b)", r"memory:ann:x\(y"]
+    first, second = made.argument.groups()
+    (inner,) = first.argument.groups()
+    assert (first.kind, first.argument.options, inner.kind, inner.argument) == ("cache", {"seconds": "5"}, "file", "a)b")
+    assert (second.kind, second.argument.fields()) == ("memory", ["ann", "x(y"])
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,13 @@ def test_descriptors_nest_and_escapes_are_heeded():
         ("cache:file:x", "in parentheses", 6),
         ("cache:(file:x", "never closed", 6),
         ("cache[seconds=soon]:(anonymous)", "cannot be 'soon'", 6),
-        ("first:(nowhere:x)", "unknown type", 0),
+        ("first:(nowhere:x)", "unknown type", 7),
+        ("first:(anonymous)(cache:(file))", "needs the path", 30),
+        ("first:(anonymous)x", "in parentheses", 17),
+        ("first:(anonymous)(", "never closed", 17),
+        ("first:()", "begins with a type", 7),
+        ("cache:(anonymous)(anonymous)", "one descriptor", 6),
+        ("all:(memory:ann:right)(otp[x=1]:y)", "unknown option 'x'", 27),
         ("file:${home}", "a secret is", 5),
         ("file:${env:NO_SUCH_VARIABLE_HERE}", "no variable", 5),
         ("anonymous:x", "takes no argument", 10),
@@ -70,7 +79,11 @@ def test_a_mistake_is_shown_where_it_is(text, message, position):
 
 
 def test_a_mistake_shows_no_secret():
-    for text in ("memory:ann:s3cret:bob", "sql[x:postgresql://ann:s3cret@host/db", "first:(memory:ann:s3cret)x"):
+    for text in (
+        "memory:ann:s3cret:bob", "sql[x:postgresql://ann:s3cret@host/db", "first:(memory:ann:s3cret)x",
+        r"first:(memory:ann:\(s3cret)x", "sql[x=1]:postgresql://ann:p@s3cret@host/db", "jwt[alg=HS256,secret=s3cret,x=1]:",
+        r"ldap[password=\,s3cret,x=1]:ldaps://host/dc=x", "memory[x=1]:ann:s3cret",
+    ):  # fmt: skip
         with pytest.raises(DescriptorError) as wrong:
             from_string(text)
         assert "s3cret" not in str(wrong.value)

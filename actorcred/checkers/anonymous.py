@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, cast
 
 from actorcred.checkers.base import Checker, CheckerRef
-from actorcred.checkers.plugin import CheckerPlugin
+from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.credentials import ANONYMOUS, Anonymous, _Anonymous
 from actorcred.descriptors import ArgString
 
@@ -25,6 +25,7 @@ class AnonymousChecker(Checker):
 def _generate(argument: ArgString) -> CheckerRef:
     if argument:
         raise ValueError("takes no argument")
+    read_options(argument, {})
     return cast("CheckerRef", AnonymousChecker.start())
 
 

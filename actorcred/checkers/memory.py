@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from actorcred.actors import ActorRef, Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
-from actorcred.checkers.plugin import CheckerPlugin
+from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.credentials import ScramVerifier, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.descriptors import ArgString
 from actorcred.errors import UnauthorizedLogin
@@ -164,6 +164,7 @@ class MemoryChecker(PasswordChecker):
 
 
 def _generate(argument: ArgString) -> CheckerRef:
+    read_options(argument, {})
     words = ArgString.of(argument).fields(":")
     if len(words) % 2:
         raise ValueError("needs names and passwords in turn")

@@ -66,17 +66,23 @@ def renaming(*, strip: str = "", lower: bool = False, add: str = "", names: dict
     return rename
 
 
+def _pairs(text: str) -> dict[str, str]:
+    pairs = [word.split(">") for word in text.split()]
+    if not all(len(pair) == 2 and all(pair) for pair in pairs):
+        raise ValueError(text)
+    return dict(pairs)
+
+
 def _generate(argument: ArgString) -> CheckerRef:
-    options = read_options(argument, {"strip": str, "add": str, "lower": yes_or_no})
-    names = {old: new for old, arrow, new in (text.partition(">") for text in argument.options.get("names", "").split()) if arrow}
-    return RenamingChecker.start(start_group(argument), renaming(**options, names=names))
+    options = read_options(argument, {"strip": str, "add": str, "lower": yes_or_no, "names": _pairs})
+    return RenamingChecker.start(start_group(argument), renaming(**options))
 
 
 plugin = CheckerPlugin(
     "rename",
     "(TYPE:...)",
     "Gives those who come in other names. Options: strip=DOMAIN takes @DOMAIN away, add=DOMAIN puts it where there is none, "
-    "lower=yes makes capitals small.",
+    "lower=yes makes capitals small, names=root>admin ann>anna renames some.",
     (object,),
     _generate,
 )

@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict, deque
 from typing import Any
 
-from actorcred.actors import Dispatcher
+from actorcred.actors import Dispatcher, Future
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Filter
 from actorcred.credentials import AvatarId
 from actorcred.descriptors import ArgString
 from actorcred.errors import LoginDenied, UnauthorizedLogin
-from actorcred.penalties import Penalties, source_of
+from actorcred.penalties import Penalties, account_of, source_of
 from actorcred.plugins import start_group
 
 __all__ = ["ThrottlingChecker", "plugin"]
-
-LONGEST_NAME = 256
-"""Characters of a claimed name that are remembered."""
 
 
 class ThrottlingChecker(Filter):
     """Asks another checker, but denies accounts and sources that failed too often: longer with each failure.
 
-    Our own server does this itself; this is for protocols that do not.
+    Logins to one account beyond `free` at a time wait for those before them, so that many guesses at once are no way
+    around. Our own server throttles by itself; this is for protocols that do not.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
@@ -37,6 +36,9 @@ class ThrottlingChecker(Filter):
         if step <= 0 or free < 0 or most <= 0:
             raise ValueError("step and most must be more than 0, and free no less than that")
         self._penalties = Penalties(step, free, most)
+        self._abreast = max(1, free)
+        self._under_way: Counter[str] = Counter()
+        self._waiting: defaultdict[str, deque[tuple[Any, Future[AvatarId]]]] = defaultdict(deque)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -45,11 +47,43 @@ class ThrottlingChecker(Filter):
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), step, free, most, dispatcher=dispatcher)
 
+    def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask the wrapped checker, in turn."""
+        account = _account_of(credentials)
+        decision: Future[AvatarId] = Future()
+        self._waiting[account].append((credentials, decision))
+        self._go_on(account)
+        return decision
+
+    def _go_on(self, account: str) -> None:
+        """Ask for those who wait for their turn at an account."""
+        waiting = self._waiting[account]
+        while waiting and (not account or self._under_way[account] < self._abreast):
+            credentials, decision = waiting.popleft()
+            if decision.done():
+                continue  # gone meanwhile
+            try:
+                self.before(credentials)
+            except LoginDenied as error:
+                decision.settle_error(error)
+            else:
+                self._under_way[account] += 1
+                self.ask(credentials, decision)
+        if not waiting:
+            del self._waiting[account]
+
+    def answered(self, credentials: Any) -> None:
+        """Let the next one have its turn."""
+        account = _account_of(credentials)
+        self._under_way[account] -= 1
+        if not self._under_way[account]:
+            del self._under_way[account]
+        self._go_on(account)
+
     @staticmethod
     def _keys(credentials: Any) -> list[str]:
-        name = str(getattr(credentials, "username", ""))[:LONGEST_NAME]
         source = source_of(str(getattr(credentials, "source", "")))
-        return [prefix + what for prefix, what in (("as ", name), ("from ", source)) if what]
+        return [prefix + what for prefix, what in (("as ", _account_of(credentials)), ("from ", source)) if what]
 
     def before(self, credentials: Any) -> None:
         """Deny those who have to wait."""
@@ -71,6 +105,10 @@ class ThrottlingChecker(Filter):
             now = self.actor_inbox.dispatcher.now()
             for key in self._keys(credentials):
                 self._penalties.failed(key, now)
+
+
+def _account_of(credentials: Any) -> str:
+    return account_of(str(getattr(credentials, "username", "")))
 
 
 def _generate(argument: ArgString) -> CheckerRef:

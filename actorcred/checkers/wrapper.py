@@ -124,25 +124,32 @@ class Filter(Wrapper):
     def refused(self, credentials: Any, error: BaseException) -> None:
         """Learn that the wrapped checker refused."""
 
+    def answered(self, credentials: Any) -> None:
+        """Learn that the wrapped checker has answered, or that nobody waits for it any more."""
+
     def request_avatar_id(self, credentials: Any) -> Any:
         """Ask the wrapped checker."""
         known = self.before(credentials)
         if known is not None:
             return known
-        asked = ask_checker(self.checker, credentials)
         decision: Future[AvatarId] = Future()
-        decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
-        self.then(asked, "_answered", credentials, decision)
+        self.ask(credentials, decision)
         return decision
 
+    def ask(self, credentials: Any, decision: Future[AvatarId]) -> None:
+        """Ask the wrapped checker, for a decision."""
+        asked = ask_checker(self.checker, credentials)
+        decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+        self.then(asked, "_answered", credentials, decision)
+
     def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
-        if asked.cancelled():
-            return
-        try:
-            decision.settle(self.after(credentials, checked_avatar_id(self.checker, asked.get())))
-        except Exception as error:
-            self.refused(credentials, error)
-            decision.settle_error(error)
+        if not asked.cancelled():
+            try:
+                decision.settle(self.after(credentials, checked_avatar_id(self.checker, asked.get())))
+            except Exception as error:
+                self.refused(credentials, error)
+                decision.settle_error(error)
+        self.answered(credentials)
 
 
 def _supervisor(checker: CheckerRef) -> Callable[[BaseException], Future[Any]]:

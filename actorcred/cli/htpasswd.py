@@ -75,8 +75,9 @@ class HtpasswdFile:
             lines[index] = f"{user}:{LOCKED if locked else ''}{stored or old.lstrip(LOCKED)}"
 
     def _find(self, lines: list[str], name: str) -> int:
+        names = {name, prepare_username(name)}
         for index, line in enumerate(lines):
-            if not line.startswith("#") and line.partition(":")[0] == name:
+            if not line.startswith("#") and line.partition(":")[0] in names:
                 return index
         raise AccountError(f"there is no account {name!r}")
 

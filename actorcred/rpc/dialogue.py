@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from actorcred.actors import Future
 from actorcred.credentials import Exchange
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
+from actorcred.penalties import LONGEST_NAME
 from actorcred.rpc.events import LoginThrottled
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
 from actorcred.sasl.states import State
@@ -22,10 +23,6 @@ __all__ = ["Dialogue"]
 
 Decide = Callable[[Present], Future[Any]]
 Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
-
-
-LONGEST_NAME = 256
-"""Characters of a claimed user name that are remembered after a failure; names of megabytes must not fill the memory."""
 
 
 class Dialogue:
@@ -113,7 +110,7 @@ class Dialogue:
             self._ask(step.challenge)
             return
         credentials = step.credentials
-        self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME]
+        self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME][:LONGEST_NAME]
         self._check_penalties()
         if isinstance(credentials, Exchange):
             core = self._peer.core

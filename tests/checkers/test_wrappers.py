@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorcred import (
+    AccountError,
     Anonymous,
     BearerToken,
     Checker,
@@ -16,6 +17,7 @@ from actorcred import (
     UsernamePassword,
     actors,
 )
+from actorcred.actors import Future
 from actorcred.checkers.all_of import AllOf
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.caching import CachingChecker
@@ -159,6 +161,73 @@ def test_accounts_and_sources_wait_after_failures(inline):
     assert login(portal, UsernamePassword("bob", "hush", source="192.0.2.9"))
     inline.advance(11)
     assert login(portal)
+
+
+class Slow(Checker):
+    """Says nothing until the test does."""
+
+    credential_interfaces = (UsernamePassword,)
+
+    def __init__(self, asked):
+        super().__init__()
+        self.asked = asked
+
+    def request_avatar_id(self, credentials):
+        decision = Future()
+        self.asked.append((credentials, decision))
+        return decision
+
+
+def test_many_guesses_at_once_are_no_way_around(inline):
+    asked = []
+    portal = serve(ThrottlingChecker.start(Slow.start(asked), 10.0, 2, 60.0))
+    names = ["ann", "ANN", "Ann"] * 10
+    guesses = [portal.login(UsernamePassword(name, str(number)), None, Player) for number, name in enumerate(names)]
+    other = portal.login(UsernamePassword("bob", "x"), None, Player)
+    assert len(asked) == 3
+    asked[2][1].settle("bob")
+    assert other.get().session.avatar_id == "bob"
+    guesses[0].cancel()  # whoever is gone makes room
+    assert len(asked) == 4
+    for number in (1, 3, 4):
+        asked[number][1].settle_error(UnauthorizedLogin("wrong"))
+    assert len(asked) == 6
+    for guess in guesses[5:]:
+        with pytest.raises(LoginDenied):
+            guess.get()
+
+
+def test_those_who_wait_for_their_turn_get_in(inline):
+    asked = []
+    portal = serve(ThrottlingChecker.start(Slow.start(asked), 10.0, 2, 60.0))
+    logins = [portal.login(ANN, None, Player) for _ in range(9)]
+    for number in range(9):
+        asked[number][1].settle("ann")
+    assert [login.get().session.avatar_id for login in logins] == ["ann"] * 9
+
+
+@pytest.mark.parametrize(
+    ("text", "who"),
+    [
+        ("rename[names=ann>anna bob>rob]:(memory:ann:right)", "anna"),
+        ("rename[strip=example.org]:(memory:ann@example.org:right)", "ann"),
+        ("rename[add=example.org,lower=yes]:(memory:Ann:right)", "ann@example.org"),
+    ],
+)
+def test_names_by_a_text(dispatcher, text, who):
+    portal = serve(from_string(text))
+    name = text.split("(memory:")[1].split(":")[0]
+    assert login(portal, UsernamePassword(name, "right")).avatar_id == who
+
+
+def test_a_wrapper_that_cannot_be_started_leaves_nothing(inline):
+    for text in (
+        "cache[seconds=-1]:(memory:ann:right)", "throttle[step=0]:(anonymous)", "allow[file=/no/such]:(anonymous)",
+        "rename[names=ann]:(anonymous)", "allow:(anonymous)", "deny[names=\x01]:(memory:ann:right)",
+    ):  # fmt: skip
+        with pytest.raises(AccountError):
+            from_string(text)
+        assert actors.statistics().actors == 0
 
 
 def test_a_domain_is_taken_from_its_own_people_only():
