@@ -5,56 +5,22 @@ from __future__ import annotations
 import time
 
 import pytest
-import trustme
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.blocking import BackendLimits
 from actorcred.checkers.ldap import LDAPChecker, LDAPSettings
 from actorcred.plugins import from_string
-from tests.backends.servers import running, slapd
+from tests.backends.directory import PASSWORDS, PEOPLE, running_directory
 from tests.helpers import Arena, Player
 
 ldap = pytest.importorskip(
     "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'; it needs libldap2-dev libsasl2-dev"
 )
 
-PEOPLE = "ou=people,dc=example"
-STAFF = "cn=staff,dc=example"
-PASSWORDS = {"ann": "right", "bob": "hush", "andr\u00e9": "sn\u00f6 \u2603", "o(dd)*,\\": "odd"}
-
-
-def entries():
-    from ldap.dn import escape_dn_chars
-
-    yield "dc=example", {"objectClass": ["dcObject", "organization"], "o": ["Example"]}
-    yield PEOPLE, {"objectClass": ["organizationalUnit"]}
-    yield "ou=old,dc=example", {"objectClass": ["organizationalUnit"]}
-    for name, password in PASSWORDS.items():
-        yield f"uid={escape_dn_chars(name)},{PEOPLE}", {
-            "objectClass": ["inetOrgPerson"], "cn": [name], "sn": [name], "uid": [name], "userPassword": [password],
-        }  # fmt: skip
-    twin = {"objectClass": ["inetOrgPerson"], "sn": ["x"], "uid": ["twin"], "userPassword": ["right"]}
-    yield f"cn=one,{PEOPLE}", {**twin, "cn": ["one"]}
-    yield f"cn=two,{PEOPLE}", {**twin, "cn": ["two"]}
-    yield f"uid=locked,{PEOPLE}", {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]}
-    yield STAFF, {"objectClass": ["groupOfNames"], "member": [f"uid=ann,{PEOPLE}"]}
-
 
 @pytest.fixture(scope="module")
 def directory(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("ldap")
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1")
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    certificate.private_key_pem.write_to_path(folder / "key.pem")
-    certificate.cert_chain_pems[0].write_to_path(folder / "cert.pem")
-    with running(slapd, folder) as backend:
-        connection = ldap.initialize(backend.url)
-        connection.simple_bind_s("cn=admin,dc=example", "admin")
-        for dn, attributes in entries():
-            connection.add_s(dn, [(key, [value.encode() for value in values]) for key, values in attributes.items()])
-        connection.unbind_s()
-        backend.ca = str(folder / "ca.pem")
+    with running_directory(tmp_path_factory.mktemp("ldap")) as backend:
         yield backend
 
 

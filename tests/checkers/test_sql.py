@@ -2,46 +2,21 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import time
 
-import argon2
-import passlib.hash
 import pytest
-import sqlalchemy
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.blocking import BackendLimits
 from actorcred.checkers.sql import SQLChecker, UserTable
 from actorcred.descriptors import DescriptorError
-from actorcred.passwords import hash_password, verify_password
+from actorcred.passwords import verify_password
 from actorcred.plugins import from_string
 from tests.backends.servers import mariadb, postgresql, running
+from tests.backends.tables import HASHES, fill
 from tests.helpers import Arena, Player
 
-SALT = "seasalt"
 QUICK = BackendLimits(threads=2, waiting=4, timeout=1.0)
-
-
-def pbkdf2(password):
-    made = hashlib.pbkdf2_hmac("sha256", password.encode(), SALT.encode(), 1000)
-    return f"pbkdf2_sha256$1000${SALT}${base64.b64encode(made).decode()}"
-
-
-def django_scrypt(password):
-    made = hashlib.scrypt(password.encode(), salt=SALT.encode(), n=1024, r=8, p=1, dklen=64)
-    return f"scrypt$1024${SALT}$8$1${base64.b64encode(made).decode()}"
-
-
-HASHES = {
-    "bcrypt": lambda password: hash_password(password=password, rounds=4),
-    "argon2": argon2.PasswordHasher(1, 1024, 1).hash,
-    "scrypt": passlib.hash.scrypt.using(rounds=8).hash,
-    "django-scrypt": django_scrypt,
-    "pbkdf2": pbkdf2,
-}
-USERS = {**{name: make("right") for name, make in HASHES.items()}, "andr\u00e9": HASHES["bcrypt"]("sn\u00f6 \u2603"), "broken": "x"}
 
 
 def sqlite(folder):
@@ -62,15 +37,7 @@ def database(request, tmp_path_factory):
     """Give out the URL of a database with users, and the server if there is one."""
     generator = request.param(tmp_path_factory.mktemp("database"))
     url, backend = next(generator)
-    engine = sqlalchemy.create_engine(url)
-    text = sqlalchemy.String(255)
-    columns = [sqlalchemy.Column("username", text, primary_key=True), sqlalchemy.Column("password", text)]
-    table = sqlalchemy.Table("users", sqlalchemy.MetaData(), *columns, sqlalchemy.Column("is_active", sqlalchemy.Boolean))
-    with engine.begin() as connection:
-        table.create(connection)
-        rows = [{"username": name, "password": made, "is_active": True} for name, made in USERS.items()]
-        connection.execute(table.insert(), [*rows, {"username": "old", "password": USERS["bcrypt"], "is_active": False}])
-    engine.dispose()
+    fill(url)
     yield url, backend
     next(generator, None)
 

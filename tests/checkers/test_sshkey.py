@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 
 import asyncssh
 import pytest
@@ -14,40 +13,13 @@ from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogi
 from actorcred.checkers.sshkey import SSHKeyChecker
 from actorcred.credentials import SSHKey
 from actorcred.plugins import from_string
+from tests.backends.ssh_keys import KINDS, SIGNED, keygen, make_keys, private, proof, public
 from tests.helpers import Arena, Player
-
-SIGNED = b"session id and request"
-KINDS = {"ed25519": [], "ecdsa": ["-b", "384"], "rsa": ["-b", "2048"]}
-
-
-def keygen(*words):
-    program = shutil.which("ssh-keygen")
-    if program is None:
-        pytest.skip("ssh-keygen is not installed; on Debian: apt-get install openssh-client")
-    subprocess.run([program, "-q", *map(str, words)], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("keys")
-    for kind, words in KINDS.items():
-        keygen("-t", kind, *words, "-N", "", "-C", "ann's", "-f", folder / kind)
-    keygen("-t", "ed25519", "-N", "", "-f", folder / "other")
-    keygen("-t", "ed25519", "-N", "", "-f", folder / "ca")
-    return folder
-
-
-def private(folder, name):
-    return asyncssh.read_private_key(folder / name)
-
-
-def public(folder, name):
-    return (folder / f"{name}.pub").read_text().strip()
-
-
-def proof(key, username="ann", *, blob=None, algorithm=None, source="192.0.2.7", signed=SIGNED):
-    algorithm = algorithm or (b"rsa-sha2-256" if key.algorithm == b"ssh-rsa" else key.algorithm)
-    return SSHKey(username, blob or key.public_data, signed, key.sign(SIGNED, algorithm), source=source)
+    return make_keys(tmp_path_factory.mktemp("keys"))
 
 
 def serve(keys):

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import hmac
-import http.server
-import json
-import threading
 import time
 
 import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -22,10 +18,9 @@ from actorcred import AccountError, BearerToken, CheckerUnavailable, Portal, Una
 from actorcred.checkers.blocking import BackendLimits
 from actorcred.checkers.token import TokenChecker, TokenRules
 from actorcred.plugins import from_string
+from tests.backends.issuer import KEYS, RSA, Issuer, jwks, pem
 from tests.helpers import Arena, Player
 
-RSA = rsa.generate_private_key(65537, 2048)
-KEYS = {"RS256": RSA, "ES256": ec.generate_private_key(ec.SECP256R1()), "EdDSA": ed25519.Ed25519PrivateKey.generate()}
 RULES = TokenRules(issuer="https://issuer.example", audience="arena")
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -38,18 +33,6 @@ def claims(**changes):
 
 def sign(key=RSA, algorithm="RS256", kid=None, **changes):
     return jwt.encode(claims(**changes), key, algorithm, headers={} if kid is None else {"kid": kid})
-
-
-def pem(key):
-    return key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
-def jwks(**keys):
-    made = []
-    for kid, (algorithm, key) in keys.items():
-        entry = jwt.get_algorithm_by_name(algorithm).to_jwk(key.public_key(), as_dict=True)
-        made.append({**entry, "kid": kid, "alg": algorithm, "use": "sig"})
-    return json.dumps({"keys": made})
 
 
 def serve(checker):
@@ -123,38 +106,6 @@ def test_keys_in_a_file_may_change(tmp_path, inline):
     path.unlink()
     with pytest.raises(CheckerUnavailable):
         login(portal, sign(KEYS["ES256"], "ES256", "new"))
-
-
-class Issuer:
-    """A JWKS over HTTP on loopback."""
-
-    def __init__(self):
-        self.text, self.fetched, self.hangs = jwks(first=("RS256", RSA)), 0, threading.Event()
-        self.hangs.set()
-        issuer = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_GET(self):
-                issuer.fetched += 1
-                issuer.hangs.wait(30)
-                with contextlib.suppress(OSError):
-                    self.send_response(200)
-                    self.end_headers()
-                    self.wfile.write(issuer.text.encode())
-
-            def log_message(self, *args):
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/jwks.json"
-        self.thread = threading.Thread(target=self.server.serve_forever)
-        self.thread.start()
-
-    def close(self):
-        self.hangs.set()
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join()
 
 
 @pytest.fixture
