@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena test bench bench-wire bench-enumeration fuzz lint docs clean
+.PHONY: arena test bench bench-wire bench-enumeration outcomes fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -19,6 +19,10 @@ bench-wire: $(VENV)/test,bench.installed
 
 bench-enumeration: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.enumeration $(ENUMERATION)
+
+# The page of the reference that shows what comes of each checker with each kind of credentials.
+outcomes: $(VENV)/test.installed $(VENV)/ldap.tried
+	ACTORCRED_WRITE_OUTCOMES=1 $(BIN)/python -m pytest -q tests/checkers/test_outcomes.py
 
 fuzz: $(VENV)/test,fuzz.installed
 	$(BIN)/python -m tests.fuzz.connection $(FUZZ)

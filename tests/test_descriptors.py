@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred.descriptors import ArgString, DescriptorError, parse_descriptor
+from actorcred.errors import AccountError
 from actorcred.plugins import from_string, plugins
 
 
@@ -116,3 +117,15 @@ def test_any_text_is_read_or_refused(text):
 def test_an_escaped_text_means_itself(text):
     escaped = "".join("\\" + sign if sign in "\\:,=()[]$" else sign for sign in text)
     assert ArgString.of(escaped).fields() == [text]
+
+
+@given(
+    st.sampled_from(sorted(set(plugins()) - {"sqlite", "otp"})),  # these make files
+    st.text(max_size=30) | st.text("()[]:,=\\${}/%u.memoryfile", max_size=30),
+)
+@settings(deadline=None)
+def test_any_argument_starts_a_checker_or_is_refused_by_a_documented_error(kind, argument):
+    try:
+        from_string(f"{kind}{argument}").stop()
+    except AccountError as error:
+        assert str(error)

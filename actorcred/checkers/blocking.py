@@ -88,9 +88,14 @@ class BlockingChecker(Checker):
 
     def _ask(self, credentials: Any, decision: Future[str]) -> None:
         with self._lock:
-            if decision.done() or self._ended:
-                return  # given up while it waited for a thread
-            self._asking += 1
+            self._asking += not self._ended
+            ended = self._ended
+        if ended:
+            decision.settle_error(CheckerUnavailable("the checker has stopped"))
+            return
+        if decision.done():  # given up while it waited for a thread
+            self._leave(1)
+            return
         try:
             decision.settle(self.check(credentials))
         except BaseException as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hmac
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -13,7 +14,7 @@ from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.credentials import ScramVerifier, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.descriptors import ArgString
-from actorcred.errors import UnauthorizedLogin
+from actorcred.errors import PasswordRejected, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, hash_password, prepare_new_password
 from actorcred.precis import prepare_username
 from actorcred.sasl.scram import make_verifier
@@ -99,7 +100,9 @@ class MemoryChecker(PasswordChecker):
         # All before the first login, whose time would tell else who is known.
         algorithms = ("SHA-256", "SHA-1") if find_spec("scramp") is not None else ()
         prepared = prepare_new_password(password=password)
-        verifiers = {name: make_verifier(prepared, self._scram_iterations, algorithm=name) for name in algorithms}
+        verifiers: dict[str, ScramVerifier] = {}
+        with contextlib.suppress(PasswordRejected):  # not one for SCRAM
+            verifiers |= {name: make_verifier(prepared, self._scram_iterations, algorithm=name) for name in algorithms}
         return _User(prepared, verifiers)
 
     @classmethod

@@ -19,6 +19,10 @@ from actorcred.passwords import UnsupportedHash, dummy_hash, verify_password
 __all__ = ["SQLChecker", "UserTable", "plugin"]
 
 
+_OTHER_CHARACTERS = frozenset((1267, 1270, 1271, 3988))
+"""MariaDB and MySQL: two texts cannot be compared, or converted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserTable:
     """Where the users are.
@@ -115,6 +119,8 @@ class SQLChecker(BlockingChecker):
             with self._engine.connect() as connection:
                 rows = connection.execute(self._select, {"username": username}).fetchmany(2)
         except self._error as error:
+            if _is_of_the_name(error):
+                return None
             raise CheckerUnavailable(f"the database failed: {type(error).__name__}") from None
         exact = [row for row in rows if row[0] == username] or rows
         if len(exact) != 1:
@@ -123,6 +129,14 @@ class SQLChecker(BlockingChecker):
         if not isinstance(stored, str) or not name:
             return None
         return Account(name, stored, usable=not active or bool(active[0]))
+
+
+def _is_of_the_name(error: Exception) -> bool:
+    """Tell whether a database is well, and only says that there can be no such name in this column's character set."""
+    import sqlalchemy
+
+    code = next(iter(getattr(getattr(error, "orig", None), "args", ())), None)
+    return isinstance(error, sqlalchemy.exc.DataError) or code in _OTHER_CHARACTERS
 
 
 def _make_engine(url: str, limits: BackendLimits) -> Any:

@@ -18,7 +18,7 @@ from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checkers.watched import POLL
 from actorcred.credentials import ScramVerifier, UsernamePassword
-from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, UnauthorizedLogin
+from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, PasswordRejected, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, dummy_hash, hash_password, needs_rehash
 from actorcred.precis import prepare_username
 from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, scram_from_text, scram_to_text
@@ -74,6 +74,14 @@ class _Secrets(NamedTuple):
 def _make_secrets(password: str, rounds: int, scram: bool) -> _Secrets:
     made = hash_password(password=password, rounds=rounds)
     return _Secrets(made, scram_to_text(make_verifier(password)) if scram else None)
+
+
+def _upgrade_secrets(password: str, old: str, rounds: int, scram: bool) -> _Secrets:
+    made = hash_password(password=password, rounds=rounds) if needs_rehash(hash=old, rounds=rounds) else old
+    try:
+        return _Secrets(made, scram_to_text(make_verifier(password)) if scram else None)
+    except PasswordRejected:  # a good password, but not one for SCRAM
+        return _Secrets(made, None)
 
 
 class SQLiteCheckerRef(DatabaseRef):
@@ -218,14 +226,17 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         """Upgrade the hash if the cost setting has risen since it was made; the login does not wait for that."""
         scram = self._scram_of(account.avatar_id)
         if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
-            wanted = self._scram or scram is not None
-            upgraded = self.actor_inbox.dispatcher.offload(_make_secrets, credentials.password, self._rounds, wanted)
+            arguments = (credentials.password, account.hash, self._rounds, self._scram or scram is not None)
+            upgraded = self.actor_inbox.dispatcher.offload(_upgrade_secrets, *arguments)
             self.cred_then(upgraded, "_upgrade", account)
 
     def _upgrade(self, upgraded: Future[_Secrets], account: Account) -> None:
+        secrets = upgraded.get()
+        if secrets == (account.hash, None):
+            return
         update = "UPDATE account SET hash = ?, scram = ? WHERE name = ? AND hash = ?"
         try:
-            self._write(update, *upgraded.get(), account.avatar_id, account.hash)
+            self._write(update, *secrets, account.avatar_id, account.hash)
         except AccountError:
             return  # the password was changed meanwhile: the new hash is a new one
         except sqlite3.Error as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import errno
 import ipaddress
 import logging
 import time
@@ -108,9 +109,9 @@ class FilePattern:
         try:
             with path.open("rb") as file:
                 raw = file.read(LARGEST_FILE + 1)
-        except FileNotFoundError:
-            return None
         except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+                return None
             raise CheckerUnavailable(f"{path} cannot be read: {error.strerror}") from None
         if len(raw) > LARGEST_FILE:
             raise CheckerUnavailable(f"{path} is larger than {LARGEST_FILE} bytes")

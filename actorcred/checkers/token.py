@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -11,11 +13,11 @@ from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.watched import WatchedFile, why
-from actorcred.credentials import BearerToken
+from actorcred.credentials import BearerToken, make_avatar_id
 from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
 
-__all__ = ["TokenChecker", "TokenRules", "plugin"]
+__all__ = ["Fetching", "TokenChecker", "TokenRules", "plugin"]
 
 LONGEST_TOKEN = 16_384
 """Characters."""
@@ -50,6 +52,23 @@ class TokenRules:
     def shared(self) -> bool:
         """Whether the key is a shared secret."""
         return self.algorithms[0].startswith("HS")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetching:
+    """How often keys at a URL are fetched.
+
+    Args:
+        lifespan: seconds for which they are used; a key that the issuer has withdrawn may count so long.
+        cooldown: seconds between two fetches for the sake of a key that is not known, so that nobody can flood the issuer.
+    """
+
+    lifespan: float = 300.0
+    cooldown: float = 5.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.lifespan < math.inf or not 0 <= self.cooldown < math.inf:
+            raise ValueError("lifespan must be more than 0, and cooldown no less than that")
 
 
 class _KeyFile:
@@ -97,10 +116,10 @@ def _choose(keys: list[Any], kid: str | None) -> Any:
 class _KeyURL:
     """Keys at a URL (a JWKS, RFC 7517), which are fetched again when a token names one that is not among them."""
 
-    def __init__(self, url: str, timeout: float, cooldown: float) -> None:
+    def __init__(self, url: str, timeout: float, fetching: Fetching) -> None:
         import jwt
 
-        self._client = jwt.PyJWKClient(url, timeout=timeout, cooldown_duration=cooldown)
+        self._client = jwt.PyJWKClient(url, lifespan=fetching.lifespan, timeout=timeout, cooldown_duration=fetching.cooldown)
 
     def find(self, kid: str | None) -> Any:
         import jwt
@@ -109,8 +128,8 @@ class _KeyURL:
             if kid is not None:
                 return self._client.get_signing_key(kid)
             return _choose(self._client.get_signing_keys(), None)
-        except jwt.PyJWKClientConnectionError as error:
-            raise CheckerUnavailable(f"the keys cannot be fetched: {type(error.__cause__).__name__}") from None
+        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
+            raise CheckerUnavailable(f"the keys cannot be fetched: {type(error.__cause__ or error).__name__}") from None
         except jwt.PyJWKClientError:
             raise UnauthorizedLogin("the token names no key that is known") from None
 
@@ -126,7 +145,7 @@ class TokenChecker(BlockingChecker):
         rules: which tokens count.
         secret: instead of keys, what is shared with who gives them out; for HS256 and the like.
         limits: how much is asked of the URL.
-        cooldown: seconds between two fetches for the sake of a key that is not known.
+        fetching: how often the URL is asked.
 
     Raises:
         AccountError: if the keys or the secret do not fit the rules, or the file cannot be used.
@@ -135,7 +154,7 @@ class TokenChecker(BlockingChecker):
 
     credential_interfaces = (BearerToken,)
 
-    def __init__(self, keys: str, rules: TokenRules, secret: str, limits: BackendLimits | None, cooldown: float) -> None:
+    def __init__(self, keys: str, rules: TokenRules, secret: str, limits: BackendLimits | None, fetching: Fetching) -> None:
         super().__init__(limits)
         try:
             import jwt  # noqa: F401
@@ -151,7 +170,7 @@ class TokenChecker(BlockingChecker):
         if keys.startswith("http://") and not is_local(keys):
             raise AccountError("jwt: keys that come over a network need https, or anybody on the way could put in others")
         if keys.startswith(("http://", "https://")):
-            self._source = _KeyURL(keys, self.limits.timeout, cooldown)
+            self._source = _KeyURL(keys, self.limits.timeout, fetching)
         elif keys:
             self._source = _KeyFile(keys)
 
@@ -163,11 +182,11 @@ class TokenChecker(BlockingChecker):
         *,
         secret: str = "",
         limits: BackendLimits | None = None,
-        cooldown: float = 5.0,
+        fetching: Fetching | None = None,
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        arguments = (keys, rules or TokenRules(), secret, limits, cooldown)
+        arguments = (keys, rules or TokenRules(), secret, limits, fetching or Fetching())
         return cast("CheckerRef", super().start(*arguments, dispatcher=dispatcher))
 
     def check(self, credentials: BearerToken) -> str:
@@ -190,10 +209,10 @@ class TokenChecker(BlockingChecker):
             )
         except jwt.PyJWTError as error:
             raise UnauthorizedLogin(f"the token does not count: {type(error).__name__}") from None
-        who = claims[rules.claim]
-        if not isinstance(who, str):
-            raise UnauthorizedLogin(f"the claim {rules.claim} is no text")
-        return who
+        try:
+            return make_avatar_id(claims[rules.claim])
+        except (TypeError, ValueError) as error:
+            raise UnauthorizedLogin(f"the claim {rules.claim} is no avatar id: {error}") from None
 
     def _key_for(self, header: dict[str, Any]) -> Any:
         if self._source is None:
@@ -203,19 +222,28 @@ class TokenChecker(BlockingChecker):
 
 
 def _generate(argument: ArgString) -> CheckerRef:
-    kinds: dict[str, Any] = {"alg": str.split, "iss": str, "aud": str, "claim": str, "leeway": float}
-    options = read_options(argument, {**kinds, "secret": str, "cooldown": float, "timeout": float})
-    names = {"alg": "algorithms", "iss": "issuer", "aud": "audience"}
-    rules = TokenRules(**{names.get(key, key): options.pop(key) for key in list(options) if key in kinds})
-    limits = BackendLimits(timeout=options.pop("timeout", BackendLimits().timeout))
-    return TokenChecker.start(str(argument), rules, limits=limits, **options)
+    rules = {"alg": "algorithms", "iss": "issuer", "aud": "audience", "claim": "claim", "leeway": "leeway"}
+    numbers: dict[str, Any] = dict.fromkeys(("leeway", "lifespan", "cooldown", "timeout"), float)
+    texts: dict[str, Any] = dict.fromkeys(("iss", "aud", "claim", "secret"), str)
+    options = read_options(argument, {"alg": lambda text: tuple(text.split()), **texts, **numbers})
+
+    def some(names: Iterable[str]) -> dict[str, Any]:
+        return {name: options[name] for name in names if name in options}
+
+    return TokenChecker.start(
+        str(argument),
+        TokenRules(**{rules[name]: value for name, value in some(rules).items()}),
+        secret=options.get("secret", ""),
+        limits=BackendLimits(**some(["timeout"])),
+        fetching=Fetching(**some(["lifespan", "cooldown"])),
+    )
 
 
 plugin = CheckerPlugin(
     "jwt",
     "URL-OR-PATH",
     "JSON Web Tokens, with public keys from the URL of a JWKS, a file with one, or a PEM file. Options: alg=RS256 ES256 EdDSA, "
-    "iss=ISSUER, aud=AUDIENCE, claim=sub (who it is), leeway=10 seconds, cooldown=5 seconds between fetches, timeout=10; or "
+    "iss=ISSUER, aud=AUDIENCE, claim=sub (who it is), leeway=10, and for a URL lifespan=300, cooldown=5 and timeout=10 seconds; or "
     "alg=HS256,secret=${file:PATH} without keys.",
     (BearerToken,),
     _generate,

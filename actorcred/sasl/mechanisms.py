@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
+from actorcred.errors import ProtocolError
 from actorcred.sasl.anonymous import AnonymousClient, AnonymousServer
 from actorcred.sasl.cram_md5 import CramMD5Client, CramMD5Server
 from actorcred.sasl.external import ExternalClient, ExternalServer
@@ -66,7 +68,8 @@ def choose(offers: Iterable[str], secrets: Secrets, *, private: bool) -> ClientM
     names = set(offers)
     for wanted in _usable(secrets, private):
         if wanted in names:
-            return CLIENT_MECHANISMS[wanted](secrets)
+            with contextlib.suppress(ProtocolError):  # it cannot carry this name or password; perhaps another one can
+                return CLIENT_MECHANISMS[wanted](secrets)
     return None
 
 

@@ -17,8 +17,8 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from actorcred.credentials import ScramVerifier, UsernameScram
-from actorcred.errors import MissingExtra, ProtocolError, UnauthorizedLogin
-from actorcred.precis import prepare_username
+from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
+from actorcred.precis import prepare_password, prepare_username
 from actorcred.sasl.mechanism import ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.states import Event, State, step
 
@@ -40,6 +40,9 @@ ITERATIONS = 600_000
 """Of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet advises. It costs the client."""
 
 _VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d{4,8}):([\w+/=]+)\$([\w+/=]+):([\w+/=]+)")
+
+LONGEST_MESSAGE = 8192
+"""Characters of a client's message; nobody shall have megabytes prepared."""
 
 _SECRET = os.urandom(32)
 
@@ -64,16 +67,20 @@ def make_verifier(
     """Return what a server keeps of a password. Computes for a third of a second or so.
 
     Args:
-        password: prepared with SASLprep (RFC 4013).
+        password: a text; it is prepared with SASLprep (RFC 4013).
         iterations: of PBKDF2, at least 4096.
         salt: random bytes; by default new ones.
         algorithm: "SHA-256" or "SHA-1".
 
     Raises:
+        PasswordRejected: if the password is one that SCRAM cannot carry, as with characters that are younger than RFC 4013.
         MissingExtra: without the extra "scram".
     """
     mechanism = _scramp().ScramMechanism(f"SCRAM-{algorithm}")
-    return ScramVerifier(*mechanism.make_auth_info(password, iterations, salt or os.urandom(16)))
+    try:
+        return ScramVerifier(*mechanism.make_auth_info(password, iterations, salt or os.urandom(16)))
+    except _scramp().ScramException:
+        raise PasswordRejected("the password has characters that SCRAM does not know (RFC 4013)") from None
 
 
 def scram_to_text(verifier: ScramVerifier) -> str:
@@ -114,6 +121,12 @@ def end_point_binding(der: bytes) -> tuple[str, bytes] | None:
     return "tls-server-end-point", digest
 
 
+def _name_in(client_first: str) -> str:
+    """Return the name in a client's first message (RFC 5802, section 7): gs2-header of two parts, then "n="."""
+    escaped = client_first.split(",", 3)[2].removeprefix("n=")
+    return escaped.replace("=2C", ",").replace("=3D", "=")
+
+
 class ScramExchange(UsernameScram):
     """The server's side of one exchange. Its steps: the client's first message (made with it), a challenge, a response.
 
@@ -137,15 +150,13 @@ class ScramExchange(UsernameScram):
         self._binding = binding
         self._decided: Callable[[bool], object] | None = None
         self._server: Any = None
-        names: list[str] = []
-
-        def look(name: str) -> tuple[bytes, bytes, bytes, int]:
-            names.append(name)
-            return bytes(16), bytes(32), bytes(32), 4096  # only the name is wanted
-
-        self._step(self._make_server(look).set_client_first, client_first)
+        if len(client_first) > LONGEST_MESSAGE:
+            raise ProtocolError(f"a SCRAM message has at most {LONGEST_MESSAGE} characters")
+        # Only for the form of the message. The name is read here, since SASLprep takes invisible characters out of it.
+        nobody = (bytes(16), bytes(32), bytes(32), 4096)
+        self._step(self._make_server(lambda name: nobody).set_client_first, client_first)
         try:
-            self.username = prepare_username(names[0])
+            self.username = prepare_username(_name_in(client_first))
         except ValueError as error:
             raise UnauthorizedLogin(str(error)) from None
 
@@ -187,7 +198,7 @@ class ScramExchange(UsernameScram):
         """Take the client's proof."""
         self.state = step(self.state, Event.ANSWER)
         try:
-            self._server.set_client_final(text_of(data))
+            self._server.set_client_final(text_of(data[: LONGEST_MESSAGE + 1]))
             self.outcome = self._server.get_server_final().encode()
         except (_scramp().ScramException, ProtocolError):
             right = False
@@ -239,8 +250,11 @@ class _ScramClient(ClientMechanism):
         super().__init__(secrets)
         if secrets.authorize_as:
             raise ProtocolError(f"{self.name} of this client cannot carry an authorization identity; use PLAIN over TLS")
-        name, password = secrets.username, secrets.password or ""
-        self._client = _scramp().ScramClient([self.name], name, password, channel_binding=secrets.binding)
+        try:
+            name, password = prepare_username(secrets.username), prepare_password(secrets.password or "")
+            self._client = _scramp().ScramClient([self.name], name, password, channel_binding=secrets.binding)
+        except (_scramp().ScramException, ValueError):
+            raise ProtocolError("SCRAM cannot carry this name or password (RFC 4013)") from None
         self._answered = False
 
     def start(self) -> bytes:

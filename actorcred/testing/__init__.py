@@ -8,13 +8,14 @@ from typing import Any
 _HOMES = {
     "CheckerContract": "contracts",
     "RealmContract": "contracts",
+    "HOSTILE_NAMES": "fakes",
     "Hall": "fakes",
     "RecordingMind": "fakes",
     "Visitor": "fakes",
     "assert_nothing_left": "fakes",
 }
 
-__all__ = ["CheckerContract", "Hall", "RealmContract", "RecordingMind", "Visitor", "assert_nothing_left"]
+__all__ = ["HOSTILE_NAMES", "CheckerContract", "Hall", "RealmContract", "RecordingMind", "Visitor", "assert_nothing_left"]
 
 
 def __getattr__(name: str) -> Any:

@@ -22,10 +22,10 @@ import pytest
 from actorcred import actors
 from actorcred.actors import ActorRef
 from actorcred.checkers.base import CheckerRef
-from actorcred.credentials import ANONYMOUS
+from actorcred.credentials import ANONYMOUS, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, UnauthorizedLogin
 from actorcred.portal import PortalRef
-from actorcred.testing.fakes import RecordingMind, Visitor
+from actorcred.testing.fakes import HOSTILE_NAMES, RecordingMind, Visitor
 
 __all__ = ["CheckerContract", "RealmContract"]
 
@@ -89,6 +89,14 @@ class CheckerContract:
             with pytest.raises(UnauthorizedLogin) as refused:
                 self.log_in(portal, credentials)
             assert (str(refused.value), refused.value.code) == ("login refused", "refused")
+
+    def test_hostile_names_let_nobody_in(self, checker: CheckerRef, portal: PortalRef) -> None:
+        """Names made to break a query, a path or a log are those of nobody, and no crash."""
+        if not issubclass(UsernamePassword, checker.credential_interfaces):
+            return
+        for name in HOSTILE_NAMES:
+            with pytest.raises(UnauthorizedLogin):
+                self.log_in(portal, UsernamePassword(name, "nobody's password"))
 
     def test_many_at_once_are_answered_each_its_own_way(self, portal: PortalRef) -> None:
         """No answer gets to another login."""

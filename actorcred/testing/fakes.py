@@ -14,10 +14,22 @@ from actorcred.errors import NoInterface
 from actorcred.mind import MindRef
 from actorcred.realm import Realm
 
-__all__ = ["Hall", "RecordingMind", "Visitor", "assert_nothing_left"]
+__all__ = ["HOSTILE_NAMES", "Hall", "RecordingMind", "Visitor", "assert_nothing_left"]
 
 WAIT = 10.0
 """Seconds after which a test that waits has failed."""
+
+
+HOSTILE_NAMES: tuple[str | bytes, ...] = (
+    "", " ", " ann", "ann ", "a  b", "\0", "ann\0", "\0ann", "ann\n", "ann\r\nbob", "\x1b[31mann", "ann\x7f", "\u2028ann",
+    "ann\u202e", "\u200bann", "\u2066ann\u2069", "\ud800", b"\xff", "\u0430nn", "\u2100nn", "\U0001f600",
+    "a:b", "ann:", ":ann", "#ann", "a,b", "ann@example.org", "DOMAIN\\ann",
+    "' OR '1'='1", '" OR 1=1 --', "ann'; DROP TABLE users; --", "ann'--", "%", "_nn", "\\", "ann\\",
+    "*", "a*", "ann)(uid=*", "*)(uid=*))(|(uid=*", "(&)", "\\61nn", "ann,ou=people,dc=example", "ann+cn=ann", "uid=ann",
+    "../ann", "/etc/passwd", "..", ".", "%u", "%%", "$(id)", "`id`", "${env:HOME}", "-ann", "--", "None", "null", "anonymous",
+    "x" * 1023, "x" * 10_000_000,
+)  # fmt: skip
+"""Names that have broken somebody's login: of no user, and of none that can be taken for "ann"."""
 
 
 class Visitor(ABC):

@@ -31,7 +31,12 @@ HASHES = {
     "django-scrypt": django_scrypt,
     "pbkdf2": pbkdf2,
 }
-USERS = {**{name: make("right") for name, make in HASHES.items()}, "andr\u00e9": HASHES["bcrypt"]("sn\u00f6 \u2603"), "broken": "x"}
+USERS = {
+    **{name: make("right") for name, make in HASHES.items()},
+    "ann": HASHES["bcrypt"]("right"),
+    "andr\u00e9": HASHES["bcrypt"]("sn\u00f6 \u2603"),
+    "broken": "x",
+}
 
 
 def fill(url):

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, Certificate, CheckerUnavailable, ConnectionLost, Portal, UnauthorizedLogin
 from actorcred.checkers.certificate import CertificateChecker
 from actorcred.checkers.watched import POLL
+from actorcred.credentials import make_avatar_id
 from actorcred.plugins import from_string
 from tests.backends.authority import DAY, NOW, Authority
 from tests.helpers import Arena, Player
@@ -134,5 +136,24 @@ def test_any_bytes_are_no_certificate(data):
     try:
         with pytest.raises(UnauthorizedLogin):
             checker.actor_inbox.actor.request_avatar_id(Certificate(data, {}))
+    finally:
+        checker.stop()
+
+
+@given(st.text(min_size=1, max_size=30), st.sampled_from(["cn", "subject"]))
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_name_in_a_certificate_is_an_avatar_id_or_nobodys(ca, authority, text, identity):
+    try:
+        issued = authority.issue(cn=text)
+    except (ValueError, UnicodeEncodeError):
+        return  # what is no name in a certificate
+    checker = CertificateChecker.start(ca, identity)
+    try:
+        der = issued.public_bytes(serialization.Encoding.DER)
+        who = checker.actor_inbox.actor.request_avatar_id(Certificate(der, {}))
+        assert who == make_avatar_id(who)
+        assert identity == "subject" or who == unicodedata.normalize("NFC", text)
+    except UnauthorizedLogin:
+        return
     finally:
         checker.stop()

@@ -6,8 +6,11 @@ import hashlib
 import os
 import shutil
 import subprocess
+import threading
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.file import FileChecker, FileFormat
@@ -18,6 +21,9 @@ from tests.helpers import Arena, Player, Stage
 
 def bcrypt(password):
     return hash_password(password=password, rounds=4)
+
+
+RIGHT = bcrypt("right")
 
 
 @pytest.fixture
@@ -123,17 +129,58 @@ def test_a_file_that_vanishes_makes_logins_unavailable_until_it_is_back(path):
     assert login(portal).avatar_id == "ann"
 
 
-def test_a_file_that_is_replaced_is_read_again_and_loses_nobody_meanwhile(path):
+def test_a_file_that_is_replaced_all_the_time_loses_nobody(path):
+    names = [f"user{number}" for number in range(20)]
+    lines = [f"{name}:{bcrypt('right')}\n" for name in names]
+    path.write_text("".join(lines))
+    portal = serve(path)
+    enough, replaced = threading.Event(), []
+
+    def replace():
+        while not enough.wait(0.01):
+            fresh = path.with_suffix(".new")
+            fresh.write_text("".join([f"# {len(replaced)}\n", *lines]))
+            os.replace(fresh, path)
+            replaced.append(fresh)
+
+    thread = threading.Thread(target=replace)
+    thread.start()
+    try:
+        for start in range(0, 1000, 50):
+            wanted = [names[number % len(names)] for number in range(start, start + 50)]
+            logins = [portal.login(UsernamePassword(name, "right"), None, Player) for name in wanted]
+            assert [login.get(timeout=30).session.avatar_id for login in logins] == wanted
+    finally:
+        enough.set()
+        thread.join()
+    assert len(replaced) > 10
+
+
+def test_who_is_new_in_a_file_gets_in_at_once(path):
     path.write_text(f"ann:{bcrypt('right')}\n")
     portal = serve(path)
-    text = path.read_text()
-    for number in range(50):
-        text += f"user{number}:{bcrypt('right')}\n"
-        fresh = path.with_suffix(".new")
-        fresh.write_text(text)
-        os.replace(fresh, path)
-        assert login(portal, f"user{number}").avatar_id == f"user{number}"
-        assert login(portal).avatar_id == "ann"
+    fresh = path.with_suffix(".new")
+    fresh.write_text(f"{path.read_text()}bob:{bcrypt('right')}\n")
+    os.replace(fresh, path)
+    assert login(portal, "bob").avatar_id == "bob"
+    assert login(portal).avatar_id == "ann"
+
+
+@given(st.lists(st.text(max_size=40) | st.text(":#$!\n\r\0{}", max_size=20), max_size=5), st.binary(max_size=5))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_else_is_in_a_file_the_others_are_unharmed(path, lines, end):
+    path.write_bytes("\n".join([*lines, f"ann:{RIGHT}", *lines, ""]).encode("utf-8", "surrogatepass") + end)
+    try:
+        checker = FileChecker.start(path)
+    except AccountError as error:
+        assert "not UTF-8" in str(error)
+        return
+    try:
+        account = checker.actor_inbox.actor.lookup("ann")
+        first = next((line for line in lines for line in line.split("\n") if line.startswith("ann:")), None)
+        assert first is not None or account.hash == RIGHT
+    finally:
+        checker.stop()
 
 
 def test_a_half_written_file_does_not_lock_anybody_out(path):

@@ -8,6 +8,8 @@ import subprocess
 import time
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.htdigest import HtdigestChecker
@@ -68,6 +70,22 @@ def test_what_cannot_be_used_is_said(path, tmp_path, caplog):
     with pytest.raises(AccountError, match="say which one"):
         HtdigestChecker.start(path)
     assert caplog.text.count("cannot be used") == 2
+
+
+@given(st.lists(st.text(max_size=40) | st.text(":#0aF\n\r\0", max_size=80), max_size=5))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_else_is_in_a_file_the_others_are_unharmed(tmp_path, lines):
+    path, digest = tmp_path / "any", digest_of("MD5", "ann", "players", "right")
+    path.write_bytes("\n".join([*lines, f"ann:players:{digest}", *lines, ""]).encode("utf-8", "surrogatepass"))
+    try:
+        checker = HtdigestChecker.start(path, "players")
+    except AccountError as error:
+        assert "not UTF-8" in str(error)
+        return
+    try:
+        assert checker.actor_inbox.actor.request_avatar_id(UsernamePassword("ann", "right")) == "ann"
+    finally:
+        checker.stop()
 
 
 class Pages:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.blocking import BackendLimits
 from actorcred.checkers.ldap import LDAPChecker, LDAPSettings
 from actorcred.plugins import from_string
+from actorcred.precis import prepare_username
 from tests.backends.directory import PASSWORDS, PEOPLE, running_directory
 from tests.helpers import Arena, Player
 
@@ -52,6 +55,29 @@ def test_the_right_password_lets_in_and_nothing_else(directory, settings):
         with pytest.raises(UnauthorizedLogin):
             login(portal, name, password)
     assert login(portal) == "ann"
+
+
+@pytest.mark.parametrize("settings", [LDAPSettings(), LDAPSettings(dn=f"uid=%u,{PEOPLE}")], ids=["search", "bind"])
+def test_any_other_name_lets_nobody_in(directory, settings):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid", settings))
+
+    @hypothesis.given(st.text(max_size=20) | st.text('an()*\\&|=,+"<>;#\0 ', max_size=10))
+    @hypothesis.settings(max_examples=100, deadline=None)
+    def check(name):
+        try:
+            assert login(portal, name) == prepare_username(name).casefold() == "ann"
+        except UnauthorizedLogin:
+            return
+
+    check()
+
+
+@hypothesis.given(st.text(max_size=40) | st.text("ldapsi:/?=,%()&host", max_size=40))
+def test_any_url_is_one_or_refused_by_name(text):
+    try:
+        from_string(f"ldap:{text}").stop()
+    except AccountError:
+        return
 
 
 def test_tls_and_starttls_need_a_certificate_that_counts(directory):

@@ -204,6 +204,19 @@ def test_a_hash_that_an_older_version_sets_makes_the_old_proof_worthless(scram_s
     assert prove(stage, "battery staple")
 
 
+def test_a_password_that_scram_cannot_carry_is_one_all_the_same(store, path, inline):
+    emoji = "\U0001f600" * 8
+    store.add_account("zoe", emoji).get()
+    with pytest.raises(PasswordRejected, match="RFC 4013"):
+        store.add_account("max", emoji, scram=True).get()
+    store.stop()
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(SQLiteChecker.start(path, 5, LAX, scram=True)).get()
+    for _ in range(2):
+        stage.login("zoe", emoji)
+    assert not prove(stage, "something else", "zoe")
+
+
 def test_a_store_of_the_first_version_is_upgraded(path, inline):
     with sqlite3.connect(path) as database:
         for statement in SCHEMA[0]:

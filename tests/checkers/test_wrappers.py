@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from actorcred import (
     AccountError,
@@ -161,6 +163,18 @@ def test_accounts_and_sources_wait_after_failures(inline):
     assert login(portal, UsernamePassword("bob", "hush", source="192.0.2.9"))
     inline.advance(11)
     assert login(portal)
+
+
+@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_list_is_one_or_refused_by_name(tmp_path, data):
+    path = tmp_path / "list"
+    path.write_bytes(data)
+    inner = users()
+    try:
+        AllowingChecker.start(inner, path).stop()
+    except AccountError as error:
+        assert "cannot read" in str(error)
 
 
 class Slow(Checker):

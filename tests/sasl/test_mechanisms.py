@@ -232,6 +232,7 @@ def test_every_state_of_an_exchange_leads_to_its_end() -> None:
         ("SCRAM-SHA-256", b"n,,n=,r=abc"),
         ("SCRAM-SHA-256", b"p=tls-unique,,n=ann,r=abcdefghijklmnopqrstuvwx"),
         ("SCRAM-SHA-256", b"\xff"),
+        ("SCRAM-SHA-256", b"n,,n=" + b"x" * 10_000_000 + b",r=abcdefghijklmnopqrstuvwx"),
         ("CRAM-MD5", b"too early"),
     ],
 )
@@ -296,6 +297,22 @@ def test_the_client_chooses_the_strongest_that_is_of_use(secrets: Secrets, priva
 
 def test_a_password_is_never_sent_where_somebody_can_read_along() -> None:
     assert choose(["PLAIN", "ANONYMOUS"], Secrets("ann", "x"), private=False) is None
+
+
+@pytest.mark.parametrize("secrets", [Secrets("ann", "\U0001f600"), Secrets("\u0627a", "x")])
+def test_what_scram_cannot_carry_is_carried_by_another_mechanism(secrets: Secrets) -> None:
+    chosen = choose(SERVER_MECHANISMS, secrets, private=True)
+    assert chosen is not None
+    assert chosen.name == "PLAIN"
+    with pytest.raises(ProtocolError, match="SCRAM cannot carry"):
+        CLIENT_MECHANISMS["SCRAM-SHA-256"](secrets)
+
+
+@pytest.mark.parametrize("name", ["\u200bann", "ann\u00ad", "ann\u202e", "x" * 1024])
+def test_scram_takes_no_name_for_another(name: str) -> None:
+    with pytest.raises((UnauthorizedLogin, ProtocolError)):
+        server("SCRAM-SHA-256").step(f"n,,n={name},r=abcdefghijklmnopqrstuvwx".encode())
+    assert presented(server("SCRAM-SHA-256").step(b"n,,n=a=2Cb=3Dc,r=abcdefghijklmnopqrstuvwx")).username == "a,b=c"
 
 
 def test_secrets_do_not_show() -> None:

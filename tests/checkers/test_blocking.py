@@ -1,0 +1,125 @@
+"""Back ends that block: how many questions are under way, how long, and what happens to them at the end."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from actorcred import CheckerUnavailable, Portal, UsernamePassword, actors
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.testing import Hall, Visitor
+
+WAIT = 30.0
+ANN = UsernamePassword("ann", "x")
+
+
+class Backend:
+    """What the test lets answer, and sees being let go."""
+
+    def __init__(self):
+        self.asked = threading.Semaphore(0)
+        self.answers = threading.Semaphore(0)
+        self.released = threading.Event()
+        self.releases = 0
+
+    def ask(self):
+        self.asked.release()
+        assert self.answers.acquire(timeout=WAIT)
+
+    def release(self):
+        self.releases += 1
+        self.released.set()
+
+
+class Slow(BlockingChecker):
+    credential_interfaces = (UsernamePassword,)
+
+    def __init__(self, backend, limits):
+        super().__init__(limits)
+        self.backend = backend
+
+    def check(self, credentials):
+        self.backend.ask()
+        return credentials.username
+
+    def release(self):
+        self.backend.release()
+
+
+@pytest.fixture
+def backend():
+    made = Backend()
+    yield made
+    for _ in range(100):
+        made.answers.release()  # or a test that fails leaves its threads
+
+
+def serve(backend, **limits):
+    checker = Slow.start(backend, BackendLimits(**limits))
+    return Portal.start(Hall.start(), [checker]), checker
+
+
+def test_no_more_are_under_way_and_wait_than_is_said(backend):
+    portal, _ = serve(backend, threads=2, waiting=3)
+    logins = [portal.login(ANN, None, Visitor) for _ in range(7)]
+    for login in logins[5:]:
+        with pytest.raises(CheckerUnavailable):
+            login.get(timeout=WAIT)
+    for _ in range(5):
+        backend.answers.release()
+    assert [login.get(timeout=WAIT).session.avatar_id for login in logins[:5]] == ["ann"] * 5
+
+
+def test_one_that_takes_too_long_is_given_up_and_counts_until_its_thread_is_free(inline, backend):
+    portal, _ = serve(backend, threads=1, waiting=0, timeout=5.0)
+    login = portal.login(ANN, None, Visitor)
+    assert backend.asked.acquire(timeout=WAIT)
+    inline.advance(5.1)
+    with pytest.raises(CheckerUnavailable):
+        login.get(timeout=WAIT)
+    with pytest.raises(CheckerUnavailable):
+        portal.login(ANN, None, Visitor).get(timeout=WAIT)
+    assert not backend.asked.acquire(blocking=False)
+
+
+def test_connections_are_closed_once_when_the_last_question_is_over(backend):
+    portal, checker = serve(backend, threads=2)
+    for _ in range(2):
+        portal.login(ANN, None, Visitor)
+    for _ in range(2):
+        assert backend.asked.acquire(timeout=WAIT)
+    checker.stop()
+    assert checker.actor_stopped.wait(WAIT)
+    assert not backend.released.is_set()
+    backend.answers.release(2)
+    assert backend.released.wait(WAIT)
+    assert actors.shutdown(WAIT) == []
+    assert backend.releases == 1
+
+
+def test_connections_of_an_idle_checker_are_closed_at_its_end(backend):
+    _, checker = serve(backend)
+    checker.stop()
+    assert backend.released.wait(WAIT)
+    assert backend.releases == 1
+
+
+def test_what_waited_for_a_thread_at_the_end_is_not_asked_any_more(backend):
+    portal, checker = serve(backend, threads=1)
+    first, *others = [portal.login(ANN, None, Visitor) for _ in range(3)]
+    assert backend.asked.acquire(timeout=WAIT)
+    checker.stop()
+    assert checker.actor_stopped.wait(WAIT)
+    backend.answers.release()
+    assert backend.released.wait(WAIT)
+    for login in (first, *others):
+        with pytest.raises(CheckerUnavailable):
+            login.get(timeout=WAIT)
+    assert not backend.asked.acquire(blocking=False)
+
+
+def test_limits_that_make_no_sense_are_refused():
+    for wrong in ({"threads": 0}, {"waiting": -1}, {"timeout": 0}):
+        with pytest.raises(ValueError, match="must be"):
+            BackendLimits(**wrong)
