@@ -100,15 +100,16 @@ class OTPChecker(DatabaseChecker):
     def request_avatar_id(self, credentials: OneTimePassword) -> str:
         """Check a code, and use it up."""
         try:
-            row = self.database.execute("SELECT secret, last FROM otp WHERE name = ?", (credentials.username,)).fetchone()
+            row = self.database.execute("SELECT secret FROM otp WHERE name = ?", (credentials.username,)).fetchone()
             # Somebody without a secret is checked against one that nobody has.
-            secret, last = row or (_pyotp().random_base32(), -1)
+            secret = _pyotp().random_base32() if row is None else row[0]
             period = self._period_of(secret, credentials.code)
-            if row is None or period is None or period <= last:
-                raise UnauthorizedLogin("wrong code, used before, or no secret")
+            if row is None or period is None:
+                raise UnauthorizedLogin("wrong code, or no secret")
+            # One statement, so that of several processes one takes the code.
             update = "UPDATE otp SET last = ? WHERE name = ? AND last < ? AND secret = ?"
             if not self.database.execute(update, (period, credentials.username, period, secret)).rowcount:
-                raise UnauthorizedLogin("the code was used by another process")
+                raise UnauthorizedLogin("the code was used before")
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
         return credentials.username

@@ -32,6 +32,7 @@ assert actors.shutdown() == []
 """
 SERVICES = {
     "game": "auth required pam_unix.so nodelay\naccount required pam_unix.so\n",
+    "lax": "auth required pam_unix.so nodelay nullok\naccount required pam_unix.so\n",
     "broken": "auth required pam_that_is_not_there.so\naccount required pam_permit.so\n",
     "slow": "auth required pam_exec.so /bin/sleep 3\naccount required pam_permit.so\n",
 }

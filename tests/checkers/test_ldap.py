@@ -80,6 +80,15 @@ def test_any_url_is_one_or_refused_by_name(text):
         return
 
 
+def test_the_server_would_take_an_empty_password(directory):
+    """Or the suite could not show that none is sent."""
+    import ldap
+
+    connection = ldap.initialize(directory.url)
+    connection.simple_bind_s(f"uid=ann,{PEOPLE}", "")
+    connection.unbind_s()
+
+
 def test_tls_and_starttls_need_a_certificate_that_counts(directory):
     for text in (
         f"ldap[ca={directory.ca}]:{directory.tls_url}/{PEOPLE}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 import pytest
+import sqlalchemy
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.blocking import BackendLimits
@@ -102,6 +103,22 @@ def test_a_database_that_hangs_holds_up_a_bounded_number(database):
             break
         except CheckerUnavailable:
             assert time.monotonic() < deadline
+
+
+def test_an_account_that_is_changed_while_its_password_is_verified_lets_nobody_in(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path / 'users.db'}"
+    fill(url)
+    original = SQLChecker._verify
+
+    def verify(self, password, reference):
+        right = original(self, password, reference)
+        with self._engine.begin() as connection:
+            connection.execute(sqlalchemy.text("UPDATE users SET is_active = 0"))
+        return right
+
+    monkeypatch.setattr(SQLChecker, "_verify", verify)
+    with pytest.raises(UnauthorizedLogin):
+        login(serve(SQLChecker.start(url, UserTable(active="is_active"))))
 
 
 def test_by_a_text(database, monkeypatch):

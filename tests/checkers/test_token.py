@@ -85,6 +85,13 @@ def test_the_rules_say_how_it_is_signed_and_not_the_token(key_file):
             login(portal, token)
 
 
+def test_the_right_key_is_not_enough_with_another_algorithm(key_file):
+    portal = serve(TokenChecker.start(str(key_file), TokenRules(algorithms=("RS512", "ES256"))))
+    assert login(portal, sign(algorithm="RS512", aud=None)) == "ann"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, sign(aud=None))
+
+
 def test_shared_secrets_and_other_claims(monkeypatch):
     monkeypatch.setenv("TOKEN_SECRET", SECRET)
     portal = serve(from_string("jwt[alg=HS256,secret=${env:TOKEN_SECRET},claim=email]:"))

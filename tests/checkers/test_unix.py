@@ -34,6 +34,10 @@ def test_the_right_password_lets_in_and_account_management_counts(system):
     assert system("unix:game", *pairs) == list(pairs.values())
 
 
+def test_an_empty_password_is_none_whatever_the_service_says(system):
+    assert system("unix:lax", ("ann", "right"), ("empty", "")) == ["ann", "refused"]
+
+
 def test_a_service_that_cannot_work_is_unavailable(system):
     assert system("unix:broken", ("ann", "right")) == ["unavailable"]
 
