@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+from collections import Counter
 from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -60,6 +61,8 @@ class ServerCore:
         """Notifications from clients for methods that do not exist."""
         self.admission = Admission(options.max_connections, options.max_connections_per_source)
         self.penalties = Penalties(options.penalty, options.free_failures, options.max_penalty)
+        self.under_way: Counter[str] = Counter()
+        """Logins that are being checked, by the account that is claimed."""
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._dirty: list[Peer] = []

@@ -6,12 +6,12 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from actorcred.actors import Future
 from actorcred.credentials import Exchange
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
-from actorcred.penalties import LONGEST_NAME
+from actorcred.penalties import LONGEST_NAME, account_of
 from actorcred.rpc.events import LoginThrottled
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
 from actorcred.sasl.states import State
@@ -46,6 +46,7 @@ class Dialogue:
         self._decision: Future[Any] | None = None
         self._exchange: Exchange | None = None
         self._claimed = ""
+        self._account = ""  # in which this login counts as one that is under way
         self._text = False
 
     @property
@@ -112,6 +113,7 @@ class Dialogue:
         credentials = step.credentials
         self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME][:LONGEST_NAME]
         self._check_penalties()
+        self._enter_account()
         if isinstance(credentials, Exchange):
             core = self._peer.core
             self._exchange = credentials
@@ -120,17 +122,38 @@ class Dialogue:
         decision.add_done_callback(lambda done: self._peer.core.here(self._decided, done))
 
     def _check_penalties(self) -> None:
-        core, peer = self._peer.core, self._peer
+        core = self._peer.core
         now = core.loop.time()
         wait = max((core.penalties.wait(key, now) for key in self._keys()), default=0.0)
         if wait:
-            core.portal.publish(LoginThrottled(peer.origin.address, self._claimed, wait))
-            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
+            self._deny("too many failed logins", wait)
+
+    def _enter_account(self) -> None:
+        """Count this login in; many guesses at once shall be no way around the penalties."""
+        options, under_way, account = self._peer.core.options, self._peer.core.under_way, account_of(self._claimed)
+        if not account or not options.penalty:
+            return
+        if under_way[account] >= max(1, options.free_failures):
+            self._deny("too many logins to this account at once", options.penalty)
+        under_way[account] += 1
+        self._account = account
+
+    def _leave_account(self) -> None:
+        account, self._account = self._account, ""
+        if account:
+            under_way = self._peer.core.under_way
+            under_way[account] -= 1
+            if not under_way[account]:
+                del under_way[account]
+
+    def _deny(self, why: str, wait: float) -> NoReturn:
+        self._peer.core.portal.publish(LoginThrottled(self._peer.origin.address, self._claimed, wait))
+        raise LoginDenied(why, retry_after=round(wait, 1) or 0.1)
 
     def _keys(self) -> list[str]:
         """Return what is penalised for a failure: the source, and the account that was claimed."""
-        source = self._peer.origin.source
-        return [key for key, what in (("from " + source, source), ("as " + self._claimed, self._claimed)) if what]
+        source, account = self._peer.origin.source, account_of(self._claimed)
+        return [key for key, what in (("from " + source, source), ("as " + account, account)) if what]
 
     def _ask(self, challenge: bytes) -> None:
         answer, self._answer = self._answer, None
@@ -157,7 +180,7 @@ class Dialogue:
             self._succeed(decision)
 
     def _succeed(self, decision: Any) -> None:
-        self._peer.core.penalties.succeeded("as " + self._claimed)
+        self._peer.core.penalties.succeeded("as " + account_of(self._claimed))
         told, afterwards = self._consent(decision)
         if self._exchange is not None and self._exchange.outcome is not None:
             told["data"] = self.encoded(self._exchange.outcome)
@@ -179,6 +202,7 @@ class Dialogue:
 
     def _end(self) -> None:
         self._answer = None
+        self._leave_account()
         if self._peer.dialogue is self:
             self._peer.dialogue = None
 

@@ -292,6 +292,7 @@ async def stage(
         assert made.core.links == {}
         assert made.core.lost_links == set()
         assert len(made.core.admission) == 0
+        assert not made.core.under_way
         assert await made.count() == 0
 
 

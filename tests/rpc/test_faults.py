@@ -314,6 +314,16 @@ async def test_a_killed_client_is_lost_and_leaves_nothing() -> None:
         await process.wait()
 
 
+@on_loop
+async def test_many_guesses_at_once_are_no_way_around_the_penalties() -> None:
+    async with stage(free_failures=3, penalty=30) as game:
+        guesses = [game.connect(["ann", "ANN"][number % 2], f"guess {number}", mechanism="PLAIN") for number in range(50)]
+        results = await asyncio.gather(*guesses, return_exceptions=True)
+        looked_at = [result for result in results if isinstance(result, UnauthorizedLogin)]
+        assert 3 <= len(looked_at) <= 6
+        assert all(isinstance(result, LoginDenied) for result in results if result not in looked_at)
+
+
 @pytest.mark.slow
 @on_loop
 async def test_two_thousand_clients_at_once_of_which_half_have_a_wrong_password() -> None:
