@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
@@ -17,7 +17,13 @@ __all__ = ["ADDRESS", "PASSWORD_FILE", "read_password"]
 PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
 
 
-class _AddressType(click.ParamType[Address]):
+if TYPE_CHECKING:
+    _Type: TypeAlias = click.ParamType[Address]
+else:
+    _Type = click.ParamType  # before 8.5 it is not generic
+
+
+class _AddressType(_Type):
     name = "address"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:

@@ -81,12 +81,12 @@ class Backend:
     def frozen(self) -> Iterator[None]:
         """Let it hang: connections are taken by the kernel, and nothing is answered."""
         assert self._process is not None
-        children = subprocess.run(
-            ["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False
-        ).stdout.split()
-        pids = [self._process.pid, *map(int, children)]
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+        os.kill(self._process.pid, signal.SIGSTOP)  # first, so that it makes no more children
+        found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
+        pids = [self._process.pid, *map(int, found.stdout.split())]
+        for pid in pids[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         try:
             yield
         finally:
