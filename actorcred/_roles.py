@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from actorcred.actors import ActorRef, ControlCall, RestartIntensity, Restarts
-from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.base import CheckerRef, offered_by_all
 from actorcred.events import Events, RoleDown, RoleRestarted
 from actorcred.realm import Realm
 
@@ -48,9 +48,14 @@ class Role:
 
     def __init__(self, ref: ActorRef[Any], interfaces: tuple[type, ...], intensity: RestartIntensity) -> None:
         self.ref = ref
-        self.interfaces = interfaces
+        self.credential_interfaces = interfaces
         self.name = ref.actor_class.__name__
         self.restarts = Restarts(intensity)
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """The kinds of credentials by which each user of a checker can log in."""
+        return cast("CheckerRef", self.ref).offered_interfaces
 
 
 class Roles:
@@ -76,7 +81,7 @@ class Roles:
         """Take a checker in, to be asked after those that were there before."""
         role = self._by_ref.get(checker)
         if role is not None:
-            role.interfaces = (*role.interfaces, *(kind for kind in interfaces if kind not in role.interfaces))
+            role.credential_interfaces = tuple(dict.fromkeys((*role.credential_interfaces, *interfaces)))
             return
         role = Role(checker, interfaces, self._intensity)
         self._checkers.append(role)
@@ -91,11 +96,13 @@ class Roles:
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
         """Return the checkers that take such credentials, in the order in which they were registered."""
-        return [cast("CheckerRef", role.ref) for role in self._checkers if isinstance(credentials, role.interfaces)]
+        return [cast("CheckerRef", role.ref) for role in self._checkers if isinstance(credentials, role.credential_interfaces)]
 
-    def credential_interfaces(self) -> list[type]:
+    def credential_interfaces(self, for_everybody: bool) -> list[type]:
         """Return the kinds of credentials that some checker takes, in the order of registration."""
-        return list(dict.fromkeys(interface for role in self._checkers for interface in role.interfaces))
+        if for_everybody:
+            return list(offered_by_all(self._checkers))
+        return list(dict.fromkeys(interface for role in self._checkers for interface in role.credential_interfaces))
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> bool:
         """Decide whether a role that crashed is restarted."""

@@ -78,9 +78,13 @@ class PortalRef(ActorRef["Portal"]):
         """Return what clients may ask for, as the realm lists it; the first one is the default."""
         return self._request("_list_interfaces")
 
-    def list_credentials_interfaces(self) -> Future[list[type]]:
-        """Return the kinds of credentials that some checker takes."""
-        return self._request("_list_credentials_interfaces")
+    def list_credentials_interfaces(self, *, for_everybody: bool = False) -> Future[list[type]]:
+        """Return the kinds of credentials that some checker takes.
+
+        Args:
+            for_everybody: leave out proofs of a password by which not every user with a password can log in.
+        """
+        return self._request("_list_credentials_interfaces", for_everybody)
 
     # -- for the application ------------------------------------------------------------------------------------------
 

@@ -40,6 +40,11 @@ class AllOf(Wrapper):
         common = [kind for kind in super().kinds() if all(self._part_for(checker, kind) for checker in self.checkers)]
         return (Combined, *(kind for kind in common if kind is not OneTimePassword or len(self.checkers) == 1))
 
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
+        """All that it takes: nobody gets in by another one."""
+        return self.credential_interfaces
+
     @staticmethod
     def _part_for(checker: CheckerRef, kind: type) -> bool:
         taken = checker.credential_interfaces

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -10,12 +11,12 @@ import pykka
 
 from actorcred._service import Service
 from actorcred.actors import ActorRef
-from actorcred.credentials import AvatarId
+from actorcred.credentials import AvatarId, UsernameHashedPassword, UsernamePassword, UsernameScram
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
 
-__all__ = ["Checker", "CheckerRef", "Revocation"]
+__all__ = ["Checker", "CheckerRef", "Revocation", "offered_by_all"]
 
 
 class Revocation(StrEnum):
@@ -24,6 +25,35 @@ class Revocation(StrEnum):
     DISABLED = "disabled"
     DELETED = "deleted"
     PASSWORD_CHANGED = "password changed"
+
+
+class Kinds(Protocol):
+    """Which credentials somebody takes."""
+
+    @property
+    def credential_interfaces(self) -> tuple[type, ...]:
+        """All kinds."""
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """Those by which each user can log in."""
+
+
+def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
+    """Return the kinds of credentials that can be offered where a client may ask any of several checkers.
+
+    Proofs of a password are among them only if every checker of passwords takes them: a client that chooses the strongest
+    would lock those out whom another one knows.
+    """
+    asked = tuple(checkers)
+    kinds = dict.fromkeys(kind for checker in asked for kind in checker.credential_interfaces)
+    of_passwords = [checker for checker in asked if issubclass(UsernamePassword, checker.credential_interfaces)]
+    return tuple(
+        kind
+        for kind in kinds
+        if not issubclass(kind, UsernameHashedPassword | UsernameScram)
+        or all(issubclass(kind, checker.offered_interfaces) for checker in of_passwords)
+    )
 
 
 class RevocationListener(Protocol):
@@ -49,6 +79,13 @@ class CheckerRef(ActorRef["Checker"]):
         checker = self.actor_inbox.actor
         return checker.credential_interfaces if isinstance(checker, Checker) else ()
 
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """The kinds by which each of its users can log in; see `Checker`."""
+        checker = self.actor_inbox.actor
+        offered = checker.offered_interfaces if isinstance(checker, Checker) else None
+        return self.credential_interfaces if offered is None else offered
+
     def revoke(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell all portals what happened to an account, so that its live sessions end. May be called from anywhere."""
         for portal in self.portals:
@@ -67,10 +104,13 @@ class Checker(Service):
     Attributes:
         credential_interfaces: the kinds of credentials that it takes, classes; subclasses of them count. Set it on the
             class, or in `__init__`.
+        offered_interfaces: those by which each of its users can log in, so that they may be offered to clients which
+            choose the strongest; None for all of them.
     """
 
     ref_class = CheckerRef
     credential_interfaces: tuple[type, ...] = ()
+    offered_interfaces: tuple[type, ...] | None = None
 
     @abstractmethod
     def request_avatar_id(self, credentials: Any) -> Any:

@@ -41,6 +41,7 @@ SCHEMA = (
     ),
     (
         "ALTER TABLE account ADD COLUMN scram TEXT",
+        "CREATE INDEX without_scram ON account (disabled) WHERE scram IS NULL",
         # Whoever sets a new hash, be it an older version: what was made of the old password is not good any more.
         """CREATE TRIGGER scram_is_of_the_password AFTER UPDATE OF hash ON account
         WHEN new.hash <> old.hash AND new.scram IS old.scram
@@ -132,7 +133,8 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         rounds: the cost of new hashes.
         policy: what new passwords have to be.
         scram: let clients prove their passwords by SCRAM, too, and keep what that needs of new passwords and of those that
-            log in. Users without it are refused by SCRAM, so have it made before: `actorcred passwd add --scram`.
+            log in. Users without it are refused by SCRAM, so where a password may be sent, SCRAM is offered once all
+            accounts that are not disabled have it.
 
     Raises:
         AccountError: if the file cannot be opened, is no database, or was made by a newer version.
@@ -155,6 +157,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         self._policy = policy or PasswordPolicy()
         self._last_revocation = self._newest_revocation()
         self._data_version = -1
+        self._see_who_has_scram()
 
     @classmethod
     def start(  # type: ignore[override]
@@ -297,8 +300,15 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
                 database.execute("INSERT INTO revocation (name, what) VALUES (?, ?)", revoke)
                 too_old = self._newest_revocation() - REVOCATIONS_KEPT
                 database.execute("DELETE FROM revocation WHERE number <= ?", (too_old,))
+        self._see_who_has_scram()
         if revoke is not None:
             self._revoke()
+
+    def _see_who_has_scram(self) -> None:
+        lacking = "SELECT 1 FROM account WHERE scram IS NULL AND NOT disabled LIMIT 1"
+        if self._scram:
+            all_have = self.database.execute(lacking).fetchone() is None
+            self.offered_interfaces = self.credential_interfaces if all_have else (UsernamePassword,)
 
     def _newest_revocation(self) -> int:
         return int(self.database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0])
@@ -309,6 +319,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             version = self.database.execute("PRAGMA data_version").fetchone()[0]
             if version != self._data_version:
                 self._data_version = version
+                self._see_who_has_scram()
                 self._revoke()
         except sqlite3.Error as error:
             logger.warning("The account store cannot be watched for changes: %s", error)
@@ -342,7 +353,8 @@ plugin = CheckerPlugin(
     "sqlite",
     "PATH",
     "Accounts in an SQLite database that `actorcred passwd` manages; it is made if there is none. With the option scram=yes "
-    "clients may prove their passwords without showing them, which needs accounts made with `actorcred passwd add --scram`.",
+    "clients may prove their passwords without showing them, which is offered once all accounts have what that needs: by "
+    "`actorcred passwd add --scram`, or at their next login.",
     (UsernamePassword, ScramSHA256),
     start_with_path(SQLiteChecker.start, {"scram": yes_or_no, "rounds": int}),
 )

@@ -9,7 +9,7 @@ import pykka
 
 from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall, Dispatcher, Future, RestartIntensity, Restarts
-from actorcred.checkers.base import Checker, CheckerRef, Revocation
+from actorcred.checkers.base import Checker, CheckerRef, Revocation, offered_by_all
 from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
 from actorcred.errors import CheckerUnavailable
 
@@ -95,6 +95,11 @@ class Wrapper(Checker):
     def kinds(self) -> tuple[type, ...]:
         """Return the kinds of credentials that this wrapper takes; by default all that some wrapped checker takes."""
         return tuple(dict.fromkeys(kind for checker in self.checkers for kind in checker.credential_interfaces))
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
+        """Those that can be offered, whichever wrapped checker knows the user."""
+        return tuple(kind for kind in offered_by_all(self.checkers) if issubclass(kind, self.credential_interfaces))
 
     def then(self, future: Future[Any], method: str, *args: Any) -> None:
         """Run `method(future, *args)` in this actor's own context once the future is done."""

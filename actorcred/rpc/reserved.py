@@ -51,8 +51,10 @@ def mechanisms(peer: Peer) -> Future[list[str]]:
     """Return the names of the SASL mechanisms with which one can log in on this connection."""
     core = peer.core
     clear = core.options.passwords_in_clear
+    # Where a password may be sent, what is offered should serve whoever has one.
+    safe = clear or peer.origin.situation.private
     return _then(
-        core.portal.list_credentials_interfaces(),
+        core.portal.list_credentials_interfaces(for_everybody=safe),
         lambda kinds: offered(kinds, peer.origin.situation, passwords_in_clear=clear),
     )
 

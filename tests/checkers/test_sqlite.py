@@ -9,6 +9,8 @@ import stat
 import pytest
 
 from actorcred import AccountError, CheckerUnavailable, PasswordRejected, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.caching import CachingChecker
+from actorcred.checkers.first_of import FirstOf
 from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
 from actorcred.checkers.watched import POLL
 from actorcred.passwords import PasswordPolicy, hash_password
@@ -202,6 +204,31 @@ def test_a_hash_that_an_older_version_sets_makes_the_old_proof_worthless(scram_s
     assert not prove(stage)
     stage.login("ann", "battery staple")
     assert prove(stage, "battery staple")
+
+
+def test_scram_is_offered_when_every_account_has_what_it_needs(store, path, inline):
+    store.add_account("old", "correct horse").get()
+    store.disable_account("old").get()
+    store.stop()
+    stage = Stage(checkers=0)
+    checker = SQLiteChecker.start(path, 4, LAX, scram=True)
+    stage.portal.register_checker(CachingChecker.start(FirstOf.start(checker))).get()
+
+    def offers(for_everybody=True):
+        return ScramSHA256 in stage.portal.list_credentials_interfaces(for_everybody=for_everybody).get()
+
+    assert offers(False)
+    assert not offers()
+    stage.login("ann", "correct horse")
+    assert offers()
+    other = SQLiteChecker.start(path, 4, LAX)
+    other.add_account("bob", "correct horse").get()
+    assert offers()
+    inline.advance(POLL + 0.1)
+    assert not offers()
+    other.disable_account("bob").get()
+    inline.advance(POLL)
+    assert offers()
 
 
 def test_a_password_that_scram_cannot_carry_is_one_all_the_same(store, path, inline):

@@ -29,7 +29,7 @@ from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.renaming import RenamingChecker, renaming
 from actorcred.checkers.throttling import ThrottlingChecker
 from actorcred.checkers.watched import POLL
-from actorcred.credentials import Combined, OneTimePassword
+from actorcred.credentials import Combined, OneTimePassword, UsernameScram
 from actorcred.plugins import from_string
 from tests.helpers import Arena, Player
 
@@ -175,6 +175,19 @@ def test_any_list_is_one_or_refused_by_name(tmp_path, data):
         AllowingChecker.start(inner, path).stop()
     except AccountError as error:
         assert "cannot read" in str(error)
+
+
+def test_a_proof_is_offered_if_every_checker_of_passwords_takes_it(inline):
+    plain, hashed = users(), MemoryChecker.start({"bob": "hush"}, rounds=4)
+
+    def offers(*checkers):
+        return UsernameScram in serve(*checkers).list_credentials_interfaces(for_everybody=True).get()
+
+    assert offers(plain, AnonymousChecker.start())
+    assert not offers(plain, hashed)
+    assert offers(FirstOf.start(users(), AnonymousChecker.start()))
+    assert not offers(FirstOf.start(users(), MemoryChecker.start({"bob": "hush"}, rounds=4)))
+    assert UsernameScram in serve(plain, hashed).list_credentials_interfaces().get()
 
 
 class Slow(Checker):
