@@ -253,6 +253,7 @@ class WebListener:
             log_config=None,
             access_log=False,
             server_header=False,
+            proxy_headers=False,  # who connects is who connects: trusted_fronts and penalties go by it
             ws="websockets-sansio",
             ws_max_size=options.wire.frame,
             ws_per_message_deflate=False,

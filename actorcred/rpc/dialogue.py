@@ -111,7 +111,7 @@ class Dialogue:
             self._ask(step.challenge)
             return
         credentials = step.credentials
-        self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME][:LONGEST_NAME]
+        self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME]
         self._check_penalties()
         self._enter_account()
         if isinstance(credentials, Exchange):

@@ -38,7 +38,9 @@ class ServerOptions:
         identity_header: the header in which a proxy before the server says who the client is, as "X-Remote-User"; the proxy
             has to take it out of what clients send. It counts only from `trusted_fronts`, and for a checker that takes
             `ExternalIdentity`.
-        trusted_fronts: the addresses or networks of such proxies, as ("127.0.0.1", "10.0.0.0/24").
+        trusted_fronts: the addresses or networks of such proxies, as ("127.0.0.1", "10.0.0.0/24"). They must take the header
+            away from what their clients send. Where `WebApp` runs in another server, that one must not put other addresses
+            in the place of the proxies' (`uvicorn --no-proxy-headers`).
         write_buffer: bytes that may wait for a slow reader in one connection before its mind holds back.
     """
 

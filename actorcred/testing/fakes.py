@@ -29,7 +29,10 @@ HOSTILE_NAMES: tuple[str | bytes, ...] = (
     "../ann", "/etc/passwd", "..", ".", "%u", "%%", "$(id)", "`id`", "${env:HOME}", "-ann", "--", "None", "null", "anonymous",
     "x" * 1023, "x" * 10_000_000,
 )  # fmt: skip
-"""Names that have broken somebody's login: of no user, and of none that can be taken for "ann"."""
+"""Names that have broken somebody's login: of no user, and of none that can be taken for "ann".
+
+:meta hide-value:
+"""
 
 
 class Visitor(ABC):

@@ -1,0 +1,85 @@
+"""Who a client is by the word of a proxy, which must be one that is trusted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import pytest
+
+from actorcred import CallError, LoginFailed, Portal, UnauthorizedLogin, rpc
+from actorcred.checkers.external import ExternalChecker
+from tests.rpc.stage import Game, on_loop
+
+
+@contextlib.asynccontextmanager
+async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
+    """Pass connections on, and put headers into their requests, as a proxy that has logged its client in."""
+    tasks = set()
+
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+        writer.close()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        tasks.add(task)
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        head = await reader.readuntil(b"\r\n\r\n")
+        far_writer.write(head[:-2] + "".join(f"{header}\r\n" for header in headers).encode() + b"\r\n")
+        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1]
+    await asyncio.gather(*tasks)
+
+
+@contextlib.asynccontextmanager
+async def serving(*fronts: str) -> AsyncIterator[int]:
+    portal = Portal.start(Game.start([], []), [ExternalChecker.start()])
+    options = rpc.ServerOptions(identity_header="X-Remote-User", trusted_fronts=fronts, grace=0)
+    async with await rpc.serve(portal, "ws:127.0.0.1:0", options=options) as server:
+        yield int(str(server.addresses[0]).split(":")[-1].split("/")[0])
+
+
+async def log_in(port: int, json: bool = False, authorize_as: str = "") -> object:
+    address = f"ws:127.0.0.1:{port}"
+    async with await rpc.connect(address, "whoever", None, mechanism="EXTERNAL", json=json, authorize_as=authorize_as) as client:
+        return client.avatar_id
+
+
+@pytest.mark.parametrize("json", [False, True])
+@on_loop
+async def test_a_trusted_proxy_says_who_the_client_is(json: bool) -> None:
+    async with serving("127.0.0.0/8") as port:
+        for name in ("ann", "zo\u00eb"):
+            async with proxy(port, f"x-remote-user: {name}", "X-Forwarded-For: 198.51.100.7") as front:
+                assert await log_in(front, json) == name
+                with pytest.raises(UnauthorizedLogin):
+                    await log_in(front, json, authorize_as="bob")
+
+
+@pytest.mark.parametrize(
+    ("trusted", "headers"),
+    [
+        ("192.0.2.1", ["X-Remote-User: ann"]),
+        ("192.0.2.1", ["X-Remote-User: ann", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"]),
+        ("127.0.0.1", []),
+        ("127.0.0.1", ["X-Remote-User: "]),
+        ("127.0.0.1", ["X-Remote-User: eve", "X-Remote-User: ann"]),
+        ("127.0.0.1", ["X-Remote-User: a\u202enn"]),
+        ("127.0.0.1", ["X-Remote_User: ann"]),
+    ],
+)
+@on_loop
+async def test_nobody_else_does(trusted: str, headers: list[str]) -> None:
+    async with serving(trusted) as port, proxy(port, *headers) as front:
+        with pytest.raises(CallError, match="not offered"):
+            await log_in(front)
+        with pytest.raises(LoginFailed):
+            await rpc.connect(f"ws:127.0.0.1:{front}", "ann", None)
