@@ -13,7 +13,7 @@ import pykka
 from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall, Future
 from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
-from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.credentials import ANONYMOUS, AvatarId, Exchange, make_avatar_id
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -100,11 +100,15 @@ class Logins:
             attempt.deadline = self._portal.now() + self._options.login_timeout
             self._attempts[attempt] = None
             self._arm_timer(self._options.login_timeout)
-            attempt.candidates = iter(checkers)
+            checkers.reverse()
+            attempt.candidates = checkers
             self._ask_next(attempt)
 
     def _ask_next(self, attempt: Attempt) -> None:
-        for checker in attempt.candidates:
+        while attempt.candidates:
+            checker = attempt.candidates.pop()
+            if isinstance(attempt.credentials, Exchange):
+                attempt.credentials.last = not attempt.candidates
             if self._ask(attempt, checker, "_checked", "request_avatar_id", attempt.credentials):
                 attempt.checker = checker
                 return

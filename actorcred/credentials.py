@@ -302,6 +302,8 @@ class Exchange(ABC):
         state: where it stands.
         username: whom the client claims to be.
         source: the client's address, where the protocol knows it.
+        last: whether no other checker will be asked. That one goes through the exchange also if it does not know the user,
+            so that neither words nor time tell; the portal sets it.
         on_challenge: called with each challenge for the client; the protocol sets it.
         outcome: what the client is to be sent when the login has succeeded, to prove that the server is the right one.
     """
@@ -309,6 +311,7 @@ class Exchange(ABC):
     state = State.NEW
     username: str
     source: str = ""
+    last: bool = False
     on_challenge: Callable[[bytes], object] | None = None
     outcome: bytes | None = None
 
@@ -365,3 +368,20 @@ class UsernameScram(Exchange):
             verifier: what the checker keeps of the user's password.
             decided: called with whether the client knows the password, once that is known.
         """
+
+    def check(self, verifier: ScramVerifier | None, decided: Callable[[bool], object]) -> None:
+        """Go through the exchange with the client, whether its user exists or not.
+
+        Args:
+            verifier: what the checker keeps of the user's password; None if it does not know the user.
+            decided: as with `verify`.
+
+        Raises:
+            UnauthorizedLogin: if the user is unknown, and another checker will be asked.
+        """
+        if verifier is not None:
+            self.verify(verifier, decided)
+        elif self.last:
+            self.pretend(decided)
+        else:
+            raise UnauthorizedLogin("no such user, or nothing for SCRAM")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pykka
@@ -141,7 +141,7 @@ class Attempt:
         self.kind = type(credentials).__name__
         self.deadline = 0.0
         # The checkers that were not asked yet, the one that is being asked, and its answer, by which a late one is known.
-        self.candidates: Iterator[CheckerRef] = iter(())
+        self.candidates: list[CheckerRef] = []
         self.checker: CheckerRef | None = None
         self.answer: LateAnswer | None = None
         self.details: list[str] | None = None

@@ -8,6 +8,7 @@ from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Wrapper, ask_checker
+from actorcred.credentials import Exchange
 from actorcred.descriptors import ArgString
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.plugins import start_groups
@@ -30,14 +31,17 @@ class FirstOf(Wrapper):
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask one after the other."""
         unavailable = False
-        for checker in self.checkers:
-            if isinstance(credentials, checker.credential_interfaces):
-                try:
-                    return await ask_checker(checker, credentials)
-                except UnauthorizedLogin:
-                    continue
-                except CheckerUnavailable:
-                    unavailable = True
+        asked = [checker for checker in self.checkers if isinstance(credentials, checker.credential_interfaces)]
+        is_last = isinstance(credentials, Exchange) and credentials.last
+        for checker in asked:
+            if isinstance(credentials, Exchange):
+                credentials.last = is_last and checker is asked[-1]
+            try:
+                return await ask_checker(checker, credentials)
+            except UnauthorizedLogin:
+                continue
+            except CheckerUnavailable:
+                unavailable = True
         raise (
             CheckerUnavailable("one of several checkers is down") if unavailable else UnauthorizedLogin("none of several checkers")
         )

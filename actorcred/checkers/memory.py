@@ -157,12 +157,10 @@ class MemoryChecker(PasswordChecker):
     async def _scram(self, exchange: UsernameScram) -> str:
         user = self._users.get(exchange.username)
         exchange.iterations = exchange.iterations or self._scram_iterations
-        if user is None or exchange.algorithm not in user.verifiers:
-            raise UnauthorizedLogin("no such user")  # the protocol asks the client all the same
         verdict: Future[bool] = Future()
-        exchange.verify(user.verifiers[exchange.algorithm], verdict.settle)
+        exchange.check(None if user is None else user.verifiers.get(exchange.algorithm), verdict.settle)
         if not await verdict or self._users.get(exchange.username) is not user:
-            raise UnauthorizedLogin("wrong password, or it was changed during the login")
+            raise UnauthorizedLogin("no such user, wrong password, or it was changed during the login")
         return exchange.username
 
 

@@ -157,6 +157,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         self._policy = policy or PasswordPolicy()
         self._last_revocation = self._newest_revocation()
         self._data_version = -1
+        self._usual_iterations = ITERATIONS
         self._see_who_has_scram()
 
     @classmethod
@@ -191,11 +192,6 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         row = self._row("SELECT scram FROM account WHERE name = ? AND NOT disabled", name)
         return None if row is None else _read_scram(row[0], name)
 
-    def _usual_iterations(self) -> int:
-        row = self._row("SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1")
-        usual = None if row is None else _read_scram(*row)
-        return ITERATIONS if usual is None else usual.iterations
-
     def _row(self, query: str, *values: Any) -> Any:
         try:
             return self.database.execute(query, values).fetchone()
@@ -207,19 +203,17 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         if isinstance(credentials, UsernamePassword):
             return super().request_avatar_id(credentials)
         stored = self._scram_of(credentials.username)
-        if stored is None:
-            credentials.iterations = credentials.iterations or self._usual_iterations()
-            raise UnauthorizedLogin("no such user, it is disabled, or has nothing for SCRAM")  # the protocol asks all the same
+        credentials.iterations = credentials.iterations or self._usual_iterations
         verdict: Future[bool] = Future()
         decision: Future[str] = Future()
         self.cred_then(verdict, "_scram_verified", credentials.username, stored, decision)
-        credentials.verify(stored, verdict.settle)
+        credentials.check(stored, verdict.settle)
         return decision
 
-    def _scram_verified(self, verdict: Future[bool], name: str, stored: ScramVerifier, decision: Future[str]) -> None:
+    def _scram_verified(self, verdict: Future[bool], name: str, stored: ScramVerifier | None, decision: Future[str]) -> None:
         try:
             if not verdict.get() or self._scram_of(name) != stored:
-                raise UnauthorizedLogin("wrong password, or the account was changed during the login")
+                raise UnauthorizedLogin("no such user, wrong password, or the account was changed during the login")
         except LoginFailed as error:
             decision.settle_error(error)
         else:
@@ -309,6 +303,9 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         if self._scram:
             all_have = self.database.execute(lacking).fetchone() is None
             self.offered_interfaces = self.credential_interfaces if all_have else (UsernamePassword,)
+            row = self.database.execute("SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1").fetchone()
+            usual = None if row is None else _read_scram(*row)
+            self._usual_iterations = ITERATIONS if usual is None else usual.iterations
 
     def _newest_revocation(self) -> int:
         return int(self.database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import statistics
 import tempfile
@@ -26,6 +27,7 @@ from actorcred.checkers.sql import SQLChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.http_digest import digest_of
 from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.sasl.scram import ScramSHA256
 from actorcred.testing import Hall
 from tests.benchmarks.__main__ import machine
 
@@ -51,8 +53,8 @@ def file_of(make: Callable[[str], str]) -> Callable[[Path], Any]:
     return start
 
 
-def sqlite(folder: Path) -> Any:
-    checker = SQLiteChecker.start(folder / "accounts.db", ROUNDS, PasswordPolicy(common=()))
+def sqlite(folder: Path, *, scram: bool = False) -> Any:
+    checker = SQLiteChecker.start(folder / "accounts.db", ROUNDS, PasswordPolicy(common=()), scram=scram)
     checker.add_account("ann", PASSWORD).get()
     return checker
 
@@ -84,17 +86,35 @@ def bcrypt(password: str) -> str:
 CHECKERS: dict[str, Callable[[Path], Any]] = {
     "MemoryChecker": memory,
     "MemoryChecker, plaintext": plaintext,
+    "MemoryChecker, SCRAM": plaintext,
     "FileChecker, bcrypt": file_of(bcrypt),
     "FileChecker, apr1": file_of(passlib.hash.apr_md5_crypt.hash),
     "FileChecker, SHA-512": file_of(passlib.hash.sha512_crypt.using(rounds=5000).hash),
     "SQLiteChecker": sqlite,
+    "SQLiteChecker, SCRAM": functools.partial(sqlite, scram=True),
     "HtdigestChecker": htdigest,
     "SQLChecker, bcrypt": sql_of(bcrypt),
     "SQLChecker, Argon2": sql_of(argon2.PasswordHasher(1, 8192, 1).hash),
 }
 
 
-def measure(start: Callable[[Path], Any], tries: int) -> tuple[float, float]:
+def by_password(portal: Any, name: str, number: int) -> Any:
+    return portal.verify(UsernamePassword(name, f"wrong {number}"))
+
+
+def by_scram(portal: Any, name: str, number: int) -> Any:
+    """Answer with a proof that is wrong, and costs the client nothing."""
+    nonce = f"{number:024}"
+    exchange = ScramSHA256(f"n,,n={name},r={nonce}")
+    challenges: list[bytes] = []
+    exchange.on_challenge = challenges.append
+    refused = portal.verify(exchange)
+    whole_nonce = challenges[0].decode().split(",")[0].removeprefix("r=")
+    exchange.respond(f"c=biws,r={whole_nonce},p={'A' * 43}=".encode())
+    return refused
+
+
+def measure(start: Callable[[Path], Any], tries: int, refuse: Callable[[Any, str, int], Any]) -> tuple[float, float]:
     """Return the medians of the times of both refusals in microseconds, taken in turns, as the machine's speed drifts."""
     actors.set_default_dispatcher(InlineDispatcher())
     times: dict[str, list[float]] = {"ann": [], "eve": []}
@@ -104,10 +124,9 @@ def measure(start: Callable[[Path], Any], tries: int) -> tuple[float, float]:
         assert portal.verify(UsernamePassword("ann", PASSWORD)).get(timeout=30) == "ann"
         for number in range(tries + WARM_UP):
             for name, taken in times.items():
-                credentials = UsernamePassword(name, f"wrong {number}")
                 started = time.perf_counter()
                 try:
-                    portal.verify(credentials).get(timeout=30)
+                    refuse(portal, name, number).get(timeout=30)
                 except UnauthorizedLogin as error:
                     texts.add(str(error))
                 taken.append((time.perf_counter() - started) * 1e6)
@@ -124,7 +143,7 @@ def main() -> None:
     logging.disable()
     table = Table("checker", "unknown user, us", "wrong password, us", "ratio", "aim", title=machine())
     for name, start in CHECKERS.items():
-        wrong, unknown = measure(start, tries)
+        wrong, unknown = measure(start, tries, by_scram if "SCRAM" in name else by_password)
         table.add_row(name, f"{unknown:.0f}", f"{wrong:.0f}", f"{unknown / wrong:.2f}", "0.9 to 1.1")
     Console(width=120).print(table)
 

@@ -31,6 +31,8 @@ from actorcred.checkers.throttling import ThrottlingChecker
 from actorcred.checkers.watched import POLL
 from actorcred.credentials import Combined, OneTimePassword, UsernameScram
 from actorcred.plugins import from_string
+from actorcred.sasl.scram import ScramSHA256
+from actorcred.sasl.states import State
 from tests.helpers import Arena, Player
 
 ANN = UsernamePassword("ann", "right")
@@ -175,6 +177,23 @@ def test_any_list_is_one_or_refused_by_name(tmp_path, data):
         AllowingChecker.start(inner, path).stop()
     except AccountError as error:
         assert "cannot read" in str(error)
+
+
+def test_the_last_checker_that_is_asked_goes_through_an_exchange_with_somebody_unknown(inline):
+    """So that neither the words nor the time of the challenge tell."""
+    first, second = (MemoryChecker.start({name: "right"}, plaintext=True, scram_iterations=4096) for name in ("ann", "bob"))
+    for checkers in ([first, second], [FirstOf.start(first, second)], [first, CachingChecker.start(FirstOf.start(second))]):
+        portal = serve(*checkers)
+        for name in ("ann", "bob", "eve"):
+            exchange = ScramSHA256(f"n,,n={name},r=abcdefghijklmnopqrstuvwx")
+            challenges = []
+            exchange.on_challenge = challenges.append
+            refused = portal.verify(exchange)
+            assert b",i=4096" in challenges[0]
+            exchange.respond(b"c=biws,r=" + challenges[0].split(b",")[0][2:] + b",p=AAAA")
+            with pytest.raises(UnauthorizedLogin):
+                refused.get(timeout=10)
+            assert exchange.state is State.OVER
 
 
 def test_a_proof_is_offered_if_every_checker_of_passwords_takes_it(inline):
