@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred.descriptors import ArgString, DescriptorError, parse_descriptor
-from actorcred.errors import AccountError
+from actorcred.errors import AccountError, MissingExtra
 from actorcred.plugins import from_string, plugins
+from actorcred.sasl.scram import _scramp
 
 
 @pytest.mark.parametrize(
@@ -88,6 +91,23 @@ def test_a_mistake_shows_no_secret():
         with pytest.raises(DescriptorError) as wrong:
             from_string(text)
         assert "s3cret" not in str(wrong.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "module", "extra"),
+    [
+        ("sql:sqlite://", "sqlalchemy", "sql"), ("ldap:ldaps://host/dc=x", "ldap", "ldap"), ("unix:login", "pam", "pam"),
+        ("jwt:https://host/jwks", "jwt", "jwt"), ("certificate:x", "cryptography", "certificate"), ("sshkey:/%u", "asyncssh", "ssh"),
+        ("otp:x", "pyotp", "otp"), ("sqlite[scram=yes]:x", "scramp", "scram"),
+    ],
+)  # fmt: skip
+def test_without_its_extra_a_type_says_what_to_install(text, module, extra, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, module, None)
+    _scramp.cache_clear()
+    with pytest.raises(MissingExtra, match=rf"pip install 'actorcred\[{extra}\]'"):
+        from_string(text)
+    assert not any(tmp_path.iterdir())
 
 
 def test_of_several_none_stays_if_one_cannot_be_started():

@@ -21,7 +21,7 @@ from actorcred.credentials import ScramVerifier, UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, PasswordRejected, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, dummy_hash, hash_password, needs_rehash
 from actorcred.precis import prepare_username
-from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, scram_from_text, scram_to_text
+from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, require_scram, scram_from_text, scram_to_text
 
 __all__ = ["AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
@@ -137,7 +137,8 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             accounts that are not disabled have it.
 
     Raises:
-        AccountError: if the file cannot be opened, is no database, or was made by a newer version.
+        AccountError: if the file cannot be opened, is no database, another one, or was made by a newer version.
+        MissingExtra: if `scram` needs the extra of that name.
     """
 
     ref_class = SQLiteCheckerRef
@@ -149,6 +150,8 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         policy: PasswordPolicy | None = None,
         scram: bool = False,
     ) -> None:
+        if scram:
+            require_scram()
         super().__init__(open_database(path, _prepare))
         self._scram = scram
         if scram:
@@ -336,6 +339,8 @@ def _prepare(database: sqlite3.Connection) -> None:
         for statement in SCHEMA[older]:
             database.execute(statement)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+    for query in ("SELECT hash, scram, disabled FROM account LIMIT 1", "SELECT number, name, what FROM revocation LIMIT 1"):
+        database.execute(query)  # or it is another program's
 
 
 def _read_scram(text: str | None, name: str) -> ScramVerifier | None:

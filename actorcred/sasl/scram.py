@@ -32,6 +32,7 @@ __all__ = [
     "constant_salt",
     "end_point_binding",
     "make_verifier",
+    "require_scram",
     "scram_from_text",
     "scram_to_text",
 ]
@@ -54,6 +55,11 @@ def _scramp() -> Any:
     except ImportError:
         raise MissingExtra("SCRAM", "scram") from None
     return scramp
+
+
+def require_scram() -> None:
+    """Raise `MissingExtra` if the extra "scram" is not installed."""
+    _scramp()
 
 
 def constant_salt(username: str) -> bytes:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import stat
+import sys
 
 import pytest
 
-from actorcred import AccountError, CheckerUnavailable, PasswordRejected, UnauthorizedLogin, UsernamePassword
+from actorcred import AccountError, CheckerUnavailable, MissingExtra, PasswordRejected, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.caching import CachingChecker
 from actorcred.checkers.first_of import FirstOf
 from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
@@ -16,7 +17,7 @@ from actorcred.checkers.watched import POLL
 from actorcred.passwords import PasswordPolicy, hash_password
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
-from actorcred.sasl.scram import ScramSHA256
+from actorcred.sasl.scram import ScramSHA256, _scramp
 from tests.helpers import Player, Stage
 
 LAX = PasswordPolicy(common=frozenset({"hunter2hunter2"}))
@@ -300,6 +301,20 @@ def test_a_file_that_is_no_account_store_is_named(tmp_path, path, inline):
     database.close()
     with pytest.raises(AccountError, match="schema 99, made by a newer actorcred"):
         SQLiteChecker.start(newer)
+    other = tmp_path / "other.sqlite"
+    with sqlite3.connect(other) as database:
+        database.execute("PRAGMA user_version = 2")
+    database.close()
+    with pytest.raises(AccountError, match=r"cannot open '.*other.sqlite': no such table"):
+        SQLiteChecker.start(other)
+
+
+def test_without_the_extra_scram_says_what_to_install(path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "scramp", None)
+    _scramp.cache_clear()
+    with pytest.raises(MissingExtra, match=r"pip install 'actorcred\[scram\]'"):
+        SQLiteChecker.start(path, scram=True)
+    assert not path.exists()
 
 
 def test_a_store_that_breaks_makes_logins_unavailable(store, stage, path):
