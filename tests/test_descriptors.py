@@ -97,7 +97,8 @@ def test_a_mistake_shows_no_secret():
     ("text", "module", "extra"),
     [
         ("sql:sqlite://", "sqlalchemy", "sql"), ("ldap:ldaps://host/dc=x", "ldap", "ldap"), ("unix:login", "pam", "pam"),
-        ("jwt:https://host/jwks", "jwt", "jwt"), ("certificate:x", "cryptography", "certificate"), ("sshkey:/%u", "asyncssh", "ssh"),
+        ("jwt:https://host/jwks", "jwt", "jwt"), ("sshkey:/%u", "asyncssh", "ssh"),
+        ("certificate:x", "cryptography", "certificate"),
         ("otp:x", "pyotp", "otp"), ("sqlite[scram=yes]:x", "scramp", "scram"),
     ],
 )  # fmt: skip
