@@ -1,11 +1,12 @@
-"""How long a source or an account has to wait after failed logins. Pure: time comes in."""
+"""How long a source or an account has to wait after failed logins, and whose turn it is. Pure: time comes in."""
 
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable
 
-__all__ = ["Penalties", "account_of", "source_of"]
+__all__ = ["Penalties", "Turns", "account_of", "source_of"]
 
 LONGEST_NAME = 256
 """Characters of a claimed name that are remembered; names of megabytes must not fill the memory."""
@@ -79,3 +80,58 @@ class Penalties:
     def _forgiven(self, failures: int, last: float, now: float) -> int:
         quiet = (now - last) / (self.FORGIVE * max(self._penalty(failures), self._step, 1.0))
         return max(0, failures - int(quiet))
+
+
+class Turns:
+    """Lets only so many logins to one account be looked at at a time; the others wait for their turn.
+
+    Without it, many guesses at once would all be looked at before the first failure counts.
+
+    Args:
+        abreast: how many.
+    """
+
+    def __init__(self, abreast: int) -> None:
+        self._abreast = abreast
+        self._busy: Counter[str] = Counter()
+        self._waiting: dict[str, deque[Callable[[], bool]]] = {}
+        self._going: set[str] = set()
+
+    def __len__(self) -> int:
+        """Return how many accounts there are to which somebody logs in."""
+        return len(self._busy)
+
+    def take(self, account: str, go: Callable[[], bool]) -> None:
+        """Have `go()` called when it is its turn, which may be at once.
+
+        Args:
+            account: the account.
+            go: begins, and returns True if `leave` will be called at the end; False if there is nothing to do any more.
+        """
+        self._waiting.setdefault(account, deque()).append(go)
+        self._go_on(account)
+
+    def leave(self, account: str) -> None:
+        """End a turn."""
+        self._busy[account] -= 1
+        self._go_on(account)
+
+    def _go_on(self, account: str) -> None:
+        if account in self._going:
+            return  # somebody came to the end at once: whoever called goes on, so that no chain of ends is too deep
+        self._going.add(account)
+        waiting = self._waiting.get(account, ())
+        try:
+            while waiting and self._busy[account] < self._abreast:
+                self._busy[account] += 1
+                if not waiting.popleft()():
+                    self._busy[account] -= 1
+        except BaseException:
+            self._busy[account] -= 1
+            raise
+        finally:
+            self._going.discard(account)
+            if not waiting:
+                self._waiting.pop(account, None)
+            if not self._busy[account]:
+                del self._busy[account]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from functools import partial
 from typing import Any
 
 from actorcred.actors import Dispatcher, Future
@@ -12,7 +12,7 @@ from actorcred.checkers.wrapper import Filter
 from actorcred.credentials import AvatarId
 from actorcred.descriptors import ArgString
 from actorcred.errors import LoginDenied, UnauthorizedLogin
-from actorcred.penalties import Penalties, account_of, source_of
+from actorcred.penalties import Penalties, Turns, account_of, source_of
 from actorcred.plugins import start_group
 
 __all__ = ["ThrottlingChecker", "plugin"]
@@ -36,9 +36,7 @@ class ThrottlingChecker(Filter):
         if step <= 0 or free < 0 or most <= 0:
             raise ValueError("step and most must be more than 0, and free no less than that")
         self._penalties = Penalties(step, free, most)
-        self._abreast = max(1, free)
-        self._under_way: Counter[str] = Counter()
-        self._waiting: defaultdict[str, deque[tuple[Any, Future[AvatarId]]]] = defaultdict(deque)
+        self._turns = Turns(max(1, free))
 
     @classmethod
     def start(  # type: ignore[override]
@@ -51,34 +49,28 @@ class ThrottlingChecker(Filter):
         """Ask the wrapped checker, in turn."""
         account = _account_of(credentials)
         decision: Future[AvatarId] = Future()
-        self._waiting[account].append((credentials, decision))
-        self._go_on(account)
+        if account:
+            self._turns.take(account, partial(self._go, credentials, decision))
+        else:
+            self._go(credentials, decision)
         return decision
 
-    def _go_on(self, account: str) -> None:
-        """Ask for those who wait for their turn at an account."""
-        waiting = self._waiting[account]
-        while waiting and (not account or self._under_way[account] < self._abreast):
-            credentials, decision = waiting.popleft()
-            if decision.done():
-                continue  # gone meanwhile
-            try:
-                self.before(credentials)
-            except LoginDenied as error:
-                decision.settle_error(error)
-            else:
-                self._under_way[account] += 1
-                self.ask(credentials, decision)
-        if not waiting:
-            del self._waiting[account]
+    def _go(self, credentials: Any, decision: Future[AvatarId]) -> bool:
+        if decision.done():
+            return False  # gone meanwhile
+        try:
+            self.before(credentials)
+        except LoginDenied as error:
+            decision.settle_error(error)
+            return False
+        self.ask(credentials, decision)
+        return True
 
     def answered(self, credentials: Any) -> None:
         """Let the next one have its turn."""
         account = _account_of(credentials)
-        self._under_way[account] -= 1
-        if not self._under_way[account]:
-            del self._under_way[account]
-        self._go_on(account)
+        if account:
+            self._turns.leave(account)
 
     @staticmethod
     def _keys(credentials: Any) -> list[str]:

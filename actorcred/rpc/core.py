@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from collections import Counter
 from collections.abc import Callable
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from actorcred.actors import Future
 from actorcred.interface import methods_of
-from actorcred.penalties import Penalties, source_of
+from actorcred.penalties import Penalties, Turns, source_of
 from actorcred.rpc.events import ConnectionBroken, ConnectionRefused
 from actorcred.rpc.guard import Admission
 from actorcred.rpc.options import ServerOptions
@@ -61,8 +60,7 @@ class ServerCore:
         """Notifications from clients for methods that do not exist."""
         self.admission = Admission(options.max_connections, options.max_connections_per_source)
         self.penalties = Penalties(options.penalty, options.free_failures, options.max_penalty)
-        self.under_way: Counter[str] = Counter()
-        """Logins that are being checked, by the account that is claimed."""
+        self.turns = Turns(max(1, options.free_failures))
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._dirty: list[Peer] = []

@@ -6,7 +6,7 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from actorcred.actors import Future
 from actorcred.credentials import Exchange
@@ -46,7 +46,8 @@ class Dialogue:
         self._decision: Future[Any] | None = None
         self._exchange: Exchange | None = None
         self._claimed = ""
-        self._account = ""  # in which this login counts as one that is under way
+        self._turn = ""
+        """The account at which it is this login's turn."""
         self._text = False
 
     @property
@@ -74,10 +75,10 @@ class Dialogue:
         try:
             message = self._decoded(data)
             if self._exchange is not None:
-                self._exchange.respond(message or b"")
+                self._take_turn(partial(self._exchange.respond, message or b""))
             else:
                 self._step(message)
-        except (CallError, LoginDenied):
+        except CallError:
             self.cancel()
             raise
         except UnauthorizedLogin as error:  # a name that cannot be anybody's
@@ -110,45 +111,48 @@ class Dialogue:
         if isinstance(step, Ask):
             self._ask(step.challenge)
             return
-        credentials = step.credentials
-        self._claimed = str(getattr(credentials, "username", ""))[:LONGEST_NAME]
-        self._check_penalties()
-        self._enter_account()
-        if isinstance(credentials, Exchange):
-            core = self._peer.core
-            self._exchange = credentials
-            credentials.on_challenge = lambda challenge: core.here(self._ask, challenge)
-        decision = self._decision = self._decide(step)
-        decision.add_done_callback(lambda done: self._peer.core.here(self._decided, done))
+        self._claimed = str(getattr(step.credentials, "username", ""))[:LONGEST_NAME]
+        self._take_turn(partial(self._look, step))
 
-    def _check_penalties(self) -> None:
-        core = self._peer.core
+    def _take_turn(self, go: Callable[[], object]) -> None:
+        """Have the server look at what the client said when it is its turn at the account, unless it is too early.
+
+        A turn ends with the answer to the client, so that one who does not go on keeps nobody else out.
+        """
+        account = account_of(self._claimed)
+        if account and self._peer.core.options.penalty:
+            self._peer.core.turns.take(account, partial(self._begin_turn, go, account))
+        else:
+            self._begin_turn(go)
+
+    def _begin_turn(self, go: Callable[[], object], account: str = "") -> bool:
+        core, answer = self._peer.core, self._answer
+        if self._cancelled:
+            return False
         now = core.loop.time()
         wait = max((core.penalties.wait(key, now) for key in self._keys()), default=0.0)
         if wait:
-            self._deny("too many failed logins", wait)
+            core.portal.publish(LoginThrottled(self._peer.origin.address, self._claimed, wait))
+            self.cancel()
+            if answer is not None:
+                answer.settle_error(LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1))
+            return False
+        self._turn = account
+        go()
+        return True
 
-    def _enter_account(self) -> None:
-        """Count this login in; many guesses at once shall be no way around the penalties."""
-        options, under_way, account = self._peer.core.options, self._peer.core.under_way, account_of(self._claimed)
-        if not account or not options.penalty:
-            return
-        if under_way[account] >= max(1, options.free_failures):
-            self._deny("too many logins to this account at once", options.penalty)
-        under_way[account] += 1
-        self._account = account
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, ""
+        if turn:
+            self._peer.core.turns.leave(turn)
 
-    def _leave_account(self) -> None:
-        account, self._account = self._account, ""
-        if account:
-            under_way = self._peer.core.under_way
-            under_way[account] -= 1
-            if not under_way[account]:
-                del under_way[account]
-
-    def _deny(self, why: str, wait: float) -> NoReturn:
-        self._peer.core.portal.publish(LoginThrottled(self._peer.origin.address, self._claimed, wait))
-        raise LoginDenied(why, retry_after=round(wait, 1) or 0.1)
+    def _look(self, step: Present) -> None:
+        core, credentials = self._peer.core, step.credentials
+        if isinstance(credentials, Exchange):
+            self._exchange = credentials
+            credentials.on_challenge = lambda challenge: core.here(self._ask, challenge)
+        decision = self._decision = self._decide(step)
+        decision.add_done_callback(lambda done: core.here(self._decided, done))
 
     def _keys(self) -> list[str]:
         """Return what is penalised for a failure: the source, and the account that was claimed."""
@@ -158,6 +162,7 @@ class Dialogue:
     def _ask(self, challenge: bytes) -> None:
         answer, self._answer = self._answer, None
         self._asked = True
+        self._end_turn()
         if answer is not None:
             answer.settle({"challenge": self.encoded(challenge)})
 
@@ -202,7 +207,7 @@ class Dialogue:
 
     def _end(self) -> None:
         self._answer = None
-        self._leave_account()
+        self._end_turn()
         if self._peer.dialogue is self:
             self._peer.dialogue = None
 

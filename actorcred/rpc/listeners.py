@@ -8,6 +8,7 @@ import logging
 import socket
 import ssl
 from collections.abc import Iterator
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -176,23 +177,26 @@ class TLSListener:
             if source is None:
                 stream.close()
                 continue
-            task = self._core.loop.create_task(self._shake_hands(stream, source))
+            wire = StreamWire(self._core, "tls", source, self._binding)
+            task = self._core.loop.create_task(self._shake_hands(stream, wire))
             self._handshakes.add(task)
-            task.add_done_callback(self._handshakes.discard)
+            task.add_done_callback(partial(self._shaken, stream, wire, source))
 
-    async def _shake_hands(self, stream: socket.socket, source: str) -> None:
+    async def _shake_hands(self, stream: socket.socket, wire: StreamWire) -> None:
         timeout = self._core.options.login_timeout
-        wire = StreamWire(self._core, "tls", source, self._binding)
-        try:
-            await self._core.loop.connect_accepted_socket(
-                lambda: wire, stream, ssl=self._context, ssl_handshake_timeout=timeout, ssl_shutdown_timeout=timeout
-            )
-        except (OSError, ssl.SSLError) as error:
-            logger.info("A TLS handshake failed: %s", type(error).__name__)
+        await self._core.loop.connect_accepted_socket(
+            lambda: wire, stream, ssl=self._context, ssl_handshake_timeout=timeout, ssl_shutdown_timeout=timeout
+        )
+
+    def _shaken(self, stream: socket.socket, wire: StreamWire, source: str, task: asyncio.Task[None]) -> None:
+        # Not in the coroutine: a task that is cancelled before it begins does not run at all.
+        self._handshakes.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            level = logging.INFO if isinstance(error, OSError) else logging.ERROR
+            logger.log(level, "A TLS handshake failed: %s", type(error).__name__)
+        if wire.peer is None:
+            self._core.admission.leave(source)
             stream.close()
-        finally:
-            if wire.peer is None:
-                self._core.admission.leave(source)
 
 
 def _keep_alive(sock: socket.socket) -> None:

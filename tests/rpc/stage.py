@@ -292,7 +292,7 @@ async def stage(
         assert made.core.links == {}
         assert made.core.lost_links == set()
         assert len(made.core.admission) == 0
-        assert not made.core.under_way
+        assert len(made.core.turns) == 0
         assert await made.count() == 0
 
 

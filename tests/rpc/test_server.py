@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import socket
 import ssl
 import threading
 from abc import ABC, abstractmethod
@@ -198,6 +200,22 @@ async def test_certificates_may_come_by_the_address(tmp_path: Path) -> None:
 
 
 @on_loop
+async def test_a_server_that_ends_closes_connections_in_whatever_moment_of_their_handshake(tmp_path: Path) -> None:
+    authority().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    portal = Portal.start(Game.start([], []), [MemoryChecker.start({}, plaintext=True)])
+    for turns in range(8):
+        server = await rpc.serve(portal, f"tls:127.0.0.1:0?cert={tmp_path}/both.pem")
+        port = int(str(server.addresses[0]).rsplit(":", 1)[1])
+        clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(3)]
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await server.close(timeout=5)
+        gc.collect()  # what was not closed is a warning now, and so an error
+        for client in clients:
+            client.close()
+
+
+@on_loop
 async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
     for name, issued in (("here", authority().issue_cert("127.0.0.1")), ("between", authority().issue_cert("127.0.0.1"))):
         issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / f"{name}.pem"))
@@ -242,8 +260,6 @@ async def relay(address: Any, certificate: Path, ca: Path) -> AsyncIterator[int]
 
 @on_loop
 async def test_a_socket_file_of_a_killed_server_is_taken_over_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
-    import socket
-
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / "game.sock"))
     dead.close()

@@ -1,0 +1,66 @@
+"""How many logins to one account are looked at at a time."""
+
+from __future__ import annotations
+
+import pytest
+
+from actorcred.penalties import LONGEST_NAME, Turns, account_of
+
+
+def test_so_many_at_a_time_and_the_others_in_order():
+    turns, begun = Turns(2), []
+    for number in range(5):
+        turns.take("ann", lambda number=number: begun.append(number) or True)
+    turns.take("bob", lambda: begun.append("bob") or True)
+    assert begun == [0, 1, "bob"]
+    turns.leave("ann")
+    assert begun == [0, 1, "bob", 2]
+    for account in ("ann", "ann", "bob"):
+        turns.leave(account)
+    assert begun == [0, 1, "bob", 2, 3, 4]
+    assert len(turns) == 1
+    for _ in range(2):
+        turns.leave("ann")
+    assert len(turns) == 0
+
+
+def test_who_has_gone_uses_no_turn():
+    turns, begun = Turns(1), []
+    turns.take("ann", lambda: True)
+    turns.take("ann", lambda: False)
+    turns.take("ann", lambda: begun.append("next") or True)
+    turns.leave("ann")
+    assert begun == ["next"]
+    turns.leave("ann")
+    assert len(turns) == 0
+
+
+def test_ends_that_come_at_once_do_not_pile_up():
+    turns, done = Turns(1), []
+
+    def go():
+        done.append(1)
+        turns.leave("ann")
+        return True
+
+    turns.take("ann", lambda: True)
+    for _ in range(10_000):
+        turns.take("ann", go)
+    turns.leave("ann")
+    assert len(done) == 10_000
+    assert len(turns) == 0
+
+
+def test_one_that_fails_to_begin_keeps_nobody_out():
+    turns, begun = Turns(1), []
+    with pytest.raises(ZeroDivisionError):
+        turns.take("ann", lambda: 1 / 0)
+    assert len(turns) == 0
+    turns.take("ann", lambda: begun.append("next") or True)
+    assert begun == ["next"]
+
+
+def test_what_counts_as_one_account():
+    assert account_of("Ann") == account_of("ANN") == "ann"
+    assert account_of("Stra\u00dfe") == account_of("STRASSE")
+    assert len(account_of("x" * 10_000_000)) == LONGEST_NAME
