@@ -146,21 +146,22 @@ class LDAPChecker(BlockingChecker):
         from ldap.dn import escape_dn_chars
 
         if self._settings.dn:
-            dn, name = self._settings.dn.replace("%u", escape_dn_chars(username)), ""
-        else:
-            found = self._search(username)
-            # Somebody who is not there costs a bind, too.
-            dn, name = found or (f"cn=nobody-of-this-name,{self._base}", "")
-            if found is None:
-                self._bind(dn, password)
-                raise UnauthorizedLogin("no such user, or several")
-        if self._settings.dn:
+            dn = self._settings.dn.replace("%u", escape_dn_chars(username))
             name = self._bind_and_read(dn, username, password)
-        elif not self._bind(dn, password):
-            raise UnauthorizedLogin("wrong password, or a locked account")
+        else:
+            dn, name = self._search_and_bind(username, password)
         if self._settings.group and not self._is_member(dn, name):
             raise UnauthorizedLogin("not in the group")
         return name
+
+    def _search_and_bind(self, username: str, password: str) -> tuple[str, str]:
+        """Return a user's entry, and the name as the directory has it."""
+        found = self._search(username)
+        # Somebody who is not there costs a bind, too.
+        dn, name = found or (f"cn=nobody-of-this-name,{self._base}", "")
+        if not self._bind(dn, password) or found is None:
+            raise UnauthorizedLogin("wrong password, no such user, several of that name, or a locked account")
+        return dn, name
 
     def _search(self, username: str) -> tuple[str, str] | None:
         """Return the entry of a user and the name as the directory has it."""

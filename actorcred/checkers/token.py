@@ -87,6 +87,8 @@ class _KeyFile:
 def _parse_keys(raw: bytes) -> list[Any]:
     """Return the keys of a JWKS, or the one in PEM form."""
     import jwt
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
     text = raw.decode()
     try:
@@ -96,8 +98,10 @@ def _parse_keys(raw: bytes) -> list[Any]:
         raise ValueError(f"it is no JWKS that can be used ({type(error).__name__})") from None
     if "PRIVATE" in text:
         raise ValueError("this is a private key; the public one is wanted")
-    if "-----BEGIN" not in text:
-        raise ValueError("it is neither a JWKS nor a public key in PEM form")
+    try:
+        load_pem_public_key(raw)
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("it is neither a JWKS nor a public key in PEM form") from None
     return [text]
 
 

@@ -80,7 +80,9 @@ class WatchedFile(Generic[T]):
         # The next reading will see all of it.
         half_written = self._lines and not raw.endswith(b"\n") and time.time() - before[0] / 1e9 < 1.0
         if not half_written:
-            self._value, self._signature = self._parse(raw), before
+            # The value first: whoever sees the new signature, on whatever thread, gets the new value.
+            self._value = self._parse(raw)
+            self._signature = before
         return self._value
 
     def _look(self) -> tuple[int, ...]:

@@ -170,7 +170,7 @@ def test_an_issuer_that_is_down_or_hangs_is_unavailable_and_comes_back(issuer):
 
 def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
     private, nonsense = tmp_path / "private.pem", tmp_path / "nonsense"
-    nonsense.write_text("nonsense")
+    nonsense.write_text("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n")
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     private.write_bytes(RSA.private_bytes(*form))
     for text, message in [
