@@ -8,14 +8,28 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 
+T = TypeVar("T")
+
 START = 60.0
 """Seconds that a server has to come up."""
+
+
+def eventually(attempt: Callable[[], T], error: type[Exception]) -> T:
+    """Try until it goes well; for what was started, or hung, and comes to itself in its own time."""
+    deadline = time.monotonic() + START
+    while True:
+        try:
+            return attempt()
+        except error:
+            assert time.monotonic() < deadline
 
 
 def free_port() -> int:
@@ -100,11 +114,12 @@ def _unprivileged(folder: Path, name: str) -> str | None:
     if os.getuid() != 0:
         return None
     shutil.chown(folder, name)
-    for parent in folder.parents:
-        if parent in (Path("/"), Path("/tmp")):
-            break
-        parent.chmod(0o755)
     return name
+
+
+def _run(arguments: list[str], **settings: Any) -> None:
+    done = subprocess.run(arguments, check=False, capture_output=True, text=True, **settings)
+    assert done.returncode == 0, f"{arguments[0]} failed: {done.stdout[-1000:]}{done.stderr[-1000:]}"
 
 
 def postgresql(folder: Path) -> Backend:
@@ -113,7 +128,7 @@ def postgresql(folder: Path) -> Backend:
     server = program("postgres", "postgresql", *places)
     user, data, port = _unprivileged(folder, "postgres"), folder / "data", free_port()
     arguments = [initdb, "-D", str(data), "-U", "test", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"]
-    subprocess.run(arguments, check=True, capture_output=True, user=user, cwd=folder)
+    _run(arguments, user=user, cwd=folder)
     command = [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
     made = Backend(command, port, f"postgresql+psycopg://test@127.0.0.1:{port}/postgres", folder / "log", user)
     made.ready = [str(Path(server).resolve().with_name("pg_isready")), "-h", "127.0.0.1", "-p", str(port)]
@@ -125,11 +140,7 @@ def mariadb(folder: Path) -> Backend:
     server = program("mariadbd", "mariadb-server-core")
     data, port = folder / "data", free_port()
     user = ["--user=root"] if os.getuid() == 0 else []
-    subprocess.run(
-        [install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user],
-        check=True,
-        capture_output=True,
-    )
+    _run([install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user])
     command = [server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
     command += [f"--socket={folder}/socket", f"--pid-file={folder}/pid", *user]
     return Backend(command, port, f"mysql+pymysql://root@127.0.0.1:{port}/mysql?charset=utf8mb4", folder / "log")
@@ -173,10 +184,13 @@ def slapd(folder: Path) -> Backend:
 
 
 @contextlib.contextmanager
-def running(make: Callable[[Path], Backend], folder: Path) -> Iterator[Backend]:
-    backend = make(folder)
-    backend.start()
-    try:
-        yield backend
-    finally:
-        backend.stop()
+def running(make: Callable[[Path], Backend], folder: Path | None = None) -> Iterator[Backend]:
+    """Run a server in a folder; by default in one that other users than the test's can enter, as pytest's cannot be."""
+    with tempfile.TemporaryDirectory(prefix="actorcred-", ignore_cleanup_errors=True) as own:
+        os.chmod(own, 0o755)
+        backend = make(folder or Path(own))
+        backend.start()
+        try:
+            yield backend
+        finally:
+            backend.stop()

@@ -250,6 +250,14 @@ class WireStage:
                 await asyncio.sleep(0.001)
 
 
+async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Pass bytes on until there are no more."""
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65536):
+            writer.write(data)
+    writer.close()
+
+
 @functools.cache
 def authority() -> trustme.CA:
     return trustme.CA()

@@ -10,19 +10,13 @@ import pytest
 
 from actorcred import CallError, LoginFailed, Portal, UnauthorizedLogin, rpc
 from actorcred.checkers.external import ExternalChecker
-from tests.rpc.stage import Game, on_loop
+from tests.rpc.stage import Game, on_loop, pump
 
 
 @contextlib.asynccontextmanager
 async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
     """Pass connections on, and put headers into their requests, as a proxy that has logged its client in."""
     tasks = set()
-
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-        writer.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -31,7 +25,7 @@ async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         head = await reader.readuntil(b"\r\n\r\n")
         far_writer.write(head[:-2] + "".join(f"{header}\r\n" for header in headers).encode() + b"\r\n")
-        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server:

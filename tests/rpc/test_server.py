@@ -35,7 +35,7 @@ from actorcred import (
 )
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.events import LoggedIn
-from tests.rpc.stage import USERS, Actor2, Game, Recorder, authority, on_loop, stage
+from tests.rpc.stage import USERS, Actor2, Game, Recorder, authority, on_loop, pump, stage
 
 
 class Certificates(Checker):
@@ -242,16 +242,10 @@ async def relay(address: Any, certificate: Path, ca: Path) -> AsyncIterator[int]
     inward = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     inward.load_cert_chain(certificate)
 
-    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-        writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = str(address).removeprefix("tls://").rsplit(":", 1)
         far_reader, far_writer = await asyncio.open_connection(host, int(port), ssl=outward, server_hostname="127.0.0.1")
-        await asyncio.gather(copy(reader, far_writer), copy(far_reader, writer))
+        await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=inward)
     async with server:
