@@ -162,6 +162,8 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
         raise AccountError("sql: needs the URL of a database, as postgresql+psycopg://user@host/db") from None
     except ImportError as error:
         raise AccountError(f"sql: the driver {error.name!r} of this database is not installed") from None
+    if isinstance(engine.pool, sqlalchemy.pool.SingletonThreadPool):
+        raise AccountError("sql: an SQLite database in memory is empty; name a file, as sqlite:///users.db")
     if dialect.is_async:
         raise AccountError(f"sql: {dialect.driver} is a driver for asyncio; name another, as postgresql+psycopg://")
     return engine

@@ -121,14 +121,17 @@ def test_by_a_text(database, monkeypatch):
         login(portal, "old")
 
 
-def test_what_is_wrong_is_said():
+def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(AccountError, match="URL of a database"):
         from_string("sql:nonsense")
     with pytest.raises(AccountError, match="driver"):
         from_string("sql:oracle://host/db")
+    for memory in ("sqlite://", "sqlite:///:memory:"):
+        with pytest.raises(AccountError, match="in memory is empty"):
+            from_string(f"sql:{memory}")
     with pytest.raises(DescriptorError, match="unknown option 'tabel'"):
         from_string("sql[tabel=x]:sqlite://")
-    portal = serve(SQLChecker.start("sqlite://"))
+    portal = serve(SQLChecker.start(f"sqlite:///{tmp_path}/users.db"))
     with pytest.raises(CheckerUnavailable) as missing:  # no such table
         login(portal)
     assert "OperationalError" in missing.value.detail
