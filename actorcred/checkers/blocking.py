@@ -103,9 +103,10 @@ class BlockingChecker(Checker):
         finally:
             self._leave(1)
 
-    def _leave(self, questions: int) -> None:
+    def _leave(self, questions: int, *, ended: bool = False) -> None:
         with self._lock:
             self._asking -= questions
+            self._ended |= ended
             last = self._ended and not self._asking
         if last:
             self.release()
@@ -121,9 +122,7 @@ class BlockingChecker(Checker):
     def on_stop(self) -> None:
         """Let the threads go; one that the back end does not let go ends later."""
         self._pool.close(0.0)
-        with self._lock:
-            self._ended = True
-        self._leave(0)
+        self._leave(0, ended=True)
 
     def on_failure(self, *_: Any) -> None:
         """Let the threads go; a restarted checker has its own."""
