@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal, cast
+from typing import Literal
 
-from actorcred.checkers.base import Checker, CheckerRef
-from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.base import Checker
+from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
 from actorcred.credentials import ANONYMOUS, Anonymous, _Anonymous
-from actorcred.descriptors import ArgString
 
 __all__ = ["AnonymousChecker", "plugin"]
 
@@ -22,13 +21,10 @@ class AnonymousChecker(Checker):
         return ANONYMOUS
 
 
-def _generate(argument: ArgString) -> CheckerRef:
-    if argument:
-        raise ValueError("takes no argument")
-    read_options(argument, {})
-    return cast("CheckerRef", AnonymousChecker.start())
-
-
 plugin = CheckerPlugin(
-    "anonymous", "", "Lets in everybody who does not say who they are, as nobody in particular.", (Anonymous,), _generate
+    "anonymous",
+    "",
+    "Lets in everybody who does not say who they are, as nobody in particular.",
+    (Anonymous,),
+    start_without_argument(AnonymousChecker.start),
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pykka
 
 from actorcred._service import Service
-from actorcred.actors import ActorRef
+from actorcred.actors import ActorRef, ControlCall, Future
 from actorcred.credentials import AvatarId, UsernameHashedPassword, UsernamePassword, UsernameScram
 
 if TYPE_CHECKING:
@@ -127,3 +127,8 @@ class Checker(Service):
             LoginDenied: if a policy is against it, as too many failures. No other checker is asked.
             CheckerUnavailable: if it cannot be told now. The next checker is asked.
         """
+
+    def cred_then(self, future: Future[Any], method: str, *args: Any) -> None:
+        """Run `method(future, *args)` in this actor's own context once the future is done."""
+        mailbox = self.actor_inbox
+        future.add_done_callback(lambda done: mailbox.put(ControlCall((method, done, *args))))

@@ -13,7 +13,7 @@ from actorcred.actors import ControlCall, Future, ThreadDispatcher, Timer
 from actorcred.checkers.base import Checker
 from actorcred.errors import CheckerUnavailable
 
-__all__ = ["BackendLimits", "BlockingChecker", "is_local"]
+__all__ = ["BackendLimits", "BlockingChecker", "is_local", "take_limits"]
 
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
@@ -42,6 +42,11 @@ class BackendLimits:
     def __post_init__(self) -> None:
         if self.threads < 1 or self.waiting < 0 or self.timeout <= 0:
             raise ValueError("threads and timeout must be more than 0, and waiting no less than that")
+
+
+def take_limits(options: dict[str, Any]) -> BackendLimits:
+    """Take the limits out of a descriptor's options."""
+    return BackendLimits(**{name: options.pop(name) for name in ("threads", "timeout") if name in options})
 
 
 class BlockingChecker(Checker):

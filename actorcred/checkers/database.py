@@ -100,8 +100,7 @@ class DatabaseChecker(Checker):
             done.settle_error(_as_account_error(error))
             return
         if isinstance(result, Future):
-            mailbox = self.actor_inbox
-            result.add_done_callback(lambda made: mailbox.put(ControlCall(("_pass_on", made, done))))
+            self.cred_then(result, "_pass_on", done)
         else:
             done.settle(result)
 

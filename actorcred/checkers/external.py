@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from actorcred.checkers.base import Checker, CheckerRef
-from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.base import Checker
+from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
 from actorcred.credentials import ExternalIdentity
-from actorcred.descriptors import ArgString
 
 __all__ = ["ExternalChecker", "plugin"]
 
@@ -22,17 +19,10 @@ class ExternalChecker(Checker):
         return credentials.username
 
 
-def _generate(argument: ArgString) -> CheckerRef:
-    if argument:
-        raise ValueError("takes no argument")
-    read_options(argument, {})
-    return cast("CheckerRef", ExternalChecker.start())
-
-
 plugin = CheckerPlugin(
     "external",
     "",
     "Lets in those whom a trusted proxy before the server has logged in; see --identity-header and --trusted-front.",
     (ExternalIdentity,),
-    _generate,
+    start_without_argument(ExternalChecker.start),
 )

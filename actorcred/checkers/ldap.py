@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local, take_limits
 from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.credentials import UsernamePassword
 from actorcred.descriptors import ArgString
@@ -296,7 +296,7 @@ def _generate(argument: ArgString) -> CheckerRef:
     texts: dict[str, Any] = dict.fromkeys(("dn", "bind", "password", "group", "ca"), str)
     flags: dict[str, Any] = dict.fromkeys(("starttls", "insecure"), yes_or_no)
     options = read_options(argument, {**texts, **flags, "threads": int, "timeout": float})
-    limits = BackendLimits(**{name: options.pop(name) for name in ("threads", "timeout") if name in options})
+    limits = take_limits(options)
     return LDAPChecker.start(str(argument), LDAPSettings(**options), limits)
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
 
-from actorcred.actors import ControlCall, Future
+from actorcred.actors import Future
 from actorcred.checkers.base import Checker
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import UnauthorizedLogin
@@ -72,11 +71,6 @@ class PasswordChecker(Checker):
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
         self.cred_then(verdict, "_cred_verified", credentials, reference, decision)
         return decision
-
-    def cred_then(self, future: Future[Any], method: str, *args: Any) -> None:
-        """Run `method(future, *args)` in this actor's own context once the future is done."""
-        mailbox = self.actor_inbox
-        future.add_done_callback(lambda done: mailbox.put(ControlCall((method, done, *args))))
 
     def _cred_verified(self, verdict: Future[bool], credentials: UsernamePassword, account: Account, decision: Future[str]) -> None:
         if verdict.cancelled():

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from actorcred.checkers.base import CheckerRef
 from actorcred.descriptors import ArgString
 
-__all__ = ["CheckerPlugin", "Plugin", "read_options", "start_with_path", "yes_or_no"]
+__all__ = ["CheckerPlugin", "Plugin", "read_options", "start_with_path", "start_without_argument", "yes_or_no"]
 
 
 class Plugin(Protocol):
@@ -89,5 +89,17 @@ def start_with_path(
         if not argument:
             raise ValueError("needs the path of a file")
         return start(str(argument), **read_options(argument, kinds))
+
+    return generate
+
+
+def start_without_argument(start: Callable[[], Any]) -> Callable[[ArgString], CheckerRef]:
+    """Return what makes a checker of nothing: no argument, no options."""
+
+    def generate(argument: ArgString) -> CheckerRef:
+        if argument:
+            raise ValueError("takes no argument")
+        read_options(argument, {})
+        return cast("CheckerRef", start())
 
     return generate

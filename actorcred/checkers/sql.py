@@ -8,7 +8,7 @@ from typing import Any, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
 from actorcred.checkers.passwords import Account
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.credentials import UsernamePassword
@@ -185,7 +185,7 @@ def _generate(argument: ArgString) -> CheckerRef:
         raise ValueError("needs the URL of a database")
     kinds: dict[str, Any] = dict.fromkeys(("table", "username", "password", "active", "query"), str)
     options = read_options(argument, {**kinds, "threads": int, "timeout": float})
-    limits = BackendLimits(**{name: options.pop(name) for name in ("threads", "timeout") if name in options})
+    limits = take_limits(options)
     return SQLChecker.start(str(argument), UserTable(**options), limits)
 
 

@@ -101,11 +101,6 @@ class Wrapper(Checker):
         """Those that can be offered, whichever wrapped checker knows the user."""
         return tuple(kind for kind in offered_by_all(self.checkers) if issubclass(kind, self.credential_interfaces))
 
-    def then(self, future: Future[Any], method: str, *args: Any) -> None:
-        """Run `method(future, *args)` in this actor's own context once the future is done."""
-        mailbox = self.actor_inbox
-        future.add_done_callback(lambda done: mailbox.put(ControlCall((method, done, *args))))
-
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Pass on what happened to an account of a wrapped checker."""
         cast("CheckerRef", self._actor_ref).revoke(avatar_id, what)
@@ -145,7 +140,7 @@ class Filter(Wrapper):
         """Ask the wrapped checker, for a decision."""
         asked = ask_checker(self.checker, credentials)
         decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
-        self.then(asked, "_answered", credentials, decision)
+        self.cred_then(asked, "_answered", credentials, decision)
 
     def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
         if not asked.cancelled():
