@@ -22,7 +22,7 @@ __all__ = ["InlineDispatcher"]
 
 R = TypeVar("R")
 
-_ONLY_FUTURES = "on the inline dispatcher a coroutine can await futures of actorcred only; use AsyncioDispatcher"
+_ONLY_FUTURES = "on this dispatcher a coroutine cannot await {}; use AsyncioDispatcher, or an event loop of asyncio"
 
 
 class InlineDispatcher(Dispatcher):
@@ -47,6 +47,10 @@ class InlineDispatcher(Dispatcher):
     def schedule(self, task: Runnable) -> None:
         """Run `task.run()` now, or after the handler from within which this is called."""
         self._ready.append(task)
+        self.run_ready()
+
+    def run_ready(self) -> None:
+        """Run what waits for its turn, unless somebody does already, who then goes on with it."""
         while self._ready and self._running.acquire(False):
             outer, thread.dispatcher = thread.dispatcher, self
             interruption: BaseException | None = None
@@ -72,6 +76,10 @@ class InlineDispatcher(Dispatcher):
         steps = _Steps(coroutine, self)
         steps.run()
         return steps.future
+
+    def future_of(self, awaited: object) -> Future[Any] | None:
+        """Return a future of what a coroutine awaits, or None if it cannot be awaited here; for foreign event loops."""
+        return awaited if isinstance(awaited, Future) else None
 
     def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
         """Run a function at once: what is inline is deterministic, and blocks."""
@@ -114,7 +122,7 @@ class InlineDispatcher(Dispatcher):
 
 
 class _Steps:
-    """Drives a coroutine that waits for futures of this package only."""
+    """Drives a coroutine that waits for futures, or for what the dispatcher can make one of."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], dispatcher: InlineDispatcher) -> None:
         self.future: Future[Any] = Future()
@@ -133,7 +141,8 @@ class _Steps:
         except BaseException as error:
             self.future.settle_error(error)
         else:
-            if isinstance(awaited, Future):
-                awaited.add_done_callback(lambda _: self._dispatcher.schedule(self))
+            future = self._dispatcher.future_of(awaited)
+            if future is None:
+                self._step(self._coroutine.throw, TypeError(_ONLY_FUTURES.format(f"a {type(awaited).__name__}")))
             else:
-                self._step(self._coroutine.throw, TypeError(_ONLY_FUTURES))
+                future.add_done_callback(lambda _: self._dispatcher.schedule(self))

@@ -58,7 +58,7 @@ def _median(runs: list[dict[str, float]]) -> dict[str, float]:
 def _systems(console: Console) -> list[str]:
     """Return what can be measured here, and say what cannot."""
     found = ["actorcred"]
-    for name, module in (("actorcred uvloop", "uvloop"), ("pb", "twisted"), ("socketio", "socketio")):
+    for name, module in (("actorcred uvloop", "uvloop"), ("pb", "twisted"), ("pb CredPortal", "twisted"), ("socketio", "socketio")):
         if importlib.util.find_spec(module) is None:
             console.print(f"{name} is left out: {module} is not installed")
         else:

@@ -1,8 +1,10 @@
-"""The same as a Twisted Perspective Broker."""
+"""The same as a Twisted Perspective Broker; with the word CredPortal, on our portal in place of Twisted's."""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from typing import Any
 
 from twisted.cred import checkers, credentials, portal
@@ -52,8 +54,19 @@ class AnyPassword:
         return presented.username
 
 
+def make_portal(name: str) -> Any:
+    """Return Twisted's portal or ours, with the same realm and checker."""
+    if name != "CredPortal":
+        return portal.Portal(EchoRealm(), [AnyPassword()])
+    from actorcred import PortalOptions
+    from actorcred.adapters.twisted import CredPortal
+
+    logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
+    return CredPortal(EchoRealm(), [AnyPassword()], options=PortalOptions(max_pending_logins=10_000))
+
+
 if __name__ == "__main__":
-    factory = pb.PBServerFactory(portal.Portal(EchoRealm(), [AnyPassword()]))
+    factory = pb.PBServerFactory(make_portal(" ".join(sys.argv[1:])))
     port = reactor.listenTCP(0, factory, backlog=4096, interface="127.0.0.1")  # type: ignore[attr-defined]
     print(port.getHost().port, os.getpid(), flush=True)
     reactor.run()  # type: ignore[attr-defined]

@@ -1,0 +1,130 @@
+"""Twisted's checkers in our portals, and ours in Twisted's."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+from twisted.cred.checkers import ANONYMOUS as THEIR_ANONYMOUS
+from twisted.cred.checkers import ICredentialsChecker
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+from zope.interface.interface import InterfaceClass
+
+from actorcred.actors import Dispatcher, Future
+from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted, to_twisted
+from actorcred.adapters.twisted.dispatcher import deferred_of, future_of, reactor_dispatcher
+from actorcred.adapters.twisted.errors import our_error, their_error
+from actorcred.checkers.base import Checker, CheckerRef
+from actorcred.checkers.wrapper import ask_checker
+from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.errors import CheckerUnavailable, LoginFailed
+
+__all__ = ["CredChecker", "TextAvatarId", "TwistedChecker", "avatar_id_to_twisted"]
+
+logger = logging.getLogger("actorcred.adapters.twisted")
+
+
+class TextAvatarId(str):
+    """The avatar id of a checker of Twisted's that answers texts instead of bytes; its realm gets a text again."""
+
+    __slots__ = ()
+
+
+def avatar_id_from_twisted(answer: Any) -> AvatarId:
+    """Return Twisted's avatar id as ours.
+
+    Raises:
+        CheckerUnavailable: if it is none: neither a text nor bytes, or with control characters.
+    """
+    if answer is THEIR_ANONYMOUS:  # the empty tuple is one object
+        return ANONYMOUS
+    try:
+        made = make_avatar_id(answer)
+    except (TypeError, ValueError) as error:
+        raise CheckerUnavailable(f"the checker returned no avatar id: {error}") from None
+    return TextAvatarId(made) if isinstance(answer, str) else made
+
+
+def avatar_id_to_twisted(avatar_id: AvatarId) -> Any:
+    """Return our avatar id as Twisted's: UTF-8 bytes, or the empty tuple."""
+    if avatar_id is ANONYMOUS:
+        return THEIR_ANONYMOUS
+    return str(avatar_id) if isinstance(avatar_id, TextAvatarId) else avatar_id.encode()
+
+
+class TwistedChecker(Checker):
+    """A checker of Twisted's, for our portals. Runs on the reactor.
+
+    What it raises or fails with is an answer: refusals of Twisted Cred's are refusals, anything else is logged, and the login
+    is unavailable.
+
+    Args:
+        checker: a provider of `ICredentialsChecker`.
+        interfaces: the kinds of credentials to ask it about; by default its own.
+    """
+
+    def __init__(self, checker: Any, *interfaces: InterfaceClass) -> None:
+        super().__init__()
+        self._checker = checker
+        self.credential_interfaces = kinds_from_twisted(interfaces or checker.credentialInterfaces)
+
+    @classmethod
+    def start(cls, checker: Any, *interfaces: InterfaceClass, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
+        """Start a checker; see the class for the arguments."""
+        return cast("CheckerRef", super().start(checker, *interfaces, dispatcher=dispatcher or reactor_dispatcher()))
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask Twisted's checker."""
+        try:
+            answer = self._checker.requestAvatarId(to_twisted(credentials))
+        except Exception as error:
+            raise self._refusal(error) from None
+        if not isinstance(answer, Deferred):
+            return avatar_id_from_twisted(answer)
+        decision: Future[AvatarId] = Future()
+        answer.addCallback(avatar_id_from_twisted)
+        answer.addCallbacks(decision.settle, lambda failure: decision.settle_error(self._refusal(failure.value)))
+        if not decision.done():
+            decision.add_done_callback(lambda done: answer.cancel() if done.cancelled() else None)
+        return decision
+
+    def _refusal(self, error: BaseException) -> LoginFailed:
+        refusal = our_error(error)
+        if refusal is None:
+            name = type(self._checker).__name__
+            logger.error("%s failed:", name, exc_info=error)
+            refusal = CheckerUnavailable(f"{name} failed: {type(error).__name__}")
+        return refusal
+
+
+@implementer(ICredentialsChecker)
+class CredChecker:
+    """One of our checkers, for Twisted's portals.
+
+    Args:
+        checker: a ref to the started checker.
+
+    Attributes:
+        credentialInterfaces: the kinds of credentials that it takes.
+    """
+
+    def __init__(self, checker: CheckerRef) -> None:
+        self.checker = checker
+        self.credentialInterfaces = kinds_to_twisted(checker.credential_interfaces)
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:  # noqa: N802  # Twisted's name
+        """Return a Deferred of the avatar id, in Twisted's form. It fails with Twisted Cred's errors."""
+        decision: Future[Any] = Future()
+        try:
+            asked = ask_checker(self.checker, from_twisted(credentials))
+        except LoginFailed as error:
+            decision.settle_error(error)
+        else:
+            decision.follow(asked, avatar_id_to_twisted)
+            decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+        return deferred_of(decision).addErrback(_raise_theirs)
+
+
+def _raise_theirs(failure: Any) -> None:
+    raise their_error(failure.value)

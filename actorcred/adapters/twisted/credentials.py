@@ -1,0 +1,206 @@
+"""Twisted Cred's credentials and ours: what their protocols present to our checkers, and ours to theirs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from twisted.cred import credentials as theirs
+from twisted.internet.defer import Deferred
+from zope.interface import implementer, providedBy
+from zope.interface.interface import InterfaceClass
+
+from actorcred import credentials as ours
+from actorcred.adapters.twisted.interfaces import class_of, interface_of
+from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
+from actorcred.precis import prepare_username
+
+__all__ = ["KINDS", "from_twisted", "kinds_from_twisted", "kinds_to_twisted", "to_twisted"]
+
+KINDS: dict[InterfaceClass, type] = {
+    theirs.IUsernamePassword: ours.UsernamePassword,
+    theirs.IUsernameDigestHash: ours.UsernameDigestHash,
+    theirs.IUsernameHashedPassword: ours.UsernameHashedPassword,
+    theirs.IAnonymous: ours.Anonymous,
+    theirs.ISSHPrivateKey: ours.SSHKey,
+}
+"""What is the same on both sides; the dearest first where credentials are of several kinds."""
+
+
+# -- theirs as ours -------------------------------------------------------------------------------------------------------
+
+
+class TwistedPassword(ours.UsernamePassword):
+    """Twisted's name and password."""
+
+    __slots__ = ("original",)
+
+    def __init__(self, original: Any, source: str) -> None:
+        super().__init__(original.username, original.password, source=source)
+        object.__setattr__(self, "original", original)
+
+
+class TwistedHashedPassword(ours.UsernameHashedPassword):
+    """Twisted's name and answer to a challenge."""
+
+    def __init__(self, original: Any, source: str) -> None:
+        self.original = original
+        self.source = source
+        try:
+            self.username = prepare_username(original.username)
+        except ValueError as error:
+            raise UnauthorizedLogin(str(error)) from None
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(username={self.username!r})"
+
+    def check_password(self, password: bytes) -> bool:
+        """Tell whether the answer was made with this password."""
+        return _at_once(self.original.checkPassword(password))
+
+
+class TwistedDigestHash(TwistedHashedPassword, ours.UsernameDigestHash):
+    """Twisted's answer to a challenge of HTTP Digest."""
+
+    def __init__(self, original: Any, source: str) -> None:
+        super().__init__(original, source)
+        self.realm = _text(getattr(original, "realm", b""))
+        algorithm = _text(getattr(original, "fields", {}).get("algorithm", b"md5"))
+        self.algorithm = algorithm.upper().removesuffix("-SESS")
+
+    def check_hash(self, digest: str) -> bool:
+        """Tell whether the answer was made with this `H(username:realm:password)`."""
+        return _at_once(self.original.checkHash(digest.encode()))
+
+
+class TwistedSSHKey(ours.SSHKey):
+    """Twisted's name, key and signature."""
+
+    __slots__ = ("original",)
+
+    def __init__(self, original: Any, source: str) -> None:
+        signed, signature = original.sigData or b"", original.signature or b""
+        super().__init__(original.username, original.blob, signed, signature, source=source)
+        object.__setattr__(self, "original", original)
+
+
+class TwistedCredentials:
+    """Credentials of a kind that only Twisted's side knows."""
+
+    def __init__(self, original: Any, source: str) -> None:
+        self.original = original
+        self.source = source
+        self.username = _text(getattr(original, "username", ""))
+
+    def __repr__(self) -> str:
+        return f"TwistedCredentials({type(self.original).__name__})"
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _at_once(answer: Any) -> bool:
+    """Return what is either an answer or a Deferred that has fired."""
+    if not isinstance(answer, Deferred):
+        return bool(answer)
+    results: list[Any] = []
+    answer.addCallbacks(results.append, lambda failure: results.append(False))
+    if not results:
+        raise CheckerUnavailable("these credentials answer later, for which our checkers do not wait")
+    return bool(results[0])
+
+
+_FROM: dict[type, Callable[[Any, str], object]] = {
+    ours.UsernamePassword: TwistedPassword,
+    ours.UsernameDigestHash: TwistedDigestHash,
+    ours.UsernameHashedPassword: TwistedHashedPassword,
+    ours.Anonymous: lambda original, source: ours.Anonymous(),
+    ours.SSHKey: TwistedSSHKey,
+}
+
+
+def from_twisted(credentials: Any, source: str = "") -> object:
+    """Return Twisted's credentials as ours.
+
+    Args:
+        credentials: any provider of an interface of credentials; ours are returned as they are.
+        source: the client's address, where it is known.
+
+    Raises:
+        UnauthorizedLogin: if they cannot be anybody's, as with control characters in the name.
+    """
+    provided = providedBy(credentials)
+    for interface, kind in KINDS.items():
+        if interface in provided:
+            return _FROM[kind](credentials, source)
+        if isinstance(credentials, kind):
+            return credentials
+    return TwistedCredentials(credentials, source)
+
+
+# -- ours as theirs -------------------------------------------------------------------------------------------------------
+
+
+@implementer(theirs.IUsernameHashedPassword)
+class HashedPassword:
+    """Our name and answer to a challenge, for a checker of Twisted's."""
+
+    def __init__(self, credentials: ours.UsernameHashedPassword) -> None:
+        self.username = credentials.username.encode()
+        self.checkPassword = credentials.check_password
+
+
+@implementer(theirs.IUsernameDigestHash)
+class DigestHash(HashedPassword):
+    """Our answer to a challenge of HTTP Digest, for a checker of Twisted's."""
+
+    def __init__(self, credentials: ours.UsernameDigestHash) -> None:
+        super().__init__(credentials)
+        self._credentials = credentials
+
+    def checkHash(self, digest: bytes) -> bool:  # noqa: N802  # Twisted's name
+        """Tell whether the answer was made with this digest."""
+        return self._credentials.check_hash(_text(digest))
+
+
+def to_twisted(credentials: Any) -> Any:
+    """Return our credentials as Twisted's; those that came from there are the same again."""
+    original = getattr(credentials, "original", None)
+    if original is not None:
+        return original
+    if isinstance(credentials, ours.UsernamePassword):
+        return theirs.UsernamePassword(credentials.username.encode(), credentials.password.encode())
+    if isinstance(credentials, ours.UsernameDigestHash):
+        return DigestHash(credentials)
+    if isinstance(credentials, ours.UsernameHashedPassword):
+        return HashedPassword(credentials)
+    if isinstance(credentials, ours.Anonymous):
+        return theirs.Anonymous()
+    if isinstance(credentials, ours.SSHKey):
+        blob = credentials.blob
+        algorithm = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
+        return theirs.SSHPrivateKey(
+            credentials.username.encode(), algorithm, blob, credentials.signed, credentials.signature
+        )
+    return credentials
+
+
+# -- kinds ----------------------------------------------------------------------------------------------------------------
+
+
+def kinds_from_twisted(interfaces: Iterable[InterfaceClass]) -> tuple[type, ...]:
+    """Return our kinds of credentials for Twisted's; one that only they have is a class that stands for it."""
+    return tuple(KINDS.get(interface) or class_of(interface) for interface in interfaces)
+
+
+def kinds_to_twisted(kinds: Iterable[type]) -> list[InterfaceClass]:
+    """Return Twisted's kinds of credentials for ours; those that they do not have are left out."""
+    found: dict[InterfaceClass, None] = {}
+    for kind in kinds:
+        interface = interface_of(kind)
+        if interface is not None:
+            found[interface] = None
+        else:
+            found.update(dict.fromkeys(theirs for theirs, mine in KINDS.items() if issubclass(mine, kind)))
+    return list(found)

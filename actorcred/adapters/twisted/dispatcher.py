@@ -1,0 +1,189 @@
+"""Actors on Twisted's reactor: inline, so that what needs no waiting is done before the call returns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from twisted.internet.defer import Deferred
+from twisted.python import threadable
+
+from actorcred.actors import Dispatcher, Future, InlineDispatcher, Timer
+from actorcred.actors.timers import TimerQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from actorcred.actors.dispatcher import Runnable
+    from actorcred.actors.mailbox import Mailbox
+
+__all__ = ["ReactorDispatcher", "deferred_of", "future_of", "on_reactor", "reactor_dispatcher"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class ReactorDispatcher(InlineDispatcher):
+    """Runs actors on the reactor's thread: at once if they are sent to from there, else in one of its next turns.
+
+    Timers go by the reactor's clock. Coroutines may await Deferreds, and where the reactor is asyncio's, whatever asyncio can.
+    Before the reactor runs, the thread that sends counts as its own.
+
+    Args:
+        reactor: the reactor; by default the installed one.
+        clock: for the timers, as `twisted.internet.task.Clock`; by default the reactor.
+        name: for logs.
+        slow_handler: a handler that takes more than so many seconds is logged.
+    """
+
+    def __init__(self, reactor: Any = None, clock: Any = None, name: str = "reactor", *, slow_handler: float = 0.1) -> None:
+        super().__init__(name, slow_handler=slow_handler)
+        if reactor is None:
+            from twisted.internet import reactor
+        self.reactor: Any = reactor
+        self.clock: Any = clock or reactor
+        self.now = self.clock.seconds  # type: ignore[method-assign]
+        self._timers = _ReactorTimers(self)
+
+    def runs_here(self) -> bool:
+        """Tell whether this is the reactor's thread."""
+        return threadable.ioThread in {None, threading.get_ident()}
+
+    def schedule(self, task: Runnable) -> None:
+        """Run `task.run()` now, after the handler from within which this is called, or in the reactor's next turn."""
+        self._ready.append(task)
+        if threadable.ioThread in {None, threading.get_ident()}:
+            self.run_ready()
+        else:
+            self.reactor.callFromThread(self.run_ready)
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the reactor's thread: at once if this is it."""
+        if self.runs_here():
+            function(*args)
+        else:
+            self.reactor.callFromThread(function, *args)
+
+    def future_of(self, awaited: object) -> Future[Any] | None:
+        """Return a future of what a coroutine awaits, or None if it cannot be awaited here."""
+        return future_of(awaited) if isinstance(awaited, Deferred) else super().future_of(awaited)
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine up to its first wait, and on when what it waits for is there."""
+        if self.runs_here():
+            return super().spawn(coroutine)
+        future: Future[Any] = Future()
+        self.reactor.callFromThread(lambda: future.follow(self.spawn(coroutine)))
+        return future
+
+    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+        """Run a function that blocks or computes for long on the threads that all dispatchers share for that."""
+        return Dispatcher.offload(self, function, *args)
+
+    def call_later(
+        self,
+        seconds: float,
+        callback: Callable[..., object],
+        *args: Any,
+        interval: float | None = None,
+        owner: Mailbox | None = None,
+    ) -> Timer:
+        """Call `callback(*args)` in `seconds` on the reactor's clock, then each `interval` seconds."""
+        return self._timers.add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
+
+    def close(self, timeout: float) -> None:
+        """Take back what was planned with the reactor."""
+        self.call(self._timers.disarm)
+
+
+class _ReactorTimers(TimerQueue):
+    """A timer queue that is served by one delayed call of the reactor."""
+
+    def __init__(self, dispatcher: ReactorDispatcher) -> None:
+        super().__init__()
+        self._dispatcher = dispatcher
+        self._delayed: Any = None
+        self._due = 0.0
+
+    def _push(self, timer: Timer) -> None:
+        super()._push(timer)
+        if self._delayed is None or timer.when < self._due:
+            self._dispatcher.call(self._arm)
+
+    def cancel(self, timer: Timer) -> None:
+        super().cancel(timer)
+        if not len(self) and self._delayed is not None:
+            self._dispatcher.call(self._arm)
+
+    def _arm(self) -> None:
+        due = self.next_due()
+        if self._delayed is not None and due == self._due:
+            return
+        self.disarm()
+        if due is not None:
+            self._due = due
+            clock = self._dispatcher.clock
+            self._delayed = clock.callLater(max(0.0, due - clock.seconds()), self._fire)
+
+    def disarm(self) -> None:
+        """Plan nothing with the reactor."""
+        delayed, self._delayed = self._delayed, None
+        if delayed is not None and delayed.active():
+            delayed.cancel()
+
+    def _fire(self) -> None:
+        self._delayed = None
+        # What a timer plans while this fires is for the next call, or a timer of 0 seconds would hold the reactor.
+        now = self._dispatcher.now()
+        while (timer := self.pop_due(now)) is not None:
+            timer.fire()
+        self._arm()
+
+
+_lock = threading.Lock()
+_dispatcher: ReactorDispatcher | None = None
+
+
+def reactor_dispatcher() -> ReactorDispatcher:
+    """Return the dispatcher on the installed reactor that all adapters of this process share."""
+    global _dispatcher
+    with _lock:
+        if _dispatcher is None:
+            _dispatcher = ReactorDispatcher()
+        return _dispatcher
+
+
+def on_reactor(function: Callable[..., object], *args: Any) -> None:
+    """Call a function on the reactor's thread: at once if this is it."""
+    reactor_dispatcher().call(function, *args)
+
+
+def deferred_of(future: Future[T]) -> Deferred[T]:
+    """Return a Deferred of a future's result. It fires on the reactor's thread; cancelling it cancels the future."""
+    deferred: Deferred[T] = Deferred(lambda _: future.cancel())
+    if future.done():
+        _fire(deferred, future)
+    else:
+        future.add_done_callback(lambda done: on_reactor(_fire, deferred, done))
+    return deferred
+
+
+def _fire(deferred: Deferred[Any], done: Future[Any]) -> None:
+    if deferred.called:
+        return  # cancelled
+    try:
+        result = done.get()
+    except BaseException as error:
+        deferred.errback(error)
+    else:
+        deferred.callback(result)
+
+
+def future_of(deferred: Deferred[T]) -> Future[T]:
+    """Return a future of a Deferred's result; cancelling it cancels the Deferred."""
+    future: Future[T] = Future()
+    deferred.addCallbacks(future.settle, lambda failure: future.settle_error(failure.value, failure.getTracebackObject()))
+    if not future.done():
+        future.add_done_callback(lambda done: on_reactor(deferred.cancel) if done.cancelled() else None)
+    return future

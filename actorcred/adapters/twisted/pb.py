@@ -1,0 +1,206 @@
+"""Perspective Broker on our portals: `PBServerFactory(CredPortal(...))` comes here, so that each login knows its connection."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from hashlib import md5
+from typing import Any
+
+import msgspec
+from twisted.cred.credentials import IUsernameHashedPassword
+from twisted.internet import defer
+from twisted.internet.defer import Deferred
+from twisted.spread import pb
+from twisted.spread.interfaces import IJellyable
+from zope.interface import implementer
+
+from actorcred import credentials as ours
+from actorcred.adapters.twisted.connection import Connection
+from actorcred.adapters.twisted.errors import their_error
+from actorcred.adapters.twisted.faces import Face
+from actorcred.adapters.twisted.portal import Client, CredPortal
+from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
+from actorcred.interface import methods_of
+from actorcred.precis import prepare_username
+
+__all__ = ["CallFailed", "Perspective"]
+
+
+class CallFailed(pb.Error):  # type: ignore[misc]
+    """A call failed; the text is what the client may read."""
+
+
+@implementer(pb.IPerspective)
+class Perspective(Face):
+    """An avatar that is an actor, for PB: clients may call what the interface of the login declares.
+
+    Arguments are checked against its annotations. Name it in the faces of a `CredPortal`: `{IPerspective: (Player, Perspective)}`.
+    """
+
+    def perspectiveMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
+        """Call a method of the avatar."""
+        params, keywords = broker.unserialize(args, self), broker.unserialize(kw, self)
+        return broker.serialize(self._call(message, params, keywords), self, None, params, keywords)
+
+    def _call(self, name: str, params: Any, keywords: dict[str, Any]) -> Any:
+        method = methods_of(self.avatar.session.interface).get(name)
+        try:
+            if method is None:
+                raise CallError(f"there is no method {name!r}")
+            if keywords:
+                raise CallError(f"{name}: give the arguments by position")
+            if method.reauthenticated_within is not None:
+                raise CallError(f"{name}: the password has to be proven again first, which PB cannot")
+            answer = self.ask(name, *method.arguments(list(params), msgspec.convert))
+        except Exception as error:
+            raise _told(error) from None
+        return answer.addErrback(_raise_told) if isinstance(answer, Deferred) else answer
+
+
+def _told(error: BaseException) -> CallFailed:
+    """Return what a client is told of an error; of all but a `CallError` only that there was one."""
+    return CallFailed(error.message if isinstance(error, CallError) else "something went wrong in the server")
+
+
+def _raise_told(failure: Any) -> None:
+    raise _told(failure.value)
+
+
+@implementer(pb.IPBRoot)
+class Root:
+    """What PB asks for the first object of each connection."""
+
+    def __init__(self, portal: CredPortal) -> None:
+        self._portal = portal
+
+    def rootObject(self, broker: Any) -> Entrance:  # noqa: N802  # Twisted's name
+        """Return the object where a client logs in."""
+        return Entrance(self._portal, broker)
+
+
+class Entrance(pb.Referenceable, Connection):  # type: ignore[misc]
+    """Where a client of PB logs in."""
+
+    def __init__(self, portal: CredPortal, broker: Any) -> None:
+        Connection.__init__(self, broker, "")  # a broker that is being built has no transport yet
+        self._portal = portal
+        broker.notifyOnDisconnect(self._disconnected)
+
+    def remote_login(self, username: str | bytes) -> Any:
+        """Begin a login by name and password."""
+        self.source = str(getattr(self._protocol.transport.getPeer(), "host", ""))
+        challenge = os.urandom(16)
+        return challenge, Challenger(self, username, challenge)
+
+    def remote_loginAnonymous(self, mind: Any) -> Any:  # noqa: N802  # Twisted's name
+        """Log in without a name."""
+        return self.log_in(ours.Anonymous(), mind)
+
+    def log_in(self, presented: object, mind: Any) -> Any:
+        """Log in; return what the client gets as its perspective, or a Deferred of it."""
+        client = PBClient(mind, self)
+        deferred = self._portal.begin(presented, client, (pb.IPerspective,))
+        deferred.addCallback(client.perspective)
+        if deferred.called and isinstance(deferred.result, pb.Jellyable):
+            return deferred.result
+        return deferred
+
+    def _disconnected(self) -> None:
+        self.lost(on_purpose=bool(self._protocol.transport.disconnecting))
+
+
+class Challenger(pb.Referenceable):  # type: ignore[misc]
+    """Takes a client's answer to its challenge."""
+
+    def __init__(self, entrance: Entrance, username: str | bytes, challenge: bytes) -> None:
+        self._entrance: Entrance | None = entrance
+        self._username = username
+        self._challenge = challenge
+
+    def remote_respond(self, response: bytes, mind: Any) -> Any:
+        """Log in."""
+        entrance, self._entrance = self._entrance, None
+        if entrance is None:
+            raise CallFailed("this challenge has been answered")
+        try:
+            presented = ChallengeResponse(self._username, self._challenge, response, entrance.source)
+        except LoginFailed as error:
+            return defer.fail(their_error(error))
+        return entrance.log_in(presented, mind)
+
+
+class PBClient(pb.Referenceable, Client):  # type: ignore[misc]
+    """A client of PB, and what it holds as its perspective: messages for the avatar, as long as the session is open."""
+
+    def __init__(self, mind: Any, connection: Connection) -> None:
+        Client.__init__(self, mind, connection)
+
+    def perspective(self, granted: tuple[Any, Any, Any]) -> Any:
+        """Return what stands for the avatar on the wire."""
+        avatar = granted[1]
+        shown = avatar if IJellyable.providedBy(avatar) else self
+        # When the client has let go of it, nobody can use the session any more.
+        self.connection._protocol._localCleanup[shown.processUniqueID()] = self.log_out
+        return shown
+
+    def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
+        """Pass a call on to the avatar."""
+        session = self.session
+        if session is None or not session.is_open:
+            raise CallFailed("the session is over")
+        session.touch()
+        return self.hears.perspectiveMessageReceived(broker, message, args, kw)
+
+
+class ChallengeResponse(ours.UsernameHashedPassword):
+    """A name and the answer to PB's challenge: `MD5(MD5(password) + challenge)`.
+
+    Args:
+        username: whom the client claims to be.
+        challenge: what it was asked.
+        response: its answer.
+        source: its address.
+
+    Raises:
+        UnauthorizedLogin: if the name cannot be anybody's.
+    """
+
+    __slots__ = ("_challenge", "_response", "_wire_name", "source", "username")
+
+    def __init__(self, username: str | bytes, challenge: bytes, response: bytes, source: str) -> None:
+        try:
+            self.username = prepare_username(username)
+        except (ValueError, TypeError) as error:
+            raise UnauthorizedLogin(str(error)) from None
+        self._wire_name = username
+        self._challenge = challenge
+        self._response = response if isinstance(response, bytes) else b""
+        self.source = source
+
+    def __repr__(self) -> str:
+        return f"ChallengeResponse(username={self.username!r})"
+
+    @property
+    def original(self) -> TheirChallengeResponse:
+        """The same for a checker of Twisted's."""
+        return TheirChallengeResponse(self, self._wire_name)
+
+    def check_password(self, password: bytes) -> bool:
+        """Tell whether the answer was made with this password."""
+        return self.check_md5(md5(password, usedforsecurity=False).digest())
+
+    def check_md5(self, digest: bytes) -> bool:
+        """Tell whether the answer was made with a password that has this MD5 digest."""
+        right = md5(digest + self._challenge, usedforsecurity=False).digest()
+        return hmac.compare_digest(right, self._response)
+
+
+@implementer(IUsernameHashedPassword, pb.IUsernameMD5Password)
+class TheirChallengeResponse:
+    """A `ChallengeResponse` for a checker of Twisted's."""
+
+    def __init__(self, response: ChallengeResponse, username: str | bytes) -> None:
+        self.username = username
+        self.checkPassword = response.check_password
+        self.checkMD5Password = response.check_md5
