@@ -6,7 +6,8 @@ import contextlib
 import logging
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Any, cast
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
 
 import pykka
 
@@ -24,7 +25,7 @@ from actorcred.errors import (
 )
 from actorcred.events import LoggedIn, LoginRefused
 from actorcred.login import Attempt, Login
-from actorcred.mind import Mind, MindRef
+from actorcred.mind import Mind
 from actorcred.realm import Granted, examine
 from actorcred.sessions.policies import Deny, Join, Policy, decide
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
@@ -109,21 +110,23 @@ class Logins:
             checker = attempt.candidates.pop()
             if isinstance(attempt.credentials, Exchange):
                 attempt.credentials.last = not attempt.candidates
+            attempt.checker = checker
             if self._ask(attempt, checker, "_checked", "request_avatar_id", attempt.credentials):
-                attempt.checker = checker
                 return
             self._note(attempt, f"{checker.actor_class.__name__} is down", unavailable=True)
         detail = "; ".join(attempt.details or ())
         self._fail(attempt, CheckerUnavailable(detail) if attempt.unavailable else UnauthorizedLogin(detail))
 
     def _ask(self, attempt: Attempt, ref: ActorRef[Any], then: str, method: str, *args: Any) -> bool:
-        """Ask a checker or the realm; the portal will be told `then(attempt, answer)`. Return False if it is down."""
+        """Ask a checker or the realm, and go on with its answer, at once if it is there. Return False if it is down."""
         attempt.answer = answer = LateAnswer(ref, then, attempt)
         try:
             request(ref, answer, method, *args)
         except pykka.ActorDeadError:
             attempt.answer = None
             return False
+        if answer.is_there():
+            getattr(self, then[1:])(attempt, answer)
         return True
 
     def _note(self, attempt: Attempt, detail: str, *, unavailable: bool) -> None:
@@ -212,11 +215,10 @@ class Logins:
         attempt.state = step(attempt.state, Event.ADMITTED)
         self._opening[avatar_id] = self._opening.get(avatar_id, 0) + 1
         self._opening_total += 1
-        mind: Any = Mind.start(attempt.target, self._options.outbox)
-        attempt.mind = mind
+        attempt.mind = mind = Mind.start(attempt.target, self._options.outbox)
         if self._limits.policy is Policy.SHARE and avatar_id is not ANONYMOUS:
             attempt.shared = SharedAvatar()
-            attempt.shared.hub = mind = cast("MindRef", Mind.start(attempt.shared, self._options.outbox))
+            attempt.shared.hub = mind = Mind.start(attempt.shared, self._options.outbox)
         if not self._ask(attempt, self._realm, "_granted", "request_avatar", avatar_id, mind, *attempt.interfaces):
             self._fail(attempt, CheckerUnavailable("the realm is down"))
 
@@ -243,8 +245,7 @@ class Logins:
         session = self._make_session(attempt, granted.interface, ref)
         session.shared = attempt.shared
         if not _is_stop_of(granted.logout, ref):
-            realm, logout = self._realm, granted.logout
-            session.on_gone = lambda: realm.tell(ControlCall(("_cred_log_out", logout)))
+            session.on_gone = (self._realm, granted.logout)
         if attempt.shared is not None:
             attempt.shared.add(session)
             portal, shared = self._portal, attempt.shared
@@ -253,7 +254,8 @@ class Logins:
             mailbox.watch(session.avatar_gone)
         self._leave_opening(attempt)
         if issubclass(mailbox.actor_class, Avatar):
-            mailbox.put(ControlCall(("_cred_opened", session)))  # if it is dead, the watcher ends the session
+            with contextlib.suppress(pykka.ActorDeadError):  # if it is dead, the watcher ends the session
+                ref.hand_over(ControlCall(("_cred_opened", session)), None)
         self._succeed(attempt, session)
 
     def _join(self, attempt: Attempt, present: Session) -> None:
@@ -264,7 +266,7 @@ class Logins:
             self._fail(attempt, NoInterface(attempt.interfaces))
             return
         attempt.state = step(attempt.state, Event.ADMITTED)
-        attempt.mind = cast("MindRef", Mind.start(attempt.target, self._options.outbox))
+        attempt.mind = Mind.start(attempt.target, self._options.outbox)
         session = self._make_session(attempt, interface, present.avatar)
         session.shared = present.shared
         session.on_gone = present.on_gone
@@ -308,7 +310,7 @@ class Logins:
         self._attempts.pop(attempt, None)
         for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
             if mind is not None:
-                mind.stop(block=False)
+                mind.abandon()
         self._events.emit(LoginRefused, error.code, attempt.kind, str(attempt.claimed), error.detail)
         attempt.future.settle_error(error)
         if was_opening:
@@ -379,7 +381,7 @@ class LateAnswer:
     It is known by its identity: one that is not its login's latest comes too late.
     """
 
-    __slots__ = ("_attempt", "_cancelled", "_error", "_then", "_value", "_work", "role")
+    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_then", "_there", "_value", "_work", "role")
 
     def __init__(self, role: ActorRef[Any], then: str, attempt: Attempt) -> None:
         self.role = role
@@ -389,6 +391,14 @@ class LateAnswer:
         self._error: BaseException | None = None
         self._work: Future[Any] | None = None
         self._cancelled = False
+        # The thread that is asking: what it answers itself, need not be told to the portal, which it runs already.
+        self._asker = get_ident()
+        self._there = False
+
+    def is_there(self) -> bool:
+        """Tell whether the answer came while it was asked for. If not, the portal will be told."""
+        self._asker = 0
+        return self._there
 
     def started(self, work: Future[Any]) -> None:
         """Remember what is under way."""
@@ -413,6 +423,9 @@ class LateAnswer:
         self._deliver()
 
     def _deliver(self) -> None:
+        if self._asker == get_ident():
+            self._there = True
+            return
         attempt = self._attempt
         try:
             attempt.portal.tell(ControlCall((self._then, attempt, self)))

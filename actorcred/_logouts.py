@@ -87,7 +87,7 @@ class Logouts:
 
     def shared_avatar_gone(self, shared: SharedAvatar, cause: BaseException | None) -> None:
         """Finish the end of all sessions that shared an avatar."""
-        shared.hub.stop(block=False)
+        shared.hub.abandon()
         *others, last = shared.sessions.values()
         for session in others:
             session.on_gone = None
@@ -189,7 +189,7 @@ def _last_rites(session: Session, _: object) -> None:
     """Do without the portal what is left to do when an avatar is gone."""
     session.state = State.ENDED
     if session.shared is not None:
-        session.shared.hub.stop(block=False)
+        session.shared.hub.abandon()
     _release(session)
 
 
@@ -198,7 +198,9 @@ def _release(session: Session) -> None:
     assert session.reason is not None
     session.mind.close(session.reason)
     if session.on_gone is not None:
+        realm, log_out = session.on_gone
+        session.on_gone = None
         with contextlib.suppress(pykka.ActorDeadError):  # the realm is down: nobody is left to be told
-            session.on_gone()
+            realm.tell(ControlCall(("_cred_log_out", log_out)))
     if session.done is not None:
         session.done.settle()

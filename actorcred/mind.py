@@ -19,6 +19,7 @@ from actorcred.outbox import Notification, Offer, Outbox, OutboxLimit
 from actorcred.sessions.session import LogoutCode, LogoutReason
 
 if TYPE_CHECKING:
+    from actorcred.actors import Dispatcher
     from actorcred.actors.mailbox import Mailbox
     from actorcred.sessions.session import Session
 
@@ -29,6 +30,7 @@ logger = logging.getLogger("actorcred.mind")
 CALL_TIMEOUT = 10.0
 """Seconds that a client has for the answer to a call, unless the caller says otherwise."""
 
+_starting = threading.RLock()
 _FLUSH = ControlCall(("_flush",))
 _GO_ON = ControlCall(("_go_on",))
 
@@ -77,20 +79,40 @@ class _Call:
 class MindRef(ActorRef["Mind"]):
     """What an avatar holds of its client. Every method may be called from anywhere and never blocks.
 
+    The actor behind it starts with the first thing that it has to do: many clients are told nothing for a long time, and many
+    channels can be told without it.
+
     Attributes:
         channel: the way to the client.
         outbox: what waits for the client; `outbox.dropped` counts what never will be sent.
         session: the session that the mind belongs to, while it is open.
     """
 
-    __slots__ = ("channel", "outbox", "session")
+    __slots__ = ("_dispatcher", "channel", "outbox", "session")
 
-    channel: Channel
-    outbox: Outbox
-
-    def __init__(self, mailbox: Mailbox) -> None:
-        self.actor_inbox = mailbox
+    def __init__(self, channel: Channel, outbox: Outbox, dispatcher: Dispatcher) -> None:
+        self.channel = channel
+        self.outbox = outbox
+        self._dispatcher = dispatcher
         self.session: Session | None = None
+
+    def __getattr__(self, name: str) -> Mailbox:
+        """Start the actor when its mailbox is wanted for the first time."""
+        if name != "actor_inbox":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _starting:
+            if not self.is_started:
+                Mind.launch(self, self._dispatcher)
+            return self.actor_inbox
+
+    @property
+    def is_started(self) -> bool:
+        """Whether there was something to do for the actor."""
+        try:
+            object.__getattribute__(self, "actor_inbox")
+        except AttributeError:
+            return False
+        return True
 
     def notify(self, name: str, *args: Any, key: Hashable = None) -> None:
         """Send the client a notification. It never raises for a slow or dead client.
@@ -150,7 +172,17 @@ class MindRef(ActorRef["Mind"]):
     def close(self, reason: LogoutReason) -> None:
         """Tell the client why, and stop. Called by the portal."""
         self.session = None
-        self.actor_inbox.put(ControlCall(("_close", reason)))
+        if self.channel is _NOBODY:
+            self.abandon()
+        else:
+            self.actor_inbox.put(ControlCall(("_close", reason)))
+
+    def abandon(self) -> None:
+        """Stop without a word to the client. Called by the portal."""
+        if self.is_started:
+            self.stop(block=False)
+        else:
+            drop_all(self.outbox)
 
 
 class Mind(Actor):
@@ -164,16 +196,27 @@ class Mind(Actor):
     """
 
     registered = False
-    ref_class = MindRef
 
-    def __init__(self, target: Any = None, limit: OutboxLimit | None = None) -> None:
+    def __init__(self, ref: MindRef) -> None:
         super().__init__()
-        self._channel = _make_channel(target)
+        self._actor_ref = ref
+        ref.actor_inbox = self.actor_inbox
+        self._channel = ref.channel
         self._held_back = False
         self._calls: set[Future[Any]] | None = None
-        self._outbox = Outbox(limit or OutboxLimit())
-        ref = cast("MindRef", self._actor_ref)
-        ref.outbox, ref.channel = self._outbox, self._channel
+        self._outbox = ref.outbox
+
+    @classmethod
+    def start(cls, target: Any = None, limit: OutboxLimit | None = None, *, dispatcher: Dispatcher | None = None) -> MindRef:  # type: ignore[override]
+        """Return a mind; its actor starts when it is needed. See the class for the arguments."""
+        return MindRef(_make_channel(target), Outbox(limit or OutboxLimit()), dispatcher or cls.choose_dispatcher())
+
+    @classmethod
+    def launch(cls, ref: MindRef, dispatcher: Dispatcher) -> None:
+        """Start the actor of a mind."""
+        super().start(ref, dispatcher=dispatcher)
+        if ref.outbox.closed:  # somebody who comes too late finds an actor that has stopped
+            ref.stop(block=False)
 
     def _flush(self) -> None:
         while not self._held_back and (item := self._outbox.take()) is not None:
@@ -241,8 +284,7 @@ class Mind(Actor):
 
     def _close(self, reason: LogoutReason) -> None:
         self._flush()
-        for item in self._outbox.close():
-            item.dropped()
+        drop_all(self._outbox)
         try:
             # A client that holds us back is told all the same: this is the last that it can learn.
             self._future_of(self._channel.notify(Notification("logged_out", (str(reason.code), reason.detail))))
@@ -253,10 +295,15 @@ class Mind(Actor):
 
     def on_stop(self) -> None:
         """Let nobody wait for answers that will not come."""
-        for item in self._outbox.close():
-            item.dropped()
+        drop_all(self._outbox)
         for future in list(self._calls or ()):
             future.settle_error(ClientGone("the session ended before the client answered"))
+
+
+def drop_all(outbox: Outbox) -> None:
+    """Close an outbox, and tell what waited in it."""
+    for item in outbox.close():
+        item.dropped()
 
 
 def _as_client_gone(error: Exception) -> Exception:
@@ -356,7 +403,7 @@ class Group:
     def __iter__(self) -> Iterator[MindRef]:
         with self._lock:
             minds = list(self._minds)
-        return (mind for mind in minds if not mind.actor_inbox.stopped)
+        return (mind for mind in minds if not mind.outbox.closed)
 
     def __contains__(self, mind: object) -> bool:
         return mind in set(self)

@@ -84,11 +84,7 @@ class Actor(pykka.Actor):
             raise TypeError(f"{cls.__name__}.__init__() must call super().__init__() before anything else") from None
         if cls.restartable:
             mailbox.blueprint = Blueprint(args, kwargs)
-        if dispatcher is None:
-            starter = current_mailbox.get()
-            inherited = system.default_dispatcher() if starter is None else starter.dispatcher
-            dispatcher = cls.dispatcher or system.chosen_dispatcher() or inherited
-        mailbox.dispatcher = dispatcher
+        mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
         if cls.registered:
             pykka.ActorRegistry.register(ref)
         if logger.isEnabledFor(logging.DEBUG):
@@ -96,6 +92,15 @@ class Actor(pykka.Actor):
         dispatcher.attach(mailbox)
         mailbox.start()
         return cast("ActorRef[Self]", ref)
+
+    @classmethod
+    def choose_dispatcher(cls) -> Dispatcher:
+        """Return where an actor of this class runs that is started here and now, unless `start` is told something else."""
+        dispatcher = cls.dispatcher or system.chosen_dispatcher()
+        if dispatcher is None:
+            starter = current_mailbox.get()
+            dispatcher = system.default_dispatcher() if starter is None else starter.dispatcher
+        return dispatcher
 
     @property
     def actor_urn(self) -> str:  # type: ignore[override]

@@ -13,6 +13,7 @@ from actorcred.actors import system
 if TYPE_CHECKING:
     from actorcred.actors.future import Future
     from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.ref import Receiver
     from actorcred.actors.timers import Timer
 
 __all__ = ["Dispatcher", "Runnable"]
@@ -79,6 +80,10 @@ class Dispatcher(ABC):
     def runs_here(self) -> bool:
         """Tell whether the calling thread may run an idle actor of this dispatcher itself, out of turn."""
         return False
+
+    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
+        """Have an idle actor, whose mailbox the caller has taken, handle a message now. For dispatchers with `runs_here`."""
+        mailbox.run_for(message, reply)
 
     def now(self) -> float:
         """Return the time in seconds on the clock that this dispatcher's timers go by."""

@@ -147,7 +147,7 @@ class ActorRef(pykka.ActorRef[A]):
         if mailbox.stopped:
             self._answer_dead(reply)
         elif mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
-            mailbox.run_for(message, reply)
+            mailbox.dispatcher.run_here(mailbox, message, reply)
         else:
             try:
                 mailbox.put(Envelope(message, cast("Any", reply)))

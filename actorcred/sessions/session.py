@@ -137,7 +137,7 @@ class Session:
         # The rest is the portal's own.
         self.bucket = -1
         self.checker: ActorRef[Any] | None = None
-        self.on_gone: Callable[[], object] | None = None
+        self.on_gone: tuple[ActorRef[Any], Callable[[], object]] | None = None  # the realm, and what it wants called
         self.reason: LogoutReason | None = None
         self.shared: SharedAvatar | None = None
         self.done: Future[None] | None = None

@@ -10,6 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.python import threadable
 
 from actorcred.actors import Dispatcher, Future, InlineDispatcher, Timer
+from actorcred.actors._context import thread
 from actorcred.actors.timers import TimerQueue
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from actorcred.actors.dispatcher import Runnable
     from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.ref import Receiver
 
 __all__ = ["ReactorDispatcher", "deferred_of", "future_of", "on_reactor", "reactor_dispatcher"]
 
@@ -49,6 +51,20 @@ class ReactorDispatcher(InlineDispatcher):
     def runs_here(self) -> bool:
         """Tell whether this is the reactor's thread."""
         return threadable.ioThread in {None, threading.get_ident()}
+
+    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
+        """Have an idle actor handle a message now; what it wakes runs when it is through."""
+        if not self._running.acquire(False):
+            mailbox.run_for(message, reply)
+            return
+        outer, thread.dispatcher = thread.dispatcher, self
+        try:
+            mailbox.run_for(message, reply)
+        finally:
+            thread.dispatcher = outer
+            self._running.release()
+            if self._ready:
+                self.run_ready()
 
     def schedule(self, task: Runnable) -> None:
         """Run `task.run()` now, after the handler from within which this is called, or in the reactor's next turn."""
