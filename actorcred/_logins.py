@@ -6,8 +6,9 @@ import contextlib
 import logging
 import os
 from collections import deque
+from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pykka
 
@@ -27,7 +28,7 @@ from actorcred.events import LoggedIn, LoginRefused
 from actorcred.login import Attempt, Login
 from actorcred.mind import Mind
 from actorcred.realm import Granted, examine
-from actorcred.sessions.policies import Deny, Join, Policy, decide
+from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
 from actorcred.sessions.states import Event, State, step
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["RETRY_AFTER", "Logins"]
 
 logger = logging.getLogger("actorcred.portal")
+
+GoOn: TypeAlias = "Callable[[Attempt, LateAnswer], None]"
 
 RETRY_AFTER = 5.0
 """Seconds after which a client may ask again when the server is full or going down."""
@@ -69,6 +72,7 @@ class Logins:
         self._realm = roles.realm
         self._options = options
         self._limits = options.limits
+        self._nobody_waits = self._limits == Limits()
         self._roles = roles
         self._directory = directory
         self._logouts = logouts
@@ -111,22 +115,22 @@ class Logins:
             if isinstance(attempt.credentials, Exchange):
                 attempt.credentials.last = not attempt.candidates
             attempt.checker = checker
-            if self._ask(attempt, checker, "_checked", "request_avatar_id", attempt.credentials):
+            if self._ask(attempt, checker, self.checked, "request_avatar_id", attempt.credentials):
                 return
             self._note(attempt, f"{checker.actor_class.__name__} is down", unavailable=True)
         detail = "; ".join(attempt.details or ())
         self._fail(attempt, CheckerUnavailable(detail) if attempt.unavailable else UnauthorizedLogin(detail))
 
-    def _ask(self, attempt: Attempt, ref: ActorRef[Any], then: str, method: str, *args: Any) -> bool:
+    def _ask(self, attempt: Attempt, ref: ActorRef[Any], go_on: GoOn, method: str, *args: Any) -> bool:
         """Ask a checker or the realm, and go on with its answer, at once if it is there. Return False if it is down."""
-        attempt.answer = answer = LateAnswer(ref, then, attempt)
+        attempt.answer = answer = LateAnswer(ref, go_on, attempt)
         try:
             request(ref, answer, method, *args)
         except pykka.ActorDeadError:
             attempt.answer = None
             return False
         if answer.is_there():
-            getattr(self, then[1:])(attempt, answer)
+            go_on(attempt, answer)
         return True
 
     def _note(self, attempt: Attempt, detail: str, *, unavailable: bool) -> None:
@@ -180,6 +184,9 @@ class Logins:
     # -- admitting ----------------------------------------------------------------------------------------------------
 
     def _admit(self, attempt: Attempt) -> None:
+        if self._nobody_waits:
+            self._request_avatar(attempt)
+            return
         avatar_id = attempt.avatar_id
         nobody = avatar_id is ANONYMOUS
         alone = self._limits.policy is not Policy.ALLOW and not nobody
@@ -215,11 +222,11 @@ class Logins:
         attempt.state = step(attempt.state, Event.ADMITTED)
         self._opening[avatar_id] = self._opening.get(avatar_id, 0) + 1
         self._opening_total += 1
-        attempt.mind = mind = Mind.start(attempt.target, self._options.outbox)
+        attempt.mind = mind = Mind.start(attempt.target, self._options.outbox, dispatcher=self._portal.actor_inbox.dispatcher)
         if self._limits.policy is Policy.SHARE and avatar_id is not ANONYMOUS:
             attempt.shared = SharedAvatar()
-            attempt.shared.hub = mind = Mind.start(attempt.shared, self._options.outbox)
-        if not self._ask(attempt, self._realm, "_granted", "request_avatar", avatar_id, mind, *attempt.interfaces):
+            attempt.shared.hub = mind = Mind.start(attempt.shared, self._options.outbox, dispatcher=mind.dispatcher)
+        if not self._ask(attempt, self._realm, self.granted, "request_avatar", avatar_id, mind, *attempt.interfaces):
             self._fail(attempt, CheckerUnavailable("the realm is down"))
 
     def granted(self, attempt: Attempt, answer: LateAnswer) -> None:
@@ -266,7 +273,7 @@ class Logins:
             self._fail(attempt, NoInterface(attempt.interfaces))
             return
         attempt.state = step(attempt.state, Event.ADMITTED)
-        attempt.mind = Mind.start(attempt.target, self._options.outbox)
+        attempt.mind = Mind.start(attempt.target, self._options.outbox, dispatcher=self._portal.actor_inbox.dispatcher)
         session = self._make_session(attempt, interface, present.avatar)
         session.shared = present.shared
         session.on_gone = present.on_gone
@@ -381,11 +388,11 @@ class LateAnswer:
     It is known by its identity: one that is not its login's latest comes too late.
     """
 
-    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_then", "_there", "_value", "_work", "role")
+    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_go_on", "_there", "_value", "_work", "role")
 
-    def __init__(self, role: ActorRef[Any], then: str, attempt: Attempt) -> None:
+    def __init__(self, role: ActorRef[Any], go_on: GoOn, attempt: Attempt) -> None:
         self.role = role
-        self._then = then
+        self._go_on = go_on
         self._attempt = attempt
         self._value: Any = None
         self._error: BaseException | None = None
@@ -408,7 +415,7 @@ class LateAnswer:
 
     def cancel(self) -> None:
         """Spare a checker the work for a login that has failed, as hashing; a realm finishes, and is cleaned up after."""
-        self._cancelled = self._then == "_checked"
+        self._cancelled = self._attempt.mind is None
         if self._cancelled and self._work is not None:
             self._work.cancel()
 
@@ -428,9 +435,9 @@ class LateAnswer:
             return
         attempt = self._attempt
         try:
-            attempt.portal.tell(ControlCall((self._then, attempt, self)))
+            attempt.portal.tell(ControlCall(("_go_on", self._go_on, attempt, self)))
         except pykka.ActorDeadError:
-            if self._then == "_granted":
+            if attempt.mind is not None:
                 self.discard_avatar()
 
     def get(self) -> Any:

@@ -58,7 +58,12 @@ class LoginFuture(Future[Login]):
 
     def __init__(self, when_cancelled: Callable[[], object]) -> None:
         Future.__init__(self)
-        self._when_cancelled = when_cancelled
+        self._when_cancelled: Callable[[], object] | None = when_cancelled
+
+    def _settle(self, state: int, value: Any) -> bool:
+        settled = super()._settle(state, value)
+        self._when_cancelled = None  # it holds the login under way, which holds this future
+        return settled
 
     def cancel(self) -> bool:
         """Give the login up: whoever waits gets `CancelledError`, and nothing of the login is left.
@@ -66,9 +71,10 @@ class LoginFuture(Future[Login]):
         Returns:
             False if it had succeeded or failed before.
         """
+        tell = self._when_cancelled
         cancelled = super().cancel()
-        if cancelled:
-            self._when_cancelled()
+        if cancelled and tell is not None:
+            tell()
         return cancelled
 
     def get(self, *, timeout: float | None = None) -> Login:

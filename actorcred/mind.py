@@ -86,14 +86,15 @@ class MindRef(ActorRef["Mind"]):
         channel: the way to the client.
         outbox: what waits for the client; `outbox.dropped` counts what never will be sent.
         session: the session that the mind belongs to, while it is open.
+        dispatcher: where its actor runs, or will.
     """
 
-    __slots__ = ("_dispatcher", "channel", "outbox", "session")
+    __slots__ = ("channel", "dispatcher", "outbox", "session")
 
     def __init__(self, channel: Channel, outbox: Outbox, dispatcher: Dispatcher) -> None:
         self.channel = channel
         self.outbox = outbox
-        self._dispatcher = dispatcher
+        self.dispatcher = dispatcher
         self.session: Session | None = None
 
     def __getattr__(self, name: str) -> Mailbox:
@@ -102,7 +103,7 @@ class MindRef(ActorRef["Mind"]):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         with _starting:
             if not self.is_started:
-                Mind.launch(self, self._dispatcher)
+                Mind.launch(self, self.dispatcher)
             return self.actor_inbox
 
     @property

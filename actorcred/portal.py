@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pykka
@@ -241,8 +241,6 @@ class Portal(Actor):
         # The messages that are the business of one part go to it straight.
         self._login = self._logins.begin
         self._give_up = self._logins.give_up
-        self._checked = self._logins.checked
-        self._granted = self._logins.granted
         self._expire_logins = self._logins.expire
         self._end = self._logouts.end
         self._avatar_gone = self._logouts.avatar_gone
@@ -280,6 +278,10 @@ class Portal(Actor):
         self.on_stop()
 
     # -- messages -----------------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _go_on(go_on: Callable[..., None], attempt: Attempt, answer: object) -> None:
+        go_on(attempt, answer)
 
     def _role_crashed(self, ref: ActorRef[Any], error: BaseException) -> bool:
         return self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())

@@ -32,8 +32,8 @@ def _decoded(value: str | bytes, what: str, longest: int) -> str:
     if not isinstance(value, str | bytes):
         raise TypeError(f"the {what} must be str or bytes, not {type(value).__name__}")
     try:
-        text = value.decode() if isinstance(value, bytes) else value
-        length = len(value if isinstance(value, bytes) else value.encode())
+        text = value if isinstance(value, str) else value.decode()
+        length = len(text if text.isascii() else text.encode())
     except UnicodeError:
         raise ValueError(f"the {what} must be UTF-8") from None
     if length > longest:

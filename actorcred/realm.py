@@ -5,9 +5,8 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import pykka
 
@@ -23,8 +22,7 @@ __all__ = ["Granted", "Realm", "examine"]
 logger = logging.getLogger("actorcred.realm")
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(NamedTuple):
     """A realm's answer, examined."""
 
     interface: type

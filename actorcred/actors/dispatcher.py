@@ -83,7 +83,7 @@ class Dispatcher(ABC):
 
     def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
         """Have an idle actor, whose mailbox the caller has taken, handle a message now. For dispatchers with `runs_here`."""
-        mailbox.run_for(message, reply)
+        mailbox.run_now(message, reply)
 
     def now(self) -> float:
         """Return the time in seconds on the clock that this dispatcher's timers go by."""

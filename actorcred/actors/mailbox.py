@@ -205,6 +205,24 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             thread.depth -= 1
             self._leave()
 
+    def run_now(self, message: Any, reply: Receiver | None) -> None:
+        """Handle a message on the dispatcher's own thread, out of turn; the caller has taken `busy`."""
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.push(Envelope(message, cast("Any", reply)))
+            self._leave()
+            return
+        before = monotonic()
+        previous = current_mailbox.get()
+        current_mailbox.set(self)
+        try:
+            self._handle(actor, message, reply)
+        finally:
+            current_mailbox.set(previous)
+            self._leave()
+        if (took := monotonic() - before) > self.dispatcher.slow_handler:
+            self._log_slow(message, took)
+
     def _leave(self) -> None:
         """End a run. It is the last act: from here on another thread may run this mailbox."""
         if self.waiting is not None:

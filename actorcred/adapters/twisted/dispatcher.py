@@ -55,11 +55,11 @@ class ReactorDispatcher(InlineDispatcher):
     def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
         """Have an idle actor handle a message now; what it wakes runs when it is through."""
         if not self._running.acquire(False):
-            mailbox.run_for(message, reply)
+            mailbox.run_now(message, reply)
             return
         outer, thread.dispatcher = thread.dispatcher, self
         try:
-            mailbox.run_for(message, reply)
+            mailbox.run_now(message, reply)
         finally:
             thread.dispatcher = outer
             self._running.release()

@@ -17,11 +17,13 @@ from zope.interface import implementer
 
 from actorcred import credentials as ours
 from actorcred.adapters.twisted.connection import Connection
+from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import their_error
 from actorcred.adapters.twisted.faces import Face
-from actorcred.adapters.twisted.portal import Client, CredPortal
+from actorcred.adapters.twisted.portal import Client, CredPortal, raise_theirs
 from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
 from actorcred.interface import methods_of
+from actorcred.login import Login
 from actorcred.precis import prepare_username
 
 __all__ = ["CallFailed", "Perspective"]
@@ -100,11 +102,21 @@ class Entrance(pb.Referenceable, Connection):  # type: ignore[misc]
     def log_in(self, presented: object, mind: Any) -> Any:
         """Log in; return what the client gets as its perspective, or a Deferred of it."""
         client = PBClient(mind, self)
-        deferred = self._portal.begin(presented, client, (pb.IPerspective,))
-        deferred.addCallback(client.perspective)
-        if deferred.called and isinstance(deferred.result, pb.Jellyable):
-            return deferred.result
-        return deferred
+        login = self._portal.begin(presented, client, (pb.IPerspective,))
+        if login.done():
+            try:
+                return self._shown(login.get(), client)
+            except LoginFailed as error:
+                return defer.fail(their_error(error))
+        return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,))
+
+    def _shown(self, login: Login, client: PBClient) -> Any:
+        """Return what stands for the avatar on the wire."""
+        avatar = self._portal.granted(login, client)[1]
+        shown = avatar if IJellyable.providedBy(avatar) else client
+        # When the client has let go of it, nobody can use the session any more.
+        self._protocol._localCleanup[shown.processUniqueID()] = client.log_out
+        return shown
 
     def _disconnected(self) -> None:
         self.lost(on_purpose=bool(self._protocol.transport.disconnecting))
@@ -135,14 +147,6 @@ class PBClient(pb.Referenceable, Client):  # type: ignore[misc]
 
     def __init__(self, mind: Any, connection: Connection) -> None:
         Client.__init__(self, mind, connection)
-
-    def perspective(self, granted: tuple[Any, Any, Any]) -> Any:
-        """Return what stands for the avatar on the wire."""
-        avatar = granted[1]
-        shown = avatar if IJellyable.providedBy(avatar) else self
-        # When the client has let go of it, nobody can use the session any more.
-        self.connection._protocol._localCleanup[shown.processUniqueID()] = self.log_out
-        return shown
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
         """Pass a call on to the avatar."""

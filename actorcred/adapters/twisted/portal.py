@@ -22,8 +22,7 @@ from actorcred.adapters.twisted.interfaces import class_of, interface_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.avatar import AvatarRef
 from actorcred.checkers.base import CheckerRef
-from actorcred.errors import LoginFailed
-from actorcred.login import Login
+from actorcred.login import Login, LoginFuture
 from actorcred.mind import Channel
 from actorcred.options import PortalOptions
 from actorcred.outbox import Notification
@@ -98,13 +97,13 @@ class CredPortal:
         connection = self._connection
         if ISSHPrivateKey.providedBy(credentials) and not credentials.signature:
             return defer.fail(_may_try_the_key())
+        client = Client(mind, connection)
         try:
             presented = from_twisted(credentials, "" if connection is None else connection.source)
-            return self.begin(presented, Client(mind, connection), interfaces)
-        except LoginFailed as error:
+            login = self.begin(presented, client, interfaces)
+        except Exception as error:
             return defer.fail(their_error(error))
-        except Exception:
-            return defer.fail()
+        return deferred_of(login).addCallbacks(self.granted, raise_theirs, callbackArgs=(client,))
 
     def registerChecker(self, checker: Any, *credentialInterfaces: InterfaceClass) -> None:  # noqa: N802, N803  # Twisted's names
         """Add a checker, ours or Twisted's, to be asked after those that are registered for the same credentials."""
@@ -155,17 +154,12 @@ class CredPortal:
         bound._connection = connection
         return bound
 
-    def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> Deferred[Any]:
-        """Log a client in with credentials of ours; see `login`."""
+    def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+        """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
         login = self.portal.login(credentials, client, *map(self._class_for, interfaces))
-        if login.done():
-            try:
-                return defer.succeed(self.granted(login.get(), client))
-            except Exception as error:
-                return defer.fail(their_error(error))
-        if client.connection is not None:
+        if client.connection is not None and not login.done():
             client.connection.begun(login)
-        return deferred_of(login).addCallbacks(self.granted, _raise_theirs, callbackArgs=(client,))
+        return login
 
     def _class_for(self, interface: InterfaceClass) -> type:
         known = self._faces.get(interface)
@@ -287,7 +281,8 @@ def _as_future(result: Any) -> Any:
     return future_of(result) if isinstance(result, Deferred) else result
 
 
-def _raise_theirs(failure: Any) -> None:
+def raise_theirs(failure: Any) -> None:
+    """Make Twisted Cred's error of what a Deferred failed with."""
     raise their_error(failure.value)
 
 
