@@ -117,9 +117,11 @@ class Logins:
             attempt.checker = checker
             if self._ask(attempt, checker, self.checked, "request_avatar_id", attempt.credentials):
                 return
-            self._note(attempt, f"{checker.actor_class.__name__} is down", unavailable=True)
+            self._note(attempt, f"{checker.actor_class.__name__} is down", CheckerUnavailable())
         detail = "; ".join(attempt.details or ())
-        self._fail(attempt, CheckerUnavailable(detail) if attempt.unavailable else UnauthorizedLogin(detail))
+        error: LoginFailed = attempt.unavailable or UnauthorizedLogin()
+        error.detail = detail
+        self._fail(attempt, error)
 
     def _ask(self, attempt: Attempt, ref: ActorRef[Any], go_on: GoOn, method: str, *args: Any) -> bool:
         """Ask a checker or the realm, and go on with its answer, at once if it is there. Return False if it is down."""
@@ -133,8 +135,10 @@ class Logins:
             go_on(attempt, answer)
         return True
 
-    def _note(self, attempt: Attempt, detail: str, *, unavailable: bool) -> None:
-        attempt.unavailable |= unavailable
+    def _note(self, attempt: Attempt, detail: str, error: LoginFailed) -> None:
+        """Remember why a checker did not let a client in, until the next ones have been asked."""
+        if isinstance(error, CheckerUnavailable):
+            attempt.unavailable = error
         attempt.details = [*(attempt.details or ()), detail]
 
     def checked(self, attempt: Attempt, answer: LateAnswer) -> None:
@@ -152,12 +156,12 @@ class Logins:
             self._fail(attempt, error)
         except LoginFailed as error:
             why = f"{answer.role.actor_class.__name__}: {error.detail or 'no'}"
-            self._note(attempt, why, unavailable=isinstance(error, CheckerUnavailable))
+            self._note(attempt, why, error)
             self._ask_next(attempt)
         except (TypeError, ValueError) as error:
             checker = answer.role.actor_class.__name__
             logger.error("%s.request_avatar_id() returned no avatar id: %s", checker, error)
-            self._note(attempt, f"{checker} returned no avatar id", unavailable=True)
+            self._note(attempt, f"{checker} returned no avatar id", CheckerUnavailable())
             self._ask_next(attempt)
         else:
             attempt.avatar_id = avatar_id
@@ -346,7 +350,7 @@ class Logins:
                 self._fail(attempt, CheckerUnavailable("the realm is down"))
             elif attempt.state is State.CHECKING and attempt.checker is ref:
                 attempt.answer = None
-                self._note(attempt, f"{ref.actor_class.__name__} is down", unavailable=True)
+                self._note(attempt, f"{ref.actor_class.__name__} is down", CheckerUnavailable())
                 self._ask_next(attempt)
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:

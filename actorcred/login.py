@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from actorcred.avatar import AvatarRef, SharedAvatar
     from actorcred.checkers.base import CheckerRef
     from actorcred.credentials import AvatarId
+    from actorcred.errors import CheckerUnavailable
     from actorcred.mind import MindRef
     from actorcred.portal import PortalRef
     from actorcred.sessions.session import Session
@@ -151,7 +152,7 @@ class Attempt:
         self.checker: CheckerRef | None = None
         self.answer: LateAnswer | None = None
         self.details: list[str] | None = None
-        self.unavailable = False
+        self.unavailable: CheckerUnavailable | None = None
         # Once it is proven:
         self.avatar_id: AvatarId = ""
         self.mind: MindRef | None = None

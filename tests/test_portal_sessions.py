@@ -57,7 +57,7 @@ def test_replace_logs_the_old_session_out_before_the_realm_is_asked(inline):
 
     assert stage.log == [("logout", "ann", "replaced"), ("stop", "ann"), ("start", "ann"), ("login", "ann")]
     assert stage.portal.sessions().get() == [second.session]
-    assert living() == BASE + 2
+    assert living() == BASE + 1
 
 
 def test_replace_waits_for_an_old_avatar_that_takes_its_time(inline):

@@ -83,7 +83,7 @@ class Actor(pykka.Actor):
         except AttributeError:
             raise TypeError(f"{cls.__name__}.__init__() must call super().__init__() before anything else") from None
         if cls.restartable:
-            mailbox.blueprint = Blueprint(args, kwargs)
+            mailbox.blueprint = Blueprint(args, kwargs, ref)
         mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
         if cls.registered:
             pykka.ActorRegistry.register(ref)

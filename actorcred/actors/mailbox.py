@@ -24,7 +24,7 @@ from pykka._envelope import Envelope
 from pykka._introspection import get_attr_directly
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from actorcred.actors import _counters
+from actorcred.actors import _counters, system
 from actorcred.actors._context import current_mailbox, thread
 
 if TYPE_CHECKING:
@@ -352,6 +352,8 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         if restart and not self.stopped:
             self._begin()
         else:
+            if self.actor_class.registered:
+                system.unregister((self,))
             self.terminate(error)
 
     def cancel_timers(self) -> None:

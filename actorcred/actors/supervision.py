@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from actorcred.actors.actor import Actor
     from actorcred.actors.future import Future
     from actorcred.actors.mailbox import Mailbox
+    from actorcred.actors.ref import ActorRef
 
 __all__ = ["Blueprint", "RestartIntensity", "Restarts", "Supervisor"]
 
@@ -55,18 +56,21 @@ class Restarts:
 
 
 class Blueprint:
-    """What is needed to make an actor again: its class and the arguments of its `start`."""
+    """What is needed to make an actor again: its class, the arguments of its `start`, and the ref that others have."""
 
-    __slots__ = ("_args", "_kwargs")
+    __slots__ = ("_args", "_kwargs", "_ref")
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], ref: ActorRef[Any]) -> None:
         self._args = args
         self._kwargs = kwargs
+        self._ref = ref
 
     def construct(self, mailbox: Mailbox) -> Actor:
         """Make a fresh instance that lives in `mailbox`, behind the refs which exist already."""
         thread.reborn = mailbox
         try:
-            return mailbox.actor_class(*self._args, **self._kwargs)
+            actor = mailbox.actor_class(*self._args, **self._kwargs)
         finally:
             thread.reborn = None
+        actor._actor_ref = self._ref
+        return actor

@@ -157,7 +157,7 @@ def shutdown(timeout: float = 10.0) -> list[str]:
     """
     deadline = time.monotonic() + timeout
     ordinary = [mailbox for mailbox in living() if mailbox.actor_class.registered]
-    _unregister(ordinary)
+    unregister(ordinary)
     _stop(reversed(ordinary), deadline)
     # What is left belongs to actors that are gone, or was started meanwhile.
     while (rest := living()) and _stop(reversed(rest), deadline):
@@ -173,8 +173,8 @@ def shutdown(timeout: float = 10.0) -> list[str]:
     return stuck
 
 
-def _unregister(mailboxes: Iterable[Mailbox]) -> None:
-    """Take many actors out of Pykka's registry at once: one by one that is quadratic, since it is a list."""
+def unregister(mailboxes: Iterable[Mailbox]) -> None:
+    """Take actors out of Pykka's registry, many at once: one by one that is quadratic, since it is a list."""
     going = set(mailboxes)
     registry = pykka.ActorRegistry
     with registry._actor_refs_lock:

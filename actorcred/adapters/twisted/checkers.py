@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any, cast
 
 from twisted.cred.checkers import ANONYMOUS as THEIR_ANONYMOUS
@@ -21,8 +20,6 @@ from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
 from actorcred.errors import CheckerUnavailable, LoginFailed
 
 __all__ = ["CredChecker", "TextAvatarId", "TwistedChecker", "avatar_id_to_twisted"]
-
-logger = logging.getLogger("actorcred.adapters.twisted")
 
 
 class TextAvatarId(str):
@@ -79,23 +76,15 @@ class TwistedChecker(Checker):
         try:
             answer = self._checker.requestAvatarId(to_twisted(credentials))
         except Exception as error:
-            raise self._refusal(error) from None
+            raise our_error(error, self._checker) from None
         if not isinstance(answer, Deferred):
             return avatar_id_from_twisted(answer)
         decision: Future[AvatarId] = Future()
         answer.addCallback(avatar_id_from_twisted)
-        answer.addCallbacks(decision.settle, lambda failure: decision.settle_error(self._refusal(failure.value)))
+        answer.addCallbacks(decision.settle, lambda failure: decision.settle_error(our_error(failure.value, self._checker)))
         if not decision.done():
             decision.add_done_callback(lambda done: answer.cancel() if done.cancelled() else None)
         return decision
-
-    def _refusal(self, error: BaseException) -> LoginFailed:
-        refusal = our_error(error)
-        if refusal is None:
-            name = type(self._checker).__name__
-            logger.error("%s failed:", name, exc_info=error)
-            refusal = CheckerUnavailable(f"{name} failed: {type(error).__name__}")
-        return refusal
 
 
 @implementer(ICredentialsChecker)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.cred import credentials as theirs
 from twisted.internet.defer import Deferred
-from zope.interface import implementer, providedBy
+from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
@@ -130,9 +130,8 @@ def from_twisted(credentials: Any, source: str = "") -> object:
     Raises:
         UnauthorizedLogin: if they cannot be anybody's, as with control characters in the name.
     """
-    provided = providedBy(credentials)
     for interface, kind in KINDS.items():
-        if interface in provided:
+        if interface.providedBy(credentials):
             return _FROM[kind](credentials, source)
         if isinstance(credentials, kind):
             return credentials
@@ -202,5 +201,6 @@ def kinds_to_twisted(kinds: Iterable[type]) -> list[InterfaceClass]:
         if interface is not None:
             found[interface] = None
         else:
-            found.update(dict.fromkeys(theirs for theirs, mine in KINDS.items() if issubclass(mine, kind)))
+            exact = [theirs for theirs, mine in KINDS.items() if mine is kind]
+            found.update(dict.fromkeys(exact or [theirs for theirs, mine in KINDS.items() if issubclass(mine, kind)]))
     return list(found)

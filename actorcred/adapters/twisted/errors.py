@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import logging
+
 from twisted.cred import error as theirs
 
 from actorcred import errors as ours
 
-__all__ = ["Denied", "our_error", "their_error"]
+__all__ = ["Denied", "Unexpected", "our_error", "their_error"]
+
+logger = logging.getLogger("actorcred.adapters.twisted")
 
 
 class Denied(theirs.LoginDenied):  # type: ignore[misc]
@@ -22,8 +26,26 @@ class Denied(theirs.LoginDenied):  # type: ignore[misc]
         self.retry_after = retry_after
 
 
-def our_error(error: BaseException) -> ours.LoginFailed | None:
-    """Return our error for one of Twisted Cred's, or None if it is no refusal."""
+class Unexpected(ours.CheckerUnavailable):
+    """A part of Twisted's raised what is no refusal.
+
+    Args:
+        original: that. A protocol of Twisted's gets it as it is: some of its parts speak to each other by exceptions.
+        detail: for the log.
+    """
+
+    def __init__(self, original: BaseException, detail: str) -> None:
+        super().__init__(detail)
+        self.original = original
+
+
+def our_error(error: BaseException, who: object) -> ours.LoginFailed:
+    """Return our error for what a part of Twisted's raised.
+
+    Args:
+        error: what it raised. What is no refusal is logged.
+        who: the part.
+    """
     if isinstance(error, ours.LoginFailed):
         return error
     detail = type(error).__name__
@@ -31,7 +53,12 @@ def our_error(error: BaseException) -> ours.LoginFailed | None:
         return ours.LoginDenied(detail, retry_after=getattr(error, "retry_after", None))
     if isinstance(error, theirs.UnhandledCredentials):
         return ours.UnhandledCredentials(detail)
-    return ours.UnauthorizedLogin(detail) if isinstance(error, theirs.LoginFailed | theirs.Unauthorized) else None
+    if isinstance(error, theirs.LoginFailed | theirs.Unauthorized):
+        return ours.UnauthorizedLogin(detail)
+    name = type(who).__name__
+    if type(error).__module__ != "twisted.conch.error":  # as NotEnoughAuthentication, by which SSH asks for another factor
+        logger.error("%s failed:", name, exc_info=error)
+    return Unexpected(error, f"{name} failed: {detail}")
 
 
 def their_error(error: BaseException) -> BaseException:
@@ -48,4 +75,4 @@ def their_error(error: BaseException) -> BaseException:
         return theirs.UnauthorizedLogin(str(error))
     if isinstance(error, ours.NoInterface):
         return NotImplementedError(str(error))
-    return error
+    return error.original if isinstance(error, Unexpected) else error

@@ -246,15 +246,15 @@ class Client(Channel):
     def _close(self, reason: LogoutReason) -> None:
         session, self.session = self.session, None
         connection, self.connection = self.connection, None
-        self.hears = None
+        mind, self.original, self.hears = self.original, None, None  # the protocol may keep `log_out`, and with it this
         if connection is None:
             return
         if session is not None:
             connection.closed(session)
         if reason.code not in (LogoutCode.LOGOUT, LogoutCode.LOST):
-            if hasattr(self.original, "callRemote"):
+            if hasattr(mind, "callRemote"):
                 # The last that it hears; whether it has such a method, is its own business.
-                self.original.callRemote("logged_out", str(reason.code), reason.detail).addErrback(lambda _: None)
+                mind.callRemote("logged_out", str(reason.code), reason.detail).addErrback(lambda _: None)
             connection.farewell(reason)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from functools import cache
 from typing import Any, cast
 
@@ -16,13 +15,11 @@ from actorcred.adapters.twisted.errors import our_error
 from actorcred.adapters.twisted.interfaces import class_of, interface_of
 from actorcred.avatar import Avatar
 from actorcred.credentials import AvatarId
-from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface
+from actorcred.errors import LoginFailed, NoInterface
 from actorcred.mind import MindRef
 from actorcred.realm import Realm
 
 __all__ = ["TwistedAvatar", "TwistedRealm"]
-
-logger = logging.getLogger("actorcred.adapters.twisted")
 
 
 class TwistedAvatar(Avatar):
@@ -114,9 +111,4 @@ class TwistedRealm(Realm):
     def _refusal(self, error: BaseException, interfaces: tuple[type, ...]) -> LoginFailed:
         if isinstance(error, NotImplementedError):  # what Twisted's realms raise for an interface that they do not have
             return NoInterface(interfaces)
-        refusal = our_error(error)
-        if refusal is None:
-            name = type(self.realm).__name__
-            logger.error("%s.requestAvatar() failed:", name, exc_info=error)
-            refusal = CheckerUnavailable(f"{name}.requestAvatar() failed: {type(error).__name__}")
-        return refusal
+        return our_error(error, self.realm)

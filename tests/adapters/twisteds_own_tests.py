@@ -1,0 +1,120 @@
+"""Twisted's own tests of whatever logs in, with `CredPortal` in the place of `twisted.cred.portal.Portal`.
+
+    python -m tests.adapters.twisteds_own_tests [MODULE...]
+
+runs those of the installed Twisted and prints how many pass, and of each that cannot, why. The exit code is 1 if another one fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+from typing import Any
+
+MODULES = [
+    "twisted.cred.test",
+    "twisted.spread.test.test_pb",
+    "twisted.mail.test.test_imap",
+    "twisted.mail.test.test_pop3",
+    "twisted.mail.test.test_smtp",
+    "twisted.web.test.test_httpauth",
+    "twisted.conch.test.test_userauth",
+    "twisted.test.test_ftp",
+    "twisted.words.test.test_service",
+]
+
+CANNOT = {
+    "test_failedPrivateKeyAuthenticationWithoutSignature": "any SSH key may be tried, so that nobody learns which ones a user has",
+    "AuthenticatorTests.test_customChallengers": "its checker returns None for a user whom it does not know; that lets nobody in",
+    "test_emptyStringLiteral": "an empty name is nobody's",
+    "test_nonIAccountAvatar": "the portal itself refuses what a realm returns with an interface that nobody asked for",
+    "test_other_whitespace_PASS": "a password with control characters is nobody's (RFC 8265)",
+    "test_wrong_other_whitespace_PASS": "a password with control characters is nobody's (RFC 8265)",
+    "HTTPAuthHeaderTests.test_unexpectedLoginError": "checkers of one kind are asked in turn, where with Twisted the last one wins",
+}
+"""By the end of the test's name: why it cannot pass."""
+
+
+def patch() -> None:
+    """Put our portal where Twisted's is."""
+    import logging
+
+    from twisted.cred import portal
+    from twisted.internet import task
+
+    from actorcred.actors import Dispatcher
+    from actorcred.adapters.twisted import CredPortal, ReactorDispatcher
+
+    logging.getLogger("actorcred").setLevel(logging.CRITICAL)
+    dispatcher = ReactorDispatcher(clock=task.Clock())
+
+    class Portal(CredPortal):
+        """One whose timers do not stand in the reactor, where trial would call them left over."""
+
+        def __init__(self, realm: Any, checkers: Any = ()) -> None:
+            super().__init__(realm, checkers)
+            self.realm = realm
+
+        @staticmethod
+        def _dispatcher() -> Dispatcher:
+            return dispatcher
+
+    portal.Portal = Portal  # type: ignore[assignment, misc]
+
+
+def main(modules: list[str]) -> int:
+    """Run the tests; return the exit code."""
+    from twisted.trial import reporter, runner
+
+    patch()
+    os.chdir(tempfile.mkdtemp())
+    results: dict[str, str] = {}
+
+    class Report(reporter.TestResult):  # type: ignore[misc]
+        """Notes what becomes of each test."""
+
+        def __init__(self, *_: Any, **__: Any) -> None:
+            super().__init__()
+
+        def startTest(self, test: Any) -> None:
+            super().startTest(test)
+            results[test.id()] = "passed"
+
+        def addSkip(self, test: Any, reason: Any) -> None:
+            results[test.id()] = f"skipped: {reason}"
+
+        def addError(self, test: Any, error: Any) -> None:
+            results[test.id()] = f"failed: {getattr(error, 'value', error)!r}"
+
+        addFailure = addError
+
+        def addExpectedFailure(self, test: Any, failure: Any, todo: Any = None) -> None:
+            results[test.id()] = "passed"
+
+        def done(self) -> None:
+            """Nothing more."""
+
+    loader = runner.TestLoader()
+    suite = loader.loadByNames(modules, recurse=True)
+    runner.TrialRunner(Report, workingDirectory="trial").run(suite)
+    return tell(results)
+
+
+def tell(results: dict[str, str]) -> int:
+    """Print the count and the exceptions; return the exit code."""
+    unexpected = 0
+    for name, outcome in sorted(results.items()):
+        if outcome.startswith("failed"):
+            why = next((why for end, why in CANNOT.items() if name.endswith(end)), None)
+            unexpected += why is None
+            print(f"{name}: {'cannot: ' + why if why else 'FAILED ' + outcome}")
+        elif outcome.startswith("skipped"):
+            print(f"{name}: {outcome.splitlines()[0]}")
+    counts = [sum(outcome.startswith(kind) for outcome in results.values()) for kind in ("passed", "skipped", "failed")]
+    print("{} of {} pass, {} skip themselves, {} cannot".format(counts[0], len(results), counts[1], counts[2] - unexpected))
+    return 1 if unexpected or not results else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or MODULES))
