@@ -13,7 +13,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
 
-from actorcred.plugins import broken_plugins, plugins, usable_with
+from actorcred.plugins import broken_plugins, find_plugin, plugins, usable_with
 
 __all__ = ["add_auth_arguments", "auth_options", "describe_type", "list_types", "typer_auth_options"]
 
@@ -57,7 +57,7 @@ def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
     Raises:
         ValueError: if there is none of that name.
     """
-    plugin = plugins().get(name)
+    plugin = find_plugin(name)
     if plugin is None:
         raise ValueError(f"unknown type of authentication {name!r}; use one of {', '.join(plugins())}")
     kinds = [kind.__name__ for kind in plugin.credential_interfaces if kind is not object]

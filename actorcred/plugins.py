@@ -21,8 +21,11 @@ __all__ = [
     "GROUP",
     "CheckerPlugin",
     "Plugin",
+    "SOURCES",
     "broken_plugins",
+    "find_plugin",
     "from_string",
+    "own_plugins",
     "plugins",
     "start_group",
     "start_groups",
@@ -33,6 +36,11 @@ logger = logging.getLogger("actorcred.plugins")
 
 GROUP = "actorcred.checkers"
 """The group of the entry points."""
+
+SOURCES = "actorcred.checker_sources"
+"""The group of the entry points that name functions without arguments, which return many types at once, as those of another
+framework. The types' names begin with that of the entry point and a hyphen; a source is asked when such a type, or a list of all
+types, is wanted."""
 
 _ATTRIBUTES = ("auth_type", "arg_string_format", "auth_help", "credential_interfaces", "generate_checker")
 
@@ -55,9 +63,35 @@ def _load() -> tuple[dict[str, Plugin], dict[str, str]]:
     return found, broken
 
 
+@cache
+def _load_source(name: str) -> dict[str, Plugin]:
+    found: dict[str, Plugin] = {}
+    for entry in entry_points(group=SOURCES, name=name):
+        try:
+            made: Iterable[Plugin] = entry.load()()
+        except ImportError as error:  # what it brings is not installed
+            logger.debug("No types of authentication %s-...: %s", name, error)
+            continue
+        found.update((plugin.auth_type, plugin) for plugin in made)
+    return found
+
+
 def plugins() -> dict[str, Plugin]:
     """Return all installed types of authentication, by name; a broken one is logged, with its name, and left out."""
+    found = dict(_load()[0])
+    for name in sorted({entry.name for entry in entry_points(group=SOURCES)}):
+        found = {**_load_source(name), **found}
+    return found
+
+
+def own_plugins() -> dict[str, Plugin]:
+    """Return the types that are entry points themselves, without those of sources."""
     return _load()[0]
+
+
+def find_plugin(auth_type: str) -> Plugin | None:
+    """Return a type of authentication, or None if there is none of that name."""
+    return _load()[0].get(auth_type) or _load_source(auth_type.partition("-")[0]).get(auth_type)
 
 
 def broken_plugins() -> dict[str, str]:
@@ -88,7 +122,7 @@ def from_string(text: str, *, dispatcher: Dispatcher | None = None) -> CheckerRe
 
 
 def _start(descriptor: Descriptor) -> CheckerRef:
-    plugin = plugins().get(descriptor.kind)
+    plugin = find_plugin(descriptor.kind)
     if plugin is None:
         near = difflib.get_close_matches(descriptor.kind, plugins(), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(plugins())}"

@@ -36,6 +36,11 @@ CANNOT = {
 """By the end of the test's name: why it cannot pass."""
 
 
+running = [""]
+with_a_portal: set[str] = set()
+"""The tests that made a portal; the others of their modules are about protocols alone."""
+
+
 def patch() -> None:
     """Put our portal where Twisted's is."""
     import logging
@@ -55,6 +60,7 @@ def patch() -> None:
         def __init__(self, realm: Any, checkers: Any = ()) -> None:
             super().__init__(realm, checkers)
             self.realm = realm
+            with_a_portal.add(running[-1])
 
         @staticmethod
         def _dispatcher() -> Dispatcher:
@@ -79,6 +85,7 @@ def main(modules: list[str]) -> int:
 
         def startTest(self, test: Any) -> None:
             super().startTest(test)
+            running[0] = test.id()
             results[test.id()] = "passed"
 
         def addSkip(self, test: Any, reason: Any) -> None:
@@ -112,7 +119,9 @@ def tell(results: dict[str, str]) -> int:
         elif outcome.startswith("skipped"):
             print(f"{name}: {outcome.splitlines()[0]}")
     counts = [sum(outcome.startswith(kind) for outcome in results.values()) for kind in ("passed", "skipped", "failed")]
-    print("{} of {} pass, {} skip themselves, {} cannot".format(counts[0], len(results), counts[1], counts[2] - unexpected))
+    print(f"{counts[0]} of {len(results)} pass, {counts[1]} skip themselves, {counts[2] - unexpected} cannot")
+    passed = sum(results[name] == "passed" for name in with_a_portal if name in results)
+    print(f"{passed} of {len(with_a_portal)} that make a portal pass")
     return 1 if unexpected or not results else 0
 
 
