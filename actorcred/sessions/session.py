@@ -73,6 +73,11 @@ class LogoutReason:
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}" if self.detail else str(self.code)
 
+    @property
+    def by_client(self) -> bool:
+        """Whether it is the client that went, so that it need not be told."""
+        return self.code in {LogoutCode.LOGOUT, LogoutCode.LOST}
+
 
 class SessionOwner(Protocol):
     """What a session needs of its portal."""

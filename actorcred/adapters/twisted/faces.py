@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from pykka.messages import ProxyCall
 from zope.interface import implementer
 from zope.interface.interface import InterfaceClass, Method
 
 from actorcred.actors import Future
+from actorcred.adapters._answers import call, flat
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.avatar import AvatarRef
 
@@ -40,7 +40,7 @@ class Face:
 
     def ask(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method of the avatar; return the answer, or a Deferred of it."""
-        return answer_of(self.avatar.ask(ProxyCall((name,), args, kwargs), block=False))
+        return answer_of(flat(call(self.avatar, name, *args, **kwargs)))
 
 
 def _asks(name: str) -> Callable[..., Any]:

@@ -27,7 +27,7 @@ from actorcred.mind import Channel
 from actorcred.options import PortalOptions
 from actorcred.outbox import Notification
 from actorcred.portal import Portal, PortalRef
-from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+from actorcred.sessions.session import LogoutReason, Session
 
 __all__ = ["Client", "CredPortal", "Faces"]
 
@@ -251,7 +251,7 @@ class Client(Channel):
             return
         if session is not None:
             connection.closed(session)
-        if reason.code not in (LogoutCode.LOGOUT, LogoutCode.LOST):
+        if not reason.by_client:
             if hasattr(mind, "callRemote"):
                 # The last that it hears; whether it has such a method, is its own business.
                 mind.callRemote("logged_out", str(reason.code), reason.detail).addErrback(lambda _: None)

@@ -1,0 +1,61 @@
+"""What the clients of protocols on an asyncio loop have in common, as minds reach them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from abc import abstractmethod
+from collections.abc import Callable
+from threading import get_ident
+from typing import Any
+
+from actorcred.errors import ClientGone
+from actorcred.events import printable
+from actorcred.mind import Channel
+from actorcred.outbox import Notification
+from actorcred.sessions.session import LogoutReason
+
+__all__ = ["LoopClient", "goodbye"]
+
+
+def goodbye(reason: LogoutReason) -> str:
+    """Return what a client reads at the end of its session, in one line."""
+    return printable(f"logged out: {reason}")
+
+
+class LoopClient(Channel):
+    """A client whose connection lives on the loop that runs when this is made. Minds may be anywhere."""
+
+    __slots__ = ("_loop", "_thread")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thread = get_ident()
+
+    @abstractmethod
+    def told(self, name: str, args: tuple[Any, ...]) -> None:
+        """Take a notification. Runs on the loop."""
+
+    @abstractmethod
+    def over(self, reason: LogoutReason) -> None:
+        """Learn that the session is over. Runs on the loop."""
+
+    def notify(self, notification: Notification) -> None:
+        """Send a notification."""
+        if notification.name != "logged_out":  # which `over` says
+            self._here(self.told, notification.name, notification.args)
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Refuse: these protocols have no way to ask a client."""
+        raise ClientGone("a client of this protocol cannot be asked")
+
+    def close(self, reason: LogoutReason) -> None:
+        """Say goodbye."""
+        self._here(self.over, reason)
+
+    def _here(self, function: Callable[..., object], *args: Any) -> None:
+        if get_ident() == self._thread:
+            function(*args)
+            return
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the client with it
+            self._loop.call_soon_threadsafe(function, *args)
