@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 from actorcred.credentials import ScramVerifier, UsernameScram
 from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
 from actorcred.precis import prepare_password, prepare_username
-from actorcred.sasl.mechanism import ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.states import Event, State, step
 
 __all__ = [
@@ -240,7 +240,9 @@ class _ScramServer(ServerMechanism):
         """Take the client's first message."""
         if not self.possible(self.situation):
             raise ProtocolError(f"{self.name} needs what this connection does not have")
-        message = text_of(data or b"")
+        if data is None:
+            return Ask(b"")
+        message = text_of(data)
         exchange = self.credentials(
             message, plus=self.name.endswith("-PLUS"), binding=self.situation.binding, source=self.situation.source
         )

@@ -1,0 +1,68 @@
+"""A SASL exchange of a protocol on an asyncio loop, from the client's first word to the portal's decision."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from actorcred.credentials import Exchange
+from actorcred.errors import UnauthorizedLogin
+from actorcred.login import Login, LoginFuture
+from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
+from actorcred.sasl.states import State
+
+__all__ = ["negotiate"]
+
+AskClient = Callable[[bytes], Awaitable[bytes]]
+LogIn = Callable[[Present], LoginFuture]
+
+
+async def negotiate(mechanism: ServerMechanism, first: bytes | None, ask: AskClient, log_in: LogIn) -> tuple[Login, bytes | None]:
+    """Go through an exchange.
+
+    Args:
+        mechanism: the one that the client chose.
+        first: what it sent with its choice; None for nothing.
+        ask: sends the client a challenge and returns its answer.
+        log_in: presents credentials to the portal.
+
+    Returns:
+        The login, and what the client is to be sent with the server's consent, if there is something.
+
+    Raises:
+        LoginFailed: if it did not succeed.
+        ProtocolError: if the client does not keep to the mechanism.
+    """
+    data = first
+    while isinstance(step := mechanism.step(data), Ask):
+        data = await ask(step.challenge)
+    if not isinstance(step.credentials, Exchange):
+        return await log_in(step), None
+    return await _converse(step, step.credentials, ask, log_in), step.credentials.outcome
+
+
+async def _converse(step: Present, exchange: Exchange, ask: AskClient, log_in: LogIn) -> Login:
+    """Carry questions and answers between a checker and the client until the portal has decided."""
+    loop = asyncio.get_running_loop()
+    challenges: asyncio.Queue[bytes] = asyncio.Queue()
+    exchange.on_challenge = lambda challenge: loop.call_soon_threadsafe(challenges.put_nowait, challenge)
+    decision = loop.create_task(_decided(log_in(step)))
+    challenged = loop.create_task(challenges.get())
+    try:
+        await asyncio.wait((decision, challenged), return_when=asyncio.FIRST_COMPLETED)
+        if challenged.done() and not decision.done():
+            exchange.respond(await ask(challenged.result()))
+        return await decision
+    except UnauthorizedLogin:
+        if exchange.state is State.NEW:
+            # No checker knows the user. The client is asked all the same, or it would learn just that.
+            exchange.pretend(lambda right: None)
+            exchange.respond(await ask(await challenged))
+        raise
+    finally:
+        decision.cancel()
+        challenged.cancel()
+
+
+async def _decided(login: LoginFuture) -> Login:
+    return await login

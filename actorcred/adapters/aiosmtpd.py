@@ -1,0 +1,307 @@
+"""SMTP submission (RFC 6409) by aiosmtpd: AUTH through a portal, and the envelope goes to the avatar. Needs the extra "smtp"."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import logging
+import ssl
+from typing import Any, Protocol, runtime_checkable
+
+import pykka
+
+from actorcred.adapters._answers import ask
+from actorcred.adapters._client import LoopClient, goodbye
+from actorcred.adapters._sasl import negotiate
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
+from actorcred.events import printable
+from actorcred.login import Login, LoginFuture
+from actorcred.portal import PortalRef
+from actorcred.rpc.addresses import is_loopback
+from actorcred.sasl.mechanism import Ask, Present, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sessions.session import LogoutCode, LogoutReason
+
+try:
+    from aiosmtpd.smtp import SMTP
+except ImportError:
+    raise MissingExtra("actorcred.adapters.aiosmtpd", "smtp") from None
+
+__all__ = ["SMTPServer", "Submission"]
+
+logger = logging.getLogger("actorcred.adapters.aiosmtpd")
+
+MAX_TRIES = 10
+"""Failed logins of one connection after which it is closed; some clients try one password by three mechanisms."""
+
+
+@runtime_checkable
+class Submission(Protocol):
+    """An interface that takes mail."""
+
+    def submit(self, sender: str, recipients: list[str], data: bytes) -> Any:
+        """Take a message.
+
+        Args:
+            sender: the address of MAIL FROM; "" for a bounce.
+            recipients: those of RCPT TO.
+            data: the message as it came, with CRLF.
+
+        Returns:
+            A text for the client, as a queue's number, or None.
+
+        Raises:
+            CallError: if it is refused; with `retry_after` the client may try again.
+        """
+
+
+class LoginServer(ServerMechanism):
+    """AUTH LOGIN, which has no RFC: asks for name and password. Old clients of mail know nothing else."""
+
+    name = "LOGIN"
+    credentials = UsernamePassword
+    exposes_password = True
+
+    def __init__(self, situation: Situation) -> None:
+        super().__init__(situation)
+        self._username: str | None = None
+
+    def take(self, data: bytes | None) -> Step:
+        """Take the name, which may come with the request, then the password."""
+        if data is None:
+            return Ask(b"Username:")
+        if self._username is None:
+            self._username = text_of(data)
+            return Ask(b"Password:")
+        return Present(UsernamePassword(self._username, data, source=self.situation.source))
+
+
+class SMTPServer:
+    """A portal behind aiosmtpd.
+
+    Args:
+        portal: where clients log in.
+        interfaces: what they ask for; each has `submit`, as `Submission`.
+        passwords_in_clear: take passwords also where somebody on the network may read along.
+        options: for `aiosmtpd.smtp.SMTP`, as `hostname`, `data_size_limit`, or `tls_context` for STARTTLS.
+
+    Raises:
+        TypeError: if no interface is given.
+    """
+
+    def __init__(self, portal: PortalRef, *interfaces: type, passwords_in_clear: bool = False, **options: Any) -> None:
+        if not interfaces:
+            raise TypeError("SMTPServer() needs at least one interface after the portal")
+        self.portal = portal
+        self.interfaces = interfaces
+        self.passwords_in_clear = passwords_in_clear
+        self.options = options
+        self.connections: set[Connection] = set()
+
+    async def listen(self, host: str, port: int, *, ssl: ssl.SSLContext | None = None) -> asyncio.Server:
+        """Listen on the running loop.
+
+        Args:
+            host: where.
+            port: where; 0 is any free one.
+            ssl: for TLS from the first byte (port 465).
+
+        Returns:
+            The loop's server.
+        """
+        return await asyncio.get_running_loop().create_server(self, host, port, ssl=ssl)
+
+    def __call__(self) -> Connection:
+        """Return the protocol of a new connection."""
+        return Connection(self)
+
+    async def close(self, timeout: float = 10.0) -> int:
+        """Log everybody out who came by SMTP, and close the connections. Close the loop's server before.
+
+        Args:
+            timeout: seconds for the avatars' `on_logout`.
+
+        Returns:
+            The number of sessions that were ended.
+        """
+        connections = list(self.connections)
+        ended = [one.login.session.end(LogoutCode.DRAINED) for one in connections if one.login is not None]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                for future in ended:
+                    await future
+        for one in connections:
+            one.farewell("the server is going down")
+        return len(ended)
+
+
+class SMTPClient(LoopClient):
+    """A client, as its mind reaches it; SMTP has nothing to notify with."""
+
+    __slots__ = ("_connection",)
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__()
+        self._connection = connection
+
+    def told(self, name: str, args: tuple[Any, ...]) -> None:
+        """Let it pass."""
+
+    def over(self, reason: LogoutReason) -> None:
+        """Say goodbye, unless it is the client that went or begins anew."""
+        if not reason.by_client:
+            self._connection.farewell(goodbye(reason))
+
+
+class Connection(SMTP):  # type: ignore[misc]
+    """One connection.
+
+    Attributes:
+        login: what the portal granted; None before.
+    """
+
+    def __init__(self, server: SMTPServer) -> None:
+        super().__init__(self, enable_SMTPUTF8=True, **server.options)
+        self.server = server
+        self.login: Login | None = None
+        self._failures = 0
+        self._said_quit = False
+
+    # -- the connection -----------------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin, or begin anew after STARTTLS: what was before counts no more (RFC 3207, section 4.2)."""
+        self._log_out(LogoutCode.LOGOUT)
+        super().connection_made(transport)
+        self.server.connections.add(self)
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Log out."""
+        self.server.connections.discard(self)
+        self._log_out(LogoutCode.LOGOUT if self._said_quit else LogoutCode.LOST)
+        super().connection_lost(error)
+
+    def _log_out(self, code: LogoutCode) -> None:
+        login, self.login = self.login, None
+        if login is not None:
+            login.session.end(code)
+
+    def farewell(self, why: str) -> None:
+        """Tell the client why, and close the connection."""
+        if self.transport is not None and not self.transport.is_closing():
+            self.transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
+            self.transport.close()
+
+    @property
+    def situation(self) -> Situation:
+        """What mechanisms have to know of the connection."""
+        peer = self.session.peer
+        host = str(peer[0]) if isinstance(peer, tuple) else ""
+        private = self.transport.get_extra_info("sslcontext") is not None or not host or is_loopback(host)
+        return Situation(private=private, host=self.hostname, source=host)
+
+    async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
+        """Return the mechanisms that can be used now."""
+        kinds = await self.server.portal.list_credentials_interfaces(for_everybody=True)
+        names = offered(kinds, self.situation, passwords_in_clear=self.server.passwords_in_clear)
+        found = {name: SERVER_MECHANISMS[name] for name in names}
+        return {**found, "LOGIN": LoginServer} if "PLAIN" in found else found
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]) -> list[str]:  # noqa: N802  # aiosmtpd's name
+        """Offer the mechanisms that can be used."""
+        session.host_name = hostname
+        names = " ".join(await self.mechanisms())
+        others = [line for line in responses if not line.startswith("250-AUTH")]
+        return [others[0], *([f"250-AUTH {names}"] if names else []), *others[1:]]
+
+    async def check_auth_needed(self, caller_method: str) -> bool:
+        """Demand a login for whatever takes mail."""
+        if self.login is not None and self.login.session.is_open:
+            return False
+        await self.push("530 5.7.0 Authentication required")
+        return True
+
+    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802  # aiosmtpd's name
+        """Log out."""
+        self._said_quit = True
+        await super().smtp_QUIT(arg)
+
+    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802  # aiosmtpd's name
+        """Log in (RFC 4954)."""
+        if await self.check_helo_needed("EHLO"):
+            return
+        words = (arg or "").split()
+        mechanism = (await self.mechanisms()).get(words[0].upper()) if 0 < len(words) < 3 else None
+        if self.login is not None:
+            await self.push("503 5.5.1 Already authenticated")
+        elif mechanism is None:
+            await self.push("504 5.5.4 Unrecognized authentication type")
+        else:
+            await self.push(await self._authenticate_by(mechanism(self.situation), words[1] if len(words) > 1 else None))
+            if self._failures >= MAX_TRIES:
+                self.farewell("too many failed logins")
+
+    async def _authenticate_by(self, mechanism: ServerMechanism, initial: str | None) -> str:
+        """Go through an exchange; return the reply."""
+        try:
+            login, outcome = await negotiate(mechanism, None if initial is None else _decoded(initial), self._ask, self._log_in)
+            self.login = login
+            if outcome is not None:
+                await self._ask(outcome)
+        except ProtocolError as error:
+            self._log_out(LogoutCode.LOGOUT)
+            return f"501 5.5.2 {printable(error)}"
+        except LoginFailed as error:
+            self._failures += 1
+            return _reply(error)
+        except BaseException:
+            self._log_out(LogoutCode.LOST)
+            raise
+        return "235 2.7.0 Authentication successful"
+
+    def _log_in(self, step: Present) -> LoginFuture:
+        portal = self.server.portal
+        return portal.login(step.credentials, SMTPClient(self), *self.server.interfaces, authorize_as=step.authorize_as or None)
+
+    async def _ask(self, challenge: bytes) -> bytes:
+        await self.push(b"334 " + base64.b64encode(challenge))
+        line = (await self._reader.readline()).strip()
+        if line == b"*":
+            raise ProtocolError("aborted by the client")
+        return _decoded(line.decode("ascii", "replace"))
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
+        """Hand a message over to the avatar."""
+        if self.login is None:
+            return "530 5.7.0 Authentication required"
+        data = envelope.original_content
+        try:
+            answer = await ask(self.login.avatar, "submit", envelope.mail_from or "", list(envelope.rcpt_tos), data)
+        except CallError as error:
+            code = "550 5.7.1" if error.retry_after is None else "451 4.3.0"
+            return f"{code} {printable(error.message)}"
+        except pykka.ActorDeadError:
+            return "421 4.3.2 logged out"
+        except Exception:
+            logger.exception("A message could not be handed over:")
+            return "451 4.3.0 something went wrong in the server"
+        return f"250 2.0.0 {printable(answer) if answer else 'OK'}"
+
+
+def _decoded(text: str) -> bytes:
+    """Return what base64 stands for; "=" is the empty message (RFC 4954, section 4)."""
+    try:
+        return b"" if text == "=" else base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise ProtocolError("this is no base64") from None
+
+
+def _reply(error: LoginFailed) -> str:
+    if isinstance(error, LoginDenied | CheckerUnavailable):
+        return f"454 4.7.0 {error}"
+    return f"535 5.7.8 {error}" if isinstance(error, UnauthorizedLogin) else f"535 5.7.0 {error}"
