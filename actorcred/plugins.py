@@ -19,9 +19,9 @@ from actorcred.errors import ActorcredError
 
 __all__ = [
     "GROUP",
+    "SOURCES",
     "CheckerPlugin",
     "Plugin",
-    "SOURCES",
     "broken_plugins",
     "find_plugin",
     "from_string",

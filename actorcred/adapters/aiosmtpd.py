@@ -156,7 +156,7 @@ class SMTPClient(LoopClient):
             self._connection.farewell(goodbye(reason))
 
 
-class Connection(SMTP):  # type: ignore[misc]
+class Connection(SMTP):
     """One connection.
 
     Attributes:
@@ -191,13 +191,16 @@ class Connection(SMTP):  # type: ignore[misc]
 
     def farewell(self, why: str) -> None:
         """Tell the client why, and close the connection."""
-        if self.transport is not None and not self.transport.is_closing():
-            self.transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
-            self.transport.close()
+        transport: Any = self.transport
+        if transport is not None and not transport.is_closing():
+            transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
+            transport.close()
 
     @property
     def situation(self) -> Situation:
         """What mechanisms have to know of the connection."""
+        assert self.session is not None
+        assert self.transport is not None
         peer = self.session.peer
         host = str(peer[0]) if isinstance(peer, tuple) else ""
         private = self.transport.get_extra_info("sslcontext") is not None or not host or is_loopback(host)

@@ -187,7 +187,7 @@ class SSHConnection(asyncssh.SSHServer):
         self._conn: Any = conn
         self._source = str((conn.get_extra_info("peername") or ("",))[0])
         # Asyncssh would check the signature by itself, against keys that it is told; here it is a checker that does.
-        self._conn.validate_public_key = self._check_key
+        vars(conn)["validate_public_key"] = self._check_key
         self.server.connections.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:

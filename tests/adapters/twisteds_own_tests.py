@@ -94,7 +94,8 @@ def main(modules: list[str]) -> int:
         def addError(self, test: Any, error: Any) -> None:
             results[test.id()] = f"failed: {getattr(error, 'value', error)!r}"
 
-        addFailure = addError
+        def addFailure(self, test: Any, failure: Any) -> None:
+            self.addError(test, failure)
 
         def addExpectedFailure(self, test: Any, failure: Any, todo: Any = None) -> None:
             results[test.id()] = "passed"

@@ -12,8 +12,8 @@ from zope.interface.interface import InterfaceClass
 
 from actorcred.actors import Dispatcher, Future
 from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted, to_twisted
-from actorcred.adapters.twisted.dispatcher import deferred_of, future_of, reactor_dispatcher
-from actorcred.adapters.twisted.errors import our_error, their_error
+from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
+from actorcred.adapters.twisted.errors import our_error, raise_theirs
 from actorcred.checkers.base import Checker, CheckerRef
 from actorcred.checkers.wrapper import ask_checker
 from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
@@ -112,8 +112,4 @@ class CredChecker:
         else:
             decision.follow(asked, avatar_id_to_twisted)
             decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
-        return deferred_of(decision).addErrback(_raise_theirs)
-
-
-def _raise_theirs(failure: Any) -> None:
-    raise their_error(failure.value)
+        return deferred_of(decision).addErrback(raise_theirs)

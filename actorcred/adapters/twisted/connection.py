@@ -30,9 +30,7 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
     "twisted.mail.smtp.SMTP": _line("421 %s"),
     "twisted.protocols.ftp.FTP": lambda protocol, why: protocol.sendLine("421 " + why.decode()),
     "twisted.words.service.IRCUser": lambda protocol, why: protocol.sendMessage("ERROR", ":" + why.decode()),
-    "twisted.conch.ssh.transport.SSHServerTransport": lambda protocol, why: protocol.sendDisconnect(
-        DISCONNECT_BY_APPLICATION, why
-    ),
+    "twisted.conch.ssh.transport.SSHServerTransport": lambda protocol, why: protocol.sendDisconnect(DISCONNECT_BY_APPLICATION, why),
 }
 """By the name of a protocol's class: what is said before a connection is closed whose session is over. The text is ASCII."""
 

@@ -179,9 +179,7 @@ def to_twisted(credentials: Any) -> Any:
     if isinstance(credentials, ours.SSHKey):
         blob = credentials.blob
         algorithm = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
-        return theirs.SSHPrivateKey(
-            credentials.username.encode(), algorithm, blob, credentials.signed, credentials.signature
-        )
+        return theirs.SSHPrivateKey(credentials.username.encode(), algorithm, blob, credentials.signed, credentials.signature)
     return credentials
 
 

@@ -46,11 +46,12 @@ class ReactorDispatcher(InlineDispatcher):
         self.reactor: Any = reactor
         self.clock: Any = clock or reactor
         self.now = self.clock.seconds  # type: ignore[method-assign]
-        self._timers = _ReactorTimers(self)
+        self._timers: _ReactorTimers = _ReactorTimers(self)
 
     def runs_here(self) -> bool:
         """Tell whether this is the reactor's thread."""
-        return threadable.ioThread in {None, threading.get_ident()}
+        thread: int | None = threadable.ioThread
+        return thread is None or thread == threading.get_ident()
 
     def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
         """Have an idle actor handle a message now; what it wakes runs when it is through."""
@@ -69,7 +70,7 @@ class ReactorDispatcher(InlineDispatcher):
     def schedule(self, task: Runnable) -> None:
         """Run `task.run()` now, after the handler from within which this is called, or in the reactor's next turn."""
         self._ready.append(task)
-        if threadable.ioThread in {None, threading.get_ident()}:
+        if self.runs_here():
             self.run_ready()
         else:
             self.reactor.callFromThread(self.run_ready)
@@ -177,12 +178,16 @@ def on_reactor(function: Callable[..., object], *args: Any) -> None:
 
 def deferred_of(future: Future[T]) -> Deferred[T]:
     """Return a Deferred of a future's result. It fires on the reactor's thread; cancelling it cancels the future."""
-    deferred: Deferred[T] = Deferred(lambda _: future.cancel())
+    deferred: Deferred[T] = Deferred(lambda _: _cancel(future))
     if future.done():
         _fire(deferred, future)
     else:
         future.add_done_callback(lambda done: on_reactor(_fire, deferred, done))
     return deferred
+
+
+def _cancel(future: Future[Any]) -> None:
+    future.cancel()
 
 
 def _fire(deferred: Deferred[Any], done: Future[Any]) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import logging
+from typing import Any, NoReturn
 
 from twisted.cred import error as theirs
 
 from actorcred import errors as ours
 
-__all__ = ["Denied", "Unexpected", "our_error", "their_error"]
+__all__ = ["Denied", "Unexpected", "our_error", "raise_theirs", "their_error"]
 
 logger = logging.getLogger("actorcred.adapters.twisted")
 
 
-class Denied(theirs.LoginDenied):  # type: ignore[misc]
+class Denied(theirs.LoginDenied):
     """A policy is against a login.
 
     Args:
@@ -76,3 +77,8 @@ def their_error(error: BaseException) -> BaseException:
     if isinstance(error, ours.NoInterface):
         return NotImplementedError(str(error))
     return error.original if isinstance(error, Unexpected) else error
+
+
+def raise_theirs(failure: Any) -> NoReturn:
+    """Make Twisted Cred's error of what a Deferred failed with."""
+    raise their_error(failure.value)

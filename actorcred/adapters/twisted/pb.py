@@ -18,9 +18,9 @@ from zope.interface import implementer
 from actorcred import credentials as ours
 from actorcred.adapters.twisted.connection import Connection
 from actorcred.adapters.twisted.dispatcher import deferred_of
-from actorcred.adapters.twisted.errors import their_error
+from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
-from actorcred.adapters.twisted.portal import Client, CredPortal, raise_theirs
+from actorcred.adapters.twisted.portal import Client, CredPortal
 from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
 from actorcred.interface import methods_of
 from actorcred.login import Login
@@ -29,7 +29,7 @@ from actorcred.precis import prepare_username
 __all__ = ["CallFailed", "Perspective"]
 
 
-class CallFailed(pb.Error):  # type: ignore[misc]
+class CallFailed(pb.Error):
     """A call failed; the text is what the client may read."""
 
 
@@ -81,7 +81,7 @@ class Root:
         return Entrance(self._portal, broker)
 
 
-class Entrance(pb.Referenceable, Connection):  # type: ignore[misc]
+class Entrance(pb.Referenceable, Connection):
     """Where a client of PB logs in."""
 
     def __init__(self, portal: CredPortal, broker: Any) -> None:
@@ -129,7 +129,7 @@ class Entrance(pb.Referenceable, Connection):  # type: ignore[misc]
         self.lost(on_purpose=bool(self._protocol.transport.disconnecting))
 
 
-class Challenger(pb.Referenceable):  # type: ignore[misc]
+class Challenger(pb.Referenceable):
     """Takes a client's answer to its challenge."""
 
     def __init__(self, entrance: Entrance, username: str | bytes, challenge: bytes) -> None:
@@ -139,7 +139,14 @@ class Challenger(pb.Referenceable):  # type: ignore[misc]
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
         """Take a message; see `Entrance.remoteMessageReceived`."""
-        if message == "respond" and len(args) == 3 and type(args[1]) is bytes and type(args[2]) is list and args[2][:1] == [b"remote"] and len(kw) == 1:
+        if (
+            message == "respond"
+            and len(args) == 3
+            and type(args[1]) is bytes
+            and type(args[2]) is list
+            and args[2][:1] == [b"remote"]
+            and len(kw) == 1
+        ):
             shown = self.remote_respond(args[1], pb.RemoteReference(None, broker, args[2][1], 1))
             return [b"remote", broker.registerReference(shown)] if type(shown) is PBClient else broker.serialize(shown)
         return super().remoteMessageReceived(broker, message, args, kw)
@@ -156,7 +163,7 @@ class Challenger(pb.Referenceable):  # type: ignore[misc]
         return entrance.log_in(presented, mind)
 
 
-class PBClient(pb.Referenceable, Client):  # type: ignore[misc]
+class PBClient(pb.Referenceable, Client):
     """A client of PB, and what it holds as its perspective: messages for the avatar, as long as the session is open."""
 
     def __init__(self, mind: Any, connection: Connection) -> None:

@@ -16,7 +16,7 @@ from actorcred.adapters.twisted.checkers import TwistedChecker
 from actorcred.adapters.twisted.connection import Connection
 from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted
 from actorcred.adapters.twisted.dispatcher import deferred_of, future_of, on_reactor, reactor_dispatcher
-from actorcred.adapters.twisted.errors import their_error
+from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import face_class
 from actorcred.adapters.twisted.interfaces import class_of, interface_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
@@ -279,11 +279,6 @@ def _on_reactor(function: Callable[..., Any], *args: Any) -> Any:
 
 def _as_future(result: Any) -> Any:
     return future_of(result) if isinstance(result, Deferred) else result
-
-
-def raise_theirs(failure: Any) -> None:
-    """Make Twisted Cred's error of what a Deferred failed with."""
-    raise their_error(failure.value)
 
 
 def _may_try_the_key() -> Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from zope.interface.interface import InterfaceClass
@@ -76,7 +76,7 @@ class TwistedRealm(Realm):
     @classmethod
     def start(cls, realm: Any, *, dispatcher: Dispatcher | None = None) -> ActorRef[TwistedRealm]:  # type: ignore[override]
         """Start a realm; see the class for the argument."""
-        return cast("ActorRef[TwistedRealm]", super().start(realm, dispatcher=dispatcher or reactor_dispatcher()))
+        return super().start(realm, dispatcher=dispatcher or reactor_dispatcher())
 
     @staticmethod
     def offering(*interfaces: InterfaceClass) -> type[TwistedRealm]:

@@ -1,0 +1,482 @@
+"""HTTP authentication for any ASGI application: Basic, Digest and Bearer at a portal, and the avatar in the scope.
+
+    app = AuthMiddleware(app, portal, Player)
+
+In the application `scope["avatar"]` is the client's ref to its avatar, and `scope["actorcred"]` the `Visit` with all the rest. A
+session lasts for one request, or with `cookie=...` until it is logged out, idle for too long, or ended by order.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import hashlib
+import secrets
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Any
+from urllib.parse import urlsplit
+
+from actorcred.adapters._client import LoopClient, goodbye
+from actorcred.avatar import AvatarRef
+from actorcred.credentials import BearerToken, UsernameDigestHash, UsernamePassword
+from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, NoInterface, ProtocolError, UnauthorizedLogin
+from actorcred.http_digest import DigestGate, DigestRequest, StaleNonce
+from actorcred.login import Login
+from actorcred.portal import PortalRef
+from actorcred.rpc.addresses import is_loopback
+from actorcred.sessions.session import LogoutCode, LogoutReason
+
+__all__ = ["AuthMiddleware", "Visit"]
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Header = tuple[bytes, bytes]
+
+NOTIFICATIONS = 256
+"""Notifications that are kept for a session until somebody reads them; then the oldest goes."""
+
+POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
+"""Codes with which a WebSocket is closed (RFC 6455, section 7.4.1, and the registry of IANA)."""
+
+SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
+
+
+class AuthMiddleware:
+    """Logs the clients of an ASGI application in.
+
+    Args:
+        app: the application.
+        portal: where they log in.
+        interfaces: what they ask for, the dearest first.
+        realm: what browsers show with their question, and a part of every digest.
+        cookie: the name of the cookie by which a session goes on over many requests; None for a session per request.
+        required: answer 401 where nobody is logged in. Without it the application gets such requests, too, with an avatar of
+            None, and may call `Visit.log_in`.
+        passwords_in_clear: take Basic and Bearer also where somebody on the network may read along.
+
+    Raises:
+        TypeError: if no interface is given.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        portal: PortalRef,
+        *interfaces: type,
+        realm: str = "login",
+        cookie: str | None = None,
+        required: bool = True,
+        passwords_in_clear: bool = False,
+    ) -> None:
+        if not interfaces:
+            raise TypeError("AuthMiddleware() needs at least one interface after the portal")
+        self._app = app
+        self.portal = portal
+        self.interfaces = interfaces
+        self.cookie = cookie
+        self._required = required
+        self._in_clear = passwords_in_clear
+        self._gate = DigestGate(realm)
+        self._kept: dict[str, Visit] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve a request or a WebSocket, as ASGI says."""
+        if scope["type"] not in {"http", "websocket"}:
+            await self._app(scope, receive, send)
+            return
+        request = _Request(scope)
+        visit = self._returning(request)
+        try:
+            if visit is None:
+                visit = Visit(self, request)
+                incoming = _Incoming(receive)
+                receive = incoming.receive
+                await incoming.while_connected(self._log_in(visit, request))
+        except _Gone:
+            return
+        except LoginFailed as error:
+            await self._refuse(error, request, send)
+            return
+        if visit.login is None and self._required:
+            await self._refuse(UnauthorizedLogin(), request, send)
+        else:
+            await _Serving(self, visit, request, send).serve(self._app, receive)
+
+    # -- sessions -----------------------------------------------------------------------------------------------------
+
+    def _returning(self, request: _Request) -> Visit | None:
+        """Return the visit that goes on with this request, if there is one that may."""
+        if self.cookie is None or not request.from_own_page():
+            return None
+        visit = self._kept.get(_hash(request.cookies().get(self.cookie, "")))
+        if visit is None or visit.login is None or not visit.login.session.is_open:
+            return None
+        if request.authorization and _hash(request.authorization) != visit.proof:
+            return None  # somebody else, or another password
+        visit.login.session.touch()
+        return visit
+
+    async def _log_in(self, visit: Visit, request: _Request) -> None:
+        credentials = await self._credentials(request)
+        if credentials is not None:
+            await visit.log_in(credentials)
+            visit.proof = _hash(request.authorization)
+
+    async def _credentials(self, request: _Request) -> object | None:
+        """Return what a client presents; None if it presents nothing that can be used here."""
+        scheme, _, value = request.authorization.partition(" ")
+        source, private = request.source, self._in_clear or request.private
+        if scheme.lower() == "basic" and private:
+            name, password = _basic(value)
+            return UsernamePassword(name, password, source=source)
+        if scheme.lower() == "bearer" and private:
+            return BearerToken(value.strip(), source=source)
+        if scheme.lower() == "digest":
+            asked = DigestRequest(request.method, request.target, source)
+            try:
+                return self._gate.read(request.authorization, asked, time.monotonic())
+            except ProtocolError as error:
+                raise UnauthorizedLogin(str(error)) from None
+            except StaleNonce:
+                request.stale = True
+                raise UnauthorizedLogin("a nonce that is used up") from None
+        return None
+
+    def keep(self, visit: Visit) -> str:
+        """Have a visit go on with requests that bring a cookie; return its value."""
+        token = secrets.token_urlsafe(32)
+        visit.key = _hash(token)
+        self._kept[visit.key] = visit
+        return token
+
+    def forget(self, visit: Visit) -> None:
+        """Let the cookie of a visit be of no use any more."""
+        self._kept.pop(visit.key, None)
+
+    async def close(self, timeout: float = 10.0) -> int:
+        """End the sessions that wait for their next request; call it when the server goes down.
+
+        Args:
+            timeout: seconds for the avatars' `on_logout`.
+
+        Returns:
+            The number of sessions that were ended.
+        """
+        logins = [visit.login for visit in self._kept.values() if visit.login is not None]
+        ended = [login.session.end(LogoutCode.DRAINED) for login in logins]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                for future in ended:
+                    await future
+        return len(ended)
+
+    # -- refusals -----------------------------------------------------------------------------------------------------
+
+    async def _refuse(self, error: LoginFailed, request: _Request, send: Send) -> None:
+        if request.is_websocket:
+            later = isinstance(error, LoginDenied | CheckerUnavailable)
+            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER if later else POLICY_VIOLATION, "reason": str(error)})
+            return
+        headers: list[Header] = []
+        status = 401
+        if isinstance(error, LoginDenied):
+            status = 429
+            if error.retry_after is not None:
+                headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
+        elif isinstance(error, CheckerUnavailable):
+            status = 503
+        elif isinstance(error, NoInterface):
+            status = 403
+        else:
+            headers += [(b"www-authenticate", text.encode("latin-1", "replace")) for text in await self._challenges(request)]
+        if self.cookie is not None and self.cookie in request.cookies():
+            headers.append((b"set-cookie", self.cookie_header("", request)))
+        await _answer(send, status, str(error), headers)
+
+    async def _challenges(self, request: _Request) -> list[str]:
+        """Return the schemes that can be used, for a client to choose the first one that it knows (RFC 9110, section 11.6.1)."""
+        kinds = tuple(await self.portal.list_credentials_interfaces())
+        made = []
+        if issubclass(UsernameDigestHash, kinds):
+            made += self._gate.challenges(request.source, time.monotonic(), stale=request.stale)
+        if self._in_clear or request.private:
+            realm = self._gate.realm.replace("\\", "\\\\").replace('"', '\\"')
+            made += [f'Bearer realm="{realm}"'] if issubclass(BearerToken, kinds) else []
+            made += [f'Basic realm="{realm}", charset="UTF-8"'] if issubclass(UsernamePassword, kinds) else []
+        return made
+
+    def cookie_header(self, token: str, request: _Request) -> bytes:
+        """Return the value of a Set-Cookie header; an empty token deletes the cookie."""
+        parts = [f"{self.cookie}={token}", "Path=/", "HttpOnly", "SameSite=Lax"]
+        parts += ["Secure"] if request.encrypted else []
+        return "; ".join(parts if token else [*parts, "Max-Age=0"]).encode()
+
+
+class Visit:
+    """A client of an application.
+
+    Attributes:
+        login: what the portal granted; None for a client that is not logged in.
+    """
+
+    def __init__(self, middleware: AuthMiddleware, request: _Request) -> None:
+        self._middleware = middleware
+        self._request = request
+        self.login: Login | None = None
+        # The rest is the middleware's own.
+        self.client: HTTPClient | None = None
+        self.key = self.proof = ""
+        self.token: str | None = None
+        """What the answer sets the cookie to; None leaves it."""
+
+    @property
+    def avatar(self) -> AvatarRef[Any] | None:
+        """The client's ref to its avatar; None for a client that is not logged in."""
+        return None if self.login is None else self.login.avatar
+
+    async def log_in(self, credentials: object) -> Login:
+        """Log the client in, as an application does with a form; with a cookie, the session goes on after this request.
+
+        Args:
+            credentials: what the client presents.
+
+        Raises:
+            LoginFailed: if it did not succeed; then the client stays what it was.
+        """
+        middleware = self._middleware
+        client = HTTPClient()
+        login = await middleware.portal.login(credentials, client, *middleware.interfaces)
+        await self.log_out()
+        self.login, self.client = login, client
+        if middleware.cookie is not None:
+            self.token = middleware.keep(self)
+            client.when_over.append(lambda _: middleware.forget(self))
+        self._request.scope["avatar"] = self.avatar
+        return login
+
+    async def log_out(self) -> None:
+        """Log the client out; nothing happens if it is not logged in."""
+        login, self.login, self.client = self.login, None, None
+        if login is not None:
+            self._middleware.forget(self)
+            if self._middleware.cookie is not None:
+                self.token = ""
+            self._request.scope["avatar"] = None
+            await login.session.end()
+
+    async def notifications(self) -> AsyncIterator[tuple[str, tuple[Any, ...]]]:
+        """Iterate over what the avatar tells its client, as name and arguments, until the session is over; for event streams."""
+        client = self.client
+        while client is not None and (notification := await client.next()) is not None:
+            yield notification
+
+
+class HTTPClient(LoopClient):
+    """The client of a session, as its mind reaches it: what it is told waits until it is asked for."""
+
+    __slots__ = ("_arrived", "_waiting", "reason", "when_over")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=NOTIFICATIONS)
+        self._arrived = asyncio.Event()
+        self.reason: LogoutReason | None = None
+        self.when_over: list[Callable[[LogoutReason], object]] = []
+
+    def told(self, name: str, args: tuple[Any, ...]) -> None:
+        """Keep a notification."""
+        self._waiting.append((name, args))
+        self._arrived.set()
+
+    def over(self, reason: LogoutReason) -> None:
+        """Tell whoever serves this client that its session is over."""
+        self.reason = reason
+        self._arrived.set()
+        for tell in self.when_over:
+            tell(reason)
+        self.when_over.clear()
+
+    async def next(self) -> tuple[str, tuple[Any, ...]] | None:
+        """Return the next notification, or None when the session is over."""
+        while not self._waiting and self.reason is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        return self._waiting.popleft() if self._waiting else None
+
+
+class _Request:
+    """What matters here of a request."""
+
+    def __init__(self, scope: Scope) -> None:
+        self.scope = scope
+        self.is_websocket = scope["type"] == "websocket"
+        self.method = str(scope.get("method", "GET"))
+        self.source = str((scope.get("client") or ("",))[0])
+        self.encrypted = scope.get("scheme") in {"https", "wss"}
+        self.private = self.encrypted or not self.source or is_loopback(self.source)
+        path = scope.get("raw_path") or str(scope["path"]).encode()
+        query = scope.get("query_string") or b""
+        self.target = (path + b"?" + query if query else path).decode("latin-1")
+        self.authorization = self.header(b"authorization")
+        self.stale = False
+
+    def header(self, name: bytes) -> str:
+        """Return the one header of a name, or "" if there is none or more."""
+        found = [value for key, value in self.scope.get("headers", ()) if key.lower() == name]
+        return found[0].decode("latin-1") if len(found) == 1 else ""
+
+    def cookies(self) -> dict[str, str]:
+        """Return the cookies; none if the header is damaged."""
+        try:
+            return {name: morsel.value for name, morsel in SimpleCookie(self.header(b"cookie")).items()}
+        except CookieError:
+            return {}
+
+    def from_own_page(self) -> bool:
+        """Tell whether no other site's page can have sent this in the name of a client whose browser has the cookie."""
+        origin = self.header(b"origin")
+        if not origin or (self.method in SAFE and not self.is_websocket):
+            return True
+        return urlsplit(origin).netloc == self.header(b"host")
+
+
+class _Gone(Exception):
+    """The client has gone while it was being logged in."""
+
+
+class _Incoming:
+    """What a client sends, looked at ahead while it is being logged in, so that its going is seen."""
+
+    AHEAD = 4
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._ahead: deque[MutableMapping[str, Any]] = deque()
+        self._next: asyncio.Task[MutableMapping[str, Any]] | None = None
+
+    async def while_connected(self, work: Any) -> None:
+        """Do something unless the client goes meanwhile.
+
+        Raises:
+            _Gone: if it goes.
+        """
+        task = asyncio.ensure_future(work)
+        try:
+            while not task.done() and len(self._ahead) < self.AHEAD:
+                if self._next is None:
+                    self._next = asyncio.ensure_future(self._receive())
+                await asyncio.wait((task, self._next), return_when=asyncio.FIRST_COMPLETED)
+                if self._next.done():
+                    message = self._next.result()
+                    self._next = None
+                    self._ahead.append(message)
+                    if message["type"].endswith(".disconnect"):
+                        raise _Gone
+            await task
+        finally:
+            task.cancel()
+            if task.done() and not task.cancelled():
+                task.exception()
+            else:
+                with contextlib.suppress(asyncio.CancelledError, LoginFailed):
+                    await task
+
+    async def receive(self) -> MutableMapping[str, Any]:
+        """Return the next message."""
+        if self._ahead:
+            return self._ahead.popleft()
+        if self._next is not None:
+            pending, self._next = self._next, None
+            return await pending
+        return await self._receive()
+
+
+class _Serving:
+    """One request that the application serves."""
+
+    def __init__(self, middleware: AuthMiddleware, visit: Visit, request: _Request, send: Send) -> None:
+        self._middleware = middleware
+        self._visit = visit
+        self._request = request
+        self._send_on = send
+        self._started = self._finished = False
+
+    async def serve(self, app: App, receive: Receive) -> None:
+        visit, scope = self._visit, self._request.scope
+        scope["actorcred"], scope["avatar"] = visit, visit.avatar
+        task = asyncio.ensure_future(app(scope, receive, self._send))
+        client = visit.client
+
+        def end(reason: LogoutReason) -> None:
+            if not reason.by_client:
+                task.cancel(goodbye(reason))
+
+        if client is not None:
+            client.when_over.append(end)
+        try:
+            await task
+        except asyncio.CancelledError:
+            if not task.cancelled() or client is None or client.reason is None:
+                raise  # the server's own wish
+            await self._break_off(client.reason)
+        finally:
+            task.cancel()
+            if client is not None and end in client.when_over:
+                client.when_over.remove(end)
+            if self._middleware.cookie is None and visit.login is not None:
+                await visit.log_out()
+
+    async def _send(self, message: MutableMapping[str, Any]) -> None:
+        kind = message["type"]
+        if kind in {"http.response.start", "websocket.accept"}:
+            self._started = True
+            token, self._visit.token = self._visit.token, None
+            if token is not None:
+                cookie = (b"set-cookie", self._middleware.cookie_header(token, self._request))
+                message = {**message, "headers": [*message.get("headers", ()), cookie]}
+        elif kind == "http.response.body":
+            self._finished = not message.get("more_body", False)
+        await self._send_on(message)
+
+    async def _break_off(self, reason: LogoutReason) -> None:
+        """Tell a client that its session has been ended while it was served."""
+        text = goodbye(reason)
+        if self._request.is_websocket:
+            code = TRY_AGAIN_LATER if reason.code is LogoutCode.DRAINED else POLICY_VIOLATION
+            await self._send_on({"type": "websocket.close", "code": code, "reason": text[:100]})
+        elif not self._started:
+            await _answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
+        elif not self._finished:
+            # Half an answer must not look like a whole one: the server sees an exception, and closes the connection.
+            raise ConnectionAbortedError(text)
+
+
+async def _answer(send: Send, status: int, text: str, headers: list[Header]) -> None:
+    body = (text + "\n").encode()
+    kind, size = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())
+    headers = [kind, size, (b"cache-control", b"no-store"), *headers]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _basic(value: str) -> tuple[bytes, bytes]:
+    """Return the name and password of an Authorization header (RFC 7617)."""
+    try:
+        name, colon, password = base64.b64decode(value.strip(), validate=True).partition(b":")
+    except (binascii.Error, ValueError):
+        raise UnauthorizedLogin("the Authorization header is no base64") from None
+    if not colon:
+        raise UnauthorizedLogin("the Authorization header has no colon")
+    return name, password
+
+
+def _hash(secret: str) -> str:
+    """Return what stands for a secret in tables, whose look-ups then tell nothing by their time."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()
