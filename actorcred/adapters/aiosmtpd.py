@@ -164,7 +164,7 @@ class Connection(SMTP):
     """
 
     def __init__(self, server: SMTPServer) -> None:
-        super().__init__(self, enable_SMTPUTF8=True, **server.options)
+        super().__init__(self, enable_SMTPUTF8=True, loop=asyncio.get_running_loop(), **server.options)
         self.server = server
         self.login: Login | None = None
         self._failures = 0
@@ -196,8 +196,7 @@ class Connection(SMTP):
             transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
             transport.close()
 
-    @property
-    def situation(self) -> Situation:
+    def _situation(self) -> Situation:
         """What mechanisms have to know of the connection."""
         assert self.session is not None
         assert self.transport is not None
@@ -209,7 +208,7 @@ class Connection(SMTP):
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""
         kinds = await self.server.portal.list_credentials_interfaces(for_everybody=True)
-        names = offered(kinds, self.situation, passwords_in_clear=self.server.passwords_in_clear)
+        names = offered(kinds, self._situation(), passwords_in_clear=self.server.passwords_in_clear)
         found = {name: SERVER_MECHANISMS[name] for name in names}
         return {**found, "LOGIN": LoginServer} if "PLAIN" in found else found
 
@@ -245,7 +244,7 @@ class Connection(SMTP):
         elif mechanism is None:
             await self.push("504 5.5.4 Unrecognized authentication type")
         else:
-            await self.push(await self._authenticate_by(mechanism(self.situation), words[1] if len(words) > 1 else None))
+            await self.push(await self._authenticate_by(mechanism(self._situation()), words[1] if len(words) > 1 else None))
             if self._failures >= MAX_TRIES:
                 self.farewell("too many failed logins")
 

@@ -59,7 +59,7 @@ class Connection:
         bound = portal.bound_to(connection)
         if hasattr(protocol, "portal"):
             protocol.portal = bound
-        if hasattr(getattr(protocol, "factory", None), "portal"):
+        else:
             protocol.factory = _Factory(protocol.factory, bound)
         connection._watch()
 
@@ -133,8 +133,10 @@ class _Factory:
     """A protocol's factory with the portal of one connection, for protocols that look for it there."""
 
     def __init__(self, factory: Any, portal: CredPortal) -> None:
-        self._factory = factory
-        self.portal = portal
+        vars(self).update(_factory=factory, portal=portal)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._factory, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._factory, name, value)

@@ -14,8 +14,8 @@ __all__ = ["Denied", "Unexpected", "our_error", "raise_theirs", "their_error"]
 logger = logging.getLogger("actorcred.adapters.twisted")
 
 
-class Denied(theirs.LoginDenied):
-    """A policy is against a login.
+class Denied(theirs.LoginDenied, theirs.UnauthorizedLogin):
+    """A policy is against a login. Some protocols ask only whether it is unauthorized.
 
     Args:
         message: what a client may read.

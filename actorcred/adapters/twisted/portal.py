@@ -18,7 +18,7 @@ from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twis
 from actorcred.adapters.twisted.dispatcher import deferred_of, future_of, on_reactor, reactor_dispatcher
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import face_class
-from actorcred.adapters.twisted.interfaces import class_of, interface_of
+from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.avatar import AvatarRef
 from actorcred.checkers.base import CheckerRef
@@ -156,7 +156,8 @@ class CredPortal:
 
     def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
         """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
-        login = self.portal.login(credentials, client, *map(self._class_for, interfaces))
+        client.wanted = tuple(interfaces)
+        login = self.portal.login(credentials, client, *map(self._class_for, client.wanted))
         if client.connection is not None and not login.done():
             client.connection.begun(login)
         return login
@@ -173,19 +174,20 @@ class CredPortal:
         else:
             client.connection.opened(login)
         client.session = session
-        interface, avatar = self._face_of(login)
+        interface, avatar = self._face_of(login, client.wanted)
         client.hears = avatar
         return interface, avatar, client.log_out
 
-    def _face_of(self, login: Login) -> tuple[InterfaceClass, Any]:
+    def _face_of(self, login: Login, wanted: Iterable[InterfaceClass]) -> tuple[InterfaceClass, Any]:
+        """Return which interface was granted, and the object with it."""
+        interface = next(theirs for theirs in wanted if self._class_for(theirs) is login.interface)
+        if interface in self._faces:
+            return interface, self._faces[interface][1](login.avatar)
         mailbox = login.avatar.actor_inbox
-        interface = interface_of(login.interface)
-        if issubclass(mailbox.actor_class, TwistedAvatar) and interface is not None:
+        if issubclass(mailbox.actor_class, TwistedAvatar):
             actor: Any = mailbox.actor
             return interface, None if actor is None else actor.original
-        if interface is not None:
-            return interface, face_class(interface)(login.avatar)
-        return next((theirs, make(login.avatar)) for theirs, (ours, make) in self._faces.items() if ours is login.interface)
+        return interface, face_class(interface)(login.avatar)
 
 
 class Client(Channel):
@@ -199,15 +201,17 @@ class Client(Channel):
         original: the mind.
         hears: the face of its avatar, which is told what the mind does not hear.
         session: its session, once it is logged in.
+        wanted: the interfaces that it asked for.
     """
 
-    __slots__ = ("connection", "hears", "original", "session")
+    __slots__ = ("connection", "hears", "original", "session", "wanted")
 
     def __init__(self, mind: Any, connection: Connection | None) -> None:
         self.original = mind
         self.connection = connection
         self.hears: Any = None
         self.session: Session | None = None
+        self.wanted: tuple[InterfaceClass, ...] = ()
 
     def log_out(self) -> None:
         """Log out; what Twisted's protocols call at the end."""

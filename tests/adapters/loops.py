@@ -1,0 +1,41 @@
+"""The threads in which Twisted's reactor and an asyncio loop run, for tests that wait in another one."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+
+@functools.cache
+def reactor() -> Any:
+    """Return Twisted's reactor, which runs in a thread until the process ends: it can be started once only."""
+    from twisted.internet import reactor as made
+
+    started = threading.Event()
+    made.callWhenRunning(started.set)
+    threading.Thread(target=lambda: made.run(installSignalHandlers=False), name="reactor", daemon=True).start()
+    assert started.wait(10)
+    return made
+
+
+def in_reactor(function: Callable[..., Any], *args: Any) -> Any:
+    """Call a function in the reactor's thread, and return its result; a Deferred's when it has fired."""
+    from twisted.internet import threads
+
+    return threads.blockingCallFromThread(reactor(), function, *args)
+
+
+@functools.cache
+def loop() -> asyncio.AbstractEventLoop:
+    """Return an asyncio loop, which runs in a thread until the process ends."""
+    made = asyncio.new_event_loop()
+    threading.Thread(target=made.run_forever, name="adapters-loop", daemon=True).start()
+    return made
+
+
+def in_loop(coroutine: Coroutine[Any, Any, Any], timeout: float = 30) -> Any:
+    """Run a coroutine on the loop, and return its result."""
+    return asyncio.run_coroutine_threadsafe(coroutine, loop()).result(timeout)
