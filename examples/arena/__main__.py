@@ -26,10 +26,13 @@ from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.file import FileChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.events import Event, LoggedIn, LoggedOut, LoginRefused
-from examples.arena.accounts import DEMO, make_accounts, make_demo_account
+from examples.arena.accounts import DEMO, make_accounts
 from examples.arena.bots import Bot, Habits
 from examples.arena.realm import Arena, Figures
-from examples.arena.web import make_app
+from examples.common import demo_account
+from examples.web import make_app
+
+PAGE = Path(__file__).parent / "page"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -146,9 +149,9 @@ class Show:
         return show
 
     async def _open_page(self) -> None:
-        self._password = await make_demo_account(self._people, self._arguments.data)
+        self._password = await demo_account(self._people, self._arguments.data, DEMO)
         self._server = await rpc.serve(self._portal)
-        await self._server.listen(self._arguments.listen, app=make_app(self._server))
+        await self._server.listen(self._arguments.listen, app=make_app(self._server, PAGE))
 
     def introduce(self, console: Console) -> None:
         """Say where the page is."""

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from actorcred import AccountError
-from actorcred.checkers.sqlite import SQLiteCheckerRef
 from actorcred.passwords import hash_password
+from examples.common import write_secret
 
 DEMO = "ann"
 """The account that is made for a person who wants to try the page."""
@@ -35,24 +33,6 @@ def make_accounts(folder: Path, count: int) -> tuple[Path, list[tuple[str, str]]
         known = [(f"bot{number:05}", secrets.token_urlsafe(9)) for number in range(count)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             hashes = list(pool.map(lambda bot: hash_password(password=bot[1], rounds=ROUNDS), known))
-        _write(htpasswd, [f"{bot[0]}:{text}" for bot, text in zip(known, hashes, strict=True)])
-        _write(passwords, [":".join(bot) for bot in known])
+        write_secret(htpasswd, [f"{bot[0]}:{text}" for bot, text in zip(known, hashes, strict=True)])
+        write_secret(passwords, [":".join(bot) for bot in known])
     return htpasswd, [(name, password) for name, password in known[:count]]
-
-
-async def make_demo_account(people: SQLiteCheckerRef, folder: Path) -> str:
-    """Make an account for a person, or take that of an earlier run; return its password."""
-    kept = folder / f"{DEMO}.txt"
-    if not kept.exists():
-        _write(kept, [secrets.token_urlsafe(9)])
-    password = kept.read_text().strip()
-    with contextlib.suppress(AccountError):  # it is there
-        await people.add_account(DEMO, password)
-    return password
-
-
-def _write(path: Path, lines: list[str]) -> None:
-    """Replace a file as a whole, readable by its owner only."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write("\n".join(lines) + "\n")

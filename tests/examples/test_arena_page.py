@@ -18,7 +18,8 @@ from actorcred import Policy, Portal, PortalOptions, rpc
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker
 from examples.arena.realm import Arena, Figures
-from examples.arena.web import make_app
+from examples.arena.__main__ import PAGE
+from examples.web import make_app
 from tests.rpc.stage import on_loop
 
 PASSWORDS = {"ann": "correct horse", "bob": "battery staple"}
@@ -49,7 +50,7 @@ class Place:
 
     async def serve(self, port: int = 0) -> None:
         self.server = await rpc.serve(self.portal)
-        await self.server.listen(f"ws:127.0.0.1:{port}", app=make_app(self.server))
+        await self.server.listen(f"ws:127.0.0.1:{port}", app=make_app(self.server, PAGE))
 
     @property
     def port(self) -> int:

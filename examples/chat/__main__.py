@@ -1,0 +1,127 @@
+"""Serve the chat for browsers, MessagePack-RPC, SSH and telnet: `python -m examples.chat --help`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from pathlib import Path
+
+import asyncssh
+
+from actorcred import ActorcredError, Policy, Portal, PortalOptions, PortalRef, UsernamePassword, actors, rpc
+from actorcred.actors import AsyncioDispatcher
+from actorcred.adapters.asyncssh import SSHServer
+from examples.chat import telnet
+from examples.chat.archive import Archive
+from examples.chat.interface import TextChatter
+from examples.chat.realm import Chat
+from examples.common import add_arguments, check_folder, start_checkers, stop_everything, until_signalled
+from examples.web import make_app
+
+PAGE = Path(__file__).parent / "page"
+DEMO = ("ann", "bob")
+"""The accounts that are made to try it with; the first one is the administrator."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    arguments = _parse(argv)
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+    return asyncio.run(_main(arguments))
+
+
+def _parse(argv: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m examples.chat", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    for name, port in (("web", 8081), ("rpc", 9987), ("ssh", 8022), ("telnet", 8023)):
+        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help="the port, 0 for any free one (%(default)s)")
+    parser.add_argument("--admin", action="append", default=[], metavar="NAME", help="an administrator; may be repeated")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
+    add_arguments(parser, (UsernamePassword,), "chat-data")
+    return parser.parse_args(argv)
+
+
+async def _main(arguments: argparse.Namespace) -> int:
+    actors.set_default_dispatcher(AsyncioDispatcher())
+    try:
+        check_folder(arguments.data)
+        servers = await Servers.open(arguments)
+    except (OSError, ActorcredError) as error:
+        print(f"The chat cannot open: {error}", file=sys.stderr)
+        await stop_everything()
+        return 2
+    servers.introduce()
+    await until_signalled(arguments.duration)
+    print("Going down: logging everybody out.")
+    return await servers.close()
+
+
+class Servers:
+    """All doors of one portal; made by `open`."""
+
+    def __init__(self, portal: PortalRef, archive: Archive, passwords: dict[str, str]) -> None:
+        self.portal = portal
+        self._archive = archive
+        self._passwords = passwords
+
+    @classmethod
+    async def open(cls, arguments: argparse.Namespace) -> Servers:
+        """Start everything.
+
+        Raises:
+            OSError: if a port is taken.
+            ActorcredError: if a checker cannot be started.
+        """
+        checkers, passwords = await start_checkers(arguments, DEMO)
+        archive = Archive(arguments.data / "chat.sqlite")
+        chat = Chat.start(archive, tuple(arguments.admin or DEMO[:1]))
+        portal = Portal.start(chat, checkers, PortalOptions(policy=Policy.SHARE, sessions_per_avatar=8))
+        await chat.proxy().keep_order_at(portal)
+        made = cls(portal, archive, passwords)
+        await made._listen(arguments)
+        return made
+
+    async def _listen(self, arguments: argparse.Namespace) -> None:
+        host = arguments.host
+        self.rpc = await rpc.serve(self.portal, f"tcp:{host}:{arguments.rpc}")
+        await self.rpc.listen(f"ws:{host}:{arguments.web}", app=make_app(self.rpc, PAGE))
+        self.ssh = SSHServer(self.portal, TextChatter)
+        self._acceptor = await self.ssh.listen(host, arguments.ssh, server_host_keys=[str(_host_key(arguments.data))])
+        self._telnet = await telnet.listen(self.portal, host, arguments.telnet, TextChatter)
+
+    def introduce(self) -> None:
+        """Say how to come in."""
+        tcp, web = self.rpc.addresses
+        host, port = self._telnet.sockets[0].getsockname()[:2]
+        for name, password in self._passwords.items():
+            print(f"account: {name} with {password}")
+        print(f"browser: http://{web.host}:{web.port}/")
+        print(f"ssh:     ssh -p {self._acceptor.get_port()} {DEMO[0]}@{host}")
+        print(f"telnet:  telnet {host} {port}")
+        print(f"rpc:     actorcred call tcp://{tcp.host}:{tcp.port} -u {DEMO[0]} who lobby", flush=True)
+
+    async def close(self) -> int:
+        """Log everybody out, and stop; return an exit code."""
+        self._acceptor.close()
+        self._telnet.close()
+        await self.rpc.close()
+        await self.ssh.close()
+        await self.portal.drain()
+        code = await stop_everything()
+        self._archive.close()
+        return code
+
+
+def _host_key(folder: Path) -> Path:
+    """Return the server's key, by which SSH's clients know it again; make it at the first start."""
+    path = folder / "ssh_host_key"
+    if not path.exists():
+        asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(path))
+        path.chmod(0o600)
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

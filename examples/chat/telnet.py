@@ -1,0 +1,70 @@
+"""A line protocol from zero: a name, a password, then lines of text both ways, for telnet and nc."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import re
+from typing import Any
+
+import pykka
+
+from actorcred import Channel, LoginFailed, LogoutCode, LogoutReason, Notification, PortalRef, UsernamePassword
+
+HIDE, SHOW = b"\xff\xfb\x01", b"\xff\xfc\x01"  # RFC 857: the server will echo, and does not; so nobody sees the password
+COMMAND = re.compile(rb"\xff\xff|\xff[\xfb-\xfe].|\xff.", re.DOTALL)  # RFC 854
+
+
+class Telnet(Channel):
+    """One connection: its client, as the mind reaches it, and its terminal, as the avatar does. Actors may be anywhere."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer, self._loop = reader, writer, asyncio.get_running_loop()
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed
+            self._loop.call_soon_threadsafe(self._send, text.replace("\n", "\r\n").encode())
+
+    def _send(self, data: bytes) -> None:
+        self._writer.write(data)
+        if self._writer.transport.get_write_buffer_size() > 1_000_000:
+            self._writer.transport.abort()  # who does not read, goes
+
+    def close(self, reason: LogoutReason | None = None) -> None:
+        if reason is not None and not reason.by_client:
+            self.write(f"logged out: {reason}\n")
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._writer.close)
+
+    def notify(self, notification: Notification) -> None: ...  # the avatar writes to the terminal itself
+    def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        raise OSError("this client cannot be asked")
+
+    async def line(self) -> str:
+        raw = await self._reader.readuntil(b"\n")
+        return COMMAND.sub(b"", raw).decode("utf-8", "replace").strip("\r\n\0")
+
+    async def serve(self, portal: PortalRef, *interfaces: type) -> None:
+        source = self._writer.get_extra_info("peername")[0]
+        try:
+            self._writer.write(b"name: ")
+            name = await asyncio.wait_for(self.line(), 60)
+            self._writer.write(b"password: " + HIDE)
+            password = await asyncio.wait_for(self.line(), 60)
+            self._writer.write(SHOW + b"\r\n")
+            _, avatar, logout = await portal.login(UsernamePassword(name, password, source=source), self, *interfaces)
+        except (LoginFailed, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            self.write(f"{error if isinstance(error, LoginFailed) else 'goodbye'}\n")
+            return self.close()
+        shell = avatar.proxy()
+        try:
+            await shell.shell_opened(self)
+            while True:
+                await shell.shell_line(self, await self.line())
+        except (OSError, EOFError, asyncio.LimitOverrunError, pykka.ActorDeadError):
+            await shell.shell_closed(self) if avatar.is_alive() else None
+            await logout(LogoutCode.LOST)  # nothing happens if it is over
+
+
+async def listen(portal: PortalRef, host: str, port: int, *interfaces: type) -> asyncio.Server:
+    return await asyncio.start_server(lambda reader, writer: Telnet(reader, writer).serve(portal, *interfaces), host, port)
