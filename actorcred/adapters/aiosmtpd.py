@@ -197,7 +197,7 @@ class Connection(SMTP):
             transport.close()
 
     def _situation(self) -> Situation:
-        """What mechanisms have to know of the connection."""
+        """Return what mechanisms have to know of the connection."""
         assert self.session is not None
         assert self.transport is not None
         peer = self.session.peer

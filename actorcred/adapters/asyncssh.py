@@ -104,6 +104,11 @@ class Terminal:
         """End the shell or stream with an exit status."""
         self._stream.here(self._stream.exit, status)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the client's end is gone."""
+        return self._stream.closed
+
 
 class SSHServer:
     """A portal behind asyncssh.
@@ -329,7 +334,7 @@ class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         self._task: asyncio.Task[None] | None = None
         self._serve: Any = None
         self._chan: Any = None
-        self.is_shell = False
+        self.is_shell = self.closed = False
 
     def here(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the loop of the connection."""
@@ -395,6 +400,7 @@ class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Learn that the channel is gone."""
+        self.closed = True
         self._connection.streams.pop(self, None)
         if self._task is not None:
             self._task.cancel()

@@ -46,9 +46,8 @@ class Archive:
     def add(self, room: str, name: str, text: str) -> Line:
         """Keep a line."""
         at = time.time()
-        ((number,),) = self._all(
-            "INSERT INTO lines (room, at, name, text) VALUES (?, ?, ?, ?) RETURNING number", room, at, name, text
-        )
+        statement = "INSERT INTO lines (room, at, name, text) VALUES (?, ?, ?, ?) RETURNING number"
+        ((number,),) = self._all(statement, room, at, name, text)
         return Line(int(str(number)), at, name, text)
 
     def latest(self, room: str, count: int) -> list[Line]:

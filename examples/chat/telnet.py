@@ -36,6 +36,10 @@ class Telnet(Channel):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._writer.close)
 
+    @property
+    def closed(self) -> bool:
+        return self._writer.is_closing()
+
     def notify(self, notification: Notification) -> None: ...  # the avatar writes to the terminal itself
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         raise OSError("this client cannot be asked")
@@ -62,7 +66,8 @@ class Telnet(Channel):
             while True:
                 await shell.shell_line(self, await self.line())
         except (OSError, EOFError, asyncio.LimitOverrunError, pykka.ActorDeadError):
-            await shell.shell_closed(self) if avatar.is_alive() else None
+            with contextlib.suppress(pykka.ActorDeadError):
+                await shell.shell_closed(self)
             await logout(LogoutCode.LOST)  # nothing happens if it is over
 
 

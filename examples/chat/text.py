@@ -25,6 +25,10 @@ class Terminal(Protocol):
     def close(self) -> None:
         """End it."""
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is gone."""
+
 
 def show_line(line: Line) -> str:
     """Return a line as it is shown."""
@@ -91,8 +95,11 @@ class TextShell(Chatter):
 
     def show_in_terminals(self, event: str, *what: Any) -> None:
         """Show something in all terminals."""
-        for terminal, room in self._terminals.items():
-            terminal.write(show_event(event, room, *what) + "\n")
+        for terminal, room in list(self._terminals.items()):
+            if terminal.closed:
+                self.shell_closed(terminal)
+            else:
+                terminal.write(show_event(event, room, *what) + "\n")
 
     async def _command_help(self, terminal: Terminal, room: str) -> str:
         return self._help
