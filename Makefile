@@ -3,10 +3,19 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena test bench bench-wire bench-enumeration outcomes fuzz lint docs clean
+.PHONY: arena chat mail pb test bench bench-wire bench-enumeration outcomes fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
+
+chat: $(VENV)/chat.installed
+	$(BIN)/python -m examples.chat $(CHAT)
+
+mail: $(VENV)/mail.installed
+	$(BIN)/python -m examples.mail $(MAIL)
+
+pb: $(VENV)/twisted.installed
+	$(BIN)/python -m examples.pb
 
 test: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python -m pytest $(PYTEST)

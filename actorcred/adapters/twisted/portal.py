@@ -34,7 +34,8 @@ __all__ = ["Client", "CredPortal", "Faces"]
 F = TypeVar("F")
 
 Faces = Mapping[InterfaceClass, tuple[type, Callable[[AvatarRef[Any]], Any]]]
-"""Twisted's interface -> ours, and what makes an object with theirs of the client's ref to the avatar; see `Face`."""
+"""Twisted's interface -> ours, and what makes an object with theirs, or a Deferred of one, of the client's ref to the avatar; see
+`Face`."""
 
 TIMEOUT = 10.0
 """Seconds for what Twisted's interface wants at once, of a portal that is not on the reactor."""
@@ -103,7 +104,22 @@ class CredPortal:
             login = self.begin(presented, client, interfaces)
         except Exception as error:
             return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self.granted, raise_theirs, callbackArgs=(client,))
+        return deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+
+    def _opened(self, login: Login, client: Client) -> Any:
+        interface, face, log_out = granted = self.granted(login, client)
+        if not isinstance(face, Deferred):
+            return granted
+
+        def ready(made: Any) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+            client.hears = made
+            return interface, made, log_out
+
+        def failed(failure: Any) -> Any:
+            log_out()
+            return failure
+
+        return face.addCallbacks(ready, failed)
 
     def registerChecker(self, checker: Any, *credentialInterfaces: InterfaceClass) -> None:  # noqa: N802, N803  # Twisted's names
         """Add a checker, ours or Twisted's, to be asked after those that are registered for the same credentials."""

@@ -1,0 +1,86 @@
+"""Serve one service in three ways, and call each: `python -m examples.pb`.
+
+1. Twisted's realm on a PB server, over our portal: nothing of the application is changed.
+2. Our realm on a PB server: old clients do not notice.
+3. Our realm on our own wire: what new clients use.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from twisted.internet import asyncioreactor
+
+from actorcred import Portal, PortalRef, rpc
+from actorcred.checkers.memory import MemoryChecker
+from examples.common import stop_everything
+from examples.pb.service import Echo, EchoRealm
+
+NAME, PASSWORD = "ann", "s3cret"
+
+
+async def main() -> int:
+    """Serve, call, and stop; return an exit code."""
+    asyncioreactor.install(asyncio.get_running_loop())
+    from twisted.internet import reactor
+    from twisted.spread import pb
+
+    from actorcred.adapters.twisted import CredPortal, TwistedRealm, reactor_dispatcher
+    from actorcred.adapters.twisted.pb import Perspective
+    from examples.pb.classic import SimpleRealm
+
+    running: Any = reactor
+    running.startRunning(installSignalHandlers=False)
+    here = reactor_dispatcher()
+    checker = MemoryChecker.start({NAME: PASSWORD}, plaintext=True, dispatcher=here)  # PB's challenge needs the plaintext
+    classic = Portal.start(TwistedRealm.start(SimpleRealm()), [checker], dispatcher=here)
+    ours = Portal.start(EchoRealm.start(dispatcher=here), [checker], dispatcher=here)
+
+    for title, cred in (
+        ("Twisted's realm by PB", CredPortal(classic)),
+        ("our realm by PB", CredPortal(ours, faces={pb.IPerspective: (Echo, Perspective)})),
+    ):
+        port = running.listenTCP(0, pb.PBServerFactory(cred), interface="127.0.0.1")
+        print(f"{title + ':':<23}", *await call_by_pb(port.getHost().port))
+        await port.stopListening().asFuture(asyncio.get_running_loop())
+    print(f"{'our realm by our wire:':<23}", *await call_by_wire(ours))
+    await classic.drain()
+    await ours.drain()
+    return await stop_everything()
+
+
+async def call_by_pb(port: int) -> tuple[str, str]:
+    """Call the service with Twisted's own client; return the answer and what the client heard."""
+    from twisted.cred.credentials import UsernamePassword
+    from twisted.internet import reactor
+    from twisted.spread import pb
+
+    heard: list[str] = []
+    loop = asyncio.get_running_loop()
+    running: Any = reactor
+
+    class Mind(pb.Referenceable):
+        def remote_heard(self, text: str) -> None:
+            heard.append(text)
+
+    factory = pb.PBClientFactory()
+    connector = running.connectTCP("127.0.0.1", port, factory)
+    perspective = await factory.login(UsernamePassword(NAME.encode(), PASSWORD.encode()), Mind()).asFuture(loop)
+    answer = await perspective.callRemote("echo", "hello").asFuture(loop)
+    connector.disconnect()
+    return answer, f"(heard {', '.join(heard)})"
+
+
+async def call_by_wire(portal: PortalRef) -> tuple[str, str]:
+    """Call the service with our client."""
+    heard: list[str] = []
+    async with await rpc.serve(portal, "tcp:127.0.0.1:0") as server:
+        handler = lambda name, *args: heard.append(args[0]) if name == "heard" else None  # noqa: E731
+        async with await rpc.connect(server.addresses[0], NAME, PASSWORD, handler=handler) as client:
+            answer = await client.call("echo", "hello")
+    return answer, f"(heard {', '.join(heard)})"
+
+
+if __name__ == "__main__":
+    raise SystemExit(asyncio.run(main()))
