@@ -189,7 +189,7 @@ class ImapClient(Client):
         self.connection = connection
 
     def who(self) -> str:
-        return self.connection.list()[1][0].decode().split("\"")[-2].lower()
+        return self.connection.list()[1][0].decode().split('"')[-2].lower()
 
     def goodbye(self) -> str:
         text = self.connection.file.read().decode()
