@@ -231,7 +231,7 @@ class SSHConnection(asyncssh.SSHServer):
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
         """Ask for a password, and for a code where some checker wants two factors."""
         prompts = [(PASSWORD, False)]
-        if self._takes(Combined) and Combined in self._kinds:
+        if Combined in self._kinds:
             prompts.append((CODE, False))
         return "", "", "en", prompts
 
@@ -414,12 +414,12 @@ class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
             await self._serve()
             status = 0
         except CallError as error:
-            self._chan.write_stderr(f"{error.message}\n")
+            self.write(f"{error.message}\n", asyncssh.EXTENDED_DATA_STDERR)
         except pykka.ActorDeadError:
             logger.debug("The session of an SSH client ended under its channel.")
         except Exception:
             logger.exception("A channel of SSH failed:")
-            self._chan.write_stderr("something went wrong in the server\n")
+            self.write("something went wrong in the server\n", asyncssh.EXTENDED_DATA_STDERR)
         finally:
             self._connection.streams.pop(self, None)
         self.exit(status)
@@ -436,6 +436,7 @@ class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
                 except CallError as error:
                     self.write_line(error.message)
         finally:
+            self.closed = True
             call(self._avatar, "shell_closed", self._terminal)
 
     async def _serve_command(self, command: str) -> None:
@@ -451,6 +452,7 @@ class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
                 if answer is not None:
                     self.write(answer)
         finally:
+            self.closed = True
             call(self._avatar, "subsystem_closed", self._terminal)
 
     async def _next(self) -> Any:
@@ -467,15 +469,16 @@ class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         """Send a text with an end of line."""
         self.write(text if text.endswith("\n") else text + "\n")
 
-    def write(self, data: str | bytes) -> None:
-        """Send something, in the form of the channel."""
+    def write(self, data: str | bytes, kind: int | None = None) -> None:
+        """Send something, in the form of the channel; `kind` is None or asyncssh's number for errors."""
         if self._chan.is_closing():
             return
         encoding = self._chan.get_encoding()[0]
         if encoding is None:
-            self._chan.write(data.encode() if isinstance(data, str) else data)
-        else:
-            self._chan.write(data.decode(encoding, "replace") if isinstance(data, bytes) else data)
+            data = data.encode() if isinstance(data, str) else data
+        elif isinstance(data, bytes):
+            data = data.decode(encoding, "replace")
+        self._chan.write(data, kind)
 
     def exit(self, status: int) -> None:
         """End the channel."""
