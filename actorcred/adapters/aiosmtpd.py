@@ -23,6 +23,7 @@ from actorcred.portal import PortalRef
 from actorcred.rpc.addresses import is_loopback
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sasl.states import State
 from actorcred.sessions.session import LogoutCode, LogoutReason
 
 try:
@@ -68,6 +69,12 @@ class LoginServer(ServerMechanism):
     def __init__(self, situation: Situation) -> None:
         super().__init__(situation)
         self._username: str | None = None
+
+    def step(self, data: bytes | None) -> Step:
+        """Take what the client says; this mechanism alone may ask twice."""
+        if self.state is State.CHALLENGED and self._username is None:
+            self.state = State.NEW
+        return super().step(data)
 
     def take(self, data: bytes | None) -> Step:
         """Take the name, which may come with the request, then the password."""
@@ -281,9 +288,10 @@ class Connection(SMTP):
         """Hand a message over to the avatar."""
         if self.login is None:
             return "530 5.7.0 Authentication required"
+        sender = "" if envelope.mail_from in {None, "<>"} else envelope.mail_from
         data = envelope.original_content
         try:
-            answer = await ask(self.login.avatar, "submit", envelope.mail_from or "", list(envelope.rcpt_tos), data)
+            answer = await ask(self.login.avatar, "submit", sender, list(envelope.rcpt_tos), data)
         except CallError as error:
             code = "550 5.7.1" if error.retry_after is None else "451 4.3.0"
             return f"{code} {printable(error.message)}"

@@ -84,7 +84,7 @@ class AuthMiddleware:
         self._required = required
         self._in_clear = passwords_in_clear
         self._gate = DigestGate(realm)
-        self._kept: dict[str, Visit] = {}
+        self._kept: dict[str, _Kept] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket, as ASGI says."""
@@ -112,22 +112,21 @@ class AuthMiddleware:
     # -- sessions -----------------------------------------------------------------------------------------------------
 
     def _returning(self, request: _Request) -> Visit | None:
-        """Return the visit that goes on with this request, if there is one that may."""
+        """Return the visit of a client that comes back to its session, if it may."""
         if self.cookie is None or not request.from_own_page():
             return None
-        visit = self._kept.get(_hash(request.cookies().get(self.cookie, "")))
-        if visit is None or visit.login is None or not visit.login.session.is_open:
+        kept = self._kept.get(_hash(request.cookies().get(self.cookie, "")))
+        if kept is None or not kept.login.session.is_open:
             return None
-        if request.authorization and _hash(request.authorization) != visit.proof:
+        if request.authorization and _hash(request.authorization) != kept.proof:
             return None  # somebody else, or another password
-        visit.login.session.touch()
-        return visit
+        kept.login.session.touch()
+        return Visit(self, request, kept)
 
     async def _log_in(self, visit: Visit, request: _Request) -> None:
         credentials = await self._credentials(request)
         if credentials is not None:
             await visit.log_in(credentials)
-            visit.proof = _hash(request.authorization)
 
     async def _credentials(self, request: _Request) -> object | None:
         """Return what a client presents; None if it presents nothing that can be used here."""
@@ -149,16 +148,13 @@ class AuthMiddleware:
                 raise UnauthorizedLogin("a nonce that is used up") from None
         return None
 
-    def keep(self, visit: Visit) -> str:
-        """Have a visit go on with requests that bring a cookie; return its value."""
+    def keep(self, kept: _Kept) -> str:
+        """Have a session go on with requests that bring a cookie; return its value."""
         token = secrets.token_urlsafe(32)
-        visit.key = _hash(token)
-        self._kept[visit.key] = visit
+        key = _hash(token)
+        self._kept[key] = kept
+        kept.client.when_over.append(lambda _: self._kept.pop(key, None))
         return token
-
-    def forget(self, visit: Visit) -> None:
-        """Let the cookie of a visit be of no use any more."""
-        self._kept.pop(visit.key, None)
 
     async def close(self, timeout: float = 10.0) -> int:
         """End the sessions that wait for their next request; call it when the server goes down.
@@ -169,8 +165,7 @@ class AuthMiddleware:
         Returns:
             The number of sessions that were ended.
         """
-        logins = [visit.login for visit in self._kept.values() if visit.login is not None]
-        ended = [login.session.end(LogoutCode.DRAINED) for login in logins]
+        ended = [kept.login.session.end(LogoutCode.DRAINED) for kept in list(self._kept.values())]
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 for future in ended:
@@ -219,20 +214,34 @@ class AuthMiddleware:
         return "; ".join(parts if token else [*parts, "Max-Age=0"]).encode()
 
 
+class _Kept:
+    """A session that goes on over many requests.
+
+    Args:
+        login: what the portal granted.
+        client: how its mind reaches the client.
+        authorization: the header that it came by; "" for a form.
+    """
+
+    def __init__(self, login: Login, client: HTTPClient, authorization: str) -> None:
+        self.login = login
+        self.client = client
+        self.proof = _hash(authorization)
+
+
 class Visit:
-    """A client of an application.
+    """One request of a client of an application.
 
     Attributes:
         login: what the portal granted; None for a client that is not logged in.
     """
 
-    def __init__(self, middleware: AuthMiddleware, request: _Request) -> None:
+    def __init__(self, middleware: AuthMiddleware, request: _Request, kept: _Kept | None = None) -> None:
         self._middleware = middleware
         self._request = request
-        self.login: Login | None = None
+        self.login = None if kept is None else kept.login
         # The rest is the middleware's own.
-        self.client: HTTPClient | None = None
-        self.key = self.proof = ""
+        self.client = None if kept is None else kept.client
         self.token: str | None = None
         """What the answer sets the cookie to; None leaves it."""
 
@@ -256,8 +265,7 @@ class Visit:
         await self.log_out()
         self.login, self.client = login, client
         if middleware.cookie is not None:
-            self.token = middleware.keep(self)
-            client.when_over.append(lambda _: middleware.forget(self))
+            self.token = middleware.keep(_Kept(login, client, self._request.authorization))
         self._request.scope["avatar"] = self.avatar
         return login
 
@@ -265,7 +273,6 @@ class Visit:
         """Log the client out; nothing happens if it is not logged in."""
         login, self.login, self.client = self.login, None, None
         if login is not None:
-            self._middleware.forget(self)
             if self._middleware.cookie is not None:
                 self.token = ""
             self._request.scope["avatar"] = None

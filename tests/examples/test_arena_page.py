@@ -17,8 +17,8 @@ from playwright.async_api import Page, async_playwright, expect
 from actorcred import Policy, Portal, PortalOptions, rpc
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker
-from examples.arena.realm import Arena, Figures
 from examples.arena.__main__ import PAGE
+from examples.arena.realm import Arena, Figures
 from examples.web import make_app
 from tests.rpc.stage import on_loop
 

@@ -1,0 +1,301 @@
+"""SMTP submission with Python's own client: each mechanism, TLS, and what becomes of a message."""
+
+from __future__ import annotations
+
+import base64
+import smtplib
+import ssl
+from abc import ABC
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import scramp
+import trustme
+
+from actorcred import Avatar, CallError, Portal, PortalOptions, Realm, actors
+from actorcred.actors import AsyncioDispatcher
+from actorcred.adapters.aiosmtpd import MAX_TRIES, Connection, SMTPServer, Submission
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.checkers.sqlite import SQLiteChecker
+from tests.adapters.front import LOCALHOST
+from tests.adapters.loops import in_loop, loop
+from tests.backends.servers import eventually
+
+
+class Outgoing(Submission, ABC):
+    """What is asked for."""
+
+
+class Sender(Avatar, Outgoing):
+    def __init__(self, avatar_id: Any, mind: Any, log: list[Any]) -> None:
+        super().__init__(avatar_id, mind)
+        self.log = log
+
+    def on_logout(self, reason: Any) -> None:
+        self.log.append(("logout", self.avatar_id, str(reason.code)))
+
+    async def submit(self, sender: str, recipients: list[str], data: bytes) -> Any:
+        if sender == "bad@example.org":
+            raise CallError("you may not\r\nsend so")
+        if sender == "full@example.org":
+            raise CallError("the queue is full", retry_after=60)
+        if sender == "bug@example.org":
+            raise ZeroDivisionError("a secret of the server")
+        self.log.append((self.avatar_id, sender, recipients, data))
+        return "queued as 7"
+
+
+class Post(Realm):
+    interfaces = (Outgoing,)
+
+    def __init__(self, log: list[Any]) -> None:
+        super().__init__()
+        self.log = log
+
+    def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
+        avatar = Sender.start(avatar_id, mind, self.log)
+        return Outgoing, avatar, avatar.stop
+
+
+class Stage:
+    def __init__(self, checker: Any = None, *, implicit: Any = None, options: Any = None, **settings: Any) -> None:
+        self.log: list[Any] = []
+        dispatcher = AsyncioDispatcher(loop(), "smtp")
+        checker = checker or MemoryChecker.start({"ann": "s3cret"}, plaintext=True, scram_iterations=4096)
+        self.portal = Portal.start(Post.start(self.log, dispatcher=dispatcher), [checker], options, dispatcher=dispatcher)
+        self.server = SMTPServer(self.portal, Outgoing, hostname="mail.example.org", **settings)
+        self.listening = in_loop(self.server.listen(LOCALHOST, 0, ssl=implicit))
+        self.port = self.listening.sockets[0].getsockname()[1]
+        self.clients: list[smtplib.SMTP] = []
+
+    def client(self, kind: Any = smtplib.SMTP, **settings: Any) -> smtplib.SMTP:
+        made = kind(LOCALHOST, self.port, timeout=10, **settings)
+        made.ehlo()
+        self.clients.append(made)
+        return made
+
+    def wait_for(self, count: int) -> None:
+        """Wait until the log has so many entries."""
+        eventually(lambda: self.log[count - 1], IndexError)
+
+    def stop(self) -> None:
+        async def end() -> None:
+            self.listening.close()
+            await self.server.close()
+
+        in_loop(end())
+        for client in self.clients:
+            client.close()
+
+
+@pytest.fixture
+def stages() -> Iterator[Any]:
+    made: list[Stage] = []
+
+    def make(*arguments: Any, **settings: Any) -> Stage:
+        made.append(Stage(*arguments, **settings))
+        return made[-1]
+
+    yield make
+    for stage in made:
+        stage.stop()
+
+
+def offered(client: smtplib.SMTP) -> set[str]:
+    return set(client.esmtp_features.get("auth", "").split())
+
+
+def log_in(client: smtplib.SMTP, mechanism: str, name: str = "ann", password: str = "s3cret", **settings: Any) -> int:
+    client.user, client.password = name, password
+    method = getattr(client, f"auth_{mechanism.lower().replace('-', '_')}")
+    try:
+        return client.auth(mechanism, method, **settings)[0]
+    except smtplib.SMTPAuthenticationError as error:
+        return error.smtp_code
+
+
+def scram(client: smtplib.SMTP, mechanism: str, name: str, password: str, *, initial: bool = True) -> tuple[int, bool]:
+    """Go through SCRAM; return the code, and whether the server proved itself."""
+    other = scramp.ScramClient([mechanism], name, password)
+    first = base64.b64encode(other.get_client_first().encode()).decode()
+    if initial:
+        code, message = client.docmd("AUTH", f"{mechanism} {first}")
+    else:
+        assert client.docmd("AUTH", mechanism) == (334, b"")
+        code, message = client.docmd(first)
+    assert code == 334, message
+    other.set_server_first(base64.b64decode(message).decode())
+    code, message = client.docmd(base64.b64encode(other.get_client_final().encode()).decode())
+    if code != 334:
+        return code, False
+    other.set_server_final(base64.b64decode(message).decode())
+    return client.docmd("")[0], True
+
+
+def test_each_mechanism_lets_in_who_is_right_and_nobody_else(stages):
+    stage = stages()
+    assert offered(stage.client()) == {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"}
+    for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
+        for initial in (True, False):
+            assert log_in(stage.client(), mechanism, initial_response_ok=initial) == 235, mechanism
+        assert log_in(stage.client(), mechanism, password="wrong") == 535
+        assert log_in(stage.client(), mechanism, name="nobody") == 535
+    for mechanism in ("SCRAM-SHA-1", "SCRAM-SHA-256"):
+        for initial in (True, False):
+            assert scram(stage.client(), mechanism, "ann", "s3cret", initial=initial) == (235, True)
+        assert scram(stage.client(), mechanism, "ann", "wrong") == (535, False)
+        assert scram(stage.client(), mechanism, "nobody", "s3cret") == (535, False)
+
+
+def test_scram_goes_by_the_verifiers_of_an_account_store(stages, tmp_path):
+    accounts = SQLiteChecker.start(tmp_path / "accounts.db", scram=True)
+    accounts.add_account("ann", "a long s3cret").get(timeout=30)
+    stage = stages(accounts)
+    assert scram(stage.client(), "SCRAM-SHA-256", "ann", "a long s3cret") == (235, True)
+    assert scram(stage.client(), "SCRAM-SHA-256", "ann", "wrong") == (535, False)
+
+
+def test_a_message_goes_to_the_avatar_with_its_envelope(stages):
+    stage = stages()
+    client = stage.client()
+    client.login("ann", "s3cret")
+    message = "Subject: x\r\n\r\n.one\r\nt\xe4o\r\n".encode()
+    client.sendmail("ann@example.org", ["bob@example.org", "eve@example.org"], message, ["BODY=8BITMIME"])
+    client.mail("")
+    client.rcpt("bob@example.org")
+    assert client.data(b"bounce\r\n") == (250, b"2.0.0 queued as 7")
+    client.quit()
+
+    stage.wait_for(3)
+    first, second, _ = stage.log
+    assert first == ("ann", "ann@example.org", ["bob@example.org", "eve@example.org"], message)
+    assert second == ("ann", "", ["bob@example.org"], b"bounce\r\n")
+
+
+def test_what_the_avatar_refuses_the_client_reads(stages):
+    client = stages().client()
+    client.login("ann", "s3cret")
+    for sender, code, text in (
+        ("bad@example.org", 550, b"5.7.1 you may not??send so"),
+        ("full@example.org", 451, b"4.3.0 the queue is full"),
+        ("bug@example.org", 451, b"4.3.0 something went wrong in the server"),
+    ):
+        client.mail(sender)
+        client.rcpt("bob@example.org")
+        assert client.data("x") == (code, text)
+
+
+def test_without_a_login_nothing_is_taken(stages):
+    stage = stages()
+    client = stage.client()
+    assert client.mail("ann@example.org")[0] == 530
+    assert client.docmd("RCPT TO:<bob@example.org>")[0] in {503, 530}
+    assert client.docmd("DATA")[0] in {503, 530}
+    assert stage.log == []
+
+
+def test_what_cannot_be_understood_is_refused_and_the_connection_goes_on(stages):
+    client = stages().client()
+    for words, code in (
+        ("", 504), ("NONSENSE", 504), ("PLAIN one two", 504), ("PLAIN !!!", 501), ("PLAIN", 334), ("LOGIN =", 334),
+        ("SCRAM-SHA-256 bm9uc2Vuc2U=", 501), ("PLAIN " + base64.b64encode(b"no nul").decode(), 501),
+    ):  # fmt: skip
+        got, _ = client.docmd(f"AUTH {words}")
+        assert got == code, words
+        if got == 334:
+            assert client.docmd("*")[0] == 501
+    assert log_in(client, "PLAIN") == 235
+    assert client.docmd("AUTH PLAIN")[0] == 503
+
+
+def test_who_acts_as_somebody_else_needs_the_policys_word(stages):
+    def plain(stage: Stage, authorize_as: str) -> int:
+        words = base64.b64encode(f"{authorize_as}\0ann\0s3cret".encode()).decode()
+        return stage.client().docmd(f"AUTH PLAIN {words}")[0]
+
+    strict, lenient = stages(), stages(options=PortalOptions(may_act_as=lambda who, whom: whom == "team"))
+    assert [plain(strict, name) for name in ("", "ann", "team")] == [235, 235, 535]
+    assert [plain(lenient, name) for name in ("team", "boss")] == [235, 535]
+
+
+def test_a_client_that_tries_too_often_is_hung_up_on(stages):
+    client = stages().client()
+    for _ in range(MAX_TRIES):
+        assert log_in(client, "PLAIN", password="wrong") == 535
+    assert client.getreply() == (421, b"4.3.2 too many failed logins")
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        client.noop()
+
+
+@pytest.fixture(scope="module")
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """Return those of a server and of a client that trusts it."""
+    authority = trustme.CA()
+    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    authority.issue_cert("127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+def test_a_login_from_before_starttls_does_not_count_after_it(stages, contexts):
+    server, trusting = contexts
+    stage = stages(tls_context=server)
+    client = stage.client()
+    client.login("ann", "s3cret")
+    assert client.mail("ann@example.org")[0] == 250
+    client.starttls(context=trusting)
+    client.ehlo()
+    assert client.mail("ann@example.org")[0] == 530
+    client.login("ann", "s3cret")
+    assert client.mail("ann@example.org")[0] == 250
+    assert stage.log == [("logout", "ann", "logout")]
+
+
+def test_tls_from_the_first_byte(stages, contexts):
+    server, trusting = contexts
+    client = stages(implicit=server).client(smtplib.SMTP_SSL, context=trusting)
+    assert log_in(client, "PLAIN") == 235
+
+
+def test_where_others_may_read_along_no_password_is_taken(stages, monkeypatch):
+    monkeypatch.setattr("actorcred.adapters.aiosmtpd.is_loopback", lambda host: False)
+    client = stages().client()
+    assert offered(client) == {"CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"}
+    assert log_in(client, "PLAIN") == 504
+    assert scram(client, "SCRAM-SHA-256", "ann", "s3cret") == (235, True)
+    assert offered(stages(passwords_in_clear=True).client()) >= {"PLAIN", "LOGIN"}
+
+
+def test_no_mechanism_is_offered_where_no_checker_takes_one(stages):
+    from actorcred.checkers.anonymous import AnonymousChecker
+
+    client = stages(AnonymousChecker.start()).client()
+    assert offered(client) == {"ANONYMOUS"}
+
+
+def test_quit_is_a_logout_and_a_lost_line_is_not(stages):
+    stage = stages()
+    polite, rude = stage.client(), stage.client()
+    polite.login("ann", "s3cret")
+    polite.quit()
+    rude.login("ann", "s3cret")
+    rude.close()
+    stage.wait_for(2)
+    assert stage.log == [("logout", "ann", "logout"), ("logout", "ann", "lost")]
+
+
+def test_at_the_end_of_the_server_clients_are_told(stages):
+    stage = stages()
+    inside, outside = stage.client(), stage.client()
+    inside.login("ann", "s3cret")
+    assert in_loop(stage.server.close()) == 1
+    assert inside.getreply() == (421, b"4.3.2 logged out: drained")
+    assert outside.getreply() == (421, b"4.3.2 the server is going down")
+    assert actors.statistics().actors == 3
+
+
+def test_without_an_interface_there_is_no_server():
+    with pytest.raises(TypeError, match="interface"):
+        SMTPServer(None)  # type: ignore[arg-type]
+    assert issubclass(Connection, object)
