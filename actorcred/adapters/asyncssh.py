@@ -296,7 +296,12 @@ class SSHConnection(asyncssh.SSHServer):
     def disconnect(self, why: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
         """Close the connection, and say why."""
         if not self._lost:
-            self._conn.disconnect(code, why)
+            self._conn.create_task(_disconnect(code, why))
+
+
+async def _disconnect(code: int, why: str) -> None:
+    # `conn.disconnect` would close the channels first, upon which OpenSSH goes without reading why.
+    raise asyncssh.DisconnectError(code, why)
 
 
 class SSHClient(LoopClient):

@@ -38,6 +38,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     for name, port in (("web", 8081), ("rpc", 9987), ("ssh", 8022), ("telnet", 8023)):
         parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help="the port, 0 for any free one (%(default)s)")
     parser.add_argument("--admin", action="append", default=[], metavar="NAME", help="an administrator; may be repeated")
+    parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for browsers to come back (%(default)s)")
     parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
     add_arguments(parser, (UsernamePassword,), "chat-data")
     return parser.parse_args(argv)
@@ -85,7 +86,8 @@ class Servers:
 
     async def _listen(self, arguments: argparse.Namespace) -> None:
         host = arguments.host
-        self.rpc = await rpc.serve(self.portal, f"tcp:{host}:{arguments.rpc}")
+        options = rpc.ServerOptions(grace=arguments.grace)
+        self.rpc = await rpc.serve(self.portal, f"tcp:{host}:{arguments.rpc}", options=options)
         await self.rpc.listen(f"ws:{host}:{arguments.web}", app=make_app(self.rpc, PAGE))
         self.ssh = SSHServer(self.portal, TextChatter)
         self._acceptor = await self.ssh.listen(host, arguments.ssh, server_host_keys=[str(_host_key(arguments.data))])

@@ -10,6 +10,7 @@ import time
 from typing import Any
 
 from twisted.internet import asyncioreactor
+from twisted.internet.error import CannotListenError
 
 from actorcred import ActorcredError, Portal, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.adapters.aiosmtpd import SMTPServer
@@ -54,7 +55,7 @@ async def _main(arguments: argparse.Namespace) -> int:
     try:
         check_folder(arguments.data)
         servers = await Servers.open(arguments)
-    except (OSError, ActorcredError, ImportError) as error:
+    except (OSError, ActorcredError, CannotListenError) as error:
         print(f"The post office cannot open: {error}", file=sys.stderr)
         await stop_everything()
         return 2
@@ -82,7 +83,7 @@ class Servers:
         """Start everything.
 
         Raises:
-            OSError: if a port is taken.
+            CannotListenError: if a port is taken; or OSError.
             ActorcredError: if the database or a checker cannot be used.
         """
         url = arguments.database or f"sqlite:///{arguments.data / 'mail.sqlite'}"

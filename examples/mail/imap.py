@@ -236,11 +236,11 @@ class Inbox:
 
         return maybeDeferred(self._account.ask, "remove", deleted).addCallback(made)
 
-    def addMessage(self, message: Any, flags: Any = (), date: str | None = None) -> Deferred[Any]:
+    def addMessage(self, message: Any, flags: Any = (), date: bytes | None = None) -> Deferred[Any]:
         """Put a message in (APPEND)."""
         raw = message.read() if hasattr(message, "read") else message
         data = raw if isinstance(raw, bytes) else raw.encode("latin-1")
-        parsed = email.utils.parsedate_tz(date) if date else None
+        parsed = email.utils.parsedate_tz(date.decode("ascii", "replace")) if date else None
         received = int(email.utils.mktime_tz(parsed)) if parsed else int(time.time())
 
         def made(entry: Entry) -> int:

@@ -18,7 +18,7 @@ const listeners = {
   came: (room, name) => presence(room, name, "came"),
   went: (room, name) => presence(room, name, "went"),
   whispered: (name, to, text) => add(current, { kind: "private", text: `${name} to ${to}: ${text}` }),
-  reconnecting: () => showStatus("The connection was lost. Trying again."),
+  reconnecting: (error) => showStatus((error.code === "drained" ? "The server is restarting." : "The connection was lost.") + " Trying again."),
   reconnected: () => enter(),
   closed: (error) => leave(farewell(error)),
 };
@@ -27,7 +27,6 @@ function farewell(error) {
   switch (error.code) {
     case "logout": return null;
     case "kicked": return `You were thrown out: ${error.message}`;
-    case "drained": return "The server is going down.";
     default: return refusal(error);
   }
 }
