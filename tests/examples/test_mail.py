@@ -195,7 +195,7 @@ def test_flags_searches_parts_and_new_messages(post):
         (("SUBJECT", "PART"), b"2"), (("FLAGGED",), b"2"), (("UNSEEN",), b"1 2 3"), (("FROM", "postmaster"), b"1"),
         (("TEXT", "second"), b"2"), (("HEADER", "Subject", "pla"), b"3"), (("SUBJECT", "nothing"), None), (("BODY", "<b>"), b"2"),
     ):  # fmt: skip
-        assert second.search(None, *words)[1] == [found if found is not None else None] or found is None, words
+        assert second.search(None, *words)[1] == [found], words
     assert second.store("3", "+FLAGS", "\\Seen \\Nonsense")[1] == [b"3 (FLAGS (\\Seen))"]
     first.noop()
     assert b"FLAGS (\\Seen)" in first.fetch("3", "(FLAGS)")[1][0]
@@ -205,7 +205,7 @@ def test_flags_searches_parts_and_new_messages(post):
     assert first.create("Other")[0] != "OK"
     readonly = post.imap()
     readonly.select("INBOX", readonly=True)
-    with pytest.raises(imaplib.IMAP4.readonly):
+    with pytest.raises(imaplib.IMAP4.error, match="read-only"):
         readonly.store("1", "+FLAGS", "\\Deleted")
 
 
