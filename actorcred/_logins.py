@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
 from collections import deque
-from collections.abc import Callable
-from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import pykka
 
+from actorcred._late_answer import GoOn, LateAnswer, is_stop_of
 from actorcred._service import request
-from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.actors import ActorRef, ControlCall
 from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
 from actorcred.credentials import ANONYMOUS, AvatarId, Exchange, make_avatar_id
 from actorcred.errors import (
@@ -35,6 +33,7 @@ from actorcred.sessions.states import Event, State, step
 if TYPE_CHECKING:
     from actorcred._logouts import Logouts
     from actorcred._roles import Roles
+    from actorcred.actors.mailbox import Mailbox
     from actorcred.options import PortalOptions
     from actorcred.portal import PortalRef
     from actorcred.sessions.directory import Directory
@@ -42,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["RETRY_AFTER", "Logins"]
 
 logger = logging.getLogger("actorcred.portal")
-
-GoOn: TypeAlias = "Callable[[Attempt, LateAnswer], None]"
 
 RETRY_AFTER = 5.0
 """Seconds after which a client may ask again when the server is full or going down."""
@@ -119,9 +116,13 @@ class Logins:
                 return
             self._note(attempt, f"{checker.actor_class.__name__} is down", CheckerUnavailable())
         detail = "; ".join(attempt.details or ())
-        error: LoginFailed = attempt.unavailable or UnauthorizedLogin()
-        error.detail = detail
-        self._fail(attempt, error)
+        error = attempt.unavailable
+        if error is None:
+            self._fail(attempt, UnauthorizedLogin(detail))
+        elif type(error) is CheckerUnavailable:
+            self._fail(attempt, CheckerUnavailable(detail))
+        else:  # an adapter's, which knows it again by what it carries
+            self._fail(attempt, error)
 
     def _ask(self, attempt: Attempt, ref: ActorRef[Any], go_on: GoOn, method: str, *args: Any) -> bool:
         """Ask a checker or the realm, and go on with its answer, at once if it is there. Return False if it is down."""
@@ -255,7 +256,7 @@ class Logins:
         mailbox = ref.actor_inbox
         session = self._make_session(attempt, granted.interface, ref)
         session.shared = attempt.shared
-        if not _is_stop_of(granted.logout, ref):
+        if not is_stop_of(granted.logout, ref):
             session.on_gone = (self._realm, granted.logout)
         if attempt.shared is not None:
             attempt.shared.add(session)
@@ -265,8 +266,7 @@ class Logins:
             mailbox.watch(session.avatar_gone)
         self._leave_opening(attempt)
         if issubclass(mailbox.actor_class, Avatar):
-            with contextlib.suppress(pykka.ActorDeadError):  # if it is dead, the watcher ends the session
-                ref.hand_over(ControlCall(("_cred_opened", session)), None)
+            _tell_opened(mailbox, session)  # if it is dead, the watcher ends the session
         self._succeed(attempt, session)
 
     def _join(self, attempt: Attempt, present: Session) -> None:
@@ -386,87 +386,11 @@ class Logins:
             self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
 
 
-class LateAnswer:
-    """Where a checker or the realm puts its answer, which is then told to the portal.
-
-    It is known by its identity: one that is not its login's latest comes too late.
-    """
-
-    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_go_on", "_there", "_value", "_work", "role")
-
-    def __init__(self, role: ActorRef[Any], go_on: GoOn, attempt: Attempt) -> None:
-        self.role = role
-        self._go_on = go_on
-        self._attempt = attempt
-        self._value: Any = None
-        self._error: BaseException | None = None
-        self._work: Future[Any] | None = None
-        self._cancelled = False
-        # The thread that is asking: what it answers itself, need not be told to the portal, which it runs already.
-        self._asker = get_ident()
-        self._there = False
-
-    def is_there(self) -> bool:
-        """Tell whether the answer came while it was asked for. If not, the portal will be told."""
-        self._asker = 0
-        return self._there
-
-    def started(self, work: Future[Any]) -> None:
-        """Remember what is under way."""
-        self._work = work
-        if self._cancelled:
-            work.cancel()
-
-    def cancel(self) -> None:
-        """Spare a checker the work for a login that has failed, as hashing; a realm finishes, and is cleaned up after."""
-        self._cancelled = self._attempt.mind is None
-        if self._cancelled and self._work is not None:
-            self._work.cancel()
-
-    def settle(self, value: Any) -> None:
-        """Take what the role returned."""
-        self._value = value
-        self._deliver()
-
-    def settle_error(self, error: BaseException) -> None:
-        """Take what the role raised."""
-        self._error = error
-        self._deliver()
-
-    def _deliver(self) -> None:
-        if self._asker == get_ident():
-            self._there = True
-            return
-        attempt = self._attempt
-        try:
-            attempt.portal.tell(ControlCall(("_go_on", self._go_on, attempt, self)))
-        except pykka.ActorDeadError:
-            if attempt.mind is not None:
-                self.discard_avatar()
-
-    def get(self) -> Any:
-        """Return or raise the answer."""
-        if self._error is not None:
-            raise self._error
-        return self._value
-
-    def discard_avatar(self) -> None:
-        """Stop the avatar that a realm returned too late."""
-        if not isinstance(self._value, tuple) or len(self._value) != 3:
-            return
-        _, avatar, logout = self._value
-        if isinstance(avatar, pykka.ActorRef):
-            avatar.stop(block=False)
-        if callable(logout) and not _is_stop_of(logout, avatar):
-            with contextlib.suppress(pykka.ActorDeadError):
-                self.role.tell(ControlCall(("_cred_log_out", logout)))
-
-
-def _is_stop_of(logout: Any, avatar: object) -> bool:
-    """Tell whether a realm's logout is the avatar's own `stop`, which the portal calls for anyway and without blocking."""
-    if isinstance(avatar, ActorRef) and logout == avatar.stop:
-        return True
-    owner = getattr(logout, "__self__", None)
-    if not isinstance(owner, ActorRef) or not isinstance(avatar, ActorRef):
-        return False
-    return owner.actor_inbox is avatar.actor_inbox and logout.__name__ == "stop"
+def _tell_opened(mailbox: Mailbox, session: Session) -> None:
+    message = ControlCall(("_cred_opened", session))
+    plain = mailbox.actor_class.on_login is Avatar.on_login  # type: ignore[attr-defined]
+    # No code of the user's runs then, so it need not have a turn of its own.
+    if plain and mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
+        mailbox.dispatcher.run_here(mailbox, message, None)
+    else:
+        mailbox.put(message)

@@ -14,7 +14,7 @@ from actorcred.sessions.session import LogoutCode
 from actorcred.sessions.states import State
 
 if TYPE_CHECKING:
-    from actorcred._logins import LateAnswer
+    from actorcred._late_answer import LateAnswer
     from actorcred.avatar import AvatarRef, SharedAvatar
     from actorcred.checkers.base import CheckerRef
     from actorcred.credentials import AvatarId

@@ -171,3 +171,18 @@ class Stage:
             gone: Future[None] = Future()
             mind.watch(lambda _, gone=gone: gone.settle())
             gone.get(timeout=10)
+
+
+def django_application(*urls: Any) -> Any:
+    """Return Django's ASGI application with some URLs. Its settings are the process's, so all tests go by these."""
+    import django
+    from django.conf import settings
+    from django.core.handlers.asgi import ASGIHandler
+    from django.urls import clear_url_caches
+
+    if not settings.configured:
+        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="not secret", DEBUG=False, LOGGING_CONFIG=None)
+        django.setup()
+    settings.ROOT_URLCONF = urls
+    clear_url_caches()
+    return ASGIHandler()

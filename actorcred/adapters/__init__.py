@@ -2,3 +2,5 @@
 
 Importing this package loads none of them: `actorcred.adapters.twisted`, `.asyncssh`, `.aiosmtpd`, `.asgi`.
 """
+
+__all__: list[str] = []

@@ -9,43 +9,33 @@ session lasts for one request, or with `cookie=...` until it is logged out, idle
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
 import contextlib
 import hashlib
 import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import urlsplit
 
 from actorcred.adapters._client import LoopClient, goodbye
+from actorcred.adapters._http import Gone, Header, Incoming, Receive, Request, Scope, Send, answer, basic
 from actorcred.avatar import AvatarRef
 from actorcred.credentials import BearerToken, UsernameDigestHash, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, NoInterface, ProtocolError, UnauthorizedLogin
 from actorcred.http_digest import DigestGate, DigestRequest, StaleNonce
 from actorcred.login import Login
 from actorcred.portal import PortalRef
-from actorcred.rpc.addresses import is_loopback
 from actorcred.sessions.session import LogoutCode, LogoutReason
 
 __all__ = ["AuthMiddleware", "Visit"]
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-Header = tuple[bytes, bytes]
 
 NOTIFICATIONS = 256
 """Notifications that are kept for a session until somebody reads them; then the oldest goes."""
 
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 """Codes with which a WebSocket is closed (RFC 6455, section 7.4.1, and the registry of IANA)."""
-
-SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
 class AuthMiddleware:
@@ -91,15 +81,15 @@ class AuthMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        request = _Request(scope)
+        request = Request(scope)
         visit = self._returning(request)
         try:
             if visit is None:
                 visit = Visit(self, request)
-                incoming = _Incoming(receive)
+                incoming = Incoming(receive)
                 receive = incoming.receive
                 await incoming.while_connected(self._log_in(visit, request))
-        except _Gone:
+        except Gone:
             return
         except LoginFailed as error:
             await self._refuse(error, request, send)
@@ -111,7 +101,7 @@ class AuthMiddleware:
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
-    def _returning(self, request: _Request) -> Visit | None:
+    def _returning(self, request: Request) -> Visit | None:
         """Return the visit of a client that comes back to its session, if it may."""
         if self.cookie is None or not request.from_own_page():
             return None
@@ -123,17 +113,17 @@ class AuthMiddleware:
         kept.login.session.touch()
         return Visit(self, request, kept)
 
-    async def _log_in(self, visit: Visit, request: _Request) -> None:
+    async def _log_in(self, visit: Visit, request: Request) -> None:
         credentials = await self._credentials(request)
         if credentials is not None:
             await visit.log_in(credentials)
 
-    async def _credentials(self, request: _Request) -> object | None:
+    async def _credentials(self, request: Request) -> object | None:
         """Return what a client presents; None if it presents nothing that can be used here."""
         scheme, _, value = request.authorization.partition(" ")
         source, private = request.source, self._in_clear or request.private
         if scheme.lower() == "basic" and private:
-            name, password = _basic(value)
+            name, password = basic(value)
             return UsernamePassword(name, password, source=source)
         if scheme.lower() == "bearer" and private:
             return BearerToken(value.strip(), source=source)
@@ -174,7 +164,7 @@ class AuthMiddleware:
 
     # -- refusals -----------------------------------------------------------------------------------------------------
 
-    async def _refuse(self, error: LoginFailed, request: _Request, send: Send) -> None:
+    async def _refuse(self, error: LoginFailed, request: Request, send: Send) -> None:
         if request.is_websocket:
             later = isinstance(error, LoginDenied | CheckerUnavailable)
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER if later else POLICY_VIOLATION, "reason": str(error)})
@@ -193,9 +183,9 @@ class AuthMiddleware:
             headers += [(b"www-authenticate", text.encode("latin-1", "replace")) for text in await self._challenges(request)]
         if self.cookie is not None and self.cookie in request.cookies():
             headers.append((b"set-cookie", self.cookie_header("", request)))
-        await _answer(send, status, str(error), headers)
+        await answer(send, status, str(error), headers)
 
-    async def _challenges(self, request: _Request) -> list[str]:
+    async def _challenges(self, request: Request) -> list[str]:
         """Return the schemes that can be used, for a client to choose the first one that it knows (RFC 9110, section 11.6.1)."""
         kinds = tuple(await self.portal.list_credentials_interfaces())
         made = []
@@ -207,7 +197,7 @@ class AuthMiddleware:
             made += [f'Basic realm="{realm}", charset="UTF-8"'] if issubclass(UsernamePassword, kinds) else []
         return made
 
-    def cookie_header(self, token: str, request: _Request) -> bytes:
+    def cookie_header(self, token: str, request: Request) -> bytes:
         """Return the value of a Set-Cookie header; an empty token deletes the cookie."""
         parts = [f"{self.cookie}={token}", "Path=/", "HttpOnly", "SameSite=Lax"]
         parts += ["Secure"] if request.encrypted else []
@@ -236,7 +226,7 @@ class Visit:
         login: what the portal granted; None for a client that is not logged in.
     """
 
-    def __init__(self, middleware: AuthMiddleware, request: _Request, kept: _Kept | None = None) -> None:
+    def __init__(self, middleware: AuthMiddleware, request: Request, kept: _Kept | None = None) -> None:
         self._middleware = middleware
         self._request = request
         self.login = None if kept is None else kept.login
@@ -318,97 +308,10 @@ class HTTPClient(LoopClient):
         return self._waiting.popleft() if self._waiting else None
 
 
-class _Request:
-    """What matters here of a request."""
-
-    def __init__(self, scope: Scope) -> None:
-        self.scope = scope
-        self.is_websocket = scope["type"] == "websocket"
-        self.method = str(scope.get("method", "GET"))
-        self.source = str((scope.get("client") or ("",))[0])
-        self.encrypted = scope.get("scheme") in {"https", "wss"}
-        self.private = self.encrypted or not self.source or is_loopback(self.source)
-        path = scope.get("raw_path") or str(scope["path"]).encode()
-        query = scope.get("query_string") or b""
-        self.target = (path + b"?" + query if query else path).decode("latin-1")
-        self.authorization = self.header(b"authorization")
-        self.stale = False
-
-    def header(self, name: bytes) -> str:
-        """Return the one header of a name, or "" if there is none or more."""
-        found = [value for key, value in self.scope.get("headers", ()) if key.lower() == name]
-        return found[0].decode("latin-1") if len(found) == 1 else ""
-
-    def cookies(self) -> dict[str, str]:
-        """Return the cookies; none if the header is damaged."""
-        try:
-            return {name: morsel.value for name, morsel in SimpleCookie(self.header(b"cookie")).items()}
-        except CookieError:
-            return {}
-
-    def from_own_page(self) -> bool:
-        """Tell whether no other site's page can have sent this in the name of a client whose browser has the cookie."""
-        origin = self.header(b"origin")
-        if not origin or (self.method in SAFE and not self.is_websocket):
-            return True
-        return urlsplit(origin).netloc == self.header(b"host")
-
-
-class _Gone(Exception):
-    """The client has gone while it was being logged in."""
-
-
-class _Incoming:
-    """What a client sends, looked at ahead while it is being logged in, so that its going is seen."""
-
-    AHEAD = 4
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._ahead: deque[MutableMapping[str, Any]] = deque()
-        self._next: asyncio.Task[MutableMapping[str, Any]] | None = None
-
-    async def while_connected(self, work: Any) -> None:
-        """Do something unless the client goes meanwhile.
-
-        Raises:
-            _Gone: if it goes.
-        """
-        task = asyncio.ensure_future(work)
-        try:
-            while not task.done() and len(self._ahead) < self.AHEAD:
-                if self._next is None:
-                    self._next = asyncio.ensure_future(self._receive())
-                await asyncio.wait((task, self._next), return_when=asyncio.FIRST_COMPLETED)
-                if self._next.done():
-                    message = self._next.result()
-                    self._next = None
-                    self._ahead.append(message)
-                    if message["type"].endswith(".disconnect"):
-                        raise _Gone
-            await task
-        finally:
-            task.cancel()
-            if task.done() and not task.cancelled():
-                task.exception()
-            else:
-                with contextlib.suppress(asyncio.CancelledError, LoginFailed):
-                    await task
-
-    async def receive(self) -> MutableMapping[str, Any]:
-        """Return the next message."""
-        if self._ahead:
-            return self._ahead.popleft()
-        if self._next is not None:
-            pending, self._next = self._next, None
-            return await pending
-        return await self._receive()
-
-
 class _Serving:
     """One request that the application serves."""
 
-    def __init__(self, middleware: AuthMiddleware, visit: Visit, request: _Request, send: Send) -> None:
+    def __init__(self, middleware: AuthMiddleware, visit: Visit, request: Request, send: Send) -> None:
         self._middleware = middleware
         self._visit = visit
         self._request = request
@@ -459,29 +362,10 @@ class _Serving:
             code = TRY_AGAIN_LATER if reason.code is LogoutCode.DRAINED else POLICY_VIOLATION
             await self._send_on({"type": "websocket.close", "code": code, "reason": text[:100]})
         elif not self._started:
-            await _answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
+            await answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
         elif not self._finished:
             # Half an answer must not look like a whole one: the server sees an exception, and closes the connection.
             raise ConnectionAbortedError(text)
-
-
-async def _answer(send: Send, status: int, text: str, headers: list[Header]) -> None:
-    body = (text + "\n").encode()
-    kind, size = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())
-    headers = [kind, size, (b"cache-control", b"no-store"), *headers]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
-
-
-def _basic(value: str) -> tuple[bytes, bytes]:
-    """Return the name and password of an Authorization header (RFC 7617)."""
-    try:
-        name, colon, password = base64.b64decode(value.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):
-        raise UnauthorizedLogin("the Authorization header is no base64") from None
-    if not colon:
-        raise UnauthorizedLogin("the Authorization header has no colon")
-    return name, password
 
 
 def _hash(secret: str) -> str:

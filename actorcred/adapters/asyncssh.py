@@ -11,16 +11,13 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
-
-import pykka
+from typing import Any
 
 from actorcred.actors import Future
-from actorcred.adapters._answers import ask, call
 from actorcred.adapters._client import LoopClient, goodbye
-from actorcred.avatar import AvatarRef, implements
+from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
-from actorcred.errors import CallError, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.login import Login
 from actorcred.portal import PortalRef
 from actorcred.sessions.session import LogoutCode, LogoutReason
@@ -40,74 +37,7 @@ MAX_TRIES = 6
 BACKLOG = 256
 """Notifications that are kept for a client until it has opened its shell."""
 
-WAITING_LINES = 64
-"""Lines that may wait for a shell's avatar until the client is not read from."""
-
 PASSWORD, CODE = "Password: ", "Verification code: "
-
-
-@runtime_checkable
-class Shell(Protocol):
-    """An interface with a text shell: lines from the client, texts to it."""
-
-    def shell_opened(self, terminal: Terminal) -> Any:
-        """Greet: return a text, or None."""
-
-    def shell_line(self, terminal: Terminal, line: str) -> Any:
-        """Take a line, without its end; return a text for the client, or None."""
-
-    def shell_closed(self, terminal: Terminal) -> Any:
-        """Learn that the shell is gone; the session may go on without it."""
-
-
-@runtime_checkable
-class Exec(Protocol):
-    """An interface that runs commands, as `ssh host command` sends one."""
-
-    def execute(self, command: str) -> Any:
-        """Run a command; return its output, a text or bytes, or None. A `CallError` is its failure, with exit status 1."""
-
-
-@runtime_checkable
-class Subsystem(Protocol):
-    """An interface with subsystems, which are streams of bytes."""
-
-    def subsystem_opened(self, terminal: Terminal, name: str) -> Any:
-        """Take a new stream; `terminal.write` sends to the client. A `CallError` refuses it."""
-
-    def subsystem_data(self, terminal: Terminal, data: bytes) -> Any:
-        """Take bytes; return bytes for the client, or None."""
-
-    def subsystem_closed(self, terminal: Terminal) -> Any:
-        """Learn that the stream is gone."""
-
-
-class Terminal:
-    """One shell or stream of a client, as the avatar sees it. Its methods may be called from anywhere.
-
-    Attributes:
-        term: the kind of terminal, as "xterm"; "" without one.
-        columns: its width in characters; 0 if unknown.
-        rows: its height; 0 if unknown.
-    """
-
-    def __init__(self, stream: _Stream) -> None:
-        self._stream = stream
-        self.term = ""
-        self.columns = self.rows = 0
-
-    def write(self, data: str | bytes) -> None:
-        """Send the client something; nothing happens when it is gone."""
-        self._stream.here(self._stream.write, data)
-
-    def close(self, status: int = 0) -> None:
-        """End the shell or stream with an exit status."""
-        self._stream.here(self._stream.exit, status)
-
-    @property
-    def closed(self) -> bool:
-        """Whether the client's end is gone."""
-        return self._stream.closed
 
 
 class SSHServer:
@@ -178,7 +108,7 @@ class SSHConnection(asyncssh.SSHServer):
     def __init__(self, server: SSHServer) -> None:
         self.server = server
         self.login: Login | None = None
-        self.streams: dict[_Stream, None] = {}
+        self.streams: dict[Stream, None] = {}
         self.backlog: deque[str] = deque(maxlen=BACKLOG)
         self._kinds: tuple[type, ...] = ()
         self._failures = 0
@@ -256,7 +186,7 @@ class SSHConnection(asyncssh.SSHServer):
         """Take a channel."""
         if self.login is None:
             return False
-        return _Stream(self, self.login)
+        return Stream(self, self.login)
 
     # -- logging in ---------------------------------------------------------------------------------------------------
 
@@ -323,169 +253,3 @@ class SSHClient(LoopClient):
     def over(self, reason: LogoutReason) -> None:
         """Close the connection, whose session is over."""
         self._connection.disconnect(goodbye(reason))
-
-
-class _Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
-    """One channel: a shell, a command, or a subsystem. What it is given, it asks the avatar, one thing after the other."""
-
-    def __init__(self, connection: SSHConnection, login: Login) -> None:
-        self._connection = connection
-        self._avatar: AvatarRef[Any] = login.avatar
-        self._interface = login.interface
-        self._loop = asyncio.get_running_loop()
-        self._terminal = Terminal(self)
-        self._input: asyncio.Queue[Any] = asyncio.Queue()
-        self._rest = ""
-        self._task: asyncio.Task[None] | None = None
-        self._serve: Any = None
-        self._chan: Any = None
-        self.is_shell = self.closed = False
-
-    def here(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the loop of the connection."""
-        with contextlib.suppress(RuntimeError):  # it is closed
-            self._loop.call_soon_threadsafe(function, *args)
-
-    # -- what asyncssh calls ------------------------------------------------------------------------------------------
-
-    def connection_made(self, chan: Any) -> None:
-        """Begin."""
-        self._chan = chan
-
-    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any) -> bool:
-        """Note what terminal it is."""
-        self._terminal.term = term_type
-        self._terminal.columns, self._terminal.rows = term_size[:2]
-        return True
-
-    def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        """Note its new size."""
-        self._terminal.columns, self._terminal.rows = width, height
-
-    def shell_requested(self) -> bool:
-        """Open a shell, if the interface has one."""
-        self._serve = self._serve_shell
-        self.is_shell = implements(self._interface, Shell)
-        return self.is_shell
-
-    def exec_requested(self, command: str) -> bool:
-        """Run a command, if the interface does."""
-        self._serve = lambda: self._serve_command(command)
-        return implements(self._interface, Exec)
-
-    def subsystem_requested(self, subsystem: str) -> bool:
-        """Open a subsystem, if the interface has some."""
-        self._chan.set_encoding(None)
-        self._serve = lambda: self._serve_subsystem(subsystem)
-        return implements(self._interface, Subsystem)
-
-    def session_started(self) -> None:
-        """Serve what was asked for."""
-        self._task = self._loop.create_task(self._run())
-
-    def data_received(self, data: Any, datatype: Any) -> None:
-        """Take what the client sends."""
-        if isinstance(data, bytes):
-            self._input.put_nowait(data)
-        else:
-            *lines, self._rest = (self._rest + data).split("\n")
-            for line in lines:
-                self._input.put_nowait(line.removesuffix("\r"))
-            if len(self._rest) > 65536:
-                self.exit(1)
-        if self._input.qsize() > WAITING_LINES:
-            self._chan.pause_reading()
-
-    def eof_received(self) -> bool:
-        """Learn that the client sends nothing more."""
-        if self._rest:
-            self._input.put_nowait(self._rest)
-        self._input.put_nowait(None)
-        return True  # the answers are still to be sent
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Learn that the channel is gone."""
-        self.closed = True
-        self._connection.streams.pop(self, None)
-        if self._task is not None:
-            self._task.cancel()
-
-    # -- serving ------------------------------------------------------------------------------------------------------
-
-    async def _run(self) -> None:
-        self._connection.streams[self] = None
-        status = 1
-        try:
-            await self._serve()
-            status = 0
-        except CallError as error:
-            self.write(f"{error.message}\n", asyncssh.EXTENDED_DATA_STDERR)
-        except pykka.ActorDeadError:
-            logger.debug("The session of an SSH client ended under its channel.")
-        except Exception:
-            logger.exception("A channel of SSH failed:")
-            self.write("something went wrong in the server\n", asyncssh.EXTENDED_DATA_STDERR)
-        finally:
-            self._connection.streams.pop(self, None)
-        self.exit(status)
-
-    async def _serve_shell(self) -> None:
-        try:
-            self._say(await ask(self._avatar, "shell_opened", self._terminal))
-            backlog = self._connection.backlog
-            while backlog:
-                self.write_line(backlog.popleft())
-            while (line := await self._next()) is not None:
-                try:
-                    self._say(await ask(self._avatar, "shell_line", self._terminal, line))
-                except CallError as error:
-                    self.write_line(error.message)
-        finally:
-            self.closed = True
-            call(self._avatar, "shell_closed", self._terminal)
-
-    async def _serve_command(self, command: str) -> None:
-        output = await ask(self._avatar, "execute", command)
-        if output is not None:
-            self.write(output)
-
-    async def _serve_subsystem(self, name: str) -> None:
-        await ask(self._avatar, "subsystem_opened", self._terminal, name)
-        try:
-            while (data := await self._next()) is not None:
-                answer = await ask(self._avatar, "subsystem_data", self._terminal, data)
-                if answer is not None:
-                    self.write(answer)
-        finally:
-            self.closed = True
-            call(self._avatar, "subsystem_closed", self._terminal)
-
-    async def _next(self) -> Any:
-        item = await self._input.get()
-        if self._input.empty():
-            self._chan.resume_reading()
-        return item
-
-    def _say(self, text: Any) -> None:
-        if text is not None:
-            self.write_line(str(text))
-
-    def write_line(self, text: str) -> None:
-        """Send a text with an end of line."""
-        self.write(text if text.endswith("\n") else text + "\n")
-
-    def write(self, data: str | bytes, kind: int | None = None) -> None:
-        """Send something, in the form of the channel; `kind` is None or asyncssh's number for errors."""
-        if self._chan.is_closing():
-            return
-        encoding = self._chan.get_encoding()[0]
-        if encoding is None:
-            data = data.encode() if isinstance(data, str) else data
-        elif isinstance(data, bytes):
-            data = data.decode(encoding, "replace")
-        self._chan.write(data, kind)
-
-    def exit(self, status: int) -> None:
-        """End the channel."""
-        if not self._chan.is_closing():
-            self._chan.exit(status)

@@ -24,6 +24,7 @@ from actorcred.credentials import UsernamePassword
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import program
+from tests.helpers import django_application
 
 
 class Reader(ABC):
@@ -229,7 +230,7 @@ def test_denied_unavailable_and_without_interface_are_told_apart(stages):
 
 
 def test_where_others_may_read_along_no_password_is_taken(stages, monkeypatch):
-    monkeypatch.setattr("actorcred.adapters.asgi.is_loopback", lambda host: False)
+    monkeypatch.setattr("actorcred.adapters._http.is_loopback", lambda host: False)
     status, headers, _ = stages().curl(*ANN)
     assert status == 401
     assert re.findall(r"www-authenticate: (\w+)", headers) == ["digest", "digest"]
@@ -385,21 +386,13 @@ def fastapi_app(portal: Any) -> Any:
 
 
 def django_app(portal: Any) -> Any:
-    import django
-    from django.conf import settings
-    from django.core.handlers.asgi import ASGIHandler
     from django.http import JsonResponse
     from django.urls import path
 
     async def who(request: Any) -> Any:
         return JsonResponse({"who": await request.scope["avatar"].proxy().read()})
 
-    if not settings.configured:
-        settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", DEBUG=False, LOGGING_CONFIG=None)
-        django.setup()
-    globals()["urlpatterns"] = [path("", who)]
-    settings.ROOT_URLCONF = __name__
-    return AuthMiddleware(ASGIHandler(), portal, Reader, cookie="sid")
+    return AuthMiddleware(django_application(path("", who)), portal, Reader, cookie="sid")
 
 
 @pytest.mark.parametrize("make", [starlette_app, fastapi_app, django_app])

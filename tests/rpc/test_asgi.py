@@ -17,6 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from actorcred import Portal, rpc
 from actorcred.checkers.memory import MemoryChecker
+from tests.helpers import django_application
 from tests.rpc.stage import USERS, Game, on_loop, stage
 
 
@@ -90,16 +91,12 @@ async def test_mounted_in_fastapi() -> None:
 
 @on_loop
 async def test_beside_django() -> None:
-    django = pytest.importorskip("django", reason="Django is not installed: pip install django")
-    from django.conf import settings
-    from django.core.asgi import get_asgi_application
+    pytest.importorskip("django", reason="Django is not installed: pip install django")
     from django.http import HttpResponse
     from django.urls import path
 
-    urls = type("urls", (), {"urlpatterns": [path("hello", lambda request: HttpResponse("hello from Django"))]})
-    settings.configure(ROOT_URLCONF=urls, ALLOWED_HOSTS=["*"], SECRET_KEY="not secret", DEBUG=False)
-    assert django.VERSION
-    pages, game = get_asgi_application(), rpc.WebApp(make_portal())
+    pages = django_application(path("hello", lambda request: HttpResponse("hello from Django")))
+    game = rpc.WebApp(make_portal())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         """Give WebSockets to the portal and the rest to Django, as Django's documentation says."""
