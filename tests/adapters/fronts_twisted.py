@@ -84,6 +84,9 @@ class Commands:
             process.outReceived(name.encode())
             process.processEnded(failure.Failure(error.ProcessDone(0)))
 
+        stand_in = protocol.Protocol()
+        stand_in.makeConnection(process)
+        process.makeConnection(session.wrapProtocol(stand_in))  # Twisted 25.5 closes this when the command has ended
         maybeDeferred(self.guest.face.ask, "who").addCallback(done)
 
     def getPty(self, *_: Any) -> None: ...

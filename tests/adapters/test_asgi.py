@@ -135,7 +135,16 @@ class Stage:
         async def serve() -> None:
             made = application(self.portal) if not wrap else AuthMiddleware(application, self.portal, Reader, **settings)
             self.middleware = made
-            config = uvicorn.Config(made, LOCALHOST, 0, lifespan="off", log_config=None, timeout_graceful_shutdown=1)
+            config = uvicorn.Config(
+                made,
+                LOCALHOST,
+                0,
+                # What uvicorn takes by itself is, in its older versions, a part of websockets that is deprecated.
+                ws="websockets-sansio",
+                lifespan="off",
+                log_config=None,
+                timeout_graceful_shutdown=1,
+            )
             config.load()
             self.server = uvicorn.Server(config)
             self.server.lifespan = config.lifespan_class(config)

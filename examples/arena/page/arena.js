@@ -17,6 +17,7 @@ let world = null; // what does not change: size, obstacles, one's own name
 let scene = { players: [], pickups: [], at: 0 };
 let before = scene;
 let walker = null;
+let restarting = false; // the server said goodbye because it goes down, and is not back yet
 const held = new Set();
 let finger = null;
 const history = new Map();
@@ -34,7 +35,8 @@ const listeners = {
   figures: showFigures,
   reconnecting: (error, seconds) => {
     const when = seconds >= 1 ? ` Trying again in ${Math.ceil(seconds)} s.` : " Trying again.";
-    showStatus((error.code === "drained" ? "The server is restarting." : "The connection was lost.") + when);
+    restarting ||= error.code === "drained";
+    showStatus((restarting ? "The server is restarting." : "The connection was lost.") + when);
   },
   reconnected: async () => {
     showStatus(null);
@@ -83,6 +85,7 @@ async function comeIn(secrets) {
 }
 
 async function enterWorld() {
+  restarting = false;
   world = await client.call("watch");
   scene = before = { players: [], pickups: [], at: 0 };
   $("#name").textContent = world.name;

@@ -9,6 +9,7 @@ const LOBBY = "lobby";
 let client = null;
 let myself = "";
 let current = LOBBY;
+let restarting = false; // the server said goodbye because it goes down, and is not back yet
 const rooms = new Map(); // name -> { entries, unread, ready }; what comes before a room's history is in that history
 
 // -- coming in and going out ------------------------------------------------------------------------------------------
@@ -18,7 +19,10 @@ const listeners = {
   came: (room, name) => presence(room, name, "came"),
   went: (room, name) => presence(room, name, "went"),
   whispered: (name, to, text) => add(current, { kind: "private", text: `${name} to ${to}: ${text}` }),
-  reconnecting: (error) => showStatus((error.code === "drained" ? "The server is restarting." : "The connection was lost.") + " Trying again."),
+  reconnecting: (error) => {
+    restarting ||= error.code === "drained";
+    showStatus((restarting ? "The server is restarting." : "The connection was lost.") + " Trying again.");
+  },
   reconnected: () => enter(),
   closed: (error) => leave(farewell(error)),
 };
@@ -57,6 +61,7 @@ async function comeIn(username, password) {
 }
 
 async function enter() {
+  restarting = false;
   showStatus(null);
   $("#you").textContent = myself;
   $("#gate").hidden = true;
