@@ -18,6 +18,7 @@ from actorcred import (
     PortalOptions,
     PortalRef,
     Realm,
+    Revocation,
     UnauthorizedLogin,
     UsernamePassword,
 )
@@ -120,6 +121,9 @@ class PlainChecker(Checker):
         if credentials.password != "right":
             raise UnauthorizedLogin("wrong password")
         return credentials.username
+
+    def disable(self, username: str) -> None:
+        self.actor_ref.revoke(username, Revocation.DISABLED)
 
 
 class Stage:

@@ -8,6 +8,7 @@ import pytest
 from actorcred import (
     ANONYMOUS,
     Anonymous,
+    CheckerUnavailable,
     LoginDenied,
     LogoutCode,
     NoInterface,
@@ -438,6 +439,17 @@ def test_a_revoked_account_loses_its_sessions_but_not_those_of_other_checkers(in
     assert not login.session.is_open
     assert stage.named(LoggedOut)[0].detail == str(what)
     assert ("logged_out", "revoked", str(what)) in stage.notified
+
+
+def test_a_checker_that_was_restarted_still_tells_of_revoked_accounts(inline):
+    stage = Stage()
+    login = stage.login()
+    stage.checker_answers.append(ZeroDivisionError("a bug"))
+    with pytest.raises(CheckerUnavailable):
+        stage.login()
+    stage.checkers[0].proxy().disable("ann").get(timeout=10)
+
+    assert not login.session.is_open
 
 
 def test_a_new_password_may_only_be_told(inline):

@@ -173,6 +173,19 @@ def test_a_supervised_actor_is_made_anew_behind_its_ref_and_mailbox(inline):
     assert not pending.pending
 
 
+def test_an_actor_that_was_made_anew_leaves_nothing_in_the_registry(inline):
+    before = pykka.ActorRegistry.get_all()
+    decision: Future[bool] = Future()
+    decision.set(True)
+    ref = Fragile.start([])
+    ref.supervise(lambda error: decision)
+    ref.tell("crash")
+    assert pykka.ActorRegistry.get_all() == [*before, ref]
+    ref.stop()
+
+    assert pykka.ActorRegistry.get_all() == before
+
+
 def test_mail_that_waits_is_kept_while_the_supervisor_decides(inline):
     log: list[str] = []
     ref = Fragile.start(log)

@@ -117,7 +117,7 @@ def _install_colyseus() -> Path:
 
 def _table(medians: dict[str, dict[str, float]]) -> Table:
     machine = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}"
-    table = Table("figure", *medians, "aim, beside pb", title=machine)
+    table = Table("figure", *medians, "aim of actorcred, beside pb", title=machine)
     peer = medians.get("pb")
     for key, name, unit, aim in FIGURES:
         cells = [_cell(run[key], unit, None if not peer else peer[key]) for run in medians.values()]
