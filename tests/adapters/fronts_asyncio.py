@@ -262,9 +262,7 @@ class Http(AsyncioFront):
 
         async def serve() -> None:
             guarded = AuthMiddleware(app, self.portal, Guest)
-            config = uvicorn.Config(
-                guarded, LOCALHOST, 0, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1
-            )
+            config = uvicorn.Config(guarded, LOCALHOST, 0, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
             self.server = uvicorn.Server(config)
             self.server.config.load()
             self.server.lifespan = config.lifespan_class(config)
