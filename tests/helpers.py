@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any
 
 from actorcred import (
@@ -23,6 +24,16 @@ from actorcred import (
     UsernamePassword,
 )
 from actorcred.actors import ActorRef, Future
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so, which another thread or process sees to."""
+    tick = threading.Event()
+    for _ in range(1000):
+        if condition():
+            return
+        tick.wait(0.01)
+    raise AssertionError("it did not become so")
 
 
 class Player(ABC):

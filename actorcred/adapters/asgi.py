@@ -34,6 +34,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 NOTIFICATIONS = 256
 """Notifications that are kept for a session until somebody reads them; then the oldest goes."""
 
+COOKIE_GRACE = 60.0
+"""Seconds in which a client that logged in by a header must bring its cookie for the first time: one that never does, as a script,
+logs in again with each request, and would leave a session each time."""
+
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 """Codes with which a WebSocket is closed (RFC 6455, section 7.4.1, and the registry of IANA)."""
 
@@ -110,7 +114,7 @@ class AuthMiddleware:
             return None
         if request.authorization and _hash(request.authorization) != kept.proof:
             return None  # somebody else, or another password
-        kept.login.session.touch()
+        kept.returned()
         return Visit(self, request, kept)
 
     async def _log_in(self, visit: Visit, request: Request) -> None:
@@ -143,7 +147,12 @@ class AuthMiddleware:
         token = secrets.token_urlsafe(32)
         key = _hash(token)
         self._kept[key] = kept
-        kept.client.when_over.append(lambda _: self._kept.pop(key, None))
+
+        def forget(_: LogoutReason) -> None:
+            del self._kept[key]
+            kept.stop_waiting()
+
+        kept.client.watch(forget)
         return token
 
     async def close(self, timeout: float = 10.0) -> int:
@@ -217,6 +226,25 @@ class _Kept:
         self.login = login
         self.client = client
         self.proof = _hash(authorization)
+        self._waits_for_cookie = bool(authorization)
+        self._grace: asyncio.TimerHandle | None = None
+
+    def served(self) -> None:
+        """Learn that the client has the answer to a request, and with the first one its cookie."""
+        if self._waits_for_cookie and self._grace is None:
+            loop = asyncio.get_running_loop()
+            self._grace = loop.call_later(COOKIE_GRACE, self.login.session.end, LogoutCode.IDLE)
+
+    def returned(self) -> None:
+        """Learn that the client came with its cookie."""
+        self.login.session.touch()
+        self.stop_waiting()
+
+    def stop_waiting(self) -> None:
+        """Let the session last, or be over."""
+        self._waits_for_cookie = False
+        if self._grace is not None:
+            self._grace.cancel()
 
 
 class Visit:
@@ -232,6 +260,9 @@ class Visit:
         self.login = None if kept is None else kept.login
         # The rest is the middleware's own.
         self.client = None if kept is None else kept.client
+        self.kept = kept
+        self.task: asyncio.Future[None] | None = None
+        """The application at work on the request; ended together with the session."""
         self.token: str | None = None
         """What the answer sets the cookie to; None leaves it."""
 
@@ -255,18 +286,28 @@ class Visit:
         await self.log_out()
         self.login, self.client = login, client
         if middleware.cookie is not None:
-            self.token = middleware.keep(_Kept(login, client, self._request.authorization))
+            self.kept = _Kept(login, client, self._request.authorization)
+            self.token = middleware.keep(self.kept)
         self._request.scope["avatar"] = self.avatar
+        client.watch(self.break_off)
+        await asyncio.sleep(0)  # a session that was ended meanwhile breaks the application off here
         return login
 
     async def log_out(self) -> None:
         """Log the client out; nothing happens if it is not logged in."""
-        login, self.login, self.client = self.login, None, None
-        if login is not None:
+        login, client = self.login, self.client
+        self.login = self.client = self.kept = None
+        if login is not None and client is not None:
+            client.unwatch(self.break_off)
             if self._middleware.cookie is not None:
                 self.token = ""
             self._request.scope["avatar"] = None
             await login.session.end()
+
+    def break_off(self, reason: LogoutReason) -> None:
+        """End what the application does, since its client may do nothing any more."""
+        if self.task is not None and not reason.by_client:
+            self.task.cancel(goodbye(reason))
 
     async def notifications(self) -> AsyncIterator[tuple[str, tuple[Any, ...]]]:
         """Iterate over what the avatar tells its client, as name and arguments, until the session is over; for event streams."""
@@ -278,14 +319,14 @@ class Visit:
 class HTTPClient(LoopClient):
     """The client of a session, as its mind reaches it: what it is told waits until it is asked for."""
 
-    __slots__ = ("_arrived", "_waiting", "reason", "when_over")
+    __slots__ = ("_arrived", "_waiting", "_watchers", "reason")
 
     def __init__(self) -> None:
         super().__init__()
         self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=NOTIFICATIONS)
         self._arrived = asyncio.Event()
         self.reason: LogoutReason | None = None
-        self.when_over: list[Callable[[LogoutReason], object]] = []
+        self._watchers: dict[Callable[[LogoutReason], object], None] = {}  # a set that keeps their order
 
     def told(self, name: str, args: tuple[Any, ...]) -> None:
         """Keep a notification."""
@@ -296,9 +337,20 @@ class HTTPClient(LoopClient):
         """Tell whoever serves this client that its session is over."""
         self.reason = reason
         self._arrived.set()
-        for tell in self.when_over:
+        watchers, self._watchers = self._watchers, {}
+        for tell in watchers:
             tell(reason)
-        self.when_over.clear()
+
+    def watch(self, tell: Callable[[LogoutReason], object]) -> None:
+        """Have something called when the session is over; at once, if it is."""
+        if self.reason is None:
+            self._watchers[tell] = None
+        else:
+            tell(self.reason)
+
+    def unwatch(self, tell: Callable[[LogoutReason], object]) -> None:
+        """Have it called no more."""
+        self._watchers.pop(tell, None)
 
     async def next(self) -> tuple[str, tuple[Any, ...]] | None:
         """Return the next notification, or None when the session is over."""
@@ -321,27 +373,23 @@ class _Serving:
     async def serve(self, app: App, receive: Receive) -> None:
         visit, scope = self._visit, self._request.scope
         scope["actorcred"], scope["avatar"] = visit, visit.avatar
-        task = asyncio.ensure_future(app(scope, receive, self._send))
-        client = visit.client
-
-        def end(reason: LogoutReason) -> None:
-            if not reason.by_client:
-                task.cancel(goodbye(reason))
-
-        if client is not None:
-            client.when_over.append(end)
+        visit.task = task = asyncio.ensure_future(app(scope, receive, self._send))
+        if visit.client is not None:
+            visit.client.watch(visit.break_off)
         try:
             await task
         except asyncio.CancelledError:
-            if not task.cancelled() or client is None or client.reason is None:
+            if not task.cancelled() or visit.client is None or visit.client.reason is None:
                 raise  # the server's own wish
-            await self._break_off(client.reason)
+            await self._break_off(visit.client.reason)
         finally:
             task.cancel()
-            if client is not None and end in client.when_over:
-                client.when_over.remove(end)
-            if self._middleware.cookie is None and visit.login is not None:
-                await visit.log_out()
+            if visit.client is not None:
+                visit.client.unwatch(visit.break_off)
+            if self._middleware.cookie is None or visit.token:
+                await visit.log_out()  # the client cannot come back: it has got no cookie
+            elif visit.kept is not None:
+                visit.kept.served()
 
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         kind = message["type"]

@@ -24,7 +24,7 @@ from actorcred.credentials import UsernamePassword
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import program
-from tests.helpers import django_application
+from tests.helpers import django_application, until
 
 
 class Reader(ABC):
@@ -218,8 +218,8 @@ def test_a_session_lasts_for_one_request(stages):
     stage = stages()
     assert stage.curl(*ANN)[2] == "ann 1"
     assert stage.curl(*ANN)[2] == "ann 1"
+    until(lambda: stage.log == [("ann", "logout")] * 2)
     assert stage.count() == 0
-    assert stage.log == [("ann", "logout")] * 2
 
 
 def test_denied_unavailable_and_without_interface_are_told_apart(stages):
@@ -276,16 +276,50 @@ def test_an_ended_session_takes_its_cookie_with_it(stages, tmp_path):
 def test_a_cookies_session_ends_when_it_is_idle_and_at_the_end_of_the_server(stages, tmp_path):
     stage = stages(cookie="sid", options=PortalOptions(idle_timeout=0.05))
     stage.curl(*ANN)
-    import threading
-
-    tick = threading.Event()
-    while stage.count():
-        tick.wait(0.01)
+    until(lambda: stage.count() == 0)
     assert stage.log == [("ann", "idle")]
     other = stages(cookie="sid")
     other.curl(*ANN)
     assert in_loop(other.middleware.close()) == 1
     assert other.log == [("ann", "drained")]
+
+
+def test_a_client_that_does_not_bring_its_cookie_leaves_no_session(stages, tmp_path, monkeypatch):
+    monkeypatch.setattr("actorcred.adapters.asgi.COOKIE_GRACE", 0.05)
+    stage = stages(cookie="sid", required=False)
+    stage.curl(*ANN, "-c", str(tmp_path / "jar"))
+    until(lambda: stage.count() == 0)
+    assert (stage.log, stage.middleware._kept) == ([("ann", "idle")], {})
+    monkeypatch.setattr("actorcred.adapters.asgi.COOKIE_GRACE", 30.0)
+    stage.curl(*ANN, "-c", str(tmp_path / "jar"))
+    (kept,) = stage.middleware._kept.values()
+    assert kept._grace.when() - kept._grace._loop.time() > 0
+    assert stage.curl("-b", str(tmp_path / "jar"))[2] == "ann 2"
+    assert kept._grace.cancelled()
+
+
+def test_a_session_whose_cookie_could_not_be_sent_is_ended(stages):
+    async def crash(*_: Any) -> None:
+        raise LookupError("a bug")
+
+    stage = stages(application=crash, cookie="sid")
+    assert stage.curl(*ANN)[0] == 500
+    until(lambda: stage.count() == 0)
+    assert (stage.log, stage.middleware._kept) == ([("ann", "logout")], {})
+
+
+def test_a_session_that_is_ended_before_its_login_is_answered_is_not_kept(stages, tmp_path, monkeypatch):
+    stage = stages(cookie="sid")
+    jar = str(tmp_path / "jar")
+    stage.curl(*ANN, "-c", jar)
+
+    async def take_bob_along(person: Person, reason: Any) -> None:
+        if person.avatar_id == "ann":
+            await stage.portal.kick(avatar_id="bob")
+
+    monkeypatch.setattr(Person, "on_logout", take_bob_along)
+    assert stage.curl("-d", "bob:hush", "-b", jar, path="/login")[::2] == (401, "logged out: kicked\n")
+    assert (stage.count(), stage.middleware._kept) == (0, {})
 
 
 def test_an_application_logs_in_and_out_with_its_own_form(stages, tmp_path):

@@ -25,6 +25,7 @@ from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import program
 from tests.backends.ssh_keys import keygen, make_keys
+from tests.helpers import until
 
 
 class Everything(Shell, Exec, Subsystem, ABC):
@@ -153,15 +154,6 @@ def stages() -> Iterator[Any]:
         stage.stop()
 
 
-def wait_for(log: list[Any], entry: Any) -> None:
-    tick = threading.Event()
-    for _ in range(500):
-        if entry in log:
-            return
-        tick.wait(0.01)
-    raise AssertionError(log)
-
-
 # -- what a connection can do ---------------------------------------------------------------------------------------------
 
 
@@ -198,7 +190,7 @@ def test_a_shell_ends_with_the_status_that_the_avatar_gives_or_at_the_end_of_wha
     done = stage.ssh(tmp_path, text="without an end of line")
     assert done.stdout.splitlines()[-1] == "[without an end of line]"
     assert done.returncode == 0
-    wait_for(stage.log, ("closed", True))
+    until(lambda: ("closed", True) in stage.log)
 
 
 def test_a_terminal_has_its_kind_size_and_an_editor_of_lines(stages):
@@ -233,7 +225,7 @@ def test_the_end_of_a_shell_is_not_the_end_of_the_session(stages):
             assert await stage.portal.count() == 1
 
     in_loop(talk())
-    wait_for(stage.log, ("logout", "logout"))
+    until(lambda: ("logout", "logout") in stage.log)
 
 
 def test_a_subsystem_is_a_stream_of_bytes(stages):
@@ -295,9 +287,7 @@ def test_openssh_reads_why_it_was_thrown_out(stages, tmp_path):
     result: list[Any] = []
     client = threading.Thread(target=lambda: result.append(stage.ssh(tmp_path, "-N")))
     client.start()
-    tick = threading.Event()
-    while stage.portal.count().get(timeout=10) == 0:
-        tick.wait(0.01)
+    until(lambda: stage.portal.count().get(timeout=10) == 1)
     stage.portal.kick(avatar_id="ann", reason="it is\r\nlate").get(timeout=10)
     client.join(30)
     assert "logged out: kicked: it is??late" in result[0].stderr

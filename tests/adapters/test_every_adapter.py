@@ -17,6 +17,7 @@ from actorcred.checkers.throttling import ThrottlingChecker
 from actorcred.events import Event, LoggedOut, LoginRefused
 from tests.adapters import fronts_asyncio, fronts_twisted
 from tests.adapters.front import Front, House, Refused, Slow
+from tests.helpers import until
 
 FRONTS = {
     "pop3": fronts_twisted.Pop,
@@ -66,16 +67,6 @@ class Stage:
         until(lambda: actors.statistics().actors == base)
         until(lambda: self.front.connections() == 0)
         assert [entry[0] for entry in self.log].count("login") == [entry[0] for entry in self.log].count("logout")
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so, which another thread sees to."""
-    tick = threading.Event()
-    for _ in range(1000):
-        if condition():
-            return
-        tick.wait(0.01)
-    raise AssertionError("it did not become so")
 
 
 @pytest.fixture(params=[f"{name}-{where}" for name in FRONTS for where in ("loop", "threads")])
