@@ -1,4 +1,4 @@
-"""What the examples have in common: accounts to try them with, secrets in files, and an end by Ctrl-C."""
+"""What the examples have in common: accounts to try them with, secrets in files, and servers until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -8,19 +8,70 @@ import contextlib
 import os
 import secrets
 import signal
+import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Protocol
 
-from actorcred import AccountError, CheckerRef, actors
+from actorcred import AccountError, ActorcredError, CheckerRef, actors
 from actorcred.actors import ThreadDispatcher
 from actorcred.auth_options import add_auth_arguments
 from actorcred.checkers.sqlite import SQLiteChecker, SQLiteCheckerRef
 from actorcred.plugins import from_string
 
-__all__ = ["add_arguments", "check_folder", "demo_account", "start_checkers", "stop_everything", "until_signalled", "write_secret"]
+__all__ = [
+    "Servers",
+    "add_arguments",
+    "demo_account",
+    "serve",
+    "start_checkers",
+    "stop_everything",
+    "until_signalled",
+    "write_secret",
+]
 
 
-def add_arguments(parser: argparse.ArgumentParser, supported: tuple[type, ...], folder: str) -> None:
-    """Add the options that every example has: who may log in, and where its files are."""
+class Servers(Protocol):
+    """What an example has opened."""
+
+    def introduce(self) -> None:
+        """Say how to come in."""
+
+    async def close(self) -> int:
+        """Log everybody out, and stop; return an exit code."""
+
+
+async def serve(
+    what: str, opening: Callable[[argparse.Namespace], Awaitable[Servers]], arguments: argparse.Namespace, *faults: type[Exception]
+) -> int:
+    """Open an example's servers, and close them at Ctrl-C; return an exit code.
+
+    Args:
+        what: what is opened, for people.
+        opening: opens it.
+        arguments: those of the command, with what `add_arguments` adds.
+        faults: what opening may raise, besides OSError and ActorcredError.
+    """
+    expected: tuple[type[Exception], ...] = (OSError, ActorcredError, *faults)
+    try:
+        arguments.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        servers = await opening(arguments)
+    except expected as error:
+        print(f"{what} cannot open: {error}", file=sys.stderr)
+        await stop_everything()
+        return 2
+    servers.introduce()
+    await until_signalled(arguments.duration)
+    print("Going down: logging everybody out.")
+    return await servers.close()
+
+
+def add_arguments(parser: argparse.ArgumentParser, ports: dict[str, int], supported: tuple[type, ...], folder: str) -> None:
+    """Add the options of an example that serves: where and for how long, who may log in, and where its files are."""
+    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    for name, port in ports.items():
+        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help="the port, 0 for any free one (%(default)s)")
+    parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
     add_auth_arguments(parser, supported)
     parser.add_argument("--data", type=Path, default=Path(folder), metavar="DIR", help="accounts and all else (%(default)s)")
 
@@ -64,11 +115,6 @@ def write_secret(path: Path, lines: list[str]) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write("\n".join(lines) + "\n")
-
-
-def check_folder(folder: Path) -> None:
-    """Make the folder of an example, if there is none."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 async def until_signalled(seconds: float | None = None) -> None:

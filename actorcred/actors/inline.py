@@ -107,8 +107,8 @@ class InlineDispatcher(Dispatcher):
         interval: float | None = None,
         owner: Mailbox | None = None,
     ) -> Timer:
-        """Call `callback(*args)` when the clock has been moved by `seconds`, then each `interval` seconds."""
-        return self._timers.add(self._time + seconds, callback, *args, interval=interval, owner=owner)
+        """Call `callback(*args)` when the dispatcher's clock is `seconds` further, then each `interval` seconds."""
+        return self._timers.add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
 
     def advance(self, seconds: float) -> None:
         """Move the clock, and fire the timers that become due, each at its own time."""

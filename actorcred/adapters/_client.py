@@ -5,22 +5,33 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Any
 
 from actorcred.errors import ClientGone
 from actorcred.events import printable
+from actorcred.login import Login
 from actorcred.mind import Channel
 from actorcred.outbox import Notification
-from actorcred.sessions.session import LogoutReason
+from actorcred.sessions.session import LogoutCode, LogoutReason
 
-__all__ = ["LoopClient", "goodbye"]
+__all__ = ["LoopClient", "drain", "goodbye"]
 
 
 def goodbye(reason: LogoutReason) -> str:
     """Return what a client reads at the end of its session, in one line."""
     return printable(f"logged out: {reason}")
+
+
+async def drain(logins: Iterable[Login | None], timeout: float) -> int:
+    """End sessions because the server goes down; wait at most `timeout` seconds for `on_logout`, and return how many they were."""
+    ended = [login.session.end(LogoutCode.DRAINED) for login in logins if login is not None]
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(timeout):
+            for future in ended:
+                await future
+    return len(ended)
 
 
 class LoopClient(Channel):

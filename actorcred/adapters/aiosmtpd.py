@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
 import logging
 import ssl
 from typing import Any, Protocol, runtime_checkable
@@ -13,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import pykka
 
 from actorcred.adapters._answers import ask
-from actorcred.adapters._client import LoopClient, goodbye
+from actorcred.adapters._client import LoopClient, drain, goodbye
 from actorcred.adapters._sasl import negotiate
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
@@ -135,14 +134,10 @@ class SMTPServer:
             The number of sessions that were ended.
         """
         connections = list(self.connections)
-        ended = [one.login.session.end(LogoutCode.DRAINED) for one in connections if one.login is not None]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                for future in ended:
-                    await future
+        count = await drain([one.login for one in connections], timeout)
         for one in connections:
             one.farewell("the server is going down")
-        return len(ended)
+        return count
 
 
 class SMTPClient(LoopClient):

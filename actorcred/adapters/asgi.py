@@ -9,7 +9,6 @@ session lasts for one request, or with `cookie=...` until it is logged out, idle
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import secrets
 import time
@@ -17,7 +16,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 
-from actorcred.adapters._client import LoopClient, goodbye
+from actorcred.adapters._client import LoopClient, drain, goodbye
 from actorcred.adapters._http import Gone, Header, Incoming, Receive, Request, Scope, Send, answer, basic
 from actorcred.avatar import AvatarRef
 from actorcred.credentials import BearerToken, UsernameDigestHash, UsernamePassword
@@ -164,12 +163,7 @@ class AuthMiddleware:
         Returns:
             The number of sessions that were ended.
         """
-        ended = [kept.login.session.end(LogoutCode.DRAINED) for kept in list(self._kept.values())]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                for future in ended:
-                    await future
-        return len(ended)
+        return await drain([kept.login for kept in self._kept.values()], timeout)
 
     # -- refusals -----------------------------------------------------------------------------------------------------
 

@@ -6,15 +6,13 @@ extra "ssh".
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from actorcred.actors import Future
-from actorcred.adapters._client import LoopClient, goodbye
+from actorcred.adapters._client import LoopClient, drain, goodbye
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
@@ -88,14 +86,10 @@ class SSHServer:
             The number of sessions that were ended.
         """
         connections = list(self.connections)
-        ended = [one.login.session.end(LogoutCode.DRAINED) for one in connections if one.login is not None]
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                for future in ended:
-                    await future
+        count = await drain([one.login for one in connections], timeout)
         for one in connections:
             one.disconnect("the server is going down")
-        return len(ended)
+        return count
 
 
 class SSHConnection(asyncssh.SSHServer):

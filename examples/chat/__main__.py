@@ -10,14 +10,14 @@ from pathlib import Path
 
 import asyncssh
 
-from actorcred import ActorcredError, Policy, Portal, PortalOptions, PortalRef, UsernamePassword, actors, rpc
+from actorcred import Policy, Portal, PortalOptions, PortalRef, UsernamePassword, actors, rpc
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asyncssh import SSHServer
 from examples.chat import telnet
 from examples.chat.archive import Archive
 from examples.chat.interface import TextChatter
 from examples.chat.realm import Chat
-from examples.common import add_arguments, check_folder, start_checkers, stop_everything, until_signalled
+from examples.common import add_arguments, serve, start_checkers, stop_everything
 from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
@@ -34,29 +34,15 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.chat", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    for name, port in (("web", 8081), ("rpc", 9987), ("ssh", 8022), ("telnet", 8023)):
-        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help="the port, 0 for any free one (%(default)s)")
+    add_arguments(parser, {"web": 8081, "rpc": 9987, "ssh": 8022, "telnet": 8023}, (UsernamePassword,), "chat-data")
     parser.add_argument("--admin", action="append", default=[], metavar="NAME", help="an administrator; may be repeated")
     parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for browsers to come back (%(default)s)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
-    add_arguments(parser, (UsernamePassword,), "chat-data")
     return parser.parse_args(argv)
 
 
 async def _main(arguments: argparse.Namespace) -> int:
     actors.set_default_dispatcher(AsyncioDispatcher())
-    try:
-        check_folder(arguments.data)
-        servers = await Servers.open(arguments)
-    except (OSError, ActorcredError) as error:
-        print(f"The chat cannot open: {error}", file=sys.stderr)
-        await stop_everything()
-        return 2
-    servers.introduce()
-    await until_signalled(arguments.duration)
-    print("Going down: logging everybody out.")
-    return await servers.close()
+    return await serve("The chat", Servers.open, arguments)
 
 
 class Servers:

@@ -12,10 +12,10 @@ from typing import Any
 from twisted.internet import asyncioreactor
 from twisted.internet.error import CannotListenError
 
-from actorcred import ActorcredError, Portal, UsernameHashedPassword, UsernamePassword, UsernameScram
+from actorcred import Portal, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.adapters.aiosmtpd import SMTPServer
 from actorcred.rpc.addresses import is_loopback
-from examples.common import add_arguments, check_folder, start_checkers, stop_everything, until_signalled
+from examples.common import add_arguments, serve, start_checkers, stop_everything
 from examples.mail.interface import Mailbox, Maildrop, Outgoing
 from examples.mail.realm import PostOffice
 from examples.mail.store import Store
@@ -35,13 +35,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.mail", description=__doc__)
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
-    for name, port in (("pop3", 8110), ("imap", 8143), ("smtp", 8587)):
-        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help="the port, 0 for any free one (%(default)s)")
+    add_arguments(
+        parser, {"pop3": 8110, "imap": 8143, "smtp": 8587}, (UsernamePassword, UsernameHashedPassword, UsernameScram), "mail-data"
+    )
     parser.add_argument("--database", metavar="URL", help="where mail is, as SQLAlchemy has it (SQLite in the folder of --data)")
     parser.add_argument("--domain", default="example.org", help="of the users' addresses (%(default)s)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
-    add_arguments(parser, (UsernamePassword, UsernameHashedPassword, UsernameScram), "mail-data")
     return parser.parse_args(argv)
 
 
@@ -52,17 +50,7 @@ async def _main(arguments: argparse.Namespace) -> int:
 
     running: Any = reactor
     running.startRunning(installSignalHandlers=False)
-    try:
-        check_folder(arguments.data)
-        servers = await Servers.open(arguments)
-    except (OSError, ActorcredError, CannotListenError) as error:
-        print(f"The post office cannot open: {error}", file=sys.stderr)
-        await stop_everything()
-        return 2
-    servers.introduce()
-    await until_signalled(arguments.duration)
-    print("Going down: logging everybody out.")
-    return await servers.close()
+    return await serve("The post office", Servers.open, arguments, CannotListenError)
 
 
 class Servers:

@@ -13,14 +13,13 @@ from collections.abc import Callable
 from typing import Any
 
 import asyncssh
-import uvicorn
 
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.aiosmtpd import SMTPServer
 from actorcred.adapters.asgi import AuthMiddleware
 from actorcred.adapters.asyncssh import SSHServer
 from tests.adapters.front import LOCALHOST, Client, Front, Guest, Refused, reset
-from tests.adapters.loops import in_loop, loop
+from tests.adapters.loops import HttpServer, in_loop, loop
 
 
 @functools.cache
@@ -260,19 +259,11 @@ class Http(AsyncioFront):
             await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
             await send({"type": "http.response.body", "body": body})
 
-        async def serve() -> None:
-            guarded = AuthMiddleware(app, self.portal, Guest)
-            config = uvicorn.Config(guarded, LOCALHOST, 0, ws="none", lifespan="off", log_config=None, timeout_graceful_shutdown=1)
-            self.server = uvicorn.Server(config)
-            self.server.config.load()
-            self.server.lifespan = config.lifespan_class(config)
-            await self.server.startup()
-            self.port = self.server.servers[0].sockets[0].getsockname()[1]
-
-        in_loop(serve())
+        self.server = HttpServer(AuthMiddleware(app, self.portal, Guest))
+        self.port = self.server.port
 
     def stop(self) -> None:
-        in_loop(self.server.shutdown())
+        self.server.stop()
 
     def connections(self) -> int:
         return self.open

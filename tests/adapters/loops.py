@@ -39,3 +39,29 @@ def loop() -> asyncio.AbstractEventLoop:
 def in_loop(coroutine: Coroutine[Any, Any, Any], timeout: float = 30) -> Any:
     """Run a coroutine on the loop, and return its result."""
     return asyncio.run_coroutine_threadsafe(coroutine, loop()).result(timeout)
+
+
+class HttpServer:
+    """A real HTTP server on the loop, for an ASGI application."""
+
+    def __init__(self, app: Any) -> None:
+        import uvicorn
+
+        config = uvicorn.Config(
+            app,
+            "127.0.0.1",
+            0,
+            # What uvicorn takes by itself is, in its older versions, a part of websockets that is deprecated.
+            ws="websockets-sansio",
+            lifespan="off",
+            log_config=None,
+            timeout_graceful_shutdown=1,
+        )
+        config.load()
+        self._server = uvicorn.Server(config)
+        self._server.lifespan = config.lifespan_class(config)
+        in_loop(self._server.startup())
+        self.port: int = self._server.servers[0].sockets[0].getsockname()[1]
+
+    def stop(self) -> None:
+        in_loop(self._server.shutdown())

@@ -6,7 +6,6 @@ import base64
 import smtplib
 import ssl
 from abc import ABC
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -87,19 +86,6 @@ class Stage:
         in_loop(end())
         for client in self.clients:
             client.close()
-
-
-@pytest.fixture
-def stages() -> Iterator[Any]:
-    made: list[Stage] = []
-
-    def make(*arguments: Any, **settings: Any) -> Stage:
-        made.append(Stage(*arguments, **settings))
-        return made[-1]
-
-    yield make
-    for stage in made:
-        stage.stop()
 
 
 def offered(client: smtplib.SMTP) -> set[str]:

@@ -7,12 +7,10 @@ import json
 import re
 import subprocess
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 import websockets.asyncio.client
 import websockets.exceptions
 
@@ -22,7 +20,7 @@ from actorcred.adapters.asgi import AuthMiddleware
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.credentials import UsernamePassword
 from tests.adapters.front import LOCALHOST
-from tests.adapters.loops import in_loop, loop
+from tests.adapters.loops import HttpServer, in_loop, loop
 from tests.backends.servers import program
 from tests.helpers import django_application, until
 
@@ -130,31 +128,12 @@ class Stage:
         users = MemoryChecker.start({"ann": "s3cret", "bob": "hush"}, plaintext=True)
         realm = Library.start(self.log, dispatcher=self.dispatcher)
         self.portal = Portal.start(realm, checkers or [users, Tokens.start()], options, dispatcher=self.dispatcher)
-        self.middleware: Any = None
-
-        async def serve() -> None:
-            made = application(self.portal) if not wrap else AuthMiddleware(application, self.portal, Reader, **settings)
-            self.middleware = made
-            config = uvicorn.Config(
-                made,
-                LOCALHOST,
-                0,
-                # What uvicorn takes by itself is, in its older versions, a part of websockets that is deprecated.
-                ws="websockets-sansio",
-                lifespan="off",
-                log_config=None,
-                timeout_graceful_shutdown=1,
-            )
-            config.load()
-            self.server = uvicorn.Server(config)
-            self.server.lifespan = config.lifespan_class(config)
-            await self.server.startup()
-            self.port = self.server.servers[0].sockets[0].getsockname()[1]
-
-        in_loop(serve())
+        self.middleware: Any = AuthMiddleware(application, self.portal, Reader, **settings) if wrap else application(self.portal)
+        self.server = HttpServer(self.middleware)
+        self.port = self.server.port
 
     def stop(self) -> None:
-        in_loop(self.server.shutdown())
+        self.server.stop()
 
     def curl(self, *words: str, path: str = "/") -> tuple[int, str, str]:
         """Return the status, the headers and the body of the last answer."""
@@ -168,19 +147,6 @@ class Stage:
 
     def count(self) -> int:
         return int(self.portal.count().get(timeout=10))
-
-
-@pytest.fixture
-def stages() -> Iterator[Any]:
-    made: list[Stage] = []
-
-    def make(*checkers: Any, **settings: Any) -> Stage:
-        made.append(Stage(*checkers, **settings))
-        return made[-1]
-
-    yield make
-    for stage in made:
-        stage.stop()
 
 
 ANN = ("-u", "ann:s3cret")

@@ -6,7 +6,6 @@ import os
 import subprocess
 import threading
 from abc import ABC
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -139,19 +138,6 @@ class Stage:
         command = [program("ssh", "openssh-client"), "-F", "none", "-p", str(self.port), *arguments, f"{name}@{LOCALHOST}", *words]
         environment = {**os.environ, "SSH_ASKPASS": str(asker), "SSH_ASKPASS_REQUIRE": "force"}
         return subprocess.run(command, input=text, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-
-@pytest.fixture
-def stages() -> Iterator[Any]:
-    made: list[Stage] = []
-
-    def make(*checkers: Any, **settings: Any) -> Stage:
-        made.append(Stage(*checkers, **settings))
-        return made[-1]
-
-    yield make
-    for stage in made:
-        stage.stop()
 
 
 # -- what a connection can do ---------------------------------------------------------------------------------------------

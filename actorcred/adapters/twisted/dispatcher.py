@@ -98,17 +98,6 @@ class ReactorDispatcher(InlineDispatcher):
         """Run a function that blocks or computes for long on the threads that all dispatchers share for that."""
         return Dispatcher.offload(self, function, *args)
 
-    def call_later(
-        self,
-        seconds: float,
-        callback: Callable[..., object],
-        *args: Any,
-        interval: float | None = None,
-        owner: Mailbox | None = None,
-    ) -> Timer:
-        """Call `callback(*args)` in `seconds` on the reactor's clock, then each `interval` seconds."""
-        return self._timers.add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
-
     def close(self, timeout: float) -> None:
         """Take back what was planned with the reactor."""
         self.call(self._timers.disarm)
