@@ -24,6 +24,13 @@ def pip(python: Path | str, *words: object) -> None:
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+def copy_project(folder: Path) -> None:
+    """Copy what a wheel of the project is built from, since building leaves files behind."""
+    shutil.copytree(ROOT / "actorcred", folder / "actorcred", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder / name)
+
+
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the programs of an environment with actorcred, the plugin and a broken one."""
@@ -31,10 +38,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "docs/how-to/plugin", folder / "ticket")
     (folder / "broken").mkdir()
     (folder / "broken/pyproject.toml").write_text(BROKEN)
-    source = folder / "actorcred"
-    shutil.copytree(ROOT / "actorcred", source / "actorcred", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
+    copy_project(folder / "actorcred")
     for project in ("ticket", "broken", "actorcred"):
         pip(sys.executable, "wheel", "--no-deps", "-w", folder / "wheels", folder / project)
     subprocess.run([sys.executable, "-m", "venv", folder / "environment"], check=True)

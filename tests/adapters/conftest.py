@@ -1,11 +1,14 @@
-"""The stages of a module's tests."""
+"""What tests of adapters run on: stages, and Twisted's reactor."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
+from tests.adapters.loops import reactor
 
 
 @pytest.fixture
@@ -20,3 +23,41 @@ def stages(request: pytest.FixtureRequest) -> Iterator[Any]:
     yield make
     for stage in made:
         stage.stop()
+
+
+@pytest.fixture
+def real_reactor() -> None:
+    """The reactor runs, in a thread of its own."""
+    reactor()
+
+
+@pytest.fixture
+def on_this_thread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test's thread counts as the reactor's, unless the test wants it to run."""
+    if "real_reactor" not in request.fixturenames:
+        from twisted.python import threadable
+
+        monkeypatch.setattr(threadable, "ioThread", threading.get_ident())
+
+
+@pytest.fixture
+def clock() -> Any:
+    """A clock of Twisted's that the test moves."""
+    from twisted.internet.task import Clock
+
+    return Clock()
+
+
+@pytest.fixture
+def cred(clock: Any) -> Any:
+    """Make portals whose actors are on the reactor, with a clock that the test moves; the reactor itself does not run."""
+    from actorcred.adapters.twisted import CredPortal, ReactorDispatcher
+
+    dispatcher = ReactorDispatcher(clock=clock)
+
+    class Made(CredPortal):
+        @staticmethod
+        def _dispatcher() -> Any:
+            return dispatcher
+
+    return Made

@@ -1,22 +1,15 @@
-"""Twisted: what is immediate fires at once, all parts mix, errors and plugins cross over, and the reactor keeps time."""
+"""Twisted: what is immediate fires at once, all parts mix, errors and plugins cross over."""
 
 from __future__ import annotations
 
 import hmac
 import io
-import shutil
-import socket
-import subprocess
-import sys
-import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
-from pykka.messages import ProxyCall
 from twisted.cred import checkers as their_checkers
 from twisted.cred import credentials as their_credentials
 from twisted.cred import error as their_errors
@@ -24,166 +17,35 @@ from twisted.cred import portal as their_portal
 from twisted.cred._digest import calcHA1, calcHA2, calcResponse
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.protocol import ServerFactory
-from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.mail import pop3
-from twisted.python import threadable
 from zope.interface import Interface, implementer
 
 from actorcred import (
     ANONYMOUS,
-    Anonymous,
-    Avatar,
     Checker,
     CheckerUnavailable,
-    Future,
     LoginDenied,
     NoInterface,
     Portal,
     PortalOptions,
-    Realm,
     UnauthorizedLogin,
     UsernamePassword,
     actors,
 )
-from actorcred.actors import Actor
-from actorcred.adapters.twisted import (
-    CredChecker,
-    CredPortal,
-    Face,
-    ReactorDispatcher,
-    TwistedChecker,
-    TwistedRealm,
-    reactor_dispatcher,
-)
+from actorcred.adapters.twisted import CredChecker, CredPortal, Face, TwistedChecker, TwistedRealm, reactor_dispatcher
 from actorcred.adapters.twisted.interfaces import class_of
-from actorcred.adapters.twisted.plugins import factories_for_twisted
-from actorcred.auth_options import describe_type, list_types
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.htdigest import HtdigestChecker
-from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.descriptors import DescriptorError
 from actorcred.events import LoggedOut
 from actorcred.http_digest import digest_of
-from actorcred.plugins import from_string
 from actorcred.sasl.cram_md5 import CramMD5, CramMD5Client
 from actorcred.sasl.mechanism import Secrets
-from tests.adapters.loops import in_reactor, reactor
-from tests.backends.servers import eventually
+from tests.adapters.greeters import GreeterRealm, Hall, IGreeter, OurGreeter, error, ours, password, result, theirs
+from tests.adapters.loops import in_reactor
 from tests.helpers import Player, Stage
-from tests.test_third_party_plugin import ROOT, pip
 
-
-class IGreeter(Interface):
-    def greet(name):
-        """Say hello."""
-
-
-@implementer(IGreeter)
-class Greeter:
-    def __init__(self, avatar_id: Any) -> None:
-        self.avatar_id = avatar_id
-
-    def greet(self, name: str) -> str:
-        return f"{name}, this is {self.avatar_id!r}"
-
-
-@implementer(their_portal.IRealm)
-class GreeterRealm:
-    """`answer` is returned instead, if it is set."""
-
-    def __init__(self) -> None:
-        self.logged_out: list[Any] = []
-        self.minds: list[Any] = []
-        self.answer: Any = None
-
-    def requestAvatar(self, avatar_id: Any, mind: Any, *interfaces: Any) -> Any:
-        if IGreeter not in interfaces:
-            raise NotImplementedError("no such interface")
-        self.minds.append(mind)
-        made = IGreeter, Greeter(avatar_id), lambda: self.logged_out.append(avatar_id)
-        if isinstance(self.answer, Deferred):
-            return self.answer.addCallback(lambda _: made)
-        return made
-
-
-class GreeterAvatar(Avatar):
-    def greet(self, name: str) -> str:
-        return f"{name}, this is {self.avatar_id}"
-
-    def greet_later(self, name: str) -> Future[str]:
-        return self.mind.call("name?")
-
-
-class OurGreeter:
-    """An interface of ours."""
-
-
-class Hall(Realm):
-    def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
-        kind = (
-            type("Ours", (GreeterAvatar, interfaces[0]), {})
-            if interfaces[0] is OurGreeter
-            else implementer(IGreeter)(type("Zopes", (GreeterAvatar,), {}))
-        )
-        avatar = kind.start(avatar_id, mind)
-        return interfaces[0], avatar, avatar.stop
-
-
-def password(name: str | bytes = b"ann", secret: str | bytes = b"s3cret") -> Any:
-    return their_credentials.UsernamePassword(name, secret)
-
-
-@pytest.fixture
-def real_reactor() -> None:
-    """The reactor runs, in a thread of its own."""
-    reactor()
-
-
-@pytest.fixture(autouse=True)
-def on_this_thread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The test's thread counts as the reactor's, unless the test wants it to run."""
-    if "real_reactor" not in request.fixturenames:
-        monkeypatch.setattr(threadable, "ioThread", threading.get_ident())
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def cred(clock: Clock) -> Any:
-    """Make portals whose actors are on the reactor, with a clock that the test moves; the reactor itself does not run."""
-    dispatcher = ReactorDispatcher(clock=clock)
-
-    class Made(CredPortal):
-        @staticmethod
-        def _dispatcher() -> Any:
-            return dispatcher
-
-    return Made
-
-
-def ours(**users: str) -> Any:
-    return MemoryChecker.start(users or {"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher())
-
-
-def theirs() -> Any:
-    return their_checkers.InMemoryUsernamePasswordDatabaseDontUse(ann=b"s3cret")
-
-
-def result(deferred: Any) -> Any:
-    """Return what a Deferred has fired with; fail if it has not."""
-    assert deferred.called
-    results: list[Any] = []
-    deferred.addBoth(results.append)
-    return results[0]
-
-
-def error(deferred: Any) -> Any:
-    return result(deferred).value
+pytestmark = pytest.mark.usefixtures("on_this_thread")
 
 
 # -- the interface of Twisted's portal ------------------------------------------------------------------------------------
@@ -464,102 +326,6 @@ def test_web_guards_digests_are_checked_by_our_checkers(cred, tmp_path):
     assert result(checked)[1].avatar_id == b"ann"
 
 
-# -- the reactor's dispatcher ---------------------------------------------------------------------------------------------
-
-
-class Echo(Actor):
-    def on_receive(self, message: Any) -> Any:
-        if message == "slow":
-            return succeed("never seen as such")
-        return message
-
-    async def wait_for(self, deferred: Any) -> Any:
-        return await deferred
-
-    async def wait_for_future(self, future: Any) -> Any:
-        return await future
-
-    def tell(self, other: Any, log: list[str]) -> None:
-        log.append("begin")
-        other.tell(lambda: log.append("other"))
-        log.append("end")
-
-
-class Runner(Actor):
-    def on_receive(self, message: Any) -> Any:
-        return message()
-
-
-def test_actors_run_before_the_call_returns_and_never_inside_of_each_other(clock):
-    dispatcher = ReactorDispatcher(clock=clock)
-    echo, runner = Echo.start(dispatcher=dispatcher), Runner.start(dispatcher=dispatcher)
-
-    assert echo.ask("x", block=False).done()
-    log: list[str] = []
-    echo.proxy().tell(runner, log)
-    assert log == ["begin", "end", "other"]
-    log.clear()
-    echo.hand_over(ProxyCall(("tell",), (runner, log), {}), None)
-    assert log == ["begin", "end", "other"]
-
-
-def test_coroutines_may_await_deferreds_and_futures(clock):
-    echo = Echo.start(dispatcher=ReactorDispatcher(clock=clock))
-    deferred: Deferred[str] = Deferred()
-    future: Future[str] = Future()
-    first = echo.proxy().wait_for(deferred)
-    assert not first.done()
-    deferred.callback("one")
-    assert first.get(timeout=5) == "one"
-    second = echo.proxy().wait_for_future(future)
-    future.set("two")
-    assert second.get(timeout=5) == "two"
-    with pytest.raises(ZeroDivisionError):
-        echo.proxy().wait_for(fail(ZeroDivisionError())).get(timeout=5)
-    with pytest.raises(TypeError, match="cannot await"):
-        echo.proxy().wait_for(Never()).get(timeout=5)
-
-
-class Never:
-    def __await__(self) -> Any:
-        yield 7
-
-
-def test_timers_go_by_the_reactors_clock_and_leave_nothing_in_it(clock):
-    dispatcher = ReactorDispatcher(clock=clock)
-    log: list[Any] = []
-    runner = Runner.start(dispatcher=dispatcher)
-    runner.send_after(2, lambda: log.append("two"))
-    runner.send_after(1, lambda: log.append("one"))
-    gone = runner.send_after(1.5, lambda: log.append("never"))
-    gone.cancel()
-    every = runner.send_every(5, lambda: log.append("five"))
-    assert len(clock.getDelayedCalls()) == 1
-    clock.pump([1] * 11)
-    assert log == ["one", "two", "five", "five"]
-    every.cancel()
-    assert clock.getDelayedCalls() == []
-
-
-def test_sessions_of_a_protocol_that_nobody_knows_the_connection_of_do_not_idle_out(cred, clock):
-    portal = cred(GreeterRealm(), [theirs()], options=PortalOptions(idle_timeout=10, lifetime=100))
-    result(portal.login(password(), None, IGreeter))
-    clock.pump([1] * 50)
-    assert portal.portal.count().get(timeout=5) == 1
-    clock.pump([1] * 60)
-    assert portal.portal.count().get(timeout=5) == 0
-
-
-def test_from_other_threads_actors_run_on_the_reactors(real_reactor):
-    runner = Runner.start(dispatcher=reactor_dispatcher())
-    assert runner.ask(threading.current_thread, timeout=5).name == "reactor"
-    assert (
-        runner.ask(lambda: reactor_dispatcher().offload(threading.current_thread), timeout=5)
-        .get(timeout=5)
-        .name.startswith("actorcred-background")
-    )
-
-
 # -- POP3 without a real socket: what is bound to a connection ---------------------------------------------------------------
 
 
@@ -592,121 +358,6 @@ def test_what_a_client_sends_keeps_its_session_and_idleness_ends_its_connection(
     assert not session.is_open
     assert transport.value().endswith(b"-ERR logged out: idle\r\n")
     assert transport.disconnecting
-
-
-# -- plugins --------------------------------------------------------------------------------------------------------------
-
-
-def test_twisteds_plugins_are_types_of_our_auth(tmp_path, real_reactor):
-    (tmp_path / "users").write_text("ann:s3cret\n")
-    listed = list_types((UsernamePassword,))
-    assert "twisted-file:" in listed
-    assert "twisted-anonymous" not in listed
-    assert "FilePasswordDB" in describe_type("twisted-file")
-    portal = Portal.start(Hall.start(), [from_string(f"twisted-file:{tmp_path / 'users'}"), from_string("twisted-anonymous")])
-
-    assert portal.login(UsernamePassword("ann", "s3cret"), None, OurGreeter).get(timeout=10).session.avatar_id == "ann"
-    with pytest.raises(UnauthorizedLogin):
-        portal.login(UsernamePassword("ann", "x"), None, OurGreeter).get(timeout=10)
-    assert portal.login(Anonymous(), None, OurGreeter).get(timeout=10).session.avatar_id is ANONYMOUS
-
-
-def test_what_is_wrong_with_a_type_of_twisteds_is_said():
-    with pytest.raises(DescriptorError, match="requires a filename"):
-        from_string("twisted-file:")
-    with pytest.raises(DescriptorError, match="unknown type"):
-        from_string("twisted-nonsense:x")
-
-
-def test_our_types_are_factories_of_twisteds(tmp_path):
-    factories = factories_for_twisted()
-    assert {"sqlite", "ldap", "actorcred_file", "actorcred_memory", "throttle"} <= set(factories)
-    assert "otp" not in factories  # Twisted knows no such credentials
-    checker = factories["actorcred_memory"].generateChecker("ann:s3cret")
-    assert result(checker.requestAvatarId(password())) == b"ann"
-    with pytest.raises(ValueError, match="PATH"):
-        factories["sqlite"].generateChecker("")
-
-
-def test_a_program_of_twisteds_takes_our_types(tmp_path):
-    """`twistd words --auth sqlite:accounts.db`, installed as a user has it, and a client that logs in."""
-    accounts = SQLiteChecker.start(tmp_path / "accounts.db")
-    accounts.add_account("ann", "a long s3cret").get(timeout=30)
-    accounts.stop()
-    source = tmp_path / "source"
-    shutil.copytree(ROOT / "actorcred", source / "actorcred", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, source / name)
-    pip(sys.executable, "wheel", "--no-deps", "-w", tmp_path, source)
-    pip(sys.executable, "install", "--no-deps", "--target", tmp_path / "site", *tmp_path.glob("*.whl"))
-    environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
-
-    def twistd(*words: str) -> str:
-        command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "words", *words]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
-        return done.stdout + done.stderr
-
-    assert "sqlite" in twistd("--help-auth")
-    assert "actorcred passwd" in twistd("--help-auth-type", "sqlite")
-    assert "Unexpected error" in twistd("--auth", "sqlite:")
-    port = tmp_path / "port"
-    script = tmp_path / "serve.py"
-    script.write_text(WORDS.format(port=port))
-    server = subprocess.Popen([sys.executable, script, f"sqlite:{tmp_path / 'accounts.db'}"], env=environment, cwd=tmp_path)
-    try:
-        assert_irc_login(port, server)
-    finally:
-        server.terminate()
-        server.wait(10)
-
-
-WORDS = """
-import sys
-from twisted.internet import reactor
-from twisted.words.tap import Options, makeService
-options = Options()
-options.parseOptions(["--irc-port", "tcp:0:interface=127.0.0.1", "--auth", sys.argv[1]])
-service = makeService(options)
-service.startService()
-def tell():
-    (port,) = [reader for reader in reactor.getReaders() if hasattr(reader, "factory")]
-    open("{port}.new", "w").write(str(port.getHost().port))
-    __import__("os").rename("{port}.new", "{port}")
-reactor.callLater(0, tell)
-reactor.run()
-"""
-
-
-def assert_irc_login(port: Path, server: Any) -> None:
-    number = int(eventually(port.read_text, FileNotFoundError))
-    assert server.poll() is None
-    for secret, words in (("a long s3cret", b"376 ann"), ("wrong", b"Login failed")):
-        with socket.create_connection(("127.0.0.1", number), 10) as sock:
-            sock.settimeout(30)
-            sock.sendall(f"PASS {secret}\r\nNICK ann\r\nUSER ann 0 * :ann\r\n".encode())
-            said = b""
-            while words not in said:
-                data = sock.recv(4096)
-                assert data, said
-                said += data
-
-
-# -- Twisted's own tests --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.slow
-def test_twisteds_own_tests_pass_with_our_portal_but_for_those_with_a_reason():
-    command = [sys.executable, "-m", "tests.adapters.twisteds_own_tests"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[2], capture_output=True, text=True, timeout=300, check=False)
-
-    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-2000:]
-    assert int(done.stdout.splitlines()[-2].split()[0]) > 900, done.stdout[-2000:]
-
-
-def test_without_twisted_the_adapter_says_what_to_install():
-    code = "import sys; sys.modules['twisted'] = None\nimport actorcred.adapters.twisted"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'actorcred[twisted]'" in done.stderr
 
 
 def test_nothing_is_left_of_many_logins(cred):
