@@ -167,7 +167,8 @@ def shutdown(timeout: float = 10.0) -> list[str]:
         logger.error("%d actors did not stop within %g s: %s", len(stuck), timeout, ", ".join(stuck[:20]))
     with _lock:
         dispatchers = list(_dispatchers)
-    for dispatcher in dispatchers:
+    # The background pool is the last, since threads of the others hand work to it until they end.
+    for dispatcher in sorted(dispatchers, key=lambda dispatcher: dispatcher is _background):
         dispatcher.close(max(0.0, deadline - time.monotonic()))
     _timers.close(max(0.0, deadline - time.monotonic()))
     return stuck
