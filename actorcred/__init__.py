@@ -35,6 +35,7 @@ from actorcred.errors import (
     NoInterface,
     PasswordRejected,
     ProtocolError,
+    RestartRole,
     UnauthorizedLogin,
     UnhandledCredentials,
 )
@@ -91,6 +92,7 @@ __all__ = [
     "PortalRef",
     "ProtocolError",
     "Realm",
+    "RestartRole",
     "Revocation",
     "ScramVerifier",
     "Session",

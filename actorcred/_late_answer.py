@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pykka
 
 from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.errors import CheckerUnavailable
 
 if TYPE_CHECKING:
     from actorcred.login import Attempt
@@ -80,6 +81,8 @@ class LateAnswer:
 
     def get(self) -> Any:
         """Return or raise the answer."""
+        if isinstance(self._error, pykka.ActorDeadError):
+            raise CheckerUnavailable(f"{self.role.actor_class.__name__} is down")
         if self._error is not None:
             raise self._error
         return self._value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -22,7 +22,7 @@ from actorcred.errors import (
     UnauthorizedLogin,
     UnhandledCredentials,
 )
-from actorcred.events import LoggedIn, LoginRefused
+from actorcred.events import LoggedIn, LoginRefused, printable
 from actorcred.login import Attempt, Login
 from actorcred.mind import Mind
 from actorcred.realm import Granted, examine
@@ -81,7 +81,10 @@ class Logins:
         self._timer_runs = False
         self._opening: dict[AvatarId, int] = {}
         self._opening_total = 0
-        self._waiting: dict[AvatarId, deque[Attempt]] = {}
+        # In the order in which they came; the values mean nothing.
+        self._waiting: dict[AvatarId, dict[Attempt, None]] = {}
+        self._places_kept = 0
+        """Logins that wait for sessions which were ended for them: each has the place of one."""
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -181,10 +184,19 @@ class Logins:
             wanted = make_avatar_id(wanted)
         except ValueError:
             raise UnauthorizedLogin("may not act as what is no avatar id") from None
-        may_act_as = self._options.may_act_as
-        if wanted != proven and (proven is ANONYMOUS or may_act_as is None or not may_act_as(proven, wanted)):
+        if wanted != proven and not self._may_act_as(proven, wanted):
             raise UnauthorizedLogin("may not act as somebody else")
         return wanted
+
+    def _may_act_as(self, proven: AvatarId, wanted: str) -> bool:
+        ask = self._options.may_act_as
+        if ask is None or proven is ANONYMOUS:
+            return False
+        try:
+            return bool(ask(proven, wanted))
+        except Exception as error:
+            logger.exception("PortalOptions.may_act_as(%r, %r) failed:", printable(proven), printable(wanted))
+            raise CheckerUnavailable(f"may_act_as failed: {type(error).__name__}") from None
 
     # -- admitting ----------------------------------------------------------------------------------------------------
 
@@ -196,37 +208,45 @@ class Logins:
         nobody = avatar_id is ANONYMOUS
         alone = self._limits.policy is not Policy.ALLOW and not nobody
         if alone and (avatar_id in self._opening or self._directory.is_ending(avatar_id)):
-            self._waiting.setdefault(avatar_id, deque()).append(attempt)
+            self._wait(attempt)
             return
         present = () if nobody else self._directory.store.by_avatar_id(avatar_id)
         opening = 0 if nobody else self._opening.get(avatar_id, 0)
-        total = len(self._directory) + self._opening_total
+        kept = self._places_kept - attempt.keeps_place
+        total = len(self._directory) + self._directory.ending + self._opening_total + kept
         decision = decide(self._limits, present, opening, total)
         if isinstance(decision, Deny):
             self._fail(attempt, LoginDenied(decision.why, retry_after=RETRY_AFTER))
         elif isinstance(decision, Join):
             self._join(attempt, decision.session)
         elif decision.evict:
-            self._waiting.setdefault(avatar_id, deque()).append(attempt)
+            # First the place, then the end of those who have it: on a full server another login would take it.
+            self._keep_place(attempt, True)
+            self._wait(attempt)
             for session in decision.evict:
                 self._logouts.end(session, LogoutReason(LogoutCode.REPLACED))
         else:
             self._request_avatar(attempt)
+
+    def _wait(self, attempt: Attempt) -> None:
+        self._waiting.setdefault(attempt.avatar_id, {})[attempt] = None
+
+    def _keep_place(self, attempt: Attempt, keeps: bool) -> None:
+        self._places_kept += keeps - attempt.keeps_place
+        attempt.keeps_place = keeps
 
     def avatar_id_is_free(self, avatar_id: AvatarId) -> None:
         """Go on with the logins that waited for another session or login of the same avatar id."""
         waiting = self._waiting.pop(avatar_id, None)
         for attempt in waiting or ():
             if attempt.state is State.WAITING:
-                self._admit(attempt)
+                self._guard(self._admit, attempt)
 
     # -- getting the avatar -------------------------------------------------------------------------------------------
 
     def _request_avatar(self, attempt: Attempt) -> None:
         avatar_id = attempt.avatar_id
-        attempt.state = step(attempt.state, Event.ADMITTED)
-        self._opening[avatar_id] = self._opening.get(avatar_id, 0) + 1
-        self._opening_total += 1
+        self._enter_opening(attempt)
         attempt.mind = mind = Mind.start(attempt.target, self._options.outbox, dispatcher=self._portal.actor_inbox.dispatcher)
         if self._limits.policy is Policy.SHARE and avatar_id is not ANONYMOUS:
             attempt.shared = SharedAvatar()
@@ -241,11 +261,14 @@ class Logins:
             return
         attempt.answer = None
         try:
-            granted = examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__)
+            self._open(attempt, examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__))
         except LoginFailed as error:
             self._fail(attempt, error)
-        else:
-            self._open(attempt, granted)
+        except Exception:
+            # As of an interface that cannot tell who implements it.
+            if not attempt.has_session:
+                answer.discard_avatar()
+            raise
 
     def _open(self, attempt: Attempt, granted: Granted) -> None:
         assert attempt.mind is not None
@@ -254,9 +277,10 @@ class Logins:
             mind = attempt.mind if attempt.shared is None else attempt.shared.hub
             ref = wrap_object(ref, attempt.avatar_id, mind, self._realm.actor_inbox.dispatcher)
         mailbox = ref.actor_inbox
+        stops_itself = is_stop_of(granted.logout, ref)
         session = self._make_session(attempt, granted.interface, ref)
         session.shared = attempt.shared
-        if not is_stop_of(granted.logout, ref):
+        if not stops_itself:
             session.on_gone = (self._realm, granted.logout)
         if attempt.shared is not None:
             attempt.shared.add(session)
@@ -276,7 +300,7 @@ class Logins:
         if interface is None:
             self._fail(attempt, NoInterface(attempt.interfaces))
             return
-        attempt.state = step(attempt.state, Event.ADMITTED)
+        self._enter_opening(attempt)
         attempt.mind = Mind.start(attempt.target, self._options.outbox, dispatcher=self._portal.actor_inbox.dispatcher)
         session = self._make_session(attempt, interface, present.avatar)
         session.shared = present.shared
@@ -285,6 +309,7 @@ class Logins:
         session.shared.add(session)
         if issubclass(avatar_class, Avatar):
             present.avatar.actor_inbox.put(ControlCall(("on_attach", session.mind)))
+        self._leave_opening(attempt)
         self._succeed(attempt, session)
 
     def _make_session(self, attempt: Attempt, interface: type, ref: ActorRef[Any]) -> Session:
@@ -315,18 +340,56 @@ class Logins:
         was_opening = attempt.state is State.OPENING
         attempt.state = step(attempt.state, Event.FAILED)
         answer, attempt.answer = attempt.answer, None
-        if answer is not None:
-            answer.cancel()
         attempt.credentials = None
         self._attempts.pop(attempt, None)
+        self._keep_place(attempt, False)
+        self._wait_no_more(attempt)
+        if was_opening:
+            self._leave_opening(attempt)
+        if answer is not None:
+            answer.cancel()
         for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
             if mind is not None:
                 mind.abandon()
-        self._events.emit(LoginRefused, error.code, attempt.kind, str(attempt.claimed), error.detail)
+        self._events.emit(LoginRefused, error.code, attempt.kind, attempt.claimed, error.detail)
         attempt.future.settle_error(error)
         if was_opening:
-            self._leave_opening(attempt)
             self.avatar_id_is_free(attempt.avatar_id)
+
+    def _wait_no_more(self, attempt: Attempt) -> None:
+        waiting = self._waiting.get(attempt.avatar_id)
+        if waiting is not None:
+            waiting.pop(attempt, None)
+            if not waiting:
+                del self._waiting[attempt.avatar_id]
+
+    def _guard(self, step: Callable[..., object], attempt: Attempt, *args: Any) -> None:
+        """Take a step of one login among others. What it raises ends this login and none of the others."""
+        try:
+            step(attempt, *args)
+        except Exception as error:
+            logger.exception("A login failed by a fault:")
+            self.abort(attempt, error)
+
+    def abort(self, attempt: Attempt, error: BaseException) -> None:
+        """End a login of which a step has raised what it must not."""
+        failure = CheckerUnavailable(f"a fault: {type(error).__name__}")
+        if attempt.has_session:
+            assert attempt.mind is not None
+            self._attempts.pop(attempt, None)
+            if attempt.state is State.OPENING:
+                attempt.state = step(attempt.state, Event.OPENED)
+                self._leave_opening(attempt)
+            attempt.mind.end_session(LogoutCode.CRASHED)
+            attempt.future.settle_error(failure)
+        elif attempt.state is not State.ENDED:
+            self._fail(attempt, failure)
+
+    def _enter_opening(self, attempt: Attempt) -> None:
+        attempt.state = step(attempt.state, Event.ADMITTED)
+        self._keep_place(attempt, False)
+        self._opening[attempt.avatar_id] = self._opening.get(attempt.avatar_id, 0) + 1
+        self._opening_total += 1
 
     def _leave_opening(self, attempt: Attempt) -> None:
         self._opening_total -= 1
@@ -344,20 +407,22 @@ class Logins:
     def role_is_gone(self, ref: ActorRef[Any]) -> None:
         """Go on with the logins that a checker or the realm will not answer any more."""
         for attempt in list(self._attempts):
-            if attempt.answer is None:
-                continue
-            if attempt.state is State.OPENING and ref is self._realm:
-                self._fail(attempt, CheckerUnavailable("the realm is down"))
-            elif attempt.state is State.CHECKING and attempt.checker is ref:
-                attempt.answer = None
-                self._note(attempt, f"{ref.actor_class.__name__} is down", CheckerUnavailable())
-                self._ask_next(attempt)
+            if attempt.answer is not None:
+                self._guard(self._do_without, attempt, ref)
+
+    def _do_without(self, attempt: Attempt, ref: ActorRef[Any]) -> None:
+        if attempt.state is State.OPENING and ref is self._realm:
+            self._fail(attempt, CheckerUnavailable("the realm is down"))
+        elif attempt.state is State.CHECKING and attempt.checker is ref:
+            attempt.answer = None
+            self._note(attempt, f"{ref.actor_class.__name__} is down", CheckerUnavailable())
+            self._ask_next(attempt)
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
         """Refuse the logins under way of an account that was disabled or changed since it was checked."""
         for attempt in list(self._attempts):
             if attempt.avatar_id == avatar_id and attempt.checker is checker and attempt.state is not State.CHECKING:
-                self._fail(attempt, UnauthorizedLogin("the account was revoked during the login"))
+                self._guard(self._fail, attempt, UnauthorizedLogin("the account was revoked during the login"))
 
     # -- deadlines ----------------------------------------------------------------------------------------------------
 
@@ -375,15 +440,15 @@ class Logins:
             if attempt.deadline > now:
                 self._arm_timer(attempt.deadline - now)
                 return
-            self._fail(
-                attempt, CheckerUnavailable(f"not done within {self._options.login_timeout:g} s, while {attempt.state.value}")
-            )
+            late = f"not done within {self._options.login_timeout:g} s, while {attempt.state.value}"
+            self._guard(self._fail, attempt, CheckerUnavailable(late))
+            self._attempts.pop(attempt, None)
 
     def close(self) -> None:
         """Admit nobody any more, and fail what is under way."""
         self._closed = True
         for attempt in list(self._attempts):
-            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+            self._guard(self._fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
 
 
 def _tell_opened(mailbox: Mailbox, session: Session) -> None:

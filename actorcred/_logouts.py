@@ -34,12 +34,18 @@ class Logouts:
         portal: the portal's ref.
         directory: where the sessions are.
         events: where it is told.
+        timeout: seconds for an avatar to leave.
     """
 
-    def __init__(self, portal: PortalRef, directory: Directory, events: Events) -> None:
+    def __init__(self, portal: PortalRef, directory: Directory, events: Events, timeout: float) -> None:
         self._portal = portal
         self._directory = directory
         self.events = events
+        self._timeout = timeout
+        # When each avatar that is leaving has to be gone, in that order, since all have the same time.
+        self._leaving: dict[Session, float] = {}
+        self._leaving_timer: Timer | None = None
+        self._hurried: set[Session] = set()
         self.when_free: Callable[[AvatarId], object] = lambda avatar_id: None
         """Called with an avatar id when a session of it is gone."""
         self._deadline_timer: Timer | None = None
@@ -58,6 +64,7 @@ class Logouts:
         if session.state is not State.OPEN:
             return
         session.reason = reason
+        session.revoked = reason.overtakes
         self._directory.begin_end(session)
         shared = session.shared
         if shared is not None and len(shared.sessions) > 1:
@@ -67,6 +74,8 @@ class Logouts:
             session.on_gone = None
             self._finish(session)
         else:
+            self._leaving[session] = self._portal.now() + self._timeout
+            self._watch_leaving()
             ask_to_leave(session, reason)
 
     def _promise(self, session: Session, done: Future[None]) -> None:
@@ -92,16 +101,27 @@ class Logouts:
         for session in others:
             session.on_gone = None
         for session in (*others, last):
-            self.avatar_gone(session, cause)
+            self.guard(self.avatar_gone, session, cause)
         shared.sessions.clear()
 
     def _finish(self, session: Session) -> None:
         assert session.reason is not None
         self._directory.gone(session)
-        self._tell_logged_out(session, session.reason)
-        _release(session)
-        self.when_free(session.avatar_id)
-        self._check_drains()
+        self._leaving.pop(session, None)
+        self._hurried.discard(session)
+        try:
+            self._tell_logged_out(session, session.reason)
+            _release(session)
+        finally:
+            self.when_free(session.avatar_id)
+            self._check_drains()
+
+    def guard(self, step: Callable[..., object], session: Session, *args: Any) -> None:
+        """Do something with one session among others. What it raises is logged, and hinders none of the others."""
+        try:
+            step(session, *args)
+        except Exception:
+            logger.exception("The end of %r met a fault:", session)
 
     def _tell_logged_out(self, session: Session, reason: LogoutReason) -> None:
         duration = self._portal.now() - session.opened
@@ -112,7 +132,7 @@ class Logouts:
         count = 0
         for session in sessions:
             self.events.emit(SessionKicked, session.id, session.avatar_id, detail)
-            self.end(session, LogoutReason(LogoutCode.KICKED, detail))
+            self.guard(self.end, session, LogoutReason(LogoutCode.KICKED, detail))
             count += 1
         return count
 
@@ -126,10 +146,40 @@ class Logouts:
     def expire(self) -> None:
         """End the sessions whose time is over."""
         for session, code in self._directory.expired(self._portal.now()):
-            self.end(session, LogoutReason(code))
+            self.guard(self.end, session, LogoutReason(code))
         if not len(self._directory) and self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
+
+    # -- avatars that do not leave ------------------------------------------------------------------------------------
+
+    def _watch_leaving(self) -> None:
+        if self._leaving_timer is None and self._leaving:
+            wait = max(0.0, next(iter(self._leaving.values())) - self._portal.now())
+            self._leaving_timer = self._portal.send_after(wait, ControlCall(("_expire_leaving",)))
+
+    def expire_leaving(self) -> None:
+        """Hurry up the avatars whose time to leave is over."""
+        self._leaving_timer = None
+        now = self._portal.now()
+        for session in list(self._leaving):
+            if self._leaving[session] > now:
+                break
+            del self._leaving[session]
+            self.guard(self._hurry_up, session, now)
+        self._watch_leaving()
+
+    def _hurry_up(self, session: Session, now: float) -> None:
+        """Cancel what an avatar waits for. The second time, and where that is no help, stop it."""
+        mailbox = session.avatar.actor_inbox
+        session.revoked = True
+        if session not in self._hurried and mailbox.interrupt():
+            logger.error("%s did not leave within %g s: what it awaits is cancelled", mailbox.label, self._timeout)
+            self._hurried.add(session)
+            self._leaving[session] = now + self._timeout
+        else:
+            logger.error("%s did not leave within %g s: it is stopped as it is", mailbox.label, self._timeout)
+            mailbox.kill(TimeoutError("the avatar did not leave in time"))
 
     # -- going down ---------------------------------------------------------------------------------------------------
 
@@ -145,13 +195,15 @@ class Logouts:
         timer = self._portal.send_after(timeout, ControlCall(("_drain_timeout", drained)))
         self._drains.append((drained, total, timer))
         for session in sessions:
-            self.end(session, LogoutReason(LogoutCode.DRAINED))
+            self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
         self._check_drains()
 
     def drain_timeout(self, drained: Future[int]) -> None:
         """Answer a drain whose time is over."""
         for entry in [entry for entry in self._drains if entry[0] is drained]:
             self._drains.remove(entry)
+            for session in self._leaving:
+                session.revoked = True  # what its client still has waiting has had its time
             logger.warning("%d sessions were still ending when the drain timed out", self._directory.ending)
             drained.settle(entry[1] - self._directory.ending)
 
@@ -167,13 +219,18 @@ class Logouts:
         reason = LogoutReason(LogoutCode.DRAINED)
         for session in list(self._directory):
             session.reason = reason
-            self._directory.begin_end(session)
-            ask_to_leave(session, reason)
+            self.guard(self._directory.begin_end, session)
+            self.guard(ask_to_leave, session, reason)
         for session in self._directory.ending_sessions():
-            self._tell_logged_out(session, session.reason or reason)
-            session.avatar.watch(partial(_last_rites, session))
+            self.guard(self._abandon, session, session.reason or reason)
         for drained, total, _ in self._drains:
             drained.settle(total - self._directory.ending)
+
+    def _abandon(self, session: Session, reason: LogoutReason) -> None:
+        self._tell_logged_out(session, reason)
+        mailbox = session.avatar.actor_inbox
+        timer = mailbox.dispatcher.call_later(self._timeout, mailbox.kill, TimeoutError("the avatar did not leave in time"))
+        session.avatar.watch(partial(_last_rites, session, timer))
 
 
 def ask_to_leave(session: Session, reason: LogoutReason) -> None:
@@ -185,8 +242,9 @@ def ask_to_leave(session: Session, reason: LogoutReason) -> None:
         ActorRef[Any](mailbox).stop(block=False)
 
 
-def _last_rites(session: Session, _: object) -> None:
+def _last_rites(session: Session, timer: Timer, _: object) -> None:
     """Do without the portal what is left to do when an avatar is gone."""
+    timer.cancel()
     session.state = State.ENDED
     if session.shared is not None:
         session.shared.hub.abandon()

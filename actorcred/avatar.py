@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 import pykka
 
-from actorcred.actors import Actor, ActorRef, Future
+from actorcred.actors import Actor, ActorRef, Future, Revocable
 from actorcred.errors import ClientGone
 from actorcred.mind import Channel, Group, MindRef
 from actorcred.outbox import Notification
@@ -141,7 +141,7 @@ class AvatarRef(ActorRef[A]):
         if not self.session.is_open:
             raise pykka.ActorDeadError(f"the session of {self} is over")
         self.session.touch()
-        super().tell(message)
+        super().tell(self._queued(message))
 
     @overload
     def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
@@ -165,6 +165,9 @@ class AvatarRef(ActorRef[A]):
             return
         self.session.touch()
         super().hand_over(message, reply)
+
+    def _queued(self, message: Any) -> Any:
+        return Revocable(message, self.session)
 
 
 class SharedAvatar(Channel):

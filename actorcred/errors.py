@@ -16,6 +16,7 @@ The tree::
         PasswordRejected                                 a new password breaks a rule
         AccountError                                     an account store was asked for what it cannot do
         MissingExtra                                     an optional package is not installed
+        RestartRole                                      a checker or realm cannot go on and wants to be made anew
 
 The text of a `LoginFailed` is what a client may read: it never tells whether a user exists. `detail` is for the log.
 The codes of calls are members of `CallCode`.
@@ -39,6 +40,7 @@ __all__ = [
     "NoInterface",
     "PasswordRejected",
     "ProtocolError",
+    "RestartRole",
     "UnauthorizedLogin",
     "UnhandledCredentials",
     "login_error",
@@ -164,6 +166,13 @@ class CallCode(StrEnum):
 
     INTERNAL = "internal"
     """Something went wrong in the server, whose log has the cause."""
+
+
+class RestartRole(ActorcredError):
+    """A checker or a realm cannot go on: raised by it, has it made anew from the arguments of its `start`.
+
+    The request that was being served fails as unavailable. Any other exception fails its request only.
+    """
 
 
 class CallError(ActorcredError):

@@ -12,7 +12,19 @@ import pykka
 from actorcred.actors import Actor, ActorRef
 from actorcred.credentials import AvatarId
 
-__all__ = ["Event", "Events", "LoggedIn", "LoggedOut", "LoginRefused", "RoleDown", "RoleRestarted", "SessionKicked", "printable"]
+__all__ = [
+    "Event",
+    "Events",
+    "LoggedIn",
+    "LoggedOut",
+    "LoginRefused",
+    "RoleBack",
+    "RoleDown",
+    "RoleRestarted",
+    "SessionKicked",
+    "printable",
+    "require_subscriber",
+]
 
 audit = logging.getLogger("actorcred.audit")
 logger = logging.getLogger("actorcred.portal")
@@ -101,7 +113,7 @@ class RoleRestarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoleDown(Event):
-    """A checker or the realm stopped, or crashed too often; logins that need it are unavailable from now on."""
+    """A checker or the realm stopped, or crashed too often; logins that need it are unavailable until `RoleBack`."""
 
     name: ClassVar[str] = "down"
     level: ClassVar[int] = logging.ERROR
@@ -110,12 +122,32 @@ class RoleDown(Event):
     cause: str
 
 
+@dataclass(frozen=True, slots=True)
+class RoleBack(Event):
+    """A checker or the realm that was down works again."""
+
+    name: ClassVar[str] = "back"
+    level: ClassVar[int] = logging.WARNING
+
+    role: str
+
+
 Subscriber: TypeAlias = "Callable[[Event], object] | pykka.ActorRef[Any]"
 
 
 def printable(text: object) -> str:
     """Return a text without control characters, so that a user's name cannot forge lines of a log."""
     return "".join(character if character.isprintable() else "?" for character in str(text))[:200]
+
+
+def require_subscriber(subscriber: object) -> None:
+    """Check what is to be told of events.
+
+    Raises:
+        TypeError: if it is neither a function nor an actor ref.
+    """
+    if not callable(subscriber) and not isinstance(subscriber, pykka.ActorRef):
+        raise TypeError(f"a subscriber must be a function or an actor ref, not a {type(subscriber).__name__}")
 
 
 class _Subscription(Actor):
@@ -146,11 +178,10 @@ class Events:
 
     def subscribe(self, subscriber: Subscriber) -> pykka.ActorRef[Any]:
         """Send all events from now on to a function or an actor; return the ref with which to unsubscribe."""
+        require_subscriber(subscriber)
         if isinstance(subscriber, pykka.ActorRef):
             self._subscribers[subscriber] = False
             return subscriber
-        if not callable(subscriber):
-            raise TypeError(f"a subscriber must be a function or an actor ref, not a {type(subscriber).__name__}")
         ref: ActorRef[Any] = _Subscription.start(subscriber)
         self._subscribers[ref] = True
         return ref

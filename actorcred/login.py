@@ -125,6 +125,7 @@ class Attempt:
         "details",
         "future",
         "interfaces",
+        "keeps_place",
         "kind",
         "mind",
         "portal",
@@ -143,8 +144,9 @@ class Attempt:
         self.target = target
         self.interfaces = interfaces
         self.future = LoginFuture(self.give_up)
+        self.future.expect_from(portal.actor_inbox)
         self.state = State.CHECKING
-        self.claimed = getattr(credentials, "username", "")
+        self.claimed = str(getattr(credentials, "username", ""))
         self.kind = type(credentials).__name__
         self.deadline = 0.0
         # The checkers that were not asked yet, the one that is being asked, and its answer, by which a late one is known.
@@ -155,8 +157,14 @@ class Attempt:
         self.unavailable: CheckerUnavailable | None = None
         # Once it is proven:
         self.avatar_id: AvatarId = ""
+        self.keeps_place = False
         self.mind: MindRef | None = None
         self.shared: SharedAvatar | None = None
+
+    @property
+    def has_session(self) -> bool:
+        """Whether it has led to a session."""
+        return self.mind is not None and self.mind.session is not None
 
     def give_up(self) -> None:
         """Tell the portal that nobody waits any more."""

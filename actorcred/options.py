@@ -33,13 +33,16 @@ class PortalOptions:
         policy: for a second login of the same avatar id: ALLOW, REPLACE, REJECT or SHARE.
         sessions_per_avatar: sessions of one avatar id at most; None is no limit for ALLOW and SHARE, 1 for the others.
             Anonymous clients are nobody's twins, so it does not hold for them.
-        max_sessions: sessions of the portal at most; None is no limit.
+        max_sessions: sessions of the portal at most, those in their `on_logout` among them; None is no limit.
         idle_timeout: seconds without a sign of the client after which a session ends; None is no limit. The default is
             the 30 minutes of NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.1).
         lifetime: seconds after which a session ends whatever happens; None is no limit. The default is the 12 hours of
             NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.2).
+        logout_timeout: seconds for an avatar to finish the call that it runs, its `on_logout` and its `on_stop`, once its session
+            has ended. Then what it awaits is cancelled, and if that does not help the avatar is stopped without them.
         outbox: how many notifications may wait for a client, and what happens then.
-        restart: how often a checker or the realm may crash before it stays down.
+        restart: how often a checker or the realm may crash before it is down for a while; the pauses until it is tried again grow
+            to a minute.
         on_password_change: what happens to live sessions. Sessions of disabled and deleted accounts end in any case.
         may_act_as: called with a proven avatar id and another one that the client wants to act as; says whether it may.
             None: nobody may.
@@ -52,6 +55,7 @@ class PortalOptions:
     max_sessions: int | None = None
     idle_timeout: float | None = 30 * 60.0
     lifetime: float | None = 12 * 3600.0
+    logout_timeout: float = 10.0
     outbox: OutboxLimit = field(default_factory=OutboxLimit)
     restart: RestartIntensity = field(default_factory=RestartIntensity)
     on_password_change: PasswordChange = PasswordChange.END
@@ -64,7 +68,15 @@ class PortalOptions:
                 object.__setattr__(self, name, kind(value))
             except ValueError:
                 raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(repr(str(k)) for k in kind)}") from None
-        for name in ("login_timeout", "max_pending_logins", "sessions_per_avatar", "max_sessions", "idle_timeout", "lifetime"):
+        for name in (
+            "login_timeout",
+            "max_pending_logins",
+            "sessions_per_avatar",
+            "max_sessions",
+            "idle_timeout",
+            "lifetime",
+            "logout_timeout",
+        ):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be more than 0, not {value!r}")

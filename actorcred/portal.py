@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -11,16 +12,19 @@ from actorcred._logins import Logins
 from actorcred._logouts import Logouts
 from actorcred._roles import Roles, require_checker, require_realm
 from actorcred.actors import Actor, ActorRef, ControlCall, Dispatcher, Future
+from actorcred.actors.messages import describe
 from actorcred.checkers.base import Revocation
-from actorcred.credentials import AvatarId
+from actorcred.credentials import ANONYMOUS, AvatarId
 from actorcred.errors import CheckerUnavailable
-from actorcred.events import Event, Events, Subscriber
+from actorcred.events import Event, Events, Subscriber, require_subscriber
 from actorcred.login import Attempt, LoginFuture
 from actorcred.options import PasswordChange, PortalOptions
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
 
 __all__ = ["Portal", "PortalRef"]
+
+logger = logging.getLogger("actorcred.portal")
 
 
 class PortalRef(ActorRef["Portal"]):
@@ -47,11 +51,12 @@ class PortalRef(ActorRef["Portal"]):
             A future of a `Login`. It fails with a `LoginFailed`, whose text is what the client may read.
 
         Raises:
-            TypeError: if no interface is given, or one is not a class.
+            TypeError: if no interface is given, one is not a class, or `authorize_as` is no string.
         """
         for interface in interfaces or (None,):
             if not isinstance(interface, type):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
+        _require("authorize_as", authorize_as, str, None)
         return self._begin(Attempt(self, credentials, mind, interfaces, authorize_as))
 
     def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
@@ -63,7 +68,11 @@ class PortalRef(ActorRef["Portal"]):
 
         Returns:
             A future of the avatar id. It fails with a `LoginFailed`, as a login does.
+
+        Raises:
+            TypeError: if `authorize_as` is no string.
         """
+        _require("authorize_as", authorize_as, str, None)
         return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
 
     def _begin(self, attempt: Attempt) -> LoginFuture:
@@ -106,10 +115,12 @@ class PortalRef(ActorRef["Portal"]):
 
     def session(self, session_id: str) -> Future[Session | None]:
         """Return the open session with this id, or None."""
+        _require("session_id", session_id, str)
         return self._request("_session", session_id)
 
     def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[Session]]:
         """Return the open sessions, of one avatar id or all, the oldest first."""
+        _require("avatar_id", avatar_id, str, ANONYMOUS, None)
         return self._request("_sessions", avatar_id)
 
     def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
@@ -118,6 +129,7 @@ class PortalRef(ActorRef["Portal"]):
         Returns:
             Whether there is such a session.
         """
+        _require("session_id", session_id, str)
         return self._request("_annotate", session_id, notes)
 
     def kick(
@@ -140,10 +152,13 @@ class PortalRef(ActorRef["Portal"]):
             How many sessions it concerned.
 
         Raises:
-            TypeError: unless exactly one of the three says whom.
+            TypeError: unless exactly one of the three says whom, and all are of the right type.
         """
-        if [session_id is not None, avatar_id is not None, everyone].count(True) != 1:
+        if [session_id is not None, avatar_id is not None, bool(everyone)].count(True) != 1:
             raise TypeError("kick() needs exactly one of session_id, avatar_id and everyone=True")
+        _require("session_id", session_id, str, None)
+        _require("avatar_id", avatar_id, str, ANONYMOUS, None)
+        _require("reason", reason, str)
         return self._request("_kick", session_id, avatar_id, reason)
 
     def drain(self, timeout: float = 10.0) -> Future[int]:
@@ -154,8 +169,16 @@ class PortalRef(ActorRef["Portal"]):
 
         Returns:
             The number of sessions that ended, when all have or the time is over.
+
+        Raises:
+            TypeError: if the time is no number.
+            ValueError: if it is negative or no number at all (NaN).
         """
+        _require("timeout", timeout, (int, float))
+        if not timeout >= 0:
+            raise ValueError(f"the timeout of drain() must be 0 seconds or more, not {timeout!r}")
         drained: Future[int] = Future()
+        drained.expect_from(self.actor_inbox)
         if not self.tell_if_alive(ControlCall(("_drain", timeout, drained))):
             drained.settle(0)
         return drained
@@ -167,15 +190,29 @@ class PortalRef(ActorRef["Portal"]):
 
         Returns:
             A ref to hand to `unsubscribe`.
+
+        Raises:
+            TypeError: if it is neither.
         """
+        require_subscriber(subscriber)
         return self._request("_subscribe", subscriber)
 
     def unsubscribe(self, subscription: pykka.ActorRef[Any]) -> Future[None]:
-        """Send no more events to a subscriber."""
+        """Send no more events to a subscriber.
+
+        Raises:
+            TypeError: if it is not what `subscribe` returned.
+        """
+        _require("subscription", subscription, pykka.ActorRef)
         return self._request("_unsubscribe", subscription)
 
     def publish(self, event: Event) -> None:
-        """Tell the subscribers and the audit log of an event; for protocols, which have events of their own."""
+        """Tell the subscribers and the audit log of an event; for protocols, which have events of their own.
+
+        Raises:
+            TypeError: if it is no `Event`.
+        """
+        _require("event", event, Event)
         self.tell_if_alive(ControlCall(("_publish", event)))
 
     # -- for the package's own parts ----------------------------------------------------------------------------------
@@ -187,6 +224,7 @@ class PortalRef(ActorRef["Portal"]):
     def end_session(self, session: Session, reason: LogoutReason) -> Future[None]:
         """End a session; see `Session.end`."""
         done: Future[None] = Future()
+        done.expect_from(self.actor_inbox)
         if not self.tell_if_alive(ControlCall(("_end", session, reason, done))):
             done.settle()
         return done
@@ -209,6 +247,17 @@ class PortalRef(ActorRef["Portal"]):
 
     def _request(self, method: str, *args: Any) -> Future[Any]:
         return self.ask(ControlCall((method, *args)), block=False)
+
+
+def _require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:
+    """Check an argument where the application calls, so that the portal need not.
+
+    Raises:
+        TypeError: if the value is neither of the type nor one of the others.
+    """
+    if not isinstance(value, kind) and not any(value is other for other in others):
+        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise TypeError(f"{name} must be a {kinds}, not a {type(value).__name__}")
 
 
 class Portal(Actor):
@@ -234,11 +283,12 @@ class Portal(Actor):
         self._events = Events()
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
         self._roles = Roles(portal, realm, self._options.restart, self._events)
-        self._logouts = Logouts(portal, self._directory, self._events)
+        self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
         self._logins = Logins(portal, self._options, self._roles, self._directory, self._logouts)
         for checker, interfaces in required:
             self._roles.add_checker(checker, interfaces)
         # The messages that are the business of one part go to it straight.
+        self._role_begun = self._roles.begun
         self._login = self._logins.begin
         self._give_up = self._logins.give_up
         self._expire_logins = self._logins.expire
@@ -246,6 +296,7 @@ class Portal(Actor):
         self._avatar_gone = self._logouts.avatar_gone
         self._shared_avatar_gone = self._logouts.shared_avatar_gone
         self._expire_sessions = self._logouts.expire
+        self._expire_leaving = self._logouts.expire_leaving
         self._drain_timeout = self._logouts.drain_timeout
         self._register_checker = self._roles.add_checker
         self._list_credentials_interfaces = self._roles.credential_interfaces
@@ -266,6 +317,27 @@ class Portal(Actor):
         """Start a portal; see the class for the arguments."""
         return cast("PortalRef", super().start(realm, checkers, options, dispatcher=dispatcher))
 
+    def _actor_survives(self, error: BaseException, message: Any) -> bool:
+        """Fail what a message belonged to, and go on: the portal holds the sessions of all.
+
+        What an application's callback raises, or a fault of this package, thus ends one login or session and no other.
+        """
+        logger.error("The portal could not handle %s:", describe(message), exc_info=error)
+        for argument in message[1:] if isinstance(message, ControlCall) else ():
+            try:
+                self._give_up_on(argument, error)
+            except Exception:
+                logger.exception("The portal could not clean up after %s:", describe(message))
+        return True
+
+    def _give_up_on(self, argument: object, error: BaseException) -> None:
+        if isinstance(argument, Attempt):
+            self._logins.abort(argument, error)
+        elif isinstance(argument, Session):
+            argument.end(LogoutCode.CRASHED)
+        elif isinstance(argument, Future):
+            argument.settle_error(error)
+
     def on_stop(self) -> None:
         """Let nobody in any more and log everybody out."""
         self._logins.close()
@@ -283,8 +355,11 @@ class Portal(Actor):
     def _go_on(go_on: Callable[..., None], attempt: Attempt, answer: object) -> None:
         go_on(attempt, answer)
 
-    def _role_crashed(self, ref: ActorRef[Any], error: BaseException) -> bool:
-        return self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())
+    def _role_crashed(self, ref: ActorRef[Any], error: BaseException) -> float:
+        pause = self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())
+        if pause:
+            self._logins.role_is_gone(ref)
+        return pause
 
     def _role_gone(self, ref: ActorRef[Any], cause: BaseException | None) -> None:
         self._roles.gone(ref, cause)
@@ -299,7 +374,7 @@ class Portal(Actor):
             if tell:
                 session.mind.notify("password_changed")
             else:
-                self._logouts.end(session, LogoutReason(LogoutCode.REVOKED, str(what)))
+                self._logouts.guard(self._logouts.end, session, LogoutReason(LogoutCode.REVOKED, str(what)))
 
     def _drain(self, timeout: float, drained: Future[int]) -> None:
         self._logins.close()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import pykka
 
 from actorcred._service import Service
-from actorcred.actors import ActorRef
+from actorcred.actors import ActorRef, Future
 from actorcred.avatar import Avatar, implements
 from actorcred.credentials import AvatarId
 from actorcred.errors import CheckerUnavailable
@@ -67,7 +67,14 @@ class Realm(Service):
             logger.exception("The logout of an avatar failed:")
         else:
             if type(result) is CoroutineType:
-                self.actor_inbox.dispatcher.spawn(result)
+                self.actor_inbox.dispatcher.spawn(result).add_done_callback(_log_failure)
+
+
+def _log_failure(done: Future[Any]) -> None:
+    try:
+        done.get()
+    except Exception:
+        logger.exception("The logout of an avatar failed:")
 
 
 def examine(answer: Any, interfaces: tuple[type, ...], realm: str) -> Granted:

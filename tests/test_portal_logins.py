@@ -26,7 +26,7 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import Actor, CancelledError, Future
-from actorcred.events import LoggedIn, LoginRefused, RoleDown, RoleRestarted
+from actorcred.events import LoggedIn, LoginRefused
 from tests.helpers import Arena, ArenaPlayer, Nothing, PlainChecker, Player, Spectator, Stage
 
 BASE = 4  # the portal, the realm, a checker, and the subscriber of events
@@ -255,8 +255,7 @@ def test_a_client_that_vanishes_during_its_login_leaves_nothing(inline, when):
 
 def test_a_login_that_is_not_waited_for_is_given_up(inline):
     stage = Stage()
-    step: Future[str] = Future()
-    stage.checker_answers += [step, step]
+    stage.checker_answers += [Future(), Future()]
     login = stage.begin()
     with pytest.raises(pykka.Timeout):
         login.get(timeout=0)
@@ -384,43 +383,6 @@ def test_an_interface_may_be_a_protocol(inline):
         stage.login("ann", "right", Flyer)
 
 
-def test_a_crashed_checker_or_realm_is_restarted_and_only_its_login_fails(dispatcher, caplog):
-    stage = Stage()
-    stage.checker_answers.append(ZeroDivisionError("a bug"))
-    with pytest.raises(CheckerUnavailable):
-        stage.login()
-    assert stage.login().interface is Player
-
-    stage.realm_answers.append(lambda *_: 1 / 0)
-    with pytest.raises(CheckerUnavailable):
-        stage.login()
-    assert stage.login().interface is Player
-
-    async def crash() -> str:
-        raise LookupError("a bug")
-
-    stage.checker_answers.append(crash)
-    with pytest.raises(CheckerUnavailable):
-        stage.login()
-    assert stage.login().interface is Player
-    assert [event.role for event in stage.named(RoleRestarted, 3)] == ["PlainChecker", "Arena", "PlainChecker"]
-
-
-@pytest.mark.parametrize("role", ["checker", "realm"])
-def test_past_its_intensity_a_role_stays_down_and_the_log_says_so_once(inline, caplog, role):
-    stage = Stage(restart=actors.RestartIntensity(1, 60))
-    if role == "checker":
-        stage.checker_answers += [ZeroDivisionError("bug")] * 2
-    else:
-        stage.realm_answers += [lambda *_: 1 / 0] * 2
-    for _ in range(4):
-        with pytest.raises(CheckerUnavailable):
-            stage.login()
-
-    assert caplog.text.count(" is down (crashed too often, last with ZeroDivisionError)") == 1
-    assert len(stage.named(RoleDown)) == 1
-
-
 @pytest.mark.parametrize("role", ["checker", "realm"])
 def test_logins_at_a_role_that_stops_do_not_wait_for_their_deadline(inline, role):
     stage = Stage()
@@ -475,7 +437,15 @@ def test_wrong_arguments_are_named(inline):
     for wrong in ({"policy": "nicest"}, {"on_password_change": "shrug"}):
         with pytest.raises(ValueError, match="is unknown; use one of '"):
             PortalOptions(**wrong)
-    for name in ("login_timeout", "max_pending_logins", "sessions_per_avatar", "max_sessions", "idle_timeout", "lifetime"):
+    for name in (
+        "login_timeout",
+        "max_pending_logins",
+        "sessions_per_avatar",
+        "max_sessions",
+        "idle_timeout",
+        "lifetime",
+        "logout_timeout",
+    ):
         with pytest.raises(ValueError, match=f"{name} must be more than 0"):
             PortalOptions(**{name: 0})
 

@@ -5,21 +5,25 @@ of thousands. Where they run is a dispatcher's business: a pool of threads, an a
 """
 
 from actorcred.actors.actor import Actor
+from actorcred.actors.bounded_mailbox import MailboxFull, MailboxLimit, Overflow
 from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.event_loop import AsyncioDispatcher
 from actorcred.actors.future import AlreadySet, CancelledError, Future
 from actorcred.actors.inline import InlineDispatcher
-from actorcred.actors.mailbox import ControlCall, MailboxFull, MailboxLimit, Overflow
+from actorcred.actors.messages import AnsweredCall, ControlCall, Revocable
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import RestartIntensity, Restarts
 from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, starting_on, statistics
 from actorcred.actors.threads import ThreadDispatcher
 from actorcred.actors.timers import Timer
+from actorcred.actors.waits import WaitsForItself
+from actorcred.actors.watchdog import Watch, set_watchdog
 
 __all__ = [
     "Actor",
     "ActorRef",
     "AlreadySet",
+    "AnsweredCall",
     "AsyncioDispatcher",
     "CancelledError",
     "ControlCall",
@@ -31,11 +35,15 @@ __all__ = [
     "Overflow",
     "RestartIntensity",
     "Restarts",
+    "Revocable",
     "Statistics",
     "ThreadDispatcher",
     "Timer",
+    "WaitsForItself",
+    "Watch",
     "default_dispatcher",
     "set_default_dispatcher",
+    "set_watchdog",
     "shutdown",
     "starting_on",
     "statistics",

@@ -9,8 +9,9 @@ import pykka
 
 from actorcred.actors import system
 from actorcred.actors._context import current_mailbox, thread
+from actorcred.actors.bounded_mailbox import BoundedMailbox, MailboxLimit
 from actorcred.actors.future import Future
-from actorcred.actors.mailbox import BoundedMailbox, Mailbox, MailboxLimit
+from actorcred.actors.mailbox import Mailbox
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import Blueprint
 
@@ -158,6 +159,10 @@ class Actor(pykka.Actor):
     def _actor_last_words(self) -> Any:
         """Run what has to run before the actor stops; for base classes with an end of their own."""
         return self.on_stop()
+
+    def _actor_survives(self, error: BaseException, message: Any) -> bool:
+        """Return whether the actor goes on after an exception in a message without a reply; for actors that must."""
+        return False
 
     def _actor_fail(self, error: BaseException, *, hook: bool = True) -> None:
         """End after an unhandled exception: log it, run `on_failure`, then stop or wait for the supervisor."""

@@ -9,6 +9,8 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from actorcred.actors import system
+from actorcred.actors._context import current_mailbox
+from actorcred.actors.waits import refuse_wait
 
 if TYPE_CHECKING:
     from actorcred.actors.future import Future
@@ -73,17 +75,32 @@ class Dispatcher(ABC):
         """
         return system.background_pool().submit(function, *args)
 
-    def block(self, waiter: Lock, timeout: float | None) -> bool:
-        """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn."""
+    def block(self, waiter: Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
+        """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn.
+
+        Args:
+            waiter: a lock that is released when there is an answer.
+            timeout: seconds to wait; None waits for ever.
+            target: the mailbox of the actor whose answer is waited for, if that is known.
+
+        Raises:
+            WaitsForItself: without a time-out, if the wait keeps the answer from coming.
+        """
+        if timeout is None and target is not None and target is current_mailbox.get() and target.busy.locked():
+            raise refuse_wait(target, "an actor handles one message at a time")
         return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
     def runs_here(self) -> bool:
         """Tell whether the calling thread may run an idle actor of this dispatcher itself, out of turn."""
         return False
 
-    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
-        """Have an idle actor, whose mailbox the caller has taken, handle a message now. For dispatchers with `runs_here`."""
-        mailbox.run_now(message, reply)
+    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> bool:
+        """Have an idle actor, whose mailbox the caller has taken, handle a message now. For dispatchers with `runs_here`.
+
+        Returns:
+            Whether it could; otherwise the message has to be put into the queue.
+        """
+        return mailbox.run_now(message, reply)
 
     def now(self) -> float:
         """Return the time in seconds on the clock that this dispatcher's timers go by."""

@@ -9,12 +9,14 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from actorcred.actors._context import thread
+from actorcred.actors._context import current_mailbox, thread
 from actorcred.actors.dispatcher import Dispatcher, Runnable
 from actorcred.actors.future import Future
+from actorcred.actors.waits import WaitsForItself, refuse_wait
+from actorcred.actors.watchdog import watch_loop
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
@@ -30,21 +32,43 @@ POLL = 0.01
 """Seconds between two looks for mail while a handler blocks the loop."""
 
 
-def block_and_help(ready: deque[Runnable], waiter: threading.Lock, timeout: float | None) -> bool:
+BLOCKED = 1.0
+"""Seconds after which a blocked loop is logged."""
+
+
+def block_and_help(
+    ready: deque[Runnable], waiter: threading.Lock, timeout: float | None, stuck: Callable[[], BaseException | None], loop: str
+) -> bool:
     """Acquire `waiter` on the only thread of a dispatcher: the other actors have their turns meanwhile.
 
     Without that, an actor which blocks on the answer of another one of the same thread would wait for ever.
+
+    Args:
+        ready: the actors that want a turn.
+        waiter: a lock that is released when there is an answer.
+        timeout: seconds to wait; None waits for ever.
+        stuck: asked when nobody wants a turn; returns the error if there will be no answer, None otherwise.
+        loop: what is blocked, for the log.
     """
-    deadline = None if timeout is None else time.monotonic() + timeout
+    began = time.monotonic()
+    deadline = None if timeout is None else began + timeout
+    told = False
     while not waiter.acquire(False):
         if ready:
             ready.popleft().run()
             continue
-        left = POLL if deadline is None else min(POLL, deadline - time.monotonic())
+        if timeout is None and (error := stuck()) is not None:
+            raise error
+        now = time.monotonic()
+        left = POLL if deadline is None else min(POLL, deadline - now)
         if left <= 0:
             return False
         if waiter.acquire(timeout=left):
             return True
+        if now - began > BLOCKED and not told:
+            told = True
+            blocker = current_mailbox.get()
+            logger.warning("%s blocks %s for more than %g s in get(); `await` instead", blocker and blocker.label, loop, BLOCKED)
     return True
 
 
@@ -65,6 +89,7 @@ class AsyncioDispatcher(Dispatcher):
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None, name: str = "asyncio", *, slow_handler: float = 0.1) -> None:
         super().__init__(name, slow_handler)
         self.loop = loop or asyncio.get_running_loop()
+        watch_loop(self.loop)
         self._ready: deque[Runnable] = deque()
         self._armed = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -137,11 +162,18 @@ class AsyncioDispatcher(Dispatcher):
         with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the task is gone
             self.loop.call_soon_threadsafe(task.cancel)
 
-    def block(self, waiter: threading.Lock, timeout: float | None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
         """Acquire `waiter`; on the loop's thread the other actors have their turns meanwhile."""
-        if asyncio._get_running_loop() is self.loop:
-            return block_and_help(self._ready, waiter, timeout)
-        return super().block(waiter, timeout)
+        if asyncio._get_running_loop() is not self.loop:
+            return super().block(waiter, timeout, target)
+
+        def stuck() -> WaitsForItself | None:
+            # It is waited for up the stack, or goes on with something that only the loop can bring.
+            if target is None or target.dispatcher is not self:
+                return None
+            return refuse_wait(target, f"both are on the event loop of {self.name!r}, which stands still meanwhile")
+
+        return block_and_help(self._ready, waiter, timeout, stuck, f"the event loop of {self.name!r}")
 
 
 async def _settle(coroutine: Coroutine[Any, Any, Any], future: Future[Any]) -> None:

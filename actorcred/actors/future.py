@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pykka
 from pykka._future import _Unset
 
-from actorcred.actors._context import thread
+from actorcred.actors._context import current_mailbox, thread
+from actorcred.actors.waits import circle_of, describe_circle, waiting_for
 
 if TYPE_CHECKING:
     from pykka._future import GetHookFunc
     from pykka._types import OptExcInfo
+
+    from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["AlreadySet", "CancelledError", "Future"]
 
@@ -50,11 +53,13 @@ class Future(pykka.Future[T]):
     the result, never in the actor that produces the value.
     """
 
-    __slots__ = ("_callbacks", "_get_hook", "_get_hook_result", "_sources", "_state", "_value")
+    __slots__ = ("_callbacks", "_get_hook", "_get_hook_result", "_sources", "_state", "_target", "_value")
 
     _value: Any
     _callbacks: list[Callable[[Any], object]] | None
     _sources: tuple[pykka.Future[Any], ...]
+    _target: Mailbox
+    """The mailbox of the actor that was asked; not set where that is not known."""
 
     def __init__(self) -> None:
         self._state = _PENDING
@@ -133,6 +138,10 @@ class Future(pykka.Future[T]):
         """Tell whether `cancel` decided the result."""
         return self._state == _ERROR and isinstance(self._value[0], CancelledError)
 
+    def expect_from(self, mailbox: Mailbox) -> None:
+        """Note which actor was asked, so that one which keeps it from answering can be told."""
+        self._target = mailbox
+
     def follow(self, source: Future[Any], function: Callable[[Any], Any] | None = None) -> None:
         """Take the result of another future as soon as it is there, unless there is a result by then.
 
@@ -202,15 +211,32 @@ class Future(pykka.Future[T]):
         def wake(_: object) -> None:
             waiter.release()
 
+        target = getattr(self, "_target", None)
         self.add_done_callback(wake)
-        dispatcher = thread.dispatcher
-        if dispatcher is None:
-            woken = waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
-        else:
-            woken = dispatcher.block(waiter, timeout)
-        if not woken:
-            self.remove_done_callback(wake)
+        try:
+            with waiting_for(target):
+                if not self._block(waiter, timeout, target):
+                    self._tell_of_circle()
+        finally:
+            if not self._state:
+                self.remove_done_callback(wake)
         return bool(self._state)
+
+    @staticmethod
+    def _block(waiter: threading.Lock, timeout: float | None, target: Mailbox | None) -> bool:
+        dispatcher = thread.dispatcher
+        if dispatcher is None and target is not None and target.dispatcher.runs_here():
+            dispatcher = target.dispatcher  # code of the loop that no actor runs
+        if dispatcher is None:
+            return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
+        return dispatcher.block(waiter, timeout, target)
+
+    @staticmethod
+    def _tell_of_circle() -> None:
+        waiter = current_mailbox.get()
+        circle = [] if waiter is None else circle_of(waiter)
+        if circle:
+            logger.error("A wait took too long since actors wait for each other in a circle: %s", describe_circle(circle))
 
     def add_done_callback(self, callback: Callable[[Any], object]) -> None:
         """Call `callback(future)` once there is a result; at once if there is one.
@@ -282,7 +308,8 @@ class Future(pykka.Future[T]):
 
         self.add_done_callback(wake)
         try:
-            yield from waiter
+            with waiting_for(getattr(self, "_target", None)):
+                yield from waiter
         except BaseException:
             self.remove_done_callback(wake)
             raise

@@ -14,6 +14,7 @@ from actorcred.actors.dispatcher import Dispatcher, Runnable
 from actorcred.actors.event_loop import AsyncioDispatcher, block_and_help
 from actorcred.actors.future import Future
 from actorcred.actors.timers import Timer, TimerQueue
+from actorcred.actors.waits import WaitsForItself, refuse_wait
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
@@ -64,9 +65,19 @@ class InlineDispatcher(Dispatcher):
             if interruption is not None:
                 raise interruption
 
-    def block(self, waiter: threading.Lock, timeout: float | None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
         """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""
-        return block_and_help(self._ready, waiter, timeout)
+
+        def stuck() -> WaitsForItself | None:
+            if target is None or target.dispatcher is not self or not self.keeps_waiting(target):
+                return None
+            return refuse_wait(target, f"both are on the thread of {self.name!r}")
+
+        return block_and_help(self._ready, waiter, timeout, stuck, f"the thread of {self.name!r}")
+
+    def keeps_waiting(self, target: Mailbox) -> bool:
+        """Return whether an actor that wants no turn cannot answer while this thread waits: it is at work up the stack."""
+        return target.busy.locked() and target.waiting is None
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine up to its first wait, and on when what it waits for is there."""

@@ -13,8 +13,6 @@ import logging
 import threading
 from _queue import Empty, SimpleQueue
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from time import monotonic
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
@@ -26,6 +24,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actorcred.actors import _counters, system
 from actorcred.actors._context import current_mailbox, thread
+from actorcred.actors.messages import REVIVE, AnsweredCall, ControlCall, Revocable, describe, reply_to
 
 if TYPE_CHECKING:
     from actorcred.actors.actor import Actor
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from actorcred.actors.supervision import Blueprint, Supervisor
     from actorcred.actors.timers import Timer
 
-__all__ = ["BoundedMailbox", "ControlCall", "Mailbox", "MailboxFull", "MailboxLimit", "Overflow"]
+__all__ = ["Mailbox"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -52,50 +51,6 @@ _CRASHED: list[Watcher] = []
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
 
 
-class ControlCall(tuple[Any, ...]):
-    """`ControlCall((method, *args))` has an actor run one of its methods, between the parts of one system.
-
-    Unlike a user's `ProxyCall`, no bound of a mailbox refuses or drops it.
-    """
-
-    __slots__ = ()
-
-
-class MailboxFull(Exception):
-    """The mailbox of an actor is at its bound, and its policy is to refuse the sender."""
-
-
-class Overflow(StrEnum):
-    """What happens to a message that would take a mailbox past its bound."""
-
-    REFUSE = "refuse"
-    """The sender gets `MailboxFull`."""
-
-    DROP_OLDEST = "drop oldest"
-    """The longest waiting message goes; an ask among the dropped fails with `MailboxFull`."""
-
-    DROP_NEWEST = "drop newest"
-    """The new message goes; if it is an ask, it fails with `MailboxFull`."""
-
-
-@dataclass(frozen=True, slots=True)
-class MailboxLimit:
-    """How many messages may wait for an actor, and what happens to the next one.
-
-    Args:
-        bound: the number of messages, at least 1. Stop requests and control calls are always accepted, and never dropped.
-        overflow: the policy at the bound.
-    """
-
-    bound: int
-    overflow: Overflow = Overflow.REFUSE
-
-    def __post_init__(self) -> None:
-        if self.bound < 1:
-            raise ValueError(f"the bound of a mailbox must be at least 1, not {self.bound}")
-        object.__setattr__(self, "overflow", Overflow(self.overflow))
-
-
 class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     """The unbounded mailbox."""
 
@@ -105,6 +60,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         "blueprint",
         "busy",
         "dispatcher",
+        "down",
         "number",
         "started",
         "stopped",
@@ -125,6 +81,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         self.busy.acquire()  # until the actor is started nobody may run it
         self.started = False
         self.stopped = False
+        self.down = False
         self.waiting: tuple[Future[Any], Callable[[Future[Any]], None]] | None = None
         self.timers: set[Timer] | None = None
         self.watchers: Watcher | list[Watcher] | None = None
@@ -183,35 +140,41 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             current_mailbox.set(previous)
             self._leave()
 
-    def run_for(self, message: Any, reply: Receiver | None) -> None:
+    def run_for(self, message: Any, reply: Receiver | None) -> bool:
         """Handle a message on the caller's thread, which waits for the answer and has taken `busy`.
 
         This spares a blocking ask of an idle actor two thread switches and the queue.
+
+        Returns:
+            Whether it could be handled; otherwise it has to be put into the queue.
         """
         thread.depth += 1
         previous = current_mailbox.get()
         current_mailbox.set(self)
         try:
             actor = self.actor
-            if actor is not None and self.waiting is None and self.empty():
-                before = monotonic()
-                self._handle(actor, message, reply)
-                if (took := monotonic() - before) > self.dispatcher.slow_handler:
-                    self._log_slow(message, took)
-            else:
-                self.push(Envelope(message, cast("Any", reply)))
+            if actor is None or self.waiting is not None or not self.empty():
+                return False
+            before = monotonic()
+            self._handle(actor, message, reply)
+            if (took := monotonic() - before) > self.dispatcher.slow_handler:
+                self._log_slow(message, took)
+            return True
         finally:
             current_mailbox.set(previous)
             thread.depth -= 1
             self._leave()
 
-    def run_now(self, message: Any, reply: Receiver | None) -> None:
-        """Handle a message on the dispatcher's own thread, out of turn; the caller has taken `busy`."""
+    def run_now(self, message: Any, reply: Receiver | None) -> bool:
+        """Handle a message on the dispatcher's own thread, out of turn; the caller has taken `busy`.
+
+        Returns:
+            Whether it could be handled; otherwise it has to be put into the queue.
+        """
         actor = self.actor
         if actor is None or self.waiting is not None or not self.empty():
-            self.push(Envelope(message, cast("Any", reply)))
             self._leave()
-            return
+            return False
         before = monotonic()
         previous = current_mailbox.get()
         current_mailbox.set(self)
@@ -222,6 +185,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             self._leave()
         if (took := monotonic() - before) > self.dispatcher.slow_handler:
             self._log_slow(message, took)
+        return True
 
     def _leave(self) -> None:
         """End a run. It is the last act: from here on another thread may run this mailbox."""
@@ -241,7 +205,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 return
             actor = self.actor
             if actor is None:
-                self._answer_for_the_dead()
+                self._go_on_without_actor()
                 return
             try:
                 item = self.pop()
@@ -250,6 +214,11 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             message, reply = item, None
             if type(item) is Envelope:
                 message, reply = item.message, cast("Receiver | None", item.reply_to)
+            if type(message) is Revocable:
+                if message.sender.revoked:
+                    self._refuse(item, "the sender has lost the right to send it")
+                    continue
+                message = message.message
             self._handle(actor, message, reply)
             now = monotonic()
             if now - before > slow:
@@ -262,7 +231,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _handle(self, actor: Actor, message: Any, reply: Receiver | None) -> None:
         try:
             kind = type(message)
-            if kind is ControlCall:
+            if kind is ControlCall or kind is AnsweredCall:
                 result = getattr(actor, message[0])(*message[1:])
             elif kind is ProxyCall:
                 path = message.attr_path
@@ -276,22 +245,23 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             else:
                 result = actor.on_receive(message)
         except Exception as error:
-            self._reply_error(error, reply)
+            self._reply_error(error, message, reply)
         except BaseException as error:
             actor._actor_break(error, reply)
             raise
         else:
             if type(result) is CoroutineType:
-                self.wait_for(self.dispatcher.spawn(result), lambda done: self._answered(done, reply))
+                self.wait_for(self.dispatcher.spawn(result), lambda done: self._answered(done, message, reply))
             elif reply is not None:
                 reply.settle(result)
 
-    def _reply_error(self, error: BaseException, reply: Receiver | None) -> None:
+    def _reply_error(self, error: BaseException, message: Any, reply: Receiver | None) -> None:
+        actor = self.actor
         if reply is not None:
             logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
             reply.settle_error(error)
-        elif self.actor is not None:
-            self.actor._actor_fail(error)
+        elif actor is not None and not actor._actor_survives(error, message):
+            actor._actor_fail(error)
 
     # -- handlers and hooks that are coroutines -----------------------------------------------------------------------
 
@@ -302,11 +272,11 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _wake(self, _: object) -> None:
         self.dispatcher.schedule(self)
 
-    def _answered(self, done: Future[Any], reply: Receiver | None) -> None:
+    def _answered(self, done: Future[Any], message: Any, reply: Receiver | None) -> None:
         try:
             result = done.get()
         except (Exception, asyncio.CancelledError) as error:
-            self._reply_error(error, reply)
+            self._reply_error(error, message, reply)
         else:
             if reply is not None:
                 reply.settle(result)
@@ -337,7 +307,14 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 self.crashed(error)
                 return
         actor = self.actor
-        self.call_hook(actor.on_start, then=lambda error: None if error is None else actor._actor_fail(error, hook=False))
+
+        def begun(error: BaseException | None) -> None:
+            if error is not None:
+                actor._actor_fail(error, hook=False)
+            elif self.supervisor is not None:
+                self.supervisor.begun()
+
+        self.call_hook(actor.on_start, then=begun)
 
     def crashed(self, error: BaseException) -> None:
         """End the failed instance: for good, or until the supervisor has decided."""
@@ -345,16 +322,60 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         if self.supervisor is None or self.blueprint is None or self.stopped:
             self.terminate(error)
         else:
-            self.wait_for(self.supervisor(error), lambda answer: self._decided(answer, error))
+            self.wait_for(self.supervisor.crashed(error), lambda answer: self._decided(answer, error))
 
-    def _decided(self, answer: Future[Any], error: BaseException) -> None:
-        restart = _error_of(answer) is None and answer.get()
-        if restart and not self.stopped:
-            self._begin()
-        else:
-            if self.actor_class.registered:
-                system.unregister((self,))
+    def _decided(self, answer: Future[float | None], error: BaseException) -> None:
+        pause = None if _error_of(answer) is not None else answer.get()
+        if pause is None or self.stopped:
+            self._unregister()
             self.terminate(error)
+        elif pause > 0:
+            self.down = True
+            self.dispatcher.call_later(pause, self.put, REVIVE, owner=self)
+        else:
+            self._begin()
+
+    def _go_on_without_actor(self) -> None:
+        """Refuse what waits. An actor that is down may be made anew, or stopped."""
+        while (item := self._next()) is not None:
+            if not self.down:
+                self._refuse(item, "it has stopped")
+            elif item is REVIVE:
+                self.down = False
+                self._begin()
+                return
+            elif type(item) is Envelope and type(item.message) is _ActorStop:
+                self.down = False
+                self.cancel_timers()
+                self._unregister()
+                self.terminate(None)
+                self._refuse(item, "it has stopped")
+            else:
+                self._refuse(item, "it is down")
+
+    def _unregister(self) -> None:
+        if self.actor_class.registered:
+            system.unregister((self,))
+
+    # -- ending what does not end by itself ---------------------------------------------------------------------------
+
+    def interrupt(self) -> bool:
+        """Cancel the coroutine that the actor is waiting for; return whether there is one. May be called from anywhere."""
+        waiting = self.waiting
+        if waiting is not None:
+            waiting[0].cancel()
+        return waiting is not None
+
+    def kill(self, cause: BaseException) -> None:
+        """End the actor at once and without its hooks, whatever it is doing. May be called from anywhere.
+
+        A handler that runs at this moment goes on until it returns or awaits, and nothing comes of it.
+        """
+        actor = self.actor
+        if actor is not None:
+            actor._actor_close()
+        self.terminate(cause)
+        self.interrupt()
 
     def cancel_timers(self) -> None:
         """Cancel what the actor planned to be sent."""
@@ -403,78 +424,29 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         self.terminate(cause)
         self._leave()
 
+    def _next(self) -> Any:
+        """Take out what waits the longest; None if nothing waits. Another thread may be doing the same."""
+        try:
+            return self.pop()
+        except Empty:
+            return None
+
     def _answer_for_the_dead(self) -> None:
-        while not self.empty():
-            item = self.pop()
-            reply = _reply_to(item)
-            if reply is None:
-                _counters.count_dead_letter()
-            elif type(item.message) is _ActorStop:
-                reply.settle(None)
-            else:
-                reply.settle_error(pykka.ActorDeadError(f"{self.label} stopped before handling the message"))
+        while (item := self._next()) is not None:
+            self._refuse(item, "it has stopped")
 
-
-class BoundedMailbox(Mailbox):
-    """A mailbox that holds at most so many messages; see `MailboxLimit`."""
-
-    __slots__ = ("dropped", "guard", "limit")
-
-    def __init__(self, actor: Actor, limit: MailboxLimit) -> None:
-        super().__init__(actor)
-        self.limit = limit
-        self.dropped = 0
-        self.guard = threading.Lock()
-
-    def push(self, item: Any) -> None:  # type: ignore[override]
-        """Append a message, as far as the limit allows.
-
-        Raises:
-            MailboxFull: if the limit is reached and the policy is to refuse the sender.
-        """
-        with self.guard:
-            full = self.qsize() >= self.limit.bound and not _is_control(item)
-            overflow = self.limit.overflow
-            victim = item if full else None
-            if full and overflow is Overflow.DROP_OLDEST:
-                victim = self._oldest()
-            if victim is not item:
-                super().push(item)
-            if full and overflow is not Overflow.REFUSE:
-                self.dropped += 1
-        if full and overflow is Overflow.REFUSE:
-            raise MailboxFull(f"{self.label} has {self.limit.bound} messages waiting; send less, or start it with a larger bound")
-        if victim is not None:
-            self._drop(victim)
-
-    def pop(self) -> Any:
-        """Take the longest waiting message out."""
-        with self.guard:
-            return super().pop()
-
-    def _oldest(self) -> Any:
-        """Take out the longest waiting message that is not a control message."""
-        waiting = [super(BoundedMailbox, self).pop() for _ in range(self.qsize())]
-        oldest = next((item for item in waiting if not _is_control(item)), None)
-        for item in waiting:
-            if item is not oldest:
-                super().push(item)
-        return oldest
-
-    def _drop(self, item: Any) -> None:
-        _counters.count_dropped()
-        reply = _reply_to(item)
-        if reply is not None:
-            reply.settle_error(MailboxFull(f"{self.label} dropped the message: its mailbox is full"))
-
-
-def _is_control(item: Any) -> bool:
-    message = item.message if type(item) is Envelope else item
-    return type(message) in {ControlCall, _ActorStop}
-
-
-def _reply_to(item: Any) -> Receiver | None:
-    return item.reply_to if type(item) is Envelope else None  # type: ignore[return-value]
+    def _refuse(self, item: Any, why: str) -> None:
+        """Answer a message that will not be handled."""
+        reply = reply_to(item)
+        message = item.message if type(item) is Envelope else item
+        if reply is not None and type(message) is _ActorStop:
+            reply.settle(None)
+        elif reply is not None:
+            reply.settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
+        elif type(message) is AnsweredCall:
+            message[-1].settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
+        else:
+            _counters.count_dead_letter()
 
 
 def _error_of(done: Future[Any]) -> BaseException | None:
@@ -483,12 +455,3 @@ def _error_of(done: Future[Any]) -> BaseException | None:
     except (Exception, asyncio.CancelledError) as error:
         return error
     return None
-
-
-def describe(message: Any) -> str:
-    """Name a message for the log without its contents, which may be secret."""
-    if isinstance(message, ControlCall):
-        return f"{message[0]}()"
-    if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):
-        return f"{type(message).__name__} {'.'.join(message.attr_path)}"
-    return f"a {type(message).__name__}"

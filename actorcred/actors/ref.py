@@ -10,8 +10,8 @@ from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actorcred.actors._context import thread
+from actorcred.actors.bounded_mailbox import MailboxFull
 from actorcred.actors.future import Future
-from actorcred.actors.mailbox import MailboxFull
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
@@ -114,19 +114,16 @@ class ActorRef(pykka.ActorRef[A]):
         mailbox = self.actor_inbox
         if mailbox.stopped:
             future.settle_error(pykka.ActorDeadError(f"{self} not found"))
-        elif (
+        elif not (
             block
             and timeout is None
             and mailbox.dispatcher.caller_runs
             and thread.depth < MAX_DEPTH
             and mailbox.busy.acquire(False)
+            and mailbox.run_for(message, future)
         ):
-            mailbox.run_for(message, future)
-        else:
-            try:
-                mailbox.put(Envelope(message, future))
-            except MailboxFull as error:
-                future.settle_error(error)
+            future.expect_from(mailbox)
+            self._enqueue(message, future)
         return future.get(timeout=timeout) if block else future
 
     def hand_over(self, message: Any, reply: Receiver | None) -> None:
@@ -146,15 +143,22 @@ class ActorRef(pykka.ActorRef[A]):
         mailbox = self.actor_inbox
         if mailbox.stopped:
             self._answer_dead(reply)
-        elif mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
-            mailbox.dispatcher.run_here(mailbox, message, reply)
-        else:
-            try:
-                mailbox.put(Envelope(message, cast("Any", reply)))
-            except MailboxFull as error:
-                if reply is None:
-                    raise
-                reply.settle_error(error)
+            return
+        dispatcher = mailbox.dispatcher
+        if not (dispatcher.runs_here() and mailbox.busy.acquire(False) and dispatcher.run_here(mailbox, message, reply)):
+            self._enqueue(message, reply)
+
+    def _enqueue(self, message: Any, reply: Receiver | None) -> None:
+        try:
+            self.actor_inbox.put(Envelope(self._queued(message), cast("Any", reply)))
+        except MailboxFull as error:
+            if reply is None:
+                raise
+            reply.settle_error(error)
+
+    def _queued(self, message: Any) -> Any:
+        """Return what is put into the queue for a message that has to wait for its turn."""
+        return message
 
     def _answer_dead(self, reply: Receiver | None) -> None:
         error = pykka.ActorDeadError(f"{self} not found")

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol
 
 from actorcred.actors._context import thread
 
@@ -17,8 +16,21 @@ if TYPE_CHECKING:
 
 __all__ = ["Blueprint", "RestartIntensity", "Restarts", "Supervisor"]
 
-Supervisor: TypeAlias = "Callable[[BaseException], Future[Any]]"
-"""Called with the exception of a crash; the future says whether to restart (True) or to give up."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+"""Seconds until an actor is tried again that crashed too often; each pause is twice the one before."""
+
+
+class Supervisor(Protocol):
+    """What decides on the crashes of a restartable actor. Called where the actor ran."""
+
+    def crashed(self, error: BaseException) -> Future[float | None]:
+        """Return a future of the seconds until a fresh instance is made: 0 for at once, None for never.
+
+        During a pause the actor is down: what it is sent is answered with `pykka.ActorDeadError`.
+        """
+
+    def begun(self) -> None:
+        """Called when an instance has begun its life, the first one or a fresh one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +56,25 @@ class Restarts:
     def __init__(self, intensity: RestartIntensity) -> None:
         self._intensity = intensity
         self._times: deque[float] = deque()
+        self._pause = 0.0
+        self._last = 0.0
 
-    def allow(self, now: float) -> bool:
-        """Count a crash at `now` (seconds); tell whether the actor may be restarted."""
+    def pause(self, now: float) -> float:
+        """Count a crash at `now` (seconds); return the seconds until a fresh instance may be made, 0 for at once.
+
+        Past the intensity the pauses grow, until the actor has lived for as long as the intensity's time.
+        """
+        lived = now - self._last - self._pause
+        if lived > self._intensity.within:
+            self._pause = 0.0
+        self._last = now
         while self._times and now - self._times[0] > self._intensity.within:
             self._times.popleft()
-        if len(self._times) >= self._intensity.restarts:
-            return False
-        self._times.append(now)
-        return True
+        if not self._pause and len(self._times) < self._intensity.restarts:
+            self._times.append(now)
+            return 0.0
+        self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE)
+        return self._pause
 
 
 class Blueprint:

@@ -10,12 +10,15 @@ import threading
 import time
 from _queue import SimpleQueue
 from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorcred.actors._context import thread
 from actorcred.actors.dispatcher import Dispatcher, Runnable
 from actorcred.actors.event_loop import background_loop
 from actorcred.actors.future import Future
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["ThreadDispatcher"]
 
@@ -89,7 +92,7 @@ class ThreadDispatcher(Dispatcher):
         """Run a coroutine on the event loop that serves all pools of the process."""
         return background_loop().spawn(coroutine)
 
-    def block(self, waiter: threading.Lock, timeout: float | None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
         """Acquire `waiter`, with another thread in this one's place meanwhile."""
         if waiter.acquire(False):
             return True
@@ -98,7 +101,7 @@ class ThreadDispatcher(Dispatcher):
             if len(self._threads) - self._blocked < self.size:
                 self._start_thread()
         try:
-            return super().block(waiter, timeout)
+            return super().block(waiter, timeout, target)
         finally:
             with self._lock:
                 self._blocked -= 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from abc import abstractmethod
 from collections.abc import Iterable
 from enum import StrEnum
@@ -10,13 +12,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pykka
 
 from actorcred._service import Service
-from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.actors import ActorRef, AnsweredCall, Future
 from actorcred.credentials import AvatarId, UsernameHashedPassword, UsernamePassword, UsernameScram
+from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
+from actorcred.events import printable
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["Checker", "CheckerRef", "Revocation", "offered_by_all"]
+
+logger = logging.getLogger("actorcred.checkers")
 
 
 class Revocation(StrEnum):
@@ -66,25 +72,31 @@ class RevocationListener(Protocol):
 class CheckerRef(ActorRef["Checker"]):
     """A ref to a checker."""
 
-    __slots__ = ("portals",)
+    __slots__ = ("_kinds", "_offered", "portals")
 
     def __init__(self, mailbox: Mailbox) -> None:
         super().__init__(mailbox)
-        # Kept here and not in the checker, since a restarted checker is a fresh one.
+        # Kept here and not in the checker, since a restarted checker is a fresh one, and one that is down is none.
         self.portals: tuple[RevocationListener, ...] = ()
+        self._kinds: tuple[type, ...] = ()
+        self._offered: tuple[type, ...] = ()
 
     @property
     def credential_interfaces(self) -> tuple[type, ...]:
-        """The kinds of credentials that the checker takes; settled when it is constructed."""
+        """The kinds of credentials that the checker takes; settled when it is constructed. Down, it takes what it took before."""
         checker = self.actor_inbox.actor
-        return checker.credential_interfaces if isinstance(checker, Checker) else ()
+        if isinstance(checker, Checker):
+            self._kinds = checker.credential_interfaces
+        return self._kinds
 
     @property
     def offered_interfaces(self) -> tuple[type, ...]:
         """The kinds by which each of its users can log in; see `Checker`."""
         checker = self.actor_inbox.actor
-        offered = checker.offered_interfaces if isinstance(checker, Checker) else None
-        return self.credential_interfaces if offered is None else offered
+        if isinstance(checker, Checker):
+            offered = checker.offered_interfaces
+            self._offered = checker.credential_interfaces if offered is None else offered
+        return self._offered
 
     def revoke(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell all portals what happened to an account, so that its live sessions end. May be called from anywhere."""
@@ -126,9 +138,38 @@ class Checker(Service):
             UnauthorizedLogin: if they do not prove who the client is. The next checker is asked.
             LoginDenied: if a policy is against it, as too many failures. No other checker is asked.
             CheckerUnavailable: if it cannot be told now. The next checker is asked.
+            RestartRole: if the checker cannot go on without being made anew.
+            OSError: as `CheckerUnavailable`.
+            Exception: any other one refuses this login, and is logged without its text.
         """
 
     def cred_then(self, future: Future[Any], method: str, *args: Any) -> None:
-        """Run `method(future, *args)` in this actor's own context once the future is done."""
+        """Run `method(future, *args)` in this actor's own context once the future is done.
+
+        If the last argument is a future, it fails when the method raises, or cannot be run since the checker is down.
+        """
         mailbox = self.actor_inbox
-        future.add_done_callback(lambda done: mailbox.put(ControlCall((method, done, *args))))
+        decision = args[-1] if args and isinstance(args[-1], Future) else Future()
+        future.add_done_callback(lambda done: mailbox.put(AnsweredCall(("_cred_go_on", method, done, args, decision))))
+
+    def _cred_go_on(self, method: str, done: Future[Any], args: tuple[Any, ...], decision: Future[Any]) -> None:
+        try:
+            getattr(self, method)(done, *args)
+        except RestartRole:
+            decision.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
+            raise
+        except Exception as error:
+            decision.settle_error(error if isinstance(error, LoginFailed) else self._cred_fault(error, args))
+
+    def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
+        """Log an exception that came of a request, and return what the request fails with.
+
+        What concerns all users (files, connections, time-outs) makes the checker unavailable. Anything else is taken for a
+        fault of this one record or input, and looks to the client like a wrong password: "unavailable" for one name would say
+        that it exists. The text of the exception is not logged, since it may quote the credentials.
+        """
+        kind, name = type(error).__name__, printable(getattr(args[0] if args else None, "username", ""))
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("%s could not check the credentials of %r: %s\n%s", type(self).__name__, name, kind, trace)
+        detail = f"{type(self).__name__}: {kind}"
+        return CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)

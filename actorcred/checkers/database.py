@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from actorcred.actors import ControlCall, Future
+from actorcred.actors import AnsweredCall, Future
 from actorcred.checkers.base import Checker, CheckerRef
 from actorcred.errors import AccountError
 
@@ -57,7 +57,7 @@ class DatabaseRef(CheckerRef):
     def request(self, method: str, *args: Any) -> Future[Any]:
         """Have a method of the checker called; return a future of its result, or that of the future which it returns."""
         done: Future[Any] = Future()
-        self.tell(ControlCall(("_attempt", done, method, args)))
+        self.tell(AnsweredCall(("_attempt", method, args, done)))
         return done
 
 
@@ -93,7 +93,7 @@ class DatabaseChecker(Checker):
             raise
         self.database.execute("COMMIT")
 
-    def _attempt(self, done: Future[Any], method: str, args: tuple[Any, ...]) -> None:
+    def _attempt(self, method: str, args: tuple[Any, ...], done: Future[Any]) -> None:
         try:
             result = getattr(self, method)(*args)
         except Exception as error:

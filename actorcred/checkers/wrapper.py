@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
 from typing import Any, cast
 
 import pykka
@@ -15,11 +15,23 @@ from actorcred.errors import CheckerUnavailable
 
 __all__ = ["Wrapper", "ask_checker"]
 
+logger = logging.getLogger("actorcred.checkers")
+
 
 class _Asked(Future[Any]):
     """What a wrapped checker will answer."""
 
-    __slots__ = ()
+    __slots__ = ("_checker",)
+
+    def __init__(self, checker: CheckerRef) -> None:
+        super().__init__()
+        self._checker = checker
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Take an error; one that says that the checker is down, in the words of a login."""
+        if isinstance(error, pykka.ActorDeadError):
+            error, traceback = CheckerUnavailable(f"{self._checker.actor_class.__name__} is down"), None
+        return super().settle_error(error, traceback)
 
     def started(self, work: Future[Any]) -> None:
         """Give the work up when nobody wants the answer any more."""
@@ -28,11 +40,11 @@ class _Asked(Future[Any]):
 
 def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
     """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
-    asked = _Asked()
+    asked = _Asked(checker)
     try:
         request(checker, asked, "request_avatar_id", credentials)
-    except pykka.ActorDeadError:
-        asked.settle_error(CheckerUnavailable(f"{checker.actor_class.__name__} is down"))
+    except pykka.ActorDeadError as error:
+        asked.settle_error(error)
     return asked
 
 
@@ -87,7 +99,7 @@ class Wrapper(Checker):
             raise
         relay = _Relay(ref)
         for checker in checkers:
-            checker.supervise(_supervisor(checker))
+            checker.supervise(_Supervisor(checker))
             checker.portals = (*checker.portals, relay)
         ref.watch(lambda _: [checker.stop(block=False) for checker in checkers])
         return cast("CheckerRef", ref)
@@ -152,12 +164,26 @@ class Filter(Wrapper):
         self.answered(credentials)
 
 
-def _supervisor(checker: CheckerRef) -> Callable[[BaseException], Future[Any]]:
-    restarts = Restarts(RestartIntensity())
+class _Supervisor:
+    """Has a wrapped checker made anew after crashes, as a portal does with its own."""
 
-    def decide(error: BaseException) -> Future[Any]:
-        decided: Future[bool] = Future()
-        decided.settle(restarts.allow(checker.actor_inbox.dispatcher.now()))
+    def __init__(self, checker: CheckerRef) -> None:
+        self._checker = checker
+        self._restarts = Restarts(RestartIntensity())
+        self._down = False
+
+    def crashed(self, error: BaseException) -> Future[float | None]:
+        """Decide at once."""
+        pause = self._restarts.pause(self._checker.actor_inbox.dispatcher.now())
+        if pause and not self._down:
+            logger.error("%s is down: it crashed too often, last with %s", self._checker, type(error).__name__)
+        self._down = pause > 0
+        decided: Future[float | None] = Future()
+        decided.settle(pause)
         return decided
 
-    return decide
+    def begun(self) -> None:
+        """Say so if it was down."""
+        if self._down:
+            logger.warning("%s is back", self._checker)
+        self._down = False

@@ -78,6 +78,14 @@ class LogoutReason:
         """Whether it is the client that went, so that it need not be told."""
         return self.code in {LogoutCode.LOGOUT, LogoutCode.LOST}
 
+    @property
+    def overtakes(self) -> bool:
+        """Whether the end comes before what the client still has waiting, which then is not handled any more.
+
+        The client's own logout keeps its place in the order; a server that goes down lets waiting calls run.
+        """
+        return self.code not in {LogoutCode.LOGOUT, LogoutCode.DRAINED}
+
 
 class SessionOwner(Protocol):
     """What a session needs of its portal."""
@@ -122,6 +130,7 @@ class Session:
         "on_gone",
         "opened",
         "reason",
+        "revoked",
         "shared",
         "since",
         "state",
@@ -144,6 +153,8 @@ class Session:
         self.checker: ActorRef[Any] | None = None
         self.on_gone: tuple[ActorRef[Any], Callable[[], object]] | None = None  # the realm, and what it wants called
         self.reason: LogoutReason | None = None
+        self.revoked = False
+        """Whether what the client has sent, and the avatar has not got yet, never will be handled."""
         self.shared: SharedAvatar | None = None
         self.done: Future[None] | None = None
 
@@ -182,5 +193,11 @@ class Session:
 
         Returns:
             A future that is done when nothing is left of the session.
+
+        Raises:
+            ValueError: if the code is none.
+            TypeError: if the detail is no string.
         """
+        if not isinstance(detail, str):
+            raise TypeError(f"the detail of a logout must be a string, not a {type(detail).__name__}")
         return self._owner.end_session(self, LogoutReason(LogoutCode(code), detail))

@@ -11,7 +11,7 @@ import pykka
 import pytest
 
 from actorcred import actors
-from actorcred.actors import Actor, AsyncioDispatcher, Future, RestartIntensity, Restarts, ThreadDispatcher
+from actorcred.actors import Actor, AsyncioDispatcher, Future, RestartIntensity, Restarts, Statistics, ThreadDispatcher
 
 
 def test_shutdown_stops_registered_actors_newest_first_and_the_others_too():
@@ -153,32 +153,45 @@ class Fragile(Actor):
         self.log.append(message)
 
 
+class Deciding:
+    """A supervisor whose decision a test makes."""
+
+    def __init__(self, *decided: float | None) -> None:
+        self.errors: list[BaseException] = []
+        self.begins = 0
+        self.decision: Future[float | None] = Future()
+        for pause in decided:
+            self.decision.set(pause)
+
+    def crashed(self, error: BaseException) -> Future[float | None]:
+        self.errors.append(error)
+        return self.decision
+
+    def begun(self) -> None:
+        self.begins += 1
+
+
 def test_a_supervised_actor_is_made_anew_behind_its_ref_and_mailbox(inline):
     log: list[str] = []
     ref = Fragile.start(log)
-
-    def restart(error: BaseException) -> Future[bool]:
-        answer: Future[bool] = Future()
-        answer.set(isinstance(error, LookupError))
-        return answer
-
-    ref.supervise(restart)
+    supervisor = Deciding(0.0)
+    ref.supervise(supervisor)
     pending = ref.send_after(1, "a timer of the old instance")
     ref.tell("one")
     ref.tell("crash")
     ref.tell("two")
 
     assert log == ["made", "one", "made", "two"]
+    assert [type(error) for error in supervisor.errors] == [LookupError]
+    assert supervisor.begins == 1
     assert ref.is_alive()
     assert not pending.pending
 
 
 def test_an_actor_that_was_made_anew_leaves_nothing_in_the_registry(inline):
     before = pykka.ActorRegistry.get_all()
-    decision: Future[bool] = Future()
-    decision.set(True)
     ref = Fragile.start([])
-    ref.supervise(lambda error: decision)
+    ref.supervise(Deciding(0.0))
     ref.tell("crash")
     assert pykka.ActorRegistry.get_all() == [*before, ref]
     ref.stop()
@@ -189,28 +202,28 @@ def test_an_actor_that_was_made_anew_leaves_nothing_in_the_registry(inline):
 def test_mail_that_waits_is_kept_while_the_supervisor_decides(inline):
     log: list[str] = []
     ref = Fragile.start(log)
-    decision: Future[bool] = Future()
-    ref.supervise(lambda error: decision)
+    supervisor = Deciding()
+    ref.supervise(supervisor)
     ref.tell("crash")
     waiting = ref.ask("kept", block=False)
     assert not waiting.done()
-    decision.set(True)
+    supervisor.decision.set(0.0)
 
     assert waiting.get(timeout=10) is None
     assert log == ["made", "made", "kept"]
 
 
 def test_a_supervisor_may_give_up_or_be_dead(inline):
-    for answer in (False, LookupError("dead")):
+    for answer in (None, LookupError("dead")):
         ref = Fragile.start([])
-        decision: Future[bool] = Future()
-        ref.supervise(lambda error, decision=decision: decision)
+        supervisor = Deciding()
+        ref.supervise(supervisor)
         ref.tell("crash")
         waiting = ref.ask("never", block=False)
-        if isinstance(answer, bool):
-            decision.set(answer)
+        if answer is None:
+            supervisor.decision.set(answer)
         else:
-            decision.settle_error(answer)
+            supervisor.decision.settle_error(answer)
 
         with pytest.raises(pykka.ActorDeadError):
             waiting.get(timeout=10)
@@ -218,12 +231,62 @@ def test_a_supervisor_may_give_up_or_be_dead(inline):
         assert actors.statistics().actors == 0
 
 
+def test_an_actor_that_is_down_answers_at_once_and_comes_back_after_the_pause(inline):
+    log: list[str] = []
+    ref = Fragile.start(log)
+    supervisor = Deciding(5.0)
+    ref.supervise(supervisor)
+    ref.tell("crash")
+    with pytest.raises(pykka.ActorDeadError, match="it is down"):
+        ref.ask("while it is down", timeout=0)
+    ref.tell("told in vain")
+    assert ref.is_alive()
+    inline.advance(4.9)
+    assert supervisor.begins == 0
+    inline.advance(0.2)
+
+    assert supervisor.begins == 1
+    assert ref.ask("again", timeout=0) is None
+    assert log == ["made", "made", "again"]
+    ref.stop(timeout=0)
+    assert actors.statistics().actors == 0
+
+
+def test_an_actor_that_is_down_can_be_stopped(inline):
+    ref = Fragile.start([])
+    ref.supervise(Deciding(60.0))
+    ref.tell("crash")
+
+    assert ref.stop(timeout=0)
+    assert not ref.is_alive()
+    assert actors.statistics() == Statistics(0, 0, *actors_lost())
+    assert ref not in pykka.ActorRegistry.get_all()
+
+
+def actors_lost() -> tuple[int, int]:
+    statistics = actors.statistics()
+    return statistics.dead_letters, statistics.dropped
+
+
 def test_restarts_are_counted_within_their_time():
     restarts = Restarts(RestartIntensity(2, within=5.0))
 
-    assert restarts.allow(0.0)
-    assert restarts.allow(1.0)
-    assert not restarts.allow(2.0)
-    assert restarts.allow(6.5)
+    assert restarts.pause(0.0) == 0
+    assert restarts.pause(1.0) == 0
+    assert restarts.pause(2.0) > 0
+    assert restarts.pause(60.0) == 0
+
+
+def test_pauses_grow_to_a_minute_and_are_forgotten_once_it_works():
+    restarts, now, pauses = Restarts(RestartIntensity(1, within=5.0)), 0.0, []
+    for _ in range(10):
+        pauses.append(restarts.pause(now))
+        now += pauses[-1] + 0.1  # it crashes again as soon as it is tried
+
+    assert pauses == [0, 1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert restarts.pause(now + 10) == 0
+
+
+def test_an_intensity_of_no_time_is_refused():
     with pytest.raises(ValueError, match="within > 0"):
         RestartIntensity(1, 0)

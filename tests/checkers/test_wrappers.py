@@ -14,6 +14,7 @@ from actorcred import (
     CheckerUnavailable,
     LoginDenied,
     Portal,
+    RestartRole,
     Revocation,
     UnauthorizedLogin,
     UsernamePassword,
@@ -62,7 +63,7 @@ class Counting(Checker):
     def request_avatar_id(self, credentials):
         self.asked.append(credentials)
         if credentials.username == "crash":
-            raise RuntimeError("a bug")
+            raise RestartRole("as ordered")
         if credentials.username == "down":
             raise CheckerUnavailable("down")
         if getattr(credentials, "password", "") == "wrong":

@@ -53,19 +53,22 @@ class ReactorDispatcher(InlineDispatcher):
         thread: int | None = threadable.ioThread
         return thread is None or thread == threading.get_ident()
 
-    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> None:
+    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> bool:
         """Have an idle actor handle a message now; what it wakes runs when it is through."""
         if not self._running.acquire(False):
-            mailbox.run_now(message, reply)
-            return
+            return mailbox.run_now(message, reply)
         outer, thread.dispatcher = thread.dispatcher, self
         try:
-            mailbox.run_now(message, reply)
+            return mailbox.run_now(message, reply)
         finally:
             thread.dispatcher = outer
             self._running.release()
             if self._ready:
                 self.run_ready()
+
+    def keeps_waiting(self, target: Mailbox) -> bool:
+        """Return whether an actor cannot answer while this thread waits: what it waits for may need the reactor."""
+        return self.runs_here()
 
     def schedule(self, task: Runnable) -> None:
         """Run `task.run()` now, after the handler from within which this is called, or in the reactor's next turn."""

@@ -1,0 +1,105 @@
+"""A mailbox with a bound, and what happens to the message that would go beyond it."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from actorcred.actors import _counters
+from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.messages import is_control, reply_to
+
+if TYPE_CHECKING:
+    from actorcred.actors.actor import Actor
+
+__all__ = ["BoundedMailbox", "MailboxFull", "MailboxLimit", "Overflow"]
+
+
+class MailboxFull(Exception):
+    """The mailbox of an actor is at its bound, and its policy is to refuse the sender."""
+
+
+class Overflow(StrEnum):
+    """What happens to a message that would take a mailbox past its bound."""
+
+    REFUSE = "refuse"
+    """The sender gets `MailboxFull`."""
+
+    DROP_OLDEST = "drop oldest"
+    """The longest waiting message goes; an ask among the dropped fails with `MailboxFull`."""
+
+    DROP_NEWEST = "drop newest"
+    """The new message goes; if it is an ask, it fails with `MailboxFull`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxLimit:
+    """How many messages may wait for an actor, and what happens to the next one.
+
+    Args:
+        bound: the number of messages, at least 1. Stop requests and control calls are always accepted, and never dropped.
+        overflow: the policy at the bound.
+    """
+
+    bound: int
+    overflow: Overflow = Overflow.REFUSE
+
+    def __post_init__(self) -> None:
+        if self.bound < 1:
+            raise ValueError(f"the bound of a mailbox must be at least 1, not {self.bound}")
+        object.__setattr__(self, "overflow", Overflow(self.overflow))
+
+
+class BoundedMailbox(Mailbox):
+    """A mailbox that holds at most so many messages; see `MailboxLimit`."""
+
+    __slots__ = ("dropped", "guard", "limit")
+
+    def __init__(self, actor: Actor, limit: MailboxLimit) -> None:
+        super().__init__(actor)
+        self.limit = limit
+        self.dropped = 0
+        self.guard = threading.Lock()
+
+    def push(self, item: Any) -> None:  # type: ignore[override]
+        """Append a message, as far as the limit allows.
+
+        Raises:
+            MailboxFull: if the limit is reached and the policy is to refuse the sender.
+        """
+        with self.guard:
+            full = self.qsize() >= self.limit.bound and not is_control(item)
+            overflow = self.limit.overflow
+            victim = item if full else None
+            if full and overflow is Overflow.DROP_OLDEST:
+                victim = self._oldest()
+            if victim is not item:
+                super().push(item)
+            if full and overflow is not Overflow.REFUSE:
+                self.dropped += 1
+        if full and overflow is Overflow.REFUSE:
+            raise MailboxFull(f"{self.label} has {self.limit.bound} messages waiting; send less, or start it with a larger bound")
+        if victim is not None:
+            self._drop(victim)
+
+    def pop(self) -> Any:
+        """Take the longest waiting message out."""
+        with self.guard:
+            return super().pop()
+
+    def _oldest(self) -> Any:
+        """Take out the longest waiting message that is not a control message."""
+        waiting = [super(BoundedMailbox, self).pop() for _ in range(self.qsize())]
+        oldest = next((item for item in waiting if not is_control(item)), None)
+        for item in waiting:
+            if item is not oldest:
+                super().push(item)
+        return oldest
+
+    def _drop(self, item: Any) -> None:
+        _counters.count_dropped()
+        reply = reply_to(item)
+        if reply is not None:
+            reply.settle_error(MailboxFull(f"{self.label} dropped the message: its mailbox is full"))

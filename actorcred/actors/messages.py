@@ -1,0 +1,75 @@
+"""Messages between the parts of one system, and what a mailbox has to know of those of users."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from pykka._envelope import Envelope
+from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
+
+if TYPE_CHECKING:
+    from actorcred.actors.ref import Receiver
+
+__all__ = ["REVIVE", "AnsweredCall", "ControlCall", "Revocable", "Sender", "describe", "is_control", "reply_to"]
+
+
+class ControlCall(tuple[Any, ...]):
+    """`ControlCall((method, *args))` has an actor run one of its methods, between the parts of one system.
+
+    Unlike a user's `ProxyCall`, no bound of a mailbox refuses or drops it.
+    """
+
+    __slots__ = ()
+
+
+class AnsweredCall(ControlCall):
+    """A `ControlCall` whose last argument is a `Receiver` for what comes of it; it is told if the actor never gets the call."""
+
+    __slots__ = ()
+
+
+class Sender(Protocol):
+    """Who sent a message."""
+
+    @property
+    def revoked(self) -> bool:
+        """Whether it has lost the right to have its messages handled."""
+
+
+class Revocable:
+    """A message that is refused when its turn comes, if its sender has lost the right to send it meanwhile.
+
+    Args:
+        message: the message.
+        sender: who sent it.
+    """
+
+    __slots__ = ("message", "sender")
+
+    def __init__(self, message: Any, sender: Sender) -> None:
+        self.message = message
+        self.sender = sender
+
+
+REVIVE = ControlCall(("revive",))
+"""What a mailbox whose actor is down is sent when it is to be made anew."""
+
+
+def is_control(item: Any) -> bool:
+    """Tell whether a message is one between the parts of a system, or a request to stop."""
+    message = item.message if type(item) is Envelope else item
+    return type(message) in {ControlCall, AnsweredCall, _ActorStop}
+
+
+def reply_to(item: Any) -> Receiver | None:
+    """Return where the answer to a message goes, or None."""
+    return item.reply_to if type(item) is Envelope else None  # type: ignore[return-value]
+
+
+def describe(message: Any) -> str:
+    """Name a message for the log without its contents, which may be secret."""
+    if isinstance(message, ControlCall):
+        return f"{message[0]}()"
+    if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):
+        return f"{type(message).__name__} {'.'.join(message.attr_path)}"
+    return f"a {type(message).__name__}"
