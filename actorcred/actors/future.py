@@ -225,8 +225,8 @@ class Future(pykka.Future[T]):
     @staticmethod
     def _block(waiter: threading.Lock, timeout: float | None, target: Mailbox | None) -> bool:
         dispatcher = thread.dispatcher
-        if dispatcher is None and target is not None and target.dispatcher.runs_here():
-            dispatcher = target.dispatcher  # code of the loop that no actor runs
+        if target is not None and asyncio._get_running_loop() is not None and target.dispatcher.runs_here():
+            dispatcher = target.dispatcher  # also for code of the loop that no actor runs
         if dispatcher is None:
             return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
         return dispatcher.block(waiter, timeout, target)

@@ -153,7 +153,7 @@ def shutdown(timeout: float = 10.0) -> list[str]:
         timeout: seconds for all of it.
 
     Returns:
-        The names of the actors that did not stop in time; they are logged, too.
+        The names of the actors that did not stop in time; they are logged, too, and ended as they are.
     """
     deadline = time.monotonic() + timeout
     ordinary = [mailbox for mailbox in living() if mailbox.actor_class.registered]
@@ -162,9 +162,12 @@ def shutdown(timeout: float = 10.0) -> list[str]:
     # What is left belongs to actors that are gone, or was started meanwhile.
     while (rest := living()) and _stop(reversed(rest), deadline):
         pass
-    stuck = [mailbox.label for mailbox in living()]
+    left = living()
+    stuck = [mailbox.label for mailbox in left]
     if stuck:
         logger.error("%d actors did not stop within %g s: %s", len(stuck), timeout, ", ".join(stuck[:20]))
+    for mailbox in left:
+        mailbox.kill(TimeoutError("the actor did not stop in time"))
     with _lock:
         dispatchers = list(_dispatchers)
     # The background pool is the last, since threads of the others hand work to it until they end.

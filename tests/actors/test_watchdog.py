@@ -1,0 +1,99 @@
+"""The watchdog says when an event loop is stuck, and where; and when actors wait in a circle."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from actorcred import actors
+from actorcred.actors import Actor, AsyncioDispatcher, Watch, set_watchdog
+from actorcred.actors.watchdog import _is_debugged
+from tests.helpers import until
+
+QUICK = Watch(stall=0.1, circle=0.1, interval=0.02)
+
+
+@pytest.fixture
+def watchdog() -> Iterator[None]:
+    set_watchdog(QUICK)
+    yield
+    set_watchdog(None)
+
+
+class Blocker(Actor):
+    def stand_still_in_a_method_of_this_name(self, release):
+        release.wait(20)
+
+    async def awaits(self, other):
+        return await other.proxy().awaits(self.actor_ref)
+
+
+def test_a_stuck_loop_is_logged_once_with_its_stack_and_when_it_goes_on(watchdog, event_loop, caplog):
+    caplog.set_level(logging.WARNING)
+    release = threading.Event()
+    ref = Blocker.start(dispatcher=AsyncioDispatcher(event_loop))
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), event_loop).result(10)  # so that it was asked once
+    answer = ref.proxy().stand_still_in_a_method_of_this_name(release)
+    until(lambda: "has been stuck" in caplog.text)
+    assert "stand_still_in_a_method_of_this_name" in caplog.text
+    release.set()
+    answer.get(timeout=10)
+    until(lambda: "goes on" in caplog.text)
+
+    assert caplog.text.count("has been stuck") == 1
+
+
+def test_a_circle_that_lasts_is_logged_once(watchdog, event_loop, caplog):
+    one, other = (Blocker.start(dispatcher=AsyncioDispatcher(event_loop)) for _ in range(2))
+    answer = one.proxy().awaits(other)
+    until(lambda: "in a circle, none of them can go on" in caplog.text)
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), event_loop).result(10)
+    assert caplog.text.count("in a circle, none of them can go on") == 1
+    other.actor_inbox.interrupt()
+    with pytest.raises((asyncio.CancelledError, actors.CancelledError)):
+        answer.get(timeout=10)
+
+
+def test_its_thread_ends_with_the_last_loop(watchdog):
+    def watching() -> bool:
+        return any(thread.name == "actorcred-watchdog" for thread in threading.enumerate())
+
+    async def main():
+        AsyncioDispatcher()
+        return watching()
+
+    assert asyncio.run(main())
+    until(lambda: not watching())
+
+
+def test_somebody_at_a_breakpoint_is_left_alone():
+    scope = {"__name__": "pdb"}
+    exec("import sys\ndef here():\n    return sys._getframe()", scope)
+
+    assert _is_debugged(scope["here"]())
+    assert not _is_debugged(sys._getframe())
+
+
+def test_it_is_there_by_default_but_not_under_pytest():
+    program = """
+import asyncio, threading
+from actorcred.actors import AsyncioDispatcher
+async def main():
+    AsyncioDispatcher()
+    print([t.name for t in threading.enumerate() if t.name == "actorcred-watchdog"])
+asyncio.run(main())
+"""
+    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "['actorcred-watchdog']"
+
+    async def main():
+        AsyncioDispatcher()
+        return [thread.name for thread in threading.enumerate()]
+
+    assert "actorcred-watchdog" not in asyncio.run(main())
+    assert actors.shutdown(10) == []
