@@ -94,9 +94,9 @@ class Logins:
     def begin(self, attempt: Attempt) -> None:
         """Take a new login in and ask the first checker."""
         if self._closed:
-            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=False))
         elif len(self._attempts) >= self._options.max_pending_logins:
-            self._fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER))
+            self._fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER, seen=False))
         elif attempt.future.done():
             self._fail(attempt, LoginFailed("given up by the client"))
         elif not (checkers := self._roles.checkers_for(attempt.credentials)):
@@ -143,6 +143,7 @@ class Logins:
         """Remember why a checker did not let a client in, until the next ones have been asked."""
         if isinstance(error, CheckerUnavailable):
             attempt.unavailable = error
+        attempt.known |= getattr(error, "known", False)
         attempt.details = [*(attempt.details or ()), detail]
 
     def checked(self, attempt: Attempt, answer: LateAnswer) -> None:
@@ -154,6 +155,7 @@ class Logins:
             avatar_id = answer.get()
             if avatar_id is not ANONYMOUS:
                 avatar_id = make_avatar_id(avatar_id)
+            attempt.known = True
             if attempt.authorize_as:
                 avatar_id = self._act_as(avatar_id, attempt.authorize_as)
         except LoginDenied as error:
@@ -351,7 +353,10 @@ class Logins:
         for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
             if mind is not None:
                 mind.abandon()
-        self._events.emit(LoginRefused, error.code, attempt.kind, attempt.claimed, error.detail)
+        seen = getattr(error, "seen", True)
+        self._events.emit(
+            LoginRefused, error.code, attempt.kind, attempt.claimed, error.detail, attempt.known, seen, attempt.source
+        )
         attempt.future.settle_error(error)
         if was_opening:
             self.avatar_id_is_free(attempt.avatar_id)
