@@ -124,7 +124,7 @@ def test_who_failed_too_often_has_to_wait_even_with_the_right_password(make_stag
 
 def test_a_name_that_cannot_be_anybodys_is_told_without_showing_it(make_stage):
     stage = make_stage()
-    stage.refusal("an  n", "s3cret")
+    stage.refusal(stage.front.nobodys_name, "s3cret")
 
     for event in stage.wait_for(LoginRefused):
         assert (event.code, event.claimed, event.known) == ("refused", "", False)
