@@ -98,7 +98,7 @@ class Logins:
         elif len(self._attempts) >= self._options.max_pending_logins:
             self._fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER, seen=False))
         elif attempt.future.done():
-            self._fail(attempt, LoginFailed("given up by the client"))
+            self._fail(attempt, _given_up())
         elif not (checkers := self._roles.checkers_for(attempt.credentials)):
             self._fail(attempt, UnhandledCredentials(f"no checker takes {attempt.kind}"))
         else:
@@ -353,10 +353,8 @@ class Logins:
         for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
             if mind is not None:
                 mind.abandon()
-        seen = getattr(error, "seen", True)
-        self._events.emit(
-            LoginRefused, error.code, attempt.kind, attempt.claimed, error.detail, attempt.known, seen, attempt.source
-        )
+        told = (error.code, attempt.kind, attempt.claimed, error.detail, attempt.known, error.seen, attempt.source)
+        self._events.emit(LoginRefused, *told)
         attempt.future.settle_error(error)
         if was_opening:
             self.avatar_id_is_free(attempt.avatar_id)
@@ -407,7 +405,7 @@ class Logins:
     def give_up(self, attempt: Attempt) -> None:
         """End a login whose client does not wait any more."""
         if attempt in self._attempts:
-            self._fail(attempt, LoginFailed("given up by the client"))
+            self._fail(attempt, _given_up())
 
     def role_is_gone(self, ref: ActorRef[Any]) -> None:
         """Go on with the logins that a checker or the realm will not answer any more."""
@@ -454,6 +452,12 @@ class Logins:
         self._closed = True
         for attempt in list(self._attempts):
             self._guard(self._fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+
+
+def _given_up() -> LoginFailed:
+    error = LoginFailed("given up by the client")
+    error.seen = False  # to no end, so that floods of them are told as sums
+    return error
 
 
 def _tell_opened(mailbox: Mailbox, session: Session) -> None:

@@ -60,10 +60,12 @@ class LoginFailed(ActorcredError):
     Attributes:
         code: what stands for this error on a wire.
         detail: the cause.
+        seen: whether the credentials were looked at. Failures of those that were not are summed in the log.
     """
 
     code = "refused"
     message = "login refused"
+    seen = True
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(self.message)
@@ -99,7 +101,7 @@ class LoginDenied(LoginFailed):
     Args:
         detail: the cause, for the log only.
         retry_after: seconds after which asking again makes sense; None if that cannot be said.
-        seen: False if the credentials were not looked at. Such denials are summed in the log.
+        seen: whether the credentials were looked at.
     """
 
     code = "denied"

@@ -77,8 +77,8 @@ class LoginRefused(Event):
             `PortalOptions.log_unknown_names` says.
         detail: the cause.
         known: whether a checker knows the account. One that is not of this package may not say so.
-        seen: whether the credentials were looked at. Those that were not are summed by address: the server was full, or too many
-            logins had failed before.
+        seen: whether the credentials were looked at to the end. Those that were not are summed by address: the server was full,
+            too many logins had failed before, or the client did not wait for the answer.
         address: where the client is, if the credentials say so.
         count: how many logins this stands for; the other fields are of the last one.
     """

@@ -224,8 +224,8 @@ class PortalRef(ActorRef["Portal"]):
             claimed: the user name that the client claimed.
             address: where the client is.
         """
-        seen = getattr(error, "seen", True)
-        self.publish(LoginRefused(error.code, kind, claimed, error.detail, seen=seen, address=address))
+        known = getattr(error, "known", False)
+        self.publish(LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address))
 
     # -- for the package's own parts ----------------------------------------------------------------------------------
 
