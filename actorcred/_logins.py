@@ -94,11 +94,11 @@ class Logins:
     def begin(self, attempt: Attempt) -> None:
         """Take a new login in and ask the first checker."""
         if self._closed:
-            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+            self._fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=False))
         elif len(self._attempts) >= self._options.max_pending_logins:
-            self._fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER))
+            self._fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER, seen=False))
         elif attempt.future.done():
-            self._fail(attempt, LoginFailed("given up by the client"))
+            self._fail(attempt, _given_up())
         elif not (checkers := self._roles.checkers_for(attempt.credentials)):
             self._fail(attempt, UnhandledCredentials(f"no checker takes {attempt.kind}"))
         else:
@@ -143,6 +143,7 @@ class Logins:
         """Remember why a checker did not let a client in, until the next ones have been asked."""
         if isinstance(error, CheckerUnavailable):
             attempt.unavailable = error
+        attempt.known |= getattr(error, "known", False)
         attempt.details = [*(attempt.details or ()), detail]
 
     def checked(self, attempt: Attempt, answer: LateAnswer) -> None:
@@ -154,6 +155,7 @@ class Logins:
             avatar_id = answer.get()
             if avatar_id is not ANONYMOUS:
                 avatar_id = make_avatar_id(avatar_id)
+            attempt.known = True
             if attempt.authorize_as:
                 avatar_id = self._act_as(avatar_id, attempt.authorize_as)
         except LoginDenied as error:
@@ -351,7 +353,8 @@ class Logins:
         for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
             if mind is not None:
                 mind.abandon()
-        self._events.emit(LoginRefused, error.code, attempt.kind, attempt.claimed, error.detail)
+        told = (error.code, attempt.kind, attempt.claimed, error.detail, attempt.known, error.seen, attempt.source)
+        self._events.emit(LoginRefused, *told)
         attempt.future.settle_error(error)
         if was_opening:
             self.avatar_id_is_free(attempt.avatar_id)
@@ -402,7 +405,7 @@ class Logins:
     def give_up(self, attempt: Attempt) -> None:
         """End a login whose client does not wait any more."""
         if attempt in self._attempts:
-            self._fail(attempt, LoginFailed("given up by the client"))
+            self._fail(attempt, _given_up())
 
     def role_is_gone(self, ref: ActorRef[Any]) -> None:
         """Go on with the logins that a checker or the realm will not answer any more."""
@@ -449,6 +452,12 @@ class Logins:
         self._closed = True
         for attempt in list(self._attempts):
             self._guard(self._fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+
+
+def _given_up() -> LoginFailed:
+    error = LoginFailed("given up by the client")
+    error.seen = False  # to no end, so that floods of them are told as sums
+    return error
 
 
 def _tell_opened(mailbox: Mailbox, session: Session) -> None:

@@ -60,10 +60,12 @@ class LoginFailed(ActorcredError):
     Attributes:
         code: what stands for this error on a wire.
         detail: the cause.
+        seen: whether the credentials were looked at. Failures of those that were not are summed in the log.
     """
 
     code = "refused"
     message = "login refused"
+    seen = True
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(self.message)
@@ -77,7 +79,16 @@ class LoginFailed(ActorcredError):
 
 
 class UnauthorizedLogin(LoginFailed):
-    """The credentials do not prove who the client claims to be, or there is no such user: nobody can tell which."""
+    """The credentials do not prove who the client claims to be, or there is no such user: nobody can tell which.
+
+    Args:
+        detail: the cause, for the log only.
+        known: whether there is such an account, for the log only. It is in no text, and a portal passes it on to no client.
+    """
+
+    def __init__(self, detail: str = "", *, known: bool = False) -> None:
+        super().__init__(detail)
+        self.known = known
 
 
 class UnhandledCredentials(LoginFailed):
@@ -90,13 +101,15 @@ class LoginDenied(LoginFailed):
     Args:
         detail: the cause, for the log only.
         retry_after: seconds after which asking again makes sense; None if that cannot be said.
+        seen: whether the credentials were looked at.
     """
 
     code = "denied"
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None) -> None:
+    def __init__(self, detail: str = "", *, retry_after: float | None = None, seen: bool = True) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
+        self.seen = seen
 
     def __str__(self) -> str:
         return "login denied" if self.retry_after is None else f"login denied, try again in {self.retry_after:g} s"

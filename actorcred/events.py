@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
+import sys
+import threading
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeAlias
 
 import pykka
 
 from actorcred.actors import Actor, ActorRef
+from actorcred.audit import ClaimedNames, UnknownNames, audit, plain, printable, write
 from actorcred.credentials import AvatarId
+from actorcred.penalties import source_of
+from actorcred.repeats import OTHERS, Repeats, Told
 
 __all__ = [
     "Event",
@@ -24,18 +31,27 @@ __all__ = [
     "SessionKicked",
     "printable",
     "require_subscriber",
+    "source_of_peer",
 ]
 
-audit = logging.getLogger("actorcred.audit")
 logger = logging.getLogger("actorcred.portal")
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened at a portal."""
+    """Something that happened at a portal.
+
+    Class attributes:
+        name: of the event in the log.
+        level: of its record.
+    """
 
     name: ClassVar[str] = "event"
     level: ClassVar[int] = logging.INFO
+
+    def summed_by(self) -> str | None:
+        """Return the source by which such events are summed, told once per interval with a `count`; None if each is told."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +73,14 @@ class LoginRefused(Event):
     Attributes:
         code: `errors.LoginFailed.code` of the error that the client got.
         credentials: the kind of credentials.
-        claimed: the user name that the client claimed, if the credentials have one. It may not exist.
+        claimed: the user name that the client claimed, if the credentials have one. If no checker knows it, it is treated as
+            `PortalOptions.log_unknown_names` says.
         detail: the cause.
+        known: whether a checker knows the account. One that is not of this package may not say so.
+        seen: whether the credentials were looked at to the end. Those that were not are summed by address: the server was full,
+            too many logins had failed before, or the client did not wait for the answer.
+        address: where the client is, if the credentials say so.
+        count: how many logins this stands for; the other fields are of the last one.
     """
 
     name: ClassVar[str] = "refused"
@@ -68,6 +90,14 @@ class LoginRefused(Event):
     credentials: str
     claimed: str
     detail: str
+    known: bool = False
+    seen: bool = True
+    address: str = ""
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source of a login whose credentials were not looked at."""
+        return None if self.seen else source_of_peer(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +162,34 @@ class RoleBack(Event):
     role: str
 
 
+def source_of_peer(address: str) -> str:
+    """Return what counts as one source, of an address with or without a port."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        host, _, port = address.rpartition(":")
+        address = host if host and port.isdecimal() else address
+    return source_of(address)
+
+
 Subscriber: TypeAlias = "Callable[[Event], object] | pykka.ActorRef[Any]"
 
 
-def printable(text: object) -> str:
-    """Return a text without control characters, so that a user's name cannot forge lines of a log."""
-    return "".join(character if character.isprintable() else "?" for character in str(text))[:200]
+def complain(text: str, *args: object) -> None:
+    """Log the exception that is being handled. Never raises, also if logging is what failed."""
+    try:
+        logger.error(text, *args, exc_info=sys.exc_info())
+    except Exception:
+        # A handler or filter of the application is broken. This one is logging's own; now and then suffices.
+        record = logging.LogRecord(logger.name, logging.ERROR, __file__, 0, "logging failed: " + text, args, sys.exc_info())
+        with _complaining:
+            due = _complaints.note("logging", "", None, time.monotonic())
+        if due and logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
+_complaints: Repeats[None] = Repeats()
+_complaining = threading.Lock()
 
 
 def require_subscriber(subscriber: object) -> None:
@@ -163,17 +215,31 @@ class _Subscription(Actor):
         try:
             return self._function(message)
         except Exception:
-            logger.exception("A subscriber of events failed:")
+            complain("A subscriber of events failed:")
             return None
 
 
 class Events:
-    """The subscribers of a portal, and its audit log (logger `actorcred.audit`, one record per event).
+    """The subscribers of a portal, and its audit log (see `actorcred.audit`).
 
-    A record's `event`, `avatar_id`, `session_id` and so on are attributes of it, for formatters that write fields.
+    Args:
+        names: how names are shown that clients claimed in vain.
+        clock: returns the time in seconds.
+        later: `later(seconds)` has `tell_repeated` called after so many; without it sums are told when the next event of their
+            kind comes, and at the end.
     """
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        names: ClaimedNames | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        later: Callable[[float], object] | None = None,
+    ) -> None:
+        self._names = names or ClaimedNames(UnknownNames.HASH)
+        self._clock = clock
+        self._later = later
+        self._timer_runs = False
+        self._repeats: Repeats[Any] = Repeats()
         self._subscribers: dict[pykka.ActorRef[Any], bool] = {}
 
     def subscribe(self, subscriber: Subscriber) -> pykka.ActorRef[Any]:
@@ -192,33 +258,81 @@ class Events:
             ref.stop(block=False)
 
     def close(self) -> None:
-        """Let all subscribers go, after the events that they were sent."""
+        """Tell what was not told yet, and let all subscribers go after the events that they were sent."""
+        self._tell_sums(self._repeats.flush())
         for ref in list(self._subscribers):
             self.unsubscribe(ref)
 
     def wanted(self, kind: type[Event]) -> bool:
-        """Tell whether anybody listens to such events."""
+        """Return whether anybody listens to such events."""
         return bool(self._subscribers) or audit.isEnabledFor(kind.level)
 
     def emit(self, kind: type[Event], *fields: Any) -> None:
-        """Tell the subscribers and the audit log of an event `kind(*fields)`, if anybody listens."""
-        if self.wanted(kind):
-            self.publish(kind(*fields))
+        """Tell the subscribers and the audit log of an event `kind(*fields)`, if anybody listens. Never raises."""
+        try:
+            event = kind(*fields) if self.wanted(kind) else None
+        except Exception:
+            complain("An event could not be made:")
+        else:
+            if event is not None:
+                self.publish(event)
 
     def publish(self, event: Event) -> None:
-        """Tell the subscribers and the audit log of an event."""
-        if audit.isEnabledFor(event.level):
-            self._log(event)
+        """Tell the subscribers and the audit log of an event.
+
+        Never raises, whatever a handler or filter of the log, a subscriber, or a value in the event does.
+        """
+        try:
+            event = self._with_name_treated(event)
+            source = event.summed_by()
+            if source is None:
+                self._tell(event)
+            else:
+                self._tell_sums(self._repeats.note(event.name, source, event, self._clock()))
+                self._remind()
+        except Exception:
+            complain("An event could not be told:")
+
+    def tell_repeated(self) -> None:
+        """Tell the sums of the intervals that are over."""
+        self._timer_runs = False
+        self._tell_sums(self._repeats.due(self._clock()))
+        self._remind()
+
+    def _remind(self) -> None:
+        if self._later is not None and not self._timer_runs and self._repeats:
+            self._timer_runs = True
+            self._later(max(0.0, self._repeats.next_due() - self._clock()))
+
+    def _tell_sums(self, sums: list[Told[Any]]) -> None:
+        for one in sums:
+            try:
+                event = one.what if one.count == 1 else replace(one.what, count=one.count)
+                if one.source == OTHERS:
+                    event = replace(event, address=OTHERS, **({"claimed": ""} if hasattr(event, "claimed") else {}))
+            except Exception:
+                complain("A sum of events could not be made:")
+            else:
+                self._tell(event)
+
+    def _with_name_treated(self, event: Any) -> Any:
+        claimed = getattr(event, "claimed", "")
+        if not claimed:
+            return event
+        if not isinstance(claimed, str):
+            claimed = str(plain(claimed))
+        shown = self._names.shown(claimed, known=getattr(event, "known", False))
+        return event if shown is event.claimed else replace(event, claimed=shown)
+
+    def _tell(self, event: Event) -> None:
+        try:
+            write(event)
+        except Exception:
+            complain("An event could not be logged:")
         for ref in list(self._subscribers):
             try:
                 ref.tell(event)
             except pykka.ActorDeadError:
                 del self._subscribers[ref]
             except Exception:
-                logger.exception("An event could not be told to %s:", ref)
-
-    def _log(self, event: Event) -> None:
-        fields = {name: value if isinstance(value, float) else printable(value) for name, value in asdict(event).items()}
-        text = " ".join(f"{name}={value}" for name, value in fields.items())
-        # `name` is an attribute of every log record already.
-        audit.log(event.level, "%s %s", event.name, text, extra={"event": event.name, **fields})
+                complain("An event could not be told to %s:", ref)

@@ -127,9 +127,11 @@ class Attempt:
         "interfaces",
         "keeps_place",
         "kind",
+        "known",
         "mind",
         "portal",
         "shared",
+        "source",
         "state",
         "target",
         "unavailable",
@@ -147,6 +149,9 @@ class Attempt:
         self.future.expect_from(portal.actor_inbox)
         self.state = State.CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
+        self.source = str(getattr(credentials, "source", ""))
+        self.known = False
+        """Whether a checker knows the account; for the log only."""
         self.kind = type(credentials).__name__
         self.deadline = 0.0
         # The checkers that were not asked yet, the one that is being asked, and its answer, by which a late one is known.

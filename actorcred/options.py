@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from actorcred.actors import RestartIntensity
+from actorcred.audit import ClaimedNames, UnknownNames
 from actorcred.outbox import OutboxLimit
 from actorcred.sessions.policies import Limits, Policy
 
-__all__ = ["PasswordChange", "PortalOptions"]
+__all__ = ["PasswordChange", "PortalOptions", "UnknownNames"]
 
 
 class PasswordChange(StrEnum):
@@ -46,6 +47,12 @@ class PortalOptions:
         on_password_change: what happens to live sessions. Sessions of disabled and deleted accounts end in any case.
         may_act_as: called with a proven avatar id and another one that the client wants to act as; says whether it may.
             None: nobody may.
+        log_unknown_names: what stands in events and in the audit log for a name that a client claimed in vain and that no checker
+            knows: "show", "hash" or "omit". It may be a password that was typed into the wrong field, so by default it is a keyed
+            hash: the name cannot be read, and repeated tries can still be seen to belong together. Only the checkers of this
+            package say that they know a name; with others, and with none but yours, you may want "show".
+        log_names_key: the key of that hash, at most 64 bytes, so that it is the same after a restart and on several machines. By
+            default each portal makes one of its own.
     """
 
     login_timeout: float = 30.0
@@ -60,9 +67,15 @@ class PortalOptions:
     restart: RestartIntensity = field(default_factory=RestartIntensity)
     on_password_change: PasswordChange = PasswordChange.END
     may_act_as: Callable[[str, str], bool] | None = None
+    log_unknown_names: UnknownNames = UnknownNames.HASH
+    log_names_key: bytes | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        for name, kind in (("policy", Policy), ("on_password_change", PasswordChange)):
+        for name, kind in (
+            ("policy", Policy),
+            ("on_password_change", PasswordChange),
+            ("log_unknown_names", UnknownNames),
+        ):
             value = getattr(self, name)
             try:
                 object.__setattr__(self, name, kind(value))
@@ -80,6 +93,12 @@ class PortalOptions:
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be more than 0, not {value!r}")
+        if self.log_names_key is not None and not 1 <= len(self.log_names_key) <= 64:
+            raise ValueError(f"log_names_key must have 1 to 64 bytes, not {len(self.log_names_key)}")
+
+    def claimed_names(self) -> ClaimedNames:
+        """Return what shows the names that clients claimed in vain."""
+        return ClaimedNames(self.log_unknown_names, self.log_names_key)
 
     @property
     def limits(self) -> Limits:

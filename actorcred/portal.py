@@ -15,8 +15,8 @@ from actorcred.actors import Actor, ActorRef, ControlCall, Dispatcher, Future
 from actorcred.actors.messages import describe
 from actorcred.checkers.base import Revocation
 from actorcred.credentials import ANONYMOUS, AvatarId
-from actorcred.errors import CheckerUnavailable
-from actorcred.events import Event, Events, Subscriber, require_subscriber
+from actorcred.errors import CheckerUnavailable, LoginFailed
+from actorcred.events import Event, Events, LoginRefused, Subscriber, require_subscriber
 from actorcred.login import Attempt, LoginFuture
 from actorcred.options import PasswordChange, PortalOptions
 from actorcred.sessions.directory import Directory
@@ -215,6 +215,18 @@ class PortalRef(ActorRef["Portal"]):
         _require("event", event, Event)
         self.tell_if_alive(ControlCall(("_publish", event)))
 
+    def tell_refused(self, error: LoginFailed, kind: str, claimed: str = "", address: str = "") -> None:
+        """Tell of a login that a protocol refused without asking the portal, such as one with a name that cannot be prepared.
+
+        Args:
+            error: why.
+            kind: the kind of credentials.
+            claimed: the user name that the client claimed.
+            address: where the client is.
+        """
+        known = getattr(error, "known", False)
+        self.publish(LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address))
+
     # -- for the package's own parts ----------------------------------------------------------------------------------
 
     def now(self) -> float:
@@ -280,7 +292,11 @@ class Portal(Actor):
         required = [require_checker(checker) for checker in checkers]
         self._options = options or PortalOptions()
         portal = cast("PortalRef", self._actor_ref)
-        self._events = Events()
+        self._events = Events(
+            self._options.claimed_names(),
+            portal.now,
+            lambda seconds: portal.send_after(seconds, ControlCall(("_tell_repeated",))),
+        )
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
         self._roles = Roles(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
@@ -303,6 +319,7 @@ class Portal(Actor):
         self._subscribe = self._events.subscribe
         self._unsubscribe = self._events.unsubscribe
         self._publish = self._events.publish
+        self._tell_repeated = self._events.tell_repeated
         self._session = self._directory.store.by_id
 
     @classmethod

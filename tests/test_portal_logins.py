@@ -487,7 +487,7 @@ def test_secrets_are_in_no_log_and_no_text(inline, caplog):
 
 def test_names_in_the_audit_log_cannot_forge_a_line(inline, caplog):
     caplog.set_level(logging.INFO, "actorcred.audit")
-    stage = Stage()
+    stage = Stage(log_unknown_names="show")
     forged = UsernamePassword("eve", "wrong")  # as a protocol's own credentials may be
     object.__setattr__(forged, "username", "eve\nlogin session_id=1 avatar_id=admin\x1b[2J")
     with pytest.raises(UnauthorizedLogin):

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from actorcred.credentials import Exchange
 from actorcred.errors import UnauthorizedLogin
 from actorcred.login import Login, LoginFuture
+from actorcred.portal import PortalRef
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
 from actorcred.sasl.states import State
 
@@ -17,7 +18,9 @@ AskClient = Callable[[bytes], Awaitable[bytes]]
 LogIn = Callable[[Present], LoginFuture]
 
 
-async def negotiate(mechanism: ServerMechanism, first: bytes | None, ask: AskClient, log_in: LogIn) -> tuple[Login, bytes | None]:
+async def negotiate(
+    mechanism: ServerMechanism, first: bytes | None, ask: AskClient, log_in: LogIn, portal: PortalRef
+) -> tuple[Login, bytes | None]:
     """Go through an exchange.
 
     Args:
@@ -25,6 +28,7 @@ async def negotiate(mechanism: ServerMechanism, first: bytes | None, ask: AskCli
         first: what it sent with its choice; None for nothing.
         ask: sends the client a challenge and returns its answer.
         log_in: presents credentials to the portal.
+        portal: which is told of names that cannot be anybody's.
 
     Returns:
         The login, and what the client is to be sent with the server's consent, if there is something.
@@ -34,11 +38,19 @@ async def negotiate(mechanism: ServerMechanism, first: bytes | None, ask: AskCli
         ProtocolError: if the client does not keep to the mechanism.
     """
     data = first
-    while isinstance(step := mechanism.step(data), Ask):
+    while isinstance(step := _step(mechanism, data, portal), Ask):
         data = await ask(step.challenge)
     if not isinstance(step.credentials, Exchange):
         return await log_in(step), None
     return await _converse(step, step.credentials, ask, log_in), step.credentials.outcome
+
+
+def _step(mechanism: ServerMechanism, data: bytes | None, portal: PortalRef) -> Ask | Present:
+    try:
+        return mechanism.step(data)
+    except UnauthorizedLogin as error:
+        portal.tell_refused(error, mechanism.name, address=mechanism.situation.source)
+        raise
 
 
 async def _converse(step: Present, exchange: Exchange, ask: AskClient, log_in: LogIn) -> Login:

@@ -253,7 +253,8 @@ class Connection(SMTP):
     async def _authenticate_by(self, mechanism: ServerMechanism, initial: str | None) -> str:
         """Go through an exchange; return the reply."""
         try:
-            login, outcome = await negotiate(mechanism, None if initial is None else _decoded(initial), self._ask, self._log_in)
+            first = None if initial is None else _decoded(initial)
+            login, outcome = await negotiate(mechanism, first, self._ask, self._log_in, self.server.portal)
             self.login = login
             if outcome is not None:
                 await self._ask(outcome)

@@ -117,7 +117,12 @@ class AuthMiddleware:
         return Visit(self, request, kept)
 
     async def _log_in(self, visit: Visit, request: Request) -> None:
-        credentials = await self._credentials(request)
+        try:
+            credentials = await self._credentials(request)
+        except LoginFailed as error:  # a name that cannot be anybody's, or a damaged header
+            if not request.stale:  # with such a nonce a client just has to try again
+                self.portal.tell_refused(error, "HTTP", address=request.source)
+            raise
         if credentials is not None:
             await visit.log_in(credentials)
 

@@ -187,7 +187,7 @@ class SSHConnection(asyncssh.SSHServer):
     async def _log_in(self, present: Callable[[], object]) -> bool:
         client = SSHClient(self)
         try:
-            self._under_way = login = self.server.portal.login(present(), client, *self.server.interfaces)
+            self._under_way = login = self.server.portal.login(self._presented(present), client, *self.server.interfaces)
             self.login = await login
         except LoginFailed as error:
             self._failed(error)
@@ -198,6 +198,13 @@ class SSHConnection(asyncssh.SSHServer):
             self.login.session.end(LogoutCode.LOST)
             return False
         return True
+
+    def _presented(self, present: Callable[[], object]) -> object:
+        try:
+            return present()
+        except LoginFailed as error:  # a name that cannot be anybody's
+            self.server.portal.tell_refused(error, "SSH", address=self._source)
+            raise
 
     def _failed(self, error: LoginFailed) -> None:
         self._failures += 1

@@ -8,7 +8,7 @@ from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Wrapper, ask_checker, checked_avatar_id
-from actorcred.credentials import Combined, OneTimePassword, UsernamePassword
+from actorcred.credentials import AvatarId, Combined, OneTimePassword, UsernamePassword
 from actorcred.descriptors import ArgString
 from actorcred.errors import UnauthorizedLogin
 from actorcred.plugins import start_groups
@@ -53,14 +53,17 @@ class AllOf(Wrapper):
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask all of them."""
         parts = credentials.parts if isinstance(credentials, Combined) else self._parts_of(credentials)
-        found = set()
+        found: set[AvatarId] = set()
         for checker in self.checkers:
             part = next((part for part in parts if isinstance(part, checker.credential_interfaces)), None)
             if part is None:
-                raise UnauthorizedLogin(f"nothing for {checker.actor_class.__name__}")
-            found.add(checked_avatar_id(checker, await ask_checker(checker, part)))
+                raise UnauthorizedLogin(f"nothing for {checker.actor_class.__name__}", known=bool(found))
+            try:
+                found.add(checked_avatar_id(checker, await ask_checker(checker, part)))
+            except UnauthorizedLogin as error:
+                raise UnauthorizedLogin(error.detail, known=error.known or bool(found)) from None
         if len(found) != 1:
-            raise UnauthorizedLogin("the checkers do not agree on who it is")
+            raise UnauthorizedLogin("the checkers do not agree on who it is", known=True)
         return found.pop()
 
     def _parts_of(self, credentials: Any) -> tuple[object, ...]:

@@ -30,7 +30,7 @@ class FirstOf(Wrapper):
 
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask one after the other."""
-        unavailable = False
+        unavailable = known = False
         asked = [checker for checker in self.checkers if isinstance(credentials, checker.credential_interfaces)]
         is_last = isinstance(credentials, Exchange) and credentials.last
         for checker in asked:
@@ -38,13 +38,13 @@ class FirstOf(Wrapper):
                 credentials.last = is_last and checker is asked[-1]
             try:
                 return await ask_checker(checker, credentials)
-            except UnauthorizedLogin:
-                continue
+            except UnauthorizedLogin as error:
+                known |= error.known
             except CheckerUnavailable:
                 unavailable = True
-        raise (
-            CheckerUnavailable("one of several checkers is down") if unavailable else UnauthorizedLogin("none of several checkers")
-        )
+        if unavailable:
+            raise CheckerUnavailable("one of several checkers is down")
+        raise UnauthorizedLogin("none of several checkers", known=known)
 
 
 def _generate(argument: ArgString) -> CheckerRef:

@@ -100,7 +100,7 @@ class HtdigestChecker(Checker):
             fits = credentials.realm == realm and credentials.algorithm == _ALGORITHMS[len(digest)]
             right = credentials.check_hash(digest) and fits
         if not right or known is None:
-            raise UnauthorizedLogin("wrong password" if known is not None else "no such user")
+            raise UnauthorizedLogin("wrong password" if known is not None else "no such user", known=known is not None)
         return name
 
     def _poll(self) -> None:

@@ -151,7 +151,7 @@ class LDAPChecker(BlockingChecker):
         else:
             dn, name = self._search_and_bind(username, password)
         if self._settings.group and not self._is_member(dn, name):
-            raise UnauthorizedLogin("not in the group")
+            raise UnauthorizedLogin("not in the group", known=True)
         return name
 
     def _search_and_bind(self, username: str, password: str) -> tuple[str, str]:
@@ -160,7 +160,8 @@ class LDAPChecker(BlockingChecker):
         # Somebody who is not there costs a bind, too.
         dn, name = found or (f"cn=nobody-of-this-name,{self._base}", "")
         if not self._bind(dn, password) or found is None:
-            raise UnauthorizedLogin("wrong password, no such user, several of that name, or a locked account")
+            why = "wrong password, no such user, several of that name, or a locked account"
+            raise UnauthorizedLogin(why, known=found is not None)
         return dn, name
 
     def _search(self, username: str) -> tuple[str, str] | None:

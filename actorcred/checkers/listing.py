@@ -55,7 +55,7 @@ class _ListingChecker(Filter):
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"the list cannot be used: {why(error)}") from None
         if not self.may_enter(avatar_id, names):
-            raise UnauthorizedLogin("not by the list")
+            raise UnauthorizedLogin("not by the list", known=True)
         return avatar_id
 
     def _poll(self) -> None:

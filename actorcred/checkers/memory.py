@@ -151,7 +151,7 @@ class MemoryChecker(PasswordChecker):
         else:
             right = credentials.check_password(reference)
         if not right or user is None:
-            raise UnauthorizedLogin("wrong password" if user is not None else "no such user")
+            raise UnauthorizedLogin("wrong password" if user is not None else "no such user", known=user is not None)
         return credentials.username
 
     async def _scram(self, exchange: UsernameScram) -> str:
@@ -160,7 +160,7 @@ class MemoryChecker(PasswordChecker):
         verdict: Future[bool] = Future()
         exchange.check(None if user is None else user.verifiers.get(exchange.algorithm), verdict.settle)
         if not await verdict or self._users.get(exchange.username) is not user:
-            raise UnauthorizedLogin("no such user, wrong password, or it was changed during the login")
+            raise UnauthorizedLogin("no such user, wrong password, or it was changed during the login", known=user is not None)
         return exchange.username
 
 

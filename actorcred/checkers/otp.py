@@ -105,11 +105,11 @@ class OTPChecker(DatabaseChecker):
             secret = _pyotp().random_base32() if row is None else row[0]
             period = self._period_of(secret, credentials.code)
             if row is None or period is None:
-                raise UnauthorizedLogin("wrong code, or no secret")
+                raise UnauthorizedLogin("wrong code, or no secret", known=row is not None)
             # One statement, so that of several processes one takes the code.
             update = "UPDATE otp SET last = ? WHERE name = ? AND last < ? AND secret = ?"
             if not self.database.execute(update, (period, credentials.username, period, secret)).rowcount:
-                raise UnauthorizedLogin("the code was used before")
+                raise UnauthorizedLogin("the code was used before", known=True)
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
         return credentials.username

@@ -69,22 +69,25 @@ class PasswordChecker(Checker):
         decision: Future[str] = Future()
         verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, reference)
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
-        self.cred_then(verdict, "_cred_verified", credentials, reference, decision)
+        self.cred_then(verdict, "_cred_verified", credentials, reference, decision, account is not None)
         return decision
 
-    def _cred_verified(self, verdict: Future[bool], credentials: UsernamePassword, account: Account, decision: Future[str]) -> None:
+    def _cred_verified(
+        self, verdict: Future[bool], credentials: UsernamePassword, account: Account, decision: Future[str], known: bool
+    ) -> None:
         if verdict.cancelled():
             return
         try:
             right = verdict.get()
             if not right or not account.usable:
-                raise UnauthorizedLogin("wrong password" if account.usable else "no such user, or it is disabled")
+                why = "wrong password" if account.usable else "no such user, or it is disabled"
+                raise UnauthorizedLogin(why, known=known)
             if self.lookup(credentials.username) != account:
-                raise UnauthorizedLogin("the account was changed during the login")
+                raise UnauthorizedLogin("the account was changed during the login", known=True)
             self.verified(credentials, account)
         except UnsupportedHash as error:
             logger.error("%r cannot log in: %s", account.avatar_id, error)
-            decision.settle_error(UnauthorizedLogin("the stored hash cannot be used"))
+            decision.settle_error(UnauthorizedLogin("the stored hash cannot be used", known=known))
         except Exception as error:
             decision.settle_error(error)
         else:

@@ -97,9 +97,9 @@ class SQLChecker(BlockingChecker):
         reference = account.hash if account is not None and usable else self._usual
         right = self._verify(credentials.password, reference)
         if account is None or not usable or not right:
-            raise UnauthorizedLogin("wrong password" if usable else "no such user, or it is not active")
+            raise UnauthorizedLogin("wrong password" if usable else "no such user, or it is not active", known=account is not None)
         if self._lookup(credentials.username) != account:
-            raise UnauthorizedLogin("the account was changed during the login")
+            raise UnauthorizedLogin("the account was changed during the login", known=True)
         return account.avatar_id
 
     def _verify(self, password: str, reference: str) -> bool:

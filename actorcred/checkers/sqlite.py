@@ -216,7 +216,8 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
     def _scram_verified(self, verdict: Future[bool], name: str, stored: ScramVerifier | None, decision: Future[str]) -> None:
         try:
             if not verdict.get() or self._scram_of(name) != stored:
-                raise UnauthorizedLogin("no such user, wrong password, or the account was changed during the login")
+                why = "no such user, wrong password, or the account was changed during the login"
+                raise UnauthorizedLogin(why, known=stored is not None)
         except LoginFailed as error:
             decision.settle_error(error)
         else:

@@ -88,7 +88,7 @@ class SSHKeyChecker(BlockingChecker):
         for line in (text or "").splitlines():
             if line.strip() and not line.lstrip().startswith("#") and _admits(line, key, certificate, credentials):
                 return credentials.username
-        raise UnauthorizedLogin("no key of this user, or one that may not come in now")
+        raise UnauthorizedLogin("no key of this user, or one that may not come in now", known=text is not None)
 
 
 class FilePattern:

@@ -82,7 +82,7 @@ class ThrottlingChecker(Filter):
         now = self.actor_inbox.dispatcher.now()
         wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
         if wait:
-            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
+            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False)
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
         """Forget the failures of the account. Those of the source stay: it may own one account and try others."""

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import importlib
 import inspect
-import logging
 import os
 import signal
 import sys
@@ -14,15 +13,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
-from rich.logging import RichHandler
 
 from actorcred import actors
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
 from actorcred.auth_options import auth_options
 from actorcred.cli.errors import ExitCode, fail
+from actorcred.cli.logs import start_logging
 from actorcred.cli.parameters import ADDRESS
 from actorcred.errors import ActorcredError
-from actorcred.options import PortalOptions
+from actorcred.options import PortalOptions, UnknownNames
 from actorcred.plugins import from_string
 from actorcred.portal import Portal
 from actorcred.realm import Realm
@@ -76,6 +75,13 @@ __all__ = ["serve"]
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What to log."
 )
+@click.option(
+    "--log-unknown-names",
+    type=click.Choice([str(how) for how in UnknownNames]),
+    default=str(PortalOptions().log_unknown_names),
+    show_default=True,
+    help="What the log shows of a name that is not known, which may be a password typed into the wrong field.",
+)
 @click.option("--uvloop/--no-uvloop", default=None, help="The event loop.  [default: uvloop where it is installed]")
 def serve(
     realm: str,
@@ -89,6 +95,7 @@ def serve(
     trusted_fronts: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
+    log_unknown_names: str,
     uvloop: bool | None,
 ) -> None:
     """Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
@@ -97,9 +104,11 @@ def serve(
     actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \\
         --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
     """  # noqa: D301  # \b is click's sign for lines that stay as they are
-    logging.basicConfig(level=log_level.upper(), format="%(name)s: %(message)s", handlers=[RichHandler(show_path=False)])
+    start_logging(log_level)
     realm_class = _find_realm(realm)
-    portal_options = PortalOptions(policy=Policy(policy), max_sessions=max_sessions)
+    portal_options = PortalOptions(
+        policy=Policy(policy), max_sessions=max_sessions, log_unknown_names=UnknownNames(log_unknown_names)
+    )
     with _usage():
         server_options = ServerOptions(
             grace=grace,

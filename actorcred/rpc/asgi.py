@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections import deque
@@ -150,7 +151,8 @@ class _Socket:
             return None
         try:
             return ExternalIdentity(values[0], host)
-        except UnauthorizedLogin:
+        except UnauthorizedLogin as error:
+            self._core.portal.tell_refused(error, ExternalIdentity.__name__, address=host)
             return None
 
     def _origin_is_welcome(self) -> bool:
@@ -251,6 +253,7 @@ class WebListener:
             app,
             lifespan="off",
             log_config=None,
+            log_level=max(logging.INFO, logging.getLogger("uvicorn.error").getEffectiveLevel()),  # debug shows what clients send
             access_log=False,
             server_header=False,
             proxy_headers=False,  # who connects is who connects: trusted_fronts and penalties go by it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import Callable
 from typing import Any, Protocol, cast
@@ -139,11 +140,24 @@ async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, j
     subprotocol: Any = "actorcred.json" if json else "actorcred.msgpack"
     try:
         socket = await connect(
-            str(address), subprotocols=[subprotocol], ssl=context, max_size=LARGEST_FRAME, compression=None, proxy=None
+            str(address),
+            subprotocols=[subprotocol],
+            ssl=context,
+            max_size=LARGEST_FRAME,
+            compression=None,
+            proxy=None,
+            logger=_frames_logger(),
         )
     except (OSError, InvalidHandshake, InvalidURI) as error:
         raise ConnectionLost(f"cannot connect to {address}: {error}") from None
     return WebSocketWire(socket)
+
+
+def _frames_logger() -> logging.Logger:
+    """Return the library's logger at the level info: at debug it shows what is sent, passwords among it."""
+    logger = logging.getLogger("actorcred.rpc.client.websocket")
+    logger.setLevel(max(logging.INFO, logging.getLogger("websockets.client").getEffectiveLevel()))
+    return logger
 
 
 class WebSocketWire:

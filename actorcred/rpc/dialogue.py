@@ -82,6 +82,7 @@ class Dialogue:
             self.cancel()
             raise
         except UnauthorizedLogin as error:  # a name that cannot be anybody's
+            self._peer.tell_refused(error, self._mechanism.name)
             self._refuse(error)
         except (ProtocolError, ValueError) as error:
             self.cancel()

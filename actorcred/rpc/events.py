@@ -1,4 +1,8 @@
-"""What happens at a server's connections; told to the subscribers of its portal beside `actorcred.events`."""
+"""What happens at a server's connections; told to the subscribers of its portal beside `actorcred.events`.
+
+Events with a `count` are summed by source: the first one is told at once, those that follow once per 10 s and at the end, with the
+fields of the last one.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from actorcred.credentials import AvatarId
-from actorcred.events import Event
+from actorcred.events import Event, source_of_peer
 
 __all__ = ["ConnectionBroken", "ConnectionRefused", "LoginThrottled", "RequestsThrottled", "SessionResumed"]
 
@@ -19,6 +23,7 @@ class ConnectionRefused(Event):
     Attributes:
         address: where it came from.
         detail: which limit.
+        count: how many this stands for.
     """
 
     name: ClassVar[str] = "connection-refused"
@@ -26,6 +31,11 @@ class ConnectionRefused(Event):
 
     address: str
     detail: str
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source."""
+        return source_of_peer(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +45,7 @@ class ConnectionBroken(Event):
     Attributes:
         address: where it came from.
         detail: what was wrong.
+        count: how many this stands for.
     """
 
     name: ClassVar[str] = "connection-broken"
@@ -42,6 +53,11 @@ class ConnectionBroken(Event):
 
     address: str
     detail: str
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source."""
+        return source_of_peer(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +66,9 @@ class LoginThrottled(Event):
 
     Attributes:
         address: where it came from.
-        claimed: the user name that the client claimed.
+        claimed: the user name that the client claimed, treated as in `actorcred.events.LoginRefused`.
         retry_after: seconds until another one is looked at.
+        count: how many this stands for.
     """
 
     name: ClassVar[str] = "login-throttled"
@@ -60,6 +77,11 @@ class LoginThrottled(Event):
     address: str
     claimed: str
     retry_after: float
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source."""
+        return source_of_peer(self.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +91,7 @@ class RequestsThrottled(Event):
     Attributes:
         address: where it is.
         session_id: its session; "" before the login.
+        count: how many this stands for.
     """
 
     name: ClassVar[str] = "requests-throttled"
@@ -76,6 +99,11 @@ class RequestsThrottled(Event):
 
     address: str
     session_id: str
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source."""
+        return source_of_peer(self.address)
 
 
 @dataclass(frozen=True, slots=True)

@@ -231,6 +231,10 @@ class Peer:
             self.demand_proof(method.reauthenticated_within)
         link.session.avatar.hand_over(ProxyCall((method.name,), arguments, {}), reply)
 
+    def tell_refused(self, error: LoginFailed, kind: str) -> None:
+        """Tell of a login on this connection that the portal did not see."""
+        self.core.portal.tell_refused(error, kind, address=self.origin.situation.source)
+
     def demand_proof(self, within: float) -> None:
         """Check that the user proved the credentials again in the last seconds.
 

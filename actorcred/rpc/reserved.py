@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from actorcred.actors import Future
 from actorcred.credentials import ANONYMOUS, AvatarId
-from actorcred.errors import CallCode, CallError, LoginDenied, NoInterface, UnauthorizedLogin
+from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
 from actorcred.interface import Method
 from actorcred.login import Login
 from actorcred.rpc.dialogue import Dialogue
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["PREFIX", "RESERVED", "LoginOptions"]
 
 PREFIX = "cred."
+
+T = TypeVar("T", bound=LoginFailed)
 
 
 class LoginOptions(msgspec.Struct):
@@ -71,7 +73,7 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
     if peer.link is not None:
         raise CallError("this connection is logged in", CallCode.OUT_OF_ORDER)
     if peer.core.draining:
-        raise LoginDenied("the server is going down", retry_after=peer.core.retry_after)
+        raise _told(peer, LoginDenied("the server is going down", retry_after=peer.core.retry_after, seen=False), mechanism)
     wishes = options or LoginOptions()
     link = Link(peer.core, keeps=wishes.resume and peer.core.options.grace > 0)
 
@@ -112,9 +114,15 @@ def _log_in(peer: Peer, link: Link, step: Present, wishes: LoginOptions) -> Futu
         wanted = tuple(by_name[name] for name in names if name in by_name)
     if not wanted:
         refused: Future[Login] = Future()
-        refused.settle_error(NoInterface())
+        refused.settle_error(_told(peer, NoInterface(), type(step.credentials).__name__))
         return refused
     return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
+
+
+def _told(peer: Peer, error: T, kind: str) -> T:
+    """Tell the log of a refusal that the portal does not see; return it."""
+    peer.tell_refused(error, kind)
+    return error
 
 
 def _client_name(client: list[str] | dict[str, str] | str) -> str:
@@ -173,7 +181,7 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     link = core.links.get(token_hash(text))
     if link is None or not link.session.is_open:
         core.penalties.failed(source, now)
-        raise UnauthorizedLogin("no session has this token, or it is over")
+        raise _told(peer, UnauthorizedLogin("no session has this token, or it is over"), "resume")
     session = link.session
     missed = link.misses(last_seen)
     told = _enter(peer, link, heartbeat)
@@ -262,7 +270,7 @@ def reauthenticate(peer: Peer, mechanism: str, initial: Any = None) -> Any:
 
     def compare(avatar_id: AvatarId) -> AvatarId:
         if avatar_id != session.avatar_id:
-            raise UnauthorizedLogin("the credentials of somebody else")
+            raise _told(peer, UnauthorizedLogin("the credentials of somebody else", known=True), mechanism)
         return avatar_id
 
     def consent(avatar_id: AvatarId) -> tuple[dict[str, Any], Callable[[], object]]:

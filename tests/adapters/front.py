@@ -113,6 +113,9 @@ class Front(ABC):
     portal: Any
     port: int
 
+    nobodys_name: ClassVar[str] = "an  n"
+    """A name that clients can send and nobody can have."""
+
     @abstractmethod
     def dispatcher(self) -> Dispatcher:
         """Return the dispatcher on the server's own loop."""

@@ -167,6 +167,8 @@ class PopClient(Client):
 
 
 class Pop(TwistedFront):
+    nobodys_name = "n" * 1024  # blanks would end it
+
     def factory(self) -> Any:
         made = protocol.ServerFactory()
         made.protocol = pop3.POP3
@@ -209,6 +211,7 @@ class ImapClient(Client):
 
 class Imap(TwistedFront):
     says_denied = False  # its server knows one kind of "no" only
+    nobodys_name = Pop.nobodys_name
 
     def factory(self) -> Any:
         made = protocol.ServerFactory()

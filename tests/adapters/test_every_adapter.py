@@ -122,6 +122,16 @@ def test_who_failed_too_often_has_to_wait_even_with_the_right_password(make_stag
     stage.assert_nothing_is_left()
 
 
+def test_a_name_that_cannot_be_anybodys_is_told_without_showing_it(make_stage):
+    stage = make_stage()
+    stage.refusal(stage.front.nobodys_name, "s3cret")
+
+    for event in stage.wait_for(LoginRefused):
+        assert (event.code, event.claimed, event.known) == ("refused", "", False)
+        assert "user name" in event.detail
+    stage.assert_nothing_is_left()
+
+
 def test_a_checker_that_is_down_lets_nobody_in(make_stage):
     checker = users()
     stage = make_stage(checker)

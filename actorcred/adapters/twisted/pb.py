@@ -117,6 +117,10 @@ class Entrance(pb.Referenceable, Connection):
                 return defer.fail(their_error(error))
         return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,))
 
+    def tell_refused(self, error: LoginFailed, kind: str) -> None:
+        """Tell of a login that the portal did not see."""
+        self._portal.portal.tell_refused(error, kind, address=self.source)
+
     def _shown(self, login: Login, client: PBClient) -> Any:
         """Return what stands for the avatar on the wire."""
         avatar = self._portal.granted(login, client)[1]
@@ -158,7 +162,8 @@ class Challenger(pb.Referenceable):
             raise CallFailed("this challenge has been answered")
         try:
             presented = ChallengeResponse(self._username, self._challenge, response, entrance.source)
-        except LoginFailed as error:
+        except LoginFailed as error:  # a name that cannot be anybody's
+            entrance.tell_refused(error, "ChallengeResponse")
             return defer.fail(their_error(error))
         return entrance.log_in(presented, mind)
 

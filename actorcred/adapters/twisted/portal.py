@@ -22,6 +22,7 @@ from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.avatar import AvatarRef
 from actorcred.checkers.base import CheckerRef
+from actorcred.errors import LoginFailed
 from actorcred.login import Login, LoginFuture
 from actorcred.mind import Channel
 from actorcred.options import PortalOptions
@@ -100,11 +101,18 @@ class CredPortal:
             return defer.fail(_may_try_the_key())
         client = Client(mind, connection)
         try:
-            presented = from_twisted(credentials, "" if connection is None else connection.source)
+            presented = self._presented(credentials, "" if connection is None else connection.source)
             login = self.begin(presented, client, interfaces)
         except Exception as error:
             return defer.fail(their_error(error))
         return deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+
+    def _presented(self, credentials: Any, source: str) -> object:
+        try:
+            return from_twisted(credentials, source)
+        except LoginFailed as error:  # a name that cannot be anybody's
+            self.portal.tell_refused(error, type(credentials).__name__, address=source)
+            raise
 
     def _opened(self, login: Login, client: Client) -> Any:
         interface, face, log_out = granted = self.granted(login, client)

@@ -1,0 +1,189 @@
+"""The log of a command that serves: no record can look like another one, and nobody who does not read it delays a login."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from actorcred import rpc
+from actorcred.cli.logs import LineFormatter, ThreadedHandler, write_all
+
+LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +[\w.]+: .*")
+
+
+def record(text: str, *args: Any, error: BaseException | None = None) -> logging.LogRecord:
+    return logging.LogRecord("test", logging.WARNING, __file__, 0, text, args, (type(error), error, None) if error else None)
+
+
+@pytest.mark.parametrize(
+    "name", ["eve\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin", "a\rb", "a\x85b\u2028c", "\x1b[2J"]
+)
+def test_a_name_begins_no_line_and_moves_no_cursor(name: str) -> None:
+    first, *others = LineFormatter().format(record("a client of %s", name)).split("\n")
+    assert LINE.fullmatch(first)
+    assert first.isprintable()
+    assert all(line.startswith("    ") and line.isprintable() for line in others)
+
+
+def test_the_text_of_an_exception_begins_no_line() -> None:
+    error = ValueError("bad name 'x\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin'")
+    lines = LineFormatter().format(record("It failed:", error=error)).split("\n")
+    assert [bool(LINE.fullmatch(line)) for line in lines] == [True] + [False] * (len(lines) - 1)
+
+
+def test_what_looks_like_markup_is_text_and_levels_have_colours_only_at_a_terminal() -> None:
+    assert "[red]eve[/red] :bomb:" in LineFormatter().format(record("%s", "[red]eve[/red] :bomb:"))
+    assert "\x1b" not in LineFormatter().format(record("x"))
+    assert "\x1b[33mWARNING" in LineFormatter(colours=True).format(record("x"))
+
+
+class Pipe:
+    """Takes what is written only while it is open."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.asked = threading.Event()
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        self.asked.set()
+        assert self.open.wait(30)
+        self.data += data
+
+
+def made(pipe: Any, **limits: int) -> ThreadedHandler:
+    handler = ThreadedHandler(pipe.write, **limits)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    return handler
+
+
+@pytest.mark.parametrize("limits", [{"records": 100}, {"characters": 1000}])
+def test_what_finds_no_room_is_dropped_and_counted(limits: dict[str, int]) -> None:
+    pipe = Pipe()
+    handler = made(pipe, **limits)
+    handler.handle(record("0123456789"))
+    assert pipe.asked.wait(30)
+    for _ in range(150):
+        handler.handle(record("0123456789"))
+    pipe.open.set()
+    handler.close()
+
+    lines = pipe.data.decode().splitlines()
+    assert lines.count("0123456789") == 101
+    assert lines[-1] == "50 records of the log were dropped: they could not be written as fast as they came"
+
+
+def test_closing_does_not_wait_for_ever_for_one_who_does_not_read() -> None:
+    pipe = Pipe()
+    handler = made(pipe)
+    handler.handle(record("x"))
+    assert not handler.wait(0.01)
+    pipe.open.set()
+    handler.close()
+
+
+def test_a_record_that_cannot_be_formatted_is_told_as_it_is() -> None:
+    pipe = Pipe()
+    pipe.open.set()
+    handler = made(pipe)
+    handler.handle(record("%d logins", "no number"))
+    handler.close()
+    assert pipe.data == b'test: a record could not be formatted (TypeError): "%d logins"\n'
+
+
+def test_a_reader_that_is_gone_or_a_full_disk_ends_nothing() -> None:
+    written = []
+
+    class Failing:
+        def write(self, data: bytes) -> None:
+            written.append(data)
+            if len(written) == 1:
+                raise BrokenPipeError
+
+    handler = made(Failing())
+    handler.handle(record("lost"))
+    handler.flush()
+    handler.handle(record("kept"))
+    handler.close()
+    assert written[1].splitlines() == [
+        b"kept",
+        b"1 records of the log were dropped: they could not be written as fast as they came",
+    ]
+
+
+def test_a_file_that_does_not_block_gets_all() -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    data = bytes(range(256)) * 4096
+    thread = threading.Thread(target=write_all, args=(writing, data))
+    thread.start()
+    got = b""
+    while len(got) < len(data):
+        got += os.read(reading, 65536)
+    thread.join()
+    os.close(reading)
+    os.close(writing)
+    assert got == data
+
+
+def test_the_last_words_of_a_process_that_crashes_are_written() -> None:
+    program = (
+        "import logging\n"
+        "from actorcred.cli.logs import start_logging\n"
+        "start_logging('info')\n"
+        "for number in range(1000): logging.getLogger('actorcred.test').error('word %d', number)\n"
+        "raise RuntimeError('crashed')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    lines = [line for line in done.stderr.splitlines() if LINE.fullmatch(line)]
+    assert [line.rpartition(" ")[2] for line in lines] == [str(number) for number in range(1000)]
+    assert "RuntimeError: crashed" in done.stderr
+    assert done.returncode == 1
+
+
+async def come_and_go(address: str, times: int) -> int:
+    """Log in and out, a few at a time; return how many got in."""
+
+    async def one() -> int:
+        count = 0
+        for _ in range(times // 20):
+            async with await rpc.connect(address) as client:
+                await client.call("watch")
+                count += 1
+        return count
+
+    async with asyncio.timeout(50):
+        return sum(await asyncio.gather(*[one() for _ in range(20)]))
+
+
+def test_a_log_that_nobody_reads_keeps_no_client_out_and_the_server_ends_in_order() -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "actorcred.cli", "serve", "--realm", "examples.arena.realm:Arena", "--auth", "anonymous"),
+            *("--listen", "tcp:127.0.0.1:0", "--log-level", "debug"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        address = process.stdout.readline().decode().split()[-1]
+        assert asyncio.run(come_and_go(address, 600)) == 600  # several times what a pipe holds
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+        log = process.stderr.read().decode()
+        assert len(log) >= 4096, "what was written before is there"
+        assert LINE.fullmatch(log.splitlines()[0])
+    finally:
+        process.kill()
+        process.communicate()
