@@ -94,9 +94,9 @@ class ReactorDispatcher(InlineDispatcher):
         self.reactor.callFromThread(lambda: future.follow(self.spawn(coroutine)))
         return future
 
-    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
         """Run a function that blocks or computes for long on the threads that all dispatchers share for that."""
-        return Dispatcher.offload(self, function, *args)
+        return Dispatcher.offload(self, function, *args, keys=keys)
 
     def close(self, timeout: float) -> None:
         """Take back what was planned with the reactor."""
