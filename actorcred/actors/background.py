@@ -26,9 +26,6 @@ BACKLOG = 30.0
 NICENESS = 10
 """How much the threads yield to event loops and to all else."""
 
-EXPRESS_NICENESS = 5
-"""The same of the thread for newcomers: it goes before the others, and after all else."""
-
 
 class Overloaded(Exception):
     """Work was not done, since too much was waiting."""
@@ -54,8 +51,8 @@ class _Job:
 class BackgroundPool:
     """Runs functions on a few threads of low priority, one per processor, in the turns of a `FairQueue`.
 
-    A further thread, of a little more priority, does work only of keys of which none is under way. So who comes new need
-    not wait until one of many others is through.
+    A further thread, which yields to nothing, does work only of keys of which none is under way. So a newcomer need not wait
+    until one of many others is through, and is served on a busy machine, too.
 
     Args:
         threads: how many run at a time, without the one for newcomers; by default as many as there are processors.
@@ -68,7 +65,7 @@ class BackgroundPool:
         self._lock = threading.Lock()
         name = "actorcred-background"
         self._pool = ThreadDispatcher(name, threads, niceness=NICENESS, caller_runs=False)
-        self._express = ThreadDispatcher(f"{name}-express", 1, niceness=EXPRESS_NICENESS, caller_runs=False)
+        self._express = ThreadDispatcher(f"{name}-express", 1, caller_runs=False)
         self._express_called = False
         self.dispatchers = (self._pool, self._express)
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import heapq
 import itertools
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 __all__ = ["Entry", "FairQueue"]
 
@@ -49,6 +49,9 @@ class _Node:
         "waiting",
     )
 
+    clock: float
+    spent: float
+
     def __init__(self, key: Hashable, parent: _Node | None) -> None:
         self.key = key
         self.parent = parent
@@ -69,7 +72,7 @@ class _Node:
         self.quiet: dict[Hashable, None] = {}
         """The children without any work, the longest quiet first."""
         self.tally = _Tally()
-        self.entries: dict[int, Entry] = {}
+        self.entries: dict[int, Entry[Any]] = {}
         """What waits, at the end of a path, the oldest first."""
 
     def child(self, key: Hashable) -> _Node:
@@ -216,7 +219,7 @@ class FairQueue(Generic[T]):
         self._count_waiting(entry.leaf, 1)
         first = nodes[1]
         if len(self) > self._bound:
-            dropped = _heaviest(nodes)
+            dropped: Entry[T] = _heaviest(nodes)
         elif first.waiting > 1 and first.waiting * first.usual > self._backlog:
             dropped = _heaviest(nodes[1:])
         else:
@@ -295,7 +298,7 @@ class FairQueue(Generic[T]):
             step = step.parent
 
 
-def _heaviest(own: list[_Node]) -> Entry[T]:
+def _heaviest(own: list[_Node]) -> Entry[Any]:
     """Return the newest entry of the path that has the most waiting on each level.
 
     Args:

@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import contextvars
 import logging
-import os
 import threading
 import time
 import weakref
@@ -23,9 +22,9 @@ from actorcred.actors.future import Future
 from actorcred.actors.timers import TimerThread
 
 if TYPE_CHECKING:
+    from actorcred.actors.background import BackgroundPool
     from actorcred.actors.dispatcher import Dispatcher
     from actorcred.actors.mailbox import Mailbox
-    from actorcred.actors.background import BackgroundPool
 
 __all__ = [
     "EXIT_TIMEOUT",

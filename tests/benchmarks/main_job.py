@@ -107,7 +107,11 @@ class Door:
     async def come(self, source: str, mechanism: str, secret: str) -> str | None:
         """Connect, log in, and leave; return the code of the refusal, or None."""
         async with connect(
-            self._url, subprotocols=["actorcred.json"], local_addr=(source, 0), compression=None, proxy=None  # type: ignore[list-item]
+            self._url,
+            subprotocols=["actorcred.json"],
+            local_addr=(source, 0),
+            compression=None,
+            proxy=None,  # type: ignore[list-item]
         ) as socket:
             numbers = itertools.count(1)
 

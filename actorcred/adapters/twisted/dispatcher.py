@@ -14,7 +14,7 @@ from actorcred.actors._context import thread
 from actorcred.actors.timers import TimerQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Hashable
 
     from actorcred.actors.dispatcher import Runnable
     from actorcred.actors.mailbox import Mailbox
