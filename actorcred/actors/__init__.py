@@ -5,6 +5,7 @@ of thousands. Where they run is a dispatcher's business: a pool of threads, an a
 """
 
 from actorcred.actors.actor import Actor
+from actorcred.actors.background import Overloaded
 from actorcred.actors.bounded_mailbox import MailboxFull, MailboxLimit, Overflow
 from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.event_loop import AsyncioDispatcher
@@ -33,6 +34,7 @@ __all__ = [
     "MailboxFull",
     "MailboxLimit",
     "Overflow",
+    "Overloaded",
     "RestartIntensity",
     "Restarts",
     "Revocable",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -67,13 +67,22 @@ class Dispatcher(ABC):
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine; return a future of its result."""
 
-    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
         """Run a function that blocks or computes for long where it delays no actor, and return a future of its result.
 
-        It runs on a pool that the whole process shares, one thread per processor, which yields to everything else. If
-        the future is cancelled while the call waits for its turn, the call is not made.
+        It runs on a pool that the whole process shares, one thread per processor, which yields to everything else. Keys
+        take turns there, so that one that wants much does not make the others wait.
+
+        Args:
+            function: what to call.
+            args: for it.
+            keys: whose work it is, three at most, the most general one first; by default the actor's that runs.
+
+        Returns:
+            A future of the result. If it is cancelled while the call waits for its turn, the call is not made. It fails with
+            `Overloaded` if too much is waiting, most of it of the same keys.
         """
-        return system.background_pool().submit(function, *args)
+        return system.background_pool().submit(keys, function, *args)
 
     def block(self, waiter: Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
         """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn.

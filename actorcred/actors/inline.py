@@ -6,7 +6,7 @@ import asyncio
 import contextvars
 import threading
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from actorcred.actors._context import thread
@@ -92,7 +92,7 @@ class InlineDispatcher(Dispatcher):
         """Return a future of what a coroutine awaits, or None if it cannot be awaited here; for foreign event loops."""
         return awaited if isinstance(awaited, Future) else None
 
-    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
         """Run a function at once: what is inline is deterministic, and blocks."""
         future: Future[R] = Future()
         try:

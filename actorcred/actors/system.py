@@ -6,7 +6,6 @@ import atexit
 import contextlib
 import contextvars
 import logging
-import os
 import threading
 import time
 import weakref
@@ -23,9 +22,9 @@ from actorcred.actors.future import Future
 from actorcred.actors.timers import TimerThread
 
 if TYPE_CHECKING:
+    from actorcred.actors.background import BackgroundPool
     from actorcred.actors.dispatcher import Dispatcher
     from actorcred.actors.mailbox import Mailbox
-    from actorcred.actors.threads import ThreadDispatcher
 
 __all__ = [
     "EXIT_TIMEOUT",
@@ -46,7 +45,7 @@ EXIT_TIMEOUT = 2.0
 _lock = threading.Lock()
 _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 _default: Dispatcher | None = None
-_background: ThreadDispatcher | None = None
+_background: BackgroundPool | None = None
 _timers = TimerThread()
 _chosen: contextvars.ContextVar[Dispatcher | None] = contextvars.ContextVar("actorcred_starting_on", default=None)
 
@@ -110,15 +109,15 @@ def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
         _default = dispatcher
 
 
-def background_pool() -> ThreadDispatcher:
+def background_pool() -> BackgroundPool:
     """Return the pool for work that computes for long, as hashing passwords: one thread per processor, low priority."""
     global _background
-    from actorcred.actors.threads import ThreadDispatcher
+    from actorcred.actors.background import BackgroundPool
 
     with _lock:
         pool = _background
     if pool is None:
-        pool = ThreadDispatcher("actorcred-background", os.cpu_count() or 1, niceness=10, caller_runs=False)
+        pool = BackgroundPool()
         with _lock:
             _background = pool = _background or pool
     return pool
@@ -171,7 +170,8 @@ def shutdown(timeout: float = 10.0) -> list[str]:
     with _lock:
         dispatchers = list(_dispatchers)
     # The background pool is the last, since threads of the others hand work to it until they end.
-    for dispatcher in sorted(dispatchers, key=lambda dispatcher: dispatcher is _background):
+    last = () if _background is None else _background.dispatchers
+    for dispatcher in sorted(dispatchers, key=lambda dispatcher: dispatcher in last):
         dispatcher.close(max(0.0, deadline - time.monotonic()))
     _timers.close(max(0.0, deadline - time.monotonic()))
     return stuck

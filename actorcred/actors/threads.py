@@ -38,7 +38,8 @@ class ThreadDispatcher(Dispatcher):
         threads: how many run at a time; by default as many as there are processors, 2 to 8.
         slow_handler: a handler that takes more than so many seconds is logged.
         caller_runs: whether a thread that asks an idle actor and waits may run the actor itself.
-        niceness: how much the threads yield to others of the system, 0 to 19; only Linux knows this per thread.
+        niceness: how much more the threads yield to others of the system than the rest of the process does; only Linux knows
+            this per thread.
         max_threads: no more threads than this, however many of them are blocked.
     """
 
@@ -148,7 +149,8 @@ class ThreadDispatcher(Dispatcher):
         if self._niceness:
             # Linux applies it to the one thread; elsewhere, and where it is not allowed, the pool works without it.
             with contextlib.suppress(OSError, AttributeError):
-                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
+                own = os.getpriority(os.PRIO_PROCESS, 0)
+                os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), own + self._niceness)
         take = self._ready.get
         while (task := take()) is not None:
             with contextlib.suppress(BaseException):  # the mailbox has logged it, and stopped what has to stop

@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from actorcred.actors import AnsweredCall, Future
+from actorcred.actors import AnsweredCall, Future, Overloaded
 from actorcred.checkers.base import Checker, CheckerRef
 from actorcred.errors import AccountError
 
@@ -114,4 +114,6 @@ class DatabaseChecker(Checker):
 
 
 def _as_account_error(error: Exception) -> Exception:
+    if isinstance(error, Overloaded):
+        return AccountError(f"no password can be hashed now: {error}")
     return AccountError(f"the database failed: {error}") if isinstance(error, sqlite3.Error) else error

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import logging
 from abc import abstractmethod
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 
-from actorcred.actors import Future
+from actorcred.actors import Future, Overloaded
 from actorcred.checkers.base import Checker
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import UnauthorizedLogin
+from actorcred.errors import LoginDenied, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, dummy_hash, verify_password
+from actorcred.penalties import account_of, source_of
 
-__all__ = ["Account", "PasswordChecker"]
+__all__ = ["Account", "PasswordChecker", "too_many", "turn_of"]
 
 logger = logging.getLogger("actorcred.checkers")
+
+RETRY_AFTER = 5.0
+"""Seconds after which a client may ask again when there are too many passwords to check."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,16 @@ class Account:
     avatar_id: str
     hash: str = field(repr=False)
     usable: bool = True
+
+
+def turn_of(checker: Checker, credentials: UsernamePassword) -> tuple[Hashable, ...]:
+    """Return the keys of credentials in the queue before the hashing threads: checkers, sources and accounts take turns."""
+    return checker.actor_inbox.number, source_of(credentials.source), account_of(credentials.username)
+
+
+def too_many(error: Overloaded) -> LoginDenied:
+    """Return what a client is told when too many passwords wait to be verified, most of them from where it is."""
+    return LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
 
 
 class PasswordChecker(Checker):
@@ -67,7 +82,7 @@ class PasswordChecker(Checker):
         usable = account is not None and account.usable
         reference = account if account is not None and usable else Account("", self.dummy(), usable=False)
         decision: Future[str] = Future()
-        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, reference)
+        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, reference, keys=turn_of(self, credentials))
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
         self.cred_then(verdict, "_cred_verified", credentials, reference, decision, account is not None)
         return decision
@@ -85,6 +100,8 @@ class PasswordChecker(Checker):
             if self.lookup(credentials.username) != account:
                 raise UnauthorizedLogin("the account was changed during the login", known=True)
             self.verified(credentials, account)
+        except Overloaded as error:
+            decision.settle_error(too_many(error))
         except UnsupportedHash as error:
             logger.error("%r cannot log in: %s", account.avatar_id, error)
             decision.settle_error(UnauthorizedLogin("the stored hash cannot be used", known=known))

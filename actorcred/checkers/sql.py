@@ -6,10 +6,10 @@ import threading
 from dataclasses import dataclass
 from typing import Any, cast
 
-from actorcred.actors import Dispatcher
+from actorcred.actors import Dispatcher, Overloaded
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
-from actorcred.checkers.passwords import Account
+from actorcred.checkers.passwords import Account, too_many, turn_of
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.credentials import UsernamePassword
 from actorcred.descriptors import ArgString
@@ -95,22 +95,25 @@ class SQLChecker(BlockingChecker):
             self._usual = account.hash  # what an unknown user costs from now on
         usable = account is not None and account.usable
         reference = account.hash if account is not None and usable else self._usual
-        right = self._verify(credentials.password, reference)
+        right = self._verify(credentials, reference)
         if account is None or not usable or not right:
             raise UnauthorizedLogin("wrong password" if usable else "no such user, or it is not active", known=account is not None)
         if self._lookup(credentials.username) != account:
             raise UnauthorizedLogin("the account was changed during the login", known=True)
         return account.avatar_id
 
-    def _verify(self, password: str, reference: str) -> bool:
+    def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
         # On the pool that yields to everything else: hashing computes, and these threads are many.
-        verdict = self.actor_inbox.dispatcher.offload(lambda: verify_password(password=password, hash=reference))
+        password, turn = credentials.password, turn_of(self, credentials)
+        verdict = self.actor_inbox.dispatcher.offload(lambda: verify_password(password=password, hash=reference), keys=turn)
         done = threading.Event()  # not `verdict.get()`, for which the pool would start another thread
         verdict.add_done_callback(lambda _: done.set())
         if not done.wait(self.limits.timeout) and verdict.cancel():
             raise CheckerUnavailable("hashing took too long")
         try:
             return verdict.get()
+        except Overloaded as error:
+            raise too_many(error) from None
         except UnsupportedHash as error:
             raise UnauthorizedLogin(f"a hash in the database cannot be used: {error}") from None
 

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
-from actorcred.actors import ControlCall, Dispatcher, Future
+from actorcred.actors import ControlCall, Dispatcher, Future, Overloaded
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
-from actorcred.checkers.passwords import Account, PasswordChecker
+from actorcred.checkers.passwords import Account, PasswordChecker, turn_of
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checkers.watched import POLL
 from actorcred.credentials import ScramVerifier, UsernamePassword
@@ -228,11 +228,14 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         scram = self._scram_of(account.avatar_id)
         if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
             arguments = (credentials.password, account.hash, self._rounds, self._scram or scram is not None)
-            upgraded = self.actor_inbox.dispatcher.offload(_upgrade_secrets, *arguments)
+            upgraded = self.actor_inbox.dispatcher.offload(_upgrade_secrets, *arguments, keys=turn_of(self, credentials))
             self.cred_then(upgraded, "_upgrade", account)
 
     def _upgrade(self, upgraded: Future[_Secrets], account: Account) -> None:
-        secrets = upgraded.get()
+        try:
+            secrets = upgraded.get()
+        except Overloaded:
+            return  # the next login will try again
         if secrets == (account.hash, None):
             return
         update = "UPDATE account SET hash = ?, scram = ? WHERE name = ? AND hash = ?"

@@ -14,7 +14,7 @@ from actorcred.actors._context import thread
 from actorcred.actors.timers import TimerQueue
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Hashable
 
     from actorcred.actors.dispatcher import Runnable
     from actorcred.actors.mailbox import Mailbox
@@ -97,9 +97,9 @@ class ReactorDispatcher(InlineDispatcher):
         self.reactor.callFromThread(lambda: future.follow(self.spawn(coroutine)))
         return future
 
-    def offload(self, function: Callable[..., R], *args: Any) -> Future[R]:
+    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
         """Run a function that blocks or computes for long on the threads that all dispatchers share for that."""
-        return Dispatcher.offload(self, function, *args)
+        return Dispatcher.offload(self, function, *args, keys=keys)
 
     def close(self, timeout: float) -> None:
         """Take back what was planned with the reactor."""

@@ -1,0 +1,130 @@
+"""Threads for work that computes for long, such as hashing passwords, which is done in fair turns."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Any, TypeVar
+
+from actorcred.actors._context import current_mailbox
+from actorcred.actors.fairness import Entry, FairQueue
+from actorcred.actors.future import Future
+from actorcred.actors.threads import ThreadDispatcher
+
+__all__ = ["BACKLOG", "BOUND", "BackgroundPool", "Overloaded"]
+
+R = TypeVar("R")
+
+BOUND = 10_000
+"""Calls that may wait."""
+
+BACKLOG = 30.0
+"""Seconds of work that may wait of one key, for each thread: as long as a portal waits for a login by default."""
+
+NICENESS = 10
+"""How much the threads yield to event loops and to all else."""
+
+
+class Overloaded(Exception):
+    """Work was not done, since too much was waiting."""
+
+
+class _Job:
+    """One call of a function."""
+
+    __slots__ = ("args", "function", "future")
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.function = function
+        self.args = args
+        self.future: Future[Any] = Future()
+
+    def run(self) -> None:
+        try:
+            self.future.settle(self.function(*self.args))
+        except BaseException as error:
+            self.future.settle_error(error)
+
+
+class BackgroundPool:
+    """Runs functions on a few threads of low priority, one per processor, in the turns of a `FairQueue`.
+
+    A further thread, which yields to nothing, does work only of keys of which none is under way. So a newcomer need not wait
+    until one of many others is through, and is served on a busy machine, too.
+
+    Args:
+        threads: how many run at a time, without the one for newcomers; by default as many as there are processors.
+        bound: calls that may wait.
+    """
+
+    def __init__(self, threads: int | None = None, bound: int = BOUND) -> None:
+        threads = threads or os.cpu_count() or 1
+        self._queue: FairQueue[_Job] = FairQueue(bound, BACKLOG * threads)
+        self._lock = threading.Lock()
+        name = "actorcred-background"
+        self._pool = ThreadDispatcher(name, threads, niceness=NICENESS, caller_runs=False)
+        self._express = ThreadDispatcher(f"{name}-express", 1, caller_runs=False)
+        self._express_called = False
+        self.dispatchers = (self._pool, self._express)
+
+    def __len__(self) -> int:
+        """Return how many calls wait."""
+        with self._lock:
+            return len(self._queue)
+
+    def submit(self, keys: tuple[Hashable, ...], function: Callable[..., R], *args: Any) -> Future[R]:
+        """Run a function on one of the threads when it is its turn.
+
+        Args:
+            keys: whose work it is, three at most, the most general one first; by default the actor's that runs.
+            function: what to call.
+            args: for it.
+
+        Returns:
+            A future of its result. If it is cancelled while the call waits for its turn, the call is not made. It fails with
+            `Overloaded` if too much waits and its key has the most of it.
+        """
+        if not keys:
+            mailbox = current_mailbox.get()
+            keys = (None if mailbox is None else mailbox.number,)
+        job = _Job(function, args)
+        with self._lock:
+            entry, dropped = self._queue.put(keys, job)
+            call_express = not self._express_called
+            self._express_called = True
+        if dropped is not entry:
+            job.future.add_done_callback(lambda done: self._forget(entry) if done.cancelled() else None)
+            self._pool.submit(self._take_turn)
+            if call_express:
+                self._express.submit(self._take_express_turns)
+        if dropped is not None:
+            dropped.item.future.settle_error(Overloaded("too much is waiting"))
+        return job.future
+
+    def _forget(self, entry: Entry[_Job]) -> None:
+        with self._lock:
+            self._queue.discard(entry)
+
+    def _take_turn(self) -> None:
+        self._run_next(newcomers_only=False)
+
+    def _take_express_turns(self) -> None:
+        with self._lock:
+            self._express_called = False
+        while self._run_next(newcomers_only=True):
+            pass
+
+    def _run_next(self, *, newcomers_only: bool) -> bool:
+        with self._lock:
+            entry = self._queue.take(newcomers_only=newcomers_only)
+        if entry is None:
+            return False  # it was cancelled, or another thread was faster
+        started = time.monotonic()
+        try:
+            entry.item.run()
+        finally:
+            with self._lock:
+                self._queue.finish(entry, time.monotonic() - started)
+        return True

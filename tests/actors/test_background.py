@@ -1,0 +1,77 @@
+"""Work in the background is done in turns, given up when nobody wants it, and refused when there is too much."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import CancelledError
+
+import pytest
+
+from actorcred.actors import Overloaded
+from actorcred.actors.background import BackgroundPool
+
+WAIT = 30
+
+
+class Crowd:
+    """Occupies the threads of a pool until it is told to go."""
+
+    def __init__(self, pool: BackgroundPool, threads: int) -> None:
+        self.go = threading.Event()
+        self._there = threading.Barrier(threads + 1)
+        self.futures = [pool.submit(("A", "crowd", number), self._stay) for number in range(threads)]
+        self._there.wait(WAIT)
+
+    def _stay(self) -> None:
+        self._there.wait(WAIT)
+        assert self.go.wait(WAIT)
+
+
+@pytest.fixture
+def pool():  # type: ignore[no-untyped-def]
+    made = BackgroundPool(threads=2, bound=10)
+    yield made
+    for dispatcher in made.dispatchers:
+        dispatcher.close(WAIT)
+
+
+def test_a_newcomer_does_not_wait_for_a_crowd_that_has_all_threads(pool: BackgroundPool) -> None:
+    crowd = Crowd(pool, 2)
+    more = [pool.submit(("A", "crowd", "more"), lambda: None) for _ in range(5)]
+    assert pool.submit(("A", "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
+    assert pool.submit(("B", "crowd", "more"), lambda: "served").get(timeout=WAIT) == "served"
+    assert len(pool) == len([one for one in more if not one.done()]) == 5
+    crowd.go.set()
+    for future in more:
+        future.get(timeout=WAIT)
+
+
+def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: BackgroundPool) -> None:
+    crowd = Crowd(pool, 2)
+    more = [pool.submit(("A", "crowd", "more"), lambda: None) for _ in range(15)]
+    assert [future.done() for future in more] == [False] * 10 + [True] * 5
+    with pytest.raises(Overloaded):
+        more[-1].get()
+    assert pool.submit(("A", "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
+    crowd.go.set()
+    assert more[0].get(timeout=WAIT) is None
+
+
+def test_what_is_cancelled_leaves_the_queue_at_once_and_is_never_done(pool: BackgroundPool) -> None:
+    crowd = Crowd(pool, 2)
+    done: list[str] = []
+    future = pool.submit(("A", "crowd", "more"), done.append, "it was done")
+    assert len(pool) == 1
+    assert future.cancel()
+    assert len(pool) == 0
+    crowd.go.set()
+    pool.submit(("A", "crowd", "more"), lambda: None).get(timeout=WAIT)
+    assert done == []
+    with pytest.raises(CancelledError):
+        future.get()
+
+
+def test_an_exception_is_the_result_and_the_thread_lives_on(pool: BackgroundPool) -> None:
+    for _ in range(5):
+        with pytest.raises(ZeroDivisionError):
+            pool.submit((), lambda: 1 / 0).get(timeout=WAIT)

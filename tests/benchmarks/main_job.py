@@ -1,0 +1,212 @@
+"""Whether the arena keeps its promises with its defaults: how long people wait at its door, and how many of its bots are in.
+
+It starts `python -m examples.arena` as a user does, and from the line with the address on three kinds of clients come over
+WebSocket, each a hundred times in two minutes: ann with her password, somebody with a wrong one, and a guest.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import base64
+import itertools
+import json
+import os
+import re
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console
+from rich.table import Table
+from websockets.asyncio.client import connect
+
+from tests.benchmarks.__main__ import machine
+from tests.benchmarks.measure import percentile
+
+LONGEST = 1.0
+"""Seconds within which everybody at the door has an answer, p99."""
+
+SHARE = 0.98
+"""Of the bots that are in, from `SETTLED` on."""
+
+SETTLED = 60.0
+"""Seconds after which the bots are in."""
+
+TIMEOUT = 40.0
+"""Seconds after which a client of this program gives up: more than the portal's patience."""
+
+
+@dataclass
+class Arena:
+    """The process, and what it says of itself."""
+
+    process: asyncio.subprocess.Process
+    port: int = 0
+    password: str = ""
+    sessions: list[tuple[float, int]] = field(default_factory=list)
+    """When, and how many."""
+
+    said: str = ""
+
+    async def listen(self) -> None:
+        """Read until it says where it is."""
+        while not self.port:
+            await self._line()
+
+    async def watch(self) -> None:
+        """Read the figures until it ends."""
+        while await self._line():
+            pass
+
+    async def _line(self) -> bool:
+        assert self.process.stdout is not None
+        line = (await self.process.stdout.readline()).decode()
+        self.said += line
+        if found := re.search(r"http://127\.0\.0\.1:(\d+)/ as a guest, or as ann with (\S+)", line):
+            self.port, self.password = int(found[1]), found[2]
+        if found := re.match(r"sessions: (\d+)", line):
+            self.sessions.append((time.monotonic(), int(found[1])))
+        return bool(line)
+
+
+@asynccontextmanager
+async def arena(*words: str) -> AsyncIterator[Arena]:
+    """Start an arena with data of its own, and end it."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = [sys.executable, "-m", "examples.arena", "--listen", "ws:127.0.0.1:0", "--data", folder, *words]
+        environment = {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
+        made = Arena(
+            await asyncio.create_subprocess_exec(
+                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
+            )
+        )
+        try:
+            await made.listen()
+            yield made
+        finally:
+            if made.process.returncode is None:
+                made.process.send_signal(signal.SIGTERM)
+            await made.process.wait()
+
+
+class Door:
+    """Comes to the arena as a page does, from any address of this machine.
+
+    Args:
+        port: of the arena.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._url = f"ws://127.0.0.1:{port}/rpc/socket"
+
+    async def come(self, source: str, mechanism: str, secret: str) -> str | None:
+        """Connect, log in, and leave; return the code of the refusal, or None."""
+        async with connect(
+            self._url,
+            subprotocols=["actorcred.json"],
+            local_addr=(source, 0),
+            compression=None,
+            proxy=None,  # type: ignore[list-item]
+        ) as socket:
+            numbers = itertools.count(1)
+
+            async def call(method: str, *params: object) -> dict[str, str] | None:
+                number = next(numbers)
+                await socket.send(json.dumps([0, number, method, params]))
+                while True:
+                    message = json.loads(await socket.recv())
+                    if message[:2] == [1, number]:
+                        return message[2]  # type: ignore[no-any-return]
+
+            await call("cred.mechanisms")
+            error = await call("cred.login", mechanism, base64.b64encode(secret.encode()).decode(), {"resume": False})
+            return None if error is None else error["code"]
+
+
+@dataclass
+class Figures:
+    """What one kind of client got."""
+
+    name: str
+    expected: str | None
+    seconds: list[float] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    async def try_one(self, come: Callable[[], Awaitable[str | None]]) -> None:
+        """Measure one client."""
+        started = time.monotonic()
+        try:
+            code = await asyncio.wait_for(come(), TIMEOUT)
+        except (OSError, TimeoutError) as error:
+            code = type(error).__name__
+        self.seconds.append(time.monotonic() - started)
+        if code != self.expected:
+            self.wrong.append(str(code))
+
+    @property
+    def kept(self) -> bool:
+        """Whether that is as it should be."""
+        return bool(self.seconds) and not self.wrong and percentile(self.seconds, 0.99) <= LONGEST
+
+
+async def measure(tries: int, seconds: float, words: list[str]) -> tuple[list[Figures], list[float], str]:
+    """Return the figures of ann, a wrong password and a guest, and how many bots were in, second by second."""
+    ann, wrong, guest = Figures("ann", None), Figures("a wrong password", "refused"), Figures("a guest", None)
+    async with arena(*words) as game:
+        started = time.monotonic()
+        watcher = asyncio.create_task(game.watch())
+        door = Door(game.port)
+
+        async def several(figures: Figures, come: Callable[[int], Awaitable[str | None]]) -> None:
+            for number in range(tries):
+                await asyncio.sleep(started + number * seconds / tries - time.monotonic())
+                await figures.try_one(lambda number=number: come(number))  # type: ignore[misc]
+
+        await asyncio.gather(
+            several(ann, lambda _: door.come("127.0.0.1", "PLAIN", f"\0ann\0{game.password}")),
+            # Each from an address of its own, and for another account: who guesses again and again has to wait.
+            several(wrong, lambda number: door.come(f"127.0.1.{number % 250 + 1}", "PLAIN", f"\0bot{number:05}\0wrong")),
+            several(guest, lambda _: door.come("127.0.0.1", "ANONYMOUS", "")),
+        )
+        await asyncio.sleep(started + seconds - time.monotonic())
+        sessions = [float(count) for when, count in game.sessions if when - started >= min(SETTLED, seconds / 2)]
+        game.process.send_signal(signal.SIGTERM)
+        await watcher
+    return [ann, wrong, guest], sessions, game.said
+
+
+def main() -> int:
+    """Run the command; return 1 if the figures are missed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.main_job", description=__doc__)
+    parser.add_argument("--tries", type=int, default=100, help="of each kind (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=120.0, help="for all of them (%(default)s)")
+    parser.add_argument("--avatars", type=int, default=2000, help="bots, as the arena's own default (%(default)s)")
+    parser.add_argument("--verbose", action="store_true", help="print what the arena said")
+    arguments = parser.parse_args()
+    clients, sessions, said = asyncio.run(measure(arguments.tries, arguments.seconds, ["--avatars", str(arguments.avatars)]))
+    console = Console(width=150)
+    if arguments.verbose:
+        console.print(said, soft_wrap=True)
+    table = Table("at the door", "p50 s", "p99 s", "longest s", "not as expected", "kept", title=machine())
+    for one in clients:
+        figures = (f"{percentile(one.seconds, share):.2f}" for share in (0.5, 0.99, 1.0))
+        table.add_row(one.name, *figures, ", ".join(sorted(set(one.wrong))) + f" ({len(one.wrong)})", "yes" if one.kept else "NO")
+    console.print(table)
+    present = sum(count >= SHARE * arguments.avatars for count in sessions)
+    least = min(sessions, default=0.0) / arguments.avatars
+    console.print(
+        f"bots that are in: at least {least:.1%}, {percentile(sessions or [0.0], 0.5) / arguments.avatars:.1%} on the median, "
+        f"{SHARE:.0%} in {present} of {len(sessions)} seconds"
+    )
+    kept = all(one.kept for one in clients) and least >= SHARE
+    console.print("The figures are kept." if kept else "The figures are MISSED.")
+    return 0 if kept else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
