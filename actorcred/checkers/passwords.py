@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
 from actorcred.actors import Future
 from actorcred.checkers.base import Checker
+from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, dummy_hash, verify_password
+from actorcred.errors import MissingExtra, UnauthorizedLogin
+from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
 
 __all__ = ["Account", "PasswordChecker"]
-
-logger = logging.getLogger("actorcred.checkers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +34,15 @@ class PasswordChecker(Checker):
     """Checks a name and a password against stored hashes.
 
     Hashing runs in the background, so the checker is free for the next login. An unknown user, an account that is not
-    usable and a wrong password cost the same and read the same. An account that changes while its password is being
-    verified is refused.
+    usable, one whose hash cannot be verified and a wrong password cost the same and read the same. An account that changes
+    while its password is being verified is refused.
     """
 
     credential_interfaces: tuple[type, ...] = (UsernamePassword,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.complaints = Complaints()
 
     @abstractmethod
     def lookup(self, username: str) -> Account | None:
@@ -54,6 +56,15 @@ class PasswordChecker(Checker):
         """Return a hash against which the passwords of unknown users are verified, for the cost of it."""
         return dummy_hash(DEFAULT_ROUNDS)
 
+    def can_verify(self, account: Account) -> bool:
+        """Tell whether an account's hash can be verified; the log says why one cannot."""
+        try:
+            check_format(hash=account.hash)
+        except (UnsupportedHash, MissingExtra) as error:
+            self.complaints.about(account.avatar_id, error)
+            return False
+        return True
+
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
         """Tell whether the password is right. Runs on a thread of its own and must not touch the checker's state."""
         return verify_password(password=credentials.password, hash=account.hash)
@@ -64,12 +75,12 @@ class PasswordChecker(Checker):
     def request_avatar_id(self, credentials: UsernamePassword) -> Future[str]:
         """Verify a password in the background and return a future of the avatar id."""
         account = self.lookup(credentials.username)
-        usable = account is not None and account.usable
-        reference = account if account is not None and usable else Account("", self.dummy(), usable=False)
+        if account is None or not account.usable or not self.can_verify(account):
+            account = Account("", self.dummy(), usable=False)
         decision: Future[str] = Future()
-        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, reference)
+        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, account)
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
-        self.cred_then(verdict, "_cred_verified", credentials, reference, decision)
+        self.cred_then(verdict, "_cred_verified", credentials, account, decision)
         return decision
 
     def _cred_verified(self, verdict: Future[bool], credentials: UsernamePassword, account: Account, decision: Future[str]) -> None:
@@ -83,7 +94,8 @@ class PasswordChecker(Checker):
                 raise UnauthorizedLogin("the account was changed during the login")
             self.verified(credentials, account)
         except UnsupportedHash as error:
-            logger.error("%r cannot log in: %s", account.avatar_id, error)
+            if account.usable:
+                self.complaints.about(account.avatar_id, error)
             decision.settle_error(UnauthorizedLogin("the stored hash cannot be used"))
         except Exception as error:
             decision.settle_error(error)
