@@ -96,6 +96,7 @@ COSTLY = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stored", COSTLY.values(), ids=COSTLY)
 def test_the_costliest_hash_takes_bounded_time_and_memory(stored):
     """A minute on a busy machine; a hash beyond the bounds took hours, or 100 GB."""
@@ -160,5 +161,5 @@ def test_what_a_library_raises_all_the_same_is_a_hash_that_cannot_be_verified(mo
         raise OverflowError("with the hash in its text: bbbb")
 
     monkeypatch.setattr(bcrypt, "checkpw", fail)
-    with pytest.raises(UnsupportedHash, match="failed with OverflowError$"):
+    with pytest.raises(UnsupportedHash, match=r"failed with OverflowError$"):
         verify_password(password="x", hash=f"$2b$04${SALT}{DIGEST}")
