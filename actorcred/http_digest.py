@@ -30,9 +30,10 @@ WINDOW = 64
 LONGEST_HEADER = 16_384
 """Characters of an Authorization header."""
 
-# RFC 9110, section 11.2: name = token or quoted string, with commas between.
+# RFC 9110, section 11.2: name = token or quoted string, with commas between. The repetitions are possessive: none gives back
+# what it has matched, so that a header takes no more than the time of its length, whatever is in it.
 _PARAMETER = re.compile(
-    r"""[ \t]*,*[ \t]*([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))[ \t]*(?=,|$)"""
+    r"""[ \t,]*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))[ \t]*+(?=,|\Z)"""
 )
 _EXTENDED = re.compile(r"(?i)utf-8'[^']*'(.*)")  # RFC 8187
 
@@ -75,8 +76,10 @@ def parse_parameters(header: str) -> dict[str, str]:
     Raises:
         ProtocolError: if it is none.
     """
+    if len(header) > LONGEST_HEADER:
+        raise ProtocolError(f"an Authorization header has at most {LONGEST_HEADER} characters")
     scheme, _, rest = header.strip().partition(" ")
-    if scheme.lower() != "digest" or len(header) > LONGEST_HEADER:
+    if scheme.lower() != "digest" or not _is_text(header):
         raise ProtocolError("this is no Authorization header of the scheme Digest")
     found: dict[str, str] = {}
     position = 0
@@ -92,6 +95,14 @@ def parse_parameters(header: str) -> dict[str, str]:
         found[name.lower()] = token if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
         position = match.end()
     return found
+
+
+def _is_text(header: str) -> bool:
+    try:
+        header.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class DigestAnswer(UsernameDigestHash):
@@ -140,7 +151,9 @@ class _Counts:
 
     def take(self, count: int) -> bool:
         if count > self.highest:
-            self.seen = ((self.seen << (count - self.highest)) | 1) & ((1 << WINDOW) - 1)
+            # Bounded before the shift: a client may leave out four billion, and each would be a bit.
+            ahead = min(count - self.highest, WINDOW)
+            self.seen = ((self.seen << ahead) | 1) & ((1 << WINDOW) - 1)
             self.highest = count
             return True
         bit = 1 << (self.highest - count)

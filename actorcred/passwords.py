@@ -18,7 +18,7 @@ from functools import cache
 
 import bcrypt
 
-from actorcred._hashes import FORMATS, HashFormat
+from actorcred._hashes import FORMATS, HashFormat, OutOfBounds, bounded
 from actorcred.errors import MissingExtra, PasswordRejected
 from actorcred.precis import prepare_password
 
@@ -27,6 +27,7 @@ __all__ = [
     "PasswordPolicy",
     "UnsupportedHash",
     "check_format",
+    "check_rounds",
     "dummy_hash",
     "hash_password",
     "needs_rehash",
@@ -37,11 +38,18 @@ __all__ = [
 DEFAULT_ROUNDS = 12
 """The cost of new hashes: 2 ** 12 iterations, about a quarter of a second."""
 
+MOST_ROUNDS = 16
+"""The highest cost of a hash that is verified: four seconds or so. One of 31, as bcrypt allows, would hold a thread for a day."""
+
+LONGEST_HASH = 1024
+"""Characters of a hash."""
+
 BCRYPT_LIMIT = 72
 """bcrypt reads no more bytes of a password."""
 
-_BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$([./A-Za-z0-9]{22})([./A-Za-z0-9]{31})")
-_BCRYPT_SHA256 = re.compile(r"\$bcrypt-sha256\$v=2,t=2b,r=(\d{1,2})\$([./A-Za-z0-9]{22})\$([./A-Za-z0-9]{31})")
+_SALT = r"[./A-Za-z0-9]{21}[.Oeu]"  # 128 bits in 22 characters: the last one has two of them
+_BCRYPT = re.compile(rf"\$2[aby]\$([0-9]{{2}})\$({_SALT})([./A-Za-z0-9]{{31}})")
+_BCRYPT_SHA256 = re.compile(rf"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{{1,2}})\$({_SALT})\$([./A-Za-z0-9]{{31}})")
 
 
 class UnsupportedHash(ValueError):
@@ -110,7 +118,7 @@ def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str
 
     Args:
         password: a text or its UTF-8 bytes; it is prepared by RFC 8265 first.
-        rounds: the base-2 logarithm of the number of iterations, 4 to 31.
+        rounds: the base-2 logarithm of the number of iterations, 4 to 16.
 
     Returns:
         A bcrypt hash ("$2b$..."), or for more than 72 bytes a bcrypt-sha256 hash ("$bcrypt-sha256$...").
@@ -119,14 +127,25 @@ def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str
         PasswordRejected: if the password is empty, holds control characters or is not UTF-8.
         ValueError: if `rounds` is out of range.
     """
-    if not 4 <= rounds <= 31:
-        raise ValueError(f"bcrypt takes 4 to 31 rounds, not {rounds}")
+    check_rounds(rounds)
     raw = prepare_new_password(password=password).encode()
     salt = bcrypt.gensalt(rounds)
     if len(raw) <= BCRYPT_LIMIT:
         return bcrypt.hashpw(raw, salt).decode()
     digest = bcrypt.hashpw(_shorten(raw, salt[-22:]), salt)[-31:]
     return f"$bcrypt-sha256$v=2,t=2b,r={rounds}${salt[-22:].decode()}${digest.decode()}"
+
+
+def check_rounds(rounds: int) -> None:
+    """Refuse a cost of new hashes that bcrypt does not take, or at which none could be verified.
+
+    Raises:
+        ValueError: says why.
+    """
+    if not 4 <= rounds <= 31:
+        raise ValueError(f"bcrypt takes 4 to 31 rounds, not {rounds}")
+    if rounds > MOST_ROUNDS:
+        raise ValueError(f"verifying a hash of {rounds} rounds would take minutes; take {MOST_ROUNDS} at most")
 
 
 def _shorten(raw: bytes, salt: bytes) -> bytes:
@@ -147,17 +166,25 @@ def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 
     """
     check_format(hash=hash)
     raw, possible = _candidate(password)
+    try:
+        return _fits(raw, hash) and possible
+    except Exception as error:  # of a library, about what it should have been spared; its text may show the hash
+        raise UnsupportedHash(f"a hash whose verification failed with {type(error).__name__}") from None
+
+
+def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
+    """Tell whether a hash was made of these bytes. It has been checked."""
     if match := _BCRYPT_SHA256.fullmatch(hash):
         rounds, salt, digest = match.groups()
         made = bcrypt.hashpw(_shorten(raw, salt.encode()), f"$2b${int(rounds):02}${salt}".encode())
-        return hmac.compare_digest(made[-31:], digest.encode()) and possible
+        return hmac.compare_digest(made[-31:], digest.encode())
     if _BCRYPT.fullmatch(hash):
-        return bcrypt.checkpw(raw[:BCRYPT_LIMIT], hash.encode()) and possible and len(raw) <= BCRYPT_LIMIT
+        return bcrypt.checkpw(raw[:BCRYPT_LIMIT], hash.encode()) and len(raw) <= BCRYPT_LIMIT
     if hash.startswith("{SHA}"):
         made = base64.b64encode(hashlib.sha1(raw, usedforsecurity=False).digest())
-        return hmac.compare_digest(made, hash[5:].encode()) and possible
+        return hmac.compare_digest(made, hash[5:].encode())
     made_by = _format_of(hash)
-    return made_by is not None and made_by.verify(raw, hash) and possible
+    return made_by is not None and made_by.verify(raw, hash)
 
 
 def _candidate(password: str | bytes) -> tuple[bytes, bool]:
@@ -169,26 +196,39 @@ def _candidate(password: str | bytes) -> tuple[bytes, bool]:
 
 
 def check_format(*, hash: str) -> None:  # noqa: A002
-    """Refuse a hash that `verify_password` could not verify.
+    """Refuse a hash that `verify_password` could not verify: in another format, damaged, or at a cost that is too high.
 
     Raises:
-        UnsupportedHash: names the format, and why not.
+        UnsupportedHash: names the format, and why not. So is what is no text at all, as a database may have it.
         MissingExtra: if the format needs an extra.
     """
-    if _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash) or re.fullmatch(r"\{SHA\}[A-Za-z0-9+/]{27}=", hash):
-        return
-    made_by = _format_of(hash)
-    if made_by is None:
-        raise UnsupportedHash(f"{_name_format(hash)}; make a new one with `htpasswd -B`")
+    if not isinstance(hash, str):
+        raise UnsupportedHash(f"no text, but {type(hash).__name__}")
+    if len(hash) > LONGEST_HASH:
+        raise UnsupportedHash(f"a hash of more than {LONGEST_HASH} characters")
     try:
-        made_by.check(hash)
+        _check(hash)
+    except OutOfBounds as error:
+        raise UnsupportedHash(f"{error}; make a new one with `htpasswd -B`") from None
     except ValueError:
-        raise UnsupportedHash("a damaged hash; make a new one with `htpasswd -B`") from None
+        raise UnsupportedHash(f"{_name_format(hash)}; make a new one with `htpasswd -B`") from None
+
+
+def _check(hash: str) -> None:  # noqa: A002
+    if match := _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash):
+        bounded("cost", int(match[1]), MOST_ROUNDS, 4)
+    elif re.fullmatch(r"\{SHA\}[A-Za-z0-9+/]{27}=", hash) is None:
+        made_by = _format_of(hash)
+        if made_by is None:
+            raise ValueError("an unknown format")
+        made_by.check(hash)
 
 
 def _name_format(hash: str) -> str:  # noqa: A002
     if hash.startswith(("$2", "$bcrypt-sha256$", "{SHA}")):
         return "a damaged bcrypt or SHA-1 hash"
+    if _format_of(hash) is not None:
+        return "a damaged hash"
     if hash.startswith("$1$"):
         return "an MD5-crypt hash ($1$), which is too weak"
     if match := re.match(r"\$([a-z0-9-]{1,16})\$|\{([A-Z0-9-]{1,16})\}", hash):
@@ -210,5 +250,10 @@ def needs_rehash(*, hash: str, rounds: int = DEFAULT_ROUNDS) -> bool:  # noqa: A
 
 @cache
 def dummy_hash(rounds: int = DEFAULT_ROUNDS) -> str:
-    """Return a hash that no password has, for users who do not exist: refusing them then costs the same."""
+    """Return a hash that no password has, for users who do not exist: refusing them then costs the same.
+
+    Raises:
+        ValueError: if `rounds` is out of range.
+    """
+    check_rounds(rounds)
     return bcrypt.gensalt(rounds).decode() + "." * 31

@@ -13,9 +13,9 @@ from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, why
+from actorcred.checkers.watched import POLL, WatchedFile, lines_that_count, why
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import ActorcredError, CheckerUnavailable
+from actorcred.errors import CheckerUnavailable, MissingExtra
 from actorcred.passwords import UnsupportedHash, check_format
 from actorcred.precis import prepare_username
 
@@ -97,36 +97,38 @@ class FileChecker(PasswordChecker):
 
     def _parse(self, raw: bytes) -> dict[str, Account]:
         accounts: dict[str, Account] = {}
-        for number, line in enumerate(raw.decode().split("\n"), 1):
-            if not line.strip() or line.startswith("#"):
-                continue
+        is_text = True
+        for number, line in lines_that_count(raw):
+            where = f"{self._path}, line {number}"
             try:
-                key, account = self._parse_line(line)
+                account = self._parse_line(line.decode(), where)
             except ValueError as error:
-                logger.warning("%s, line %d: %s", self._path, number, error)
+                logger.warning("%s: %s", where, why(error))
+                is_text = is_text and not isinstance(error, UnicodeDecodeError)
             else:
-                accounts.setdefault(key, account)
+                accounts.setdefault(self._format.key(account.avatar_id), account)
+        if not accounts and not is_text:
+            raise ValueError("it is not UTF-8")
         return accounts
 
-    def _parse_line(self, line: str) -> tuple[str, Account]:
+    def _parse_line(self, line: str, where: str) -> Account:
         fields = line.split(self._format.delimiter)
         if len(fields) <= max(self._format.username_field, self._format.password_field):
             raise ValueError(f"there are only {len(fields)} fields")
         name = prepare_username(fields[self._format.username_field])
         stored = fields[self._format.password_field].strip()
-        usable = True
         if self._format.hash_function is None:
             try:
                 check_format(hash=stored)
-            except (UnsupportedHash, ActorcredError) as error:
-                logger.warning("%s: %r cannot log in: %s", self._path, name, error)
-                usable = False
-        return self._format.key(name), Account(name, stored, usable)
+            except (UnsupportedHash, MissingExtra) as error:
+                logger.warning("%s: %r cannot log in: %s", where, name, error)
+                return Account(name, stored, usable=False)
+        return Account(name, stored)
 
     # -- checking -----------------------------------------------------------------------------------------------------
 
     def dummy(self) -> str:
-        """Return a hash of some user, so that an unknown one costs what that one does."""
+        """Return a hash of some user that can be verified, so that an unknown one costs what that one does."""
         return next((account.hash for account in self._file.value.values() if account.usable), super().dummy())
 
     def lookup(self, username: str) -> Account | None:
@@ -137,12 +139,19 @@ class FileChecker(PasswordChecker):
             raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
         return accounts.get(self._format.key(username))
 
+    def can_verify(self, account: Account) -> bool:
+        """Tell whether an account's hash can be verified; a function of the application is taken to know all of them."""
+        return self._format.hash_function is not None or super().can_verify(account)
+
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
         """Tell whether the password is right."""
         make = self._format.hash_function
         if make is None:
             return super().verify(credentials, account)
-        made = make(credentials.username, credentials.password, account.hash)
+        try:
+            made = make(credentials.username, credentials.password, account.hash)
+        except Exception as error:  # its text may show the hash
+            raise UnsupportedHash(f"hash_function failed with {type(error).__name__}") from None
         return hmac.compare_digest(made.encode(), account.hash.encode())
 
     # -- revoking -----------------------------------------------------------------------------------------------------

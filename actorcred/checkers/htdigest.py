@@ -10,7 +10,7 @@ from typing import cast
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import Checker, CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, why
+from actorcred.checkers.watched import POLL, WatchedFile, lines_that_count, why
 from actorcred.credentials import UsernameDigestHash, UsernamePassword
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.http_digest import digest_of
@@ -60,7 +60,7 @@ class HtdigestChecker(Checker):
 
     def _parse(self, raw: bytes) -> tuple[str, dict[str, str]]:
         """Return the realm, and the digests of its users."""
-        rows = [row for line in raw.decode().split("\n") if (row := self._row(line))]
+        rows = self._rows(raw)
         realms = {realm for _, realm, _ in rows}
         if not self._wanted and len(realms) > 1:
             raise ValueError(f"it has the realms {', '.join(sorted(realms))}; say which one")
@@ -71,18 +71,17 @@ class HtdigestChecker(Checker):
                 digests.setdefault(name, digest)
         return chosen, digests
 
-    def _row(self, line: str) -> tuple[str, str, str] | None:
-        if not line.strip() or line.startswith("#"):
-            return None
-        name, _, rest = line.rstrip("\r").partition(":")
-        realm, _, digest = rest.rpartition(":")
-        try:
-            if len(digest) not in _ALGORITHMS or not all(digit in "0123456789abcdefABCDEF" for digit in digest):
-                raise ValueError("this is no name:realm:digest")
-            return prepare_username(name), realm, digest.lower()
-        except ValueError as error:
-            logger.warning("%s: a line cannot be used: %s", self._path, error)
-            return None
+    def _rows(self, raw: bytes) -> list[tuple[str, str, str]]:
+        rows, is_text = [], True
+        for number, line in lines_that_count(raw):
+            try:
+                rows.append(_row(line.decode().rstrip("\r")))
+            except ValueError as error:
+                logger.warning("%s, line %d cannot be used: %s", self._path, number, why(error))
+                is_text = is_text and not isinstance(error, UnicodeDecodeError)
+        if not rows and not is_text:
+            raise ValueError("it is not UTF-8")
+        return rows
 
     def request_avatar_id(self, credentials: UsernameDigestHash | UsernamePassword) -> str:
         """Check an answer to a challenge, or a password."""
@@ -111,6 +110,14 @@ class HtdigestChecker(Checker):
             if now != digest:
                 what = Revocation.DELETED if now is None else Revocation.PASSWORD_CHANGED
                 cast("CheckerRef", self._actor_ref).revoke(name, what)
+
+
+def _row(line: str) -> tuple[str, str, str]:
+    name, _, rest = line.partition(":")
+    realm, _, digest = rest.rpartition(":")
+    if len(digest) not in _ALGORITHMS or not all(digit in "0123456789abcdefABCDEF" for digit in digest):
+        raise ValueError("this is no name:realm:digest")
+    return prepare_username(name), realm, digest.lower()
 
 
 plugin = CheckerPlugin(

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import logging
 from abc import abstractmethod
 from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from actorcred.actors import Future, Overloaded
 from actorcred.checkers.base import Checker
+from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import LoginDenied, UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, dummy_hash, verify_password
+from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
+from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
 from actorcred.penalties import account_of, source_of
 
 __all__ = ["Account", "PasswordChecker", "too_many", "turn_of"]
-
-logger = logging.getLogger("actorcred.checkers")
 
 RETRY_AFTER = 5.0
 """Seconds after which a client may ask again when there are too many passwords to check."""
@@ -51,11 +49,15 @@ class PasswordChecker(Checker):
     """Checks a name and a password against stored hashes.
 
     Hashing runs in the background, so the checker is free for the next login. An unknown user, an account that is not
-    usable and a wrong password cost the same and read the same. An account that changes while its password is being
-    verified is refused.
+    usable, one whose hash cannot be verified and a wrong password cost the same and read the same. An account that changes
+    while its password is being verified is refused.
     """
 
     credential_interfaces: tuple[type, ...] = (UsernamePassword,)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.complaints = Complaints()
 
     @abstractmethod
     def lookup(self, username: str) -> Account | None:
@@ -69,6 +71,15 @@ class PasswordChecker(Checker):
         """Return a hash against which the passwords of unknown users are verified, for the cost of it."""
         return dummy_hash(DEFAULT_ROUNDS)
 
+    def can_verify(self, account: Account) -> bool:
+        """Tell whether an account's hash can be verified; the log says why one cannot."""
+        try:
+            check_format(hash=account.hash)
+        except (UnsupportedHash, MissingExtra) as error:
+            self.complaints.about(account.avatar_id, error)
+            return False
+        return True
+
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
         """Tell whether the password is right. Runs on a thread of its own and must not touch the checker's state."""
         return verify_password(password=credentials.password, hash=account.hash)
@@ -79,16 +90,17 @@ class PasswordChecker(Checker):
     def request_avatar_id(self, credentials: UsernamePassword) -> Future[str]:
         """Verify a password in the background and return a future of the avatar id."""
         account = self.lookup(credentials.username)
-        usable = account is not None and account.usable
-        reference = account if account is not None and usable else Account("", self.dummy(), usable=False)
+        known = account is not None
+        if account is None or not account.usable or not self.can_verify(account):
+            account = Account("", self.dummy(), usable=False)
         decision: Future[str] = Future()
-        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, reference, keys=turn_of(self, credentials))
+        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
-        self.cred_then(verdict, "_cred_verified", credentials, reference, decision, account is not None)
+        self.cred_then(verdict, "_cred_verified", credentials, account, known, decision)
         return decision
 
     def _cred_verified(
-        self, verdict: Future[bool], credentials: UsernamePassword, account: Account, decision: Future[str], known: bool
+        self, verdict: Future[bool], credentials: UsernamePassword, account: Account, known: bool, decision: Future[str]
     ) -> None:
         if verdict.cancelled():
             return
@@ -103,7 +115,8 @@ class PasswordChecker(Checker):
         except Overloaded as error:
             decision.settle_error(too_many(error))
         except UnsupportedHash as error:
-            logger.error("%r cannot log in: %s", account.avatar_id, error)
+            if account.usable:
+                self.complaints.about(account.avatar_id, error)
             decision.settle_error(UnauthorizedLogin("the stored hash cannot be used", known=known))
         except Exception as error:
             decision.settle_error(error)

@@ -11,10 +11,11 @@ from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
 from actorcred.checkers.passwords import Account, too_many, turn_of
 from actorcred.checkers.plugin import CheckerPlugin, read_options
-from actorcred.credentials import UsernamePassword
+from actorcred.checkers.records import Complaints
+from actorcred.credentials import UsernamePassword, make_avatar_id
 from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
-from actorcred.passwords import UnsupportedHash, dummy_hash, verify_password
+from actorcred.passwords import UnsupportedHash, check_format, dummy_hash, verify_password
 
 __all__ = ["SQLChecker", "UserTable", "plugin"]
 
@@ -71,6 +72,7 @@ class SQLChecker(BlockingChecker):
         self._engine = _make_engine(url, self.limits)
         self._select = _make_select(users)
         self._usual = dummy_hash()
+        self._complaints = Complaints()
 
     @classmethod
     def start(  # type: ignore[override]
@@ -91,13 +93,14 @@ class SQLChecker(BlockingChecker):
     def check(self, credentials: UsernamePassword) -> str:
         """Look the user up and verify the password."""
         account = self._lookup(credentials.username)
-        if account is not None:
-            self._usual = account.hash  # what an unknown user costs from now on
-        usable = account is not None and account.usable
-        reference = account.hash if account is not None and usable else self._usual
-        right = self._verify(credentials, reference)
-        if account is None or not usable or not right:
-            raise UnauthorizedLogin("wrong password" if usable else "no such user, or it is not active", known=account is not None)
+        if account is None or not account.usable:
+            self._verify(credentials, self._usual)
+            raise UnauthorizedLogin(
+                "no such user, one that is not active, or a row that cannot be used", known=account is not None
+            )
+        self._usual = account.hash  # what an unknown user costs from now on
+        if not self._verify(credentials, account.hash):
+            raise UnauthorizedLogin("wrong password", known=True)
         if self._lookup(credentials.username) != account:
             raise UnauthorizedLogin("the account was changed during the login", known=True)
         return account.avatar_id
@@ -118,20 +121,51 @@ class SQLChecker(BlockingChecker):
             raise UnauthorizedLogin(f"a hash in the database cannot be used: {error}") from None
 
     def _lookup(self, username: str) -> Account | None:
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(self._select, {"username": username}).fetchmany(2)
-        except self._error as error:
-            if _is_of_the_name(error):
-                return None
-            raise CheckerUnavailable(f"the database failed: {type(error).__name__}") from None
+        """Return the account of a user; None if there is none, or one whose row cannot be used."""
+        rows = self._rows(username)
         exact = [row for row in rows if row[0] == username] or rows
         if len(exact) != 1:
             return None
-        name, stored, *active = exact[0]
-        if not isinstance(stored, str) or not name:
+        try:
+            return _read_row(exact[0])
+        except (ValueError, TypeError, MissingExtra) as error:
+            self._complaints.about(username, error)
             return None
-        return Account(name, stored, usable=not active or bool(active[0]))
+
+    def _rows(self, username: str) -> list[Any]:
+        try:
+            with self._engine.connect() as connection:
+                return self._fetch(connection, username)
+        except self._error as error:
+            if _is_of_the_name(error):
+                return []
+            raise CheckerUnavailable(f"the database failed: {type(error).__name__}") from None
+
+    def _fetch(self, connection: Any, username: str) -> list[Any]:
+        try:
+            result = connection.execute(self._select, {"username": username})
+            if len(result.keys()) < 2:
+                raise CheckerUnavailable("the query returns no name and hash")
+            return list(result.fetchmany(2))
+        except UnicodeEncodeError:
+            return []  # the connection's encoding has no such name, so nobody has it
+        except UnicodeDecodeError as error:
+            connection.invalidate()  # the rest of the answer may still be on its way
+            self._complaints.about(username, f"the row is not in the connection's encoding, {error.encoding}")
+            return []
+
+
+def _read_row(row: Any) -> Account:
+    """Return the account in a row.
+
+    Raises:
+        ValueError, TypeError, MissingExtra: if it cannot be used; says why.
+    """
+    name, stored, *active = row
+    usable = not active or bool(active[0])
+    if usable:
+        check_format(hash=stored)
+    return Account(make_avatar_id(name), stored, usable)
 
 
 def _is_of_the_name(error: Exception) -> bool:

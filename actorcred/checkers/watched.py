@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from actorcred.errors import AccountError
 
-__all__ = ["POLL", "WatchedFile", "why"]
+__all__ = ["POLL", "WatchedFile", "lines_that_count", "why"]
 
 logger = logging.getLogger("actorcred.checkers")
 
@@ -29,6 +29,16 @@ def why(error: OSError | ValueError) -> str:
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+
+
+def lines_that_count(raw: bytes) -> Iterator[tuple[int, bytes]]:
+    """Iterate over the lines of a file with their numbers from 1, without those that are empty or begin with #.
+
+    They are bytes, so that one which is not UTF-8 does no harm to the others.
+    """
+    for number, line in enumerate(raw.split(b"\n"), 1):
+        if line.strip() and not line.startswith(b"#"):
+            yield number, line
 
 
 class WatchedFile(Generic[T]):
