@@ -67,6 +67,13 @@ __all__ = ["serve"]
 )
 @click.option("--trusted-front", "trusted_fronts", multiple=True, help="The address or network of such a proxy. May be repeated.")
 @click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="From whose pages browsers may connect, as https://play.example.org. May be repeated.  [default: any; with "
+    "--identity-header those of the host that the request names]",
+)
+@click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=10.0,
@@ -87,6 +94,7 @@ def serve(
     passwords_in_clear: bool,
     identity_header: str,
     trusted_fronts: tuple[str, ...],
+    origins: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
     uvloop: bool | None,
@@ -106,6 +114,7 @@ def serve(
             passwords_in_clear=passwords_in_clear,
             identity_header=identity_header,
             trusted_fronts=trusted_fronts,
+            origins=origins or None,
         )
 
     async def run() -> None:
