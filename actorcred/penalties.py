@@ -12,17 +12,27 @@ LONGEST_NAME = 256
 """Characters of a claimed name that are remembered; names of megabytes must not fill the memory."""
 
 
-def source_of(address: str) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 network of an IPv6 address, which is one customer's."""
-    if ":" not in address:
-        return address
+def source_of(address: str, *, loopback: bool = False) -> str:
+    """Return what counts as one source: an IPv4 address, or the /64 network of an IPv6 address, which is one customer's.
+
+    Args:
+        address: of a client; "" if it has none, as with a Unix socket.
+        loopback: whether this machine's own addresses are sources, too. Any number of users may stand behind them.
+
+    Returns:
+        The source; "" for what has none, so that nothing is counted or penalised by it.
+    """
+    if address == "127.0.0.1":
+        return address if loopback else ""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
         return address
-    if not isinstance(ip, ipaddress.IPv6Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or ipaddress.ip_network((ip, 64), strict=False))
+    if isinstance(ip, ipaddress.IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    if ip.is_loopback and not loopback:
+        return ""
+    return str(ip if isinstance(ip, ipaddress.IPv4Address) else ipaddress.ip_network((ip, 64), strict=False))
 
 
 def account_of(name: str) -> str:
@@ -48,8 +58,10 @@ class Penalties:
         self._free = free
         self._most = most
         self._remember = remember
-        # key -> failures, when the last one was, whether it may try again
+        # key -> failures, and when the last one was
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        # key -> how often it tried in vain since its last failure; only of those in the other one
+        self._denials: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._failures)
@@ -66,12 +78,26 @@ class Penalties:
         """Note a failed login."""
         failures, last = self._failures.pop(key, (0, now))
         self._failures[key] = (self._forgiven(failures, last, now) + 1, now)
+        self._denials.pop(key, None)
         while len(self._failures) > self._remember:
-            self._failures.popitem(last=False)
+            oldest, _ = self._failures.popitem(last=False)
+            self._denials.pop(oldest, None)
+
+    def denied(self, key: str) -> int:
+        """Note that a key tried in vain during its penalty; return how often it did."""
+        if key not in self._failures:
+            return 0
+        count = self._denials[key] = self._denials.get(key, 0) + 1
+        return count
+
+    def denials(self, key: str, now: float) -> int:
+        """Return how often a key tried in vain during the penalty that it has now; 0 if it has none."""
+        return self._denials.get(key, 0) if self.wait(key, now) else 0
 
     def succeeded(self, key: str) -> None:
         """Forget the failures of a key that has logged in."""
         self._failures.pop(key, None)
+        self._denials.pop(key, None)
 
     def _penalty(self, failures: int) -> float:
         over = failures - self._free

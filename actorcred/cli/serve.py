@@ -66,6 +66,13 @@ __all__ = ["serve"]
 )
 @click.option("--trusted-front", "trusted_fronts", multiple=True, help="The address or network of such a proxy. May be repeated.")
 @click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="From whose pages browsers may connect, as https://play.example.org. May be repeated.  [default: any; with "
+    "--identity-header those of the host that the request names]",
+)
+@click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=10.0,
@@ -93,6 +100,7 @@ def serve(
     passwords_in_clear: bool,
     identity_header: str,
     trusted_fronts: tuple[str, ...],
+    origins: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
     log_unknown_names: str,
@@ -115,6 +123,7 @@ def serve(
             passwords_in_clear=passwords_in_clear,
             identity_header=identity_header,
             trusted_fronts=trusted_fronts,
+            origins=origins or None,
         )
 
     async def run() -> None:

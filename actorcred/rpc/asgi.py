@@ -1,34 +1,29 @@
-"""WebSocket: an ASGI application to mount beside one's pages, and a listener that serves it with uvicorn."""
+"""WebSocket as an ASGI application, to mount beside one's pages or to be served alone."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import socket
-import ssl
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from importlib.resources import files
 from typing import Any, Protocol
 
 from actorcred.credentials import ExternalIdentity
-from actorcred.errors import MissingExtra, UnauthorizedLogin
+from actorcred.errors import UnauthorizedLogin
 from actorcred.portal import PortalRef
-from actorcred.rpc.addresses import Address, is_loopback
+from actorcred.rpc.addresses import is_loopback
 from actorcred.rpc.client_wires import SUBPROTOCOLS
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore, open_core
-from actorcred.rpc.listeners import bind, server_context
+from actorcred.rpc.guard import Place
 from actorcred.rpc.options import ServerOptions
 from actorcred.rpc.peer import Origin, Peer
+from actorcred.rpc.web import VISITOR, Receive, Scope, Send, WebVisitor
 from actorcred.sasl.mechanism import Situation
 
-__all__ = ["WebApp", "WebListener"]
+__all__ = ["WebApp"]
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+logger = logging.getLogger("actorcred.rpc")
 
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
@@ -103,23 +98,27 @@ class _Socket:
         self._scope = scope
         self._receive = receive
         self._send = send
+        self._visitor: WebVisitor | None = scope.get(VISITOR)
         self._peer: Peer | None = None
         self._text = False
         self._outgoing: deque[bytes] = deque()
         self._size = 0
         self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
         self._closing = False
+        self._lost = False
         self._task: asyncio.Task[Any] | None = None
 
     async def serve(self) -> None:
         await self._receive()  # the client's wish to connect
         name = next((name for name in self._scope.get("subprotocols", ()) if name in SUBPROTOCOLS), None)
-        host, port = self._scope.get("client") or ("", 0)
         if name is None or not self._origin_is_welcome():
             await self._send({"type": "websocket.close", "code": 1008})
             return
-        source = self._core.admit(host)
-        if source is None:
+        host, port = self._scope.get("client") or ("" if self._visitor is None else self._visitor.host, 0)
+        place = self._enter(host)
+        if place is None:
             await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
         self._task = asyncio.current_task()
@@ -128,8 +127,8 @@ class _Socket:
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
-        origin = Origin("websocket", address, source, Situation(private, None, server[0], host, self._identity(host)))
-        self._peer = Peer(self._core, self, connection, origin)
+        situation = Situation(private, None, server[0], host, self._identity(host))
+        self._peer = Peer(self._core, self, connection, Origin("websocket", address, place.source, situation), place)
         writer = asyncio.create_task(self._write_all(name))
         try:
             await self._read_all(self._peer)
@@ -139,6 +138,12 @@ class _Socket:
         finally:
             writer.cancel()
             self._peer.lost()
+
+    def _enter(self, host: str) -> Place | None:
+        """Return what the connection takes of the limits; a listener of ours has let it in already."""
+        if self._visitor is None or self._visitor.core is not self._core:
+            return self._core.admit(host)
+        return self._visitor.claim()
 
     def _identity(self, host: str) -> ExternalIdentity | None:
         """Return who the client is by the word of a front, which must be one of those that are trusted."""
@@ -156,11 +161,18 @@ class _Socket:
             return None
 
     def _origin_is_welcome(self) -> bool:
-        welcome = self._core.options.origins
-        if welcome is None:
+        options = self._core.options
+        if options.origins is None and not options.identity_header:
             return True
-        origins = [value.decode("latin-1") for name, value in self._scope.get("headers", ()) if name == b"origin"]
-        return all(origin in welcome for origin in origins)
+        origins = self._headers(b"origin")
+        if options.origins is not None:
+            return all(origin in options.origins for origin in origins)
+        # The front logs in whoever's browser it is, so a page of another site must not speak for the visitor.
+        hosts = self._headers(b"host")
+        return all(len(hosts) == 1 and is_same_host(origin, hosts[0]) for origin in origins)
+
+    def _headers(self, wanted: bytes) -> list[str]:
+        return [value.decode("latin-1") for name, value in self._scope.get("headers", ()) if name == wanted]
 
     async def _read_all(self, peer: Peer) -> None:
         while True:
@@ -172,26 +184,38 @@ class _Socket:
                 peer.break_off("the frame is text instead of binary, or binary instead of text")
                 continue
             peer.received(message["bytes"] if text is None else text.encode("utf-8", "surrogatepass"))
-            if peer.drained is not None:
-                await peer.drained  # who does not read what is sent is not read from
+            if not self._room.is_set():
+                await self._room.wait()  # who does not read what is sent is not read from
+                if self._lost:
+                    return
 
     async def _write_all(self, subprotocol: str) -> None:
-        await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
-        limit = self._core.options.write_buffer
-        with contextlib.suppress(OSError):  # the client is gone, as `_read_all` learns, too
+        try:
+            await self._send({"type": "websocket.accept", "subprotocol": subprotocol})
             while True:
                 while self._outgoing:
-                    data = self._outgoing.popleft()
-                    self._size -= len(data)
-                    message: Any = {"text": data.decode()} if self._text else {"bytes": data}
-                    await self._send({"type": "websocket.send", **message})
-                    if self._peer is not None and self._size <= limit // 2:
-                        self._peer.resume()
+                    await self._write_one(self._outgoing.popleft())
                 if self._closing:
                     await self._send({"type": "websocket.close", "code": 1000})
                     return
                 self._wake.clear()
                 await self._wake.wait()
+        except OSError:
+            pass  # the client is gone, as `_read_all` hears, too, unless it waits for room
+        except Exception:
+            logger.exception("A WebSocket failed:")
+            self.abort()
+        finally:
+            self._lost = True
+            self._room.set()
+
+    async def _write_one(self, data: bytes) -> None:
+        message: Any = {"text": data.decode()} if self._text else {"bytes": data}
+        await self._send({"type": "websocket.send", **message})
+        self._size -= len(data)
+        if self._peer is not None and self._size <= self._core.options.write_buffer // 2:
+            self._peer.resume()
+            self._room.set()
 
     # -- what the peer wants ------------------------------------------------------------------------------------------
 
@@ -199,8 +223,12 @@ class _Socket:
         self._outgoing.extend(messages)
         self._size += sum(map(len, messages))
         self._wake.set()
-        if self._size > self._core.options.write_buffer and self._peer is not None:
+        if self._size > self._core.options.write_buffer and self._peer is not None and not self._lost:
             self._peer.pause()
+            self._room.clear()
+
+    def waiting(self) -> int:
+        return self._size + (0 if self._visitor is None else self._visitor.waiting())
 
     def close(self) -> None:
         self._closing = True
@@ -208,8 +236,22 @@ class _Socket:
 
     def abort(self) -> None:
         self._closing = True
+        if self._visitor is not None:
+            self._visitor.abort()
         if self._task is not None:
             self._task.cancel()
+
+
+def is_same_host(origin: str, host: str) -> bool:
+    """Return whether a page is one of the host that a request names.
+
+    Args:
+        origin: the header of that name, such as "https://play.example.org"; "null" is no host's.
+        host: the header of that name, with a port if it is not the scheme's own.
+    """
+    scheme, _, place = origin.lower().partition("://")
+    port = {"http": ":80", "https": ":443"}.get(scheme)
+    return port is not None and bool(place) and place.removesuffix(port) == host.lower().removesuffix(port)
 
 
 async def _serve_client(scope: Scope, send: Send) -> None:
@@ -220,84 +262,3 @@ async def _serve_client(scope: Scope, send: Send) -> None:
     headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-cache")]
     await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-class WebListener:
-    """An ASGI application served by uvicorn on the running loop.
-
-    Attributes:
-        address: where it listens.
-    """
-
-    def __init__(self, address: Address, server: Any, sock: socket.socket) -> None:
-        self.address = address
-        self._server = server
-        self._socket = sock
-        self._task = asyncio.create_task(server.serve(sockets=[sock]))
-
-    @classmethod
-    async def open(cls, app: Any, address: Address, context: ssl.SSLContext | None, options: ServerOptions) -> WebListener:
-        """Listen.
-
-        Raises:
-            ActorcredError: if that is not possible.
-            MissingExtra: without the extra "websocket".
-        """
-        try:
-            import uvicorn
-        except ImportError:
-            raise MissingExtra("serving WebSocket", "websocket") from None
-        if address.kind == "wss" and context is None:
-            context = server_context(address)
-        config = uvicorn.Config(
-            app,
-            lifespan="off",
-            log_config=None,
-            log_level=max(logging.INFO, logging.getLogger("uvicorn.error").getEffectiveLevel()),  # debug shows what clients send
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,  # who connects is who connects: trusted_fronts and penalties go by it
-            ws="websockets-sansio",
-            ws_max_size=options.wire.frame,
-            ws_per_message_deflate=False,
-            timeout_graceful_shutdown=1,
-        )
-        config.load()
-        config.ssl = context if address.kind == "wss" else None
-        sock = bind(address)
-        started = asyncio.Event()
-        listener = cls(_with_port(address, sock), _make_uvicorn(config, started), sock)
-        await started.wait()
-        return listener
-
-    def stop_listening(self) -> None:
-        """Take no more connections."""
-        for server in self._server.servers:
-            server.close()
-
-    async def close(self) -> None:
-        """End, after the connections were told goodbye."""
-        self._server.should_exit = True
-        await self._task
-        self._socket.close()
-
-
-def _make_uvicorn(config: Any, started: asyncio.Event) -> Any:
-    import uvicorn
-
-    class Embedded(uvicorn.Server):
-        """A uvicorn that leaves the process's signals alone, and says when it listens."""
-
-        @contextlib.contextmanager
-        def capture_signals(self) -> Iterator[None]:
-            yield
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            started.set()
-
-    return Embedded(config)
-
-
-def _with_port(address: Address, sock: socket.socket) -> Address:
-    return Address(address.kind, address.host, sock.getsockname()[1], address.path)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from actorcred.actors import Future
 from actorcred.interface import methods_of
 from actorcred.penalties import Penalties, Turns, source_of
 from actorcred.rpc.events import ConnectionBroken, ConnectionRefused
-from actorcred.rpc.guard import Admission
+from actorcred.rpc.guard import Admission, Place
 from actorcred.rpc.options import ServerOptions
+from actorcred.rpc.shortage import Shortage, descriptor_limit
 from actorcred.sessions.session import LogoutCode
 
 if TYPE_CHECKING:
@@ -24,8 +26,17 @@ if TYPE_CHECKING:
 
 __all__ = ["ServerCore", "open_core"]
 
+logger = logging.getLogger("actorcred.rpc")
+
 SWEEPS = 4
 """Looks for peers whose time is over, per shortest time-out."""
+
+
+class Visitor(Protocol):
+    """A connection that is no peer yet."""
+
+    def end_if_overdue(self, now: float) -> None:
+        """Close it if its time is over. Never raises."""
 
 
 class ServerCore:
@@ -58,7 +69,16 @@ class ServerCore:
         self.draining = False
         self.ignored_notices = 0
         """Notifications from clients for methods that do not exist."""
-        self.admission = Admission(options.max_connections, options.max_connections_per_source)
+        self._descriptors = descriptor_limit()
+        self.admission = Admission(
+            options.max_unauthenticated,
+            options.max_unauthenticated_per_source,
+            options.max_connections or self._descriptors,
+            options.max_anonymous_per_source,
+        )
+        self.shortage = Shortage(self.loop)
+        self.visitors: set[Visitor] = set()
+        """Connections that are no peers yet, as those that still speak HTTP."""
         self.penalties = Penalties(options.penalty, options.free_failures, options.max_penalty)
         self.turns = Turns(max(1, options.free_failures))
         self._nobody = asyncio.Event()
@@ -69,25 +89,52 @@ class ServerCore:
 
     # -- connections --------------------------------------------------------------------------------------------------
 
-    def admit(self, address: str) -> str | None:
-        """Count a connection in; return the source that it has to be counted out with, or None if it is refused.
+    def source_of(self, address: str) -> str:
+        """Return what a client is counted and penalised by; "" if by nothing.
 
         Args:
-            address: of the peer; "" if it has none.
+            address: of the client; "" if it has none.
         """
-        source = source_of(address) if address else ""
-        refusal = "the server is going down" if self.draining else self.admission.enter(source, self._random.random())
+        return source_of(address, loopback=self.options.limit_loopback)
+
+    def admit(self, address: str) -> Place | None:
+        """Count a connection in; return its place, which it has to leave, or None if it is refused.
+
+        Args:
+            address: of the client; "" if it has none.
+        """
+        source, now = self.source_of(address), self.loop.time()
+        if self.draining:
+            refusal: str | None = "the server is going down"
+        elif source and self.is_shut_out(source, now):
+            refusal = "too many logins during the penalty of this source"
+        else:
+            refusal = self.admission.enter(source, self._random.random())
         if refusal is None:
-            return source
+            return Place(self.admission, source, now)
         self.portal.publish(ConnectionRefused(address, refusal))
         return None
+
+    def is_shut_out(self, source: str, now: float) -> bool:
+        """Return whether a source went on trying while it was penalised, so that it is not listened to until that is over."""
+        return self.penalties.denials("from " + source, now) > self.options.free_denials
+
+    def spare_descriptors(self, used: int) -> bool:
+        """Return whether a connection may take a descriptor, so that enough are left for those who are in.
+
+        Args:
+            used: the number of the descriptor that it got.
+        """
+        if self._descriptors is None or used < self._descriptors:
+            return True
+        self.shortage.met(f"{used} file descriptors are in use", len(self.peers))
+        return False
 
     def enter(self, peer: Peer) -> None:
         """Take in a connection."""
         self.peers.add(peer)
         self._nobody.clear()
-        if self._timer is None:
-            self._sweep_later()
+        self.sweep()
 
     def leave(self, peer: Peer) -> None:
         """Forget a connection."""
@@ -104,7 +151,18 @@ class ServerCore:
     def _flush(self) -> None:
         dirty, self._dirty = self._dirty, []
         for peer in dirty:
-            peer.flush()
+            try:
+                peer.flush()
+            except Exception as error:
+                self.give_up(peer, error)
+
+    def give_up(self, peer: Peer, error: Exception) -> None:
+        """Close a connection that failed in what is done for all, which goes on with the next one."""
+        logger.error("A connection is closed, since the server failed at it:", exc_info=error)
+        try:
+            peer.wire.abort()
+        except Exception as another:
+            logger.error("The connection could not even be closed:", exc_info=another)
 
     def forget_token(self, token: bytes | None) -> None:
         """Let a resume token be of no use any more."""
@@ -113,26 +171,49 @@ class ServerCore:
 
     # -- time ---------------------------------------------------------------------------------------------------------
 
+    def sweep(self) -> None:
+        """Look from time to time for those whose time is over, as long as there is anybody."""
+        if self._timer is None:
+            self._sweep_later()
+
     def _sweep_later(self) -> None:
         options = self.options
-        shortest = min(options.login_timeout, options.heartbeat, options.grace or options.heartbeat)
+        shortest = min(options.login_timeout, options.heartbeat, options.grace or options.heartbeat, options.write_timeout)
         self._timer = self.loop.call_later(min(1.0, shortest / SWEEPS), self._sweep)
 
     def _sweep(self) -> None:
         now = self.loop.time()
         for peer in list(self.peers):
-            overdue = peer.overdue(now)
-            if overdue is not None:
-                self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
-                peer.goodbye(*overdue, None)
-                peer.wire.abort()
+            try:
+                self._end_if_overdue(peer, now)
+            except Exception as error:
+                self.give_up(peer, error)
+        for visitor in list(self.visitors):
+            visitor.end_if_overdue(now)
         for link in list(self.lost_links):
             if link.lost_at is not None and now - link.lost_at >= self.options.grace:
                 self.lost_links.discard(link)
-                link.session.end(LogoutCode.LOST)
+                self._end_session(link, LogoutCode.LOST)
         self._timer = None
-        if self.peers or self.lost_links:
+        if self.peers or self.lost_links or self.visitors:
             self._sweep_later()
+
+    def _end_if_overdue(self, peer: Peer, now: float) -> None:
+        overdue = peer.overdue(now)
+        if overdue is not None:
+            self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
+            peer.goodbye(*overdue, None)
+            peer.wire.abort()
+
+    def _end_session(self, link: Link, code: LogoutCode) -> Future[None]:
+        """End a session; return a future of its end, whatever goes wrong on the way."""
+        try:
+            return link.session.end(code)
+        except Exception as error:
+            logger.error("A session could not be ended:", exc_info=error)
+            failed: Future[None] = Future()
+            failed.settle_error(error)
+            return failed
 
     # -- other threads ------------------------------------------------------------------------------------------------
 
@@ -177,21 +258,30 @@ class ServerCore:
         """
         self.draining = True
         links = {peer.link for peer in self.peers if peer.link is not None} | self.lost_links
-        ended = [link.session.end(LogoutCode.DRAINED) for link in links]
+        ended = [self._end_session(link, LogoutCode.DRAINED) for link in links]
         for peer in list(self.peers):
             if peer.link is None:
-                peer.goodbye(str(LogoutCode.DRAINED), "the server is going down", self.retry_after)
+                self._say_that_it_ends(peer)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 for future in ended:
-                    await future
+                    with contextlib.suppress(Exception):  # its log is the portal's; the others end all the same
+                        await future
                 await self._nobody.wait()
         for peer in list(self.peers):
-            peer.goodbye(str(LogoutCode.DRAINED), "the server is going down", self.retry_after)
-            peer.wire.abort()
+            self._say_that_it_ends(peer, abort=True)
         if self._timer is not None:
             self._timer.cancel()
+        self.shortage.close()
         return len(ended)
+
+    def _say_that_it_ends(self, peer: Peer, *, abort: bool = False) -> None:
+        try:
+            peer.goodbye(str(LogoutCode.DRAINED), "the server is going down", self.retry_after)
+            if abort:
+                peer.wire.abort()
+        except Exception as error:
+            self.give_up(peer, error)
 
 
 async def open_core(portal: PortalRef, options: ServerOptions | None) -> ServerCore:

@@ -78,15 +78,8 @@ class Dialogue:
                 self._take_turn(partial(self._exchange.respond, message or b""))
             else:
                 self._step(message)
-        except CallError:
-            self.cancel()
-            raise
-        except UnauthorizedLogin as error:  # a name that cannot be anybody's
-            self._peer.tell_refused(error, self._mechanism.name)
-            self._refuse(error)
-        except (ProtocolError, ValueError) as error:
-            self.cancel()
-            raise CallError(str(error), CallCode.BAD_ARGUMENTS) from None
+        except Exception as error:
+            self._failed(error)
         return answer
 
     def _decoded(self, data: Any) -> bytes | None:
@@ -139,8 +132,25 @@ class Dialogue:
                 answer.settle_error(LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1))
             return False
         self._turn = account
-        go()
+        try:
+            go()
+        except Exception as error:
+            # It may be another client's end of a turn that brought this one on, which must not hear of it.
+            self._failed(error)
         return True
+
+    def _failed(self, error: Exception) -> None:
+        """End the exchange with what came of the client's words."""
+        answer = self._answer
+        if isinstance(error, UnauthorizedLogin):  # a name that cannot be any user's
+            self._peer.tell_refused(error, self._mechanism.name)
+            self._refuse(error)
+            return
+        self.cancel()
+        if isinstance(error, ProtocolError | ValueError):
+            error = CallError(str(error), CallCode.BAD_ARGUMENTS)
+        if answer is not None:
+            answer.settle_error(error)
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, ""

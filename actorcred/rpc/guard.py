@@ -4,33 +4,46 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["Admission", "RateLimit"]
+__all__ = ["Admission", "Place", "RateLimit", "Stall"]
 
 
 class Admission:
-    """Limits the connections that have not logged in yet, as OpenSSH's MaxStartups does.
+    """Limits the connections, and more so those that have not logged in yet, as OpenSSH's MaxStartups does.
 
     Args:
-        total: connections from everywhere at most. From half of it on, some are refused at random.
-        per_source: connections from one source at most.
+        unauthenticated: connections without a login from everywhere at most. From half of it on, some are refused at random.
+        per_source: connections without a login from one source at most.
+        connections: connections at most, whatever they are; None is no limit. Those without a login have half of them, so
+            that they never close the door to those who are in and come back.
+        anonymous: sessions of anonymous clients from one source at most.
+
+    Attributes:
+        connections: how many there are, those without a login among them.
     """
 
-    def __init__(self, total: int, per_source: int) -> None:
-        self._total = total
+    def __init__(self, unauthenticated: int, per_source: int, connections: int | None = None, anonymous: int = 100) -> None:
+        self._limit = connections
+        self._total = unauthenticated if connections is None else min(unauthenticated, max(1, connections // 2))
         self._per_source = per_source
+        self._per_source_anonymous = anonymous
         self._sources: Counter[str] = Counter()
+        self._anonymous: Counter[str] = Counter()
         self._count = 0
+        self.connections = 0
 
     def __len__(self) -> int:
+        """Return the number of connections without a login."""
         return self._count
 
     def enter(self, source: str, chance: float) -> str | None:
-        """Let a connection in, which has to `leave` later, or say why not.
+        """Let a connection in, which has to `leave` later and be `gone`, or return why not.
 
         Args:
             source: where it comes from; "" for a source that is no network's, which has no limit of its own.
             chance: a random number from 0 to 1.
         """
+        if self._limit is not None and self.connections >= self._limit:
+            return f"{self.connections} connections"
         if self._count >= self._total:
             return f"{self._count} connections without a login"
         half = self._total / 2
@@ -39,15 +52,67 @@ class Admission:
         if source and self._sources[source] >= self._per_source:
             return f"{self._sources[source]} connections without a login from this source"
         self._count += 1
+        self.connections += 1
         self._sources[source] += 1
         return None
 
     def leave(self, source: str) -> None:
-        """Forget a connection that has logged in or is gone."""
+        """Stop counting a connection as one without a login: it has logged in or is gone."""
         self._count -= 1
-        self._sources[source] -= 1
-        if not self._sources[source]:
-            del self._sources[source]
+        _decrease(self._sources, source)
+
+    def gone(self) -> None:
+        """Stop counting a connection."""
+        self.connections -= 1
+
+    def enter_anonymous(self, source: str) -> bool:
+        """Return whether one more anonymous session may come from a source; it then has to `leave_anonymous` later."""
+        if source and self._anonymous[source] >= self._per_source_anonymous:
+            return False
+        self._anonymous[source] += 1
+        return True
+
+    def leave_anonymous(self, source: str) -> None:
+        """Stop counting an anonymous session."""
+        _decrease(self._anonymous, source)
+
+
+def _decrease(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
+
+
+class Place:
+    """What a connection that was let in takes of the limits, from the moment it was accepted.
+
+    Args:
+        admission: what counts it; it has been counted in.
+        source: where it comes from, as it was counted.
+        since: when it was accepted, on the loop's clock.
+    """
+
+    __slots__ = ("_admission", "_recognised", "_taken", "since", "source")
+
+    def __init__(self, admission: Admission, source: str, since: float) -> None:
+        self._admission = admission
+        self.source = source
+        self.since = since
+        self._recognised = False
+        self._taken = True
+
+    def recognise(self) -> None:
+        """Stop counting it as a connection without a login."""
+        if not self._recognised:
+            self._recognised = True
+            self._admission.leave(self.source)
+
+    def leave(self) -> None:
+        """Give the place back: the connection is gone."""
+        if self._taken:
+            self._taken = False
+            self.recognise()
+            self._admission.gone()
 
 
 class RateLimit:
@@ -75,3 +140,29 @@ class RateLimit:
             return (1 - tokens) / self._rate
         self._tokens = min(tokens, self._burst) - 1
         return 0.0
+
+
+class Stall:
+    """Finds out that a reader has stopped: nothing of what waits for it is taken any more.
+
+    Args:
+        limit: seconds for which it may take nothing.
+    """
+
+    __slots__ = ("_least", "_limit", "_since")
+
+    def __init__(self, limit: float) -> None:
+        self._limit = limit
+        self._least = 0
+        self._since = 0.0
+
+    def is_over(self, waiting: int, now: float) -> bool:
+        """Return whether the reader has stopped for too long; to be asked from time to time.
+
+        Args:
+            waiting: bytes that wait for it.
+            now: the time in seconds.
+        """
+        if not waiting or not self._least or waiting < self._least:
+            self._least, self._since = waiting, now
+        return waiting > 0 and now - self._since >= self._limit

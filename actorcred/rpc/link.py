@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 from collections import deque
 from threading import get_ident
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from actorcred.rpc.peer import Peer
 
 __all__ = ["Link", "token_hash"]
+
+logger = logging.getLogger("actorcred.rpc")
 
 
 def token_hash(token: str) -> bytes:
@@ -165,12 +168,24 @@ class Link(Channel):
         self.lost_at = None
         self._core.lost_links.discard(self)
         self.acknowledge(last_seen)
-        kept = self._kept or ()
-        codec = peer.connection.codec
-        for notification, _ in kept:
-            peer.send(notification.encoded(codec.name, codec.encode_notification))
+        self._send_kept(peer)
         if not self._keeps:
             self._kept = None
+
+    def _send_kept(self, peer: Peer) -> None:
+        """Send what waits for the client, but for what this connection's codec cannot write."""
+        codec, sent = peer.connection.codec, deque[tuple[Notification, int]]()
+        for notification, size in self._kept or ():
+            try:
+                peer.send(notification.encoded(codec.name, codec.encode_notification))
+            except Exception as error:
+                self._kept_bytes -= size
+                self.sent -= 1  # the client counts what it gets
+                logger.warning("A client's %r failed:", notification.name, exc_info=error)
+            else:
+                sent.append((notification, size))
+        if self._kept is not None:
+            self._kept = sent
 
     def misses(self, last_seen: int) -> bool:
         """Tell whether a client that comes back will miss notifications for good."""

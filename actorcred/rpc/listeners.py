@@ -4,45 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import os
 import socket
 import ssl
+import stat
 from collections.abc import Iterator
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
 from actorcred.rpc._buffer import receive_buffer
+from actorcred.rpc.acceptor import Acceptor
 from actorcred.rpc.addresses import Address, is_loopback
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
+from actorcred.rpc.guard import Place
 from actorcred.rpc.peer import Origin, Peer
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding
 
-__all__ = ["BACKLOG", "Listener", "StreamWire", "TLSListener", "bind", "listen", "server_context"]
-
-logger = logging.getLogger("actorcred.rpc")
+__all__ = ["BACKLOG", "StreamListener", "StreamWire", "bind", "listen", "server_context"]
 
 HOST = socket.gethostname()
 
 _END = "-----END CERTIFICATE-----"
 
-ACCEPT_PAUSE = 0.5
-"""Seconds to wait when the system has no more file descriptors."""
-
 BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
-
-
-class Listener(Protocol):
-    """What takes connections on one address."""
-
-    def close(self) -> None:
-        """Take no more."""
 
 
 class StreamWire(asyncio.BufferedProtocol):
@@ -51,21 +41,23 @@ class StreamWire(asyncio.BufferedProtocol):
     Args:
         core: what the connections of the server share.
         protocol: "tcp", "tls" or "unix".
-        source: what `ServerCore.admit` returned, if the connection was let in already.
+        place: what it takes of the limits.
+        address: of the client, as `socket.accept` gives it.
         binding: what channel binding goes by; None without.
 
     Attributes:
-        peer: the protocol's end, once the connection was let in.
+        peer: the protocol's end, once the connection stands.
     """
 
-    __slots__ = ("_binding", "_buffer", "_core", "_protocol", "_source", "_transport", "peer")
+    __slots__ = ("_address", "_binding", "_buffer", "_core", "_place", "_protocol", "_transport", "peer")
 
     def __init__(
-        self, core: ServerCore, protocol: str, source: str | None = None, binding: tuple[str, bytes] | None = None
+        self, core: ServerCore, protocol: str, place: Place, address: Any, binding: tuple[str, bytes] | None = None
     ) -> None:
         self._core = core
         self._protocol = protocol
-        self._source = source
+        self._place = place
+        self._address = address
         self._binding = binding
         self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
@@ -74,22 +66,16 @@ class StreamWire(asyncio.BufferedProtocol):
     # -- what asyncio says --------------------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Let the connection in, if there is room."""
+        """Begin to serve the connection."""
         stream = self._transport = cast("asyncio.Transport", transport)
-        name = stream.get_extra_info("peername")
-        host, port = name[:2] if isinstance(name, tuple) else ("", 0)
-        source = self._core.admit(host) if self._source is None else self._source
-        if source is None:
-            # Closed without a word: a server that is full has no time for those it refuses.
-            stream.abort()
-            return
+        # Not asked of the transport: a connection that was reset at once has no address any more.
+        host, port = self._address[:2] if isinstance(self._address, tuple) else ("", 0)
         stream.set_write_buffer_limits(high=self._core.options.write_buffer)
         address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         private = self._protocol != "tcp" or is_loopback(host)
-        origin = Origin(
-            self._protocol, address, source, Situation(private, _certificate_of(stream), HOST, host, binding=self._binding)
-        )
-        self.peer = Peer(self._core, self, Connection(limits=self._core.options.wire), origin)
+        situation = Situation(private, _certificate_of(stream), HOST, host, binding=self._binding)
+        origin = Origin(self._protocol, address, self._place.source, situation)
+        self.peer = Peer(self._core, self, Connection(limits=self._core.options.wire), origin, self._place)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to put what comes."""
@@ -122,9 +108,16 @@ class StreamWire(asyncio.BufferedProtocol):
     # -- what the peer wants ------------------------------------------------------------------------------------------
 
     def write(self, messages: list[bytes]) -> None:
-        """Send messages."""
+        """Send messages; to a connection that is gone, nothing."""
         assert self._transport is not None
-        self._transport.write(messages[0] if len(messages) == 1 else b"".join(messages))
+        try:
+            self._transport.write(messages[0] if len(messages) == 1 else b"".join(messages))
+        except (OSError, RuntimeError):  # uvloop raises if the connection was reset; `connection_lost` comes a turn later
+            self.abort()
+
+    def waiting(self) -> int:
+        """Return the bytes that the client has not taken yet."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
 
     def close(self) -> None:
         """Close when all is sent."""
@@ -137,66 +130,31 @@ class StreamWire(asyncio.BufferedProtocol):
         self._transport.abort()
 
 
-class TLSListener:
-    """Listens for TLS. Connections are let in before their handshakes, or these would be without a limit.
+class StreamListener:
+    """Serves streams: opens what an `Acceptor` took.
 
     Args:
         core: what the connections of the server share.
-        sock: listens already.
-        context: the TLS settings.
+        kind: "tcp", "tls" or "unix".
+        context: the TLS settings; None without TLS.
         binding: what channel binding goes by; None without.
     """
 
     def __init__(
-        self, core: ServerCore, sock: socket.socket, context: ssl.SSLContext, binding: tuple[str, bytes] | None = None
+        self, core: ServerCore, kind: str, context: ssl.SSLContext | None = None, binding: tuple[str, bytes] | None = None
     ) -> None:
-        self.sockets = (sock,)
         self._core = core
-        self._socket = sock
-        self._context = context
+        self._kind = kind
         self._binding = binding
-        self._handshakes: set[asyncio.Task[None]] = set()
-        self._accepting = core.loop.create_task(self._accept_all())
+        timeout = core.options.login_timeout
+        self._tls: dict[str, Any] = {}
+        if context is not None:
+            self._tls = {"ssl": context, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout}
 
-    def close(self) -> None:
-        """Take no more connections, and give up the handshakes that are under way."""
-        for task in (self._accepting, *self._handshakes):
-            task.cancel()
-        self._socket.close()
-
-    async def _accept_all(self) -> None:
-        while True:
-            try:
-                stream, address = await self._core.loop.sock_accept(self._socket)
-            except OSError as error:
-                # The system has no more file descriptors; there will be some when connections end.
-                logger.error("No connection can be accepted: %s", error.strerror)
-                await asyncio.sleep(ACCEPT_PAUSE)
-                continue
-            source = self._core.admit(address[0])
-            if source is None:
-                stream.close()
-                continue
-            wire = StreamWire(self._core, "tls", source, self._binding)
-            task = self._core.loop.create_task(self._shake_hands(stream, wire))
-            self._handshakes.add(task)
-            task.add_done_callback(partial(self._shaken, stream, wire, source))
-
-    async def _shake_hands(self, stream: socket.socket, wire: StreamWire) -> None:
-        timeout = self._core.options.login_timeout
-        await self._core.loop.connect_accepted_socket(
-            lambda: wire, stream, ssl=self._context, ssl_handshake_timeout=timeout, ssl_shutdown_timeout=timeout
-        )
-
-    def _shaken(self, stream: socket.socket, wire: StreamWire, source: str, task: asyncio.Task[None]) -> None:
-        # Not in the coroutine: a task that is cancelled before it begins does not run at all.
-        self._handshakes.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            level = logging.INFO if isinstance(error, OSError) else logging.ERROR
-            logger.log(level, "A TLS handshake failed: %s", type(error).__name__)
-        if wire.peer is None:
-            self._core.admission.leave(source)
-            stream.close()
+    async def open(self, stream: socket.socket, place: Place, address: Any) -> None:
+        """Serve a connection."""
+        wire = StreamWire(self._core, self._kind, place, address, self._binding)
+        await self._core.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
 
 
 def _keep_alive(sock: socket.socket) -> None:
@@ -256,7 +214,7 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
     return end_point_binding(ssl.PEM_cert_to_DER_cert(pem[pem.find("-----BEGIN CERTIFICATE") : end]))
 
 
-async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -> tuple[Listener, Address]:
+def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
     """Listen on a TCP, TLS or Unix address; return the listener and the address, with the port that it got.
 
     Raises:
@@ -266,17 +224,12 @@ async def listen(core: ServerCore, address: Address, context: ssl.SSLContext | N
         context = server_context(address)
     if address.kind == "unix":
         with _naming(address):
-            return await _listen_unix(core, address.path), address
+            sock = _bind_unix(address.path)
+        return Acceptor(core, sock, StreamListener(core, "unix").open), address
     sock = bind(address)
-    _keep_alive(sock)
-    sock.setblocking(False)
-    listener: Listener
-    if address.kind == "tls":
-        assert context is not None
-        listener = TLSListener(core, sock, context, _binding_of(address))
-    else:
-        listener = await core.loop.create_server(lambda: StreamWire(core, address.kind), sock=sock, backlog=BACKLOG)
-    return listener, Address(address.kind, address.host, sock.getsockname()[1], address.path)
+    binding = None if context is None else _binding_of(address)
+    stream = StreamListener(core, address.kind, context if address.kind == "tls" else None, binding)
+    return Acceptor(core, sock, stream.open), Address(address.kind, address.host, sock.getsockname()[1], address.path)
 
 
 def bind(address: Address) -> socket.socket:
@@ -287,7 +240,9 @@ def bind(address: Address) -> socket.socket:
     """
     with _naming(address):
         family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
+        sock = socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
+    _keep_alive(sock)
+    return sock
 
 
 @contextlib.contextmanager
@@ -299,9 +254,19 @@ def _naming(address: Address) -> Iterator[None]:
         raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
 
 
-async def _listen_unix(core: ServerCore, path: str) -> Listener:
-    """Listen on a Unix socket. The loop replaces the socket of a server that was killed, but also that of a living one."""
+def _bind_unix(path: str) -> socket.socket:
+    """Return a Unix socket that listens, in the place of one that a killed server left, but not of a living server's."""
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(None, "another server listens there")
-    return await core.loop.create_unix_server(lambda: StreamWire(core, "unix"), path, backlog=BACKLOG)
+    with contextlib.suppress(FileNotFoundError):
+        if stat.S_ISSOCK(os.stat(path).st_mode):
+            os.unlink(path)
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.bind(path)
+        sock.listen(BACKLOG)
+    except BaseException:
+        sock.close()
+        raise
+    return sock

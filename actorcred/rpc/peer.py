@@ -15,7 +15,7 @@ from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, Login
 from actorcred.rpc.codec import Answer, Notice, Request
 from actorcred.rpc.connection import Connection, error_of
 from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
-from actorcred.rpc.guard import RateLimit
+from actorcred.rpc.guard import Place, RateLimit, Stall
 from actorcred.rpc.reserved import PREFIX, RESERVED
 
 if TYPE_CHECKING:
@@ -34,10 +34,13 @@ REASON = 100
 
 
 class Wire(Protocol):
-    """What a peer needs of its transport."""
+    """What a peer needs of its transport. None of its methods raises: a connection that is gone takes nothing."""
 
     def write(self, messages: list[bytes]) -> None:
         """Send messages."""
+
+    def waiting(self) -> int:
+        """Return the bytes that the client has not taken yet, as far as that is known."""
 
     def close(self) -> None:
         """Close the connection when all is sent."""
@@ -53,7 +56,7 @@ class Origin:
     Args:
         protocol: its name, as "tcp".
         address: of the client, to be shown; "" if it has none.
-        source: what counts as one origin for limits: what `ServerCore.admit` returned; "" if there is none.
+        source: what counts as one origin for limits and penalties; "" if nothing does.
         situation: what mechanisms may know of the connection.
     """
 
@@ -71,21 +74,23 @@ class Peer:
         wire: the transport.
         connection: the protocol's state.
         origin: where it comes from.
+        place: what it takes of the limits; the peer gives it back.
 
     Attributes:
         link: the way to the session, after the login.
         dialogue: the login under way.
-        heard: when something came from the client, on the loop's clock.
+        heard: when something came from the client, on the loop's clock; once it is closed, when that was.
         heartbeat: whether the client promised to say something at each interval.
     """
 
     __slots__ = (
-        "_born",
         "_calls",
-        "_counted",
         "_drained",
         "_out",
+        "_out_size",
+        "_place",
         "_rate",
+        "_stall",
         "_throttled",
         "client",
         "closed",
@@ -99,7 +104,7 @@ class Peer:
         "wire",
     )
 
-    def __init__(self, core: ServerCore, wire: Wire, connection: Connection, origin: Origin) -> None:
+    def __init__(self, core: ServerCore, wire: Wire, connection: Connection, origin: Origin, place: Place) -> None:
         self.core = core
         self.wire = wire
         self.connection = connection
@@ -109,14 +114,16 @@ class Peer:
         self.dialogue: Dialogue | None = None
         self.heartbeat = False
         self.closed = False
-        self._counted = True
+        self._place = place
         self._calls: dict[int, Future[Any]] | None = None
         self._out: list[bytes] | None = None
+        self._out_size = 0
         self._drained: Future[None] | None = None
-        self._born = self.heard = core.loop.time()
+        self.heard = core.loop.time()
         self._throttled = False
+        self._stall: Stall | None = None
         rate, burst = core.options.requests_per_second, core.options.request_burst
-        self._rate = None if rate is None else RateLimit(rate, burst, self._born)
+        self._rate = None if rate is None else RateLimit(rate, burst, self.heard)
         core.enter(self)
 
     # -- what the transport says --------------------------------------------------------------------------------------
@@ -130,6 +137,7 @@ class Peer:
         gathered = self._out
         if gathered is None:
             self._out = gathered = []
+            self._out_size = 0
         try:
             for message in self.connection.receive(data):
                 self._take(message)
@@ -179,15 +187,16 @@ class Peer:
         """Learn that the connection is gone."""
         self.closed = True
         self.core.leave(self)
-        self._count_out()
-        if self.dialogue is not None:
-            self.dialogue.cancel()
-        for future in list((self._calls or {}).values()):
-            future.settle_error(ClientGone("the connection was lost before the client answered"))
+        self._place.leave()
+        dialogue = self.dialogue
+        if dialogue is not None:
+            dialogue.cancel()
         link, self.link = self.link, None
         if link is not None:
             link.lost(self.core.loop.time())
         self.resume()
+        for future in list((self._calls or {}).values()):
+            future.settle_error(ClientGone("the connection was lost before the client answered"))
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -206,7 +215,7 @@ class Peer:
                 raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
             else:
                 raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
-        except (CallError, LoginFailed) as error:
+        except Exception as error:  # an unforeseen one is logged, and costs its sender no more than this request
             reply.settle_error(error)
 
     def _wait(self, rate: RateLimit) -> float:
@@ -259,6 +268,9 @@ class Peer:
             return  # the session is over, and the goodbye is on its way
         except (CallError, MailboxFull):
             self.core.ignored_notices += 1
+        except Exception as error:
+            self.core.ignored_notices += 1
+            logger.error("A notification of %r failed:", notice.method, exc_info=error)
 
     # -- calls to the client ------------------------------------------------------------------------------------------
 
@@ -293,19 +305,28 @@ class Peer:
     # -- bytes out ----------------------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send a message, with all others of this turn of the loop."""
-        if self._out is None:
+        """Send a message, with all others of this turn of the loop unless they are many."""
+        out = self._out
+        if out is None:
             if self.closed:
                 return
             self._out = [data]
+            self._out_size = len(data)
             self.core.write_later(self)
-        else:
-            self._out.append(data)
+            return
+        out.append(data)
+        self._out_size += len(data)
+        if self._out_size > self.core.options.write_buffer:
+            # The transport has to know at once, so that it says when it is enough: a turn may send any amount.
+            self._out_size = 0
+            messages = out[:]
+            out.clear()
+            self.wire.write(messages)
 
     def flush(self) -> None:
         """Hand the transport what is to be sent."""
         out, self._out = self._out, None
-        if out is not None:
+        if out:
             self.wire.write(out)
 
     def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
@@ -315,6 +336,7 @@ class Peer:
         reason = {"code": code, "message": detail[:REASON]}
         self.send(self.connection.notify(PREFIX + "goodbye", (reason, retry_after)))
         self.closed = True
+        self.heard = self.core.loop.time()
         self.flush()
         self.wire.close()
 
@@ -323,19 +345,21 @@ class Peer:
     def logged_in(self, link: Link) -> None:
         """Go on with a session, whose methods can be called."""
         self.link = link
-        self._count_out()
-
-    def _count_out(self) -> None:
-        """Stop counting as a connection without a login."""
-        if self._counted:
-            self._counted = False
-            self.core.admission.leave(self.origin.source)
+        self._place.recognise()
 
     def overdue(self, now: float) -> tuple[str, str] | None:
         """Return why the connection has to end by now; None if it has not."""
         options = self.core.options
+        if self.closed:
+            late = now - self.heard >= options.login_timeout
+            return ("closing", f"the goodbye was not taken within {options.login_timeout:g} s") if late else None
+        waiting = self.wire.waiting()
+        if self._stall is None and waiting:
+            self._stall = Stall(options.write_timeout)
+        if self._stall is not None and self._stall.is_over(waiting, now):
+            return ("stalled", f"nothing of what was sent was taken for {options.write_timeout:g} s")
         if self.link is None:
-            late = now - self._born >= options.login_timeout
+            late = now - self._place.since >= options.login_timeout
             return ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
         return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None

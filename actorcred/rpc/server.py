@@ -11,14 +11,15 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from actorcred.actors import Future
+from actorcred.rpc.acceptor import Acceptor
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.core import ServerCore, open_core
-from actorcred.rpc.listeners import Listener, listen
+from actorcred.rpc.listeners import listen
 from actorcred.rpc.options import ServerOptions
 
 if TYPE_CHECKING:
     from actorcred.portal import PortalRef
-    from actorcred.rpc.asgi import WebListener
+    from actorcred.rpc.web import WebListener
 
 __all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]
 
@@ -39,7 +40,7 @@ class Server:
     def __init__(self, core: ServerCore) -> None:
         self.core = core
         self.addresses: list[Address] = []
-        self._streams: list[Listener] = []
+        self._streams: list[Acceptor] = []
         self._unix: list[str] = []
         self._web: list[WebListener] = []
         self._closed = asyncio.Event()
@@ -71,13 +72,14 @@ class Server:
         """
         where = Address.parse(address) if isinstance(address, str) else address
         if where.kind in {"ws", "wss"}:
-            from actorcred.rpc.asgi import WebApp, WebListener  # needs an extra
+            from actorcred.rpc.asgi import WebApp  # needs an extra
+            from actorcred.rpc.web import WebListener
 
-            web = await WebListener.open(app or WebApp(self), where, context, self.core.options)
+            web = await WebListener.open(app or WebApp(self), where, context, self.core)
             self._web.append(web)
             where = web.address
         else:
-            stream, where = await listen(self.core, where, context)
+            stream, where = listen(self.core, where, context)
             self._streams.append(stream)
             if where.kind == "unix":
                 self._unix.append(where.path)

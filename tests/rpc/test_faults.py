@@ -273,7 +273,7 @@ async def test_too_many_pending_requests_are_refused_one_by_one() -> None:
 
 @on_loop
 async def test_failed_logins_make_source_and_account_wait() -> None:
-    async with stage(free_failures=3, penalty=30) as game:
+    async with stage(free_failures=3, penalty=30, limit_loopback=True) as game:
         for _ in range(4):
             with pytest.raises(UnauthorizedLogin):
                 await game.connect("ann", "wrong")
@@ -289,7 +289,7 @@ async def test_failed_logins_make_source_and_account_wait() -> None:
 
 @on_loop
 async def test_one_source_cannot_take_all_connections() -> None:
-    async with stage(max_connections=100, max_connections_per_source=5) as game:
+    async with stage(max_unauthenticated=100, max_unauthenticated_per_source=5, limit_loopback=True) as game:
         streams = [await raw(game) for _ in range(5)]
         await game.until(lambda: len(game.core.peers) == 5)
         with pytest.raises(ConnectionLost):
@@ -378,7 +378,7 @@ async def test_two_thousand_clients_at_once_of_which_half_have_a_wrong_password(
     chance = random.Random(7)
     try:
         many = PortalOptions(max_pending_logins=2000)
-        async with stage("tcp", None, many, max_connections=5000, max_connections_per_source=5000, penalty=0) as game:
+        async with stage("tcp", None, many, max_unauthenticated=5000, penalty=0) as game:
             right = [chance.random() < 0.5 for _ in range(2000)]
             results = await asyncio.gather(
                 *[game.connect(password="s3cret" if good else "wrong", mechanism="PLAIN", timeout=60) for good in right],

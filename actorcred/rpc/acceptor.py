@@ -1,0 +1,112 @@
+"""Accepting connections: one loop for all transports, so that limits hold from the first moment, before any handshake."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+from collections.abc import Callable, Coroutine
+from functools import partial
+from typing import Any
+
+from actorcred.rpc.core import ServerCore
+from actorcred.rpc.guard import Place
+
+__all__ = ["Acceptor", "Serve"]
+
+logger = logging.getLogger("actorcred.rpc")
+
+BATCH = 64
+"""Connections that are accepted before the loop sees to its other sockets."""
+
+PAUSE = 0.5
+"""Seconds to wait when the system has no more file descriptors."""
+
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+
+Serve = Callable[[socket.socket, Place, Any], Coroutine[Any, Any, None]]
+"""Given an accepted socket, its place and the client's address, serves it. It ends when the connection stands."""
+
+
+class Acceptor:
+    """Takes connections from one socket that listens.
+
+    Args:
+        core: what the connections of the server share.
+        sock: listens already; it is closed with the acceptor.
+        serve: serves a connection that was let in. If it fails, the connection is closed and its place is given back.
+    """
+
+    def __init__(self, core: ServerCore, sock: socket.socket, serve: Serve) -> None:
+        self._core = core
+        self._socket = sock
+        self._serve = serve
+        self._opening: set[asyncio.Task[None]] = set()
+        self._pause: asyncio.TimerHandle | None = None
+        self._closed = False
+        sock.setblocking(False)
+        self._listen()
+
+    def close(self) -> None:
+        """Take no more connections, and give up those that are about to be opened."""
+        if self._closed:
+            return
+        self._closed = True
+        if self._pause is None:
+            self._core.loop.remove_reader(self._socket)
+        else:
+            self._pause.cancel()
+        self._socket.close()
+        for task in list(self._opening):
+            task.cancel()
+
+    def _listen(self) -> None:
+        self._pause = None
+        self._core.loop.add_reader(self._socket, self._accept_all)
+
+    def _accept_all(self) -> None:
+        for _ in range(BATCH):
+            if self._closed:
+                return
+            try:
+                stream, address = self._socket.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in _SHORT:
+                    self._wait(error)
+                    return
+                continue  # this one client is gone again, or a firewall is against it
+            self._take(stream, address)
+
+    def _wait(self, error: OSError) -> None:
+        """Accept nothing for a while: there will be descriptors when connections end."""
+        self._core.shortage.met(error.strerror or "no more file descriptors", len(self._core.peers))
+        self._core.loop.remove_reader(self._socket)
+        self._pause = self._core.loop.call_later(PAUSE, self._listen)
+
+    def _take(self, stream: socket.socket, address: Any) -> None:
+        # The system gives out the lowest descriptor that is free, so it says how many are in use, by whatever part.
+        spare = self._core.spare_descriptors(stream.fileno())
+        place = self._core.admit(address[0] if isinstance(address, tuple) else "") if spare else None
+        if place is None:
+            # Closed without a word: a server that is full has no time for those it refuses.
+            stream.close()
+            return
+        stream.setblocking(False)
+        task = self._core.loop.create_task(self._serve(stream, place, address))
+        self._opening.add(task)
+        # Not in the coroutine: a task that is cancelled before it begins does not run at all.
+        task.add_done_callback(partial(self._opened, stream, place))
+
+    def _opened(self, stream: socket.socket, place: Place, task: asyncio.Task[None]) -> None:
+        self._opening.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None and not task.cancelled():
+            return
+        if error is not None:
+            level = logging.INFO if isinstance(error, OSError) else logging.ERROR
+            logger.log(level, "A connection could not be opened: %s", type(error).__name__)
+        place.leave()
+        stream.close()
