@@ -12,7 +12,10 @@ import pytest
 from tests.faults import every
 from tests.faults.fault import LOOPS, Fault, Outcome, run
 
-HEAD = "fault | loop | before: sessions/connections/actors/tasks/threads/descriptors, memory | after | worst answer to an honest client | seconds | verdict"
+HEAD = (
+    "fault | loop | before: sessions/connections/actors/tasks/threads/descriptors, memory | after | "
+    "worst answer to an honest client | seconds | verdict"
+)
 
 
 def main() -> int:

@@ -20,6 +20,10 @@ DISTRIBUTION = {
 """Files with which Python takes the checker for an installed plugin."""
 
 
+STORED = "ann"
+"""The one user who is not ours, but the next checker's."""
+
+
 class Unserializable:
     def __bool__(self) -> bool:
         raise RuntimeError("a bug in the answer")
@@ -34,7 +38,7 @@ class FaultyChecker(Checker):
         name = credentials.username
         if name.startswith("checker-"):
             return getattr(self, name.partition("-")[2])(credentials)
-        if credentials.password != PASSWORD:
+        if credentials.password != PASSWORD or name == STORED:
             raise UnauthorizedLogin("wrong password")
         return name
 
@@ -57,6 +61,4 @@ class FaultyChecker(Checker):
         await asyncio.Event().wait()
 
 
-plugin = CheckerPlugin(
-    "faults", "", "Has faults.", (UsernamePassword,), start_without_argument(FaultyChecker.start)
-)
+plugin = CheckerPlugin("faults", "", "Has faults.", (UsernamePassword,), start_without_argument(FaultyChecker.start))

@@ -217,7 +217,13 @@ class WebSocket(Raw):
 def frame(data: bytes, opcode: int = 2) -> bytes:
     """Return a WebSocket frame of a client, whose mask is of zeros."""
     size = len(data)
-    head = bytes([0x80 | size]) if size < 126 else b"\xfe" + size.to_bytes(2, "big") if size < 65536 else b"\xff" + size.to_bytes(8, "big")
+    head = (
+        bytes([0x80 | size])
+        if size < 126
+        else b"\xfe" + size.to_bytes(2, "big")
+        if size < 65536
+        else b"\xff" + size.to_bytes(8, "big")
+    )
     return bytes([0x80 | opcode]) + head + bytes(4) + data
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults import floods, lines  # noqa: F401
+from tests.faults import floods, lines, roles  # noqa: F401
 from tests.faults.fault import FAULTS
 
 __all__ = ["FAULTS"]

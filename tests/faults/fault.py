@@ -7,12 +7,13 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tests.backends.servers import Backend, running
+from tests.backends.servers import Backend
 from tests.faults.clients import HONEST, Closed, connect
 from tests.faults.served import Count, Served
 
@@ -85,7 +86,7 @@ class Fault:
         auth: descriptors of checkers; "{url}" stands for that of the backend, "{folder}" for the folder.
         listen: addresses.
         options: further words for the command.
-        backend: a server behind the checker.
+        backend: runs a server behind the checker, in a folder.
         prepare: called with the folder before the server starts.
         settings: of `Served`.
         allowed: by how much a count may be higher afterwards.
@@ -102,7 +103,7 @@ class Fault:
     auth: Sequence[str] = ()
     listen: Sequence[str] = ("tcp:127.0.0.1:0",)
     options: Sequence[str] = ()
-    backend: Callable[[Path], Backend] | None = None
+    backend: Callable[[Path], AbstractContextManager[Backend]] | None = None
     prepare: Callable[[Path], object] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     allowed: Mapping[str, int] = field(default_factory=dict)
@@ -181,7 +182,7 @@ def run(tried: Fault, loop: str) -> Outcome:
             made = tried.prepare(folder)
             if hasattr(made, "__enter__"):
                 stack.enter_context(made)
-        backend = stack.enter_context(running(tried.backend)) if tried.backend is not None else None
+        backend = stack.enter_context(tried.backend(folder)) if tried.backend is not None else None
         server = stack.enter_context(_served(tried, folder, backend, loop))
         return _try(tried, Ground(server, folder, backend))
 
@@ -207,6 +208,12 @@ def _served(tried: Fault, folder: Path, backend: Backend | None, loop: str) -> I
         server.kill()
 
 
+def _traceback(said: str) -> str:
+    """Return the first traceback with what stands around it."""
+    place = said.index("Traceback")
+    return said[max(0, place - 500) : place + 4000]
+
+
 def _try(tried: Fault, ground: Ground) -> Outcome:
     server = ground.server
     server.warm_up()
@@ -228,5 +235,5 @@ def _try(tried: Fault, ground: Ground) -> Outcome:
     code = server.end()
     said = server.said()
     assert code == 0, f"the server ended with {code}"
-    assert tried.tracebacks or "Traceback" not in said, "there is a traceback in the log"
+    assert tried.tracebacks or "Traceback" not in said, f"there is a traceback in the log:\n{_traceback(said)}"
     return Outcome(before, after, calls, worst, tuple(ground.notes))

@@ -87,7 +87,9 @@ def half_open(ground: Ground) -> None:
             client.close()
 
 
-@fault("half-open: clients vanish before and after the login, and nothing is written to them", slow=True, options=QUICK, patience=60.0)
+@fault(
+    "half-open: clients vanish before and after the login, and nothing is written to them", slow=True, options=QUICK, patience=60.0
+)
 def half_open_silent(ground: Ground) -> None:
     clients = many(ground.server.address, 20)
     clients += [connect(ground.server.address) for _ in range(20)]
@@ -185,7 +187,13 @@ fault(
 )(stopped_readers)
 
 
-@fault("readers that stop for good, but stay connected", slow=True, options=QUICK, listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"), patience=60.0)
+@fault(
+    "readers that stop for good, but stay connected",
+    slow=True,
+    options=QUICK,
+    listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"),
+    patience=60.0,
+)
 def stalled(ground: Ground) -> None:
     clients = [client for address in ground.server.addresses for client in burst(ground, address, 5)]
     for _ in poll(120, 1.0):
@@ -247,7 +255,7 @@ def _heard_the_last(client: Raw, deadline: float) -> bool:
 @fault("connections are made and dropped as fast as it goes", options=QUICK)
 def churn(ground: Ground) -> None:
     made = 0
-    for left in poll(3, 0.0):
+    for _ in poll(3, 0.0):
         with contextlib.suppress(OSError):
             client = connect(ground.server.address, source=f"127.0.0.{30 + made % 10}")
             if made % 3:
