@@ -49,7 +49,7 @@ def _row(tried: Fault, loop: str) -> bool:
         verdict = "BAD: " + traceback.format_exc().strip().split("\n")[-1]
     figures = ["", "", ""]
     if outcome is not None:
-        figures = [str(outcome.before), str(outcome.after), f"{outcome.worst * 1000:.0f} ms of {outcome.calls}"]
+        figures = [str(outcome.before), str(outcome.after or "ended"), f"{outcome.worst * 1000:.0f} ms of {outcome.calls}"]
     print(" | ".join([tried.name, loop, *figures, f"{time.monotonic() - begin:.1f}", verdict]), flush=True)
     return not verdict.startswith("BAD")
 

@@ -92,6 +92,7 @@ class Fault:
         allowed: by how much a count may be higher afterwards.
         patience: seconds within which the counts have to be as before.
         honest: whether an honest client is there all the time; `do` sees to it otherwise.
+        ends: whether the server ends during it, so that nothing is counted afterwards.
         tracebacks: whether the log may have some.
         frozen: seconds for which the honest client may have waited at most.
     """
@@ -109,6 +110,7 @@ class Fault:
     allowed: Mapping[str, int] = field(default_factory=dict)
     patience: float = PATIENCE
     honest: bool = True
+    ends: bool = False
     tracebacks: bool = False
     frozen: float = FROZEN
 
@@ -141,14 +143,15 @@ class Outcome:
     """What became of a fault.
 
     Args:
-        before, after: the counts.
+        before: the count before.
+        after: the count after; None if the server had to end.
         calls: answers that the honest client got during it.
         worst: seconds that the slowest took.
         notes: figures of this fault.
     """
 
     before: Count
-    after: Count
+    after: Count | None
     calls: int
     worst: float
     notes: tuple[str, ...]
@@ -228,12 +231,18 @@ def _try(tried: Fault, ground: Ground) -> Outcome:
         calls, worst = honest.calls, honest.worst
     else:
         tried.do(ground)
-    allowed = {"memory": MEMORY, "threads": POOLS, **tried.allowed}
-    after = server.settle(before, allowed, tried.patience)
-    excess = after.excess(before, allowed)
-    assert not excess, f"{excess} more than before: {before} -> {after}; actors: {', '.join(server.living())}"
+    after = None if tried.ends else _settle(tried, server, before)
     code = server.end()
     said = server.said()
     assert code == 0, f"the server ended with {code}"
     assert tried.tracebacks or "Traceback" not in said, f"there is a traceback in the log:\n{_traceback(said)}"
     return Outcome(before, after, calls, worst, tuple(ground.notes))
+
+
+def _settle(tried: Fault, server: Served, before: Count) -> Count:
+    """Wait until the server holds no more than before."""
+    allowed = {"memory": MEMORY, "threads": POOLS, **tried.allowed}
+    after = server.settle(before, allowed, tried.patience)
+    excess = after.excess(before, allowed)
+    assert not excess, f"{excess} more than before: {before} -> {after}; actors: {', '.join(server.living())}"
+    return after

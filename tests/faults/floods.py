@@ -100,7 +100,8 @@ BAD_FRAMES = [
     b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x91" * 10_000,
     b"\x94\x00\x01\xa1x" + b"\x91" * 60_000, b"\x94\x00\x01\xc4\x02\xff\xff\x90", b"\x94\x00\xcf" + b"\xff" * 8 + b"\xa1x\x90",
     b"\x94\x00\xff\xa1x\x90", b"\x94\x01\x63\xc0\xc0", b"\x93\x02\xa1x\x01", b"GET / HTTP/1.1\r\n\r\n",
-    b"\x16\x03\x01" + b"\0" * 300, msgpack.packb([0, 1, "cred.login", [None, None, None]]), msgpack.packb([0, 1, "cred.login", ["PLAIN", 7, {"client": {1: 2}}]]),
+    b"\x16\x03\x01" + b"\0" * 300, msgpack.packb([0, 1, "cred.login", [None, None, None]]),
+    msgpack.packb([0, 1, "cred.login", ["PLAIN", 7, {"client": {1: 2}}]]),
     msgpack.packb([0, 1, "cred.login", ["PLAIN", b"\xff\0\xff\0\xff", {}]]), msgpack.packb([0, 1, "cred.resume", [b"\xff", -1]]),
     msgpack.packb([0, 1, "cred.resume", ["x", 2**63]]), msgpack.packb([0, 1, "cred.login", ["SCRAM-SHA-256", b"n,,n=,r=", {}]]),
     msgpack.packb([0, 1, "cred.login", ["CRAM-MD5", b"x" * 30_000, {}]]), msgpack.packb([0, 1, "cred.respond", [float("nan")]]),
@@ -112,7 +113,8 @@ BAD_FRAMES = [
 
 BAD_HANDSHAKES = [
     b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000,
-    b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: -1\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     b"GET / HTTP/1.1\r\n" + b"x: y\r\n" * 20_000, b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     b"GET /%ff%00 HTTP/1.1\r\nHost: \xff\r\n\r\n",
 ]  # fmt: skip
