@@ -14,7 +14,7 @@ from tests.faults.lines import QUICK
 from tests.faults.served import poll
 
 
-@fault("a storm of logins that replace each other", options=("--policy", "replace", *QUICK), loops=("uvloop", "asyncio"))
+@fault("a storm of logins that replace each other", options=("--policy", "replace", *QUICK))
 def replacing(ground: Ground) -> None:
     answers: Counter[str] = Counter()
 
@@ -159,7 +159,7 @@ def _kicked_with_a_queue(ground: Ground) -> None:
             assert judge.call("paid", "thief") - paid <= 1
 
 
-fault("a kicked session whose client has 100 calls in the queue", options=QUICK, loops=("uvloop", "asyncio"))(_kicked_with_a_queue)
+fault("a kicked session whose client has 100 calls in the queue", options=QUICK)(_kicked_with_a_queue)
 
 
 @fault("an on_logout that never ends", slow=True, options=("--policy", "replace", *QUICK), patience=40.0)

@@ -81,7 +81,7 @@ class Fault:
     Args:
         name: for the table.
         do: does the harm; asserts what must be so during it.
-        loops: on which loops the test suite tries it; `make faults` takes all.
+        both: whether the test suite tries it on asyncio, too; `make faults` takes both loops for all.
         slow: it takes more than 5 s.
         auth: descriptors of checkers; "{url}" stands for that of the backend, "{folder}" for the folder.
         listen: addresses.
@@ -99,7 +99,7 @@ class Fault:
 
     name: str
     do: Callable[[Ground], None]
-    loops: tuple[str, ...] = ("uvloop",)
+    both: bool = False
     slow: bool = False
     auth: Sequence[str] = ()
     listen: Sequence[str] = ("tcp:127.0.0.1:0",)

@@ -120,7 +120,7 @@ BAD_HANDSHAKES = [
 ]  # fmt: skip
 
 
-@fault("bad frames", listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"), options=QUICK, loops=("uvloop", "asyncio"))
+@fault("bad frames", listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"), options=QUICK)
 def bad_frames(ground: Ground) -> None:
     """Each bad frame before and after a login, on streams and WebSockets; and bad frames of WebSocket itself."""
     before_login = after_login = 0
@@ -159,7 +159,6 @@ TLS_GARBAGE = [
 
 @fault(
     "TLS garbage", listen=("tls:127.0.0.1:0" + TLS, "wss:127.0.0.1:0" + TLS), prepare=certificates, options=QUICK,
-    loops=("uvloop", "asyncio"),
 )  # fmt: skip
 def tls_garbage(ground: Ground) -> None:
     tried = 0

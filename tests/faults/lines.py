@@ -44,7 +44,7 @@ def certificates(folder: Path) -> None:
     made.cert_chain_pems[0].write_to_path(folder / "cert.pem")
 
 
-@fault("clients are killed (kill -9)", options=QUICK, loops=("uvloop", "asyncio"))
+@fault("clients are killed (kill -9)", options=QUICK)
 def killed_clients(ground: Ground) -> None:
     command = [sys.executable, "-c", KILLED, str(ground.server.address)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
@@ -183,7 +183,6 @@ fault(
     "stopped readers: 10 MB to clients that do not read and reset (ws)",
     options=QUICK,
     listen=("ws:127.0.0.1:0",),
-    loops=("uvloop", "asyncio"),
 )(stopped_readers)
 
 
@@ -206,7 +205,7 @@ def stalled(ground: Ground) -> None:
         client.close()
 
 
-@fault("resets in the middle of broadcasts", loops=("uvloop", "asyncio"), options=QUICK)
+@fault("resets in the middle of broadcasts", both=True, options=QUICK)
 def resets(ground: Ground) -> None:
     """Listeners, one caster, and clients that log in and reset without an end."""
     listeners = many(ground.server.address, 20, resume=False)

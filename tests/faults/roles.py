@@ -44,7 +44,7 @@ CHECKERS = ("raises", "base", "number", "odd", "denies")
 SECRET = "not-for-the-log"
 
 
-@fault("exceptions in every hook of realm, avatar and checker", loops=("uvloop", "asyncio"), options=QUICK, tracebacks=True)
+@fault("exceptions in every hook of realm, avatar and checker", both=True, options=QUICK, tracebacks=True)
 def hooks(ground: Ground) -> None:
     """Six of each, which is more than the crashes that take a role down."""
     answers: Counter[str] = Counter()

@@ -1,6 +1,7 @@
 """Every fault, against a real server: what was there before is there after, and nobody else was harmed.
 
-`make faults` runs all of them on each loop and prints a table.
+`make faults` runs all of them on each loop and prints a table. Here are those that take less than 5 s, unless one asks for the others
+by `-m long`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ def _cases() -> list[object]:
 
 def _case(tried: Fault, loop: str) -> object:
     marks = []
-    if tried.slow or loop not in tried.loops:
-        marks.append(pytest.mark.slow)
+    if tried.slow or (loop != LOOPS[0] and not tried.both):
+        marks.append(pytest.mark.long)
     if tried.backend is not None:
         marks.append(pytest.mark.foreign)
     return pytest.param(tried, loop, id=f"{tried.name}-{loop}", marks=marks)

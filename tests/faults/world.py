@@ -25,7 +25,7 @@ DESCRIPTORS = 128
 
 @fault(
     "there are no more descriptors", listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"), settings={"descriptors": DESCRIPTORS},
-    options=QUICK, loops=("uvloop", "asyncio"), patience=40.0,
+    options=QUICK, patience=40.0,
 )  # fmt: skip
 def no_descriptors(ground: Ground) -> None:
     """Silent clients take what there is; who is in goes on, the log says it in few lines, and there is a place afterwards."""
@@ -204,5 +204,5 @@ for what, signals in (
 ):
     fault(
         f"{what} under load", listen=TWO, options=("--drain-timeout", f"{DRAIN:g}"), honest=False, ends=True,
-        loops=("uvloop",) if what != "SIGTERM" else ("uvloop", "asyncio"),
+        both=what == "SIGTERM",
     )(lambda ground, signals=signals: _drained(ground, *signals))  # fmt: skip
