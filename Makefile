@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-enumeration outcomes fuzz lint docs clean
+.PHONY: arena chat mail pb test bench bench-wire bench-enumeration outcomes faults fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -32,6 +32,10 @@ bench-enumeration: $(VENV)/test.installed
 # The page of the reference that shows what comes of each checker with each kind of credentials.
 outcomes: $(VENV)/test.installed $(VENV)/ldap.tried
 	ACTORCRED_WRITE_OUTCOMES=1 $(BIN)/python -m pytest -q tests/checkers/test_outcomes.py
+
+# Every fault against a real server, on each loop, and a table of what became of it.
+faults: $(VENV)/test.installed $(VENV)/ldap.tried
+	$(BIN)/python -m tests.faults $(FAULTS)
 
 fuzz: $(VENV)/test,fuzz.installed
 	$(BIN)/python -m tests.fuzz.connection $(FUZZ)

@@ -5,11 +5,41 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from actorcred import actors
 from actorcred.actors import AsyncioDispatcher, Dispatcher, InlineDispatcher, ThreadDispatcher
+
+
+FOREIGN = (
+    "adapters/test_asgi.py",
+    "adapters/test_asyncssh.py",
+    "checkers/test_file.py::test_files_by_apaches_htpasswd",
+    "checkers/test_htdigest.py",
+    "checkers/test_ldap.py",
+    "checkers/test_outcomes.py",
+    "checkers/test_sql.py",
+    "checkers/test_sshkey.py",
+    "checkers/test_unix.py",
+    "examples/test_arena_page.py",
+    "examples/test_chat.py",
+    "examples/test_mail.py",
+)
+"""Tests that drive programs which are not Python's: files, or beginnings of the names of tests in them."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that drive other programs, in this one place."""
+    here = Path(__file__).parent
+    places = {name: here / name.partition("::")[0] for name in FOREIGN}
+    missing = [name for name, path in places.items() if not path.is_file()]
+    if missing:
+        raise pytest.UsageError(f"tests/conftest.py names tests that are not there: {', '.join(missing)}")
+    for item in items:
+        if any(item.path == path and item.name.startswith(name.partition("::")[2]) for name, path in places.items()):
+            item.add_marker(pytest.mark.foreign)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,64 @@
+"""A checker of a third party, `faults:`, with as many users as one likes and every fault that a checker can have."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from actorcred import Checker, LoginDenied, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
+
+__all__ = ["DISTRIBUTION", "PASSWORD", "plugin"]
+
+PASSWORD = "right"
+"""Of all users."""
+
+DISTRIBUTION = {
+    "METADATA": "Metadata-Version: 2.1\nName: faults\nVersion: 1\n",
+    "entry_points.txt": "[actorcred.checkers]\nfaults = tests.faults.checkers:plugin\n",
+}
+"""Files with which Python takes the checker for an installed plugin."""
+
+
+STORED = "ann"
+"""The one user who is not ours, but the next checker's."""
+
+
+class Unserializable:
+    def __bool__(self) -> bool:
+        raise RuntimeError("a bug in the answer")
+
+
+class FaultyChecker(Checker):
+    """Everybody's password is the same; names that begin with "checker-" have a fault each."""
+
+    credential_interfaces = (UsernamePassword,)
+
+    def request_avatar_id(self, credentials: UsernamePassword) -> Any:
+        name = credentials.username
+        if name.startswith("checker-"):
+            return getattr(self, name.partition("-")[2])(credentials)
+        if credentials.password != PASSWORD or name == STORED:
+            raise UnauthorizedLogin("wrong password")
+        return name
+
+    def raises(self, credentials: UsernamePassword) -> Any:
+        raise RuntimeError(f"a bug in the checker, with {credentials.password}")
+
+    def base(self, credentials: UsernamePassword) -> Any:
+        raise asyncio.CancelledError
+
+    def number(self, credentials: UsernamePassword) -> Any:
+        return 42
+
+    def odd(self, credentials: UsernamePassword) -> Any:
+        return Unserializable()
+
+    def denies(self, credentials: UsernamePassword) -> Any:
+        raise LoginDenied("not on Sundays", retry_after=float("nan"))
+
+    async def hangs(self, credentials: UsernamePassword) -> Any:
+        await asyncio.Event().wait()
+
+
+plugin = CheckerPlugin("faults", "", "Has faults.", (UsernamePassword,), start_without_argument(FaultyChecker.start))
