@@ -12,7 +12,6 @@ import pytest
 from actorcred import actors
 from actorcred.actors import AsyncioDispatcher, Dispatcher, InlineDispatcher, ThreadDispatcher
 
-
 FOREIGN = (
     "adapters/test_asgi.py",
     "adapters/test_asyncssh.py",

@@ -95,9 +95,7 @@ class SQLChecker(BlockingChecker):
         account = self._lookup(credentials.username)
         if account is None or not account.usable:
             self._verify(credentials, self._usual)
-            raise UnauthorizedLogin(
-                "no such user, one that is not active, or a row that cannot be used", known=account is not None
-            )
+            raise UnauthorizedLogin("no such user, one that is not active, or a row that cannot be used", known=account is not None)
         self._usual = account.hash  # what an unknown user costs from now on
         if not self._verify(credentials, account.hash):
             raise UnauthorizedLogin("wrong password", known=True)
