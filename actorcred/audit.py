@@ -39,9 +39,15 @@ _SET_LATER = frozenset(("message", "asctime", "taskName"))
 """Attributes of a log record that formatters or newer versions of Python set."""
 
 
-def printable(text: object) -> str:
-    """Return a text without control characters, so that a user's name cannot forge lines of a log."""
-    return "".join(character if character.isprintable() else "?" for character in str(text)[:LONGEST_VALUE])
+def printable(text: object, *, longest: int | None = LONGEST_VALUE) -> str:
+    """Return a text without control characters, so that a user's name cannot forge lines of a log.
+
+    Args:
+        text: the text, or what has one.
+        longest: characters that it is cut after; None for no end.
+    """
+    cut = str(text)[:longest]
+    return cut if cut.isprintable() else "".join(character if character.isprintable() else "?" for character in cut)
 
 
 def plain(value: object) -> Any:
@@ -63,7 +69,10 @@ def plain(value: object) -> Any:
 
 def quoted(value: object) -> str:
     """Return a value as logfmt has it: as it is, or as a string of JSON if it is empty or has other than plain signs in it."""
-    value = plain(value)
+    return _quoted(plain(value))
+
+
+def _quoted(value: Any) -> str:
     if not isinstance(value, str):
         return str(value)
     if _BARE.fullmatch(value):
@@ -87,7 +96,8 @@ def write(event: Any) -> None:
         return
     values = {field.name: plain(getattr(event, field.name, None)) for field in fields(event)}
     name = printable(event.name)
-    record: Any = audit.makeRecord(audit.name, level, __file__, 0, "%s %s", (name, text_of(values)), None, "write")
+    text = " ".join([f"{field}={_quoted(value)}" for field, value in values.items()])
+    record: Any = audit.makeRecord(audit.name, level, __file__, 0, "%s %s", (name, text), None, "write")
     record.event = name
     record.event_fields = values
     for field, value in values.items():

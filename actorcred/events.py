@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import logging
 import sys
@@ -164,12 +165,12 @@ class RoleBack(Event):
 
 def source_of_peer(address: str) -> str:
     """Return what counts as one source, of an address with or without a port."""
-    try:
-        ipaddress.ip_address(address)
-    except ValueError:
-        host, _, port = address.rpartition(":")
-        address = host if host and port.isdecimal() else address
-    return source_of(address)
+    host, colon, port = address.rpartition(":")
+    if ":" in host:  # of IPv6, where it may be a part of the address
+        with contextlib.suppress(ValueError):
+            ipaddress.ip_address(address)
+            return source_of(address)
+    return source_of(host if colon and host and port.isdecimal() else address)
 
 
 Subscriber: TypeAlias = "Callable[[Event], object] | pykka.ActorRef[Any]"
@@ -283,7 +284,6 @@ class Events:
         Never raises, whatever a handler or filter of the log, a subscriber, or a value in the event does.
         """
         try:
-            event = self._with_name_treated(event)
             source = event.summed_by()
             if source is None:
                 self._tell(event)
@@ -310,10 +310,9 @@ class Events:
                 event = one.what if one.count == 1 else replace(one.what, count=one.count)
                 if one.source == OTHERS:
                     event = replace(event, address=OTHERS, **({"claimed": ""} if hasattr(event, "claimed") else {}))
-            except Exception:
-                complain("A sum of events could not be made:")
-            else:
                 self._tell(event)
+            except Exception:
+                complain("A sum of events could not be told:")
 
     def _with_name_treated(self, event: Any) -> Any:
         claimed = getattr(event, "claimed", "")
@@ -325,6 +324,7 @@ class Events:
         return event if shown is event.claimed else replace(event, claimed=shown)
 
     def _tell(self, event: Event) -> None:
+        event = self._with_name_treated(event)
         try:
             write(event)
         except Exception:

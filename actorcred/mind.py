@@ -14,7 +14,8 @@ import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Actor, ActorRef, ControlCall, Future
-from actorcred.errors import ClientGone
+from actorcred.audit import quoted
+from actorcred.errors import CallError, ClientGone
 from actorcred.outbox import Notification, Offer, Outbox, OutboxLimit
 from actorcred.sessions.session import LogoutCode, LogoutReason
 
@@ -280,6 +281,8 @@ class Mind(Actor):
     def _failed(self, name: str, error: Exception) -> None:
         if isinstance(error, OSError | pykka.ActorDeadError):
             cast("MindRef", self.actor_ref).end_session(LogoutCode.LOST, type(error).__name__)
+        elif isinstance(error, CallError):  # what the client says, which is no fault of ours
+            logger.warning("A client's %r failed: %s", name, quoted(error))
         else:
             logger.warning("A client's %r failed:", name, exc_info=error)
 

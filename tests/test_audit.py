@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorcred import audit
+from actorcred import audit, events
 from actorcred.audit import ClaimedNames, UnknownNames, quoted, text_of
 from actorcred.events import Event
+from actorcred.rpc import events as rpc_events
 from tests.logfmt import parse
 
 NASTY = [
@@ -130,3 +132,21 @@ def test_a_name_that_a_checker_knew_is_shown_also_where_no_checker_is_asked_and_
         names.shown(f"user{number}", known=True)
     assert names.shown("user99", known=False) == "user99"
     assert names.shown("user1", known=False) == ""
+
+
+def test_the_reference_lists_each_event_with_its_level_and_fields() -> None:
+    text = Path(__file__).parents[1].joinpath("docs", "reference", "events.md").read_text()
+    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    listed = {row[1]: row[:4] for row in rows if len(row) == 5}
+    kinds = [kind for module in (events, rpc_events) for kind in vars(module).values() if isinstance(kind, type)]
+    expected = {
+        f"`{kind.__name__}`": [
+            f"`{kind.name}`",
+            f"`{kind.__name__}`",
+            logging.getLevelName(kind.level).lower(),
+            " ".join(f"`{one.name}`" for one in fields(kind)),
+        ]
+        for kind in kinds
+        if issubclass(kind, Event) and kind is not Event
+    }
+    assert listed == expected

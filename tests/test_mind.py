@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+
 import pykka
 import pytest
 
-from actorcred import Channel, ClientGone, Group, Notification, OutboxLimit, OutboxOverflow
+from actorcred import CallError, Channel, ClientGone, Group, Notification, OutboxLimit, OutboxOverflow
 from actorcred.actors import Actor, Future
 from actorcred.mind import Mind
 from actorcred.outbox import Offer, Outbox
@@ -152,6 +154,17 @@ def test_a_client_that_fails_is_logged_and_harms_nobody(inline, caplog):
     assert "a bug in the client" in caplog.text
     assert "unknown" in caplog.text
     assert mind.is_alive()
+
+
+def test_what_a_client_answers_forges_no_line_of_the_log(inline, caplog):
+    def target(name):
+        raise CallError("no\nINFO:actorcred.audit:login avatar_id=admin")
+
+    Mind.start(target).notify("news")
+
+    [record] = [record for record in caplog.records if record.name == "actorcred.mind"]
+    assert "\n" not in logging.Formatter().format(record)
+    assert "avatar_id=admin" in record.getMessage()
 
 
 def test_calls_have_a_time_out_and_answer_late_ones_to_nobody(inline):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
+from actorcred.audit import quoted
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker
 from actorcred.checkers.plugin import CheckerPlugin, read_options
@@ -163,7 +164,8 @@ def _admits(line: str, key: Any, certificate: Any, credentials: SSHKey) -> bool:
         return False
     unknown = {name for name in options if name.lower() not in HARMLESS and name not in HONOURED}
     if unknown:
-        logger.warning("A key of %r is refused: the option %s cannot be kept", credentials.username, ", ".join(sorted(unknown)))
+        names = ", ".join(quoted(name) for name in sorted(unknown))
+        logger.warning("A key of %r is refused: the option %s cannot be kept", credentials.username, names)
         return False
     dates = options.get("expiry-time", [])
     if not isinstance(dates, list) or any(_expired(text) for text in dates):

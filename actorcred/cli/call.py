@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from actorcred.audit import printable
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
 from actorcred.errors import CallError, ConnectionLost, LoginFailed, ProtocolError
@@ -107,4 +108,4 @@ def _as_text(value: Any) -> str:
 
 
 def _print_notification(name: str, *args: Any) -> None:
-    click.echo(f"{name} {json.dumps(args, ensure_ascii=False, default=_as_text)}", err=True)
+    click.echo(f"{printable(name)} {json.dumps(args, ensure_ascii=False, default=_as_text)}", err=True)

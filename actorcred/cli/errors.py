@@ -7,6 +7,8 @@ from typing import Any, NoReturn
 
 import click
 
+from actorcred.audit import printable
+
 __all__ = ["ExitCode", "fail"]
 
 
@@ -26,5 +28,6 @@ class ExitCode(IntEnum):
 
 def fail(message: Any, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the command with an error."""
-    click.echo(f"actorcred: {message}", err=True)
+    lines = [printable(line, longest=None) for line in str(message).split("\n")]  # a server may have chosen the words
+    click.echo("actorcred: " + "\n".join(lines), err=True)
     raise click.exceptions.Exit(code)

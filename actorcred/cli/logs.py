@@ -188,6 +188,9 @@ def start_logging(level: str) -> None:
     handler = ThreadedHandler(lambda data: write_all(descriptor, data))
     handler.setFormatter(LineFormatter(colours=os.isatty(descriptor)))
     logging.basicConfig(level=level.upper(), handlers=[handler])
+    if level != "debug":
+        # Else each error that an avatar tells its client is a record with a traceback, which clients can cause at will.
+        logging.getLogger("actorcred.actors").setLevel(max(logging.WARNING, logging.root.level))
     # What Python itself would write to stderr, and block.
     logging.captureWarnings(True)
     sys.unraisablehook = lambda fault: _log_fault("An exception was ignored:", fault.exc_value)

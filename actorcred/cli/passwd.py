@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import click
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from actorcred import actors
@@ -159,5 +160,5 @@ def list_accounts(store: str) -> None:
         found = accounts.accounts()
     table = Table("account", "state")
     for name, disabled in found:
-        table.add_row(name, "disabled" if disabled else "active")
+        table.add_row(escape(name), "disabled" if disabled else "active")
     Console().print(table)

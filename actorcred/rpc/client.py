@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Self
 
+from actorcred.audit import printable
 from actorcred.errors import CallError, ConnectionLost, LoginDenied, LoginFailed, ProtocolError, login_error
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client_connection import ClientConnection, make_handle
@@ -326,7 +327,7 @@ class Client:
                 await self._connect()
                 whole = await self._resume_or_log_in()
         except (OSError, TimeoutError, ProtocolError) as error:
-            logger.info("%s cannot be reached: %s", self.address, error)
+            logger.info("%s cannot be reached: %s", self.address, printable(error))
             final = self._goodbye.code in FINAL
         except LoginDenied as error:
             pause, final = max(pause, error.retry_after or 0.0), False

@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from actorcred import ActorcredError, ActorRef, Policy, Portal, PortalOptions, PortalRef, actors, rpc
@@ -108,7 +109,7 @@ class Ledger:
         if isinstance(event, LoggedIn):
             self.logins += 1
         elif isinstance(event, LoginRefused):
-            self.refused += 1
+            self.refused += event.count
         elif isinstance(event, LoggedOut):
             self.logouts[event.reason] += 1
 
@@ -234,7 +235,7 @@ class Show:
         ):
             table.add_row(name, f"{value:,}")
         console.print(table)
-        console.print("Best of all runs: " + ", ".join(f"{name} {points}" for name, points in top))
+        console.print("Best of all runs: " + ", ".join(f"{escape(name)} {points}" for name, points in top))
         console.print(f"logins {self._ledger.logins} = logouts {logouts} + present {present}: {'yes' if adds_up else 'NO'}")
         return adds_up
 

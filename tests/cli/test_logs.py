@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import re
@@ -10,11 +11,14 @@ import signal
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
-from actorcred import rpc
+from actorcred import CallError, rpc
+from actorcred.cli.errors import fail
 from actorcred.cli.logs import LineFormatter, ThreadedHandler, write_all
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +[\w.]+: .*")
@@ -187,3 +191,18 @@ def test_a_log_that_nobody_reads_keeps_no_client_out_and_the_server_ends_in_orde
     finally:
         process.kill()
         process.communicate()
+
+
+@pytest.mark.parametrize("name", ["[/]", "[red]eve"])
+def test_a_name_that_looks_like_markup_is_listed_as_it_is(tmp_path: Path, name: str) -> None:
+    store = f"file:{tmp_path}/players.htpasswd"
+    command = [sys.executable, "-m", "actorcred.cli", "passwd"]
+    run = functools.partial(subprocess.run, text=True, capture_output=True, timeout=60, check=True)
+    run([*command, "add", store, name, "--password-file", "-"], input="correct horse battery")
+    assert f" {name} " in run([*command, "list", store]).stdout
+
+
+def test_what_a_server_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(click.exceptions.Exit):
+        fail(CallError("no\x1b[2J\x9b2J such room\nreally"))
+    assert capsys.readouterr().err == "actorcred: no?[2J?2J such room\nreally\n"
