@@ -14,7 +14,7 @@ from typing import Any, ClassVar, TypeAlias
 
 import pykka
 
-from actorcred.actors import Actor, ActorRef
+from actorcred.actors import Actor, ActorRef, MailboxLimit, Overflow
 from actorcred.audit import ClaimedNames, UnknownNames, audit, plain, printable, write
 from actorcred.credentials import AvatarId
 from actorcred.penalties import source_of
@@ -176,10 +176,10 @@ def source_of_peer(address: str) -> str:
 Subscriber: TypeAlias = "Callable[[Event], object] | pykka.ActorRef[Any]"
 
 
-def complain(text: str, *args: object) -> None:
-    """Log the exception that is being handled. Never raises, also if logging is what failed."""
+def complain(text: str, *args: object, error: BaseException | None = None) -> None:
+    """Log an exception, by default the one that is being handled if there is one. Never raises, also if logging is what failed."""
     try:
-        logger.error(text, *args, exc_info=sys.exc_info())
+        logger.error(text, *args, exc_info=error or sys.exception())
     except Exception:
         # A handler or filter of the application is broken. This one is logging's own; now and then suffices.
         record = logging.LogRecord(logger.name, logging.ERROR, __file__, 0, "logging failed: " + text, args, sys.exc_info())
@@ -204,15 +204,21 @@ def require_subscriber(subscriber: object) -> None:
 
 
 class _Subscription(Actor):
-    """Calls a subscriber's function in a context of its own: a slow one delays nobody."""
+    """Calls a subscriber's function in a context of its own: a slow one delays nobody, and loses events past a bound."""
 
     registered = False
+    mailbox_limit = MailboxLimit(10_000, Overflow.DROP_NEWEST)
 
     def __init__(self, function: Callable[[Event], object]) -> None:
         super().__init__()
         self._function = function
+        self._lost = 0
 
     def on_receive(self, message: Event) -> Any:
+        lost = getattr(self.actor_inbox, "dropped", 0)
+        if lost > self._lost:
+            complain("A subscriber of events is too slow: it was not told of %d events", lost - self._lost)
+            self._lost = lost
         try:
             return self._function(message)
         except Exception:

@@ -16,7 +16,7 @@ from actorcred.actors.messages import describe
 from actorcred.checkers.base import Revocation
 from actorcred.credentials import ANONYMOUS, AvatarId
 from actorcred.errors import CheckerUnavailable, LoginFailed
-from actorcred.events import Event, Events, LoginRefused, Subscriber, require_subscriber
+from actorcred.events import Event, Events, LoginRefused, Subscriber, complain, require_subscriber
 from actorcred.login import Attempt, LoginFuture
 from actorcred.options import PasswordChange, PortalOptions
 from actorcred.sessions.directory import Directory
@@ -339,12 +339,12 @@ class Portal(Actor):
 
         What an application's callback raises, or a fault of this package, thus ends one login or session and no other.
         """
-        logger.error("The portal could not handle %s:", describe(message), exc_info=error)
+        complain("The portal could not handle %s:", describe(message), error=error)
         for argument in message[1:] if isinstance(message, ControlCall) else ():
             try:
                 self._give_up_on(argument, error)
             except Exception:
-                logger.exception("The portal could not clean up after %s:", describe(message))
+                complain("The portal could not clean up after %s:", describe(message))
         return True
 
     def _give_up_on(self, argument: object, error: BaseException) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import queue
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -105,6 +107,39 @@ def test_a_subscriber_that_fails_is_logged_and_still_told_of_the_next_event(inli
     stage.login("bob")
     assert told == ["login", "login"]
     assert "a bug in the subscriber" in caplog.text
+
+
+def test_a_fault_while_the_log_is_broken_fails_the_login_in_question_and_no_other(inline, broken_log):
+    stage = Stage(may_act_as=lambda proven, wanted: {}[wanted])
+    with pytest.raises(LoginFailed):
+        stage.portal.login(UsernamePassword("ann", "right"), None, Player, authorize_as="bob").get(timeout=10)
+    stage.checker_answers.append(7)
+    with pytest.raises(LoginFailed):
+        stage.login("ann")
+    stage.login("ann")
+    assert stage.count() == 1
+
+
+def test_a_subscriber_that_hangs_is_sent_so_many_events_and_no_more_and_the_log_says_how_many_it_lost(caplog):
+    go_on = threading.Event()
+    told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+
+    def slow(event: Any) -> None:
+        assert go_on.wait(30)
+        told.put(event.points)
+
+    events = Events()
+    events.subscribe(slow)
+    for number in range(30_000):
+        events.publish(Scored("a module", number))
+    go_on.set()
+    count = len([told.get(timeout=30) for _ in range(5_000)])
+    events.publish(Scored("a module", "last"))
+    while told.get(timeout=30) != "last":
+        count += 1
+    assert count <= 10_001
+    assert f"too slow: it was not told of {30_000 - count} events" in caplog.text
+    events.close()
 
 
 # -- floods ---------------------------------------------------------------------------------------------------------------
