@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 from actorcred.rpc.core import ServerCore
+from actorcred.rpc.events import ConnectionBroken
 from actorcred.rpc.guard import Place
 
 __all__ = ["Acceptor", "Serve"]
@@ -89,7 +90,8 @@ class Acceptor:
     def _take(self, stream: socket.socket, address: Any) -> None:
         # The system gives out the lowest descriptor that is free, so it says how many are in use, by whatever part.
         spare = self._core.spare_descriptors(stream.fileno())
-        place = self._core.admit(address[0] if isinstance(address, tuple) else "") if spare else None
+        host = address[0] if isinstance(address, tuple) else ""
+        place = self._core.admit(host) if spare else None
         if place is None:
             # Closed without a word: a server that is full has no time for those it refuses.
             stream.close()
@@ -98,15 +100,16 @@ class Acceptor:
         task = self._core.loop.create_task(self._serve(stream, place, address))
         self._opening.add(task)
         # Not in the coroutine: a task that is cancelled before it begins does not run at all.
-        task.add_done_callback(partial(self._opened, stream, place))
+        task.add_done_callback(partial(self._opened, stream, place, host))
 
-    def _opened(self, stream: socket.socket, place: Place, task: asyncio.Task[None]) -> None:
+    def _opened(self, stream: socket.socket, place: Place, host: str, task: asyncio.Task[None]) -> None:
         self._opening.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
             return
-        if error is not None:
-            level = logging.INFO if isinstance(error, OSError) else logging.ERROR
-            logger.log(level, "A connection could not be opened: %s", type(error).__name__)
+        if isinstance(error, OSError):  # as of TLS; clients can cause it at will, so it is told as an event, which is summed
+            self._core.portal.publish(ConnectionBroken(host, f"it could not be opened: {type(error).__name__}"))
+        elif error is not None:
+            logger.error("A connection could not be opened: %s", type(error).__name__)
         place.leave()
         stream.close()

@@ -159,7 +159,8 @@ class WebListener:
             app,
             lifespan="off",
             log_config=None,
-            log_level=max(logging.INFO, logging.getLogger("uvicorn.error").getEffectiveLevel()),  # debug shows what clients send
+            # Debug shows what clients send; info and warning are lines that any client can cause, without an end.
+            log_level=max(logging.ERROR, logging.getLogger("uvicorn.error").getEffectiveLevel()),
             access_log=False,
             server_header=False,
             proxy_headers=False,  # who connects is who connects: trusted_fronts and penalties go by it

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 from collections.abc import Awaitable
 from pathlib import Path
 from typing import Any
@@ -94,12 +96,30 @@ async def test_denied_logins_of_one_source_are_told_once_and_as_a_sum_at_the_end
     async with stage(free_failures=1, penalty=1000, max_penalty=1000, limit_loopback=True) as game:
         for _ in range(2):
             await refused(game, game.connect("ann", "wrong"))
-        for number in range(15):
+        for _ in range(15):
             with pytest.raises(LoginDenied):
-                await game.connect(f"user{number}", "wrong")
+                await game.connect("ann", "wrong")
         assert [event.count for event in game.events if isinstance(event, LoginThrottled)] == [1]
         assert await game.count() == 0
         game.portal.actor_inbox.actor._tell_repeated()
         assert sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 1
         game.portal.actor_inbox.actor._events.close()
         await game.until(lambda: sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 15)
+
+
+@pytest.mark.parametrize("transport", ["tls", "websocket"])
+@on_loop
+async def test_rubbish_of_one_source_is_no_line_each(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with stage(transport) as game:
+        caplog.clear()
+        for _ in range(20):
+            reader, writer = await asyncio.open_connection("127.0.0.1", game.address.port)
+            writer.write(b"rubbish\r\n\r\n")
+            await reader.read()
+            writer.close()
+        await (await game.connect()).close()
+        await game.until(lambda: len(game.core.peers) == 0)
+        told = [record for record in caplog.records if record.levelno >= logging.INFO and record.name != "asyncio"]
+        assert len([record for record in told if "login" not in str(getattr(record, "event", ""))]) <= 3
+        assert not [record for record in caplog.records if record.name.startswith("uvicorn")]
