@@ -23,6 +23,9 @@ RECORDS = 10_000
 CHARACTERS = 8_000_000
 """And their characters at most."""
 
+SHARE_OF_INFO = 0.75
+"""The part of both that records below the level warning can fill."""
+
 BATCH = 65_536
 """Characters that are written at a time."""
 
@@ -90,7 +93,9 @@ class ThreadedHandler(logging.Handler):
         except Exception as error:  # the arguments do not fit the message
             text = f"{record.name}: a record could not be formatted ({type(error).__name__}): {quoted(record.msg)}"
         with self._changed:
-            room = len(self._waiting) < self._records and self._size + len(text) <= self._characters
+            # A flood of logins must not push out what tells of guesses and faults.
+            share = 1.0 if record.levelno >= logging.WARNING else SHARE_OF_INFO
+            room = len(self._waiting) < self._records * share and self._size + len(text) <= self._characters * share
             if self._closed or not room or not self._has_thread():
                 self._dropped += 1
                 return

@@ -86,6 +86,22 @@ def test_what_finds_no_room_is_dropped_and_counted(limits: dict[str, int]) -> No
     assert lines[-1] == "50 records of the log were dropped: they could not be written as fast as they came"
 
 
+def test_a_flood_of_ordinary_records_leaves_room_for_warnings() -> None:
+    pipe = Pipe()
+    handler = made(pipe, records=100)
+    handler.handle(record("first"))
+    assert pipe.asked.wait(30)
+    flood = record("flood")
+    flood.levelno, flood.levelname = logging.INFO, "INFO"
+    for _ in range(1000):
+        handler.handle(flood)
+    handler.handle(record("a guess"))
+    pipe.open.set()
+    handler.close()
+    lines = pipe.data.decode().splitlines()
+    assert (lines.count("flood"), lines.count("a guess")) == (75, 1)
+
+
 def test_closing_does_not_wait_for_ever_for_one_who_does_not_read() -> None:
     pipe = Pipe()
     handler = made(pipe)
