@@ -114,9 +114,8 @@ def serve(
     """  # noqa: D301  # \b is click's sign for lines that stay as they are
     start_logging(log_level)
     realm_class = _find_realm(realm)
-    portal_options = PortalOptions(
-        policy=Policy(policy), max_sessions=max_sessions, log_unknown_names=UnknownNames(log_unknown_names)
-    )
+    names = UnknownNames(log_unknown_names)
+    portal_options = PortalOptions(policy=Policy(policy), max_sessions=max_sessions, log_unknown_names=names)
     with _usage():
         server_options = ServerOptions(
             grace=grace,
