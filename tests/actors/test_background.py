@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import pytest
@@ -64,6 +65,10 @@ def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: Backgr
         assert refused == [False, True]  # the place of the one that made room
     crowd.go.set()
     assert more[0].get(timeout=WAIT) is None
+    until = time.monotonic() + WAIT
+    while pool._express_called and time.monotonic() < until:
+        time.sleep(0.001)
+    assert not pool._express_called  # or the threads for newcomers would never be called again
 
 
 def test_what_is_cancelled_leaves_the_queue_at_once_and_is_never_done(pool: BackgroundPool) -> None:
