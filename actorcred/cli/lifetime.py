@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -16,8 +17,9 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from actorcred import actors
+from actorcred.portal import PortalRef
 
-__all__ = ["DRAIN_TIMEOUT", "Interrupted", "Life", "run"]
+__all__ = ["DRAIN_TIMEOUT", "Interrupted", "Life", "drained", "run"]
 
 T = TypeVar("T")
 
@@ -149,6 +151,11 @@ class Life:
         return await asyncio.to_thread(actors.shutdown, max(self.left() + spare, 0.1))
 
 
+async def drained(portal: PortalRef, seconds: float) -> int:
+    """Log everybody out of a portal; return the number of sessions that ended."""
+    return await portal.drain(seconds)
+
+
 class LastResort(threading.Thread):
     """Ends a process whose event loop is blocked: nothing else would, SIGTERM included."""
 
@@ -181,6 +188,9 @@ class LastResort(threading.Thread):
         for clean_up in self.clean_up:
             with contextlib.suppress(Exception):
                 clean_up()
+        flushing = threading.Thread(target=logging.shutdown, daemon=True)  # which what is blocked may block, too
+        flushing.start()
+        flushing.join(GRACE)
         os.write(2, b"something blocks the event loop: the process ends without it\n")
         os._exit(0)
 

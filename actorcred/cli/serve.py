@@ -16,7 +16,7 @@ import click
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
 from actorcred.auth_options import auth_options
 from actorcred.cli.errors import ExitCode, fail
-from actorcred.cli.lifetime import Life, run
+from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import start_logging
 from actorcred.cli.parameters import ADDRESS
 from actorcred.errors import ActorcredError
@@ -173,14 +173,10 @@ async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
     sys.stdout.flush()
     await life.until_asked()
     click.echo("going down: logging everybody out")
-    count, _ = await life.wait_for(server.close(life.left()), _drain(portal, life.left()))
+    count, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
     if count is not None:
         click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
     return code
-
-
-async def _drain(portal: PortalRef, seconds: float) -> None:
-    await portal.drain(seconds)
 
 
 @contextlib.contextmanager
