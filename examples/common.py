@@ -70,9 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser, ports: dict[str, int], suppor
     """Add the options of an example that serves: where and for how long, who may log in, and where its files are."""
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     for name, port in ports.items():
-        parser.add_argument(
-            f"--{name}", type=_port, default=port, metavar="PORT", help="the port, or 0 (%(default)s)"
-        )
+        parser.add_argument(f"--{name}", type=_port, default=port, metavar="PORT", help="the port, or 0 (%(default)s)")
     parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
     add_auth_arguments(parser, supported)
     parser.add_argument("--data", type=Path, default=Path(folder), metavar="DIR", help="accounts and all else (%(default)s)")

@@ -121,6 +121,8 @@ class Life:
             The results, None for what was cancelled.
         """
         tasks = [asyncio.ensure_future(ending) for ending in endings]
+        if not tasks:
+            return []
 
         async def all_of_them() -> None:
             await asyncio.wait(tasks)
