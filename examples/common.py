@@ -3,32 +3,25 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import contextlib
 import os
 import secrets
-import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
-from actorcred import AccountError, ActorcredError, CheckerRef, actors
+from actorcred import AccountError, ActorcredError, CheckerRef
 from actorcred.actors import ThreadDispatcher
 from actorcred.auth_options import add_auth_arguments
 from actorcred.checkers.sqlite import SQLiteChecker, SQLiteCheckerRef
+from actorcred.cli.lifetime import Life, run
 from actorcred.plugins import from_string
 
-__all__ = [
-    "Servers",
-    "add_arguments",
-    "demo_account",
-    "serve",
-    "start_checkers",
-    "stop_everything",
-    "until_signalled",
-    "write_secret",
-]
+__all__ = ["ADVICE", "Servers", "add_arguments", "demo_account", "serve", "start_checkers", "write_secret"]
+
+ADVICE = "Another port or folder may help; --help lists the options."
+"""What to do if something cannot be opened."""
 
 
 class Servers(Protocol):
@@ -37,43 +30,57 @@ class Servers(Protocol):
     def introduce(self) -> None:
         """Say how to come in."""
 
-    async def close(self) -> int:
-        """Log everybody out, and stop; return an exit code."""
+    async def close(self, life: Life) -> None:
+        """Take no more connections, and log everybody out."""
 
 
-async def serve(
-    what: str, opening: Callable[[argparse.Namespace], Awaitable[Servers]], arguments: argparse.Namespace, *faults: type[Exception]
+def serve(
+    what: str,
+    opening: Callable[[argparse.Namespace], Coroutine[Any, Any, Servers]],
+    arguments: argparse.Namespace,
+    *faults: type[Exception],
 ) -> int:
-    """Open an example's servers, and close them at Ctrl-C; return an exit code.
+    """Open an example's servers, and close them at a signal or when their time is over; return an exit code.
 
     Args:
         what: what is opened, for people.
         opening: opens it.
         arguments: those of the command, with what `add_arguments` adds.
-        faults: what opening may raise, besides OSError and ActorcredError.
+        faults: what opening may raise, besides OSError, UnicodeError and ActorcredError.
     """
-    expected: tuple[type[Exception], ...] = (OSError, ActorcredError, *faults)
-    try:
-        arguments.data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        servers = await opening(arguments)
-    except expected as error:
-        print(f"{what} cannot open: {error}", file=sys.stderr)
-        await stop_everything()
-        return 2
-    servers.introduce()
-    await until_signalled(arguments.duration)
-    print("Going down: logging everybody out.")
-    return await servers.close()
+    expected: tuple[type[Exception], ...] = (OSError, UnicodeError, ActorcredError, *faults)
+
+    async def main(life: Life) -> int:
+        try:
+            arguments.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+            servers = await life.opened(opening(arguments))
+        except expected as error:
+            print(f"{what} cannot open: {error}\n{ADVICE}", file=sys.stderr)
+            return 2
+        servers.introduce()
+        await life.until_asked(arguments.duration)
+        print("Going down: logging everybody out.", flush=True)
+        await servers.close(life)
+        return 0
+
+    return run(main)
 
 
 def add_arguments(parser: argparse.ArgumentParser, ports: dict[str, int], supported: tuple[type, ...], folder: str) -> None:
     """Add the options of an example that serves: where and for how long, who may log in, and where its files are."""
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     for name, port in ports.items():
-        parser.add_argument(f"--{name}", type=int, default=port, metavar="PORT", help="the port, 0 for any free one (%(default)s)")
+        parser.add_argument(f"--{name}", type=_port, default=port, metavar="PORT", help="the port, or 0 (%(default)s)")
     parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
     add_auth_arguments(parser, supported)
     parser.add_argument("--data", type=Path, default=Path(folder), metavar="DIR", help="accounts and all else (%(default)s)")
+
+
+def _port(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= 65535:
+        raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {value}")
+    return value
 
 
 async def start_checkers(arguments: argparse.Namespace, names: tuple[str, ...]) -> tuple[list[CheckerRef], dict[str, str]]:
@@ -115,21 +122,3 @@ def write_secret(path: Path, lines: list[str]) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write("\n".join(lines) + "\n")
-
-
-async def until_signalled(seconds: float | None = None) -> None:
-    """Wait for Ctrl-C or SIGTERM, or until a time is over. A second Ctrl-C ends the process at once."""
-    loop = asyncio.get_running_loop()
-    wanted = asyncio.Event()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, wanted.set)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(wanted.wait(), seconds)
-    for number in numbers:
-        loop.remove_signal_handler(number)
-
-
-async def stop_everything(timeout: float = 10.0) -> int:
-    """Stop all actors while the loop runs; return an exit code, 1 if one did not stop."""
-    return 1 if await asyncio.to_thread(actors.shutdown, timeout) else 0

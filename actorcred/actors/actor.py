@@ -148,7 +148,7 @@ class Actor(pykka.Actor):
         logger.debug("Stopped %s", self)
 
         def stopped(error: BaseException | None) -> None:
-            if error is not None:
+            if error is not None and mailbox.actor is not None:  # else it was killed, which interrupts the hook
                 self._actor_log_failure(error)
             mailbox.terminate(None)
             if reply is not None:

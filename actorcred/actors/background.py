@@ -27,6 +27,10 @@ NICENESS = 10
 """How much the threads yield to event loops and to all else."""
 
 
+EXPRESS_NICENESS = 2
+"""The same of the threads for newcomers: they go before the others, and just after event loops."""
+
+
 class Overloaded(Exception):
     """Work was not done, since too much was waiting."""
 
@@ -51,11 +55,11 @@ class _Job:
 class BackgroundPool:
     """Runs functions on a few threads of low priority, one per processor, in the turns of a `FairQueue`.
 
-    A further thread, which yields to nothing, does work only of keys of which none is under way. So a newcomer need not wait
-    until one of many others is through, and is served on a busy machine, too.
+    As many further threads, which yield less, do work only of keys of which none is under way. So a newcomer need not wait
+    until one of many others is through, and does not share a processor evenly with them.
 
     Args:
-        threads: how many run at a time, without the one for newcomers; by default as many as there are processors.
+        threads: how many run at a time, without those for newcomers; by default as many as there are processors.
         bound: calls that may wait.
     """
 
@@ -65,8 +69,8 @@ class BackgroundPool:
         self._lock = threading.Lock()
         name = "actorcred-background"
         self._pool = ThreadDispatcher(name, threads, niceness=NICENESS, caller_runs=False)
-        self._express = ThreadDispatcher(f"{name}-express", 1, caller_runs=False)
-        self._express_called = False
+        self._express = ThreadDispatcher(f"{name}-express", threads, niceness=EXPRESS_NICENESS, caller_runs=False)
+        self._express_called = 0
         self.dispatchers = (self._pool, self._express)
 
     def __len__(self) -> int:
@@ -92,8 +96,8 @@ class BackgroundPool:
         job = _Job(function, args)
         with self._lock:
             entry, dropped = self._queue.put(keys, job)
-            call_express = not self._express_called
-            self._express_called = True
+            call_express = dropped is not entry and self._express_called < self._express.size
+            self._express_called += call_express
         if dropped is not entry:
             job.future.add_done_callback(lambda done: self._forget(entry) if done.cancelled() else None)
             self._pool.submit(self._take_turn)
@@ -112,7 +116,7 @@ class BackgroundPool:
 
     def _take_express_turns(self) -> None:
         with self._lock:
-            self._express_called = False
+            self._express_called -= 1
         while self._run_next(newcomers_only=True):
             pass
 

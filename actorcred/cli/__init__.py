@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 from actorcred.errors import MissingExtra
@@ -11,10 +12,16 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command."""
+    # While modules are loaded and while the interpreter exits, Ctrl-C just ends the process: a traceback would help nobody.
+    usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from actorcred.cli.commands import command
     except ImportError as error:
         if error.name not in {"click", "rich"}:
             raise
         sys.exit(f"actorcred: {MissingExtra('the command', 'cli')}")
-    command()
+    signal.signal(signal.SIGINT, usual)
+    try:
+        command()
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)

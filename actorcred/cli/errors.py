@@ -25,6 +25,9 @@ class ExitCode(IntEnum):
     NO_CONNECTION = 4
     """There is no server, or the connection was lost."""
 
+    CRASHED = 5
+    """The portal of a server has crashed, so that there was nothing left to serve."""
+
 
 def fail(message: Any, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the command with an error."""

@@ -6,24 +6,23 @@ import asyncio
 import contextlib
 import importlib
 import inspect
+import logging
 import os
-import signal
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import click
 
-from actorcred import actors
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
 from actorcred.auth_options import auth_options
 from actorcred.cli.errors import ExitCode, fail
+from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import start_logging
 from actorcred.cli.parameters import ADDRESS
 from actorcred.errors import ActorcredError
 from actorcred.options import PortalOptions, UnknownNames
 from actorcred.plugins import from_string
-from actorcred.portal import Portal
+from actorcred.portal import Portal, PortalRef
 from actorcred.realm import Realm
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.options import ServerOptions
@@ -33,6 +32,8 @@ from actorcred.sasl.mechanisms import SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
 
 __all__ = ["serve"]
+
+logger = logging.getLogger("actorcred.cli")
 
 
 @click.command(short_help="Put a realm on the network.")
@@ -77,7 +78,7 @@ __all__ = ["serve"]
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Seconds for logging everybody out at the end.",
+    help="Seconds for all of the end.",
 )
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What to log."
@@ -106,7 +107,9 @@ def serve(
     log_unknown_names: str,
     uvloop: bool | None,
 ) -> None:
-    """Put a realm on the network, until SIGTERM or SIGINT; then everybody is logged out and the exit code is 0.
+    """Put a realm on the network, until SIGTERM, SIGINT or SIGHUP; then everybody is logged out and the exit code is 0.
+
+    A second signal does not wait for them. Exit codes: 2 it cannot be served as it was asked for, 5 the portal has crashed.
 
     \b
     actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \\
@@ -125,22 +128,54 @@ def serve(
             origins=origins or None,
         )
 
-    async def run() -> None:
+    async def main(life: Life) -> int:
         set_default_dispatcher(AsyncioDispatcher())
-        blocking = ThreadDispatcher("checkers", 2)
-        refs = [from_string(text, dispatcher=blocking) for text in auth]
-        portal = Portal.start(_start(realm_class), refs, portal_options)
-        server = await serve_portal(portal, *addresses, options=server_options)
-        for address in server.addresses:
-            click.echo(f"listening on {address}")
-        sys.stdout.flush()
-        await _until_signalled(server, drain_timeout)
-        await portal.drain(drain_timeout)
-        # On the loop, while it runs: actors have their `on_stop`.
-        await asyncio.to_thread(actors.shutdown, drain_timeout)
+        life.drain_timeout = drain_timeout
+        with _usage():
+            portal, server = await life.opened(_open(realm_class, auth, addresses, portal_options, server_options))
+        life.clean_up(server.clean_up)
+        return await _serve(life, portal, server)
 
-    with _usage():
-        _run(run(), uvloop)
+    raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
+
+
+async def _open(
+    realm_class: type[Realm],
+    auth: tuple[str, ...],
+    addresses: tuple[Address, ...],
+    portal_options: PortalOptions,
+    server_options: ServerOptions,
+) -> tuple[PortalRef, Server]:
+    blocking = ThreadDispatcher("checkers", 2)
+    refs = [from_string(text, dispatcher=blocking) for text in auth]
+    portal = Portal.start(_start(realm_class), refs, portal_options)
+    return portal, await serve_portal(portal, *addresses, options=server_options)
+
+
+async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
+    """Serve until a signal comes or the portal is gone, then log everybody out; return the exit code."""
+    code = 0
+    loop = asyncio.get_running_loop()
+
+    def gone(cause: BaseException | None) -> None:
+        nonlocal code
+        if life.asked:
+            return
+        code = ExitCode.CRASHED
+        why = "was stopped" if cause is None else f"has crashed ({type(cause).__name__}), which is a fault of actorcred's"
+        logger.critical("The portal %s: nobody can log in, so the server ends. Start it again, and report it.", why)
+        life.end()
+
+    portal.watch(lambda cause: loop.call_soon_threadsafe(gone, cause))
+    for address in server.addresses:
+        click.echo(f"listening on {address}")
+    sys.stdout.flush()
+    await life.until_asked()
+    click.echo("going down: logging everybody out")
+    count, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
+    if count is not None:
+        click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
+    return code
 
 
 @contextlib.contextmanager
@@ -178,30 +213,13 @@ def _start(realm_class: type[Realm]) -> ActorRef[Realm]:
     return realm_class.start()
 
 
-async def _until_signalled(server: Server, drain_timeout: float) -> None:
-    """Serve until a signal comes, then log everybody out. A second signal ends the process at once."""
-    loop = asyncio.get_running_loop()
-    wanted = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, wanted.set)
-    await wanted.wait()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.remove_signal_handler(number)
-    click.echo("going down: logging everybody out")
-    count = await server.close(drain_timeout)
-    click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
-
-
-def _run(main: Any, uvloop: bool | None) -> None:
-    loop_factory = None
-    if uvloop is not False:
-        try:
-            import uvloop as uvloop_package
-
-            loop_factory = uvloop_package.new_event_loop
-        except ImportError:
-            if uvloop:
-                main.close()
-                fail("uvloop is not installed: pip install uvloop", ExitCode.USAGE)
-    with asyncio.Runner(loop_factory=loop_factory) as runner, contextlib.suppress(KeyboardInterrupt):
-        runner.run(main)
+def _loop_factory(uvloop: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
+    if uvloop is False:
+        return None
+    try:
+        import uvloop as uvloop_package
+    except ImportError:
+        if uvloop:
+            fail("uvloop is not installed: pip install uvloop", ExitCode.USAGE)
+        return None
+    return uvloop_package.new_event_loop

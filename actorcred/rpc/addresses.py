@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import re
+import socket
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
@@ -84,3 +86,19 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+ADVICE = {
+    errno.EADDRINUSE: "another program listens there: take another port, or 0 for any free one",
+    errno.EADDRNOTAVAIL: "this machine has no such address: take 127.0.0.1 for itself alone, 0.0.0.0 for all of its addresses",
+    errno.EACCES: "this needs a right that the process lacks: take a port from 1024 on, or another folder",
+    errno.EPERM: "this needs a right that the process lacks: take a port from 1024 on, or another folder",
+    errno.ENOENT: "the folder has to exist",
+}
+"""What to do if an address cannot be listened on, by the error of the system."""
+
+
+def advice(error: OSError) -> str:
+    """Return what to do if an address cannot be listened on."""
+    unknown_host = isinstance(error, socket.gaierror)
+    return "the host is not known: take a name or an address of this machine" if unknown_host else ADVICE.get(error.errno or 0, "")

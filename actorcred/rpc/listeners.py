@@ -17,7 +17,7 @@ from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
 from actorcred.rpc._buffer import receive_buffer
 from actorcred.rpc.acceptor import Acceptor
-from actorcred.rpc.addresses import Address, is_loopback
+from actorcred.rpc.addresses import Address, advice, is_loopback
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
 from actorcred.rpc.guard import Place
@@ -250,8 +250,12 @@ def _naming(address: Address) -> Iterator[None]:
     """Have an error of the system name the address."""
     try:
         yield
+    except UnicodeError:
+        raise ActorcredError(f"cannot listen on {address}: the host cannot be a name") from None
     except OSError as error:
-        raise ActorcredError(f"cannot listen on {address}: {error.strerror or error}") from None
+        what_to_do = advice(error)
+        why = f"{error.strerror or error}; {what_to_do}" if what_to_do else error.strerror or error
+        raise ActorcredError(f"cannot listen on {address}: {why}") from None
 
 
 def _bind_unix(path: str) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import ssl
@@ -104,15 +105,20 @@ class Server:
             stream.close()
         for web in self._web:
             web.stop_listening()
+        self.clean_up()  # nobody comes in by it any more, and the rest may be cancelled
         count = await self.core.drain(timeout)
         for web in self._web:
             await web.close()
-        for path in self._unix:
-            if os.path.exists(path):  # newer Pythons have removed it
-                os.unlink(path)
-        self._streams, self._web, self._unix = [], [], []
+        self._streams, self._web = [], []
         self._closed.set()
         return count
+
+    def clean_up(self) -> None:
+        """Take away the files of Unix sockets. May be called by any thread, for a process that is about to end."""
+        paths, self._unix = self._unix, []
+        for path in paths:
+            with contextlib.suppress(FileNotFoundError):  # newer Pythons have removed it
+                os.unlink(path)
 
 
 async def serve(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import random
 import resource
-import signal
 import sys
+import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
@@ -20,52 +19,68 @@ from rich.console import Console
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from actorcred import ActorcredError, ActorRef, Policy, Portal, PortalOptions, PortalRef, actors, rpc
 from actorcred.actors import AsyncioDispatcher, ThreadDispatcher
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.file import FileChecker
 from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.cli.lifetime import Life, drained, run
 from actorcred.events import Event, LoggedIn, LoggedOut, LoginRefused
+from actorcred.rpc.addresses import Address
 from examples.arena.accounts import DEMO, make_accounts
 from examples.arena.bots import Bot, Habits
 from examples.arena.realm import Arena, Figures
-from examples.common import demo_account
+from examples.common import ADVICE, demo_account
 from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
 
+DRAIN_TIMEOUT = 30.0
+"""Seconds for the end, with thousands of players."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
-    return asyncio.run(_main(_parse(argv), Console()))
+    arguments, console = _parse(argv), Console()
+
+    async def live(life: Life) -> int:
+        # The portal, the arena and all avatars run on this loop; what blocks has threads of its own.
+        actors.set_default_dispatcher(AsyncioDispatcher())
+        life.drain_timeout = DRAIN_TIMEOUT
+        try:
+            arena, accounts = await life.opened(_open(arguments, console))
+        except (OSError, UnicodeError, ActorcredError) as error:
+            console.print("[red]The arena cannot open:[/red]", Text(f"{error}\n{ADVICE}"))
+            return 2
+        arena.start_bots(accounts)
+        arena.introduce(console)
+        await arena.watch(console, life)
+        if life.asked:
+            console.print("Interrupted: logging everybody out.")
+        return 0 if await arena.close(console, life) else 1
+
+    return run(live)
 
 
-async def _main(arguments: argparse.Namespace, console: Console) -> int:
-    # The portal, the arena and all avatars run on this loop; what blocks has threads of its own.
-    actors.set_default_dispatcher(AsyncioDispatcher())
+async def _open(arguments: argparse.Namespace, console: Console) -> tuple[Show, list[tuple[str, str]]]:
+    arguments.data.mkdir(parents=True, exist_ok=True)
+    console.print(f"Accounts of {arguments.avatars} bots in {arguments.data} ...")
+    enough = threading.Event()
     try:
-        arguments.data.mkdir(parents=True, exist_ok=True)
-        console.print(f"Accounts of {arguments.avatars} bots in {arguments.data} ...")
-        htpasswd, accounts = await asyncio.to_thread(make_accounts, arguments.data, arguments.avatars)
-        arena = await Show.open(arguments, htpasswd)
-    except (OSError, ActorcredError) as error:
-        console.print(f"[red]The arena cannot open:[/red] {error}")
-        return 2
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    arena.start_bots(accounts)
-    arena.introduce(console)
-    await arena.watch(console, stop)
-    if stop.is_set():
-        console.print("Interrupted: logging everybody out.")
-    return 0 if await arena.close(console) else 1
+        htpasswd, accounts = await asyncio.to_thread(make_accounts, arguments.data, arguments.avatars, enough)
+    except asyncio.CancelledError:
+        enough.set()
+        raise
+    return await Show.open(arguments, htpasswd), accounts
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.arena", description=__doc__)
-    parser.add_argument("--listen", default="ws:127.0.0.1:8080", metavar="ADDRESS", help="where the page is (%(default)s)")
+    parser.add_argument(
+        "--listen", type=_web_address, default="ws:127.0.0.1:8080", metavar="ADDRESS", help="where the page is (%(default)s)"
+    )
     parser.add_argument("--headless", action="store_true", help="no page, only bots")
     parser.add_argument("--avatars", type=_positive, default=2000, metavar="N", help="how many bots play (%(default)s)")
     parser.add_argument("--duration", type=float, metavar="S", help="seconds to play (20 when headless, else until Ctrl-C)")
@@ -78,6 +93,16 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     if arguments.headless and arguments.duration is None:
         arguments.duration = 20.0
     return arguments
+
+
+def _web_address(text: str) -> Address:
+    try:
+        address = Address.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if address.kind not in {"ws", "wss"}:
+        raise argparse.ArgumentTypeError(f"must begin with ws: or wss:, as ws:127.0.0.1:8080, not with {address.kind}:")
+    return address
 
 
 def _positive(text: str) -> int:
@@ -171,15 +196,14 @@ class Show:
             seed = f"{self._arguments.seed} {name}"
             self._bots.append(Bot.start(self._portal, name, password, habits, seed, self._counts, dispatcher=clients))
 
-    async def watch(self, console: Console, stop: asyncio.Event) -> None:
-        """Show the figures once a second until the time is over, and kick some bot each second."""
+    async def watch(self, console: Console, life: Life) -> None:
+        """Show the figures once a second until a signal comes or the time is over, and kick some bot each second."""
         duration = self._arguments.duration
         end = None if duration is None else time.monotonic() + duration
         before, then = Counter(self._counts), time.monotonic()
         with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
-            while not stop.is_set() and (end is None or time.monotonic() < end):
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), 1.0 if end is None else min(1.0, max(0.0, end - time.monotonic())))
+            while not life.asked and (end is None or time.monotonic() < end):
+                await life.until_asked(1.0 if end is None else min(1.0, max(0.0, end - time.monotonic())))
                 now, counts = time.monotonic(), Counter(self._counts)
                 figures = await self._figures(counts - before, now - then)
                 before, then = counts, now
@@ -207,16 +231,16 @@ class Show:
             "memory MB": (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, "{:.0f}"),
         }
 
-    async def close(self, console: Console) -> bool:
+    async def close(self, console: Console, life: Life) -> bool:
         """Log everybody out, stop everything, print the summary; return whether it adds up."""
         for bot in self._bots:
             bot.stop(block=False)
         top = cast("list[tuple[str, int]]", await self._arena.proxy().top())
-        by_page = 0 if self._server is None else await self._server.close()
-        drained = by_page + await self._portal.drain(timeout=30)
+        by_page = await life.wait_for(*([] if self._server is None else [self._server.close(life.left())]))
+        by_portal = await life.wait_for(drained(self._portal, life.left()))
         present = await self._portal.count()
         await self._portal.stop(block=False)
-        stuck = await asyncio.to_thread(actors.shutdown, 30)
+        stuck = await life.stop_actors()
         logouts = sum(self._ledger.logouts.values())
         left = actors.statistics().actors
         adds_up = self._ledger.logins == logouts + present and not left and not stuck
@@ -225,7 +249,7 @@ class Show:
             ("logins", self._ledger.logins),
             *((f"logouts: {reason}", count) for reason, count in sorted(self._ledger.logouts.items())),
             ("present at the end", present),
-            ("logged out at the end", drained),
+            ("logged out at the end", sum(count or 0 for count in (*by_page, *by_portal))),
             ("refused logins", self._ledger.refused),
             ("wrong passwords typed by bots", self._counts["wrong passwords"]),
             ("messages of bots to avatars", self._counts["messages"]),

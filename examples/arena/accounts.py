@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -17,12 +18,13 @@ ROUNDS = 5
 """The cost of the bots' hashes: low, since thousands are to log in within seconds. People's need 12."""
 
 
-def make_accounts(folder: Path, count: int) -> tuple[Path, list[tuple[str, str]]]:
+def make_accounts(folder: Path, count: int, enough: threading.Event) -> tuple[Path, list[tuple[str, str]]]:
     """Make accounts, or take those of an earlier run.
 
     Args:
         folder: where the files are, or will be.
         count: how many accounts.
+        enough: set if nobody wants them any more; nothing is written then.
 
     Returns:
         The htpasswd file, and the names and passwords.
@@ -32,7 +34,9 @@ def make_accounts(folder: Path, count: int) -> tuple[Path, list[tuple[str, str]]
     if len(known) < count or not htpasswd.exists():
         known = [(f"bot{number:05}", secrets.token_urlsafe(9)) for number in range(count)]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            hashes = list(pool.map(lambda bot: hash_password(password=bot[1], rounds=ROUNDS), known))
+            hashes = list(pool.map(lambda bot: "" if enough.is_set() else hash_password(password=bot[1], rounds=ROUNDS), known))
+        if enough.is_set():
+            return htpasswd, []
         write_secret(htpasswd, [f"{bot[0]}:{text}" for bot, text in zip(known, hashes, strict=True)])
         write_secret(passwords, [":".join(bot) for bot in known])
     return htpasswd, [(name, password) for name, password in known[:count]]

@@ -31,8 +31,8 @@ class Habits:
 
     wrong_password: float
     crash: float
-    logout: float = 0.01
-    vanish: float = 0.01
+    logout: float = 0.003
+    vanish: float = 0.003
     talk: float = 0.05
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import logging
 import sys
 from pathlib import Path
@@ -13,11 +12,12 @@ import asyncssh
 from actorcred import Policy, Portal, PortalOptions, PortalRef, UsernamePassword, actors, rpc
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asyncssh import SSHServer
+from actorcred.cli.lifetime import Life, drained
 from examples.chat import telnet
 from examples.chat.archive import Archive
 from examples.chat.interface import TextChatter
 from examples.chat.realm import Chat
-from examples.common import add_arguments, serve, start_checkers, stop_everything
+from examples.common import add_arguments, serve, start_checkers
 from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
@@ -29,7 +29,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     arguments = _parse(argv)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    return asyncio.run(_main(arguments))
+    return serve("The chat", Servers.open, arguments)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -38,11 +38,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--admin", action="append", default=[], metavar="NAME", help="an administrator; may be repeated")
     parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for browsers to come back (%(default)s)")
     return parser.parse_args(argv)
-
-
-async def _main(arguments: argparse.Namespace) -> int:
-    actors.set_default_dispatcher(AsyncioDispatcher())
-    return await serve("The chat", Servers.open, arguments)
 
 
 class Servers:
@@ -61,6 +56,7 @@ class Servers:
             OSError: if a port is taken.
             ActorcredError: if a checker cannot be started.
         """
+        actors.set_default_dispatcher(AsyncioDispatcher())
         checkers, passwords = await start_checkers(arguments, DEMO)
         archive = Archive(arguments.data / "chat.sqlite")
         chat = Chat.start(archive, tuple(arguments.admin or DEMO[:1]))
@@ -90,16 +86,13 @@ class Servers:
         print(f"telnet:  telnet {host} {port}")
         print(f"rpc:     actorcred call tcp://{tcp.host}:{tcp.port} -u {DEMO[0]} who lobby", flush=True)
 
-    async def close(self) -> int:
-        """Log everybody out, and stop; return an exit code."""
+    async def close(self, life: Life) -> None:
+        """Take no more connections, and log everybody out."""
         self._acceptor.close()
         self._telnet.close()
-        await self.rpc.close()
-        await self.ssh.close()
-        await self.portal.drain()
-        code = await stop_everything()
+        await life.wait_for(self.rpc.close(life.left()), self.ssh.close(), drained(self.portal, life.left()))
+        await life.stop_actors()
         self._archive.close()
-        return code
 
 
 def _host_key(folder: Path) -> Path:

@@ -14,8 +14,9 @@ from twisted.internet.error import CannotListenError
 
 from actorcred import Portal, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.adapters.aiosmtpd import SMTPServer
+from actorcred.cli.lifetime import Life, drained
 from actorcred.rpc.addresses import is_loopback
-from examples.common import add_arguments, serve, start_checkers, stop_everything
+from examples.common import add_arguments, serve, start_checkers
 from examples.mail.interface import Mailbox, Maildrop, Outgoing
 from examples.mail.realm import PostOffice
 from examples.mail.store import Store
@@ -30,7 +31,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     arguments = _parse(argv)
     logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
-    return asyncio.run(_main(arguments))
+    return serve("The post office", Servers.open, arguments, CannotListenError)
 
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
@@ -41,16 +42,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--database", metavar="URL", help="where mail is, as SQLAlchemy has it (SQLite in the folder of --data)")
     parser.add_argument("--domain", default="example.org", help="of the users' addresses (%(default)s)")
     return parser.parse_args(argv)
-
-
-async def _main(arguments: argparse.Namespace) -> int:
-    # Twisted's reactor and asyncio are one loop here.
-    asyncioreactor.install(asyncio.get_running_loop())
-    from twisted.internet import reactor
-
-    running: Any = reactor
-    running.startRunning(installSignalHandlers=False)
-    return await serve("The post office", Servers.open, arguments, CannotListenError)
 
 
 class Servers:
@@ -74,6 +65,12 @@ class Servers:
             CannotListenError: if a port is taken; or OSError.
             ActorcredError: if the database or a checker cannot be used.
         """
+        # Twisted's reactor and asyncio are one loop here.
+        asyncioreactor.install(asyncio.get_running_loop())
+        from twisted.internet import reactor
+
+        running: Any = reactor
+        running.startRunning(installSignalHandlers=False)
         url = arguments.database or f"sqlite:///{arguments.data / 'mail.sqlite'}"
         store = await asyncio.to_thread(Store, url)
         checkers, passwords = await start_checkers(arguments, DEMO)
@@ -113,19 +110,17 @@ class Servers:
         if not is_loopback(host):
             print("Without TLS passwords can be read by others on the network; put a proxy with TLS before it.", file=sys.stderr)
 
-    async def close(self) -> int:
-        """Log everybody out, and stop; return an exit code."""
+    async def close(self, life: Life) -> None:
+        """Take no more connections, and log everybody out."""
         loop = asyncio.get_running_loop()
         for port in self._ports:
             stopped = port.stopListening()
             if stopped is not None:
                 await stopped.asFuture(loop)
         self._smtp.close()
-        await self.smtp.close()
-        await self.portal.drain()
-        code = await stop_everything()
+        await life.wait_for(self.smtp.close(), drained(self.portal, life.left()))
+        await life.stop_actors()
         await asyncio.to_thread(self._store.close)
-        return code
 
 
 def put_messages(store: Store, domain: str) -> None:

@@ -14,14 +14,18 @@ from twisted.internet import asyncioreactor
 
 from actorcred import Portal, PortalRef, rpc
 from actorcred.checkers.memory import MemoryChecker
-from examples.common import stop_everything
+from actorcred.cli.lifetime import Life, run
 from examples.pb.service import Echo, EchoRealm
 
 NAME, PASSWORD = "ann", "s3cret"
 
 
-async def main() -> int:
-    """Serve, call, and stop; return an exit code."""
+async def main(life: Life) -> int:
+    """Serve and call, unless a signal comes before that is done; return an exit code."""
+    return await life.opened(_show())
+
+
+async def _show() -> int:
     asyncioreactor.install(asyncio.get_running_loop())
     from twisted.internet import reactor
     from twisted.spread import pb
@@ -47,7 +51,7 @@ async def main() -> int:
     print(f"{'our realm by our wire:':<23}", *await call_by_wire(ours))
     await classic.drain()
     await ours.drain()
-    return await stop_everything()
+    return 0
 
 
 async def call_by_pb(port: int) -> tuple[str, str]:
@@ -83,4 +87,4 @@ async def call_by_wire(portal: PortalRef) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(asyncio.run(main()))
+    raise SystemExit(run(main))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import CancelledError
 
 import pytest
@@ -14,16 +15,22 @@ WAIT = 30
 
 
 class Crowd:
-    """Occupies the threads of a pool until it is told to go."""
+    """Occupies the ordinary threads of a pool, and perhaps one of those for newcomers, until it is told to go."""
 
     def __init__(self, pool: BackgroundPool, threads: int) -> None:
         self.go = threading.Event()
-        self._there = threading.Barrier(threads + 1)
-        self.futures = [pool.submit(("A", "crowd", number), self._stay) for number in range(threads)]
-        self._there.wait(WAIT)
+        self._there = threading.Semaphore(0)
+        self._begun: set[int] = set()
+        futures = [pool.submit(("A", "crowd", number), self._stay, number) for number in range(threads + 1)]
+        for _ in range(threads):
+            assert self._there.acquire(timeout=WAIT)
+        for number in set(range(threads + 1)) - self._begun:
+            futures[number].cancel()
 
-    def _stay(self) -> None:
-        self._there.wait(WAIT)
+    def _stay(self, number: int) -> None:
+        self._begun.add(number)
+        if "express" not in threading.current_thread().name:
+            self._there.release()
         assert self.go.wait(WAIT)
 
 
@@ -52,9 +59,16 @@ def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: Backgr
     assert [future.done() for future in more] == [False] * 10 + [True] * 5
     with pytest.raises(Overloaded):
         more[-1].get()
-    assert pool.submit(("A", "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
+    for _ in range(5):
+        assert pool.submit(("A", "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
+        refused = [pool.submit(("A", "crowd", "more"), lambda: None).done() for _ in range(2)]
+        assert refused == [False, True]  # the place of the one that made room
     crowd.go.set()
     assert more[0].get(timeout=WAIT) is None
+    until = time.monotonic() + WAIT
+    while pool._express_called and time.monotonic() < until:
+        time.sleep(0.001)
+    assert not pool._express_called  # or the threads for newcomers would never be called again
 
 
 def test_what_is_cancelled_leaves_the_queue_at_once_and_is_never_done(pool: BackgroundPool) -> None:

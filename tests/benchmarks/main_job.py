@@ -12,6 +12,7 @@ import base64
 import itertools
 import json
 import os
+import random
 import re
 import signal
 import sys
@@ -160,11 +161,11 @@ async def measure(tries: int, seconds: float, words: list[str]) -> tuple[list[Fi
     async with arena(*words) as game:
         started = time.monotonic()
         watcher = asyncio.create_task(game.watch())
-        door = Door(game.port)
+        door, dice = Door(game.port), random.Random(1)
 
         async def several(figures: Figures, come: Callable[[int], Awaitable[str | None]]) -> None:
             for number in range(tries):
-                await asyncio.sleep(started + number * seconds / tries - time.monotonic())
+                await asyncio.sleep(started + (number + dice.random()) * seconds / tries - time.monotonic())
                 await figures.try_one(lambda number=number: come(number))  # type: ignore[misc]
 
         await asyncio.gather(

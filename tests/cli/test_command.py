@@ -16,6 +16,7 @@ import pytest
 
 from actorcred import UnauthorizedLogin, rpc
 from examples.arena.realm import Arena
+from tests.cli.served import Served
 
 PASSWORD = "correct horse battery"
 REALM = "examples.arena.realm:Arena"
@@ -32,35 +33,6 @@ def run(*words: str, cwd: Path | None = None, stdin: str = "", **environment: st
         cwd=cwd,
         env={**os.environ, "COLUMNS": "200", **environment},
     )
-
-
-class Served:
-    """A server that was started by the command."""
-
-    def __init__(self, *words: str) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "actorcred.cli", "serve", *words],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env={**os.environ, "COLUMNS": "300"},
-        )
-        self.said = ""
-        self.addresses: list[str] = []
-
-    def wait_for(self, listeners: int) -> None:
-        assert self.process.stdout is not None
-        while len(self.addresses) < listeners:
-            line = self.process.stdout.readline()
-            assert line, self.said
-            self.said += line
-            self.addresses += re.findall(r"^listening on (\S+)", line)
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
-        out, _ = self.process.communicate(timeout=30)
-        self.said += out
-        return self.process.returncode
 
 
 @pytest.fixture

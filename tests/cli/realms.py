@@ -1,0 +1,75 @@
+"""Realms that give the command trouble."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import Any
+
+import pykka
+
+from actorcred import Avatar, LogoutReason, MindRef, Portal, Realm
+from actorcred.credentials import AvatarId
+
+
+class Guest:
+    """What a client may do."""
+
+    def greet(self) -> str: ...
+
+    def break_portal(self) -> None: ...
+
+
+class Clinging(Avatar, Guest):
+    """An avatar that never ends its `on_logout`."""
+
+    def greet(self) -> str:
+        return "hello"
+
+    async def on_logout(self, reason: LogoutReason) -> None:
+        await asyncio.Event().wait()
+
+
+class Blocking(Clinging):
+    """One that even blocks the event loop."""
+
+    def on_logout(self, reason: LogoutReason) -> None:  # type: ignore[override]
+        threading.Event().wait()
+
+
+class Saboteur(Clinging):
+    """One that has the portal crash, as only a fault of the portal's own could."""
+
+    def on_logout(self, reason: LogoutReason) -> None:  # type: ignore[override]
+        pass
+
+    def break_portal(self) -> None:
+        (portal,) = pykka.ActorRegistry.get_by_class(Portal)
+        portal.actor_inbox.actor._actor_fail(RuntimeError("the floor gave way"))
+
+
+class House(Realm):
+    interfaces = (Guest,)
+    avatar_class: type[Avatar] = Clinging
+
+    def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
+        avatar = self.avatar_class.start(avatar_id, mind)
+        return Guest, avatar, avatar.stop
+
+
+class BlockingHouse(House):
+    avatar_class = Blocking
+
+
+class SabotagedHouse(House):
+    avatar_class = Saboteur
+
+
+class Unspeakable:
+    """An interface with a method that cannot come over a wire."""
+
+    def take(self, what: threading.Thread) -> None: ...
+
+
+class UnspeakableHouse(House):
+    interfaces = (Unspeakable,)

@@ -1,0 +1,70 @@
+"""A server, started as a user starts it."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from typing import Any, Self
+
+
+class Served:
+    """A server that was started by the command; at the end of the `with` it is gone.
+
+    Args:
+        words: of the command line, after `actorcred serve`.
+    """
+
+    def __init__(self, *words: str) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "actorcred.cli", "serve", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "300"},
+        )
+        self.said = ""
+        self.addresses: list[str] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+    def wait_for(self, listeners: int) -> None:
+        """Wait until it listens."""
+        while len(self.addresses) < listeners:
+            self.addresses += re.findall(r"^listening on (\S+)", self.read_line())
+
+    def wait_until_said(self, text: str) -> None:
+        """Wait until it has said something."""
+        while text not in self.said:
+            self.read_line()
+
+    def read_line(self) -> str:
+        """Return the next line that it says."""
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, self.said
+        self.said += line
+        return line
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def end(self, number: int = signal.SIGTERM) -> int:
+        """Send it a signal, and return its exit code."""
+        self.send(number)
+        return self.ended()
+
+    def ended(self) -> int:
+        """Wait for its end; return its exit code."""
+        out, _ = self.process.communicate(timeout=60)
+        self.said += out
+        return self.process.returncode
