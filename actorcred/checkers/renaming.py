@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
-from actorcred.checkers.records import Complaints
-from actorcred.checkers.wrapper import Filter
-from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.checkers.wrapper import Filter, checked_avatar_id
+from actorcred.credentials import ANONYMOUS, AvatarId
 from actorcred.descriptors import ArgString
-from actorcred.errors import UnauthorizedLogin
 from actorcred.plugins import start_group
 
 __all__ = ["RenamingChecker", "plugin", "renaming"]
+
+logger = logging.getLogger("actorcred.checkers")
 
 
 class RenamingChecker(Filter):
@@ -29,7 +30,6 @@ class RenamingChecker(Filter):
     def __init__(self, checkers: tuple[CheckerRef, ...], rename: Callable[[str], str]) -> None:
         super().__init__(checkers)
         self._rename = rename
-        self._complaints = Complaints()
 
     @classmethod
     def start(  # type: ignore[override]
@@ -39,20 +39,15 @@ class RenamingChecker(Filter):
         return cls.launch((checker,), rename, dispatcher=dispatcher)
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Return the other name. A user for whom there is none cannot log in."""
-        if avatar_id is ANONYMOUS:
-            return avatar_id
-        try:
-            return make_avatar_id(self._rename(avatar_id))
-        except Exception as error:  # the application's
-            self._complaints.about(avatar_id, f"rename failed with {type(error).__name__}")
-            raise UnauthorizedLogin("there is no other name for this one") from None
+        """Return the other name."""
+        return avatar_id if avatar_id is ANONYMOUS else checked_avatar_id(self.checker, self._rename(avatar_id))
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
-        """Pass on what happened to an account, under its other name. Without one it has no sessions."""
+        """Pass on what happened to an account, under its other name. One for which there is none has no sessions here."""
         try:
             renamed = self.after(None, avatar_id)
-        except UnauthorizedLogin:
+        except Exception as error:  # the application's, about one name
+            logger.warning("What happened to %r cannot be passed on: there is no other name (%s)", avatar_id, type(error).__name__)
             return
         super().revoked(renamed, what)
 

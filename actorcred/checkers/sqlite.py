@@ -317,7 +317,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             all_have = self.database.execute(lacking).fetchone() is None
             self.offered_interfaces = self.credential_interfaces if all_have else (UsernamePassword,)
             row = self.database.execute("SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1").fetchone()
-            usual = None if row is None else _read_scram(*row, self.complaints)
+            usual = None if row is None else _read_scram(row[0], row[1], self.complaints)
             self._usual_iterations = ITERATIONS if usual is None else usual.iterations
 
     def _newest_revocation(self) -> int:
@@ -361,7 +361,7 @@ def _read_scram(text: object, name: str, complaints: Complaints) -> ScramVerifie
     try:
         return scram_from_text(text if isinstance(text, str) else "")
     except ValueError as error:
-        complaints.about(name, f"by SCRAM: {error}")
+        complaints.about(name, error, by="SCRAM")
         return None
 
 

@@ -102,11 +102,11 @@ class SSHKeyChecker(BlockingChecker):
         raise UnknownKey("no key of this user, or one that may not come in now", known=text is not None)
 
     def _admits(self, line: str, number: int, key: Any, certificate: Any, credentials: SSHKey) -> bool:
-        """Tell whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and is no harm to others."""
+        """Tell whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
         try:
             return _admits(line, key, certificate, credentials)
         except Exception as error:  # the library's own and many of Python's, of what is damaged
-            self._complaints.about(credentials.username, f"by line {number} of the authorized keys ({type(error).__name__})")
+            self._complaints.about(credentials.username, f"it cannot be read ({type(error).__name__})", by=f"line {number}")
             return False
 
 
