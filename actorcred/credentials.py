@@ -6,6 +6,7 @@ turns them into an avatar id. Their text never shows a secret.
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -29,11 +30,14 @@ __all__ = [
     "OneTimePassword",
     "SSHKey",
     "ScramVerifier",
+    "TemporaryId",
     "UsernameDigestHash",
     "UsernameHashedPassword",
     "UsernamePassword",
     "UsernameScram",
     "make_avatar_id",
+    "temporary",
+    "until_of",
 ]
 
 
@@ -57,6 +61,35 @@ AvatarId: TypeAlias = str | Literal[_Anonymous.ANONYMOUS]
 """Who a logged-in user is: a text that `make_avatar_id` accepts, or `ANONYMOUS`."""
 
 
+class TemporaryId(str):
+    """An avatar id as a checker answers it whose proof is good once, or until a time: it must not be remembered any longer.
+
+    Args:
+        avatar_id: the avatar id.
+        until: seconds since the epoch; 0 if the proof is good once, as a code.
+    """
+
+    __slots__ = ("until",)
+
+    until: float
+
+    def __new__(cls, avatar_id: str, until: float = 0.0) -> TemporaryId:
+        """Make an avatar id with a time."""
+        made = super().__new__(cls, avatar_id)
+        made.until = until
+        return made
+
+
+def until_of(answer: object) -> float:
+    """Return until when a checker's answer may be remembered, in seconds since the epoch; infinity if the checker does not say."""
+    return answer.until if isinstance(answer, TemporaryId) else math.inf
+
+
+def temporary(avatar_id: AvatarId, until: float) -> AvatarId:
+    """Return an avatar id for an answer that may be remembered until a time, which may be never over."""
+    return avatar_id if until == math.inf or avatar_id is ANONYMOUS else TemporaryId(avatar_id, until)
+
+
 def make_avatar_id(name: str | bytes) -> str:
     """Return a name in the form of an avatar id: Unicode NFC, so that one name typed on two machines is one user.
 
@@ -77,6 +110,8 @@ def make_avatar_id(name: str | bytes) -> str:
         raise TypeError(f"an avatar id must be a text, not {type(name).__name__}")
     if not name:
         raise ValueError("an avatar id must not be empty; for anonymous access return ANONYMOUS")
+    if type(name) is TemporaryId:
+        name = str(name)
     if name.isascii() and name.isprintable():
         return name
     if any(unicodedata.category(character) in {"Cc", "Cs"} or character in _BIDI for character in name):

@@ -5,6 +5,7 @@ The tree::
     ActorcredError
         LoginFailed                     refused          a login did not succeed; catch this one
             UnauthorizedLogin           refused          the credentials do not prove who the client claims to be
+                UnknownKey              refused          a key is good, but not one of the user's; no guess at a secret
             UnhandledCredentials        refused          no checker takes credentials of this kind
             LoginDenied                 denied           a policy is against it, now; `retry_after` says when to ask again
             NoInterface                 no-interface     the realm has no avatar with a wanted interface
@@ -43,6 +44,7 @@ __all__ = [
     "RestartRole",
     "UnauthorizedLogin",
     "UnhandledCredentials",
+    "UnknownKey",
     "login_error",
 ]
 
@@ -89,6 +91,13 @@ class UnauthorizedLogin(LoginFailed):
     def __init__(self, detail: str = "", *, known: bool = False) -> None:
         super().__init__(detail)
         self.known = known
+
+
+class UnknownKey(UnauthorizedLogin):
+    """A client has proven that it has a key, but the user has another one, or there is no such user.
+
+    That is no guess: a client with several keys tries one after the other. So it does not count where failures are counted.
+    """
 
 
 class UnhandledCredentials(LoginFailed):

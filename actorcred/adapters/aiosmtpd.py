@@ -275,7 +275,10 @@ class Connection(SMTP):
 
     async def _ask(self, challenge: bytes) -> bytes:
         await self.push(b"334 " + base64.b64encode(challenge))
-        line = (await self._reader.readline()).strip()
+        try:
+            line = (await self._reader.readline()).strip()
+        except ValueError:  # longer than SMTP's lines may be; the rest of it is read as a command, and is none
+            raise ProtocolError("the line is too long") from None
         if line == b"*":
             raise ProtocolError("aborted by the client")
         return _decoded(line.decode("ascii", "replace"))

@@ -32,6 +32,9 @@ logger = logging.getLogger("actorcred.adapters.asyncssh")
 MAX_TRIES = 6
 """Failed logins of one connection after which it is closed, as OpenSSH's MaxAuthTries."""
 
+MAX_KEYS = 20
+"""Keys that one connection may try in vain. They are no guesses: an agent offers all that it has, one after the other."""
+
 BACKLOG = 256
 """Notifications that are kept for a client until it has opened its shell."""
 
@@ -106,6 +109,7 @@ class SSHConnection(asyncssh.SSHServer):
         self.backlog: deque[str] = deque(maxlen=BACKLOG)
         self._kinds: tuple[type, ...] = ()
         self._failures = 0
+        self._keys = 0
         self._under_way: Future[Any] | None = None
         self._lost = False
 
@@ -174,7 +178,7 @@ class SSHConnection(asyncssh.SSHServer):
             return True  # any key may be tried: which ones a user has, is told nobody
         session_id = self._conn._session_id
         signed = len(session_id).to_bytes(4, "big") + session_id + message
-        return await self._log_in(lambda: SSHKey(username, blob, signed, signature, source=self._source))
+        return await self._log_in(lambda: SSHKey(username, blob, signed, signature, source=self._source), is_key=True)
 
     def session_requested(self) -> Any:
         """Take a channel."""
@@ -184,13 +188,13 @@ class SSHConnection(asyncssh.SSHServer):
 
     # -- logging in ---------------------------------------------------------------------------------------------------
 
-    async def _log_in(self, present: Callable[[], object]) -> bool:
+    async def _log_in(self, present: Callable[[], object], *, is_key: bool = False) -> bool:
         client = SSHClient(self)
         try:
             self._under_way = login = self.server.portal.login(self._presented(present), client, *self.server.interfaces)
             self.login = await login
         except LoginFailed as error:
-            self._failed(error)
+            self._failed(error, is_key)
             return False
         finally:
             self._under_way = None
@@ -206,14 +210,17 @@ class SSHConnection(asyncssh.SSHServer):
             self.server.portal.tell_refused(error, "SSH", address=self._source)
             raise
 
-    def _failed(self, error: LoginFailed) -> None:
-        self._failures += 1
+    def _failed(self, error: LoginFailed, is_key: bool) -> None:
+        if is_key:
+            self._keys += 1
+        else:
+            self._failures += 1
         if self._lost:
             return
         if not isinstance(error, UnauthorizedLogin):
             # The protocol itself can say "no" only; that is for a person to read.
             self._conn.send_auth_banner(f"{error}\r\n")
-        if self._failures >= MAX_TRIES:
+        if self._failures >= MAX_TRIES or self._keys >= MAX_KEYS:
             self.disconnect("too many failed logins", asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE)
 
     def told(self, text: str) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Wrapper, ask_checker, checked_avatar_id
-from actorcred.credentials import AvatarId, Combined, OneTimePassword, UsernamePassword
+from actorcred.credentials import AvatarId, Combined, OneTimePassword, UsernamePassword, temporary, until_of
 from actorcred.descriptors import ArgString
-from actorcred.errors import UnauthorizedLogin
+from actorcred.errors import UnauthorizedLogin, UnknownKey
 from actorcred.plugins import start_groups
 
 __all__ = ["CODE_DIGITS", "AllOf", "plugin"]
@@ -54,17 +55,21 @@ class AllOf(Wrapper):
         """Ask all of them."""
         parts = credentials.parts if isinstance(credentials, Combined) else self._parts_of(credentials)
         found: set[AvatarId] = set()
+        until = math.inf
         for checker in self.checkers:
             part = next((part for part in parts if isinstance(part, checker.credential_interfaces)), None)
             if part is None:
                 raise UnauthorizedLogin(f"nothing for {checker.actor_class.__name__}", known=bool(found))
             try:
-                found.add(checked_avatar_id(checker, await ask_checker(checker, part)))
+                answer = await ask_checker(checker, part)
             except UnauthorizedLogin as error:
-                raise UnauthorizedLogin(error.detail, known=error.known or bool(found)) from None
+                kind = UnknownKey if isinstance(error, UnknownKey) else UnauthorizedLogin
+                raise kind(error.detail, known=error.known or bool(found)) from None
+            found.add(checked_avatar_id(checker, answer))
+            until = min(until, until_of(answer))
         if len(found) != 1:
             raise UnauthorizedLogin("the checkers do not agree on who it is", known=True)
-        return found.pop()
+        return temporary(found.pop(), until)
 
     def _parts_of(self, credentials: Any) -> tuple[object, ...]:
         wants_code = any(OneTimePassword in checker.credential_interfaces for checker in self.checkers)

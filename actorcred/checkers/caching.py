@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections import OrderedDict
 from typing import Any
 
@@ -11,7 +12,7 @@ from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Filter
-from actorcred.credentials import AvatarId, BearerToken, UsernamePassword
+from actorcred.credentials import AvatarId, BearerToken, UsernamePassword, until_of
 from actorcred.descriptors import ArgString
 from actorcred.plugins import start_group
 
@@ -22,8 +23,9 @@ class CachingChecker(Filter):
     """Asks another checker, and for a while lets the same name and password or token in without asking again.
 
     Only a yes is remembered, by a keyed hash whose key never leaves the process. An account that the other checker revokes
-    is forgotten at once; a change that it does not tell of is noticed when the time is over. Other kinds of credentials,
-    those that are good only once among them, are always passed on.
+    is forgotten at once; a change that it does not tell of is noticed when the time is over. What is good once, as a code after
+    a password, is not remembered, and a token not beyond its end: checkers say so by a `TemporaryId`. Other kinds of
+    credentials are always passed on.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
@@ -38,7 +40,7 @@ class CachingChecker(Filter):
         self._seconds = seconds
         self._entries = entries
         self._key = os.urandom(32)
-        # key -> who, and until when; in the order of their ends
+        # key -> who, and until when; the oldest first
         self._known: OrderedDict[bytes, tuple[AvatarId, float]] = OrderedDict()
 
     @classmethod
@@ -68,11 +70,12 @@ class CachingChecker(Filter):
         return known[0]
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Remember who it is."""
+        """Remember who it is, as long as the proof is good."""
         key = self._key_of(credentials)
-        if key is not None:
+        seconds = min(self._seconds, until_of(avatar_id) - time.time())
+        if key is not None and seconds > 0:
             self._known.pop(key, None)
-            self._known[key] = (avatar_id, self.actor_inbox.dispatcher.now() + self._seconds)
+            self._known[key] = (avatar_id, self.actor_inbox.dispatcher.now() + seconds)
             while len(self._known) > self._entries:
                 self._known.popitem(last=False)
         return avatar_id

@@ -13,7 +13,7 @@ from actorcred.checkers.base import Checker, CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
 from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import Certificate, make_avatar_id
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
 
 __all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
 
@@ -78,25 +78,31 @@ class CertificateChecker(Checker):
 
     def request_avatar_id(self, credentials: Certificate) -> str:
         """Check a certificate."""
-        from cryptography import x509
-
         try:
-            certificate = x509.load_der_x509_certificate(credentials.der)
-            issuer = next((signer for signer in self._signers if _signed(certificate, signer)), None)
-            now = datetime.datetime.now(datetime.UTC)
-            if issuer is None or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-                raise UnauthorizedLogin("the certificate is not valid now, or of another issuer")
-            self._check_lists(certificate, issuer, now)
-            names = self._names_of(certificate)
-            if len(names) != 1:
-                raise UnauthorizedLogin(f"the certificate names {len(names)} of {self._identity}")
-            avatar_id = make_avatar_id(names[0])
-        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
-            raise UnauthorizedLogin("the certificate is damaged") from None
-        self._owners[(issuer.subject.public_bytes(), certificate.serial_number)] = avatar_id
+            issuer, serial, avatar_id = self._read(credentials.der)
+        except LoginFailed:
+            raise
+        except Exception as error:  # the library's own and many of Python's, of what is damaged
+            raise UnauthorizedLogin(f"the certificate is damaged: {type(error).__name__}") from None
+        self._owners[(issuer, serial)] = avatar_id
         while len(self._owners) > REMEMBERED:
             self._owners.popitem(last=False)
         return avatar_id
+
+    def _read(self, der: bytes) -> tuple[bytes, int, str]:
+        """Return who has issued a certificate, with which number, and for whom, once it has been checked."""
+        from cryptography import x509
+
+        certificate = x509.load_der_x509_certificate(der)
+        issuer = next((signer for signer in self._signers if _signed(certificate, signer)), None)
+        now = datetime.datetime.now(datetime.UTC)
+        if issuer is None or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise UnauthorizedLogin("the certificate is not valid now, or of another issuer")
+        self._check_lists(certificate, issuer, now)
+        names = self._names_of(certificate)
+        if len(names) != 1:
+            raise UnauthorizedLogin(f"the certificate names {len(names)} of {self._identity}")
+        return issuer.subject.public_bytes(), certificate.serial_number, make_avatar_id(names[0])
 
     def _names_of(self, certificate: Any) -> list[str]:
         from cryptography import x509

@@ -10,7 +10,7 @@ from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Wrapper, ask_checker
 from actorcred.credentials import Exchange
 from actorcred.descriptors import ArgString
-from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin, UnknownKey
 from actorcred.plugins import start_groups
 
 __all__ = ["FirstOf", "plugin"]
@@ -30,7 +30,7 @@ class FirstOf(Wrapper):
 
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask one after the other."""
-        unavailable = known = False
+        errors: list[LoginFailed] = []
         asked = [checker for checker in self.checkers if isinstance(credentials, checker.credential_interfaces)]
         is_last = isinstance(credentials, Exchange) and credentials.last
         for checker in asked:
@@ -38,13 +38,12 @@ class FirstOf(Wrapper):
                 credentials.last = is_last and checker is asked[-1]
             try:
                 return await ask_checker(checker, credentials)
-            except UnauthorizedLogin as error:
-                known |= error.known
-            except CheckerUnavailable:
-                unavailable = True
-        if unavailable:
+            except (UnauthorizedLogin, CheckerUnavailable) as error:
+                errors.append(error)
+        if any(isinstance(error, CheckerUnavailable) for error in errors):
             raise CheckerUnavailable("one of several checkers is down")
-        raise UnauthorizedLogin("none of several checkers", known=known)
+        kind = UnknownKey if errors and all(isinstance(error, UnknownKey) for error in errors) else UnauthorizedLogin
+        raise kind("none of several checkers", known=any(getattr(error, "known", False) for error in errors))
 
 
 def _generate(argument: ArgString) -> CheckerRef:

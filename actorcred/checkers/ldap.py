@@ -13,6 +13,7 @@ from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local, take_limits
 from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
+from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword
 from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
@@ -87,6 +88,7 @@ class LDAPChecker(BlockingChecker):
         if settings.dn and "%u" not in settings.dn:
             raise AccountError("ldap: the option dn= needs %u for the name, as uid=%u,ou=people,dc=example")
         self._settings = settings
+        self._complaints = Complaints()
         self._base = parts.dn or ""
         self._attribute = (parts.attrs or ["uid"])[0]
         self._scope = ldap.SCOPE_SUBTREE if parts.scope is None else parts.scope
@@ -141,6 +143,9 @@ class LDAPChecker(BlockingChecker):
             return self._check(credentials.username, credentials.password)
         except self._ldap.LDAPError as error:
             raise CheckerUnavailable(f"the directory failed: {type(error).__name__}") from None
+        except UnicodeError as error:  # an entry whose name or attribute is not UTF-8
+            self._complaints.about(credentials.username, f"the entry cannot be read: {type(error).__name__}")
+            raise UnauthorizedLogin("the entry cannot be read") from None
 
     def _check(self, username: str, password: str) -> str:
         from ldap.dn import escape_dn_chars
@@ -169,11 +174,14 @@ class LDAPChecker(BlockingChecker):
         from ldap.filter import escape_filter_chars
 
         wanted = f"(&{self._filter}({self._attribute}={escape_filter_chars(username)}))"
-        entries = self._searching.use(
-            lambda connection: connection.search_ext_s(
-                self._base, self._scope, wanted, [self._attribute], sizelimit=2, timeout=self.limits.timeout
+        try:
+            entries = self._searching.use(
+                lambda connection: connection.search_ext_s(
+                    self._base, self._scope, wanted, [self._attribute], sizelimit=2, timeout=self.limits.timeout
+                )
             )
-        )
+        except self._ldap.SIZELIMIT_EXCEEDED:
+            return None  # more than two of that name
         real = [(dn, attributes) for dn, attributes in entries if dn is not None]  # others are referrals
         if len(real) != 1:
             return None
@@ -218,7 +226,8 @@ class LDAPChecker(BlockingChecker):
                 )
             except self._ldap.NO_SUCH_OBJECT:
                 return None
-            return self._name_in(entries[0][1], username) if entries else None
+            found = [attributes for entry, attributes in entries if entry is not None]  # others are referrals
+            return self._name_in(found[0], username) if found else None
 
         name = self._binding.use(work)
         if name is None:

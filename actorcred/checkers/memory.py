@@ -15,7 +15,7 @@ from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.credentials import ScramVerifier, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.descriptors import ArgString
 from actorcred.errors import PasswordRejected, UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, dummy_hash, hash_password, prepare_new_password
+from actorcred.passwords import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password, prepare_new_password
 from actorcred.precis import prepare_username
 from actorcred.sasl.scram import make_verifier
 
@@ -77,7 +77,7 @@ class MemoryChecker(PasswordChecker):
         scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the caller twice for each user.
 
     Raises:
-        ValueError: if a name is no user name.
+        ValueError: if a name is no user name, or `rounds` is out of range.
         PasswordRejected: if a password is empty or holds control characters.
     """
 
@@ -85,6 +85,7 @@ class MemoryChecker(PasswordChecker):
 
     def __init__(self, users: dict[str, _User], *, plaintext: bool, rounds: int, scram_iterations: int) -> None:
         super().__init__()
+        check_rounds(rounds)
         self._users = users
         self._plaintext = plaintext
         self._rounds = rounds

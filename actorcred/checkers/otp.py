@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
+from urllib.parse import quote, urlencode
 
 from actorcred.actors import Dispatcher, Future
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.credentials import OneTimePassword
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.checkers.records import Complaints
+from actorcred.credentials import OneTimePassword, TemporaryId
+from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
 from actorcred.precis import prepare_username
 
 __all__ = ["OTPChecker", "OTPCheckerRef", "plugin"]
@@ -24,19 +29,14 @@ PERIOD = 30
 
 DIGITS = 6
 
+FEWEST_BITS = 80
+"""Of a secret that somebody brings, as old apps have made them; ours have 160. RFC 4226 asks for 128."""
+
 SCHEMA = """CREATE TABLE IF NOT EXISTS otp (
     name TEXT PRIMARY KEY NOT NULL,
     secret TEXT NOT NULL,
     last INTEGER NOT NULL  -- the period of the last code that was used
 ) WITHOUT ROWID"""
-
-
-def _pyotp() -> Any:
-    try:
-        import pyotp
-    except ImportError:
-        raise MissingExtra("one-time codes", "otp") from None
-    return pyotp
 
 
 class OTPCheckerRef(DatabaseRef):
@@ -79,15 +79,14 @@ class OTPChecker(DatabaseChecker):
 
     Raises:
         AccountError: if the database cannot be opened.
-        MissingExtra: without the extra "otp".
     """
 
     ref_class = OTPCheckerRef
     credential_interfaces = (OneTimePassword,)
 
     def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float]) -> None:
-        self._totp = _pyotp().TOTP
         self._clock = clock
+        self._complaints = Complaints()
         super().__init__(open_database(path, lambda database: database.execute(SCHEMA)))
 
     @classmethod
@@ -101,10 +100,11 @@ class OTPChecker(DatabaseChecker):
         """Check a code, and use it up."""
         try:
             row = self.database.execute("SELECT secret FROM otp WHERE name = ?", (credentials.username,)).fetchone()
-            # Somebody without a secret is checked against one that nobody has.
-            secret = _pyotp().random_base32() if row is None else row[0]
-            period = self._period_of(secret, credentials.code)
-            if row is None or period is None:
+            secret = None if row is None else row[0]
+            # Somebody without a secret that can be used is checked against one that nobody has.
+            key = self._key_of(credentials.username, secret)
+            period = self._period_of(key or secrets.token_bytes(20), credentials.code)
+            if key is None or period is None:
                 raise UnauthorizedLogin("wrong code, or no secret", known=row is not None)
             # One statement, so that of several processes one takes the code.
             update = "UPDATE otp SET last = ? WHERE name = ? AND last < ? AND secret = ?"
@@ -112,15 +112,24 @@ class OTPChecker(DatabaseChecker):
                 raise UnauthorizedLogin("the code was used before", known=True)
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
-        return credentials.username
+        return TemporaryId(credentials.username)  # the code is good once
 
-    def _period_of(self, secret: str, code: str) -> int | None:
+    def _key_of(self, name: str, secret: object) -> bytes | None:
+        """Return the key of a user; None if there is none, or a damaged one."""
+        if secret is None:
+            return None
+        try:
+            return _key_in(secret)
+        except ValueError as error:
+            self._complaints.about(name, error)
+            return None
+
+    def _period_of(self, key: bytes, code: str) -> int | None:
         """Return in which period a code is shown, if it is now or next to it."""
-        totp = self._totp(secret, digits=DIGITS, interval=PERIOD)
         now = int(self._clock()) // PERIOD
         found = None
         for period in (now - 1, now, now + 1):
-            if hmac.compare_digest(totp.generate_otp(period).encode(), code.encode("utf-8", "replace")):
+            if hmac.compare_digest(_code_of(key, period).encode(), code.encode("utf-8", "replace")):
                 found = period
         return found
 
@@ -128,14 +137,12 @@ class OTPChecker(DatabaseChecker):
 
     def _enrol(self, name: str, issuer: str, secret: str | None) -> str:
         name = prepare_username(name)
-        secret = secret or _pyotp().random_base32()
-        totp = self._totp(secret, digits=DIGITS, interval=PERIOD)
-        try:
-            totp.generate_otp(0)
-        except Exception:  # binascii.Error in this version of pyotp, and its text shows the secret
-            raise ValueError("the secret has to be base32") from None
+        secret = secret or base64.b32encode(secrets.token_bytes(20)).decode()
+        if len(_key_in(secret)) * 8 < FEWEST_BITS:
+            raise ValueError(f"the secret has to be base32 of {FEWEST_BITS} bits at least")
         self.database.execute("INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret))
-        return str(totp.provisioning_uri(name=name, issuer_name=issuer))
+        query = urlencode({"secret": secret, "issuer": issuer}, quote_via=quote)
+        return f"otpauth://totp/{quote(issuer)}:{quote(name)}?{query}"
 
     def _remove(self, name: str) -> None:
         name = prepare_username(name)
@@ -145,6 +152,30 @@ class OTPChecker(DatabaseChecker):
 
     def _enrolled(self) -> list[str]:
         return [name for (name,) in self.database.execute("SELECT name FROM otp ORDER BY name")]
+
+
+def _key_in(secret: object) -> bytes:
+    """Return the key that is written in base32.
+
+    Raises:
+        ValueError: if it is none; the text does not show it.
+    """
+    text = secret.replace(" ", "") if isinstance(secret, str) else ""
+    try:
+        key = base64.b32decode(text + "=" * (-len(text) % 8), casefold=True)
+    except (binascii.Error, ValueError):
+        key = b""
+    if not key:
+        raise ValueError("the secret has to be base32")
+    return key
+
+
+def _code_of(key: bytes, period: int) -> str:
+    """Return the code of a period (RFC 4226, section 5.3)."""
+    digest = hmac.digest(key, period.to_bytes(8, "big"), "sha1")
+    offset = digest[-1] & 15
+    number = int.from_bytes(digest[offset : offset + 4], "big") & 0x7FFFFFFF
+    return f"{number % 10**DIGITS:0{DIGITS}}"
 
 
 plugin = CheckerPlugin(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,8 @@ from actorcred.descriptors import ArgString
 from actorcred.plugins import start_group
 
 __all__ = ["RenamingChecker", "plugin", "renaming"]
+
+logger = logging.getLogger("actorcred.checkers")
 
 
 class RenamingChecker(Filter):
@@ -40,8 +43,13 @@ class RenamingChecker(Filter):
         return avatar_id if avatar_id is ANONYMOUS else checked_avatar_id(self.checker, self._rename(avatar_id))
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
-        """Pass on what happened to an account, under its other name."""
-        super().revoked(self.after(None, avatar_id), what)
+        """Pass on what happened to an account, under its other name. One for which there is none has no sessions here."""
+        try:
+            renamed = self.after(None, avatar_id)
+        except Exception as error:  # the application's, about one name
+            logger.warning("What happened to %r cannot be passed on: there is no other name (%s)", avatar_id, type(error).__name__)
+            return
+        super().revoked(renamed, what)
 
 
 def renaming(*, strip: str = "", lower: bool = False, add: str = "", names: dict[str, str] | None = None) -> Callable[[str], str]:

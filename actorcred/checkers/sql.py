@@ -197,11 +197,18 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
         raise AccountError("sql: needs the URL of a database, as postgresql+psycopg://user@host/db") from None
     except ImportError as error:
         raise AccountError(f"sql: the driver {error.name!r} of this database is not installed") from None
+    if dialect.name == "sqlite":
+        sqlalchemy.event.listen(engine, "connect", _read_damaged_texts)
     if isinstance(engine.pool, sqlalchemy.pool.SingletonThreadPool):
         raise AccountError("sql: an SQLite database in memory is empty; name a file, as sqlite:///users.db")
     if dialect.is_async:
         raise AccountError(f"sql: {dialect.driver} is a driver for asyncio; name another, as postgresql+psycopg://")
     return engine
+
+
+def _read_damaged_texts(connection: Any, _: object) -> None:
+    """Have SQLite return a text that is not UTF-8 as a damaged one, instead of an error that looks like one of the database."""
+    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
 
 
 def _make_select(users: UserTable) -> Any:

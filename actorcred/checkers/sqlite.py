@@ -16,10 +16,11 @@ from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
 from actorcred.checkers.passwords import Account, PasswordChecker, turn_of
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
+from actorcred.checkers.records import Complaints
 from actorcred.checkers.watched import POLL
 from actorcred.credentials import ScramVerifier, UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, PasswordRejected, UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, dummy_hash, hash_password, needs_rehash
+from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, check_rounds, dummy_hash, hash_password, needs_rehash
 from actorcred.precis import prepare_username
 from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, require_scram, scram_from_text, scram_to_text
 
@@ -138,6 +139,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
 
     Raises:
         AccountError: if the file cannot be opened, is no database, another one, or was made by a newer version.
+        ValueError: if `rounds` is out of range.
         MissingExtra: if `scram` needs the extra of that name.
     """
 
@@ -150,6 +152,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         policy: PasswordPolicy | None = None,
         scram: bool = False,
     ) -> None:
+        check_rounds(rounds)
         if scram:
             require_scram()
         super().__init__(open_database(path, _prepare))
@@ -193,7 +196,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
 
     def _scram_of(self, name: str) -> ScramVerifier | None:
         row = self._row("SELECT scram FROM account WHERE name = ? AND NOT disabled", name)
-        return None if row is None else _read_scram(row[0], name)
+        return None if row is None else _read_scram(row[0], name, self.complaints)
 
     def _row(self, query: str, *values: Any) -> Any:
         try:
@@ -236,6 +239,9 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             secrets = upgraded.get()
         except Overloaded:
             return  # the next login will try again
+        except Exception as error:  # as without an extra that an account of another day had
+            logger.warning("The hash of %r could not be upgraded: %s", account.avatar_id, type(error).__name__)
+            return
         if secrets == (account.hash, None):
             return
         update = "UPDATE account SET hash = ?, scram = ? WHERE name = ? AND hash = ?"
@@ -311,7 +317,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             all_have = self.database.execute(lacking).fetchone() is None
             self.offered_interfaces = self.credential_interfaces if all_have else (UsernamePassword,)
             row = self.database.execute("SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1").fetchone()
-            usual = None if row is None else _read_scram(*row)
+            usual = None if row is None else _read_scram(row[0], row[1], self.complaints)
             self._usual_iterations = ITERATIONS if usual is None else usual.iterations
 
     def _newest_revocation(self) -> int:
@@ -332,7 +338,9 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         rows = self.database.execute("SELECT number, name, what FROM revocation WHERE number > ?", (self._last_revocation,))
         for number, name, what in rows.fetchall():
             self._last_revocation = number
-            cast("CheckerRef", self._actor_ref).revoke(name, Revocation(what))
+            # Of a kind that a newer version has: nothing is safer than to end the sessions.
+            known = Revocation(what) if what in set(Revocation) else Revocation.DISABLED
+            cast("CheckerRef", self._actor_ref).revoke(name, known)
 
 
 def _prepare(database: sqlite3.Connection) -> None:
@@ -347,11 +355,13 @@ def _prepare(database: sqlite3.Connection) -> None:
         database.execute(query)  # or it is another program's
 
 
-def _read_scram(text: str | None, name: str) -> ScramVerifier | None:
+def _read_scram(text: object, name: str, complaints: Complaints) -> ScramVerifier | None:
+    if text is None:
+        return None
     try:
-        return None if text is None else scram_from_text(text)
+        return scram_from_text(text if isinstance(text, str) else "")
     except ValueError as error:
-        logger.error("%r cannot log in by SCRAM: %s", name, error)
+        complaints.about(name, error, by="SCRAM")
         return None
 
 

@@ -7,6 +7,9 @@ import datetime
 import errno
 import ipaddress
 import logging
+import os
+import secrets
+import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +20,10 @@ from actorcred.audit import quoted
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker
 from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.records import Complaints
 from actorcred.credentials import SSHKey
 from actorcred.descriptors import ArgString
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin, UnknownKey
 
 __all__ = ["SSHKeyChecker", "plugin"]
 
@@ -27,6 +31,9 @@ logger = logging.getLogger("actorcred.checkers")
 
 LARGEST_FILE = 1024 * 1024
 """Bytes of an authorized_keys file."""
+
+LARGEST_KEY = 65_536
+"""Bytes of a key or a certificate."""
 
 SIGNATURES = frozenset(
     (b"ssh-ed25519", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521", b"rsa-sha2-256", b"rsa-sha2-512")
@@ -40,6 +47,9 @@ HARMLESS = frozenset(
 """Options about what a portal's avatars do not have. With any other option a key is refused: nobody would keep to it."""
 
 _CERTIFICATE = b"-cert-v01@openssh.com"
+
+KEYS = frozenset((b"ssh-ed25519", b"ssh-rsa", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521"))
+"""Kinds of keys that can make such signatures."""
 
 
 class SSHKeyChecker(BlockingChecker):
@@ -68,6 +78,7 @@ class SSHKeyChecker(BlockingChecker):
             raise MissingExtra("SSHKeyChecker", "ssh") from None
         if isinstance(keys, str) and "%u" not in keys.replace("%%", ""):
             raise AccountError(f"the path {keys!r} needs %u for the user's name, as /etc/keys/%u")
+        self._complaints = Complaints()
         self._look_up = keys if callable(keys) else FilePattern(keys)
 
     @classmethod
@@ -86,10 +97,18 @@ class SSHKeyChecker(BlockingChecker):
         key, certificate = _keys_of(credentials.blob)
         _check_signature(key, credentials)
         text = self._look_up(credentials.username)
-        for line in (text or "").splitlines():
-            if line.strip() and not line.lstrip().startswith("#") and _admits(line, key, certificate, credentials):
+        for number, line in enumerate((text or "").splitlines(), 1):
+            if line.strip() and not line.lstrip().startswith("#") and self._admits(line, number, key, certificate, credentials):
                 return credentials.username
-        raise UnauthorizedLogin("no key of this user, or one that may not come in now", known=text is not None)
+        raise UnknownKey("no key of this user, or one that may not come in now", known=text is not None)
+
+    def _admits(self, line: str, number: int, key: Any, certificate: Any, credentials: SSHKey) -> bool:
+        """Tell whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
+        try:
+            return _admits(line, key, certificate, credentials)
+        except Exception as error:  # the library's own and many of Python's, of what is damaged
+            self._complaints.about(credentials.username, f"it cannot be read ({type(error).__name__})", by=f"line {number}")
+            return False
 
 
 class FilePattern:
@@ -101,43 +120,79 @@ class FilePattern:
 
     def __init__(self, pattern: str) -> None:
         self._pattern = pattern
+        self._complaints = Complaints()
 
     def __call__(self, username: str) -> str | None:
-        """Return the text of the file, or None if there is none."""
+        """Return the text of the file, or None if there is none that can be used."""
         if username.startswith(".") or "/" in username or "\\" in username:
             return None  # would lead elsewhere
-        path = Path("%".join(part.replace("%u", username) for part in self._pattern.split("%%")))
+        path = self._path_of(username)
         try:
-            with path.open("rb") as file:
-                raw = file.read(LARGEST_FILE + 1)
+            raw = _read(path)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENAMETOOLONG):
+            if error.errno in _NO_FILE:
+                return None
+            if self._are_others_well():
+                # For this name alone "unavailable" would say that it exists.
+                self._complaints.about(username, f"{path} cannot be read: {error.strerror}")
                 return None
             raise CheckerUnavailable(f"{path} cannot be read: {error.strerror}") from None
-        if len(raw) > LARGEST_FILE:
-            raise CheckerUnavailable(f"{path} is larger than {LARGEST_FILE} bytes")
         return raw.decode("utf-8", "replace")
+
+    def _path_of(self, username: str) -> Path:
+        return Path("%".join(part.replace("%u", username) for part in self._pattern.split("%%")))
+
+    def _are_others_well(self) -> bool:
+        """Tell whether the file of somebody who does not exist would be looked for without trouble."""
+        try:
+            _read(self._path_of(secrets.token_hex(16)))
+        except OSError as error:
+            return error.errno in _NO_FILE
+        return True
+
+
+_NO_FILE = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
+
+
+def _read(path: Path) -> bytes:
+    """Return the content of a file.
+
+    Raises:
+        OSError: if it is none, or too large.
+    """
+    # What a user has put there instead, as a named pipe, must not hold the thread.
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no file")
+        raw = file.read(LARGEST_FILE + 1)
+    if len(raw) > LARGEST_FILE:
+        raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE} bytes")
+    return raw
 
 
 def _keys_of(blob: bytes) -> tuple[Any, Any]:
     """Return the key of a client, and the certificate about it if there is one."""
     import asyncssh
 
-    length = int.from_bytes(blob[:4], "big")
-    algorithm = blob[4 : 4 + length]
+    algorithm = _first_string(blob)
+    if algorithm.removesuffix(_CERTIFICATE) not in KEYS or len(blob) > LARGEST_KEY:
+        raise UnauthorizedLogin("a key of a kind that does not count")
     text = algorithm + b" " + base64.b64encode(blob)
     try:
         if algorithm.endswith(_CERTIFICATE):
             certificate = asyncssh.import_certificate(text)
             return certificate.key, certificate
         return asyncssh.import_public_key(text), None
-    except (asyncssh.KeyImportError, ValueError):
-        raise UnauthorizedLogin("this is no public key") from None
+    except Exception as error:  # the library's own and many of Python's: a negative number is an OverflowError
+        raise UnauthorizedLogin(f"this is no public key: {type(error).__name__}") from None
+
+
+def _first_string(data: bytes) -> bytes:
+    return data[4 : 4 + int.from_bytes(data[:4], "big")]
 
 
 def _check_signature(key: Any, credentials: SSHKey) -> None:
-    length = int.from_bytes(credentials.signature[:4], "big")
-    if credentials.signature[4 : 4 + length] not in SIGNATURES or not credentials.signed:
+    if _first_string(credentials.signature) not in SIGNATURES or not credentials.signed:
         raise UnauthorizedLogin("a signature of this kind does not count")
     try:
         right = key.verify(credentials.signed, credentials.signature)

@@ -11,7 +11,7 @@ from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Filter
 from actorcred.credentials import AvatarId
 from actorcred.descriptors import ArgString
-from actorcred.errors import LoginDenied, UnauthorizedLogin
+from actorcred.errors import LoginDenied, UnauthorizedLogin, UnknownKey
 from actorcred.penalties import Penalties, Turns, account_of, source_of
 from actorcred.plugins import start_group
 
@@ -22,7 +22,8 @@ class ThrottlingChecker(Filter):
     """Asks another checker, but denies accounts and sources that failed too often: longer with each failure.
 
     Logins to one account beyond `free` at a time wait for those before them, so that many guesses at once are no way
-    around. Our own server throttles by itself; this is for protocols that do not.
+    around. SSH keys that a user does not have are no guesses, and count for nothing. Our own server throttles by itself; this is
+    for protocols that do not.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
@@ -92,8 +93,8 @@ class ThrottlingChecker(Filter):
         return avatar_id
 
     def refused(self, credentials: Any, error: BaseException) -> None:
-        """Note a failure."""
-        if isinstance(error, UnauthorizedLogin):
+        """Note a failure that may have been a guess; an SSH agent offers keys that the user does not have here."""
+        if isinstance(error, UnauthorizedLogin) and not isinstance(error, UnknownKey):
             now = self.actor_inbox.dispatcher.now()
             for key in self._keys(credentials):
                 self._penalties.failed(key, now)

@@ -13,9 +13,9 @@ from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.watched import WatchedFile, why
-from actorcred.credentials import BearerToken, make_avatar_id
+from actorcred.credentials import BearerToken, TemporaryId, make_avatar_id
 from actorcred.descriptors import ArgString
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
 
 __all__ = ["Fetching", "TokenChecker", "TokenRules", "plugin"]
 
@@ -136,6 +136,10 @@ class _KeyURL:
             raise CheckerUnavailable(f"the keys cannot be fetched: {type(error.__cause__ or error).__name__}") from None
         except jwt.PyJWKClientError:
             raise UnauthorizedLogin("the token names no key that is known") from None
+        except LoginFailed:
+            raise
+        except Exception as error:  # of what is no JWKS
+            raise CheckerUnavailable(f"the keys cannot be used: {type(error).__name__}") from None
 
 
 class TokenChecker(BlockingChecker):
@@ -195,14 +199,24 @@ class TokenChecker(BlockingChecker):
 
     def check(self, credentials: BearerToken) -> str:
         """Check a token, and return who it is for."""
+        rules = self._rules
+        if len(credentials.token) > LONGEST_TOKEN:
+            raise UnauthorizedLogin("the token is too long")
+        claims = self._claims_of(credentials.token)
+        try:
+            # It is checked each time, and so must not be remembered beyond its end.
+            return TemporaryId(make_avatar_id(claims[rules.claim]), float(claims["exp"]))
+        except (TypeError, ValueError) as error:
+            raise UnauthorizedLogin(f"the claim {rules.claim} is no avatar id: {error}") from None
+
+    def _claims_of(self, token: str) -> dict[str, Any]:
+        """Return what a token says, once its signature and its times have been checked."""
         import jwt
 
-        rules, token = self._rules, credentials.token
-        if len(token) > LONGEST_TOKEN:
-            raise UnauthorizedLogin("the token is too long")
+        rules = self._rules
         required = ["exp", rules.claim, *(["iss"] if rules.issuer else []), *(["aud"] if rules.audience else [])]
         try:
-            claims = jwt.decode(
+            return jwt.decode(
                 token,
                 self._key_for(jwt.get_unverified_header(token)),
                 algorithms=list(rules.algorithms),
@@ -211,12 +225,10 @@ class TokenChecker(BlockingChecker):
                 leeway=rules.leeway,
                 options={"require": required},
             )
-        except jwt.PyJWTError as error:
+        except LoginFailed:
+            raise
+        except Exception as error:  # the library's own and many of Python's, of what is damaged: too deep, no number, no text
             raise UnauthorizedLogin(f"the token does not count: {type(error).__name__}") from None
-        try:
-            return make_avatar_id(claims[rules.claim])
-        except (TypeError, ValueError) as error:
-            raise UnauthorizedLogin(f"the claim {rules.claim} is no avatar id: {error}") from None
 
     def _key_for(self, header: dict[str, Any]) -> Any:
         if self._source is None:

@@ -10,7 +10,7 @@ import pykka
 from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall, Dispatcher, Future, RestartIntensity, Restarts
 from actorcred.checkers.base import Checker, CheckerRef, Revocation, offered_by_all
-from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
 from actorcred.errors import CheckerUnavailable
 
 __all__ = ["Wrapper", "ask_checker"]
@@ -130,7 +130,7 @@ class Filter(Wrapper):
         """Refuse credentials, or return an avatar id without asking; None asks."""
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Return the avatar id to answer with, or refuse it."""
+        """Return the avatar id to answer with, or refuse it. Until when it may be remembered need not be kept."""
         return avatar_id
 
     def refused(self, credentials: Any, error: BaseException) -> None:
@@ -157,7 +157,10 @@ class Filter(Wrapper):
     def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
         if not asked.cancelled():
             try:
-                decision.settle(self.after(credentials, checked_avatar_id(self.checker, asked.get())))
+                answer = asked.get()
+                until = until_of(answer)
+                known = temporary(checked_avatar_id(self.checker, answer), until)
+                decision.settle(temporary(self.after(credentials, known), until))
             except Exception as error:
                 self.refused(credentials, error)
                 decision.settle_error(error)

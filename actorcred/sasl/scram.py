@@ -7,6 +7,7 @@ server's certificate (tls-server-end-point, RFC 5929), so that nobody can pass i
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import hmac
 import os
@@ -40,7 +41,11 @@ __all__ = [
 ITERATIONS = 600_000
 """Of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet advises. It costs the client."""
 
-_VERIFIER = re.compile(r"SCRAM-SHA-256\$(\d{4,8}):([\w+/=]+)\$([\w+/=]+):([\w+/=]+)")
+LEAST_ITERATIONS, MOST_ITERATIONS = 4096, 10_000_000
+"""Of verifiers that somebody stored: less is refused by clients (RFC 7677), and more would hold them for a quarter of a minute."""
+
+_KEY = r"([A-Za-z0-9+/]{43}=)"  # 32 bytes in base64
+_VERIFIER = re.compile(rf"SCRAM-SHA-256\$([0-9]{{4,8}}):([A-Za-z0-9+/]+={{0,2}})\${_KEY}:{_KEY}")
 
 LONGEST_MESSAGE = 8192
 """Characters of a client's message; nobody shall have megabytes prepared."""
@@ -104,8 +109,13 @@ def scram_from_text(text: str) -> ScramVerifier:
     match = _VERIFIER.fullmatch(text)
     if match is None:
         raise ValueError("a damaged SCRAM verifier")
-    salt, stored_key, server_key = (base64.b64decode(part) for part in match.group(2, 3, 4))
-    return ScramVerifier(salt, stored_key, server_key, int(match[1]))
+    try:
+        salt, stored_key, server_key = (base64.b64decode(part, validate=True) for part in match.group(2, 3, 4))
+    except binascii.Error:
+        raise ValueError("a damaged SCRAM verifier") from None
+    if not LEAST_ITERATIONS <= (iterations := int(match[1])) <= MOST_ITERATIONS:
+        raise ValueError("a SCRAM verifier whose iterations are out of bounds")
+    return ScramVerifier(salt, stored_key, server_key, iterations)
 
 
 def end_point_binding(der: bytes) -> tuple[str, bytes] | None:

@@ -15,7 +15,7 @@ import pytest
 
 from actorcred import Avatar, CallError, Portal, Realm, actors
 from actorcred.actors import AsyncioDispatcher
-from actorcred.adapters.asyncssh import MAX_TRIES, Exec, Shell, SSHServer, Subsystem, Terminal
+from actorcred.adapters.asyncssh import MAX_KEYS, MAX_TRIES, Exec, Shell, SSHServer, Subsystem, Terminal
 from actorcred.checkers.all_of import AllOf
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
@@ -388,3 +388,43 @@ def test_at_the_end_of_the_server_everybody_is_logged_out(stages):
     assert stage.portal.count().get(timeout=10) == 0
     assert stage.log == [("logout", "drained")] * 3
     assert actors.statistics().actors == 3
+
+
+def test_an_agent_may_offer_many_keys_before_the_right_one_and_no_end_of_them(stages):
+    right, *others = [asyncssh.generate_private_key("ssh-ed25519") for _ in range(MAX_KEYS + 2)]
+    stage = stages(SSHKeyChecker.start(lambda name: right.export_public_key().decode()))
+
+    async def with_keys(*keys: Any) -> None:
+        async with await stage.connect(password=None, client_keys=list(keys)):  # type: ignore[arg-type]
+            pass
+
+    in_loop(with_keys(*others[: MAX_KEYS - 1], right))
+    with pytest.raises((asyncssh.DisconnectError, asyncssh.PermissionDenied)):
+        in_loop(with_keys(*others, right))
+
+
+def test_a_damaged_key_of_a_stranger_ends_no_connection_of_others(stages):
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    stage = stages(SSHKeyChecker.start(lambda name: key.export_public_key().decode()))
+
+    class Damaged(asyncssh.SSHKeyPair):
+        """Sends an RSA key with a negative number, signed with nonsense."""
+
+        def __init__(self) -> None:
+            parts = (b"ssh-rsa", b"\x80", b"\x00" + b"\xb1" * 256)
+            blob = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+            super().__init__(b"ssh-rsa", b"ssh-rsa", (b"rsa-sha2-256",), (b"rsa-sha2-256",), blob, b"damaged")
+
+        def sign(self, data: bytes) -> bytes:
+            return b"\x00\x00\x00\x0crsa-sha2-256\x00\x00\x00\x01x"
+
+    class Stranger(asyncssh.SSHClient):
+        def public_key_auth_requested(self) -> Any:
+            return Damaged()
+
+    for _ in range(6):
+        with pytest.raises((asyncssh.DisconnectError, asyncssh.PermissionDenied)):
+            in_loop(stage.connect(password=None, client_factory=Stranger))  # type: ignore[arg-type]
+    connection = in_loop(stage.connect(password=None, client_keys=[key]))  # type: ignore[arg-type]
+    assert in_loop(connection.run("look")).stdout == "ann ran look\n"
+    in_loop(closed(connection))

@@ -318,10 +318,10 @@ def ssh_key(folder: Path) -> Row:
 
     @contextlib.contextmanager
     def down() -> Iterator[None]:
-        with gone(users / "ann"):
-            (users / "ann").mkdir()  # what cannot be read, not even by root
+        with gone(users):
+            users.touch()  # in which no file can be read, not even by root
             yield
-            (users / "ann").rmdir()
+            users.unlink()
 
     return Row(
         SSHKeyChecker.start(look_up, PATIENT),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
+import os
 import shutil
 
 import asyncssh
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin
-from actorcred.checkers.sshkey import SSHKeyChecker
+from actorcred import AccountError, CheckerUnavailable, LoginDenied, Portal, UnauthorizedLogin
+from actorcred.checkers.first_of import FirstOf
+from actorcred.checkers.sshkey import LARGEST_FILE, SSHKeyChecker
+from actorcred.checkers.throttling import ThrottlingChecker
 from actorcred.credentials import SSHKey
 from actorcred.plugins import from_string
 from tests.backends.ssh_keys import KINDS, SIGNED, keygen, make_keys, private, proof, public
@@ -133,10 +137,129 @@ def test_certificates(folder, tmp_path, words, line, lets_in):
 def test_files_that_cannot_be_used(folder, tmp_path):
     with pytest.raises(AccountError, match="needs %u"):
         from_string("sshkey:/etc/keys/all%%u")
-    portal = serve(f"{tmp_path}/%u")
-    (tmp_path / "ann").mkdir()
+    (tmp_path / "keys").touch()
+    portal = serve(f"{tmp_path}/keys/%u")
     with pytest.raises(CheckerUnavailable):
         login(portal, proof(private(folder, "ed25519")))
+
+
+def put_folder(path):
+    path.mkdir()
+
+
+def put_pipe(path):
+    os.mkfifo(path)
+
+
+def put_circle(path):
+    path.symlink_to(path)
+
+
+def put_megabytes(path):
+    path.write_bytes(b"#" * (LARGEST_FILE + 1))
+
+
+@pytest.mark.parametrize("put", [put_folder, put_pipe, put_circle, put_megabytes])
+def test_a_users_own_file_that_cannot_be_used_looks_like_none(folder, tmp_path, caplog, put):
+    """Or anybody could see who there is, and a user could hold the checker's threads."""
+    put(tmp_path / "ann")
+    (tmp_path / "bob").write_text(public(folder, "ed25519"))
+    portal = serve(f"{tmp_path}/%u")
+    for _ in range(2):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, proof(private(folder, "ed25519")))
+    assert caplog.text.count("'ann' cannot log in") == 1
+    assert login(portal, proof(private(folder, "ed25519"), "bob")) == "bob"
+
+
+def string(*parts):
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
+
+
+NEGATIVE = string(b"ssh-rsa", b"\x80", b"\x00" + b"\xb1" * 256)
+
+DAMAGED = {
+    "negative exponent": NEGATIVE,
+    "negative modulus": string(b"ssh-rsa", b"\x01\x00\x01", b"\x80" * 256),
+    "no modulus": string(b"ssh-rsa", b"\x03", b""),
+    "even modulus": string(b"ssh-rsa", b"\x03", b"\x00" + b"\xb0" * 256),
+    "endless modulus": string(b"ssh-rsa", b"\x03", b"\x01" * 60_000),
+    "endless key": string(b"ssh-rsa", b"\x03", b"\x01" * 200_000),
+    "point of another curve": string(b"ecdsa-sha2-nistp256", b"nistp521", b"\x04" + bytes(64)),
+    "point on no curve": string(b"ecdsa-sha2-nistp256", b"nistp256", b"\x04" + b"\xff" * 64),
+    "short key": string(b"ssh-ed25519", b"x"),
+    "certificate without anything": string(b"ssh-ed25519-cert-v01@openssh.com"),
+    "of X.509": string(b"x509v3-ssh-rsa") + (1).to_bytes(4, "big") + string(b"x"),
+    "of no kind": string(b"ssh-nonsense", b"x"),
+}
+
+
+@pytest.mark.parametrize("blob", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_key_of_a_stranger_is_a_refusal_and_nothing_more(folder, blob):
+    portal = serve(lambda name: public(folder, "ed25519"))
+    for _ in range(6):
+        for signature in (string(b"rsa-sha2-256", bytes(256)), string(blob[4:23], bytes(64)), string(b"ssh-ed25519", bytes(64))):
+            with pytest.raises(UnauthorizedLogin):
+                login(portal, SSHKey("ann", blob, SIGNED, signature))
+    assert login(portal, proof(private(folder, "ed25519"))) == "ann"
+
+
+@pytest.mark.parametrize("damaged", ["ssh-rsa " + base64.b64encode(NEGATIVE).decode(), 'expiry-time="00010101" {key}'])
+def test_a_line_that_cannot_be_read_does_no_harm_to_the_next_one(folder, damaged):
+    key = public(folder, "ed25519")
+    portal = serve(lambda name: f"{damaged.format(key=key)}\n{key}\n")
+    assert login(portal, proof(private(folder, "ed25519"))) == "ann"
+
+
+def test_keys_that_the_user_does_not_have_are_no_guesses(folder):
+    """An agent offers one key after the other; what is damaged counts all the same."""
+    keys = {"ann": "ed25519", "bob": "rsa"}
+    checker = FirstOf.start(SSHKeyChecker.start(lambda name: public(folder, keys[name])))
+    portal = Portal.start(Arena.start([]), [ThrottlingChecker.start(checker, free=2, most=600.0)])
+    for _ in range(10):
+        for key in ("other", "ecdsa"):
+            with pytest.raises(UnauthorizedLogin):
+                login(portal, proof(private(folder, key)))
+    assert login(portal, proof(private(folder, "ed25519"))) == "ann"
+    for _ in range(3):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, proof(private(folder, "ed25519"), signed=b"another session"))
+    with pytest.raises(LoginDenied):
+        login(portal, proof(private(folder, "ed25519")))
+
+
+@st.composite
+def changed(draw, blob):
+    """Change some bytes of what was good."""
+    made = bytearray(blob)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(made)))
+        made[start : start + draw(st.integers(0, 4))] = draw(st.binary(max_size=5))
+    return bytes(made)
+
+
+@given(st.data())
+@settings(max_examples=400, deadline=None)
+def test_changed_keys_certificates_and_signatures_are_refused(good_blobs, data):
+    checker, blobs, signature = good_blobs
+    blob = data.draw(st.sampled_from(blobs))
+    blob, signature = data.draw(changed(blob)), data.draw(st.just(signature) | changed(signature))
+    with pytest.raises(UnauthorizedLogin):
+        checker.actor_inbox.actor.check(SSHKey("ann", blob, SIGNED, signature))
+
+
+@pytest.fixture(scope="module")
+def good_blobs(folder, tmp_path_factory):
+    """Return a checker that lets nobody in, public keys and certificates of all kinds, and a signature."""
+    blobs = [private(folder, kind).public_data for kind in KINDS]
+    for kind in KINDS:
+        place = tmp_path_factory.mktemp("certified")
+        shutil.copy(folder / f"{kind}.pub", place / "key.pub")
+        keygen("-s", folder / "ca", "-I", "test", "-n", "ann", place / "key.pub")
+        blobs.append(asyncssh.read_certificate(place / "key-cert.pub").public_data)
+    checker = SSHKeyChecker.start(lambda name: "")
+    yield checker, blobs, private(folder, "ed25519").sign(SIGNED, b"ssh-ed25519")
+    checker.stop()
 
 
 @given(st.text(max_size=200) | st.text('from="*",expiry-time= ssh-ed25519 AAAA\\', max_size=80))

@@ -56,7 +56,7 @@ class TwistedHashedPassword(ours.UsernameHashedPassword):
 
     def check_password(self, password: bytes) -> bool:
         """Tell whether the answer was made with this password."""
-        return _at_once(self.original.checkPassword(password))
+        return _checked(self.original.checkPassword, password)
 
 
 class TwistedDigestHash(TwistedHashedPassword, ours.UsernameDigestHash):
@@ -70,7 +70,7 @@ class TwistedDigestHash(TwistedHashedPassword, ours.UsernameDigestHash):
 
     def check_hash(self, digest: str) -> bool:
         """Tell whether the answer was made with this `H(username:realm:password)`."""
-        return _at_once(self.original.checkHash(digest.encode()))
+        return _checked(self.original.checkHash, digest.encode())
 
 
 class TwistedSSHKey(ours.SSHKey):
@@ -100,8 +100,18 @@ def _text(value: Any) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
-def _at_once(answer: Any) -> bool:
-    """Return what is either an answer or a Deferred that has fired."""
+def _checked(check: Callable[[bytes], Any], secret: bytes) -> bool:
+    """Return what credentials of Twisted's say of a secret: an answer, or a Deferred that has fired.
+
+    Raises:
+        UnauthorizedLogin: if they raise something. They are of what the client sent, and look only now what it is: of HTTP
+            Digest, an unknown algorithm is a KeyError, and no URI a TypeError.
+        CheckerUnavailable: if they answer later.
+    """
+    try:
+        answer = check(secret)
+    except Exception as error:  # its text may show the secret
+        raise UnauthorizedLogin(f"these credentials cannot be checked: {type(error).__name__}") from None
     if not isinstance(answer, Deferred):
         return bool(answer)
     results: list[Any] = []
