@@ -17,8 +17,9 @@ mail: $(VENV)/mail.installed
 pb: $(VENV)/twisted.installed
 	$(BIN)/python -m examples.pb
 
+# COVERAGE="-m coverage run" counts the lines that are run.
 test: $(VENV)/test.installed $(VENV)/ldap.tried
-	$(BIN)/python -m pytest $(PYTEST)
+	$(BIN)/python $(COVERAGE) -m pytest $(PYTEST)
 
 bench: $(VENV)/test,bench.installed
 	$(BIN)/python -m tests.benchmarks $(BENCH)
@@ -37,8 +38,10 @@ outcomes: $(VENV)/test.installed $(VENV)/ldap.tried
 faults: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python -m tests.faults $(FAULTS)
 
+# FUZZ is the seconds for all targets together.
+FUZZ ?= 60
 fuzz: $(VENV)/test,fuzz.installed
-	$(BIN)/python -m tests.fuzz.connection $(FUZZ)
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(VENV)/lint.installed
 	$(BIN)/ruff check .

@@ -74,6 +74,9 @@ logger = logging.getLogger("actorcred.cli")
     "--identity-header those of the host that the request names]",
 )
 @click.option(
+    "--limit-loopback", is_flag=True, help="Limit and penalise clients of this machine by their address, too, as those of others."
+)
+@click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=10.0,
@@ -101,6 +104,7 @@ def serve(
     passwords_in_clear: bool,
     identity_header: str,
     trusted_fronts: tuple[str, ...],
+    limit_loopback: bool,
     origins: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
@@ -125,6 +129,7 @@ def serve(
             passwords_in_clear=passwords_in_clear,
             identity_header=identity_header,
             trusted_fronts=trusted_fronts,
+            limit_loopback=limit_loopback,
             origins=origins or None,
         )
 

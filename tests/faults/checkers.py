@@ -8,7 +8,7 @@ from typing import Any
 from actorcred import Checker, LoginDenied, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
 
-__all__ = ["DISTRIBUTION", "PASSWORD", "plugin"]
+__all__ = ["DISTRIBUTION", "PASSWORD", "STORED", "plugin"]
 
 PASSWORD = "right"
 """Of all users."""

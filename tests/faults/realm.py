@@ -16,10 +16,13 @@ from actorcred.actors.system import living
 from actorcred.rpc.peer import Peer
 from actorcred.sessions.session import Session
 
-__all__ = ["Faulty", "Probe", "count_everything"]
+__all__ = ["BROKEN", "COUNTER", "Faulty", "Probe", "count_everything"]
 
 BROKEN = "broken-"
 """What the name of a user begins with whose hook of that name raises."""
+
+COUNTER = "counter"
+"""The user that counts, and is told nothing: its session is not a part of what is tried."""
 
 PACE = 0.1
 """Seconds that `pay` takes."""
@@ -92,7 +95,8 @@ class Player(Avatar, Probe):
         self._maybe_break("on-start")
 
     def on_login(self) -> None:
-        self.everybody.add(self)
+        if self.avatar_id != COUNTER:
+            self.everybody.add(self)
         self._maybe_break("on-login")
 
     async def on_logout(self, reason: LogoutReason) -> None:

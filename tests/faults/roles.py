@@ -172,15 +172,48 @@ USERS = 20
 
 def _write(path: Path, hashes: list[str], turn: int) -> None:
     """Replace a password file, now and then by half of it."""
-    lines = [f"user{number}:{made}" for number, made in enumerate(hashes)]
+    text = "".join(f"user{number}:{made}\n" for number, made in enumerate(hashes))
     other = path.with_suffix(".new")
-    other.write_text("\n".join(lines)[: -turn % 7 or None] + "\n")
+    other.write_text(text[: len(text) // 2] if turn % 7 == 6 else text)
     os.replace(other, path)
 
 
 def password_file(folder: Path) -> None:
     """Make a password file."""
     _write(folder / "users", [hash_password(password="secret", rounds=4)] * USERS, 0)
+
+
+DAMAGED = (
+    "$2b$00$" + "." * 53, "$2b$03$" + "." * 53, "$2b$99$" + "." * 53, "$bcrypt-sha256$v=2,t=2b,r=0$" + "." * 22 + "$" + "." * 31,
+    "$bcrypt-sha256$v=2,t=2b,r=99$" + "." * 22 + "$" + "." * 31, "pbkdf2_sha256$0$salt$AAAA", "pbkdf2_sha256$99999999$salt$AAAA",
+    "scrypt$0$salt$8$1$AAAA", "scrypt$3$salt$8$1$AAAA", "scrypt$16384$salt$0$1$AAAA", "scrypt$16777216$salt$8$1$AAAA",
+    "$apr1$y", "$scrypt$ln=1,r,p=1$aa$bb", "$scrypt$ln=99,r=8,p=1$YWJj$YWJj", "$6$rounds=999999999$a$b",
+    "$argon2id$v=19$m=99999999,t=1,p=1$a$b",
+    "{SHA}x", "$2y$", "", "\udcff",
+)  # fmt: skip
+"""Hashes that cannot be verified, or not in bounded time; each is a record of one user."""
+
+
+def damaged_file(folder: Path) -> None:
+    """Make a password file, in which only one user's hash is good."""
+    lines = [f"odd{number}:{made}" for number, made in enumerate(DAMAGED)]
+    lines.append("whole:" + hash_password(password="secret", rounds=4))
+    (folder / "users").write_text("\n".join(lines), "utf-8", "surrogateescape")
+
+
+@fault("records of users that cannot be used", prepare=damaged_file, auth=("file:{folder}/users",), options=QUICK)
+def damaged_records(ground: Ground) -> None:
+    """Whoever logs in under these names is refused as an unknown user is; the one with a good record gets in."""
+    answers: Counter[str] = Counter()
+    for turn in range(6):
+        for number in range(len(DAMAGED)):
+            with connect(ground.server.address, source=f"127.0.10.{number + 1}") as client:
+                error, _ = client.try_login(f"odd{number}", f"secret{turn}", resume=False)
+                answers[error["code"] if error else "in"] += 1
+    with connect(ground.server.address, source=HONEST) as client:
+        client.login("whole", "secret", resume=False)
+    ground.note(", ".join(f"{count} {what}" for what, count in answers.items()))
+    assert set(answers) <= {"refused", "denied"}, answers
 
 
 @fault("a password file is replaced 50 times a second", prepare=password_file, auth=("file:{folder}/users",), options=QUICK)

@@ -17,6 +17,7 @@ from pathlib import Path
 from actorcred.rpc import Address
 from tests.faults.checkers import DISTRIBUTION
 from tests.faults.clients import HONEST, Closed, Raw, connect
+from tests.faults.realm import COUNTER
 
 __all__ = ["Count", "Served", "poll"]
 
@@ -164,7 +165,7 @@ class Served:
         """Count what the server holds, through a session of its own that stays."""
         if self._counter is None:
             self._counter = Raw(Address.parse(f"unix:{self._counter_path}"))
-            self._counter.login("counter")
+            self._counter.login(COUNTER)
         return Count(**self._counter.call("statistics"))
 
     def living(self) -> list[str]:
