@@ -7,6 +7,7 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from actorcred.actors import Actor, ActorRef, AnsweredCall, CancelledError, ControlCall, Future
+from actorcred.actors.mailbox import stops_all
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
 
 __all__ = ["Answer", "Service", "request"]
@@ -56,11 +57,10 @@ class Service(Actor):
         except RestartRole:
             answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
             raise
-        except Exception as error:
+        except BaseException as error:
             answer.settle_error(self._cred_fault(error, args))
-        except BaseException:
-            answer.settle_error(CheckerUnavailable(f"{type(self).__name__} was interrupted"))
-            raise
+            if stops_all(error):
+                raise
         else:
             if type(result) is CoroutineType:
                 result = self.actor_inbox.dispatcher.spawn(result)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 import pykka
 
 from actorcred.actors import Actor, ActorRef, Future, Revocable
+from actorcred.actors.mailbox import stops_all
 from actorcred.errors import ClientGone
 from actorcred.mind import Channel, Group, MindRef
 from actorcred.outbox import Notification
@@ -99,7 +100,9 @@ class Avatar(Actor):
         """Run two hooks, the second one also if the first fails; return a coroutine if the first is one."""
         try:
             result = first()
-        except Exception:
+        except BaseException as error:
+            if stops_all(error):
+                raise
             logger.exception("on_logout of %s failed:", self)
             return second()
         if type(result) is CoroutineType:

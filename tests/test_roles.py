@@ -42,7 +42,19 @@ def raises_in_a_future():
     return future
 
 
-@pytest.mark.parametrize("fault", [raises_at_once, raises_in_a_coroutine, raises_in_a_future])
+class Panic(BaseException):
+    """What extensions in Rust raise when they panic is no `Exception`."""
+
+
+def panics():
+    raise Panic(SECRET)
+
+
+async def panics_in_a_coroutine():
+    raise Panic(SECRET)
+
+
+@pytest.mark.parametrize("fault", [raises_at_once, raises_in_a_coroutine, raises_in_a_future, panics, panics_in_a_coroutine])
 def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_crash(dispatcher, caplog, fault):
     stage = Stage()
     for _ in range(8):
@@ -52,7 +64,8 @@ def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_c
     assert stage.login("ann").interface is Player
 
     assert stage.named(RoleRestarted) == stage.named(RoleDown) == []
-    assert "PlainChecker could not check the credentials of 'mallory': Unforeseen" in caplog.text
+    assert "PlainChecker could not check UsernamePassword of the user in the audit log: " in caplog.text
+    assert "mallory" not in caplog.text  # it may be a password that was typed as a name
     assert fault.__name__ in caplog.text or fault is raises_in_a_future  # the traceback
     assert SECRET not in caplog.text
 
@@ -73,7 +86,10 @@ def test_an_unforeseen_exception_of_a_realm_fails_its_login_and_is_never_a_crash
     async def later():
         raise Unforeseen("in a coroutine")
 
-    for fault in [lambda *_: 1 / 0, lambda *_: later()] * 4:
+    def panics(*_):
+        raise Panic
+
+    for fault in [lambda *_: 1 / 0, lambda *_: later(), panics] * 4:
         stage.realm_answers.append(fault)
         with pytest.raises(CheckerUnavailable):
             stage.login()
@@ -82,6 +98,34 @@ def test_an_unforeseen_exception_of_a_realm_fails_its_login_and_is_never_a_crash
     assert stage.named(RoleRestarted) == stage.named(RoleDown) == []
     assert "ZeroDivisionError" in caplog.text
     assert "in a coroutine" in caplog.text
+
+
+def test_a_panic_in_a_method_of_an_avatar_ends_its_session_at_most(dispatcher):
+    stage = Stage()
+
+    class Panicking(Avatar, Player):
+        def move(self, dx):
+            raise Panic
+
+        def on_logout(self, reason):
+            raise Panic
+
+        def on_failure(self, *_):
+            stage.log.append("failed")
+
+    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Panicking.start(a, m), ref.stop))
+    bystander = stage.login("bob", mind=None)
+    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Panicking.start(a, m), ref.stop))
+    login = stage.login("ann", mind=None)
+    with pytest.raises(Panic):
+        login.avatar.proxy().move(1).get(timeout=10)
+    assert login.session.is_open
+    login.avatar.proxy().move.defer(1)
+    assert login.avatar.actor_stopped.wait(10)
+
+    assert stage.log == ["failed"]
+    assert bystander.session.is_open
+    assert stage.login("cleo").interface is Player
 
 
 def test_a_checker_that_is_cancelled_by_somebody_else_does_not_leave_its_login_waiting(inline):

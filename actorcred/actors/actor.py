@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -10,7 +11,7 @@ import pykka
 from actorcred.actors import system
 from actorcred.actors._context import current_mailbox, thread
 from actorcred.actors.bounded_mailbox import BoundedMailbox, MailboxLimit
-from actorcred.actors.future import Future
+from actorcred.actors.future import CancelledError, Future
 from actorcred.actors.mailbox import Mailbox
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import Blueprint
@@ -203,4 +204,7 @@ class Actor(pykka.Actor):
         mailbox.cancel_timers()
 
     def _actor_log_failure(self, error: BaseException) -> None:
+        if isinstance(error, asyncio.CancelledError | CancelledError):
+            logger.warning("%s was cancelled while it waited", self)  # whoever did so has said why
+            return
         logger.error("Unhandled exception in %s:", self, exc_info=error)

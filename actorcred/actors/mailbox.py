@@ -8,7 +8,6 @@ that comes after the actor stopped.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import threading
 from _queue import Empty, SimpleQueue
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from actorcred.actors.supervision import Blueprint, Supervisor
     from actorcred.actors.timers import Timer
 
-__all__ = ["Mailbox"]
+__all__ = ["Mailbox", "stops_all"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -244,11 +243,11 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
                 result = actor._handle_receive(message)
             else:
                 result = actor.on_receive(message)
-        except Exception as error:
-            self._reply_error(error, message, reply)
         except BaseException as error:
-            actor._actor_break(error, reply)
-            raise
+            if stops_all(error):
+                actor._actor_break(error, reply)
+                raise
+            self._reply_error(error, message, reply)
         else:
             if type(result) is CoroutineType:
                 self.wait_for(self.dispatcher.spawn(result), lambda done: self._answered(done, message, reply))
@@ -275,7 +274,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _answered(self, done: Future[Any], message: Any, reply: Receiver | None) -> None:
         try:
             result = done.get()
-        except (Exception, asyncio.CancelledError) as error:
+        except BaseException as error:
             self._reply_error(error, message, reply)
         else:
             if reply is not None:
@@ -285,7 +284,9 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`."""
         try:
             result = hook(*args)
-        except Exception as error:
+        except BaseException as error:
+            if stops_all(error):
+                raise
             then(error)
         else:
             if type(result) is CoroutineType:
@@ -449,9 +450,17 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             _counters.count_dead_letter()
 
 
+def stops_all(error: BaseException) -> bool:
+    """Return whether an exception is to end the program, such as Ctrl-C: with Pykka, all actors stop then.
+
+    Libraries derive others from `BaseException` that concern one call only, such as the panics of extensions in Rust.
+    """
+    return isinstance(error, KeyboardInterrupt | SystemExit) or type(error) is BaseException
+
+
 def _error_of(done: Future[Any]) -> BaseException | None:
     try:
         done.get()
-    except (Exception, asyncio.CancelledError) as error:
+    except BaseException as error:
         return error
     return None

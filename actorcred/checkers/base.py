@@ -13,9 +13,9 @@ import pykka
 
 from actorcred._service import Service
 from actorcred.actors import ActorRef, AnsweredCall, Future
+from actorcred.actors.mailbox import stops_all
 from actorcred.credentials import AvatarId, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
-from actorcred.events import printable
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
@@ -158,18 +158,21 @@ class Checker(Service):
         except RestartRole:
             decision.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
             raise
-        except Exception as error:
+        except BaseException as error:
             decision.settle_error(error if isinstance(error, LoginFailed) else self._cred_fault(error, args))
+            if stops_all(error):
+                raise
 
     def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
         """Log an exception that came of a request, and return what the request fails with.
 
         What concerns all users (files, connections, time-outs) makes the checker unavailable. Anything else is taken for a
         fault of this one record or input, and looks to the client like a wrong password: "unavailable" for one name would say
-        that it exists. The text of the exception is not logged, since it may quote the credentials.
+        that it exists. The text of the exception is not logged, since it may quote the credentials. The claimed name may be a
+        password that was typed in the wrong place: the audit log shows it as far as it may be shown.
         """
-        kind, name = type(error).__name__, printable(getattr(args[0] if args else None, "username", ""))
+        kind, credentials = type(error).__name__, type(args[0]).__name__ if args else "credentials"
         trace = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("%s could not check the credentials of %r: %s\n%s", type(self).__name__, name, kind, trace)
+        logger.error("%s could not check %s of the user in the audit log: %s\n%s", type(self).__name__, credentials, kind, trace)
         detail = f"{type(self).__name__}: {kind}"
         return CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)
