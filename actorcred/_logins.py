@@ -390,7 +390,8 @@ class Logins:
 
     def _enter_opening(self, attempt: Attempt) -> None:
         attempt.state = step(attempt.state, Event.ADMITTED)
-        self._keep_place(attempt, False)
+        if attempt.keeps_place:
+            self._keep_place(attempt, False)
         self._opening[attempt.avatar_id] = self._opening.get(attempt.avatar_id, 0) + 1
         self._opening_total += 1
 

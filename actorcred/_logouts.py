@@ -75,7 +75,8 @@ class Logouts:
             self._finish(session)
         else:
             self._leaving[session] = self._portal.now() + self._timeout
-            self._watch_leaving()
+            if self._leaving_timer is None:
+                self._watch_leaving()
             ask_to_leave(session, reason)
 
     def _promise(self, session: Session, done: Future[None]) -> None:
@@ -108,7 +109,8 @@ class Logouts:
         assert session.reason is not None
         self._directory.gone(session)
         self._leaving.pop(session, None)
-        self._hurried.discard(session)
+        if self._hurried:
+            self._hurried.discard(session)
         try:
             self._tell_logged_out(session, session.reason)
             _release(session)
@@ -154,7 +156,7 @@ class Logouts:
     # -- avatars that do not leave ------------------------------------------------------------------------------------
 
     def _watch_leaving(self) -> None:
-        if self._leaving_timer is None and self._leaving:
+        if self._leaving:
             wait = max(0.0, next(iter(self._leaving.values())) - self._portal.now())
             self._leaving_timer = self._portal.send_after(wait, ControlCall(("_expire_leaving",)))
 

@@ -132,7 +132,11 @@ class Roles:
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
         """Return the checkers that take such credentials, in the order in which they were registered."""
-        return [cast("CheckerRef", role.ref) for role in self._checkers if role.takes(credentials)]
+        try:
+            taking = [role for role in self._checkers if isinstance(credentials, role.credential_interfaces)]
+        except Exception:
+            taking = [role for role in self._checkers if role.takes(credentials)]
+        return [cast("CheckerRef", role.ref) for role in taking]
 
     def credential_interfaces(self, for_everybody: bool) -> list[type]:
         """Return the kinds of credentials that some checker takes, in the order of registration."""

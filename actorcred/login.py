@@ -57,8 +57,9 @@ class LoginFuture(Future[Login]):
 
     __slots__ = ("_when_cancelled",)
 
-    def __init__(self, when_cancelled: Callable[[], object]) -> None:
+    def __init__(self, portal: PortalRef, when_cancelled: Callable[[], object]) -> None:
         Future.__init__(self)
+        self._target = portal.actor_inbox
         self._when_cancelled: Callable[[], object] | None = when_cancelled
 
     def _settle(self, state: int, value: Any) -> bool:
@@ -145,8 +146,7 @@ class Attempt:
         self.credentials: object | None = credentials
         self.target = target
         self.interfaces = interfaces
-        self.future = LoginFuture(self.give_up)
-        self.future.expect_from(portal.actor_inbox)
+        self.future = LoginFuture(portal, self.give_up)
         self.state = State.CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
         self.source = str(getattr(credentials, "source", ""))

@@ -56,7 +56,8 @@ class PortalRef(ActorRef["Portal"]):
         for interface in interfaces or (None,):
             if not isinstance(interface, type):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
-        _require("authorize_as", authorize_as, str, None)
+        if authorize_as is not None:
+            _require("authorize_as", authorize_as, str)
         return self._begin(Attempt(self, credentials, mind, interfaces, authorize_as))
 
     def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
@@ -72,7 +73,8 @@ class PortalRef(ActorRef["Portal"]):
         Raises:
             TypeError: if `authorize_as` is no string.
         """
-        _require("authorize_as", authorize_as, str, None)
+        if authorize_as is not None:
+            _require("authorize_as", authorize_as, str)
         return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
 
     def _begin(self, attempt: Attempt) -> LoginFuture:

@@ -145,7 +145,7 @@ def test_what_goes_wrong_after_hashing_fails_its_login_only(dispatcher):
             if credentials.username == "bad":
                 raise Unforeseen
 
-    portal = Portal.start(Arena.start([]), [Broken.start({"bad": "right", "ann": "right"}, plaintext=False)])
+    portal = Portal.start(Arena.start([]), [Broken.start({"bad": "right", "ann": "right"}, rounds=4)])
     for _ in range(6):
         with pytest.raises(UnauthorizedLogin):
             portal.login(UsernamePassword("bad", "right"), None, Player).get(timeout=30)

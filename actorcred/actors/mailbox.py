@@ -427,6 +427,8 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
 
     def _next(self) -> Any:
         """Take out what waits the longest; None if nothing waits. Another thread may be doing the same."""
+        if self.empty():
+            return None
         try:
             return self.pop()
         except Empty:

@@ -84,7 +84,7 @@ class LogoutReason:
 
         The client's own logout keeps its place in the order; a server that goes down lets waiting calls run.
         """
-        return self.code not in {LogoutCode.LOGOUT, LogoutCode.DRAINED}
+        return self.code is not LogoutCode.LOGOUT and self.code is not LogoutCode.DRAINED
 
 
 class SessionOwner(Protocol):
