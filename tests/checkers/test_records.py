@@ -13,7 +13,7 @@ import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcred import BearerToken, LoginFailed, Portal, UsernamePassword
+from actorcred import BearerToken, LoginFailed, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.otp import OTPChecker
@@ -287,3 +287,11 @@ def test_the_longest_password_is_prepared_in_no_time(password):
             assert prepare_password(password) == password
         except ValueError as error:
             assert "combining marks" in str(error)
+
+
+@pytest.mark.timeout(10)
+def test_a_long_name_by_scram_is_refused_before_it_is_prepared():
+    for name in ("\u5b57" * 8000, "a" * 8000, "\u0301\u0316" * 4000):
+        for _ in range(100):
+            with pytest.raises(UnauthorizedLogin):
+                ScramSHA256(f"n,,n={name},r=nonce")
