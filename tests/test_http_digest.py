@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 
 import pytest
 from hypothesis import given
@@ -175,3 +176,40 @@ def test_any_value_of_a_parameter_lets_nobody_in(name, value):
         assert not gate.read(header, GET, 100.0).check_password(b"Circle of Life")
     except (ProtocolError, StaleNonce, UnauthorizedLogin):
         return
+
+
+def test_a_count_far_ahead_costs_no_more_than_the_next_one(gate):
+    """The gap of four billion was a shift by as many bits: 5 s of the loop, and a gigabyte."""
+    challenge = challenge_of(gate)
+    before = time.thread_time()
+    for count in (1, 0xFFFF_0000, 0xFFFF_FFFF):
+        assert gate.read(answer(challenge, count=count), GET, 101.0)
+        with pytest.raises(StaleNonce):
+            gate.read(answer(challenge, count=count), GET, 101.0)
+    assert gate.read(answer(challenge, count=0xFFFF_FFF0), GET, 101.0)
+    with pytest.raises(StaleNonce):
+        gate.read(answer(challenge, count=0xFFFF_0000), GET, 101.0)
+    assert time.thread_time() - before < 1.0
+
+
+@pytest.mark.parametrize(
+    "rest",
+    [
+     " " * 16_000 + "(", ", " * 8000 + "(", "\t,\t" * 5000 + "(", "a" * 16_000, "a" + " " * 16_000 + "(",
+     "a=" + " " * 16_000 + "(",
+     "a=b" + " " * 16_000 + "(", 'a="' + "\\a" * 8000, 'a="' + "\\" * 15_001, 'a="b"' + " ," * 7900 + "(",
+     "a=" + "b" * 16_000 + '"', "username*=utf-8''" + "%41" * 5000 + "'", "a=b," * 4000],
+    ids=lambda rest: rest[:6] + rest[-2:],
+)  # fmt: skip
+def test_a_header_takes_the_time_of_its_length(rest):
+    """Blanks before what is no name took the square of it: 1.9 s for one request."""
+    before = time.thread_time()
+    for _ in range(10):
+        with pytest.raises(ProtocolError):
+            DigestGate("players").read("Digest " + rest, GET, 0.0)
+    assert time.thread_time() - before < 1.0
+
+
+def test_a_header_that_is_no_text_is_refused():
+    with pytest.raises(ProtocolError):
+        parse_parameters('Digest username="\ud800"')

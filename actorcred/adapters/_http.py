@@ -46,9 +46,9 @@ class Request:
         return found[0].decode("latin-1") if len(found) == 1 else ""
 
     def cookies(self) -> dict[str, str]:
-        """Return the cookies (RFC 6265, section 4.2.1). Ours have no quotes, and those of others are not looked at."""
+        """Return the cookies (RFC 6265, section 4.2.1). What others have escaped in theirs is not looked at."""
         pairs = (part.partition("=") for part in self.header(b"cookie").split(";"))
-        return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+        return {name.strip(): value.strip().strip('"') for name, equals, value in pairs if equals}
 
     def from_own_page(self) -> bool:
         """Tell whether no other site's page can have sent this in the name of a client whose browser has the cookie."""

@@ -57,8 +57,8 @@ class CachingChecker(Filter):
             secret = credentials.token
         else:
             return None
-        name = credentials.username.encode()
-        message = b"%s\0%d\0%s%s" % (type(credentials).__name__.encode(), len(name), name, secret.encode())
+        name, proof = (text.encode("utf-8", "surrogatepass") for text in (credentials.username, secret))
+        message = b"%s\0%d\0%s%s" % (type(credentials).__name__.encode(), len(name), name, proof)
         return hashlib.blake2b(message, key=self._key).digest()
 
     def before(self, credentials: Any) -> AvatarId | None:

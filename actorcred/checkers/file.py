@@ -76,6 +76,8 @@ class FileChecker(PasswordChecker):
         super().__init__()
         self._format = format or FileFormat()
         self._path = os.fspath(path)
+        self._dummy = ""
+        self._dummy_of: dict[str, Account] | None = None  # the accounts among which it was chosen
         self._file = WatchedFile(path, self._parse, lines=True, hint=f"make one with `htpasswd -cB {path} NAME`")
 
     @classmethod
@@ -129,7 +131,11 @@ class FileChecker(PasswordChecker):
 
     def dummy(self) -> str:
         """Return a hash of some user that can be verified, so that an unknown one costs what that one does."""
-        return next((account.hash for account in self._file.value.values() if account.usable), super().dummy())
+        accounts = self._file.value
+        if self._dummy_of is not accounts:
+            self._dummy = next((account.hash for account in accounts.values() if account.usable), super().dummy())
+            self._dummy_of = accounts
+        return self._dummy
 
     def lookup(self, username: str) -> Account | None:
         """Return the account of a user, from the file as it is now."""

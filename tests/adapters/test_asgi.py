@@ -313,6 +313,18 @@ def test_another_sites_page_cannot_act_with_the_cookie(stages, tmp_path):
     assert stage.curl("-b", jar, "-H", other)[0] == 200  # reading is the browser's to forbid
 
 
+def test_odd_headers_of_strangers_are_none(stages, tmp_path):
+    stage = stages(cookie="sid")
+    jar = str(tmp_path / "jar")
+    stage.curl(*ANN, "-c", jar)
+    assert stage.curl("-b", jar, "-d", "x", "-H", "Origin: http://[")[0] == 401
+    cookie = re.search(r"sid\s+(\S+)", Path(jar).read_text())
+    assert cookie is not None
+    for other in ('a="x', "a[b]=1", "=;;=", "a", 'q="' + "\\" * 6000 + '"'):
+        assert stage.curl("-H", f"Cookie: {other}; sid={cookie[1]}")[0] == 200
+    assert stage.curl("-H", "Cookie: sid=\u00e9")[0] == 401
+
+
 def test_a_large_body_comes_whole(stages, tmp_path):
     (tmp_path / "body").write_bytes(b"x" * 3_000_000)
     assert stages().curl(*ANN, "--data-binary", f"@{tmp_path / 'body'}", path="/body")[2] == "3000000 bytes"

@@ -37,6 +37,7 @@ from actorcred.adapters.twisted import CredChecker, CredPortal, Face, TwistedChe
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.htdigest import HtdigestChecker
+from actorcred.checkers.memory import MemoryChecker
 from actorcred.events import LoggedOut
 from actorcred.http_digest import digest_of
 from actorcred.sasl.cram_md5 import CramMD5, CramMD5Client
@@ -324,6 +325,29 @@ def test_web_guards_digests_are_checked_by_our_checkers(cred, tmp_path):
     assert isinstance(error(answer(b"wrong")), their_errors.UnauthorizedLogin)
     checked = answer(b"s3cret")
     assert result(checked)[1].avatar_id == b"ann"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"algorithm": "foo"}, {"uri": None}, {"qop": "auth-int"}, {"nc": None}, {"cnonce": None}, {"response": None}, {"qop": "x"},
+     {"algorithm": ""}, {"algorithm": "md5-sess"}, {"realm": None}, {"realm": "\u00e9"}, {"username": "\u202e"}],
+    ids=str,
+)  # fmt: skip
+def test_web_guards_digests_that_cannot_be_checked_are_refused(cred, tmp_path, changes):
+    """Twisted looks only when it checks them what they are, and raises KeyError and TypeError."""
+    (tmp_path / "users").write_text(f"ann:here:{digest_of('MD5', 'ann', 'here', 's3cret')}\n")
+    digests = HtdigestChecker.start(tmp_path / "users", dispatcher=reactor_dispatcher())
+    plain = MemoryChecker.start({"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher())
+    portal = cred(GreeterRealm(), [digests, plain])
+    factory = their_credentials.DigestCredentialFactory(b"md5", b"here")
+    challenge = factory.getChallenge("127.0.0.1")
+    fields = {"username": "ann", "realm": "here", "nonce": challenge["nonce"].decode(), "uri": "/", "response": "x", "nc": "1"}
+    fields |= {"opaque": challenge["opaque"].decode(), "cnonce": "c", "qop": "auth", "algorithm": "md5", **changes}
+    header = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value is not None).encode()
+    for _ in range(6):
+        failed = error(portal.login(factory.decode(header, b"GET", "127.0.0.1"), None, IGreeter))
+        assert isinstance(failed, their_errors.UnauthorizedLogin)
+    assert result(portal.login(password(), None, IGreeter))[1].avatar_id == b"ann"
 
 
 # -- POP3 without a real socket: what is bound to a connection ---------------------------------------------------------------

@@ -26,6 +26,8 @@ def entries():
     twin = {"objectClass": ["inetOrgPerson"], "sn": ["x"], "uid": ["twin"], "userPassword": ["right"]}
     yield f"cn=one,{PEOPLE}", {**twin, "cn": ["one"]}
     yield f"cn=two,{PEOPLE}", {**twin, "cn": ["two"]}
+    for number in range(3):
+        yield f"cn=triplet{number},{PEOPLE}", {**twin, "cn": [f"triplet{number}"], "uid": ["triplet"]}
     yield f"uid=locked,{PEOPLE}", {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]}
     yield STAFF, {"objectClass": ["groupOfNames"], "member": [f"uid=ann,{PEOPLE}"]}
 

@@ -36,7 +36,7 @@ def login(portal, name="ann", password="right"):
 
 WRONG = [
     ("ann", "wrong"), ("nobody", "right"), ("ann", ""), ("locked", "x"), ("locked", ""), ("twin", "right"), ("*", "right"),
-
+    ("triplet", "right"),
     ("ann)(uid=*", "right"), ("a*", "right"), ("(&)", "right"), (f"ann,{PEOPLE}", "right"), ("ann+cn=ann", "right"),
     ("\\61nn", "right"),
 ]  # fmt: skip

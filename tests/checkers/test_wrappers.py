@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import time
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -30,7 +33,7 @@ from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.renaming import RenamingChecker, renaming
 from actorcred.checkers.throttling import ThrottlingChecker
 from actorcred.checkers.watched import POLL
-from actorcred.credentials import Combined, OneTimePassword, UsernameScram
+from actorcred.credentials import Combined, OneTimePassword, TemporaryId, UsernameScram
 from actorcred.plugins import from_string
 from actorcred.sasl.scram import ScramSHA256
 from actorcred.sasl.states import State
@@ -140,6 +143,58 @@ def test_a_yes_is_remembered_for_a_while_and_a_no_never(inline):
     assert len(asked) == 7
     login(portal, BearerToken("right", "ann"))
     assert len(asked) == 8  # a token is no password
+
+
+class Brief(Counting):
+    """Says of its answers until when they may be remembered."""
+
+    def __init__(self, asked, until):
+        super().__init__(asked)
+        self.until = until
+
+    def request_avatar_id(self, credentials):
+        return TemporaryId(super().request_avatar_id(credentials), self.until)
+
+
+AROUND = {
+    "alone": lambda checker: checker,
+    "first": lambda checker: FirstOf.start(users(bob="x"), checker),
+    "all": lambda checker: AllOf.start(users(ann="right"), checker),
+    "rename": lambda checker: RenamingChecker.start(checker, lambda name: name.upper().lower()),
+    "throttle": ThrottlingChecker.start,
+    "allow": lambda checker: AllowingChecker.start(checker, ["ann"]),
+    "cache": CachingChecker.start,
+}
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
+def test_what_is_good_once_or_for_a_time_is_not_remembered_longer(dispatcher, around):
+    """Whatever stands between the checker and the cache."""
+    for until, times in ((0.0, 3), (time.time() - 1, 3), (time.time() + 3600, 1), (math.inf, 1)):
+        asked = []
+        portal = serve(CachingChecker.start(around(Brief.start(asked, until))))
+        for _ in range(3):
+            session = login(portal)
+            assert (session.avatar_id, type(session.avatar_id)) == ("ann", str)
+        assert len(asked) == times
+
+
+def test_a_yes_is_remembered_until_its_proof_ends(inline):
+    asked = []
+    portal = serve(CachingChecker.start(Brief.start(asked, time.time() + 30), 60.0))
+    for seconds, times in ((0, 1), (20, 1), (20, 2)):
+        inline.advance(seconds)
+        login(portal)
+        assert len(asked) == times
+
+
+def test_codes_after_a_password_are_not_remembered(dispatcher):
+    """Neither those of a checker that says nothing of it."""
+    asked = []
+    portal = serve(CachingChecker.start(AllOf.start(Counting.start(asked), Codes.start())))
+    for _ in range(3):
+        login(portal, UsernamePassword("ann", "right123456"))
+    assert len(asked) == 3
 
 
 def test_what_a_wrapped_checker_revokes_is_forgotten_and_ends_sessions(inline):

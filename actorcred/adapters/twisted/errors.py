@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import Any, NoReturn
 
 from twisted.cred import error as theirs
@@ -58,7 +59,8 @@ def our_error(error: BaseException, who: object) -> ours.LoginFailed:
         return ours.UnauthorizedLogin(detail)
     name = type(who).__name__
     if type(error).__module__ != "twisted.conch.error":  # as NotEnoughAuthentication, by which SSH asks for another factor
-        logger.error("%s failed:", name, exc_info=error)
+        # Without the text of the exception, which may quote the credentials.
+        logger.error("%s failed: %s\n%s", name, detail, "".join(traceback.format_tb(error.__traceback__)))
     return Unexpected(error, f"{name} failed: {detail}")
 
 
