@@ -14,6 +14,7 @@ from actorcred.interface import Method, methods_of
 from actorcred.mind import Channel
 from actorcred.outbox import Notification
 from actorcred.rpc.codec import MSGPACK, Codec
+from actorcred.rpc.guard import Backlog
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Link(Channel):
     """
 
     __slots__ = (
+        "_anonymous",
         "_core",
         "_end",
         "_keeps",
         "_kept",
         "_kept_bytes",
         "_token",
+        "backlog",
         "lost_at",
         "methods",
         "peer",
@@ -62,6 +65,9 @@ class Link(Channel):
         self._keeps = keeps
         self._token: bytes | None = None
         self._end: LogoutReason | None = None
+        self._anonymous: str | None = None
+        self.backlog = Backlog(2 * core.options.wire.pending, core.options.backlog_bytes)
+        """What the client sent, by whatever connection, and the avatar has not begun with."""
         # Until the client has the answer to its login, what is said to it waits as if it had lost its connection.
         self._kept: deque[tuple[Notification, int]] | None = None
         self._kept_bytes = 0
@@ -77,6 +83,19 @@ class Link(Channel):
         """Begin with the session that was opened."""
         self.session = session
         self.methods = methods_of(session.interface)
+
+    def count_anonymous(self, source: str) -> bool:
+        """Return whether one more anonymous session may come from a source, and count it until it ends."""
+        if not self._core.admission.enter_anonymous(source):
+            return False
+        self._anonymous = source
+        return True
+
+    def forget_anonymous(self) -> None:
+        """Stop counting an anonymous session, if it is one."""
+        source, self._anonymous = self._anonymous, None
+        if source is not None:
+            self._core.admission.leave_anonymous(source)
 
     def new_token(self) -> str | None:
         """Return a token that resumes the session, once, in place of the one before; None if it cannot be resumed."""
@@ -135,6 +154,7 @@ class Link(Channel):
             self._core.from_thread(self.close, reason)
             return
         self._end = reason
+        self.forget_anonymous()
         self._core.forget_token(self._token)
         self._core.lost_links.discard(self)
         self._kept = None
