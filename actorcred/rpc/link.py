@@ -112,6 +112,19 @@ class Link(Channel):
         """Tell whether the calling thread may send: it is the loop's, and the client reads what it is sent."""
         return get_ident() == self._core.thread and (self.peer is None or self.peer.drained is None)
 
+    def size(self, notification: Notification) -> int:
+        """Return the bytes of a notification."""
+        codec = self._codec
+        try:
+            return len(notification.encoded(codec.name, codec.encode_notification))
+        except Exception:
+            return 0  # the mind finds out what is wrong with it
+
+    @property
+    def _codec(self) -> Codec:
+        peer = self.peer
+        return MSGPACK if peer is None else peer.connection.codec
+
     # -- what the mind sends ------------------------------------------------------------------------------------------
 
     def notify(self, notification: Notification) -> Any:
@@ -121,7 +134,7 @@ class Link(Channel):
         if notification.name == "logged_out":
             return None  # `close` says it in this protocol's own words
         peer = self.peer
-        codec: Codec = MSGPACK if peer is None else peer.connection.codec
+        codec = self._codec
         data = notification.encoded(codec.name, codec.encode_notification)
         self.sent += 1
         if self._keeps or peer is None:

@@ -200,13 +200,9 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     # A look-up by the hash tells nothing of the token by the time it takes.
     link = core.links.get(token_hash(text))
     if link is None or not link.session.is_open:
-<<<<<<< HEAD
-        core.penalties.failed(source, now)
-        raise _told(peer, UnauthorizedLogin("no session has this token, or it is over"), "resume")
-=======
         if source:
             core.penalties.failed(source, now)
-        raise UnauthorizedLogin("no session has this token, or it is over")
+        raise _told(peer, UnauthorizedLogin("no session has this token, or it is over"), "resume")
     session = link.session
     missed = link.misses(last_seen)
     told = _enter(peer, link, heartbeat)
