@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache, lru_cache
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
@@ -54,16 +54,16 @@ class Avatar(Actor):
         self._cred_logged_in = False
         self._cred_reason: LogoutReason | None = None
 
-    def on_login(self) -> None:
+    def on_login(self) -> Awaitable[None] | None:
         """Run when the session is open, before the first message of the client. May be `async def`."""
 
-    def on_logout(self, reason: LogoutReason) -> None:
+    def on_logout(self, reason: LogoutReason) -> Awaitable[None] | None:
         """Run once when the session ends, if `on_login` ran. Then the avatar and its mind stop. May be `async def`."""
 
-    def on_attach(self, mind: MindRef) -> None:
+    def on_attach(self, mind: MindRef) -> Awaitable[None] | None:
         """Run when a further session shares this avatar (policy SHARE)."""
 
-    def on_detach(self, mind: MindRef, reason: LogoutReason) -> None:
+    def on_detach(self, mind: MindRef, reason: LogoutReason) -> Awaitable[None] | None:
         """Run when a session ends that shared this avatar with others (policy SHARE)."""
 
     # -- what the portal sends ----------------------------------------------------------------------------------------

@@ -102,6 +102,9 @@ class Method:
                 return (*convert(params[:most], self._kinds[most]), *convert(params[most:], self._rest))
         except msgspec.ValidationError as error:
             raise CallError(f"{self.name}: {error}", CallCode.BAD_ARGUMENTS) from None
+        except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
+            # A set of arrays, or a check in a dataclass of the application, whose text is not the client's business.
+            raise CallError(f"{self.name}: {type(error).__name__}", CallCode.BAD_ARGUMENTS) from None
         wanted = " or ".join(str(count) for count in self._kinds) + (" or more" if self._rest is not None else "")
         raise CallError(f"{self.name}: {len(params)} arguments instead of {wanted}", CallCode.BAD_ARGUMENTS)
 

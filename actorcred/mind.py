@@ -49,6 +49,10 @@ class Channel(ABC):
         """Tell whether the calling thread may call `notify` itself, while nothing waits, which spares it the mind's turn."""
         return False
 
+    def size(self, notification: Notification) -> int:
+        """Return the bytes of a notification as it is sent, if they are known, so that what waits can be bounded. Never raises."""
+        return 0
+
     @abstractmethod
     def notify(self, notification: Notification) -> Any:
         """Send a notification. `Notification.encoded` makes its bytes once for all clients that get it."""
@@ -158,11 +162,11 @@ class MindRef(ActorRef["Mind"]):
         return call.future
 
     def _offer(self, item: Notification | _Call) -> Offer:
-        offer = self.outbox.offer(item)
+        offer = self.outbox.offer(item, self.channel.size(item) if type(item) is Notification else 0)
         if offer is Offer.WAKE:
             self.actor_inbox.put(_FLUSH)
         elif offer is Offer.OVERFLOW:
-            self.end_session(LogoutCode.OVERFLOW, f"{self.outbox.limit.bound} notifications waiting")
+            self.end_session(LogoutCode.OVERFLOW, f"{len(self.outbox)} notifications waiting")
         return offer
 
     def end_session(self, code: LogoutCode, detail: str = "") -> None:

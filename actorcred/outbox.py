@@ -33,14 +33,16 @@ class OutboxLimit:
     Args:
         bound: notifications and calls, at least 1.
         overflow: the policy at the bound.
+        size: bytes of the notifications as they are sent, where the way to the client knows them. One may always wait.
     """
 
     bound: int = 256
     overflow: OutboxOverflow = OutboxOverflow.DROP_OLDEST
+    size: int = 1024 * 1024
 
     def __post_init__(self) -> None:
-        if self.bound < 1:
-            raise ValueError(f"the bound of an outbox must be at least 1, not {self.bound}")
+        if self.bound < 1 or self.size < 1:
+            raise ValueError(f"the bounds of an outbox must be at least 1, not {min(self.bound, self.size)}")
         object.__setattr__(self, "overflow", OutboxOverflow(self.overflow))
 
 
@@ -103,28 +105,30 @@ class Offer(Enum):
     OVERFLOW = "not accepted; the session has to end"
 
 
-class _Keyed:
-    """The place in the queue of the latest item with some key."""
+class _Waiting:
+    """An item in the queue, and its size."""
 
-    __slots__ = ("key",)
+    __slots__ = ("item", "size")
 
-    def __init__(self, key: Hashable) -> None:
-        self.key = key
+    def __init__(self, item: Item, size: int) -> None:
+        self.item = item
+        self.size = size
 
 
 class Outbox:
     """A queue with a bound, in which an item with a key takes the place of the waiting one with the same key."""
 
-    __slots__ = ("_awake", "_items", "_latest", "closed", "dropped", "limit")
+    __slots__ = ("_awake", "_items", "_latest", "_size", "closed", "dropped", "limit")
 
     def __init__(self, limit: OutboxLimit) -> None:
         self.limit = limit
         self.dropped = 0
         self.closed = False
         self._awake = False
+        self._size = 0
         # Most clients have nothing waiting at most times, so an idle outbox holds no queue.
-        self._items: deque[Any] | None = None
-        self._latest: dict[Hashable, Item] | None = None
+        self._items: deque[_Waiting] | None = None
+        self._latest: dict[Hashable, _Waiting] | None = None
 
     def __len__(self) -> int:
         return len(self._items or ())
@@ -134,58 +138,75 @@ class Outbox:
         """Whether nothing waits, nothing is being sent, and more is accepted."""
         return not self._awake and not self.closed
 
-    def offer(self, item: Item) -> Offer:
-        """Put an item at the end, or in the place of the one with the same key."""
-        key = item.key
-        victim: Item | None = None
+    def offer(self, item: Item, size: int = 0) -> Offer:
+        """Put an item at the end, or in the place of the one with the same key.
+
+        Args:
+            item: what to send.
+            size: its bytes, as far as they are known.
+        """
+        victims: list[Item] = []
         with _lock:
-            verdict = Offer.DROPPED if self.closed else self._admit(key)
+            verdict = Offer.DROPPED if self.closed else self._admit(item.key, size)
             if verdict is Offer.QUEUED:
-                victim = self._insert(item, key)
+                victims = self._insert(item, size)
                 if not self._awake:
                     self._awake = True
                     verdict = Offer.WAKE
             elif not self.closed:
                 self.dropped += 1
-        if victim is not None:
+        for victim in victims:
             victim.dropped()
         return verdict
 
-    def _admit(self, key: Hashable) -> Offer:
-        replaces = key is not None and self._latest is not None and key in self._latest
-        if replaces or len(self) < self.limit.bound or self.limit.overflow is OutboxOverflow.DROP_OLDEST:
+    def _admit(self, key: Hashable, size: int) -> Offer:
+        earlier = self._earlier(key)
+        room = self._has_room(size - earlier.size, 0) if earlier is not None else self._has_room(size, 1)
+        if room or self.limit.overflow is OutboxOverflow.DROP_OLDEST:
             return Offer.QUEUED
         return Offer.DROPPED if self.limit.overflow is OutboxOverflow.DROP_NEWEST else Offer.OVERFLOW
 
-    def _insert(self, item: Item, key: Hashable) -> Item | None:
-        """Put an item in; return the one that had to go because of the bound."""
+    def _earlier(self, key: Hashable) -> _Waiting | None:
+        """Return what waits with the same key."""
+        return None if key is None or self._latest is None else self._latest.get(key)
+
+    def _has_room(self, size: int, count: int) -> bool:
+        waiting = len(self) + count
+        return waiting <= 1 or (waiting <= self.limit.bound and self._size + size <= self.limit.size)
+
+    def _insert(self, item: Item, size: int) -> list[Item]:
+        """Put an item in; return those that had to go because of the bounds."""
         if self._items is None:
             self._items = deque()
-        if key is not None:
+        earlier = self._earlier(item.key)
+        if earlier is not None:
+            self._size += size - earlier.size
+            earlier.item, earlier.size = item, size
+            return self._make_room(0, 0)
+        victims = self._make_room(size, 1)
+        waiting = _Waiting(item, size)
+        self._items.append(waiting)
+        self._size += size
+        if item.key is not None:
             if self._latest is None:
                 self._latest = {}
-            elif key in self._latest:
-                self._latest[key] = item
-                return None
-        victim = None
-        if len(self._items) >= self.limit.bound:
-            victim = self._pop()
+            self._latest[item.key] = waiting
+        return victims
+
+    def _make_room(self, size: int, count: int) -> list[Item]:
+        victims = []
+        while not self._has_room(size, count) and len(self):
+            victims.append(self._pop())
             self.dropped += 1
-        if key is None:
-            self._items.append(item)
-        else:
-            assert self._latest is not None
-            self._latest[key] = item
-            self._items.append(_Keyed(key))
-        return victim
+        return victims
 
     def _pop(self) -> Item:
         assert self._items is not None
-        item = self._items.popleft()
-        if type(item) is not _Keyed:
-            return item  # type: ignore[no-any-return]
-        assert self._latest is not None
-        return self._latest.pop(item.key)
+        waiting = self._items.popleft()
+        self._size -= waiting.size
+        if self._latest is not None and waiting.item.key is not None:
+            self._latest.pop(waiting.item.key, None)
+        return waiting.item
 
     def take(self) -> Item | None:
         """Take the next item out; None if there is none, and the owner then sleeps until it is woken."""

@@ -25,6 +25,9 @@ __all__ = ["WebApp"]
 
 logger = logging.getLogger("actorcred.rpc")
 
+LAST_WORDS = 0.5
+"""Seconds that a client which reads has for the goodbye."""
+
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
 
@@ -235,7 +238,14 @@ class _Socket:
         self._wake.set()
 
     def abort(self) -> None:
-        self._closing = True
+        self.close()
+        if self._visitor is not None and self._room.is_set() and not self._visitor.waiting():
+            # The client reads, so what was said last gets to it.
+            self._core.loop.call_later(LAST_WORDS, self._abort_now)
+        else:
+            self._abort_now()
+
+    def _abort_now(self) -> None:
         if self._visitor is not None:
             self._visitor.abort()
         if self._task is not None:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Union
 
+import msgpack
 import msgspec
 
 from actorcred.errors import ProtocolError
 
-__all__ = ["JSON", "MSGPACK", "Answer", "Codec", "Message", "Notice", "Request", "WireLimits"]
+__all__ = ["JSON", "LONG", "MSGPACK", "Answer", "Codec", "Message", "Notice", "Request", "WireLimits", "check_maps", "weigh"]
 
 
 class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True):
@@ -93,8 +94,68 @@ class WireLimits:
             elif kind is dict:
                 if len(value) > self.keys:
                     raise ProtocolError(f"a map has more than {self.keys} entries")
+                check_keys(value)
                 self._check(value, depth - 1)
                 self._check(value.values(), depth - 1)
+
+
+_KEYS = frozenset({str, bytes, int, float, bool, type(None)})
+
+LONG = 256
+"""Bytes of a message of MessagePack from which on its maps are looked at before it is decoded."""
+
+
+def check_keys(keys: Iterable[Any]) -> None:
+    """Check the types of a map's keys. Texts and bytes have hashes that no client can foresee, and few numbers have the same.
+
+    Raises:
+        ProtocolError: if there is an array or another thing with parts among them.
+    """
+    for key in keys:
+        if type(key) not in _KEYS:
+            raise ProtocolError("the key of a map is neither a text nor bytes nor a number")
+
+
+def check_maps(data: bytes | memoryview, most: int) -> None:
+    """Check the maps in a message of MessagePack before any is built, since building one of keys that collide takes long.
+
+    Args:
+        data: the message.
+        most: entries of a map.
+
+    Raises:
+        ProtocolError: if a map has more entries, or keys of a kind that could be made to collide.
+        ValueError: if it is no message.
+    """
+    try:
+        # The keys of nearly all maps are texts.
+        msgpack.unpackb(data, max_map_len=most, strict_map_key=True, raw=True)
+    except ValueError:
+        msgpack.unpackb(data, max_map_len=most, strict_map_key=False, raw=True, object_pairs_hook=_check_pairs)
+
+
+def _check_pairs(pairs: list[tuple[Any, Any]]) -> None:
+    check_keys([key for key, _ in pairs])
+
+
+def weigh(values: Iterable[Any]) -> int:
+    """Return about how many bytes of memory decoded values take."""
+    size, waiting = 0, [*values]
+    while waiting:
+        value = waiting.pop()
+        kind = type(value)
+        if kind is list or kind is tuple:
+            size += 56 + 8 * len(value)
+            waiting.extend(value)
+        elif kind is dict:
+            size += 64 + 100 * len(value)
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif kind is str or kind is bytes:
+            size += 50 + len(value)
+        else:
+            size += 32
+    return size
 
 
 @dataclass(frozen=True, slots=True)

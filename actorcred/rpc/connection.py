@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 
 from actorcred.errors import CallCode, CallError, ProtocolError
-from actorcred.rpc.codec import MSGPACK, Answer, Codec, Message, Request, WireLimits
+from actorcred.rpc.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
 
 __all__ = ["Connection", "Excess", "error_of"]
 
@@ -23,7 +23,7 @@ LIMITS = WireLimits()
 MAX_ID = 2**32 - 1
 """Ids of requests are unsigned integers of 32 bits."""
 
-LONG = 2048
+SCANNED = 2048
 """Bytes of an incomplete message from which on it gets a scanner, so that it is not looked at anew with each piece."""
 
 
@@ -80,6 +80,8 @@ class Connection:
         try:
             if not self._tail and len(data) <= self.limits.frame:
                 try:
+                    if len(data) > LONG and self.codec.binary:
+                        check_maps(data, self.limits.keys)
                     message = self.codec.decode(data)  # mostly what comes is just one message
                 except (ValueError, RecursionError):
                     if self._framed:
@@ -98,6 +100,8 @@ class Connection:
 
     def _decode(self, frame: memoryview) -> Message:
         self._check_size(len(frame))
+        if len(frame) > LONG:
+            check_maps(frame, self.limits.keys)
         return self.codec.decode(frame)
 
     def _check_size(self, size: int) -> None:
@@ -131,7 +135,7 @@ class Connection:
 
     def _keep(self, rest: memoryview, new: bool) -> None:
         self._check_size(len(rest))
-        if len(rest) < LONG:
+        if len(rest) < SCANNED:
             self._tail, self._scanner = bytes(rest), None
         elif new or self._scanner is None:
             self._tail = bytearray(rest)

@@ -19,7 +19,10 @@ from actorcred.sasl.states import State
 if TYPE_CHECKING:
     from actorcred.rpc.peer import Peer
 
-__all__ = ["Dialogue"]
+__all__ = ["Dialogue", "deny_source"]
+
+LONG = 128
+"""Bytes of a client's words from which on they are not even read while its source is penalised."""
 
 Decide = Callable[[Present], Future[Any]]
 Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
@@ -70,6 +73,8 @@ class Dialogue:
         first = self._decision is None and not self._asked
         if self._answer is not None or not (first or self._asked):
             raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
+        if isinstance(data, bytes | str) and len(data) > LONG:
+            self._deny_source()  # before anything is prepared, which takes long for some names
         answer = self._answer = Future()
         self._asked = False
         try:
@@ -81,6 +86,20 @@ class Dialogue:
         except Exception as error:
             self._failed(error)
         return answer
+
+    def _deny_source(self) -> None:
+        """Raise `LoginDenied` if the client's source has to wait."""
+        source, core = self._peer.origin.source, self._peer.core
+        wait = core.penalties.wait("from " + source, core.loop.time()) if source else 0.0
+        if wait:
+            self.cancel()
+            raise self._denied(wait)
+
+    def _denied(self, wait: float) -> LoginDenied:
+        """Tell of a login that was denied, and shut a source out that does not stop."""
+        deny_source(self._peer)
+        self._peer.core.portal.publish(LoginThrottled(self._peer.origin.address, self._claimed, wait))
+        return LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
 
     def _decoded(self, data: Any) -> bytes | None:
         codec = self._peer.connection.codec
@@ -126,10 +145,9 @@ class Dialogue:
         now = core.loop.time()
         wait = max((core.penalties.wait(key, now) for key in self._keys()), default=0.0)
         if wait:
-            core.portal.publish(LoginThrottled(self._peer.origin.address, self._claimed, wait))
             self.cancel()
             if answer is not None:
-                answer.settle_error(LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1))
+                answer.settle_error(self._denied(wait))
             return False
         self._turn = account
         try:
@@ -229,3 +247,12 @@ class Dialogue:
         self._end()
         if decision is not None and hasattr(decision, "give_up"):
             decision.give_up()
+
+
+def deny_source(peer: Peer) -> None:
+    """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
+    core, key = peer.core, "from " + peer.origin.source
+    wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0
+    if wait and core.penalties.denied(key) > core.options.free_denials:
+        # Not before the client has its answer.
+        core.loop.call_soon(peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-__all__ = ["Admission", "Place", "RateLimit", "Stall"]
+__all__ = ["Admission", "Backlog", "Place", "RateLimit", "Stall"]
 
 
 class Admission:
@@ -166,3 +166,38 @@ class Stall:
         if not waiting or not self._least or waiting < self._least:
             self._least, self._since = waiting, now
         return waiting > 0 and now - self._since >= self._limit
+
+
+class Backlog:
+    """Bounds what waits, in number and in bytes of memory. One may always wait, whatever its size.
+
+    Args:
+        count: how many may wait.
+        size: the bytes of all of them.
+    """
+
+    __slots__ = ("_count", "_limit", "_size", "_size_limit")
+
+    def __init__(self, count: int, size: int) -> None:
+        self._limit = count
+        self._size_limit = size
+        self._count = 0
+        self._size = 0
+
+    @property
+    def full(self) -> bool:
+        """Whether nothing more may wait."""
+        return self._count >= self._limit or self._size >= self._size_limit
+
+    def enter(self, size: int) -> bool:
+        """Return whether one more of a size may wait; it then has to `leave` later."""
+        if self.full or (self._count and self._size + size > self._size_limit):
+            return False
+        self._count += 1
+        self._size += size
+        return True
+
+    def leave(self, size: int) -> None:
+        """Stop counting one."""
+        self._count -= 1
+        self._size -= size

@@ -14,6 +14,7 @@ from actorcred.interface import Method, methods_of
 from actorcred.mind import Channel
 from actorcred.outbox import Notification
 from actorcred.rpc.codec import MSGPACK, Codec
+from actorcred.rpc.guard import Backlog
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
 
 if TYPE_CHECKING:
@@ -41,12 +42,14 @@ class Link(Channel):
     """
 
     __slots__ = (
+        "_anonymous",
         "_core",
         "_end",
         "_keeps",
         "_kept",
         "_kept_bytes",
         "_token",
+        "backlog",
         "lost_at",
         "methods",
         "peer",
@@ -62,6 +65,9 @@ class Link(Channel):
         self._keeps = keeps
         self._token: bytes | None = None
         self._end: LogoutReason | None = None
+        self._anonymous: str | None = None
+        self.backlog = Backlog(2 * core.options.wire.pending, core.options.backlog_bytes)
+        """What the client sent, by whatever connection, and the avatar has not begun with."""
         # Until the client has the answer to its login, what is said to it waits as if it had lost its connection.
         self._kept: deque[tuple[Notification, int]] | None = None
         self._kept_bytes = 0
@@ -78,6 +84,19 @@ class Link(Channel):
         self.session = session
         self.methods = methods_of(session.interface)
 
+    def count_anonymous(self, source: str) -> bool:
+        """Return whether one more anonymous session may come from a source, and count it until it ends."""
+        if not self._core.admission.enter_anonymous(source):
+            return False
+        self._anonymous = source
+        return True
+
+    def forget_anonymous(self) -> None:
+        """Stop counting an anonymous session, if it is one."""
+        source, self._anonymous = self._anonymous, None
+        if source is not None:
+            self._core.admission.leave_anonymous(source)
+
     def new_token(self) -> str | None:
         """Return a token that resumes the session, once, in place of the one before; None if it cannot be resumed."""
         self._core.forget_token(self._token)
@@ -93,6 +112,19 @@ class Link(Channel):
         """Tell whether the calling thread may send: it is the loop's, and the client reads what it is sent."""
         return get_ident() == self._core.thread and (self.peer is None or self.peer.drained is None)
 
+    def size(self, notification: Notification) -> int:
+        """Return the bytes of a notification."""
+        codec = self._codec
+        try:
+            return len(notification.encoded(codec.name, codec.encode_notification))
+        except Exception:
+            return 0  # the mind finds out what is wrong with it
+
+    @property
+    def _codec(self) -> Codec:
+        peer = self.peer
+        return MSGPACK if peer is None else peer.connection.codec
+
     # -- what the mind sends ------------------------------------------------------------------------------------------
 
     def notify(self, notification: Notification) -> Any:
@@ -102,7 +134,7 @@ class Link(Channel):
         if notification.name == "logged_out":
             return None  # `close` says it in this protocol's own words
         peer = self.peer
-        codec: Codec = MSGPACK if peer is None else peer.connection.codec
+        codec = self._codec
         data = notification.encoded(codec.name, codec.encode_notification)
         self.sent += 1
         if self._keeps or peer is None:
@@ -135,6 +167,7 @@ class Link(Channel):
             self._core.from_thread(self.close, reason)
             return
         self._end = reason
+        self.forget_anonymous()
         self._core.forget_token(self._token)
         self._core.lost_links.discard(self)
         self._kept = None

@@ -12,13 +12,14 @@ from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed, ProtocolError
-from actorcred.rpc.codec import Answer, Notice, Request
+from actorcred.rpc.codec import Answer, Notice, Request, weigh
 from actorcred.rpc.connection import Connection, error_of
 from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
-from actorcred.rpc.guard import Place, RateLimit, Stall
+from actorcred.rpc.guard import Backlog, Place, RateLimit, Stall
 from actorcred.rpc.reserved import PREFIX, RESERVED
 
 if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
     from actorcred.interface import Method
     from actorcred.rpc.core import ServerCore
     from actorcred.rpc.dialogue import Dialogue
@@ -238,7 +239,11 @@ class Peer:
         arguments = method.arguments(params, self.connection.codec.convert)
         if method.reauthenticated_within is not None:
             self.demand_proof(method.reauthenticated_within)
-        link.session.avatar.hand_over(ProxyCall((method.name,), arguments, {}), reply)
+        message, avatar = ProxyCall((method.name,), arguments, {}), link.session.avatar
+        if avatar.actor_inbox.busy.locked():
+            avatar.hand_over(message, _wait_in(link, params, Receipt(self.core, link.backlog, avatar.actor_inbox, message, reply)))
+        else:
+            avatar.hand_over(message, reply)
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Tell of a login on this connection that the portal did not see."""
@@ -363,6 +368,58 @@ class Peer:
             return ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
         return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None
+
+
+class Receipt:
+    """Counts a call or notification that waits for its avatar, until it was handled. It stands in for a future.
+
+    Args:
+        core: on whose loop is counted.
+        backlog: what counts.
+        inbox: the avatar's mailbox.
+        message: what waits.
+        reply: where the result goes; None for a notification, whose failure is the avatar's.
+    """
+
+    __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
+
+    def __init__(self, core: ServerCore, backlog: Backlog, inbox: Mailbox, message: Any, reply: Reply | None) -> None:
+        self._core = core
+        self._backlog = backlog
+        self._inbox = inbox
+        self._message = message
+        self._reply = reply
+        self.size = 0
+
+    def settle(self, value: Any = None) -> bool:
+        """Pass a result on."""
+        self._core.here(self._backlog.leave, self.size)
+        return self._reply is None or self._reply.settle(value)
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Pass an error on."""
+        self._core.here(self._backlog.leave, self.size)
+        if self._reply is not None:
+            return self._reply.settle_error(error)
+        actor = self._inbox.actor
+        if actor is None or isinstance(error, pykka.ActorDeadError | MailboxFull):
+            self._core.ignored_notices += 1
+        elif not actor._actor_survives(error, self._message):
+            actor._actor_fail(error)
+        return True
+
+
+def _wait_in(link: Link, params: list[Any], receipt: Receipt) -> Receipt:
+    """Let a call or notification wait for the avatar, if there is room.
+
+    Raises:
+        MailboxFull: if there is none.
+    """
+    if not link.backlog.full:
+        receipt.size = weigh(params)
+        if link.backlog.enter(receipt.size):
+            return receipt
+    raise MailboxFull("too much waits for the avatar")
 
 
 class Reply:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from actorcred.actors import Future
-from actorcred.credentials import ANONYMOUS, AvatarId
+from actorcred.credentials import ANONYMOUS, Anonymous, AvatarId
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
 from actorcred.interface import Method
 from actorcred.login import Login
-from actorcred.rpc.dialogue import Dialogue
+from actorcred.rpc.dialogue import Dialogue, deny_source
 from actorcred.rpc.events import LoginThrottled, SessionResumed
 from actorcred.rpc.link import Link, token_hash
 from actorcred.sasl.mechanism import Present
@@ -95,6 +95,8 @@ def _begin(peer: Peer, mechanism: str, decide: Any, consent: Any) -> Dialogue:
         if not peer.dialogue.waits_for_client:
             raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
         peer.dialogue.cancel()  # the client has thought better of it
+        if peer.origin.source:  # each beginning costs, so it is no way around the penalties
+            peer.core.penalties.failed("from " + peer.origin.source, peer.core.loop.time())
     kind = SERVER_MECHANISMS.get(mechanism)
     private = peer.origin.situation.private or peer.core.options.passwords_in_clear
     if kind is None or not kind.possible(peer.origin.situation) or (kind.exposes_password and not private):
@@ -113,10 +115,27 @@ def _log_in(peer: Peer, link: Link, step: Present, wishes: LoginOptions) -> Futu
         by_name = {interface.__name__: interface for interface in interfaces}
         wanted = tuple(by_name[name] for name in names if name in by_name)
     if not wanted:
-        refused: Future[Login] = Future()
-        refused.settle_error(_told(peer, NoInterface(), type(step.credentials).__name__))
-        return refused
-    return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
+        return _failed(_told(peer, NoInterface(), type(step.credentials).__name__))
+    if isinstance(step.credentials, Anonymous) and not link.count_anonymous(peer.origin.source):
+        denied = LoginDenied("too many anonymous sessions from this address", retry_after=peer.core.retry_after)
+        return _failed(_told(peer, denied, "Anonymous"))
+    decision = peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
+    decision.add_done_callback(lambda done: peer.core.here(link.forget_anonymous) if _is_error(done) else None)
+    return decision
+
+
+def _failed(error: Exception) -> Future[Any]:
+    failed: Future[Any] = Future()
+    failed.settle_error(error)
+    return failed
+
+
+def _is_error(done: Future[Any]) -> bool:
+    try:
+        done.get()
+    except BaseException:  # a cancellation, too
+        return True
+    return False
 
 
 def _told(peer: Peer, error: T, kind: str) -> T:
@@ -172,15 +191,17 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
     if not isinstance(text, str):
         raise CallError("the token must be a text", CallCode.BAD_ARGUMENTS)
-    now, source = core.loop.time(), "from " + peer.origin.source
+    now, source = core.loop.time(), peer.origin.source and "from " + peer.origin.source
     wait = core.penalties.wait(source, now)
     if wait:
+        deny_source(peer)
         core.portal.publish(LoginThrottled(peer.origin.address, "", wait))
         raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
     # A look-up by the hash tells nothing of the token by the time it takes.
     link = core.links.get(token_hash(text))
     if link is None or not link.session.is_open:
-        core.penalties.failed(source, now)
+        if source:
+            core.penalties.failed(source, now)
         raise _told(peer, UnauthorizedLogin("no session has this token, or it is over"), "resume")
     session = link.session
     missed = link.misses(last_seen)

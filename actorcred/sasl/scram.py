@@ -47,8 +47,8 @@ LEAST_ITERATIONS, MOST_ITERATIONS = 4096, 10_000_000
 _KEY = r"([A-Za-z0-9+/]{43}=)"  # 32 bytes in base64
 _VERIFIER = re.compile(rf"SCRAM-SHA-256\$([0-9]{{4,8}}):([A-Za-z0-9+/]+={{0,2}})\${_KEY}:{_KEY}")
 
-LONGEST_MESSAGE = 8192
-"""Characters of a client's message; nobody shall have megabytes prepared."""
+LONGEST_MESSAGE = 2048
+"""Characters of a client's message."""
 
 _SECRET = os.urandom(32)
 

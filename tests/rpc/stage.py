@@ -5,13 +5,18 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
+import socket
 import ssl
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+import msgpack
+import pytest
 import trustme
 
 from actorcred import (
@@ -60,6 +65,10 @@ class Player(ABC):
     def echo(self, value: Any) -> Any: ...
     @abstractmethod
     def tell(self, count: int, text: str = "tick") -> None: ...
+    @abstractmethod
+    def flood(self, count: int, size: int) -> None: ...
+    @abstractmethod
+    async def wait(self, value: Any = None) -> Any: ...
     @abstractmethod
     def ask_client(self, question: str) -> Any: ...
     @abstractmethod
@@ -115,6 +124,16 @@ class Actor2(Avatar, Player, Spectator):
         for number in range(count):
             self.mind.notify(text, number)
 
+    def flood(self, count: int, size: int) -> None:  # type: ignore[override]
+        for number in range(count):
+            self.mind.notify("flood", number, "x" * size)
+
+    async def wait(self, value: Any = None) -> Any:
+        self.game.log.append(("waits", len(repr(value))))
+        assert self.game.gate is not None
+        await self.game.gate.wait()
+        return "through"
+
     def ask_client(self, question: str) -> Any:
         return self.mind.call(question, 6, timeout=5)
 
@@ -152,11 +171,12 @@ class Actor2(Avatar, Player, Spectator):
 class Game(Realm):
     interfaces = (Player, Spectator)
 
-    def __init__(self, log: list[Any], waiting: list[Any]) -> None:
+    def __init__(self, log: list[Any], waiting: list[Any], gate: asyncio.Event | None = None) -> None:
         super().__init__()
         self.log = log
         self.waiting = waiting
         self.everybody = Group()
+        self.gate = gate
 
     def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
         for interface in interfaces:
@@ -199,6 +219,8 @@ class WireStage:
     server: rpc.Server
     portal: Any
     checker: MemoryCheckerRef
+    gate: asyncio.Event
+    """Lets the calls of `wait` go on."""
 
     def __init__(self, transport: str, authority: trustme.CA) -> None:
         self.transport = transport
@@ -207,6 +229,7 @@ class WireStage:
         self.waiting: list[Any] = []
         self.events: list[Event] = []
         self.clients: list[rpc.Client] = []
+        self.writers: list[asyncio.StreamWriter] = []
 
     @property
     def address(self) -> Address:
@@ -230,6 +253,12 @@ class WireStage:
         self.clients.append(client)
         return client
 
+    async def raw(self, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """Connect without a word, from an address of this machine; it is closed at the end."""
+        streams = await asyncio.open_connection(self.address.host, self.address.port, local_addr=(source, 0))
+        self.writers.append(streams[1])
+        return streams
+
     async def bare(self) -> ClientConnection:
         """Connect without a login."""
         wire = await open_wire(self.address, self.client_context(), json=self.transport == "websocket-json")
@@ -248,6 +277,18 @@ class WireStage:
                 if value:
                     return
                 await asyncio.sleep(0.001)
+
+
+def plain(username: str, password: str) -> bytes:
+    """Return a login by PLAIN."""
+    return cast("bytes", msgpack.packb([0, 1, "cred.login", ["PLAIN", f"\0{username}\0{password}".encode()]]))
+
+
+def reset(writer: asyncio.StreamWriter) -> None:
+    """Close a connection without a word, as the system does for a process that was killed with data unread."""
+    sock = writer.get_extra_info("socket")
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    writer.transport.abort()
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -283,8 +324,9 @@ async def stage(
         transport, f"{transport.replace('websocket-json', 'ws').replace('websocket', 'ws')}:127.0.0.1:0"
     )
     made.checker = MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)
+    made.gate = asyncio.Event()
     made.portal = Portal.start(
-        Game.start(made.log, made.waiting),
+        Game.start(made.log, made.waiting, made.gate),
         [made.checker, AnonymousChecker.start(), *(checkers or [])],
         portal_options or PortalOptions(),
     )
@@ -294,17 +336,21 @@ async def stage(
         yield made
     finally:
         await made.server.close(timeout=5)
+        for writer in made.writers:
+            writer.close()
         for client in made.clients:
             await client.close()
         assert made.core.peers == set()
         assert made.core.links == {}
         assert made.core.lost_links == set()
+        assert made.core.visitors == set()
         assert len(made.core.admission) == 0
+        assert made.core.admission.connections == 0
         assert len(made.core.turns) == 0
         assert await made.count() == 0
 
 
-def on_loop(test: Callable[..., Any]) -> Callable[..., None]:
+def on_loop(test: Callable[..., Any], loop_factory: Any = None) -> Callable[..., None]:
     """Run a coroutine function as a test, on a new event loop that is the actors' dispatcher."""
 
     @functools.wraps(test)
@@ -318,8 +364,26 @@ def on_loop(test: Callable[..., Any]) -> Callable[..., None]:
                 set_default_dispatcher(None)
                 await asyncio.to_thread(actors.shutdown, 10)
 
-        asyncio.run(body())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(body())
 
+    return run
+
+
+def on_both_loops(test: Callable[..., Any]) -> Callable[..., None]:
+    """Run a coroutine function as a test twice, on the event loop of asyncio and on that of uvloop."""
+
+    @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+    @functools.wraps(test)
+    def run(loop: str, *args: Any, **kwargs: Any) -> None:
+        factory = None
+        if loop == "uvloop":
+            factory = pytest.importorskip("uvloop", reason="uvloop is not installed: pip install uvloop").new_event_loop
+        on_loop(test, factory)(*args, **kwargs)
+
+    signature = inspect.signature(test)
+    loop = inspect.Parameter("loop", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    run.__signature__ = signature.replace(parameters=[loop, *signature.parameters.values()])  # type: ignore[attr-defined]
     return run
 
 
