@@ -92,11 +92,12 @@ def disk_full(ground: Ground) -> None:
         while True:
             file.write(b"x" * 4096)
     answers = []
-    for number in range(5):
+    for _ in range(5):
         with connect(ground.server.address, source=HONEST) as client:
             error, _ = client.try_login("ann", "correct horse battery", resume=False)
             answers.append(error["code"] if error else "in")
-        many(ground.server.address, 20, resume=False)[number].close()
+        for client in many(ground.server.address, 20, resume=False):
+            client.close()
     ballast.unlink()
     lines = ground.server.said().count("\n")
     with connect(ground.server.address, source=HONEST) as client:
