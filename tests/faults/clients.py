@@ -33,7 +33,7 @@ class Closed(Exception):
 
 def request(method: str, *params: Any, number: int = 1) -> bytes:
     """Return the bytes of a request."""
-    return msgpack.packb([0, number, method, list(params)])
+    return bytes(msgpack.packb([0, number, method, list(params)]))
 
 
 def plain(user: str, password: str) -> bytes:

@@ -87,7 +87,7 @@ class Fault:
         listen: addresses.
         options: further words for the command.
         backend: runs a server behind the checker, in a folder.
-        prepare: called with the folder before the server starts.
+        prepare: called with the folder before the server starts; what it returns is entered.
         settings: of `Served`.
         allowed: by how much a count may be higher afterwards.
         patience: seconds within which the counts have to be as before.
@@ -105,7 +105,7 @@ class Fault:
     listen: Sequence[str] = ("tcp:127.0.0.1:0",)
     options: Sequence[str] = ()
     backend: Callable[[Path], AbstractContextManager[Backend]] | None = None
-    prepare: Callable[[Path], object] | None = None
+    prepare: Callable[[Path], AbstractContextManager[None] | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     allowed: Mapping[str, int] = field(default_factory=dict)
     patience: float = PATIENCE
@@ -184,7 +184,7 @@ def run(tried: Fault, loop: str) -> Outcome:
         folder.chmod(0o755)
         if tried.prepare is not None:
             made = tried.prepare(folder)
-            if hasattr(made, "__enter__"):
+            if made is not None:
                 stack.enter_context(made)
         backend = stack.enter_context(tried.backend(folder)) if tried.backend is not None else None
         server = stack.enter_context(_served(tried, folder, backend, loop))

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -168,7 +169,7 @@ def _loaded(ground: Ground, over: threading.Event) -> list[threading.Thread]:
     return threads
 
 
-def _drained(ground: Ground, *signals: int) -> None:
+def _drained(ground: Ground, signals: tuple[int, ...]) -> None:
     """End the server under load; one avatar's `on_logout` never ends, and 50 clients do not read."""
     over = threading.Event()
     loaded = _loaded(ground, over)
@@ -206,4 +207,4 @@ for what, signals in (
     fault(
         f"{what} under load", listen=TWO, options=("--drain-timeout", f"{DRAIN:g}"), honest=False, ends=True,
         both=what == "SIGTERM",
-    )(lambda ground, signals=signals: _drained(ground, *signals))  # fmt: skip
+    )(partial(_drained, signals=signals))  # fmt: skip
