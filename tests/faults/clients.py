@@ -9,7 +9,7 @@ import socket
 import ssl
 import struct
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import msgpack
 
@@ -33,7 +33,7 @@ class Closed(Exception):
 
 def request(method: str, *params: Any, number: int = 1) -> bytes:
     """Return the bytes of a request."""
-    return msgpack.packb([0, number, method, list(params)])
+    return bytes(msgpack.packb([0, number, method, list(params)]))
 
 
 def plain(user: str, password: str) -> bytes:
@@ -46,6 +46,9 @@ class Raw:
     Attributes:
         notes: the notifications that came while it waited for something else.
     """
+
+    living: ClassVar[set[Raw]] = set()
+    """Those that were not closed."""
 
     def __init__(self, address: Address, source: str = ATTACKER, timeout: float = PATIENCE, receive_buffer: int = 0) -> None:
         self.address = address
@@ -63,6 +66,7 @@ class Raw:
         except BaseException:
             self.socket.close()
             raise
+        self.living.add(self)
         self.notes: list[Any] = []
         self._unpacker = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=0)
         self._number = 0
@@ -89,7 +93,14 @@ class Raw:
         return self.socket.recv(65536)
 
     def close(self) -> None:
+        self.living.discard(self)
         self.socket.close()
+
+    @classmethod
+    def close_all(cls) -> None:
+        """Close those that a fault has left open."""
+        for client in list(cls.living):
+            client.close()
 
     def reset(self) -> None:
         """Break the connection: the server gets an error instead of an end."""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tests.backends.servers import Backend
-from tests.faults.clients import HONEST, Closed, connect
+from tests.faults.clients import HONEST, Closed, Raw, connect
 from tests.faults.served import Count, Served
 
 __all__ = ["FAULTS", "LOOPS", "Fault", "Ground", "Honest", "Outcome", "fault", "run"]
@@ -87,7 +87,7 @@ class Fault:
         listen: addresses.
         options: further words for the command.
         backend: runs a server behind the checker, in a folder.
-        prepare: called with the folder before the server starts.
+        prepare: called with the folder before the server starts; what it returns is entered.
         settings: of `Served`.
         allowed: by how much a count may be higher afterwards.
         patience: seconds within which the counts have to be as before.
@@ -105,7 +105,7 @@ class Fault:
     listen: Sequence[str] = ("tcp:127.0.0.1:0",)
     options: Sequence[str] = ()
     backend: Callable[[Path], AbstractContextManager[Backend]] | None = None
-    prepare: Callable[[Path], object] | None = None
+    prepare: Callable[[Path], AbstractContextManager[None] | None] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     allowed: Mapping[str, int] = field(default_factory=dict)
     patience: float = PATIENCE
@@ -179,11 +179,12 @@ def run(tried: Fault, loop: str) -> Outcome:
     """
     # Not pytest's folder: servers run as users that cannot enter it, and Unix sockets have short names.
     with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name, contextlib.ExitStack() as stack:
+        stack.callback(Raw.close_all)
         folder = Path(name)
         folder.chmod(0o755)
         if tried.prepare is not None:
             made = tried.prepare(folder)
-            if hasattr(made, "__enter__"):
+            if made is not None:
                 stack.enter_context(made)
         backend = stack.enter_context(tried.backend(folder)) if tried.backend is not None else None
         server = stack.enter_context(_served(tried, folder, backend, loop))
@@ -205,16 +206,16 @@ def _served(tried: Fault, folder: Path, backend: Backend | None, loop: str) -> I
     try:
         yield server
     except AssertionError as error:
-        error.add_note("the end of the log:\n" + server.said()[-3000:])
+        error.add_note("the end of the log:\n" + server.said()[-1500:])
         raise
     finally:
         server.kill()
 
 
 def _traceback(said: str) -> str:
-    """Return the first traceback with what stands around it."""
-    place = said.index("Traceback")
-    return said[max(0, place - 500) : place + 4000]
+    """Return the first traceback with what stands around it, if there is one."""
+    place = said.find("Traceback")
+    return said[max(0, place - 300) : place + 2000]
 
 
 def _try(tried: Fault, ground: Ground) -> Outcome:
@@ -235,7 +236,8 @@ def _try(tried: Fault, ground: Ground) -> Outcome:
     code = server.end()
     said = server.said()
     assert code == 0, f"the server ended with {code}"
-    assert tried.tracebacks or "Traceback" not in said, f"there is a traceback in the log:\n{_traceback(said)}"
+    clean = tried.tracebacks or "Traceback" not in said
+    assert clean, f"there is a traceback in the log:\n{_traceback(said)}"
     return Outcome(before, after, calls, worst, tuple(ground.notes))
 
 

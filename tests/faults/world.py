@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -92,11 +93,12 @@ def disk_full(ground: Ground) -> None:
         while True:
             file.write(b"x" * 4096)
     answers = []
-    for number in range(5):
+    for _ in range(5):
         with connect(ground.server.address, source=HONEST) as client:
             error, _ = client.try_login("ann", "correct horse battery", resume=False)
             answers.append(error["code"] if error else "in")
-        many(ground.server.address, 20, resume=False)[number].close()
+        for client in many(ground.server.address, 20, resume=False):
+            client.close()
     ballast.unlink()
     lines = ground.server.said().count("\n")
     with connect(ground.server.address, source=HONEST) as client:
@@ -167,7 +169,7 @@ def _loaded(ground: Ground, over: threading.Event) -> list[threading.Thread]:
     return threads
 
 
-def _drained(ground: Ground, *signals: int) -> None:
+def _drained(ground: Ground, signals: tuple[int, ...]) -> None:
     """End the server under load; one avatar's `on_logout` never ends, and 50 clients do not read."""
     over = threading.Event()
     loaded = _loaded(ground, over)
@@ -205,4 +207,4 @@ for what, signals in (
     fault(
         f"{what} under load", listen=TWO, options=("--drain-timeout", f"{DRAIN:g}"), honest=False, ends=True,
         both=what == "SIGTERM",
-    )(lambda ground, signals=signals: _drained(ground, *signals))  # fmt: skip
+    )(partial(_drained, signals=signals))  # fmt: skip

@@ -24,7 +24,7 @@ class Source:
         """Whether there are bytes left."""
         return self._place < len(self._data)
 
-    def bytes(self, count: int) -> bytes:
+    def take(self, count: int) -> bytes:
         """Take so many bytes, or those that are left."""
         taken = self._data[self._place : self._place + count]
         self._place += count
@@ -33,7 +33,7 @@ class Source:
     def number(self, most: int = 255) -> int:
         """Take a number from 0 on."""
         size = (most.bit_length() + 7) // 8 or 1
-        return int.from_bytes(self.bytes(size), "big") % (most + 1)
+        return int.from_bytes(self.take(size), "big") % (most + 1)
 
     def choice(self, values: Sequence[T]) -> T:
         """Take one of some values."""
@@ -41,7 +41,7 @@ class Source:
 
     def chunk(self) -> bytes:
         """Take bytes whose number comes before them."""
-        return self.bytes(self.number(0xFFFF if self.number() == 255 else 255))
+        return self.take(self.number(0xFFFF if self.number() == 255 else 255))
 
     def text(self) -> str:
         """Take a string."""
@@ -49,4 +49,4 @@ class Source:
 
     def rest(self) -> bytes:
         """Take all that is left."""
-        return self.bytes(len(self._data))
+        return self.take(len(self._data))
