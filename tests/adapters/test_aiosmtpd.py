@@ -195,6 +195,13 @@ def test_what_cannot_be_understood_is_refused_and_the_connection_goes_on(stages)
     assert client.docmd("AUTH PLAIN")[0] == 503
 
 
+def test_an_answer_that_is_too_long_for_a_line_is_refused_and_the_connection_goes_on(stages):
+    client = stages().client()
+    assert client.docmd("AUTH PLAIN")[0] == 334
+    assert client.docmd("x" * 5000) == (501, b"5.5.2 the line is too long")
+    assert log_in(client, "PLAIN") == 235
+
+
 def test_who_acts_as_somebody_else_needs_the_policys_word(stages):
     def plain(stage: Stage, authorize_as: str) -> int:
         words = base64.b64encode(f"{authorize_as}\0ann\0s3cret".encode()).decode()
