@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
@@ -183,6 +184,11 @@ class Peer:
     def drained(self) -> Future[None] | None:
         """A future that is done when the client can take more; None if it can now."""
         return self._drained
+
+    @property
+    def in_session(self) -> bool:
+        """Whether the client is logged in, by a session that is not about to end."""
+        return self.link is not None and self.link.session.is_open
 
     def lost(self) -> None:
         """Learn that the connection is gone."""
@@ -474,7 +480,7 @@ class Reply:
         if isinstance(error, LoginFailed):
             retry_after = error.retry_after if isinstance(error, LoginDenied) else None
             error = CallError(str(error), error.code, retry_after=retry_after)
-        elif isinstance(error, pykka.ActorDeadError):
+        elif isinstance(error, pykka.ActorDeadError) or (isinstance(error, CancelledError) and not peer.in_session):
             error = CallError("the session is over", CallCode.GONE)
         elif isinstance(error, MailboxFull):
             error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)

@@ -83,7 +83,10 @@ def hanging(ground: Ground) -> None:
         client = connect(ground.server.address, source=f"127.0.2.{number % 250 + 1}")
         client.begin_call("cred.login", "PLAIN", b"\0checker-hangs\0right", {})
         clients.append(client)
-    held = ground.server.count()
+    for _ in poll(10):
+        held = ground.server.count()
+        if held.connections >= len(clients):
+            break
     ground.note(f"{held.connections} connections wait, {held.memory // 1024} MB")
     begin = time.monotonic()
     with connect(ground.server.address, source=HONEST) as client:
