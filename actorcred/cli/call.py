@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ import click
 from actorcred.audit import printable
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
-from actorcred.errors import CallError, ConnectionLost, LoginFailed, ProtocolError
+from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginFailed, ProtocolError
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client import ClientOptions, connect
 
@@ -88,11 +89,19 @@ def call(
             with contextlib.suppress(TimeoutError):
                 raise await asyncio.wait_for(client.wait_closed(), listen_for)
 
-    try:
+    with _telling(timeout):
         asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _telling(timeout: float) -> Iterator[None]:
+    """End the command with a text and a code that say what went wrong."""
+    try:
+        yield
     except LoginFailed as error:
         # What this side finds out is in the detail; what the server says is the text alone.
-        fail(f"{error}: {error.detail}" if error.detail else error, ExitCode.REFUSED)
+        own = type(error) in {LoginFailed, CheckerUnavailable} and error.detail
+        fail(f"{error}: {error.detail}" if own else error, ExitCode.REFUSED)
     except CallError as error:
         fail(f"{error} ({error.code})")
     except (ConnectionLost, ProtocolError) as error:
