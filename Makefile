@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-enumeration outcomes faults fuzz lint docs clean
+.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration outcomes faults fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -26,6 +26,10 @@ bench: $(VENV)/test,bench.installed
 
 bench-wire: $(VENV)/test,bench.installed
 	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
+
+# The arena with its defaults for two minutes: how long people wait at its door, and how many bots are in.
+bench-arena: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.main_job $(MAIN_JOB)
 
 bench-enumeration: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.enumeration $(ENUMERATION)

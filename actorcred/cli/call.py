@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import ssl
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -13,7 +14,7 @@ import click
 from actorcred.audit import printable
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
-from actorcred.errors import CallError, ConnectionLost, LoginFailed, ProtocolError
+from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginFailed, ProtocolError
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client import ClientOptions, connect
 
@@ -34,7 +35,14 @@ __all__ = ["call"]
     type=click.FloatRange(0, min_open=True),
     default=10.0,
     show_default=True,
-    help="Seconds for the login and for the call.",
+    help="Seconds for connecting, and for the call.",
+)
+@click.option(
+    "--login-timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=ClientOptions().login_timeout,
+    show_default=True,
+    help="Seconds for the login, which waits its turn on a busy server.",
 )
 @click.option(
     "--listen-for", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Print notifications for so long after the call."
@@ -49,6 +57,7 @@ def call(
     mechanism: str | None,
     ca: str | None,
     timeout: float,
+    login_timeout: float,
     listen_for: float,
 ) -> None:
     """Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
@@ -58,13 +67,16 @@ def call(
     can see those.
 
     \b
-    Exit codes: 1 the method failed, 2 wrong usage, 3 login refused, 4 no connection.
+    Exit codes: 1 the method failed, 2 wrong usage, 3 login refused, denied or unavailable, 4 no
+    connection.
     """  # noqa: D301  # \b is click's sign for lines that stay as they are
     password = read_password(password_file) if username else None
     options = ClientOptions(
         interface=interface,
         mechanism=mechanism,
         timeout=timeout,
+        login_timeout=login_timeout,
+        on_slow_login=lambda: click.echo("actorcred: the server is busy, still waiting for its answer to the login", err=True),
         client=("actorcred call", ""),
         context=ssl.create_default_context(cafile=ca) if address.encrypted else None,
     )
@@ -77,17 +89,25 @@ def call(
             with contextlib.suppress(TimeoutError):
                 raise await asyncio.wait_for(client.wait_closed(), listen_for)
 
-    try:
+    with _telling(timeout):
         asyncio.run(run())
+
+
+@contextlib.contextmanager
+def _telling(timeout: float) -> Iterator[None]:
+    """End the command with a text and a code that say what went wrong."""
+    try:
+        yield
     except LoginFailed as error:
         # What this side finds out is in the detail; what the server says is the text alone.
-        fail(f"{error}: {error.detail}" if type(error) is LoginFailed else error, ExitCode.REFUSED)
+        own = type(error) in {LoginFailed, CheckerUnavailable} and error.detail
+        fail(f"{error}: {error.detail}" if own else error, ExitCode.REFUSED)
     except CallError as error:
         fail(f"{error} ({error.code})")
     except (ConnectionLost, ProtocolError) as error:
         fail(error, ExitCode.NO_CONNECTION)
     except TimeoutError:
-        fail(f"no answer within {timeout:g} s", ExitCode.NO_CONNECTION)
+        fail(f"the method has not answered within {timeout:g} s", ExitCode.NO_CONNECTION)
     except ValueError as error:
         fail(error, ExitCode.USAGE)
 

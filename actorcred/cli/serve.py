@@ -188,7 +188,7 @@ def _usage() -> Iterator[None]:
     """End the command clearly if something was asked for that cannot be."""
     try:
         yield
-    except (ActorcredError, ValueError, TypeError) as error:
+    except (ActorcredError, OSError, ValueError, TypeError) as error:
         fail(error, ExitCode.USAGE)
 
 

@@ -7,13 +7,13 @@ import contextlib
 import logging
 import random
 import ssl
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from actorcred.audit import printable
-from actorcred.errors import CallError, ConnectionLost, LoginDenied, LoginFailed, ProtocolError, login_error
+from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginDenied, LoginFailed, ProtocolError, login_error
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client_connection import ClientConnection, make_handle
 from actorcred.rpc.client_wires import open_wire
@@ -23,6 +23,11 @@ from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, choose
 __all__ = ["Client", "ClientOptions", "connect"]
 
 logger = logging.getLogger("actorcred.rpc.client")
+
+T = TypeVar("T")
+
+SLOW_LOGIN = 3.0
+"""Seconds after which a login is slow, which whoever waits for it may like to know."""
 
 FINAL = frozenset({"logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"})
 """Reasons of a goodbye after which a client does not come back by itself."""
@@ -38,7 +43,10 @@ class ClientOptions:
         mechanism: the SASL mechanism; by default the strongest that both sides have.
         reconnect: come back after the connection was lost, to the same session if that is possible.
         max_pause: seconds between two attempts at most.
-        timeout: seconds for connecting and logging in.
+        timeout: seconds for connecting, and for the first answer of the server.
+        login_timeout: seconds for logging in, once connected: more than the 30 that a portal takes by default, so that it is the
+            portal that says that it cannot be done.
+        on_slow_login: called when a login has taken some seconds and goes on; by default that is logged.
         client: name and version, for the user's list of sessions.
         context: for TLS; by default certificates are verified against those of the system.
         json: write JSON; on WebSocket only.
@@ -49,6 +57,8 @@ class ClientOptions:
     reconnect: bool = False
     max_pause: float = 30.0
     timeout: float = 10.0
+    login_timeout: float = 40.0
+    on_slow_login: Callable[[], object] | None = None
     client: tuple[str, str] = ("actorcred", "")
     context: ssl.SSLContext | None = None
     json: bool = False
@@ -81,7 +91,7 @@ async def connect(
         The client, logged in.
 
     Raises:
-        LoginFailed: if the login did not succeed.
+        LoginFailed: if the login did not succeed; `CheckerUnavailable` also if there was no answer in time.
         ConnectionLost: if there is no connection, or it did not come in time.
         ProtocolError: if the server does not speak this protocol, or cannot prove that it is the right one.
         ValueError: if the address is none.
@@ -206,20 +216,38 @@ class Client:
 
     async def _open(self) -> None:
         try:
-            async with asyncio.timeout(self._options.timeout):
-                await self._connect()
-                await self._log_in()
-        except TimeoutError:
-            self._abort()
-            raise ConnectionLost(f"no login at {self.address} within {self._options.timeout:g} s") from None
+            await self._connect()
+            await self._patiently(self._log_in())
         except BaseException:
             self._abort()
             raise
         self._start_heartbeat()
 
     async def _connect(self) -> None:
-        wire = await open_wire(self.address, self._options.context, json=self._options.json)
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                wire = await open_wire(self.address, self._options.context, json=self._options.json)
+        except TimeoutError:
+            raise ConnectionLost(f"cannot connect to {self.address} within {self._options.timeout:g} s") from None
         self._line = ClientConnection(wire, self._handle, self._count, self._lost)
+
+    async def _patiently(self, login: Coroutine[Any, Any, T]) -> T:
+        """Wait for a login: a server that is slow can be reached, so it is never said that it cannot."""
+        slow = self._loop.call_later(SLOW_LOGIN, self._tell_slow_login)
+        try:
+            async with asyncio.timeout(self._options.login_timeout):
+                return await login
+        except TimeoutError:
+            seconds = self._options.login_timeout
+            raise CheckerUnavailable(f"{self.address} can be reached, but did not answer the login within {seconds:g} s") from None
+        finally:
+            slow.cancel()
+
+    def _tell_slow_login(self) -> None:
+        if self._options.on_slow_login is not None:
+            self._options.on_slow_login()
+        else:
+            logger.info("%s is slow: the answer to the login is still waited for", self.address)
 
     def _count(self) -> None:
         self.notifications += 1
@@ -263,11 +291,20 @@ class Client:
             raise ValueError(f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}")
         if name is not None:
             return CLIENT_MECHANISMS[name](secrets)
-        offers = await self._request("cred.mechanisms", ())
+        offers = await self._first_answer("cred.mechanisms")
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
             raise LoginFailed(f"the server offers {', '.join(offers) or 'no mechanism'}, none of which is of use here")
         return mechanism
+
+    async def _first_answer(self, method: str) -> Any:
+        """Ask the server for something that it knows at once; only then it is sure that there is a server."""
+        try:
+            async with asyncio.timeout(self._options.timeout):
+                return await self._request(method, ())
+        except TimeoutError:
+            text = f"{self.address} accepts connections, but does not answer within {self._options.timeout:g} s"
+            raise ConnectionLost(text) from None
 
     def _bytes(self, data: Any) -> bytes:
         """Return what the server sent as bytes; in JSON they are base64."""
@@ -323,14 +360,16 @@ class Client:
     async def _try_to_come_back(self, pause: float) -> float:
         """Connect and go on, or give up if that makes no sense; return the seconds until the next try, without a connection."""
         try:
-            async with asyncio.timeout(self._options.timeout):
-                await self._connect()
-                whole = await self._resume_or_log_in()
-        except (OSError, TimeoutError, ProtocolError) as error:
-            logger.info("%s cannot be reached: %s", self.address, printable(error))
+            await self._connect()
+            whole = await self._patiently(self._resume_or_log_in())
+        except (OSError, ProtocolError) as error:
+            logger.info("No connection to %s: %s", self.address, printable(error))
             final = self._goodbye.code in FINAL
         except LoginDenied as error:
             pause, final = max(pause, error.retry_after or 0.0), False
+        except CheckerUnavailable as error:
+            logger.info("No login at %s for now: %s", self.address, printable(error.detail or error))
+            final = False
         except (LoginFailed, CallError) as error:
             self._abort()
             self._goodbye, final = ConnectionLost(f"the server does not take the client back: {error}", "refused"), True

@@ -12,6 +12,7 @@ import pykka
 from actorcred import Channel, LoginFailed, LogoutCode, LogoutReason, Notification, PortalRef, UsernamePassword
 
 HIDE, SHOW = b"\xff\xfb\x01", b"\xff\xfc\x01"  # RFC 857: the server will echo, and does not; so nobody sees the password
+SLOW = 3.0  # seconds after which people like to know that somebody is still at it
 COMMAND = re.compile(rb"\xff\xff|\xff[\xfb-\xfe].|\xff.", re.DOTALL)  # RFC 854
 
 
@@ -56,7 +57,11 @@ class Telnet(Channel):
             self._writer.write(b"password: " + HIDE)
             password = await asyncio.wait_for(self.line(), 60)
             self._writer.write(SHOW + b"\r\n")
-            _, avatar, logout = await portal.login(UsernamePassword(name, password, source=source), self, *interfaces)
+            slow = self._loop.call_later(SLOW, self.write, "the server is busy: still waiting for its answer\n")
+            try:
+                _, avatar, logout = await portal.login(UsernamePassword(name, password, source=source), self, *interfaces)
+            finally:
+                slow.cancel()
         except (LoginFailed, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             self.write(f"{error if isinstance(error, LoginFailed) else 'goodbye'}\n")
             return self.close()

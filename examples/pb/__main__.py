@@ -70,9 +70,11 @@ async def call_by_pb(port: int) -> tuple[str, str]:
 
     factory = pb.PBClientFactory()
     connector = running.connectTCP("127.0.0.1", port, factory)
-    perspective = await factory.login(UsernamePassword(NAME.encode(), PASSWORD.encode()), Mind()).asFuture(loop)
-    answer = await perspective.callRemote("echo", "hello").asFuture(loop)
-    connector.disconnect()
+    try:
+        perspective = await factory.login(UsernamePassword(NAME.encode(), PASSWORD.encode()), Mind()).asFuture(loop)
+        answer = await perspective.callRemote("echo", "hello").asFuture(loop)
+    finally:
+        connector.disconnect()
     return answer, f"(heard {', '.join(heard)})"
 
 

@@ -73,3 +73,10 @@ class Unspeakable:
 
 class UnspeakableHouse(House):
     interfaces = (Unspeakable,)
+
+
+class SlowHouse(House):
+    """Takes longer than any client waits."""
+
+    async def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
+        await asyncio.Event().wait()

@@ -187,3 +187,25 @@ def test_a_server_that_is_gone_is_told_to_its_clients() -> None:
         with pytest.raises(ConnectionLost):
             client.call("greet")
         client.close()
+
+
+def test_a_slow_login_of_the_client_says_that_it_waits_and_in_the_end_that_logins_are_unavailable() -> None:
+    with house("SlowHouse") as server:
+        server.wait_for(1)
+        command = [
+            sys.executable,
+            "-m",
+            "actorcred.cli",
+            "call",
+            server.addresses[0],
+            "greet",
+            "--timeout",
+            "2",
+            "--login-timeout",
+            "5",
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        busy, unavailable = done.stderr.splitlines()
+        assert "the server is busy, still waiting" in busy
+        assert "can be reached" in unavailable
+        assert done.returncode == 3

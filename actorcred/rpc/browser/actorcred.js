@@ -10,6 +10,7 @@
 
 const SUBPROTOCOL = "actorcred.json";
 const FINAL = new Set(["logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"]);
+const SLOW_LOGIN = 3; // seconds after which people like to know that somebody is still at it
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
@@ -32,10 +33,12 @@ export class CredError extends Error {
  *   token: an OAuth bearer token in place of a password.
  *   interface: the name of the wanted interface, or several, the dearest first.
  *   storage: where a resume token waits for the next load of the page, as `sessionStorage`; null to keep none.
- *   timeout: seconds for connecting and logging in.
+ *   timeout: seconds for connecting.
+ *   loginTimeout: seconds for logging in, once connected: more than the 30 that a server takes by default.
  *   listeners: { name: function } for notifications, events and calls of the server, there before the first can come.
  * @returns {Promise<Client>} the client, logged in.
- * @throws {CredError} if that does not succeed.
+ * @throws {CredError} if that does not succeed, with the code "unreachable" (no connection), "refused", "denied" (`retryAfter`
+ *   says when to try again) or "unavailable" (not now, or no answer in time).
  */
 export async function connect(url, options = {}) {
   const client = new Client(url, options);
@@ -62,12 +65,13 @@ export async function resume(url, options = {}) {
 
 /**
  * A logged-in client. Events beside the server's own notifications, for `on`:
- * "reconnecting" (error, seconds), "reconnected" (complete), "closed" (error).
+ * "slow" (), when a login has taken some seconds and goes on; "reconnecting" (error, seconds), "reconnected" (complete),
+ * "closed" (error).
  */
 export class Client {
   constructor(url, options) {
     this.url = new URL(url, location.href).href.replace(/^http/, "ws");
-    this.options = { timeout: 10, storage: globalThis.sessionStorage ?? null, client: ["actorcred.js", ""], ...options };
+    this.options = { timeout: 10, loginTimeout: 40, storage: globalThis.sessionStorage ?? null, client: ["actorcred.js", ""], ...options };
     this.avatarId = null;
     this.interface = "";
     this.session = "";
@@ -130,29 +134,30 @@ export class Client {
     this._goodbye = null;
     const socket = new WebSocket(this.url, SUBPROTOCOL);
     this._socket = socket;
-    let timer;
-    const late = new Promise((_, reject) => {
-      const error = new CredError("unreachable", "the server does not answer");
-      timer = setTimeout(() => reject(error), this.options.timeout * 1000);
-    });
+    let open = false;
     const gone = new Promise((_, reject) => {
       socket.onclose = () => {
-        reject(this._goodbye ?? new CredError("unreachable", "the server cannot be reached, or is full"));
+        const unreachable = new CredError("unreachable", "the server cannot be reached, or takes no more connections");
+        reject(this._goodbye ?? (open ? new CredError("lost", "the connection was lost during the login") : unreachable));
         if (socket === this._socket) this._lost();
       };
     });
     const opened = new Promise((resolve) => (socket.onopen = resolve));
     socket.onmessage = (event) => socket === this._socket && this._received(JSON.parse(event.data));
-    late.catch(() => {});
     gone.catch(() => {});
+    const slow = setTimeout(() => this._emit("slow"), SLOW_LOGIN * 1000);
     try {
-      await Promise.race([opened, gone, late]);
-      await Promise.race([enter(this), gone, late]);
+      const { timeout, loginTimeout } = this.options;
+      await within(timeout, Promise.race([opened, gone]), new CredError("unreachable", "the server cannot be reached"));
+      open = true;
+      // A server that is slow can be reached, so it is never said that it cannot.
+      const late = new CredError("unavailable", `the server has not answered the login within ${loginTimeout} s`);
+      await within(loginTimeout, Promise.race([enter(this), gone]), late);
     } catch (error) {
       this._drop();
       throw error;
     } finally {
-      clearTimeout(timer);
+      clearTimeout(slow);
     }
     this._loggedIn = true;
     this._beat();
@@ -435,6 +440,17 @@ function toBase64(bytes) {
 
 function fromBase64(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+}
+
+/** Return what a promise gives, or fail with an error after some seconds. */
+async function within(seconds, promise, error) {
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(error), seconds * 1000)));
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 function pause(seconds) {

@@ -33,6 +33,7 @@ const listeners = {
   },
   said: addTalk,
   figures: showFigures,
+  slow: () => showStatus("The server is busy: still waiting for its answer."),
   reconnecting: (error, seconds) => {
     const when = seconds >= 1 ? ` Trying again in ${Math.ceil(seconds)} s.` : " Trying again.";
     restarting ||= error.code === "drained";
@@ -64,8 +65,9 @@ function refusal(error) {
       const wait = error.retryAfter ? ` Try again in ${Math.ceil(error.retryAfter)} s.` : "";
       return `The arena is full, or there were too many attempts.${wait}`;
     }
-    case "unavailable": return "Logging in is not possible at the moment. Try again later.";
-    case "unreachable": return "The server cannot be reached, or it is full. Try again in a moment.";
+    case "unavailable": return "The server is there, but logging in is not possible at the moment. Try again later.";
+    case "unreachable": return "The server cannot be reached, or it takes no more connections. Try again in a moment.";
+    case "lost": return "The connection was lost. Try again.";
     default: return error.message;
   }
 }
@@ -86,6 +88,7 @@ async function comeIn(secrets) {
 
 async function enterWorld() {
   restarting = false;
+  showStatus(null);
   world = await client.call("watch");
   scene = before = { players: [], pickups: [], at: 0 };
   $("#name").textContent = world.name;

@@ -19,6 +19,7 @@ const listeners = {
   came: (room, name) => presence(room, name, "came"),
   went: (room, name) => presence(room, name, "went"),
   whispered: (name, to, text) => add(current, { kind: "private", text: `${name} to ${to}: ${text}` }),
+  slow: () => showStatus("The server is busy: still waiting for its answer."),
   reconnecting: (error) => {
     restarting ||= error.code === "drained";
     showStatus((restarting ? "The server is restarting." : "The connection was lost.") + " Trying again.");
@@ -38,9 +39,13 @@ function farewell(error) {
 function refusal(error) {
   switch (error.code) {
     case "refused": return "Name or password is wrong.";
-    case "denied": return error.retryAfter ? `Not now. Try again in ${Math.ceil(error.retryAfter)} s.` : "Not now.";
-    case "unavailable": return "Logging in is not possible at the moment.";
-    case "unreachable": return "The server cannot be reached.";
+    case "denied": {
+      const wait = error.retryAfter ? ` Try again in ${Math.ceil(error.retryAfter)} s.` : "";
+      return `The chat is full, or there were too many attempts.${wait}`;
+    }
+    case "unavailable": return "The server is there, but logging in is not possible at the moment. Try again later.";
+    case "unreachable": return "The server cannot be reached, or it takes no more connections. Try again in a moment.";
+    case "lost": return "The connection was lost. Try again.";
     default: return error.message;
   }
 }
