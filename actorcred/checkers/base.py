@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import traceback
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,11 +16,12 @@ from actorcred.actors import ActorRef, AnsweredCall, Future
 from actorcred.actors.mailbox import stops_all
 from actorcred.credentials import AvatarId, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
+from actorcred.penalties import account_of, source_of
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
 
-__all__ = ["Checker", "CheckerRef", "Revocation", "offered_by_all"]
+__all__ = ["Checker", "CheckerRef", "Revocation", "offered_by_all", "turn_of"]
 
 logger = logging.getLogger("actorcred.checkers")
 
@@ -176,3 +177,10 @@ class Checker(Service):
         logger.error("%s could not check %s of the user in the audit log: %s\n%s", type(self).__name__, credentials, kind, trace)
         detail = f"{type(self).__name__}: {kind}"
         return CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)
+
+
+def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, Hashable, Hashable]:
+    """Return the keys of credentials where logins take turns: their checker, source and account."""
+    # Nothing is counted against this machine as a source, but it takes turns with clients inside of the process, as bots are.
+    source = source_of(str(getattr(credentials, "source", "")), loopback=True)
+    return checker.actor_inbox.number, source, account_of(str(getattr(credentials, "username", "")))

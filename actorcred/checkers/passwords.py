@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Hashable
 from dataclasses import dataclass, field
 
 from actorcred.actors import Future, Overloaded
-from actorcred.checkers.base import Checker
+from actorcred.checkers.base import Checker, turn_of
 from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
-from actorcred.penalties import account_of, source_of
 
-__all__ = ["Account", "PasswordChecker", "too_many", "turn_of"]
+__all__ = ["Account", "PasswordChecker", "too_many"]
 
 RETRY_AFTER = 5.0
 """Seconds after which a client may ask again when there are too many passwords to check."""
@@ -33,12 +31,6 @@ class Account:
     avatar_id: str
     hash: str = field(repr=False)
     usable: bool = True
-
-
-def turn_of(checker: Checker, credentials: UsernamePassword) -> tuple[Hashable, ...]:
-    """Return the keys of credentials in the queue before the hashing threads: checkers, sources and accounts take turns."""
-    # Nothing is counted against this machine as a source, but it takes turns with clients inside of the process, as bots are.
-    return checker.actor_inbox.number, source_of(credentials.source, loopback=True), account_of(credentials.username)
 
 
 def too_many(error: Overloaded) -> LoginDenied:

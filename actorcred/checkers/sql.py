@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher, Overloaded
-from actorcred.checkers.base import CheckerRef
+from actorcred.checkers.base import CheckerRef, turn_of
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
-from actorcred.checkers.passwords import Account, too_many, turn_of
+from actorcred.checkers.passwords import Account, too_many
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword, make_avatar_id

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from actorcred.actors import ControlCall, Dispatcher, Future, Overloaded
-from actorcred.checkers.base import CheckerRef, Revocation
+from actorcred.checkers.base import CheckerRef, Revocation, turn_of
 from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
-from actorcred.checkers.passwords import Account, PasswordChecker, turn_of
+from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checkers.records import Complaints
 from actorcred.checkers.watched import POLL

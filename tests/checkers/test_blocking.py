@@ -71,6 +71,34 @@ def test_no_more_are_under_way_and_wait_than_is_said(backend):
     assert [login.get(timeout=WAIT).session.avatar_id for login in logins[:5]] == ["ann"] * 5
 
 
+def test_a_crowd_of_one_source_neither_delays_nor_displaces_another_one(backend):
+    portal, _ = serve(backend, threads=1, waiting=4)
+    crowd = [portal.login(UsernamePassword(f"crowd{n}", "x", source="203.0.113.7"), None, Visitor) for n in range(5)]
+    assert backend.asked.acquire(timeout=WAIT)
+    honest = portal.login(UsernamePassword("ann", "x", source="198.51.100.9"), None, Visitor)
+    with pytest.raises(CheckerUnavailable):
+        crowd[4].get(timeout=WAIT)  # the latest of the crowd made place
+    backend.answers.release(2)
+    assert honest.get(timeout=WAIT).session.avatar_id == "ann"
+    assert not crowd[2].done()
+    backend.answers.release(3)
+    assert [login.get(timeout=WAIT).session.avatar_id for login in crowd[:4]] == [f"crowd{n}" for n in range(4)]
+
+
+def test_what_is_given_up_while_it_waits_makes_place(backend):
+    portal, _ = serve(backend, threads=1, waiting=1)
+    first = portal.login(ANN, None, Visitor)
+    assert backend.asked.acquire(timeout=WAIT)
+    given_up = portal.login(ANN, None, Visitor)
+    portal.count().get(timeout=WAIT)
+    given_up.cancel()
+    portal.count().get(timeout=WAIT)
+    second = portal.login(ANN, None, Visitor)
+    backend.answers.release(2)
+    assert first.get(timeout=WAIT)
+    assert second.get(timeout=WAIT)
+
+
 def test_one_that_takes_too_long_is_given_up_and_counts_until_its_thread_is_free(inline, backend):
     portal, _ = serve(backend, threads=1, waiting=0, timeout=5.0)
     login = portal.login(ANN, None, Visitor)
