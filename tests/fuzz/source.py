@@ -40,8 +40,9 @@ class Source:
         return values[self.number(len(values) - 1)]
 
     def chunk(self) -> bytes:
-        """Take bytes whose number comes before them."""
-        return self.take(self.number(0xFFFF if self.number() == 255 else 255))
+        """Take bytes whose number comes before them, in one byte, or in two after 255."""
+        size = self.number()
+        return self.take(self.number(0xFFFF) if size == 255 else size)
 
     def text(self) -> str:
         """Take a string."""

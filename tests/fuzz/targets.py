@@ -223,7 +223,17 @@ def portal(data: bytes) -> None:
 
 
 def _chunks(*parts: bytes | int) -> bytes:
-    return b"".join(bytes([part]) if isinstance(part, int) else bytes([len(part)]) + part for part in parts)
+    """Return what a `Source` takes as these numbers and chunks."""
+    return b"".join(bytes([part]) if isinstance(part, int) else _size(len(part)) + part for part in parts)
+
+
+def _size(size: int) -> bytes:
+    return bytes([size]) if size < 255 else b"\xff" + size.to_bytes(2, "big")
+
+
+def _strings(*parts: bytes) -> bytes:
+    """Return SSH's form of some strings."""
+    return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
 def _server(name: str, *messages: bytes) -> bytes:
@@ -290,8 +300,11 @@ TARGETS = {
     "ssh": Target(
         ssh,
         (
-            _chunks(0, b"\0\0\0\x07ssh-rsa\0\0\0\x01\x03\0\0\0\x02\0\xff", b"\0\0\0\x07ssh-rsa\0\0\0\x01\0"),
-            _chunks(0, b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32), b"\0\0\0\x0bssh-ed25519\0\0\0\x40" + bytes(64)),
+            _chunks(0, _strings(b"ssh-rsa", b"\x80", b"\0" + b"\xb1" * 256), _strings(b"ssh-rsa", b"x")),
+            _chunks(0, _strings(b"ssh-rsa", b"\3", b"\xff"), _strings(b"rsa-sha2-256", b"x")),
+            _chunks(0, _strings(b"ssh-ed25519", bytes(range(32))), _strings(b"ssh-ed25519", bytes(64))),
+            _chunks(0, _strings(b"ecdsa-sha2-nistp256", b"nistp256", b"\4" + bytes(64)), _strings(b"ecdsa-sha2-nistp256", b"x")),
+            _chunks(0, _strings(b"ssh-ed25519-cert-v01@openssh.com", b"nonce", bytes(32)), b""),
             _chunks(1, b'from="10.0.0.0/8",expiry-time="20300101" ssh-ed25519 AAAA', b"", b""),
         ),
     ),
