@@ -19,12 +19,15 @@ FOREIGN = (
     "checkers/test_htdigest.py",
     "checkers/test_ldap.py",
     "checkers/test_outcomes.py",
+    "checkers/test_records.py::test_a_name_that_the_databases_encoding_does_not_have",
     "checkers/test_sql.py",
     "checkers/test_sshkey.py",
     "checkers/test_unix.py",
     "examples/test_arena_page.py",
     "examples/test_chat.py",
     "examples/test_mail.py",
+    "examples/test_patience.py::test_the_arenas_page",
+    "examples/test_patience.py::test_a_page",
 )
 """Tests that drive programs which are not Python's: files, or beginnings of the names of tests in them."""
 

@@ -41,6 +41,8 @@ def main() -> int:
     bad = 0
     for name in names:
         bad += not _fuzz(name, max(1, round(words.seconds / len(names))), words.keep)
+    if FOUND.is_dir() and not any(FOUND.iterdir()):
+        FOUND.rmdir()
     print(f"{bad} of {len(names)} targets found something; see {FOUND}" if bad else "nothing found")
     return 1 if bad else 0
 
