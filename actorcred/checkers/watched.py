@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import time
@@ -20,6 +21,12 @@ POLL = 2.0
 
 TRIES = 5
 """How often a file is read that changes while it is read."""
+
+FRESH = 1.0
+"""Seconds after its last change for which a file may still be being written, or change again without a new time."""
+
+LONGEST_WRITING = 5.0
+"""Seconds after which a file counts that is changed again and again, and never ends in a whole line."""
 
 T = TypeVar("T")
 
@@ -41,6 +48,15 @@ def lines_that_count(raw: bytes) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
+def _is_fresh(changed: int, now: float) -> bool:
+    """Return whether a time in nanoseconds is less than `FRESH` ago. One in the future is not: it may be so for years."""
+    return 0 <= now - changed / 1e9 < FRESH
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.blake2b(raw, digest_size=32).digest()
+
+
 class WatchedFile(Generic[T]):
     """A file, and what it means.
 
@@ -58,15 +74,17 @@ class WatchedFile(Generic[T]):
         self.path = Path(path)
         self._parse = parse
         self._lines = lines
-        self._pending: tuple[int, ...] = ()
         self._complained = False
+        self._writing_since: float | None = None
         try:
-            self._signature = self._look()
-            self._value = parse(self.path.read_bytes())
+            self._signature, raw, self._settled = self._load()
+            self._value = parse(raw)
         except (OSError, ValueError) as error:
             advice = f"; {hint}" if hint and isinstance(error, FileNotFoundError) else ""
             raise AccountError(f"cannot read {os.fspath(path)!r}: {why(error)}{advice}") from None
-        self._confirmed = (self._signature, self._value)
+        self._digest = _digest(raw)
+        self._pending = self._digest
+        self._confirmed = (self._digest, self._value)
 
     @property
     def value(self) -> T:
@@ -80,24 +98,39 @@ class WatchedFile(Generic[T]):
             OSError: if it cannot be read.
             ValueError: if it has no meaning.
         """
+        if self._settled and self._look() == self._signature:
+            return self._value
+        signature, raw, settled = self._load()
+        if not self._is_being_written(raw, signature[0]):
+            digest = _digest(raw)
+            # The value first: whoever sees the new signature, on whatever thread, gets the new value.
+            if digest != self._digest:
+                self._value = self._parse(raw)
+            self._digest, self._settled, self._signature = digest, settled, signature
+        return self._value
+
+    def _load(self) -> tuple[tuple[int, ...], bytes, bool]:
+        """Return the file's signature and bytes, and whether another change would have another signature."""
         for _ in range(TRIES):
-            before = self._look()
-            if before == self._signature:
-                return self._value
+            before, now = self._look(), time.time()
             raw = self.path.read_bytes()
             if self._look() == before:
-                break
-        # The next reading will see all of it.
-        half_written = self._lines and not raw.endswith(b"\n") and time.time() - before[0] / 1e9 < 1.0
-        if not half_written:
-            # The value first: whoever sees the new signature, on whatever thread, gets the new value.
-            self._value = self._parse(raw)
-            self._signature = before
-        return self._value
+                break  # else the next reading will see the rest
+        # Two changes within the grain of the file system's clock look alike. A time ahead of our clock says nothing.
+        return before, raw, not _is_fresh(before[1], now)
+
+    def _is_being_written(self, raw: bytes, changed: int) -> bool:
+        if not self._lines or raw.endswith(b"\n") or not _is_fresh(changed, time.time()):
+            self._writing_since = None
+            return False
+        now = time.monotonic()
+        self._writing_since = now if self._writing_since is None else self._writing_since
+        return now - self._writing_since < LONGEST_WRITING
 
     def _look(self) -> tuple[int, ...]:
         status = self.path.stat()
-        return (status.st_mtime_ns, status.st_ino, status.st_dev, status.st_size)
+        # The time of the last change to the inode, too: `touch`, `cp -p` and `rsync -t` set the other one as they like.
+        return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, status.st_size)
 
     def poll(self) -> tuple[T, T] | None:
         """Look at the file, at intervals.
@@ -114,8 +147,8 @@ class WatchedFile(Generic[T]):
             self._complained = True
             return None
         self._complained = False
-        pending, self._pending = self._pending, self._signature
-        (confirmed, old), now = self._confirmed, self._signature
+        pending, self._pending = self._pending, self._digest
+        (confirmed, old), now = self._confirmed, self._digest
         if now == confirmed or (self._lines and now != pending):
             return None
         self._confirmed = (now, value)

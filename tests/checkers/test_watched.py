@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from actorcred import AccountError
-from actorcred.checkers.watched import WatchedFile
+from actorcred import AccountError, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred.checkers.watched import POLL, WatchedFile
+from actorcred.http_digest import digest_of
+from actorcred.passwords import hash_password
+from actorcred.plugins import from_string
+from tests.helpers import Arena, Player
 
 
 def words(raw):
@@ -110,3 +115,93 @@ def test_what_cannot_be_used_from_the_beginning_is_named(path, tmp_path):
     path.write_bytes(b"\xff")
     with pytest.raises(AccountError, match=r"it is not UTF-8$"):
         WatchedFile(Path(path), words)
+
+
+TOMORROW = 86_400
+
+
+@pytest.mark.parametrize("ahead", [30, TOMORROW, 100 * 365 * TOMORROW])
+def test_a_file_of_the_future_without_an_end_is_read(path, ahead):
+    """As by a machine whose clock is ahead, or `touch -d`: its lines counted once the time was past."""
+    file = WatchedFile(path, words, lines=True)
+    path.write_text("two")
+    then = time.time() + ahead
+    os.utime(path, (then, then))
+    assert file.read() == ["two"]
+    assert file.poll() is None
+    assert file.poll() == (["one"], ["two"])
+
+
+@pytest.fixture
+def hasty(path, monkeypatch):
+    """However slow the machine is, the file has been changed just now."""
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: min(clock(), path.stat().st_mtime + 0.5))
+
+
+def test_what_is_being_written_is_read_when_it_has_an_end(path, hasty):
+    file = WatchedFile(path, words, lines=True)
+    path.write_text("tw")
+    assert file.read() == ["one"]
+    path.write_text("two\n")
+    assert file.read() == ["two"]
+
+
+def test_what_has_no_end_is_read_when_it_is_old(path):
+    file = WatchedFile(path, words, lines=True)
+    path.write_text("three")
+    long_ago = time.time() - 2
+    os.utime(path, (long_ago, long_ago))
+    assert file.read() == ["three"]
+
+
+def test_a_file_that_is_written_all_the_time_and_never_has_an_end_is_read(path, hasty, monkeypatch):
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    file = WatchedFile(path, words, lines=True)
+    for text in ("two", "three"):
+        path.write_text(text)
+        assert file.read() == ["one"]
+        now += 2.9
+    path.write_text("four")
+    assert file.read() == ["four"]
+
+
+def test_a_change_that_keeps_time_and_size_is_seen(path):
+    """As by `rsync -t --inplace`, or a second change within the grain of the file system's clock."""
+    file = WatchedFile(path, words, lines=True)
+    status = path.stat()
+    with path.open("r+") as same:
+        same.write("two\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert path.stat().st_mtime_ns == status.st_mtime_ns
+    assert file.read() == ["two"]
+
+
+def _digest_line(name):
+    return f"{name}:players:{digest_of('MD5', name, 'players', 'right')}"
+
+
+KINDS = {
+    "file": ("file:{}", lambda name: f"{name}:{hash_password(password='right', rounds=4)}"),
+    "htdigest": ("htdigest:{}", _digest_line),
+    "allow": ("allow[file={}]:(memory:ann:right:bob:right)", lambda name: name),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_is_removed_by_a_file_of_the_future_is_out(kind, tmp_path, inline):
+    descriptor, line = KINDS[kind]
+    path = tmp_path / "list"
+    path.write_text(f"{line('ann')}\n{line('bob')}\n")
+    portal = Portal.start(Arena.start([]), [from_string(descriptor.format(path))])
+    ann, bob = (portal.login(UsernamePassword(name, "right"), None, Player) for name in ("ann", "bob"))
+    inline.advance(0)
+    sessions = ann.get(timeout=10).session, bob.get(timeout=10).session
+    path.write_text(line("bob"))
+    then = time.time() + TOMORROW
+    os.utime(path, (then, then))
+    with pytest.raises(UnauthorizedLogin):
+        portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
+    inline.advance(2 * POLL)
+    assert [session.is_open for session in sessions] == [False, kind != "file"]  # a new hash is a new password
