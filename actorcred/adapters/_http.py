@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from actorcred.adapters._proxies import TrustedProxies, said_https
 from actorcred.errors import LoginFailed, UnauthorizedLogin
 from actorcred.rpc.addresses import is_loopback
 
@@ -24,31 +25,43 @@ Header = tuple[bytes, bytes]
 SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
-class Request:
-    """What matters here of a request."""
+NO_PROXIES = TrustedProxies()
 
-    def __init__(self, scope: Scope) -> None:
+
+class Request:
+    """What matters here of a request.
+
+    Args:
+        scope: the server's.
+        proxies: those whose word on the client's connection counts.
+    """
+
+    def __init__(self, scope: Scope, proxies: TrustedProxies = NO_PROXIES) -> None:
         self.scope = scope
         self.is_websocket = scope["type"] == "websocket"
         self.method = str(scope.get("method", "GET"))
         self.source = str((scope.get("client") or ("",))[0])
         self.encrypted = scope.get("scheme") in {"https", "wss"}
-        self.private = self.encrypted or not self.source or is_loopback(self.source)
+        if not self.encrypted and self.source in proxies:
+            # The proxy may be on this machine, its client is not: without its word on TLS anybody may read along.
+            self.encrypted = said_https(self.headers(b"forwarded"), self.headers(b"x-forwarded-proto"))
+            self.private = self.encrypted
+        else:
+            self.private = self.encrypted or not self.source or is_loopback(self.source)
         path = scope.get("raw_path") or str(scope["path"]).encode()
         query = scope.get("query_string") or b""
         self.target = (path + b"?" + query if query else path).decode("latin-1")
         self.authorization = self.header(b"authorization")
         self.stale = False
 
+    def headers(self, name: bytes) -> list[str]:
+        """Return the headers of a name."""
+        return [value.decode("latin-1") for key, value in self.scope.get("headers", ()) if key.lower() == name]
+
     def header(self, name: bytes) -> str:
         """Return the one header of a name, or "" if there is none or more."""
-        found = [value for key, value in self.scope.get("headers", ()) if key.lower() == name]
-        return found[0].decode("latin-1") if len(found) == 1 else ""
-
-    def cookies(self) -> dict[str, str]:
-        """Return the cookies (RFC 6265, section 4.2.1). What others have escaped in theirs is not looked at."""
-        pairs = (part.partition("=") for part in self.header(b"cookie").split(";"))
-        return {name.strip(): value.strip().strip('"') for name, equals, value in pairs if equals}
+        found = self.headers(name)
+        return found[0] if len(found) == 1 else ""
 
     def from_own_page(self) -> bool:
         """Tell whether no other site's page can have sent this in the name of a client whose browser has the cookie."""

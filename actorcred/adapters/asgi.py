@@ -13,11 +13,13 @@ import hashlib
 import secrets
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 
 from actorcred.adapters._client import LoopClient, drain, goodbye
+from actorcred.adapters._cookies import SessionCookie
 from actorcred.adapters._http import Gone, Header, Incoming, Receive, Request, Scope, Send, answer, basic
+from actorcred.adapters._proxies import TrustedProxies
 from actorcred.avatar import AvatarRef
 from actorcred.credentials import BearerToken, UsernameDigestHash, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, NoInterface, ProtocolError, UnauthorizedLogin
@@ -37,6 +39,10 @@ COOKIE_GRACE = 60.0
 """Seconds in which a client that logged in by a header must bring its cookie for the first time: one that never does, as a script,
 logs in again with each request, and would leave a session each time."""
 
+ANSWER_GRACE = 5.0
+"""Seconds in which a request may still be answered whose client has logged out by another one; it may be the application's way
+to log out, too. What has no end of its own, WebSockets and streams, ends at once."""
+
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 """Codes with which a WebSocket is closed (RFC 6455, section 7.4.1, and the registry of IANA)."""
 
@@ -49,13 +55,17 @@ class AuthMiddleware:
         portal: where they log in.
         interfaces: what they ask for, the dearest first.
         realm: what browsers show with their question, and a part of every digest.
-        cookie: the name of the cookie by which a session goes on over many requests; None for a session per request.
+        cookie: the name of the cookie by which a session goes on over many requests; None for a session per request. By https
+            it is `__Host-` and the name, and Secure.
         required: answer 401 where nobody is logged in. Without it the application gets such requests, too, with an avatar of
             None, and may call `Visit.log_in`.
         passwords_in_clear: take Basic and Bearer also where somebody on the network may read along.
+        trusted_proxies: addresses and networks of the proxies that say by X-Forwarded-Proto or Forwarded whether their client
+            came by https, such as "127.0.0.1"; "unix" for one that comes by a Unix socket. Each must write that header itself.
 
     Raises:
         TypeError: if no interface is given.
+        ValueError: if no cookie can have that name, or a proxy's address is none.
     """
 
     def __init__(
@@ -67,13 +77,15 @@ class AuthMiddleware:
         cookie: str | None = None,
         required: bool = True,
         passwords_in_clear: bool = False,
+        trusted_proxies: Iterable[str] = (),
     ) -> None:
         if not interfaces:
             raise TypeError("AuthMiddleware() needs at least one interface after the portal")
         self._app = app
         self.portal = portal
         self.interfaces = interfaces
-        self.cookie = cookie
+        self.cookie = None if cookie is None else SessionCookie(cookie)
+        self._proxies = TrustedProxies(trusted_proxies)
         self._required = required
         self._in_clear = passwords_in_clear
         self._gate = DigestGate(realm)
@@ -84,7 +96,7 @@ class AuthMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        request = Request(scope)
+        request = Request(scope, self._proxies)
         visit = self._returning(request)
         try:
             if visit is None:
@@ -106,15 +118,23 @@ class AuthMiddleware:
 
     def _returning(self, request: Request) -> Visit | None:
         """Return the visit of a client that comes back to its session, if it may."""
-        if self.cookie is None or not request.from_own_page():
+        if not request.from_own_page():
             return None
-        kept = self._kept.get(_hash(request.cookies().get(self.cookie, "")))
-        if kept is None or not kept.login.session.is_open:
-            return None
-        if request.authorization and _hash(request.authorization) != kept.proof:
-            return None  # somebody else, or another password
-        kept.returned()
-        return Visit(self, request, kept)
+        proof = _hash(request.authorization) if request.authorization else None
+        for kept in self._sessions_of(request):
+            if proof is None or proof == kept.proof:  # else somebody else, or another password
+                kept.returned()
+                return Visit(self, request, kept)
+        return None
+
+    def _sessions_of(self, request: Request) -> Iterable[_Kept]:
+        """Return the sessions for which a request has cookies; the order is the client's, with the longest path first."""
+        if self.cookie is None:
+            return
+        for token in self.cookie.values(request.headers(b"cookie"), request.encrypted):
+            kept = self._kept.get(_hash(token))
+            if kept is not None and kept.login.session.is_open:
+                yield kept
 
     async def _log_in(self, visit: Visit, request: Request) -> None:
         try:
@@ -189,9 +209,15 @@ class AuthMiddleware:
             status = 403
         else:
             headers += [(b"www-authenticate", text.encode("latin-1", "replace")) for text in await self._challenges(request)]
-        if self.cookie is not None and self.cookie in request.cookies():
+        if self._has_dead_cookie(request):
             headers.append((b"set-cookie", self.cookie_header("", request)))
         await answer(send, status, str(error), headers)
+
+    def _has_dead_cookie(self, request: Request) -> bool:
+        """Return whether a client should forget its cookie: not if it leads to a session that just did not count here."""
+        if self.cookie is None or not self.cookie.values(request.headers(b"cookie"), request.encrypted):
+            return False
+        return next(iter(self._sessions_of(request)), None) is None
 
     async def _challenges(self, request: Request) -> list[str]:
         """Return the schemes that can be used, for a client to choose the first one that it knows (RFC 9110, section 11.6.1)."""
@@ -207,9 +233,8 @@ class AuthMiddleware:
 
     def cookie_header(self, token: str, request: Request) -> bytes:
         """Return the value of a Set-Cookie header; an empty token deletes the cookie."""
-        parts = [f"{self.cookie}={token}", "Path=/", "HttpOnly", "SameSite=Lax"]
-        parts += ["Secure"] if request.encrypted else []
-        return "; ".join(parts if token else [*parts, "Max-Age=0"]).encode()
+        assert self.cookie is not None
+        return self.cookie.header(token, request.encrypted)
 
 
 class _Kept:
@@ -262,6 +287,10 @@ class Visit:
         self.kept = kept
         self.task: asyncio.Future[None] | None = None
         """The application at work on the request; ended together with the session."""
+        self.is_answering = False
+        """Whether an answer has begun and has not come to its end."""
+        self._grace: asyncio.TimerHandle | None = None
+        self._reads_notifications = False
         self.token: str | None = None
         """What the answer sets the cookie to; None leaves it."""
 
@@ -305,12 +334,25 @@ class Visit:
 
     def break_off(self, reason: LogoutReason) -> None:
         """End what the application does, since its client may do nothing any more."""
-        if self.task is not None and not reason.by_client:
+        if self.task is None:
+            return
+        ends_itself = not self._request.is_websocket and (self._reads_notifications or not self.is_answering)
+        if reason.by_client and ends_itself:
+            self._grace = asyncio.get_running_loop().call_later(ANSWER_GRACE, self.task.cancel, goodbye(reason))
+        else:
             self.task.cancel(goodbye(reason))
+
+    def served(self) -> None:
+        """Learn that the application is done with the request."""
+        if self.client is not None:
+            self.client.unwatch(self.break_off)
+        if self._grace is not None:
+            self._grace.cancel()
 
     async def notifications(self) -> AsyncIterator[tuple[str, tuple[Any, ...]]]:
         """Iterate over what the avatar tells its client, as name and arguments, until the session is over; for event streams."""
         client = self.client
+        self._reads_notifications = True  # so that it ends by itself
         while client is not None and (notification := await client.next()) is not None:
             yield notification
 
@@ -367,7 +409,7 @@ class _Serving:
         self._visit = visit
         self._request = request
         self._send_on = send
-        self._started = self._finished = False
+        self._started = self._is_event_stream = False
 
     async def serve(self, app: App, receive: Receive) -> None:
         visit, scope = self._visit, self._request.scope
@@ -383,8 +425,7 @@ class _Serving:
             await self._break_off(visit.client.reason)
         finally:
             task.cancel()
-            if visit.client is not None:
-                visit.client.unwatch(visit.break_off)
+            visit.served()
             if self._middleware.cookie is None or visit.token:
                 await visit.log_out()  # the client cannot come back: it has got no cookie
             elif visit.kept is not None:
@@ -393,13 +434,14 @@ class _Serving:
     async def _send(self, message: MutableMapping[str, Any]) -> None:
         kind = message["type"]
         if kind in {"http.response.start", "websocket.accept"}:
-            self._started = True
+            self._started = self._visit.is_answering = True
+            self._is_event_stream = _is_event_stream(message)
             token, self._visit.token = self._visit.token, None
             if token is not None:
                 cookie = (b"set-cookie", self._middleware.cookie_header(token, self._request))
                 message = {**message, "headers": [*message.get("headers", ()), cookie]}
         elif kind == "http.response.body":
-            self._finished = not message.get("more_body", False)
+            self._visit.is_answering = message.get("more_body", False)
         await self._send_on(message)
 
     async def _break_off(self, reason: LogoutReason) -> None:
@@ -410,9 +452,16 @@ class _Serving:
             await self._send_on({"type": "websocket.close", "code": code, "reason": text[:100]})
         elif not self._started:
             await answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
-        elif not self._finished:
+        elif self._visit.is_answering and self._is_event_stream:
+            await self._send_on({"type": "http.response.body", "body": b""})  # which has no end that could be missed
+        elif self._visit.is_answering:
             # Half an answer must not look like a whole one: the server sees an exception, and closes the connection.
             raise ConnectionAbortedError(text)
+
+
+def _is_event_stream(message: MutableMapping[str, Any]) -> bool:
+    kinds = [value for name, value in message.get("headers", ()) if bytes(name).lower() == b"content-type"]
+    return any(bytes(kind).lower().startswith(b"text/event-stream") for kind in kinds)
 
 
 def _hash(secret: str) -> str:

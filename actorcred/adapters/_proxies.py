@@ -1,0 +1,54 @@
+"""What a proxy says of the client's connection, if the deployer trusts it."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable
+
+__all__ = ["TrustedProxies", "said_https"]
+
+_PROTO = re.compile(r'(?i)(?:\A|;)\s*proto\s*=\s*"?(\w+)"?\s*(?=;|\Z)')
+
+
+class TrustedProxies:
+    """The proxies whose word counts.
+
+    Args:
+        addresses: of them: "10.0.0.7", networks as "10.0.0.0/8", and "unix" for whatever comes by a Unix socket.
+
+    Raises:
+        ValueError: if one is no address.
+    """
+
+    def __init__(self, addresses: Iterable[str] = ()) -> None:
+        if isinstance(addresses, str):
+            raise ValueError("trusted proxies are a list of addresses, not one text")
+        wanted = list(addresses)
+        self._unix = "unix" in wanted
+        self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in wanted if text != "unix")
+
+    def __contains__(self, source: str) -> bool:
+        """Return whether a request from this address comes from one of them; "" is a Unix socket."""
+        if not source:
+            return self._unix
+        try:
+            address = ipaddress.ip_address(source.partition("%")[0])
+        except ValueError:
+            return False
+        address = getattr(address, "ipv4_mapped", None) or address
+        return any(address in network for network in self._networks)
+
+
+def said_https(forwarded: list[str], protos: list[str]) -> bool:
+    """Return whether the proxy next to us says that it was reached by TLS.
+
+    Args:
+        forwarded: the headers Forwarded (RFC 7239), whose last element is that proxy's.
+        protos: the headers X-Forwarded-Proto, whose last word is that proxy's.
+    """
+    said = [header.rpartition(",")[2].strip().lower() for header in protos[-1:]]
+    for header in forwarded[-1:]:
+        said += [match[1].lower() for match in _PROTO.finditer(header.rpartition(",")[2])]
+    # A header that the proxy does not write is the client's: it cannot make a connection better than the other one says.
+    return bool(said) and all(word in {"https", "wss"} for word in said)
