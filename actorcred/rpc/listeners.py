@@ -16,6 +16,7 @@ from typing import Any, cast
 from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
 from actorcred.rpc._buffer import receive_buffer
+from actorcred.rpc._queues import untaken
 from actorcred.rpc.acceptor import Acceptor
 from actorcred.rpc.addresses import Address, advice, is_loopback
 from actorcred.rpc.connection import Connection
@@ -117,7 +118,7 @@ class StreamWire(asyncio.BufferedProtocol):
 
     def waiting(self) -> int:
         """Return the bytes that the client has not taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return untaken(self._transport)
 
     def close(self) -> None:
         """Close when all is sent."""

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from actorcred.errors import MissingExtra
+from actorcred.rpc._queues import untaken
 from actorcred.rpc.acceptor import Acceptor
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.core import ServerCore
@@ -68,7 +69,7 @@ class WebVisitor:
 
     def waiting(self) -> int:
         """Return the bytes that the client has not taken yet."""
-        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+        return untaken(self._transport)
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -80,9 +81,10 @@ class WebVisitor:
         if getattr(self._protocol, "handshake_complete", False):
             self.claim().recognise()  # a WebSocket of somebody else's application, which looks after it
             return
-        if self.waiting():
+        waiting = self.waiting()
+        if waiting:
             self._waits["request"] = now  # it is still busy with the last answer
-        if self._stall.is_over(self.waiting(), now) or any(
+        if self._stall.is_over(waiting, now) or any(
             now - since >= self.core.options.login_timeout for since in self._waits.values()
         ):
             self.abort()

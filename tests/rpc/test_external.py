@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
+from websockets.asyncio.client import connect as open_socket
+from websockets.exceptions import InvalidStatus
 
 from actorcred import CallError, LoginFailed, Portal, UnauthorizedLogin, rpc
 from actorcred.checkers.external import ExternalChecker
+from actorcred.rpc.asgi import is_same_host
 from tests.rpc.stage import Game, on_loop, pump
 
 
@@ -34,9 +38,9 @@ async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
 
 
 @contextlib.asynccontextmanager
-async def serving(*fronts: str) -> AsyncIterator[int]:
+async def serving(*fronts: str, origins: tuple[str, ...] | None = None) -> AsyncIterator[int]:
     portal = Portal.start(Game.start([], []), [ExternalChecker.start()])
-    options = rpc.ServerOptions(identity_header="X-Remote-User", trusted_fronts=fronts, grace=0)
+    options = rpc.ServerOptions(identity_header="X-Remote-User", trusted_fronts=fronts, origins=origins, grace=0)
     async with await rpc.serve(portal, "ws:127.0.0.1:0", options=options) as server:
         yield int(str(server.addresses[0]).split(":")[-1].split("/")[0])
 
@@ -77,3 +81,45 @@ async def test_nobody_else_does(trusted: str, headers: list[str]) -> None:
             await log_in(front)
         with pytest.raises(LoginFailed):
             await rpc.connect(f"ws:127.0.0.1:{front}", "ann", None)
+
+
+@on_loop
+async def test_a_page_of_another_site_cannot_act_as_its_visitor() -> None:
+    async with serving("127.0.0.1") as port, proxy(port, "X-Remote-User: ann") as front:
+        settings: Any = {"subprotocols": ["actorcred.json"], "proxy": None}
+        for origin in ("https://evil.example.org", "null", f"http://127.0.0.1:{front + 1}", f"file://127.0.0.1:{front}"):
+            with pytest.raises(InvalidStatus):
+                async with open_socket(f"ws://127.0.0.1:{front}", origin=origin, **settings):
+                    pass
+        async with open_socket(f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings):  # its own page
+            pass
+        assert await log_in(front) == "ann"  # a program, which is no page
+
+
+@on_loop
+async def test_origins_that_are_named_count_alone() -> None:
+    async with serving("127.0.0.1", origins=("https://play.example.org",)) as port, proxy(port, "X-Remote-User: ann") as front:
+        settings: Any = {"subprotocols": ["actorcred.json"], "proxy": None}
+        async with open_socket(f"ws://127.0.0.1:{front}", origin="https://play.example.org", **settings):
+            pass
+        with pytest.raises(InvalidStatus):
+            async with open_socket(f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings):
+                pass
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "same"),
+    [
+        ("https://play.example.org", "play.example.org", True),
+        ("https://play.example.org", "Play.Example.org:443", True),
+        ("http://play.example.org:80", "play.example.org", True),
+        ("http://play.example.org", "play.example.org:443", False),
+        ("https://play.example.org:8443", "play.example.org", False),
+        ("https://play.example.org.evil.example", "play.example.org", False),
+        ("https://", "", False),
+        ("null", "null", False),
+        ("play.example.org", "play.example.org", False),
+    ],
+)
+def test_a_page_is_of_the_host_that_has_its_name_and_port(origin: str, host: str, same: bool) -> None:
+    assert is_same_host(origin, host) is same

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorcred.penalties import Penalties, source_of
-from actorcred.rpc.guard import Admission, RateLimit
+from actorcred.rpc.guard import Admission, Place, RateLimit
 
 
 @pytest.mark.parametrize(
@@ -18,10 +18,20 @@ from actorcred.rpc.guard import Admission, RateLimit
         ("fe80::1%eth0", "fe80::/64"),
         ("rubbish", "rubbish"),
         ("ru:bbish", "ru:bbish"),
+        ("", ""),
+        ("127.0.0.1", ""),
+        ("127.8.9.10", ""),
+        ("::1", ""),
+        ("::ffff:127.0.0.1", ""),
     ],
 )
 def test_an_ipv6_customer_is_one_source(address: str, source: str) -> None:
     assert source_of(address) == source
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.9.10", "::1"])
+def test_loopback_is_a_source_where_it_is_asked_for(address: str) -> None:
+    assert source_of(address, loopback=True).removesuffix("/64") in {address, "::"}
 
 
 def test_one_source_cannot_take_all_places() -> None:
@@ -104,3 +114,46 @@ def test_a_rate_limit_allows_bursts_and_holds_the_average() -> None:
 def test_the_burst_is_never_more_than_it_is(now: float) -> None:
     limit = RateLimit(10.0, 2, 0.0)
     assert sum(limit.take(now) == 0.0 for _ in range(10)) == 2
+
+
+def test_connections_without_a_login_have_half_of_all_places() -> None:
+    admission = Admission(1000, 1000, connections=10)
+    for number in range(5):
+        assert admission.enter(str(number), 1.0) is None
+    assert "without a login" in str(admission.enter("x", 1.0))
+    for number in range(5):
+        admission.leave(str(number))
+    for _ in range(5):
+        assert admission.enter("y", 1.0) is None
+    for _ in range(4):
+        admission.leave("y")
+    assert admission.enter("z", 1.0) == "10 connections"
+    admission.gone()
+    assert admission.enter("z", 1.0) is None
+
+
+def test_a_place_is_given_back_once() -> None:
+    admission = Admission(10, 10)
+    assert admission.enter("a", 1.0) is None
+    place = Place(admission, "a", 0.0)
+    place.recognise()
+    assert (len(admission), admission.connections) == (0, 1)
+    place.leave()
+    place.leave()
+    place.recognise()
+    assert (len(admission), admission.connections) == (0, 0)
+
+
+def test_who_goes_on_during_a_penalty_is_counted_until_it_is_over() -> None:
+    penalties = Penalties(step=1.0, free=0, most=8.0, remember=2)
+    assert penalties.denied("ann") == 0
+    penalties.failed("ann", 0.0)
+    assert [penalties.denied("ann") for _ in range(3)] == [1, 2, 3]
+    assert penalties.denials("ann", 0.5) == 3
+    assert penalties.denials("ann", 1.5) == 0
+    penalties.failed("ann", 1.5)
+    assert penalties.denials("ann", 1.5) == 0
+    penalties.denied("ann")
+    for name in ("bob", "eve"):
+        penalties.failed(name, 2.0)
+    assert penalties._denials == {}
