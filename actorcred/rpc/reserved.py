@@ -116,7 +116,14 @@ def _log_in(peer: Peer, link: Link, step: Present, wishes: LoginOptions) -> Futu
         wanted = tuple(by_name[name] for name in names if name in by_name)
     if not wanted:
         return _failed(_told(peer, NoInterface(), type(step.credentials).__name__))
-    if isinstance(step.credentials, Anonymous) and not link.count_anonymous(peer.origin.source):
+    if isinstance(step.credentials, Anonymous):
+        return _log_in_anonymously(peer, link, step, wanted)
+    return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
+
+
+def _log_in_anonymously(peer: Peer, link: Link, step: Present, wanted: tuple[type, ...]) -> Future[Login]:
+    """Ask the portal, if there are not too many sessions of this kind from one address."""
+    if not link.count_anonymous(peer.origin.source):
         denied = LoginDenied("too many anonymous sessions from this address", retry_after=peer.core.retry_after)
         return _failed(_told(peer, denied, "Anonymous"))
     decision = peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
