@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 
 from actorcred.credentials import ScramVerifier, UsernameScram
 from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
-from actorcred.precis import LONGEST_NAME, prepare_password, prepare_username
+from actorcred.precis import prepare_password, prepare_username
 from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.states import Event, State, step
 
@@ -46,6 +46,9 @@ LEAST_ITERATIONS, MOST_ITERATIONS = 4096, 10_000_000
 
 _KEY = r"([A-Za-z0-9+/]{43}=)"  # 32 bytes in base64
 _VERIFIER = re.compile(rf"SCRAM-SHA-256\$([0-9]{{4,8}}):([A-Za-z0-9+/]+={{0,2}})\${_KEY}:{_KEY}")
+
+LONGEST_NAME = 256
+"""Characters of a user name in a client's message."""
 
 LONGEST_MESSAGE = 2048
 """Characters of a client's message."""
@@ -168,8 +171,9 @@ class ScramExchange(UsernameScram):
         self._server: Any = None
         if len(client_first) > LONGEST_MESSAGE:
             raise ProtocolError(f"a SCRAM message has at most {LONGEST_MESSAGE} characters")
-        if client_first.count(",") > 1 and len(_name_in(client_first).encode("utf-8", "replace")) > LONGEST_NAME:
-            raise UnauthorizedLogin(f"the user name is longer than {LONGEST_NAME} bytes")  # before SASLprep goes through it
+        if client_first.count(",") > 1 and len(_name_in(client_first)) > LONGEST_NAME:
+            # Before SASLprep goes through it, which takes microseconds per character, and twice.
+            raise UnauthorizedLogin(f"the user name is longer than {LONGEST_NAME} characters")
         # Only for the form of the message. The name is read here, since SASLprep takes invisible characters out of it.
         nobody = (bytes(16), bytes(32), bytes(32), 4096)
         self._step(self._make_server(lambda name: nobody).set_client_first, client_first)
