@@ -123,13 +123,21 @@ def test_connections_without_a_login_have_half_of_all_places() -> None:
     assert "without a login" in str(admission.enter("x", 1.0))
     for number in range(5):
         admission.leave(str(number))
-    for _ in range(5):
-        assert admission.enter("y", 1.0) is None
-    for _ in range(4):
-        admission.leave("y")
+    for number in range(5):
+        assert admission.enter(str(number), 1.0) is None
+    for number in range(4):
+        admission.leave(str(number))
     assert admission.enter("z", 1.0) == "10 connections"
     admission.gone()
     assert admission.enter("z", 1.0) is None
+
+
+def test_where_there_are_few_places_one_source_has_no_more_than_half() -> None:
+    admission = Admission(1000, 200, connections=16)
+    for _ in range(4):
+        assert admission.enter("a", 1.0) is None
+    assert "this source" in str(admission.enter("a", 1.0))
+    assert admission.enter("b", 1.0) is None
 
 
 def test_a_place_is_given_back_once() -> None:
