@@ -99,7 +99,7 @@ def test_a_mistake_shows_no_secret():
         ("sql:sqlite://", "sqlalchemy", "sql"), ("ldap:ldaps://host/dc=x", "ldap", "ldap"), ("unix:login", "pam", "pam"),
         ("jwt:https://host/jwks", "jwt", "jwt"), ("sshkey:/%u", "asyncssh", "ssh"),
         ("certificate:x", "cryptography", "certificate"),
-        ("otp:x", "pyotp", "otp"), ("sqlite[scram=yes]:x", "scramp", "scram"),
+        ("sqlite[scram=yes]:x", "scramp", "scram"),
     ],
 )  # fmt: skip
 def test_without_its_extra_a_type_says_what_to_install(text, module, extra, monkeypatch, tmp_path):
