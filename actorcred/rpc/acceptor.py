@@ -98,6 +98,7 @@ class Acceptor:
             return
         stream.setblocking(False)
         task = self._core.loop.create_task(self._serve(stream, place, address))
+        place.yields = task.cancel  # during the handshake; who serves the connection sets another one
         self._opening.add(task)
         # Not in the coroutine: a task that is cancelled before it begins does not run at all.
         task.add_done_callback(partial(self._opened, stream, place, host))

@@ -109,11 +109,21 @@ class ServerCore:
         elif source and self.is_shut_out(source, now):
             refusal = "too many logins during the penalty of this source"
         else:
-            refusal = self.admission.enter(source, self._random.random())
+            refusal = self._enter(source, now)
         if refusal is None:
-            return Place(self.admission, source, now)
+            return Place(self.admission, source, now, address)
         self.portal.publish(ConnectionRefused(address, refusal))
         return None
+
+    def _enter(self, source: str, now: float) -> str | None:
+        chance = self._random.random()
+        if self.admission.source_is_full(source) is None and self.admission.is_crowded(chance) is not None:
+            # Rather end one that says nothing than refuse one that may be a user, or silent ones close the door.
+            ended = self.admission.make_room(now)
+            if ended is not None:
+                self.portal.publish(ConnectionBroken(ended.address, "it had not begun to log in, and made room for another one"))
+                chance = 1.0
+        return self.admission.enter(source, chance)
 
     def is_shut_out(self, source: str, now: float) -> bool:
         """Return whether a source went on trying while it was penalised, so that it is not listened to until that is over."""

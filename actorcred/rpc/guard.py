@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
+from collections.abc import Callable
 
 __all__ = ["Admission", "Backlog", "Place", "RateLimit", "Stall"]
+
+
+OLD_ENOUGH = 1.0
+"""Seconds after which a connection without a login has had its time to begin with one, so that it may make room for another."""
+
+LOOKED_AT = 64
+"""Connections that are looked at for one which may make room."""
 
 
 class Admission:
@@ -30,6 +39,8 @@ class Admission:
         self._anonymous: Counter[str] = Counter()
         self._count = 0
         self.connections = 0
+        self.places: dict[Place, None] = {}
+        """Those of connections without a login, the oldest first."""
 
     def __len__(self) -> int:
         """Return the number of connections without a login."""
@@ -42,6 +53,22 @@ class Admission:
             source: where it comes from; "" for a source that is no network's, which has no limit of its own.
             chance: a random number from 0 to 1.
         """
+        refusal = self.source_is_full(source) or self.is_crowded(chance)
+        if refusal is not None:
+            return refusal
+        self._count += 1
+        self.connections += 1
+        self._sources[source] += 1
+        return None
+
+    def source_is_full(self, source: str) -> str | None:
+        """Return why no more connections may come from a source; None if they may."""
+        if source and self._sources[source] >= self._per_source:
+            return f"{self._sources[source]} connections without a login from this source"
+        return None
+
+    def is_crowded(self, chance: float) -> str | None:
+        """Return why no more connections may come from anywhere; None if they may."""
         if self._limit is not None and self.connections >= self._limit:
             return f"{self.connections} connections"
         if self._count >= self._total:
@@ -49,11 +76,16 @@ class Admission:
         half = self._total / 2
         if chance < (self._count - half) / half:
             return f"{self._count} connections without a login, refused at random"
-        if source and self._sources[source] >= self._per_source:
-            return f"{self._sources[source]} connections without a login from this source"
-        self._count += 1
-        self.connections += 1
-        self._sources[source] += 1
+        return None
+
+    def make_room(self, now: float) -> Place | None:
+        """End the oldest connection that has not begun to log in, so that a newcomer need not be refused; return its place."""
+        for place in list(itertools.islice(self.places, LOOKED_AT)):
+            if now - place.since < OLD_ENOUGH:
+                return None
+            if place.yields is not None and place.yields():
+                place.leave()
+                return place
         return None
 
     def leave(self, source: str) -> None:
@@ -90,21 +122,30 @@ class Place:
         admission: what counts it; it has been counted in.
         source: where it comes from, as it was counted.
         since: when it was accepted, on the loop's clock.
+        address: of the client, for the log.
+
+    Attributes:
+        yields: ends the connection if it has not begun to log in, and returns whether it does so.
     """
 
-    __slots__ = ("_admission", "_recognised", "_taken", "since", "source")
+    __slots__ = ("_admission", "_recognised", "_taken", "address", "since", "source", "yields")
 
-    def __init__(self, admission: Admission, source: str, since: float) -> None:
+    def __init__(self, admission: Admission, source: str, since: float, address: str = "") -> None:
         self._admission = admission
         self.source = source
         self.since = since
+        self.address = address
+        self.yields: Callable[[], bool] | None = None
         self._recognised = False
         self._taken = True
+        admission.places[self] = None
 
     def recognise(self) -> None:
         """Stop counting it as a connection without a login."""
         if not self._recognised:
             self._recognised = True
+            self.yields = None
+            del self._admission.places[self]
             self._admission.leave(self.source)
 
     def leave(self) -> None:

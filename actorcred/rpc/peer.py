@@ -117,6 +117,7 @@ class Peer:
         self.heartbeat = False
         self.closed = False
         self._place = place
+        place.yields = self.make_room
         self._calls: dict[int, Future[Any]] | None = None
         self._out: list[bytes] | None = None
         self._out_size = 0
@@ -357,6 +358,14 @@ class Peer:
         """Go on with a session, whose methods can be called."""
         self.link = link
         self._place.recognise()
+
+    def make_room(self) -> bool:
+        """End the connection unless its client is about to log in; return whether it has been ended."""
+        if self.link is not None or self.dialogue is not None:
+            return False
+        self.goodbye("full", "the server has no room for connections without a login", self.core.retry_after)
+        self.wire.abort()
+        return True
 
     def overdue(self, now: float) -> tuple[str, str] | None:
         """Return why the connection has to end by now; None if it has not."""

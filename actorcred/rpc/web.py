@@ -56,6 +56,7 @@ class WebVisitor:
         """Note with which of uvicorn's protocols the connection is served from now on."""
         self._protocol = protocol
         self._transport = transport
+        self._place.yields = self.make_room
 
     def claim(self) -> Place:
         """Return the place of the connection to a peer, which sees to its deadlines from now on and gives it back."""
@@ -75,6 +76,13 @@ class WebVisitor:
         """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
+
+    def make_room(self) -> bool:
+        """Close the connection if nothing is asked for by it; return whether it has been closed."""
+        if "request" not in self._waits or self.waiting() or getattr(self._protocol, "handshake_complete", False):
+            return False
+        self.abort()
+        return True
 
     def end_if_overdue(self, now: float) -> None:
         """Close the connection of a client that kept the server waiting for too long."""
