@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 import pykka
@@ -12,6 +13,7 @@ import pykka
 from actorcred._late_answer import GoOn, LateAnswer, is_stop_of
 from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall
+from actorcred.actors.mailbox import stops_all
 from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
 from actorcred.credentials import ANONYMOUS, AvatarId, Exchange, make_avatar_id
 from actorcred.errors import (
@@ -195,10 +197,15 @@ class Logins:
         if ask is None or proven is ANONYMOUS:
             return False
         try:
-            return bool(ask(proven, wanted))
+            may: object = ask(proven, wanted)
+            if not isinstance(may, bool):
+                if isinstance(may, CoroutineType):
+                    may.close()
+                raise TypeError(f"it must return True or False, not a {type(may).__name__}")  # a coroutine is true
         except Exception as error:
             logger.exception("PortalOptions.may_act_as(%r, %r) failed:", printable(proven), printable(wanted))
             raise CheckerUnavailable(f"may_act_as failed: {type(error).__name__}") from None
+        return may
 
     # -- admitting ----------------------------------------------------------------------------------------------------
 
@@ -370,7 +377,9 @@ class Logins:
         """Take a step of one login among others. What it raises ends this login and none of the others."""
         try:
             step(attempt, *args)
-        except Exception as error:
+        except BaseException as error:
+            if stops_all(error):
+                raise
             logger.exception("A login failed by a fault:")
             self.abort(attempt, error)
 
@@ -386,7 +395,10 @@ class Logins:
             attempt.mind.end_session(LogoutCode.CRASHED)
             attempt.future.settle_error(failure)
         elif attempt.state is not State.ENDED:
-            self._fail(attempt, failure)
+            try:
+                self._fail(attempt, failure)
+            finally:
+                attempt.future.settle_error(failure)
 
     def _enter_opening(self, attempt: Attempt) -> None:
         attempt.state = step(attempt.state, Event.ADMITTED)

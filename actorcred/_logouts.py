@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pykka
 
 from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.actors.mailbox import stops_all
 from actorcred.avatar import Avatar, SharedAvatar
 from actorcred.events import Events, LoggedOut, SessionKicked
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
@@ -122,7 +123,9 @@ class Logouts:
         """Do something with one session among others. What it raises is logged, and hinders none of the others."""
         try:
             step(session, *args)
-        except Exception:
+        except BaseException as error:
+            if stops_all(error):
+                raise
             logger.exception("The end of %r met a fault:", session)
 
     def _tell_logged_out(self, session: Session, reason: LogoutReason) -> None:

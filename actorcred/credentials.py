@@ -108,6 +108,8 @@ def make_avatar_id(name: str | bytes) -> str:
             raise ValueError("an avatar id must be UTF-8") from None
     if not isinstance(name, str):
         raise TypeError(f"an avatar id must be a text, not {type(name).__name__}")
+    if type(name) is not str:
+        name = str.__str__(name)  # of a class of its own it could behave in any way as a key
     if not name:
         raise ValueError("an avatar id must not be empty; for anonymous access return ANONYMOUS")
     if type(name) is TemporaryId:

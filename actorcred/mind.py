@@ -153,6 +153,8 @@ class MindRef(ActorRef["Mind"]):
             A future of the answer. It fails with `ClientGone` when there will be none, with `pykka.Timeout` in time.
         """
         call = _Call(name, args)
+        if not self.outbox.closed:
+            call.future.expect_from(self.actor_inbox)
         if self._offer(call) in {Offer.DROPPED, Offer.OVERFLOW}:
             call.dropped()
         elif timeout is not None:
@@ -270,6 +272,8 @@ class Mind(Actor):
         if future is None:
             call.future.settle(result)
             return
+        if future.target is not None:
+            call.future.expect_from(future.target)  # the client is an actor
         if self._calls is None:
             self._calls = set()
         self._calls.add(call.future)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -179,6 +180,7 @@ class PortalRef(ActorRef["Portal"]):
         _require("timeout", timeout, (int, float))
         if not timeout >= 0:
             raise ValueError(f"the timeout of drain() must be 0 seconds or more, not {timeout!r}")
+        timeout = min(timeout, sys.float_info.max)  # an integer may be larger than any float
         drained: Future[int] = Future()
         drained.expect_from(self.actor_inbox)
         if not self.tell_if_alive(ControlCall(("_drain", timeout, drained))):

@@ -47,6 +47,58 @@ def test_a_policy_of_the_application_that_raises_fails_that_login_and_no_other(d
     assert still_serves(stage)
 
 
+async def says_no(proven, wanted):
+    return False
+
+
+@pytest.mark.parametrize("policy", [says_no, lambda *_: "yes", lambda *_: Future(), lambda *_: 1, lambda *_: None])
+def test_what_is_no_answer_lets_nobody_act_as_somebody_else(inline, policy, caplog):
+    stage = Stage(may_act_as=policy)
+    with pytest.raises(CheckerUnavailable):
+        stage.portal.login(UsernamePassword("bob", "right"), None, Player, authorize_as="ann").get(timeout=0)
+
+    assert "it must return True or False" in caplog.text
+    assert still_serves(stage)
+
+
+def test_an_avatar_id_of_an_odd_class_is_a_string_like_any_other(inline):
+    class Odd(str):
+        __hash__ = None
+
+        def isascii(self):
+            raise RuntimeError("a bug")
+
+    stage = Stage()
+    stage.checker_answers.append(Odd("ann"))
+    assert type(stage.login("ann").session.avatar_id) is str
+    assert stage.portal.kick(avatar_id="ann").get() == 1
+
+
+@pytest.mark.parametrize("ending", [SystemExit, Panic := type("Panic", (BaseException,), {})])
+def test_the_end_of_a_program_is_no_more_than_the_end_of_a_call(dispatcher, ending):
+    def ends(*_):
+        raise ending
+
+    stage = Stage(may_act_as=ends)
+    bystander = stage.login("bystander")
+    with pytest.raises(LoginFailed):
+        stage.portal.login(UsernamePassword("bob", "right"), None, Player, authorize_as="ann").get(timeout=10)
+    stage.checker_answers.append(ends)
+    with pytest.raises(LoginFailed):
+        stage.login("ann")
+    stage.realm_answers.append(ends)
+    with pytest.raises(LoginFailed):
+        stage.login("ann")
+    login = stage.begin("ann")
+    login.add_done_callback(ends)
+    granted = login.get(timeout=10)
+    granted.avatar.watch(ends)
+    granted.logout().add_done_callback(ends)
+
+    assert bystander.session.is_open
+    assert still_serves(stage)
+
+
 class NotRuntimeCheckable(Protocol):
     username: str
 

@@ -84,17 +84,18 @@ class Dispatcher(ABC):
         """
         return system.background_pool().submit(keys, function, *args)
 
-    def block(self, waiter: Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
+    def block(self, waiter: Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
         """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn.
 
         Args:
             waiter: a lock that is released when there is an answer.
             timeout: seconds to wait; None waits for ever.
-            target: the mailbox of the actor whose answer is waited for, if that is known.
+            future: what is waited for; its `target` may become known meanwhile.
 
         Raises:
             WaitsForItself: without a time-out, if the wait keeps the answer from coming.
         """
+        target = None if future is None else future.target
         if timeout is None and target is not None and target is current_mailbox.get() and target.busy.locked():
             raise refuse_wait(target, "an actor handles one message at a time")
         return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))

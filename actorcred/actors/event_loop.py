@@ -162,13 +162,14 @@ class AsyncioDispatcher(Dispatcher):
         with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the task is gone
             self.loop.call_soon_threadsafe(task.cancel)
 
-    def block(self, waiter: threading.Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
         """Acquire `waiter`; on the loop's thread the other actors have their turns meanwhile."""
         if asyncio._get_running_loop() is not self.loop:
-            return super().block(waiter, timeout, target)
+            return super().block(waiter, timeout, future)
 
         def stuck() -> WaitsForItself | None:
             # It is waited for up the stack, or goes on with something that only the loop can bring.
+            target = None if future is None else future.target
             if target is None or target.dispatcher is not self:
                 return None
             return refuse_wait(target, f"both are on the event loop of {self.name!r}, which stands still meanwhile")

@@ -211,25 +211,28 @@ class Future(pykka.Future[T]):
         def wake(_: object) -> None:
             waiter.release()
 
-        target = getattr(self, "_target", None)
         self.add_done_callback(wake)
         try:
-            with waiting_for(target):
-                if not self._block(waiter, timeout, target):
+            with waiting_for(self.target):
+                if not self._block(waiter, timeout):
                     self._tell_of_circle()
         finally:
             if not self._state:
                 self.remove_done_callback(wake)
         return bool(self._state)
 
-    @staticmethod
-    def _block(waiter: threading.Lock, timeout: float | None, target: Mailbox | None) -> bool:
-        dispatcher = thread.dispatcher
+    @property
+    def target(self) -> Mailbox | None:
+        """The mailbox of the actor that was asked; None where that is not known."""
+        return getattr(self, "_target", None)
+
+    def _block(self, waiter: threading.Lock, timeout: float | None) -> bool:
+        dispatcher, target = thread.dispatcher, self.target
         if target is not None and asyncio._get_running_loop() is not None and target.dispatcher.runs_here():
             dispatcher = target.dispatcher  # also for code of the loop that no actor runs
         if dispatcher is None:
             return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
-        return dispatcher.block(waiter, timeout, target)
+        return dispatcher.block(waiter, timeout, self)
 
     @staticmethod
     def _tell_of_circle() -> None:
@@ -270,7 +273,9 @@ class Future(pykka.Future[T]):
     def _run(self, callback: Callable[[Any], object]) -> None:
         try:
             callback(self)
-        except Exception:
+        except KeyboardInterrupt:
+            raise
+        except BaseException:
             logger.exception("A done callback of a future failed:")
 
     def _run_when_hook_answers(self, callback: Callable[[Any], object]) -> None:
@@ -308,7 +313,7 @@ class Future(pykka.Future[T]):
 
         self.add_done_callback(wake)
         try:
-            with waiting_for(getattr(self, "_target", None)):
+            with waiting_for(self.target):
                 yield from waiter
         except BaseException:
             self.remove_done_callback(wake)

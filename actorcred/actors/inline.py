@@ -65,10 +65,11 @@ class InlineDispatcher(Dispatcher):
             if interruption is not None:
                 raise interruption
 
-    def block(self, waiter: threading.Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
         """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""
 
         def stuck() -> WaitsForItself | None:
+            target = None if future is None else future.target
             if target is None or target.dispatcher is not self or not self.keeps_waiting(target):
                 return None
             return refuse_wait(target, f"both are on the thread of {self.name!r}")

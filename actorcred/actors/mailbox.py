@@ -414,7 +414,9 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _tell_watcher(self, watcher: Watcher, cause: BaseException | None) -> None:
         try:
             watcher(cause)
-        except Exception:
+        except BaseException as error:
+            if stops_all(error):
+                raise
             logger.exception("A watcher of %s failed:", self.label)
 
     def abandon(self, cause: BaseException) -> None:
@@ -453,11 +455,12 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
 
 
 def stops_all(error: BaseException) -> bool:
-    """Return whether an exception is to end the program, such as Ctrl-C: with Pykka, all actors stop then.
+    """Return whether an exception is to end the program, as Ctrl-C: with Pykka, all actors stop then.
 
-    Libraries derive others from `BaseException` that concern one call only, such as the panics of extensions in Rust.
+    Others concern one call only: the panics of extensions in Rust, and the `SystemExit` of whatever parses a line of input
+    as a command line, by which any client could end the server.
     """
-    return isinstance(error, KeyboardInterrupt | SystemExit) or type(error) is BaseException
+    return isinstance(error, KeyboardInterrupt) or type(error) is BaseException
 
 
 def _error_of(done: Future[Any]) -> BaseException | None:

@@ -186,6 +186,7 @@ class ActorRef(pykka.ActorRef[A]):
             pykka.Timeout: when blocking, if it did not stop in time.
         """
         stopped: Future[bool] = Future()
+        stopped.expect_from(self.actor_inbox)
         self.ask(_ActorStop(), block=False).add_done_callback(lambda answer: stopped.settle(_was_alive(answer)))
         return stopped.get(timeout=timeout) if block else stopped
 
@@ -235,6 +236,7 @@ class StopFlag:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the actor is gone, at most `timeout` seconds; return whether it is."""
         gone: Future[None] = Future()
+        gone.expect_from(self._mailbox)
         self._mailbox.watch(lambda _: gone.settle())
         try:
             gone.get(timeout=timeout)

@@ -18,7 +18,7 @@ from actorcred.actors.event_loop import background_loop
 from actorcred.actors.future import Future
 
 if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
+    pass
 
 __all__ = ["ThreadDispatcher"]
 
@@ -93,7 +93,7 @@ class ThreadDispatcher(Dispatcher):
         """Run a coroutine on the event loop that serves all pools of the process."""
         return background_loop().spawn(coroutine)
 
-    def block(self, waiter: threading.Lock, timeout: float | None, target: Mailbox | None = None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
         """Acquire `waiter`, with another thread in this one's place meanwhile."""
         if waiter.acquire(False):
             return True
@@ -102,7 +102,7 @@ class ThreadDispatcher(Dispatcher):
             if len(self._threads) - self._blocked < self.size:
                 self._start_thread()
         try:
-            return super().block(waiter, timeout, target)
+            return super().block(waiter, timeout, future)
         finally:
             with self._lock:
                 self._blocked -= 1

@@ -18,6 +18,9 @@ __all__ = ["Timer", "TimerQueue", "TimerThread"]
 
 logger = logging.getLogger("actorcred.actors")
 
+LONGEST_WAIT = 3600.0
+"""Seconds that the thread sleeps at a time: longer ones, such as infinity, are more than the system's clocks can count."""
+
 
 class Timer:
     """Something that will be called later, once or at an interval. Made by a dispatcher, an actor or a ref."""
@@ -188,12 +191,19 @@ class TimerThread(TimerQueue):
     def _serve(self) -> None:
         while True:
             while (timer := self.pop_due(time.monotonic())) is not None:
-                timer.fire()
+                self._fire(timer)
                 del timer  # or the thread would hold the last timer's callback while it sleeps
             with self._wake:
                 if self._thread is not threading.current_thread():
                     return
                 due = self.next_due()
                 self._sleeps_until = math.inf if due is None else due
-                self._wake.wait(None if due is None else max(0.0, due - time.monotonic()))
+                self._wake.wait(None if due is None else min(LONGEST_WAIT, max(0.0, due - time.monotonic())))
                 self._sleeps_until = 0.0
+
+    @staticmethod
+    def _fire(timer: Timer) -> None:
+        try:
+            timer.fire()
+        except BaseException:  # as of sys.exit(): all other timers need this thread
+            logger.exception("A timer's callback failed:")

@@ -74,7 +74,9 @@ class _Watchdog:
         if self._watch is None:
             return
         with self._wake:
-            self._beats.setdefault(loop, _Beat())
+            beat = self._beats.setdefault(loop, _Beat())
+        if asyncio._get_running_loop() is loop:
+            beat.thread = threading.get_ident()
         self._start()
 
     def _start(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 
 import pytest
 
@@ -18,6 +19,38 @@ class Clock(Actor):
 
     def on_receive(self, message):
         self.log.append(message)
+
+
+@pytest.mark.parametrize("far", [float("inf"), 1e12])
+def test_a_timer_that_is_never_due_does_not_end_the_others(far):
+    class Waiting(Actor):
+        def __init__(self):
+            super().__init__()
+            self.got = Future()
+
+        def on_receive(self, message):
+            self.got.settle(message)
+
+        def received(self):
+            return self.got
+
+    ref = Waiting.start()
+    never = ref.send_after(far, "never")
+    soon = ref.proxy().received().get(timeout=10)
+    ref.send_after(0.01, "soon")
+    assert soon.get(timeout=10) == "soon"
+    never.cancel()
+
+
+def test_a_callback_that_wants_to_end_the_program_does_not_end_the_others(caplog):
+    def ends():
+        raise SystemExit
+
+    done = Future()
+    actors.system.timers().add(0.0, ends)
+    actors.system.timers().add(time.monotonic() + 0.01, done.settle)
+    done.get(timeout=10)
+    assert "A timer's callback failed" in caplog.text
 
 
 def test_timers_fire_once_at_their_time_in_order(inline):

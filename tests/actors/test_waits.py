@@ -8,9 +8,10 @@ import threading
 import pykka
 import pytest
 
-from actorcred import actors
+from actorcred import Channel, actors
 from actorcred.actors import Actor, AsyncioDispatcher, Dispatcher, Future, InlineDispatcher, ThreadDispatcher, WaitsForItself
 from actorcred.actors.waits import circle_of, circles
+from actorcred.mind import Mind
 
 
 class Waiter(Actor):
@@ -21,6 +22,15 @@ class Waiter(Actor):
 
     def blocks_on_itself(self, timeout=None):
         return self.actor_ref.proxy().echo("me").get(timeout=timeout)
+
+    def stops_itself(self):
+        return self.actor_ref.stop()
+
+    def waits_for_its_end(self):
+        return self.actor_ref.actor_stopped.wait()
+
+    def asks_its_client(self, mind, timeout=None):
+        return mind.call("question").get(timeout=timeout)
 
     def blocks_on(self, other, timeout=None):
         return other.proxy().echo("you").get(timeout=timeout)
@@ -48,6 +58,43 @@ def test_an_actor_that_blocks_on_itself_is_told_who_and_what_to_do(dispatcher):
 
     assert str(ref) in str(told.value)
     assert ref.ask(pykka.messages.ProxyCall(("echo",), (1,), {}), timeout=10) == 1
+
+
+@pytest.mark.parametrize("method", ["stops_itself", "waits_for_its_end"])
+def test_an_actor_that_waits_for_its_own_end_is_told(dispatcher, method):
+    ref = Waiter.start()
+    with pytest.raises(WaitsForItself):
+        getattr(ref.proxy(), method)().get(timeout=10)
+    ref.stop(timeout=10)
+
+
+def test_an_actor_of_a_loop_that_blocks_on_its_client_of_that_loop_is_told(event_loop):
+    never = Future()
+
+    class Client(Channel):
+        def notify(self, notification):
+            pass
+
+        def call(self, name, args):
+            return never
+
+    dispatcher = AsyncioDispatcher(event_loop)
+    ref, mind = Waiter.start(dispatcher=dispatcher), Mind.start(Client(), dispatcher=dispatcher)
+    with pytest.raises(WaitsForItself):
+        ref.proxy().asks_its_client(mind).get(timeout=10)
+    mind.stop(timeout=10)
+
+
+def test_an_actor_of_a_loop_may_wait_for_a_client_that_runs_elsewhere(event_loop):
+    class Client(Actor):
+        def question(self):
+            return "answer"
+
+    dispatcher = AsyncioDispatcher(event_loop)
+    client = Client.start(dispatcher=ThreadDispatcher("actorcred-test", 1))
+    ref, mind = Waiter.start(dispatcher=dispatcher), Mind.start(client, dispatcher=dispatcher)
+    assert ref.proxy().asks_its_client(mind).get(timeout=10) == "answer"
+    mind.stop(timeout=10)
 
 
 def test_actors_of_a_loop_that_block_on_each_other_are_told_both_names(event_loop):
