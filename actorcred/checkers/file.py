@@ -5,55 +5,24 @@ from __future__ import annotations
 import hmac
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import cast
 
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
+from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
 from actorcred.checkers.passwords import Account, PasswordChecker
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, lines_that_count, why
+from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, MissingExtra
 from actorcred.passwords import UnsupportedHash, check_format
-from actorcred.precis import prepare_username
 
-__all__ = ["FileChecker", "FileFormat", "plugin"]
+__all__ = ["FILE_OPTIONS", "FileChecker", "FileFormat", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
-HashFunction = Callable[[str, str, str], str]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileFormat:
-    """How the lines of a password file are to be read.
-
-    Args:
-        delimiter: between two fields.
-        username_field: which field is the name, from 0.
-        password_field: which field is the hash, from 0.
-        case_sensitive: whether "Ann" and "ann" are two users.
-        hash_function: `hash_function(username, password, stored)` returns what `stored` is if the password is right;
-            for formats of your own. It runs on a thread of its own.
-    """
-
-    delimiter: str = ":"
-    username_field: int = 0
-    password_field: int = 1
-    case_sensitive: bool = True
-    hash_function: HashFunction | None = None
-
-    def __post_init__(self) -> None:
-        if not self.delimiter:
-            raise ValueError("the delimiter must not be empty")
-        if min(self.username_field, self.password_field) < 0 or self.username_field == self.password_field:
-            raise ValueError("username_field and password_field must be two different numbers from 0")
-
-    def key(self, username: str) -> str:
-        """Return the form of a name under which it is looked up."""
-        return username if self.case_sensitive else username.casefold()
+FILE_OPTIONS = {"delimiter": str, "encoding": str}
+"""The options of `file:`, which are those of `FileFormat`."""
 
 
 class FileChecker(PasswordChecker):
@@ -64,8 +33,9 @@ class FileChecker(PasswordChecker):
     changed; sessions of users who were removed or got a new password are revoked a few seconds after.
 
     Args:
-        path: the file. UTF-8; empty lines and those that begin with # do not count; of two lines with the same name
-            the first one counts.
+        path: the file. Empty lines and those that begin with # do not count, nor do blanks around a line. Of two lines with
+            the same name the first one counts, but one that has it in the form of RFC 8265 before others. A line that cannot be
+            used, such as one in another encoding, is named in the log and harms no other.
         format: how to read it.
 
     Raises:
@@ -98,34 +68,32 @@ class FileChecker(PasswordChecker):
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _parse(self, raw: bytes) -> dict[str, Account]:
-        accounts: dict[str, Account] = {}
-        is_text = True
-        for number, line in lines_that_count(raw):
-            where = f"{self._path}, line {number}"
-            try:
-                account = self._parse_line(line.decode(), where)
-            except ValueError as error:
-                logger.warning("%s: %s", where, why(error))
-                is_text = is_text and not isinstance(error, UnicodeDecodeError)
-            else:
-                accounts.setdefault(self._format.key(account.avatar_id), account)
-        if not accounts and not is_text:
-            raise ValueError("it is not UTF-8")
-        return accounts
+        wrong: list[ValueError] = []
 
-    def _parse_line(self, line: str, where: str) -> Account:
-        fields = line.split(self._format.delimiter)
-        if len(fields) <= max(self._format.username_field, self._format.password_field):
-            raise ValueError(f"there are only {len(fields)} fields")
-        name = prepare_username(fields[self._format.username_field])
-        stored = fields[self._format.password_field].strip()
-        if self._format.hash_function is None:
-            try:
-                check_format(hash=stored)
-            except (UnsupportedHash, MissingExtra) as error:
-                logger.warning("%s: %r cannot log in: %s", where, name, error)
-                return Account(name, stored, usable=False)
-        return Account(name, stored)
+        def complain(number: int, error: ValueError) -> None:
+            wrong.append(error)
+            logger.warning("%s, line %d: %s", self._path, number, why(error))
+
+        lines = lines_by_user(user_lines(raw, self._format, complain), self._format)
+        unreadable = next((error for error in wrong if isinstance(error, UnicodeDecodeError)), None)
+        if not lines and unreadable is not None:
+            raise unreadable
+        return {key: self._account(*same) for key, same in lines.items()}
+
+    def _account(self, line: UserLine, *others: UserLine) -> Account:
+        where = f"{self._path}, line {line.number}"
+        if others:
+            numbers = ", ".join(str(other.number) for other in others)
+            logger.warning("%s: %r is in line %s, too, which does not count", where, line.name, numbers)
+        if self._format.hash_function is not None:
+            return Account(line.name, line.stored)
+        try:
+            check_format(hash=line.stored)
+        except (UnsupportedHash, MissingExtra) as error:
+            reason = "the account is disabled" if line.stored.startswith(LOCKED) else error
+            logger.warning("%s: %r cannot log in: %s", where, line.name, reason)
+            return Account(line.name, line.stored, usable=False)
+        return Account(line.name, line.stored)
 
     # -- checking -----------------------------------------------------------------------------------------------------
 
@@ -173,11 +141,15 @@ class FileChecker(PasswordChecker):
                 cast("CheckerRef", self._actor_ref).revoke(account.avatar_id, Revocation.PASSWORD_CHANGED)
 
 
+def _start(path: str, **options: str) -> CheckerRef:
+    return FileChecker.start(path, FileFormat(**options))  # type: ignore[arg-type]
+
+
 plugin = CheckerPlugin(
     "file",
     "PATH",
     "A file with a user per line, NAME:HASH, as Apache's htpasswd and `actorcred passwd` write it. It is read again when it "
-    "has changed. With the option delimiter=SIGN the fields are divided by another sign.",
+    "has changed. With the option delimiter=SIGN the fields are divided by another sign; encoding=latin-1 reads an old file.",
     (UsernamePassword,),
-    start_with_path(lambda path, delimiter=":": FileChecker.start(path, FileFormat(delimiter=delimiter)), {"delimiter": str}),
+    start_with_path(_start, FILE_OPTIONS),
 )

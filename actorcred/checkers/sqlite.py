@@ -24,7 +24,7 @@ from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, check_rounds, du
 from actorcred.precis import prepare_username
 from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, require_scram, scram_from_text, scram_to_text
 
-__all__ = ["AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
+__all__ = ["SQLITE_OPTIONS", "AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
@@ -54,6 +54,9 @@ SCHEMA = (
 SCHEMA_VERSION = len(SCHEMA)
 
 REVOCATIONS_KEPT = 10_000
+
+SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {"scram": yes_or_no, "rounds": int}
+"""The options of `sqlite:`, which are arguments of `SQLiteChecker.start`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -372,5 +375,5 @@ plugin = CheckerPlugin(
     "clients may prove their passwords without showing them, which is offered once all accounts have what that needs: by "
     "`actorcred passwd add --scram`, or at their next login.",
     (UsernamePassword, ScramSHA256),
-    start_with_path(SQLiteChecker.start, {"scram": yes_or_no, "rounds": int}),
+    start_with_path(SQLiteChecker.start, SQLITE_OPTIONS),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import logging
 import os
@@ -12,7 +13,7 @@ from typing import Generic, TypeVar
 
 from actorcred.errors import AccountError
 
-__all__ = ["POLL", "WatchedFile", "lines_that_count", "why"]
+__all__ = ["POLL", "WatchedFile", "check_encoding", "lines_that_count", "why"]
 
 logger = logging.getLogger("actorcred.checkers")
 
@@ -35,17 +36,46 @@ def why(error: OSError | ValueError) -> str:
     """Return in a few words why a file cannot be used."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
-    return "it is not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not {'UTF-8' if error.encoding == 'utf-8' else error.encoding}"
+    return str(error)
 
 
-def lines_that_count(raw: bytes) -> Iterator[tuple[int, bytes]]:
+def check_encoding(encoding: str) -> None:
+    """Refuse an encoding of which a file of lines cannot be.
+
+    Raises:
+        ValueError: if there is none of that name, or ASCII reads differently in it.
+    """
+    ascii_only = bytes(range(128))
+    try:
+        fits = ascii_only.decode(encoding) == ascii_only.decode("ascii")
+    except (LookupError, UnicodeError):
+        fits = False
+    if not fits:
+        raise ValueError(f"{encoding!r} is no encoding in which ASCII stays what it is, as utf-8 and latin-1 are")
+
+
+def lines_that_count(raw: bytes, *, keep: bytes = b"") -> Iterator[tuple[int, bytes]]:
     """Iterate over the lines of a file with their numbers from 1, without those that are empty or begin with #.
 
-    They are bytes, so that one which is not UTF-8 does no harm to the others.
+    They end at newlines and at nothing else, and are bytes, so that one in another encoding does no harm to the others.
+    Blanks around them do not count, nor does a byte order mark.
+
+    Args:
+        raw: the file.
+        keep: blanks that mean something, as between fields.
+
+    Raises:
+        ValueError: if the file is UTF-16.
     """
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise ValueError("it is UTF-16; save it as UTF-8")
+    blanks = bytes(sign for sign in b" \t\r\v\f" if sign not in keep)
     for number, line in enumerate(raw.split(b"\n"), 1):
-        if line.strip() and not line.startswith(b"#"):
-            yield number, line
+        stripped = line.removeprefix(codecs.BOM_UTF8).strip(blanks)
+        if stripped and not stripped.startswith(b"#"):
+            yield number, stripped
 
 
 def _is_fresh(changed: int, now: float) -> bool:

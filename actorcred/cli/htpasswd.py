@@ -1,128 +1,136 @@
-"""Keeping accounts in an htpasswd file, which is replaced as a whole, so that a server never reads half of it."""
+"""Keeping accounts in an htpasswd file. All that is no account, such as comments, stays byte for byte."""
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
+from actorcred.checkers.watched import why
+from actorcred.cli.rewriting import locked, rewrite
 from actorcred.errors import AccountError
 from actorcred.passwords import hash_password
 from actorcred.precis import prepare_username
 
 __all__ = ["HtpasswdFile"]
 
-LOCKED = "!"
-"""Before a hash, it lets nobody log in; the convention of shadow(5)."""
-
 
 class HtpasswdFile:
-    """The accounts in a file.
+    """The accounts in a file. Each method raises an `AccountError` that says what cannot be done.
 
     Args:
-        path: the file.
+        path: the file, or a link to it.
+        form: how its lines are read.
     """
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    def __init__(self, path: str, form: FileFormat | None = None) -> None:
+        self._name = path
+        self._path = Path(os.path.realpath(path))
+        self._form = form or FileFormat()
 
     def accounts(self) -> list[tuple[str, bool]]:
         """Return names and whether they are disabled, in the order of the file."""
-        return [(name, stored.startswith(LOCKED)) for name, stored in self._entries(self._lines())]
+        try:
+            raw = self._path.read_bytes()
+        except FileNotFoundError:
+            raise AccountError(f"there is no file {self._name!r}") from None
+        except OSError as error:
+            raise AccountError(f"cannot read {self._name!r}: {why(error)}") from None
+        return [(line.name, line.stored.startswith(LOCKED)) for line, *_ in self._users(raw).values()]
 
     def add(self, name: str, password: str, *, scram: bool = False) -> None:
         """Add an account; the file is made if there is none."""
         self._refuse_scram(scram)
-        if ":" in name or name.startswith("#"):
-            raise AccountError("a name in an htpasswd file can have no colon, and no # at the beginning")
         name = prepare_username(name)
-        entry = f"{name}:{hash_password(password=password)}"
-        with self._changing() as lines:
-            if any(known == name for known, _ in self._entries(lines)):
+        entry = self._new_line(name, hash_password(password=password))
+        with self._changing(make=True) as lines:
+            if self._form.key(name) in self._users(b"\n".join(lines)):
                 raise AccountError(f"there is an account {name!r} already")
-            lines.append(entry)
+            lines.append(entry + (b"\r" if lines and lines[0].endswith(b"\r") else b""))
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
-        """Set a new password."""
+        """Set a new password. Further lines of the user, with old ones, are removed."""
         self._refuse_scram(scram)
-        self._replace(name, hash_password(password=password))
+        stored = hash_password(password=password)
+        with self._changing() as lines:
+            first, *others = self._find(lines, name)
+            self._set_hash(lines, first, (LOCKED if first.stored.startswith(LOCKED) else "") + stored)
+            _remove(lines, others)
+
+    def disable(self, name: str) -> None:
+        """Let nobody log in to an account."""
+        self._set_hashes(name, lambda stored: LOCKED + stored.lstrip(LOCKED))
+
+    def enable(self, name: str) -> None:
+        """Let the user of an account log in again."""
+        self._set_hashes(name, lambda stored: stored.lstrip(LOCKED))
+
+    def delete(self, name: str) -> None:
+        """Delete an account: all lines of the user."""
+        with self._changing() as lines:
+            _remove(lines, self._find(lines, name))
+
+    # -- lines --------------------------------------------------------------------------------------------------------
 
     def _refuse_scram(self, scram: bool) -> None:
         if scram:
             raise AccountError("an htpasswd file has no place for SCRAM; use sqlite:PATH")
 
-    def disable(self, name: str) -> None:
-        """Let nobody log in to an account."""
-        self._replace(name, None, lock=True)
-
-    def enable(self, name: str) -> None:
-        """Let the user of an account log in again."""
-        self._replace(name, None, lock=False)
-
-    def delete(self, name: str) -> None:
-        """Delete an account."""
-        with self._changing() as lines:
-            del lines[self._find(lines, name)]
-
-    def _replace(self, name: str, stored: str | None, *, lock: bool | None = None) -> None:
-        with self._changing() as lines:
-            index = self._find(lines, name)
-            user, _, old = lines[index].partition(":")
-            locked = old.startswith(LOCKED) if lock is None else lock
-            lines[index] = f"{user}:{LOCKED if locked else ''}{stored or old.lstrip(LOCKED)}"
-
-    def _find(self, lines: list[str], name: str) -> int:
-        names = {name, prepare_username(name)}
-        for index, line in enumerate(lines):
-            if not line.startswith("#") and line.partition(":")[0] in names:
-                return index
-        raise AccountError(f"there is no account {name!r}")
-
-    def _lines(self) -> list[str]:
+    def _users(self, raw: bytes) -> dict[str, list[UserLine]]:
         try:
-            return self._path.read_text().splitlines()
-        except FileNotFoundError:
-            raise AccountError(f"there is no file {str(self._path)!r}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-            raise AccountError(f"cannot read {str(self._path)!r}: {why}") from None
+            return lines_by_user(user_lines(raw, self._form, lambda number, error: None), self._form)
+        except ValueError as error:
+            raise AccountError(f"{self._name!r} cannot be used: {error}") from None
 
-    @staticmethod
-    def _entries(lines: list[str]) -> list[tuple[str, str]]:
-        parts = [line.split(":") for line in lines if ":" in line and not line.startswith("#")]
-        return [(part[0], part[1]) for part in parts]
+    def _find(self, lines: list[bytes], name: str) -> list[UserLine]:
+        found = self._users(b"\n".join(lines)).get(self._form.key(prepare_username(name)))
+        if found is None:
+            raise AccountError(f"there is no account {name!r}")
+        return found
+
+    def _new_line(self, name: str, stored: str) -> bytes:
+        if name.startswith("#") or self._form.delimiter in name:
+            sign = "colon" if self._form.delimiter == ":" else repr(self._form.delimiter)
+            raise AccountError(f"a name in an htpasswd file can have no {sign}, and no # at the beginning")
+        fields = [""] * (max(self._form.username_field, self._form.password_field) + 1)
+        fields[self._form.username_field], fields[self._form.password_field] = name, stored
+        try:
+            return self._form.delimiter.join(fields).encode(self._form.encoding)
+        except UnicodeEncodeError:
+            raise AccountError(f"the name cannot be written in {self._form.encoding}") from None
+
+    def _set_hashes(self, name: str, change: Callable[[str], str]) -> None:
+        with self._changing() as lines:
+            for line in self._find(lines, name):
+                self._set_hash(lines, line, change(line.stored))
+
+    def _set_hash(self, lines: list[bytes], line: UserLine, stored: str) -> None:
+        """Put another hash into a line, and leave the rest of it as it is."""
+        whole = lines[line.number - 1]
+        content = whole.rstrip(b"\r")
+        fields = self._form.fields(content)
+        fields[self._form.password_field] = stored
+        lines[line.number - 1] = self._form.delimiter.join(fields).encode(self._form.encoding) + whole[len(content) :]
+
+    # -- the file -----------------------------------------------------------------------------------------------------
 
     @contextlib.contextmanager
-    def _changing(self) -> Iterator[list[str]]:
+    def _changing(self, *, make: bool = False) -> Iterator[list[bytes]]:
         """Give the lines out, and write them when the caller is done; another process waits meanwhile."""
         try:
-            folder = os.open(self._path.parent, os.O_RDONLY)
+            with locked(self._path):
+                raw = b"" if make and not self._path.exists() else self._path.read_bytes()
+                lines = raw.removesuffix(b"\n").split(b"\n") if raw else []
+                yield lines
+                rewrite(self._path, b"".join(line + b"\n" for line in lines))
         except OSError as error:
-            raise AccountError(f"cannot write to {str(self._path.parent)!r}: {error.strerror}") from None
-        try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            lines = self._lines() if self._path.exists() else []
-            yield lines
-            self._write(lines)
-        finally:
-            os.close(folder)
+            if isinstance(error, FileNotFoundError) and not make:
+                raise AccountError(f"there is no file {self._name!r}") from None
+            raise AccountError(f"cannot write {self._name!r}: {why(error)}") from None
 
-    def _write(self, lines: list[str]) -> None:
-        mode = self._path.stat().st_mode & 0o777 if self._path.exists() else 0o600
-        try:
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=self._path.name)
-        except OSError as error:
-            raise AccountError(f"cannot write {str(self._path)!r}: {error.strerror}") from None
-        try:
-            with os.fdopen(handle, "w") as file:
-                file.write("".join(line + "\n" for line in lines))
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(name, mode)
-            os.replace(name, self._path)
-        except BaseException:
-            os.unlink(name)
-            raise
+
+def _remove(lines: list[bytes], wrong: list[UserLine]) -> None:
+    for number in sorted((line.number for line in wrong), reverse=True):
+        del lines[number - 1]

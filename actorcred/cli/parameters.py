@@ -12,7 +12,7 @@ import click
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.rpc.addresses import Address
 
-__all__ = ["ADDRESS", "PASSWORD_FILE", "read_password"]
+__all__ = ["ADDRESS", "PASSWORD_FILE", "as_utf8", "read_password"]
 
 PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
 
@@ -51,16 +51,23 @@ def read_password(file: str | None, *, confirm: bool = False) -> str:
         file: whose first line it is; "-" is the standard input.
         confirm: have it typed twice.
     """
-    if file == "-":
-        return sys.stdin.readline().rstrip("\r\n")
     if file is not None:
         try:
-            return Path(file).read_text().split("\n", 1)[0].rstrip("\r")
+            raw = sys.stdin.buffer.readline() if file == "-" else Path(file).read_bytes()
+            return raw.split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             fail(f"cannot read {file!r}: {why}", ExitCode.USAGE)
     if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
-        return password
+        return as_utf8(password)
     if not sys.stdin.isatty():
         fail(f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}", ExitCode.USAGE)
-    return str(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
+    return as_utf8(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
+
+
+def as_utf8(text: str) -> str:
+    """Return a text from outside as UTF-8 has it, where the locale has no such letters."""
+    try:
+        return text if text.isascii() else os.fsencode(text).decode()
+    except UnicodeError:
+        return text  # in the locale's own encoding

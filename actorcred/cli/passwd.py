@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
+import os
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
@@ -12,10 +16,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from actorcred import actors
-from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.checkers.file import FILE_OPTIONS, FileFormat
+from actorcred.checkers.plugin import read_options
+from actorcred.checkers.sqlite import SQLITE_OPTIONS, SQLiteChecker, SQLiteCheckerRef
 from actorcred.cli.errors import fail
 from actorcred.cli.htpasswd import HtpasswdFile
-from actorcred.cli.parameters import PASSWORD_FILE, read_password
+from actorcred.cli.parameters import PASSWORD_FILE, as_utf8, read_password
+from actorcred.descriptors import parse_descriptor
 from actorcred.errors import AccountError, ActorcredError
 from actorcred.passwords import PasswordPolicy
 
@@ -45,36 +52,58 @@ class Accounts(Protocol):
 
 
 class _SQLiteAccounts:
-    def __init__(self, path: str) -> None:
-        self._checker = SQLiteChecker.start(path)
+    """The accounts in a database, which is opened when something is asked of it."""
+
+    def __init__(self, path: str, **options: Any) -> None:
+        self._path, self._options = path, options
+        self._checker: SQLiteCheckerRef | None = None
+
+    def _open(self, *, make: bool = False) -> SQLiteCheckerRef:
+        if self._checker is None:
+            if not make and not (os.path.exists(self._path) and os.path.getsize(self._path)):
+                raise AccountError(f"there is no file {self._path!r} with accounts")
+            self._checker = SQLiteChecker.start(self._path, **self._options)
+        return self._checker
 
     def accounts(self) -> list[tuple[str, bool]]:
-        return [(account.name, account.disabled) for account in self._checker.accounts().get()]
+        return [(account.name, account.disabled) for account in self._open().accounts().get()]
 
     def add(self, name: str, password: str, *, scram: bool = False) -> None:
-        self._checker.add_account(name, password, scram=scram).get()
+        self._open(make=True).add_account(name, password, scram=scram).get()
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
-        self._checker.change_password(name, password, scram=scram).get()
+        self._open().change_password(name, password, scram=scram).get()
 
     def disable(self, name: str) -> None:
-        self._checker.disable_account(name).get()
+        self._open().disable_account(name).get()
 
     def enable(self, name: str) -> None:
-        self._checker.enable_account(name).get()
+        self._open().enable_account(name).get()
 
     def delete(self, name: str) -> None:
-        self._checker.delete_account(name).get()
+        self._open().delete_account(name).get()
+
+
+def _accounts_in(store: str) -> Accounts:
+    """Return the accounts of a store.
+
+    Raises:
+        ValueError: if there is no such kind of store, or it has no such option.
+    """
+    descriptor = parse_descriptor(store)
+    path = str(descriptor.argument)
+    if descriptor.kind == "file" and path:
+        return HtpasswdFile(path, FileFormat(**read_options(descriptor.argument, FILE_OPTIONS)))
+    if descriptor.kind == "sqlite" and path:
+        return _SQLiteAccounts(path, **read_options(descriptor.argument, SQLITE_OPTIONS))
+    raise AccountError(f"the store {store!r} must be file:PATH (htpasswd) or sqlite:PATH")
 
 
 @contextlib.contextmanager
 def _open(store: str) -> Iterator[Accounts]:
     """Give out the accounts of a store, and end the command clearly if something cannot be done."""
-    kind, _, path = store.partition(":")
     try:
-        if not path or kind not in {"file", "sqlite"}:
-            raise AccountError(f"the store {store!r} must be file:PATH (htpasswd) or sqlite:PATH")
-        yield HtpasswdFile(path) if kind == "file" else _SQLiteAccounts(path)
+        yield _accounts_in(store)
     except (ActorcredError, ValueError) as error:
         fail(error)
     finally:
@@ -85,13 +114,18 @@ def _open(store: str) -> Iterator[Accounts]:
 def passwd() -> None:
     """Add, change, disable and list accounts.
 
-    STORE is file:PATH for an htpasswd file, or sqlite:PATH for an SQLite store; both are made when the first account is
-    added. A server that runs sees the change within seconds: live sessions of disabled and deleted accounts end.
+    STORE is file:PATH for an htpasswd file, or sqlite:PATH for an SQLite store, with the options that --auth takes; both are made
+    when the first account is added. A server that runs sees the change within seconds: live sessions of disabled and deleted
+    accounts end.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A locale without the letters of a name is no reason to fail.
+            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
 
 
 def _with_store(function: Callable[..., Any]) -> Callable[..., Any]:
-    return click.argument("store")(click.argument("name")(function))
+    return click.argument("store")(click.argument("name", type=as_utf8)(function))
 
 
 def _new_password(file: str | None) -> str:
@@ -110,7 +144,8 @@ SCRAM = click.option("--scram", is_flag=True, help="Keep what SCRAM needs, too: 
 def add(store: str, name: str, password_file: str | None, scram: bool) -> None:
     """Add the account NAME to STORE."""
     with _open(store) as accounts:
-        accounts.add(name, _new_password(password_file), scram=scram)
+        password = _new_password(password_file)
+        accounts.add(name, password, scram=scram)
     click.echo(f"added {name}")
 
 
@@ -154,11 +189,29 @@ def delete(store: str, name: str) -> None:
 
 @passwd.command(name="list")
 @click.argument("store")
-def list_accounts(store: str) -> None:
-    """List the accounts of STORE."""
+@click.option("--json", "as_json", is_flag=True, help="Print an array of objects with name and disabled.")
+def list_accounts(store: str, as_json: bool) -> None:
+    """List the accounts of STORE.
+
+    To a terminal it is a table, otherwise a line for each account: its name, a tab, and active or disabled.
+    """
     with _open(store) as accounts:
         found = accounts.accounts()
+    if as_json:
+        click.echo(json.dumps([{"name": name, "disabled": disabled} for name, disabled in found], indent=2))
+    elif sys.stdout.isatty():
+        _print_table(found)
+    else:
+        for name, disabled in found:
+            click.echo(f"{name}\t{_state(disabled)}")
+
+
+def _print_table(found: list[tuple[str, bool]]) -> None:
     table = Table("account", "state")
     for name, disabled in found:
-        table.add_row(escape(name), "disabled" if disabled else "active")
+        table.add_row(escape(name), _state(disabled))
     Console().print(table)
+
+
+def _state(disabled: bool) -> str:
+    return "disabled" if disabled else "active"

@@ -160,8 +160,7 @@ def test_accounts_are_kept_in_files_and_databases(tmp_path: Path) -> None:
         assert "at least 8" in passwd("add", "bob", "--password-file", "-", stdin="short").stderr
         assert passwd("disable", "ann").returncode == 0
         listed = passwd("list").stdout
-        assert re.search(r"ann\s+│ disabled", listed)
-        assert re.search(r"zoë\s+│ active", listed)
+        assert listed == "ann\tdisabled\nzoë\tactive\n"
         assert passwd("enable", "ann").returncode == 0
         assert passwd("change", "ann", "--password-file", "-", stdin="another good one").returncode == 0
         assert passwd("delete", "zoë").returncode == 0

@@ -1,0 +1,87 @@
+"""`actorcred passwd`: stores by the text that --auth takes, in any locale, and lists that programs can read."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from actorcred.passwords import verify_password
+from tests.cli.test_command import PASSWORD, run
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
+"""The environment of a cron job, as old versions of Python take it."""
+
+
+def add(store: str, name: str, *, password: str = PASSWORD, **environment: str) -> None:
+    done = run("passwd", "add", store, name, "--password-file", "-", stdin=password, **environment)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_a_locale_without_the_letters_of_a_name_changes_nothing(kind: str, tmp_path: Path) -> None:
+    store = f"{kind}:{tmp_path}/j\u00f6rgs"
+    add(store, "j\u00f6rg", password="sn\u00f6 und eis im mai", **ASCII)
+    add(store, "bj\u00f6rn")
+    for environment in ({}, ASCII):
+        listed = run("passwd", "list", store, **environment)
+        assert sorted(listed.stdout.splitlines()) == ["bj\u00f6rn\tactive", "j\u00f6rg\tactive"]
+    listed = run("passwd", "list", store, "--json", **ASCII)
+    assert {account["name"] for account in json.loads(listed.stdout)} == {"j\u00f6rg", "bj\u00f6rn"}
+    assert run("passwd", "delete", store, "jo\u0308rg", **ASCII).returncode == 0
+    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))] == ["j\u00f6rgs"]
+
+
+@pytest.mark.parametrize("words", [("list",), ("delete", "ann"), ("disable", "ann"), ("enable", "ann")])
+@pytest.mark.parametrize("kind", ["file", "sqlite"])
+def test_a_store_that_is_not_there_is_an_error_and_is_not_made(kind: str, words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run("passwd", words[0], f"{kind}:{tmp_path}/none", *words[1:])
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"there is no file '{tmp_path}/none'" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_is_made_with_its_first_account_and_not_before(tmp_path: Path) -> None:
+    for kind in ("file", "sqlite"):
+        refused = run("passwd", "add", f"{kind}:{tmp_path}/none", "ann", "--password-file", "-", stdin="short")
+        assert (refused.returncode, list(tmp_path.iterdir())) == (1, [])
+
+
+def test_a_store_has_the_options_of_auth(tmp_path: Path) -> None:
+    store = f"sqlite[scram=yes,rounds=5]:{tmp_path}/a.db"
+    add(store, "ann")
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        ((stored, scram),) = database.execute("SELECT hash, scram FROM account")
+    database.close()
+    assert "$05$" in stored
+    assert scram.startswith("SCRAM-SHA-256$")
+    add(f"file[delimiter=|]:{tmp_path}/players", "b:b")
+    assert (tmp_path / "players").read_text().startswith("b:b|$2b$")
+    for wrong in (f"sqlite[scram=perhaps]:{tmp_path}/a.db", f"file[scram=yes]:{tmp_path}/x", f"sqlite[scram:{tmp_path}/a.db"):
+        done = run("passwd", "list", wrong)
+        assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+        assert "scram" in done.stderr
+
+
+def test_a_list_for_programs_is_whole_and_plain(tmp_path: Path) -> None:
+    store, name = f"sqlite[rounds=4]:{tmp_path}/a.db", "x" * 300
+    add(store, name)
+    add(store, "ann [bold]smith")
+    assert run("passwd", "disable", store, name).returncode == 0
+    assert run("passwd", "list", store, COLUMNS="40").stdout == f"ann [bold]smith\tactive\n{name}\tdisabled\n"
+    assert json.loads(run("passwd", "list", store, "--json").stdout) == [
+        {"name": "ann [bold]smith", "disabled": False},
+        {"name": name, "disabled": True},
+    ]
+
+
+def test_a_password_file_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
+    secret, store = tmp_path / "secret", f"sqlite[rounds=4]:{tmp_path}/a.db"
+    secret.write_text("sn\u00f6 und eis\r\nnext", "utf-8-sig", newline="")
+    assert run("passwd", "add", store, "ann", "--password-file", str(secret), **ASCII).returncode == 0
+    with sqlite3.connect(tmp_path / "a.db") as database:
+        ((stored,),) = database.execute("SELECT hash FROM account")
+    database.close()
+    assert verify_password(password="sn\u00f6 und eis", hash=stored)
