@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any, cast
 
 from actorcred.actors import ActorRef, ControlCall, Future, RestartIntensity, Restarts
-from actorcred.checkers.base import CheckerRef, offered_by_all
+from actorcred.checkers.base import CheckerRef, digests_of_all, offered_by_all
 from actorcred.events import Events, RoleBack, RoleDown, RoleRestarted
 from actorcred.realm import Realm
 
@@ -143,6 +143,10 @@ class Roles:
         if for_everybody:
             return list(offered_by_all(self._checkers))
         return list(dict.fromkeys(interface for role in self._checkers for interface in role.credential_interfaces))
+
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """Return the algorithms of HTTP Digest that the checkers can verify; None for any."""
+        return digests_of_all(cast("CheckerRef", role.ref) for role in self._checkers)
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
         """Return the seconds until a role that crashed is made anew, 0 for at once."""

@@ -11,7 +11,7 @@ import hmac
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import unquote_to_bytes
 
@@ -19,10 +19,23 @@ from actorcred.credentials import UsernameDigestHash
 from actorcred.errors import ActorcredError, ProtocolError, UnauthorizedLogin
 from actorcred.precis import prepare_username
 
-__all__ = ["ALGORITHMS", "DigestAnswer", "DigestGate", "DigestRequest", "StaleNonce", "digest_of", "parse_parameters"]
+__all__ = [
+    "ALGORITHMS",
+    "DIGESTS",
+    "DigestAnswer",
+    "DigestGate",
+    "DigestRequest",
+    "StaleNonce",
+    "digest_of",
+    "parse_parameters",
+    "text_of_header",
+]
 
 ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
 """The names of RFC 7616 and those of hashlib."""
+
+DIGESTS = ("SHA-256", "MD5")
+"""What is offered unless something else is wanted. Debian's curl 7.88 answers SHA-512-256 with SHA-256, and httpx 0.28 fails."""
 
 WINDOW = 64
 """Requests of one nonce that may come out of order, as browsers send several at once."""
@@ -62,24 +75,43 @@ class DigestRequest:
 def digest_of(algorithm: str, username: str, realm: str, password: str | bytes) -> str:
     """Return `H(username:realm:password)` in hexadecimal, which is what a server may keep of a password."""
     secret = password if isinstance(password, bytes) else password.encode()
-    return _hash(algorithm, f"{username}:{realm}:".encode() + secret)
+    return _hash(algorithm, _raw(f"{username}:{realm}:") + secret)
 
 
 def _hash(algorithm: str, data: bytes | str) -> str:
-    raw = data if isinstance(data, bytes) else data.encode()
+    raw = data if isinstance(data, bytes) else _raw(data)
     return hashlib.new(ALGORITHMS[algorithm], raw, usedforsecurity=False).hexdigest()
 
 
-def parse_parameters(header: str) -> dict[str, str]:
-    """Return the parameters of an Authorization header of the scheme Digest.
+def _raw(text: str) -> bytes:
+    """Return the bytes as the client sent them, and hashed them."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def text_of_header(header: str | bytes) -> str:
+    """Return what a client has sent as text: UTF-8, as browsers and curl send it; bytes that are none stay what they are.
+
+    Args:
+        header: bytes, or the text that servers make of them by Latin-1.
+    """
+    try:
+        raw = header if isinstance(header, bytes) else header.encode("latin-1")
+    except UnicodeEncodeError:
+        return str(header)
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def parse_parameters(header: str | bytes) -> dict[str, str]:
+    """Return the parameters of an Authorization header of the scheme Digest; bytes that are not UTF-8 are surrogates in them.
 
     Raises:
         ProtocolError: if it is none.
     """
     if len(header) > LONGEST_HEADER:
         raise ProtocolError(f"an Authorization header has at most {LONGEST_HEADER} characters")
-    scheme, _, rest = header.strip().partition(" ")
-    if scheme.lower() != "digest" or not _is_text(header):
+    text = text_of_header(header)
+    scheme, _, rest = text.strip().partition(" ")
+    if scheme.lower() != "digest" or not _is_text(text):
         raise ProtocolError("this is no Authorization header of the scheme Digest")
     found: dict[str, str] = {}
     position = 0
@@ -99,10 +131,19 @@ def parse_parameters(header: str) -> dict[str, str]:
 
 def _is_text(header: str) -> bool:
     try:
-        header.encode()
+        _raw(header)
     except UnicodeEncodeError:
         return False
     return True
+
+
+def _name_as_text(name: str) -> str:
+    """Return a name; one that is not UTF-8 is Latin-1, as the library requests sends it (and hashes it as UTF-8)."""
+    return name if _is_unicode(name) else _raw(name).decode("latin-1")
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 class DigestAnswer(UsernameDigestHash):
@@ -139,7 +180,7 @@ class DigestAnswer(UsernameDigestHash):
             what += f":{_hash(algorithm, request.body)}"
         middle = f"{given['nc']}:{given['cnonce']}:{qop}:" if qop else ""
         made = _hash(algorithm, f"{key}:{given['nonce']}:{middle}{_hash(algorithm, what)}")
-        return hmac.compare_digest(made.encode(), given["response"].lower().encode())
+        return hmac.compare_digest(made.encode(), _raw(given["response"].lower()))
 
 
 @dataclass(slots=True)
@@ -180,7 +221,7 @@ class DigestGate:
     def __init__(
         self,
         realm: str,
-        algorithms: Sequence[str] = ("SHA-256", "MD5"),
+        algorithms: Sequence[str] = DIGESTS,
         qops: Sequence[str] = ("auth",),
         lifetime: float = 300.0,
         remember: int = 10_000,
@@ -202,25 +243,27 @@ class DigestGate:
         self._forgotten = -1.0
         """When the newest nonce was made that was used and is forgotten."""
 
-    def challenges(self, address: str, now: float, *, stale: bool = False) -> list[str]:
-        """Return the values of the WWW-Authenticate headers of an answer 401.
+    def challenges(self, address: str, now: float, *, stale: bool = False, algorithms: Container[str] | None = None) -> list[str]:
+        """Return the values of the WWW-Authenticate headers of an answer 401. They are to be sent in UTF-8.
 
         Args:
             address: the client's.
             now: the time in seconds on any clock that only goes forward.
             stale: whether only the nonce of its last answer was wrong.
+            algorithms: those that the checkers can verify, without -sess, as `PortalRef.digest_algorithms` says; None for all.
         """
+        offered = [name for name in self._algorithms.values() if algorithms is None or name.removesuffix("-sess") in algorithms]
         nonce = self._sign(f"{int(now * 1000):x}-{os.urandom(12).hex()}")
         realm = self.realm.replace("\\", "\\\\").replace('"', '\\"')
         common = f'realm="{realm}", qop="{", ".join(self._qops)}", nonce="{nonce}", opaque="{self._opaque(nonce, address)}"'
         tail = ", stale=true" if stale else ""
-        return [f"Digest {common}, algorithm={name}, charset=UTF-8{tail}" for name in self._algorithms.values()]
+        return [f"Digest {common}, algorithm={name}, charset=UTF-8{tail}" for name in offered]
 
-    def read(self, header: str, request: DigestRequest, now: float) -> DigestAnswer:
+    def read(self, header: str | bytes, request: DigestRequest, now: float) -> DigestAnswer:
         """Return the credentials of an Authorization header, whose count is used up with it.
 
         Args:
-            header: its value.
+            header: its value; bytes, or a text that a server made of them by Latin-1.
             request: the request that it came with.
             now: see `challenges`.
 
@@ -241,7 +284,8 @@ class DigestGate:
             raise ProtocolError("the Authorization header answers another challenge")
         if not qop and "auth" not in self._qops:
             raise ProtocolError("the answer has to protect the body")
-        if given["uri"] != request.uri and re.sub(r"^https?://[^/?]*", "", given["uri"]) != request.uri:
+        uri = text_of_header(request.uri)
+        if given["uri"] != uri and re.sub(r"^https?://[^/?]*", "", given["uri"]) != uri:
             raise ProtocolError("the Authorization header is for another target")
         self._check_nonce(given, request.address, now)
         self._use(given["nonce"], given.get("nc", ""), now)
@@ -255,7 +299,7 @@ class DigestGate:
         if given.get("userhash", "false").lower() != "false" or ("username" in given) == ("username*" in given):
             raise ProtocolError("the Authorization header needs one name in the clear")
         if "username" in given:
-            return given["username"]
+            return _name_as_text(given["username"])
         match = _EXTENDED.fullmatch(given["username*"])
         try:
             return unquote_to_bytes(match[1]).decode() if match else ""
@@ -263,7 +307,7 @@ class DigestGate:
             raise ProtocolError("the name in the Authorization header is not UTF-8") from None
 
     def _mac(self, text: str) -> str:
-        return hmac.digest(self._key, text.encode(), "sha256").hex()[:32]
+        return hmac.digest(self._key, _raw(text), "sha256").hex()[:32]
 
     def _sign(self, text: str) -> str:
         return f"{text}-{self._mac('nonce ' + text)}"
@@ -273,8 +317,8 @@ class DigestGate:
 
     def _check_nonce(self, given: Mapping[str, str], address: str, now: float) -> None:
         text, _, _ = given["nonce"].rpartition("-")
-        ours = hmac.compare_digest(self._sign(text).encode(), given["nonce"].encode())
-        bound = hmac.compare_digest(self._opaque(given["nonce"], address).encode(), given["opaque"].encode())
+        ours = hmac.compare_digest(_raw(self._sign(text)), _raw(given["nonce"]))
+        bound = hmac.compare_digest(self._opaque(given["nonce"], address).encode(), _raw(given["opaque"]))
         if not ours or not bound:
             raise StaleNonce("the nonce is not ours, or another client's")
         made = int(text.partition("-")[0], 16) / 1000

@@ -98,6 +98,10 @@ class PortalRef(ActorRef["Portal"]):
         """
         return self._request("_list_credentials_interfaces", for_everybody)
 
+    def digest_algorithms(self) -> Future[frozenset[str] | None]:
+        """Return the algorithms of HTTP Digest that can be offered, such as "MD5" for a file by Apache's htdigest; None for any."""
+        return self._request("_digest_algorithms")
+
     # -- for the application ------------------------------------------------------------------------------------------
 
     def register_checker(self, checker: ActorRef[Any], *credential_interfaces: type) -> Future[None]:
@@ -320,6 +324,7 @@ class Portal(Actor):
         self._drain_timeout = self._logouts.drain_timeout
         self._register_checker = self._roles.add_checker
         self._list_credentials_interfaces = self._roles.credential_interfaces
+        self._digest_algorithms = self._roles.digest_algorithms
         self._subscribe = self._events.subscribe
         self._unsubscribe = self._events.unsubscribe
         self._publish = self._events.publish

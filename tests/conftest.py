@@ -15,6 +15,7 @@ from actorcred.actors import AsyncioDispatcher, Dispatcher, InlineDispatcher, Th
 FOREIGN = (
     "adapters/test_asgi.py",
     "adapters/test_asyncssh.py",
+    "adapters/test_http_digest_clients.py",
     "checkers/test_file.py::test_files_by_apaches_htpasswd",
     "checkers/test_htdigest.py",
     "checkers/test_ldap.py",

@@ -89,6 +89,25 @@ def test_names_beyond_ascii():
     assert made.check_password(b"pw")
 
 
+@pytest.mark.parametrize("name", ["\u0436\u0435\u043d\u044f", "J\u00e4s\u00f8n"])
+def test_names_and_realms_come_in_utf_8_however_the_server_hands_them_over(name):
+    gate = DigestGate("\u0438\u0433\u0440\u043e\u043a\u0438", ["MD5"])
+    request = DigestRequest("GET", "/\u0436?\u00e4".encode().decode("latin-1"))
+    sent = DigestRequest("GET", "/\u0436?\u00e4")
+    for hand_over in (lambda text: text, str.encode, lambda text: text.encode().decode("latin-1")):
+        made = gate.read(hand_over(answer(gate.challenges("", 0.0)[0], name, "pw", sent)), request, 0.0)
+        assert made.username == name
+        assert made.check_password(b"pw")
+
+
+def test_a_name_in_latin_1_is_hashed_as_utf_8():
+    gate = DigestGate("api", ["MD5"])
+    request = DigestRequest("GET", "/")
+    header = answer(gate.challenges("", 0.0)[0], "J\u00e4s\u00f8n", "pw", request)
+    made = gate.read(header.encode("latin-1"), request, 0.0)
+    assert (made.username, made.check_password(b"pw")) == ("J\u00e4s\u00f8n", True)
+
+
 @pytest.fixture
 def gate():
     return DigestGate("players", ["MD5"], lifetime=60.0, remember=2)

@@ -134,12 +134,20 @@ async def answer(send: Send, status: int, text: str, headers: list[Header]) -> N
     await send({"type": "http.response.body", "body": body})
 
 
-def basic(value: str) -> tuple[bytes, bytes]:
-    """Return the name and password of an Authorization header (RFC 7617)."""
+def basic(value: str) -> tuple[str, str]:
+    """Return the name and password of an Authorization header (RFC 7617).
+
+    They are UTF-8, as the challenge says; what is not, is Latin-1, as clients send it that do not read challenges.
+    """
     try:
-        name, colon, password = base64.b64decode(value.strip(), validate=True).partition(b":")
+        raw = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError):
         raise UnauthorizedLogin("the Authorization header is no base64") from None
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = raw.decode("latin-1")
+    name, colon, password = text.partition(":")
     if not colon:
         raise UnauthorizedLogin("the Authorization header has no colon")
     return name, password

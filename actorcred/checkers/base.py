@@ -14,14 +14,14 @@ import pykka
 from actorcred._service import Service
 from actorcred.actors import ActorRef, AnsweredCall, Future
 from actorcred.actors.mailbox import stops_all
-from actorcred.credentials import AvatarId, UsernameHashedPassword, UsernamePassword, UsernameScram
+from actorcred.credentials import AvatarId, UsernameDigestHash, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.penalties import account_of, source_of
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
 
-__all__ = ["Checker", "CheckerRef", "Revocation", "offered_by_all", "turn_of"]
+__all__ = ["Checker", "CheckerRef", "Revocation", "digests_of_all", "offered_by_all", "turn_of"]
 
 logger = logging.getLogger("actorcred.checkers")
 
@@ -63,6 +63,19 @@ def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
     )
 
 
+def digests_of_all(checkers: Iterable[CheckerRef]) -> frozenset[str] | None:
+    """Return the algorithms of HTTP Digest that can be offered where a client may ask any of several checkers.
+
+    A client takes the first one that it knows, so one that some checker does not keep would lock its users out. If there is
+    none that all keep, those that any keeps are offered. None is any algorithm.
+    """
+    asked = (checker for checker in checkers if issubclass(UsernameDigestHash, checker.credential_interfaces))
+    kept = [algorithms for checker in asked if (algorithms := checker.digest_algorithms) is not None]
+    if not kept:
+        return None
+    return frozenset.intersection(*kept) or frozenset.union(*kept)
+
+
 class RevocationListener(Protocol):
     """What a checker knows of a portal."""
 
@@ -99,6 +112,12 @@ class CheckerRef(ActorRef["Checker"]):
             self._offered = checker.credential_interfaces if offered is None else offered
         return self._offered
 
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """The algorithms of HTTP Digest whose digests the checker keeps; see `Checker`."""
+        checker = self.actor_inbox.actor
+        return checker.digest_algorithms if isinstance(checker, Checker) else None
+
     def revoke(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell all portals what happened to an account, so that its live sessions end. May be called from anywhere."""
         for portal in self.portals:
@@ -119,11 +138,14 @@ class Checker(Service):
             class, or in `__init__`.
         offered_interfaces: those by which each of its users can log in, so that they may be offered to clients which
             choose the strongest; None for all of them.
+        digest_algorithms: the algorithms of HTTP Digest, as "MD5", for which it keeps digests; None if it keeps what any can be
+            made of, or takes no answers to HTTP Digest.
     """
 
     ref_class = CheckerRef
     credential_interfaces: tuple[type, ...] = ()
     offered_interfaces: tuple[type, ...] | None = None
+    digest_algorithms: frozenset[str] | None = None
 
     @abstractmethod
     def request_avatar_id(self, credentials: Any) -> Any:

@@ -44,6 +44,7 @@ class HtdigestChecker(Checker):
     def __init__(self, path: str | os.PathLike[str], realm: str) -> None:
         super().__init__()
         self._wanted = realm
+        self.digest_algorithms = frozenset()
         self._path = os.fspath(path)
         self._file = WatchedFile(path, self._parse, lines=True, hint=f"make one with `htdigest -c {path} REALM NAME`")
 
@@ -58,17 +59,18 @@ class HtdigestChecker(Checker):
         """Begin to watch the file."""
         self.send_every(POLL, ControlCall(("_poll",)))
 
-    def _parse(self, raw: bytes) -> tuple[str, dict[str, str]]:
-        """Return the realm, and the digests of its users."""
+    def _parse(self, raw: bytes) -> tuple[str, dict[str, dict[str, str]]]:
+        """Return the realm, and the digests of its users by their algorithms."""
         rows = self._rows(raw)
         realms = {realm for _, realm, _ in rows}
         if not self._wanted and len(realms) > 1:
             raise ValueError(f"it has the realms {', '.join(sorted(realms))}; say which one")
         chosen = self._wanted or next(iter(realms), "")
-        digests: dict[str, str] = {}
+        digests: dict[str, dict[str, str]] = {}
         for name, realm, digest in rows:
             if realm == chosen:
-                digests.setdefault(name, digest)
+                digests.setdefault(name, {}).setdefault(_ALGORITHMS[len(digest)], digest)
+        self.digest_algorithms = frozenset(algorithm for kept in digests.values() for algorithm in kept) or frozenset(("MD5",))
         return chosen, digests
 
     def _rows(self, raw: bytes) -> list[tuple[str, str, str]]:
@@ -89,17 +91,22 @@ class HtdigestChecker(Checker):
             realm, digests = self._file.read()
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
+        if isinstance(credentials, UsernameDigestHash) and credentials.realm != realm:
+            raise UnauthorizedLogin(f"the answer is for the realm {credentials.realm!r}, the file for {realm!r}")
         name = credentials.username
-        known = digests.get(name)
-        digest = known or "0" * len(next(iter(digests.values()), "0" * 32))
+        kept = digests.get(name, {})
+        usual = next(iter(next(iter(digests.values()), {"MD5": ""})))  # of an unknown user, whose answer is checked as well
         if isinstance(credentials, UsernamePassword):
-            made = digest_of(_ALGORITHMS[len(digest)], name, realm, credentials.password)
-            right = hmac.compare_digest(made.encode(), digest.encode())
+            algorithm = next(iter(kept), usual)
+            known = kept.get(algorithm)
+            made = digest_of(algorithm, name, realm, credentials.password)
+            right = hmac.compare_digest(made.encode(), (known or "").encode())
         else:
-            fits = credentials.realm == realm and credentials.algorithm == _ALGORITHMS[len(digest)]
-            right = credentials.check_hash(digest) and fits
+            known = kept.get(credentials.algorithm)
+            right = credentials.check_hash(known or "0" * 32)
         if not right or known is None:
-            raise UnauthorizedLogin("wrong password" if known is not None else "no such user", known=known is not None)
+            why_not = "no such user" if not kept else "wrong password" if known is not None else "no digest of this algorithm"
+            raise UnauthorizedLogin(why_not, known=bool(kept))
         return name
 
     def _poll(self) -> None:

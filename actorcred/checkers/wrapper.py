@@ -9,7 +9,7 @@ import pykka
 
 from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall, Dispatcher, Future, RestartIntensity, Restarts
-from actorcred.checkers.base import Checker, CheckerRef, Revocation, offered_by_all
+from actorcred.checkers.base import Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
 from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
 from actorcred.errors import CheckerUnavailable
 
@@ -112,6 +112,11 @@ class Wrapper(Checker):
     def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
         """Those that can be offered, whichever wrapped checker knows the user."""
         return tuple(kind for kind in offered_by_all(self.checkers) if issubclass(kind, self.credential_interfaces))
+
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:  # type: ignore[override]
+        """Those that can be offered, whichever wrapped checker knows the user."""
+        return digests_of_all(self.checkers)
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Pass on what happened to an account of a wrapped checker."""

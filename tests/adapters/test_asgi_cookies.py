@@ -83,7 +83,7 @@ async def page(visit: Any, path: str, send: Any) -> None:
         await asyncio.Event().wait()
     avatar = visit.avatar
     body = b"nobody" if avatar is None or path == "/end" else (await avatar.proxy().read()).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain; charset=utf-8")]})
     await send({"type": "http.response.body", "body": body})
 
 
