@@ -5,22 +5,24 @@ from __future__ import annotations
 import base64
 import datetime
 import errno
-import ipaddress
 import logging
 import os
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.audit import quoted
+from actorcred.checkers.authorized_keys import KEYS, SECURITY_KEYS, Entry, entries
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.patterns import address_in, is_address_listed, is_name_listed, network_in
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.records import Complaints
+from actorcred.checkers.security_key import PRESENCE, VERIFICATION, flags_of
 from actorcred.credentials import SSHKey
 from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin, UnknownKey
@@ -35,12 +37,15 @@ LARGEST_FILE = 1024 * 1024
 LARGEST_KEY = 65_536
 """Bytes of a key or a certificate."""
 
-SIGNATURES = frozenset(
+SIGNATURES = SECURITY_KEYS.union(
     (b"ssh-ed25519", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521", b"rsa-sha2-256", b"rsa-sha2-512")
 )
 """How what is signed may be signed. `ssh-rsa` is RSA with SHA-1 (RFC 8332), and not among them."""
 
-HONOURED = frozenset(("from", "expiry-time", "cert-authority", "principals"))
+WITH_VALUE = frozenset(("from", "expiry-time", "principals"))
+WITHOUT_VALUE = frozenset(("cert-authority", "no-touch-required", "verify-required"))
+"""Options that are honoured."""
+
 HARMLESS = frozenset(
     f"{prefix}{what}" for prefix in ("", "no-") for what in ("agent-forwarding", "port-forwarding", "x11-forwarding", "user-rc")
 )
@@ -48,18 +53,16 @@ HARMLESS = frozenset(
 
 _CERTIFICATE = b"-cert-v01@openssh.com"
 
-KEYS = frozenset((b"ssh-ed25519", b"ssh-rsa", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521"))
-"""Kinds of keys that can make such signatures."""
-
 
 class SSHKeyChecker(BlockingChecker):
     """Checks what clients signed with their SSH keys.
 
-    Of the options in authorized_keys `from=`, `expiry-time=`, `cert-authority` and `principals=` are honoured. A key with one
-    that a portal cannot keep, as `command=`, is refused.
+    Of the options in authorized_keys `from=`, `expiry-time=`, `cert-authority`, `principals=`, `no-touch-required` and
+    `verify-required` are honoured. A key with one that a portal cannot keep, such as `command=`, is refused. Keys of FIDO
+    authenticators (`sk-`) have to be touched, unless `no-touch-required` stands before them.
 
     Args:
-        keys: the path of a user's file, with %u for the name (%% is a percent sign); or a function that returns the text of
+        keys: the path of a user's file, with %u for the name (%% is a percent sign); or a function that returns the content of
             one, or None for a user who has none. It is called on a thread.
         limits: how much is looked up at a time.
 
@@ -70,7 +73,7 @@ class SSHKeyChecker(BlockingChecker):
 
     credential_interfaces = (SSHKey,)
 
-    def __init__(self, keys: str | Callable[[str], str | None], limits: BackendLimits | None) -> None:
+    def __init__(self, keys: str | Callable[[str], str | bytes | None], limits: BackendLimits | None) -> None:
         super().__init__(limits)
         try:
             import asyncssh  # noqa: F401
@@ -84,7 +87,7 @@ class SSHKeyChecker(BlockingChecker):
     @classmethod
     def start(  # type: ignore[override]
         cls,
-        keys: str | Callable[[str], str | None],
+        keys: str | Callable[[str], str | bytes | None],
         limits: BackendLimits | None = None,
         *,
         dispatcher: Dispatcher | None = None,
@@ -94,20 +97,21 @@ class SSHKeyChecker(BlockingChecker):
 
     def check(self, credentials: SSHKey) -> str:
         """Check a signature, then whether the key may come in under the name."""
-        key, certificate = _keys_of(credentials.blob)
-        _check_signature(key, credentials)
-        text = self._look_up(credentials.username)
-        for number, line in enumerate((text or "").splitlines(), 1):
-            if line.strip() and not line.lstrip().startswith("#") and self._admits(line, number, key, certificate, credentials):
+        shown = _shown_by(credentials)
+        content = self._look_up(credentials.username)
+        raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        for entry in entries(raw or b""):
+            if self._admits(entry, shown, credentials):
                 return credentials.username
-        raise UnknownKey("no key of this user, or one that may not come in now", known=text is not None)
+        raise UnknownKey("no key of this user, or one that may not come in now", known=raw is not None)
 
-    def _admits(self, line: str, number: int, key: Any, certificate: Any, credentials: SSHKey) -> bool:
-        """Tell whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
+    def _admits(self, entry: Entry, shown: _Shown, credentials: SSHKey) -> bool:
+        """Returns whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
         try:
-            return _admits(line, key, certificate, credentials)
+            return _is_about(entry, shown) and _admits(entry, shown, credentials)
         except Exception as error:  # the library's own and many of Python's, of what is damaged
-            self._complaints.about(credentials.username, f"it cannot be read ({type(error).__name__})", by=f"line {number}")
+            why = f"it cannot be read ({type(error).__name__})"
+            self._complaints.about(credentials.username, why, by=f"line {entry.number}")
             return False
 
 
@@ -122,13 +126,13 @@ class FilePattern:
         self._pattern = pattern
         self._complaints = Complaints()
 
-    def __call__(self, username: str) -> str | None:
-        """Return the text of the file, or None if there is none that can be used."""
+    def __call__(self, username: str) -> bytes | None:
+        """Return the content of the file, or None if there is none that can be used."""
         if username.startswith(".") or "/" in username or "\\" in username:
             return None  # would lead elsewhere
         path = self._path_of(username)
         try:
-            raw = _read(path)
+            return _read(path)
         except OSError as error:
             if error.errno in _NO_FILE:
                 return None
@@ -137,7 +141,6 @@ class FilePattern:
                 self._complaints.about(username, f"{path} cannot be read: {error.strerror}")
                 return None
             raise CheckerUnavailable(f"{path} cannot be read: {error.strerror}") from None
-        return raw.decode("utf-8", "replace")
 
     def _path_of(self, username: str) -> Path:
         return Path("%".join(part.replace("%u", username) for part in self._pattern.split("%%")))
@@ -170,13 +173,39 @@ def _read(path: Path) -> bytes:
     return raw
 
 
+class _Shown(NamedTuple):
+    """What a client has shown.
+
+    Args:
+        key: its key, which has made the signature.
+        certificate: about the key; None if there is none.
+        flags: of the signature of an authenticator; None for other keys.
+    """
+
+    key: Any
+    certificate: Any
+    flags: int | None
+
+    @property
+    def listed(self) -> Any:
+        """The key that has to be in the user's file."""
+        return self.key if self.certificate is None else self.certificate.signing_key
+
+
+def _shown_by(credentials: SSHKey) -> _Shown:
+    key, certificate = _keys_of(credentials.blob)
+    return _Shown(key, certificate, _check_signature(key, credentials))
+
+
 def _keys_of(blob: bytes) -> tuple[Any, Any]:
     """Return the key of a client, and the certificate about it if there is one."""
     import asyncssh
 
     algorithm = _first_string(blob)
-    if algorithm.removesuffix(_CERTIFICATE) not in KEYS or len(blob) > LARGEST_KEY:
+    if not {algorithm, algorithm.replace(_CERTIFICATE, b""), algorithm.replace(_CERTIFICATE, b"@openssh.com")} & KEYS:
         raise UnauthorizedLogin("a key of a kind that does not count")
+    if len(blob) > LARGEST_KEY:
+        raise UnauthorizedLogin("the key is too large")
     text = algorithm + b" " + base64.b64encode(blob)
     try:
         if algorithm.endswith(_CERTIFICATE):
@@ -191,41 +220,75 @@ def _first_string(data: bytes) -> bytes:
     return data[4 : 4 + int.from_bytes(data[:4], "big")]
 
 
-def _check_signature(key: Any, credentials: SSHKey) -> None:
+def _check_signature(key: Any, credentials: SSHKey) -> int | None:
+    """Return the flags of the signature, if an authenticator has made it."""
     if _first_string(credentials.signature) not in SIGNATURES or not credentials.signed:
         raise UnauthorizedLogin("a signature of this kind does not count")
+    flags = None
     try:
-        right = key.verify(credentials.signed, credentials.signature)
-    except Exception as error:  # the library's, of what is damaged
+        if key.algorithm in SECURITY_KEYS:
+            flags = flags_of(key.public_data, credentials.signed, credentials.signature)
+            right = flags is not None
+        else:
+            right = key.verify(credentials.signed, credentials.signature)
+    except Exception as error:  # the libraries', of what is damaged
         raise UnauthorizedLogin(f"the signature is damaged: {type(error).__name__}") from None
     if not right:
         raise UnauthorizedLogin("wrong signature")
+    return flags
 
 
-def _admits(line: str, key: Any, certificate: Any, credentials: SSHKey) -> bool:
-    """Tell whether a line of authorized_keys lets a key in."""
+def _is_about(entry: Entry, shown: _Shown) -> bool:
+    """Returns whether a line of authorized_keys names the key of a client, or of the authority of its certificate."""
     import asyncssh
 
-    source = credentials.source
-    try:
-        entry = asyncssh.import_authorized_keys(line)
-        if certificate is None:
-            options = entry.validate(key, source, source)
-        else:
-            options = entry.validate(certificate.signing_key, source, source, certificate.principals, ca=True)
-    except (asyncssh.KeyImportError, ValueError):
-        return False  # a damaged line, or `from=` without an address
-    if options is None:
+    if any(name == "cert-authority" for name, _ in entry.options) is (shown.certificate is None):
         return False
-    unknown = {name for name in options if name.lower() not in HARMLESS and name not in HONOURED}
-    if unknown:
-        names = ", ".join(quoted(name) for name in sorted(unknown))
+    listed = shown.listed
+    if entry.kind != listed.algorithm or entry.blob == listed.public_data:
+        return bool(entry.kind == listed.algorithm)
+    try:
+        return bool(asyncssh.import_public_key(entry.kind + b" " + base64.b64encode(entry.blob)) == listed)
+    except asyncssh.KeyImportError:
+        return False  # a damaged line
+
+
+def _admits(entry: Entry, shown: _Shown, credentials: SSHKey) -> bool:
+    """Returns whether the options of the line about a key let it in now."""
+    options: dict[str, list[str | None]] = {}
+    for name, value in entry.options:
+        options.setdefault(name, []).append(value)
+    if not all(is_address_listed(patterns or "", credentials.source) for patterns in options.get("from", ())):
+        return False
+    impossible = {name for name, values in options.items() if not all(_is_kept(name, value) for value in values)}
+    if impossible:
+        names = ", ".join(quoted(name) for name in sorted(impossible))
         logger.warning("A key of %r is refused: the option %s cannot be kept", credentials.username, names)
         return False
-    dates = options.get("expiry-time", [])
-    if not isinstance(dates, list) or any(_expired(text) for text in dates):
+    if any(_expired(text or "") for text in options.get("expiry-time", ())) or not _is_held(shown, options, credentials.username):
         return False
-    return certificate is None or _good(certificate, credentials, restricted="principals" in options)
+    return shown.certificate is None or _good(shown.certificate, credentials, options.get("principals", []))
+
+
+def _is_kept(name: str, value: str | None) -> bool:
+    """Returns whether an option is one to which a portal keeps."""
+    return name in (HARMLESS | WITHOUT_VALUE if value is None else WITH_VALUE)
+
+
+def _is_held(shown: _Shown, options: Container[str], username: str) -> bool:
+    """Returns whether a FIDO authenticator was touched, and knew its user, as far as that is asked for."""
+    if shown.flags is None:
+        return True
+    waived = "no-touch-required" in options
+    if shown.certificate is not None:
+        # As in sshd(8): neither the user's authority nor whoever wrote the line can waive it alone.
+        waived = waived and "no-touch-required" in shown.certificate.options
+    needed = (0 if waived else PRESENCE) | (VERIFICATION if "verify-required" in options else 0)
+    missing = needed & ~shown.flags
+    if missing:
+        what = "was not touched" if missing & PRESENCE else "did not ask for a PIN or finger (verify-required)"
+        logger.warning("A key of %r is refused: its authenticator %s", username, what)
+    return not missing
 
 
 def _expired(text: str) -> bool:
@@ -240,28 +303,27 @@ def _expired(text: str) -> bool:
     return form is None or time.time() >= end.timestamp()
 
 
-def _good(certificate: Any, credentials: SSHKey, *, restricted: bool) -> bool:
-    """Tell whether a user's certificate is good for a name now. Its authority has been checked.
+def _good(certificate: Any, credentials: SSHKey, principals: Sequence[str | None]) -> bool:
+    """Returns whether a user's certificate is good for a name now. Its authority has been checked.
 
-    Without `principals=` at the authority, the name has to be one of the certificate's.
+    Without principals from `principals=` at the authority, the name has to be one of the certificate's.
     """
     try:
         certificate.validate(1, None)  # SSH2_CERT_TYPE_USER, and its time
     except ValueError:
         return False
-    if not certificate.principals or (not restricted and credentials.username not in certificate.principals):
+    named = certificate.principals
+    if not principals and credentials.username not in named:
         return False
-    options = dict(certificate.options)
-    networks = options.pop("source-address", None)
-    if "force-command" in options:
+    if not all(any(is_name_listed(patterns or "", name) for name in named) for patterns in principals):
         return False
+    if "force-command" in certificate.options:
+        return False
+    networks = certificate.options.get("source-address")
     if networks is None:
         return True
-    try:
-        address = ipaddress.ip_address(credentials.source.partition("%")[0])
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
+    address = address_in(credentials.source)
+    return address is not None and any(address in network_in(network) for network in networks)
 
 
 def _generate(argument: ArgString) -> CheckerRef:
@@ -274,8 +336,8 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "sshkey",
     "PATH-WITH-%u",
-    "SSH keys in authorized_keys files, one for each user: /etc/keys/%u. The options from=, expiry-time=, cert-authority and "
-    "principals= are honoured; keys with options that cannot be kept are refused.",
+    "SSH keys in authorized_keys files, one for each user: /etc/keys/%u. The options from=, expiry-time=, cert-authority, "
+    "principals=, no-touch-required and verify-required are honoured; keys with options that cannot be kept are refused.",
     (SSHKey,),
     _generate,
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,13 +9,17 @@ from typing import Any, cast
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
+from actorcred.checkers.key_set import Fetching, KeyFile, KeySource, KeyURL
 from actorcred.checkers.plugin import CheckerPlugin, read_options
-from actorcred.checkers.watched import WatchedFile, why
+from actorcred.checkers.token_kinds import TokenKind, why_refused
 from actorcred.credentials import BearerToken, TemporaryId, make_avatar_id
 from actorcred.descriptors import ArgString
-from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.errors import AccountError, LoginFailed, MissingExtra, UnauthorizedLogin
 
-__all__ = ["Fetching", "TokenChecker", "TokenRules", "plugin"]
+__all__ = ["ANY", "Fetching", "TokenChecker", "TokenKind", "TokenRules", "plugin"]
+
+ANY = "any"
+"""An issuer or audience that is not checked."""
 
 LONGEST_TOKEN = 16_384
 """Characters."""
@@ -30,10 +32,15 @@ class TokenRules:
     Args:
         algorithms: how they may be signed (RFC 7518), whatever a token says of itself: "RS256", "ES256", "EdDSA"; or with
             a shared secret "HS256".
-        issuer: who must have given them out (`iss`); None takes any that the key signed.
-        audience: for whom (`aud`); with None, tokens that name an audience are refused.
-        claim: the claim that is the avatar id.
+        issuer: who must have given them out (`iss`); "any" takes all that the key signed.
+        audience: for whom (`aud`); "any" takes tokens for other services too.
+        claim: the claim that is the avatar id, a string or an integer.
         leeway: seconds by which clocks may differ.
+        kind: whether they are access tokens or ID tokens. Refresh and logout tokens, and those that are bound to a key of the
+            client, do not count in any case.
+
+    Raises:
+        ValueError: if they make no sense, or leave out `issuer` or `audience`.
     """
 
     algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
@@ -41,8 +48,13 @@ class TokenRules:
     audience: str | None = None
     claim: str = "sub"
     leeway: float = 10.0
+    kind: TokenKind = TokenKind.ACCESS
 
     def __post_init__(self) -> None:
+        if not self.issuer or not self.audience:
+            raise ValueError(
+                "tokens need an issuer (iss=) and an audience (aud=); for tokens of or for anybody say iss=any, aud=any"
+            )
         if not self.algorithms or any(name.lower() == "none" for name in self.algorithms):
             raise ValueError("tokens need a signature, so algorithms must name some, and not none")
         if len({name.startswith("HS") for name in self.algorithms}) > 1:
@@ -52,94 +64,6 @@ class TokenRules:
     def shared(self) -> bool:
         """Whether the key is a shared secret."""
         return self.algorithms[0].startswith("HS")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fetching:
-    """How often keys at a URL are fetched.
-
-    Args:
-        lifespan: seconds for which they are used; a key that the issuer has withdrawn may count so long.
-        cooldown: seconds between two fetches for the sake of a key that is not known, so that nobody can flood the issuer.
-    """
-
-    lifespan: float = 300.0
-    cooldown: float = 5.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.lifespan < math.inf or not 0 <= self.cooldown < math.inf:
-            raise ValueError("lifespan must be more than 0, and cooldown no less than that")
-
-
-class _KeyFile:
-    """Keys in a file, which is read again when it has changed."""
-
-    def __init__(self, path: str) -> None:
-        self._file = WatchedFile(path, _parse_keys)
-
-    def find(self, kid: str | None) -> Any:
-        try:
-            return _choose(self._file.read(), kid)
-        except (OSError, ValueError) as error:
-            raise CheckerUnavailable(f"the keys cannot be used: {why(error)}") from None
-
-
-def _parse_keys(raw: bytes) -> list[Any]:
-    """Return the keys of a JWKS, or the one in PEM form."""
-    import jwt
-    from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives.serialization import load_pem_public_key
-
-    text = raw.decode()
-    try:
-        if text.lstrip().startswith("{"):
-            return list(jwt.PyJWKSet.from_dict(json.loads(text)).keys)
-    except (ValueError, TypeError, AttributeError, jwt.PyJWTError) as error:
-        raise ValueError(f"it is no JWKS that can be used ({type(error).__name__})") from None
-    if "PRIVATE" in text:
-        raise ValueError("this is a private key; the public one is wanted")
-    try:
-        load_pem_public_key(raw)
-    except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("it is neither a JWKS nor a public key in PEM form") from None
-    return [text]
-
-
-def _choose(keys: list[Any], kid: str | None) -> Any:
-    """Return the key that a token names, or the only one there is."""
-    named = [key for key in keys if getattr(key, "key_id", None) == kid] if kid is not None else []
-    if not named and len(keys) == 1 and getattr(keys[0], "key_id", None) is None:
-        named = keys
-    if not named and kid is None and len(keys) == 1:
-        named = keys
-    if len(named) != 1:
-        raise UnauthorizedLogin("the token names no key that is known")
-    return named[0]
-
-
-class _KeyURL:
-    """Keys at a URL (a JWKS, RFC 7517), which are fetched again when a token names one that is not among them."""
-
-    def __init__(self, url: str, timeout: float, fetching: Fetching) -> None:
-        import jwt
-
-        self._client = jwt.PyJWKClient(url, lifespan=fetching.lifespan, timeout=timeout, cooldown_duration=fetching.cooldown)
-
-    def find(self, kid: str | None) -> Any:
-        import jwt
-
-        try:
-            if kid is not None:
-                return self._client.get_signing_key(kid)
-            return _choose(self._client.get_signing_keys(), None)
-        except (jwt.PyJWKClientConnectionError, jwt.PyJWKSetError, OSError, ValueError) as error:
-            raise CheckerUnavailable(f"the keys cannot be fetched: {type(error.__cause__ or error).__name__}") from None
-        except jwt.PyJWKClientError:
-            raise UnauthorizedLogin("the token names no key that is known") from None
-        except LoginFailed:
-            raise
-        except Exception as error:  # of what is no JWKS
-            raise CheckerUnavailable(f"the keys cannot be used: {type(error).__name__}") from None
 
 
 class TokenChecker(BlockingChecker):
@@ -164,23 +88,20 @@ class TokenChecker(BlockingChecker):
 
     def __init__(self, keys: str, rules: TokenRules, secret: str, limits: BackendLimits | None, fetching: Fetching) -> None:
         super().__init__(limits)
-        try:
-            import jwt  # noqa: F401
-        except ImportError:
-            raise MissingExtra("TokenChecker", "jwt") from None
+        _need_library()
         if bool(secret) != rules.shared or bool(keys) == bool(secret):
             raise AccountError("jwt: a secret goes with HS256 and the like, and keys with the other algorithms")
         if rules.shared and len(secret.encode()) < 32:
             raise AccountError("jwt: the shared secret needs 32 bytes at least (RFC 7518, section 3.2)")
         self._rules = rules
         self._secret = secret
-        self._source: _KeyFile | _KeyURL | None = None
+        self._source: KeySource | None = None
         if keys.startswith("http://") and not is_local(keys):
             raise AccountError("jwt: keys that come over a network need https, or anybody on the way could put in others")
         if keys.startswith(("http://", "https://")):
-            self._source = _KeyURL(keys, self.limits.timeout, fetching)
+            self._source = KeyURL(keys, self.limits.timeout, fetching)
         elif keys:
-            self._source = _KeyFile(keys)
+            self._source = KeyFile(keys)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -203,45 +124,74 @@ class TokenChecker(BlockingChecker):
         if len(credentials.token) > LONGEST_TOKEN:
             raise UnauthorizedLogin("the token is too long")
         claims = self._claims_of(credentials.token)
+        name = claims[rules.claim]
         try:
             # It is checked each time, and so must not be remembered beyond its end.
-            return TemporaryId(make_avatar_id(claims[rules.claim]), float(claims["exp"]))
-        except (TypeError, ValueError) as error:
+            return TemporaryId(make_avatar_id(str(name) if type(name) is int else name), float(claims["exp"]))
+        except (TypeError, ValueError, OverflowError) as error:
             raise UnauthorizedLogin(f"the claim {rules.claim} is no avatar id: {error}") from None
 
     def _claims_of(self, token: str) -> dict[str, Any]:
-        """Return what a token says, once its signature and its times have been checked."""
+        """Return what a token says, once its signature, its times and its kind have been checked."""
         import jwt
 
-        rules = self._rules
-        required = ["exp", rules.claim, *(["iss"] if rules.issuer else []), *(["aud"] if rules.audience else [])]
         try:
-            return jwt.decode(
-                token,
-                self._key_for(jwt.get_unverified_header(token)),
-                algorithms=list(rules.algorithms),
-                issuer=rules.issuer,
-                audience=rules.audience,
-                leeway=rules.leeway,
-                options={"require": required},
-            )
+            header = jwt.get_unverified_header(token)
+            claims = self._verified(token, header)
+            refused = "it is signed with no key that is known" if claims is None else why_refused(header, claims, self._rules.kind)
         except LoginFailed:
             raise
         except Exception as error:  # the library's own and many of Python's, of what is damaged: too deep, no number, no text
             raise UnauthorizedLogin(f"the token does not count: {type(error).__name__}") from None
+        if claims is None or refused:
+            raise UnauthorizedLogin(f"the token does not count: {refused}")
+        return claims
 
-    def _key_for(self, header: dict[str, Any]) -> Any:
+    def _verified(self, token: str, header: dict[str, Any]) -> dict[str, Any] | None:
+        """Return what a token says; None if no key that is known has signed it."""
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if algorithm not in self._rules.algorithms:
+            raise UnauthorizedLogin("the token is signed with another algorithm")
         if self._source is None:
-            return self._secret
-        kid = header.get("kid")
-        return self._source.find(kid if isinstance(kid, str) else None)
+            return self._decode(token, [self._secret], algorithm)
+        kid = kid if isinstance(kid, str) else None
+        keys = self._source.find(kid, algorithm)
+        claims = self._decode(token, keys, algorithm)
+        # The issuer may have another key by now. A token that names one which is known has just a wrong signature.
+        if claims is None and (kid is None or not keys) and self._source.renew():
+            claims = self._decode(token, self._source.find(kid, algorithm), algorithm)
+        return claims
+
+    def _decode(self, token: str, keys: list[Any], algorithm: str) -> dict[str, Any] | None:
+        import jwt
+
+        rules = self._rules
+        options: Any = {"require": ["exp", rules.claim], "verify_sub": False, "verify_jti": False}
+        options |= {"verify_iss": rules.issuer != ANY, "verify_aud": rules.audience != ANY}
+        options["require"] += [name for name in ("iss", "aud") if options[f"verify_{name}"]]
+        expected: Any = {"issuer": rules.issuer if options["verify_iss"] else None}
+        expected["audience"] = rules.audience if options["verify_aud"] else None
+        for key in keys:
+            try:
+                return jwt.decode(token, key, algorithms=[algorithm], leeway=rules.leeway, options=options, **expected)
+            except (jwt.InvalidSignatureError, jwt.InvalidKeyError):
+                continue
+        return None
+
+
+def _need_library() -> None:
+    try:
+        import jwt  # noqa: F401
+    except ImportError:
+        raise MissingExtra("TokenChecker", "jwt") from None
 
 
 def _generate(argument: ArgString) -> CheckerRef:
-    rules = {"alg": "algorithms", "iss": "issuer", "aud": "audience", "claim": "claim", "leeway": "leeway"}
+    _need_library()
+    rules = {"alg": "algorithms", "iss": "issuer", "aud": "audience", "claim": "claim", "leeway": "leeway", "kind": "kind"}
     numbers: dict[str, Any] = dict.fromkeys(("leeway", "lifespan", "cooldown", "timeout"), float)
     texts: dict[str, Any] = dict.fromkeys(("iss", "aud", "claim", "secret"), str)
-    options = read_options(argument, {"alg": lambda text: tuple(text.split()), **texts, **numbers})
+    options = read_options(argument, {"alg": lambda text: tuple(text.split()), "kind": TokenKind, **texts, **numbers})
 
     def some(names: Iterable[str]) -> dict[str, Any]:
         return {name: options[name] for name in names if name in options}
@@ -258,9 +208,10 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "jwt",
     "URL-OR-PATH",
-    "JSON Web Tokens, with public keys from the URL of a JWKS, a file with one, or a PEM file. Options: alg=RS256 ES256 EdDSA, "
-    "iss=ISSUER, aud=AUDIENCE, claim=sub (who it is), leeway=10, and for a URL lifespan=300, cooldown=5 and timeout=10 seconds; or "
-    "alg=HS256,secret=${file:PATH} without keys.",
+    "JSON Web Tokens, with public keys from the URL of a JWKS, a file with one, or a PEM file: "
+    "jwt[iss=ISSUER,aud=AUDIENCE]:URL-OR-PATH. Both have to be said; iss=any and aud=any take those of and for anybody. Options: "
+    "alg=RS256 ES256 EdDSA, kind=access, id or any, claim=sub (who it is), leeway=10, and for a URL lifespan=300, cooldown=5 and "
+    "timeout=10 seconds; or alg=HS256,secret=${file:PATH} without keys.",
     (BearerToken,),
     _generate,
 )

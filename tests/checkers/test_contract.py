@@ -145,7 +145,7 @@ class TestTokens(CheckerContract):
 
     @pytest.fixture
     def checker(self, dispatcher):
-        return TokenChecker.start(rules=TokenRules(algorithms=("HS256",)), secret=SECRET)
+        return TokenChecker.start(rules=TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET)
 
 
 def test_an_external_identity_is_taken_by_its_checker_only(dispatcher):

@@ -25,6 +25,7 @@ from tests.backends.issuer import KEYS, RSA, Issuer, jwks, pem
 from tests.helpers import Arena, Player
 
 RULES = TokenRules(issuer="https://issuer.example", audience="arena")
+OPEN = TokenRules(issuer="any", audience="any")
 SECRET = "0123456789abcdef0123456789abcdef"
 
 
@@ -86,7 +87,7 @@ def test_the_rules_say_how_it_is_signed_and_not_the_token(key_file):
 
 
 def test_the_right_key_is_not_enough_with_another_algorithm(key_file):
-    portal = serve(TokenChecker.start(str(key_file), TokenRules(algorithms=("RS512", "ES256"))))
+    portal = serve(TokenChecker.start(str(key_file), TokenRules(algorithms=("RS512", "ES256"), issuer="any", audience="any")))
     assert login(portal, sign(algorithm="RS512", aud=None)) == "ann"
     with pytest.raises(UnauthorizedLogin):
         login(portal, sign(aud=None))
@@ -94,12 +95,13 @@ def test_the_right_key_is_not_enough_with_another_algorithm(key_file):
 
 def test_shared_secrets_and_other_claims(monkeypatch):
     monkeypatch.setenv("TOKEN_SECRET", SECRET)
-    portal = serve(from_string("jwt[alg=HS256,secret=${env:TOKEN_SECRET},claim=email]:"))
-    assert login(portal, sign(SECRET, "HS256", email="ann@example.org", aud=None)) == "ann@example.org"
+    portal = serve(from_string("jwt[alg=HS256,secret=${env:TOKEN_SECRET},claim=email,iss=https\\://issuer.example,aud=arena]:"))
+    assert login(portal, sign(SECRET, "HS256", email="ann@example.org")) == "ann@example.org"
     with pytest.raises(UnauthorizedLogin):
-        login(portal, sign(SECRET + "x", "HS256", email="ann@example.org", aud=None))
-    with pytest.raises(UnauthorizedLogin):
-        login(portal, sign(SECRET, "HS256", email="ann@example.org"))  # for somebody else
+        login(portal, sign(SECRET + "x", "HS256", email="ann@example.org"))
+    for aud in (None, "somebody else"):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, sign(SECRET, "HS256", email="ann@example.org", aud=aud))
 
 
 def test_keys_in_a_file_may_change(tmp_path, inline):
@@ -174,19 +176,22 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
     form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     private.write_bytes(RSA.private_bytes(*form))
     for text, message in [
-        ("jwt:", "secret goes with"), ("jwt[alg=none]:x", "need a signature"), ("jwt[alg=HS256 RS256]:x", "do not go together"),
-        ("jwt[alg=HS256,secret=short]:", "32 bytes"), (f"jwt[secret={SECRET}]:{key_file}", "secret goes with"),
-        ("jwt:/no/such/file", "cannot read"), (f"jwt:{private}", "private key"), (f"jwt:{nonsense}", "neither a JWKS nor"),
-        ("jwt:http://issuer.example/jwks.json", "need https"),
+        ("jwt[OPEN]:", "secret goes with"), ("jwt[OPEN,alg=none]:x", "need a signature"),
+        ("jwt[OPEN,alg=HS256 RS256]:x", "do not go together"), ("jwt[OPEN,alg=HS256,secret=short]:", "32 bytes"),
+        (f"jwt[OPEN,secret={SECRET}]:{key_file}", "secret goes with"), ("jwt[OPEN]:/no/such/file", "cannot read"),
+        (f"jwt[OPEN]:{private}", "private key"), (f"jwt[OPEN]:{nonsense}", "neither a JWKS nor"),
+        ("jwt[OPEN]:http://issuer.example/jwks.json", "need https"), (f"jwt[OPEN,kind=shoe]:{key_file}", "kind"),
+        (f"jwt[iss=any]:{key_file}", "iss=any, aud=any"), (f"jwt[aud=arena]:{key_file}", "iss=any, aud=any"),
+        (f"jwt[iss=,aud=]:{key_file}", "iss=any, aud=any"), (f"jwt:{key_file}", "iss=any, aud=any"),
     ]:  # fmt: skip
         with pytest.raises(AccountError, match=message) as wrong:
-            from_string(text)
+            from_string(text.replace("OPEN", "iss=any,aud=any"))
         assert SECRET not in str(wrong.value)
 
 
 @given(st.text(max_size=100))
 def test_any_text_is_no_token(text):
-    checker = TokenChecker.start("", TokenRules(algorithms=("HS256",)), secret=SECRET)
+    checker = TokenChecker.start("", TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET)
     try:
         with pytest.raises(UnauthorizedLogin):
             checker.actor_inbox.actor.check(BearerToken(text))
@@ -210,4 +215,4 @@ def test_any_file_is_one_with_keys_or_refused_by_name(data):
         path = Path(folder, "keys")
         path.write_bytes(data)
         with pytest.raises(AccountError, match="cannot read"):
-            TokenChecker.start(str(path)).stop()
+            TokenChecker.start(str(path), OPEN).stop()

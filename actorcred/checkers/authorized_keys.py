@@ -1,0 +1,87 @@
+"""Lines of authorized_keys files, as sshd(8) reads them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from typing import NamedTuple
+
+__all__ = ["KEYS", "SECURITY_KEYS", "Entry", "entries"]
+
+SECURITY_KEYS = frozenset((b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"))
+"""Kinds of keys that a FIDO authenticator holds (OpenSSH's PROTOCOL.u2f)."""
+
+KEYS = SECURITY_KEYS | {b"ssh-ed25519", b"ssh-rsa", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521"}
+"""Kinds of keys whose signatures count."""
+
+_BOM = b"\xef\xbb\xbf"
+_BLANKS = b" \t"
+
+# In quotes only \" is an escape. Without quotes sshd takes no value, but restrictions that people mean should hold.
+_OPTION = re.compile(rb'([^\s",=]+)(?:=(?:"((?:\\"|[^"])*+)"|([^\s",]*)))?(?:,|(?=[ \t]))')
+
+
+class Entry(NamedTuple):
+    """A key in a file.
+
+    Args:
+        number: its line, from 1.
+        options: names in small letters, each with its value or None, in their order.
+        kind: of the key, such as `ssh-ed25519`.
+        blob: the public key (RFC 4253, section 6.6).
+    """
+
+    number: int
+    options: tuple[tuple[str, str | None], ...]
+    kind: bytes
+    blob: bytes
+
+
+def entries(raw: bytes) -> Iterator[Entry]:
+    """Iterate over the keys in a file. Lines that hold none are left out.
+
+    Only a newline ends a line: the comment of a key is its owner's text, and must not hold another key. It may be in any encoding.
+    """
+    for number, line in enumerate(raw.removeprefix(_BOM).split(b"\n"), 1):
+        entry = _entry_in(line.removesuffix(b"\r").lstrip(_BLANKS), number)
+        if entry is not None:
+            yield entry
+
+
+def _entry_in(line: bytes, number: int) -> Entry | None:
+    if not line or line.startswith(b"#"):
+        return None
+    key = _key_in(line)
+    if key is not None:
+        return Entry(number, (), *key)
+    options, rest = _options_in(line)
+    key = _key_in(rest.lstrip(_BLANKS)) if options else None
+    return None if key is None else Entry(number, options, *key)
+
+
+def _key_in(text: bytes) -> tuple[bytes, bytes] | None:
+    """Return kind and blob of the key with which a text begins; None if there is none whose signatures count."""
+    words = text.replace(b"\t", b" ").split(b" ")
+    kind, encoded = words[0], next((word for word in words[1:] if word), b"")
+    if kind not in KEYS:
+        return None
+    try:
+        return kind, base64.b64decode(encoded, validate=True)
+    except binascii.Error:
+        return None
+
+
+def _options_in(line: bytes) -> tuple[tuple[tuple[str, str | None], ...], bytes]:
+    """Return the options with which a line begins, and the rest of it; no options if they cannot be read."""
+    options, position, separator = [], 0, b","
+    while separator == b",":
+        found = _OPTION.match(line, position)
+        if found is None:
+            return (), b""
+        name, quoted, plain = found.groups()
+        value = quoted.replace(b'\\"', b'"') if quoted is not None else plain
+        options.append((name.decode("utf-8", "replace").lower(), None if value is None else value.decode("utf-8", "replace")))
+        position, separator = found.end(), line[found.end() - 1 : found.end()]
+    return tuple(options), line[position:]

@@ -1,0 +1,96 @@
+"""Signatures of FIDO authenticators, as OpenSSH's `sk-` keys make them (its PROTOCOL.u2f)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import NamedTuple
+
+__all__ = ["PRESENCE", "VERIFICATION", "flags_of"]
+
+PRESENCE, VERIFICATION = 0x01, 0x04
+"""Flags of a signature: the authenticator was touched; it knew its user, by a PIN or a finger."""
+
+
+def flags_of(blob: bytes, signed: bytes, signature: bytes) -> int | None:
+    """Return the flags of a signature.
+
+    Args:
+        blob: the public key.
+        signed: what the client signed; Twisted's Conch gives what the authenticator did, which has a digest of that.
+        signature: with its kind, flags and counter.
+
+    Returns:
+        None if it is wrong.
+
+    Raises:
+        ValueError: if the key or the signature is damaged.
+    """
+    from cryptography.exceptions import InvalidSignature
+
+    key = _read_key(blob)
+    parts = _Reader(signature)
+    kind, proof, flags, counter = parts.string(), parts.string(), parts.take(1), parts.take(4)
+    parts.end()
+    if kind != key.kind:
+        raise ValueError("the signature is of another kind than the key")
+    head = hashlib.sha256(key.application).digest() + flags + counter
+    is_hashed = signed.startswith(head) and len(signed) == len(head) + hashlib.sha256().digest_size
+    try:
+        _verify(key, proof, signed if is_hashed else head + hashlib.sha256(signed).digest())
+    except InvalidSignature:
+        return None
+    return flags[0]
+
+
+class _Key(NamedTuple):
+    kind: bytes
+    point: bytes
+    application: bytes
+
+
+def _read_key(blob: bytes) -> _Key:
+    parts = _Reader(blob)
+    kind = parts.string()
+    if kind.startswith(b"sk-ecdsa-") and parts.string() != b"nistp256":
+        raise ValueError("the key is on another curve")
+    key = _Key(kind, parts.string(), parts.string())
+    parts.end()
+    return key
+
+
+def _verify(key: _Key, proof: bytes, message: bytes) -> None:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, ed25519
+    from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+
+    if key.kind == b"sk-ssh-ed25519@openssh.com":
+        ed25519.Ed25519PublicKey.from_public_bytes(key.point).verify(proof, message)
+        return
+    numbers = _Reader(proof)
+    both = encode_dss_signature(numbers.number(), numbers.number())
+    numbers.end()
+    public = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), key.point)
+    public.verify(both, message, ec.ECDSA(hashes.SHA256()))
+
+
+class _Reader:
+    """Reads the parts of a message of SSH (RFC 4251, section 5)."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def take(self, count: int) -> bytes:
+        if len(self._data) < count:
+            raise ValueError("it is cut off")
+        taken, self._data = self._data[:count], self._data[count:]
+        return taken
+
+    def string(self) -> bytes:
+        return self.take(int.from_bytes(self.take(4), "big"))
+
+    def number(self) -> int:
+        return int.from_bytes(self.string(), "big", signed=True)
+
+    def end(self) -> None:
+        if self._data:
+            raise ValueError("there is something behind it")
