@@ -109,7 +109,7 @@ def make_avatar_id(name: str | bytes) -> str:
     if not isinstance(name, str):
         raise TypeError(f"an avatar id must be a text, not {type(name).__name__}")
     if type(name) is not str:
-        name = str.__str__(name)  # of a class of its own it could behave in any way as a key
+        hash(name)  # it will be a key; a class of its own may be against that
     if not name:
         raise ValueError("an avatar id must not be empty; for anonymous access return ANONYMOUS")
     if type(name) is TemporaryId:

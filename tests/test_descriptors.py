@@ -148,5 +148,5 @@ def test_an_escaped_text_means_itself(text):
 def test_any_argument_starts_a_checker_or_is_refused_by_a_documented_error(kind, argument):
     try:
         from_string(f"{kind}{argument}").stop()
-    except AccountError as error:
+    except (AccountError, MissingExtra) as error:
         assert str(error)

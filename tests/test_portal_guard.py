@@ -61,17 +61,22 @@ def test_what_is_no_answer_lets_nobody_act_as_somebody_else(inline, policy, capl
     assert still_serves(stage)
 
 
-def test_an_avatar_id_of_an_odd_class_is_a_string_like_any_other(inline):
-    class Odd(str):
+def test_an_avatar_id_of_an_odd_class_fails_its_login_at_once(inline):
+    class Unhashable(str):
         __hash__ = None
+
+    class Odd(str):
+        __slots__ = ()
 
         def isascii(self):
             raise RuntimeError("a bug")
 
     stage = Stage()
-    stage.checker_answers.append(Odd("ann"))
-    assert type(stage.login("ann").session.avatar_id) is str
-    assert stage.portal.kick(avatar_id="ann").get() == 1
+    for avatar_id in (Unhashable("ann"), Odd("ann")):
+        stage.checker_answers.append(avatar_id)
+        with pytest.raises(CheckerUnavailable):
+            stage.begin("ann").get(timeout=0)
+    assert still_serves(stage)
 
 
 @pytest.mark.parametrize("ending", [SystemExit, Panic := type("Panic", (BaseException,), {})])
