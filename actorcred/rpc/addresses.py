@@ -13,6 +13,8 @@ __all__ = ["Address"]
 
 _KINDS = ("tcp", "tls", "unix", "ws", "wss")
 _HOST_PORT = re.compile(r"(\[[^]]*\]|[^:/\[\]]*):(\d{1,5})(/.*)?")
+_TLS_OPTIONS = ("cert", "key", "client_ca", "ca", "name")
+"""The files of a server, and how a client verifies one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,10 @@ class Address:
             raise ValueError(f"the address {text!r} must begin with one of {', '.join(k + ':' for k in _KINDS)}")
         rest, _, query = rest.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
+        known = _TLS_OPTIONS if kind in {"tls", "wss"} else ()
+        if unknown := [name for name in options if name not in known]:
+            may = f"it may have {', '.join(known)}" if known else f"{kind} has none"
+            raise ValueError(f"the address {text!r} has the option {unknown[0]!r}, which is not known: {may}")
         rest = rest.removeprefix("//")
         if kind == "unix":
             if not rest:

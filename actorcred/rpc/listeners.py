@@ -265,8 +265,9 @@ def _bind_unix(path: str) -> socket.socket:
         if probe.connect_ex(path) == 0:
             raise OSError(None, "another server listens there")
     with contextlib.suppress(FileNotFoundError):
-        if stat.S_ISSOCK(os.stat(path).st_mode):
-            os.unlink(path)
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise OSError(None, "a file or folder that is no socket is there: take another path")
+        os.unlink(path)
     sock = socket.socket(socket.AF_UNIX)
     try:
         sock.bind(path)
