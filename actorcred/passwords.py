@@ -32,6 +32,7 @@ __all__ = [
     "dummy_hash",
     "hash_password",
     "needs_rehash",
+    "password_bytes",
     "prepare_new_password",
     "verify_password",
 ]
@@ -170,7 +171,7 @@ def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8"
         MissingExtra: if the format needs the extra.
     """
     check_format(hash=hash)
-    tried = _candidates(password, encoding)
+    tried = password_bytes(password, encoding)
     try:
         fits = [_fits(raw, hash) for raw in tried or (b"?",)]  # all of them, however soon one does
         return any(fits) and bool(tried)
@@ -178,8 +179,13 @@ def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8"
         raise UnsupportedHash(f"a hash whose verification failed with {type(error).__name__}") from None
 
 
-def _candidates(password: str | bytes, encoding: str) -> list[bytes]:
-    """Return what may have been hashed of a password; nothing if that is not possible."""
+def password_bytes(password: str | bytes, encoding: str = "utf-8") -> list[bytes]:
+    """Return what may have been hashed of a password that a client sent; nothing if that is not possible.
+
+    Args:
+        password: a text or its bytes, as it was sent.
+        encoding: another one than UTF-8 in which it may have been.
+    """
     try:
         forms = [form for form in password_forms(password) if form]
     except ValueError:
