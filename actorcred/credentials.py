@@ -12,10 +12,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeVar
 
 from actorcred.errors import UnauthorizedLogin
-from actorcred.precis import prepare_password, prepare_username
+from actorcred.precis import password_forms, prepare_username
 from actorcred.sasl.states import State
 
 __all__ = [
@@ -39,6 +39,9 @@ __all__ = [
     "temporary",
     "until_of",
 ]
+
+
+T = TypeVar("T")
 
 
 class _Anonymous(Enum):
@@ -124,7 +127,7 @@ def make_avatar_id(name: str | bytes) -> str:
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
-def _prepared(prepare: Callable[[Any], str], value: Any) -> str:
+def _prepared(prepare: Callable[[Any], T], value: Any) -> T:
     """Prepare what a client sent; what cannot be anybody's name or password is refused as any other wrong one."""
     try:
         return prepare(value)
@@ -149,8 +152,11 @@ class UsernamePassword:
 
     Args:
         username: a text or UTF-8 bytes; prepared by RFC 8265.
-        password: a text or UTF-8 bytes; prepared by RFC 8265. It does not show in the text of this object.
+        password: a text or UTF-8 bytes; prepared by RFC 8265 if it can be. It does not show in the text of this object.
         source: the client's address, where the protocol knows it, for checkers that go by it.
+
+    Attributes:
+        sent: the password as it was sent, of which other programs made their hashes.
 
     Raises:
         UnauthorizedLogin: if one of them cannot be anybody's, as a name with control characters.
@@ -159,10 +165,13 @@ class UsernamePassword:
     username: str
     password: str = field(repr=False)
     source: str = field(default="", compare=False)
+    sent: str = field(default="", repr=False, compare=False)
 
     def __init__(self, username: str | bytes, password: str | bytes, *, source: str = "") -> None:
         object.__setattr__(self, "username", _prepared(prepare_username, username))
-        object.__setattr__(self, "password", _prepared(prepare_password, password))
+        forms = _prepared(password_forms, password)
+        object.__setattr__(self, "password", forms[-1])
+        object.__setattr__(self, "sent", forms[0])
         object.__setattr__(self, "source", source)
 
 

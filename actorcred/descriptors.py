@@ -128,7 +128,7 @@ class _Span:
                 raise DescriptorError(f"the environment has no variable {name!r}", self.text, index)
             return value, match.end()
         try:
-            return Path(name).read_text().split("\n", 1)[0].rstrip("\r"), match.end()
+            return Path(name).read_bytes().split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8-sig"), match.end()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise DescriptorError(f"cannot read {name!r}: {why}", self.text, index) from None

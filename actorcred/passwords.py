@@ -9,6 +9,7 @@ All functions take keyword arguments only, since a password and a hash are both 
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import re
@@ -20,7 +21,7 @@ import bcrypt
 
 from actorcred._hashes import FORMATS, HashFormat, OutOfBounds, bounded
 from actorcred.errors import MissingExtra, PasswordRejected
-from actorcred.precis import prepare_password
+from actorcred.precis import password_forms, prepare_password
 
 __all__ = [
     "DEFAULT_ROUNDS",
@@ -31,6 +32,7 @@ __all__ = [
     "dummy_hash",
     "hash_password",
     "needs_rehash",
+    "password_bytes",
     "prepare_new_password",
     "verify_password",
 ]
@@ -152,24 +154,47 @@ def _shorten(raw: bytes, salt: bytes) -> bytes:
     return base64.b64encode(hmac.digest(salt, raw, "sha256"))
 
 
-def verify_password(*, password: str | bytes, hash: str) -> bool:  # noqa: A002 - the field's term
+def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8") -> bool:  # noqa: A002 - the field's term
     """Tell whether a hash was made of a password. It takes as long as hashing: use a pool of threads.
 
+    Other programs hash what they are given, and we what RFC 8265 makes of it. So both are tried where they differ, which
+    costs as often as much, whoever the user is.
+
     Args:
-        password: a text or its bytes, prepared as for hashing; one that could never have been hashed is wrong, and costs the same.
+        password: a text or its bytes, as it was sent; one that could never have been hashed is wrong, and costs the same.
         hash: bcrypt, bcrypt-sha256, "{SHA}", PBKDF2 and scrypt in Django's form; with the extra `htpasswd` apr1,
             sha256-crypt, sha512-crypt and scrypt in passlib's form; with the extra `sql` Argon2.
+        encoding: another one in which the password may have been when it was hashed.
 
     Raises:
         UnsupportedHash: if the format is none of these.
         MissingExtra: if the format needs the extra.
     """
     check_format(hash=hash)
-    raw, possible = _candidate(password)
+    tried = password_bytes(password, encoding)
     try:
-        return _fits(raw, hash) and possible
+        fits = [_fits(raw, hash) for raw in tried or (b"?",)]  # all of them, however soon one does
+        return any(fits) and bool(tried)
     except Exception as error:  # of a library, about what it should have been spared; its text may show the hash
         raise UnsupportedHash(f"a hash whose verification failed with {type(error).__name__}") from None
+
+
+def password_bytes(password: str | bytes, encoding: str = "utf-8") -> list[bytes]:
+    """Return what may have been hashed of a password that a client sent; nothing if that is not possible.
+
+    Args:
+        password: a text or its bytes, as it was sent.
+        encoding: another one than UTF-8 in which it may have been.
+    """
+    try:
+        forms = [form for form in password_forms(password) if form]
+    except ValueError:
+        return []
+    raw = [form.encode() for form in forms]
+    for form in forms:
+        with contextlib.suppress(UnicodeEncodeError):
+            raw.append(form.encode(encoding))
+    return list(dict.fromkeys(raw))
 
 
 def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
@@ -185,14 +210,6 @@ def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
         return hmac.compare_digest(made, hash[5:].encode())
     made_by = _format_of(hash)
     return made_by is not None and made_by.verify(raw, hash)
-
-
-def _candidate(password: str | bytes) -> tuple[bytes, bool]:
-    """Return a password as it would have been hashed, and whether that is possible; something for the cost if it is not."""
-    try:
-        return prepare_new_password(password=password).encode(), True
-    except PasswordRejected:
-        return b"?", False
 
 
 def check_format(*, hash: str) -> None:  # noqa: A002

@@ -12,7 +12,7 @@ import unicodedata
 from functools import cache
 from typing import Any
 
-__all__ = ["LONGEST_NAME", "LONGEST_PASSWORD", "prepare_password", "prepare_username"]
+__all__ = ["LONGEST_NAME", "LONGEST_PASSWORD", "password_forms", "prepare_password", "prepare_username"]
 
 LONGEST_NAME = 1023
 """Bytes of a user name in UTF-8, as in XMPP (RFC 7622, section 3.3.1)."""
@@ -153,3 +153,28 @@ def prepare_password(password: str | bytes) -> str:
     """
     text = _decoded(password, "password", LONGEST_PASSWORD)
     return text if _ASCII_PASSWORD.fullmatch(text) else _enforce("OpaqueString", text, "password")
+
+
+def password_forms(password: str | bytes) -> tuple[str, ...]:
+    """Return the forms of a password that a client sent, in which it may have been hashed.
+
+    The first one is what was sent, of which other programs make their hashes. The second one is the prepared form, if there
+    is one and it differs. So what `prepare_password` does not allow, such as a tab, is good for hashes of other programs.
+
+    Args:
+        password: a text, or its UTF-8 bytes.
+
+    Raises:
+        TypeError: if it is neither.
+        ValueError: if it is no text, is too long, or has a NUL; says which.
+    """
+    sent = _decoded(password, "password", LONGEST_PASSWORD)
+    if _ASCII_PASSWORD.fullmatch(sent):
+        return (sent,)
+    if "\0" in sent:
+        raise ValueError("the password must not hold NUL characters")
+    try:
+        prepared = _enforce("OpaqueString", sent, "password")
+    except ValueError:
+        return (sent,)
+    return (sent,) if prepared == sent else (sent, prepared)

@@ -19,6 +19,7 @@ FOREIGN = (
     "adapters/test_security_keys.py",
     "checkers/test_authorized_keys.py::test_ssh_keygen",
     "checkers/test_file.py::test_files_by_apaches_htpasswd",
+    "checkers/test_file.py::test_what_apaches_tool_accepts",
     "checkers/test_htdigest.py",
     "checkers/test_ldap.py",
     "checkers/test_outcomes.py",

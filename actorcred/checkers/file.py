@@ -15,7 +15,7 @@ from actorcred.checkers.plugin import CheckerPlugin, start_with_path
 from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, MissingExtra
-from actorcred.passwords import UnsupportedHash, check_format
+from actorcred.passwords import UnsupportedHash, check_format, verify_password
 
 __all__ = ["FILE_OPTIONS", "FileChecker", "FileFormat", "plugin"]
 
@@ -121,7 +121,7 @@ class FileChecker(PasswordChecker):
         """Tell whether the password is right."""
         make = self._format.hash_function
         if make is None:
-            return super().verify(credentials, account)
+            return verify_password(password=credentials.sent, hash=account.hash, encoding=self._format.encoding)
         try:
             made = make(credentials.username, credentials.password, account.hash)
         except Exception as error:  # its text may show the hash

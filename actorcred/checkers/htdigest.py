@@ -5,15 +5,17 @@ from __future__ import annotations
 import hmac
 import logging
 import os
+from dataclasses import dataclass, field
 from typing import cast
 
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import Checker, CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, lines_that_count, why
+from actorcred.checkers.watched import POLL, WatchedFile, check_encoding, lines_that_count, why
 from actorcred.credentials import UsernameDigestHash, UsernamePassword
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.http_digest import digest_of
+from actorcred.passwords import password_bytes
 from actorcred.precis import prepare_username
 
 __all__ = ["HtdigestChecker", "plugin"]
@@ -24,6 +26,25 @@ _ALGORITHMS = {32: "MD5", 64: "SHA-256"}
 """Digits of a digest -> how it was made. Apache makes MD5."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line: its number from 1, the user as names are compared and as the line has it, the realm, and the digest."""
+
+    number: int = field(compare=False)
+    name: str
+    written: str = field(compare=False)
+    realm: str
+    digest: str = field(repr=False)
+
+    @property
+    def algorithm(self) -> str:
+        return _ALGORITHMS[len(self.digest)]
+
+
+_Users = dict[str, dict[str, _Row]]
+"""The lines of each user, by their algorithms."""
+
+
 class HtdigestChecker(Checker):
     """Checks HTTP Digest, and passwords, against a file with lines `name:realm:digest`.
 
@@ -32,8 +53,10 @@ class HtdigestChecker(Checker):
     or got a new password are revoked a few seconds after.
 
     Args:
-        path: the file. UTF-8; digests of MD5, or of SHA-256 for other makers' files.
+        path: the file; digests of MD5, or of SHA-256 for other makers' files. Of two lines with the same name the first one
+            counts, but one that has it in the form of RFC 8265 before others.
         realm: the realm whose lines count; "" if the file has only one.
+        encoding: of the file, "latin-1" for an old one.
 
     Raises:
         AccountError: if the file cannot be read, or has several realms and none is named.
@@ -41,8 +64,10 @@ class HtdigestChecker(Checker):
 
     credential_interfaces = (UsernameDigestHash, UsernamePassword)
 
-    def __init__(self, path: str | os.PathLike[str], realm: str) -> None:
+    def __init__(self, path: str | os.PathLike[str], realm: str, encoding: str) -> None:
         super().__init__()
+        check_encoding(encoding)
+        self._encoding = encoding
         self._wanted = realm
         self.digest_algorithms = frozenset()
         self._path = os.fspath(path)
@@ -50,39 +75,47 @@ class HtdigestChecker(Checker):
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, path: str | os.PathLike[str], realm: str = "", *, dispatcher: Dispatcher | None = None
+        cls,
+        path: str | os.PathLike[str],
+        realm: str = "",
+        encoding: str = "utf-8",
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(path, realm, dispatcher=dispatcher))
+        return cast("CheckerRef", super().start(path, realm, encoding, dispatcher=dispatcher))
 
     def on_start(self) -> None:
         """Begin to watch the file."""
         self.send_every(POLL, ControlCall(("_poll",)))
 
-    def _parse(self, raw: bytes) -> tuple[str, dict[str, dict[str, str]]]:
+    def _parse(self, raw: bytes) -> tuple[str, _Users]:
         """Return the realm, and the digests of its users by their algorithms."""
         rows = self._rows(raw)
-        realms = {realm for _, realm, _ in rows}
+        realms = {row.realm for row in rows}
         if not self._wanted and len(realms) > 1:
             raise ValueError(f"it has the realms {', '.join(sorted(realms))}; say which one")
         chosen = self._wanted or next(iter(realms), "")
-        digests: dict[str, dict[str, str]] = {}
-        for name, realm, digest in rows:
-            if realm == chosen:
-                digests.setdefault(name, {}).setdefault(_ALGORITHMS[len(digest)], digest)
-        self.digest_algorithms = frozenset(algorithm for kept in digests.values() for algorithm in kept) or frozenset(("MD5",))
-        return chosen, digests
+        users: _Users = {}
+        for row in sorted((row for row in rows if row.realm == chosen), key=lambda row: row.written != row.name):
+            first = users.setdefault(row.name, {}).setdefault(row.algorithm, row)
+            if first is not row:
+                where = f"{self._path}, line {first.number}"
+                logger.warning("%s: %r is in line %d, too, which does not count", where, row.name, row.number)
+        self.digest_algorithms = frozenset(algorithm for kept in users.values() for algorithm in kept) or frozenset(("MD5",))
+        return chosen, users
 
-    def _rows(self, raw: bytes) -> list[tuple[str, str, str]]:
-        rows, is_text = [], True
+    def _rows(self, raw: bytes) -> list[_Row]:
+        rows: list[_Row] = []
+        unreadable: UnicodeDecodeError | None = None
         for number, line in lines_that_count(raw):
             try:
-                rows.append(_row(line.decode().rstrip("\r")))
+                rows.append(_row(number, line.decode(self._encoding)))
             except ValueError as error:
                 logger.warning("%s, line %d cannot be used: %s", self._path, number, why(error))
-                is_text = is_text and not isinstance(error, UnicodeDecodeError)
-        if not rows and not is_text:
-            raise ValueError("it is not UTF-8")
+                unreadable = error if isinstance(error, UnicodeDecodeError) else unreadable
+        if not rows and unreadable is not None:
+            raise unreadable
         return rows
 
     def request_avatar_id(self, credentials: UsernameDigestHash | UsernamePassword) -> str:
@@ -99,15 +132,23 @@ class HtdigestChecker(Checker):
         if isinstance(credentials, UsernamePassword):
             algorithm = next(iter(kept), usual)
             known = kept.get(algorithm)
-            made = digest_of(algorithm, name, realm, credentials.password)
-            right = hmac.compare_digest(made.encode(), (known or "").encode())
+            right = self._fits(credentials, realm, algorithm, known)
         else:
             known = kept.get(credentials.algorithm)
-            right = credentials.check_hash(known or "0" * 32)
+            right = credentials.check_hash("0" * 32 if known is None else known.digest)
         if not right or known is None:
             why_not = "no such user" if not kept else "wrong password" if known is not None else "no digest of this algorithm"
             raise UnauthorizedLogin(why_not, known=bool(kept))
         return name
+
+    def _fits(self, credentials: UsernamePassword, realm: str, algorithm: str, row: _Row | None) -> bool:
+        """Return whether a password is that of a line, as it was sent or as it is prepared, in the encodings of file and client."""
+        written, digest = (credentials.username, "") if row is None else (row.written, row.digest)
+        # What the file's maker hashed: the bytes of the line.
+        name, place = (text.encode(self._encoding, "replace").decode("utf-8", "surrogateescape") for text in (written, realm))
+        tried = password_bytes(credentials.sent, self._encoding)
+        fits = [hmac.compare_digest(digest_of(algorithm, name, place, raw), digest) for raw in tried]
+        return any(fits)
 
     def _poll(self) -> None:
         """Revoke what the file does not bear out any more."""
@@ -119,18 +160,20 @@ class HtdigestChecker(Checker):
                 cast("CheckerRef", self._actor_ref).revoke(name, what)
 
 
-def _row(line: str) -> tuple[str, str, str]:
+def _row(number: int, line: str) -> _Row:
     name, _, rest = line.partition(":")
     realm, _, digest = rest.rpartition(":")
-    if len(digest) not in _ALGORITHMS or not all(digit in "0123456789abcdefABCDEF" for digit in digest):
+    digest = digest.strip().lower()
+    if len(digest) not in _ALGORITHMS or not all(digit in "0123456789abcdef" for digit in digest):
         raise ValueError("this is no name:realm:digest")
-    return prepare_username(name), realm, digest.lower()
+    return _Row(number, prepare_username(name), name, realm, digest)
 
 
 plugin = CheckerPlugin(
     "htdigest",
     "PATH",
-    "A file as Apache's htdigest writes it, for HTTP Digest and for passwords. The option realm=REALM says which lines count.",
+    "A file as Apache's htdigest writes it, for HTTP Digest and for passwords. The option realm=REALM says which lines count; "
+    "encoding=latin-1 reads an old file.",
     (UsernameDigestHash, UsernamePassword),
-    start_with_path(HtdigestChecker.start, {"realm": str}),
+    start_with_path(HtdigestChecker.start, {"realm": str, "encoding": str}),
 )

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.plugin import CheckerPlugin, read_options
-from actorcred.checkers.watched import POLL, WatchedFile, why
+from actorcred.checkers.watched import POLL, WatchedFile, lines_that_count, why
 from actorcred.checkers.wrapper import Filter
 from actorcred.credentials import AvatarId, make_avatar_id
 from actorcred.descriptors import ArgString
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.plugins import start_group
+from actorcred.precis import prepare_username
 
 __all__ = ["AllowingChecker", "DenyingChecker", "allow_plugin", "deny_plugin"]
+
+logger = logging.getLogger("actorcred.checkers")
 
 
 class _ListingChecker(Filter):
@@ -28,7 +33,7 @@ class _ListingChecker(Filter):
         self._file: WatchedFile[frozenset[str]] | None = None
         self._names: frozenset[str] = frozenset()
         if isinstance(names, os.PathLike):
-            self._file = WatchedFile(names, _parse, lines=True)
+            self._file = WatchedFile(names, self._parse, lines=True)
         else:
             self._names = frozenset(make_avatar_id(name) for name in names)
 
@@ -43,6 +48,25 @@ class _ListingChecker(Filter):
         """Begin to watch the file."""
         if self._file is not None:
             self.send_every(POLL, ControlCall(("_poll",)))
+
+    def _parse(self, raw: bytes) -> frozenset[str]:
+        """Return the avatar ids in a file. A line that cannot be used is named in the log and harms no other."""
+        names: set[str] = set()
+        unreadable: UnicodeDecodeError | None = None
+        for number, line in lines_that_count(raw):
+            try:
+                names.add(make_avatar_id(line.decode()))
+            except ValueError as error:
+                logger.warning("line %d of a list cannot be used: %s", number, why(error))
+                unreadable = error if isinstance(error, UnicodeDecodeError) else unreadable
+            names.update(self.also_meant(line))
+        if not names and unreadable is not None:
+            raise unreadable
+        return frozenset(names)
+
+    def also_meant(self, line: bytes) -> Iterator[str]:
+        """Iterate over other avatar ids that a line of the file may mean."""
+        return iter(())
 
     def may_enter(self, avatar_id: AvatarId, names: frozenset[str]) -> bool:
         """Tell whether somebody may come in by this list."""
@@ -66,11 +90,6 @@ class _ListingChecker(Filter):
                 self.revoked(name, Revocation.DISABLED)
 
 
-def _parse(raw: bytes) -> frozenset[str]:
-    lines = (line.strip() for line in raw.decode().split("\n"))
-    return frozenset(make_avatar_id(line) for line in lines if line and not line.startswith("#"))
-
-
 class AllowingChecker(_ListingChecker):
     """Asks another checker, and then lets in only those on a list.
 
@@ -88,7 +107,23 @@ class AllowingChecker(_ListingChecker):
 
 
 class DenyingChecker(_ListingChecker):
-    """Asks another checker, and then keeps out those on a list. Its arguments are those of `AllowingChecker`."""
+    """Asks another checker, and then keeps out those on a list. Its arguments are those of `AllowingChecker`.
+
+    A line of the file keeps out everybody whom it may mean: a name in the form in which names are compared, and in Latin-1 if it
+    is not UTF-8.
+    """
+
+    def also_meant(self, line: bytes) -> Iterator[str]:
+        """Iterate over other avatar ids that a line of the file may mean."""
+        for encoding in ("utf-8", "latin-1"):
+            try:
+                text = line.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+            for make in (make_avatar_id, prepare_username):
+                with contextlib.suppress(ValueError):
+                    yield make(text)
+            return
 
     def may_enter(self, avatar_id: AvatarId, names: frozenset[str]) -> bool:
         """Tell whether somebody is not on the list."""

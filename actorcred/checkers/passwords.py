@@ -75,7 +75,7 @@ class PasswordChecker(Checker):
 
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
         """Tell whether the password is right. Runs on a thread of its own and must not touch the checker's state."""
-        return verify_password(password=credentials.password, hash=account.hash)
+        return verify_password(password=credentials.sent, hash=account.hash)
 
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
         """Learn that a user has logged in; the place to upgrade a weak hash."""

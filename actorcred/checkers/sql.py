@@ -105,7 +105,7 @@ class SQLChecker(BlockingChecker):
 
     def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
         # On the pool that yields to everything else: hashing computes, and these threads are many.
-        password, turn = credentials.password, turn_of(self, credentials)
+        password, turn = credentials.sent, turn_of(self, credentials)
         verdict = self.actor_inbox.dispatcher.offload(lambda: verify_password(password=password, hash=reference), keys=turn)
         done = threading.Event()  # not `verdict.get()`, for which the pool would start another thread
         verdict.add_done_callback(lambda _: done.set())

@@ -29,8 +29,6 @@ CANNOT = {
     "AuthenticatorTests.test_customChallengers": "its checker returns None for a user whom it does not know; that lets nobody in",
     "test_emptyStringLiteral": "an empty name is nobody's",
     "test_nonIAccountAvatar": "the portal itself refuses what a realm returns with an interface that nobody asked for",
-    "test_other_whitespace_PASS": "a password with control characters is nobody's (RFC 8265)",
-    "test_wrong_other_whitespace_PASS": "a password with control characters is nobody's (RFC 8265)",
     "HTTPAuthHeaderTests.test_unexpectedLoginError": "checkers of one kind are asked in turn, where with Twisted the last one wins",
 }
 """By the end of the test's name: why it cannot pass."""

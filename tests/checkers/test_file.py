@@ -16,6 +16,7 @@ from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogi
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.checkers.watched import POLL
 from actorcred.passwords import hash_password
+from actorcred.plugins import from_string
 from tests.helpers import Arena, Player, Stage
 
 
@@ -221,3 +222,109 @@ def test_without_the_extra_an_apr1_hash_says_what_to_install(path, monkeypatch, 
     FileChecker.start(path)
 
     assert "pip install 'actorcred[htpasswd]'" in caplog.text
+
+
+SENT = {
+    "ASCII": "right one",
+    "composed": "sn\u00f6",
+    "decomposed": "sno\u0308",
+    "no-break space": "a\u00a0b",
+    "ideographic space": "a\u3000b",
+    "tab": "a\tb \t",
+    "ligature": "\ufb01sh",
+    "invisible": "a\u200bb",
+    "escape": "\x1b[A",
+}
+
+
+@pytest.mark.parametrize("sent", SENT.values(), ids=SENT)
+@pytest.mark.parametrize("option", ["-mb", "-2b", "-bBC4"], ids=["apr1", "SHA-256", "bcrypt"])
+def test_what_apaches_tool_accepts_of_its_own_file_is_accepted(path, sent, option):
+    program = shutil.which("htpasswd")
+    if program is None:
+        pytest.skip("htpasswd is not installed; on Debian: apt-get install apache2-utils")
+    subprocess.run([program, "-c", option, path, "ann", sent], check=True, capture_output=True)
+    subprocess.run([program, "-vb", path, "ann", sent], check=True, capture_output=True)
+    portal = serve(path)
+    assert login(portal, password=sent).avatar_id == "ann"
+    assert login(portal, password=sent.encode()).avatar_id == "ann"
+    for wrong in (f"{sent}x", sent[:-1], ""):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, password=wrong)
+
+
+@pytest.mark.parametrize("before", ["", " ", "\t", "  \t", "\ufeff"], ids=repr)
+@pytest.mark.parametrize("after", ["", " ", "\t", "\r", " \r"], ids=repr)
+def test_blanks_around_a_line_and_a_byte_order_mark_do_not_count(path, before, after):
+    path.write_text(f"{before}ann:{RIGHT}{after}\n  # eve:{RIGHT}\n \nbob:{RIGHT}:Bob{after}\n", "utf-8", newline="")
+    portal = serve(path)
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, "bob").avatar_id == "bob"
+
+
+def test_blanks_that_divide_fields_are_kept(path):
+    path.write_text(f"\tann\t{RIGHT}\nbob  {RIGHT}\n")
+    portal = serve(path, FileFormat(delimiter="\t", username_field=1, password_field=2))
+    assert login(portal).avatar_id == "ann"
+
+
+NAMES = {"decomposed": "jo\u0308rg", "full width": "\uff4a\u00f6\uff52\uff47", "composed": "j\u00f6rg"}
+
+
+@pytest.mark.parametrize("written", NAMES.values(), ids=NAMES)
+@pytest.mark.parametrize("typed", NAMES.values(), ids=NAMES)
+def test_a_name_is_found_in_any_form(path, written, typed):
+    path.write_text(f"{written}:{RIGHT}\n")
+    assert login(serve(path), typed).avatar_id == "j\u00f6rg"
+
+
+def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log_names_both(path, caplog):
+    path.write_text(f"jo\u0308rg:{bcrypt('first')}\nann:{RIGHT}\nj\u00f6rg:{bcrypt('second')}\n")
+    portal = serve(path)
+    assert login(portal, "j\u00f6rg", "second").avatar_id == "j\u00f6rg"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "j\u00f6rg", "first")
+    assert "line 3: 'j\u00f6rg' is in line 1, too, which does not count" in caplog.text
+
+
+BAD_BYTES = [b"\xff", b"j\xf6rg", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\xc2"]
+
+
+@pytest.mark.parametrize("bad", BAD_BYTES, ids=repr)
+@pytest.mark.parametrize("where", ["{bad}:" + RIGHT, "eve:{bad}", "# {bad}", "{bad}"], ids=["name", "hash", "comment", "alone"])
+def test_bytes_that_are_not_utf_8_harm_no_other_line(path, bad, where, caplog):
+    """Also in a file that a server is using."""
+    path.write_text(f"ann:{RIGHT}\n")
+    portal = serve(path)
+    path.write_bytes(where.encode().replace(b"{bad}", bad) + f"\nann:{RIGHT}\nbob:{RIGHT}\n".encode())
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, "bob").avatar_id == "bob"
+    assert where.startswith("#") or "line 1: it is not UTF-8" in caplog.text
+    assert login(serve(path)).avatar_id == "ann"
+
+
+def test_an_old_file_in_another_encoding_is_an_option(path):
+    from passlib.hash import apr_md5_crypt
+
+    password = apr_md5_crypt.hash("sn\u00f6".encode("latin-1")).encode()
+    path.write_bytes(b"j\xf6rg:" + password + b"\nbj\xf6rn:" + RIGHT.encode() + b"\n")
+    portal = Portal.start(Arena.start([]), [from_string(f"file[encoding=latin-1]:{path}")])
+    assert login(portal, "j\u00f6rg", "sn\u00f6").avatar_id == "j\u00f6rg"
+    assert login(portal, "jo\u0308rg", "sno\u0308").avatar_id == "j\u00f6rg"
+    assert login(portal, "bj\u00f6rn").avatar_id == "bj\u00f6rn"
+    for encoding in ("utf-16", "nonsense", "rot13", ""):
+        with pytest.raises(AccountError, match="encoding"):
+            from_string(f"file[encoding={encoding}]:{path}")
+
+
+def test_a_file_in_utf_16_says_what_to_do(path):
+    path.write_text(f"ann:{RIGHT}\n", "utf-16")
+    with pytest.raises(AccountError, match="it is UTF-16; save it as UTF-8"):
+        FileChecker.start(path)
+
+
+def test_a_disabled_account_is_called_so(path, caplog):
+    path.write_text(f"ann:!{RIGHT}\n")
+    with pytest.raises(UnauthorizedLogin):
+        login(serve(path))
+    assert "line 1: 'ann' cannot log in: the account is disabled" in caplog.text

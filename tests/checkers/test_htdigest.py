@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
 import subprocess
 import time
@@ -134,3 +135,70 @@ async def test_curl_logs_in(algorithm, path):
         assert await fetch("ann:right", url, url, url) == ["ann", "200"] * 3
         assert await fetch("ann:wrong", url) == ["no", "401"]
         assert await fetch("eve:right", url) == ["no", "401"]
+
+
+def line_of(name, password="right", encoding="utf-8"):
+    digest = hashlib.md5(f"{name}:players:{password}".encode(encoding), usedforsecurity=False).hexdigest()
+    return f"{name}:players:{digest}".encode(encoding)
+
+
+@pytest.mark.parametrize("before", [b"", b" ", b"\t", b"\xef\xbb\xbf"], ids=repr)
+@pytest.mark.parametrize("after", [b"", b" ", b"\t \r"], ids=repr)
+def test_blanks_around_a_line_and_a_byte_order_mark_do_not_count(tmp_path, before, after):
+    path = tmp_path / "users"
+    path.write_bytes(before + line_of("ann") + after + b"\n  # eve\n" + line_of("bob") + after)
+    portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, "bob").avatar_id == "bob"
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"j\xf6rg:players:" + b"0" * 32, b"eve:pl\xe4yers:" + b"0" * 32], ids=repr)
+def test_bytes_that_are_not_utf_8_harm_no_other_line(tmp_path, bad, caplog):
+    path = tmp_path / "users"
+    path.write_bytes(line_of("ann") + b"\n")
+    portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
+    path.write_bytes(bad + b"\n" + line_of("ann") + b"\n" + line_of("bob") + b"\n")
+    assert login(portal).avatar_id == "ann"
+    assert login(portal, "bob").avatar_id == "bob"
+    assert "line 1 cannot be used: it is not UTF-8" in caplog.text
+
+
+@pytest.mark.parametrize("written", ["j\u00f6rg", "jo\u0308rg", "\uff4a\u00f6rg"], ids=["composed", "decomposed", "full width"])
+@pytest.mark.parametrize("password", ["sn\u00f6", "sno\u0308", "a\u00a0b", "a\tb"], ids=ascii)
+def test_names_and_passwords_count_as_the_file_has_them(tmp_path, written, password):
+    path = tmp_path / "users"
+    path.write_bytes(line_of(written, password) + b"\n")
+    portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
+    assert login(portal, "jo\u0308rg", password).avatar_id == "j\u00f6rg"
+    for wrong in (f"{password}x", ""):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, "j\u00f6rg", wrong)
+
+
+def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log_names_both(tmp_path, caplog):
+    path = tmp_path / "users"
+    path.write_bytes(line_of("jo\u0308rg", "first") + b"\n" + line_of("j\u00f6rg", "second") + b"\n")
+    portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
+    assert login(portal, "j\u00f6rg", "second").avatar_id == "j\u00f6rg"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "j\u00f6rg", "first")
+    assert "line 2: 'j\u00f6rg' is in line 1, too" in caplog.text
+
+
+def test_an_old_file_in_another_encoding_is_an_option(tmp_path):
+    path = tmp_path / "users"
+    path.write_bytes(line_of("j\u00f6rg", "sn\u00f6", "latin-1") + b"\n")
+    portal = Portal.start(Arena.start([]), [from_string(f"htdigest[encoding=latin-1]:{path}")])
+    assert login(portal, "j\u00f6rg", "sn\u00f6").avatar_id == "j\u00f6rg"
+    with pytest.raises(AccountError, match="encoding"):
+        from_string(f"htdigest[encoding=utf-16]:{path}")
+
+
+def test_a_line_above_a_user_ends_no_session(tmp_path, inline):
+    path = tmp_path / "users"
+    path.write_bytes(line_of("ann") + b"\n")
+    portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
+    session = login(portal)
+    path.write_bytes(line_of("bob") + b"\n" + line_of("ann") + b"\n")
+    inline.advance(3 * POLL)
+    assert session.is_open
