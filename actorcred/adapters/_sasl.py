@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 from actorcred.credentials import Exchange
-from actorcred.errors import UnauthorizedLogin
+from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.login import Login, LoginFuture
 from actorcred.portal import PortalRef
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
@@ -41,8 +42,20 @@ async def negotiate(
     while isinstance(step := _step(mechanism, data, portal), Ask):
         data = await ask(step.challenge)
     if not isinstance(step.credentials, Exchange):
-        return await log_in(step), None
+        return await _plainly(mechanism, step, ask, log_in), None
     return await _converse(step, step.credentials, ask, log_in), step.credentials.outcome
+
+
+async def _plainly(mechanism: ServerMechanism, step: Present, ask: AskClient, log_in: LogIn) -> Login:
+    """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
+    try:
+        return await log_in(step)
+    except UnauthorizedLogin:
+        refusal = mechanism.refusal()
+        if refusal is not None:
+            with contextlib.suppress(ProtocolError):  # it may break off, and is refused all the same
+                await ask(refusal)
+        raise
 
 
 def _step(mechanism: ServerMechanism, data: bytes | None, portal: PortalRef) -> Ask | Present:

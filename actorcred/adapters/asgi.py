@@ -231,7 +231,9 @@ class AuthMiddleware:
             made += self._gate.challenges(request.source, time.monotonic(), stale=request.stale, algorithms=kept)
         if self._in_clear or request.private:
             realm = self._gate.realm.replace("\\", "\\\\").replace('"', '\\"')
-            made += [f'Bearer realm="{realm}"'] if issubclass(BearerToken, kinds) else []
+            # A client that brought a token needs another one (RFC 6750, section 3.1); one that brought none is told no error.
+            wrong = ', error="invalid_token"' if request.authorization.lower().startswith("bearer ") else ""
+            made += [f'Bearer realm="{realm}"{wrong}'] if issubclass(BearerToken, kinds) else []
             made += [f'Basic realm="{realm}", charset="UTF-8"'] if issubclass(UsernamePassword, kinds) else []
         return made
 

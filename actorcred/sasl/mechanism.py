@@ -105,6 +105,13 @@ class ServerMechanism(ABC):
         self.state = step(before, Event.CHALLENGE if isinstance(taken, Ask) else Event.PRESENT)
         return taken
 
+    def refusal(self) -> bytes | None:
+        """Return the challenge that tells a client why its credentials do not count, before the exchange fails; None for none.
+
+        What the client answers has no meaning. Protocols whose errors tell it themselves need not send this.
+        """
+        return None
+
     @abstractmethod
     def take(self, data: bytes | None) -> Step:
         """Take what the client says, as `step`; for implementors."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 from actorcred.credentials import BearerToken
@@ -34,6 +35,10 @@ class OAuthBearerServer(ServerMechanism):
         username = (message[1] or "").replace("=2C", ",").replace("=3D", "=")
         return Present(BearerToken(bearer[1], username, source=self.situation.source), username)
 
+    def refusal(self) -> bytes | None:
+        """Return the error of RFC 7628, section 3.2.2: the client needs another token."""
+        return json.dumps({"status": "invalid_token", "schemes": "bearer"}).encode()
+
 
 class OAuthBearerClient(ClientMechanism):
     """Sends a token."""
@@ -45,3 +50,7 @@ class OAuthBearerClient(ClientMechanism):
         name = (self.secrets.authorize_as or self.secrets.username).replace("=", "=3D").replace(",", "=2C")
         who = f"a={name}" if name else ""
         return f"n,{who},\x01auth=Bearer {self.secrets.token}\x01\x01".encode()
+
+    def answer(self, challenge: bytes) -> bytes:
+        """Return the answer to the server's error (RFC 7628, section 3.2.3), after which it fails the exchange."""
+        return b"\x01"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +82,14 @@ def test_oauthbearer_as_in_rfc_7628() -> None:
     assert step.authorize_as == "user@example.com"
     assert presented(step).token == "vF9dft4qmTc2Nvb3RlckBhbHRhdmlzdGEuY29tCg=="
     assert "vF9d" not in repr(step)
+
+
+def test_oauthbearer_has_an_error_that_clients_read() -> None:
+    refused = server("OAUTHBEARER").refusal()
+    assert refused is not None
+    assert json.loads(refused)["status"] == "invalid_token"
+    assert client("OAUTHBEARER", token="t").answer(refused) == b"\x01"
+    assert server("PLAIN").refusal() is None
 
 
 def test_cram_md5_as_in_rfc_2195() -> None:
