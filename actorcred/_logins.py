@@ -15,7 +15,7 @@ from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall
 from actorcred.actors.mailbox import stops_all
 from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
-from actorcred.credentials import ANONYMOUS, AvatarId, Exchange, make_avatar_id
+from actorcred.credentials import ANONYMOUS, AvatarId, BearerToken, Exchange, make_avatar_id
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -27,6 +27,7 @@ from actorcred.errors import (
 from actorcred.events import LoggedIn, LoginRefused, printable
 from actorcred.login import Attempt, Login
 from actorcred.mind import Mind
+from actorcred.precis import prepare_username
 from actorcred.realm import Granted, examine
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
@@ -159,7 +160,7 @@ class Logins:
                 avatar_id = make_avatar_id(avatar_id)
             attempt.known = True
             if attempt.authorize_as:
-                avatar_id = self._act_as(avatar_id, attempt.authorize_as)
+                avatar_id = self._act_as(avatar_id, attempt)
         except LoginDenied as error:
             self._fail(attempt, error)
         except LoginFailed as error:
@@ -182,13 +183,18 @@ class Logins:
             attempt.state = step(attempt.state, Event.PROVEN)
             self._admit(attempt)
 
-    def _act_as(self, proven: AvatarId, wanted: str) -> AvatarId:
-        """Return the avatar id that a client may act as."""
+    def _act_as(self, proven: AvatarId, attempt: Attempt) -> AvatarId:
+        """Return the avatar id that a client may act as. Its own name is no other, however the checker's answer looks."""
+        wanted = attempt.authorize_as or ""
+        # The name that comes with a token is a claim; who it is says the token.
+        claimed = "" if isinstance(attempt.credentials, BearerToken) else attempt.claimed
+        if proven is not ANONYMOUS and _prepared(wanted) in {_prepared(proven), _prepared(claimed)}:
+            return proven
         try:
             wanted = make_avatar_id(wanted)
         except ValueError:
             raise UnauthorizedLogin("may not act as what is no avatar id") from None
-        if wanted != proven and not self._may_act_as(proven, wanted):
+        if not self._may_act_as(proven, wanted):
             raise UnauthorizedLogin("may not act as somebody else")
         return wanted
 
@@ -465,6 +471,14 @@ class Logins:
         self._closed = True
         for attempt in list(self._attempts):
             self._guard(self._fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+
+
+def _prepared(name: str) -> str:
+    """Return a name in the form in which it is compared."""
+    try:
+        return prepare_username(name)
+    except ValueError:
+        return name
 
 
 def _given_up() -> LoginFailed:

@@ -16,6 +16,7 @@ FOREIGN = (
     "adapters/test_asgi.py",
     "adapters/test_asyncssh.py",
     "adapters/test_bearer.py::test_curl",
+    "adapters/test_gsasl.py",
     "adapters/test_http_digest_clients.py",
     "adapters/test_security_keys.py",
     "checkers/test_authorized_keys.py::test_ssh_keygen",

@@ -20,6 +20,7 @@ from actorcred.events import printable
 from actorcred.login import Login, LoginFuture
 from actorcred.portal import PortalRef
 from actorcred.rpc.addresses import is_loopback
+from actorcred.sasl.binding import with_bindings
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 from actorcred.sasl.states import State
@@ -205,7 +206,8 @@ class Connection(SMTP):
         peer = self.session.peer
         host = str(peer[0]) if isinstance(peer, tuple) else ""
         private = self.transport.get_extra_info("sslcontext") is not None or not host or is_loopback(host)
-        return Situation(private=private, host=self.hostname, source=host)
+        tls = self.transport.get_extra_info("ssl_object")
+        return with_bindings(Situation(private=private, host=self.hostname, source=host), tls)
 
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""

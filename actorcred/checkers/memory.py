@@ -17,7 +17,7 @@ from actorcred.descriptors import ArgString
 from actorcred.errors import PasswordRejected, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password, prepare_new_password
 from actorcred.precis import prepare_username
-from actorcred.sasl.scram import make_verifier
+from actorcred.sasl.scram import ScramSHA512, make_verifier
 
 __all__ = ["MemoryChecker", "MemoryCheckerRef", "plugin"]
 
@@ -74,7 +74,7 @@ class MemoryChecker(PasswordChecker):
             `UsernameHashedPassword` and `UsernameScram`), and whoever can read the memory of the process can read the
             passwords.
         rounds: the cost of the hashes.
-        scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the caller twice for each user.
+        scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the caller three times for each user.
 
     Raises:
         ValueError: if a name is no user name, or `rounds` is out of range.
@@ -91,7 +91,7 @@ class MemoryChecker(PasswordChecker):
         self._rounds = rounds
         self._scram_iterations = scram_iterations
         if plaintext:
-            self.credential_interfaces = (UsernamePassword, UsernameHashedPassword, UsernameScram)
+            self.credential_interfaces = (UsernamePassword, UsernameHashedPassword, UsernameScram, ScramSHA512)
         ref = cast("MemoryCheckerRef", self._actor_ref)
         ref._users, ref._make_user = users, self._make_user
 
@@ -99,7 +99,7 @@ class MemoryChecker(PasswordChecker):
         if not self._plaintext:
             return _User(hash_password(password=password, rounds=self._rounds), {})
         # All before the first login, whose time would tell else who is known.
-        algorithms = ("SHA-256", "SHA-1") if find_spec("scramp") is not None else ()
+        algorithms = ("SHA-256", "SHA-512", "SHA-1") if find_spec("scramp") is not None else ()
         prepared = prepare_new_password(password=password)
         verifiers: dict[str, ScramVerifier] = {}
         with contextlib.suppress(PasswordRejected):  # not one for SCRAM

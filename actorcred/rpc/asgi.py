@@ -19,6 +19,7 @@ from actorcred.rpc.guard import Place
 from actorcred.rpc.options import ServerOptions
 from actorcred.rpc.peer import Origin, Peer
 from actorcred.rpc.web import VISITOR, Receive, Scope, Send, WebVisitor
+from actorcred.sasl.binding import with_bindings
 from actorcred.sasl.mechanism import Situation
 
 __all__ = ["WebApp"]
@@ -130,7 +131,8 @@ class _Socket:
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
-        situation = Situation(private, None, server[0], host, self._identity(host))
+        tls = None if self._visitor is None else self._visitor.tls()
+        situation = with_bindings(Situation(private, None, server[0], host, self._identity(host)), tls)
         self._peer = Peer(self._core, self, connection, Origin("websocket", address, place.source, situation), place)
         writer = asyncio.create_task(self._write_all(name))
         try:

@@ -23,6 +23,7 @@ from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
 from actorcred.rpc.guard import Place
 from actorcred.rpc.peer import Origin, Peer
+from actorcred.sasl.binding import served_binding, unique_binding
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding
 
@@ -74,7 +75,8 @@ class StreamWire(asyncio.BufferedProtocol):
         stream.set_write_buffer_limits(high=self._core.options.write_buffer)
         address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         private = self._protocol != "tcp" or is_loopback(host)
-        situation = Situation(private, _certificate_of(stream), HOST, host, binding=self._binding)
+        tls_unique = None if self._binding is None else unique_binding(stream.get_extra_info("ssl_object"))
+        situation = Situation(private, _certificate_of(stream), HOST, host, binding=self._binding, tls_unique=tls_unique)
         origin = Origin(self._protocol, address, self._place.source, situation)
         self.peer = Peer(self._core, self, Connection(limits=self._core.options.wire), origin, self._place)
 
@@ -228,7 +230,7 @@ def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -
             sock = _bind_unix(address.path)
         return Acceptor(core, sock, StreamListener(core, "unix").open), address
     sock = bind(address)
-    binding = None if context is None else _binding_of(address)
+    binding = None if context is None else _binding_of(address) or served_binding(context)
     stream = StreamListener(core, address.kind, context if address.kind == "tls" else None, binding)
     return Acceptor(core, sock, stream.open), Address(address.kind, address.host, sock.getsockname()[1], address.path)
 

@@ -72,6 +72,10 @@ class WebVisitor:
         """Return the bytes that the client has not taken yet."""
         return untaken(self._transport)
 
+    def tls(self) -> ssl.SSLObject | None:
+        """Return the TLS of the connection; None without."""
+        return None if self._transport is None else self._transport.get_extra_info("ssl_object")
+
     def abort(self) -> None:
         """Close the connection at once."""
         if self._transport is not None:

@@ -47,6 +47,7 @@ class Situation:
         source: the client's address, for checkers that go by it; "" if it has none.
         identity: who the client is by the word of a trusted front; None without one.
         binding: what channel binding of SCRAM goes by: its kind and bytes of the TLS connection; None without.
+        tls_unique: what it may go by besides on TLS 1.2 (RFC 5929, section 3); None without.
     """
 
     private: bool = False
@@ -55,6 +56,12 @@ class Situation:
     source: str = ""
     identity: ExternalIdentity | None = None
     binding: tuple[str, bytes] | None = None
+    tls_unique: bytes | None = None
+
+    def bindings(self) -> dict[str, bytes]:
+        """Return all that channel binding may go by: kind -> bytes."""
+        found = {} if self.tls_unique is None else {"tls-unique": self.tls_unique}
+        return found if self.binding is None else {self.binding[0]: self.binding[1], **found}
 
 
 class ServerMechanism(ABC):
@@ -89,6 +96,11 @@ class ServerMechanism(ABC):
     def possible(cls, situation: Situation) -> bool:
         """Tell whether it can be used on a connection, apart from what may be read along."""
         return True
+
+    @classmethod
+    def served_by(cls, kinds: tuple[type, ...]) -> bool:
+        """Tell whether checkers that take such kinds of credentials take some that this mechanism makes."""
+        return any(issubclass(made, kinds) for made in cls.kinds())
 
     def step(self, data: bytes | None) -> Step:
         """Take what the client says.

@@ -51,9 +51,7 @@ def offered(credentials: Iterable[type], situation: Situation, *, passwords_in_c
     return [
         name
         for name, mechanism in SERVER_MECHANISMS.items()
-        if mechanism.possible(situation)
-        and (safe or not mechanism.exposes_password)
-        and any(issubclass(made, kinds) for made in mechanism.kinds())
+        if mechanism.possible(situation) and (safe or not mechanism.exposes_password) and mechanism.served_by(kinds)
     ]
 
 

@@ -1,7 +1,8 @@
 """SCRAM (RFC 5802, RFC 7677): neither side shows the other the password, and both prove that they know it.
 
-With SHA-256, and with SHA-1 for old clients. The names that end in -PLUS bind the exchange to the TLS connection by its
-server's certificate (tls-server-end-point, RFC 5929), so that nobody can pass it on from one connection to another.
+With SHA-256, with SHA-512 for checkers that name it, and with SHA-1 for old clients. The names that end in -PLUS bind the
+exchange to the TLS connection (RFC 5929): by its server's certificate (tls-server-end-point), or on TLS 1.2 also by its
+handshake (tls-unique), as the client chooses; so that nobody can pass it on from one connection to another.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ import hashlib
 import hmac
 import os
 import re
-from collections.abc import Callable
+import secrets
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
@@ -20,6 +22,7 @@ from typing import Any, ClassVar
 from actorcred.credentials import ScramVerifier, UsernameScram
 from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
 from actorcred.precis import prepare_password, prepare_username
+from actorcred.sasl.gs2 import NO_BINDINGS, ClientFinal, ClientFirst
 from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.states import Event, State, step
 
@@ -30,6 +33,7 @@ __all__ = [
     "ScramExchange",
     "ScramSHA1",
     "ScramSHA256",
+    "ScramSHA512",
     "constant_salt",
     "end_point_binding",
     "make_verifier",
@@ -84,7 +88,7 @@ def make_verifier(
         password: a text; it is prepared with SASLprep (RFC 4013).
         iterations: of PBKDF2, at least 4096.
         salt: random bytes; by default new ones.
-        algorithm: "SHA-256" or "SHA-1".
+        algorithm: "SHA-256", "SHA-512" or "SHA-1".
 
     Raises:
         PasswordRejected: if the password is one that SCRAM cannot carry, as with characters that are younger than RFC 4013.
@@ -140,20 +144,18 @@ def end_point_binding(der: bytes) -> tuple[str, bytes] | None:
     return "tls-server-end-point", digest
 
 
-def _name_in(client_first: str) -> str:
-    """Return the name in a client's first message (RFC 5802, section 7): gs2-header of two parts, then "n="."""
-    escaped = client_first.split(",", 3)[2].removeprefix("n=")
-    return escaped.replace("=2C", ",").replace("=3D", "=")
-
-
 class ScramExchange(UsernameScram):
     """The server's side of one exchange. Its steps: the client's first message (made with it), a challenge, a response.
 
     Args:
         client_first: the client's first message.
         plus: whether the exchange has to be bound to the TLS connection.
-        binding: by what it would be; a client that claims the server cannot is refused, as somebody may be in between.
+        bindings: by what it may be, kind -> bytes; a client that claims the server has none is refused, as somebody may be in
+            between.
         source: the client's address, where the protocol knows it.
+
+    Attributes:
+        authorize_as: whom the client wants to act as; "" for whom it is.
 
     Raises:
         ProtocolError: if that is none.
@@ -161,38 +163,25 @@ class ScramExchange(UsernameScram):
     """
 
     def __init__(
-        self, client_first: str, *, plus: bool = False, binding: tuple[str, bytes] | None = None, source: str = ""
+        self, client_first: str, *, plus: bool = False, bindings: Mapping[str, bytes] = NO_BINDINGS, source: str = ""
     ) -> None:
         self.source = source
-        self._client_first = client_first
-        self._mechanism = f"SCRAM-{self.algorithm}{'-PLUS' if plus else ''}"
-        self._binding = binding
         self._decided: Callable[[bool], object] | None = None
-        self._server: Any = None
         if len(client_first) > LONGEST_MESSAGE:
             raise ProtocolError(f"a SCRAM message has at most {LONGEST_MESSAGE} characters")
-        if client_first.count(",") > 1 and len(_name_in(client_first)) > LONGEST_NAME:
-            # Before SASLprep goes through it, which takes microseconds per character, and twice.
+        self._first = ClientFirst.parse(client_first)
+        self._bound_by = self._first.bound_by(bindings, plus=plus)
+        self.authorize_as = self._first.authorize_as
+        if len(self._first.username) > LONGEST_NAME:
             raise UnauthorizedLogin(f"the user name is longer than {LONGEST_NAME} characters")
-        # Only for the form of the message. The name is read here, since SASLprep takes invisible characters out of it.
-        nobody = (bytes(16), bytes(32), bytes(32), 4096)
-        self._step(self._make_server(lambda name: nobody).set_client_first, client_first)
         try:
-            self.username = prepare_username(_name_in(client_first))
+            # Not by SASLprep, which takes invisible characters out of a name.
+            self.username = prepare_username(self._first.username)
         except ValueError as error:
             raise UnauthorizedLogin(str(error)) from None
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(username={self.username!r})"
-
-    def _make_server(self, look_up: Callable[[str], tuple[bytes, bytes, bytes, int]]) -> Any:
-        return _scramp().ScramMechanism(self._mechanism).make_server(look_up, channel_binding=self._binding)
-
-    def _step(self, method: Callable[[str], None], message: str) -> None:
-        try:
-            method(message)
-        except _scramp().ScramException as error:
-            raise ProtocolError(f"this is no SCRAM message: {error.server_error or 'invalid-encoding'}") from None
 
     def verify(self, verifier: ScramVerifier, decided: Callable[[bool], object]) -> None:
         """Send the client its challenge, and call `decided` when it has answered.
@@ -203,31 +192,57 @@ class ScramExchange(UsernameScram):
         if self.state is not State.NEW:
             raise UnauthorizedLogin("the client was challenged before")
         self.state = step(self.state, Event.CHALLENGE)
-        stored = (verifier.salt, verifier.stored_key, verifier.server_key, verifier.iterations)
-        self._server = self._make_server(lambda name: stored)
-        self._step(self._server.set_client_first, self._client_first)
+        self._verifier = verifier
+        self._nonce = self._first.nonce + secrets.token_urlsafe(24)
+        salt = base64.b64encode(verifier.salt).decode()
+        self._server_first = f"r={self._nonce},s={salt},i={verifier.iterations}"
         self._decided = decided
         if self.on_challenge is not None:
-            self.on_challenge(self._server.get_server_first().encode())
+            self.on_challenge(self._server_first.encode())
 
     def pretend(self, decided: Callable[[bool], object]) -> None:
         """Challenge a client whose user does not exist; no answer will be right."""
-        unmatched = os.urandom(32)  # nobody has a key whose hash this is
+        unmatched = os.urandom(self._hash().digest_size)  # nobody has a key whose hash this is
         verifier = ScramVerifier(constant_salt(self.username), unmatched, unmatched, self.iterations or ITERATIONS)
         self.verify(verifier, decided)
 
     def respond(self, data: bytes) -> None:
         """Take the client's proof."""
         self.state = step(self.state, Event.ANSWER)
+        right = False
         try:
-            self._server.set_client_final(text_of(data[: LONGEST_MESSAGE + 1]))
-            self.outcome = self._server.get_server_final().encode()
-        except (_scramp().ScramException, ProtocolError):
-            right = False
+            final = ClientFinal.parse(text_of(data[: LONGEST_MESSAGE + 1]))
+        except ProtocolError:
+            pass  # as wrong as any other answer
         else:
-            right = True
+            right = self._is_right(final)
         if self._decided is not None:
             self._decided(right)
+
+    def _is_right(self, final: ClientFinal) -> bool:
+        """Return whether the client knows the password and speaks with this server (RFC 5802, section 3)."""
+        signed = f"{self._first.bare},{self._server_first},{final.without_proof}".encode()
+        signature = self._hmac(self._verifier.stored_key, signed)
+        key = bytes(a ^ b for a, b in zip(final.proof, signature, strict=False))
+        knows = hmac.compare_digest(self._hash(key).digest(), self._verifier.stored_key)
+        bound = hmac.compare_digest(final.binding, self._first.header.encode() + self._bound_by)
+        same = hmac.compare_digest(final.nonce.encode(), self._nonce.encode())
+        if not (knows and bound and same and len(final.proof) == len(signature)):
+            return False
+        self.outcome = b"v=" + base64.b64encode(self._hmac(self._verifier.server_key, signed))
+        return True
+
+    def _hash(self, data: bytes = b"") -> Any:
+        return hashlib.new(self.algorithm.replace("-", ""), data)
+
+    def _hmac(self, key: bytes, data: bytes) -> bytes:
+        return hmac.digest(key, data, self.algorithm.replace("-", ""))
+
+
+class ScramSHA512(ScramExchange):
+    """An exchange with SHA-512. A checker that keeps verifiers for it names this class among its `credential_interfaces`."""
+
+    algorithm = "SHA-512"
 
 
 class ScramSHA256(ScramExchange):
@@ -250,7 +265,14 @@ class _ScramServer(ServerMechanism):
     @classmethod
     def possible(cls, situation: Situation) -> bool:
         """Tell whether the extra is installed, and the exchange can be bound if it has to."""
-        return find_spec("scramp") is not None and (situation.binding is not None or not cls.name.endswith("-PLUS"))
+        return find_spec("scramp") is not None and (not cls.name.endswith("-PLUS") or bool(situation.bindings()))
+
+    @classmethod
+    def served_by(cls, kinds: tuple[type, ...]) -> bool:
+        """Tell whether a checker keeps verifiers. For SHA-512 it has to say so: with SHA-256 and SHA-1 `UsernameScram` began."""
+        if cls.credentials is ScramSHA512:
+            kinds = tuple(kind for kind in kinds if kind is not UsernameScram)
+        return super().served_by(kinds)
 
     def take(self, data: bytes | None) -> Step:
         """Take the client's first message."""
@@ -258,13 +280,10 @@ class _ScramServer(ServerMechanism):
             raise ProtocolError(f"{self.name} needs what this connection does not have")
         if data is None:
             return Ask(b"")
-        message = text_of(data)
-        exchange = self.credentials(
-            message, plus=self.name.endswith("-PLUS"), binding=self.situation.binding, source=self.situation.source
-        )
-        # gs2-header: flag, then "a=" and the authorization identity (RFC 5802, section 7)
-        authorize_as = message.split(",", 2)[1].removeprefix("a=").replace("=2C", ",").replace("=3D", "=")
-        return Present(exchange, authorize_as)
+        plus = self.name.endswith("-PLUS")
+        situation = self.situation
+        exchange = self.credentials(text_of(data), plus=plus, bindings=situation.bindings(), source=situation.source)
+        return Present(exchange, exchange.authorize_as)
 
 
 class _ScramClient(ClientMechanism):
@@ -310,7 +329,7 @@ def _make(base: type[Any], side: str, algorithm: str, plus: str, **attributes: A
     return type(title, (base,), {"__doc__": base.__doc__, "__module__": __name__, "name": name, **attributes})
 
 
-_KINDS = (("SHA-256", ScramSHA256), ("SHA-1", ScramSHA1))
+_KINDS = (("SHA-512", ScramSHA512), ("SHA-256", ScramSHA256), ("SHA-1", ScramSHA1))
 
 SCRAM_SERVERS: list[type[ServerMechanism]] = [
     _make(_ScramServer, "Server", algorithm, plus, credentials=kind) for plus in ("-PLUS", "") for algorithm, kind in _KINDS
@@ -318,6 +337,6 @@ SCRAM_SERVERS: list[type[ServerMechanism]] = [
 """The server's sides, the strongest first."""
 
 SCRAM_CLIENTS: list[type[ClientMechanism]] = [
-    _make(_ScramClient, "Client", algorithm, plus) for plus in ("-PLUS", "") for algorithm, _ in _KINDS
+    _make(_ScramClient, "Client", algorithm, plus) for plus in ("-PLUS", "") for algorithm in ("SHA-256", "SHA-512", "SHA-1")
 ]
-"""The client's sides, the strongest first."""
+"""The client's sides, the dearest first: SHA-256 is what servers keep verifiers of, and SHA-512 proves no more."""

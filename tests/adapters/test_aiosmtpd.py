@@ -121,7 +121,7 @@ def scram(client: smtplib.SMTP, mechanism: str, name: str, password: str, *, ini
 
 def test_each_mechanism_lets_in_who_is_right_and_nobody_else(stages):
     stage = stages()
-    assert offered(stage.client()) == {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"}
+    assert offered(stage.client()) == {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
     for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
         for initial in (True, False):
             assert log_in(stage.client(), mechanism, initial_response_ok=initial) == 235, mechanism
@@ -254,7 +254,7 @@ def test_tls_from_the_first_byte(stages, contexts):
 def test_where_others_may_read_along_no_password_is_taken(stages, monkeypatch):
     monkeypatch.setattr("actorcred.adapters.aiosmtpd.is_loopback", lambda host: False)
     client = stages().client()
-    assert offered(client) == {"CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256"}
+    assert offered(client) == {"CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
     assert log_in(client, "PLAIN") == 504
     assert scram(client, "SCRAM-SHA-256", "ann", "s3cret") == (235, True)
     assert offered(stages(passwords_in_clear=True).client()) >= {"PLAIN", "LOGIN"}

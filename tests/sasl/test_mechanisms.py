@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
+import hmac
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -25,7 +28,7 @@ from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.sasl.cram_md5 import CramMD5
 from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
-from actorcred.sasl.scram import ScramSHA256, make_verifier
+from actorcred.sasl.scram import ScramSHA256, ScramSHA512, make_verifier
 from actorcred.sasl.states import TRANSITIONS, Event, State
 
 CERTIFICATE = Certificate(b"der", {"commonName": "ann"})
@@ -328,3 +331,108 @@ def test_secrets_do_not_show() -> None:
     assert "s3cret" not in repr(Secrets("ann", "s3cret", "s3cret-token"))
     assert "s3cret" not in repr(BearerToken("s3cret"))
     assert "digest" not in repr(CramMD5("ann", b"c", "digest"))
+
+
+# -- SCRAM, message by message -----------------------------------------------------------------------------------------------
+
+NONCE = "rOprNGfwEbeRWgbNEkqO"
+FIRST = f"n,,n=user,r={NONCE}"
+
+
+def proof_for(exchange: Any, bare: str, header: bytes, extensions: str, password: str = "pencil") -> bytes:
+    """Return a client's last message, made by hand (RFC 5802, section 3)."""
+    challenges: list[bytes] = []
+    exchange.on_challenge = challenges.append
+    exchange.verify(make_verifier(password, 4096, algorithm=exchange.algorithm), print)
+    fields = dict(part.split("=", 1) for part in challenges[0].decode().split(","))
+    name = exchange.algorithm.replace("-", "").lower()
+    salted = hashlib.pbkdf2_hmac(name, password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
+    key = hmac.digest(salted, b"Client Key", name)
+    final = f"c={base64.b64encode(header).decode()},r={fields['r']}{extensions}"
+    signature = hmac.digest(hashlib.new(name, key).digest(), f"{bare},{challenges[0].decode()},{final}".encode(), name)
+    proof = bytes(a ^ b for a, b in zip(key, signature, strict=True))
+    return f"{final},p={base64.b64encode(proof).decode()}".encode()
+
+
+def outcome_of(name: str, first: str, header: bytes | None = None, extensions: str = "", **situation: Any) -> tuple[str, bool]:
+    """Return whom a client wants to act as, and whether it was right."""
+    step = SERVER_MECHANISMS[name](Situation(**situation)).step(first.encode())
+    exchange = presented(step)
+    flag, who, bare = first.split(",", 2)
+    exchange.respond(proof_for(exchange, bare, f"{flag},{who},".encode() if header is None else header, extensions))
+    return step.authorize_as, exchange.outcome is not None
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_scram_says_whom_to_act_as(name: str) -> None:
+    assert outcome_of(name, FIRST) == ("", True)
+    assert outcome_of(name, f"n,a=the=2Cboss=3D,n=user,r={NONCE}") == ("the,boss=", True)
+    assert outcome_of(name, f"y,a=user,n=user,r={NONCE}") == ("user", True)
+    assert outcome_of(name, f"n,a=user,n=user,r={NONCE}", b"n,a=other,") == ("user", False)
+    assert outcome_of(name, f"n,a=user,n=user,r={NONCE}", b"n,,") == ("user", False)
+
+
+def test_scram_ignores_extensions_and_refuses_mandatory_ones() -> None:
+    assert outcome_of("SCRAM-SHA-256", f"{FIRST},x=1,Y=2")[1]
+    assert outcome_of("SCRAM-SHA-256", FIRST, extensions=",z=anything,t=1")[1]
+    assert not outcome_of("SCRAM-SHA-256", FIRST, extensions=",m=1")[1]
+    for more in ("m=1", "n=other", "a=other", "x=", "1=2", "x", ""):
+        with pytest.raises(ProtocolError):
+            server("SCRAM-SHA-256").step(f"{FIRST},{more}".encode())
+    for first in (f"n,,m=1,n=user,r={NONCE}", f"n,,x=1,n=user,r={NONCE}"):
+        with pytest.raises(ProtocolError):
+            server("SCRAM-SHA-256").step(first.encode())
+
+
+UNIQUE = b"the first Finished"
+
+
+@pytest.mark.parametrize(("kind", "value"), [BINDING, ("tls-unique", UNIQUE)])
+@pytest.mark.parametrize("name", ["SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"])
+def test_the_client_names_the_kind_of_binding(name: str, kind: str, value: bytes) -> None:
+    header = f"p={kind},,".encode()
+    first = f"p={kind},,n=user,r={NONCE}"
+    assert outcome_of(name, first, header + value, binding=BINDING, tls_unique=UNIQUE)[1]
+    for wrong in (b"", value[:-1], UNIQUE if value != UNIQUE else BINDING[1]):
+        assert not outcome_of(name, first, header + wrong, binding=BINDING, tls_unique=UNIQUE)[1]
+    assert outcome_of(name, first, header + value, **({"binding": BINDING} if value != UNIQUE else {"tls_unique": UNIQUE}))[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "flag"),
+    [
+        ("SCRAM-SHA-256", "p=tls-unique"), ("SCRAM-SHA-256", "y"), ("SCRAM-SHA-256-PLUS", "n"), ("SCRAM-SHA-256-PLUS", "y"),
+        ("SCRAM-SHA-256-PLUS", "p=tls-exporter"), ("SCRAM-SHA-256-PLUS", "p="), ("SCRAM-SHA-256", "x"), ("SCRAM-SHA-256", ""),
+    ],
+)  # fmt: skip
+def test_a_binding_cannot_be_talked_away(name: str, flag: str) -> None:
+    with pytest.raises(ProtocolError):
+        SERVER_MECHANISMS[name](Situation(binding=BINDING, tls_unique=UNIQUE)).step(f"{flag},,n=user,r={NONCE}".encode())
+
+
+def test_a_client_learns_nothing_of_how_messages_are_read() -> None:
+    damaged = ("n,a==,n=user,r=x", "n,,n=a=b,r=x", "n,,n=user,r=\u00e9", "p=\u00e9,,n=u,r=x")
+    for first in ("", "x", "n,,", FIRST + "\0", *damaged):
+        with pytest.raises(ProtocolError) as refused:
+            server("SCRAM-SHA-256").step(first.encode())
+        assert not re.search(r"[A-Z][a-z]+Error|Exception|ServerError|[a-z]_[a-z]|\.py", str(refused.value))
+
+
+def test_a_verifier_of_another_algorithm_lets_nobody_in() -> None:
+    for size in (0, 20, 32, 64):
+        copy = presented(server("SCRAM-SHA-512").step(FIRST.encode()))
+        challenges: list[bytes] = []
+        copy.on_challenge = challenges.append
+        copy.verify(VERIFIER, print)
+        nonce = challenges[0].decode().split(",")[0]
+        copy.respond(f"c=biws,{nonce},p={base64.b64encode(bytes(size)).decode()}".encode())
+        assert copy.outcome is None
+
+
+def test_sha_512_is_offered_where_a_checker_names_it() -> None:
+    def names(*kinds: type, **situation: Any) -> list[str]:
+        return offered(kinds, Situation(**situation), passwords_in_clear=False)
+
+    assert names(UsernameScram, ScramSHA512) == ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]
+    assert names(ScramSHA512, tls_unique=UNIQUE) == ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-512"]
+    assert "SCRAM-SHA-512" not in names(UsernameScram)

@@ -1,0 +1,67 @@
+"""What SCRAM is bound to on a TLS connection, as a server sees it (RFC 5929)."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import time
+from dataclasses import replace
+from importlib.util import find_spec
+from weakref import WeakKeyDictionary
+
+from actorcred.sasl.mechanism import Situation
+from actorcred.sasl.scram import end_point_binding
+
+__all__ = ["served_binding", "unique_binding", "with_bindings"]
+
+FRESH = 60.0
+"""Seconds for which a context's certificate is remembered: a renewed one may be loaded into a context that is in use."""
+
+_known: WeakKeyDictionary[ssl.SSLContext, tuple[float, tuple[str, bytes] | None]] = WeakKeyDictionary()
+
+
+def with_bindings(situation: Situation, tls: ssl.SSLObject | ssl.SSLSocket | None) -> Situation:
+    """Return a situation with all that an exchange can be bound to.
+
+    Args:
+        situation: of a connection.
+        tls: its TLS, as asyncio's `transport.get_extra_info("ssl_object")`; None without.
+    """
+    if tls is None or find_spec("scramp") is None:
+        return situation
+    return replace(situation, binding=served_binding(tls.context), tls_unique=unique_binding(tls))
+
+
+def unique_binding(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bytes | None:
+    """Return what tls-unique goes by. It is defined up to TLS 1.2; Python says something for TLS 1.3, too."""
+    if tls is None or tls.version() not in {"TLSv1", "TLSv1.1", "TLSv1.2"}:
+        return None
+    return tls.get_channel_binding("tls-unique")
+
+
+def served_binding(context: ssl.SSLContext) -> tuple[str, bytes] | None:
+    """Return what tls-server-end-point goes by for a server's context; None if that cannot be found out."""
+    if find_spec("scramp") is None:
+        return None
+    known, now = _known.get(context), time.monotonic()
+    if known is None or now - known[0] >= FRESH:
+        der = _served_certificate(context)
+        known = _known[context] = (now, None if der is None else end_point_binding(der))
+    return known[1]
+
+
+def _served_certificate(context: ssl.SSLContext) -> bytes | None:
+    """Return the certificate that a context serves. It does not tell, so a client in memory has it shown."""
+    asking = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    asking.check_hostname, asking.verify_mode = False, ssl.CERT_NONE
+    asked, answered = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = asking.wrap_bio(answered, asked)
+    server = context.wrap_bio(asked, answered, server_side=True)
+    # A server that wants a certificate fails after it has shown its own; with TLS 1.2 it does not come that far.
+    with contextlib.suppress(ssl.SSLError, ValueError):
+        for side in (client, server, client, server, client, server):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    with contextlib.suppress(ssl.SSLError, ValueError):
+        return client.getpeercert(binary_form=True)
+    return None

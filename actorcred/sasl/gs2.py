@@ -1,0 +1,128 @@
+"""The messages of a SCRAM client (RFC 5802, section 7), read by their grammar."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from actorcred.errors import ProtocolError
+
+__all__ = ["NO_BINDINGS", "ClientFinal", "ClientFirst"]
+
+NO_BINDINGS: Mapping[str, bytes] = MappingProxyType({})
+
+_SASLNAME = r"(?:[^,=\0]|=2C|=3D)+"
+_EXTENSIONS = r"((?:,[A-Za-z]=[^,\0]+)*)"
+_FIRST = re.compile(rf"((?:n|y|p=([A-Za-z0-9.-]+)),(?:a=({_SASLNAME}))?,)((m=[^,]*,)?n=({_SASLNAME}),r=([!-+\--~]+){_EXTENSIONS})")
+_FINAL = re.compile(rf"(c=([A-Za-z0-9+/]+={{0,2}}),r=([!-+\--~]+){_EXTENSIONS}),p=([A-Za-z0-9+/]+={{0,2}})")
+
+_RESERVED = frozenset("acemnipsrv")
+"""Attributes with a meaning of their own; one that comes again as an extension could say something else."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFirst:
+    """A client's first message.
+
+    Args:
+        header: its beginning, which the proof covers.
+        bare: the rest.
+        kind: of channel binding that the client wants; "" without.
+        username: the name.
+        nonce: the client's part of it.
+        authorize_as: whom it wants to act as; "" for whom it is.
+    """
+
+    header: str
+    bare: str
+    kind: str
+    username: str
+    nonce: str
+    authorize_as: str
+
+    @classmethod
+    def parse(cls, message: str) -> ClientFirst:
+        """Read a message.
+
+        Raises:
+            ProtocolError: if it is none, or wants what no version of SCRAM has (m=). Other extensions mean nothing.
+        """
+        match = _FIRST.fullmatch(message)
+        if match is None:
+            raise ProtocolError("this is no first message of SCRAM")
+        header, kind, authorize_as, bare, mandatory, username, nonce, extensions = match.groups()
+        _check_extensions((mandatory or "") + extensions)
+        return cls(header, bare, kind or "", _unescaped(username), nonce, _unescaped(authorize_as or ""))
+
+    def bound_by(self, bindings: Mapping[str, bytes], *, plus: bool) -> bytes:
+        """Return the bytes by which the exchange is bound to its connection; b"" if it is not.
+
+        Args:
+            bindings: what the connection has, kind -> bytes.
+            plus: whether the mechanism is one that binds.
+
+        Raises:
+            ProtocolError: if the client does not want what the mechanism says, wants what the connection does not have, or was
+                told that there is none, although there is.
+        """
+        if plus != bool(self.kind):
+            raise ProtocolError("SCRAM with channel binding is the mechanism that ends in -PLUS, and no other")
+        if self.header.startswith("y") and bindings:
+            raise ProtocolError("this server has channel binding, and the client was told that it has not")
+        if self.kind and self.kind not in bindings:
+            raise ProtocolError(f"the channel binding is none of {', '.join(bindings)}")
+        return bindings[self.kind] if self.kind else b""
+
+
+@dataclass(frozen=True, slots=True)
+class ClientFinal:
+    """A client's last message.
+
+    Args:
+        without_proof: all but the proof, which covers it.
+        binding: the header of the first message, and what the exchange is bound by.
+        nonce: of both sides.
+        proof: that the client knows the password.
+    """
+
+    without_proof: str
+    binding: bytes
+    nonce: str
+    proof: bytes = field(repr=False)
+
+    @classmethod
+    def parse(cls, message: str) -> ClientFinal:
+        """Read a message.
+
+        Raises:
+            ProtocolError: as with `ClientFirst.parse`.
+        """
+        match = _FINAL.fullmatch(message)
+        if match is None:
+            raise ProtocolError("this is no last message of SCRAM")
+        without_proof, binding, nonce, extensions, proof = match.groups()
+        _check_extensions(extensions)
+        return cls(without_proof, _decoded(binding), nonce, _decoded(proof))
+
+
+def _check_extensions(extensions: str) -> None:
+    for extension in extensions.split(","):
+        if extension[:1] == "m":
+            raise ProtocolError("this server knows no mandatory extension of SCRAM")
+        if extension[:1] in _RESERVED and extension:
+            raise ProtocolError("an attribute of SCRAM comes where it has no place")
+
+
+def _unescaped(name: str) -> str:
+    return name.replace("=2C", ",").replace("=3D", "=")
+
+
+def _decoded(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error:
+        raise ProtocolError("this is no base64") from None
