@@ -290,7 +290,8 @@ class Client:
         if name is not None and name not in CLIENT_MECHANISMS:
             raise ValueError(f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}")
         if name is not None:
-            return CLIENT_MECHANISMS[name](secrets)
+            # Chosen without binding: else it would say that the server has none, which one that has takes for an attack.
+            return CLIENT_MECHANISMS[name](secrets if name.endswith("-PLUS") else replace(secrets, binding=None))
         offers = await self._first_answer("cred.mechanisms")
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
