@@ -175,13 +175,18 @@ class UsernamePassword:
         object.__setattr__(self, "source", source)
 
 
+def is_blank(sign: str) -> bool:
+    """Returns whether a character shows nothing, such as a tab, a no-break space, or a mark that comes along with a copied code."""
+    return sign.isspace() or unicodedata.category(sign) == "Cf"
+
+
 @dataclass(frozen=True, slots=True, init=False)
 class OneTimePassword:
     """A name and a code that is good once, as an authenticator app shows it (RFC 6238).
 
     Args:
         username: a text or UTF-8 bytes; prepared by RFC 8265.
-        code: digits; spaces do not count. It does not show in the text of this object.
+        code: digits; blanks of any kind do not count. It does not show in the text of this object.
         source: the client's address, where the protocol knows it.
 
     Raises:
@@ -194,7 +199,7 @@ class OneTimePassword:
 
     def __init__(self, username: str | bytes, code: str, *, source: str = "") -> None:
         object.__setattr__(self, "username", _prepared(prepare_username, username))
-        object.__setattr__(self, "code", code.replace(" ", ""))
+        object.__setattr__(self, "code", "".join(sign for sign in code if not is_blank(sign)))
         object.__setattr__(self, "source", source)
 
 

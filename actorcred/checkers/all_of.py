@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.wrapper import Wrapper, ask_checker, checked_avatar_id
-from actorcred.credentials import AvatarId, Combined, OneTimePassword, UsernamePassword, temporary, until_of
+from actorcred.credentials import AvatarId, Combined, OneTimePassword, UsernamePassword, is_blank, temporary, until_of
 from actorcred.descriptors import ArgString
 from actorcred.errors import UnauthorizedLogin, UnknownKey
 from actorcred.plugins import start_groups
@@ -19,13 +21,16 @@ __all__ = ["CODE_DIGITS", "AllOf", "plugin"]
 CODE_DIGITS = 6
 """Digits of a code that clients append to their password."""
 
+_DIGITS = frozenset("0123456789")
+
 
 class AllOf(Wrapper):
     """Lets those in of whom every one of several checkers says yes, and all say the same avatar id.
 
     They are asked in turn, and the first no ends it, so a code is not used up by a wrong password. The client presents a
     `Combined` with a part for each; or one thing for all of them; or, where some want a `OneTimePassword`, a
-    `UsernamePassword` with the code's six digits after the password, which any protocol can carry.
+    `UsernamePassword` with the code's six digits after the password, which any protocol can carry; blanks before the code and
+    between its digits do not count.
 
     Args:
         checkers: refs to started checkers. They stop with this one.
@@ -53,7 +58,18 @@ class AllOf(Wrapper):
 
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask all of them."""
-        parts = credentials.parts if isinstance(credentials, Combined) else self._parts_of(credentials)
+        first, *others = self._readings_of(credentials)
+        try:
+            return await self._ask_all(first())
+        except UnauthorizedLogin as error:
+            if not others:
+                raise
+            try:
+                return await self._ask_all(others[0]())
+            except UnauthorizedLogin as again:
+                raise UnauthorizedLogin(error.detail, known=error.known or again.known) from None
+
+    async def _ask_all(self, parts: tuple[object, ...]) -> Any:
         found: set[AvatarId] = set()
         until = math.inf
         for checker in self.checkers:
@@ -72,13 +88,39 @@ class AllOf(Wrapper):
             raise UnauthorizedLogin("the checkers do not agree on who it is", known=True)
         return temporary(found.pop(), until)
 
-    def _parts_of(self, credentials: Any) -> tuple[object, ...]:
+    def _readings_of(self, credentials: Any) -> list[Callable[[], tuple[object, ...]]]:
+        """Return what makes the parts of credentials: of a password with a blank before the code both that it can be."""
+        if isinstance(credentials, Combined):
+            return [lambda: credentials.parts]
         wants_code = any(OneTimePassword in checker.credential_interfaces for checker in self.checkers)
         if not isinstance(credentials, UsernamePassword) or not wants_code:
-            return (credentials,)
-        password, code = credentials.password[:-CODE_DIGITS], credentials.password[-CODE_DIGITS:]
+            return [lambda: (credentials,)]
         name, source = credentials.username, credentials.source
-        return UsernamePassword(name, password, source=source), OneTimePassword(name, code, source=source)
+        password, code = _split(credentials.sent)
+
+        def reading(password: str) -> tuple[object, ...]:
+            return UsernamePassword(name, password, source=source), OneTimePassword(name, code, source=source)
+
+        return [partial(reading, text) for text in dict.fromkeys((_without_blanks(password), password))]
+
+
+def _split(typed: str) -> tuple[str, str]:
+    """Return a password, perhaps with blanks behind it, and the code after it, in whose digits there may be blanks."""
+    position, digits = len(typed), ""
+    while position and len(digits) < CODE_DIGITS and (typed[position - 1] in _DIGITS or is_blank(typed[position - 1])):
+        position -= 1
+        digits = typed[position] + digits if typed[position] in _DIGITS else digits
+    if len(digits) < CODE_DIGITS:
+        return typed[:-CODE_DIGITS], typed[-CODE_DIGITS:]
+    return typed[:position], digits
+
+
+def _without_blanks(password: str) -> str:
+    """Return a password without the blanks behind it."""
+    end = len(password)
+    while end and is_blank(password[end - 1]):
+        end -= 1
+    return password[:end]
 
 
 def _generate(argument: ArgString) -> CheckerRef:

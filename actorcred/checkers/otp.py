@@ -18,7 +18,7 @@ from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
 from actorcred.checkers.records import Complaints
-from actorcred.credentials import OneTimePassword, TemporaryId
+from actorcred.credentials import OneTimePassword, TemporaryId, is_blank
 from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
 from actorcred.precis import prepare_username
 
@@ -32,11 +32,33 @@ DIGITS = 6
 FEWEST_BITS = 80
 """Of a secret that somebody brings, as old apps have made them; ours have 160. RFC 4226 asks for 128."""
 
-SCHEMA = """CREATE TABLE IF NOT EXISTS otp (
+WIDEST_SKEW = 10
+"""Periods by which clocks may differ at most: each of them makes one more code good, for those who guess, too."""
+
+REMEMBERED = 32
+"""Codes of a user that are remembered as used. It is only the last few that still could be shown."""
+
+SCHEMA = (
+    """CREATE TABLE IF NOT EXISTS otp (
     name TEXT PRIMARY KEY NOT NULL,
     secret TEXT NOT NULL,
-    last INTEGER NOT NULL  -- the period of the last code that was used
-) WITHOUT ROWID"""
+    last INTEGER NOT NULL  -- the period of the last code that was used, as versions before otp_used have written it
+) WITHOUT ROWID""",
+    """CREATE TABLE IF NOT EXISTS otp_used (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    period INTEGER NOT NULL  -- of a code that was used
+)""",
+    "CREATE INDEX IF NOT EXISTS otp_used_name ON otp_used (name, period)",
+)
+
+# Periods after the newest that counts now are of a clock that was ahead; they must not lock out until time catches up.
+_USE_UP = """INSERT INTO otp_used (name, period) SELECT name, :period FROM otp
+    WHERE name = :name AND secret = :secret AND NOT last BETWEEN :period AND :newest
+    AND NOT EXISTS (SELECT 1 FROM otp_used WHERE name = :name AND period BETWEEN :period AND :newest)"""
+
+_FORGET = """DELETE FROM otp_used WHERE name = :name
+    AND id NOT IN (SELECT id FROM otp_used WHERE name = :name ORDER BY id DESC LIMIT :count)"""
 
 
 class OTPCheckerRef(DatabaseRef):
@@ -50,7 +72,8 @@ class OTPCheckerRef(DatabaseRef):
         Args:
             name: the user.
             issuer: what the app shows beside the name.
-            secret: in base32; a random one by default.
+            secret: in base32, as programs show it: also in small letters, with blanks or hyphens, without padding; a random
+                one by default.
 
         Returns:
             A future of the address that the app takes, as a QR code. It holds the secret. It fails with
@@ -70,31 +93,41 @@ class OTPCheckerRef(DatabaseRef):
 class OTPChecker(DatabaseChecker):
     """Checks codes against secrets in an SQLite database, and takes no code twice, in whatever process.
 
-    A code counts from one period before it is shown until one after, for clocks that differ. Six digits can be guessed:
-    ask for a password first (`AllOf`), and throttle.
+    A code counts while it is shown and, for clocks that differ, one period before and after, but no more after a later one was
+    used. Six digits can be guessed: ask for a password first (`AllOf`), and throttle.
 
     Args:
         path: the database; made, for its owner only, if there is none.
         clock: returns the seconds since the epoch.
+        skew: periods of 30 seconds by which a user's clock may differ, `WIDEST_SKEW` at most.
 
     Raises:
         AccountError: if the database cannot be opened.
+        ValueError: if the skew is not in these bounds.
     """
 
     ref_class = OTPCheckerRef
     credential_interfaces = (OneTimePassword,)
 
-    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float]) -> None:
+    def __init__(self, path: str | os.PathLike[str], clock: Callable[[], float], skew: int) -> None:
+        if not 0 <= skew <= WIDEST_SKEW:
+            raise ValueError(f"skew must be 0 to {WIDEST_SKEW}")
         self._clock = clock
+        self._skew = skew
         self._complaints = Complaints()
-        super().__init__(open_database(path, lambda database: database.execute(SCHEMA)))
+        super().__init__(open_database(path, lambda database: [database.execute(text) for text in SCHEMA]))
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, path: str | os.PathLike[str], clock: Callable[[], float] = time.time, *, dispatcher: Dispatcher | None = None
+        cls,
+        path: str | os.PathLike[str],
+        clock: Callable[[], float] = time.time,
+        skew: int = 1,
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> OTPCheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("OTPCheckerRef", super().start(path, clock, dispatcher=dispatcher))
+        return cast("OTPCheckerRef", super().start(path, clock, skew, dispatcher=dispatcher))
 
     def request_avatar_id(self, credentials: OneTimePassword) -> str:
         """Check a code, and use it up."""
@@ -103,12 +136,11 @@ class OTPChecker(DatabaseChecker):
             secret = None if row is None else row[0]
             # Somebody without a secret that can be used is checked against one that nobody has.
             key = self._key_of(credentials.username, secret)
-            period = self._period_of(key or secrets.token_bytes(20), credentials.code)
+            now = int(self._clock()) // PERIOD
+            period = self._period_of(key or secrets.token_bytes(20), credentials.code, now)
             if key is None or period is None:
                 raise UnauthorizedLogin("wrong code, or no secret", known=row is not None)
-            # One statement, so that of several processes one takes the code.
-            update = "UPDATE otp SET last = ? WHERE name = ? AND last < ? AND secret = ?"
-            if not self.database.execute(update, (period, credentials.username, period, secret)).rowcount:
+            if not self._use_up(credentials.username, secret, period, now):
                 raise UnauthorizedLogin("the code was used before", known=True)
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
@@ -124,30 +156,46 @@ class OTPChecker(DatabaseChecker):
             self._complaints.about(name, error)
             return None
 
-    def _period_of(self, key: bytes, code: str) -> int | None:
-        """Return in which period a code is shown, if it is now or next to it."""
-        now = int(self._clock()) // PERIOD
+    def _period_of(self, key: bytes, code: str, now: int) -> int | None:
+        """Return in which period a code is shown, if it is near enough to this one."""
         found = None
-        for period in (now - 1, now, now + 1):
+        for period in range(max(0, now - self._skew), now + self._skew + 1):
             if hmac.compare_digest(_code_of(key, period).encode(), code.encode("utf-8", "replace")):
                 found = period
         return found
+
+    def _use_up(self, name: str, secret: object, period: int, now: int) -> bool:
+        """Note that a code was used; return whether it was the first time, and no later one was used before."""
+        values = {"name": name, "secret": secret, "period": period, "newest": now + self._skew}
+        # One statement, so that of several processes one takes the code.
+        if not self.database.execute(_USE_UP, values).rowcount:
+            return False
+        self.database.execute(_FORGET, {"name": name, "count": REMEMBERED})
+        return True
 
     # -- managing -----------------------------------------------------------------------------------------------------
 
     def _enrol(self, name: str, issuer: str, secret: str | None) -> str:
         name = prepare_username(name)
-        secret = secret or base64.b32encode(secrets.token_bytes(20)).decode()
-        if len(_key_in(secret)) * 8 < FEWEST_BITS:
+        key = _key_in(secret) if secret else secrets.token_bytes(20)
+        if len(key) * 8 < FEWEST_BITS:
             raise ValueError(f"the secret has to be base32 of {FEWEST_BITS} bits at least")
-        self.database.execute("INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret))
+        secret = base64.b32encode(key).decode().rstrip("=")  # as apps take it
+        with self.writing() as database:
+            # Codes of the same secret stay used.
+            database.execute(
+                "DELETE FROM otp_used WHERE name = ? AND name NOT IN (SELECT name FROM otp WHERE secret = ?)", (name, secret)
+            )
+            database.execute("INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret))
         query = urlencode({"secret": secret, "issuer": issuer}, quote_via=quote)
         return f"otpauth://totp/{quote(issuer)}:{quote(name)}?{query}"
 
     def _remove(self, name: str) -> None:
         name = prepare_username(name)
-        if not self.database.execute("DELETE FROM otp WHERE name = ?", (name,)).rowcount:
-            raise AccountError(f"{name!r} has no secret")
+        with self.writing() as database:
+            if not database.execute("DELETE FROM otp WHERE name = ?", (name,)).rowcount:
+                raise AccountError(f"{name!r} has no secret")
+            database.execute("DELETE FROM otp_used WHERE name = ?", (name,))
         cast("CheckerRef", self._actor_ref).revoke(name, Revocation.DISABLED)
 
     def _enrolled(self) -> list[str]:
@@ -160,7 +208,8 @@ def _key_in(secret: object) -> bytes:
     Raises:
         ValueError: if it is none; the text does not show it.
     """
-    text = secret.replace(" ", "") if isinstance(secret, str) else ""
+    signs = secret if isinstance(secret, str) else ""
+    text = "".join(sign for sign in signs if not is_blank(sign) and sign != "-").rstrip("=")
     try:
         key = base64.b32decode(text + "=" * (-len(text) % 8), casefold=True)
     except (binascii.Error, ValueError):
@@ -181,7 +230,8 @@ def _code_of(key: bytes, period: int) -> str:
 plugin = CheckerPlugin(
     "otp",
     "PATH",
-    "Codes of authenticator apps (TOTP), as a second factor: all:(file:players)(otp:codes.db). `actorcred otp` enrols users.",
+    "Codes of authenticator apps (TOTP), as a second factor: all:(file:players)(otp:codes.db). `actorcred otp` enrols users. "
+    "Option: skew=1, the periods of 30 seconds by which clocks may differ.",
     (OneTimePassword,),
-    start_with_path(OTPChecker.start, {}),
+    start_with_path(OTPChecker.start, {"skew": int}),
 )

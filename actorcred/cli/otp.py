@@ -40,10 +40,12 @@ def otp() -> None:
 @_PATH
 @_NAME
 @click.option("--issuer", default="actorcred", show_default=True, help="What the app shows beside the name.")
-def enrol(path: str, name: str, issuer: str) -> None:
+@click.option("--bring-secret", is_flag=True, help="Ask for a secret that the user has already, in base32, or read it from a pipe.")
+def enrol(path: str, name: str, issuer: str, bring_secret: bool) -> None:
     """Give the user NAME a new secret, and print the address for the app; it holds the secret."""
+    secret = click.prompt("Secret", hide_input=True, err=True) if bring_secret else None
     with _open(path) as checker:
-        click.echo(checker.enrol(name, issuer).get())
+        click.echo(checker.enrol(name, issuer, secret).get())
 
 
 @otp.command()
