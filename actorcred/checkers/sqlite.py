@@ -56,7 +56,7 @@ SCHEMA_VERSION = len(SCHEMA)
 REVOCATIONS_KEPT = 10_000
 
 SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {"scram": yes_or_no, "rounds": int}
-"""The options of `sqlite:`, which are arguments of `SQLiteChecker.start`."""
+"""The options of the type sqlite, which are arguments of `SQLiteChecker.start`."""
 
 
 @dataclass(frozen=True, slots=True)
