@@ -22,7 +22,7 @@ __all__ = ["FILE_OPTIONS", "FileChecker", "FileFormat", "plugin"]
 logger = logging.getLogger("actorcred.checkers")
 
 FILE_OPTIONS = {"delimiter": str, "encoding": str}
-"""The options of `file:`, which are those of `FileFormat`."""
+"""The options of the type file, which are those of `FileFormat`."""
 
 
 class FileChecker(PasswordChecker):
