@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Logouts"]
 
+_IN_ORDER = frozenset((LogoutCode.LOGOUT, LogoutCode.DRAINED))
+"""The ends that do not come before what the client still has waiting: its own wish, and that of a server that goes down."""
+
 logger = logging.getLogger("actorcred.portal")
 
 
@@ -65,7 +68,7 @@ class Logouts:
         if session.state is not State.OPEN:
             return
         session.reason = reason
-        session.revoked = reason.overtakes
+        session.revoked = reason.code not in _IN_ORDER
         self._directory.begin_end(session)
         shared = session.shared
         if shared is not None and len(shared.sessions) > 1:

@@ -58,7 +58,7 @@ class Role:
     """One checker or the realm, and its crashes."""
 
     def __init__(self, ref: ActorRef[Any], interfaces: tuple[type, ...], intensity: RestartIntensity) -> None:
-        self.ref = ref
+        self.ref: Any = ref
         self.credential_interfaces = interfaces
         self.name = ref.actor_class.__name__
         self.restarts = Restarts(intensity)
@@ -133,10 +133,9 @@ class Roles:
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
         """Return the checkers that take such credentials, in the order in which they were registered."""
         try:
-            taking = [role for role in self._checkers if isinstance(credentials, role.credential_interfaces)]
+            return [role.ref for role in self._checkers if isinstance(credentials, role.credential_interfaces)]
         except Exception:
-            taking = [role for role in self._checkers if role.takes(credentials)]
-        return [cast("CheckerRef", role.ref) for role in taking]
+            return [role.ref for role in self._checkers if role.takes(credentials)]
 
     def credential_interfaces(self, for_everybody: bool) -> list[type]:
         """Return the kinds of credentials that some checker takes, in the order of registration."""

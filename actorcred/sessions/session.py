@@ -78,14 +78,6 @@ class LogoutReason:
         """Whether it is the client that went, so that it need not be told."""
         return self.code in {LogoutCode.LOGOUT, LogoutCode.LOST}
 
-    @property
-    def overtakes(self) -> bool:
-        """Whether the end comes before what the client still has waiting, which then is not handled any more.
-
-        The client's own logout keeps its place in the order; a server that goes down lets waiting calls run.
-        """
-        return self.code is not LogoutCode.LOGOUT and self.code is not LogoutCode.DRAINED
-
 
 class SessionOwner(Protocol):
     """What a session needs of its portal."""
