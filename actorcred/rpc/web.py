@@ -16,12 +16,16 @@ from actorcred.rpc._queues import untaken
 from actorcred.rpc.acceptor import Acceptor
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.core import ServerCore
-from actorcred.rpc.guard import Place, Stall
+from actorcred.rpc.events import ConnectionBroken
+from actorcred.rpc.guard import Place, RateLimit, Stall
 from actorcred.rpc.listeners import bind, server_context
 
 __all__ = ["VISITOR", "WebListener", "WebVisitor"]
 
 logger = logging.getLogger("actorcred.rpc")
+
+FRAMES_PER_SECOND, FRAMES_AT_ONCE = 100.0, 400
+"""Frames of WebSocket that are no messages, such as pings and pieces: on the average, and at once."""
 
 VISITOR = "actorcred.visitor"
 """Under this key the scope of a connection has its `WebVisitor`."""
@@ -47,6 +51,7 @@ class WebVisitor:
         self._protocol: Any = None
         self._transport: asyncio.Transport | None = None
         self._stall = Stall(core.options.write_timeout)
+        self._frames = RateLimit(FRAMES_PER_SECOND, FRAMES_AT_ONCE, place.since)
         # For what the server waits, and since when. Nothing while it works itself.
         self._waits: dict[str, float] = {"request": place.since}
         core.visitors.add(self)
@@ -75,6 +80,24 @@ class WebVisitor:
     def tls(self) -> ssl.SSLObject | None:
         """Return the TLS of the connection; None without."""
         return None if self._transport is None else self._transport.get_extra_info("ssl_object")
+
+    def take_frame(self) -> bool:
+        """Return whether a frame that is no message may be handled; a client that sends too many is disconnected."""
+        if self._transport is None or self._transport.is_closing():
+            return False
+        if self._frames.take(self.core.loop.time()):
+            self.complain("too many frames that are no messages")
+            self.abort()
+            return False
+        if self._transport.get_write_buffer_size() > 2 * self.core.options.write_buffer:
+            self.complain("the answers to its pings are not taken")
+            self.abort()
+            return False
+        return True
+
+    def complain(self, why: str) -> None:
+        """Tell of a client that broke the rules."""
+        self.core.portal.publish(ConnectionBroken(self.host, why))
 
     def abort(self) -> None:
         """Close the connection at once."""
@@ -112,7 +135,7 @@ class WebVisitor:
             await app(scope, self._counting(receive), send)
         finally:
             self._waits.pop("body", None)
-            self._waits["request"] = self.core.loop.time()
+            self._waits["request"] = self._place.since  # a connection that stays open for further requests has no more time
 
     def _counting(self, receive: Receive) -> Receive:
         """Return a function that receives, and counts for how long the client lets the server wait for the body."""
@@ -239,7 +262,38 @@ def _watched(base: Any, visitors: dict[Any, WebVisitor]) -> Any:
                 visitors.pop(self.transport, None)
                 self.visitor.lost()
 
-    return Watched
+    return _bounded(Watched) if hasattr(base, "handle_ping") else Watched
+
+
+def _bounded(base: Any) -> Any:
+    """Return uvicorn's protocol for WebSocket with a bound on frames that are no messages, which no application sees."""
+
+    class Bounded(base):  # type: ignore[misc]
+        def handle_ping(self, *event: Any) -> None:
+            if self.visitor.take_frame():
+                super().handle_ping(*event)
+
+        def handle_pong(self, *event: Any) -> None:
+            if self.visitor.take_frame():
+                super().handle_pong(*event)
+
+        def handle_cont(self, event: Any) -> None:
+            if event.fin or self.visitor.take_frame():
+                super().handle_cont(event)
+
+        def send_receive_event_to_app(self) -> None:
+            if self.curr_msg_data_type == "text":
+                try:
+                    b"".join(self.frames if hasattr(self, "frames") else (self.bytes,)).decode()
+                except UnicodeDecodeError:
+                    # Here and not by uvicorn, which logs an error with a traceback for each.
+                    self.visitor.complain("a text that is not UTF-8")
+                    self.conn.send_close(1007)
+                    self.handle_parser_exception()
+                    return
+            super().send_receive_event_to_app()
+
+    return Bounded
 
 
 def _make_uvicorn(config: Any, started: asyncio.Event) -> Any:

@@ -77,7 +77,7 @@ def wire_json(data: bytes) -> None:
 
 BINDING = ("tls-server-end-point", bytes(range(32)))
 SITUATIONS = (Situation(private=True), Situation(private=True, binding=BINDING))
-VERIFIERS = {name: make_verifier("secret", 4096, bytes(16), algorithm=name) for name in ("SHA-256", "SHA-1")}
+VERIFIERS = {name: make_verifier("secret", 4096, bytes(16), algorithm=name) for name in ("SHA-512", "SHA-256", "SHA-1")}
 
 
 def sasl_server(data: bytes) -> None:
