@@ -18,7 +18,7 @@ from typing import Any
 
 from actorcred.errors import MissingExtra
 
-__all__ = ["FORMATS", "HashFormat", "OutOfBounds", "bounded"]
+__all__ = ["FORMATS", "HashFormat", "OutOfBounds", "Scrypt", "bounded", "decoded", "parts"]
 
 MOST_MEMORY = 256 * 1024 * 1024
 """Bytes that verifying one hash may take; Django's defaults take 16 MB for scrypt and 100 MB for Argon2."""
@@ -63,14 +63,15 @@ class HashFormat:
     verify: Callable[[bytes, str], bool]
 
 
-def _parts(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
+def parts(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
+    """Return the groups of a pattern that a hash has to match."""
     found = pattern.fullmatch(text)
     if found is None:
         raise ValueError("a damaged hash")
     return found.groups()
 
 
-def _decoded(text: str, size: int | None = None) -> bytes:
+def decoded(text: str, size: int | None = None) -> bytes:
     """Return what base64 stands for, with or without padding, if it is of the size that is wanted."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
@@ -96,9 +97,9 @@ def bounded(what: str, number: int, most: int, least: int = 1) -> int:
 
 
 def _read_pbkdf2(text: str) -> tuple[str, bytes, int, bytes]:
-    algorithm, iterations, salt, digest = _parts(_DJANGO_PBKDF2, text)
+    algorithm, iterations, salt, digest = parts(_DJANGO_PBKDF2, text)
     number = bounded("iterations", int(iterations), MOST_ITERATIONS)
-    return algorithm, salt.encode(), number, _decoded(digest, hashlib.new(algorithm).digest_size)
+    return algorithm, salt.encode(), number, decoded(digest, hashlib.new(algorithm).digest_size)
 
 
 def _pbkdf2(password: bytes, text: str) -> bool:
@@ -107,7 +108,7 @@ def _pbkdf2(password: bytes, text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class _Scrypt:
+class Scrypt:
     """What is to be known of a hash of scrypt (RFC 7914)."""
 
     salt: bytes
@@ -127,19 +128,20 @@ class _Scrypt:
         bounded("cost", self.n * self.r * self.p, MOST_SCRYPT_BLOCKS)
 
     def fits(self, password: bytes) -> bool:
+        """Return whether it was made of a password."""
         size = len(self.digest)
         made = hashlib.scrypt(password, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=MOST_MEMORY, dklen=size)
         return hmac.compare_digest(made, self.digest)
 
 
-def _django_scrypt(text: str) -> _Scrypt:
-    cost, salt, block, parallel, digest = _parts(_DJANGO_SCRYPT, text)
-    return _Scrypt(salt.encode(), int(cost), int(block), int(parallel), _decoded(digest, 64))
+def _django_scrypt(text: str) -> Scrypt:
+    cost, salt, block, parallel, digest = parts(_DJANGO_SCRYPT, text)
+    return Scrypt(salt.encode(), int(cost), int(block), int(parallel), decoded(digest, 64))
 
 
-def _passlib_scrypt(text: str) -> _Scrypt:
-    exponent, block, parallel, salt, digest = _parts(_PASSLIB_SCRYPT, text)
-    return _Scrypt(_decoded(salt), 1 << int(exponent), int(block), int(parallel), _decoded(digest, 32))
+def _passlib_scrypt(text: str) -> Scrypt:
+    exponent, block, parallel, salt, digest = parts(_PASSLIB_SCRYPT, text)
+    return Scrypt(decoded(salt), 1 << int(exponent), int(block), int(parallel), decoded(digest, 32))
 
 
 # -- of packages ----------------------------------------------------------------------------------------------------------
@@ -154,12 +156,12 @@ def _argon2_module() -> Any:
 
 
 def _check_argon2(text: str) -> None:
-    memory, passes, lanes, salt, digest = _parts(_ARGON2, text)
+    memory, passes, lanes, salt, digest = parts(_ARGON2, text)
     p = bounded("parallelism", int(lanes), MOST_LANES)
     m = bounded("memory", int(memory), MOST_MEMORY // 1024, 8 * p)  # RFC 9106, section 3.1
     bounded("cost", m * bounded("passes", int(passes), MOST_ARGON2_KIB), MOST_ARGON2_KIB)
-    _decoded(salt)
-    _decoded(digest)
+    decoded(salt)
+    decoded(digest)
     _argon2_module()
 
 
@@ -180,7 +182,7 @@ def _of_libpass(name: str, prefix: str, pattern: re.Pattern[str]) -> HashFormat:
         return getattr(passlib.hash, name)
 
     def check(text: str) -> None:
-        for rounds in _parts(pattern, text):
+        for rounds in parts(pattern, text):
             bounded("rounds", int(rounds or 5000), MOST_CRYPT_ROUNDS, 1000)
         handler().from_string(text)
 

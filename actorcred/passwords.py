@@ -19,7 +19,8 @@ from functools import cache
 
 import bcrypt
 
-from actorcred._hashes import FORMATS, HashFormat, OutOfBounds, bounded
+from actorcred import _hashes, _web_hashes
+from actorcred._hashes import HashFormat, OutOfBounds, bounded
 from actorcred.errors import MissingExtra, PasswordRejected
 from actorcred.precis import password_forms, prepare_password
 
@@ -54,8 +55,14 @@ _BCRYPT = re.compile(rf"\$2[aby]\$([0-9]{{2}})\$({_SALT})([./A-Za-z0-9]{{31}})")
 _BCRYPT_SHA256 = re.compile(rf"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{{1,2}})\$({_SALT})\$([./A-Za-z0-9]{{31}})")
 
 
+FORMATS = (*_hashes.FORMATS, *_web_hashes.FORMATS)
+
+
 class UnsupportedHash(ValueError):
-    """A hash is in a format that cannot be verified, or not safely; the text names the format, never the hash."""
+    """A hash is in a format that cannot be verified, or not safely; the text names the format, never the hash.
+
+    What is to be done about it depends on where the hash is kept, so whoever has asked says it.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +169,8 @@ def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8"
 
     Args:
         password: a text or its bytes, as it was sent; one that could never have been hashed is wrong, and costs the same.
-        hash: bcrypt, bcrypt-sha256, "{SHA}", PBKDF2 and scrypt in Django's form; with the extra `htpasswd` apr1,
-            sha256-crypt, sha512-crypt and scrypt in passlib's form; with the extra `sql` Argon2.
+        hash: bcrypt, also in the forms of passlib, Django and WordPress; PBKDF2 and scrypt in those of passlib, Django and
+            Werkzeug; phpass; "{SHA}"; with the extra `htpasswd` apr1, sha256-crypt and sha512-crypt; with the extra `sql` Argon2.
         encoding: another one in which the password may have been when it was hashed.
 
     Raises:
@@ -199,6 +206,9 @@ def password_bytes(password: str | bytes, encoding: str = "utf-8") -> list[bytes
 
 def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
     """Tell whether a hash was made of these bytes. It has been checked."""
+    for wrapping in _web_hashes.WRAPPINGS:
+        if (inner := wrapping.unwrap(hash)) is not None:
+            return _fits(wrapping.key(raw), inner)
     if match := _BCRYPT_SHA256.fullmatch(hash):
         rounds, salt, digest = match.groups()
         made = bcrypt.hashpw(_shorten(raw, salt.encode()), f"$2b${int(rounds):02}${salt}".encode())
@@ -226,12 +236,19 @@ def check_format(*, hash: str) -> None:  # noqa: A002
     try:
         _check(hash)
     except OutOfBounds as error:
-        raise UnsupportedHash(f"{error}; make a new one with `htpasswd -B`") from None
+        raise UnsupportedHash(str(error)) from None
     except ValueError:
-        raise UnsupportedHash(f"{_name_format(hash)}; make a new one with `htpasswd -B`") from None
+        raise UnsupportedHash(_name_format(hash)) from None
 
 
 def _check(hash: str) -> None:  # noqa: A002
+    inner = next((inner for wrapping in _web_hashes.WRAPPINGS if (inner := wrapping.unwrap(hash)) is not None), hash)
+    if inner is not hash and not inner.startswith(("$2", "$argon2")):
+        raise ValueError("a damaged hash")
+    _check_inner(inner)
+
+
+def _check_inner(hash: str) -> None:  # noqa: A002
     if match := _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash):
         bounded("cost", int(match[1]), MOST_ROUNDS, 4)
     elif re.fullmatch(r"\{SHA\}[A-Za-z0-9+/]{27}=", hash) is None:
@@ -241,17 +258,27 @@ def _check(hash: str) -> None:  # noqa: A002
         made_by.check(hash)
 
 
+_NAMES = (
+    (r"\$2|\$bcrypt-sha256\$|\{SHA\}", "a damaged bcrypt or SHA-1 hash"),
+    (r"bcrypt(_sha256)?\$|argon2\$|\$wp\$", "a damaged hash"),
+    (r"\$1\$", "an MD5-crypt hash ($1$), which is too weak"),
+    (r"(md5|sha1|sha224|sha256|sha384|sha512|unsalted_md5|unsalted_sha1)\$", "a plain digest of the password, which is too weak"),
+    (r"[0-9a-fA-F]{32}\Z", "a plain MD5 of the password, which is too weak"),
+    (r"(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})\Z", "a plain digest of the password, which is too weak"),
+    (r"\*[0-9A-F]{40}\Z", "a hash of MySQL's own, which is too weak"),
+    (r"[!*]", "an account without a password, or disabled"),
+    (r"[./A-Za-z0-9]{13}\Z", "a hash of the traditional DES crypt, which reads 8 characters of a password"),
+)
+"""How what cannot be verified begins, and what it is; no part of it is shown but the name of a format."""
+
+
 def _name_format(hash: str) -> str:  # noqa: A002
-    if hash.startswith(("$2", "$bcrypt-sha256$", "{SHA}")):
-        return "a damaged bcrypt or SHA-1 hash"
     if _format_of(hash) is not None:
         return "a damaged hash"
-    if hash.startswith("$1$"):
-        return "an MD5-crypt hash ($1$), which is too weak"
+    if name := next((name for pattern, name in _NAMES if re.match(pattern, hash)), None):
+        return name
     if match := re.match(r"\$([a-z0-9-]{1,16})\$|\{([A-Z0-9-]{1,16})\}", hash):
         return f"a hash in the unsupported format {match[0]}"
-    if re.fullmatch(r"[./A-Za-z0-9]{13}", hash):
-        return "a hash of the traditional DES crypt, which reads 8 characters of a password"
     return "plain text, or an unknown format"
 
 

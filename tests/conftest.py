@@ -36,6 +36,7 @@ FOREIGN = (
     "examples/test_arena_page.py",
     "examples/test_chat.py",
     "examples/test_mail.py",
+    "test_web_hashes.py::test_a_password_fits",
     "examples/test_patience.py::test_the_arenas_page",
     "examples/test_patience.py::test_a_page",
 )

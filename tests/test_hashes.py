@@ -12,9 +12,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actorcred import MissingExtra, _hashes, passwords
+from actorcred import MissingExtra, _hashes, _web_hashes, passwords
 from actorcred.passwords import UnsupportedHash, check_format, dummy_hash, hash_password, verify_password
 from tests.backends.tables import HASHES
+from tests.backends.web import WEB
 
 SALT, DIGEST = "a" * 21 + "u", "b" * 31
 B64 = {size: base64.b64encode(bytes(size)).decode() for size in (16, 20, 32, 64)}
@@ -108,6 +109,7 @@ def test_the_costliest_hash_takes_bounded_time_and_memory(stored):
 
 CHEAP = {
     **{name: make("right") for name, make in HASHES.items()},
+    **{name: make("right") for name, make in WEB.items() if name != "werkzeug scrypt"},
     "bcrypt": bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode(),
     "long": hash_password(password="right" * 20, rounds=4),
     "pbkdf2": "pbkdf2_sha256$20$salt$" + base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"right", b"salt", 20)).decode(),
@@ -122,6 +124,7 @@ def modest():
         for bound in ("MOST_ITERATIONS", "MOST_CRYPT_ROUNDS", "MOST_SCRYPT_BLOCKS", "MOST_ARGON2_KIB"):
             patch.setattr(_hashes, bound, 20_000)
         patch.setattr(passwords, "MOST_ROUNDS", 5)
+        patch.setattr(_web_hashes, "MOST_PHPASS_ROUNDS", 1 << 11)
         yield
 
 

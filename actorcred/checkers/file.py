@@ -10,7 +10,7 @@ from typing import cast
 from actorcred.actors import ControlCall, Dispatcher
 from actorcred.checkers.base import CheckerRef, Revocation
 from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
-from actorcred.checkers.passwords import Account, PasswordChecker
+from actorcred.checkers.passwords import Account, PasswordChecker, advice
 from actorcred.checkers.plugin import CheckerPlugin, start_with_path
 from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import UsernamePassword
@@ -41,6 +41,8 @@ class FileChecker(PasswordChecker):
     Raises:
         AccountError: if the file cannot be read.
     """
+
+    remedy = "make a new one with `htpasswd -B`"
 
     def __init__(self, path: str | os.PathLike[str], format: FileFormat | None = None) -> None:  # noqa: A002
         super().__init__()
@@ -90,7 +92,7 @@ class FileChecker(PasswordChecker):
         try:
             check_format(hash=line.stored)
         except (UnsupportedHash, MissingExtra) as error:
-            reason = "the account is disabled" if line.stored.startswith(LOCKED) else error
+            reason = "the account is disabled" if line.stored.startswith(LOCKED) else advice(error, self.remedy)
             logger.warning("%s: %r cannot log in: %s", where, line.name, reason)
             return Account(line.name, line.stored, usable=False)
         return Account(line.name, line.stored)

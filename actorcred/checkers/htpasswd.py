@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
@@ -9,6 +10,8 @@ from actorcred.checkers.watched import check_encoding, lines_that_count
 from actorcred.precis import prepare_username
 
 __all__ = ["LOCKED", "FileFormat", "HashFunction", "UserLine", "lines_by_user", "user_lines"]
+
+_WERKZEUG = re.compile(r"(?:scrypt:[0-9]+:[0-9]+:[0-9]+|pbkdf2:[a-z0-9_]+:[0-9]+)\$")
 
 HashFunction = Callable[[str, str, str], str]
 
@@ -54,10 +57,22 @@ class FileFormat:
         Raises:
             ValueError: if there are too few, or it is in another encoding.
         """
-        fields = line.decode(self.encoding).split(self.delimiter)
+        fields = self._split(line.decode(self.encoding))
         if len(fields) <= max(self.username_field, self.password_field):
             raise ValueError(f"there are only {len(fields)} fields")
         return fields
+
+    def _split(self, line: str) -> list[str]:
+        """Return the parts between delimiters; a hash of Werkzeug's has colons of its own."""
+        fields: list[str] = []
+        start = 0
+        while True:
+            own = _WERKZEUG.match(line, start)
+            end = line.find(self.delimiter, start if own is None else own.end())
+            if end < 0:
+                return [*fields, line[start:]]
+            fields.append(line[start:end])
+            start = end + len(self.delimiter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from actorcred.credentials import UsernamePassword
 from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
 from actorcred.passwords import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
 
-__all__ = ["Account", "PasswordChecker", "too_many"]
+__all__ = ["Account", "PasswordChecker", "advice", "too_many"]
 
 RETRY_AFTER = 5.0
 """Seconds after which a client may ask again when there are too many passwords to check."""
@@ -38,15 +38,24 @@ def too_many(error: Overloaded) -> LoginDenied:
     return LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
 
 
+def advice(error: Exception, remedy: str) -> str:
+    """Return what is wrong with a hash, and what to do about it; a missing package says that itself."""
+    return str(error) if isinstance(error, MissingExtra) else f"{error}; {remedy}"
+
+
 class PasswordChecker(Checker):
     """Checks a name and a password against stored hashes.
 
     Hashing runs in the background, so the checker is free for the next login. An unknown user, an account that is not
     usable, one whose hash cannot be verified and a wrong password cost the same and read the same. An account that changes
     while its password is being verified is refused.
+
+    Attributes:
+        remedy: what to do about a hash that cannot be verified, for the log.
     """
 
     credential_interfaces: tuple[type, ...] = (UsernamePassword,)
+    remedy = "set a new password"
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +78,7 @@ class PasswordChecker(Checker):
         try:
             check_format(hash=account.hash)
         except (UnsupportedHash, MissingExtra) as error:
-            self.complaints.about(account.avatar_id, error)
+            self.complaints.about(account.avatar_id, advice(error, self.remedy))
             return False
         return True
 
@@ -109,7 +118,7 @@ class PasswordChecker(Checker):
             decision.settle_error(too_many(error))
         except UnsupportedHash as error:
             if account.usable:
-                self.complaints.about(account.avatar_id, error)
+                self.complaints.about(account.avatar_id, advice(error, self.remedy))
             decision.settle_error(UnauthorizedLogin("the stored hash cannot be used", known=known))
         except Exception as error:
             decision.settle_error(error)

@@ -9,7 +9,7 @@ from typing import Any, cast
 from actorcred.actors import Dispatcher, Overloaded
 from actorcred.checkers.base import CheckerRef, turn_of
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
-from actorcred.checkers.passwords import Account, too_many
+from actorcred.checkers.passwords import Account, advice, too_many
 from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword, make_avatar_id
@@ -31,7 +31,8 @@ class UserTable:
     Args:
         table: the table's name; with a schema as "app.users".
         username: the column with names.
-        password: the column with hashes: bcrypt, Argon2, scrypt, PBKDF2, in the forms of `passwords.verify_password`.
+        password: the column with hashes: bcrypt, Argon2, scrypt, PBKDF2, phpass, in the forms of `passwords.verify_password`;
+            texts or bytes.
         active: a column that is false for accounts nobody may log in to; "" if there is none.
         query: instead of all of these, a query with the parameter `:username` that returns name, hash and, if it likes,
             whether the account is active.
@@ -71,6 +72,7 @@ class SQLChecker(BlockingChecker):
         self._error: type[Exception] = sqlalchemy.exc.SQLAlchemyError
         self._engine = _make_engine(url, self.limits)
         self._select = _make_select(users)
+        self._remedy = f"have the application that writes {users.table if not users.query else 'the table'} set a new password"
         self._usual = dummy_hash()
         self._complaints = Complaints()
 
@@ -126,6 +128,9 @@ class SQLChecker(BlockingChecker):
             return None
         try:
             return _read_row(exact[0])
+        except UnsupportedHash as error:
+            self._complaints.about(username, advice(error, self._remedy))
+            return None
         except (ValueError, TypeError, MissingExtra) as error:
             self._complaints.about(username, error)
             return None
@@ -161,9 +166,24 @@ def _read_row(row: Any) -> Account:
     """
     name, stored, *active = row
     usable = not active or bool(active[0])
+    made = text_of(stored)
     if usable:
-        check_format(hash=stored)
-    return Account(make_avatar_id(name), stored, usable)
+        check_format(hash=made)
+    return Account(make_avatar_id(name), made, usable)
+
+
+def text_of(stored: Any) -> Any:
+    """Return the hash in a column, which may be of bytes, or padded to its length.
+
+    Raises:
+        UnsupportedHash: if the bytes are no text.
+    """
+    if isinstance(stored, bytes | bytearray | memoryview):
+        try:
+            stored = bytes(stored).decode("ascii")
+        except UnicodeDecodeError:
+            raise UnsupportedHash("bytes that are no text, as of a digest that is not written in digits") from None
+    return stored.rstrip(" \0") if isinstance(stored, str) else stored
 
 
 def _is_of_the_name(error: Exception) -> bool:

@@ -147,6 +147,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
     """
 
     ref_class = SQLiteCheckerRef
+    remedy = "set a new password with `actorcred passwd change`"
 
     def __init__(
         self,
