@@ -87,6 +87,11 @@ class Service(Actor):
         raise error
 
     def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
-        """Log an exception that came of a request, and return what the request fails with."""
+        """Log an exception that came of a request, and return what the request fails with.
+
+        Whoever called the portal finds the exception as its cause. A client is never told more than its code.
+        """
         logger.error("%s could not serve a request: %s", type(self).__name__, type(error).__name__, exc_info=error)
-        return CheckerUnavailable(f"{type(self).__name__}: {type(error).__name__}")
+        fault = CheckerUnavailable(f"{type(self).__name__}: {type(error).__name__}")
+        fault.__cause__ = error
+        return fault

@@ -86,7 +86,7 @@ def examine(answer: Any, interfaces: tuple[type, ...], realm: str) -> Granted:
         realm: the realm's name, for the error.
 
     Raises:
-        CheckerUnavailable: its detail says what is wrong with the answer. If there is an avatar in it, it is told to stop.
+        CheckerUnavailable: its detail and its cause say what is wrong with the answer. An avatar in it is told to stop.
     """
     problem = _problem(answer, interfaces)
     if problem is None:
@@ -96,7 +96,7 @@ def examine(answer: Any, interfaces: tuple[type, ...], realm: str) -> Granted:
             part.stop(block=False)
     error = CheckerUnavailable(f"{realm}.request_avatar() {problem}")
     logger.error("A login failed: %s", error.detail)
-    raise error
+    raise error from TypeError(error.detail)
 
 
 def _problem(answer: Any, interfaces: tuple[type, ...]) -> str | None:
