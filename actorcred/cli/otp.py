@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import Iterator
 
 import click
@@ -15,6 +16,7 @@ from actorcred.errors import ActorcredError
 __all__ = ["otp"]
 
 _PATH = click.argument("path", type=click.Path(dir_okay=False))
+_EXISTING_PATH = click.argument("path", type=click.Path(exists=True, dir_okay=False))
 _NAME = click.argument("name")
 
 
@@ -49,7 +51,7 @@ def enrol(path: str, name: str, issuer: str, bring_secret: bool) -> None:
 
 
 @otp.command()
-@_PATH
+@_EXISTING_PATH
 @_NAME
 def remove(path: str, name: str) -> None:
     """Take the secret of the user NAME away."""
@@ -59,10 +61,14 @@ def remove(path: str, name: str) -> None:
 
 
 @otp.command(name="list")
-@_PATH
-def list_users(path: str) -> None:
-    """List the users who have a secret."""
+@_EXISTING_PATH
+@click.option("--json", "as_json", is_flag=True, help="Print an array of names.")
+def list_users(path: str, as_json: bool) -> None:
+    """List the users who have a secret, a line for each."""
     with _open(path) as checker:
         names = checker.enrolled().get()
+    if as_json:
+        click.echo(json.dumps(names, indent=2))
+        return
     for name in names:
         click.echo(name)

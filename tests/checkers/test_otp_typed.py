@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 import sqlite3
 from urllib.parse import parse_qs, urlsplit
 
@@ -234,3 +235,20 @@ def test_the_command_takes_a_secret_that_somebody_brings_and_does_not_show_it(tm
     assert wrong.exit_code != 0
     assert "no secret!" not in wrong.output
     assert CliRunner().invoke(otp, ["list", path]).output == "ann\n"
+
+
+@pytest.mark.parametrize("words", [["list"], ["list", "--json"], ["remove", "ann"]])
+def test_the_command_makes_no_database_where_there_is_nothing_to_do(tmp_path, words):
+    path = tmp_path / "codes.db"
+    done = CliRunner().invoke(otp, [words[0], str(path), *words[1:]])
+    assert done.exit_code != 0
+    assert "does not exist" in done.output
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_command_lists_names_for_programs_too(tmp_path):
+    path = str(tmp_path / "codes.db")
+    for name in ("bob", "J\u00f6rg"):
+        CliRunner().invoke(otp, ["enrol", path, name])
+    assert json.loads(CliRunner().invoke(otp, ["list", path, "--json"]).output) == ["J\u00f6rg", "bob"]
+    assert CliRunner().invoke(otp, ["list", path]).output == "J\u00f6rg\nbob\n"
