@@ -8,7 +8,7 @@ import subprocess
 
 import asyncssh
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import Portal, UnauthorizedLogin
@@ -121,6 +121,7 @@ def test_options_that_cannot_be_kept_or_read_let_nobody_in(options):
 
 
 @given(st.binary(max_size=300) | st.text(' \t\r\n\v\f",=\\#no-ptyfrom', max_size=80).map(str.encode))
+@settings(deadline=None)
 def test_any_bytes_are_lines_with_keys_or_without(raw):
     for entry in entries(raw):
         assert not lets_in(raw) or entry.blob == KEY.public_data

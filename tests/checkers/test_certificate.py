@@ -127,6 +127,7 @@ async def test_over_tls(tmp_path) -> None:
 
 
 @given(st.binary(max_size=200))
+@settings(deadline=None)
 def test_any_bytes_are_no_certificate(data):
     authority = Authority()
     with tempfile.TemporaryDirectory() as folder:

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import Portal, UnauthorizedLogin
@@ -97,6 +97,7 @@ def test_options_about_authenticators_do_no_harm_to_other_keys(tmp_path):
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_any_bytes_are_no_signature(authenticator, data):
     blob = data.draw(st.sampled_from([authenticator.public_data, authenticator.public_data[:-3], b""]) | st.binary(max_size=80))
     signature = string(authenticator.algorithm) + data.draw(st.binary(max_size=120))

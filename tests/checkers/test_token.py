@@ -14,7 +14,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, BearerToken, CheckerUnavailable, Portal, UnauthorizedLogin
@@ -190,6 +190,7 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
 
 
 @given(st.text(max_size=100))
+@settings(deadline=None)
 def test_any_text_is_no_token(text):
     checker = TokenChecker.start("", TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET)
     try:
@@ -210,6 +211,7 @@ JSON = st.recursive(
 
 @given(st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()) | JSON.map(
     lambda value: json.dumps({"keys": [value]}).encode()))  # fmt: skip
+@settings(deadline=None)
 def test_any_file_is_one_with_keys_or_refused_by_name(data):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "keys")
