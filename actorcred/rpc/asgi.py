@@ -111,6 +111,7 @@ class _Socket:
         self._room = asyncio.Event()
         self._room.set()
         self._closing = False
+        self._hold = 0.0
         self._lost = False
         self._task: asyncio.Task[Any] | None = None
 
@@ -189,6 +190,9 @@ class _Socket:
                 peer.break_off("the frame is text instead of binary, or binary instead of text")
                 continue
             peer.received(message["bytes"] if text is None else text.encode("utf-8", "surrogatepass"))
+            if self._hold:
+                wait, self._hold = self._hold, 0.0
+                await asyncio.sleep(wait)
             if not self._room.is_set():
                 await self._room.wait()  # who does not read what is sent is not read from
                 if self._lost:
@@ -234,6 +238,9 @@ class _Socket:
 
     def waiting(self) -> int:
         return self._size + (0 if self._visitor is None else self._visitor.waiting())
+
+    def hold(self, seconds: float) -> None:
+        self._hold = seconds
 
     def close(self) -> None:
         self._closing = True

@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-__all__ = ["Admission", "Backlog", "Place", "RateLimit", "Stall"]
+__all__ = ["Admission", "Backlog", "Flow", "Place", "RateLimit", "Stall"]
 
 
 OLD_ENOUGH = 1.0
@@ -181,6 +181,29 @@ class RateLimit:
             return (1 - tokens) / self._rate
         self._tokens = min(tokens, self._burst) - 1
         return 0.0
+
+
+class Flow:
+    """Bytes that may come of a connection: so many per second on the average, and some at once.
+
+    Args:
+        rate: bytes per second.
+        burst: bytes that may come at once.
+        now: the time in seconds.
+    """
+
+    __slots__ = ("_burst", "_left", "_rate", "_since")
+
+    def __init__(self, rate: float, burst: float, now: float) -> None:
+        self._rate = rate
+        self._burst = self._left = burst
+        self._since = now
+
+    def spend(self, size: int, now: float) -> float:
+        """Count bytes that came; return the seconds for which no more should be read, 0 for none."""
+        self._left = min(self._burst, self._left + (now - self._since) * self._rate) - size
+        self._since = now
+        return 0.0 if self._left >= 0 else -self._left / self._rate
 
 
 class Stall:

@@ -51,7 +51,7 @@ class StreamWire(asyncio.BufferedProtocol):
         peer: the protocol's end, once the connection stands.
     """
 
-    __slots__ = ("_address", "_binding", "_buffer", "_core", "_place", "_protocol", "_transport", "peer")
+    __slots__ = ("_address", "_binding", "_buffer", "_core", "_full", "_held", "_place", "_protocol", "_transport", "peer")
 
     def __init__(
         self, core: ServerCore, protocol: str, place: Place, address: Any, binding: tuple[str, bytes] | None = None
@@ -63,6 +63,10 @@ class StreamWire(asyncio.BufferedProtocol):
         self._binding = binding
         self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
+        self._full = False
+        """Whether the client does not read what it is sent, so that nothing is read of it."""
+        self._held: asyncio.TimerHandle | None = None
+        """Ends the time for which nothing is read of a client that has sent too much."""
         self.peer: Peer | None = None
 
     # -- what asyncio says --------------------------------------------------------------------------------------------
@@ -93,6 +97,7 @@ class StreamWire(asyncio.BufferedProtocol):
         """Hold back, and read no more requests of a client that does not read its answers."""
         if self.peer is not None and self._transport is not None:
             self.peer.pause()
+            self._full = True
             if not self._transport.is_closing():
                 self._transport.pause_reading()
 
@@ -100,11 +105,13 @@ class StreamWire(asyncio.BufferedProtocol):
         """Go on."""
         if self.peer is not None and self._transport is not None:
             self.peer.resume()
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
+            self._full = False
+            self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Learn that the connection is gone."""
+        if self._held is not None:
+            self._held.cancel()
         if self.peer is not None:
             self.peer.lost()
 
@@ -121,6 +128,22 @@ class StreamWire(asyncio.BufferedProtocol):
     def waiting(self) -> int:
         """Return the bytes that the client has not taken yet."""
         return untaken(self._transport)
+
+    def hold(self, seconds: float) -> None:
+        """Read nothing for so long."""
+        assert self._transport is not None
+        if self._held is None and not self._transport.is_closing():
+            self._transport.pause_reading()
+            self._held = self._core.loop.call_later(seconds, self._release)
+
+    def _release(self) -> None:
+        self._held = None
+        self._read_on()
+
+    def _read_on(self) -> None:
+        assert self._transport is not None
+        if not self._full and self._held is None and not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def close(self) -> None:
         """Close when all is sent."""

@@ -22,6 +22,9 @@ class ServerOptions:
         grace: seconds for which a session survives the loss of its connection; 0 ends it at once.
         replay: notifications that are kept for a client to get again when it resumes; at least 1.
         replay_bytes: the bytes of them, encoded.
+        bytes_per_second: what is read of one connection on the average; then nothing is read of it for a while. None is no
+            limit. Before the login it is 4 KB, and 32 KB at once.
+        bytes_burst: how many may come at once.
         requests_per_second: of one connection on the average, notifications among them; None is no limit.
         request_burst: how many may come at once.
         write_timeout: seconds for which a client may take nothing of what waits for it; then it is given up.
@@ -62,6 +65,8 @@ class ServerOptions:
     replay: int = 256
     replay_bytes: int = 256 * 1024
     requests_per_second: float | None = 200.0
+    bytes_per_second: float | None = 256 * 1024
+    bytes_burst: int = 1024 * 1024
     request_burst: int = 400
     write_timeout: float = 60.0
     max_connections: int | None = None

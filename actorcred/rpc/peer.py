@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import logging
-from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
-from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed, ProtocolError
-from actorcred.rpc.codec import Answer, Notice, Request, weigh
+from actorcred.errors import CallCode, CallError, ClientGone, LoginFailed, ProtocolError
+from actorcred.rpc.codec import Answer, Notice, Request
 from actorcred.rpc.connection import Connection, error_of
 from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
-from actorcred.rpc.guard import Backlog, Place, RateLimit, Stall
+from actorcred.rpc.guard import Flow, Place, RateLimit, Stall
+from actorcred.rpc.reply import Receipt, Reply, wait_in
 from actorcred.rpc.reserved import PREFIX, RESERVED
 
 if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
     from actorcred.interface import Method
     from actorcred.rpc.core import ServerCore
     from actorcred.rpc.dialogue import Dialogue
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Origin", "Peer", "Wire"]
 
 logger = logging.getLogger("actorcred.rpc")
+
+EARLY_BYTES, EARLY_BYTES_PER_SECOND = 32 * 1024, 4 * 1024
+"""What is read of a connection without a login: at once, and on the average."""
 
 REASON = 100
 """Characters of the text in a goodbye."""
@@ -43,6 +44,9 @@ class Wire(Protocol):
 
     def waiting(self) -> int:
         """Return the bytes that the client has not taken yet, as far as that is known."""
+
+    def hold(self, seconds: float) -> None:
+        """Read nothing for so long."""
 
     def close(self) -> None:
         """Close the connection when all is sent."""
@@ -88,6 +92,7 @@ class Peer:
     __slots__ = (
         "_calls",
         "_drained",
+        "_flow",
         "_out",
         "_out_size",
         "_place",
@@ -125,6 +130,7 @@ class Peer:
         self.heard = core.loop.time()
         self._throttled = False
         self._stall: Stall | None = None
+        self._flow: Flow | None = Flow(EARLY_BYTES_PER_SECOND, EARLY_BYTES, self.heard)
         rate, burst = core.options.requests_per_second, core.options.request_burst
         self._rate = None if rate is None else RateLimit(rate, burst, self.heard)
         core.enter(self)
@@ -144,6 +150,8 @@ class Peer:
         try:
             for message in self.connection.receive(data):
                 self._take(message)
+            if self._flow is not None and (wait := self._flow.spend(len(data), self.heard)):
+                self.wire.hold(wait)
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
@@ -248,7 +256,7 @@ class Peer:
             self.demand_proof(method.reauthenticated_within)
         message, avatar = ProxyCall((method.name,), arguments, {}), link.session.avatar
         if avatar.actor_inbox.busy.locked():
-            avatar.hand_over(message, _wait_in(link, params, Receipt(self.core, link.backlog, avatar.actor_inbox, message, reply)))
+            avatar.hand_over(message, wait_in(link, params, Receipt(self.core, link.backlog, avatar.actor_inbox, message, reply)))
         else:
             avatar.hand_over(message, reply)
 
@@ -358,6 +366,8 @@ class Peer:
         """Go on with a session, whose methods can be called."""
         self.link = link
         self._place.recognise()
+        rate, burst = self.core.options.bytes_per_second, self.core.options.bytes_burst
+        self._flow = None if rate is None else Flow(rate, burst, self.heard)
 
     def make_room(self) -> bool:
         """End the connection unless its client is about to log in; return whether it has been ended."""
@@ -383,121 +393,6 @@ class Peer:
             return ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
         return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None
-
-
-class Receipt:
-    """Counts a call or notification that waits for its avatar, until it was handled. It stands in for a future.
-
-    Args:
-        core: on whose loop is counted.
-        backlog: what counts.
-        inbox: the avatar's mailbox.
-        message: what waits.
-        reply: where the result goes; None for a notification, whose failure is the avatar's.
-    """
-
-    __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
-
-    def __init__(self, core: ServerCore, backlog: Backlog, inbox: Mailbox, message: Any, reply: Reply | None) -> None:
-        self._core = core
-        self._backlog = backlog
-        self._inbox = inbox
-        self._message = message
-        self._reply = reply
-        self.size = 0
-
-    def settle(self, value: Any = None) -> bool:
-        """Pass a result on."""
-        self._core.here(self._backlog.leave, self.size)
-        return self._reply is None or self._reply.settle(value)
-
-    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
-        """Pass an error on."""
-        self._core.here(self._backlog.leave, self.size)
-        if self._reply is not None:
-            return self._reply.settle_error(error)
-        actor = self._inbox.actor
-        if actor is None or isinstance(error, pykka.ActorDeadError | MailboxFull):
-            self._core.ignored_notices += 1
-        elif not actor._actor_survives(error, self._message):
-            actor._actor_fail(error)
-        return True
-
-
-def _wait_in(link: Link, params: list[Any], receipt: Receipt) -> Receipt:
-    """Let a call or notification wait for the avatar, if there is room.
-
-    Raises:
-        MailboxFull: if there is none.
-    """
-    if not link.backlog.full:
-        receipt.size = weigh(params)
-        if link.backlog.enter(receipt.size):
-            return receipt
-    raise MailboxFull("too much waits for the avatar")
-
-
-class Reply:
-    """Where the result of a call goes: to the client, from whatever thread it comes. It stands in for a future."""
-
-    __slots__ = ("_id", "_method", "_peer")
-
-    def __init__(self, peer: Peer, request_id: int, method: str) -> None:
-        self._peer = peer
-        self._id = request_id
-        self._method = method
-
-    def settle(self, value: Any = None) -> bool:
-        """Send a result; if it is a future, when it is there."""
-        if isinstance(value, pykka.Future):
-            Future.adopt(value).add_done_callback(self._done)
-        elif get_ident() == self._peer.core.thread:
-            self._answer(value)
-        else:
-            self._peer.core.from_thread(self._answer, value)
-        return True
-
-    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
-        """Send an error."""
-        if get_ident() == self._peer.core.thread:
-            self._fail(error)
-        else:
-            self._peer.core.from_thread(self._fail, error)
-        return True
-
-    def _done(self, done: Future[Any]) -> None:
-        try:
-            value = done.get()
-        except BaseException as error:
-            self.settle_error(error)
-        else:
-            self.settle(value)
-
-    def _answer(self, value: Any) -> None:
-        peer = self._peer
-        if peer.closed:
-            return
-        try:
-            data = peer.connection.answer(self._id, value)
-        except Exception as error:  # what objects of users raise when they are encoded can be anything
-            self._fail(error)
-        else:
-            peer.send(data)
-
-    def _fail(self, error: BaseException) -> None:
-        peer = self._peer
-        if isinstance(error, LoginFailed):
-            retry_after = error.retry_after if isinstance(error, LoginDenied) else None
-            error = CallError(str(error), error.code, retry_after=retry_after)
-        elif isinstance(error, pykka.ActorDeadError) or (isinstance(error, CancelledError) and not peer.in_session):
-            error = CallError("the session is over", CallCode.GONE)
-        elif isinstance(error, MailboxFull):
-            error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)
-        elif not isinstance(error, CallError):
-            logger.error("A call of %r failed:", self._method, exc_info=error)
-            error = CallError("internal error", CallCode.INTERNAL)
-        if not peer.closed:
-            peer.send(peer.connection.fail(self._id, error))
 
 
 def _error_of_client(fault: Any) -> CallError:

@@ -70,7 +70,7 @@ async def main() -> None:
     logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
     set_default_dispatcher(AsyncioDispatcher())
     portal = Portal.start(EchoRealm.start(), [AnyPassword.start()], PortalOptions(max_pending_logins=10_000))
-    options = ServerOptions(requests_per_second=None, max_unauthenticated=10_000, login_timeout=300.0)
+    options = ServerOptions(requests_per_second=None, bytes_per_second=None, max_unauthenticated=10_000, login_timeout=300.0)
     server = await rpc.serve(portal, "tcp:127.0.0.1:0", options=options)
     print(server.addresses[0].port, os.getpid(), flush=True)
     await server.wait_closed()

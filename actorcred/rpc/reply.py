@@ -1,0 +1,140 @@
+"""Where the result of a client's call goes, and what it takes of what may wait for an avatar."""
+
+from __future__ import annotations
+
+import logging
+from concurrent.futures import CancelledError
+from threading import get_ident
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from actorcred.actors import Future, MailboxFull
+from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed
+from actorcred.rpc.codec import weigh
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
+    from actorcred.rpc.core import ServerCore
+    from actorcred.rpc.guard import Backlog
+    from actorcred.rpc.link import Link
+    from actorcred.rpc.peer import Peer
+
+__all__ = ["Receipt", "Reply", "wait_in"]
+
+logger = logging.getLogger("actorcred.rpc")
+
+
+class Receipt:
+    """Counts a call or notification that waits for its avatar, until it was handled. It stands in for a future.
+
+    Args:
+        core: on whose loop is counted.
+        backlog: what counts.
+        inbox: the avatar's mailbox.
+        message: what waits.
+        reply: where the result goes; None for a notification, whose failure is the avatar's.
+    """
+
+    __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
+
+    def __init__(self, core: ServerCore, backlog: Backlog, inbox: Mailbox, message: Any, reply: Reply | None) -> None:
+        self._core = core
+        self._backlog = backlog
+        self._inbox = inbox
+        self._message = message
+        self._reply = reply
+        self.size = 0
+
+    def settle(self, value: Any = None) -> bool:
+        """Pass a result on."""
+        self._core.here(self._backlog.leave, self.size)
+        return self._reply is None or self._reply.settle(value)
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Pass an error on."""
+        self._core.here(self._backlog.leave, self.size)
+        if self._reply is not None:
+            return self._reply.settle_error(error)
+        actor = self._inbox.actor
+        if actor is None or isinstance(error, pykka.ActorDeadError | MailboxFull):
+            self._core.ignored_notices += 1
+        elif not actor._actor_survives(error, self._message):
+            actor._actor_fail(error)
+        return True
+
+
+def wait_in(link: Link, params: list[Any], receipt: Receipt) -> Receipt:
+    """Let a call or notification wait for the avatar, if there is room.
+
+    Raises:
+        MailboxFull: if there is none.
+    """
+    if not link.backlog.full:
+        receipt.size = weigh(params)
+        if link.backlog.enter(receipt.size):
+            return receipt
+    raise MailboxFull("too much waits for the avatar")
+
+
+class Reply:
+    """Where the result of a call goes: to the client, from whatever thread it comes. It stands in for a future."""
+
+    __slots__ = ("_id", "_method", "_peer")
+
+    def __init__(self, peer: Peer, request_id: int, method: str) -> None:
+        self._peer = peer
+        self._id = request_id
+        self._method = method
+
+    def settle(self, value: Any = None) -> bool:
+        """Send a result; if it is a future, when it is there."""
+        if isinstance(value, pykka.Future):
+            Future.adopt(value).add_done_callback(self._done)
+        elif get_ident() == self._peer.core.thread:
+            self._answer(value)
+        else:
+            self._peer.core.from_thread(self._answer, value)
+        return True
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Send an error."""
+        if get_ident() == self._peer.core.thread:
+            self._fail(error)
+        else:
+            self._peer.core.from_thread(self._fail, error)
+        return True
+
+    def _done(self, done: Future[Any]) -> None:
+        try:
+            value = done.get()
+        except BaseException as error:
+            self.settle_error(error)
+        else:
+            self.settle(value)
+
+    def _answer(self, value: Any) -> None:
+        peer = self._peer
+        if peer.closed:
+            return
+        try:
+            data = peer.connection.answer(self._id, value)
+        except Exception as error:  # what objects of users raise when they are encoded can be anything
+            self._fail(error)
+        else:
+            peer.send(data)
+
+    def _fail(self, error: BaseException) -> None:
+        peer = self._peer
+        if isinstance(error, LoginFailed):
+            retry_after = error.retry_after if isinstance(error, LoginDenied) else None
+            error = CallError(str(error), error.code, retry_after=retry_after)
+        elif isinstance(error, pykka.ActorDeadError) or (isinstance(error, CancelledError) and not peer.in_session):
+            error = CallError("the session is over", CallCode.GONE)
+        elif isinstance(error, MailboxFull):
+            error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)
+        elif not isinstance(error, CallError):
+            logger.error("A call of %r failed:", self._method, exc_info=error)
+            error = CallError("internal error", CallCode.INTERNAL)
+        if not peer.closed:
+            peer.send(peer.connection.fail(self._id, error))
