@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from actorcred.actors import Dispatcher, Overloaded
 from actorcred.checkers.base import CheckerRef, turn_of
 from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
 from actorcred.checkers.passwords import Account, advice, too_many
-from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checkers.records import Complaints
+from actorcred.checkers.rehashing import Rehasher, is_weak, strong_hash
 from actorcred.credentials import UsernamePassword, make_avatar_id
 from actorcred.descriptors import ArgString
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.passwords import UnsupportedHash, check_format, dummy_hash, verify_password
 
 __all__ = ["SQLChecker", "UserTable", "plugin"]
 
+
+T = TypeVar("T")
 
 _OTHER_CHARACTERS = frozenset((1267, 1270, 1271, 3988))
 """MariaDB and MySQL: two texts cannot be compared, or converted."""
@@ -36,6 +40,8 @@ class UserTable:
         active: a column that is false for accounts nobody may log in to; "" if there is none.
         query: instead of all of these, a query with the parameter `:username` that returns name, hash and, if it likes,
             whether the account is active.
+        rehash: whether a hash of phpass, which is weak, is replaced by a bcrypt hash in PHP's form when its user logs in, where
+            the table may be written.
     """
 
     table: str = "users"
@@ -43,6 +49,7 @@ class UserTable:
     password: str = "password"
     active: str = ""
     query: str = ""
+    rehash: bool = True
 
 
 class SQLChecker(BlockingChecker):
@@ -75,6 +82,7 @@ class SQLChecker(BlockingChecker):
         self._remedy = f"have the application that writes {users.table if not users.query else 'the table'} set a new password"
         self._usual = dummy_hash()
         self._complaints = Complaints()
+        self._rehasher = Rehasher(self._engine, _make_update(users), users.table) if users.rehash and not users.query else None
 
     @classmethod
     def start(  # type: ignore[override]
@@ -90,6 +98,8 @@ class SQLChecker(BlockingChecker):
 
     def release(self) -> None:
         """Close the connections."""
+        if self._rehasher is not None:
+            self._rehasher.close()
         self._engine.dispose()
 
     def check(self, credentials: UsernamePassword) -> str:
@@ -101,39 +111,66 @@ class SQLChecker(BlockingChecker):
         self._usual = account.hash  # what an unknown user costs from now on
         if not self._verify(credentials, account.hash):
             raise UnauthorizedLogin("wrong password", known=True)
-        if self._lookup(credentials.username) != account:
+        if not self._is_still_good(credentials, account):
             raise UnauthorizedLogin("the account was changed during the login", known=True)
+        if self._rehasher is not None and self._rehasher.may_write and is_weak(account.hash):
+            self._rehash(self._rehasher, credentials, account)
         return account.avatar_id
 
-    def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
-        # On the pool that yields to everything else: hashing computes, and these threads are many.
-        password, turn = credentials.sent, turn_of(self, credentials)
-        verdict = self.actor_inbox.dispatcher.offload(lambda: verify_password(password=password, hash=reference), keys=turn)
-        done = threading.Event()  # not `verdict.get()`, for which the pool would start another thread
-        verdict.add_done_callback(lambda _: done.set())
-        if not done.wait(self.limits.timeout) and verdict.cancel():
-            raise CheckerUnavailable("hashing took too long")
+    def _is_still_good(self, credentials: UsernamePassword, account: Account) -> bool:
+        """Return whether an account is what it was, or its weak hash has been replaced by another login of the user."""
+        now = self._lookup(credentials.username)
+        if now == account or now is None or not now.usable or not is_weak(account.hash):
+            return now == account
+        return self._verify(credentials, now.hash) and self._lookup(credentials.username) == now
+
+    def _rehash(self, rehasher: Rehasher, credentials: UsernamePassword, account: Account) -> None:
+        """Have a weak hash replaced. What goes wrong is no matter of the login."""
         try:
-            return verdict.get()
-        except Overloaded as error:
-            raise too_many(error) from None
+            made = self._hashed(strong_hash, credentials, keys=turn_of(self, credentials))
+            row = None if made is None else self._row(credentials.username)
+        except LoginFailed:
+            return  # the next login will try again
+        if made is not None and row is not None and text_of(row[1]) == account.hash:
+            rehasher.replace(row[0], row[1], made)
+
+    def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
+        password = credentials.sent
+        try:
+            return self._hashed(lambda: verify_password(password=password, hash=reference), keys=turn_of(self, credentials))
         except UnsupportedHash as error:
             raise UnauthorizedLogin(f"a hash in the database cannot be used: {error}") from None
 
+    def _hashed(self, function: Callable[..., T], *args: Any, keys: tuple[Hashable, ...]) -> T:
+        """Return the result of a function that hashes."""
+        # On the pool that yields to everything else: hashing computes, and these threads are many.
+        result = self.actor_inbox.dispatcher.offload(function, *args, keys=keys)
+        done = threading.Event()  # not `result.get()`, for which the pool would start another thread
+        result.add_done_callback(lambda _: done.set())
+        if not done.wait(self.limits.timeout) and result.cancel():
+            raise CheckerUnavailable("hashing took too long")
+        try:
+            return result.get()
+        except Overloaded as error:
+            raise too_many(error) from None
+
     def _lookup(self, username: str) -> Account | None:
         """Return the account of a user; None if there is none, or one whose row cannot be used."""
-        rows = self._rows(username)
-        exact = [row for row in rows if row[0] == username] or rows
-        if len(exact) != 1:
-            return None
+        row = self._row(username)
         try:
-            return _read_row(exact[0])
+            return None if row is None else _read_row(row)
         except UnsupportedHash as error:
             self._complaints.about(username, advice(error, self._remedy))
             return None
         except (ValueError, TypeError, MissingExtra) as error:
             self._complaints.about(username, error)
             return None
+
+    def _row(self, username: str) -> Any:
+        """Return the only row of a user, or None."""
+        rows = self._rows(username)
+        exact = [row for row in rows if row[0] == username] or rows
+        return exact[0] if len(exact) == 1 else None
 
     def _rows(self, username: str) -> list[Any]:
         try:
@@ -236,17 +273,35 @@ def _make_select(users: UserTable) -> Any:
 
     if users.query:
         return sqlalchemy.text(users.query)
+    table = _make_table(users)
+    return sqlalchemy.select(*table.columns).where(table.columns[users.username] == sqlalchemy.bindparam("username")).limit(2)
+
+
+def _make_table(users: UserTable) -> Any:
+    import sqlalchemy
+
     schema, _, name = users.table.rpartition(".")
     columns: list[Any] = [sqlalchemy.column(column) for column in (users.username, users.password, users.active) if column]
-    table = sqlalchemy.table(name, *columns, schema=schema or None)
-    return sqlalchemy.select(*table.columns).where(table.columns[users.username] == sqlalchemy.bindparam("username")).limit(2)
+    return sqlalchemy.table(name, *columns, schema=schema or None)
+
+
+def _make_update(users: UserTable) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """Return what makes, of a name and a stored hash and a new one, what writes it and what reads it again."""
+    table = _make_table(users)
+    name, password = table.columns[users.username], table.columns[users.password]
+
+    def make(username: Any, stored: Any, made: Any) -> tuple[Any, Any]:
+        update = table.update().where(name == username, password == stored).values({users.password: made})
+        return update, table.select().with_only_columns(password).where(name == username)
+
+    return make
 
 
 def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs the URL of a database")
     kinds: dict[str, Any] = dict.fromkeys(("table", "username", "password", "active", "query"), str)
-    options = read_options(argument, {**kinds, "threads": int, "timeout": float})
+    options = read_options(argument, {**kinds, "rehash": yes_or_no, "threads": int, "timeout": float})
     limits = take_limits(options)
     return SQLChecker.start(str(argument), UserTable(**options), limits)
 
@@ -256,7 +311,8 @@ plugin = CheckerPlugin(
     "URL",
     "Any database that SQLAlchemy reaches, as postgresql+psycopg://user:${env:DB_PASSWORD}@host/db. Options: table=users, "
     "username=username and password=password name the table and its columns, active=COLUMN one that is false for closed "
-    "accounts; or query=SELECT name, hash FROM ... WHERE name = :username. threads=8 and timeout=10 bound what is asked.",
+    "accounts; or query=SELECT name, hash FROM ... WHERE name = :username. Weak hashes of phpass are replaced by bcrypt at "
+    "logins where the table may be written, unless rehash=no. threads=8 and timeout=10 bound what is asked.",
     (UsernamePassword,),
     _generate,
 )

@@ -106,6 +106,7 @@ class WatchedFile(Generic[T]):
         self._lines = lines
         self._complained = False
         self._writing_since: float | None = None
+        self._wrong: tuple[bytes, ValueError] | None = None
         try:
             self._signature, raw, self._settled = self._load()
             self._value = parse(raw)
@@ -135,9 +136,19 @@ class WatchedFile(Generic[T]):
             digest = _digest(raw)
             # The value first: whoever sees the new signature, on whatever thread, gets the new value.
             if digest != self._digest:
-                self._value = self._parse(raw)
+                self._value = self._meaning(raw, digest)
             self._digest, self._settled, self._signature = digest, settled, signature
         return self._value
+
+    def _meaning(self, raw: bytes, digest: bytes) -> T:
+        """Return what bytes mean; what is wrong with them is found out, and logged, once and not at each login."""
+        if self._wrong is not None and self._wrong[0] == digest:
+            raise self._wrong[1].with_traceback(None)
+        try:
+            return self._parse(raw)
+        except ValueError as error:
+            self._wrong = digest, error
+            raise
 
     def _load(self) -> tuple[tuple[int, ...], bytes, bool]:
         """Return the file's signature and bytes, and whether another change would have another signature."""

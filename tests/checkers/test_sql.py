@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import passlib.hash
 import pytest
 import sqlalchemy
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.blocking import BackendLimits
-from actorcred.checkers.sql import SQLChecker, UserTable
+from actorcred.checkers.sql import SQLChecker, UserTable, text_of
 from actorcred.descriptors import DescriptorError
 from actorcred.passwords import verify_password
 from actorcred.plugins import from_string
@@ -143,3 +144,30 @@ def test_hashes_of_other_makers(make):
     assert verify_password(password="right \u2603", hash=made)
     for wrong in ("right", "", "right \u2603\0"):
         assert not verify_password(password=wrong, hash=made)
+
+
+@pytest.mark.parametrize(
+    "kind", [sqlalchemy.String(255), sqlalchemy.LargeBinary(255), sqlalchemy.CHAR(200)], ids=["text", "bytes", "padded"]
+)
+def test_a_weak_hash_is_replaced_in_a_column_of_any_kind(database, kind):
+    weak = passlib.hash.phpass.using(rounds=8).hash("right")
+    table = sqlalchemy.Table(
+        "legacy", sqlalchemy.MetaData(), sqlalchemy.Column("name", sqlalchemy.String(99)), sqlalchemy.Column("hash", kind)
+    )
+    engine = sqlalchemy.create_engine(database[0])
+    stored = weak.encode() if isinstance(kind, sqlalchemy.LargeBinary) else weak
+    try:
+        with engine.begin() as connection:
+            table.create(connection)
+            connection.execute(table.insert(), [{"name": "ann", "hash": stored}, {"name": "bob", "hash": stored}])
+        portal = serve(SQLChecker.start(database[0], UserTable(table="legacy", username="name", password="hash")))
+        assert login(portal, "ann") == login(portal, "ann") == "ann"
+        with engine.begin() as connection:
+            found = {row.name: text_of(row.hash) for row in connection.execute(table.select())}
+        assert found["bob"] == weak
+        assert found["ann"].startswith("$2y$")
+        assert len(found["ann"]) == 60
+    finally:
+        with engine.begin() as connection:
+            table.drop(connection)
+        engine.dispose()

@@ -205,3 +205,16 @@ def test_who_is_removed_by_a_file_of_the_future_is_out(kind, tmp_path, inline):
         portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
     inline.advance(2 * POLL)
     assert [session.is_open for session in sessions] == [False, kind != "file"]  # a new hash is a new password
+
+
+def test_what_is_wrong_with_a_file_is_found_out_once(path):
+    parsed = []
+    file = WatchedFile(path, lambda raw: parsed.append(raw) or words(raw))
+    for text in ("bad\n", "worse and bad\n"):
+        replace(path, text)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="a bad word"):
+                file.read()
+    replace(path, "two\n")
+    assert file.read() == ["two"]
+    assert len(parsed) == 4
