@@ -5,17 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable
-from types import CoroutineType
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pykka
 
+from actorcred._acting import act_as
 from actorcred._late_answer import GoOn, LateAnswer, is_stop_of
 from actorcred._service import request
 from actorcred.actors import ActorRef, ControlCall
 from actorcred.actors.mailbox import stops_all
 from actorcred.avatar import Avatar, AvatarRef, SharedAvatar, implements, wrap_object
-from actorcred.credentials import ANONYMOUS, AvatarId, BearerToken, Exchange, make_avatar_id
+from actorcred.credentials import ANONYMOUS, AvatarId, Exchange, make_avatar_id
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -24,10 +25,9 @@ from actorcred.errors import (
     UnauthorizedLogin,
     UnhandledCredentials,
 )
-from actorcred.events import LoggedIn, LoginRefused, printable
+from actorcred.events import LoggedIn, LoginRefused
 from actorcred.login import Attempt, Login
 from actorcred.mind import Mind
-from actorcred.precis import prepare_username
 from actorcred.realm import Granted, examine
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.session import LogoutCode, LogoutReason, Session
@@ -78,12 +78,15 @@ class Logins:
         self._logouts = logouts
         self._events = logouts.events
         logouts.when_free = self.avatar_id_is_free
+        logouts.when_gone = self.avatar_gone
         self._closed = False
         # In the order of their deadlines, since all have the same time.
         self._attempts: dict[Attempt, None] = {}
         self._timer_runs = False
         self._opening: dict[AvatarId, int] = {}
         self._opening_total = 0
+        self._held: dict[Session, Attempt] = {}
+        """Logins whose avatars run `on_login`, by their sessions."""
         # In the order in which they came; the values mean nothing.
         self._waiting: dict[AvatarId, dict[Attempt, None]] = {}
         self._places_kept = 0
@@ -160,7 +163,7 @@ class Logins:
                 avatar_id = make_avatar_id(avatar_id)
             attempt.known = True
             if attempt.authorize_as:
-                avatar_id = self._act_as(avatar_id, attempt)
+                avatar_id = act_as(avatar_id, attempt, self._options.may_act_as)
         except LoginDenied as error:
             self._fail(attempt, error)
         except LoginFailed as error:
@@ -182,36 +185,6 @@ class Logins:
                 return
             attempt.state = step(attempt.state, Event.PROVEN)
             self._admit(attempt)
-
-    def _act_as(self, proven: AvatarId, attempt: Attempt) -> AvatarId:
-        """Return the avatar id that a client may act as. Its own name is no other, however the checker's answer looks."""
-        wanted = attempt.authorize_as or ""
-        # The name that comes with a token is a claim; who it is says the token.
-        claimed = "" if isinstance(attempt.credentials, BearerToken) else attempt.claimed
-        if proven is not ANONYMOUS and _prepared(wanted) in {_prepared(proven), _prepared(claimed)}:
-            return proven
-        try:
-            wanted = make_avatar_id(wanted)
-        except ValueError:
-            raise UnauthorizedLogin("may not act as what is no avatar id") from None
-        if not self._may_act_as(proven, wanted):
-            raise UnauthorizedLogin("may not act as somebody else")
-        return wanted
-
-    def _may_act_as(self, proven: AvatarId, wanted: str) -> bool:
-        ask = self._options.may_act_as
-        if ask is None or proven is ANONYMOUS:
-            return False
-        try:
-            may: object = ask(proven, wanted)
-            if not isinstance(may, bool):
-                if isinstance(may, CoroutineType):
-                    may.close()
-                raise TypeError(f"it must return True or False, not a {type(may).__name__}")  # a coroutine is true
-        except Exception as error:
-            logger.exception("PortalOptions.may_act_as(%r, %r) failed:", printable(proven), printable(wanted))
-            raise CheckerUnavailable(f"may_act_as failed: {type(error).__name__}") from None
-        return may
 
     # -- admitting ----------------------------------------------------------------------------------------------------
 
@@ -304,9 +277,31 @@ class Logins:
         else:
             mailbox.watch(session.avatar_gone)
         self._leave_opening(attempt)
-        if issubclass(mailbox.actor_class, Avatar):
-            _tell_opened(mailbox, session)  # if it is dead, the watcher ends the session
-        self._succeed(attempt, session)
+        if issubclass(mailbox.actor_class, Avatar) and not _tell_opened(mailbox, session):
+            self._held[session] = attempt
+            opened = partial(self._portal.tell_if_alive, ControlCall(("_avatar_opened", session)))
+            mailbox.put(ControlCall(("_cred_opened", session, opened)))  # if it is dead, the watcher ends the session
+        else:
+            self._succeed(attempt, session)
+
+    def avatar_opened(self, session: Session) -> None:
+        """Succeed with a login whose avatar has run `on_login`, or asks its client meanwhile."""
+        attempt = self._held.pop(session, None)
+        if attempt is not None:
+            self._guard(self._succeed, attempt, session)
+
+    def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
+        """Go on with a login whose avatar has stopped before it had run `on_login`; one that failed fails the login."""
+        attempt = self._held.pop(session, None)
+        if attempt is None:
+            return
+        if cause is None:
+            self._guard(self._succeed, attempt, session)
+            return
+        avatar, kind = session.avatar.actor_class.__name__, type(cause).__name__
+        error = CheckerUnavailable(f"{avatar}.on_login() failed: {kind}")
+        error.__cause__ = cause
+        self._fail(attempt, error)
 
     def _join(self, attempt: Attempt, present: Session) -> None:
         """Let a login share the avatar of a session (policy SHARE)."""
@@ -338,6 +333,7 @@ class Logins:
 
     def _succeed(self, attempt: Attempt, session: Session) -> None:
         attempt.state = step(attempt.state, Event.OPENED)
+        session.announced = True
         self._attempts.pop(attempt, None)
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
@@ -352,7 +348,8 @@ class Logins:
 
     def _fail(self, attempt: Attempt, error: LoginFailed) -> None:
         """End a login without a session, and leave nothing of it."""
-        was_opening = attempt.state is State.OPENING
+        session = None if attempt.mind is None else attempt.mind.session
+        was_opening = attempt.state is State.OPENING and session is None
         attempt.state = step(attempt.state, Event.FAILED)
         answer, attempt.answer = attempt.answer, None
         attempt.credentials = None
@@ -363,9 +360,11 @@ class Logins:
             self._leave_opening(attempt)
         if answer is not None:
             answer.cancel()
-        for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
-            if mind is not None:
-                mind.abandon()
+        if session is not None:
+            self._held.pop(session, None)
+            self._logouts.end(session, LogoutReason(LogoutCode.STOPPED if error.seen else LogoutCode.LOST))
+        else:
+            _abandon(attempt)
         told = (error.code, attempt.kind, attempt.claimed, error.detail, attempt.known, error.seen, attempt.source)
         self._events.emit(LoginRefused, *told)
         attempt.future.settle_error(error)
@@ -394,8 +393,10 @@ class Logins:
         failure = CheckerUnavailable(f"a fault: {type(error).__name__}")
         if attempt.has_session:
             assert attempt.mind is not None
+            assert attempt.mind.session is not None
             self._attempts.pop(attempt, None)
-            if attempt.state is State.OPENING:
+            held = self._held.pop(attempt.mind.session, None)
+            if attempt.state is State.OPENING and held is None:
                 attempt.state = step(attempt.state, Event.OPENED)
                 self._leave_opening(attempt)
             attempt.mind.end_session(LogoutCode.CRASHED)
@@ -473,25 +474,26 @@ class Logins:
             self._guard(self._fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
 
 
-def _prepared(name: str) -> str:
-    """Return a name in the form in which it is compared."""
-    try:
-        return prepare_username(name)
-    except ValueError:
-        return name
-
-
 def _given_up() -> LoginFailed:
     error = LoginFailed("given up by the client")
     error.seen = False  # to no end, so that floods of them are told as sums
     return error
 
 
-def _tell_opened(mailbox: Mailbox, session: Session) -> None:
+def _abandon(attempt: Attempt) -> None:
+    for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
+        if mind is not None:
+            mind.abandon()
+
+
+def _tell_opened(mailbox: Mailbox, session: Session) -> bool:
+    """Tell an avatar that the session is open; return False if it has an `on_login`, for which the login waits."""
+    if mailbox.actor_class.on_login is not Avatar.on_login:  # type: ignore[attr-defined]
+        return False
     message = ControlCall(("_cred_opened", session))
-    plain = mailbox.actor_class.on_login is Avatar.on_login  # type: ignore[attr-defined]
     # No code of the user's runs then, so it need not have a turn of its own.
-    if plain and mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
+    if mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
         mailbox.dispatcher.run_here(mailbox, message, None)
     else:
         mailbox.put(message)
+    return True

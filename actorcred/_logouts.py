@@ -52,6 +52,8 @@ class Logouts:
         self._hurried: set[Session] = set()
         self.when_free: Callable[[AvatarId], object] = lambda avatar_id: None
         """Called with an avatar id when a session of it is gone."""
+        self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: None
+        """Called with a session when its avatar has stopped, and with what it failed of."""
         self._deadline_timer: Timer | None = None
         self._drains: list[tuple[Future[int], int, Timer]] = []
 
@@ -96,6 +98,7 @@ class Logouts:
         if session.state is State.OPEN:
             session.reason = LogoutReason(LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED)
             self._directory.begin_end(session)
+        self.when_gone(session, cause)
         if session.state is State.ENDING:
             self._finish(session)
 
@@ -132,6 +135,8 @@ class Logouts:
             logger.exception("The end of %r met a fault:", session)
 
     def _tell_logged_out(self, session: Session, reason: LogoutReason) -> None:
+        if not session.announced:
+            return  # a login that failed
         duration = self._portal.now() - session.opened
         self.events.emit(LoggedOut, session.id, session.avatar_id, str(reason.code), reason.detail, duration)
 
@@ -262,7 +267,11 @@ def _last_rites(session: Session, timer: Timer, _: object) -> None:
 def _release(session: Session) -> None:
     """Let go of a session's client, and of whoever waits for its end."""
     assert session.reason is not None
-    session.mind.close(session.reason)
+    if session.announced:
+        session.mind.close(session.reason)
+    else:
+        session.mind.session = None
+        session.mind.abandon()
     if session.on_gone is not None:
         realm, log_out = session.on_gone
         session.on_gone = None

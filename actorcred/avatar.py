@@ -55,7 +55,11 @@ class Avatar(Actor):
         self._cred_reason: LogoutReason | None = None
 
     def on_login(self) -> Awaitable[None] | None:
-        """Run when the session is open, before the first message of the client. May be `async def`."""
+        """Run when the session is open, before the first message of the client. May be `async def`.
+
+        The login succeeds when this is done, or asks the client by `mind.call`. What it raises fails the login: the client is
+        told "unavailable", and the session ends. So does a login whose deadline comes meanwhile.
+        """
 
     def on_logout(self, reason: LogoutReason) -> Awaitable[None] | None:
         """Run once when the session ends, if `on_login` ran. Then the avatar and its mind stop. May be `async def`."""
@@ -68,10 +72,16 @@ class Avatar(Actor):
 
     # -- what the portal sends ----------------------------------------------------------------------------------------
 
-    def _cred_opened(self, session: Session) -> Any:
+    def _cred_opened(self, session: Session, opened: Callable[[], object] | None = None) -> Any:
         self.session = session
         self._cred_logged_in = True
-        return self.on_login()
+        result = self.on_login()
+        if opened is None:
+            return result
+        if type(result) is CoroutineType:
+            return _then(result, opened)
+        opened()
+        return result
 
     def _cred_leave(self, reason: LogoutReason) -> None:
         self._cred_reason = reason
@@ -117,6 +127,11 @@ class Avatar(Actor):
         result = second()
         if type(result) is CoroutineType:
             await result
+
+
+async def _then(first: Coroutine[Any, Any, Any], second: Callable[[], object]) -> None:
+    await first
+    second()
 
 
 class AvatarRef(ActorRef[A]):
@@ -260,8 +275,10 @@ def _delegate_attribute(name: str) -> property:
 
 
 @cache
-def _wrapper_class(cls: Any, attributes: frozenset[str]) -> type[ObjectAvatar]:
+def _wrapper_class(cls: Any, attributes: frozenset[str], has_on_login: bool) -> type[ObjectAvatar]:
     members: dict[str, Any] = {name: _delegate_attribute(name) for name in attributes}
+    if not has_on_login:
+        members["on_login"] = Avatar.on_login  # so that the login need not wait for it
     for name in dir(cls):
         if not name.startswith("_") and not hasattr(ObjectAvatar, name):
             members[name] = _delegate(name) if callable(getattr(cls, name)) else _delegate_attribute(name)
@@ -273,5 +290,5 @@ def wrap_object(wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher:
     taken = set(dir(ObjectAvatar)) | {"avatar_id", "mind", "session", "actor_inbox"}
     attributes = frozenset(name for name in getattr(wrapped, "__dict__", {}) if not name.startswith("_") and name not in taken)
     wrapped_class: Any = type(wrapped)
-    cls = _wrapper_class(wrapped_class, attributes)
+    cls = _wrapper_class(wrapped_class, attributes, callable(getattr(wrapped, "on_login", None)))
     return cls.start(avatar_id, mind, wrapped, dispatcher=dispatcher)

@@ -153,6 +153,8 @@ class MindRef(ActorRef["Mind"]):
             A future of the answer. It fails with `ClientGone` when there will be none, with `pykka.Timeout` in time.
         """
         call = _Call(name, args)
+        if self.session is not None:
+            self.session.announce()
         if not self.outbox.closed:
             call.future.expect_from(self.actor_inbox)
         if self._offer(call) in {Offer.DROPPED, Offer.OVERFLOW}:

@@ -317,6 +317,7 @@ class Portal(Actor):
         self._give_up = self._logins.give_up
         self._expire_logins = self._logins.expire
         self._end = self._logouts.end
+        self._avatar_opened = self._logins.avatar_opened
         self._avatar_gone = self._logouts.avatar_gone
         self._shared_avatar_gone = self._logouts.shared_avatar_gone
         self._expire_sessions = self._logouts.expire

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from actorcred import Avatar, CheckerUnavailable, Portal, Realm, UsernamePassword, rpc
+from actorcred import Avatar, CheckerUnavailable, LogoutCode, Policy, Portal, PortalOptions, Realm, UsernamePassword, rpc
+from actorcred.actors import Future
 from actorcred.checkers.memory import MemoryChecker
-from tests.helpers import Player
+from tests.helpers import Player, until
 from tests.rpc.stage import on_loop
 
 
@@ -87,3 +88,168 @@ async def test_a_client_is_not_told(realm, kind, text):
             await rpc.connect(str(server.addresses[0]), "ann", "right")
     assert kind.__name__ not in str(failed.value)
     assert realm.__name__ not in str(failed.value)
+
+
+# -- on_login -----------------------------------------------------------------------------------------------------------------
+
+
+class Left:
+    """What is left of logins."""
+
+    def __init__(self) -> None:
+        self.log: list[Any] = []
+
+
+def town(on_login: Any, left: Left, *, plain_object: bool = False, **options: Any) -> Any:
+    class Person(Avatar, Player):
+        def move(self, dx: float) -> float:
+            return dx
+
+        def on_logout(self, reason: Any) -> None:
+            left.log.append(str(reason.code))
+
+    class Thing(Player):
+        def move(self, dx: float) -> float:
+            return dx
+
+    class Town(Realm):
+        interfaces = (Player,)
+
+        def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
+            if plain_object:
+                return Player, Thing(), lambda: left.log.append("realm's logout")
+            avatar = Person.start(avatar_id, mind)
+            return Player, avatar, avatar.stop
+
+    for kind in (Person, Thing):
+        kind.on_login = on_login  # type: ignore[attr-defined]
+    return Portal.start(Town.start(), [MemoryChecker.start({"ann": "right"}, plaintext=True)], PortalOptions(**options))
+
+
+def raising(avatar: Any) -> None:
+    raise LookupError("the text of the exception")
+
+
+async def raising_at_once(avatar: Any) -> None:
+    raise LookupError("the text of the exception")
+
+
+async def raising_later(avatar: Any) -> None:
+    done: Future[None] = Future()
+    avatar.send_after(0.0, "nothing")
+    done.settle()
+    await done
+    raise LookupError("the text of the exception")
+
+
+@pytest.mark.parametrize("on_login", [raising, raising_at_once, raising_later])
+@pytest.mark.parametrize("policy", list(Policy))
+def test_an_on_login_that_raises_fails_the_login_and_leaves_nothing(on_login, policy, dispatcher):
+    left, minds, events = Left(), [], []
+    portal = town(on_login, left, policy=policy)
+    portal.subscribe(events.append).get(timeout=10)
+    for _ in range(3):
+        with pytest.raises(CheckerUnavailable) as failed:
+            portal.login(UsernamePassword("ann", "right"), lambda name, *args: minds.append(name), Player).get(timeout=10)
+        assert type(failed.value.__cause__) is LookupError
+        assert "exception" not in str(failed.value)
+    until(lambda: left.log == ["crashed"] * 3)
+    assert portal.count().get(timeout=10) == 0
+    assert minds == []
+    assert [type(event).__name__ for event in events] == ["LoginRefused"] * 3
+
+
+def test_so_does_that_of_a_plain_object(dispatcher):
+    left = Left()
+    portal = town(raising, left, plain_object=True)
+    with pytest.raises(CheckerUnavailable):
+        portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
+    until(lambda: left.log == ["realm's logout"])
+    assert portal.count().get(timeout=10) == 0
+
+
+def test_a_login_waits_for_on_login(inline):
+    gate: Future[None] = Future()
+
+    async def wait(avatar: Any) -> None:
+        await gate
+
+    portal = town(wait, left := Left())
+    login = portal.login(UsernamePassword("ann", "right"), None, Player)
+    assert not login.done()
+    gate.settle()
+    assert login.get(timeout=10).session.is_open
+    assert left.log == []
+
+
+def test_an_on_login_may_ask_the_client_who_is_in_by_then(dispatcher):
+    heard = []
+
+    async def ask(avatar: Any) -> None:
+        heard.append(await avatar.mind.call("name"))
+
+    portal = town(ask, Left())
+    login = portal.login(UsernamePassword("ann", "right"), lambda name, *args: "Ann", Player).get(timeout=10)
+    assert login.avatar.proxy().move(1.0).get(timeout=10) == 1.0
+    assert heard == ["Ann"]
+
+
+def test_an_on_login_that_takes_too_long_fails_the_login(inline):
+    gate: Future[None] = Future()
+
+    async def hang(avatar: Any) -> None:
+        await gate
+
+    portal = town(hang, left := Left(), login_timeout=5.0, logout_timeout=1.0)
+    login = portal.login(UsernamePassword("ann", "right"), None, Player)
+    inline.advance(6.0)
+    with pytest.raises(CheckerUnavailable):
+        login.get(timeout=10)
+    inline.advance(3.0)
+    assert portal.count().get(timeout=10) == 0
+    assert left.log == ["crashed"]  # what it awaited was cancelled
+    gate.settle()
+
+
+def test_a_login_that_is_given_up_during_on_login_leaves_nothing(inline):
+    gate: Future[None] = Future()
+
+    async def wait(avatar: Any) -> None:
+        await gate
+
+    portal = town(wait, left := Left())
+    login = portal.login(UsernamePassword("ann", "right"), None, Player)
+    assert login.cancel()
+    gate.settle()
+    inline.advance(1.0)
+    assert portal.count().get(timeout=10) == 0
+    assert left.log == ["lost"]
+
+
+def test_a_session_that_on_login_ends_itself_was_one(dispatcher):
+    left, events = Left(), []
+
+    def leave(avatar: Any) -> None:
+        avatar.session.end(LogoutCode.KICKED, "no room")
+
+    portal = town(leave, left)
+    portal.subscribe(events.append).get(timeout=10)
+    login = portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
+    until(lambda: left.log == ["kicked"])
+    until(lambda: [type(event).__name__ for event in events] == ["LoggedIn", "LoggedOut"])
+    assert not login.session.is_open
+
+
+@on_loop
+async def test_a_client_of_the_wire_is_told_unavailable_and_may_try_again():
+    fails = [True, False]
+
+    def once(avatar: Any) -> None:
+        if fails.pop(0):
+            raise LookupError("the text of the exception")
+
+    async with await rpc.serve(town(once, Left()), "tcp:127.0.0.1:0") as server:
+        with pytest.raises(CheckerUnavailable):
+            await rpc.connect(str(server.addresses[0]), "ann", "right")
+        async with await rpc.connect(str(server.addresses[0]), "ann", "right") as client:
+            assert client.avatar_id == "ann"

@@ -110,6 +110,7 @@ class Session:
     __slots__ = (
         "_notes",
         "_owner",
+        "announced",
         "avatar",
         "avatar_id",
         "bucket",
@@ -141,6 +142,8 @@ class Session:
         self._owner = owner
         self._notes: dict[str, Any] | None = None
         # The rest is the portal's own.
+        self.announced = False
+        """Whether its login has succeeded: it may wait for the avatar's `on_login`."""
         self.bucket = -1
         self.checker: ActorRef[Any] | None = None
         self.on_gone: tuple[ActorRef[Any], Callable[[], object]] | None = None  # the realm, and what it wants called
@@ -171,6 +174,11 @@ class Session:
     def touch(self) -> None:
         """Note that the client is active; what it sends through `Login.avatar` counts without this."""
         self.last_seen = self._owner.now()
+
+    def announce(self) -> None:
+        """Have the login succeed although `on_login` still runs, as when it asks the client, who must be in to answer."""
+        if not self.announced:
+            self._owner.tell_if_alive(ControlCall(("_avatar_opened", self)))
 
     def avatar_gone(self, cause: BaseException | None) -> None:
         """Tell the portal that the avatar has ended; the avatar's watcher."""
