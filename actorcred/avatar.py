@@ -12,6 +12,7 @@ import pykka
 
 from actorcred.actors import Actor, ActorRef, Future, Revocable
 from actorcred.actors.mailbox import stops_all
+from actorcred.actors.messages import is_control
 from actorcred.errors import ClientGone
 from actorcred.mind import Channel, Group, MindRef
 from actorcred.outbox import Notification
@@ -185,7 +186,8 @@ class AvatarRef(ActorRef[A]):
         super().hand_over(message, reply)
 
     def _queued(self, message: Any) -> Any:
-        return Revocable(message, self.session)
+        # A request to stop has to be known as one: a full mailbox takes it all the same.
+        return message if is_control(message) else Revocable(message, self.session)
 
 
 class SharedAvatar(Channel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 
@@ -38,6 +39,10 @@ def source_of(address: str, *, loopback: bool = False) -> str:
 def account_of(name: str) -> str:
     """Return what counts as one account: where "Ann" and "ann" are one user, nobody shall have the guesses of both."""
     return name[:LONGEST_NAME].casefold()
+
+
+LOOKED_AT = 64
+"""How many of those that have been quiet for longest are looked at for one that may be forgotten."""
 
 
 class Penalties:
@@ -80,8 +85,13 @@ class Penalties:
         self._failures[key] = (self._forgiven(failures, last, now) + 1, now)
         self._denials.pop(key, None)
         while len(self._failures) > self._remember:
-            oldest, _ = self._failures.popitem(last=False)
-            self._denials.pop(oldest, None)
+            self._forget_one(now)
+
+    def _forget_one(self, now: float) -> None:
+        """Forget the longest quiet one that need not wait; the longest quiet one of all if the first few have to."""
+        oldest = list(itertools.islice(self._failures, LOOKED_AT))
+        key = next((key for key in oldest if not self.wait(key, now)), oldest[0])
+        self.succeeded(key)
 
     def denied(self, key: str) -> int:
         """Note that a key tried in vain during its penalty; return how often it did."""

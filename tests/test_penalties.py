@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.penalties import LONGEST_NAME, Turns, account_of
+from actorcred.penalties import LONGEST_NAME, LOOKED_AT, Penalties, Turns, account_of
 
 
 def test_so_many_at_a_time_and_the_others_in_order():
@@ -64,3 +64,20 @@ def test_what_counts_as_one_account():
     assert account_of("Ann") == account_of("ANN") == "ann"
     assert account_of("Stra\u00dfe") == account_of("STRASSE")
     assert len(account_of("x" * 10_000_000)) == LONGEST_NAME
+
+
+def test_a_penalty_is_not_forgotten_for_a_flood_of_other_names():
+    penalties = Penalties(step=60.0, free=5, most=60.0, remember=LOOKED_AT)
+    for _ in range(6):
+        penalties.failed("ann", 0.0)
+    for number in range(1000):
+        penalties.failed(f"other{number}", 1.0)
+    assert penalties.wait("ann", 1.0) == 59.0
+    assert len(penalties) == LOOKED_AT
+
+
+def test_where_all_have_penalties_the_longest_quiet_one_is_forgotten():
+    penalties = Penalties(step=60.0, free=0, most=60.0, remember=2)
+    for number in range(3):
+        penalties.failed(str(number), 0.0)
+    assert [penalties.wait(str(number), 0.0) for number in range(3)] == [0.0, 60.0, 60.0]

@@ -7,6 +7,7 @@ import threading
 
 import pykka
 import pytest
+from pykka.messages import ProxyCall
 
 from actorcred import (
     Avatar,
@@ -21,7 +22,7 @@ from actorcred import (
     UsernamePassword,
     actors,
 )
-from actorcred.actors import Future, ThreadDispatcher
+from actorcred.actors import Future, MailboxLimit, Overflow, ThreadDispatcher
 from tests.helpers import PlainChecker, Player, Stage, until
 
 ENDS = {
@@ -323,3 +324,23 @@ def test_a_minute_of_logins_and_logouts_leaves_no_places_taken(inline):
     stage.portal.kick(everyone=True).get()
 
     assert [stage.login(f"new{number}").session.is_open for number in range(3)] == [True] * 3
+
+
+@pytest.mark.parametrize("overflow", list(Overflow))
+def test_a_client_can_stop_its_avatar_whose_mailbox_is_full(dispatcher, overflow):
+    class Bounded(Slow):
+        mailbox_limit = MailboxLimit(2, overflow)
+
+    stage = Slowly(Bounded)
+    login = stage.login()
+    login.avatar.proxy().move(1)
+    assert stage.hall.some_began.wait(10)
+    for number in range(2, 5):
+        login.avatar.ask(ProxyCall(("move",), (number,), {}), block=False)
+    stopped = login.avatar.stop(block=False)
+    for number in range(5, 8):
+        login.avatar.ask(ProxyCall(("move",), (number,), {}), block=False)
+    stage.hall.go_on.set()
+
+    assert stopped.get(timeout=10)
+    assert login.avatar.actor_stopped.wait(10)

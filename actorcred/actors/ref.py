@@ -187,7 +187,7 @@ class ActorRef(pykka.ActorRef[A]):
         """
         stopped: Future[bool] = Future()
         stopped.expect_from(self.actor_inbox)
-        self.ask(_ActorStop(), block=False).add_done_callback(lambda answer: stopped.settle(_was_alive(answer)))
+        self.ask(_ActorStop(), block=False).add_done_callback(lambda answer: _settle_stopped(answer, stopped))
         return stopped.get(timeout=timeout) if block else stopped
 
     def send_after(self, seconds: float, message: Any) -> Timer:
@@ -245,9 +245,12 @@ class StopFlag:
         return True
 
 
-def _was_alive(answer: Future[Any]) -> bool:
+def _settle_stopped(answer: Future[Any], stopped: Future[bool]) -> None:
     try:
         answer.get()
     except pykka.ActorDeadError:
-        return False
-    return True
+        stopped.settle(False)
+    except BaseException as error:
+        stopped.settle_error(error)
+    else:
+        stopped.settle(True)

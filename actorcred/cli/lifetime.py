@@ -26,6 +26,9 @@ T = TypeVar("T")
 DRAIN_TIMEOUT = 10.0
 """Seconds for the end, unless something else was said."""
 
+HURRIED = 0.3
+"""Seconds that actors have to stop if there is no time for it."""
+
 RESERVE = 1.0
 """Seconds of them that are kept for stopping the actors, once everybody is logged out; a quarter, if there are few."""
 
@@ -149,8 +152,8 @@ class Life:
 
     async def stop_actors(self) -> list[str]:
         """Stop all actors while the loop runs, so that they have their `on_stop`; return the names of those that did not."""
-        spare = 0.0 if self.hurried else min(RESERVE, self.drain_timeout / 4)
-        return await asyncio.to_thread(actors.shutdown, max(self.left() + spare, 0.1))
+        seconds = HURRIED if self.hurried else max(self.left() + min(RESERVE, self.drain_timeout / 4), HURRIED)
+        return await asyncio.to_thread(actors.shutdown, seconds)
 
 
 async def drained(portal: PortalRef, seconds: float) -> int:
