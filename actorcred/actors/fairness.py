@@ -63,7 +63,7 @@ class _Node:
         self.stamp = 0
         """Changes when the node enters or leaves the heap of its parent, whose older items are of no use then."""
         self.clock = 0.0
-        """What the child had spent whose work was begun last; a newcomer begins there."""
+        """What those who are here have had, each; a newcomer begins there."""
         self.children: dict[Hashable, _Node] = {}
         self.idle: list[tuple[float, int, _Node]] = []
         """A heap of the children with waiting work of which nothing runs: (spent, stamp, child)."""
@@ -115,6 +115,13 @@ class _Node:
         if idle is not None:
             return idle
         return min((child for child in self.busy if child.waiting), key=_share)
+
+    def pass_time(self, seconds: float) -> None:
+        """Move the clock on by the share of each of the children that are here, and of one that may come.
+
+        Else it would stand still as long as new ones come, who all begin there, and go before those who had a turn.
+        """
+        self.clock += seconds / (1 + len(self.children) - len(self.quiet))
 
     def forget_quiet(self) -> None:
         """Forget this node if it has nothing to do and had no more than its share; forget the oldest if there are too many."""
@@ -256,6 +263,7 @@ class FairQueue(Generic[T]):
             node.running -= 1
             node.spent += seconds
             node.usual += (seconds - node.usual) * (WEIGHT if node.usual else 1.0)
+            node.parent.pass_time(seconds)
             if not node.running:
                 del node.parent.busy[node]
                 node.offer()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -229,3 +230,23 @@ def test_keys_that_come_and_go_leave_nothing_behind() -> None:
     (checker,) = queue._root.children.values()
     assert len(checker.children) <= 1025
     assert len(checker.idle) <= 2 * len(checker.children) + 17
+
+
+@pytest.mark.parametrize("path", [lambda key: (key,), lambda key: ("c", key), lambda key: ("c", "s", key)])
+def test_new_keys_without_an_end_do_not_starve_one_that_had_a_turn(path: Callable[[str], tuple[str, ...]]) -> None:
+    queue: FairQueue[str] = FairQueue(1000)
+    queue.put(path("bob"), "bob")
+    entry = queue.take()
+    assert entry is not None
+    queue.finish(entry, 0.3)
+    for number in range(30):
+        queue.put(path(f"new{number}"), "new")
+    queue.put(path("bob"), "bob again")
+    turns = 0
+    while entry is None or entry.item != "bob again":
+        queue.put(path(f"newer{turns}"), "new")
+        entry = queue.take()
+        assert entry is not None
+        queue.finish(entry, 0.3)
+        turns += 1
+        assert turns < 100
