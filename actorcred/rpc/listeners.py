@@ -33,6 +33,10 @@ HOST = socket.gethostname()
 
 _END = "-----END CERTIFICATE-----"
 
+RECEIVE_BUFFER = 128 * 1024
+"""Bytes that the kernel keeps of a client that is not read from; connections inherit it. The end of one that has sent too much is
+behind them, so with megabytes it would be seen late."""
+
 BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
 
@@ -268,6 +272,7 @@ def bind(address: Address) -> socket.socket:
         family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
         sock = socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
     _keep_alive(sock)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     return sock
 
 
@@ -295,6 +300,7 @@ def _bind_unix(path: str) -> socket.socket:
         os.unlink(path)
     sock = socket.socket(socket.AF_UNIX)
     try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         sock.bind(path)
         sock.listen(BACKLOG)
     except BaseException:

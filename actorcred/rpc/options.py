@@ -65,7 +65,7 @@ class ServerOptions:
     replay: int = 256
     replay_bytes: int = 256 * 1024
     requests_per_second: float | None = 200.0
-    bytes_per_second: float | None = 256 * 1024
+    bytes_per_second: float | None = 1024 * 1024
     bytes_burst: int = 1024 * 1024
     request_burst: int = 400
     write_timeout: float = 60.0
