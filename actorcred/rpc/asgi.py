@@ -209,8 +209,8 @@ class _Socket:
                     return
                 self._wake.clear()
                 await self._wake.wait()
-        except OSError:
-            pass  # the client is gone, as `_read_all` hears, too, unless it waits for room
+        except (OSError, RuntimeError):
+            pass  # the client is gone, which servers say in either way; `_read_all` hears it, too, unless it waits for room
         except Exception:
             logger.exception("A WebSocket failed:")
             self.abort()

@@ -76,12 +76,25 @@ class Backend:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop at once, as in a crash."""
+        """Stop at once, as in a crash; its children too, which would keep PostgreSQL from starting again while they are there."""
         if self._process is not None:
+            children = self._children()
             self._process.send_signal(signal.SIGCONT)
             self._process.kill()
             self._process.wait()
             self._process = None
+            for pid in children:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            deadline = time.monotonic() + START
+            while any(_is_running(pid) for pid in children):
+                assert time.monotonic() < deadline, f"{children} do not end"
+                time.sleep(0.02)
+
+    def _children(self) -> list[int]:
+        assert self._process is not None
+        found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
+        return [int(pid) for pid in found.stdout.split()]
 
     @contextlib.contextmanager
     def down(self) -> Iterator[None]:
@@ -96,8 +109,7 @@ class Backend:
         """Let it hang: connections are taken by the kernel, and nothing is answered."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)  # first, so that it makes no more children
-        found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
-        pids = [self._process.pid, *map(int, found.stdout.split())]
+        pids = [self._process.pid, *self._children()]
         for pid in pids[1:]:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGSTOP)
@@ -107,6 +119,14 @@ class Backend:
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
+
+
+def _is_running(pid: int) -> bool:
+    """Return whether a process is there, and is more than a zombie that nobody has waited for."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _unprivileged(folder: Path, name: str) -> str | None:
