@@ -6,6 +6,7 @@ import hashlib
 import queue
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ def _htdigest(folder: Path) -> Any:
 
 
 def _sql(folder: Path) -> Any:
-    with sqlite3.connect(folder / "users.db") as database:
+    with closing(sqlite3.connect(folder / "users.db")) as database, database:
         database.execute("CREATE TABLE users (username TEXT, password TEXT)")
         database.execute("INSERT INTO users VALUES ('ann', ?)", (HASH,))
     database.close()
