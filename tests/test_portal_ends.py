@@ -157,7 +157,7 @@ def test_a_replaced_session_with_a_long_queue_does_not_hold_up_its_user(dispatch
         old.avatar.proxy().move(number)
     assert stage.hall.some_began.wait(10)
     newcomer = stage.begin()
-    stage.portal.count().get(timeout=10)
+    until(lambda: not old.session.is_open)
     stage.hall.go_on.set()
 
     assert newcomer.get(timeout=10).session.is_open
