@@ -18,7 +18,7 @@ from typing import Any
 
 from actorcred.errors import MissingExtra
 
-__all__ = ["FORMATS", "HashFormat", "OutOfBounds", "Scrypt", "bounded", "decoded", "parts"]
+__all__ = ["FORMATS", "HashFormat", "OutOfBounds", "Pbkdf2", "Scrypt", "bounded", "decoded", "parts"]
 
 MOST_MEMORY = 256 * 1024 * 1024
 """Bytes that verifying one hash may take; Django's defaults take 16 MB for scrypt and 100 MB for Argon2."""
@@ -96,15 +96,24 @@ def bounded(what: str, number: int, most: int, least: int = 1) -> int:
 # -- PBKDF2 and scrypt ----------------------------------------------------------------------------------------------------
 
 
-def _read_pbkdf2(text: str) -> tuple[str, bytes, int, bytes]:
+@dataclass(frozen=True, slots=True)
+class Pbkdf2:
+    """What is to be known of a hash of PBKDF2 (RFC 8018)."""
+
+    algorithm: str
+    iterations: int
+    salt: bytes
+    digest: bytes
+
+    def fits(self, password: bytes) -> bool:
+        """Return whether it was made of a password."""
+        return hmac.compare_digest(hashlib.pbkdf2_hmac(self.algorithm, password, self.salt, self.iterations), self.digest)
+
+
+def _django_pbkdf2(text: str) -> Pbkdf2:
     algorithm, iterations, salt, digest = parts(_DJANGO_PBKDF2, text)
     number = bounded("iterations", int(iterations), MOST_ITERATIONS)
-    return algorithm, salt.encode(), number, decoded(digest, hashlib.new(algorithm).digest_size)
-
-
-def _pbkdf2(password: bytes, text: str) -> bool:
-    algorithm, salt, iterations, digest = _read_pbkdf2(text)
-    return hmac.compare_digest(hashlib.pbkdf2_hmac(algorithm, password, salt, iterations), digest)
+    return Pbkdf2(algorithm, number, salt.encode(), decoded(digest, hashlib.new(algorithm).digest_size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,8 +207,8 @@ FORMATS = (
     _of_libpass("sha512_crypt", "$6$", _SHA_CRYPT),
     HashFormat("$scrypt$", _passlib_scrypt, lambda password, text: _passlib_scrypt(text).fits(password)),
     HashFormat("$argon2", _check_argon2, _argon2),
-    HashFormat("pbkdf2_sha256$", _read_pbkdf2, _pbkdf2),
-    HashFormat("pbkdf2_sha1$", _read_pbkdf2, _pbkdf2),
+    HashFormat("pbkdf2_sha256$", _django_pbkdf2, lambda password, text: _django_pbkdf2(text).fits(password)),
+    HashFormat("pbkdf2_sha1$", _django_pbkdf2, lambda password, text: _django_pbkdf2(text).fits(password)),
     HashFormat("scrypt$", _django_scrypt, lambda password, text: _django_scrypt(text).fits(password)),
 )
 """All of them."""

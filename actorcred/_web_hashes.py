@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from actorcred import _hashes
-from actorcred._hashes import HashFormat, Scrypt, bounded, decoded, parts
+from actorcred._hashes import HashFormat, Pbkdf2, Scrypt, bounded, decoded, parts
 
 __all__ = ["FORMATS", "WRAPPINGS", "Wrapping", "is_phpass"]
 
@@ -34,37 +34,24 @@ _PHPASS = re.compile(rf"\$[PH]\$([{re.escape(_ITOA64)}])([!-9;-~]{{8}})([{re.esc
 # -- PBKDF2 and scrypt ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Pbkdf2:
-    """What is to be known of a hash of PBKDF2 (RFC 8018)."""
-
-    algorithm: str
-    iterations: int
-    salt: bytes
-    digest: bytes
-
-    def fits(self, password: bytes) -> bool:
-        return hmac.compare_digest(hashlib.pbkdf2_hmac(self.algorithm, password, self.salt, self.iterations), self.digest)
-
-
 def _from_hex(text: str, size: int) -> bytes:
     if len(text) != 2 * size:
         raise ValueError("a damaged hash")
     return bytes.fromhex(text)
 
 
-def _werkzeug_pbkdf2(text: str) -> _Pbkdf2:
+def _werkzeug_pbkdf2(text: str) -> Pbkdf2:
     algorithm, iterations, salt, digest = parts(_WERKZEUG_PBKDF2, text)
     number = bounded("iterations", int(iterations), _hashes.MOST_ITERATIONS)
-    return _Pbkdf2(algorithm, number, salt.encode(), _from_hex(digest, hashlib.new(algorithm).digest_size))
+    return Pbkdf2(algorithm, number, salt.encode(), _from_hex(digest, hashlib.new(algorithm).digest_size))
 
 
-def _passlib_pbkdf2(text: str) -> _Pbkdf2:
+def _passlib_pbkdf2(text: str) -> Pbkdf2:
     algorithm, iterations, salt, digest = parts(_PASSLIB_PBKDF2, text)
     algorithm = algorithm or "sha1"
     number = bounded("iterations", int(iterations), _hashes.MOST_ITERATIONS)
     size = hashlib.new(algorithm).digest_size
-    return _Pbkdf2(algorithm, number, decoded(salt.replace(".", "+")), decoded(digest.replace(".", "+"), size))
+    return Pbkdf2(algorithm, number, decoded(salt.replace(".", "+")), decoded(digest.replace(".", "+"), size))
 
 
 def _werkzeug_scrypt(text: str) -> Scrypt:

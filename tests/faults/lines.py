@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import trustme
@@ -44,12 +45,19 @@ def certificates(folder: Path) -> None:
     made.cert_chain_pems[0].write_to_path(folder / "cert.pem")
 
 
-@fault("clients are killed (kill -9)", options=QUICK)
-def killed_clients(ground: Ground) -> None:
+@contextlib.contextmanager
+def process_with_clients(ground: Ground) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process of its own with 20 clients that are in and 20 that say nothing; the test kills it."""
     command = [sys.executable, "-c", KILLED, str(ground.server.address)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"in\n"
+        yield process
+
+
+@fault("clients are killed (kill -9)", options=QUICK)
+def killed_clients(ground: Ground) -> None:
+    with process_with_clients(ground) as process:
         held = ground.server.count()
         ground.note(f"{held.sessions} sessions, {held.connections} connections")
         process.kill()
@@ -266,10 +274,7 @@ def churn(ground: Ground) -> None:
 
 @fault("the client's process is stopped (SIGSTOP) in the middle of notifications", options=QUICK)
 def stopped_process(ground: Ground) -> None:
-    command = [sys.executable, "-c", KILLED, str(ground.server.address)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == b"in\n"
+    with process_with_clients(ground) as process:
         os.kill(process.pid, signal.SIGSTOP)
         with connect(ground.server.address, source=ATTACKER) as caster:
             caster.login("caster", resume=False)
