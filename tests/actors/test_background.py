@@ -65,7 +65,7 @@ def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: Backgr
         assert refused == [False, True]  # the place of the one that made room
     crowd.go.set()
     assert more[0].get(timeout=WAIT) is None
-    until = time.monotonic() + WAIT
+    until = time.monotonic() + WAIT  # a called thread counts itself off as it begins, and tells nobody
     while pool._express_called and time.monotonic() < until:
         time.sleep(0.001)
     assert not pool._express_called  # or the threads for newcomers would never be called again
