@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import Any
 
 from actorcred import (
@@ -29,11 +32,18 @@ from actorcred.actors import ActorRef, Future
 def until(condition: Callable[[], object]) -> None:
     """Wait until something is so, which another thread or process sees to."""
     tick = threading.Event()
-    for _ in range(1000):
+    for _ in range(3000):
         if condition():
             return
         tick.wait(0.01)
     raise AssertionError("it did not become so")
+
+
+@contextmanager
+def open_sqlite(path: Path | str) -> Iterator[sqlite3.Connection]:
+    """Open a SQLite database; what is changed is committed at the end, and the file closed."""
+    with closing(sqlite3.connect(path)) as database, database:
+        yield database
 
 
 class Player(ABC):

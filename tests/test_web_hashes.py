@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import subprocess
 
 import pytest
@@ -12,7 +11,7 @@ from actorcred import Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.passwords import UnsupportedHash, check_format, hash_password, verify_password
 from actorcred.plugins import from_string
 from tests.backends.web import PHP, WEB
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, open_sqlite
 
 ALL = {**WEB, **PHP}
 LONG = "a long sentence of more than 72 bytes, as password managers and people with fantasy make them"
@@ -107,7 +106,7 @@ def test_what_cannot_be_verified_is_named_with_the_remedy_of_its_store(tmp_path,
     with pytest.raises(UnsupportedHash, match=reason):
         check_format(hash=stored)
     good = hash_password(password="right", rounds=4)
-    with sqlite3.connect(tmp_path / "users.db") as database:
+    with open_sqlite(tmp_path / "users.db") as database:
         database.execute("CREATE TABLE people (username, password)")
         database.executemany("INSERT INTO people VALUES (?, ?)", [("ann", stored), ("bob", good)])
     database.close()

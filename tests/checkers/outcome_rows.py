@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -60,6 +59,7 @@ from tests.backends.servers import mariadb, postgresql, running
 from tests.backends.ssh_keys import make_keys, private, proof, public
 from tests.backends.system import System
 from tests.backends.tables import fill
+from tests.helpers import open_sqlite
 from tests.test_http_digest import answer as digest_answer
 
 COLUMNS = ("right", "wrong", "unknown user", "hostile name", "disabled", "down", "slow")
@@ -216,7 +216,7 @@ def gone(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def without_table(path: Path, table: str) -> Iterator[None]:
     def run(statement: str) -> None:
-        with contextlib.closing(sqlite3.connect(path)) as database:
+        with open_sqlite(path) as database:
             database.execute(statement)
 
     run(f"ALTER TABLE {table} RENAME TO elsewhere")
@@ -229,7 +229,7 @@ def without_table(path: Path, table: str) -> Iterator[None]:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Write to a database in another connection, and do not come to an end."""
-    with contextlib.closing(sqlite3.connect(path)) as database:
+    with open_sqlite(path) as database:
         database.execute("BEGIN EXCLUSIVE")
         yield
 
@@ -403,8 +403,7 @@ def otp(folder: Path) -> Row:
 
     def used() -> OneTimePassword:
         credentials = OneTimePassword("old", codes.next())
-        database = sqlite3.connect(path)
-        with contextlib.closing(database), database:
+        with open_sqlite(path) as database:
             database.execute("UPDATE otp SET last = ? WHERE name = 'old'", (int(codes.now) // 30,))
         return credentials
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import queue
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +21,7 @@ from actorcred.checkers.sql import SQLChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.credentials import OneTimePassword
 from actorcred.passwords import hash_password
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, open_sqlite
 
 HASH = hash_password(password="s3cret s3cret", rounds=4)
 
@@ -40,7 +38,7 @@ def _htdigest(folder: Path) -> Any:
 
 
 def _sql(folder: Path) -> Any:
-    with closing(sqlite3.connect(folder / "users.db")) as database, database:
+    with open_sqlite(folder / "users.db") as database:
         database.execute("CREATE TABLE users (username TEXT, password TEXT)")
         database.execute("INSERT INTO users VALUES ('ann', ?)", (HASH,))
     database.close()

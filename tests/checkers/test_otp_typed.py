@@ -6,8 +6,6 @@ import base64
 import hashlib
 import hmac
 import json
-import sqlite3
-from contextlib import closing
 from urllib.parse import parse_qs, urlsplit
 
 import pyotp
@@ -21,7 +19,7 @@ from actorcred.checkers.otp import REMEMBERED, WIDEST_SKEW, OTPChecker
 from actorcred.cli.otp import otp
 from actorcred.credentials import OneTimePassword
 from actorcred.plugins import from_string
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, open_sqlite
 
 KEY = b"12345678901234567890"
 SECRET = base64.b32encode(KEY).decode()
@@ -166,13 +164,13 @@ def test_a_jump_of_the_clock_forward_and_back_locks_nobody_out(codes, clock):
 
 
 def test_a_jump_that_an_older_version_has_noted_locks_nobody_out(codes, clock, tmp_path):
-    with closing(sqlite3.connect(tmp_path / "codes.db")) as database, database:
+    with open_sqlite(tmp_path / "codes.db") as database:
         database.execute("UPDATE otp SET last = 1000000")
     assert lets_in(serve(codes), OneTimePassword("ann", CODES[59]))
 
 
 def test_a_code_that_an_older_version_has_used_up_is_used_up(tmp_path, clock):
-    with closing(sqlite3.connect(tmp_path / "old.db")) as database, database:
+    with open_sqlite(tmp_path / "old.db") as database:
         database.execute(
             "CREATE TABLE otp (name TEXT PRIMARY KEY NOT NULL, secret TEXT NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID"
         )
@@ -196,10 +194,10 @@ def test_used_codes_are_not_kept_for_ever(codes, clock, tmp_path):
     for step in range(REMEMBERED + 10):
         clock.now = 6000.0 + 30 * step
         assert lets_in(portal, OneTimePassword("ann", at(clock.now)))
-    with closing(sqlite3.connect(tmp_path / "codes.db")) as database, database:
+    with open_sqlite(tmp_path / "codes.db") as database:
         assert database.execute("SELECT count(*) FROM otp_used").fetchone() == (REMEMBERED,)
     codes.remove("ann").get(timeout=10)
-    with closing(sqlite3.connect(tmp_path / "codes.db")) as database, database:
+    with open_sqlite(tmp_path / "codes.db") as database:
         assert database.execute("SELECT count(*) FROM otp_used").fetchone() == (0,)
 
 

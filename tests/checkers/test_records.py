@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import hmac
-import sqlite3
-from contextlib import closing
 
 import jwt
 import pytest
@@ -27,7 +25,7 @@ from actorcred.precis import prepare_password, prepare_username
 from actorcred.sasl.scram import ScramSHA256
 from tests.backends.servers import mariadb, postgresql, running
 from tests.backends.tables import fill
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, open_sqlite
 from tests.test_hashes import BAD
 
 GOOD = hash_password(password="hush", rounds=4)
@@ -116,7 +114,7 @@ def test_a_function_of_the_application_that_fails_for_one_record_fails_for_no_ot
 @pytest.fixture
 def odd_rows(tmp_path):
     path = tmp_path / "users.db"
-    with closing(sqlite3.connect(path)) as database, database:
+    with open_sqlite(path) as database:
         database.execute("CREATE TABLE users (username, password)")
         database.executemany("INSERT INTO users VALUES (?, ?)", [*ODD.items(), ("bob", GOOD)])
         database.execute("INSERT INTO users VALUES ('text', CAST(x'2432ff' AS TEXT))")
@@ -134,7 +132,7 @@ def test_a_row_that_cannot_be_used_is_refused_and_named_once(odd_rows, caplog):
 
 def test_a_name_in_the_database_that_cannot_be_an_avatar_id_is_refused(tmp_path):
     path = tmp_path / "users.db"
-    with closing(sqlite3.connect(path)) as database, database:
+    with open_sqlite(path) as database:
         database.execute("CREATE TABLE users (login, name, password)")
         rows = [("number", 7), ("control", "a\nb"), ("nothing", None), ("empty", ""), ("bob", "bob")]
         database.executemany("INSERT INTO users VALUES (?, ?, ?)", [(*row, GOOD) for row in rows])
@@ -183,7 +181,7 @@ def test_damaged_rows_of_the_account_store(tmp_path, caplog):
     store = SQLiteChecker.start(path, 4, PasswordPolicy(min_length=1, common=frozenset()), scram=True)
     for name in ("ann", "bob", "cleo"):
         store.add_account(name, "hush").get(timeout=30)
-    with closing(sqlite3.connect(path)) as database, database:
+    with open_sqlite(path) as database:
         database.execute("UPDATE account SET hash = CAST(x'2432ff' AS TEXT), scram = 7 WHERE name = 'ann'")
         database.execute("UPDATE account SET hash = x'00ff', scram = 'SCRAM-SHA-256$1:AAAA$AAAA:AAAA' WHERE name = 'cleo'")
         database.execute("INSERT INTO revocation (name, what) VALUES ('ann', 'of the future')")
@@ -203,7 +201,7 @@ def test_a_damaged_secret_for_codes_is_its_users_matter(tmp_path, secret):
     path = tmp_path / "codes.db"
     checker = OTPChecker.start(path, lambda: 59.0)
     checker.enrol("bob", secret="GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ").get(timeout=10)
-    with closing(sqlite3.connect(path)) as database, database:
+    with open_sqlite(path) as database:
         database.execute("INSERT INTO otp VALUES ('ann', ?, -1)", (secret,))
     portal = serve(checker)
     for _ in range(6):

@@ -11,7 +11,7 @@ from actorcred import Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.passwords import verify_password
 from actorcred.plugins import from_string
 from tests.backends.web import WEB, php
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, open_sqlite
 
 phpass = passlib.hash.phpass.using(rounds=8)
 
@@ -22,7 +22,7 @@ def rows(tmp_path):
     path = tmp_path / "users.db"
 
     def run(query, *values):
-        with sqlite3.connect(path) as database:
+        with open_sqlite(path) as database:
             found = database.execute(query, values).fetchall()
         database.close()
         return dict(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import sqlite3
 import stat
 import sys
 
@@ -18,7 +17,7 @@ from actorcred.passwords import PasswordPolicy, hash_password
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
 from actorcred.sasl.scram import ScramSHA256, _scramp
-from tests.helpers import Player, Stage
+from tests.helpers import Player, Stage, open_sqlite
 
 LAX = PasswordPolicy(common=frozenset({"hunter2hunter2"}))
 
@@ -130,7 +129,7 @@ def test_a_change_by_another_process_ends_live_sessions_too(store, stage, path, 
 
 def test_a_hash_is_upgraded_at_login_when_the_cost_setting_has_risen(store, stage, path):
     def stored():
-        with sqlite3.connect(path) as database:
+        with open_sqlite(path) as database:
             text = database.execute("SELECT hash FROM account").fetchone()[0]
         database.close()
         return text
@@ -196,7 +195,7 @@ def test_an_account_without_it_gets_it_at_its_next_login(store, path, inline):
 def test_a_hash_that_an_older_version_sets_makes_the_old_proof_worthless(scram_stage, path):
     stage, store = scram_stage
     store.add_account("ann", "correct horse").get()
-    with sqlite3.connect(path) as database:
+    with open_sqlite(path) as database:
         database.execute("UPDATE account SET hash = ?", (hash_password(password="battery staple", rounds=4),))
     database.close()
     assert not prove(stage)
@@ -243,7 +242,7 @@ def test_a_password_that_scram_cannot_carry_is_one_all_the_same(store, path, inl
 
 
 def test_a_store_of_the_first_version_is_upgraded(path, inline):
-    with sqlite3.connect(path) as database:
+    with open_sqlite(path) as database:
         for statement in SCHEMA[0]:
             database.execute(statement)
         database.execute("PRAGMA user_version = 1")
@@ -259,7 +258,7 @@ def test_what_is_damaged_lets_nobody_in_and_harms_no_other(scram_stage, path, ca
     stage, store = scram_stage
     for name in ("ann", "bob"):
         store.add_account(name, "correct horse").get()
-    with sqlite3.connect(path) as database:
+    with open_sqlite(path) as database:
         database.execute("UPDATE account SET hash = 'damaged' WHERE name = 'ann'")
         database.execute("UPDATE account SET scram = 'damaged' WHERE name = 'ann'")
     database.close()
@@ -296,13 +295,13 @@ def test_a_file_that_is_no_account_store_is_named(tmp_path, path, inline):
     with pytest.raises(AccountError, match="No such file"):
         SQLiteChecker.start(tmp_path / "no" / "such" / "folder")
     newer = tmp_path / "newer.sqlite"
-    with sqlite3.connect(newer) as database:
+    with open_sqlite(newer) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
     with pytest.raises(AccountError, match="schema 99, made by a newer actorcred"):
         SQLiteChecker.start(newer)
     other = tmp_path / "other.sqlite"
-    with sqlite3.connect(other) as database:
+    with open_sqlite(other) as database:
         database.execute("PRAGMA user_version = 2")
     database.close()
     with pytest.raises(AccountError, match=r"cannot open '.*other.sqlite': no such table"):
@@ -318,7 +317,7 @@ def test_without_the_extra_scram_says_what_to_install(path, monkeypatch):
 
 
 def test_a_store_that_breaks_makes_logins_unavailable(store, stage, path):
-    with sqlite3.connect(path) as database:
+    with open_sqlite(path) as database:
         database.execute("ALTER TABLE account RENAME TO elsewhere")
     database.close()
 
@@ -326,7 +325,7 @@ def test_a_store_that_breaks_makes_logins_unavailable(store, stage, path):
         stage.login("ann", "correct horse")
     with pytest.raises(AccountError, match="the database failed"):
         store.add_account("bob", "battery staple").get()
-    with sqlite3.connect(path) as database:
+    with open_sqlite(path) as database:
         database.execute("ALTER TABLE elsewhere RENAME TO account")
     database.close()
     assert stage.login("ann", "correct horse").interface is Player

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from actorcred.passwords import verify_password
 from tests.cli.test_command import PASSWORD, run
+from tests.helpers import open_sqlite
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
 """The environment of a cron job, as old versions of Python take it."""
@@ -52,7 +52,7 @@ def test_a_store_is_made_with_its_first_account_and_not_before(tmp_path: Path) -
 def test_a_store_has_the_options_of_auth(tmp_path: Path) -> None:
     store = f"sqlite[scram=yes,rounds=5]:{tmp_path}/a.db"
     add(store, "ann")
-    with sqlite3.connect(tmp_path / "a.db") as database:
+    with open_sqlite(tmp_path / "a.db") as database:
         ((stored, scram),) = database.execute("SELECT hash, scram FROM account")
     database.close()
     assert "$05$" in stored
@@ -81,7 +81,7 @@ def test_a_password_file_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None
     secret, store = tmp_path / "secret", f"sqlite[rounds=4]:{tmp_path}/a.db"
     secret.write_text("sn\u00f6 und eis\r\nnext", "utf-8-sig", newline="")
     assert run("passwd", "add", store, "ann", "--password-file", str(secret), **ASCII).returncode == 0
-    with sqlite3.connect(tmp_path / "a.db") as database:
+    with open_sqlite(tmp_path / "a.db") as database:
         ((stored,),) = database.execute("SELECT hash FROM account")
     database.close()
     assert verify_password(password="sn\u00f6 und eis", hash=stored)
