@@ -1,59 +1,39 @@
-"""Users in an LDAP directory, as OpenLDAP or Active Directory."""
+"""Users in an LDAP directory, such as OpenLDAP or Active Directory."""
 
 from __future__ import annotations
 
-import contextlib
 import logging
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+import unicodedata
+import uuid
+from typing import Any, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local, take_limits
+from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
+from actorcred.checkers.directory import Attributes, Directory, Search
+from actorcred.checkers.ldap_groups import Group
+from actorcred.checkers.ldap_settings import LDAPSettings, take_place
 from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checkers.records import Complaints
 from actorcred.credentials import UsernamePassword
 from actorcred.descriptors import ArgString
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, MissingExtra, UnauthorizedLogin
 
 __all__ = ["LDAPChecker", "LDAPSettings", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LDAPSettings:
-    """How users are found and who may come in.
-
-    Args:
-        dn: a user's entry, with %u for the name, as "uid=%u,ou=people,dc=example": the checker binds as that. Without it
-            the user's entry is searched below the base of the URL, and then bound as.
-        bind: who searches; "" searches anonymously.
-        password: of that one.
-        group: the entry of a group of whose members only may come in (`member`, `uniqueMember` or `memberUid`).
-        starttls: encrypt the connection of an ldap:// URL before anything is sent.
-        ca: a PEM file with the certificates of those who may have signed the server's; by default the system's.
-        insecure: send passwords in the clear over a network.
-    """
-
-    dn: str = ""
-    bind: str = ""
-    password: str = field(default="", repr=False)
-    group: str = ""
-    starttls: bool = False
-    ca: str = ""
-    insecure: bool = False
-
 
 class LDAPChecker(BlockingChecker):
     """Checks names and passwords by binding to an LDAP server (RFC 4513).
 
-    Who logs in gets the name as the directory writes it, which takes "ANN" for "ann". An empty password is never sent, since
-    a server takes it for an anonymous bind; names are escaped (RFC 4514, RFC 4515); referrals are not followed.
+    Who logs in gets the name as the directory writes it, which takes "ANN" for "ann", or what the attribute `id` says. A
+    person with several names is one avatar id: the name in the entry's own DN, or else the first in the order of the
+    alphabet; name an attribute with a single value by `id`. Names in any normal form are found; the avatar id is in NFC.
+
+    An empty password is never sent, since a server takes it for an anonymous bind; names are escaped (RFC 4514, RFC 4515);
+    referrals are not followed, and an entry that is one lets nobody in. A password that has to be changed first (`pwdReset`)
+    is refused, with that cause in the log, if the server knows password policies (draft-behera-ldap-password-policy).
 
     Args:
         url: ldap://, ldaps:// or ldapi://, with base, attribute of the name (uid by default), scope and filter as in RFC
@@ -62,7 +42,7 @@ class LDAPChecker(BlockingChecker):
         limits: how much is asked of the server at a time. It keeps as many connections.
 
     Raises:
-        AccountError: if the URL is none, or passwords would go over a network in the clear.
+        AccountError: if the URL is none, an option cannot be used, or passwords would go over a network in the clear.
         MissingExtra: without the extra "ldap".
     """
 
@@ -72,30 +52,16 @@ class LDAPChecker(BlockingChecker):
         super().__init__(limits)
         try:
             import ldap
-            import ldapurl
         except ImportError:
             raise MissingExtra("LDAPChecker", "ldap") from None
         self._ldap = ldap
-        try:
-            parts = ldapurl.LDAPUrl(url)
-        except ValueError:
-            raise AccountError("ldap: needs a URL, as ldaps://host/ou=people,dc=example?uid") from None
-        remote = parts.urlscheme == "ldap" and not is_local(url)
-        if remote and not settings.starttls and not settings.insecure:
-            raise AccountError("ldap: passwords would go in the clear; use ldaps://, starttls=yes, or insecure=yes")
-        if not settings.dn and not parts.dn:
-            raise AccountError("ldap: needs a base to search in the URL, or the option dn=")
-        if settings.dn and "%u" not in settings.dn:
-            raise AccountError("ldap: the option dn= needs %u for the name, as uid=%u,ou=people,dc=example")
         self._settings = settings
+        self._place = take_place(url, settings)
+        self._id = settings.id or self._place.attribute
+        self._wanted = (self._place.attribute, self._id)
         self._complaints = Complaints()
-        self._base = parts.dn or ""
-        self._attribute = (parts.attrs or ["uid"])[0]
-        self._scope = ldap.SCOPE_SUBTREE if parts.scope is None else parts.scope
-        self._filter = parts.filterstr or "(objectClass=*)"
-        address = parts.initializeUrl()
-        self._searching = _Pool(lambda: self._connect(address, as_service=True), ldap)
-        self._binding = _Pool(lambda: self._connect(address, as_service=False), ldap)
+        self._directory = Directory(self._place.address, settings, self.limits.timeout)
+        self._group = Group(self._directory, settings) if settings.group else None
 
     @classmethod
     def start(  # type: ignore[override]
@@ -111,29 +77,7 @@ class LDAPChecker(BlockingChecker):
 
     def release(self) -> None:
         """Close the connections."""
-        self._searching.clear()
-        self._binding.clear()
-
-    def _connect(self, address: str, *, as_service: bool) -> Any:
-        ldap, settings = self._ldap, self._settings
-        connection = ldap.initialize(address)
-        connection.set_option(ldap.OPT_REFERRALS, 0)  # whoever is referred to would get the password
-        connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self.limits.timeout)
-        connection.set_option(ldap.OPT_TIMEOUT, self.limits.timeout)
-        if settings.ca:
-            connection.set_option(ldap.OPT_X_TLS_CACERTFILE, settings.ca)
-        connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
-        connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)
-        if settings.starttls:
-            connection.start_tls_s()
-        if as_service and settings.bind:
-            try:
-                connection.simple_bind_s(settings.bind, settings.password)
-            except ldap.INVALID_CREDENTIALS:
-                raise ldap.INSUFFICIENT_ACCESS({"desc": "the account that searches cannot log in"}) from None
-        return connection
-
-    # -- checking -----------------------------------------------------------------------------------------------------
+        self._directory.clear()
 
     def check(self, credentials: UsernamePassword) -> str:
         """Find the user, bind, and look at the group."""
@@ -144,166 +88,107 @@ class LDAPChecker(BlockingChecker):
         except self._ldap.LDAPError as error:
             raise CheckerUnavailable(f"the directory failed: {type(error).__name__}") from None
         except UnicodeError as error:  # an entry whose name or attribute is not UTF-8
-            self._complaints.about(credentials.username, f"the entry cannot be read: {type(error).__name__}")
-            raise UnauthorizedLogin("the entry cannot be read") from None
+            raise self._unusable(credentials.username, f"the entry cannot be read: {type(error).__name__}") from None
 
     def _check(self, username: str, password: str) -> str:
-        from ldap.dn import escape_dn_chars
-
         if self._settings.dn:
-            dn = self._settings.dn.replace("%u", escape_dn_chars(username))
-            name = self._bind_and_read(dn, username, password)
+            dn, attributes = self._bind_and_read(username, password)
         else:
-            dn, name = self._search_and_bind(username, password)
-        if self._settings.group and not self._is_member(dn, name):
+            dn, attributes = self._search_and_bind(username, password)
+        if self._group is not None and not self._group.has(dn, self._first(dn, attributes, self._place.attribute) or username):
             raise UnauthorizedLogin("not in the group", known=True)
-        return name
+        avatar_id = self._first(dn, attributes, self._id)
+        if not avatar_id:
+            raise self._unusable(username, f"the entry has no attribute {self._id!r}, which is the avatar id")
+        return avatar_id
 
-    def _search_and_bind(self, username: str, password: str) -> tuple[str, str]:
-        """Return a user's entry, and the name as the directory has it."""
+    def _unusable(self, username: str, why: str) -> UnauthorizedLogin:
+        self._complaints.about(username, why, "LDAP")
+        return UnauthorizedLogin(why, known=True)
+
+    # -- finding the entry --------------------------------------------------------------------------------------------
+
+    def _search_and_bind(self, username: str, password: str) -> tuple[str, Attributes]:
         found = self._search(username)
         # Somebody who is not there costs a bind, too.
-        dn, name = found or (f"cn=nobody-of-this-name,{self._base}", "")
-        if not self._bind(dn, password) or found is None:
+        dn, attributes = found or (f"cn=nobody-of-this-name,{self._place.base}", {})
+        if not self._directory.bind(dn, password) or found is None:
             why = "wrong password, no such user, several of that name, or a locked account"
             raise UnauthorizedLogin(why, known=found is not None)
-        return dn, name
+        return dn, attributes
 
-    def _search(self, username: str) -> tuple[str, str] | None:
-        """Return the entry of a user and the name as the directory has it."""
+    def _search(self, username: str) -> tuple[str, Attributes] | None:
+        """Return the only entry of that name."""
         from ldap.filter import escape_filter_chars
 
-        wanted = f"(&{self._filter}({self._attribute}={escape_filter_chars(username)}))"
+        place = self._place
+        wanted = f"(&{place.filter}({place.attribute}={escape_filter_chars(username)}))"
         try:
-            entries = self._searching.use(
-                lambda connection: connection.search_ext_s(
-                    self._base, self._scope, wanted, [self._attribute], sizelimit=2, timeout=self.limits.timeout
-                )
-            )
+            found = self._directory.search(Search(place.base, place.scope, wanted, self._wanted, most=2))
         except self._ldap.SIZELIMIT_EXCEEDED:
             return None  # more than two of that name
-        real = [(dn, attributes) for dn, attributes in entries if dn is not None]  # others are referrals
-        if len(real) != 1:
-            return None
-        dn, attributes = real[0]
-        name = self._name_in(attributes, username)
-        return None if name is None else (dn, name)
+        return found[0] if len(found) == 1 and self._bears(found[0][1], username) else None
 
-    def _name_in(self, attributes: dict[str, list[bytes]], username: str) -> str | None:
-        lowered = {key.lower(): values for key, values in attributes.items()}
-        names = [value.decode("utf-8", "replace") for value in lowered.get(self._attribute.lower(), [])]
-        return next((name for name in names if name.casefold() == username.casefold()), None)
+    def _bind_and_read(self, username: str, password: str) -> tuple[str, Attributes]:
+        from ldap.dn import escape_dn_chars
 
-    def _bind(self, dn: str, password: str) -> bool:
-        return self._binding.use(lambda connection: self._try_bind(connection, dn, password))
+        dn = self._settings.dn.replace("%u", escape_dn_chars(username))
+        right, found = self._directory.bind_and_read(Search(dn, self._ldap.SCOPE_BASE, self._place.filter, self._wanted), password)
+        if not right:
+            raise UnauthorizedLogin("wrong password, no such user, or a locked account")
+        if found and self._bears(found[0][1], username):
+            return found[0]
+        if self._place.filtered and not found:
+            raise UnauthorizedLogin("the filter of the URL does not fit, or the entry cannot be read", known=True)
+        attribute = self._place.attribute
+        logger.error("LDAP: users cannot read the attribute %r of their own entries, or it is not the name", attribute)
+        raise CheckerUnavailable(f"the attribute {attribute} of the user's entry cannot be read")
 
-    def _try_bind(self, connection: Any, dn: str, password: str) -> bool:
-        ldap = self._ldap
-        refused = (
-            ldap.INVALID_CREDENTIALS,
-            ldap.INAPPROPRIATE_AUTH,
-            ldap.NO_SUCH_OBJECT,
-            ldap.INVALID_DN_SYNTAX,
-            ldap.UNWILLING_TO_PERFORM,  # a locked account, at Active Directory
-            ldap.CONSTRAINT_VIOLATION,  # too many failures, at others
-            ldap.INSUFFICIENT_ACCESS,
-        )
-        try:
-            connection.simple_bind_s(dn, password)
-        except refused:
-            return False
-        return True
+    # -- reading it ---------------------------------------------------------------------------------------------------
 
-    def _bind_and_read(self, dn: str, username: str, password: str) -> str:
-        """Bind as a user, and return the name as the directory has it."""
+    def _bears(self, attributes: Attributes, username: str) -> bool:
+        wanted = _as_compared(username)
+        return any(_as_compared(name) == wanted for name in self._values(attributes, self._place.attribute))
 
-        def work(connection: Any) -> str | None:
-            if not self._try_bind(connection, dn, password):
-                raise UnauthorizedLogin("wrong password, no such user, or a locked account")
-            try:
-                entries = connection.search_ext_s(
-                    dn, self._ldap.SCOPE_BASE, attrlist=[self._attribute], timeout=self.limits.timeout
-                )
-            except self._ldap.NO_SUCH_OBJECT:
-                return None
-            found = [attributes for entry, attributes in entries if entry is not None]  # others are referrals
-            return self._name_in(found[0], username) if found else None
+    def _first(self, dn: str, attributes: Attributes, attribute: str) -> str:
+        """Return the value of an attribute that counts, "" if there is none."""
+        values = sorted(self._values(attributes, attribute))
+        if len(values) > 1:
+            own = {_as_compared(value) for name, value in _own_name(dn) if name.lower() == attribute.lower()}
+            values = [value for value in values if _as_compared(value) in own] or values
+        return values[0] if values else ""
 
-        name = self._binding.use(work)
-        if name is None:
-            logger.error("LDAP: users cannot read the attribute %r of their own entries, or it is not the name", self._attribute)
-            raise CheckerUnavailable(f"the attribute {self._attribute} of the user's entry cannot be read")
-        return name
-
-    def _is_member(self, dn: str, name: str) -> bool:
-        from ldap.filter import escape_filter_chars
-
-        entry, short = escape_filter_chars(dn), escape_filter_chars(name)
-        wanted = f"(|(member={entry})(uniqueMember={entry})(memberUid={short}))"
-        try:
-            found = self._searching.use(
-                lambda connection: connection.search_ext_s(
-                    self._settings.group, self._ldap.SCOPE_BASE, wanted, ["1.1"], timeout=self.limits.timeout
-                )
-            )
-        except self._ldap.NO_SUCH_OBJECT:
-            return False
-        return any(entry is not None for entry, _ in found)
+    @staticmethod
+    def _values(attributes: Attributes, attribute: str) -> list[str]:
+        return [_text(value, attribute) for value in attributes.get(attribute.lower(), [])]
 
 
-class _Pool:
-    """Connections that are not in use. As many are made as threads ask at the same time."""
+def _text(value: bytes, attribute: str) -> str:
+    """Return a value as text.
 
-    def __init__(self, connect: Callable[[], Any], ldap: Any) -> None:
-        self._connect = connect
-        self._gone = (ldap.SERVER_DOWN, ldap.UNAVAILABLE, ldap.CONNECT_ERROR)
-        self._lock = threading.Lock()
-        self._idle: list[Any] = []
-
-    def use(self, work: Callable[[Any], T]) -> T:
-        """Run `work` with a connection; with a new one if an old one turns out to be gone."""
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
-        if connection is not None:
-            try:
-                return self._run(work, connection)
-            except self._gone:
-                self.clear()  # the server was restarted: the others are gone as well
-        return self._run(work, self._connect())
-
-    def _run(self, work: Callable[[Any], T], connection: Any) -> T:
-        try:
-            result = work(connection)
-        except UnauthorizedLogin:
-            self._give_back(connection)
-            raise
-        except BaseException:
-            _unbind(connection)
-            raise
-        self._give_back(connection)
-        return result
-
-    def _give_back(self, connection: Any) -> None:
-        with self._lock:
-            self._idle.append(connection)
-
-    def clear(self) -> None:
-        """Close the connections that are not in use."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for connection in idle:
-            _unbind(connection)
+    Raises:
+        UnicodeError: if it is none.
+    """
+    if attribute.lower() == "objectguid" and len(value) == 16:
+        return str(uuid.UUID(bytes_le=value))  # as Active Directory's own tools show it
+    return unicodedata.normalize("NFC", value.decode())
 
 
-def _unbind(connection: Any) -> None:
-    with contextlib.suppress(Exception):  # it may be gone already
-        connection.unbind_s()
+def _as_compared(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def _own_name(dn: str) -> list[tuple[str, str]]:
+    """Return the attributes and values that an entry is named by."""
+    from ldap.dn import str2dn
+
+    return [(attribute, value) for attribute, value, _ in str2dn(dn)[0]]
 
 
 def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs a URL")
-    texts: dict[str, Any] = dict.fromkeys(("dn", "bind", "password", "group", "ca"), str)
+    texts: dict[str, Any] = dict.fromkeys(("dn", "id", "bind", "password", "group", "nested", "group_base", "ca"), str)
     flags: dict[str, Any] = dict.fromkeys(("starttls", "insecure"), yes_or_no)
     options = read_options(argument, {**texts, **flags, "threads": int, "timeout": float})
     limits = take_limits(options)
@@ -314,8 +199,10 @@ plugin = CheckerPlugin(
     "ldap",
     "URL",
     "An LDAP directory: ldaps://host/BASE?uid searches the user below BASE and binds as who is found. Options: "
-    "dn=uid=%u\\,BASE binds without a search; bind=DN and password=${file:PATH} say who searches; group=DN lets in its members "
-    "only; starttls=yes, ca=PATH; threads=8 and timeout=10 bound what is asked. Commas in options need a backslash.",
+    "dn=uid=%u\\,BASE binds without a search; id=ATTRIBUTE is the avatar id in place of the name; bind=DN and "
+    "password=${file:PATH} say who searches; group=DN lets in its members only, nested=yes those of groups in it, too "
+    "(nested=in-chain has Active Directory look), with group_base=DN to search; starttls=yes, ca=PATH; threads=8 and timeout=10 "
+    "bound what is asked. Commas in options need a backslash.",
     (UsernamePassword,),
     _generate,
 )

@@ -18,15 +18,17 @@ __all__ = ["UnixChecker", "plugin"]
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/local/etc/pam.d")
 """Where systems keep PAM services."""
 
+AUTH_ERROR = 7  # of an account, it is no matter of the password
+
 # Linux-PAM, security/_pam_types.h: what is the user's matter. Everything else is PAM's own: a module that is missing, a
 # service that is not configured, a database that is down.
 _REFUSED = {
     6: "permission denied",
-    7: "wrong password",
+    AUTH_ERROR: "wrong password",
     8: "not enough credentials",
     10: "no such user",
     11: "too many tries",
-    12: "the password has expired",
+    12: "the password must be changed first",
     13: "the account has expired",
     16: "the account has expired",
     17: "wrong password",
@@ -77,12 +79,31 @@ class UnixChecker(BlockingChecker):
         if not credentials.password:
             raise UnauthorizedLogin("the password is empty")  # `nullok` is for consoles
         asked = self._authenticator()
+        proven = _watch_account_stack(asked)
         if asked.authenticate(credentials.username, credentials.password, self._service, resetcreds=False):
             return credentials.username
+        stack = "account" if proven else "auth"
         why = _REFUSED.get(asked.code)
         if why is None:
-            raise CheckerUnavailable(f"PAM failed with {asked.code}: {asked.reason}")
-        raise UnauthorizedLogin(why)
+            reason = asked.reason.decode(errors="replace") if isinstance(asked.reason, bytes) else asked.reason
+            raise CheckerUnavailable(f"the {stack} stack of the PAM service {self._service!r} failed with {asked.code}: {reason}")
+        if proven:
+            cause = "the account may not be used" if asked.code == AUTH_ERROR else why
+            why = f"the account stack of the PAM service {self._service!r} refused: {cause}"
+        raise UnauthorizedLogin(why, known=bool(proven))
+
+
+def _watch_account_stack(asked: Any) -> list[bool]:
+    """Return a list that is not empty once the password was right and PAM has come to the account."""
+    reached: list[bool] = []
+    manage = asked.pam_acct_mgmt
+
+    def watched(*args: Any) -> Any:
+        reached.append(True)
+        return manage(*args)
+
+    asked.pam_acct_mgmt = watched
+    return reached
 
 
 def _generate(argument: ArgString) -> CheckerRef:

@@ -29,13 +29,56 @@ def entries():
     for number in range(3):
         yield f"cn=triplet{number},{PEOPLE}", {**twin, "cn": [f"triplet{number}"], "uid": ["triplet"]}
     yield f"uid=locked,{PEOPLE}", {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]}
+    yield "cn=policy,dc=example", {
+        "objectClass": ["pwdPolicy", "device"], "cn": ["policy"], "pwdAttribute": ["userPassword"], "pwdMustChange": ["TRUE"],
+    }  # fmt: skip
+    yield from unusual_people()
+    yield from groups()
     yield STAFF, {"objectClass": ["groupOfNames"], "member": [f"uid=ann,{PEOPLE}"]}
+
+
+def person(dn, *uids, **more):
+    name = dn.partition("=")[2].partition(",")[0]
+    known = {"cn": [name], "sn": ["x"], "uid": list(uids), "userPassword": ["right"]}
+    return dn, {"objectClass": ["inetOrgPerson"], **known, **more}
+
+
+def unusual_people():
+    decomposed = "jose\u0301"
+    yield person(f"uid={decomposed},{PEOPLE}", decomposed)
+    yield person(f"uid=kim,{PEOPLE}", "a.kim", "kim", employeeNumber=["4711"])
+    yield person(f"cn=Lee Wu,{PEOPLE}", "wu", "lee", employeeNumber=["4712"], mail=["lee@example.org", "wu@example.org"])
+    yield person(f"uid=reset,{PEOPLE}", "reset", pwdReset=["TRUE"])
+    yield f"uid=elsewhere,{PEOPLE}", {
+        "objectClass": ["referral", "extensibleObject"], "uid": ["elsewhere"],
+        "ref": [f"ldap://127.0.0.1:1/uid=elsewhere,{PEOPLE}"],
+    }  # fmt: skip
+
+
+def groups():
+    """Kim is in a chain of three groups that is a circle, Lee in a posix group, and Ann in one after another."""
+    yield "ou=groups,dc=example", {"objectClass": ["organizationalUnit"]}
+
+    def group(name, *members):
+        return f"cn={name},ou=groups,dc=example", {"objectClass": ["groupOfNames"], "member": list(members)}
+
+    def of(name):
+        return f"cn={name},ou=groups,dc=example"
+
+    yield group("crew", of("deck"))
+    yield group("deck", of("sailors"), f"uid=bob,{PEOPLE}")
+    yield group("sailors", f"UID=Kim, {PEOPLE.upper()}", of("crew"), of("cooks"))
+    yield of("cooks"), {"objectClass": ["posixGroup"], "gidNumber": ["100"], "memberUid": ["lee"]}
+    yield group("deep0", f"uid=ann,{PEOPLE}")
+    for number in range(1, 13):
+        yield group(f"deep{number}", of(f"deep{number - 1}"))
 
 
 @contextlib.contextmanager
 def running_directory(folder):
     """Run an OpenLDAP server, whose attribute `ca` is the file of its authority."""
     import ldap
+    from ldap.controls.simple import ManageDSAITControl
 
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
@@ -45,6 +88,7 @@ def running_directory(folder):
     with running(slapd, folder) as backend:
         connection = ldap.initialize(backend.url)
         connection.simple_bind_s("cn=admin,dc=example", "admin")
+        connection.set_option(ldap.OPT_SERVER_CONTROLS, [ManageDSAITControl()])  # referrals are entries, too
         for dn, attributes in entries():
             connection.add_s(dn, [(key, [value.encode() for value in values]) for key, values in attributes.items()])
         connection.unbind_s()

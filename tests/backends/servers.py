@@ -170,8 +170,10 @@ SLAPD = """
 include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
+include /etc/ldap/schema/nis.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
+moduleload ppolicy
 pidfile {folder}/pid
 # As some directories do, so that a test sees it if an empty password is sent.
 allow bind_anon_dn
@@ -186,6 +188,8 @@ rootpw admin
 directory {folder}/data
 access to attrs=userPassword by anonymous auth by * none
 access to * by * read
+overlay ppolicy
+ppolicy_default "cn=policy,dc=example"
 """
 
 

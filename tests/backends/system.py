@@ -16,11 +16,12 @@ import pytest
 
 TODAY = int(time.time() // 86400)
 PROGRAM = """
-import json, sys
+import json, logging, sys
 from actorcred import LoginFailed, Portal, UsernamePassword, actors
 from actorcred.plugins import from_string
 from actorcred.testing import Hall, Visitor
 
+logging.basicConfig(format="%(message)s")
 text, *pairs = json.load(sys.stdin)
 portal = Portal.start(Hall.start(), [from_string(text)])
 for name, password in pairs:
@@ -34,6 +35,8 @@ SERVICES = {
     "game": "auth required pam_unix.so nodelay\naccount required pam_unix.so\n",
     "lax": "auth required pam_unix.so nodelay nullok\naccount required pam_unix.so\n",
     "broken": "auth required pam_that_is_not_there.so\naccount required pam_permit.so\n",
+    "closed": "auth required pam_unix.so nodelay\naccount required pam_deny.so\n",
+    "odd": "auth required pam_unix.so nodelay\naccount required pam_that_is_not_there.so\n",
     "slow": "auth required pam_exec.so /bin/sleep 3\naccount required pam_permit.so\n",
 }
 
@@ -51,6 +54,8 @@ class System:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.log = ""
+        """What the last check logged."""
         probe = subprocess.run(["unshare", "-rm", "mount", "--bind", "/etc", "/etc"], capture_output=True, check=False)
         if probe.returncode != 0:
             pytest.skip("this system lets nobody make a namespace (unshare -rm)")
@@ -85,4 +90,5 @@ class System:
         )
         assert done.returncode == 0, done.stderr
         assert "right" not in done.stderr
+        self.log = done.stderr
         return done.stdout.split()

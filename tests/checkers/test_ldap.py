@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 import hypothesis
 import pytest
 from hypothesis import strategies as st
@@ -9,11 +11,12 @@ from hypothesis import strategies as st
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.blocking import BackendLimits
 from actorcred.checkers.ldap import LDAPChecker, LDAPSettings
+from actorcred.checkers.ldap_groups import in_chain
 from actorcred.plugins import from_string
 from actorcred.precis import prepare_username
 from tests.backends.directory import PASSWORDS, PEOPLE, running_directory
 from tests.backends.servers import eventually
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, until
 
 ldap = pytest.importorskip(
     "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'; it needs libldap2-dev libsasl2-dev"
@@ -115,6 +118,91 @@ def test_members_of_a_group_only(directory, tmp_path):
         login(portal)
 
 
+MODES = pytest.mark.parametrize("dn", ["", f"uid=%u,{PEOPLE}"], ids=["search", "bind"])
+
+
+@MODES
+def test_a_name_is_found_in_any_normal_form(directory, dn):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn)))
+    for form in ("NFC", "NFD"):
+        assert login(portal, unicodedata.normalize(form, "jos\u00e9")) == "jos\u00e9"
+
+
+def test_a_person_with_several_names_is_one_avatar_id(directory):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}"))
+    assert {login(portal, name) for name in ("kim", "a.kim", "KIM")} == {"kim"}  # that of the DN
+    assert {login(portal, name) for name in ("wu", "lee", "Lee")} == {"lee"}
+    portal = serve(from_string(f"ldap[id=employeeNumber]:{directory.url}/{PEOPLE}"))
+    assert {login(portal, name) for name in ("kim", "a.kim", "KIM")} == {"4711"}
+    portal = serve(from_string(f"ldap[id=employeeNumber]:{directory.url}/{PEOPLE}?mail"))
+    assert {login(portal, name) for name in ("lee@example.org", "WU@example.org")} == {"4712"}
+
+
+@MODES
+def test_who_has_no_avatar_id_is_refused_and_the_log_says_so(directory, dn, caplog):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn, id="employeeNumber")))
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+    assert "'ann' cannot log in by LDAP: the entry has no attribute 'employeeNumber'" in caplog.text
+    assert login(portal, "kim") == "4711"
+
+
+@MODES
+def test_a_password_that_must_be_changed_is_refused_in_both_modes(directory, dn):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn)))
+    events = []
+    portal.subscribe(events.append).get(timeout=10)
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "reset")
+    until(lambda: events)
+    assert (events[0].detail, events[0].known) == ("LDAPChecker: the password must be changed first", True)
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "reset", "wrong")
+    assert login(portal) == "ann"
+
+
+@MODES
+def test_an_entry_that_is_on_another_server_lets_nobody_in_and_harms_no_other(directory, dn):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn)))
+    with pytest.raises(UnauthorizedLogin):
+        login(portal, "elsewhere")
+    assert login(portal) == "ann"
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}??sub?(|(uid=ann)(objectClass=*))"))
+    assert login(portal) == "ann"
+
+
+@MODES
+def test_groups_in_groups_count_if_wanted(directory, dn):
+    def portal_of(group, **more):
+        settings = LDAPSettings(dn=dn, group=f"cn={group},ou=groups,dc=example", **more)
+        return serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", settings))
+
+    for portal in (portal_of("crew", nested="yes"), portal_of("crew", nested="yes", group_base="ou=groups,dc=example")):
+        assert [login(portal, "kim"), login(portal, "bob", "hush")] == ["kim", "bob"]
+        if not dn:
+            assert login(portal, "lee") == "lee"
+        with pytest.raises(UnauthorizedLogin):
+            login(portal)
+    for portal in (portal_of("crew"), portal_of("crew", nested="yes", group_base=PEOPLE)):
+        with pytest.raises(UnauthorizedLogin):
+            login(portal, "kim")
+    assert login(portal_of("sailors"), "kim") == "kim"
+    assert login(portal_of("deep10", nested="yes")) == "ann"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal_of("deep12", nested="yes"))  # past the bound
+
+
+def test_active_directory_is_asked_for_the_chain():
+    assert in_chain("cn=A (b),dc=x") == r"(member:1.2.840.113556.1.4.1941:=cn=A \28b\29,dc=x)"
+
+
+def test_the_filter_of_the_url_counts_with_a_dn_too(directory):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid?sub?(sn=bob)", LDAPSettings(dn=f"uid=%u,{PEOPLE}")))
+    assert login(portal, "bob", "hush") == "bob"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+
+
 def test_filter_and_scope_of_the_url_count(directory):
     portal = serve(LDAPChecker.start(f"{directory.url}/dc=example?uid?one?(objectClass=*)"))
     with pytest.raises(UnauthorizedLogin):
@@ -154,11 +242,32 @@ def test_a_server_that_hangs_holds_up_a_bounded_number(directory):
     assert eventually(lambda: login(portal), CheckerUnavailable) == "ann"
 
 
-def test_what_cannot_be_used_is_said():
+def test_what_cannot_be_used_is_said(tmp_path):
+    (tmp_path / "text").write_text("no certificate")
+    (tmp_path / "empty").touch()
     for text, message in [
         ("ldap:", "needs a URL"), ("ldap:nonsense", "needs a URL"), ("ldap:ldap://127.0.0.1", "needs a base"),
         ("ldap:ldap://ldap.example.org/dc=example", "in the clear"), ("ldap[dn=uid=ann]:ldaps://host", "needs %u"),
         ("ldap[starttls=maybe]:ldaps://host/dc=x", "cannot be 'maybe'"),
+        ("ldap[starttls=yes]:ldaps://host/dc=x", "leave out starttls"),
+        (f"ldap[ca={tmp_path}/none]:ldaps://host/dc=x", "there is no such file"),
+        (f"ldap[ca={tmp_path}/text]:ldaps://host/dc=x", "not PEM"),
+        (f"ldap[ca={tmp_path}/empty]:ldaps://host/dc=x", "none of an authority|not PEM"),
+        ("ldap[ca=/etc/passwd]:ldap://127.0.0.1/dc=x", "of no use without TLS"),
+        ("ldap[bind=cn=a]:ldaps://host/dc=x", "bind= and password= go together"),
+        ("ldap[password=a]:ldaps://host/dc=x", "bind= and password= go together"),
+        ("ldap[bind=admin,password=a]:ldaps://host/dc=x", "no name of an entry"),
+        ("ldap[group=staff]:ldaps://host/dc=x", "group= is 'staff'"),
+        ("ldap[nested=yes]:ldaps://host/dc=x", "needs group="),
+        ("ldap[nested=maybe,group=cn=a]:ldaps://host/dc=x", "one of no, yes, in-chain"),
+        ("ldap[group_base=cn=b,group=cn=a]:ldaps://host/dc=x", "nothing to search"),
+        ("ldap[dn=%u@host]:ldaps://host", "dn= is 'x@host'"),
+        ("ldap[id=a b]:ldaps://host/dc=x", "cannot be the name of an attribute"),
+        ("ldap:ldaps://host/people?uid", "the URL's base"),
+        ("ldap:ldaps://host/dc=x?uid,mail", "one attribute"),
+        ("ldap:ldaps://host/dc=x?uid?sub?(cn=x", "no filter"),
+        ("ldap:ldaps://host/dc=x????bindname=cn=x", "extensions"),
+        ("ldap:ldaps://host/dc=x?uid?deep", "needs a URL"),
     ]:  # fmt: skip
         with pytest.raises(AccountError, match=message):
             from_string(text)

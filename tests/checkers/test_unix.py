@@ -14,7 +14,7 @@ pytest.importorskip("pam", reason="python-pam is not installed: pip install 'act
 
 @pytest.fixture
 def system(tmp_path):
-    return System(tmp_path).check
+    return System(tmp_path)
 
 
 def test_the_right_password_lets_in_and_account_management_counts(system):
@@ -31,15 +31,33 @@ def test_the_right_password_lets_in_and_account_management_counts(system):
         ("empty", ""): "refused",
         ("empty", "x"): "refused",
     }
-    assert system("unix:game", *pairs) == list(pairs.values())
+    assert system.check("unix:game", *pairs) == list(pairs.values())
+    assert system.log.count("wrong password") == 4
+    for name, why in [
+        ("expired", "the account has expired"),
+        ("aged", "the password has expired"),
+        ("mustchange", "the password must be changed first"),
+    ]:
+        (line,) = [line for line in system.log.splitlines() if f"claimed={name} " in line]
+        assert f"the account stack of the PAM service 'game' refused: {why}" in line
+        assert "known=True" in line
+
+
+def test_a_refusal_of_the_account_stack_is_logged_as_that(system):
+    assert system.check("unix:closed", ("ann", "right"), ("bob", "right")) == ["refused", "refused"]
+    assert "the account stack of the PAM service 'closed' refused: the account may not be used" in system.log
+    assert "claimed=ann " in system.log
 
 
 def test_an_empty_password_is_none_whatever_the_service_says(system):
-    assert system("unix:lax", ("ann", "right"), ("empty", "")) == ["ann", "refused"]
+    assert system.check("unix:lax", ("ann", "right"), ("empty", "")) == ["ann", "refused"]
 
 
 def test_a_service_that_cannot_work_is_unavailable(system):
-    assert system("unix:broken", ("ann", "right")) == ["unavailable"]
+    assert system.check("unix:broken", ("ann", "right")) == ["unavailable"]
+    assert "the auth stack of the PAM service 'broken' failed with " in system.log
+    assert system.check("unix:odd", ("ann", "right")) == ["unavailable"]
+    assert "the account stack of the PAM service 'odd' failed with " in system.log
 
 
 def test_a_service_is_the_name_of_a_file_that_is_there():
