@@ -7,6 +7,7 @@ import base64
 import binascii
 import logging
 import ssl
+from collections import defaultdict
 from typing import Any, Protocol, runtime_checkable
 
 import pykka
@@ -27,16 +28,22 @@ from actorcred.sasl.states import State
 from actorcred.sessions.session import LogoutCode, LogoutReason
 
 try:
-    from aiosmtpd.smtp import SMTP
+    from aiosmtpd.smtp import SMTP, TLSSetupException
 except ImportError:
     raise MissingExtra("actorcred.adapters.aiosmtpd", "smtp") from None
 
-__all__ = ["SMTPServer", "Submission"]
+__all__ = ["SMTPServer", "Screening", "Submission"]
 
 logger = logging.getLogger("actorcred.adapters.aiosmtpd")
 
 MAX_TRIES = 10
 """Failed logins of one connection after which it is closed; some clients try one password by three mechanisms."""
+
+LONGEST_AUTH = 12_288
+"""Octets of a line of AUTH (RFC 4954, section 4): a token of OAUTHBEARER can have thousands."""
+
+MOST_RECIPIENTS = 1000
+"""Of one message; clients begin another one for the rest (RFC 5321, section 4.5.3.1.10)."""
 
 
 @runtime_checkable
@@ -56,6 +63,25 @@ class Submission(Protocol):
 
         Raises:
             CallError: if it is refused; with `retry_after` the client may try again.
+        """
+
+
+@runtime_checkable
+class Screening(Submission, Protocol):
+    """An interface that takes mail, and says of each address at once whether it does, before the message comes."""
+
+    def check_sender(self, sender: str) -> Any:
+        """Look at the address of MAIL FROM; "" for a bounce.
+
+        Raises:
+            CallError: see `Submission.submit`.
+        """
+
+    def check_recipient(self, sender: str, recipient: str) -> Any:
+        """Look at an address of RCPT TO.
+
+        Raises:
+            CallError: see `Submission.submit`.
         """
 
 
@@ -91,7 +117,7 @@ class SMTPServer:
 
     Args:
         portal: where clients log in.
-        interfaces: what they ask for; each has `submit`, as `Submission`.
+        interfaces: what they ask for; each has `submit`, as `Submission`, and may have what `Screening` adds.
         passwords_in_clear: take passwords also where somebody on the network may read along.
         options: for `aiosmtpd.smtp.SMTP`, as `hostname`, `data_size_limit`, or `tls_context` for STARTTLS.
 
@@ -167,7 +193,12 @@ class Connection(SMTP):
     """
 
     def __init__(self, server: SMTPServer) -> None:
+        shortest = self.line_length_limit  # of mail
+        self.line_length_limit = LONGEST_AUTH + len(b"\r\n")  # the stream reads lines of this length
         super().__init__(self, enable_SMTPUTF8=True, loop=asyncio.get_running_loop(), **server.options)
+        self.line_length_limit = shortest
+        # The class has one for all connections, which grows with each of them.
+        self.command_size_limits = defaultdict(lambda: self.command_size_limit, AUTH=LONGEST_AUTH)
         self.server = server
         self.login: Login | None = None
         self._failures = 0
@@ -198,6 +229,15 @@ class Connection(SMTP):
         if transport is not None and not transport.is_closing():
             transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
             transport.close()
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Answer what nobody foresaw, or what a client says in the place of TLS."""
+        peer = self.session.peer if self.session is not None else ""
+        if isinstance(error, TLSSetupException):
+            logger.warning("The handshake of TLS failed with %s: %s", peer, type(error.__cause__).__name__)
+        else:
+            logger.error("A command of %s failed:", peer, exc_info=error)
+        return "451 4.3.0 something went wrong in the server"
 
     def _situation(self) -> Situation:
         """Return what mechanisms have to know of the connection."""
@@ -285,23 +325,64 @@ class Connection(SMTP):
             raise ProtocolError("aborted by the client")
         return _decoded(line.decode("ascii", "replace"))
 
+    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]) -> str:  # noqa: N802  # aiosmtpd's name
+        """Take the sender's address, if the avatar does."""
+        sender = "" if address == "<>" else address
+        refusal = _refusal_of_form(sender) or await self._screen("550 5.7.1", "check_sender", sender)
+        if refusal is not None:
+            return refusal
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 2.1.0 OK"
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, rcpt_options: list[str]) -> str:  # noqa: N802  # aiosmtpd's name
+        """Take a recipient's address, if the avatar does."""
+        if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
+            return "452 4.5.3 Too many recipients"
+        refusal = _refusal_of_form(address)
+        if refusal is None:
+            refusal = await self._screen("550 5.1.1", "check_recipient", _sender(envelope), address)
+        if refusal is not None:
+            return refusal
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(rcpt_options)
+        return "250 2.1.5 OK"
+
+    async def _screen(self, code: str, method: str, *addresses: str) -> str | None:
+        """Have the avatar look at addresses, if it does so; return how it refuses them."""
+        if self.login is None or not issubclass(self.login.interface, Screening):
+            return None
+        _, refusal = await self._ask_avatar(code, method, *addresses)
+        return refusal
+
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
         """Hand a message over to the avatar."""
+        recipients, data = list(envelope.rcpt_tos), envelope.original_content
+        answer, refusal = await self._ask_avatar("550 5.7.1", "submit", _sender(envelope), recipients, data)
+        return refusal or f"250 2.0.0 {printable(answer) if answer else 'OK'}"
+
+    async def _ask_avatar(self, code: str, method: str, *args: Any) -> tuple[Any, str | None]:
+        """Call a method of the avatar; return what it returns, and the reply if it refuses."""
         if self.login is None:
-            return "530 5.7.0 Authentication required"
-        sender = "" if envelope.mail_from in {None, "<>"} else envelope.mail_from
-        data = envelope.original_content
+            return None, "530 5.7.0 Authentication required"
         try:
-            answer = await ask(self.login.avatar, "submit", sender, list(envelope.rcpt_tos), data)
+            return await ask(self.login.avatar, method, *args), None
         except CallError as error:
-            code = "550 5.7.1" if error.retry_after is None else "451 4.3.0"
-            return f"{code} {printable(error.message)}"
+            return None, f"{code if error.retry_after is None else '451 4.3.0'} {printable(error.message)}"
         except pykka.ActorDeadError:
-            return "421 4.3.2 logged out"
+            return None, "421 4.3.2 logged out"
         except Exception:
-            logger.exception("A message could not be handed over:")
-            return "451 4.3.0 something went wrong in the server"
-        return f"250 2.0.0 {printable(answer) if answer else 'OK'}"
+            logger.exception("The avatar failed at %s:", method)
+            return None, "451 4.3.0 something went wrong in the server"
+
+
+def _sender(envelope: Any) -> str:
+    return "" if envelope.mail_from in {None, "<>"} else str(envelope.mail_from)
+
+
+def _refusal_of_form(address: str) -> str | None:
+    """Return the reply to an address that would spoil headers and logs: not UTF-8, or with control characters."""
+    return None if address.isprintable() else "553 5.1.3 Error: malformed address"
 
 
 def _decoded(text: str) -> bytes:

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple, cast
 
 from actorcred.actors import ControlCall, Dispatcher, Future, Overloaded
 from actorcred.checkers.base import CheckerRef, Revocation, turn_of
@@ -68,6 +68,14 @@ class AccountInfo:
     created: float
     changed: float
 
+    COLUMNS: ClassVar[str] = "name, disabled, created, changed"
+
+    @classmethod
+    def of(cls, row: tuple[Any, ...]) -> AccountInfo:
+        """Return what a row of those columns says."""
+        name, disabled, created, changed = row
+        return cls(name, bool(disabled), created, changed)
+
 
 class _Secrets(NamedTuple):
     """What is kept of a password."""
@@ -124,6 +132,10 @@ class SQLiteCheckerRef(DatabaseRef):
     def accounts(self) -> Future[list[AccountInfo]]:
         """List the accounts by name."""
         return self.request("_accounts")
+
+    def find_account(self, name: str) -> Future[AccountInfo | None]:
+        """Find an account; None if there is none of that name."""
+        return self.request("_find_account", name)
 
 
 class SQLiteChecker(DatabaseChecker, PasswordChecker):
@@ -299,8 +311,16 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         self._write("DELETE FROM account WHERE name = ?", name, revoke=(name, Revocation.DELETED))
 
     def _accounts(self) -> list[AccountInfo]:
-        rows = self.database.execute("SELECT name, disabled, created, changed FROM account ORDER BY name")
-        return [AccountInfo(name, bool(disabled), created, changed) for name, disabled, created, changed in rows]
+        rows = self.database.execute(f"SELECT {AccountInfo.COLUMNS} FROM account ORDER BY name")
+        return [AccountInfo.of(row) for row in rows]
+
+    def _find_account(self, name: str) -> AccountInfo | None:
+        try:
+            prepared = prepare_username(name)
+        except ValueError:  # it cannot be anybody's
+            return None
+        row = self._row(f"SELECT {AccountInfo.COLUMNS} FROM account WHERE name = ?", prepared)
+        return None if row is None else AccountInfo.of(row)
 
     def _write(self, statement: str, *values: Any, revoke: tuple[str, Revocation] | None = None) -> None:
         """Change one account, and in the same transaction tell all processes to revoke its sessions."""

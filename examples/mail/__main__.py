@@ -14,6 +14,7 @@ from twisted.internet.error import CannotListenError
 
 from actorcred import Portal, UsernameHashedPassword, UsernamePassword, UsernameScram
 from actorcred.adapters.aiosmtpd import SMTPServer
+from actorcred.checkers.sqlite import SQLiteCheckerRef
 from actorcred.cli.lifetime import Life, drained
 from actorcred.rpc.addresses import is_loopback
 from examples.common import add_arguments, serve, start_checkers
@@ -53,7 +54,8 @@ class Servers:
         self._arguments = arguments
         self._store = store
         self._passwords = passwords
-        office = PostOffice.start(store, arguments.domain, dispatcher=reactor_dispatcher())
+        accounts = [checker for checker in checkers if isinstance(checker, SQLiteCheckerRef)]
+        office = PostOffice.start(store, arguments.domain, accounts, dispatcher=reactor_dispatcher())
         self.portal = Portal.start(office, checkers, dispatcher=reactor_dispatcher())
         self._ports: list[Any] = []
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from actorcred.adapters.aiosmtpd import Submission
+from actorcred.adapters.aiosmtpd import Screening
 
 __all__ = ["Entry", "Mailbox", "Maildrop", "Outgoing"]
 
@@ -60,5 +60,5 @@ class Mailbox(Maildrop):
         """Add flags (mode 1), take them away (-1) or set them (0); return the entries."""
 
 
-class Outgoing(Submission, ABC):
+class Outgoing(Screening, ABC):
     """What SMTP needs."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from actorcred import Avatar, CallError, Group, MindRef, NoInterface, Realm
 from actorcred.actors import Actor, ActorRef, ThreadDispatcher
+from actorcred.checkers.sqlite import SQLiteCheckerRef
 from examples.mail.interface import Entry, Mailbox, Maildrop, Outgoing
 from examples.mail.store import Store
 
@@ -77,13 +79,15 @@ class PostOffice(Realm):
     Args:
         store: where mailboxes are.
         domain: what stands after the @ in the addresses of its users.
+        accounts: where users are looked up who have not logged in yet, and so have no mailbox.
     """
 
     interfaces = (Maildrop, Mailbox, Outgoing)
 
-    def __init__(self, store: Store, domain: str) -> None:
+    def __init__(self, store: Store, domain: str, accounts: Sequence[SQLiteCheckerRef] = ()) -> None:
         super().__init__()
         self._store = store
+        self._accounts = accounts
         self._domain = domain
         self._pool = ThreadDispatcher("mail", THREADS)
         self._boxes: dict[str, tuple[ActorRef[Box], int]] = {}
@@ -123,19 +127,32 @@ class PostOffice(Realm):
         Raises:
             CallError: if one of them has none; then nobody gets it.
         """
-        owners = {address: self._owner_of(address) for address in recipients}
-        for address, owner in owners.items():
-            if owner is None or not await self._pool.submit(self._store.exists, owner):
-                raise CallError(f"there is no mailbox {address}")
+        owners = [await self.find(address) for address in recipients]
         received = int(time.time())
         stamped = b"Return-Path: <%s>\r\n%s" % (sender.encode(), data)
-        for owner in dict.fromkeys(filter(None, owners.values())):
+        for owner in dict.fromkeys(owners):
             box = self._take(owner)
             try:
                 await box.proxy().add(stamped, [], received)
             finally:
                 self._let_go(owner)
         return f"{len(owners)} delivered"
+
+    async def find(self, address: str) -> str:
+        """Return whose mailbox an address is; who may log in has one, and gets it with the first mail.
+
+        Raises:
+            CallError: if it is nobody's.
+        """
+        owner = self._owner_of(address) or ""
+        if await self._pool.submit(self._store.exists, owner):
+            return owner
+        for accounts in self._accounts:
+            account = await accounts.find_account(owner)
+            if account is not None and not account.disabled:
+                await self._pool.submit(self._open, account.name)
+                return account.name
+        raise CallError(f"there is no mailbox {address}")
 
     def owns(self, owner: str, address: str) -> bool:
         """Tell whether an address is that of a user."""
@@ -182,8 +199,16 @@ class Postbox(Avatar, Mailbox, Outgoing):
         """See `Mailbox`."""
         return self._box.flag(uids, flags, mode)
 
-    async def submit(self, sender: str, recipients: list[str], data: bytes) -> Any:
-        """Send a message, in one's own name only."""
+    async def check_sender(self, sender: str) -> None:
+        """Let people send in their own name only."""
         if not await self._office.owns(str(self.avatar_id), sender):
             raise CallError(f"you may not send as {sender or 'nobody'}")
+
+    async def check_recipient(self, sender: str, recipient: str) -> None:
+        """Take mail for those who have a mailbox, or may log in."""
+        await self._office.find(recipient)
+
+    async def submit(self, sender: str, recipients: list[str], data: bytes) -> Any:
+        """Send a message."""
+        await self.check_sender(sender)
         return await self._office.deliver(sender, recipients, data)

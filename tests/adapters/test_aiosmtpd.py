@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import logging
 import smtplib
 import ssl
+import time
 from abc import ABC
 from typing import Any
 
+import jwt
 import pytest
 import scramp
 import trustme
 
 from actorcred import Avatar, CallError, Portal, PortalOptions, Realm, actors
 from actorcred.actors import AsyncioDispatcher
-from actorcred.adapters.aiosmtpd import MAX_TRIES, Connection, SMTPServer, Submission
+from actorcred.adapters.aiosmtpd import MAX_TRIES, MOST_RECIPIENTS, Connection, Screening, SMTPServer, Submission
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.checkers.token import TokenChecker, TokenRules
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import eventually
+from tests.helpers import until
 
 
 class Outgoing(Submission, ABC):
@@ -45,25 +51,47 @@ class Sender(Avatar, Outgoing):
         return "queued as 7"
 
 
+class Screened(Screening, ABC):
+    """What is asked for where addresses are looked at."""
+
+
+class ScreeningSender(Sender, Screened):
+    def check_sender(self, sender: str) -> None:
+        if not sender.startswith(str(self.avatar_id)):
+            raise CallError(f"you are not {sender}")
+
+    def check_recipient(self, sender: str, recipient: str) -> None:
+        assert sender == "ann@example.org"
+        if recipient.startswith("nobody"):
+            raise CallError(f"there is no {recipient}")
+        if recipient.startswith("full"):
+            raise CallError("try again later", retry_after=60)
+        if recipient.startswith("bug"):
+            raise ZeroDivisionError("a secret of the server")
+
+
 class Post(Realm):
-    interfaces = (Outgoing,)
+    interfaces = (Outgoing, Screened)
 
     def __init__(self, log: list[Any]) -> None:
         super().__init__()
         self.log = log
 
     def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
-        avatar = Sender.start(avatar_id, mind, self.log)
-        return Outgoing, avatar, avatar.stop
+        kind = ScreeningSender if interfaces[0] is Screened else Sender
+        avatar = kind.start(avatar_id, mind, self.log)
+        return interfaces[0], avatar, avatar.stop
 
 
 class Stage:
-    def __init__(self, checker: Any = None, *, implicit: Any = None, options: Any = None, **settings: Any) -> None:
+    def __init__(
+        self, checker: Any = None, *, implicit: Any = None, options: Any = None, screening: bool = False, **settings: Any
+    ) -> None:
         self.log: list[Any] = []
         dispatcher = AsyncioDispatcher(loop(), "smtp")
         checker = checker or MemoryChecker.start({"ann": "s3cret"}, plaintext=True, scram_iterations=4096)
         self.portal = Portal.start(Post.start(self.log, dispatcher=dispatcher), [checker], options, dispatcher=dispatcher)
-        self.server = SMTPServer(self.portal, Outgoing, hostname="mail.example.org", **settings)
+        self.server = SMTPServer(self.portal, Screened if screening else Outgoing, hostname="mail.example.org", **settings)
         self.listening = in_loop(self.server.listen(LOCALHOST, 0, ssl=implicit))
         self.port = self.listening.sockets[0].getsockname()[1]
         self.clients: list[smtplib.SMTP] = []
@@ -198,8 +226,100 @@ def test_what_cannot_be_understood_is_refused_and_the_connection_goes_on(stages)
 def test_an_answer_that_is_too_long_for_a_line_is_refused_and_the_connection_goes_on(stages):
     client = stages().client()
     assert client.docmd("AUTH PLAIN")[0] == 334
-    assert client.docmd("x" * 5000) == (501, b"5.5.2 the line is too long")
+    assert client.docmd("x" * 13_000) == (501, b"5.5.2 the line is too long")
     assert log_in(client, "PLAIN") == 235
+
+
+@pytest.fixture(scope="module")
+def large_token() -> tuple[Any, str]:
+    """Return how to start a checker, and a token that it takes with as much in it as a line of AUTH holds."""
+    key = "k" * 32
+    claims = {"sub": "ann", "iss": "us", "aud": "mail", "exp": time.time() + 3600, "groups": "g" * 6500}
+    rules = TokenRules(algorithms=("HS256",), issuer="us", audience="mail")
+    return lambda: TokenChecker.start(rules=rules, secret=key), jwt.encode(claims, key, "HS256")
+
+
+@pytest.mark.parametrize("initial", [True, False])
+def test_a_line_of_auth_may_be_as_long_as_the_standard_says(stages, large_token, initial):
+    start, token = large_token
+    client = stages(start()).client()
+    words = base64.b64encode(f"n,,\1auth=Bearer {token}\1\1".encode()).decode()
+    assert 11_500 < len(f"AUTH OAUTHBEARER {words}") <= 12_288
+    if initial:
+        assert client.docmd(f"AUTH OAUTHBEARER {words}")[0] == 235
+    else:
+        assert client.docmd("AUTH OAUTHBEARER") == (334, b"")
+        assert client.docmd(words)[0] == 235
+    assert client.docmd("NOOP " + "x" * 600)[0] == 500  # other lines are no longer than before
+    client.mail("ann@example.org")
+    client.rcpt("bob@example.org")
+    assert client.data("x" * 1500) == (500, b"Line too long (see RFC5321 4.5.3.1.6)")
+
+
+def test_a_line_of_auth_that_is_longer_is_refused_and_the_connection_goes_on(stages):
+    client = stages().client()
+    assert client.docmd("AUTH PLAIN " + "x" * 12_288)[0] == 500
+    assert client.docmd("AUTH PLAIN " + "x" * 1_000_000)[0] == 500
+    assert log_in(client, "PLAIN") == 235
+
+
+def test_an_address_is_refused_where_it_is_named(stages):
+    stage = stages(screening=True)
+    client = stage.client()
+    client.login("ann", "s3cret")
+    assert client.mail("eve@example.org") == (550, b"5.7.1 you are not eve@example.org")
+    assert client.mail("ann@example.org")[0] == 250
+    assert client.rcpt("nobody@example.org") == (550, b"5.1.1 there is no nobody@example.org")
+    assert client.rcpt("full@example.org") == (451, b"4.3.0 try again later")
+    assert client.rcpt("bug@example.org") == (451, b"4.3.0 something went wrong in the server")
+    assert client.rcpt("bob@example.org")[0] == 250
+    assert client.data("x")[0] == 250
+    assert [entry[:3] for entry in stage.log] == [("ann", "ann@example.org", ["bob@example.org"])]
+
+
+def test_addresses_that_would_spoil_a_header_are_refused(stages):
+    stage = stages()
+    client = stage.client()
+    client.login("ann", "s3cret")
+    for address in (b"a\xff@x", b"a\rBcc: b@x", b"a\x00b@x"):
+        client.send(b"MAIL FROM:<" + address + b">\r\n")
+        assert client.getreply()[0] in {501, 553}
+    assert client.mail("ann@example.org")[0] == 250
+    client.send(b"RCPT TO:<a\xff@x>\r\n")
+    assert client.getreply() == (553, b"5.1.3 Error: malformed address")
+    assert [client.rcpt(f"b{number}@x")[0] for number in range(MOST_RECIPIENTS)] == [250] * MOST_RECIPIENTS
+    assert client.rcpt("one@x") == (452, b"4.5.3 Too many recipients")
+
+
+def test_what_nobody_foresaw_is_answered_and_logged_once(stages, monkeypatch, caplog):
+    client = stages().client()
+
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("a secret of the server")
+
+    monkeypatch.setattr(Connection, "mechanisms", fail)
+    assert client.ehlo() == (451, b"4.3.0 something went wrong in the server")
+    monkeypatch.undo()
+    assert client.ehlo()[0] == 250
+    assert log_in(client, "PLAIN") == 235
+    assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == ["actorcred.adapters.aiosmtpd"]
+
+
+def test_noise_in_the_place_of_tls_is_logged_once(stages, contexts, caplog):
+    stage = stages(tls_context=contexts[0])
+    for noise in (b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01\xff\xff" + b"\0" * 500):
+        caplog.clear()
+        client = stage.client()
+        assert client.docmd("STARTTLS")[0] == 220
+        client.send(noise)
+        with contextlib.suppress(OSError):
+            assert client.sock.recv(1000)[:1] in {b"", b"\x15"}  # the end, or TLS's own alert
+        until(lambda: [record for record in caplog.records if record.levelno >= logging.WARNING])
+        client.close()
+        assert log_in(stage.client(), "PLAIN") == 235
+        (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+        assert "The handshake of TLS failed with ('127.0.0.1'" in record.getMessage()
+        assert record.exc_info is None
 
 
 def test_who_acts_as_somebody_else_needs_the_policys_word(stages):
