@@ -7,20 +7,9 @@ business object of its own; none of the three knows the others. Every part is an
 import logging as _logging
 
 from actorcred.actors import Actor, ActorRef, Future
-from actorcred.avatar import Avatar, AvatarRef
-from actorcred.checkers.base import Checker, CheckerRef, Revocation
-from actorcred.credentials import (
-    ANONYMOUS,
-    Anonymous,
-    AvatarId,
-    BearerToken,
-    Certificate,
-    Exchange,
-    ScramVerifier,
-    UsernameHashedPassword,
-    UsernamePassword,
-    UsernameScram,
-)
+from actorcred.avatar import Avatar
+from actorcred.checker import Checker, CheckerRef, Revocation
+from actorcred.credentials import Anonymous, BearerToken, Certificate, UsernamePassword
 from actorcred.errors import (
     AccountError,
     ActorcredError,
@@ -39,15 +28,21 @@ from actorcred.errors import (
     UnauthorizedLogin,
     UnhandledCredentials,
 )
-from actorcred.interface import reauthenticated
-from actorcred.login import Login, LoginFuture
-from actorcred.mind import Channel, Group, MindRef
-from actorcred.options import PasswordChange, PortalOptions
-from actorcred.outbox import Notification, OutboxLimit, OutboxOverflow
-from actorcred.portal import Portal, PortalRef
+from actorcred.exchange import Exchange, ScramVerifier, UsernameHashedPassword, UsernameScram
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.methods import reauthenticated
+from actorcred.mind.channel import Channel
+from actorcred.mind.group import Group
+from actorcred.mind.mind import MindRef
+from actorcred.mind.outbox import Notification, OutboxLimit, OutboxOverflow
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.portal.actor import Portal
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.options import PasswordChange, PortalOptions
+from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 from actorcred.sessions.policies import Policy
-from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+from actorcred.sessions.session import AvatarRef, Session
 
 __all__ = [
     "ANONYMOUS",

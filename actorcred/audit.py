@@ -25,7 +25,7 @@ from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
-from actorcred.penalties import account_of
+from actorcred.throttle import account_of
 
 __all__ = ["LONGEST_VALUE", "ClaimedNames", "UnknownNames", "plain", "printable", "quoted", "text_of", "write"]
 

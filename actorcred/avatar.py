@@ -6,28 +6,22 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from functools import cache, lru_cache
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any
 
-import pykka
-
-from actorcred.actors import Actor, ActorRef, Future, Revocable
+from actorcred.actors import Actor, ActorRef
 from actorcred.actors.mailbox import stops_all
-from actorcred.actors.messages import is_control
-from actorcred.errors import ClientGone
-from actorcred.mind import Channel, Group, MindRef
-from actorcred.outbox import Notification
-from actorcred.sessions.session import LogoutCode, LogoutReason
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.mind import MindRef
 
 if TYPE_CHECKING:
     from actorcred.actors import Dispatcher
-    from actorcred.credentials import AvatarId
+    from actorcred.names import AvatarId
     from actorcred.sessions.session import Session
 
-__all__ = ["Avatar", "AvatarRef", "SharedAvatar", "implements", "wrap_object"]
+__all__ = ["Avatar", "implements", "wrap_object"]
+
 
 logger = logging.getLogger("actorcred.avatar")
-
-A = TypeVar("A", bound=pykka.Actor)
 
 
 class Avatar(Actor):
@@ -135,93 +129,6 @@ async def _then(first: Coroutine[Any, Any, Any], second: Callable[[], object]) -
     second()
 
 
-class AvatarRef(ActorRef[A]):
-    """The client's ref to its avatar: it counts as a sign of life, and works while the session is open, not longer.
-
-    The avatar's own `actor_ref`, which the program's other actors use, does neither.
-    """
-
-    __slots__ = ("session",)
-
-    def __init__(self, ref: ActorRef[A], session: Session) -> None:
-        self.actor_inbox = ref.actor_inbox
-        self.session = session
-
-    def is_alive(self) -> bool:
-        """Tell whether the session is open and the avatar alive."""
-        return self.session.is_open and super().is_alive()
-
-    def tell(self, message: Any) -> None:
-        """Send the avatar a message, as `ActorRef.tell`.
-
-        Raises:
-            pykka.ActorDeadError: if the session is over.
-        """
-        if not self.session.is_open:
-            raise pykka.ActorDeadError(f"the session of {self} is over")
-        self.session.touch()
-        super().tell(self._queued(message))
-
-    @overload
-    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
-    @overload
-    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
-    @overload
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
-        """Ask the avatar, as `ActorRef.ask`; the answer is a `pykka.ActorDeadError` if the session is over."""
-        if self.session.is_open:
-            self.session.touch()
-            return super().ask(message, block=block, timeout=timeout)
-        future: Future[Any] = Future()
-        future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
-        return future.get() if block else future
-
-    def hand_over(self, message: Any, reply: Any) -> None:
-        """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
-        if not self.session.is_open:
-            self._answer_dead(reply)
-            return
-        self.session.touch()
-        super().hand_over(message, reply)
-
-    def _queued(self, message: Any) -> Any:
-        # A request to stop has to be known as one: a full mailbox takes it all the same.
-        return message if is_control(message) else Revocable(message, self.session)
-
-
-class SharedAvatar(Channel):
-    """One avatar and the sessions that share it (policy SHARE), as the target of the avatar's mind."""
-
-    hub: MindRef
-    """The mind that the avatar has been given, whose target this is."""
-
-    def __init__(self) -> None:
-        self.sessions: dict[str, Session] = {}
-        self._group = Group()
-
-    def add(self, session: Session) -> None:
-        """Let a session share the avatar."""
-        self.sessions[session.id] = session
-        self._group.add(session.mind)
-
-    def discard(self, session: Session) -> None:
-        """Let a session go."""
-        self.sessions.pop(session.id, None)
-        self._group.discard(session.mind)
-
-    def notify(self, notification: Notification) -> None:
-        """Send a notification to all clients of the avatar."""
-        for mind in self._group:
-            mind.send(notification)
-
-    def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
-        """Ask the client that logged in last."""
-        if not self.sessions:
-            raise ClientGone("no client shares this avatar any more")
-        return next(reversed(self.sessions.values())).mind.call(name, *args)
-
-
 def implements(avatar_class: type, interface: type) -> bool:
     """Tell whether objects of a class can be used as an interface: a base class, an ABC, or a `typing.Protocol`."""
     return bool(_implements(avatar_class, interface))
@@ -238,9 +145,6 @@ def _implements(avatar_class: Any, interface: Any) -> bool:
 def _public(cls: type) -> set[str]:
     names = set(vars(cls)) | set(getattr(cls, "__annotations__", {}))
     return {name for name in names if not name.startswith("_")}
-
-
-# -- plain objects as avatars ---------------------------------------------------------------------------------------------
 
 
 class ObjectAvatar(Avatar):

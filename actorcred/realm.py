@@ -10,12 +10,12 @@ from typing import Any, ClassVar, NamedTuple
 
 import pykka
 
-from actorcred._service import Service
 from actorcred.actors import ActorRef, Future
 from actorcred.avatar import Avatar, implements
-from actorcred.credentials import AvatarId
 from actorcred.errors import CheckerUnavailable
-from actorcred.mind import MindRef
+from actorcred.mind.mind import MindRef
+from actorcred.names import AvatarId
+from actorcred.service import Service
 
 __all__ = ["Granted", "Realm", "examine"]
 

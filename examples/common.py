@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from actorcred import AccountError, ActorcredError, CheckerRef
 from actorcred.actors import ThreadDispatcher
-from actorcred.auth_options import add_auth_arguments
+from actorcred.auth.options import add_auth_arguments
+from actorcred.auth.registry import from_string
 from actorcred.checkers.sqlite import SQLiteChecker, SQLiteCheckerRef
 from actorcred.cli.lifetime import Life, run
-from actorcred.plugins import from_string
 
 __all__ = ["ADVICE", "Servers", "add_arguments", "demo_account", "serve", "start_checkers", "write_secret"]
 

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorcred import audit, events
+from actorcred import audit
 from actorcred.audit import ClaimedNames, UnknownNames, quoted, text_of
-from actorcred.events import Event
+from actorcred.portal import events
+from actorcred.portal.events import Event
 from actorcred.rpc import events as rpc_events
 from tests.logfmt import parse
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 import typer.testing
 
-from actorcred.auth_options import add_auth_arguments, auth_options, describe_type, list_types, typer_auth_options
+from actorcred.auth.options import add_auth_arguments, auth_options, describe_type, list_types, typer_auth_options
 from actorcred.credentials import UsernamePassword
 
 ONLY_PASSWORDS = (UsernamePassword,)

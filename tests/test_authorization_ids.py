@@ -8,7 +8,7 @@ import pytest
 
 from actorcred import BearerToken, Checker, Portal, PortalOptions, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.renaming import RenamingChecker, renaming
+from actorcred.checkers.wrappers.renaming import RenamingChecker, renaming
 from tests.helpers import Arena, Player
 
 

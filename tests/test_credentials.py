@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorcred import ANONYMOUS
-from actorcred.credentials import make_avatar_id
+from actorcred.names import make_avatar_id
 
 
 def test_anonymous_is_one_object_wherever_it_goes():

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcred.descriptors import ArgString, DescriptorError, parse_descriptor
+from actorcred.auth.descriptors import ArgString, DescriptorError, parse_descriptor
+from actorcred.auth.registry import from_string, plugins
 from actorcred.errors import AccountError, MissingExtra
-from actorcred.plugins import from_string, plugins
 from actorcred.sasl.scram import _scramp
 
 

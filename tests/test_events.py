@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 import pytest
 
 from actorcred import LoginDenied, LoginFailed, PortalOptions, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.all_of import AllOf
-from actorcred.checkers.first_of import FirstOf
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.throttling import ThrottlingChecker
-from actorcred.events import Event, Events, LoggedIn, LoginRefused, source_of_peer
-from actorcred.portal import Portal
+from actorcred.checkers.wrappers.all_of import AllOf
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.checkers.wrappers.throttling import ThrottlingChecker
+from actorcred.network import source_of_peer
+from actorcred.portal.actor import Portal
+from actorcred.portal.events import Event, Events, LoggedIn, LoginRefused
 from actorcred.rpc.events import ConnectionRefused, LoginThrottled
 from tests.helpers import Arena, Player, Stage
 from tests.logfmt import parse

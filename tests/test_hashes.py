@@ -12,8 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from actorcred import MissingExtra, _hashes, _web_hashes, passwords
-from actorcred.passwords import UnsupportedHash, check_format, dummy_hash, hash_password, verify_password
+from actorcred import MissingExtra
+from actorcred.passwords import formats as _hashes
+from actorcred.passwords import hashing as passwords
+from actorcred.passwords import web_formats as _web_hashes
+from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, hash_password, verify_password
 from tests.backends.tables import HASHES
 from tests.backends.web import WEB
 

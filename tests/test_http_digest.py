@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorcred import ProtocolError, UnauthorizedLogin
-from actorcred.http_digest import DigestAnswer, DigestGate, DigestRequest, StaleNonce, digest_of, parse_parameters
+from actorcred.sasl.http_digest import DigestAnswer, DigestGate, DigestRequest, StaleNonce, digest_of, parse_parameters
 
 GET = DigestRequest("GET", "/dir/index.html", "192.0.2.1")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from actorcred import Avatar, CallError, reauthenticated
-from actorcred.interface import methods_of
+from actorcred.methods import methods_of
 from actorcred.rpc.codec import JSON, MSGPACK
 
 if TYPE_CHECKING:

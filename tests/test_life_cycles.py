@@ -12,8 +12,8 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 
 from actorcred import LogoutCode, Policy, Revocation, UsernamePassword, actors
 from actorcred.actors import Future, InlineDispatcher
-from actorcred.events import LoggedIn, LoggedOut
-from actorcred.mind import Mind
+from actorcred.mind.mind import Mind
+from actorcred.portal.events import LoggedIn, LoggedOut
 from actorcred.sessions.session import Session
 from tests.helpers import ArenaPlayer, Player, Stage
 

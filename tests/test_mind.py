@@ -9,9 +9,9 @@ import pytest
 
 from actorcred import CallError, Channel, ClientGone, Group, Notification, OutboxLimit, OutboxOverflow
 from actorcred.actors import Actor, Future
-from actorcred.mind import Mind
-from actorcred.outbox import Offer, Outbox
-from actorcred.sessions.session import LogoutCode, LogoutReason
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.mind import Mind
+from actorcred.mind.outbox import Offer, Outbox
 
 BYE = LogoutReason(LogoutCode.KICKED, "cheating")
 

@@ -8,14 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import PasswordRejected
-from actorcred.passwords import (
-    UnsupportedHash,
-    check_format,
-    dummy_hash,
-    hash_password,
-    needs_rehash,
-    verify_password,
-)
+from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, hash_password, needs_rehash, verify_password
 
 
 @pytest.mark.parametrize("password", ["x", "x" * 72, "x" * 73, "\u2603" * 64, b"bytes", "caf\u00e9"])

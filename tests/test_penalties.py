@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.penalties import LONGEST_NAME, LOOKED_AT, Penalties, Turns, account_of
+from actorcred.throttle import LONGEST_NAME, LOOKED_AT, Penalties, Turns, account_of
 
 
 def test_so_many_at_a_time_and_the_others_in_order():

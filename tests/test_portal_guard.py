@@ -20,7 +20,7 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import AnsweredCall, ControlCall, Future, InlineDispatcher
-from actorcred.events import Event, LoggedIn
+from actorcred.portal.events import Event, LoggedIn
 from tests.helpers import Arena, ArenaPlayer, PlainChecker, Player, Stage
 
 
@@ -361,7 +361,7 @@ def test_a_login_that_fails_by_a_fault_after_its_session_was_opened_ends_it(inli
     def fails(*_):
         raise Surprise
 
-    monkeypatch.setattr("actorcred._logouts.Logouts.watch_deadlines", fails)
+    monkeypatch.setattr("actorcred.portal.logouts.Logouts.watch_deadlines", fails)
     with pytest.raises(CheckerUnavailable):
         stage.begin("ann").get(timeout=0)
     monkeypatch.undo()

@@ -26,7 +26,7 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import Actor, CancelledError, Future
-from actorcred.events import LoggedIn, LoginRefused
+from actorcred.portal.events import LoggedIn, LoginRefused
 from tests.helpers import Arena, ArenaPlayer, Nothing, PlainChecker, Player, Spectator, Stage
 
 BASE = 4  # the portal, the realm, a checker, and the subscriber of events

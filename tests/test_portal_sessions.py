@@ -21,7 +21,7 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import Actor, Future, MailboxLimit
-from actorcred.events import LoggedOut, SessionKicked
+from actorcred.portal.events import LoggedOut, SessionKicked
 from tests.helpers import ArenaPlayer, Nothing, Player, Spectator, Stage
 
 BASE = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actorcred.repeats import OTHERS, Repeats, Told
+from actorcred.portal.repeats import OTHERS, Repeats, Told
 
 
 def test_the_first_is_told_at_once_and_the_others_once_per_interval_with_a_count() -> None:

@@ -15,10 +15,10 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import Future, RestartIntensity
-from actorcred.checkers.caching import CachingChecker
-from actorcred.checkers.first_of import FirstOf
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.events import RoleBack, RoleDown, RoleRestarted
+from actorcred.checkers.wrappers.caching import CachingChecker
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.portal.events import RoleBack, RoleDown, RoleRestarted
 from tests.helpers import Arena, PlainChecker, Player, Stage
 
 SECRET = "my secret password"

@@ -8,8 +8,8 @@ import pytest
 import sqlalchemy
 
 from actorcred import Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.passwords import UnsupportedHash, check_format, hash_password, verify_password
-from actorcred.plugins import from_string
+from actorcred.auth.registry import from_string
+from actorcred.passwords.hashing import UnsupportedHash, check_format, hash_password, verify_password
 from tests.backends.web import PHP, WEB
 from tests.helpers import Arena, Player, open_sqlite
 

@@ -10,11 +10,11 @@ from threading import get_ident
 from typing import Any
 
 from actorcred.errors import ClientGone
-from actorcred.events import printable
-from actorcred.login import Login
-from actorcred.mind import Channel
-from actorcred.outbox import Notification
-from actorcred.sessions.session import LogoutCode, LogoutReason
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.channel import Channel
+from actorcred.mind.outbox import Notification
+from actorcred.portal.events import printable
+from actorcred.portal.login import Login
 
 __all__ = ["LoopClient", "drain", "goodbye"]
 

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from actorcred.adapters._proxies import TrustedProxies, said_https
 from actorcred.errors import LoginFailed, UnauthorizedLogin
-from actorcred.rpc.addresses import is_loopback
+from actorcred.network import is_loopback
 
 __all__ = ["Gone", "Header", "Incoming", "Receive", "Request", "Scope", "Send", "answer", "basic"]
 

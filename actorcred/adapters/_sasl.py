@@ -6,12 +6,12 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from actorcred.credentials import Exchange
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.login import Login, LoginFuture
-from actorcred.portal import PortalRef
+from actorcred.exchange import Exchange
+from actorcred.exchange_states import State
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.ref import PortalRef
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
-from actorcred.sasl.states import State
 
 __all__ = ["negotiate"]
 

@@ -12,9 +12,10 @@ import asyncssh
 import pykka
 
 from actorcred.adapters._answers import ask, call
-from actorcred.avatar import AvatarRef, implements
+from actorcred.avatar import implements
 from actorcred.errors import CallError
-from actorcred.login import Login
+from actorcred.portal.login import Login
+from actorcred.sessions.session import AvatarRef
 
 if TYPE_CHECKING:
     from actorcred.adapters.asyncssh import SSHConnection

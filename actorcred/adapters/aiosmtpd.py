@@ -17,15 +17,15 @@ from actorcred.adapters._client import LoopClient, drain, goodbye
 from actorcred.adapters._sasl import negotiate
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
-from actorcred.events import printable
-from actorcred.login import Login, LoginFuture
-from actorcred.portal import PortalRef
-from actorcred.rpc.addresses import is_loopback
+from actorcred.exchange_states import State
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.network import is_loopback
+from actorcred.portal.events import printable
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import with_bindings
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
-from actorcred.sasl.states import State
-from actorcred.sessions.session import LogoutCode, LogoutReason
 
 try:
     from aiosmtpd.smtp import SMTP, TLSSetupException

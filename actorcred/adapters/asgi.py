@@ -20,13 +20,14 @@ from actorcred.adapters._client import LoopClient, drain, goodbye
 from actorcred.adapters._cookies import SessionCookie
 from actorcred.adapters._http import Gone, Header, Incoming, Receive, Request, Scope, Send, answer, basic
 from actorcred.adapters._proxies import TrustedProxies
-from actorcred.avatar import AvatarRef
-from actorcred.credentials import BearerToken, UsernameDigestHash, UsernamePassword
+from actorcred.credentials import BearerToken, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, NoInterface, ProtocolError, UnauthorizedLogin
-from actorcred.http_digest import DIGESTS, DigestGate, DigestRequest, StaleNonce
-from actorcred.login import Login
-from actorcred.portal import PortalRef
-from actorcred.sessions.session import LogoutCode, LogoutReason
+from actorcred.exchange import UsernameDigestHash
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.portal.login import Login
+from actorcred.portal.ref import PortalRef
+from actorcred.sasl.http_digest import DIGESTS, DigestGate, DigestRequest, StaleNonce
+from actorcred.sessions.session import AvatarRef
 
 __all__ = ["AuthMiddleware", "Visit"]
 

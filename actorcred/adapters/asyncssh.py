@@ -16,9 +16,9 @@ from actorcred.adapters._client import LoopClient, drain, goodbye
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
-from actorcred.login import Login
-from actorcred.portal import PortalRef
-from actorcred.sessions.session import LogoutCode, LogoutReason
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.portal.login import Login
+from actorcred.portal.ref import PortalRef
 
 try:
     import asyncssh

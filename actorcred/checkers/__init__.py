@@ -6,46 +6,45 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actorcred.checkers.all_of import AllOf
     from actorcred.checkers.anonymous import AnonymousChecker
-    from actorcred.checkers.caching import CachingChecker
     from actorcred.checkers.certificate import CertificateChecker
     from actorcred.checkers.external import ExternalChecker
     from actorcred.checkers.file import FileChecker
-    from actorcred.checkers.first_of import FirstOf
     from actorcred.checkers.htdigest import HtdigestChecker
-    from actorcred.checkers.ldap import LDAPChecker
-    from actorcred.checkers.listing import AllowingChecker, DenyingChecker
+    from actorcred.checkers.ldap.checker import LDAPChecker
     from actorcred.checkers.memory import MemoryChecker
     from actorcred.checkers.otp import OTPChecker
-    from actorcred.checkers.renaming import RenamingChecker
     from actorcred.checkers.sql import SQLChecker
     from actorcred.checkers.sqlite import SQLiteChecker
     from actorcred.checkers.sshkey import SSHKeyChecker
-    from actorcred.checkers.throttling import ThrottlingChecker
     from actorcred.checkers.token import TokenChecker
     from actorcred.checkers.unix import UnixChecker
-    from actorcred.plugins import from_string
+    from actorcred.checkers.wrappers.all_of import AllOf
+    from actorcred.checkers.wrappers.caching import CachingChecker
+    from actorcred.checkers.wrappers.first_of import FirstOf
+    from actorcred.checkers.wrappers.listing import AllowingChecker, DenyingChecker
+    from actorcred.checkers.wrappers.renaming import RenamingChecker
+    from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 
 _HOMES = {
-    "AllOf": "all_of",
-    "AllowingChecker": "listing",
+    "AllOf": "wrappers.all_of",
+    "AllowingChecker": "wrappers.listing",
     "AnonymousChecker": "anonymous",
-    "CachingChecker": "caching",
+    "CachingChecker": "wrappers.caching",
     "CertificateChecker": "certificate",
-    "DenyingChecker": "listing",
+    "DenyingChecker": "wrappers.listing",
     "ExternalChecker": "external",
     "FileChecker": "file",
-    "FirstOf": "first_of",
+    "FirstOf": "wrappers.first_of",
     "HtdigestChecker": "htdigest",
-    "LDAPChecker": "ldap",
+    "LDAPChecker": "ldap.checker",
     "MemoryChecker": "memory",
     "OTPChecker": "otp",
-    "RenamingChecker": "renaming",
+    "RenamingChecker": "wrappers.renaming",
     "SQLChecker": "sql",
     "SQLiteChecker": "sqlite",
     "SSHKeyChecker": "sshkey",
-    "ThrottlingChecker": "throttling",
+    "ThrottlingChecker": "wrappers.throttling",
     "TokenChecker": "token",
     "UnixChecker": "unix",
 }
@@ -71,13 +70,10 @@ __all__ = [
     "ThrottlingChecker",
     "TokenChecker",
     "UnixChecker",
-    "from_string",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "from_string":
-        return import_module("actorcred.plugins").from_string
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

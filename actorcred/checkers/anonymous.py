@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from actorcred.checkers.base import Checker
-from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
-from actorcred.credentials import ANONYMOUS, Anonymous, _Anonymous
+from actorcred.auth.plugin import CheckerPlugin, start_without_argument
+from actorcred.checker import Checker
+from actorcred.credentials import Anonymous
+from actorcred.names import ANONYMOUS, _Anonymous
 
 __all__ = ["AnonymousChecker", "plugin"]
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, cast
 
 from actorcred.actors import ControlCall, Dispatcher
-from actorcred.checkers.base import Checker, CheckerRef, Revocation
-from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, why
-from actorcred.credentials import Certificate, make_avatar_id
+from actorcred.auth.plugin import CheckerPlugin, start_with_path
+from actorcred.checker import Checker, CheckerRef, Revocation
+from actorcred.checkers.bases.watched import POLL, WatchedFile, why
+from actorcred.credentials import Certificate
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.names import make_avatar_id
 
 __all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
 

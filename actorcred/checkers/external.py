@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from actorcred.checkers.base import Checker
-from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
+from actorcred.auth.plugin import CheckerPlugin, start_without_argument
+from actorcred.checker import Checker
 from actorcred.credentials import ExternalIdentity
 
 __all__ = ["ExternalChecker", "plugin"]

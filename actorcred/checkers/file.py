@@ -8,14 +8,14 @@ import os
 from typing import cast
 
 from actorcred.actors import ControlCall, Dispatcher
-from actorcred.checkers.base import CheckerRef, Revocation
+from actorcred.auth.plugin import CheckerPlugin, start_with_path
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.bases.passwords import Account, PasswordChecker, advice
+from actorcred.checkers.bases.watched import POLL, WatchedFile, why
 from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
-from actorcred.checkers.passwords import Account, PasswordChecker, advice
-from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, why
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, MissingExtra
-from actorcred.passwords import UnsupportedHash, check_format, verify_password
+from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_password
 
 __all__ = ["FILE_OPTIONS", "FileChecker", "FileFormat", "plugin"]
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from actorcred.actors import ControlCall, Dispatcher
-from actorcred.checkers.base import Checker, CheckerRef, Revocation
-from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.watched import POLL, WatchedFile, check_encoding, lines_that_count, why
-from actorcred.credentials import UsernameDigestHash, UsernamePassword
+from actorcred.auth.plugin import CheckerPlugin, start_with_path
+from actorcred.checker import Checker, CheckerRef, Revocation
+from actorcred.checkers.bases.watched import POLL, WatchedFile, check_encoding, lines_that_count, why
+from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
-from actorcred.http_digest import digest_of
-from actorcred.passwords import password_bytes
-from actorcred.precis import prepare_username
+from actorcred.exchange import UsernameDigestHash
+from actorcred.names import prepare_username
+from actorcred.passwords.hashing import password_bytes
+from actorcred.sasl.http_digest import digest_of
 
 __all__ = ["HtdigestChecker", "plugin"]
 

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from actorcred.checkers.watched import check_encoding, lines_that_count
-from actorcred.precis import prepare_username
+from actorcred.checkers.bases.watched import check_encoding, lines_that_count
+from actorcred.names import prepare_username
 
 __all__ = ["LOCKED", "FileFormat", "HashFunction", "UserLine", "lines_by_user", "user_lines"]
 

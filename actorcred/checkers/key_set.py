@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from actorcred.checkers.watched import WatchedFile, why
+from actorcred.checkers.bases.watched import WatchedFile, why
 from actorcred.errors import CheckerUnavailable
 
 __all__ = ["MOST_TRIED", "Fetching", "KeyFile", "KeySet", "KeySource", "KeyURL"]

@@ -9,14 +9,16 @@ from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
 
 from actorcred.actors import ActorRef, Dispatcher, Future
-from actorcred.checkers.base import CheckerRef, Revocation
-from actorcred.checkers.passwords import Account, PasswordChecker
-from actorcred.checkers.plugin import CheckerPlugin, read_options
-from actorcred.credentials import ScramVerifier, UsernameHashedPassword, UsernamePassword, UsernameScram
-from actorcred.descriptors import ArgString
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.bases.passwords import Account, PasswordChecker
+from actorcred.credentials import UsernamePassword
 from actorcred.errors import PasswordRejected, UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password, prepare_new_password
-from actorcred.precis import prepare_username
+from actorcred.exchange import ScramVerifier, UsernameHashedPassword, UsernameScram
+from actorcred.names import prepare_username
+from actorcred.passwords.hashing import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password
+from actorcred.passwords.policy import prepare_new_password
 from actorcred.sasl.scram import ScramSHA512, make_verifier
 
 __all__ = ["MemoryChecker", "MemoryCheckerRef", "plugin"]

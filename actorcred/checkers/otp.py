@@ -14,13 +14,13 @@ from typing import cast
 from urllib.parse import quote, urlencode
 
 from actorcred.actors import Dispatcher, Future
-from actorcred.checkers.base import CheckerRef, Revocation
-from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
-from actorcred.checkers.plugin import CheckerPlugin, start_with_path
-from actorcred.checkers.records import Complaints
-from actorcred.credentials import OneTimePassword, TemporaryId, is_blank
+from actorcred.auth.plugin import CheckerPlugin, start_with_path
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, open_database
+from actorcred.checkers.bases.records import Complaints
+from actorcred.credentials import OneTimePassword, is_blank
 from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
-from actorcred.precis import prepare_username
+from actorcred.names import TemporaryId, prepare_username
 
 __all__ = ["OTPChecker", "OTPCheckerRef", "plugin"]
 

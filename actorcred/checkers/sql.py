@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from actorcred.actors import Dispatcher, Overloaded
-from actorcred.checkers.base import CheckerRef, turn_of
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker, take_limits
-from actorcred.checkers.passwords import Account, advice, too_many
-from actorcred.checkers.plugin import CheckerPlugin, read_options, yes_or_no
-from actorcred.checkers.records import Complaints
-from actorcred.checkers.rehashing import Rehasher, is_weak, strong_hash
-from actorcred.credentials import UsernamePassword, make_avatar_id
-from actorcred.descriptors import ArgString
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
+from actorcred.checker import CheckerRef, turn_of
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
+from actorcred.checkers.bases.passwords import Account, advice, too_many
+from actorcred.checkers.bases.records import Complaints
+from actorcred.checkers.bases.rehashing import Rehasher, is_weak, strong_hash
+from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
-from actorcred.passwords import UnsupportedHash, check_format, dummy_hash, verify_password
+from actorcred.names import make_avatar_id
+from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, verify_password
 
 __all__ = ["SQLChecker", "UserTable", "plugin"]
 

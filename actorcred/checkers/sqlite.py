@@ -12,16 +12,18 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple, cast
 
 from actorcred.actors import ControlCall, Dispatcher, Future, Overloaded
-from actorcred.checkers.base import CheckerRef, Revocation, turn_of
-from actorcred.checkers.database import DatabaseChecker, DatabaseRef, open_database
-from actorcred.checkers.passwords import Account, PasswordChecker
-from actorcred.checkers.plugin import CheckerPlugin, start_with_path, yes_or_no
-from actorcred.checkers.records import Complaints
-from actorcred.checkers.watched import POLL
-from actorcred.credentials import ScramVerifier, UsernamePassword
+from actorcred.auth.plugin import CheckerPlugin, start_with_path, yes_or_no
+from actorcred.checker import CheckerRef, Revocation, turn_of
+from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, open_database
+from actorcred.checkers.bases.passwords import Account, PasswordChecker
+from actorcred.checkers.bases.records import Complaints
+from actorcred.checkers.bases.watched import POLL
+from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, PasswordRejected, UnauthorizedLogin
-from actorcred.passwords import DEFAULT_ROUNDS, PasswordPolicy, check_rounds, dummy_hash, hash_password, needs_rehash
-from actorcred.precis import prepare_username
+from actorcred.exchange import ScramVerifier
+from actorcred.names import prepare_username
+from actorcred.passwords.hashing import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password, needs_rehash
+from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, require_scram, scram_from_text, scram_to_text
 
 __all__ = ["SQLITE_OPTIONS", "AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]

@@ -16,15 +16,15 @@ from typing import Any, NamedTuple, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.audit import quoted
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.checker import CheckerRef
 from actorcred.checkers.authorized_keys import KEYS, SECURITY_KEYS, Entry, entries
-from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker
-from actorcred.checkers.patterns import address_in, is_address_listed, is_name_listed, network_in
-from actorcred.checkers.plugin import CheckerPlugin, read_options
-from actorcred.checkers.records import Complaints
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.bases.patterns import address_in, is_address_listed, is_name_listed, network_in
+from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.security_key import PRESENCE, VERIFICATION, flags_of
 from actorcred.credentials import SSHKey
-from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin, UnknownKey
 
 __all__ = ["SSHKeyChecker", "plugin"]

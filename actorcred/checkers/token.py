@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
-from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker, is_local
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.checker import CheckerRef
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.checkers.key_set import Fetching, KeyFile, KeySource, KeyURL
-from actorcred.checkers.plugin import CheckerPlugin, read_options
 from actorcred.checkers.token_kinds import TokenKind, why_refused
-from actorcred.credentials import BearerToken, TemporaryId, make_avatar_id
-from actorcred.descriptors import ArgString
+from actorcred.credentials import BearerToken
 from actorcred.errors import AccountError, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.names import TemporaryId, make_avatar_id
+from actorcred.network import is_local
 
 __all__ = ["ANY", "Fetching", "TokenChecker", "TokenKind", "TokenRules", "plugin"]
 

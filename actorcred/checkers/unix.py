@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
-from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker
-from actorcred.checkers.plugin import CheckerPlugin, read_options
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.checker import CheckerRef
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.credentials import UsernamePassword
-from actorcred.descriptors import ArgString
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
 
 __all__ = ["UnixChecker", "plugin"]

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from actorcred.checkers.bases.watched import why
 from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
-from actorcred.checkers.watched import why
 from actorcred.cli.rewriting import locked, rewrite
 from actorcred.errors import AccountError
-from actorcred.passwords import hash_password
-from actorcred.precis import prepare_username
+from actorcred.names import prepare_username
+from actorcred.passwords.hashing import hash_password
 
 __all__ = ["HtpasswdFile"]
 

@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from actorcred import actors
-from actorcred.portal import PortalRef
+from actorcred.portal.ref import PortalRef
 
 __all__ = ["DRAIN_TIMEOUT", "Interrupted", "Life", "drained", "run"]
 

@@ -16,15 +16,15 @@ from rich.markup import escape
 from rich.table import Table
 
 from actorcred import actors
+from actorcred.auth.descriptors import parse_descriptor
+from actorcred.auth.plugin import read_options
 from actorcred.checkers.file import FILE_OPTIONS, FileFormat
-from actorcred.checkers.plugin import read_options
 from actorcred.checkers.sqlite import SQLITE_OPTIONS, SQLiteChecker, SQLiteCheckerRef
 from actorcred.cli.errors import fail
 from actorcred.cli.htpasswd import HtpasswdFile
 from actorcred.cli.parameters import PASSWORD_FILE, as_utf8, read_password
-from actorcred.descriptors import parse_descriptor
 from actorcred.errors import AccountError, ActorcredError
-from actorcred.passwords import PasswordPolicy
+from actorcred.passwords.policy import PasswordPolicy
 
 __all__ = ["passwd"]
 

@@ -14,15 +14,16 @@ from collections.abc import Callable, Iterator
 import click
 
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
-from actorcred.auth_options import auth_options
+from actorcred.auth.options import auth_options
+from actorcred.auth.registry import from_string
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import start_logging
 from actorcred.cli.parameters import ADDRESS
 from actorcred.errors import ActorcredError
-from actorcred.options import PortalOptions, UnknownNames
-from actorcred.plugins import from_string
-from actorcred.portal import Portal, PortalRef
+from actorcred.portal.actor import Portal
+from actorcred.portal.options import PortalOptions, UnknownNames
+from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.options import ServerOptions

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import errno
-import ipaddress
 import re
 import socket
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote
 
+from actorcred.network import is_loopback
+
 __all__ = ["Address"]
 
+
 _KINDS = ("tcp", "tls", "unix", "ws", "wss")
+
 _HOST_PORT = re.compile(r"(\[[^]]*\]|[^:/\[\]]*):(\d{1,5})(/.*)?")
+
 _TLS_OPTIONS = ("cert", "key", "client_ca", "ca", "name")
 """The files of a server, and how a client verifies one."""
 
@@ -82,16 +86,6 @@ class Address:
     def private(self) -> bool:
         """Whether nobody on a network can read along."""
         return self.encrypted or self.kind == "unix" or is_loopback(self.host)
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself."""
-    if host == "127.0.0.1":
-        return True
-    try:
-        return ipaddress.ip_address(host.partition("%")[0]).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 ADVICE = {

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
-from actorcred.portal import PortalRef
-from actorcred.rpc.addresses import is_loopback
+from actorcred.network import is_loopback
+from actorcred.portal.ref import PortalRef
 from actorcred.rpc.client_wires import SUBPROTOCOLS
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore, open_core

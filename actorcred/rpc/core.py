@@ -11,16 +11,17 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
 from actorcred.actors import Future
-from actorcred.interface import methods_of
-from actorcred.penalties import Penalties, Turns, source_of
+from actorcred.logout import LogoutCode
+from actorcred.methods import methods_of
+from actorcred.network import source_of
 from actorcred.rpc.events import ConnectionBroken, ConnectionRefused
 from actorcred.rpc.guard import Admission, Place
 from actorcred.rpc.options import ServerOptions
 from actorcred.rpc.shortage import Shortage, descriptor_limit
-from actorcred.sessions.session import LogoutCode
+from actorcred.throttle import Penalties, Turns
 
 if TYPE_CHECKING:
-    from actorcred.portal import PortalRef
+    from actorcred.portal.ref import PortalRef
     from actorcred.rpc.link import Link
     from actorcred.rpc.peer import Peer
 

@@ -9,12 +9,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from actorcred.actors import Future
-from actorcred.credentials import Exchange
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
-from actorcred.penalties import LONGEST_NAME, account_of
+from actorcred.exchange import Exchange
+from actorcred.exchange_states import State
 from actorcred.rpc.events import LoginThrottled
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
-from actorcred.sasl.states import State
+from actorcred.throttle import LONGEST_NAME, account_of
 
 if TYPE_CHECKING:
     from actorcred.rpc.peer import Peer

@@ -1,4 +1,4 @@
-"""What happens at a server's connections; told to the subscribers of its portal beside `actorcred.events`.
+"""What happens at a server's connections; told to the subscribers of its portal beside `actorcred.portal.events`.
 
 Events with a `count` are summed by source: the first one is told at once, those that follow once per 10 s and at the end, with the
 fields of the last one.
@@ -10,8 +10,9 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from actorcred.credentials import AvatarId
-from actorcred.events import Event, source_of_peer
+from actorcred.names import AvatarId
+from actorcred.network import source_of_peer
+from actorcred.portal.events import Event
 
 __all__ = ["ConnectionBroken", "ConnectionRefused", "LoginThrottled", "RequestsThrottled", "SessionResumed"]
 
@@ -66,7 +67,7 @@ class LoginThrottled(Event):
 
     Attributes:
         address: where it came from.
-        claimed: the user name that the client claimed, treated as in `actorcred.events.LoginRefused`.
+        claimed: the user name that the client claimed, treated as in `actorcred.portal.events.LoginRefused`.
         retry_after: seconds until another one is looked at.
         count: how many this stands for.
     """

@@ -10,12 +10,13 @@ from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 from actorcred.errors import ClientGone
-from actorcred.interface import Method, methods_of
-from actorcred.mind import Channel
-from actorcred.outbox import Notification
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.methods import Method, methods_of
+from actorcred.mind.channel import Channel
+from actorcred.mind.outbox import Notification
 from actorcred.rpc.codec import MSGPACK, Codec
 from actorcred.rpc.guard import Backlog
-from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+from actorcred.sessions.session import Session
 
 if TYPE_CHECKING:
     from actorcred.rpc.core import ServerCore

@@ -15,10 +15,11 @@ from typing import Any, cast
 
 from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
+from actorcred.network import is_loopback
 from actorcred.rpc._buffer import receive_buffer
 from actorcred.rpc._queues import untaken
 from actorcred.rpc.acceptor import Acceptor
-from actorcred.rpc.addresses import Address, advice, is_loopback
+from actorcred.rpc.addresses import Address, advice
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
 from actorcred.rpc.guard import Place

@@ -19,7 +19,7 @@ from actorcred.rpc.reply import Receipt, Reply, wait_in
 from actorcred.rpc.reserved import PREFIX, RESERVED
 
 if TYPE_CHECKING:
-    from actorcred.interface import Method
+    from actorcred.methods import Method
     from actorcred.rpc.core import ServerCore
     from actorcred.rpc.dialogue import Dialogue
     from actorcred.rpc.link import Link

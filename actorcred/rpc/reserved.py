@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from actorcred.actors import Future
-from actorcred.credentials import ANONYMOUS, Anonymous, AvatarId
+from actorcred.credentials import Anonymous
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
-from actorcred.interface import Method
-from actorcred.login import Login
+from actorcred.logout import LogoutCode
+from actorcred.methods import Method
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.portal.login import Login
 from actorcred.rpc.dialogue import Dialogue, deny_source
 from actorcred.rpc.events import LoginThrottled, SessionResumed
 from actorcred.rpc.link import Link, token_hash
 from actorcred.sasl.mechanism import Present
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
-from actorcred.sessions.session import LogoutCode, Session
+from actorcred.sessions.session import Session
 
 if TYPE_CHECKING:
     from actorcred.rpc.peer import Peer

@@ -19,7 +19,7 @@ from actorcred.rpc.listeners import listen
 from actorcred.rpc.options import ServerOptions
 
 if TYPE_CHECKING:
-    from actorcred.portal import PortalRef
+    from actorcred.portal.ref import PortalRef
     from actorcred.rpc.web import WebListener
 
 __all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]

@@ -7,9 +7,9 @@ import os
 import re
 import time
 
-from actorcred.credentials import UsernameHashedPassword
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.precis import prepare_username
+from actorcred.exchange import UsernameHashedPassword
+from actorcred.names import prepare_username
 from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
 
 __all__ = ["CramMD5", "CramMD5Client", "CramMD5Server"]

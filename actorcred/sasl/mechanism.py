@@ -8,7 +8,7 @@ from typing import ClassVar, TypeAlias
 
 from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
-from actorcred.sasl.states import Event, State, step
+from actorcred.exchange_states import Event, State, step
 
 __all__ = ["Ask", "ClientMechanism", "Present", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
 

@@ -19,12 +19,12 @@ from functools import cache
 from importlib.util import find_spec
 from typing import Any, ClassVar
 
-from actorcred.credentials import ScramVerifier, UsernameScram
 from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
-from actorcred.precis import prepare_password, prepare_username
+from actorcred.exchange import ScramVerifier, UsernameScram
+from actorcred.exchange_states import Event, State, step
+from actorcred.names import prepare_password, prepare_username
 from actorcred.sasl.gs2 import NO_BINDINGS, ClientFinal, ClientFirst
 from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
-from actorcred.sasl.states import Event, State, step
 
 __all__ = [
     "ITERATIONS",

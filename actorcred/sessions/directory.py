@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from actorcred.credentials import ANONYMOUS, AvatarId
-from actorcred.sessions.session import LogoutCode, Session
+from actorcred.logout import LogoutCode
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.sessions.session import Session
 from actorcred.sessions.states import Event, step
 from actorcred.sessions.store import MemoryStore, SessionStore
 

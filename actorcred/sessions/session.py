@@ -3,80 +3,79 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Literal, Protocol, TypeVar, overload
 
-from actorcred.actors import ControlCall
+import pykka
+
+from actorcred.actors import ActorRef, ControlCall, Future, Revocable
+from actorcred.actors.messages import is_control
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.mind import MindRef
+from actorcred.names import AvatarId
+from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import State
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from actorcred.actors import ActorRef, Future
-    from actorcred.avatar import AvatarRef, SharedAvatar
-    from actorcred.credentials import AvatarId
-    from actorcred.mind import MindRef
-
-__all__ = ["LogoutCode", "LogoutReason", "Session", "SessionOwner"]
+__all__ = ["AvatarRef", "Session", "SessionOwner"]
 
 
-class LogoutCode(StrEnum):
-    """Why a session ended."""
-
-    LOGOUT = "logout"
-    """The client logged out."""
-
-    LOST = "lost"
-    """The client is gone without a word."""
-
-    KICKED = "kicked"
-    IDLE = "idle"
-    """Nothing came from the client for the idle timeout."""
-
-    EXPIRED = "expired"
-    """The absolute lifetime of a session is over."""
-
-    REPLACED = "replaced"
-    """The same avatar id logged in again."""
-
-    REVOKED = "revoked"
-    """The account was disabled or deleted, or has a new password."""
-
-    OVERFLOW = "overflow"
-    """The client did not keep up with its notifications."""
-
-    CRASHED = "crashed"
-    """The avatar raised an unhandled exception."""
-
-    STOPPED = "stopped"
-    """The avatar was stopped by the program or stopped itself."""
-
-    DRAINED = "drained"
-    """The server is going down."""
+A = TypeVar("A", bound=pykka.Actor)
 
 
-@dataclass(frozen=True, slots=True)
-class LogoutReason:
-    """Why a session ended.
+class AvatarRef(ActorRef[A]):
+    """The client's ref to its avatar: it counts as a sign of life, and works while the session is open, not longer.
 
-    Args:
-        code: one of a few kinds.
-        detail: a text for the user, as a moderator gives it with a kick.
+    The avatar's own `actor_ref`, which the program's other actors use, does neither.
     """
 
-    code: LogoutCode
-    detail: str = ""
+    __slots__ = ("session",)
 
-    def __str__(self) -> str:
-        return f"{self.code}: {self.detail}" if self.detail else str(self.code)
+    def __init__(self, ref: ActorRef[A], session: Session) -> None:
+        self.actor_inbox = ref.actor_inbox
+        self.session = session
 
-    @property
-    def by_client(self) -> bool:
-        """Whether it is the client that went, so that it need not be told."""
-        return self.code in {LogoutCode.LOGOUT, LogoutCode.LOST}
+    def is_alive(self) -> bool:
+        """Tell whether the session is open and the avatar alive."""
+        return self.session.is_open and super().is_alive()
+
+    def tell(self, message: Any) -> None:
+        """Send the avatar a message, as `ActorRef.tell`.
+
+        Raises:
+            pykka.ActorDeadError: if the session is over.
+        """
+        if not self.session.is_open:
+            raise pykka.ActorDeadError(f"the session of {self} is over")
+        self.session.touch()
+        super().tell(self._queued(message))
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    @overload
+    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+    @overload
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
+        """Ask the avatar, as `ActorRef.ask`; the answer is a `pykka.ActorDeadError` if the session is over."""
+        if self.session.is_open:
+            self.session.touch()
+            return super().ask(message, block=block, timeout=timeout)
+        future: Future[Any] = Future()
+        future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
+        return future.get() if block else future
+
+    def hand_over(self, message: Any, reply: Any) -> None:
+        """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
+        if not self.session.is_open:
+            self._answer_dead(reply)
+            return
+        self.session.touch()
+        super().hand_over(message, reply)
+
+    def _queued(self, message: Any) -> Any:
+        # A request to stop has to be known as one: a full mailbox takes it all the same.
+        return message if is_control(message) else Revocable(message, self.session)
 
 
 class SessionOwner(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from actorcred.credentials import ANONYMOUS, AvatarId
+from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.session import Session
 
 __all__ = ["MemoryStore", "SessionStore"]

@@ -21,10 +21,11 @@ import pytest
 
 from actorcred import actors
 from actorcred.actors import ActorRef
-from actorcred.checkers.base import CheckerRef
-from actorcred.credentials import ANONYMOUS, UsernamePassword
+from actorcred.checker import CheckerRef
+from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, UnauthorizedLogin
-from actorcred.portal import PortalRef
+from actorcred.names import ANONYMOUS
+from actorcred.portal.ref import PortalRef
 from actorcred.testing.fakes import HOSTILE_NAMES, RecordingMind, Visitor
 
 __all__ = ["CheckerContract", "RealmContract"]
@@ -159,7 +160,7 @@ class RealmContract:
     @pytest.fixture
     def portal(self, realm: ActorRef[Any], start_portal: StartPortal) -> PortalRef:
         """Return a portal with the realm, and a checker that lets everybody in."""
-        from actorcred.checkers.base import Checker
+        from actorcred.checker import Checker
 
         class Everybody(Checker):
             credential_interfaces = (_Name,)

@@ -9,9 +9,9 @@ from typing import Any
 
 from actorcred import actors
 from actorcred.avatar import Avatar
-from actorcred.credentials import AvatarId
 from actorcred.errors import NoInterface
-from actorcred.mind import MindRef
+from actorcred.mind.mind import MindRef
+from actorcred.names import AvatarId
 from actorcred.realm import Realm
 
 __all__ = ["HOSTILE_NAMES", "Hall", "RecordingMind", "Visitor", "assert_nothing_left"]

@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from actorcred.passwords import hash_password
+from actorcred.passwords.hashing import hash_password
 from examples.common import write_secret
 
 DEMO = "ann"

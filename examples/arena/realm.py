@@ -13,7 +13,7 @@ from os import PathLike
 from typing import Any
 
 from actorcred import ANONYMOUS, ActorRef, Avatar, CallError, Group, LogoutReason, MindRef, NoInterface, Notification, Realm
-from actorcred.credentials import AvatarId
+from actorcred.names import AvatarId
 from examples.arena.world import Body, World
 
 TICK = 0.1

@@ -16,7 +16,7 @@ from actorcred import Portal, UsernameHashedPassword, UsernamePassword, Username
 from actorcred.adapters.aiosmtpd import SMTPServer
 from actorcred.checkers.sqlite import SQLiteCheckerRef
 from actorcred.cli.lifetime import Life, drained
-from actorcred.rpc.addresses import is_loopback
+from actorcred.network import is_loopback
 from examples.common import add_arguments, serve, start_checkers
 from examples.mail.interface import Mailbox, Maildrop, Outgoing
 from examples.mail.realm import PostOffice

@@ -16,7 +16,7 @@ from twisted.mail import imap4
 from zope.interface import implementer
 
 from actorcred.adapters.twisted import Face
-from actorcred.avatar import AvatarRef
+from actorcred.sessions.session import AvatarRef
 from examples.mail.interface import Entry
 
 __all__ = ["Account", "IMAPServer"]

@@ -10,7 +10,7 @@ from twisted.mail import pop3
 from zope.interface import implementer
 
 from actorcred.adapters.twisted import Face
-from actorcred.avatar import AvatarRef
+from actorcred.sessions.session import AvatarRef
 from examples.mail.interface import Entry
 
 __all__ = ["POP3Server", "open_drop"]

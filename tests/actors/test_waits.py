@@ -11,7 +11,7 @@ import pytest
 from actorcred import Channel, actors
 from actorcred.actors import Actor, AsyncioDispatcher, Dispatcher, Future, InlineDispatcher, ThreadDispatcher, WaitsForItself
 from actorcred.actors.waits import circle_of, circles
-from actorcred.mind import Mind
+from actorcred.mind.mind import Mind
 
 
 class Waiter(Actor):

@@ -16,10 +16,10 @@ import pytest
 from actorcred import Avatar, CallError, Portal, Realm, actors
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asyncssh import MAX_KEYS, MAX_TRIES, Exec, Shell, SSHServer, Subsystem, Terminal
-from actorcred.checkers.all_of import AllOf
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
 from actorcred.checkers.sshkey import SSHKeyChecker
+from actorcred.checkers.wrappers.all_of import AllOf
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import program

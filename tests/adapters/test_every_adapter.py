@@ -13,8 +13,8 @@ pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'ac
 from actorcred import Future, Portal, actors
 from actorcred.actors import Dispatcher, ThreadDispatcher
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.throttling import ThrottlingChecker
-from actorcred.events import Event, LoggedOut, LoginRefused
+from actorcred.checkers.wrappers.throttling import ThrottlingChecker
+from actorcred.portal.events import Event, LoggedOut, LoginRefused
 from tests.adapters import fronts_asyncio, fronts_twisted
 from tests.adapters.front import Front, House, Refused, Slow
 from tests.helpers import until

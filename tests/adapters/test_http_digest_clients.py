@@ -16,10 +16,10 @@ from playwright.async_api import async_playwright
 from actorcred import Portal
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asgi import AuthMiddleware
-from actorcred.checkers.first_of import FirstOf
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.http_digest import digest_of
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.sasl.http_digest import digest_of
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import HttpServer, loop
 from tests.adapters.test_asgi_cookies import Library, Reader, page

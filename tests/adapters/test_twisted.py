@@ -38,9 +38,9 @@ from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.events import LoggedOut
-from actorcred.http_digest import digest_of
+from actorcred.portal.events import LoggedOut
 from actorcred.sasl.cram_md5 import CramMD5, CramMD5Client
+from actorcred.sasl.http_digest import digest_of
 from actorcred.sasl.mechanism import Secrets
 from tests.adapters.greeters import GreeterRealm, Hall, IGreeter, OurGreeter, error, ours, password, result, theirs
 from tests.adapters.loops import in_reactor

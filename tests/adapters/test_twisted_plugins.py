@@ -15,10 +15,10 @@ pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'ac
 
 from actorcred import ANONYMOUS, Anonymous, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.adapters.twisted.plugins import factories_for_twisted
-from actorcred.auth_options import describe_type, list_types
+from actorcred.auth.descriptors import DescriptorError
+from actorcred.auth.options import describe_type, list_types
+from actorcred.auth.registry import from_string
 from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.descriptors import DescriptorError
-from actorcred.plugins import from_string
 from tests.adapters.greeters import Hall, OurGreeter, password, result
 from tests.backends.servers import eventually
 from tests.test_third_party_plugin import copy_project, pip

@@ -18,7 +18,7 @@ TODAY = int(time.time() // 86400)
 PROGRAM = """
 import json, logging, sys
 from actorcred import LoginFailed, Portal, UsernamePassword, actors
-from actorcred.plugins import from_string
+from actorcred.auth.registry import from_string
 from actorcred.testing import Hall, Visitor
 
 logging.basicConfig(format="%(message)s")

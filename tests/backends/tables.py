@@ -9,7 +9,7 @@ import argon2
 import passlib.hash
 import sqlalchemy
 
-from actorcred.passwords import hash_password
+from actorcred.passwords.hashing import hash_password
 
 SALT = "seasalt"
 

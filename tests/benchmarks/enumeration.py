@@ -25,8 +25,9 @@ from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sql import SQLChecker
 from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.http_digest import digest_of
-from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.passwords.hashing import hash_password
+from actorcred.passwords.policy import PasswordPolicy
+from actorcred.sasl.http_digest import digest_of
 from actorcred.sasl.scram import ScramSHA256
 from actorcred.testing import Hall
 from tests.benchmarks.__main__ import machine

@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import Certificate as X509Certificate
 
 from actorcred import Anonymous, BearerToken, Certificate, LoginFailed, Portal, PortalRef, ProtocolError, UsernamePassword
+from actorcred.checker import CheckerRef
 from actorcred.checkers import (
     AllOf,
     AllowingChecker,
@@ -40,15 +41,16 @@ from actorcred.checkers import (
     ThrottlingChecker,
     TokenChecker,
 )
-from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.blocking import BackendLimits
-from actorcred.checkers.ldap import LDAPSettings
+from actorcred.checkers.bases.blocking import BackendLimits
+from actorcred.checkers.ldap.checker import LDAPSettings
 from actorcred.checkers.sql import UserTable
 from actorcred.checkers.sshkey import FilePattern
 from actorcred.checkers.token import Fetching, TokenRules
-from actorcred.credentials import Combined, Exchange, ExternalIdentity, OneTimePassword
-from actorcred.http_digest import DigestGate, DigestRequest, digest_of
-from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.credentials import Combined, ExternalIdentity, OneTimePassword
+from actorcred.exchange import Exchange
+from actorcred.passwords.hashing import hash_password
+from actorcred.passwords.policy import PasswordPolicy
+from actorcred.sasl.http_digest import DigestGate, DigestRequest, digest_of
 from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from actorcred.testing import HOSTILE_NAMES, Hall, Visitor

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import Portal, UnauthorizedLogin
+from actorcred.auth.registry import from_string
 from actorcred.checkers.authorized_keys import entries
 from actorcred.checkers.sshkey import SSHKeyChecker
-from actorcred.plugins import from_string
 from tests.backends.ssh_keys import proof
 from tests.helpers import Arena, Player
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from actorcred import CheckerUnavailable, Portal, UsernamePassword, actors
-from actorcred.checkers.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.testing import Hall, Visitor
 
 WAIT = 30.0

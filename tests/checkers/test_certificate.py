@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, Certificate, CheckerUnavailable, ConnectionLost, Portal, UnauthorizedLogin
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.watched import POLL
 from actorcred.checkers.certificate import CertificateChecker
-from actorcred.checkers.watched import POLL
-from actorcred.credentials import make_avatar_id
-from actorcred.plugins import from_string
+from actorcred.names import make_avatar_id
 from tests.backends.authority import DAY, NOW, Authority
 from tests.helpers import Arena, Player
 from tests.rpc.stage import authority as trusted_authority

@@ -7,23 +7,24 @@ import time
 import pytest
 
 from actorcred import ANONYMOUS, Anonymous, Portal, UnauthorizedLogin, UsernamePassword, actors
-from actorcred.checkers.all_of import AllOf
 from actorcred.checkers.anonymous import AnonymousChecker
-from actorcred.checkers.caching import CachingChecker
 from actorcred.checkers.external import ExternalChecker
 from actorcred.checkers.file import FileChecker
-from actorcred.checkers.first_of import FirstOf
 from actorcred.checkers.htdigest import HtdigestChecker
-from actorcred.checkers.listing import AllowingChecker, DenyingChecker
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
-from actorcred.checkers.renaming import RenamingChecker
 from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.checkers.throttling import ThrottlingChecker
 from actorcred.checkers.token import TokenChecker, TokenRules
+from actorcred.checkers.wrappers.all_of import AllOf
+from actorcred.checkers.wrappers.caching import CachingChecker
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.checkers.wrappers.listing import AllowingChecker, DenyingChecker
+from actorcred.checkers.wrappers.renaming import RenamingChecker
+from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.credentials import BearerToken, OneTimePassword
-from actorcred.http_digest import digest_of
-from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.passwords.hashing import hash_password
+from actorcred.passwords.policy import PasswordPolicy
+from actorcred.sasl.http_digest import digest_of
 from actorcred.testing import CheckerContract
 from tests.helpers import Arena, Player
 

@@ -13,10 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.watched import POLL
 from actorcred.checkers.file import FileChecker, FileFormat
-from actorcred.checkers.watched import POLL
-from actorcred.passwords import hash_password
-from actorcred.plugins import from_string
+from actorcred.passwords.hashing import hash_password
 from tests.helpers import Arena, Player, Stage
 
 

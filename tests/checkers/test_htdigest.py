@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.watched import POLL
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.watched import POLL
-from actorcred.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of
-from actorcred.plugins import from_string
+from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of
 from tests.helpers import Arena, Player
 from tests.rpc.stage import on_loop
 from tests.rpc.test_asgi import serving

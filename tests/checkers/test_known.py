@@ -14,13 +14,13 @@ from actorcred import Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.file import FileChecker
 from actorcred.checkers.htdigest import HtdigestChecker
-from actorcred.checkers.listing import DenyingChecker
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
 from actorcred.checkers.sql import SQLChecker
 from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.checkers.wrappers.listing import DenyingChecker
 from actorcred.credentials import OneTimePassword
-from actorcred.passwords import hash_password
+from actorcred.passwords.hashing import hash_password
 from tests.helpers import Arena, Player, open_sqlite
 
 HASH = hash_password(password="s3cret s3cret", rounds=4)

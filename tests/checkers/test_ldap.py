@@ -9,11 +9,11 @@ import pytest
 from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.blocking import BackendLimits
-from actorcred.checkers.ldap import LDAPChecker, LDAPSettings
-from actorcred.checkers.ldap_groups import in_chain
-from actorcred.plugins import from_string
-from actorcred.precis import prepare_username
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.blocking import BackendLimits
+from actorcred.checkers.ldap.checker import LDAPChecker, LDAPSettings
+from actorcred.checkers.ldap.groups import in_chain
+from actorcred.names import prepare_username
 from tests.backends.directory import PASSWORDS, PEOPLE, running_directory
 from tests.backends.servers import eventually
 from tests.helpers import Arena, Player, until

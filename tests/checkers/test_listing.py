@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorcred import AccountError, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.plugins import from_string
+from actorcred.auth.registry import from_string
 from tests.helpers import Arena, Player
 
 USERS = "memory:ann:right:bob:right:j\u00f6rg:right"

@@ -10,10 +10,10 @@ import pyotp
 import pytest
 
 from actorcred import AccountError, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred.auth.registry import from_string
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
 from actorcred.credentials import OneTimePassword
-from actorcred.plugins import from_string
 from tests.helpers import Arena, Player
 
 SECRET = base64.b32encode(b"12345678901234567890").decode()  # RFC 6238, appendix B

@@ -13,12 +13,12 @@ import pytest
 from click.testing import CliRunner
 
 from actorcred import AccountError, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.all_of import AllOf
+from actorcred.auth.registry import from_string
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import REMEMBERED, WIDEST_SKEW, OTPChecker
+from actorcred.checkers.wrappers.all_of import AllOf
 from actorcred.cli.otp import otp
 from actorcred.credentials import OneTimePassword
-from actorcred.plugins import from_string
 from tests.helpers import Arena, Player, open_sqlite
 
 KEY = b"12345678901234567890"

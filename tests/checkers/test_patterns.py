@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import Portal, UnauthorizedLogin
-from actorcred.checkers.patterns import address_in, is_address_listed, is_name_listed, network_in
+from actorcred.checkers.bases.patterns import address_in, is_address_listed, is_name_listed, network_in
 from actorcred.checkers.sshkey import SSHKeyChecker
 from tests.backends.ssh_keys import keygen, make_keys, private, proof, public
 from tests.helpers import Arena, Player

@@ -19,9 +19,10 @@ from actorcred.checkers.sql import SQLChecker, UserTable
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.checkers.token import TokenChecker, TokenRules
 from actorcred.credentials import OneTimePassword
-from actorcred.http_digest import digest_of
-from actorcred.passwords import PasswordPolicy, hash_password
-from actorcred.precis import prepare_password, prepare_username
+from actorcred.names import prepare_password, prepare_username
+from actorcred.passwords.hashing import hash_password
+from actorcred.passwords.policy import PasswordPolicy
+from actorcred.sasl.http_digest import digest_of
 from actorcred.sasl.scram import ScramSHA256
 from tests.backends.servers import mariadb, postgresql, running
 from tests.backends.tables import fill

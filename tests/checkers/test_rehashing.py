@@ -8,8 +8,8 @@ import passlib.hash
 import pytest
 
 from actorcred import Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.passwords import verify_password
-from actorcred.plugins import from_string
+from actorcred.auth.registry import from_string
+from actorcred.passwords.hashing import verify_password
 from tests.backends.web import WEB, php
 from tests.helpers import Arena, Player, open_sqlite
 

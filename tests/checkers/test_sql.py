@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.blocking import BackendLimits
+from actorcred.auth.descriptors import DescriptorError
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.blocking import BackendLimits
 from actorcred.checkers.sql import SQLChecker, UserTable, text_of
-from actorcred.descriptors import DescriptorError
-from actorcred.passwords import verify_password
-from actorcred.plugins import from_string
+from actorcred.passwords.hashing import verify_password
 from tests.backends.servers import eventually, mariadb, postgresql, running
 from tests.backends.tables import HASHES, fill
 from tests.helpers import Arena, Player

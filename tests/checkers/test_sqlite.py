@@ -9,11 +9,12 @@ import sys
 import pytest
 
 from actorcred import AccountError, CheckerUnavailable, MissingExtra, PasswordRejected, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.caching import CachingChecker
-from actorcred.checkers.first_of import FirstOf
+from actorcred.checkers.bases.watched import POLL
 from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
-from actorcred.checkers.watched import POLL
-from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.checkers.wrappers.caching import CachingChecker
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.passwords.hashing import hash_password
+from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
 from actorcred.sasl.scram import ScramSHA256, _scramp

@@ -12,11 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, LoginDenied, Portal, UnauthorizedLogin
-from actorcred.checkers.first_of import FirstOf
+from actorcred.auth.registry import from_string
 from actorcred.checkers.sshkey import LARGEST_FILE, SSHKeyChecker
-from actorcred.checkers.throttling import ThrottlingChecker
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.credentials import SSHKey
-from actorcred.plugins import from_string
 from tests.backends.ssh_keys import KINDS, SIGNED, keygen, make_keys, private, proof, public
 from tests.helpers import Arena, Player
 

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import AccountError, BearerToken, CheckerUnavailable, Portal, UnauthorizedLogin
-from actorcred.checkers.blocking import BackendLimits
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.blocking import BackendLimits
 from actorcred.checkers.token import Fetching, TokenChecker, TokenRules
-from actorcred.plugins import from_string
 from tests.backends.issuer import KEYS, RSA, Issuer, jwks, pem
 from tests.helpers import Arena, Player
 

@@ -8,8 +8,8 @@ import jwt
 import pytest
 
 from actorcred import BearerToken, Portal, UnauthorizedLogin
+from actorcred.auth.registry import from_string
 from actorcred.checkers.token import TokenChecker, TokenKind, TokenRules
-from actorcred.plugins import from_string
 from tests.helpers import Arena, Player
 
 SECRET = "0123456789abcdef0123456789abcdef"

@@ -13,7 +13,8 @@ from actorcred import LoginDenied, LoginFailed, Portal, PortalOptions, Unauthori
 from actorcred.actors import background, system
 from actorcred.checkers.file import FileChecker
 from actorcred.checkers.sqlite import SQLiteChecker
-from actorcred.passwords import PasswordPolicy, hash_password
+from actorcred.passwords.hashing import hash_password
+from actorcred.passwords.policy import PasswordPolicy
 from actorcred.testing import Hall, Visitor
 
 CROWD = 60

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actorcred import AccountError
-from actorcred.descriptors import DescriptorError
-from actorcred.plugins import from_string
+from actorcred.auth.descriptors import DescriptorError
+from actorcred.auth.registry import from_string
 from tests.backends.system import System
 
 pytest.importorskip("pam", reason="python-pam is not installed: pip install 'actorcred[pam]'")

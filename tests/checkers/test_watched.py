@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from actorcred import AccountError, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.watched import POLL, WatchedFile
-from actorcred.http_digest import digest_of
-from actorcred.passwords import hash_password
-from actorcred.plugins import from_string
+from actorcred.auth.registry import from_string
+from actorcred.checkers.bases.watched import POLL, WatchedFile
+from actorcred.passwords.hashing import hash_password
+from actorcred.sasl.http_digest import digest_of
 from tests.helpers import Arena, Player
 
 

@@ -24,19 +24,21 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import Future
-from actorcred.checkers.all_of import AllOf
+from actorcred.auth.registry import from_string
 from actorcred.checkers.anonymous import AnonymousChecker
-from actorcred.checkers.caching import CachingChecker
-from actorcred.checkers.first_of import FirstOf
-from actorcred.checkers.listing import AllowingChecker, DenyingChecker
+from actorcred.checkers.bases.watched import POLL
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.checkers.renaming import RenamingChecker, renaming
-from actorcred.checkers.throttling import ThrottlingChecker
-from actorcred.checkers.watched import POLL
-from actorcred.credentials import Combined, OneTimePassword, TemporaryId, UsernameScram
-from actorcred.plugins import from_string
+from actorcred.checkers.wrappers.all_of import AllOf
+from actorcred.checkers.wrappers.caching import CachingChecker
+from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.checkers.wrappers.listing import AllowingChecker, DenyingChecker
+from actorcred.checkers.wrappers.renaming import RenamingChecker, renaming
+from actorcred.checkers.wrappers.throttling import ThrottlingChecker
+from actorcred.credentials import Combined, OneTimePassword
+from actorcred.exchange import UsernameScram
+from actorcred.exchange_states import State
+from actorcred.names import TemporaryId
 from actorcred.sasl.scram import ScramSHA256
-from actorcred.sasl.states import State
 from tests.helpers import Arena, Player
 
 ANN = UsernamePassword("ann", "right")

@@ -9,7 +9,7 @@ from typing import Any
 import pykka
 
 from actorcred import Avatar, LogoutReason, MindRef, Portal, Realm
-from actorcred.credentials import AvatarId
+from actorcred.names import AvatarId
 
 
 class Guest:

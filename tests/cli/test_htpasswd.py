@@ -17,7 +17,7 @@ import pytest
 from actorcred import AccountError
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.cli.htpasswd import HtpasswdFile
-from actorcred.passwords import hash_password, verify_password
+from actorcred.passwords.hashing import hash_password, verify_password
 
 PASSWORD = "a good long password"
 

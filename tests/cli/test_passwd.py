@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actorcred.passwords import verify_password
+from actorcred.passwords.hashing import verify_password
 from tests.cli.test_command import PASSWORD, run
 from tests.helpers import open_sqlite
 

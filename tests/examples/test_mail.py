@@ -287,7 +287,7 @@ def visit(post: Mail, count: int) -> None:
 
 
 def test_ldap_and_htpasswd_and_accounts_let_in(tmp_path):
-    from actorcred.passwords import hash_password
+    from actorcred.passwords.hashing import hash_password
 
     (tmp_path / "users").write_text(f"ann:{hash_password(password='a1', rounds=4)}\n")
     asyncio.run(log_in_once(tmp_path, f"file:{tmp_path / 'users'}", "ann", "a1"))

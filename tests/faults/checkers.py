@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from actorcred import Checker, LoginDenied, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.plugin import CheckerPlugin, start_without_argument
+from actorcred.auth.plugin import CheckerPlugin, start_without_argument
 
 __all__ = ["DISTRIBUTION", "PASSWORD", "STORED", "plugin"]
 

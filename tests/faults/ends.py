@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from actorcred.passwords import hash_password
+from actorcred.passwords.hashing import hash_password
 from tests.faults.checkers import STORED
 from tests.faults.clients import ATTACKER, HONEST, Closed, Raw, connect, many
 from tests.faults.fault import Ground, fault

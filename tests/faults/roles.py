@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from actorcred.passwords import hash_password
+from actorcred.passwords.hashing import hash_password
 from tests.backends.directory import PEOPLE, running_directory
 from tests.backends.servers import Backend, mariadb, postgresql, running
 from tests.backends.tables import fill

@@ -23,7 +23,7 @@ from actorcred import (
     actors,
 )
 from actorcred.actors import Future, InlineDispatcher, set_default_dispatcher
-from actorcred.events import Event, LoggedIn
+from actorcred.portal.events import Event, LoggedIn
 from tests.fuzz.source import Source
 from tests.helpers import ArenaPlayer, Nothing, Player, Spectator, Stage
 

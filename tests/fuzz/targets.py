@@ -14,15 +14,16 @@ from typing import Any
 
 import jwt
 
+from actorcred.auth.descriptors import ArgString, Descriptor, DescriptorError, parse_descriptor
 from actorcred.checkers.sshkey import SSHKeyChecker
 from actorcred.checkers.token import TokenChecker, TokenRules
-from actorcred.credentials import BearerToken, Exchange, ScramVerifier, SSHKey, UsernameHashedPassword, UsernameScram
-from actorcred.descriptors import ArgString, Descriptor, DescriptorError, parse_descriptor
+from actorcred.credentials import BearerToken, SSHKey
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.http_digest import DigestGate, DigestRequest, StaleNonce
-from actorcred.passwords import UnsupportedHash, check_format, verify_password
+from actorcred.exchange import Exchange, ScramVerifier, UsernameHashedPassword, UsernameScram
+from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_password
 from actorcred.rpc.codec import JSON, MSGPACK, Codec, Request, WireLimits
 from actorcred.rpc.connection import Connection
+from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce
 from actorcred.sasl.mechanism import Present, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from actorcred.sasl.scram import make_verifier

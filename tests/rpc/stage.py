@@ -38,7 +38,7 @@ from actorcred import (
 from actorcred.actors import ActorRef, AsyncioDispatcher, set_default_dispatcher
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker, MemoryCheckerRef
-from actorcred.events import Event
+from actorcred.portal.events import Event
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client_connection import ClientConnection
 from actorcred.rpc.client_wires import open_wire

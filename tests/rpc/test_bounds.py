@@ -13,7 +13,7 @@ import msgpack
 import pytest
 
 from actorcred import CallError, LoginDenied, OutboxLimit, PortalOptions, ProtocolError, UnauthorizedLogin
-from actorcred.outbox import Notification, Offer, Outbox
+from actorcred.mind.outbox import Notification, Offer, Outbox
 from actorcred.rpc.codec import JSON, MSGPACK, weigh
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.events import ConnectionBroken
@@ -371,7 +371,7 @@ async def test_beginning_again_and_again_is_no_way_around_the_penalties() -> Non
 
 @on_loop
 async def test_arguments_that_cannot_be_made_are_the_callers_mistake() -> None:
-    from actorcred.interface import Method
+    from actorcred.methods import Method
 
     def collect(self: Any, values: set) -> None: ...  # type: ignore[type-arg]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actorcred import CallError, ConnectionLost, LoginFailed, NoInterface, PortalOptions, UnauthorizedLogin
-from actorcred.events import LoggedOut, LoginRefused
+from actorcred.portal.events import LoggedOut, LoginRefused
 from tests.rpc.stage import TRANSPORTS, Recorder, on_loop, stage
 
 

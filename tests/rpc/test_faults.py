@@ -21,7 +21,7 @@ import msgpack
 import pytest
 
 from actorcred import CallError, ConnectionLost, LoginDenied, LoginFailed, OutboxLimit, PortalOptions, UnauthorizedLogin
-from actorcred.events import LoggedOut
+from actorcred.portal.events import LoggedOut
 from actorcred.rpc.events import ConnectionBroken, ConnectionRefused, LoginThrottled, RequestsThrottled
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.penalties import Penalties, source_of
+from actorcred.network import source_of
 from actorcred.rpc.guard import Admission, Place, RateLimit
+from actorcred.throttle import Penalties
 
 
 @pytest.mark.parametrize(

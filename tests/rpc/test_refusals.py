@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from actorcred import CallError, LoginDenied, LoginFailed, NoInterface, PortalOptions
-from actorcred.events import LoginRefused
+from actorcred.portal.events import LoginRefused
 from actorcred.rpc.events import LoginThrottled
 from tests.rpc.stage import WireStage, on_loop, stage
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from actorcred import CallError, UnauthorizedLogin
-from actorcred.events import LoggedOut
+from actorcred.portal.events import LoggedOut
 from actorcred.rpc.client import Client
 from actorcred.rpc.events import SessionResumed
 from tests.rpc.stage import TRANSPORTS, Recorder, WireStage, on_loop, stage

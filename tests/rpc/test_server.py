@@ -34,7 +34,7 @@ from actorcred import (
     rpc,
 )
 from actorcred.checkers.memory import MemoryChecker
-from actorcred.events import LoggedIn
+from actorcred.portal.events import LoggedIn
 from tests.rpc.stage import USERS, Actor2, Game, Recorder, authority, on_loop, pump, stage
 
 

@@ -15,21 +15,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcred.credentials import (
-    Anonymous,
-    BearerToken,
-    Certificate,
-    ExternalIdentity,
-    UsernameHashedPassword,
-    UsernamePassword,
-    UsernameScram,
-)
+from actorcred.credentials import Anonymous, BearerToken, Certificate, ExternalIdentity, UsernamePassword
 from actorcred.errors import ProtocolError, UnauthorizedLogin
+from actorcred.exchange import UsernameHashedPassword, UsernameScram
+from actorcred.exchange_states import TRANSITIONS, Event, State
 from actorcred.sasl.cram_md5 import CramMD5
 from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
 from actorcred.sasl.scram import ScramSHA256, ScramSHA512, make_verifier
-from actorcred.sasl.states import TRANSITIONS, Event, State
 
 CERTIFICATE = Certificate(b"der", {"commonName": "ann"})
 PRIVATE = Situation(private=True, certificate=CERTIFICATE)

@@ -14,10 +14,10 @@ from actorcred.actors import Dispatcher, Future
 from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted, to_twisted
 from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
 from actorcred.adapters.twisted.errors import our_error, raise_theirs
-from actorcred.checkers.base import Checker, CheckerRef
-from actorcred.checkers.wrapper import ask_checker
-from actorcred.credentials import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.checker import Checker, CheckerRef
+from actorcred.checkers.wrappers.wrapper import ask_checker
 from actorcred.errors import CheckerUnavailable, LoginFailed
+from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id
 
 __all__ = ["CredChecker", "TextAvatarId", "TwistedChecker", "avatar_id_to_twisted"]
 

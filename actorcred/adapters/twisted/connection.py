@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from actorcred.adapters.twisted.dispatcher import on_reactor
-from actorcred.events import printable
-from actorcred.login import Login, LoginFuture
-from actorcred.sessions.session import LogoutCode, LogoutReason, Session
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.portal.events import printable
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.sessions.session import Session
 
 if TYPE_CHECKING:
     from actorcred.adapters.twisted.portal import CredPortal

@@ -13,14 +13,15 @@ from zope.interface.interface import InterfaceClass
 from actorcred import credentials as ours
 from actorcred.adapters.twisted.interfaces import class_of, interface_of
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
-from actorcred.precis import prepare_username
+from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword
+from actorcred.names import prepare_username
 
 __all__ = ["KINDS", "from_twisted", "kinds_from_twisted", "kinds_to_twisted", "to_twisted"]
 
 KINDS: dict[InterfaceClass, type] = {
     theirs.IUsernamePassword: ours.UsernamePassword,
-    theirs.IUsernameDigestHash: ours.UsernameDigestHash,
-    theirs.IUsernameHashedPassword: ours.UsernameHashedPassword,
+    theirs.IUsernameDigestHash: UsernameDigestHash,
+    theirs.IUsernameHashedPassword: UsernameHashedPassword,
     theirs.IAnonymous: ours.Anonymous,
     theirs.ISSHPrivateKey: ours.SSHKey,
 }
@@ -40,7 +41,7 @@ class TwistedPassword(ours.UsernamePassword):
         object.__setattr__(self, "original", original)
 
 
-class TwistedHashedPassword(ours.UsernameHashedPassword):
+class TwistedHashedPassword(UsernameHashedPassword):
     """Twisted's name and answer to a challenge."""
 
     def __init__(self, original: Any, source: str) -> None:
@@ -59,7 +60,7 @@ class TwistedHashedPassword(ours.UsernameHashedPassword):
         return _checked(self.original.checkPassword, password)
 
 
-class TwistedDigestHash(TwistedHashedPassword, ours.UsernameDigestHash):
+class TwistedDigestHash(TwistedHashedPassword, UsernameDigestHash):
     """Twisted's answer to a challenge of HTTP Digest."""
 
     def __init__(self, original: Any, source: str) -> None:
@@ -123,8 +124,8 @@ def _checked(check: Callable[[bytes], Any], secret: bytes) -> bool:
 
 _FROM: dict[type, Callable[[Any, str], object]] = {
     ours.UsernamePassword: TwistedPassword,
-    ours.UsernameDigestHash: TwistedDigestHash,
-    ours.UsernameHashedPassword: TwistedHashedPassword,
+    UsernameDigestHash: TwistedDigestHash,
+    UsernameHashedPassword: TwistedHashedPassword,
     ours.Anonymous: lambda original, source: ours.Anonymous(),
     ours.SSHKey: TwistedSSHKey,
 }
@@ -155,7 +156,7 @@ def from_twisted(credentials: Any, source: str = "") -> object:
 class HashedPassword:
     """Our name and answer to a challenge, for a checker of Twisted's."""
 
-    def __init__(self, credentials: ours.UsernameHashedPassword) -> None:
+    def __init__(self, credentials: UsernameHashedPassword) -> None:
         self.username = credentials.username.encode()
         self.checkPassword = credentials.check_password
 
@@ -164,7 +165,7 @@ class HashedPassword:
 class DigestHash(HashedPassword):
     """Our answer to a challenge of HTTP Digest, for a checker of Twisted's."""
 
-    def __init__(self, credentials: ours.UsernameDigestHash) -> None:
+    def __init__(self, credentials: UsernameDigestHash) -> None:
         super().__init__(credentials)
         self._credentials = credentials
 
@@ -180,9 +181,9 @@ def to_twisted(credentials: Any) -> Any:
         return original
     if isinstance(credentials, ours.UsernamePassword):
         return theirs.UsernamePassword(credentials.username.encode(), credentials.password.encode())
-    if isinstance(credentials, ours.UsernameDigestHash):
+    if isinstance(credentials, UsernameDigestHash):
         return DigestHash(credentials)
-    if isinstance(credentials, ours.UsernameHashedPassword):
+    if isinstance(credentials, UsernameHashedPassword):
         return HashedPassword(credentials)
     if isinstance(credentials, ours.Anonymous):
         return theirs.Anonymous()

@@ -12,7 +12,7 @@ from zope.interface.interface import InterfaceClass, Method
 from actorcred.actors import Future
 from actorcred.adapters._answers import call, flat
 from actorcred.adapters.twisted.dispatcher import deferred_of
-from actorcred.avatar import AvatarRef
+from actorcred.sessions.session import AvatarRef
 
 __all__ = ["Face", "answer_of", "face_class"]
 

@@ -22,9 +22,10 @@ from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
 from actorcred.adapters.twisted.portal import Client, CredPortal
 from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
-from actorcred.interface import methods_of
-from actorcred.login import Login
-from actorcred.precis import prepare_username
+from actorcred.exchange import UsernameHashedPassword
+from actorcred.methods import methods_of
+from actorcred.names import prepare_username
+from actorcred.portal.login import Login
 
 __all__ = ["CallFailed", "Perspective"]
 
@@ -183,7 +184,7 @@ class PBClient(pb.Referenceable, Client):
         return self.hears.perspectiveMessageReceived(broker, message, args, kw)
 
 
-class ChallengeResponse(ours.UsernameHashedPassword):
+class ChallengeResponse(UsernameHashedPassword):
     """A name and the answer to PB's challenge: `MD5(MD5(password) + challenge)`.
 
     Args:

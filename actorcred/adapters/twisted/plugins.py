@@ -17,11 +17,11 @@ from zope.interface import implementer
 from actorcred.adapters.twisted.checkers import CredChecker, TwistedChecker
 from actorcred.adapters.twisted.credentials import kinds_from_twisted, kinds_to_twisted
 from actorcred.adapters.twisted.dispatcher import reactor_dispatcher
-from actorcred.checkers.base import CheckerRef
-from actorcred.checkers.plugin import CheckerPlugin, Plugin, read_options
-from actorcred.descriptors import ArgString
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, Plugin, read_options
+from actorcred.auth.registry import from_string, own_plugins
+from actorcred.checker import CheckerRef
 from actorcred.errors import ActorcredError
-from actorcred.plugins import from_string, own_plugins
 
 __all__ = ["CredCheckerFactory", "factories_for_twisted", "types_from_twisted"]
 

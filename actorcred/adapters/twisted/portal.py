@@ -20,15 +20,16 @@ from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import face_class
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
-from actorcred.avatar import AvatarRef
-from actorcred.checkers.base import CheckerRef
+from actorcred.checker import CheckerRef
 from actorcred.errors import LoginFailed
-from actorcred.login import Login, LoginFuture
-from actorcred.mind import Channel
-from actorcred.options import PortalOptions
-from actorcred.outbox import Notification
-from actorcred.portal import Portal, PortalRef
-from actorcred.sessions.session import LogoutReason, Session
+from actorcred.logout import LogoutReason
+from actorcred.mind.channel import Channel
+from actorcred.mind.outbox import Notification
+from actorcred.portal.actor import Portal
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.options import PortalOptions
+from actorcred.portal.ref import PortalRef
+from actorcred.sessions.session import AvatarRef, Session
 
 __all__ = ["Client", "CredPortal", "Faces"]
 

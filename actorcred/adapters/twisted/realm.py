@@ -14,9 +14,9 @@ from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatche
 from actorcred.adapters.twisted.errors import our_error
 from actorcred.adapters.twisted.interfaces import class_of, interface_of
 from actorcred.avatar import Avatar
-from actorcred.credentials import AvatarId
 from actorcred.errors import LoginFailed, NoInterface
-from actorcred.mind import MindRef
+from actorcred.mind.mind import MindRef
+from actorcred.names import AvatarId
 from actorcred.realm import Realm
 
 __all__ = ["TwistedAvatar", "TwistedRealm"]

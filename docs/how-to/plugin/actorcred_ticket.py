@@ -3,7 +3,7 @@
 import hmac
 
 from actorcred import Checker, UnauthorizedLogin, UsernamePassword
-from actorcred.plugins import CheckerPlugin
+from actorcred.auth.registry import CheckerPlugin
 
 
 class TicketChecker(Checker):

@@ -1,7 +1,7 @@
 import pytest
 
 from actorcred import UsernamePassword
-from actorcred.plugins import from_string
+from actorcred.auth.registry import from_string
 from actorcred.testing import CheckerContract
 
 

@@ -1,0 +1,1 @@
+"""Create checkers from strings: descriptors, plugins and their registry, and command-line options."""

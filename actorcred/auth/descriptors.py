@@ -1,0 +1,248 @@
+r"""The texts with which a deployer chooses checkers, as `file:players.htpasswd` or `cache[seconds=60]:(ldap:ldaps://host/...)`.
+
+The grammar: `TYPE[KEY=VALUE,...]:ARGUMENT`; the options in brackets may be left out, and so may the colon and an argument
+that is empty. A checker that wraps others has them in parentheses as its argument. A backslash takes the meaning from one of
+`\ : , = ( ) [ ] $` after it. `${env:NAME}` stands for a variable of the environment and `${file:PATH}` for the first line of a
+file, so that no secret need be in the text itself.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from actorcred.errors import AccountError
+
+__all__ = ["ArgString", "Descriptor", "DescriptorError", "parse_descriptor"]
+
+
+_ESCAPABLE = frozenset("\\:,=()[]$")
+
+_TYPE = re.compile(r"[a-z][a-z0-9-]*")
+
+_SECRET = re.compile(r"\$\{(env|file):([^}]*)\}")
+
+# What may be secret: the words of memory:, options with such names, and passwords in URLs.
+_HIDDEN = (
+    re.compile(r"(\bmemory(?:\[[^\]]*\])?:)((?:\\.|[^()\\])*)"),
+    re.compile(r"((?:password|secret)=)((?:\\.|[^,\]\\])*)"),
+    re.compile(r"(://[^/:@()\s]*:)([^()\s]*)(?=@)"),
+)
+
+
+class DescriptorError(AccountError):
+    """A text that should choose a checker is wrong; the message shows where.
+
+    Args:
+        message: what is wrong.
+        text: the whole descriptor.
+        position: where in it, from 0.
+    """
+
+    def __init__(self, message: str, text: str, position: int) -> None:
+        super().__init__(f"{message}\n  {_masked(text)}\n  {' ' * position}^")
+        self.message = message
+        self.position = position
+
+
+def _masked(text: str) -> str:
+    """Hide what may be secret, sign by sign, so that positions stay."""
+    for pattern in _HIDDEN:
+        text = pattern.sub(lambda match: match[1] + "*" * len(match[2]), text)
+    return text
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A part of a descriptor, as it is written."""
+
+    text: str
+    start: int
+    end: int
+
+    @property
+    def raw(self) -> str:
+        return self.text[self.start : self.end]
+
+    def error(self, message: str, offset: int = 0) -> DescriptorError:
+        return DescriptorError(message, self.text, self.start + offset)
+
+    def split(self, separator: str, most: int = -1) -> list[_Span]:
+        """Return the parts between separators that are neither escaped nor inside of brackets or a `${...}`."""
+        parts: list[_Span] = []
+        start, depth, index = self.start, 0, self.start
+        while index < self.end:
+            sign = self.text[index]
+            if self._escapes(index):
+                index += 1
+            elif sign in "([{":
+                depth += 1
+            elif sign in ")]}":
+                depth -= 1
+            elif sign == separator and not depth and len(parts) != most:
+                parts.append(_Span(self.text, start, index))
+                start = index + 1
+            index += 1
+        return [*parts, _Span(self.text, start, self.end)]
+
+    def _escapes(self, index: int) -> bool:
+        return self.text[index] == "\\" and index + 1 < self.end and self.text[index + 1] in _ESCAPABLE
+
+    def closing(self, index: int) -> int:
+        """Return where the bracket at `index` is closed."""
+        pairs, expected, position = {"(": ")", "[": "]"}, [], index
+        while position < self.end:
+            sign = self.text[position]
+            if self._escapes(position):
+                position += 1
+            elif sign in pairs:
+                expected.append(pairs[sign])
+            elif expected and sign == expected[-1]:
+                expected.pop()
+                if not expected:
+                    return position
+            position += 1
+        raise DescriptorError(f"the {self.text[index]!r} is never closed", self.text, index)
+
+    def value(self) -> str:
+        """Return the text that is meant: without escapes, with the secrets put in."""
+        made, index = [], self.start
+        while index < self.end:
+            if self._escapes(index):
+                made.append(self.text[index + 1])
+                index += 2
+            elif self.text.startswith("${", index):
+                secret, index = self._secret(index)
+                made.append(secret)
+            else:
+                made.append(self.text[index])
+                index += 1
+        return "".join(made)
+
+    def _secret(self, index: int) -> tuple[str, int]:
+        match = _SECRET.match(self.text, index, self.end)
+        if match is None:
+            raise DescriptorError("a secret is ${env:NAME} or ${file:PATH}", self.text, index)
+        kind, name = match.groups()
+        if kind == "env":
+            value = os.environ.get(name)
+            if value is None:
+                raise DescriptorError(f"the environment has no variable {name!r}", self.text, index)
+            return value, match.end()
+        try:
+            return Path(name).read_bytes().split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8-sig"), match.end()
+        except (OSError, UnicodeDecodeError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+            raise DescriptorError(f"cannot read {name!r}: {why}", self.text, index) from None
+
+
+class ArgString(str):
+    """The argument of a descriptor: a text, and the ways to take it apart that heed escapes.
+
+    Attributes:
+        options: what stood in brackets before it.
+    """
+
+    __slots__ = ("_span", "options")
+
+    options: dict[str, str]
+    _span: _Span
+
+    @classmethod
+    def make(cls, span: _Span, options: dict[str, str]) -> ArgString:
+        """Return the argument that a part of a descriptor means."""
+        made = cls(span.value())
+        made._span, made.options = span, options
+        return made
+
+    @classmethod
+    def of(cls, text: str) -> ArgString:
+        """Return any text as an argument without options; for plugins that are called by hand."""
+        return text if isinstance(text, ArgString) else cls.make(_Span(text, 0, len(text)), {})
+
+    def __repr__(self) -> str:
+        return "ArgString(...)"  # it may be a secret
+
+    def fields(self, separator: str = ":") -> list[str]:
+        """Return the parts between separators."""
+        return [part.value() for part in self._span.split(separator)]
+
+    def groups(self) -> list[Descriptor]:
+        """Return the descriptors in parentheses that the argument consists of.
+
+        Raises:
+            DescriptorError: if it has anything else, or none, or one of them is wrong.
+        """
+        found: list[Descriptor] = []
+        index = self._span.start
+        while not found or index < self._span.end:
+            if self._span.text[index : index + 1] != "(" or index >= self._span.end:
+                raise self._span.error("here must be a descriptor in parentheses, as (file:players)", index - self._span.start)
+            end = self._span.closing(index)
+            found.append(_parse(_Span(self._span.text, index + 1, end)))
+            index = end + 1
+        return found
+
+    def error(self, message: str) -> DescriptorError:
+        """Return an error that shows this argument."""
+        return self._span.error(message)
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a descriptor says.
+
+    Args:
+        kind: the type of checker.
+        argument: the rest, with options.
+        text: the whole, of which this one may be a part.
+        start: where in it this one begins.
+    """
+
+    kind: str
+    argument: ArgString
+    text: str = field(repr=False)
+    start: int = 0
+
+    def error(self, message: str, offset: int = 0) -> DescriptorError:
+        """Return an error that shows a place in it; by default the type."""
+        return DescriptorError(message, self.text, self.start + offset)
+
+
+def parse_descriptor(text: str) -> Descriptor:
+    """Read a descriptor.
+
+    Raises:
+        DescriptorError: says what is wrong, and shows where.
+    """
+    return _parse(_Span(text, 0, len(text)))
+
+
+def _parse(span: _Span) -> Descriptor:
+    text, end = span.text, span.end
+    match = _TYPE.match(text, span.start, end)
+    if match is None:
+        raise span.error("a descriptor begins with a type of authentication, as file:players.htpasswd")
+    index, options = match.end(), {}
+    if text[index:end].startswith("["):
+        closed = span.closing(index)
+        options = _options(_Span(text, index + 1, closed))
+        index = closed + 1
+    if index < end and text[index] != ":":
+        raise DescriptorError("after the type comes a colon and its argument", text, index)
+    argument = ArgString.make(_Span(text, min(index + 1, end), end), options)
+    return Descriptor(match[0], argument, text, span.start)
+
+
+def _options(span: _Span) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for part in span.split(",") if span.raw else []:
+        key, *value = part.split("=", 1)
+        if not value or not key.raw:
+            raise part.error("an option has the form KEY=VALUE")
+        if key.raw in options:
+            raise part.error(f"the option {key.raw} is given twice")
+        options[key.raw] = value[0].value()
+    return options

@@ -1,0 +1,185 @@
+"""The options `--auth`, `--help-auth` and `--help-auth-type` for programs with argparse, click or typer.
+
+`--auth TYPE:ARGUMENT` may be repeated; start what it collects with `actorcred.auth.registry.from_string`. Each function takes
+the kinds of credentials that the program's protocols make, so that the help shows what is of use there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import inspect
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
+
+from actorcred.auth.registry import broken_plugins, find_plugin, plugins, usable_with
+
+__all__ = ["add_auth_arguments", "auth_options", "describe_type", "list_types", "typer_auth_options"]
+
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+AUTH_HELP = "Who may log in; see --help-auth. May be repeated: they are asked in this order."
+
+LIST_HELP = "List the types of authentication that can be used here, and exit."
+
+TYPE_HELP = "Explain one type of authentication, and exit."
+
+WIDTH = 100
+
+
+def _form(auth_type: str, form: str) -> str:
+    return f"{auth_type}:{form}" if form else auth_type
+
+
+def list_types(supported: Iterable[type] = (object,)) -> str:
+    """Return a text about the types of authentication that protocols can use.
+
+    Args:
+        supported: the kinds of credentials that the protocols make.
+    """
+    kinds = tuple(supported)
+    usable = [plugin for plugin in plugins().values() if usable_with(plugin, kinds)]
+    made = ["Types of authentication, for --auth:"]
+    for plugin in usable:
+        made.append(f"  {_form(plugin.auth_type, plugin.arg_string_format)}")
+        sentence = plugin.auth_help.split(". ")[0].rstrip(".") + "."
+        made.append(textwrap.fill(sentence, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6))
+    made += [f"  {name} cannot be used: {why}" for name, why in broken_plugins().items()]
+    return "\n".join([*made, "--help-auth-type TYPE explains one of them."])
+
+
+def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
+    """Return all that is to be said of a type of authentication.
+
+    Args:
+        name: the type.
+        supported: the kinds of credentials that the protocols make.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    plugin = find_plugin(name)
+    if plugin is None:
+        raise ValueError(f"unknown type of authentication {name!r}; use one of {', '.join(plugins())}")
+    kinds = [kind.__name__ for kind in plugin.credential_interfaces if kind is not object]
+    made = [f"--auth '{_form(plugin.auth_type, plugin.arg_string_format)}'", "", textwrap.fill(plugin.auth_help, WIDTH)]
+    if kinds:
+        made += ["", f"It takes: {', '.join(kinds)}."]
+    if not usable_with(plugin, supported):
+        made += ["", "WARNING: no protocol of this program makes such credentials, so nobody could log in by it."]
+    return "\n".join(made)
+
+
+def add_auth_arguments(parser: argparse.ArgumentParser, supported: Iterable[type] = (object,), *, required: bool = False) -> None:
+    """Add the options to a parser; `auth` of what it returns is a list of texts.
+
+    Args:
+        parser: the parser.
+        supported: the kinds of credentials that the protocols make.
+        required: whether one must be given.
+    """
+    kinds = tuple(supported)
+
+    class Print(argparse.Action):
+        def __call__(
+            self, parser: argparse.ArgumentParser, namespace: object, values: str | Sequence[Any] | None, option: str | None = None
+        ) -> NoReturn:
+            if self.nargs == 0:
+                parser.exit(message=list_types(kinds) + "\n")
+            try:
+                parser.exit(message=describe_type(str(values), kinds) + "\n")
+            except ValueError as error:
+                parser.error(str(error))
+
+    parser.add_argument("--auth", action="append", default=[], required=required, metavar="TYPE:ARGUMENT", help=AUTH_HELP)
+    parser.add_argument("--help-auth", action=Print, nargs=0, help=LIST_HELP)
+    parser.add_argument("--help-auth-type", action=Print, metavar="TYPE", help=TYPE_HELP)
+
+
+def auth_options(supported: Iterable[type] = (object,), *, required: bool = False) -> Callable[[F], F]:
+    """Return a decorator for click's commands, whose function gets `auth`, a tuple of texts.
+
+    Args:
+        supported: the kinds of credentials that the protocols make.
+        required: whether one must be given.
+    """
+    import click
+
+    kinds = tuple(supported)
+
+    def print_list(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+        if value:
+            click.echo(list_types(kinds))
+            context.exit()
+
+    def print_type(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+        if value is not None:
+            try:
+                click.echo(describe_type(value, kinds))
+            except ValueError as error:
+                raise click.BadParameter(str(error), context, parameter) from None
+            context.exit()
+
+    once: dict[str, Any] = {"is_eager": True, "expose_value": False}
+
+    def decorate(function: F) -> F:
+        function = click.option("--help-auth-type", metavar="TYPE", callback=print_type, help=TYPE_HELP, **once)(function)
+        function = click.option("--help-auth", is_flag=True, callback=print_list, help=LIST_HELP, **once)(function)
+        return click.option("--auth", multiple=True, required=required, metavar="TYPE:ARGUMENT", help=AUTH_HELP)(function)
+
+    return decorate
+
+
+def typer_auth_options(supported: Iterable[type] = (object,)) -> Callable[[F], F]:
+    """Return a decorator for typer's commands, whose function has a parameter `auth`, a list of texts.
+
+    Args:
+        supported: the kinds of credentials that the protocols make.
+    """
+    import typer
+
+    kinds = tuple(supported)
+
+    def print_list(value: bool) -> None:
+        if value:
+            typer.echo(list_types(kinds))
+            raise typer.Exit
+
+    def print_type(value: str) -> None:
+        if value:
+            try:
+                typer.echo(describe_type(value, kinds))
+            except ValueError as error:
+                raise typer.BadParameter(str(error)) from None
+            raise typer.Exit
+
+    def option(name: str, text: str, **settings: Any) -> Any:
+        return typer.Option(name, help=text, **settings)
+
+    auth = option("--auth", AUTH_HELP, metavar="TYPE:ARGUMENT")
+    listing = option("--help-auth", LIST_HELP, callback=print_list, is_eager=True)
+    describing = option("--help-auth-type", TYPE_HELP, metavar="TYPE", callback=print_type, is_eager=True)
+    added = {
+        "auth": Annotated[list[str], auth],
+        "help_auth": Annotated[bool, listing],
+        "help_auth_type": Annotated[str, describing],
+    }
+    defaults: dict[str, Any] = {"auth": [], "help_auth": False, "help_auth_type": ""}
+
+    def decorate(function: F) -> F:
+        @functools.wraps(function)
+        def command(*args: Any, help_auth: bool, help_auth_type: str, **more: Any) -> Any:
+            return function(*args, **more)
+
+        own = [parameter for name, parameter in inspect.signature(function).parameters.items() if name != "auth"]
+        hints = {**get_type_hints(function, include_extras=True), **added}
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        new = [inspect.Parameter(name, keyword, default=defaults[name], annotation=kind) for name, kind in added.items()]
+        resolved = [parameter.replace(annotation=hints.get(parameter.name, parameter.annotation)) for parameter in own]
+        command.__signature__ = inspect.Signature([*resolved, *new])  # type: ignore[attr-defined]
+        command.__annotations__ = hints
+        return command  # type: ignore[return-value]
+
+    return decorate

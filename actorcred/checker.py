@@ -1,0 +1,212 @@
+"""The base of all checkers: credentials in, avatar id out."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from abc import abstractmethod
+from collections.abc import Hashable, Iterable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pykka
+
+from actorcred.actors import ActorRef, AnsweredCall, Future
+from actorcred.actors.mailbox import stops_all
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
+from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
+from actorcred.names import AvatarId
+from actorcred.network import source_of
+from actorcred.service import Service
+from actorcred.throttle import account_of
+
+if TYPE_CHECKING:
+    from actorcred.actors.mailbox import Mailbox
+
+__all__ = ["Checker", "CheckerRef", "Revocation", "digests_of_all", "offered_by_all", "turn_of"]
+
+
+logger = logging.getLogger("actorcred.checkers")
+
+
+class Revocation(StrEnum):
+    """What happened to an account whose sessions may be live."""
+
+    DISABLED = "disabled"
+    DELETED = "deleted"
+    PASSWORD_CHANGED = "password changed"
+
+
+class Kinds(Protocol):
+    """Which credentials somebody takes."""
+
+    @property
+    def credential_interfaces(self) -> tuple[type, ...]:
+        """All kinds."""
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """Those by which each user can log in."""
+
+
+def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
+    """Return the kinds of credentials that can be offered where a client may ask any of several checkers.
+
+    Proofs of a password are among them only if every checker of passwords takes them: a client that chooses the strongest
+    would lock those out whom another one knows.
+    """
+    asked = tuple(checkers)
+    kinds = dict.fromkeys(kind for checker in asked for kind in checker.credential_interfaces)
+    of_passwords = [checker for checker in asked if issubclass(UsernamePassword, checker.credential_interfaces)]
+    return tuple(
+        kind
+        for kind in kinds
+        if not issubclass(kind, UsernameHashedPassword | UsernameScram)
+        or all(issubclass(kind, checker.offered_interfaces) for checker in of_passwords)
+    )
+
+
+def digests_of_all(checkers: Iterable[CheckerRef]) -> frozenset[str] | None:
+    """Return the algorithms of HTTP Digest that can be offered where a client may ask any of several checkers.
+
+    A client takes the first one that it knows, so one that some checker does not keep would lock its users out. If there is
+    none that all keep, those that any keeps are offered. None is any algorithm.
+    """
+    asked = (checker for checker in checkers if issubclass(UsernameDigestHash, checker.credential_interfaces))
+    kept = [algorithms for checker in asked if (algorithms := checker.digest_algorithms) is not None]
+    if not kept:
+        return None
+    return frozenset.intersection(*kept) or frozenset.union(*kept)
+
+
+class RevocationListener(Protocol):
+    """What a checker knows of a portal."""
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        """Learn what happened to an account."""
+
+
+class CheckerRef(ActorRef["Checker"]):
+    """A ref to a checker."""
+
+    __slots__ = ("_kinds", "_offered", "portals")
+
+    def __init__(self, mailbox: Mailbox) -> None:
+        super().__init__(mailbox)
+        # Kept here and not in the checker, since a restarted checker is a fresh one, and one that is down is none.
+        self.portals: tuple[RevocationListener, ...] = ()
+        self._kinds: tuple[type, ...] = ()
+        self._offered: tuple[type, ...] = ()
+
+    @property
+    def credential_interfaces(self) -> tuple[type, ...]:
+        """The kinds of credentials that the checker takes; settled when it is constructed. Down, it takes what it took before."""
+        checker = self.actor_inbox.actor
+        if isinstance(checker, Checker):
+            self._kinds = checker.credential_interfaces
+        return self._kinds
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """The kinds by which each of its users can log in; see `Checker`."""
+        checker = self.actor_inbox.actor
+        if isinstance(checker, Checker):
+            offered = checker.offered_interfaces
+            self._offered = checker.credential_interfaces if offered is None else offered
+        return self._offered
+
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """The algorithms of HTTP Digest whose digests the checker keeps; see `Checker`."""
+        checker = self.actor_inbox.actor
+        return checker.digest_algorithms if isinstance(checker, Checker) else None
+
+    def revoke(self, avatar_id: AvatarId, what: Revocation) -> None:
+        """Tell all portals what happened to an account, so that its live sessions end. May be called from anywhere."""
+        for portal in self.portals:
+            try:
+                portal.revoke(self, avatar_id, what)
+            except pykka.ActorDeadError:
+                self.portals = tuple(other for other in self.portals if other is not portal)
+
+
+class Checker(Service):
+    """A source of truth about users, to be subclassed.
+
+    A checker that calls what blocks (a database, a directory server) either sets `dispatcher` to a pool of its own, or
+    returns a future. One that is stopped or crashes for good lets nobody in.
+
+    Attributes:
+        credential_interfaces: the kinds of credentials that it takes, classes; subclasses of them count. Set it on the
+            class, or in `__init__`.
+        offered_interfaces: those by which each of its users can log in, so that they may be offered to clients which
+            choose the strongest; None for all of them.
+        digest_algorithms: the algorithms of HTTP Digest, as "MD5", for which it keeps digests; None if it keeps what any can be
+            made of, or takes no answers to HTTP Digest.
+    """
+
+    ref_class = CheckerRef
+    credential_interfaces: tuple[type, ...] = ()
+    offered_interfaces: tuple[type, ...] | None = None
+    digest_algorithms: frozenset[str] | None = None
+
+    @abstractmethod
+    def request_avatar_id(self, credentials: Any) -> Any:
+        """Check credentials.
+
+        Args:
+            credentials: an instance of one of `credential_interfaces`.
+
+        Returns:
+            The avatar id, or a future or a coroutine of it.
+
+        Raises:
+            UnauthorizedLogin: if they do not prove who the client is. The next checker is asked.
+            LoginDenied: if a policy is against it, as too many failures. No other checker is asked.
+            CheckerUnavailable: if it cannot be told now. The next checker is asked.
+            RestartRole: if the checker cannot go on without being made anew.
+            OSError: as `CheckerUnavailable`.
+            Exception: any other one refuses this login, and is logged without its text.
+        """
+
+    def cred_then(self, future: Future[Any], method: str, *args: Any) -> None:
+        """Run `method(future, *args)` in this actor's own context once the future is done.
+
+        If the last argument is a future, it fails when the method raises, or cannot be run since the checker is down.
+        """
+        mailbox = self.actor_inbox
+        decision = args[-1] if args and isinstance(args[-1], Future) else Future()
+        future.add_done_callback(lambda done: mailbox.put(AnsweredCall(("_cred_go_on", method, done, args, decision))))
+
+    def _cred_go_on(self, method: str, done: Future[Any], args: tuple[Any, ...], decision: Future[Any]) -> None:
+        try:
+            getattr(self, method)(done, *args)
+        except RestartRole:
+            decision.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
+            raise
+        except BaseException as error:
+            decision.settle_error(error if isinstance(error, LoginFailed) else self._cred_fault(error, args))
+            if stops_all(error):
+                raise
+
+    def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
+        """Log an exception that came of a request, and return what the request fails with.
+
+        What concerns all users (files, connections, time-outs) makes the checker unavailable. Anything else is taken for a
+        fault of this one record or input, and looks to the client like a wrong password: "unavailable" for one name would say
+        that it exists. The text of the exception is not logged, since it may quote the credentials. The claimed name may be a
+        password that was typed in the wrong place: the audit log shows it as far as it may be shown.
+        """
+        kind, credentials = type(error).__name__, type(args[0]).__name__ if args else "credentials"
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        logger.error("%s could not check %s of the user in the audit log: %s\n%s", type(self).__name__, credentials, kind, trace)
+        detail = f"{type(self).__name__}: {kind}"
+        return CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)
+
+
+def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, Hashable, Hashable]:
+    """Return the keys of credentials where logins take turns: their checker, source and account."""
+    # Nothing is counted against this machine as a source, but it takes turns with clients inside of the process, as bots are.
+    source = source_of(str(getattr(credentials, "source", "")), loopback=True)
+    return checker.actor_inbox.number, source, account_of(str(getattr(credentials, "username", "")))

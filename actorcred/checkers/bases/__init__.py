@@ -1,0 +1,1 @@
+"""What several checkers share."""

@@ -1,0 +1,127 @@
+"""What the checkers of stored password hashes have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+
+from actorcred.actors import Future, Overloaded
+from actorcred.checker import Checker, turn_of
+from actorcred.checkers.bases.records import Complaints
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
+from actorcred.passwords.hashing import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
+
+__all__ = ["Account", "PasswordChecker", "advice", "too_many"]
+
+
+RETRY_AFTER = 5.0
+"""Seconds after which a client may ask again when there are too many passwords to check."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What a checker knows of a user.
+
+    Args:
+        avatar_id: who logs in with it.
+        hash: the stored hash.
+        usable: False for an account that nobody may log in to.
+    """
+
+    avatar_id: str
+    hash: str = field(repr=False)
+    usable: bool = True
+
+
+def too_many(error: Overloaded) -> LoginDenied:
+    """Return what a client is told when too many passwords wait to be verified, most of them from where it is."""
+    return LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
+
+
+def advice(error: Exception, remedy: str) -> str:
+    """Return what is wrong with a hash, and what to do about it; a missing package says that itself."""
+    return str(error) if isinstance(error, MissingExtra) else f"{error}; {remedy}"
+
+
+class PasswordChecker(Checker):
+    """Checks a name and a password against stored hashes.
+
+    Hashing runs in the background, so the checker is free for the next login. An unknown user, an account that is not
+    usable, one whose hash cannot be verified and a wrong password cost the same and read the same. An account that changes
+    while its password is being verified is refused.
+
+    Attributes:
+        remedy: what to do about a hash that cannot be verified, for the log.
+    """
+
+    credential_interfaces: tuple[type, ...] = (UsernamePassword,)
+    remedy = "set a new password"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.complaints = Complaints()
+
+    @abstractmethod
+    def lookup(self, username: str) -> Account | None:
+        """Return the account of a user, or None.
+
+        Raises:
+            CheckerUnavailable: if that cannot be told now.
+        """
+
+    def dummy(self) -> str:
+        """Return a hash against which the passwords of unknown users are verified, for the cost of it."""
+        return dummy_hash(DEFAULT_ROUNDS)
+
+    def can_verify(self, account: Account) -> bool:
+        """Tell whether an account's hash can be verified; the log says why one cannot."""
+        try:
+            check_format(hash=account.hash)
+        except (UnsupportedHash, MissingExtra) as error:
+            self.complaints.about(account.avatar_id, advice(error, self.remedy))
+            return False
+        return True
+
+    def verify(self, credentials: UsernamePassword, account: Account) -> bool:
+        """Tell whether the password is right. Runs on a thread of its own and must not touch the checker's state."""
+        return verify_password(password=credentials.sent, hash=account.hash)
+
+    def verified(self, credentials: UsernamePassword, account: Account) -> None:
+        """Learn that a user has logged in; the place to upgrade a weak hash."""
+
+    def request_avatar_id(self, credentials: UsernamePassword) -> Future[str]:
+        """Verify a password in the background and return a future of the avatar id."""
+        account = self.lookup(credentials.username)
+        known = account is not None
+        if account is None or not account.usable or not self.can_verify(account):
+            account = Account("", self.dummy(), usable=False)
+        decision: Future[str] = Future()
+        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
+        decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
+        self.cred_then(verdict, "_cred_verified", credentials, account, known, decision)
+        return decision
+
+    def _cred_verified(
+        self, verdict: Future[bool], credentials: UsernamePassword, account: Account, known: bool, decision: Future[str]
+    ) -> None:
+        if verdict.cancelled():
+            return
+        try:
+            right = verdict.get()
+            if not right or not account.usable:
+                why = "wrong password" if account.usable else "no such user, or it is disabled"
+                raise UnauthorizedLogin(why, known=known)
+            if self.lookup(credentials.username) != account:
+                raise UnauthorizedLogin("the account was changed during the login", known=True)
+            self.verified(credentials, account)
+        except Overloaded as error:
+            decision.settle_error(too_many(error))
+        except UnsupportedHash as error:
+            if account.usable:
+                self.complaints.about(account.avatar_id, advice(error, self.remedy))
+            decision.settle_error(UnauthorizedLogin("the stored hash cannot be used", known=known))
+        except Exception as error:
+            decision.settle_error(error)
+        else:
+            decision.settle(account.avatar_id)

@@ -1,0 +1,209 @@
+"""Users in an LDAP directory, such as OpenLDAP or Active Directory."""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+import uuid
+from typing import Any, cast
+
+from actorcred.actors import Dispatcher
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
+from actorcred.checker import CheckerRef
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
+from actorcred.checkers.bases.records import Complaints
+from actorcred.checkers.ldap.directory import Attributes, Directory, Search
+from actorcred.checkers.ldap.groups import Group
+from actorcred.checkers.ldap.settings import LDAPSettings, take_place
+from actorcred.credentials import UsernamePassword
+from actorcred.errors import CheckerUnavailable, MissingExtra, UnauthorizedLogin
+
+__all__ = ["LDAPChecker", "LDAPSettings", "plugin"]
+
+
+logger = logging.getLogger("actorcred.checkers")
+
+
+class LDAPChecker(BlockingChecker):
+    """Checks names and passwords by binding to an LDAP server (RFC 4513).
+
+    Who logs in gets the name as the directory writes it, which takes "ANN" for "ann", or what the attribute `id` says. A
+    person with several names is one avatar id: the name in the entry's own DN, or else the first in the order of the
+    alphabet; name an attribute with a single value by `id`. Names in any normal form are found; the avatar id is in NFC.
+
+    An empty password is never sent, since a server takes it for an anonymous bind; names are escaped (RFC 4514, RFC 4515);
+    referrals are not followed, and an entry that is one lets nobody in. A password that has to be changed first (`pwdReset`)
+    is refused, with that cause in the log, if the server knows password policies (draft-behera-ldap-password-policy).
+
+    Args:
+        url: ldap://, ldaps:// or ldapi://, with base, attribute of the name (uid by default), scope and filter as in RFC
+            4516: "ldaps://host/ou=people,dc=example?uid?sub?(objectClass=person)".
+        settings: how users are found.
+        limits: how much is asked of the server at a time. It keeps as many connections.
+
+    Raises:
+        AccountError: if the URL is none, an option cannot be used, or passwords would go over a network in the clear.
+        MissingExtra: without the extra "ldap".
+    """
+
+    credential_interfaces = (UsernamePassword,)
+
+    def __init__(self, url: str, settings: LDAPSettings, limits: BackendLimits | None) -> None:
+        super().__init__(limits)
+        try:
+            import ldap
+        except ImportError:
+            raise MissingExtra("LDAPChecker", "ldap") from None
+        self._ldap = ldap
+        self._settings = settings
+        self._place = take_place(url, settings)
+        self._id = settings.id or self._place.attribute
+        self._wanted = (self._place.attribute, self._id)
+        self._complaints = Complaints()
+        self._directory = Directory(self._place.address, settings, self.limits.timeout)
+        self._group = Group(self._directory, settings) if settings.group else None
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls,
+        url: str,
+        settings: LDAPSettings | None = None,
+        limits: BackendLimits | None = None,
+        *,
+        dispatcher: Dispatcher | None = None,
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cast("CheckerRef", super().start(url, settings or LDAPSettings(), limits, dispatcher=dispatcher))
+
+    def release(self) -> None:
+        """Close the connections."""
+        self._directory.clear()
+
+    def check(self, credentials: UsernamePassword) -> str:
+        """Find the user, bind, and look at the group."""
+        if not credentials.password:
+            raise UnauthorizedLogin("the password is empty")
+        try:
+            return self._check(credentials.username, credentials.password)
+        except self._ldap.LDAPError as error:
+            raise CheckerUnavailable(f"the directory failed: {type(error).__name__}") from None
+        except UnicodeError as error:  # an entry whose name or attribute is not UTF-8
+            raise self._unusable(credentials.username, f"the entry cannot be read: {type(error).__name__}") from None
+
+    def _check(self, username: str, password: str) -> str:
+        if self._settings.dn:
+            dn, attributes = self._bind_and_read(username, password)
+        else:
+            dn, attributes = self._search_and_bind(username, password)
+        if self._group is not None and not self._group.has(dn, self._first(dn, attributes, self._place.attribute) or username):
+            raise UnauthorizedLogin("not in the group", known=True)
+        avatar_id = self._first(dn, attributes, self._id)
+        if not avatar_id:
+            raise self._unusable(username, f"the entry has no attribute {self._id!r}, which is the avatar id")
+        return avatar_id
+
+    def _unusable(self, username: str, why: str) -> UnauthorizedLogin:
+        self._complaints.about(username, why, "LDAP")
+        return UnauthorizedLogin(why, known=True)
+
+    # -- finding the entry --------------------------------------------------------------------------------------------
+
+    def _search_and_bind(self, username: str, password: str) -> tuple[str, Attributes]:
+        found = self._search(username)
+        # Somebody who is not there costs a bind, too.
+        dn, attributes = found or (f"cn=nobody-of-this-name,{self._place.base}", {})
+        if not self._directory.bind(dn, password) or found is None:
+            why = "wrong password, no such user, several of that name, or a locked account"
+            raise UnauthorizedLogin(why, known=found is not None)
+        return dn, attributes
+
+    def _search(self, username: str) -> tuple[str, Attributes] | None:
+        """Return the only entry of that name."""
+        from ldap.filter import escape_filter_chars
+
+        place = self._place
+        wanted = f"(&{place.filter}({place.attribute}={escape_filter_chars(username)}))"
+        try:
+            found = self._directory.search(Search(place.base, place.scope, wanted, self._wanted, most=2))
+        except self._ldap.SIZELIMIT_EXCEEDED:
+            return None  # more than two of that name
+        return found[0] if len(found) == 1 and self._bears(found[0][1], username) else None
+
+    def _bind_and_read(self, username: str, password: str) -> tuple[str, Attributes]:
+        from ldap.dn import escape_dn_chars
+
+        dn = self._settings.dn.replace("%u", escape_dn_chars(username))
+        right, found = self._directory.bind_and_read(Search(dn, self._ldap.SCOPE_BASE, self._place.filter, self._wanted), password)
+        if not right:
+            raise UnauthorizedLogin("wrong password, no such user, or a locked account")
+        if found and self._bears(found[0][1], username):
+            return found[0]
+        if self._place.filtered and not found:
+            raise UnauthorizedLogin("the filter of the URL does not fit, or the entry cannot be read", known=True)
+        attribute = self._place.attribute
+        logger.error("LDAP: users cannot read the attribute %r of their own entries, or it is not the name", attribute)
+        raise CheckerUnavailable(f"the attribute {attribute} of the user's entry cannot be read")
+
+    # -- reading it ---------------------------------------------------------------------------------------------------
+
+    def _bears(self, attributes: Attributes, username: str) -> bool:
+        wanted = _as_compared(username)
+        return any(_as_compared(name) == wanted for name in self._values(attributes, self._place.attribute))
+
+    def _first(self, dn: str, attributes: Attributes, attribute: str) -> str:
+        """Return the value of an attribute that counts, "" if there is none."""
+        values = sorted(self._values(attributes, attribute))
+        if len(values) > 1:
+            own = {_as_compared(value) for name, value in _own_name(dn) if name.lower() == attribute.lower()}
+            values = [value for value in values if _as_compared(value) in own] or values
+        return values[0] if values else ""
+
+    @staticmethod
+    def _values(attributes: Attributes, attribute: str) -> list[str]:
+        return [_text(value, attribute) for value in attributes.get(attribute.lower(), [])]
+
+
+def _text(value: bytes, attribute: str) -> str:
+    """Return a value as text.
+
+    Raises:
+        UnicodeError: if it is none.
+    """
+    if attribute.lower() == "objectguid" and len(value) == 16:
+        return str(uuid.UUID(bytes_le=value))  # as Active Directory's own tools show it
+    return unicodedata.normalize("NFC", value.decode())
+
+
+def _as_compared(text: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
+
+
+def _own_name(dn: str) -> list[tuple[str, str]]:
+    """Return the attributes and values that an entry is named by."""
+    from ldap.dn import str2dn
+
+    return [(attribute, value) for attribute, value, _ in str2dn(dn)[0]]
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    if not argument:
+        raise ValueError("needs a URL")
+    texts: dict[str, Any] = dict.fromkeys(("dn", "id", "bind", "password", "group", "nested", "group_base", "ca"), str)
+    flags: dict[str, Any] = dict.fromkeys(("starttls", "insecure"), yes_or_no)
+    options = read_options(argument, {**texts, **flags, "threads": int, "timeout": float})
+    limits = take_limits(options)
+    return LDAPChecker.start(str(argument), LDAPSettings(**options), limits)
+
+
+plugin = CheckerPlugin(
+    "ldap",
+    "URL",
+    "An LDAP directory: ldaps://host/BASE?uid searches the user below BASE and binds as who is found. Options: "
+    "dn=uid=%u\\,BASE binds without a search; id=ATTRIBUTE is the avatar id in place of the name; bind=DN and "
+    "password=${file:PATH} say who searches; group=DN lets in its members only, nested=yes those of groups in it, too "
+    "(nested=in-chain has Active Directory look), with group_base=DN to search; starttls=yes, ca=PATH; threads=8 and timeout=10 "
+    "bound what is asked. Commas in options need a backslash.",
+    (UsernamePassword,),
+    _generate,
+)

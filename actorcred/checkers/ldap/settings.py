@@ -1,0 +1,185 @@
+"""How users are found in an LDAP directory, and what of that can be checked before anybody logs in."""
+
+from __future__ import annotations
+
+import re
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from actorcred.errors import AccountError
+from actorcred.network import is_local
+
+__all__ = ["NESTING", "LDAPSettings", "Place", "take_place"]
+
+
+NESTING = ("no", "yes", "in-chain")
+
+_ATTRIBUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9-]+)*")
+"""RFC 4512, section 2.5."""
+
+_ANY_ENTRY = "(objectClass=*)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LDAPSettings:
+    """How users are found and who may come in.
+
+    Args:
+        dn: a user's entry, with %u for the name, as "uid=%u,ou=people,dc=example": the checker binds as that. Without it
+            the user's entry is searched below the base of the URL, and then bound as.
+        id: the attribute whose value is the avatar id, as "entryUUID" or "employeeNumber"; by default that of the name.
+        bind: who searches; "" searches anonymously.
+        password: of that one.
+        group: the entry of a group of whose members only may come in (`member`, `uniqueMember` or `memberUid`).
+        nested: whether members of groups in that group count. "yes" walks up from the user, at most 10 levels and 1,000
+            groups; "in-chain" has an Active Directory do it.
+        group_base: where "yes" searches groups; by default the part of the directory (naming context) that holds the group.
+        starttls: encrypt the connection of an ldap:// URL before anything is sent.
+        ca: a PEM file with the certificates of those who may have signed the server's; by default the system's.
+        insecure: send passwords in the clear over a network.
+    """
+
+    dn: str = ""
+    id: str = ""
+    bind: str = ""
+    password: str = field(default="", repr=False)
+    group: str = ""
+    nested: str = "no"
+    group_base: str = ""
+    starttls: bool = False
+    ca: str = ""
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where users are.
+
+    Args:
+        address: the server's URL.
+        base: where users are searched.
+        attribute: the one of the name.
+        scope: python-ldap's number.
+        filter: what users' entries fit.
+        filtered: whether that filter says anything.
+    """
+
+    address: str
+    base: str
+    attribute: str
+    scope: int
+    filter: str
+    filtered: bool
+
+
+def take_place(url: str, settings: LDAPSettings) -> Place:
+    """Return where users are, after checking all that can be without the server.
+
+    Raises:
+        AccountError: names what is wrong.
+    """
+    place = _read_url(url)
+    scheme = place.address.partition(":")[0].lower()
+    _check_encryption(url, scheme, settings)
+    _check_words(place, settings)
+    for what, dn in _names(place, settings):
+        _check_dn(what, dn)
+    _check_filter(place)
+    return place
+
+
+def _read_url(url: str) -> Place:
+    import ldap
+    import ldapurl
+
+    try:
+        parts = ldapurl.LDAPUrl(url)
+    except ValueError:
+        raise AccountError("ldap: needs a URL, as ldaps://host/ou=people,dc=example?uid") from None
+    if parts.extensions:
+        raise AccountError("ldap: the URL has extensions, which are not known; use options, as ldap[starttls=yes]:URL")
+    attributes = parts.attrs or ["uid"]
+    if len(attributes) != 1:
+        raise AccountError(f"ldap: one attribute has the user's name, not {', '.join(attributes)}")
+    return Place(
+        parts.initializeUrl(),
+        parts.dn or "",
+        attributes[0],
+        ldap.SCOPE_SUBTREE if parts.scope is None else parts.scope,
+        parts.filterstr or _ANY_ENTRY,
+        filtered=bool(parts.filterstr) and parts.filterstr != _ANY_ENTRY,
+    )
+
+
+def _check_encryption(url: str, scheme: str, settings: LDAPSettings) -> None:
+    encrypted = scheme == "ldaps" or settings.starttls
+    if scheme == "ldaps" and settings.starttls:
+        raise AccountError("ldap: ldaps:// is encrypted from the start; leave out starttls=yes, or use ldap://")
+    if scheme == "ldap" and not is_local(url) and not encrypted and not settings.insecure:
+        raise AccountError("ldap: passwords would go in the clear; use ldaps://, starttls=yes, or insecure=yes")
+    if settings.ca:
+        _check_certificates(settings.ca, encrypted=encrypted)
+
+
+def _check_certificates(path: str, *, encrypted: bool) -> None:
+    if not encrypted:
+        raise AccountError("ldap: ca= is of no use without TLS; use ldaps:// or starttls=yes")
+    try:
+        found = ssl.create_default_context(cafile=path).get_ca_certs() if Path(path).is_file() else None
+    except (OSError, ValueError) as error:  # ssl's errors are OSErrors
+        reason = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "not PEM"
+        raise AccountError(f"ldap: no certificates can be read from ca={path}: {reason}") from None
+    if not found:
+        why = "there is no such file" if found is None else "there are none of an authority in it"
+        raise AccountError(f"ldap: no certificates can be read from ca={path}: {why}")
+
+
+def _check_words(place: Place, settings: LDAPSettings) -> None:
+    if not settings.dn and not place.base:
+        raise AccountError("ldap: needs a base to search in the URL, or the option dn=")
+    if settings.dn and "%u" not in settings.dn:
+        raise AccountError("ldap: the option dn= needs %u for the name, as uid=%u,ou=people,dc=example")
+    if bool(settings.bind) != bool(settings.password):
+        raise AccountError("ldap: bind= and password= go together; without both the search is anonymous")
+    if settings.nested not in NESTING:
+        raise AccountError(f"ldap: nested= is one of {', '.join(NESTING)}, not {settings.nested!r}")
+    if settings.nested != "no" and not settings.group:
+        raise AccountError("ldap: nested= needs group=, whose members may come in")
+    if settings.group_base and settings.nested != "yes":
+        raise AccountError("ldap: group_base= says where nested=yes searches; there is nothing to search without it")
+    for attribute in (place.attribute, settings.id):
+        if attribute and not _ATTRIBUTE.fullmatch(attribute):
+            raise AccountError(f"ldap: {attribute!r} cannot be the name of an attribute")
+
+
+def _names(place: Place, settings: LDAPSettings) -> list[tuple[str, str]]:
+    return [
+        ("the URL's base", place.base),
+        ("dn=", settings.dn.replace("%u", "x")),
+        ("bind=", settings.bind),
+        ("group=", settings.group),
+        ("group_base=", settings.group_base),
+    ]
+
+
+def _check_dn(what: str, dn: str) -> None:
+    from ldap.dn import is_dn
+
+    # Active Directory takes ann@corp.example, too, for who binds.
+    if not is_dn(dn) and not (what == "bind=" and "@" in dn):
+        raise AccountError(f"ldap: {what} is {dn!r}, which is no name of an entry, as ou=people,dc=example")
+
+
+def _check_filter(place: Place) -> None:
+    """Have the library read the filter; it does so before it connects to anything."""
+    import ldap
+
+    connection: Any = ldap.initialize("ldapi://%2Fdev%2Fnull")
+    try:
+        connection.search_ext_s("", ldap.SCOPE_BASE, f"(&{place.filter}({place.attribute}=x))")
+    except ldap.FILTER_ERROR:
+        raise AccountError(f"ldap: {place.filter!r} is no filter, as (objectClass=person)") from None
+    except ldap.LDAPError:
+        return

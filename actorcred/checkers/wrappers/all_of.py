@@ -1,0 +1,140 @@
+"""Several checkers that must all say yes, as a password and a second factor."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from actorcred.actors import Dispatcher
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.auth.registry import start_groups
+from actorcred.checker import CheckerRef
+from actorcred.checkers.wrappers.wrapper import Wrapper, ask_checker, checked_avatar_id
+from actorcred.credentials import Combined, OneTimePassword, UsernamePassword, is_blank
+from actorcred.errors import UnauthorizedLogin, UnknownKey
+from actorcred.names import AvatarId, temporary, until_of
+
+__all__ = ["CODE_DIGITS", "AllOf", "plugin"]
+
+
+CODE_DIGITS = 6
+"""Digits of a code that clients append to their password."""
+
+_DIGITS = frozenset("0123456789")
+
+
+class AllOf(Wrapper):
+    """Lets those in of whom every one of several checkers says yes, and all say the same avatar id.
+
+    They are asked in turn, and the first no ends it, so a code is not used up by a wrong password. The client presents a
+    `Combined` with a part for each; or one thing for all of them; or, where some want a `OneTimePassword`, a
+    `UsernamePassword` with the code's six digits after the password, which any protocol can carry; blanks before the code and
+    between its digits do not count.
+
+    Args:
+        checkers: refs to started checkers. They stop with this one.
+    """
+
+    @classmethod
+    def start(cls, *checkers: CheckerRef, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
+        """Start a checker; see the class for the arguments."""
+        return cls.launch(checkers, dispatcher=dispatcher)
+
+    def kinds(self) -> tuple[type, ...]:
+        """Return `Combined`, and what every wrapped checker takes."""
+        common = [kind for kind in super().kinds() if all(self._part_for(checker, kind) for checker in self.checkers)]
+        return (Combined, *(kind for kind in common if kind is not OneTimePassword or len(self.checkers) == 1))
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
+        """All that it takes: nobody gets in by another one."""
+        return self.credential_interfaces
+
+    @staticmethod
+    def _part_for(checker: CheckerRef, kind: type) -> bool:
+        taken = checker.credential_interfaces
+        return issubclass(kind, taken) or (kind is UsernamePassword and OneTimePassword in taken)
+
+    async def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask all of them."""
+        first, *others = self._readings_of(credentials)
+        try:
+            return await self._ask_all(first())
+        except UnauthorizedLogin as error:
+            if not others:
+                raise
+            try:
+                return await self._ask_all(others[0]())
+            except UnauthorizedLogin as again:
+                raise UnauthorizedLogin(error.detail, known=error.known or again.known) from None
+
+    async def _ask_all(self, parts: tuple[object, ...]) -> Any:
+        found: set[AvatarId] = set()
+        until = math.inf
+        for checker in self.checkers:
+            part = next((part for part in parts if isinstance(part, checker.credential_interfaces)), None)
+            if part is None:
+                raise UnauthorizedLogin(f"nothing for {checker.actor_class.__name__}", known=bool(found))
+            try:
+                answer = await ask_checker(checker, part)
+            except UnauthorizedLogin as error:
+                kind = UnknownKey if isinstance(error, UnknownKey) else UnauthorizedLogin
+                raise kind(error.detail, known=error.known or bool(found)) from None
+            found.add(checked_avatar_id(checker, answer))
+            # A code is good once, also with a checker that does not say so.
+            until = 0.0 if isinstance(part, OneTimePassword) else min(until, until_of(answer))
+        if len(found) != 1:
+            raise UnauthorizedLogin("the checkers do not agree on who it is", known=True)
+        return temporary(found.pop(), until)
+
+    def _readings_of(self, credentials: Any) -> list[Callable[[], tuple[object, ...]]]:
+        """Return what makes the parts of credentials: of a password with a blank before the code both that it can be."""
+        if isinstance(credentials, Combined):
+            return [lambda: credentials.parts]
+        wants_code = any(OneTimePassword in checker.credential_interfaces for checker in self.checkers)
+        if not isinstance(credentials, UsernamePassword) or not wants_code:
+            return [lambda: (credentials,)]
+        name, source = credentials.username, credentials.source
+        password, code = _split(credentials.sent)
+
+        def reading(password: str) -> tuple[object, ...]:
+            return UsernamePassword(name, password, source=source), OneTimePassword(name, code, source=source)
+
+        return [partial(reading, text) for text in dict.fromkeys((_without_blanks(password), password))]
+
+
+def _split(typed: str) -> tuple[str, str]:
+    """Return a password, perhaps with blanks behind it, and the code after it, in whose digits there may be blanks."""
+    position, digits = len(typed), ""
+    while position and len(digits) < CODE_DIGITS and (typed[position - 1] in _DIGITS or is_blank(typed[position - 1])):
+        position -= 1
+        digits = typed[position] + digits if typed[position] in _DIGITS else digits
+    if len(digits) < CODE_DIGITS:
+        return typed[:-CODE_DIGITS], typed[-CODE_DIGITS:]
+    return typed[:position], digits
+
+
+def _without_blanks(password: str) -> str:
+    """Return a password without the blanks behind it."""
+    end = len(password)
+    while end and is_blank(password[end - 1]):
+        end -= 1
+    return password[:end]
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    read_options(argument, {})
+    return AllOf.start(*start_groups(argument))
+
+
+plugin = CheckerPlugin(
+    "all",
+    "(TYPE:...)(TYPE:...)...",
+    "All of several, who must agree on who it is: a password and a second factor, as all:(file:players)(otp:codes.db). Clients "
+    "type the code after the password.",
+    (Combined, UsernamePassword),
+    _generate,
+)

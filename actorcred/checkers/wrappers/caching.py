@@ -1,0 +1,102 @@
+"""Remembering who logged in, for checkers that are slow or cost something."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections import OrderedDict
+from typing import Any
+
+from actorcred.actors import Dispatcher
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.auth.registry import start_group
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.wrappers.wrapper import Filter
+from actorcred.credentials import BearerToken, UsernamePassword
+from actorcred.names import AvatarId, until_of
+
+__all__ = ["CachingChecker", "plugin"]
+
+
+class CachingChecker(Filter):
+    """Asks another checker, and for a while lets the same name and password or token in without asking again.
+
+    Only a yes is remembered, by a keyed hash whose key never leaves the process. An account that the other checker revokes
+    is forgotten at once; a change that it does not tell of is noticed when the time is over. What is good once, as a code after
+    a password, is not remembered, and a token not beyond its end: checkers say so by a `TemporaryId`. Other kinds of
+    credentials are always passed on.
+
+    Args:
+        checker: a ref to the started checker. It stops with this one.
+        seconds: how long a yes is good for.
+        entries: how many are remembered; the oldest ones are forgotten first.
+    """
+
+    def __init__(self, checkers: tuple[CheckerRef, ...], seconds: float, entries: int) -> None:
+        super().__init__(checkers)
+        if seconds <= 0 or entries < 1:
+            raise ValueError("seconds and entries must be more than 0")
+        self._seconds = seconds
+        self._entries = entries
+        self._key = os.urandom(32)
+        # key -> who, and until when; the oldest first
+        self._known: OrderedDict[bytes, tuple[AvatarId, float]] = OrderedDict()
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls, checker: CheckerRef, seconds: float = 60.0, entries: int = 10_000, *, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cls.launch((checker,), seconds, entries, dispatcher=dispatcher)
+
+    def _key_of(self, credentials: Any) -> bytes | None:
+        if type(credentials) is UsernamePassword:
+            secret = credentials.password
+        elif type(credentials) is BearerToken:
+            secret = credentials.token
+        else:
+            return None
+        name, proof = (text.encode("utf-8", "surrogatepass") for text in (credentials.username, secret))
+        message = b"%s\0%d\0%s%s" % (type(credentials).__name__.encode(), len(name), name, proof)
+        return hashlib.blake2b(message, key=self._key).digest()
+
+    def before(self, credentials: Any) -> AvatarId | None:
+        """Return who it is if that is known."""
+        key = self._key_of(credentials)
+        known = None if key is None else self._known.get(key)
+        if known is None or known[1] <= self.actor_inbox.dispatcher.now():
+            return None
+        return known[0]
+
+    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+        """Remember who it is, as long as the proof is good."""
+        key = self._key_of(credentials)
+        seconds = min(self._seconds, until_of(avatar_id) - time.time())
+        if key is not None and seconds > 0:
+            self._known.pop(key, None)
+            self._known[key] = (avatar_id, self.actor_inbox.dispatcher.now() + seconds)
+            while len(self._known) > self._entries:
+                self._known.popitem(last=False)
+        return avatar_id
+
+    def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
+        """Forget the account, and pass on what happened to it."""
+        for key in [key for key, (known, _) in self._known.items() if known == avatar_id]:
+            del self._known[key]
+        super().revoked(avatar_id, what)
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    options = read_options(argument, {"seconds": float, "entries": int})
+    return CachingChecker.start(start_group(argument), **options)
+
+
+plugin = CheckerPlugin(
+    "cache",
+    "(TYPE:...)",
+    "Remembers for a while who logged in, for a checker that is slow. Options: seconds=60, entries=10000.",
+    (object,),
+    _generate,
+)

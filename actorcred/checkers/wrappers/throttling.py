@@ -1,0 +1,120 @@
+"""Making accounts and sources wait after failed logins."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from actorcred.actors import Dispatcher, Future
+from actorcred.auth.descriptors import ArgString
+from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.auth.registry import start_group
+from actorcred.checker import CheckerRef
+from actorcred.checkers.wrappers.wrapper import Filter
+from actorcred.errors import LoginDenied, UnauthorizedLogin, UnknownKey
+from actorcred.names import AvatarId
+from actorcred.network import source_of
+from actorcred.throttle import Penalties, Turns, account_of
+
+__all__ = ["ThrottlingChecker", "plugin"]
+
+
+class ThrottlingChecker(Filter):
+    """Asks another checker, but denies accounts and sources that failed too often: longer with each failure.
+
+    Logins to one account beyond `free` at a time wait for those before them, so that many guesses at once are no way
+    around. SSH keys that a user does not have are no guesses, and count for nothing. Our own server throttles by itself; this is
+    for protocols that do not.
+
+    Args:
+        checker: a ref to the started checker. It stops with this one.
+        step: seconds to wait after the first failure that counts; it doubles with each further one.
+        free: failures that cost nothing.
+        most: seconds to wait at most.
+    """
+
+    def __init__(self, checkers: tuple[CheckerRef, ...], step: float, free: int, most: float) -> None:
+        super().__init__(checkers)
+        if step <= 0 or free < 0 or most <= 0:
+            raise ValueError("step and most must be more than 0, and free no less than that")
+        self._penalties = Penalties(step, free, most)
+        self._turns = Turns(max(1, free))
+
+    @classmethod
+    def start(  # type: ignore[override]
+        cls, checker: CheckerRef, step: float = 1.0, free: int = 5, most: float = 60.0, *, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
+        """Start a checker; see the class for the arguments."""
+        return cls.launch((checker,), step, free, most, dispatcher=dispatcher)
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask the wrapped checker, in turn."""
+        account = _account_of(credentials)
+        decision: Future[AvatarId] = Future()
+        if account:
+            self._turns.take(account, partial(self._go, credentials, decision))
+        else:
+            self._go(credentials, decision)
+        return decision
+
+    def _go(self, credentials: Any, decision: Future[AvatarId]) -> bool:
+        if decision.done():
+            return False  # gone meanwhile
+        try:
+            self.before(credentials)
+        except LoginDenied as error:
+            decision.settle_error(error)
+            return False
+        self.ask(credentials, decision)
+        return True
+
+    def answered(self, credentials: Any) -> None:
+        """Let the next one have its turn."""
+        account = _account_of(credentials)
+        if account:
+            self._turns.leave(account)
+
+    @staticmethod
+    def _keys(credentials: Any) -> list[str]:
+        source = source_of(str(getattr(credentials, "source", "")))
+        return [prefix + what for prefix, what in (("as ", _account_of(credentials)), ("from ", source)) if what]
+
+    def before(self, credentials: Any) -> None:
+        """Deny those who have to wait."""
+        now = self.actor_inbox.dispatcher.now()
+        wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
+        if wait:
+            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False)
+
+    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+        """Forget the failures of the account. Those of the source stay: it may own one account and try others."""
+        for key in self._keys(credentials):
+            if key.startswith("as "):
+                self._penalties.succeeded(key)
+        return avatar_id
+
+    def refused(self, credentials: Any, error: BaseException) -> None:
+        """Note a failure that may have been a guess; an SSH agent offers keys that the user does not have here."""
+        if isinstance(error, UnauthorizedLogin) and not isinstance(error, UnknownKey):
+            now = self.actor_inbox.dispatcher.now()
+            for key in self._keys(credentials):
+                self._penalties.failed(key, now)
+
+
+def _account_of(credentials: Any) -> str:
+    return account_of(str(getattr(credentials, "username", "")))
+
+
+def _generate(argument: ArgString) -> CheckerRef:
+    options = read_options(argument, {"step": float, "free": int, "most": float})
+    return ThrottlingChecker.start(start_group(argument), **options)
+
+
+plugin = CheckerPlugin(
+    "throttle",
+    "(TYPE:...)",
+    "Makes accounts and sources wait after failed logins. Options: free=5 failures that cost nothing, step=1 second to wait "
+    "after the next one, twice that after each further one, most=60 seconds.",
+    (object,),
+    _generate,
+)

@@ -1,0 +1,198 @@
+"""What checkers that wrap other checkers have in common."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, cast
+
+import pykka
+
+from actorcred.actors import ActorRef, ControlCall, Dispatcher, Future, RestartIntensity, Restarts
+from actorcred.checker import Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
+from actorcred.errors import CheckerUnavailable
+from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
+from actorcred.service import request
+
+__all__ = ["Wrapper", "ask_checker"]
+
+
+logger = logging.getLogger("actorcred.checkers")
+
+
+class _Asked(Future[Any]):
+    """What a wrapped checker will answer."""
+
+    __slots__ = ("_checker",)
+
+    def __init__(self, checker: CheckerRef) -> None:
+        super().__init__()
+        self._checker = checker
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Take an error; one that says that the checker is down, in the words of a login."""
+        if isinstance(error, pykka.ActorDeadError):
+            error, traceback = CheckerUnavailable(f"{self._checker.actor_class.__name__} is down"), None
+        return super().settle_error(error, traceback)
+
+    def started(self, work: Future[Any]) -> None:
+        """Give the work up when nobody wants the answer any more."""
+        self.add_done_callback(lambda done: work.cancel() if done.cancelled() else None)
+
+
+def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
+    """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
+    asked = _Asked(checker)
+    try:
+        request(checker, asked, "request_avatar_id", credentials)
+    except pykka.ActorDeadError as error:
+        asked.settle_error(error)
+    return asked
+
+
+def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
+    """Return the avatar id that a checker answered.
+
+    Raises:
+        CheckerUnavailable: if it is none.
+    """
+    try:
+        return ANONYMOUS if answer is ANONYMOUS else make_avatar_id(answer)
+    except (TypeError, ValueError) as error:
+        raise CheckerUnavailable(f"{checker.actor_class.__name__} returned no avatar id: {error}") from None
+
+
+class _Relay:
+    """Tells a wrapper of what happened to accounts, as a checker tells a portal."""
+
+    def __init__(self, wrapper: ActorRef[Any]) -> None:
+        self._wrapper = wrapper
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        self._wrapper.tell(ControlCall(("revoked", avatar_id, what)))
+
+
+class Wrapper(Checker):
+    """A checker that asks others. They belong to it: it restarts those that crash, and they stop when it does.
+
+    Args:
+        checkers: refs to started checkers.
+
+    Raises:
+        TypeError: if one of them is something else.
+    """
+
+    def __init__(self, checkers: tuple[CheckerRef, ...]) -> None:
+        super().__init__()
+        self.checkers = checkers
+        for checker in checkers:
+            if not isinstance(checker, CheckerRef):
+                raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it; not {checker!r}")
+        self.credential_interfaces = self.kinds()
+
+    @classmethod
+    def launch(cls, checkers: tuple[CheckerRef, ...], *args: Any, dispatcher: Dispatcher | None = None) -> CheckerRef:
+        """Start the wrapper around started checkers, or stop them if it cannot be; for the `start` of subclasses."""
+        try:
+            ref: ActorRef[Any] = super().start(checkers, *args, dispatcher=dispatcher)
+        except BaseException:
+            for checker in checkers:
+                checker.stop(block=False)
+            raise
+        relay = _Relay(ref)
+        for checker in checkers:
+            checker.supervise(_Supervisor(checker))
+            checker.portals = (*checker.portals, relay)
+        ref.watch(lambda _: [checker.stop(block=False) for checker in checkers])
+        return cast("CheckerRef", ref)
+
+    def kinds(self) -> tuple[type, ...]:
+        """Return the kinds of credentials that this wrapper takes; by default all that some wrapped checker takes."""
+        return tuple(dict.fromkeys(kind for checker in self.checkers for kind in checker.credential_interfaces))
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
+        """Those that can be offered, whichever wrapped checker knows the user."""
+        return tuple(kind for kind in offered_by_all(self.checkers) if issubclass(kind, self.credential_interfaces))
+
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:  # type: ignore[override]
+        """Those that can be offered, whichever wrapped checker knows the user."""
+        return digests_of_all(self.checkers)
+
+    def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
+        """Pass on what happened to an account of a wrapped checker."""
+        cast("CheckerRef", self._actor_ref).revoke(avatar_id, what)
+
+
+class Filter(Wrapper):
+    """A wrapper around one checker that may refuse before it is asked, and change or refuse what it answers."""
+
+    @property
+    def checker(self) -> CheckerRef:
+        """The wrapped checker."""
+        return self.checkers[0]
+
+    def before(self, credentials: Any) -> AvatarId | None:
+        """Refuse credentials, or return an avatar id without asking; None asks."""
+
+    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+        """Return the avatar id to answer with, or refuse it. Until when it may be remembered need not be kept."""
+        return avatar_id
+
+    def refused(self, credentials: Any, error: BaseException) -> None:
+        """Learn that the wrapped checker refused."""
+
+    def answered(self, credentials: Any) -> None:
+        """Learn that the wrapped checker has answered, or that nobody waits for it any more."""
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        """Ask the wrapped checker."""
+        known = self.before(credentials)
+        if known is not None:
+            return known
+        decision: Future[AvatarId] = Future()
+        self.ask(credentials, decision)
+        return decision
+
+    def ask(self, credentials: Any, decision: Future[AvatarId]) -> None:
+        """Ask the wrapped checker, for a decision."""
+        asked = ask_checker(self.checker, credentials)
+        decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+        self.cred_then(asked, "_answered", credentials, decision)
+
+    def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
+        if not asked.cancelled():
+            try:
+                answer = asked.get()
+                until = until_of(answer)
+                known = temporary(checked_avatar_id(self.checker, answer), until)
+                decision.settle(temporary(self.after(credentials, known), until))
+            except Exception as error:
+                self.refused(credentials, error)
+                decision.settle_error(error)
+        self.answered(credentials)
+
+
+class _Supervisor:
+    """Has a wrapped checker made anew after crashes, as a portal does with its own."""
+
+    def __init__(self, checker: CheckerRef) -> None:
+        self._checker = checker
+        self._restarts = Restarts(RestartIntensity())
+        self._down = False
+
+    def crashed(self, error: BaseException) -> Future[float | None]:
+        """Decide at once."""
+        pause = self._restarts.pause(self._checker.actor_inbox.dispatcher.now())
+        if pause and not self._down:
+            logger.error("%s is down: it crashed too often, last with %s", self._checker, type(error).__name__)
+        self._down = pause > 0
+        decided: Future[float | None] = Future()
+        decided.settle(pause)
+        return decided
+
+    def begun(self) -> None:
+        """Say so if it was down."""
+        if self._down:
+            logger.warning("%s is back", self._checker)
+        self._down = False

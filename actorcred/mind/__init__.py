@@ -1,0 +1,1 @@
+"""The mind: an actor per session that stands for the client."""

@@ -1,0 +1,227 @@
+"""What waits to be sent to one client: bounded, in order, and only the latest of its kind where that is enough.
+
+Pure but for a lock: no actor, no clock, no socket.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+from typing import Any, Protocol
+
+__all__ = ["Notification", "Offer", "Outbox", "OutboxLimit", "OutboxOverflow"]
+
+
+# Held for a few byte codes at a time, so one lock serves the outboxes of all clients and costs none of them memory.
+_lock = threading.Lock()
+
+
+class OutboxOverflow(StrEnum):
+    """What happens when a client does not keep up and its outbox is full."""
+
+    DROP_OLDEST = "drop oldest"
+    DROP_NEWEST = "drop newest"
+    END_SESSION = "end session"
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxLimit:
+    """How much may wait for one client.
+
+    Args:
+        bound: notifications and calls, at least 1.
+        overflow: the policy at the bound.
+        size: bytes of the notifications as they are sent, where the way to the client knows them. One may always wait.
+    """
+
+    bound: int = 256
+    overflow: OutboxOverflow = OutboxOverflow.DROP_OLDEST
+    size: int = 1024 * 1024
+
+    def __post_init__(self) -> None:
+        if self.bound < 1 or self.size < 1:
+            raise ValueError(f"the bounds of an outbox must be at least 1, not {min(self.bound, self.size)}")
+        object.__setattr__(self, "overflow", OutboxOverflow(self.overflow))
+
+
+class Item(Protocol):
+    """What an outbox holds."""
+
+    @property
+    def key(self) -> Hashable:
+        """Items with the same key replace each other while they wait; None replaces nothing."""
+
+    def dropped(self) -> None:
+        """Learn that it will never be sent."""
+
+
+class Notification:
+    """A message to clients that wants no answer. One object may wait in many outboxes.
+
+    Args:
+        name: what happened.
+        args: the particulars.
+        key: while it waits, a later notification with the same key takes its place.
+    """
+
+    __slots__ = ("_encoded", "args", "key", "name")
+
+    def __init__(self, name: str, args: tuple[Any, ...], key: Hashable = None) -> None:
+        self.name = name
+        self.args = args
+        self.key = key
+        self._encoded: dict[str, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Notification {self.name}>"
+
+    def encoded(self, codec: str, encode: Callable[[str, tuple[Any, ...]], bytes]) -> bytes:
+        """Return the bytes of this notification, made once for all clients that share a codec.
+
+        Args:
+            codec: the name of the codec.
+            encode: makes the bytes out of name and arguments.
+        """
+        cache = self._encoded
+        if cache is None:
+            cache = self._encoded = {}
+        data = cache.get(codec)
+        if data is None:
+            data = cache[codec] = encode(self.name, self.args)
+        return data
+
+    def dropped(self) -> None:
+        """Nobody waits for a notification."""
+
+
+class Offer(Enum):
+    """What became of an item that was offered to an outbox."""
+
+    WAKE = "accepted; the owner sleeps and has to be told"
+    QUEUED = "accepted; the owner is at work"
+    DROPPED = "not accepted"
+    OVERFLOW = "not accepted; the session has to end"
+
+
+class _Waiting:
+    """An item in the queue, and its size."""
+
+    __slots__ = ("item", "size")
+
+    def __init__(self, item: Item, size: int) -> None:
+        self.item = item
+        self.size = size
+
+
+class Outbox:
+    """A queue with a bound, in which an item with a key takes the place of the waiting one with the same key."""
+
+    __slots__ = ("_awake", "_items", "_latest", "_size", "closed", "dropped", "limit")
+
+    def __init__(self, limit: OutboxLimit) -> None:
+        self.limit = limit
+        self.dropped = 0
+        self.closed = False
+        self._awake = False
+        self._size = 0
+        # Most clients have nothing waiting at most times, so an idle outbox holds no queue.
+        self._items: deque[_Waiting] | None = None
+        self._latest: dict[Hashable, _Waiting] | None = None
+
+    def __len__(self) -> int:
+        return len(self._items or ())
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits, nothing is being sent, and more is accepted."""
+        return not self._awake and not self.closed
+
+    def offer(self, item: Item, size: int = 0) -> Offer:
+        """Put an item at the end, or in the place of the one with the same key.
+
+        Args:
+            item: what to send.
+            size: its bytes, as far as they are known.
+        """
+        victims: list[Item] = []
+        with _lock:
+            verdict = Offer.DROPPED if self.closed else self._admit(item.key, size)
+            if verdict is Offer.QUEUED:
+                victims = self._insert(item, size)
+                if not self._awake:
+                    self._awake = True
+                    verdict = Offer.WAKE
+            elif not self.closed:
+                self.dropped += 1
+        for victim in victims:
+            victim.dropped()
+        return verdict
+
+    def _admit(self, key: Hashable, size: int) -> Offer:
+        earlier = self._earlier(key)
+        room = self._has_room(size - earlier.size, 0) if earlier is not None else self._has_room(size, 1)
+        if room or self.limit.overflow is OutboxOverflow.DROP_OLDEST:
+            return Offer.QUEUED
+        return Offer.DROPPED if self.limit.overflow is OutboxOverflow.DROP_NEWEST else Offer.OVERFLOW
+
+    def _earlier(self, key: Hashable) -> _Waiting | None:
+        """Return what waits with the same key."""
+        return None if key is None or self._latest is None else self._latest.get(key)
+
+    def _has_room(self, size: int, count: int) -> bool:
+        waiting = len(self) + count
+        return waiting <= 1 or (waiting <= self.limit.bound and self._size + size <= self.limit.size)
+
+    def _insert(self, item: Item, size: int) -> list[Item]:
+        """Put an item in; return those that had to go because of the bounds."""
+        if self._items is None:
+            self._items = deque()
+        earlier = self._earlier(item.key)
+        if earlier is not None:
+            self._size += size - earlier.size
+            earlier.item, earlier.size = item, size
+            return self._make_room(0, 0)
+        victims = self._make_room(size, 1)
+        waiting = _Waiting(item, size)
+        self._items.append(waiting)
+        self._size += size
+        if item.key is not None:
+            if self._latest is None:
+                self._latest = {}
+            self._latest[item.key] = waiting
+        return victims
+
+    def _make_room(self, size: int, count: int) -> list[Item]:
+        victims = []
+        while not self._has_room(size, count) and len(self):
+            victims.append(self._pop())
+            self.dropped += 1
+        return victims
+
+    def _pop(self) -> Item:
+        assert self._items is not None
+        waiting = self._items.popleft()
+        self._size -= waiting.size
+        if self._latest is not None and waiting.item.key is not None:
+            self._latest.pop(waiting.item.key, None)
+        return waiting.item
+
+    def take(self) -> Item | None:
+        """Take the next item out; None if there is none, and the owner then sleeps until it is woken."""
+        with _lock:
+            if self._items:
+                return self._pop()
+            self._items = self._latest = None
+            self._awake = False
+            return None
+
+    def close(self) -> list[Item]:
+        """Accept nothing from now on; return what was waiting."""
+        with _lock:
+            self.closed = True
+            left = [self._pop() for _ in range(len(self))]
+            self._items = self._latest = None
+            return left

@@ -1,0 +1,1 @@
+"""Passwords: hashing, the formats that files and databases bring, and the policy for new ones."""

@@ -1,0 +1,1 @@
+"""The portal: an actor that joins protocols, checkers and a realm, and owns every session."""

@@ -1,0 +1,333 @@
+"""What happens at a portal, for the application and for the audit log."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, TypeAlias
+
+import pykka
+
+from actorcred.actors import Actor, ActorRef, MailboxLimit, Overflow
+from actorcred.audit import ClaimedNames, UnknownNames, audit, plain, printable, write
+from actorcred.names import AvatarId
+from actorcred.network import source_of_peer
+from actorcred.portal.repeats import OTHERS, Repeats, Told
+
+__all__ = [
+    "Event",
+    "Events",
+    "LoggedIn",
+    "LoggedOut",
+    "LoginRefused",
+    "RoleBack",
+    "RoleDown",
+    "RoleRestarted",
+    "SessionKicked",
+    "printable",
+    "require_subscriber",
+]
+
+
+logger = logging.getLogger("actorcred.portal")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened at a portal.
+
+    Class attributes:
+        name: of the event in the log.
+        level: of its record.
+    """
+
+    name: ClassVar[str] = "event"
+    level: ClassVar[int] = logging.INFO
+
+    def summed_by(self) -> str | None:
+        """Return the source by which such events are summed, told once per interval with a `count`; None if each is told."""
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedIn(Event):
+    """A session was opened."""
+
+    name: ClassVar[str] = "login"
+
+    session_id: str
+    avatar_id: AvatarId
+    interface: str
+    checker: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRefused(Event):
+    """A login failed.
+
+    Attributes:
+        code: `errors.LoginFailed.code` of the error that the client got.
+        credentials: the kind of credentials.
+        claimed: the user name that the client claimed, if the credentials have one. If no checker knows it, it is treated as
+            `PortalOptions.log_unknown_names` says.
+        detail: the cause.
+        known: whether a checker knows the account. One that is not of this package may not say so.
+        seen: whether the credentials were looked at to the end. Those that were not are summed by address: the server was full,
+            too many logins had failed before, or the client did not wait for the answer.
+        address: where the client is, if the credentials say so.
+        count: how many logins this stands for; the other fields are of the last one.
+    """
+
+    name: ClassVar[str] = "refused"
+    level: ClassVar[int] = logging.WARNING
+
+    code: str
+    credentials: str
+    claimed: str
+    detail: str
+    known: bool = False
+    seen: bool = True
+    address: str = ""
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source of a login whose credentials were not looked at."""
+        return None if self.seen else source_of_peer(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedOut(Event):
+    """A session ended, and nothing is left of it.
+
+    Attributes:
+        reason: a `LogoutCode`.
+        detail: the text that was given with it.
+        duration: seconds from login to logout.
+    """
+
+    name: ClassVar[str] = "logout"
+
+    session_id: str
+    avatar_id: AvatarId
+    reason: str
+    detail: str
+    duration: float
+
+
+@dataclass(frozen=True, slots=True)
+class SessionKicked(Event):
+    """Somebody ordered that a session ends; `LoggedOut` follows."""
+
+    name: ClassVar[str] = "kicked"
+
+    session_id: str
+    avatar_id: AvatarId
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleRestarted(Event):
+    """A checker or the realm crashed, and a fresh instance has taken its place."""
+
+    name: ClassVar[str] = "restarted"
+    level: ClassVar[int] = logging.WARNING
+
+    role: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleDown(Event):
+    """A checker or the realm stopped, or crashed too often; logins that need it are unavailable until `RoleBack`."""
+
+    name: ClassVar[str] = "down"
+    level: ClassVar[int] = logging.ERROR
+
+    role: str
+    cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class RoleBack(Event):
+    """A checker or the realm that was down works again."""
+
+    name: ClassVar[str] = "back"
+    level: ClassVar[int] = logging.WARNING
+
+    role: str
+
+
+Subscriber: TypeAlias = "Callable[[Event], object] | pykka.ActorRef[Any]"
+
+
+def complain(text: str, *args: object, error: BaseException | None = None) -> None:
+    """Log an exception, by default the one that is being handled if there is one. Never raises, also if logging is what failed."""
+    try:
+        logger.error(text, *args, exc_info=error or sys.exception())
+    except Exception:
+        # A handler or filter of the application is broken. This one is logging's own; now and then suffices.
+        record = logging.LogRecord(logger.name, logging.ERROR, __file__, 0, "logging failed: " + text, args, sys.exc_info())
+        with _complaining:
+            due = _complaints.note("logging", "", None, time.monotonic())
+        if due and logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
+_complaints: Repeats[None] = Repeats()
+
+_complaining = threading.Lock()
+
+
+def require_subscriber(subscriber: object) -> None:
+    """Check what is to be told of events.
+
+    Raises:
+        TypeError: if it is neither a function nor an actor ref.
+    """
+    if not callable(subscriber) and not isinstance(subscriber, pykka.ActorRef):
+        raise TypeError(f"a subscriber must be a function or an actor ref, not a {type(subscriber).__name__}")
+
+
+class _Subscription(Actor):
+    """Calls a subscriber's function in a context of its own: a slow one delays nobody, and loses events past a bound."""
+
+    registered = False
+    mailbox_limit = MailboxLimit(10_000, Overflow.DROP_NEWEST)
+
+    def __init__(self, function: Callable[[Event], object]) -> None:
+        super().__init__()
+        self._function = function
+        self._lost = 0
+
+    def on_receive(self, message: Event) -> Any:
+        lost = getattr(self.actor_inbox, "dropped", 0)
+        if lost > self._lost:
+            complain("A subscriber of events is too slow: it was not told of %d events", lost - self._lost)
+            self._lost = lost
+        try:
+            return self._function(message)
+        except Exception:
+            complain("A subscriber of events failed:")
+            return None
+
+
+class Events:
+    """The subscribers of a portal, and its audit log (see `actorcred.audit`).
+
+    Args:
+        names: how names are shown that clients claimed in vain.
+        clock: returns the time in seconds.
+        later: `later(seconds)` has `tell_repeated` called after so many; without it sums are told when the next event of their
+            kind comes, and at the end.
+    """
+
+    def __init__(
+        self,
+        names: ClaimedNames | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        later: Callable[[float], object] | None = None,
+    ) -> None:
+        self._names = names or ClaimedNames(UnknownNames.HASH)
+        self._clock = clock
+        self._later = later
+        self._timer_runs = False
+        self._repeats: Repeats[Any] = Repeats()
+        self._subscribers: dict[pykka.ActorRef[Any], bool] = {}
+
+    def subscribe(self, subscriber: Subscriber) -> pykka.ActorRef[Any]:
+        """Send all events from now on to a function or an actor; return the ref with which to unsubscribe."""
+        require_subscriber(subscriber)
+        if isinstance(subscriber, pykka.ActorRef):
+            self._subscribers[subscriber] = False
+            return subscriber
+        ref: ActorRef[Any] = _Subscription.start(subscriber)
+        self._subscribers[ref] = True
+        return ref
+
+    def unsubscribe(self, ref: pykka.ActorRef[Any]) -> None:
+        """Send no more events to a subscriber."""
+        if self._subscribers.pop(ref, False):
+            ref.stop(block=False)
+
+    def close(self) -> None:
+        """Tell what was not told yet, and let all subscribers go after the events that they were sent."""
+        self._tell_sums(self._repeats.flush())
+        for ref in list(self._subscribers):
+            self.unsubscribe(ref)
+
+    def wanted(self, kind: type[Event]) -> bool:
+        """Return whether anybody listens to such events."""
+        return bool(self._subscribers) or audit.isEnabledFor(kind.level)
+
+    def emit(self, kind: type[Event], *fields: Any) -> None:
+        """Tell the subscribers and the audit log of an event `kind(*fields)`, if anybody listens. Never raises."""
+        try:
+            event = kind(*fields) if self.wanted(kind) else None
+        except Exception:
+            complain("An event could not be made:")
+        else:
+            if event is not None:
+                self.publish(event)
+
+    def publish(self, event: Event) -> None:
+        """Tell the subscribers and the audit log of an event.
+
+        Never raises, whatever a handler or filter of the log, a subscriber, or a value in the event does.
+        """
+        try:
+            source = event.summed_by()
+            if source is None:
+                self._tell(event)
+            else:
+                self._tell_sums(self._repeats.note(event.name, source, event, self._clock()))
+                self._remind()
+        except Exception:
+            complain("An event could not be told:")
+
+    def tell_repeated(self) -> None:
+        """Tell the sums of the intervals that are over."""
+        self._timer_runs = False
+        self._tell_sums(self._repeats.due(self._clock()))
+        self._remind()
+
+    def _remind(self) -> None:
+        if self._later is not None and not self._timer_runs and self._repeats:
+            self._timer_runs = True
+            self._later(max(0.0, self._repeats.next_due() - self._clock()))
+
+    def _tell_sums(self, sums: list[Told[Any]]) -> None:
+        for one in sums:
+            try:
+                event = one.what if one.count == 1 else replace(one.what, count=one.count)
+                if one.source == OTHERS:
+                    event = replace(event, address=OTHERS, **({"claimed": ""} if hasattr(event, "claimed") else {}))
+                self._tell(event)
+            except Exception:
+                complain("A sum of events could not be told:")
+
+    def _with_name_treated(self, event: Any) -> Any:
+        claimed = getattr(event, "claimed", "")
+        if not claimed:
+            return event
+        if not isinstance(claimed, str):
+            claimed = str(plain(claimed))
+        shown = self._names.shown(claimed, known=getattr(event, "known", False))
+        return event if shown is event.claimed else replace(event, claimed=shown)
+
+    def _tell(self, event: Event) -> None:
+        event = self._with_name_treated(event)
+        try:
+            write(event)
+        except Exception:
+            complain("An event could not be logged:")
+        for ref in list(self._subscribers):
+            try:
+                ref.tell(event)
+            except pykka.ActorDeadError:
+                del self._subscribers[ref]
+            except Exception:
+                complain("An event could not be told to %s:", ref)

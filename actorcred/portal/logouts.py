@@ -1,0 +1,284 @@
+"""The way from an open session to nothing. Runs in the portal's context and waits for nobody."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pykka
+
+from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.actors.mailbox import stops_all
+from actorcred.avatar import Avatar
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.portal.events import Events, LoggedOut, SessionKicked
+from actorcred.sessions.session import Session
+from actorcred.sessions.sharing import SharedAvatar
+from actorcred.sessions.states import State
+
+if TYPE_CHECKING:
+    from actorcred.actors import Timer
+    from actorcred.names import AvatarId
+    from actorcred.portal.ref import PortalRef
+    from actorcred.sessions.directory import Directory
+
+__all__ = ["Logouts"]
+
+
+_IN_ORDER = frozenset((LogoutCode.LOGOUT, LogoutCode.DRAINED))
+"""The ends that do not come before what the client still has waiting: its own wish, and that of a server that goes down."""
+
+logger = logging.getLogger("actorcred.portal")
+
+
+class Logouts:
+    """Ends the sessions of one portal.
+
+    Args:
+        portal: the portal's ref.
+        directory: where the sessions are.
+        events: where it is told.
+        timeout: seconds for an avatar to leave.
+    """
+
+    def __init__(self, portal: PortalRef, directory: Directory, events: Events, timeout: float) -> None:
+        self._portal = portal
+        self._directory = directory
+        self.events = events
+        self._timeout = timeout
+        # When each avatar that is leaving has to be gone, in that order, since all have the same time.
+        self._leaving: dict[Session, float] = {}
+        self._leaving_timer: Timer | None = None
+        self._hurried: set[Session] = set()
+        self.when_free: Callable[[AvatarId], object] = lambda avatar_id: None
+        """Called with an avatar id when a session of it is gone."""
+        self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: None
+        """Called with a session when its avatar has stopped, and with what it failed of."""
+        self._deadline_timer: Timer | None = None
+        self._drains: list[tuple[Future[int], int, Timer]] = []
+
+    def end(self, session: Session, reason: LogoutReason, done: Future[None] | None = None) -> None:
+        """End a session, if it is open.
+
+        Args:
+            session: the session.
+            reason: why.
+            done: set when nothing is left of it.
+        """
+        if done is not None:
+            self._promise(session, done)
+        if session.state is not State.OPEN:
+            return
+        session.reason = reason
+        session.revoked = reason.code not in _IN_ORDER
+        self._directory.begin_end(session)
+        shared = session.shared
+        if shared is not None and len(shared.sessions) > 1:
+            shared.discard(session)
+            if issubclass(session.avatar.actor_class, Avatar):
+                session.avatar.actor_inbox.put(ControlCall(("on_detach", session.mind, reason)))
+            session.on_gone = None
+            self._finish(session)
+        else:
+            self._leaving[session] = self._portal.now() + self._timeout
+            if self._leaving_timer is None:
+                self._watch_leaving()
+            ask_to_leave(session, reason)
+
+    def _promise(self, session: Session, done: Future[None]) -> None:
+        if session.state is State.ENDED:
+            done.settle()
+        elif session.done is None:
+            session.done = done
+        else:
+            session.done.add_done_callback(lambda _: done.settle())
+
+    def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
+        """Finish the end of a session whose avatar has stopped; it may be the avatar that ended it."""
+        if session.state is State.OPEN:
+            session.reason = LogoutReason(LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED)
+            self._directory.begin_end(session)
+        self.when_gone(session, cause)
+        if session.state is State.ENDING:
+            self._finish(session)
+
+    def shared_avatar_gone(self, shared: SharedAvatar, cause: BaseException | None) -> None:
+        """Finish the end of all sessions that shared an avatar."""
+        shared.hub.abandon()
+        *others, last = shared.sessions.values()
+        for session in others:
+            session.on_gone = None
+        for session in (*others, last):
+            self.guard(self.avatar_gone, session, cause)
+        shared.sessions.clear()
+
+    def _finish(self, session: Session) -> None:
+        assert session.reason is not None
+        self._directory.gone(session)
+        self._leaving.pop(session, None)
+        if self._hurried:
+            self._hurried.discard(session)
+        try:
+            self._tell_logged_out(session, session.reason)
+            _release(session)
+        finally:
+            self.when_free(session.avatar_id)
+            self._check_drains()
+
+    def guard(self, step: Callable[..., object], session: Session, *args: Any) -> None:
+        """Do something with one session among others. What it raises is logged, and hinders none of the others."""
+        try:
+            step(session, *args)
+        except BaseException as error:
+            if stops_all(error):
+                raise
+            logger.exception("The end of %r met a fault:", session)
+
+    def _tell_logged_out(self, session: Session, reason: LogoutReason) -> None:
+        if not session.announced:
+            return  # a login that failed
+        duration = self._portal.now() - session.opened
+        self.events.emit(LoggedOut, session.id, session.avatar_id, str(reason.code), reason.detail, duration)
+
+    def kick(self, sessions: Iterable[Session], detail: str) -> int:
+        """End sessions by order; return how many."""
+        count = 0
+        for session in sessions:
+            self.events.emit(SessionKicked, session.id, session.avatar_id, detail)
+            self.guard(self.end, session, LogoutReason(LogoutCode.KICKED, detail))
+            count += 1
+        return count
+
+    # -- deadlines ----------------------------------------------------------------------------------------------------
+
+    def watch_deadlines(self) -> None:
+        """See to it that idle and over-age sessions end, as long as there are sessions."""
+        if self._deadline_timer is None and self._directory.granularity is not None:
+            self._deadline_timer = self._portal.send_every(self._directory.granularity, ControlCall(("_expire_sessions",)))
+
+    def expire(self) -> None:
+        """End the sessions whose time is over."""
+        for session, code in self._directory.expired(self._portal.now()):
+            self.guard(self.end, session, LogoutReason(code))
+        if not len(self._directory) and self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+            self._deadline_timer = None
+
+    # -- avatars that do not leave ------------------------------------------------------------------------------------
+
+    def _watch_leaving(self) -> None:
+        if self._leaving:
+            wait = max(0.0, next(iter(self._leaving.values())) - self._portal.now())
+            self._leaving_timer = self._portal.send_after(wait, ControlCall(("_expire_leaving",)))
+
+    def expire_leaving(self) -> None:
+        """Hurry up the avatars whose time to leave is over."""
+        self._leaving_timer = None
+        now = self._portal.now()
+        for session in list(self._leaving):
+            if self._leaving[session] > now:
+                break
+            del self._leaving[session]
+            self.guard(self._hurry_up, session, now)
+        self._watch_leaving()
+
+    def _hurry_up(self, session: Session, now: float) -> None:
+        """Cancel what an avatar waits for. The second time, and where that is no help, stop it."""
+        mailbox = session.avatar.actor_inbox
+        session.revoked = True
+        if session not in self._hurried and mailbox.interrupt():
+            logger.error("%s did not leave within %g s: what it awaits is cancelled", mailbox.label, self._timeout)
+            self._hurried.add(session)
+            self._leaving[session] = now + self._timeout
+        else:
+            logger.error("%s did not leave within %g s: it is stopped as it is", mailbox.label, self._timeout)
+            mailbox.kill(TimeoutError("the avatar did not leave in time"))
+
+    # -- going down ---------------------------------------------------------------------------------------------------
+
+    def drain(self, timeout: float, drained: Future[int]) -> None:
+        """End all sessions.
+
+        Args:
+            timeout: seconds to wait until they are gone.
+            drained: set to the number of sessions that ended, at the latest in `timeout` seconds.
+        """
+        sessions = list(self._directory)
+        total = len(sessions) + self._directory.ending
+        timer = self._portal.send_after(timeout, ControlCall(("_drain_timeout", drained)))
+        self._drains.append((drained, total, timer))
+        for session in sessions:
+            self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
+        self._check_drains()
+
+    def drain_timeout(self, drained: Future[int]) -> None:
+        """Answer a drain whose time is over."""
+        for entry in [entry for entry in self._drains if entry[0] is drained]:
+            self._drains.remove(entry)
+            for session in self._leaving:
+                session.revoked = True  # what its client still has waiting has had its time
+            logger.warning("%d sessions were still ending when the drain timed out", self._directory.ending)
+            drained.settle(entry[1] - self._directory.ending)
+
+    def _check_drains(self) -> None:
+        if self._drains and not self._directory.ending and not len(self._directory):
+            drains, self._drains = self._drains, []
+            for drained, total, timer in drains:
+                timer.cancel()
+                drained.settle(total)
+
+    def abandon(self) -> None:
+        """End all sessions of a portal that stops. What is left to do is done where their avatars end."""
+        reason = LogoutReason(LogoutCode.DRAINED)
+        for session in list(self._directory):
+            session.reason = reason
+            self.guard(self._directory.begin_end, session)
+            self.guard(ask_to_leave, session, reason)
+        for session in self._directory.ending_sessions():
+            self.guard(self._abandon, session, session.reason or reason)
+        for drained, total, _ in self._drains:
+            drained.settle(total - self._directory.ending)
+
+    def _abandon(self, session: Session, reason: LogoutReason) -> None:
+        self._tell_logged_out(session, reason)
+        mailbox = session.avatar.actor_inbox
+        timer = mailbox.dispatcher.call_later(self._timeout, mailbox.kill, TimeoutError("the avatar did not leave in time"))
+        session.avatar.watch(partial(_last_rites, session, timer))
+
+
+def ask_to_leave(session: Session, reason: LogoutReason) -> None:
+    """Have a session's avatar run `on_logout` and stop."""
+    mailbox = session.avatar.actor_inbox
+    if issubclass(mailbox.actor_class, Avatar):
+        mailbox.put(ControlCall(("_cred_leave", reason)))
+    else:
+        ActorRef[Any](mailbox).stop(block=False)
+
+
+def _last_rites(session: Session, timer: Timer, _: object) -> None:
+    """Do without the portal what is left to do when an avatar is gone."""
+    timer.cancel()
+    session.state = State.ENDED
+    if session.shared is not None:
+        session.shared.hub.abandon()
+    _release(session)
+
+
+def _release(session: Session) -> None:
+    """Let go of a session's client, and of whoever waits for its end."""
+    assert session.reason is not None
+    if session.announced:
+        session.mind.close(session.reason)
+    else:
+        session.mind.session = None
+        session.mind.abandon()
+    if session.on_gone is not None:
+        realm, log_out = session.on_gone
+        session.on_gone = None
+        with contextlib.suppress(pykka.ActorDeadError):  # the realm is down: nobody is left to be told
+            realm.tell(ControlCall(("_cred_log_out", log_out)))
+    if session.done is not None:
+        session.done.settle()

@@ -1,0 +1,110 @@
+"""Where a checker or the realm puts its answer to a login, at once or later."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pykka
+
+from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.errors import CheckerUnavailable
+
+if TYPE_CHECKING:
+    from actorcred.portal.attempt import Attempt
+
+__all__ = ["GoOn", "PendingAnswer", "is_stop_of"]
+
+
+GoOn: TypeAlias = "Callable[[Attempt, PendingAnswer], None]"
+"""What the portal does with an answer."""
+
+
+class PendingAnswer:
+    """Where a checker or the realm puts its answer, which is then told to the portal.
+
+    It is known by its identity: one that is not its login's latest comes too late.
+    """
+
+    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_go_on", "_there", "_value", "_work", "role")
+
+    def __init__(self, role: ActorRef[Any], go_on: GoOn, attempt: Attempt) -> None:
+        self.role = role
+        self._go_on = go_on
+        self._attempt = attempt
+        self._value: Any = None
+        self._error: BaseException | None = None
+        self._work: Future[Any] | None = None
+        self._cancelled = False
+        # The thread that is asking: what it answers itself, need not be told to the portal, which it runs already.
+        self._asker = get_ident()
+        self._there = False
+
+    def is_there(self) -> bool:
+        """Tell whether the answer came while it was asked for. If not, the portal will be told."""
+        self._asker = 0
+        return self._there
+
+    def started(self, work: Future[Any]) -> None:
+        """Remember what is under way."""
+        self._work = work
+        if self._cancelled:
+            work.cancel()
+
+    def cancel(self) -> None:
+        """Spare a checker the work for a login that has failed, as hashing; a realm finishes, and is cleaned up after."""
+        self._cancelled = self._attempt.mind is None
+        if self._cancelled and self._work is not None:
+            self._work.cancel()
+
+    def settle(self, value: Any) -> None:
+        """Take what the role returned."""
+        self._value = value
+        self._deliver()
+
+    def settle_error(self, error: BaseException) -> None:
+        """Take what the role raised."""
+        self._error = error
+        self._deliver()
+
+    def _deliver(self) -> None:
+        if self._asker == get_ident():
+            self._there = True
+            return
+        attempt = self._attempt
+        try:
+            attempt.portal.tell(ControlCall(("_go_on", self._go_on, attempt, self)))
+        except pykka.ActorDeadError:
+            if attempt.mind is not None:
+                self.discard_avatar()
+
+    def get(self) -> Any:
+        """Return or raise the answer."""
+        if isinstance(self._error, pykka.ActorDeadError):
+            raise CheckerUnavailable(f"{self.role.actor_class.__name__} is down")
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def discard_avatar(self) -> None:
+        """Stop the avatar that a realm returned too late."""
+        if not isinstance(self._value, tuple) or len(self._value) != 3:
+            return
+        _, avatar, logout = self._value
+        if isinstance(avatar, pykka.ActorRef):
+            avatar.stop(block=False)
+        if callable(logout) and not is_stop_of(logout, avatar):
+            with contextlib.suppress(pykka.ActorDeadError):
+                self.role.tell(ControlCall(("_cred_log_out", logout)))
+
+
+def is_stop_of(logout: Any, avatar: object) -> bool:
+    """Tell whether a realm's logout is the avatar's own `stop`, which the portal calls for anyway and without blocking."""
+    if isinstance(avatar, ActorRef) and logout == avatar.stop:
+        return True
+    owner = getattr(logout, "__self__", None)
+    if not isinstance(owner, ActorRef) or not isinstance(avatar, ActorRef):
+        return False
+    return owner.actor_inbox is avatar.actor_inbox and logout.__name__ == "stop"

@@ -1,0 +1,273 @@
+"""What protocols and the application hold of a portal."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, cast
+
+import pykka
+
+from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.checker import Revocation
+from actorcred.errors import CheckerUnavailable, LoginFailed
+from actorcred.logout import LogoutReason
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.portal.attempt import Attempt
+from actorcred.portal.events import Event, LoginRefused, Subscriber, require_subscriber
+from actorcred.portal.login import LoginFuture
+from actorcred.portal.services import require_checker
+from actorcred.sessions.session import Session
+
+__all__ = ["PortalRef"]
+
+
+class PortalRef(ActorRef[Any]):
+    """What protocols and the application hold of a portal: the whole of its interface.
+
+    Every method returns at once. Those that look something up or change something return a future.
+    """
+
+    __slots__ = ()
+
+    # -- for protocols ------------------------------------------------------------------------------------------------
+
+    def login(self, credentials: object, mind: Any, *interfaces: type, authorize_as: str | None = None) -> LoginFuture:
+        """Log a client in.
+
+        Args:
+            credentials: what the client presents.
+            mind: how to reach the client: None, a callable, an object with methods, an actor ref, or a `Channel`.
+            interfaces: what the client wants to use its avatar as, the dearest first; at least one.
+            authorize_as: the avatar id that the client wants to act as, if that is not the proven one. It is refused unless
+                `PortalOptions.may_act_as` allows it.
+
+        Returns:
+            A future of a `Login`. It fails with a `LoginFailed`, whose text is what the client may read.
+
+        Raises:
+            TypeError: if no interface is given, one is not a class, or `authorize_as` is no string.
+        """
+        for interface in interfaces or (None,):
+            if not isinstance(interface, type):
+                raise TypeError("login() needs at least one interface, a class, after the mind")
+        if authorize_as is not None:
+            _require("authorize_as", authorize_as, str)
+        return self._begin(Attempt(self, credentials, mind, interfaces, authorize_as))
+
+    def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
+        """Find out whose credentials these are, without a session; as when a user must prove them again.
+
+        Args:
+            credentials: what the client presents.
+            authorize_as: see `login`.
+
+        Returns:
+            A future of the avatar id. It fails with a `LoginFailed`, as a login does.
+
+        Raises:
+            TypeError: if `authorize_as` is no string.
+        """
+        if authorize_as is not None:
+            _require("authorize_as", authorize_as, str)
+        return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
+
+    def _begin(self, attempt: Attempt) -> LoginFuture:
+        try:
+            # On an event loop all steps of a login that wait for nothing are taken in this call.
+            self.hand_over(ControlCall(("_login", attempt)), None)
+        except pykka.ActorDeadError:
+            attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
+        return attempt.future
+
+    def list_interfaces(self) -> Future[tuple[type, ...]]:
+        """Return what clients may ask for, as the realm lists it; the first one is the default."""
+        return self._request("_list_interfaces")
+
+    def list_credentials_interfaces(self, *, for_everybody: bool = False) -> Future[list[type]]:
+        """Return the kinds of credentials that some checker takes.
+
+        Args:
+            for_everybody: leave out proofs of a password by which not every user with a password can log in.
+        """
+        return self._request("_list_credentials_interfaces", for_everybody)
+
+    def digest_algorithms(self) -> Future[frozenset[str] | None]:
+        """Return the algorithms of HTTP Digest that can be offered, such as "MD5" for a file by Apache's htdigest; None for any."""
+        return self._request("_digest_algorithms")
+
+    # -- for the application ------------------------------------------------------------------------------------------
+
+    def register_checker(self, checker: ActorRef[Any], *credential_interfaces: type) -> Future[None]:
+        """Add a checker, to be asked after those that are registered for the same credentials.
+
+        Args:
+            checker: a ref to a started checker.
+            credential_interfaces: the kinds of credentials to ask it about; by default those that it states.
+
+        Raises:
+            TypeError: if it is not a checker, or takes no credentials.
+        """
+        return self._request("_register_checker", *require_checker(checker, credential_interfaces))
+
+    def count(self) -> Future[int]:
+        """Return the number of open sessions."""
+        return self._request("_count")
+
+    def session(self, session_id: str) -> Future[Session | None]:
+        """Return the open session with this id, or None."""
+        _require("session_id", session_id, str)
+        return self._request("_session", session_id)
+
+    def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[Session]]:
+        """Return the open sessions, of one avatar id or all, the oldest first."""
+        _require("avatar_id", avatar_id, str, ANONYMOUS, None)
+        return self._request("_sessions", avatar_id)
+
+    def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
+        """Note something about a session; a note of None is taken away.
+
+        Returns:
+            Whether there is such a session.
+        """
+        _require("session_id", session_id, str)
+        return self._request("_annotate", session_id, notes)
+
+    def kick(
+        self,
+        *,
+        session_id: str | None = None,
+        avatar_id: AvatarId | None = None,
+        everyone: bool = False,
+        reason: str = "",
+    ) -> Future[int]:
+        """End sessions by order.
+
+        Args:
+            session_id: end this one,
+            avatar_id: or all of this avatar id,
+            everyone: or all there are.
+            reason: a text for `on_logout`, the mind and the log.
+
+        Returns:
+            How many sessions it concerned.
+
+        Raises:
+            TypeError: unless exactly one of the three says whom, and all are of the right type.
+        """
+        if [session_id is not None, avatar_id is not None, bool(everyone)].count(True) != 1:
+            raise TypeError("kick() needs exactly one of session_id, avatar_id and everyone=True")
+        _require("session_id", session_id, str, None)
+        _require("avatar_id", avatar_id, str, ANONYMOUS, None)
+        _require("reason", reason, str)
+        return self._request("_kick", session_id, avatar_id, reason)
+
+    def drain(self, timeout: float = 10.0) -> Future[int]:
+        """Log everybody out and let nobody in any more, as before the server goes down.
+
+        Args:
+            timeout: seconds that the avatars have for their `on_logout`.
+
+        Returns:
+            The number of sessions that ended, when all have or the time is over.
+
+        Raises:
+            TypeError: if the time is no number.
+            ValueError: if it is negative or no number at all (NaN).
+        """
+        _require("timeout", timeout, (int, float))
+        if not timeout >= 0:
+            raise ValueError(f"the timeout of drain() must be 0 seconds or more, not {timeout!r}")
+        timeout = min(timeout, sys.float_info.max)  # an integer may be larger than any float
+        drained: Future[int] = Future()
+        drained.expect_from(self.actor_inbox)
+        if not self.tell_if_alive(ControlCall(("_drain", timeout, drained))):
+            drained.settle(0)
+        return drained
+
+    def subscribe(self, subscriber: Subscriber) -> Future[pykka.ActorRef[Any]]:
+        """Send all events (`actorcred.portal.events`) from now on to a function, or to an actor as messages.
+
+        A function is called in a context of its own, one event at a time.
+
+        Returns:
+            A ref to hand to `unsubscribe`.
+
+        Raises:
+            TypeError: if it is neither.
+        """
+        require_subscriber(subscriber)
+        return self._request("_subscribe", subscriber)
+
+    def unsubscribe(self, subscription: pykka.ActorRef[Any]) -> Future[None]:
+        """Send no more events to a subscriber.
+
+        Raises:
+            TypeError: if it is not what `subscribe` returned.
+        """
+        _require("subscription", subscription, pykka.ActorRef)
+        return self._request("_unsubscribe", subscription)
+
+    def publish(self, event: Event) -> None:
+        """Tell the subscribers and the audit log of an event; for protocols, which have events of their own.
+
+        Raises:
+            TypeError: if it is no `Event`.
+        """
+        _require("event", event, Event)
+        self.tell_if_alive(ControlCall(("_publish", event)))
+
+    def tell_refused(self, error: LoginFailed, kind: str, claimed: str = "", address: str = "") -> None:
+        """Tell of a login that a protocol refused without asking the portal, such as one with a name that cannot be prepared.
+
+        Args:
+            error: why.
+            kind: the kind of credentials.
+            claimed: the user name that the client claimed.
+            address: where the client is.
+        """
+        known = getattr(error, "known", False)
+        self.publish(LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address))
+
+    # -- for the package's own parts ----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """Return the time in seconds on the portal's clock."""
+        return self.actor_inbox.dispatcher.now()
+
+    def end_session(self, session: Session, reason: LogoutReason) -> Future[None]:
+        """End a session; see `Session.end`."""
+        done: Future[None] = Future()
+        done.expect_from(self.actor_inbox)
+        if not self.tell_if_alive(ControlCall(("_end", session, reason, done))):
+            done.settle()
+        return done
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        """Learn from a checker what happened to an account.
+
+        Raises:
+            pykka.ActorDeadError: if the portal has stopped.
+        """
+        self.tell(ControlCall(("_revoke", checker, avatar_id, what)))
+
+    def tell_if_alive(self, message: Any) -> bool:
+        """Send a message unless the portal has stopped; return whether it was sent."""
+        try:
+            self.tell(message)
+        except pykka.ActorDeadError:
+            return False
+        return True
+
+    def _request(self, method: str, *args: Any) -> Future[Any]:
+        return self.ask(ControlCall((method, *args)), block=False)
+
+
+def _require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:
+    """Check an argument where the application calls, so that the portal need not.
+
+    Raises:
+        TypeError: if the value is neither of the type nor one of the others.
+    """
+    if not isinstance(value, kind) and not any(value is other for other in others):
+        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
+        raise TypeError(f"{name} must be a {kinds}, not a {type(value).__name__}")

@@ -1,0 +1,185 @@
+"""The checkers and the realm of a portal: which of them to ask, and what becomes of those that crash."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, cast
+
+from actorcred.actors import ActorRef, ControlCall, Future, RestartIntensity, Restarts
+from actorcred.checker import CheckerRef, digests_of_all, offered_by_all
+from actorcred.portal.events import Events, RoleBack, RoleDown, RoleRestarted
+from actorcred.realm import Realm
+
+if TYPE_CHECKING:
+    from actorcred.portal.ref import PortalRef
+
+__all__ = ["Role", "Roles", "require_checker", "require_realm"]
+
+
+logger = logging.getLogger("actorcred.portal")
+
+
+def require_checker(checker: object, interfaces: tuple[type, ...] = ()) -> tuple[CheckerRef, tuple[type, ...]]:
+    """Return a checker's ref and the kinds of credentials to ask it about.
+
+    Raises:
+        TypeError: if it is no started checker, or takes no credentials, or of a kind that nothing can be said to be of.
+    """
+    if not isinstance(checker, CheckerRef):
+        raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; not {checker!r}")
+    interfaces = interfaces or checker.credential_interfaces
+    if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
+        raise TypeError(f"{checker.actor_class.__name__}.credential_interfaces must name the classes of credentials it takes")
+    for interface in interfaces:
+        _require_class_of_credentials(checker.actor_class.__name__, interface)
+    return checker, interfaces
+
+
+def _require_class_of_credentials(checker: str, interface: type) -> None:
+    try:
+        usable = not isinstance(None, interface) and not issubclass(type(None), interface)
+    except Exception as error:  # as of a Protocol without @runtime_checkable, or with attributes
+        raise TypeError(f"{checker}.credential_interfaces: nothing can be said to be a {interface.__name__}: {error}") from error
+    if not usable and interface is not object:
+        raise TypeError(f"{checker}.credential_interfaces: {interface.__name__} says of anything that it is one")
+
+
+def require_realm(realm: object) -> ActorRef[Realm]:
+    """Return a realm's ref.
+
+    Raises:
+        TypeError: if it is no started realm.
+    """
+    if not isinstance(realm, ActorRef) or not issubclass(realm.actor_class, Realm):
+        raise TypeError(f"a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; not {realm!r}")
+    return cast("ActorRef[Realm]", realm)
+
+
+class Role:
+    """One checker or the realm, and its crashes."""
+
+    def __init__(self, ref: ActorRef[Any], interfaces: tuple[type, ...], intensity: RestartIntensity) -> None:
+        self.ref: Any = ref
+        self.credential_interfaces = interfaces
+        self.name = ref.actor_class.__name__
+        self.restarts = Restarts(intensity)
+        self.down = False
+
+    def takes(self, credentials: object) -> bool:
+        """Return whether a checker is to be asked about credentials."""
+        try:
+            return isinstance(credentials, self.credential_interfaces)
+        except Exception:  # an application's class may say anything of what is asked of it
+            logger.exception("%s cannot be asked, since its credential_interfaces cannot tell what they are:", self.name)
+            return False
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """The kinds of credentials by which each user of a checker can log in."""
+        return cast("CheckerRef", self.ref).offered_interfaces
+
+
+class _Supervisor:
+    """Has the portal decide on the crashes of a role."""
+
+    def __init__(self, portal: PortalRef, ref: ActorRef[Any]) -> None:
+        self._portal = portal
+        self._ref = ref
+
+    def crashed(self, error: BaseException) -> Future[float | None]:
+        """Ask the portal."""
+        return self._portal.ask(ControlCall(("_role_crashed", self._ref, error)), block=False)
+
+    def begun(self) -> None:
+        """Tell the portal."""
+        self._portal.tell_if_alive(ControlCall(("_role_begun", self._ref)))
+
+
+class Roles:
+    """All roles of one portal, which supervises them.
+
+    Args:
+        portal: the portal.
+        realm: its realm.
+        intensity: how often each of them may crash.
+        events: where it is told.
+    """
+
+    def __init__(self, portal: PortalRef, realm: ActorRef[Realm], intensity: RestartIntensity, events: Events) -> None:
+        self._portal = portal
+        self.realm = realm
+        self._intensity = intensity
+        self._events = events
+        self._checkers: list[Role] = []
+        self._by_ref: dict[ActorRef[Any], Role] = {}
+        self._add(Role(realm, (), self._intensity))
+
+    def add_checker(self, checker: CheckerRef, interfaces: tuple[type, ...]) -> None:
+        """Take a checker in, to be asked after those that were there before."""
+        role = self._by_ref.get(checker)
+        if role is not None:
+            role.credential_interfaces = tuple(dict.fromkeys((*role.credential_interfaces, *interfaces)))
+            return
+        role = Role(checker, interfaces, self._intensity)
+        self._checkers.append(role)
+        checker.portals = (*checker.portals, self._portal)
+        self._add(role)
+
+    def _add(self, role: Role) -> None:
+        portal, ref = self._portal, role.ref
+        self._by_ref[ref] = role
+        ref.supervise(_Supervisor(portal, ref))
+        ref.watch(lambda cause: portal.tell_if_alive(ControlCall(("_role_gone", ref, cause))))
+
+    def checkers_for(self, credentials: object) -> list[CheckerRef]:
+        """Return the checkers that take such credentials, in the order in which they were registered."""
+        try:
+            return [role.ref for role in self._checkers if isinstance(credentials, role.credential_interfaces)]
+        except Exception:
+            return [role.ref for role in self._checkers if role.takes(credentials)]
+
+    def credential_interfaces(self, for_everybody: bool) -> list[type]:
+        """Return the kinds of credentials that some checker takes, in the order of registration."""
+        if for_everybody:
+            return list(offered_by_all(self._checkers))
+        return list(dict.fromkeys(interface for role in self._checkers for interface in role.credential_interfaces))
+
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """Return the algorithms of HTTP Digest that the checkers can verify; None for any."""
+        return digests_of_all(cast("CheckerRef", role.ref) for role in self._checkers)
+
+    def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
+        """Return the seconds until a role that crashed is made anew, 0 for at once."""
+        role = self._by_ref[ref]
+        pause = role.restarts.pause(now)
+        if not pause:
+            self._events.emit(RoleRestarted, role.name, type(error).__name__)
+        elif role.down:
+            logger.warning("%s is still down (%s); the next try is in %g s", role.name, type(error).__name__, pause)
+        else:
+            role.down = True
+            self._tell_down(role, f"crashed too often, last with {type(error).__name__}", f"it is tried again in {pause:g} s")
+        return pause
+
+    def begun(self, ref: ActorRef[Any]) -> None:
+        """Note that a role works, perhaps again."""
+        role = self._by_ref[ref]
+        if role.down:
+            role.down = False
+            logger.warning("%s is back", role.name)
+            self._events.emit(RoleBack, role.name)
+
+    def gone(self, ref: ActorRef[Any], cause: BaseException | None) -> None:
+        """Note that a role is down for good."""
+        why = "stopped" if cause is None else f"crashed with {type(cause).__name__}"
+        self._tell_down(self._by_ref[ref], why, "it does not come back")
+
+    def _tell_down(self, role: Role, why: str, outlook: str) -> None:
+        logger.error("%s is down (%s): logins that need it are unavailable; %s", role.name, why, outlook)
+        self._events.emit(RoleDown, role.name, why)
+
+    def close(self) -> None:
+        """Let go of the checkers."""
+        for role in self._checkers:
+            checker = cast("CheckerRef", role.ref)
+            checker.portals = tuple(portal for portal in checker.portals if portal is not self._portal)

@@ -1,0 +1,98 @@
+"""What checkers and realms have in common: they answer the portal, at once or later, and are restarted after a crash."""
+
+from __future__ import annotations
+
+import logging
+from types import CoroutineType
+from typing import Any, Protocol
+
+from actorcred.actors import Actor, ActorRef, AnsweredCall, CancelledError, ControlCall, Future
+from actorcred.actors.mailbox import stops_all
+from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
+
+__all__ = ["Answer", "Service", "request"]
+
+
+logger = logging.getLogger("actorcred.portal")
+
+
+class Answer(Protocol):
+    """Where a checker or realm puts what it decides."""
+
+    def settle(self, value: Any) -> object:
+        """Take the result."""
+
+    def settle_error(self, error: BaseException) -> object:
+        """Take the reason why there is none."""
+
+    def started(self, work: Future[Any]) -> None:
+        """Learn what is under way for it, so that it can be cancelled when nobody wants the answer any more."""
+
+
+def request(ref: ActorRef[Any], answer: Answer, method: str, *args: Any) -> None:
+    """Have a checker or realm run a method and put what it decides into `answer`, without waiting.
+
+    The answer is a `pykka.ActorDeadError` if the request cannot be served, since the role is down.
+
+    Raises:
+        pykka.ActorDeadError: if it has stopped for good.
+    """
+    ref.hand_over(AnsweredCall(("_cred_serve", method, args, answer)), None)
+
+
+class Service(Actor):
+    """An actor whose method returns a value, a future or a coroutine.
+
+    Futures and coroutines of several requests are under way at the same time, so that one slow answer delays no other.
+    A `LoginFailed` is an answer. Any other exception fails the request and is logged. The actor itself crashes only by what is
+    its own (`on_start`, its own messages) or by raising `RestartRole`; whoever supervises it decides what becomes of it then.
+    """
+
+    restartable = True
+
+    def _cred_serve(self, method: str, args: tuple[Any, ...], answer: Answer) -> None:
+        try:
+            result = getattr(self, method)(*args)
+        except LoginFailed as error:
+            answer.settle_error(error)
+        except RestartRole:
+            answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
+            raise
+        except BaseException as error:
+            answer.settle_error(self._cred_fault(error, args))
+            if stops_all(error):
+                raise
+        else:
+            if type(result) is CoroutineType:
+                result = self.actor_inbox.dispatcher.spawn(result)
+            if isinstance(result, Future):
+                answer.started(result)
+                result.add_done_callback(lambda done: self._cred_served(done, args, answer))
+            else:
+                answer.settle(result)
+
+    def _cred_served(self, done: Future[Any], args: tuple[Any, ...], answer: Answer) -> None:
+        try:
+            answer.settle(done.get())
+        except LoginFailed as error:
+            answer.settle_error(error)
+        except RestartRole as error:
+            answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
+            self.actor_inbox.put(ControlCall(("_cred_crash", error)))
+        except CancelledError:
+            answer.settle_error(CheckerUnavailable(f"{type(self).__name__} gave the request up"))
+        except BaseException as error:
+            answer.settle_error(self._cred_fault(error, args))
+
+    def _cred_crash(self, error: BaseException) -> None:
+        raise error
+
+    def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
+        """Log an exception that came of a request, and return what the request fails with.
+
+        Whoever called the portal finds the exception as its cause. A client is never told more than its code.
+        """
+        logger.error("%s could not serve a request: %s", type(self).__name__, type(error).__name__, exc_info=error)
+        fault = CheckerUnavailable(f"{type(self).__name__}: {type(error).__name__}")
+        fault.__cause__ = error
+        return fault
