@@ -4,24 +4,53 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from actorcred.actors import Actor, ActorRef
+from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher
 from actorcred.actors.mailbox import stops_all
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
+from actorcred.names import AvatarId
+from actorcred.sessions.session import Session
 
-if TYPE_CHECKING:
-    from actorcred.actors import Dispatcher
-    from actorcred.names import AvatarId
-    from actorcred.sessions.session import Session
-
-__all__ = ["Avatar", "implements", "wrap_object"]
+__all__ = ["Attached", "Avatar", "Detached", "Leave", "Opened", "implements", "wrap_object"]
 
 
 logger = logging.getLogger("actorcred.avatar")
+
+
+@dataclass(slots=True)
+class Opened(ControlMessage):
+    """The session is open."""
+
+    session: Session
+    opened: Callable[[], object] | None = None
+    """Called when `on_login` is done; None if nobody waits for it."""
+
+
+@dataclass(slots=True)
+class Leave(ControlMessage):
+    """The session is over: run `on_logout` and stop."""
+
+    reason: LogoutReason
+
+
+@dataclass(slots=True)
+class Attached(ControlMessage):
+    """A further session shares this avatar."""
+
+    mind: MindRef
+
+
+@dataclass(slots=True)
+class Detached(ControlMessage):
+    """A session has ended that shared this avatar."""
+
+    mind: MindRef
+    reason: LogoutReason
 
 
 class Avatar(Actor):
@@ -67,6 +96,21 @@ class Avatar(Actor):
 
     # -- what the portal sends ----------------------------------------------------------------------------------------
 
+    def _actor_control(self, message: ControlMessage) -> Any:
+        match message:
+            case Opened(session, opened):
+                return self._cred_opened(session, opened)
+            case Leave(reason):
+                self._cred_reason = reason
+                self._actor_finish(None)
+            case Attached(mind):
+                return self.on_attach(mind)
+            case Detached(mind, reason):
+                return self.on_detach(mind, reason)
+            case _:
+                super()._actor_control(message)
+        return None
+
     def _cred_opened(self, session: Session, opened: Callable[[], object] | None = None) -> Any:
         self.session = session
         self._cred_logged_in = True
@@ -77,10 +121,6 @@ class Avatar(Actor):
             return _then(result, opened)
         opened()
         return result
-
-    def _cred_leave(self, reason: LogoutReason) -> None:
-        self._cred_reason = reason
-        self._actor_finish(None)
 
     def _actor_last_words(self) -> Any:
         reason = self._cred_claim_logout(LogoutCode.STOPPED)

@@ -5,29 +5,30 @@ from __future__ import annotations
 import logging
 import traceback
 from abc import abstractmethod
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 
 import pykka
 
-from actorcred.actors import ActorRef, AnsweredCall, Future
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors import ActorRef, AnsweredMessage, ControlMessage, Future
+from actorcred.actors.mailbox import Mailbox, stops_all
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
 from actorcred.names import AvatarId
 from actorcred.network import source_of
-from actorcred.service import Service
+from actorcred.service import Request, Service
 from actorcred.throttle import account_of
 
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
-
-__all__ = ["Checker", "CheckerRef", "Revocation", "digests_of_all", "offered_by_all", "turn_of"]
+__all__ = ["Check", "Checker", "CheckerRef", "Revocation", "digests_of_all", "offered_by_all", "require_checker", "turn_of"]
 
 
 logger = logging.getLogger("actorcred.checkers")
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Revocation(StrEnum):
@@ -131,6 +132,28 @@ class CheckerRef(ActorRef["Checker"]):
                 self.portals = tuple(other for other in self.portals if other is not portal)
 
 
+@dataclass(slots=True)
+class Check(Request):
+    """The question whose credentials these are."""
+
+    credentials: object
+
+    @property
+    def subject(self) -> object:
+        """The credentials."""
+        return self.credentials
+
+
+@dataclass(slots=True)
+class Continue(AnsweredMessage):
+    """Go on with a request for which something was done in the background."""
+
+    step: Callable[..., object]
+    done: Future[Any]
+    args: tuple[Any, ...]
+    answer: Future[Any]
+
+
 class Checker(Service):
     """A source of truth about users, to be subclassed.
 
@@ -170,27 +193,44 @@ class Checker(Service):
             Exception: any other one refuses this login, and is logged without its text.
         """
 
-    def cred_then(self, future: Future[Any], method: str, *args: Any) -> None:
-        """Run `method(future, *args)` in this actor's own context once the future is done.
+    def cred_then(self, future: Future[T], step: Callable[Concatenate[Future[T], P], object], *args: P.args, **_: P.kwargs) -> None:
+        """Run a method of this checker, with the future and `args`, in its own context once the future is done.
 
         If the last argument is a future, it fails when the method raises, or cannot be run since the checker is down.
-        """
-        mailbox = self.actor_inbox
-        decision = args[-1] if args and isinstance(args[-1], Future) else Future()
-        future.add_done_callback(lambda done: mailbox.put(AnsweredCall(("_cred_go_on", method, done, args, decision))))
 
-    def _cred_go_on(self, method: str, done: Future[Any], args: tuple[Any, ...], decision: Future[Any]) -> None:
+        Args:
+            future: what to wait for.
+            step: the method, as `self.verified`. A checker that is restarted meanwhile runs it as its own.
+            args: its further arguments.
+        """
+        mailbox, function = self.actor_inbox, step.__func__  # type: ignore[attr-defined]
+        last = args[-1] if args else None
+        answer: Future[Any] = last if isinstance(last, Future) else Future()
+        future.add_done_callback(lambda done: mailbox.put(Continue(function, done, args, answer)))
+
+    def _actor_control(self, message: ControlMessage) -> Any:
+        if isinstance(message, Continue):
+            self._continue(message)
+        else:
+            super()._actor_control(message)
+
+    def _respond(self, question: Check) -> Any:
+        return self.request_avatar_id(question.credentials)
+
+    def _continue(self, message: Continue) -> None:
         try:
-            getattr(self, method)(done, *args)
+            message.step(self, message.done, *message.args)
         except RestartRole:
-            decision.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
+            message.answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
             raise
         except BaseException as error:
-            decision.settle_error(error if isinstance(error, LoginFailed) else self._cred_fault(error, args))
+            known = isinstance(error, LoginFailed)
+            subject = message.args[0] if message.args else None
+            message.answer.settle_error(error if known else self._cred_fault(error, subject))
             if stops_all(error):
                 raise
 
-    def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
+    def _cred_fault(self, error: BaseException, subject: object) -> LoginFailed:
         """Log an exception that came of a request, and return what the request fails with.
 
         What concerns all users (files, connections, time-outs) makes the checker unavailable. Anything else is taken for a
@@ -198,11 +238,36 @@ class Checker(Service):
         that it exists. The text of the exception is not logged, since it may quote the credentials. The claimed name may be a
         password that was typed in the wrong place: the audit log shows it as far as it may be shown.
         """
-        kind, credentials = type(error).__name__, type(args[0]).__name__ if args else "credentials"
+        kind, credentials = type(error).__name__, "credentials" if subject is None else type(subject).__name__
         trace = "".join(traceback.format_tb(error.__traceback__))
         logger.error("%s could not check %s of the user in the audit log: %s\n%s", type(self).__name__, credentials, kind, trace)
         detail = f"{type(self).__name__}: {kind}"
         return CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)
+
+
+def require_checker(checker: object, interfaces: tuple[type, ...] = ()) -> tuple[CheckerRef, tuple[type, ...]]:
+    """Return a checker's ref and the kinds of credentials to ask it about.
+
+    Raises:
+        TypeError: if it is no started checker, or takes no credentials, or of a kind that nothing can be said to be of.
+    """
+    if not isinstance(checker, CheckerRef):
+        raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; not {checker!r}")
+    interfaces = interfaces or checker.credential_interfaces
+    if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
+        raise TypeError(f"{checker.actor_class.__name__}.credential_interfaces must name the classes of credentials it takes")
+    for interface in interfaces:
+        _require_class_of_credentials(checker.actor_class.__name__, interface)
+    return checker, interfaces
+
+
+def _require_class_of_credentials(checker: str, interface: type) -> None:
+    try:
+        usable = not isinstance(None, interface) and not issubclass(type(None), interface)
+    except Exception as error:  # as of a Protocol without @runtime_checkable, or with attributes
+        raise TypeError(f"{checker}.credential_interfaces: nothing can be said to be a {interface.__name__}: {error}") from error
+    if not usable and interface is not object:
+        raise TypeError(f"{checker}.credential_interfaces: {interface.__name__} says of anything that it is one")
 
 
 def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, Hashable, Hashable]:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import CoroutineType
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, cast
 
 import pykka
 
-from actorcred.actors import ActorRef, Future
+from actorcred.actors import ActorRef, ControlMessage, Future
 from actorcred.avatar import Avatar, implements
 from actorcred.errors import CheckerUnavailable
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
-from actorcred.service import Service
+from actorcred.service import Request, Service
 
-__all__ = ["Granted", "Realm", "examine"]
+__all__ = ["Granted", "LogOut", "Realm", "RequestAvatar", "examine", "require_realm"]
 
 logger = logging.getLogger("actorcred.realm")
 
@@ -27,6 +28,22 @@ class Granted(NamedTuple):
 
     interface: type
     avatar: Any
+    logout: Callable[[], object]
+
+
+@dataclass(slots=True)
+class RequestAvatar(Request):
+    """The question for a user's avatar."""
+
+    avatar_id: AvatarId
+    mind: MindRef
+    interfaces: tuple[type, ...]
+
+
+@dataclass(slots=True)
+class LogOut(ControlMessage):
+    """A session has ended: call what `request_avatar` returned as logout."""
+
     logout: Callable[[], object]
 
 
@@ -59,7 +76,16 @@ class Realm(Service):
             LoginDenied: if this user may not come in now.
         """
 
-    def _cred_log_out(self, logout: Callable[[], object]) -> None:
+    def _actor_control(self, message: ControlMessage) -> Any:
+        if isinstance(message, LogOut):
+            self._log_out(message.logout)
+        else:
+            super()._actor_control(message)
+
+    def _respond(self, question: RequestAvatar) -> Any:
+        return self.request_avatar(question.avatar_id, question.mind, *question.interfaces)
+
+    def _log_out(self, logout: Callable[[], object]) -> None:
         """Call what `request_avatar` returned as logout; it must not take the realm down."""
         try:
             result = logout()
@@ -68,6 +94,17 @@ class Realm(Service):
         else:
             if type(result) is CoroutineType:
                 self.actor_inbox.dispatcher.spawn(result).add_done_callback(_log_failure)
+
+
+def require_realm(realm: object) -> ActorRef[Realm]:
+    """Return a realm's ref.
+
+    Raises:
+        TypeError: if it is no started realm.
+    """
+    if not isinstance(realm, ActorRef) or not issubclass(realm.actor_class, Realm):
+        raise TypeError(f"a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; not {realm!r}")
+    return cast("ActorRef[Realm]", realm)
 
 
 def _log_failure(done: Future[Any]) -> None:

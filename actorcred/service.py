@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+from abc import abstractmethod
+from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, Protocol
 
-from actorcred.actors import Actor, ActorRef, AnsweredCall, CancelledError, ControlCall, Future
+from actorcred.actors import Actor, ActorRef, AnsweredMessage, CancelledError, ControlMessage, Future
 from actorcred.actors.mailbox import stops_all
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
 
-__all__ = ["Answer", "Service", "request"]
+__all__ = ["Answer", "Crash", "Request", "Service", "request"]
 
 
 logger = logging.getLogger("actorcred.portal")
@@ -29,15 +31,34 @@ class Answer(Protocol):
         """Learn what is under way for it, so that it can be cancelled when nobody wants the answer any more."""
 
 
-def request(ref: ActorRef[Any], answer: Answer, method: str, *args: Any) -> None:
-    """Have a checker or realm run a method and put what it decides into `answer`, without waiting.
+@dataclass(slots=True)
+class Request(AnsweredMessage):
+    """A question to a checker or realm; what it decides goes to `answer`."""
+
+    answer: Answer
+
+    @property
+    def subject(self) -> object:
+        """What it is about, for the log."""
+        return None
+
+
+@dataclass(slots=True)
+class Crash(ControlMessage):
+    """Crash with an exception that was raised elsewhere."""
+
+    error: BaseException
+
+
+def request(ref: ActorRef[Any], question: Request) -> None:
+    """Ask a checker or realm without waiting.
 
     The answer is a `pykka.ActorDeadError` if the request cannot be served, since the role is down.
 
     Raises:
         pykka.ActorDeadError: if it has stopped for good.
     """
-    ref.hand_over(AnsweredCall(("_cred_serve", method, args, answer)), None)
+    ref.hand_over(question, None)
 
 
 class Service(Actor):
@@ -50,16 +71,30 @@ class Service(Actor):
 
     restartable = True
 
-    def _cred_serve(self, method: str, args: tuple[Any, ...], answer: Answer) -> None:
+    def _actor_control(self, message: ControlMessage) -> Any:
+        match message:
+            case Request():
+                self._serve(message)
+            case Crash(error):
+                raise error
+            case _:
+                super()._actor_control(message)
+
+    @abstractmethod
+    def _respond(self, question: Any) -> Any:
+        """Return the answer to a request, or a future or a coroutine of it."""
+
+    def _serve(self, question: Request) -> None:
+        answer = question.answer
         try:
-            result = getattr(self, method)(*args)
+            result = self._respond(question)
         except LoginFailed as error:
             answer.settle_error(error)
         except RestartRole:
             answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
             raise
         except BaseException as error:
-            answer.settle_error(self._cred_fault(error, args))
+            answer.settle_error(self._cred_fault(error, question.subject))
             if stops_all(error):
                 raise
         else:
@@ -67,27 +102,25 @@ class Service(Actor):
                 result = self.actor_inbox.dispatcher.spawn(result)
             if isinstance(result, Future):
                 answer.started(result)
-                result.add_done_callback(lambda done: self._cred_served(done, args, answer))
+                result.add_done_callback(lambda done: self._served(done, question))
             else:
                 answer.settle(result)
 
-    def _cred_served(self, done: Future[Any], args: tuple[Any, ...], answer: Answer) -> None:
+    def _served(self, done: Future[Any], question: Request) -> None:
+        answer = question.answer
         try:
             answer.settle(done.get())
         except LoginFailed as error:
             answer.settle_error(error)
         except RestartRole as error:
             answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
-            self.actor_inbox.put(ControlCall(("_cred_crash", error)))
+            self.actor_inbox.put(Crash(error))
         except CancelledError:
             answer.settle_error(CheckerUnavailable(f"{type(self).__name__} gave the request up"))
         except BaseException as error:
-            answer.settle_error(self._cred_fault(error, args))
+            answer.settle_error(self._cred_fault(error, question.subject))
 
-    def _cred_crash(self, error: BaseException) -> None:
-        raise error
-
-    def _cred_fault(self, error: BaseException, args: tuple[Any, ...]) -> LoginFailed:
+    def _cred_fault(self, error: BaseException, subject: object) -> LoginFailed:
         """Log an exception that came of a request, and return what the request fails with.
 
         Whoever called the portal finds the exception as its cause. A client is never told more than its code.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import fields
 from typing import Protocol
 
 import pykka
@@ -19,8 +20,10 @@ from actorcred import (
     UsernamePassword,
     actors,
 )
-from actorcred.actors import AnsweredCall, ControlCall, Future, InlineDispatcher
+from actorcred.actors import Future, InlineDispatcher
+from actorcred.portal import messages
 from actorcred.portal.events import Event, LoggedIn
+from actorcred.service import Request
 from tests.helpers import Arena, ArenaPlayer, PlainChecker, Player, Stage
 
 
@@ -281,30 +284,29 @@ class Evil:
     __repr__ = __str__
 
 
-MESSAGES = [
-    "_login", "_give_up", "_expire_logins", "_end", "_avatar_gone", "_shared_avatar_gone", "_expire_sessions", "_expire_leaving",
-    "_drain", "_drain_timeout", "_publish", "_go_on", "_role_crashed", "_role_begun", "_role_gone", "_revoke", "_subscribe",
-    "_unsubscribe", "_session", "_sessions", "_annotate", "_kick", "_count", "_register_checker", "_list_interfaces",
-    "_list_credentials_interfaces", "no_such_message",
-]  # fmt: skip
+MESSAGES = [getattr(messages, name) for name in messages.__all__]
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.floats(allow_nan=True), st.lists(st.none(), max_size=2),
     st.builds(Evil), st.builds(Future), st.builds(Event), st.just(print),
 )  # fmt: skip
 
+CONTENTS = st.lists(VALUES, min_size=4, max_size=4)
+
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.tuples(st.sampled_from(MESSAGES), st.lists(VALUES, max_size=4), st.booleans()), min_size=1, max_size=6))
-def test_no_message_ends_the_portal_or_the_sessions_of_others(messages):
+@given(
+    st.lists(st.tuples(st.sampled_from(MESSAGES), st.lists(VALUES, min_size=4, max_size=4), st.booleans()), min_size=1, max_size=6)
+)
+def test_no_message_ends_the_portal_or_the_sessions_of_others(sent):
     clock = InlineDispatcher()
     actors.set_default_dispatcher(clock)
     try:
         stage = Stage(login_timeout=20.0)
         bystander = stage.login("bystander")
-        for name, arguments, asked in messages:
+        for kind, arguments, asked in sent:
             # A drain or a kick in good order would end the bystander's session.
-            first = {"_drain": ["soon", Future()], "_kick": ["no such session", None]}.get(name, [])
-            message = ControlCall((name, *first, *arguments))
+            first = {messages.Drain: ["soon", Future()], messages.Kick: ["no such session", None]}.get(kind, [])
+            message = kind(*[*first, *arguments][: len(fields(kind))])
             if asked:
                 stage.portal.ask(message, block=False)
             else:
@@ -312,7 +314,7 @@ def test_no_message_ends_the_portal_or_the_sessions_of_others(messages):
         clock.advance(1.0)
 
         assert stage.portal.is_alive()
-        assert name == "_drain" or bystander.session.is_open
+        assert kind is messages.Drain or bystander.session.is_open
     finally:
         assert actors.shutdown(timeout=10) == []
         actors.set_default_dispatcher(None)
@@ -321,15 +323,15 @@ def test_no_message_ends_the_portal_or_the_sessions_of_others(messages):
 def test_what_a_message_that_fails_was_about_is_ended_and_told(inline, caplog):
     stage = Stage()
     drained: Future[int] = Future()
-    stage.portal.tell(ControlCall(("_drain", "soon", drained)))
+    stage.portal.tell(messages.Drain("soon", drained))
     with pytest.raises(TypeError):
         drained.get(timeout=0)
 
     stage = Stage()
     login = stage.login("ann")
-    stage.portal.tell(ControlCall(("_end", login.session, None, None)))
+    stage.portal.tell(messages.EndSession(login.session, None, None))
     assert not login.session.is_open
-    assert "The portal could not handle _end()" in caplog.text
+    assert "The portal could not handle EndSession" in caplog.text
     stage.portal.tell(ProxyCall(("nothing",), (), {}))
     stage.portal.tell("what is this")
     assert still_serves(stage)
@@ -376,7 +378,7 @@ def test_a_portal_that_stops_answers_what_waits(inline):
     answered: Future[object] = Future()
     arena = Arena.start([])
     arena.stop()
-    arena.actor_inbox.put(AnsweredCall(("anything", answered)))
+    arena.actor_inbox.put(Request(answered))
 
     with pytest.raises(pykka.ActorDeadError):
         answered.get(timeout=0)

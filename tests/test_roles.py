@@ -19,6 +19,7 @@ from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.wrappers.caching import CachingChecker
 from actorcred.checkers.wrappers.first_of import FirstOf
 from actorcred.portal.events import RoleBack, RoleDown, RoleRestarted
+from actorcred.service import Crash
 from tests.helpers import Arena, PlainChecker, Player, Stage
 
 SECRET = "my secret password"
@@ -203,9 +204,9 @@ def test_a_role_that_cannot_begin_is_tried_again_at_growing_intervals_until_it_c
 
     checker = Late.start()
     portal = Portal.start(Arena.start([]), [checker])
-    checker.tell(actors.ControlCall(("_cred_crash", LookupError())))
+    checker.tell(Crash(LookupError()))
     inline.advance(0.5)
-    checker.tell(actors.ControlCall(("_cred_crash", LookupError())))
+    checker.tell(Crash(LookupError()))
     for _ in range(300):
         inline.advance(1.0)
 
@@ -250,7 +251,7 @@ def test_accounts_cannot_be_managed_while_a_checker_is_down_and_that_is_said(inl
     people = SQLiteChecker.start(tmp_path / "people", rounds=4)
     Portal.start(Arena.start([]), [people], options=None)
     for _ in range(4):
-        people.tell(actors.ControlCall(("_cred_crash", LookupError())))
+        people.tell(Crash(LookupError()))
 
     with pytest.raises(Exception, match="is down"):
         people.accounts().get(timeout=0)

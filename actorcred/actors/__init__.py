@@ -11,7 +11,7 @@ from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.event_loop import AsyncioDispatcher
 from actorcred.actors.future import AlreadySet, CancelledError, Future
 from actorcred.actors.inline import InlineDispatcher
-from actorcred.actors.messages import AnsweredCall, ControlCall, Revocable
+from actorcred.actors.messages import AnsweredMessage, ControlMessage, Revocable
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import RestartIntensity, Restarts
 from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, starting_on, statistics
@@ -24,10 +24,10 @@ __all__ = [
     "Actor",
     "ActorRef",
     "AlreadySet",
-    "AnsweredCall",
+    "AnsweredMessage",
     "AsyncioDispatcher",
     "CancelledError",
-    "ControlCall",
+    "ControlMessage",
     "Dispatcher",
     "Future",
     "InlineDispatcher",

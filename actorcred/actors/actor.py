@@ -13,6 +13,7 @@ from actorcred.actors._context import current_mailbox, thread
 from actorcred.actors.bounded_mailbox import BoundedMailbox, MailboxLimit
 from actorcred.actors.future import CancelledError, Future
 from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.messages import ControlMessage
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import Blueprint
 
@@ -160,6 +161,10 @@ class Actor(pykka.Actor):
     def _actor_last_words(self) -> Any:
         """Run what has to run before the actor stops; for base classes with an end of their own."""
         return self.on_stop()
+
+    def _actor_control(self, message: ControlMessage) -> Any:
+        """Handle a message between the parts of one system; for base classes that have such."""
+        raise TypeError(f"{type(self).__name__} knows nothing of a {type(message).__name__}")
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
         """Return whether the actor goes on after an exception in a message without a reply; for actors that must."""

@@ -23,7 +23,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
 from actorcred.actors import _counters, system
 from actorcred.actors._context import current_mailbox, thread
-from actorcred.actors.messages import REVIVE, AnsweredCall, ControlCall, Revocable, describe, reply_to
+from actorcred.actors.messages import REVIVE, AnsweredMessage, ControlMessage, Revocable, describe, reply_to
 
 if TYPE_CHECKING:
     from actorcred.actors.actor import Actor
@@ -230,8 +230,8 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _handle(self, actor: Actor, message: Any, reply: Receiver | None) -> None:
         try:
             kind = type(message)
-            if kind is ControlCall or kind is AnsweredCall:
-                result = getattr(actor, message[0])(*message[1:])
+            if isinstance(message, ControlMessage):
+                result = actor._actor_control(message)
             elif kind is ProxyCall:
                 path = message.attr_path
                 method = getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(actor, path)
@@ -448,8 +448,8 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             reply.settle(None)
         elif reply is not None:
             reply.settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
-        elif type(message) is AnsweredCall:
-            message[-1].settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
+        elif isinstance(message, AnsweredMessage):
+            message.answer.settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
         else:
             _counters.count_dead_letter()
 

@@ -10,22 +10,24 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 if TYPE_CHECKING:
     from actorcred.actors.ref import Receiver
 
-__all__ = ["REVIVE", "AnsweredCall", "ControlCall", "Revocable", "Sender", "describe", "is_control", "reply_to"]
+__all__ = ["REVIVE", "AnsweredMessage", "ControlMessage", "Revocable", "Sender", "describe", "is_control", "reply_to"]
 
 
-class ControlCall(tuple[Any, ...]):
-    """`ControlCall((method, *args))` has an actor run one of its methods, between the parts of one system.
+class ControlMessage:
+    """A message between the parts of one system: a slotted dataclass that its actor matches in `_actor_control`.
 
-    Unlike a user's `ProxyCall`, no bound of a mailbox refuses or drops it.
+    Unlike a message of the application, no bound of a mailbox refuses or drops it.
     """
 
     __slots__ = ()
 
 
-class AnsweredCall(ControlCall):
-    """A `ControlCall` whose last argument is a `Receiver` for what comes of it; it is told if the actor never gets the call."""
+class AnsweredMessage(ControlMessage):
+    """A `ControlMessage` with an `answer`, which is settled with a `pykka.ActorDeadError` if the actor never gets the message."""
 
     __slots__ = ()
+
+    answer: Any
 
 
 class Sender(Protocol):
@@ -51,14 +53,18 @@ class Revocable:
         self.sender = sender
 
 
-REVIVE = ControlCall(("revive",))
+class _Revive(ControlMessage):
+    __slots__ = ()
+
+
+REVIVE = _Revive()
 """What a mailbox whose actor is down is sent when it is to be made anew."""
 
 
 def is_control(item: Any) -> bool:
     """Tell whether a message is one between the parts of a system, or a request to stop."""
     message = item.message if type(item) is Envelope else item
-    return type(message) in {ControlCall, AnsweredCall, _ActorStop}
+    return isinstance(message, ControlMessage) or type(message) is _ActorStop
 
 
 def reply_to(item: Any) -> Receiver | None:
@@ -68,8 +74,8 @@ def reply_to(item: Any) -> Receiver | None:
 
 def describe(message: Any) -> str:
     """Name a message for the log without its contents, which may be secret."""
-    if isinstance(message, ControlCall):
-        return f"{message[0]}()"
+    if isinstance(message, ControlMessage):
+        return type(message).__name__.lstrip("_")
     if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):
         return f"{type(message).__name__} {'.'.join(message.attr_path)}"
     return f"a {type(message).__name__}"

@@ -8,10 +8,11 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, cast
 
-from actorcred.actors import ControlCall, Dispatcher
+from actorcred.actors import Dispatcher
 from actorcred.auth.plugin import CheckerPlugin, start_with_path
-from actorcred.checker import Checker, CheckerRef, Revocation
-from actorcred.checkers.bases.watched import POLL, WatchedFile, why
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.bases.polling import PollingChecker
+from actorcred.checkers.bases.watched import WatchedFile, why
 from actorcred.credentials import Certificate
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.names import make_avatar_id
@@ -25,7 +26,7 @@ REMEMBERED = 100_000
 """Certificates whose owners are remembered, so that a session ends when one of them is revoked."""
 
 
-class CertificateChecker(Checker):
+class CertificateChecker(PollingChecker):
     """Checks the certificates with which clients opened TLS connections.
 
     The TLS library has verified the chain. This looks who signed the certificate, that it is valid now and not revoked,
@@ -75,7 +76,7 @@ class CertificateChecker(Checker):
     def on_start(self) -> None:
         """Begin to watch the list of revoked certificates."""
         if self._lists is not None:
-            self.send_every(POLL, ControlCall(("_poll",)))
+            self.start_polling()
 
     def request_avatar_id(self, credentials: Certificate) -> str:
         """Check a certificate."""
@@ -146,7 +147,7 @@ class CertificateChecker(Checker):
         if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in mine):
             raise UnauthorizedLogin("the certificate is revoked")
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """End the sessions of those whose certificates are revoked now."""
         _, lists = (self._lists and self._lists.poll()) or ((), ())
         for one in lists:

@@ -7,11 +7,12 @@ import logging
 import os
 from typing import cast
 
-from actorcred.actors import ControlCall, Dispatcher
+from actorcred.actors import Dispatcher
 from actorcred.auth.plugin import CheckerPlugin, start_with_path
 from actorcred.checker import CheckerRef, Revocation
 from actorcred.checkers.bases.passwords import Account, PasswordChecker, advice
-from actorcred.checkers.bases.watched import POLL, WatchedFile, why
+from actorcred.checkers.bases.polling import PollingChecker
+from actorcred.checkers.bases.watched import WatchedFile, why
 from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, MissingExtra
@@ -25,7 +26,7 @@ FILE_OPTIONS = {"delimiter": str, "encoding": str}
 """The options of the type file, which are those of `FileFormat`."""
 
 
-class FileChecker(PasswordChecker):
+class FileChecker(PollingChecker, PasswordChecker):
     """Checks against a file with a user per line, `name:hash`, as Apache's htpasswd writes it.
 
     Hashes may be bcrypt and SHA-1, and with the extra `htpasswd` apr1, sha256-crypt and sha512-crypt. A user with a
@@ -65,7 +66,7 @@ class FileChecker(PasswordChecker):
 
     def on_start(self) -> None:
         """Begin to watch the file."""
-        self.send_every(POLL, ControlCall(("_poll",)))
+        self.start_polling()
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
@@ -132,7 +133,7 @@ class FileChecker(PasswordChecker):
 
     # -- revoking -----------------------------------------------------------------------------------------------------
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Revoke what the file does not bear out any more."""
         old, new = self._file.poll() or ({}, {})
         for key, account in old.items():

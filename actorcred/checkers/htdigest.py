@@ -8,10 +8,11 @@ import os
 from dataclasses import dataclass, field
 from typing import cast
 
-from actorcred.actors import ControlCall, Dispatcher
+from actorcred.actors import Dispatcher
 from actorcred.auth.plugin import CheckerPlugin, start_with_path
-from actorcred.checker import Checker, CheckerRef, Revocation
-from actorcred.checkers.bases.watched import POLL, WatchedFile, check_encoding, lines_that_count, why
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.bases.polling import PollingChecker
+from actorcred.checkers.bases.watched import WatchedFile, check_encoding, lines_that_count, why
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.exchange import UsernameDigestHash
@@ -46,7 +47,7 @@ _Users = dict[str, dict[str, _Row]]
 """The lines of each user, by their algorithms."""
 
 
-class HtdigestChecker(Checker):
+class HtdigestChecker(PollingChecker):
     """Checks HTTP Digest, and passwords, against a file with lines `name:realm:digest`.
 
     The digest suffices to log in by HTTP Digest, so the file is as secret as the passwords are; and MD5 is no hash for
@@ -88,7 +89,7 @@ class HtdigestChecker(Checker):
 
     def on_start(self) -> None:
         """Begin to watch the file."""
-        self.send_every(POLL, ControlCall(("_poll",)))
+        self.start_polling()
 
     def _parse(self, raw: bytes) -> tuple[str, _Users]:
         """Return the realm, and the digests of its users by their algorithms."""
@@ -151,7 +152,7 @@ class HtdigestChecker(Checker):
         fits = [hmac.compare_digest(digest_of(algorithm, name, place, raw), digest) for raw in tried]
         return any(fits)
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Revoke what the file does not bear out any more."""
         (_, old), (_, new) = self._file.poll() or (("", {}), ("", {}))
         for name, digest in old.items():

@@ -10,13 +10,14 @@ import secrets
 import sqlite3
 import time
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass, field
+from typing import Any, cast
 from urllib.parse import quote, urlencode
 
 from actorcred.actors import Dispatcher, Future
 from actorcred.auth.plugin import CheckerPlugin, start_with_path
 from actorcred.checker import CheckerRef, Revocation
-from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, open_database
+from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, Order, open_database
 from actorcred.checkers.bases.records import Complaints
 from actorcred.credentials import OneTimePassword, is_blank
 from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
@@ -61,6 +62,23 @@ _FORGET = """DELETE FROM otp_used WHERE name = :name
     AND id NOT IN (SELECT id FROM otp_used WHERE name = :name ORDER BY id DESC LIMIT :count)"""
 
 
+@dataclass(slots=True)
+class _Enrol(Order):
+    name: str
+    issuer: str
+    secret: str | None = field(repr=False)
+
+
+@dataclass(slots=True)
+class _Remove(Order):
+    name: str
+
+
+@dataclass(slots=True)
+class _ListEnrolled(Order):
+    pass
+
+
 class OTPCheckerRef(DatabaseRef):
     """A ref to an `OTPChecker`, with which users are enrolled."""
 
@@ -79,15 +97,15 @@ class OTPCheckerRef(DatabaseRef):
             A future of the address that the app takes, as a QR code. It holds the secret. It fails with
             `ValueError` if the name or the secret is none.
         """
-        return self.request("_enrol", name, issuer, secret)
+        return self.request(_Enrol(name, issuer, secret))
 
     def remove(self, name: str) -> Future[None]:
         """Take a user's secret away. The future fails with `AccountError` if there is none."""
-        return self.request("_remove", name)
+        return self.request(_Remove(name))
 
     def enrolled(self) -> Future[list[str]]:
         """Return the names of those who have a secret."""
-        return self.request("_enrolled")
+        return self.request(_ListEnrolled())
 
 
 class OTPChecker(DatabaseChecker):
@@ -128,6 +146,17 @@ class OTPChecker(DatabaseChecker):
     ) -> OTPCheckerRef:
         """Start a checker; see the class for the arguments."""
         return cast("OTPCheckerRef", super().start(path, clock, skew, dispatcher=dispatcher))
+
+    def carry_out(self, order: Order) -> Any:
+        """Enrol, remove or list users."""
+        match order:
+            case _Enrol(name, issuer, secret):
+                return self._enrol(name, issuer, secret)
+            case _Remove(name):
+                return self._remove(name)
+            case _ListEnrolled():
+                return self._enrolled()
+        raise TypeError(order)
 
     def request_avatar_id(self, credentials: OneTimePassword) -> str:
         """Check a code, and use it up."""

@@ -8,16 +8,16 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, cast
 
-from actorcred.actors import ControlCall, Dispatcher, Future, Overloaded
+from actorcred.actors import Dispatcher, Future, Overloaded
 from actorcred.auth.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checker import CheckerRef, Revocation, turn_of
-from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, open_database
+from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, Order, open_database
 from actorcred.checkers.bases.passwords import Account, PasswordChecker
+from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.records import Complaints
-from actorcred.checkers.bases.watched import POLL
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, PasswordRejected, UnauthorizedLogin
 from actorcred.exchange import ScramVerifier
@@ -99,6 +99,41 @@ def _upgrade_secrets(password: str, old: str, rounds: int, scram: bool) -> _Secr
         return _Secrets(made, None)
 
 
+@dataclass(slots=True)
+class _AddAccount(Order):
+    name: str
+    password: str = field(repr=False)
+    scram: bool
+
+
+@dataclass(slots=True)
+class _ChangePassword(Order):
+    name: str
+    password: str = field(repr=False)
+    scram: bool
+
+
+@dataclass(slots=True)
+class _SetDisabled(Order):
+    name: str
+    disabled: bool
+
+
+@dataclass(slots=True)
+class _DeleteAccount(Order):
+    name: str
+
+
+@dataclass(slots=True)
+class _ListAccounts(Order):
+    pass
+
+
+@dataclass(slots=True)
+class _FindAccount(Order):
+    name: str
+
+
 class SQLiteCheckerRef(DatabaseRef):
     """A ref to an `SQLiteChecker`, with which accounts are managed. Every method returns a future."""
 
@@ -110,37 +145,37 @@ class SQLiteCheckerRef(DatabaseRef):
         The future fails with `AccountError` if there is one of this name, with `PasswordRejected` if the password
         breaks a rule, and with `ValueError` if the name cannot be an avatar id.
         """
-        return self.request("_add_account", name, password, scram)
+        return self.request(_AddAccount(name, password, scram))
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
         """Set a new password; live sessions of the account end or are told. Fails as `add_account`.
 
         What SCRAM needs is made with `scram`, and where the account had it before.
         """
-        return self.request("_change_password", name, password, scram)
+        return self.request(_ChangePassword(name, password, scram))
 
     def disable_account(self, name: str) -> Future[None]:
         """Let nobody log in to an account, and end its live sessions. Fails with `AccountError` if there is none."""
-        return self.request("_set_disabled", name, True)
+        return self.request(_SetDisabled(name, True))
 
     def enable_account(self, name: str) -> Future[None]:
         """Let the user of an account log in again. Fails with `AccountError` if there is none."""
-        return self.request("_set_disabled", name, False)
+        return self.request(_SetDisabled(name, False))
 
     def delete_account(self, name: str) -> Future[None]:
         """Delete an account and end its live sessions. Fails with `AccountError` if there is none."""
-        return self.request("_delete_account", name)
+        return self.request(_DeleteAccount(name))
 
     def accounts(self) -> Future[list[AccountInfo]]:
         """List the accounts by name."""
-        return self.request("_accounts")
+        return self.request(_ListAccounts())
 
     def find_account(self, name: str) -> Future[AccountInfo | None]:
         """Find an account; None if there is none of that name."""
-        return self.request("_find_account", name)
+        return self.request(_FindAccount(name))
 
 
-class SQLiteChecker(DatabaseChecker, PasswordChecker):
+class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
     """Checks against, and manages, accounts in an SQLite database, which is made if there is none.
 
     The database is in WAL mode, so other processes read while this one writes. Hashes made at a lower cost are
@@ -199,7 +234,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
 
     def on_start(self) -> None:
         """Begin to watch for changes by other processes."""
-        self.send_every(POLL, ControlCall(("_poll",)))
+        self.start_polling()
 
     # -- checking -----------------------------------------------------------------------------------------------------
 
@@ -230,7 +265,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         credentials.iterations = credentials.iterations or self._usual_iterations
         verdict: Future[bool] = Future()
         decision: Future[str] = Future()
-        self.cred_then(verdict, "_scram_verified", credentials.username, stored, decision)
+        self.cred_then(verdict, self._scram_verified, credentials.username, stored, decision)
         credentials.check(stored, verdict.settle)
         return decision
 
@@ -250,7 +285,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
         if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
             arguments = (credentials.password, account.hash, self._rounds, self._scram or scram is not None)
             upgraded = self.actor_inbox.dispatcher.offload(_upgrade_secrets, *arguments, keys=turn_of(self, credentials))
-            self.cred_then(upgraded, "_upgrade", account)
+            self.cred_then(upgraded, self._upgrade, account)
 
     def _upgrade(self, upgraded: Future[_Secrets], account: Account) -> None:
         try:
@@ -271,6 +306,23 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
             logger.warning("A hash could not be upgraded, the next login will try again: %s", error)
 
     # -- managing -----------------------------------------------------------------------------------------------------
+
+    def carry_out(self, order: Order) -> Any:
+        """Change or look up accounts."""
+        match order:
+            case _AddAccount(name, password, scram):
+                return self._add_account(name, password, scram)
+            case _ChangePassword(name, password, scram):
+                return self._change_password(name, password, scram)
+            case _SetDisabled(name, disabled):
+                return self._set_disabled(name, disabled)
+            case _DeleteAccount(name):
+                return self._delete_account(name)
+            case _ListAccounts():
+                return self._accounts()
+            case _FindAccount(name):
+                return self._find_account(name)
+        raise TypeError(order)
 
     def _make_then(self, password: str, scram: bool, store: Callable[[_Secrets], None]) -> Future[Callable[[], None]]:
         """Check a new password and make what is kept of it, in the background; return a future of what stores it."""
@@ -349,7 +401,7 @@ class SQLiteChecker(DatabaseChecker, PasswordChecker):
     def _newest_revocation(self) -> int:
         return int(self.database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0])
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Revoke sessions of accounts that another process has changed."""
         try:
             version = self.database.execute("PRAGMA data_version").fetchone()[0]

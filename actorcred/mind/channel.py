@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 from pykka.messages import ProxyCall
@@ -13,9 +13,6 @@ from pykka.messages import ProxyCall
 from actorcred.errors import ClientGone
 from actorcred.logout import LogoutReason
 from actorcred.mind.outbox import Notification
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Channel"]
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Hashable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from actorcred.mind.outbox import Notification
-
-if TYPE_CHECKING:
-    pass
 from actorcred.mind.mind import MindRef
+from actorcred.mind.outbox import Notification
 
 __all__ = ["Group"]
 

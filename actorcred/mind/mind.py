@@ -5,22 +5,19 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Hashable
+from dataclasses import dataclass
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 import pykka
 
-from actorcred.actors import Actor, ActorRef, ControlCall, Future
+from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher, Future
+from actorcred.actors.mailbox import Mailbox
 from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit
-
-if TYPE_CHECKING:
-    from actorcred.actors import Dispatcher
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.sessions.session import Session
 from actorcred.mind.channel import NOBODY, Channel, channel_to
+from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit
 
 __all__ = ["CALL_TIMEOUT", "Mind", "MindRef"]
 
@@ -32,9 +29,37 @@ CALL_TIMEOUT = 10.0
 
 _starting = threading.RLock()
 
-_FLUSH = ControlCall(("_flush",))
 
-_GO_ON = ControlCall(("_go_on",))
+class Owner(Protocol):
+    """What a mind needs of its session."""
+
+    def announce(self) -> None:
+        """Have the login succeed although `on_login` still runs."""
+
+    def end(self, code: LogoutCode, detail: str = "") -> object:
+        """End the session."""
+
+
+class _Flush(ControlMessage):
+    """Send what waits."""
+
+    __slots__ = ()
+
+
+class _GoOn(ControlMessage):
+    """Send what waits: the client can take more."""
+
+    __slots__ = ()
+
+
+@dataclass(slots=True)
+class _Close(ControlMessage):
+    """Tell the client that the session is over, and stop."""
+
+    reason: LogoutReason
+
+
+_FLUSH, _GO_ON = _Flush(), _GoOn()
 
 
 class _Call:
@@ -62,7 +87,7 @@ class MindRef(ActorRef["Mind"]):
     Attributes:
         channel: the way to the client.
         outbox: what waits for the client; `outbox.dropped` counts what never will be sent.
-        session: the session that the mind belongs to, while it is open.
+        session: what ends the session that the mind belongs to, while it is open.
         dispatcher: where its actor runs, or will.
     """
 
@@ -72,7 +97,7 @@ class MindRef(ActorRef["Mind"]):
         self.channel = channel
         self.outbox = outbox
         self.dispatcher = dispatcher
-        self.session: Session | None = None
+        self.session: Owner | None = None
 
     def __getattr__(self, name: str) -> Mailbox:
         """Start the actor when its mailbox is wanted for the first time."""
@@ -157,7 +182,7 @@ class MindRef(ActorRef["Mind"]):
         if self.channel is NOBODY:
             self.abandon()
         else:
-            self.actor_inbox.put(ControlCall(("_close", reason)))
+            self.actor_inbox.put(_Close(reason))
 
     def abandon(self) -> None:
         """Stop without a word to the client. Called by the portal."""
@@ -200,13 +225,21 @@ class Mind(Actor):
         if ref.outbox.closed:  # somebody who comes too late finds an actor that has stopped
             ref.stop(block=False)
 
+    def _actor_control(self, message: ControlMessage) -> None:
+        match message:
+            case _Flush():
+                self._flush()
+            case _GoOn():
+                self._held_back = False
+                self._flush()
+            case _Close(reason):
+                self._close(reason)
+            case _:
+                super()._actor_control(message)
+
     def _flush(self) -> None:
         while not self._held_back and (item := self._outbox.take()) is not None:
             self._send(item)
-
-    def _go_on(self) -> None:
-        self._held_back = False
-        self._flush()
 
     def _send(self, item: Any) -> None:
         if type(item) is _Call:

@@ -5,15 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from types import CoroutineType
-from typing import TYPE_CHECKING
 
 from actorcred.credentials import BearerToken
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, prepare_username
+from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import printable
-
-if TYPE_CHECKING:
-    from actorcred.portal.attempt import Attempt
 
 __all__ = ["act_as"]
 

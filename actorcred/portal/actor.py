@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
-from actorcred.actors import Actor, ActorRef, ControlCall, Dispatcher, Future
+from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher, Future
 from actorcred.actors.messages import describe
-from actorcred.checker import Revocation
+from actorcred.checker import Revocation, require_checker
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
+from actorcred.portal import messages as m
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Events, complain
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.opening import Logins
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
-from actorcred.portal.services import Roles, require_checker, require_realm
+from actorcred.portal.services import Roles
+from actorcred.realm import require_realm
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import Session
 
@@ -50,7 +53,7 @@ class Portal(Actor):
         self._events = Events(
             self._options.claimed_names(),
             portal.now,
-            lambda seconds: portal.send_after(seconds, ControlCall(("_tell_repeated",))),
+            lambda seconds: portal.send_after(seconds, m.TellRepeated()),
         )
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
         self._roles = Roles(portal, realm, self._options.restart, self._events)
@@ -58,26 +61,6 @@ class Portal(Actor):
         self._logins = Logins(portal, self._options, self._roles, self._directory, self._logouts)
         for checker, interfaces in required:
             self._roles.add_checker(checker, interfaces)
-        # The messages that are the business of one part go to it straight.
-        self._role_begun = self._roles.begun
-        self._login = self._logins.begin
-        self._give_up = self._logins.give_up
-        self._expire_logins = self._logins.expire
-        self._end = self._logouts.end
-        self._avatar_opened = self._logins.avatar_opened
-        self._avatar_gone = self._logouts.avatar_gone
-        self._shared_avatar_gone = self._logouts.shared_avatar_gone
-        self._expire_sessions = self._logouts.expire
-        self._expire_leaving = self._logouts.expire_leaving
-        self._drain_timeout = self._logouts.drain_timeout
-        self._register_checker = self._roles.add_checker
-        self._list_credentials_interfaces = self._roles.credential_interfaces
-        self._digest_algorithms = self._roles.digest_algorithms
-        self._subscribe = self._events.subscribe
-        self._unsubscribe = self._events.unsubscribe
-        self._publish = self._events.publish
-        self._tell_repeated = self._events.tell_repeated
-        self._session = self._directory.store.by_id
 
     @classmethod
     def start(  # type: ignore[override]
@@ -97,7 +80,7 @@ class Portal(Actor):
         What an application's callback raises, or a fault of this package, thus ends one login or session and no other.
         """
         complain("The portal could not handle %s:", describe(message), error=error)
-        for argument in message[1:] if isinstance(message, ControlCall) else ():
+        for argument in _contents(message):
             try:
                 self._give_up_on(argument, error)
             except Exception:
@@ -123,21 +106,95 @@ class Portal(Actor):
         """End in good order even so."""
         self.on_stop()
 
-    # -- messages -----------------------------------------------------------------------------------------------------
+    # -- messages -----------------------------------------------------------------------------------
 
-    @staticmethod
-    def _go_on(go_on: Callable[..., None], attempt: Attempt, answer: object) -> None:
-        go_on(attempt, answer)
+    def _actor_control(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911, PLR0912  # a table
+        """Hand a message to the part whose business it is; the most frequent ones come first."""
+        match message:
+            case m.BeginLogin(attempt):
+                return self._logins.begin(attempt)
+            case m.AvatarGone(session, cause):
+                return self._logouts.avatar_gone(session, cause)
+            case m.EndSession(session, reason, done):
+                return self._logouts.end(session, reason, done)
+            case m.Answered(attempt, answer):
+                return self._logins.answered(attempt, answer)
+            case m.AvatarOpened(session):
+                return self._logins.avatar_opened(session)
+            case m.GiveUpLogin(attempt):
+                return self._logins.give_up(attempt)
+            case m.Publish(event):
+                return self._events.publish(event)
+            case m.SharedAvatarGone(shared, cause):
+                return self._logouts.shared_avatar_gone(shared, cause)
+            case m.ExpireLogins():
+                return self._logins.expire()
+            case m.ExpireSessions():
+                return self._logouts.expire()
+            case m.ExpireLeaving():
+                return self._logouts.expire_leaving()
+            case m.TellRepeated():
+                return self._events.tell_repeated()
+            case m.Drain() | m.DrainTimeout() | m.Kick() | m.Annotate() | m.FindSession() | m.FindSessions() | m.CountSessions():
+                return self._of_sessions(message)
+            case m.Subscribe(subscriber):
+                return self._events.subscribe(subscriber)
+            case m.Unsubscribe(subscription):
+                return self._events.unsubscribe(subscription)
+            case _:
+                return self._of_services(message)
 
-    def _role_crashed(self, ref: ActorRef[Any], error: BaseException) -> float:
-        pause = self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())
-        if pause:
-            self._logins.role_is_gone(ref)
-        return pause
+    def _of_sessions(self, message: ControlMessage) -> Any:
+        match message:
+            case m.FindSession(session_id):
+                return self._directory.store.by_id(session_id)
+            case m.FindSessions(avatar_id):
+                return self._sessions(avatar_id)
+            case m.CountSessions():
+                return len(self._directory)
+            case m.Annotate(session_id, notes):
+                session = self._directory.store.by_id(session_id)
+                if session is not None:
+                    session.annotate(notes)
+                return session is not None
+            case m.Kick(session_id, avatar_id, detail):
+                session = None if session_id is None else self._directory.store.by_id(session_id)
+                one = [] if session is None else [session]
+                return self._logouts.kick(self._sessions(avatar_id) if session_id is None else one, detail)
+            case m.Drain(timeout, drained):
+                self._logins.close()
+                self._logouts.drain(timeout, drained)
+            case m.DrainTimeout(drained):
+                self._logouts.drain_timeout(drained)
+        return None
 
-    def _role_gone(self, ref: ActorRef[Any], cause: BaseException | None) -> None:
-        self._roles.gone(ref, cause)
-        self._logins.role_is_gone(ref)
+    def _sessions(self, avatar_id: AvatarId | None) -> list[Session]:
+        return list(self._directory if avatar_id is None else self._directory.store.by_avatar_id(avatar_id))
+
+    def _of_services(self, message: ControlMessage) -> Any:  # noqa: PLR0911  # a table
+        match message:
+            case m.RegisterChecker(checker, interfaces):
+                return self._roles.add_checker(checker, interfaces)
+            case m.ListInterfaces():
+                return tuple(self._roles.realm.actor_class.interfaces)
+            case m.ListCredentialsInterfaces(for_everybody):
+                return self._roles.credential_interfaces(for_everybody)
+            case m.ListDigestAlgorithms():
+                return self._roles.digest_algorithms()
+            case m.Revoke(checker, avatar_id, what):
+                return self._revoke(checker, avatar_id, what)
+            case m.ServiceCrashed(ref, error):
+                pause = self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())
+                if pause:
+                    self._logins.role_is_gone(ref)
+                return pause
+            case m.ServiceBegun(ref):
+                return self._roles.begun(ref)
+            case m.ServiceGone(ref, cause):
+                self._roles.gone(ref, cause)
+                return self._logins.role_is_gone(ref)
+            case _:
+                return super()._actor_control(message)
 
     def _revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
         tell = what is Revocation.PASSWORD_CHANGED and self._options.on_password_change is PasswordChange.TELL
@@ -150,27 +207,6 @@ class Portal(Actor):
             else:
                 self._logouts.guard(self._logouts.end, session, LogoutReason(LogoutCode.REVOKED, str(what)))
 
-    def _drain(self, timeout: float, drained: Future[int]) -> None:
-        self._logins.close()
-        self._logouts.drain(timeout, drained)
 
-    def _list_interfaces(self) -> tuple[type, ...]:
-        return tuple(self._roles.realm.actor_class.interfaces)
-
-    def _count(self) -> int:
-        return len(self._directory)
-
-    def _sessions(self, avatar_id: AvatarId | None) -> list[Session]:
-        return list(self._directory if avatar_id is None else self._directory.store.by_avatar_id(avatar_id))
-
-    def _annotate(self, session_id: str, notes: dict[str, Any]) -> bool:
-        session = self._session(session_id)
-        if session is not None:
-            session.annotate(notes)
-        return session is not None
-
-    def _kick(self, session_id: str | None, avatar_id: AvatarId | None, detail: str) -> int:
-        if session_id is not None:
-            session = self._session(session_id)
-            return self._logouts.kick([] if session is None else [session], detail)
-        return self._logouts.kick(self._sessions(avatar_id), detail)
+def _contents(message: Any) -> list[Any]:
+    return [getattr(message, field.name) for field in fields(message)] if is_dataclass(message) else []

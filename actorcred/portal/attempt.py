@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
-from actorcred.actors import ControlCall
-from actorcred.sessions.states import State
-
-if TYPE_CHECKING:
-    from actorcred.checker import CheckerRef
-    from actorcred.errors import CheckerUnavailable
-    from actorcred.mind.mind import MindRef
-    from actorcred.names import AvatarId
-    from actorcred.portal.pending_answer import PendingAnswer
-    from actorcred.portal.ref import PortalRef
-    from actorcred.sessions.sharing import SharedAvatar
+from actorcred.actors.mailbox import Mailbox
+from actorcred.checker import CheckerRef
+from actorcred.errors import CheckerUnavailable
+from actorcred.mind.mind import MindRef
+from actorcred.names import AvatarId
 from actorcred.portal.login import LoginFuture
+from actorcred.portal.pending_answer import PendingAnswer
+from actorcred.sessions.session import Session
+from actorcred.sessions.sharing import SharedAvatar
+from actorcred.sessions.states import State
 
 __all__ = ["Attempt"]
 
 
 class Attempt:
-    """A login under way; without interfaces, credentials that are only verified."""
+    """A login under way; without interfaces, credentials that are only verified.
+
+    Args:
+        portal: the portal's mailbox, on which whoever waits for the login depends.
+        give_up: called with this object when nobody waits any more.
+        credentials: what the client presents.
+        target: how to reach the client.
+        interfaces: what it wants to use its avatar as.
+    """
 
     __slots__ = (
         "answer",
@@ -39,7 +47,7 @@ class Attempt:
         "kind",
         "known",
         "mind",
-        "portal",
+        "session",
         "shared",
         "source",
         "state",
@@ -48,14 +56,13 @@ class Attempt:
     )
 
     def __init__(
-        self, portal: PortalRef, credentials: object, target: Any, interfaces: tuple[type, ...], authorize_as: str | None = None
+        self, portal: Mailbox, give_up: Callable[[Attempt], object], credentials: object, target: Any, interfaces: tuple[type, ...]
     ) -> None:
-        self.portal = portal
-        self.authorize_as = authorize_as
+        self.authorize_as: str | None = None
         self.credentials: object | None = credentials
         self.target = target
         self.interfaces = interfaces
-        self.future = LoginFuture(portal, self.give_up)
+        self.future = LoginFuture(portal, partial(give_up, self))
         self.state = State.CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
         self.source = str(getattr(credentials, "source", ""))
@@ -73,13 +80,5 @@ class Attempt:
         self.avatar_id: AvatarId = ""
         self.keeps_place = False
         self.mind: MindRef | None = None
-        self.shared: SharedAvatar | None = None
-
-    @property
-    def has_session(self) -> bool:
-        """Whether it has led to a session."""
-        return self.mind is not None and self.mind.session is not None
-
-    def give_up(self) -> None:
-        """Tell the portal that nobody waits any more."""
-        self.portal.tell_if_alive(ControlCall(("_give_up", self)))
+        self.shared: SharedAvatar[Session] | None = None
+        self.session: Session | None = None

@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import pykka
 
 from actorcred.actors import Future
+from actorcred.actors.mailbox import Mailbox
 from actorcred.logout import LogoutCode
-
-if TYPE_CHECKING:
-    from actorcred.portal.ref import PortalRef
-    from actorcred.sessions.session import AvatarRef, Session
+from actorcred.sessions.session import AvatarRef, Session
 
 __all__ = ["Login", "LoginFuture"]
 
@@ -50,9 +48,9 @@ class LoginFuture(Future[Login]):
 
     __slots__ = ("_when_cancelled",)
 
-    def __init__(self, portal: PortalRef, when_cancelled: Callable[[], object]) -> None:
+    def __init__(self, portal: Mailbox, when_cancelled: Callable[[], object]) -> None:
         Future.__init__(self)
-        self._target = portal.actor_inbox
+        self._target = portal
         self._when_cancelled: Callable[[], object] | None = when_cancelled
 
     def _settle(self, state: int, value: Any) -> bool:

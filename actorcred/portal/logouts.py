@@ -6,24 +6,23 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.actors import ActorRef, Future, Timer
 from actorcred.actors.mailbox import stops_all
-from actorcred.avatar import Avatar
+from actorcred.avatar import Avatar, Detached, Leave
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.names import AvatarId
 from actorcred.portal.events import Events, LoggedOut, SessionKicked
+from actorcred.portal.messages import DrainTimeout, ExpireLeaving, ExpireSessions
+from actorcred.portal.ref import PortalRef
+from actorcred.realm import LogOut
+from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import State
-
-if TYPE_CHECKING:
-    from actorcred.actors import Timer
-    from actorcred.names import AvatarId
-    from actorcred.portal.ref import PortalRef
-    from actorcred.sessions.directory import Directory
 
 __all__ = ["Logouts"]
 
@@ -79,7 +78,7 @@ class Logouts:
         if shared is not None and len(shared.sessions) > 1:
             shared.discard(session)
             if issubclass(session.avatar.actor_class, Avatar):
-                session.avatar.actor_inbox.put(ControlCall(("on_detach", session.mind, reason)))
+                session.avatar.actor_inbox.put(Detached(session.mind, reason))
             session.on_gone = None
             self._finish(session)
         else:
@@ -105,7 +104,7 @@ class Logouts:
         if session.state is State.ENDING:
             self._finish(session)
 
-    def shared_avatar_gone(self, shared: SharedAvatar, cause: BaseException | None) -> None:
+    def shared_avatar_gone(self, shared: SharedAvatar[Session], cause: BaseException | None) -> None:
         """Finish the end of all sessions that shared an avatar."""
         shared.hub.abandon()
         *others, last = shared.sessions.values()
@@ -157,7 +156,7 @@ class Logouts:
     def watch_deadlines(self) -> None:
         """See to it that idle and over-age sessions end, as long as there are sessions."""
         if self._deadline_timer is None and self._directory.granularity is not None:
-            self._deadline_timer = self._portal.send_every(self._directory.granularity, ControlCall(("_expire_sessions",)))
+            self._deadline_timer = self._portal.send_every(self._directory.granularity, ExpireSessions())
 
     def expire(self) -> None:
         """End the sessions whose time is over."""
@@ -172,7 +171,7 @@ class Logouts:
     def _watch_leaving(self) -> None:
         if self._leaving:
             wait = max(0.0, next(iter(self._leaving.values())) - self._portal.now())
-            self._leaving_timer = self._portal.send_after(wait, ControlCall(("_expire_leaving",)))
+            self._leaving_timer = self._portal.send_after(wait, ExpireLeaving())
 
     def expire_leaving(self) -> None:
         """Hurry up the avatars whose time to leave is over."""
@@ -208,7 +207,7 @@ class Logouts:
         """
         sessions = list(self._directory)
         total = len(sessions) + self._directory.ending
-        timer = self._portal.send_after(timeout, ControlCall(("_drain_timeout", drained)))
+        timer = self._portal.send_after(timeout, DrainTimeout(drained))
         self._drains.append((drained, total, timer))
         for session in sessions:
             self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
@@ -253,7 +252,7 @@ def ask_to_leave(session: Session, reason: LogoutReason) -> None:
     """Have a session's avatar run `on_logout` and stop."""
     mailbox = session.avatar.actor_inbox
     if issubclass(mailbox.actor_class, Avatar):
-        mailbox.put(ControlCall(("_cred_leave", reason)))
+        mailbox.put(Leave(reason))
     else:
         ActorRef[Any](mailbox).stop(block=False)
 
@@ -279,6 +278,6 @@ def _release(session: Session) -> None:
         realm, log_out = session.on_gone
         session.on_gone = None
         with contextlib.suppress(pykka.ActorDeadError):  # the realm is down: nobody is left to be told
-            realm.tell(ControlCall(("_cred_log_out", log_out)))
+            realm.tell(LogOut(log_out))
     if session.done is not None:
         session.done.settle()

@@ -6,13 +6,14 @@ import logging
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlCall
-from actorcred.actors.mailbox import stops_all
-from actorcred.avatar import Avatar, implements, wrap_object
+from actorcred.actors import ActorRef
+from actorcred.actors.mailbox import Mailbox, stops_all
+from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
+from actorcred.checker import Check
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -29,21 +30,19 @@ from actorcred.portal.acting import act_as
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import LoggedIn, LoginRefused
 from actorcred.portal.login import Login
-from actorcred.portal.pending_answer import GoOn, PendingAnswer, is_stop_of
-from actorcred.realm import Granted, examine
-from actorcred.service import request
+from actorcred.portal.logouts import Logouts
+from actorcred.portal.messages import Answered, ExpireLogins, SharedAvatarGone
+from actorcred.portal.options import PortalOptions
+from actorcred.portal.pending_answer import PendingAnswer, is_stop_of
+from actorcred.portal.ref import PortalRef
+from actorcred.portal.services import Roles
+from actorcred.realm import Granted, RequestAvatar, examine
+from actorcred.service import Request, request
+from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.session import AvatarRef, Session
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import Event, State, step
-
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.portal.logouts import Logouts
-    from actorcred.portal.options import PortalOptions
-    from actorcred.portal.ref import PortalRef
-    from actorcred.portal.services import Roles
-    from actorcred.sessions.directory import Directory
 
 __all__ = ["RETRY_AFTER", "Logins"]
 
@@ -126,7 +125,7 @@ class Logins:
             if isinstance(attempt.credentials, Exchange):
                 attempt.credentials.last = not attempt.candidates
             attempt.checker = checker
-            if self._ask(attempt, checker, self.checked, "request_avatar_id", attempt.credentials):
+            if self._ask(attempt, checker, lambda answer: Check(answer, attempt.credentials)):
                 return
             self._note(attempt, f"{checker.actor_class.__name__} is down", CheckerUnavailable())
         detail = "; ".join(attempt.details or ())
@@ -138,17 +137,27 @@ class Logins:
         else:  # an adapter's, which knows it again by what it carries
             self._fail(attempt, error)
 
-    def _ask(self, attempt: Attempt, ref: ActorRef[Any], go_on: GoOn, method: str, *args: Any) -> bool:
+    def _ask(self, attempt: Attempt, ref: ActorRef[Any], question: Callable[[PendingAnswer], Request]) -> bool:
         """Ask a checker or the realm, and go on with its answer, at once if it is there. Return False if it is down."""
-        attempt.answer = answer = PendingAnswer(ref, go_on, attempt)
+        attempt.answer = answer = PendingAnswer(ref, partial(self._tell_answered, attempt))
         try:
-            request(ref, answer, method, *args)
+            request(ref, question(answer))
         except pykka.ActorDeadError:
             attempt.answer = None
             return False
         if answer.is_there():
-            go_on(attempt, answer)
+            self.answered(attempt, answer)
         return True
+
+    def _tell_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
+        return self._portal.tell_if_alive(Answered(attempt, answer))
+
+    def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
+        """Go on with what a checker or the realm has decided."""
+        if answer.role is self._realm:
+            self._granted(attempt, answer)
+        else:
+            self._checked(attempt, answer)
 
     def _note(self, attempt: Attempt, detail: str, error: LoginFailed) -> None:
         """Remember why a checker did not let a client in, until the next ones have been asked."""
@@ -157,8 +166,7 @@ class Logins:
         attempt.known |= getattr(error, "known", False)
         attempt.details = [*(attempt.details or ()), detail]
 
-    def checked(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Go on with what a checker has decided."""
+    def _checked(self, attempt: Attempt, answer: PendingAnswer) -> None:
         if attempt.answer is not answer:
             return  # late: the login has failed, or gone on without this checker
         attempt.answer = None
@@ -242,13 +250,12 @@ class Logins:
         self._enter_opening(attempt)
         attempt.mind = mind = Mind.start(attempt.target, self._options.outbox, dispatcher=self._portal.actor_inbox.dispatcher)
         if self._limits.policy is Policy.SHARE and avatar_id is not ANONYMOUS:
-            attempt.shared = SharedAvatar()
+            attempt.shared = SharedAvatar[Session]()
             attempt.shared.hub = mind = Mind.start(attempt.shared, self._options.outbox, dispatcher=mind.dispatcher)
-        if not self._ask(attempt, self._realm, self.granted, "request_avatar", avatar_id, mind, *attempt.interfaces):
+        if not self._ask(attempt, self._realm, lambda answer: RequestAvatar(answer, avatar_id, mind, attempt.interfaces)):
             self._fail(attempt, CheckerUnavailable("the realm is down"))
 
-    def granted(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Go on with what the realm has decided."""
+    def _granted(self, attempt: Attempt, answer: PendingAnswer) -> None:
         if attempt.answer is not answer:
             answer.discard_avatar()
             return
@@ -259,7 +266,7 @@ class Logins:
             self._fail(attempt, error)
         except Exception:
             # As of an interface that cannot tell who implements it.
-            if not attempt.has_session:
+            if attempt.session is None:
                 answer.discard_avatar()
             raise
 
@@ -278,14 +285,15 @@ class Logins:
         if attempt.shared is not None:
             attempt.shared.add(session)
             portal, shared = self._portal, attempt.shared
-            ref.watch(lambda cause: portal.tell_if_alive(ControlCall(("_shared_avatar_gone", shared, cause))))
+            ref.watch(lambda cause: portal.tell_if_alive(SharedAvatarGone(shared, cause)))
         else:
             mailbox.watch(session.avatar_gone)
         self._leave_opening(attempt)
         if issubclass(mailbox.actor_class, Avatar) and not _tell_opened(mailbox, session):
             self._held[session] = attempt
-            opened = partial(self._portal.tell_if_alive, ControlCall(("_avatar_opened", session)))
-            mailbox.put(ControlCall(("_cred_opened", session, opened)))  # if it is dead, the watcher ends the session
+            mailbox.put(
+                Opened(session, partial(self._portal.avatar_opened, session))
+            )  # if it is dead, the watcher ends the session
         else:
             self._succeed(attempt, session)
 
@@ -323,7 +331,7 @@ class Logins:
         assert session.shared is not None
         session.shared.add(session)
         if issubclass(avatar_class, Avatar):
-            present.avatar.actor_inbox.put(ControlCall(("on_attach", session.mind)))
+            present.avatar.actor_inbox.put(Attached(session.mind))
         self._leave_opening(attempt)
         self._succeed(attempt, session)
 
@@ -332,7 +340,7 @@ class Logins:
         session = Session(os.urandom(16).hex(), attempt.avatar_id, interface, attempt.mind, self._portal)
         session.avatar = AvatarRef(ref, session)
         session.checker = attempt.checker
-        attempt.mind.session = session
+        attempt.session = attempt.mind.session = session
         self._directory.add(session)
         return session
 
@@ -353,7 +361,7 @@ class Logins:
 
     def _fail(self, attempt: Attempt, error: LoginFailed) -> None:
         """End a login without a session, and leave nothing of it."""
-        session = None if attempt.mind is None else attempt.mind.session
+        session = attempt.session
         was_opening = attempt.state is State.OPENING and session is None
         attempt.state = step(attempt.state, Event.FAILED)
         answer, attempt.answer = attempt.answer, None
@@ -363,7 +371,7 @@ class Logins:
         self._wait_no_more(attempt)
         if was_opening:
             self._leave_opening(attempt)
-        if answer is not None:
+        if answer is not None and attempt.mind is None:  # a realm finishes, and is cleaned up after
             answer.cancel()
         if session is not None:
             self._held.pop(session, None)
@@ -396,15 +404,13 @@ class Logins:
     def abort(self, attempt: Attempt, error: BaseException) -> None:
         """End a login of which a step has raised what it must not."""
         failure = CheckerUnavailable(f"a fault: {type(error).__name__}")
-        if attempt.has_session:
-            assert attempt.mind is not None
-            assert attempt.mind.session is not None
+        if attempt.session is not None:
             self._attempts.pop(attempt, None)
-            held = self._held.pop(attempt.mind.session, None)
+            held = self._held.pop(attempt.session, None)
             if attempt.state is State.OPENING and held is None:
                 attempt.state = step(attempt.state, Event.OPENED)
                 self._leave_opening(attempt)
-            attempt.mind.end_session(LogoutCode.CRASHED)
+            attempt.session.end(LogoutCode.CRASHED)
             attempt.future.settle_error(failure)
         elif attempt.state is not State.ENDED:
             try:
@@ -457,7 +463,7 @@ class Logins:
     def _arm_timer(self, seconds: float) -> None:
         if not self._timer_runs:
             self._timer_runs = True
-            self._portal.send_after(seconds, ControlCall(("_expire_logins",)))
+            self._portal.send_after(seconds, ExpireLogins())
 
     def expire(self) -> None:
         """Fail the logins whose deadline has come."""
@@ -495,7 +501,7 @@ def _tell_opened(mailbox: Mailbox, session: Session) -> bool:
     """Tell an avatar that the session is open; return False if it has an `on_login`, for which the login waits."""
     if mailbox.actor_class.on_login is not Avatar.on_login:  # type: ignore[attr-defined]
         return False
-    message = ControlCall(("_cred_opened", session))
+    message = Opened(session)
     # No code of the user's runs then, so it need not have a turn of its own.
     if mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
         mailbox.dispatcher.run_here(mailbox, message, None)

@@ -5,35 +5,33 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlCall, Future
+from actorcred.actors import ActorRef, Future
 from actorcred.errors import CheckerUnavailable
+from actorcred.realm import LogOut
 
-if TYPE_CHECKING:
-    from actorcred.portal.attempt import Attempt
-
-__all__ = ["GoOn", "PendingAnswer", "is_stop_of"]
-
-
-GoOn: TypeAlias = "Callable[[Attempt, PendingAnswer], None]"
-"""What the portal does with an answer."""
+__all__ = ["PendingAnswer", "is_stop_of"]
 
 
 class PendingAnswer:
     """Where a checker or the realm puts its answer, which is then told to the portal.
 
     It is known by its identity: one that is not its login's latest comes too late.
+
+    Args:
+        role: who is asked.
+        tell: called with this object when the answer comes later than at once, on whatever thread; returns whether the
+            portal still takes it.
     """
 
-    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_go_on", "_there", "_value", "_work", "role")
+    __slots__ = ("_asker", "_cancelled", "_error", "_tell", "_there", "_value", "_work", "role")
 
-    def __init__(self, role: ActorRef[Any], go_on: GoOn, attempt: Attempt) -> None:
+    def __init__(self, role: ActorRef[Any], tell: Callable[[PendingAnswer], bool]) -> None:
         self.role = role
-        self._go_on = go_on
-        self._attempt = attempt
+        self._tell = tell
         self._value: Any = None
         self._error: BaseException | None = None
         self._work: Future[Any] | None = None
@@ -43,7 +41,7 @@ class PendingAnswer:
         self._there = False
 
     def is_there(self) -> bool:
-        """Tell whether the answer came while it was asked for. If not, the portal will be told."""
+        """Return whether the answer came while it was asked for. If not, the portal will be told."""
         self._asker = 0
         return self._there
 
@@ -54,9 +52,9 @@ class PendingAnswer:
             work.cancel()
 
     def cancel(self) -> None:
-        """Spare a checker the work for a login that has failed, as hashing; a realm finishes, and is cleaned up after."""
-        self._cancelled = self._attempt.mind is None
-        if self._cancelled and self._work is not None:
+        """Spare a checker the work for a login that has failed, such as hashing."""
+        self._cancelled = True
+        if self._work is not None:
             self._work.cancel()
 
     def settle(self, value: Any) -> None:
@@ -72,13 +70,8 @@ class PendingAnswer:
     def _deliver(self) -> None:
         if self._asker == get_ident():
             self._there = True
-            return
-        attempt = self._attempt
-        try:
-            attempt.portal.tell(ControlCall(("_go_on", self._go_on, attempt, self)))
-        except pykka.ActorDeadError:
-            if attempt.mind is not None:
-                self.discard_avatar()
+        elif not self._tell(self):
+            self.discard_avatar()
 
     def get(self) -> Any:
         """Return or raise the answer."""
@@ -97,7 +90,7 @@ class PendingAnswer:
             avatar.stop(block=False)
         if callable(logout) and not is_stop_of(logout, avatar):
             with contextlib.suppress(pykka.ActorDeadError):
-                self.role.tell(ControlCall(("_cred_log_out", logout)))
+                self.role.tell(LogOut(logout))
 
 
 def is_stop_of(logout: Any, avatar: object) -> bool:

@@ -7,15 +7,35 @@ from typing import Any, cast
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlCall, Future
-from actorcred.checker import Revocation
+from actorcred.actors import ActorRef, ControlMessage, Future
+from actorcred.checker import Revocation, require_checker
 from actorcred.errors import CheckerUnavailable, LoginFailed
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event, LoginRefused, Subscriber, require_subscriber
 from actorcred.portal.login import LoginFuture
-from actorcred.portal.services import require_checker
+from actorcred.portal.messages import (
+    Annotate,
+    AvatarGone,
+    AvatarOpened,
+    BeginLogin,
+    CountSessions,
+    Drain,
+    EndSession,
+    FindSession,
+    FindSessions,
+    GiveUpLogin,
+    Kick,
+    ListCredentialsInterfaces,
+    ListDigestAlgorithms,
+    ListInterfaces,
+    Publish,
+    RegisterChecker,
+    Revoke,
+    Subscribe,
+    Unsubscribe,
+)
 from actorcred.sessions.session import Session
 
 __all__ = ["PortalRef"]
@@ -52,7 +72,7 @@ class PortalRef(ActorRef[Any]):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
         if authorize_as is not None:
             _require("authorize_as", authorize_as, str)
-        return self._begin(Attempt(self, credentials, mind, interfaces, authorize_as))
+        return self._begin(credentials, mind, interfaces, authorize_as)
 
     def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
         """Find out whose credentials these are, without a session; as when a user must prove them again.
@@ -69,19 +89,24 @@ class PortalRef(ActorRef[Any]):
         """
         if authorize_as is not None:
             _require("authorize_as", authorize_as, str)
-        return cast("Future[AvatarId]", self._begin(Attempt(self, credentials, None, (), authorize_as)))
+        return cast("Future[AvatarId]", self._begin(credentials, None, (), authorize_as))
 
-    def _begin(self, attempt: Attempt) -> LoginFuture:
+    def _begin(self, credentials: object, mind: Any, interfaces: tuple[type, ...], authorize_as: str | None) -> LoginFuture:
+        attempt = Attempt(self.actor_inbox, self._give_up, credentials, mind, interfaces)
+        attempt.authorize_as = authorize_as
         try:
             # On an event loop all steps of a login that wait for nothing are taken in this call.
-            self.hand_over(ControlCall(("_login", attempt)), None)
+            self.hand_over(BeginLogin(attempt), None)
         except pykka.ActorDeadError:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
 
+    def _give_up(self, attempt: Attempt) -> None:
+        self.tell_if_alive(GiveUpLogin(attempt))
+
     def list_interfaces(self) -> Future[tuple[type, ...]]:
         """Return what clients may ask for, as the realm lists it; the first one is the default."""
-        return self._request("_list_interfaces")
+        return self._request(ListInterfaces())
 
     def list_credentials_interfaces(self, *, for_everybody: bool = False) -> Future[list[type]]:
         """Return the kinds of credentials that some checker takes.
@@ -89,11 +114,11 @@ class PortalRef(ActorRef[Any]):
         Args:
             for_everybody: leave out proofs of a password by which not every user with a password can log in.
         """
-        return self._request("_list_credentials_interfaces", for_everybody)
+        return self._request(ListCredentialsInterfaces(for_everybody))
 
     def digest_algorithms(self) -> Future[frozenset[str] | None]:
         """Return the algorithms of HTTP Digest that can be offered, such as "MD5" for a file by Apache's htdigest; None for any."""
-        return self._request("_digest_algorithms")
+        return self._request(ListDigestAlgorithms())
 
     # -- for the application ------------------------------------------------------------------------------------------
 
@@ -107,21 +132,21 @@ class PortalRef(ActorRef[Any]):
         Raises:
             TypeError: if it is not a checker, or takes no credentials.
         """
-        return self._request("_register_checker", *require_checker(checker, credential_interfaces))
+        return self._request(RegisterChecker(*require_checker(checker, credential_interfaces)))
 
     def count(self) -> Future[int]:
         """Return the number of open sessions."""
-        return self._request("_count")
+        return self._request(CountSessions())
 
     def session(self, session_id: str) -> Future[Session | None]:
         """Return the open session with this id, or None."""
         _require("session_id", session_id, str)
-        return self._request("_session", session_id)
+        return self._request(FindSession(session_id))
 
     def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[Session]]:
         """Return the open sessions, of one avatar id or all, the oldest first."""
         _require("avatar_id", avatar_id, str, ANONYMOUS, None)
-        return self._request("_sessions", avatar_id)
+        return self._request(FindSessions(avatar_id))
 
     def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
         """Note something about a session; a note of None is taken away.
@@ -130,7 +155,7 @@ class PortalRef(ActorRef[Any]):
             Whether there is such a session.
         """
         _require("session_id", session_id, str)
-        return self._request("_annotate", session_id, notes)
+        return self._request(Annotate(session_id, notes))
 
     def kick(
         self,
@@ -159,7 +184,7 @@ class PortalRef(ActorRef[Any]):
         _require("session_id", session_id, str, None)
         _require("avatar_id", avatar_id, str, ANONYMOUS, None)
         _require("reason", reason, str)
-        return self._request("_kick", session_id, avatar_id, reason)
+        return self._request(Kick(session_id, avatar_id, reason))
 
     def drain(self, timeout: float = 10.0) -> Future[int]:
         """Log everybody out and let nobody in any more, as before the server goes down.
@@ -180,7 +205,7 @@ class PortalRef(ActorRef[Any]):
         timeout = min(timeout, sys.float_info.max)  # an integer may be larger than any float
         drained: Future[int] = Future()
         drained.expect_from(self.actor_inbox)
-        if not self.tell_if_alive(ControlCall(("_drain", timeout, drained))):
+        if not self.tell_if_alive(Drain(timeout, drained)):
             drained.settle(0)
         return drained
 
@@ -196,7 +221,7 @@ class PortalRef(ActorRef[Any]):
             TypeError: if it is neither.
         """
         require_subscriber(subscriber)
-        return self._request("_subscribe", subscriber)
+        return self._request(Subscribe(subscriber))
 
     def unsubscribe(self, subscription: pykka.ActorRef[Any]) -> Future[None]:
         """Send no more events to a subscriber.
@@ -205,7 +230,7 @@ class PortalRef(ActorRef[Any]):
             TypeError: if it is not what `subscribe` returned.
         """
         _require("subscription", subscription, pykka.ActorRef)
-        return self._request("_unsubscribe", subscription)
+        return self._request(Unsubscribe(subscription))
 
     def publish(self, event: Event) -> None:
         """Tell the subscribers and the audit log of an event; for protocols, which have events of their own.
@@ -214,7 +239,7 @@ class PortalRef(ActorRef[Any]):
             TypeError: if it is no `Event`.
         """
         _require("event", event, Event)
-        self.tell_if_alive(ControlCall(("_publish", event)))
+        self.tell_if_alive(Publish(event))
 
     def tell_refused(self, error: LoginFailed, kind: str, claimed: str = "", address: str = "") -> None:
         """Tell of a login that a protocol refused without asking the portal, such as one with a name that cannot be prepared.
@@ -238,7 +263,7 @@ class PortalRef(ActorRef[Any]):
         """End a session; see `Session.end`."""
         done: Future[None] = Future()
         done.expect_from(self.actor_inbox)
-        if not self.tell_if_alive(ControlCall(("_end", session, reason, done))):
+        if not self.tell_if_alive(EndSession(session, reason, done)):
             done.settle()
         return done
 
@@ -248,7 +273,7 @@ class PortalRef(ActorRef[Any]):
         Raises:
             pykka.ActorDeadError: if the portal has stopped.
         """
-        self.tell(ControlCall(("_revoke", checker, avatar_id, what)))
+        self.tell(Revoke(checker, avatar_id, what))
 
     def tell_if_alive(self, message: Any) -> bool:
         """Send a message unless the portal has stopped; return whether it was sent."""
@@ -258,8 +283,16 @@ class PortalRef(ActorRef[Any]):
             return False
         return True
 
-    def _request(self, method: str, *args: Any) -> Future[Any]:
-        return self.ask(ControlCall((method, *args)), block=False)
+    def avatar_opened(self, session: Session) -> None:
+        """Have the login of a session succeed."""
+        self.tell_if_alive(AvatarOpened(session))
+
+    def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
+        """Finish the end of a session whose avatar has stopped; may be called on any thread."""
+        self.tell_if_alive(AvatarGone(session, cause))
+
+    def _request(self, message: ControlMessage) -> Future[Any]:
+        return self.ask(message, block=False)
 
 
 def _require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:

@@ -3,56 +3,19 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
-from actorcred.actors import ActorRef, ControlCall, Future, RestartIntensity, Restarts
+from actorcred.actors import ActorRef, Future, RestartIntensity, Restarts
 from actorcred.checker import CheckerRef, digests_of_all, offered_by_all
 from actorcred.portal.events import Events, RoleBack, RoleDown, RoleRestarted
+from actorcred.portal.messages import ServiceBegun, ServiceCrashed, ServiceGone
+from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 
-if TYPE_CHECKING:
-    from actorcred.portal.ref import PortalRef
-
-__all__ = ["Role", "Roles", "require_checker", "require_realm"]
+__all__ = ["Role", "Roles"]
 
 
 logger = logging.getLogger("actorcred.portal")
-
-
-def require_checker(checker: object, interfaces: tuple[type, ...] = ()) -> tuple[CheckerRef, tuple[type, ...]]:
-    """Return a checker's ref and the kinds of credentials to ask it about.
-
-    Raises:
-        TypeError: if it is no started checker, or takes no credentials, or of a kind that nothing can be said to be of.
-    """
-    if not isinstance(checker, CheckerRef):
-        raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; not {checker!r}")
-    interfaces = interfaces or checker.credential_interfaces
-    if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
-        raise TypeError(f"{checker.actor_class.__name__}.credential_interfaces must name the classes of credentials it takes")
-    for interface in interfaces:
-        _require_class_of_credentials(checker.actor_class.__name__, interface)
-    return checker, interfaces
-
-
-def _require_class_of_credentials(checker: str, interface: type) -> None:
-    try:
-        usable = not isinstance(None, interface) and not issubclass(type(None), interface)
-    except Exception as error:  # as of a Protocol without @runtime_checkable, or with attributes
-        raise TypeError(f"{checker}.credential_interfaces: nothing can be said to be a {interface.__name__}: {error}") from error
-    if not usable and interface is not object:
-        raise TypeError(f"{checker}.credential_interfaces: {interface.__name__} says of anything that it is one")
-
-
-def require_realm(realm: object) -> ActorRef[Realm]:
-    """Return a realm's ref.
-
-    Raises:
-        TypeError: if it is no started realm.
-    """
-    if not isinstance(realm, ActorRef) or not issubclass(realm.actor_class, Realm):
-        raise TypeError(f"a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; not {realm!r}")
-    return cast("ActorRef[Realm]", realm)
 
 
 class Role:
@@ -88,11 +51,11 @@ class _Supervisor:
 
     def crashed(self, error: BaseException) -> Future[float | None]:
         """Ask the portal."""
-        return self._portal.ask(ControlCall(("_role_crashed", self._ref, error)), block=False)
+        return self._portal.ask(ServiceCrashed(self._ref, error), block=False)
 
     def begun(self) -> None:
         """Tell the portal."""
-        self._portal.tell_if_alive(ControlCall(("_role_begun", self._ref)))
+        self._portal.tell_if_alive(ServiceBegun(self._ref))
 
 
 class Roles:
@@ -129,7 +92,7 @@ class Roles:
         portal, ref = self._portal, role.ref
         self._by_ref[ref] = role
         ref.supervise(_Supervisor(portal, ref))
-        ref.watch(lambda cause: portal.tell_if_alive(ControlCall(("_role_gone", ref, cause))))
+        ref.watch(lambda cause: portal.tell_if_alive(ServiceGone(ref, cause)))
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
         """Return the checkers that take such credentials, in the order in which they were registered."""

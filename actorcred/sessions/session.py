@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, TypeVar, overload
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlCall, Future, Revocable
+from actorcred.actors import ActorRef, Future, Revocable
 from actorcred.actors.messages import is_control
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
@@ -23,61 +23,6 @@ __all__ = ["AvatarRef", "Session", "SessionOwner"]
 A = TypeVar("A", bound=pykka.Actor)
 
 
-class AvatarRef(ActorRef[A]):
-    """The client's ref to its avatar: it counts as a sign of life, and works while the session is open, not longer.
-
-    The avatar's own `actor_ref`, which the program's other actors use, does neither.
-    """
-
-    __slots__ = ("session",)
-
-    def __init__(self, ref: ActorRef[A], session: Session) -> None:
-        self.actor_inbox = ref.actor_inbox
-        self.session = session
-
-    def is_alive(self) -> bool:
-        """Tell whether the session is open and the avatar alive."""
-        return self.session.is_open and super().is_alive()
-
-    def tell(self, message: Any) -> None:
-        """Send the avatar a message, as `ActorRef.tell`.
-
-        Raises:
-            pykka.ActorDeadError: if the session is over.
-        """
-        if not self.session.is_open:
-            raise pykka.ActorDeadError(f"the session of {self} is over")
-        self.session.touch()
-        super().tell(self._queued(message))
-
-    @overload
-    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
-    @overload
-    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
-    @overload
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
-        """Ask the avatar, as `ActorRef.ask`; the answer is a `pykka.ActorDeadError` if the session is over."""
-        if self.session.is_open:
-            self.session.touch()
-            return super().ask(message, block=block, timeout=timeout)
-        future: Future[Any] = Future()
-        future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
-        return future.get() if block else future
-
-    def hand_over(self, message: Any, reply: Any) -> None:
-        """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
-        if not self.session.is_open:
-            self._answer_dead(reply)
-            return
-        self.session.touch()
-        super().hand_over(message, reply)
-
-    def _queued(self, message: Any) -> Any:
-        # A request to stop has to be known as one: a full mailbox takes it all the same.
-        return message if is_control(message) else Revocable(message, self.session)
-
-
 class SessionOwner(Protocol):
     """What a session needs of its portal."""
 
@@ -87,8 +32,11 @@ class SessionOwner(Protocol):
     def now(self) -> float:
         """Return the time in seconds on the portal's clock."""
 
-    def tell_if_alive(self, message: Any) -> bool:
-        """Send a message unless the portal has stopped."""
+    def avatar_opened(self, session: Session) -> None:
+        """Have the login of a session succeed."""
+
+    def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
+        """Finish the end of a session whose avatar has stopped."""
 
 
 class Session:
@@ -149,7 +97,7 @@ class Session:
         self.reason: LogoutReason | None = None
         self.revoked = False
         """Whether what the client has sent, and the avatar has not got yet, never will be handled."""
-        self.shared: SharedAvatar | None = None
+        self.shared: SharedAvatar[Session] | None = None
         self.done: Future[None] | None = None
 
     def __repr__(self) -> str:
@@ -177,11 +125,11 @@ class Session:
     def announce(self) -> None:
         """Have the login succeed although `on_login` still runs, as when it asks the client, who must be in to answer."""
         if not self.announced:
-            self._owner.tell_if_alive(ControlCall(("_avatar_opened", self)))
+            self._owner.avatar_opened(self)
 
     def avatar_gone(self, cause: BaseException | None) -> None:
         """Tell the portal that the avatar has ended; the avatar's watcher."""
-        self._owner.tell_if_alive(ControlCall(("_avatar_gone", self, cause)))
+        self._owner.avatar_gone(self, cause)
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
         """Log out, from whatever thread and as often as one likes.
@@ -200,3 +148,58 @@ class Session:
         if not isinstance(detail, str):
             raise TypeError(f"the detail of a logout must be a string, not a {type(detail).__name__}")
         return self._owner.end_session(self, LogoutReason(LogoutCode(code), detail))
+
+
+class AvatarRef(ActorRef[A]):
+    """The client's ref to its avatar: it counts as a sign of life, and works while the session is open, not longer.
+
+    The avatar's own `actor_ref`, which the program's other actors use, does neither.
+    """
+
+    __slots__ = ("session",)
+
+    def __init__(self, ref: ActorRef[A], session: Session) -> None:
+        self.actor_inbox = ref.actor_inbox
+        self.session = session
+
+    def is_alive(self) -> bool:
+        """Tell whether the session is open and the avatar alive."""
+        return self.session.is_open and super().is_alive()
+
+    def tell(self, message: Any) -> None:
+        """Send the avatar a message, as `ActorRef.tell`.
+
+        Raises:
+            pykka.ActorDeadError: if the session is over.
+        """
+        if not self.session.is_open:
+            raise pykka.ActorDeadError(f"the session of {self} is over")
+        self.session.touch()
+        super().tell(self._queued(message))
+
+    @overload
+    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    @overload
+    def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
+    @overload
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
+        """Ask the avatar, as `ActorRef.ask`; the answer is a `pykka.ActorDeadError` if the session is over."""
+        if self.session.is_open:
+            self.session.touch()
+            return super().ask(message, block=block, timeout=timeout)
+        future: Future[Any] = Future()
+        future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
+        return future.get() if block else future
+
+    def hand_over(self, message: Any, reply: Any) -> None:
+        """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
+        if not self.session.is_open:
+            self._answer_dead(reply)
+            return
+        self.session.touch()
+        super().hand_over(message, reply)
+
+    def _queued(self, message: Any) -> Any:
+        # A request to stop has to be known as one: a full mailbox takes it all the same.
+        return message if is_control(message) else Revocable(message, self.session)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, Protocol, TypeVar
 
 from actorcred.actors import Future
 from actorcred.errors import ClientGone
@@ -11,28 +11,35 @@ from actorcred.mind.group import Group
 from actorcred.mind.mind import MindRef
 from actorcred.mind.outbox import Notification
 
-if TYPE_CHECKING:
-    from actorcred.sessions.session import Session
-
 __all__ = ["SharedAvatar"]
 
 
-class SharedAvatar(Channel):
-    """One avatar and the sessions that share it (policy SHARE), as the target of the avatar's mind."""
+class Sharer(Protocol):
+    """What is needed of a session here."""
+
+    id: str
+    mind: MindRef
+
+
+S = TypeVar("S", bound=Sharer)
+
+
+class SharedAvatar(Channel, Generic[S]):
+    """One avatar and the sessions that share it, as the target of the avatar's mind."""
 
     hub: MindRef
     """The mind that the avatar has been given, whose target this is."""
 
     def __init__(self) -> None:
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, S] = {}
         self._group = Group()
 
-    def add(self, session: Session) -> None:
+    def add(self, session: S) -> None:
         """Let a session share the avatar."""
         self.sessions[session.id] = session
         self._group.add(session.mind)
 
-    def discard(self, session: Session) -> None:
+    def discard(self, session: S) -> None:
         """Let a session go."""
         self.sessions.pop(session.id, None)
         self._group.discard(session.mind)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from actorcred import AccountError, Certificate, CheckerUnavailable, ConnectionLost, Portal, UnauthorizedLogin
 from actorcred.auth.registry import from_string
-from actorcred.checkers.bases.watched import POLL
+from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.certificate import CertificateChecker
 from actorcred.names import make_avatar_id
 from tests.backends.authority import DAY, NOW, Authority

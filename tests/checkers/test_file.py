@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.auth.registry import from_string
-from actorcred.checkers.bases.watched import POLL
+from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.passwords.hashing import hash_password
 from tests.helpers import Arena, Player, Stage

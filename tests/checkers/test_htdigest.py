@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
 from actorcred.auth.registry import from_string
-from actorcred.checkers.bases.watched import POLL
+from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from actorcred import AccountError, CheckerUnavailable, MissingExtra, PasswordRejected, UnauthorizedLogin, UsernamePassword
-from actorcred.checkers.bases.watched import POLL
+from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
 from actorcred.checkers.wrappers.caching import CachingChecker
 from actorcred.checkers.wrappers.first_of import FirstOf

@@ -10,7 +10,8 @@ import pytest
 
 from actorcred import AccountError, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.auth.registry import from_string
-from actorcred.checkers.bases.watched import POLL, WatchedFile
+from actorcred.checkers.bases.polling import POLL
+from actorcred.checkers.bases.watched import WatchedFile
 from actorcred.passwords.hashing import hash_password
 from actorcred.sasl.http_digest import digest_of
 from tests.helpers import Arena, Player

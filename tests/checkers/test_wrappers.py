@@ -26,7 +26,7 @@ from actorcred import (
 from actorcred.actors import Future
 from actorcred.auth.registry import from_string
 from actorcred.checkers.anonymous import AnonymousChecker
-from actorcred.checkers.bases.watched import POLL
+from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.wrappers.all_of import AllOf
 from actorcred.checkers.wrappers.caching import CachingChecker

@@ -1,1 +1,3 @@
 """What several checkers share."""
+
+__all__: list[str] = []

@@ -9,7 +9,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from actorcred.actors import ControlCall, Future, ThreadDispatcher, Timer
+from actorcred.actors import ControlMessage, Future, ThreadDispatcher, Timer
 from actorcred.actors.fairness import Entry, FairQueue
 from actorcred.checker import Checker, turn_of
 from actorcred.errors import CheckerUnavailable
@@ -55,6 +55,27 @@ class _Question:
     began: float = 0.0
 
 
+@dataclass(slots=True)
+class _Asked(ControlMessage):
+    """The thread of a question is free again."""
+
+    entry: Entry[_Question]
+
+
+@dataclass(slots=True)
+class _TooLate(ControlMessage):
+    """The time of a question is over."""
+
+    entry: Entry[_Question]
+
+
+@dataclass(slots=True)
+class _GiveUp(ControlMessage):
+    """Nobody waits for the answer to a question any more."""
+
+    entry: Entry[_Question]
+
+
 class BlockingChecker(Checker):
     """Asks a back end that blocks, on threads of its own.
 
@@ -92,16 +113,29 @@ class BlockingChecker(Checker):
         decision: Future[str] = Future()
         question = _Question(credentials, decision)
         entry, dropped = self._waiting.put(turn_of(self, credentials)[1:], question)
-        question.timer = self.send_after(self.limits.timeout, ControlCall(("_too_late", entry)))
+        question.timer = self.send_after(self.limits.timeout, _TooLate(entry))
         if dropped is not None:
             self._end(dropped.item, self._too_many())
         mailbox = self.actor_inbox
-        decision.add_done_callback(lambda done: mailbox.put(ControlCall(("_give_up", entry))) if done.cancelled() else None)
+        decision.add_done_callback(lambda done: mailbox.put(_GiveUp(entry)) if done.cancelled() else None)
         self._ask_next()
         return decision
 
     def release(self) -> None:
         """Close the connections to the back end. Called once the checker has ended and no question is under way any more."""
+
+    def _actor_control(self, message: ControlMessage) -> Any:
+        match message:
+            case _Asked(entry):
+                self._asked(entry)
+            case _TooLate(entry):
+                self._waiting.discard(entry)
+                self._end(entry.item, CheckerUnavailable(f"the back end did not answer within {self.limits.timeout:g} s"))
+            case _GiveUp(entry):
+                if self._waiting.discard(entry):
+                    self._cancel_timer(entry.item)
+            case _:
+                super()._actor_control(message)
 
     def _too_many(self) -> CheckerUnavailable:
         return CheckerUnavailable(f"{self._under_way + len(self._waiting)} questions to the back end are under way or wait")
@@ -112,7 +146,7 @@ class BlockingChecker(Checker):
             self._under_way += 1
             entry.item.began = time.monotonic()
             asked = self._pool.submit(self._ask, entry.item)
-            asked.add_done_callback(lambda _, entry=entry: mailbox.put(ControlCall(("_asked", entry))))  # type: ignore[misc]
+            asked.add_done_callback(lambda _, entry=entry: mailbox.put(_Asked(entry)))  # type: ignore[misc]
 
     def _ask(self, question: _Question) -> None:
         with self._lock:
@@ -143,14 +177,6 @@ class BlockingChecker(Checker):
         self._waiting.finish(entry, time.monotonic() - entry.item.began)
         self._cancel_timer(entry.item)
         self._ask_next()
-
-    def _too_late(self, entry: Entry[_Question]) -> None:
-        self._waiting.discard(entry)
-        self._end(entry.item, CheckerUnavailable(f"the back end did not answer within {self.limits.timeout:g} s"))
-
-    def _give_up(self, entry: Entry[_Question]) -> None:
-        if self._waiting.discard(entry):
-            self._cancel_timer(entry.item)
 
     def _end(self, question: _Question, error: CheckerUnavailable) -> None:
         self._cancel_timer(question)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
-from actorcred.actors import AnsweredCall, Future, Overloaded
+from actorcred.actors import AnsweredMessage, ControlMessage, Future, Overloaded
 from actorcred.checker import Checker, CheckerRef
 from actorcred.errors import AccountError
 
-__all__ = ["DatabaseChecker", "DatabaseRef", "open_database"]
+__all__ = ["DatabaseChecker", "DatabaseRef", "Order", "open_database"]
 
 
 BUSY_TIMEOUT = 5.0
@@ -52,16 +54,22 @@ def open_database(path: str | os.PathLike[str], prepare: Callable[[sqlite3.Conne
     return database
 
 
+@dataclass(slots=True)
+class Order(AnsweredMessage):
+    """Something to be done with the accounts of a checker."""
+
+    answer: Future[Any] = field(default_factory=Future, kw_only=True, repr=False)
+
+
 class DatabaseRef(CheckerRef):
     """A ref to a checker whose accounts are managed by methods that return futures."""
 
     __slots__ = ()
 
-    def request(self, method: str, *args: Any) -> Future[Any]:
-        """Have a method of the checker called; return a future of its result, or that of the future which it returns."""
-        done: Future[Any] = Future()
-        self.tell(AnsweredCall(("_attempt", method, args, done)))
-        return done
+    def request(self, order: Order) -> Future[Any]:
+        """Give an order; return a future of what comes of it."""
+        self.tell(order)
+        return order.answer
 
 
 class DatabaseChecker(Checker):
@@ -96,16 +104,26 @@ class DatabaseChecker(Checker):
             raise
         self.database.execute("COMMIT")
 
-    def _attempt(self, method: str, args: tuple[Any, ...], done: Future[Any]) -> None:
+    def _actor_control(self, message: ControlMessage) -> Any:
+        if isinstance(message, Order):
+            self._attempt(message)
+        else:
+            super()._actor_control(message)
+
+    @abstractmethod
+    def carry_out(self, order: Any) -> Any:
+        """Carry out an order; return its result, or a future of a function that ends it."""
+
+    def _attempt(self, order: Order) -> None:
         try:
-            result = getattr(self, method)(*args)
+            result = self.carry_out(order)
         except Exception as error:
-            done.settle_error(_as_account_error(error))
+            order.answer.settle_error(_as_account_error(error))
             return
         if isinstance(result, Future):
-            self.cred_then(result, "_pass_on", done)
+            self.cred_then(result, self._pass_on, order.answer)
         else:
-            done.settle(result)
+            order.answer.settle(result)
 
     def _pass_on(self, made: Future[Callable[[], object]], done: Future[Any]) -> None:
         try:

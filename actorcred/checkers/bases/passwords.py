@@ -99,10 +99,10 @@ class PasswordChecker(Checker):
         decision: Future[str] = Future()
         verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
-        self.cred_then(verdict, "_cred_verified", credentials, account, known, decision)
+        self.cred_then(verdict, self._verified, credentials, account, known, decision)
         return decision
 
-    def _cred_verified(
+    def _verified(
         self, verdict: Future[bool], credentials: UsernamePassword, account: Account, known: bool, decision: Future[str]
     ) -> None:
         if verdict.cancelled():

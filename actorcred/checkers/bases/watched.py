@@ -13,13 +13,10 @@ from typing import Generic, TypeVar
 
 from actorcred.errors import AccountError
 
-__all__ = ["POLL", "WatchedFile", "check_encoding", "lines_that_count", "why"]
+__all__ = ["WatchedFile", "check_encoding", "lines_that_count", "why"]
 
 
 logger = logging.getLogger("actorcred.checkers")
-
-POLL = 2.0
-"""Seconds between two looks whether a file has changed, for the sake of live sessions."""
 
 TRIES = 5
 """How often a file is read that changes while it is read."""

@@ -1,1 +1,3 @@
 """Users in an LDAP directory."""
+
+__all__: list[str] = []

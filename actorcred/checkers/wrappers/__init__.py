@@ -1,1 +1,3 @@
 """Checkers around checkers."""
+
+__all__: list[str] = []

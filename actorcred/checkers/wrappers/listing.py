@@ -9,12 +9,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from actorcred.actors import ControlCall, Dispatcher
+from actorcred.actors import Dispatcher
 from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.auth.registry import start_group
 from actorcred.checker import CheckerRef, Revocation
-from actorcred.checkers.bases.watched import POLL, WatchedFile, lines_that_count, why
+from actorcred.checkers.bases.polling import PollingChecker
+from actorcred.checkers.bases.watched import WatchedFile, lines_that_count, why
 from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.names import AvatarId, make_avatar_id, prepare_username
@@ -25,7 +26,7 @@ __all__ = ["AllowingChecker", "DenyingChecker", "allow_plugin", "deny_plugin"]
 logger = logging.getLogger("actorcred.checkers")
 
 
-class _ListingChecker(Filter):
+class _ListingChecker(PollingChecker, Filter):
     """Asks another checker, and then looks who it is."""
 
     def __init__(self, checkers: tuple[CheckerRef, ...], names: Collection[str] | os.PathLike[str]) -> None:
@@ -47,7 +48,7 @@ class _ListingChecker(Filter):
     def on_start(self) -> None:
         """Begin to watch the file."""
         if self._file is not None:
-            self.send_every(POLL, ControlCall(("_poll",)))
+            self.start_polling()
 
     def _parse(self, raw: bytes) -> frozenset[str]:
         """Return the avatar ids in a file. A line that cannot be used is named in the log and harms no other."""
@@ -82,7 +83,7 @@ class _ListingChecker(Filter):
             raise UnauthorizedLogin("not by the list", known=True)
         return avatar_id
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Revoke those who may not be here any more."""
         before, now = (self._file and self._file.poll()) or (frozenset(), frozenset())
         for name in before ^ now:

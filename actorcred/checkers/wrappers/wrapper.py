@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass
 from typing import Any, cast
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlCall, Dispatcher, Future, RestartIntensity, Restarts
-from actorcred.checker import Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
+from actorcred.actors import ActorRef, ControlMessage, Dispatcher, Future, RestartIntensity, Restarts
+from actorcred.checker import Check, Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
 from actorcred.errors import CheckerUnavailable
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
 from actorcred.service import request
@@ -43,7 +44,7 @@ def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
     """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
     asked = _Asked(checker)
     try:
-        request(checker, asked, "request_avatar_id", credentials)
+        request(checker, Check(asked, credentials))
     except pykka.ActorDeadError as error:
         asked.settle_error(error)
     return asked
@@ -61,6 +62,14 @@ def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
         raise CheckerUnavailable(f"{checker.actor_class.__name__} returned no avatar id: {error}") from None
 
 
+@dataclass(slots=True)
+class _Revoked(ControlMessage):
+    """Something happened to an account of a wrapped checker."""
+
+    avatar_id: AvatarId
+    what: Revocation
+
+
 class _Relay:
     """Tells a wrapper of what happened to accounts, as a checker tells a portal."""
 
@@ -68,7 +77,7 @@ class _Relay:
         self._wrapper = wrapper
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
-        self._wrapper.tell(ControlCall(("revoked", avatar_id, what)))
+        self._wrapper.tell(_Revoked(avatar_id, what))
 
 
 class Wrapper(Checker):
@@ -119,6 +128,12 @@ class Wrapper(Checker):
         """Those that can be offered, whichever wrapped checker knows the user."""
         return digests_of_all(self.checkers)
 
+    def _actor_control(self, message: ControlMessage) -> Any:
+        if isinstance(message, _Revoked):
+            self.revoked(message.avatar_id, message.what)
+        else:
+            super()._actor_control(message)
+
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Pass on what happened to an account of a wrapped checker."""
         cast("CheckerRef", self._actor_ref).revoke(avatar_id, what)
@@ -158,7 +173,7 @@ class Filter(Wrapper):
         """Ask the wrapped checker, for a decision."""
         asked = ask_checker(self.checker, credentials)
         decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
-        self.cred_then(asked, "_answered", credentials, decision)
+        self.cred_then(asked, self._answered, credentials, decision)
 
     def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
         if not asked.cancelled():
