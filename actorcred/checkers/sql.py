@@ -101,7 +101,8 @@ class SQLChecker(BlockingChecker):
         """Close the connections."""
         if self._rehasher is not None:
             self._rehasher.close()
-        self._engine.dispose()
+        else:
+            self._engine.dispose()
 
     def check(self, credentials: UsernamePassword) -> str:
         """Look the user up and verify the password."""

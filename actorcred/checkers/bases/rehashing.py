@@ -60,6 +60,7 @@ class Rehasher:
         self._name = name
         self._thread = ThreadDispatcher(f"actorcred-rehash-{name}", 1, caller_runs=False)
         self._busy = threading.Lock()
+        self._closed = False
         self.may_write = True
         """Whether it is worth trying: not after the database has refused."""
 
@@ -75,8 +76,14 @@ class Rehasher:
             return  # the next login will try again
         written = threading.Event()
         done = self._thread.submit(self._replace, username, stored, made)
-        done.add_done_callback(lambda _: written.set())
+        done.add_done_callback(lambda _: self._end(written))
         written.wait(PATIENCE)
+
+    def _end(self, written: threading.Event) -> None:
+        self._busy.release()
+        if self._closed:
+            self._dispose()
+        written.set()
 
     def _replace(self, username: Any, stored: Any, made: str) -> None:
         try:
@@ -85,8 +92,6 @@ class Rehasher:
             self.may_write = False
             why = "a column is too short" if isinstance(error, _NotKept) else type(error).__name__
             logger.warning("Weak hashes in %s stay, since it cannot be written: %s", self._name, why)
-        finally:
-            self._busy.release()
 
     def _write(self, username: Any, stored: Any, made: str | bytes) -> None:
         write, read = self._statements(username, stored, made)
@@ -98,5 +103,11 @@ class Rehasher:
                 raise _NotKept
 
     def close(self) -> None:
-        """Let the thread go."""
+        """Let the thread go, and close the engine's connections; one that is being written with is closed after that."""
         self._thread.close(0.0)
+        self._closed = True
+        self._dispose()
+
+    def _dispose(self) -> None:
+        if self._busy.acquire(blocking=False):  # and nothing is written any more
+            self._engine.dispose()
