@@ -41,9 +41,14 @@ class Channel(ABC):
 
     Either method may return a future or a coroutine. That of `notify` says when the client can take more; until then
     the mind sends nothing. That of `call` is the client's answer. An `OSError` says that the client is gone.
+
+    Attributes:
+        takes_notifications: whether the client takes notifications. What is said to one that does not is dropped at once.
     """
 
     __slots__ = ()
+
+    takes_notifications: bool = True
 
     def ready(self) -> bool:
         """Tell whether the calling thread may call `notify` itself, while nothing waits, which spares it the mind's turn."""
@@ -133,6 +138,8 @@ class MindRef(ActorRef["Mind"]):
 
     def send(self, notification: Notification) -> None:
         """Send a notification that may go to other minds, too; see `Group`."""
+        if not self.channel.takes_notifications:
+            return  # before the outbox, in which it could take the place of a call
         if self.outbox.idle and self.channel.ready():
             try:
                 self.channel.notify(notification)
