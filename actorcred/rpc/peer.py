@@ -88,9 +88,7 @@ class Peer:
         self.client = ""
         self.link: Link | None = None
         self.dialogue: Dialogue | None = None
-        self.heartbeat = False
-        self.answers_only = False
-        self.closed = False
+        self.heartbeat = self.answers_only = self.closed = False
         self._place = place
         place.yields = self.make_room
         self._questions: Questions | None = None
@@ -227,12 +225,12 @@ class Peer:
         for message in early.messages if early is not None else ():
             if self.closed:
                 return
-            if type(message) is Notice:
+            if isinstance(message, Notice):
                 self._tell(message)
                 continue
-            reply = Reply(self, message.id, message.method)  # type: ignore[union-attr]
+            reply = Reply(self, message.id, message.method)
             try:
-                self._serve(message, reply)  # type: ignore[arg-type]
+                self._serve(message, reply)
             except Exception as error:
                 reply.settle_error(error)
 
