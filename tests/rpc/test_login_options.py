@@ -49,6 +49,7 @@ async def test_the_option_of_a_login_is_in_force_from_that_login_to_the_next_one
         assert type((await here.call("move", 1)).error) is dict
         assert type((await here.call("cred.login", "MAGIC", b"", {"errors": "list"})).error) is list
         assert type((await here.call("move", 1)).error) is list
+        assert type((await here.call("cred.login", "MAGIC", b"", 5)).error) is list  # it cannot be read
         assert type((await here.call("cred.login", "MAGIC", b"")).error) is dict
         assert type((await here.call("cred.login", "MAGIC", b"", {"errors": "text"})).error) is str
         await here.log_in(resume=False)
