@@ -43,7 +43,8 @@ class Channel(ABC):
     the mind sends nothing. That of `call` is the client's answer. An `OSError` says that the client is gone.
 
     Attributes:
-        takes_notifications: whether the client takes notifications. What is said to one that does not is dropped at once.
+        takes_notifications: whether the client takes what it did not ask for. A notification to one that does not is dropped at
+            once, and `call` should fail.
     """
 
     __slots__ = ()

@@ -32,6 +32,6 @@ class Early:
         Raises:
             CallError: if too much waits already.
         """
-        if self._backlog.full or not self._backlog.enter(weigh(message.params)):
+        if not self._backlog.enter(weigh(message.params)):
             raise CallError("too much waits for the answer to the login", CallCode.TOO_MANY_REQUESTS)
         self.messages.append(message)

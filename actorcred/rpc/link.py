@@ -40,7 +40,8 @@ class Link(Channel):
     Args:
         core: what the connections of the server share.
         keeps: whether the client may come back to its session after it lost its connection.
-        takes_notifications: whether the client takes what is not the answer to a request of its own.
+        takes_notifications: whether the client takes what is not the answer to a request of its own. What the mind drops is not
+            counted here, so that a client that comes back has missed nothing.
         errors: the form in which it is sent errors.
     """
 
@@ -138,8 +139,6 @@ class Link(Channel):
 
     def notify(self, notification: Notification) -> Any:
         """Send or keep a notification. Returns a future if the connection can take no more for now."""
-        if not self.takes_notifications:
-            return None  # it is not even counted, so that a client that comes back has missed nothing
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.notify, notification)
         if notification.name == "logged_out":

@@ -10,8 +10,9 @@ import pytest
 from actorcred import ClientGone
 from actorcred.outbox import OutboxLimit, OutboxOverflow
 from actorcred.portal import PortalOptions
+from actorcred.sessions.policies import Policy
 from tests.rpc.lines import PASSWORD, line
-from tests.rpc.stage import TRANSPORTS, WireStage, on_loop, stage
+from tests.rpc.stage import TRANSPORTS, Recorder, WireStage, on_loop, stage
 
 REFUSED = {
     "map": {"code": "refused", "message": "login refused"},
@@ -190,6 +191,17 @@ async def test_a_notification_does_not_push_a_call_out_of_the_outbox_of_a_client
             mind.notify("news", number)
         with pytest.raises(ClientGone, match="notifications: false"):  # and not that the outbox was full
             await asked
+        await here.call("cred.logout")
+
+
+@on_loop
+async def test_an_avatar_that_several_share_asks_a_client_that_can_be_asked() -> None:
+    async with stage(portal_options=PortalOptions(policy=Policy.SHARE)) as game:
+        client, here = await game.connect(handler=Recorder()), await line(game)
+        await here.log_in(notifications=False)
+        assert await client.call("ask_client", "times seven") == 42
+        await client.close()
+        assert (await here.call("ask_client", "times seven")).error["code"] == "internal"
         await here.call("cred.logout")
 
 
