@@ -206,7 +206,7 @@ class Peer:
         elif request.method.startswith(PREFIX):
             answer = self._reserved(request)
             reply.settle(answer)
-            if request.method in LOGINS:
+            if request.method in LOGINS and self.link is None:
                 self._hold_until(answer)
         elif link is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)

@@ -10,7 +10,7 @@ import pytest
 
 from actorcred import CallError, Checker, UnauthorizedLogin, UsernamePassword
 from actorcred.actors import Future
-from actorcred.rpc.codec import Request, WireLimits
+from actorcred.rpc.codec import Answer, Request, WireLimits
 from actorcred.rpc.early import EARLY_MEMORY, Early
 from tests.rpc.lines import PASSWORD, Line, line
 from tests.rpc.stage import TRANSPORTS, WireStage, on_loop, stage
@@ -57,6 +57,7 @@ async def test_calls_that_are_sent_with_the_login_are_carried_out_after_it_and_i
         assert ((await here.answer(first)).result, (await here.answer(second)).result) == ([1.0, 0.0], [3.0, 0.0])
         assert (await here.answer(logout)).result is True
         assert here.answered == [login, first, second, logout]
+        assert isinstance(here.heard[0], Answer)  # no notification comes before it
         await here.until(lambda: here.gone)
         assert game.log == [("ann", "logout")]
 
@@ -107,6 +108,19 @@ async def test_what_needs_no_login_waits_for_none() -> None:
         assert login not in here.answered
         decisions[0].settle("slow")
         assert (await here.answer(login)).error is None
+
+
+@on_loop
+async def test_nothing_waits_for_a_reauthentication() -> None:
+    async with slow_login() as (game, here, login, decisions):
+        decisions[0].settle("slow")
+        await here.answer(login)
+        assert "challenge" in (await here.call("cred.reauthenticate", "PLAIN")).result
+        (proof,) = here.send(("cred.respond", b"\0slow\0x"))
+        await game.until(lambda: len(decisions) == 2)
+        assert (await here.call("echo", 1)).result == 1
+        decisions[1].settle("slow")
+        assert (await here.answer(proof)).result["avatar_id"] == "slow"
 
 
 @on_loop

@@ -269,6 +269,18 @@ async def test_a_bad_response_has_its_code_and_ends_the_exchange(begin: tuple[An
         here.cut()
 
 
+@on_loop
+async def test_a_reauthentication_has_the_same_codes_and_harms_no_session() -> None:
+    async with stage() as game:
+        here = await line(game)
+        await here.log_in(resume=False)
+        for mechanism, initial, code in BAD[:7] + [("PLAIN", b"\0ann\0wrong", "refused"), ("PLAIN", b"\0bob\0hush", "refused")]:
+            assert (await here.call("cred.reauthenticate", mechanism, initial)).error["code"] == code
+            assert (await here.call("cred.respond", b"")).error["code"] == "out-of-order"
+        assert (await here.call("echo", 1)).result == 1
+        here.cut()
+
+
 @pytest.mark.parametrize("mechanism", ["PLAIN", "ANONYMOUS", "SCRAM-SHA-256"])
 @on_loop
 async def test_a_client_that_sends_nothing_first_is_asked(mechanism: str) -> None:
