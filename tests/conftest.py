@@ -41,6 +41,7 @@ FOREIGN = (
     "test_web_hashes.py::test_a_password_fits",
     "examples/test_patience.py::test_the_arenas_page",
     "examples/test_patience.py::test_a_page",
+    "rpc/test_other_languages.py",
 )
 """Tests that drive programs which are not Python's: files, or beginnings of the names of tests in them."""
 

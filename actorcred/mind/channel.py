@@ -22,9 +22,15 @@ class Channel(ABC):
 
     Either method may return a future or a coroutine. That of `notify` says when the client can take more; until then
     the mind sends nothing. That of `call` is the client's answer. An `OSError` says that the client is gone.
+
+    Attributes:
+        takes_notifications: whether the client takes what it did not ask for. A notification to one that does not is dropped at
+            once, and `call` should fail.
     """
 
     __slots__ = ()
+
+    takes_notifications: bool = True
 
     def ready(self) -> bool:
         """Tell whether the calling thread may call `notify` itself, while nothing waits, which spares it the mind's turn."""

@@ -130,6 +130,8 @@ class MindRef(ActorRef["Mind"]):
 
     def send(self, notification: Notification) -> None:
         """Send a notification that may go to other minds, too; see `Group`."""
+        if not self.channel.takes_notifications:
+            return  # before the outbox, in which it could take the place of a call
         if self.outbox.idle and self.channel.ready():
             try:
                 self.channel.notify(notification)

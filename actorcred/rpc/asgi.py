@@ -17,7 +17,8 @@ from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore, open_core
 from actorcred.rpc.guard import Place
 from actorcred.rpc.options import ServerOptions
-from actorcred.rpc.peer import Origin, Peer
+from actorcred.rpc.peer import Peer
+from actorcred.rpc.transport import Origin
 from actorcred.rpc.web import VISITOR, Receive, Scope, Send, WebVisitor
 from actorcred.sasl.binding import with_bindings
 from actorcred.sasl.mechanism import Situation

@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import logging
 import random
-import ssl
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -16,6 +15,7 @@ from actorcred.audit import printable
 from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginDenied, LoginFailed, ProtocolError, login_error
 from actorcred.rpc.addresses import Address
 from actorcred.rpc.client_connection import ClientConnection, make_handle
+from actorcred.rpc.client_options import ClientOptions
 from actorcred.rpc.client_wires import open_wire
 from actorcred.sasl.mechanism import ClientMechanism, Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, choose
@@ -31,37 +31,6 @@ SLOW_LOGIN = 3.0
 
 FINAL = frozenset({"logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"})
 """Reasons of a goodbye after which a client does not come back by itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ClientOptions:
-    """How a client behaves.
-
-    Args:
-        interface: what to use the avatar as: the name of an interface, or several, the dearest first; by default the
-            first one of the realm.
-        mechanism: the SASL mechanism; by default the strongest that both sides have.
-        reconnect: come back after the connection was lost, to the same session if that is possible.
-        max_pause: seconds between two attempts at most.
-        timeout: seconds for connecting, and for the first answer of the server.
-        login_timeout: seconds for logging in, once connected: more than the 30 that a portal takes by default, so that it is the
-            portal that says that it cannot be done.
-        on_slow_login: called when a login has taken some seconds and goes on; by default that is logged.
-        client: name and version, for the user's list of sessions.
-        context: for TLS; by default certificates are verified against those of the system.
-        json: write JSON; on WebSocket only.
-    """
-
-    interface: str | list[str] | None = None
-    mechanism: str | None = None
-    reconnect: bool = False
-    max_pause: float = 30.0
-    timeout: float = 10.0
-    login_timeout: float = 40.0
-    on_slow_login: Callable[[], object] | None = None
-    client: tuple[str, str] = ("actorcred", "")
-    context: ssl.SSLContext | None = None
-    json: bool = False
 
 
 async def connect(
@@ -264,6 +233,7 @@ class Client:
     async def _log_in(self) -> None:
         options = self._options
         wishes: dict[str, Any] = {"client": list(options.client), "resume": options.reconnect, "heartbeat": True}
+        wishes["notifications"] = options.notifications
         if options.interface is not None:
             wishes["interface"] = options.interface
         self.notifications = 0  # from here on, since the first may come together with the answer

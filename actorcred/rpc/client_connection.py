@@ -12,7 +12,8 @@ from typing import Any
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
 from actorcred.rpc.client_wires import ClientWire
 from actorcred.rpc.codec import Answer, Notice, Request, WireLimits
-from actorcred.rpc.connection import Connection, error_of
+from actorcred.rpc.connection import Connection
+from actorcred.rpc.faults import read_fault
 from actorcred.sasl.scram import end_point_binding
 
 __all__ = ["ClientConnection", "Handle", "make_handle"]
@@ -140,7 +141,7 @@ class ClientConnection:
         if answer.error is None:
             future.set_result(answer.result)
         else:
-            future.set_exception(error_of(answer.error))
+            future.set_exception(read_fault(answer.error))
 
     def _notice(self, notice: Notice) -> None:
         if notice.method == "cred.goodbye":

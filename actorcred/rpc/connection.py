@@ -15,8 +15,9 @@ import msgpack
 
 from actorcred.errors import CallCode, CallError, ProtocolError
 from actorcred.rpc.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
+from actorcred.rpc.faults import FaultForm, fault_of
 
-__all__ = ["Connection", "Excess", "error_of"]
+__all__ = ["Connection", "Excess"]
 
 LIMITS = WireLimits()
 
@@ -45,13 +46,15 @@ class Connection:
     Attributes:
         codec: how messages are written.
         limits: what is accepted from the peer.
+        errors: the form in which the peer is sent errors.
     """
 
-    __slots__ = ("_closed", "_framed", "_last_id", "_ours", "_scanner", "_tail", "_theirs", "codec", "limits")
+    __slots__ = ("_closed", "_framed", "_last_id", "_ours", "_scanner", "_tail", "_theirs", "codec", "errors", "limits")
 
     def __init__(self, codec: Codec = MSGPACK, limits: WireLimits = LIMITS, *, framed: bool = False) -> None:
         self.codec = codec
         self.limits = limits
+        self.errors = FaultForm.MAP
         self._framed = framed
         self._closed = False
         self._last_id = 0
@@ -220,16 +223,14 @@ class Connection:
         """Return the bytes of an error in answer to a request of the peer."""
         if self._theirs is not None:
             self._theirs.discard(request_id)
-        fault: dict[str, Any] = {"code": error.code, "message": error.message}
-        if error.retry_after is not None:
-            fault["retry_after"] = error.retry_after
-        return self.codec.encode((1, request_id, fault, None))
+        return self.codec.encode((1, request_id, fault_of(error, self.errors), None))
 
     def refuse(self, excess: Excess) -> bytes:
         """Return the answer to a request over the limit of pending ones."""
         text = f"more than {self.limits.pending} requests wait for their answers"
+        fault = fault_of(CallError(text, CallCode.TOO_MANY_REQUESTS), self.errors)
         # Its id may be that of no other request, so nothing is taken off the list.
-        return self.codec.encode((1, excess.id, {"code": CallCode.TOO_MANY_REQUESTS, "message": text}, None))
+        return self.codec.encode((1, excess.id, fault, None))
 
 
 def _method_name(method: Any) -> str:
@@ -237,11 +238,3 @@ def _method_name(method: Any) -> str:
         with contextlib.suppress(UnicodeDecodeError):
             return method.decode()
     raise ProtocolError("the name of a method is not a text")
-
-
-def error_of(fault: Any) -> CallError:
-    """Return what a peer sent as an error; the inverse of `Connection.fail`, for whatever peers make of errors."""
-    if isinstance(fault, dict):
-        code, message = fault.get("code", CallCode.FAILED), fault.get("message", "")
-        return CallError(str(message), str(code), retry_after=fault.get("retry_after"))
-    return CallError(str(fault))

@@ -15,6 +15,7 @@ from actorcred.methods import Method, methods_of
 from actorcred.mind.channel import Channel
 from actorcred.mind.outbox import Notification
 from actorcred.rpc.codec import MSGPACK, Codec
+from actorcred.rpc.faults import FaultForm
 from actorcred.rpc.guard import Backlog
 from actorcred.sessions.session import Session
 
@@ -40,6 +41,9 @@ class Link(Channel):
     Args:
         core: what the connections of the server share.
         keeps: whether the client may come back to its session after it lost its connection.
+        takes_notifications: whether the client takes what is not the answer to a request of its own. What the mind drops is not
+            counted here, so that a client that comes back has missed nothing.
+        errors: the form in which it is sent errors.
     """
 
     __slots__ = (
@@ -51,19 +55,25 @@ class Link(Channel):
         "_kept_bytes",
         "_token",
         "backlog",
+        "errors",
         "lost_at",
         "methods",
         "peer",
         "reproven_at",
         "sent",
         "session",
+        "takes_notifications",
     )
 
     session: Session
 
-    def __init__(self, core: ServerCore, *, keeps: bool) -> None:
+    def __init__(
+        self, core: ServerCore, *, keeps: bool, takes_notifications: bool = True, errors: FaultForm = FaultForm.MAP
+    ) -> None:
         self._core = core
         self._keeps = keeps
+        self.takes_notifications = takes_notifications
+        self.errors = errors
         self._token: bytes | None = None
         self._end: LogoutReason | None = None
         self._anonymous: str | None = None
@@ -156,6 +166,8 @@ class Link(Channel):
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         """Ask the client; return a future of its answer."""
+        if not self.takes_notifications:
+            raise ClientGone("the client logged in with `notifications: false`, so it can be asked nothing")
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.call, name, args)
         if self.peer is None:

@@ -23,7 +23,8 @@ from actorcred.rpc.addresses import Address, advice
 from actorcred.rpc.connection import Connection
 from actorcred.rpc.core import ServerCore
 from actorcred.rpc.guard import Place
-from actorcred.rpc.peer import Origin, Peer
+from actorcred.rpc.peer import Peer
+from actorcred.rpc.transport import Origin
 from actorcred.sasl.binding import served_binding, unique_binding
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
-from actorcred.errors import CallCode, CallError, ClientGone, LoginFailed, ProtocolError
+from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
 from actorcred.rpc.codec import Answer, Notice, Request
-from actorcred.rpc.connection import Connection, error_of
+from actorcred.rpc.connection import Connection
+from actorcred.rpc.early import Early
 from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
+from actorcred.rpc.faults import FaultForm
 from actorcred.rpc.guard import Flow, Place, RateLimit, Stall
+from actorcred.rpc.questions import Questions
 from actorcred.rpc.reply import Receipt, Reply, wait_in
-from actorcred.rpc.reserved import PREFIX, RESERVED
+from actorcred.rpc.reserved import AT_ONCE, LOGINS, PREFIX, RESERVED
 
 if TYPE_CHECKING:
     from actorcred.methods import Method
     from actorcred.rpc.core import ServerCore
     from actorcred.rpc.dialogue import Dialogue
     from actorcred.rpc.link import Link
-    from actorcred.sasl.mechanism import Situation
+    from actorcred.rpc.transport import Origin, Wire
 
-__all__ = ["Origin", "Peer", "Wire"]
+__all__ = ["Peer"]
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -34,42 +36,6 @@ EARLY_BYTES, EARLY_BYTES_PER_SECOND = 32 * 1024, 4 * 1024
 
 REASON = 100
 """Characters of the text in a goodbye."""
-
-
-class Wire(Protocol):
-    """What a peer needs of its transport. None of its methods raises: a connection that is gone takes nothing."""
-
-    def write(self, messages: list[bytes]) -> None:
-        """Send messages."""
-
-    def waiting(self) -> int:
-        """Return the bytes that the client has not taken yet, as far as that is known."""
-
-    def hold(self, seconds: float) -> None:
-        """Read nothing for so long."""
-
-    def close(self) -> None:
-        """Close the connection when all is sent."""
-
-    def abort(self) -> None:
-        """Close the connection at once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a connection comes from.
-
-    Args:
-        protocol: its name, as "tcp".
-        address: of the client, to be shown; "" if it has none.
-        source: what counts as one origin for limits and penalties; "" if nothing does.
-        situation: what mechanisms may know of the connection.
-    """
-
-    protocol: str
-    address: str
-    source: str
-    situation: Situation
 
 
 class Peer:
@@ -87,18 +53,21 @@ class Peer:
         dialogue: the login under way.
         heard: when something came from the client, on the loop's clock; once it is closed, when that was.
         heartbeat: whether the client promised to say something at each interval.
+        answers_only: whether the client takes nothing but answers, no goodbye either.
     """
 
     __slots__ = (
-        "_calls",
         "_drained",
+        "_early",
         "_flow",
         "_out",
         "_out_size",
         "_place",
+        "_questions",
         "_rate",
         "_stall",
         "_throttled",
+        "answers_only",
         "client",
         "closed",
         "connection",
@@ -119,11 +88,11 @@ class Peer:
         self.client = ""
         self.link: Link | None = None
         self.dialogue: Dialogue | None = None
-        self.heartbeat = False
-        self.closed = False
+        self.heartbeat = self.answers_only = self.closed = False
         self._place = place
         place.yields = self.make_room
-        self._calls: dict[int, Future[Any]] | None = None
+        self._questions: Questions | None = None
+        self._early: Early | None = None
         self._out: list[bytes] | None = None
         self._out_size = 0
         self._drained: Future[None] | None = None
@@ -169,7 +138,8 @@ class Peer:
         elif kind is Notice:
             self._notice(message)
         elif kind is Answer:
-            self._answered(message)
+            if self._questions is not None:
+                self._questions.answered(message)
         else:
             self.send(self.connection.refuse(message))
 
@@ -211,8 +181,8 @@ class Peer:
         if link is not None:
             link.lost(self.core.loop.time())
         self.resume()
-        for future in list((self._calls or {}).values()):
-            future.settle_error(ClientGone("the connection was lost before the client answered"))
+        if self._questions is not None:
+            self._questions.give_up()
 
     # -- messages -----------------------------------------------------------------------------------------------------
 
@@ -221,18 +191,48 @@ class Peer:
         try:
             if self._rate is not None and (wait := self._wait(self._rate)):
                 raise CallError("too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3))
-            link = self.link
-            method = None if link is None else link.methods.get(request.method)
-            if method is not None:
-                self._call(link, method, request.params, reply)  # type: ignore[arg-type]
-            elif request.method.startswith(PREFIX):
-                reply.settle(self._reserved(request))
-            elif link is None:
-                raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
+            if self._early is not None and request.method not in AT_ONCE:
+                self._early.add(request)
             else:
-                raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
+                self._serve(request, reply)
         except Exception as error:  # an unforeseen one is logged, and costs its sender no more than this request
             reply.settle_error(error)
+
+    def _serve(self, request: Request, reply: Reply) -> None:
+        link = self.link
+        method = None if link is None else link.methods.get(request.method)
+        if method is not None:
+            self._call(link, method, request.params, reply)  # type: ignore[arg-type]
+        elif request.method.startswith(PREFIX):
+            answer = self._reserved(request)
+            reply.settle(answer)
+            if request.method in LOGINS and self.link is None:
+                self._hold_until(answer)
+        elif link is None:
+            raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
+        else:
+            raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
+
+    def _hold_until(self, answer: Future[Any]) -> None:
+        """Let what comes from now on wait for the answer to a step of a login, which goes out first."""
+        if not answer.done():
+            self._early = Early(self.connection.limits.pending)
+            answer.add_done_callback(lambda _: self.core.here(self.core.loop.call_soon, self._release))
+
+    def _release(self) -> None:
+        """Take what waited as if it had come now; its rate was looked at when it came."""
+        early, self._early = self._early, None
+        for message in early.messages if early is not None else ():
+            if self.closed:
+                return
+            if isinstance(message, Notice):
+                self._tell(message)
+                continue
+            reply = Reply(self, message.id, message.method)
+            try:
+                self._serve(message, reply)
+            except Exception as error:
+                reply.settle_error(error)
 
     def _wait(self, rate: RateLimit) -> float:
         """Return the seconds that the client has to wait; 0 if it does not send too much."""
@@ -277,9 +277,20 @@ class Peer:
             raise CallError("prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE)
 
     def _notice(self, notice: Notice) -> None:
+        try:
+            if self._rate is not None and self._wait(self._rate):
+                self.core.ignored_notices += 1
+            elif self._early is not None:
+                self._early.add(notice)
+            else:
+                self._tell(notice)
+        except CallError:
+            self.core.ignored_notices += 1
+
+    def _tell(self, notice: Notice) -> None:
         link = self.link
         method = None if link is None else link.methods.get(notice.method)
-        if (self._rate is not None and self._wait(self._rate)) or method is None:
+        if method is None:
             self.core.ignored_notices += 1
             return
         try:
@@ -296,31 +307,12 @@ class Peer:
 
     def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
         """Ask the client; return a future of its answer."""
-        calls = self._calls
-        if calls is None:
-            calls = self._calls = {}
-        if len(calls) >= self.connection.limits.pending:
-            raise ClientGone(f"{len(calls)} calls wait for the client's answers already")
-        number, data = self.connection.request(name, args)
-        future: Future[Any] = Future()
-        calls[number] = future
-        future.add_done_callback(lambda done: self._forget_call(number) if done.cancelled() else None)
+        questions = self._questions
+        if questions is None:
+            questions = self._questions = Questions(self.connection)
+        future, data = questions.ask(name, args)
         self.send(data)
         return future
-
-    def _forget_call(self, number: int) -> None:
-        self.connection.forget(number)
-        if self._calls is not None:
-            self._calls.pop(number, None)
-
-    def _answered(self, answer: Answer) -> None:
-        future = None if self._calls is None else self._calls.pop(answer.id, None)
-        if future is None:
-            return
-        if answer.error is None:
-            future.settle(answer.result)
-        else:
-            future.settle_error(_error_of_client(answer.error))
 
     # -- bytes out ----------------------------------------------------------------------------------------------------
 
@@ -350,11 +342,12 @@ class Peer:
             self.wire.write(out)
 
     def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
-        """Say why the connection ends, and end it."""
+        """Say why the connection ends, unless its client takes nothing but answers, and end it."""
         if self.closed:
             return
-        reason = {"code": code, "message": detail[:REASON]}
-        self.send(self.connection.notify(PREFIX + "goodbye", (reason, retry_after)))
+        if not self.answers_only:
+            reason = {"code": code, "message": detail[:REASON]}
+            self.send(self.connection.notify(PREFIX + "goodbye", (reason, retry_after)))
         self.closed = True
         self.heard = self.core.loop.time()
         self.flush()
@@ -362,9 +355,20 @@ class Peer:
 
     # -- limits -------------------------------------------------------------------------------------------------------
 
+    def speak(self, errors: FaultForm, *, answers_only: bool) -> None:
+        """Send from now on what the client can take.
+
+        Args:
+            errors: the form of errors.
+            answers_only: whether it takes nothing but answers.
+        """
+        self.connection.errors = errors
+        self.answers_only = answers_only
+
     def logged_in(self, link: Link) -> None:
         """Go on with a session, whose methods can be called."""
         self.link = link
+        self.speak(link.errors, answers_only=not link.takes_notifications)
         self._place.recognise()
         rate, burst = self.core.options.bytes_per_second, self.core.options.bytes_burst
         self._flow = None if rate is None else Flow(rate, burst, self.heard)
@@ -393,8 +397,3 @@ class Peer:
             return ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
         return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None
-
-
-def _error_of_client(fault: Any) -> CallError:
-    error = error_of(fault)
-    return CallError(error.message[:1000], error.code[:100])

@@ -9,8 +9,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import msgspec
-
 from actorcred.actors import Future
 from actorcred.credentials import Anonymous
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
@@ -20,7 +18,9 @@ from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.login import Login
 from actorcred.rpc.dialogue import Dialogue, deny_source
 from actorcred.rpc.events import LoginThrottled, SessionResumed
+from actorcred.rpc.faults import FaultForm
 from actorcred.rpc.link import Link, token_hash
+from actorcred.rpc.login_options import LoginOptions
 from actorcred.sasl.mechanism import Present
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 from actorcred.sessions.session import Session
@@ -28,27 +28,11 @@ from actorcred.sessions.session import Session
 if TYPE_CHECKING:
     from actorcred.rpc.peer import Peer
 
-__all__ = ["PREFIX", "RESERVED", "LoginOptions"]
+__all__ = ["AT_ONCE", "LOGINS", "PREFIX", "RESERVED"]
 
 PREFIX = "cred."
 
 T = TypeVar("T", bound=LoginFailed)
-
-
-class LoginOptions(msgspec.Struct):
-    """What a client may say with its login. What is not known here is ignored.
-
-    Args:
-        interface: the name of the wanted interface, or several, the dearest first; by default the realm's first one.
-        client: name and version of the client, for the user's list of sessions.
-        resume: whether the session is to outlive a lost connection.
-        heartbeat: the client promises to call `cred.ping`, or anything else, at each interval of the server's limits.
-    """
-
-    interface: str | list[str] | None = None
-    client: list[str] | dict[str, str] | str = ""
-    resume: bool = True
-    heartbeat: bool = False
 
 
 def mechanisms(peer: Peer) -> Future[list[str]]:
@@ -74,10 +58,13 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
     """
     if peer.link is not None:
         raise CallError("this connection is logged in", CallCode.OUT_OF_ORDER)
+    wishes = options or LoginOptions()
+    errors = FaultForm(wishes.errors)
+    peer.speak(errors, answers_only=not wishes.notifications)
     if peer.core.draining:
         raise _told(peer, LoginDenied("the server is going down", retry_after=peer.core.retry_after, seen=False), mechanism)
-    wishes = options or LoginOptions()
-    link = Link(peer.core, keeps=wishes.resume and peer.core.options.grace > 0)
+    keeps = wishes.resume and peer.core.options.grace > 0
+    link = Link(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
 
     def decide(step: Present) -> Future[Login]:
         return _log_in(peer, link, step, wishes)
@@ -328,3 +315,9 @@ RESERVED: dict[str, tuple[Method, Callable[..., Any]]] = {
     for function in (mechanisms, login, respond, resume, logout, ping, sessions, end, reauthenticate)
 }
 """Name on the wire -> how its arguments are read, and what answers it."""
+
+LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
+"""For whose answers waits what a client sends after them."""
+
+AT_ONCE = LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"}
+"""What waits for no login, since it needs none."""

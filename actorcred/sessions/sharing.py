@@ -50,7 +50,8 @@ class SharedAvatar(Channel, Generic[S]):
             mind.send(notification)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
-        """Ask the client that logged in last."""
+        """Ask the client that logged in last, of those that can be asked."""
         if not self.sessions:
             raise ClientGone("no client shares this avatar any more")
-        return next(reversed(self.sessions.values())).mind.call(name, *args)
+        minds = [session.mind for session in reversed(self.sessions.values())]
+        return next((mind for mind in minds if mind.channel.takes_notifications), minds[0]).call(name, *args)

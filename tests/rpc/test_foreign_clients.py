@@ -14,14 +14,15 @@ import json, sys
 from pynvim.msgpack_rpc import tcp_session
 
 session = tcp_session(sys.argv[1], int(sys.argv[2]))
-login = session.request("cred.login", "PLAIN", "\\0ann\\0s3cret", {"interface": "Player", "client": ["pynvim", "0"]})
+options = {"interface": "Player", "client": ["pynvim", "0"], "errors": "list"}
+login = session.request("cred.login", "PLAIN", "\\0ann\\0s3cret", options)
 place = session.request("move", 3, 4)
 session.request("tell", 2)
 heard = [session.next_message()[:3] for _ in range(3)]
 try:
     session.request("nothing")
-except Exception as error:  # Neovim's errors are arrays and ours maps, so this is what it makes of them
-    failure = type(error).__name__
+except Exception as error:
+    failure = str(error)
 print(json.dumps([login["avatar_id"], login["interface"], place, heard, failure, session.request("move", 1, 0)]))
 assert session.request("cred.logout") is True
 """
@@ -36,5 +37,5 @@ async def test_neovims_client_logs_in_calls_and_is_notified() -> None:
         assert (avatar_id, interface) == ("ann", "Player")
         assert (place, moved) == ([3.0, 4.0], [4.0, 4.0])
         assert heard == [["notification", "welcome", ["ann"]], ["notification", "tick", [0]], ["notification", "tick", [1]]]
-        assert failure
+        assert failure == "no method 'nothing'"
         await game.until(lambda: game.log == [("ann", "logout")])

@@ -35,6 +35,7 @@ export class CredError extends Error {
  *   storage: where a resume token waits for the next load of the page, as `sessionStorage`; null to keep none.
  *   timeout: seconds for connecting.
  *   loginTimeout: seconds for logging in, once connected: more than the 30 that a server takes by default.
+ *   notifications: false for a page that only calls: the server sends it nothing that it did not ask for, nor why it ends.
  *   listeners: { name: function } for notifications, events and calls of the server, there before the first can come.
  * @returns {Promise<Client>} the client, logged in.
  * @throws {CredError} if that does not succeed, with the code "unreachable" (no connection), "refused", "denied" (`retryAfter`
@@ -166,6 +167,7 @@ export class Client {
   async _logIn() {
     const wishes = { client: this.options.client, resume: true, heartbeat: true };
     if (this.options.interface) wishes.interface = this.options.interface;
+    if (this.options.notifications === false) wishes.notifications = false;
     this.notifications = 0;
     this._enter(await this._authenticate("cred.login", this.options, wishes));
     this._keep();
