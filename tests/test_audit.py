@@ -15,7 +15,7 @@ from actorcred import audit
 from actorcred.audit import ClaimedNames, UnknownNames, quoted, text_of
 from actorcred.portal import events
 from actorcred.portal.events import Event
-from actorcred.rpc import events as rpc_events
+from actorcred.rpc.server import events as rpc_events
 from tests.logfmt import parse
 
 NASTY = [

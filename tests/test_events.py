@@ -19,7 +19,7 @@ from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.network import source_of_peer
 from actorcred.portal.actor import Portal
 from actorcred.portal.events import Event, Events, LoggedIn, LoginRefused
-from actorcred.rpc.events import ConnectionRefused, LoginThrottled
+from actorcred.rpc.server.events import ConnectionRefused, LoginThrottled
 from tests.helpers import Arena, Player, Stage
 from tests.logfmt import parse
 

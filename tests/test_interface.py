@@ -10,7 +10,7 @@ import pytest
 
 from actorcred import Avatar, CallError, reauthenticated
 from actorcred.methods import methods_of
-from actorcred.rpc.codec import JSON, MSGPACK
+from actorcred.rpc.protocol.codec import JSON, MSGPACK
 
 if TYPE_CHECKING:
     from somewhere import Unimportable

@@ -15,8 +15,8 @@ from actorcred.audit import printable
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
 from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginFailed, ProtocolError
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.client import ClientOptions, connect
+from actorcred.rpc.client.client import ClientOptions, connect
+from actorcred.rpc.protocol.addresses import Address
 
 __all__ = ["call"]
 

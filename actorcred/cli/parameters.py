@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from actorcred.cli.errors import ExitCode, fail
-from actorcred.rpc.addresses import Address
+from actorcred.rpc.protocol.addresses import Address
 
 __all__ = ["ADDRESS", "PASSWORD_FILE", "as_utf8", "read_password"]
 

@@ -25,10 +25,10 @@ from actorcred.portal.actor import Portal
 from actorcred.portal.options import PortalOptions, UnknownNames
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.options import ServerOptions
-from actorcred.rpc.server import Server
-from actorcred.rpc.server import serve as serve_portal
+from actorcred.rpc.protocol.addresses import Address
+from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.server import Server
+from actorcred.rpc.server.server import serve as serve_portal
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
 

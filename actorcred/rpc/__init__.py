@@ -1,35 +1,35 @@
 """A portal on the network: MessagePack-RPC with SASL, over TCP, TLS, Unix sockets and WebSocket; servers and clients.
 
-The names below are loaded when they are used, so that `actorcred.rpc.connection`, which is pure, loads nothing else.
+The names below are loaded when they are used, so that `actorcred.rpc.protocol.connection`, which is pure, loads nothing else.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from actorcred.rpc.addresses import Address
-    from actorcred.rpc.asgi import WebApp
-    from actorcred.rpc.blocking import BlockingClient, connect_blocking
-    from actorcred.rpc.client import Client, connect
-    from actorcred.rpc.codec import WireLimits
-    from actorcred.rpc.connection import Connection
-    from actorcred.rpc.options import ServerOptions
-    from actorcred.rpc.server import Server, ThreadedServer, serve, serve_in_thread
+    from actorcred.rpc.client.blocking import BlockingClient, connect_blocking
+    from actorcred.rpc.client.client import Client, connect
+    from actorcred.rpc.protocol.addresses import Address
+    from actorcred.rpc.protocol.codec import WireLimits
+    from actorcred.rpc.protocol.connection import Connection
+    from actorcred.rpc.server.asgi import WebApp
+    from actorcred.rpc.server.options import ServerOptions
+    from actorcred.rpc.server.server import Server, ThreadedServer, serve, serve_in_thread
 
 _HOMES = {
-    "Address": "addresses",
-    "BlockingClient": "blocking",
-    "Client": "client",
-    "Connection": "connection",
-    "Server": "server",
-    "ServerOptions": "options",
-    "ThreadedServer": "server",
-    "WebApp": "asgi",
-    "WireLimits": "codec",
-    "connect": "client",
-    "connect_blocking": "blocking",
-    "serve": "server",
-    "serve_in_thread": "server",
+    "Address": "protocol.addresses",
+    "BlockingClient": "client.blocking",
+    "Client": "client.client",
+    "Connection": "protocol.connection",
+    "Server": "server.server",
+    "ServerOptions": "server.options",
+    "ThreadedServer": "server.server",
+    "WebApp": "server.asgi",
+    "WireLimits": "protocol.codec",
+    "connect": "client.client",
+    "connect_blocking": "client.blocking",
+    "serve": "server.server",
+    "serve_in_thread": "server.server",
 }
 
 __all__ = [

@@ -28,7 +28,7 @@ from actorcred.checkers.file import FileChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.cli.lifetime import Life, drained, run
 from actorcred.portal.events import Event, LoggedIn, LoggedOut, LoginRefused
-from actorcred.rpc.addresses import Address
+from actorcred.rpc.protocol.addresses import Address
 from examples.arena.accounts import DEMO, make_accounts
 from examples.arena.bots import Bot, Habits
 from examples.arena.realm import Arena, Figures

@@ -68,7 +68,7 @@ def test_a_blocking_ask_of_an_idle_actor_runs_on_the_callers_thread():
 
 
 def test_deep_chains_of_blocking_asks_do_not_exhaust_the_stack():
-    class Link(Actor):
+    class SessionChannel(Actor):
         registered = False
 
         def __init__(self, following):
@@ -80,7 +80,7 @@ def test_deep_chains_of_blocking_asks_do_not_exhaust_the_stack():
 
     link = None
     for _ in range(300):
-        link = Link.start(link)
+        link = SessionChannel.start(link)
 
     assert link.ask("how long?") == 299
 

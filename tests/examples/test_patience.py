@@ -15,8 +15,8 @@ from playwright.async_api import Page, async_playwright, expect
 from actorcred import CheckerUnavailable, LoginDenied, Portal, PortalOptions, actors, rpc
 from actorcred.actors import AsyncioDispatcher
 from actorcred.checkers.anonymous import AnonymousChecker
-from actorcred.rpc import client as client_module
-from actorcred.rpc.client import ClientOptions
+from actorcred.rpc.client import client as client_module
+from actorcred.rpc.client.client import ClientOptions
 from examples.arena.__main__ import PAGE as ARENA
 from examples.arena.realm import Arena, Player
 from examples.chat import telnet

@@ -13,7 +13,7 @@ from typing import Any
 
 from actorcred import Avatar, AvatarId, LogoutCode, LogoutReason, MindRef, NoInterface, Realm, actors
 from actorcred.actors.system import living
-from actorcred.rpc.peer import Peer
+from actorcred.rpc.server.connection import ServerConnection
 from actorcred.sessions.session import Session
 
 __all__ = ["BROKEN", "COUNTER", "Faulty", "Probe", "count_everything"]
@@ -218,7 +218,7 @@ def count_everything() -> dict[str, int]:
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     return {
         "sessions": sum(type(one) is Session and one.is_open for one in objects),
-        "connections": sum(type(one) is Peer and not one.closed for one in objects),
+        "connections": sum(type(one) is ServerConnection and not one.closed for one in objects),
         "actors": actors.statistics().actors,
         "tasks": len(asyncio.all_tasks()),
         "threads": int(status["Threads"]),

@@ -21,8 +21,8 @@ from actorcred.credentials import BearerToken, SSHKey
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange, ScramVerifier, UsernameHashedPassword, UsernameScram
 from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_password
-from actorcred.rpc.codec import JSON, MSGPACK, Codec, Request, WireLimits
-from actorcred.rpc.connection import Connection
+from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec, Request, WireLimits
+from actorcred.rpc.protocol.connection import Connection
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce
 from actorcred.sasl.mechanism import Present, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS

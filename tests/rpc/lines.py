@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from actorcred.rpc.client_connection import LIMITS
-from actorcred.rpc.client_wires import open_wire
-from actorcred.rpc.codec import Answer, Message, Notice, Request
-from actorcred.rpc.connection import Connection
+from actorcred.rpc.client.connection import LIMITS
+from actorcred.rpc.client.transports import open_wire
+from actorcred.rpc.protocol.codec import Answer, Message, Notice, Request
+from actorcred.rpc.protocol.connection import Connection
 from tests.rpc.stage import WireStage
 
 PASSWORD = b"\0ann\0s3cret"

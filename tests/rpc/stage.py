@@ -39,9 +39,9 @@ from actorcred.actors import ActorRef, AsyncioDispatcher, set_default_dispatcher
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker, MemoryCheckerRef
 from actorcred.portal.events import Event
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.client_connection import ClientConnection
-from actorcred.rpc.client_wires import open_wire
+from actorcred.rpc.client.connection import ClientConnection
+from actorcred.rpc.client.transports import open_wire
+from actorcred.rpc.protocol.addresses import Address
 
 USERS = {"ann": "s3cret", "bob": "hush"}
 

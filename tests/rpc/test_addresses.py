@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.rpc.addresses import Address
+from actorcred.rpc.protocol.addresses import Address
 
 
 @pytest.mark.parametrize(

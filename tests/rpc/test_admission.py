@@ -21,8 +21,8 @@ from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect as open_socket
 
 from actorcred import LoginDenied, UnauthorizedLogin, rpc
-from actorcred.rpc.events import ConnectionRefused
-from actorcred.rpc.shortage import RESERVE, descriptor_limit
+from actorcred.rpc.server.events import ConnectionRefused
+from actorcred.rpc.server.shortage import RESERVE, descriptor_limit
 from tests.rpc.stage import WireStage, authority, on_both_loops, on_loop, plain, stage
 
 HANDSHAKE = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -169,7 +169,7 @@ async def test_a_shortage_of_descriptors_is_told_once_and_leaves_a_reserve(
 
 @on_both_loops
 async def test_the_end_of_a_shortage_is_told_too(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actorcred.rpc.shortage.QUIET", 0.05)
+    monkeypatch.setattr("actorcred.rpc.server.shortage.QUIET", 0.05)
     caplog.set_level(logging.WARNING, "actorcred.rpc")
     async with stage() as game:
         for _ in range(3):

@@ -14,10 +14,10 @@ import pytest
 
 from actorcred import CallError, LoginDenied, OutboxLimit, PortalOptions, ProtocolError, UnauthorizedLogin
 from actorcred.mind.outbox import Notification, Offer, Outbox
-from actorcred.rpc.codec import JSON, MSGPACK, weigh
-from actorcred.rpc.connection import Connection
-from actorcred.rpc.events import ConnectionBroken
-from actorcred.rpc.guard import Backlog, Stall
+from actorcred.rpc.protocol.codec import JSON, MSGPACK, weigh
+from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.guard import Backlog, Stall
 from actorcred.sasl.scram import ScramSHA256
 from tests.rpc.stage import WireStage, on_both_loops, on_loop, plain, stage
 
@@ -352,7 +352,7 @@ async def test_what_a_penalised_source_says_at_length_is_not_even_read(monkeypat
         def fail(*args: Any) -> Any:
             raise AssertionError("it was read")
 
-        monkeypatch.setattr("actorcred.rpc.dialogue.Dialogue._decoded", fail)
+        monkeypatch.setattr("actorcred.rpc.server.dialogue.Dialogue._decoded", fail)
         with pytest.raises(LoginDenied):
             await game.connect("bob", "王" * 5000, mechanism="PLAIN")
 

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred.errors import CallError, ProtocolError
-from actorcred.rpc.codec import JSON, MSGPACK, Answer, Notice, Request, WireLimits
-from actorcred.rpc.connection import Connection, Excess
+from actorcred.rpc.protocol.codec import JSON, MSGPACK, Answer, Notice, Request, WireLimits
+from actorcred.rpc.protocol.connection import Connection, Excess
 
 SMALL = WireLimits(frame=2000, nesting=4, string=100, items=20, keys=5, pending=3)
 

@@ -10,8 +10,8 @@ import pytest
 
 from actorcred import CallError, Checker, UnauthorizedLogin, UsernamePassword
 from actorcred.actors import Future
-from actorcred.rpc.codec import Answer, Request, WireLimits
-from actorcred.rpc.early import EARLY_MEMORY, Early
+from actorcred.rpc.protocol.codec import Answer, Request, WireLimits
+from actorcred.rpc.server.early import EARLY_MEMORY, Early
 from tests.rpc.lines import PASSWORD, Line, line
 from tests.rpc.stage import TRANSPORTS, WireStage, on_loop, stage
 

@@ -13,7 +13,7 @@ from websockets.exceptions import InvalidStatus
 
 from actorcred import CallError, LoginFailed, Portal, UnauthorizedLogin, rpc
 from actorcred.checkers.external import ExternalChecker
-from actorcred.rpc.asgi import is_same_host
+from actorcred.rpc.server.asgi import is_same_host
 from tests.rpc.stage import Game, on_loop, pump
 
 

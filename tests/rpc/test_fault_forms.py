@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from actorcred import CallError
-from actorcred.rpc.codec import MSGPACK
-from actorcred.rpc.connection import Connection, Excess
-from actorcred.rpc.faults import FaultForm, fault_of, read_fault
+from actorcred.rpc.protocol.codec import MSGPACK
+from actorcred.rpc.protocol.connection import Connection, Excess
+from actorcred.rpc.protocol.faults import FaultForm, fault_of, read_fault
 
 
 def facts(error: CallError) -> tuple[str, str, float | None]:

@@ -22,7 +22,7 @@ import pytest
 
 from actorcred import CallError, ConnectionLost, LoginDenied, LoginFailed, OutboxLimit, PortalOptions, UnauthorizedLogin
 from actorcred.portal.events import LoggedOut
-from actorcred.rpc.events import ConnectionBroken, ConnectionRefused, LoginThrottled, RequestsThrottled
+from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused, LoginThrottled, RequestsThrottled
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
 from tests.rpc.stage import Recorder, WireStage, on_loop, stage

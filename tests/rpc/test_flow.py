@@ -7,8 +7,8 @@ import asyncio
 import msgpack
 import pytest
 
-from actorcred.rpc.guard import Flow
-from actorcred.rpc.peer import EARLY_BYTES, EARLY_BYTES_PER_SECOND
+from actorcred.rpc.server.connection import EARLY_BYTES, EARLY_BYTES_PER_SECOND
+from actorcred.rpc.server.guard import Flow
 from tests.rpc.stage import on_both_loops, plain, stage
 
 JUNK = msgpack.packb([2, "x", [[[]] * 1000]])

@@ -9,8 +9,8 @@ import struct
 
 import pytest
 
-from actorcred.rpc.events import ConnectionBroken
-from actorcred.rpc.web import FRAMES_AT_ONCE
+from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.web import FRAMES_AT_ONCE
 from tests.rpc.stage import WireStage, on_both_loops, on_loop, stage
 
 HANDSHAKE = (

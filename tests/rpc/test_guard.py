@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorcred.network import source_of
-from actorcred.rpc.guard import Admission, Place, RateLimit
+from actorcred.rpc.server.guard import Admission, Place, RateLimit
 from actorcred.throttle import Penalties
 
 

@@ -6,15 +6,15 @@ import asyncio
 
 import pytest
 
-from actorcred.rpc.events import ConnectionBroken
-from actorcred.rpc.guard import LOOKED_AT, OLD_ENOUGH, Admission, Place
+from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.guard import LOOKED_AT, OLD_ENOUGH, Admission, Place
 from tests.rpc.stage import on_both_loops, stage
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "websocket"])
 @on_both_loops
 async def test_silent_connections_make_room_for_those_who_log_in(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actorcred.rpc.guard.OLD_ENOUGH", 0.05)
+    monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.05)
     async with stage(transport, max_unauthenticated=8) as game:
         silent = []
         while len(game.core.admission) < 8:  # from the half on, chance refuses some
@@ -30,7 +30,7 @@ async def test_silent_connections_make_room_for_those_who_log_in(transport: str,
 
 @on_both_loops
 async def test_who_is_about_to_log_in_makes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("actorcred.rpc.guard.OLD_ENOUGH", 0.0)
+    monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.0)
     async with stage(max_unauthenticated=2) as game:
         line = await game.bare()
         answer = await line.request("cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"))

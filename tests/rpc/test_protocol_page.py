@@ -10,8 +10,8 @@ import pytest
 
 from actorcred import ClientGone
 from actorcred.errors import CallCode, CheckerUnavailable, LoginDenied, NoInterface, UnauthorizedLogin
-from actorcred.rpc.codec import Request
-from actorcred.rpc.login_options import LoginOptions
+from actorcred.rpc.protocol.codec import Request
+from actorcred.rpc.server.login_options import LoginOptions
 from tests.rpc.lines import PASSWORD, Line, line
 from tests.rpc.stage import TRANSPORTS, WireStage, on_loop, stage
 

@@ -12,7 +12,7 @@ import pytest
 
 from actorcred import CallError, LoginDenied, LoginFailed, NoInterface, PortalOptions
 from actorcred.portal.events import LoginRefused
-from actorcred.rpc.events import LoginThrottled
+from actorcred.rpc.server.events import LoginThrottled
 from tests.rpc.stage import WireStage, on_loop, stage
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgpack
 import pytest
 
-from actorcred.rpc.peer import Peer
+from actorcred.rpc.server.connection import ServerConnection
 from actorcred.sessions.session import Session
 from tests.rpc.stage import Recorder, WireStage, on_both_loops, plain, reset, stage
 
@@ -21,7 +21,7 @@ async def raw_login(game: WireStage, username: str = "bob", password: str = "hus
     return writer
 
 
-def peer_of(game: WireStage, session: Session) -> Peer:
+def peer_of(game: WireStage, session: Session) -> ServerConnection:
     (peer,) = [peer for peer in game.core.peers if peer.link is not None and peer.link.session is session]
     return peer
 
@@ -80,14 +80,14 @@ async def test_a_fault_of_one_connection_closes_it_and_is_logged_once(
         (session,) = await game.portal.sessions("bob")
         bad = peer_of(game, session)
 
-        flush = Peer.flush
+        flush = ServerConnection.flush
 
-        def fail(peer: Peer) -> None:
+        def fail(peer: ServerConnection) -> None:
             if peer is bad:
                 raise MemoryError("a fault that nobody foresaw")
             flush(peer)
 
-        monkeypatch.setattr(Peer, "flush", fail)
+        monkeypatch.setattr(ServerConnection, "flush", fail)
         await client.call("shout", "one")
         await heard.until(lambda events: ("heard", "one") in events)
         await game.until(lambda: len(game.core.peers) == 1)
@@ -97,16 +97,16 @@ async def test_a_fault_of_one_connection_closes_it_and_is_logged_once(
 @on_both_loops
 async def test_the_sweep_goes_on_after_one_that_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     async with stage("tcp", login_timeout=0.2, grace=0.2) as game:
-        overdue = Peer.overdue
+        overdue = ServerConnection.overdue
         failed = []
 
-        def fail(peer: Peer, now: float) -> Any:
+        def fail(peer: ServerConnection, now: float) -> Any:
             if not failed:
                 failed.append(peer)
                 raise RuntimeError("a fault that nobody foresaw")
             return overdue(peer, now)
 
-        monkeypatch.setattr(Peer, "overdue", fail)
+        monkeypatch.setattr(ServerConnection, "overdue", fail)
         streams = [await game.raw() for _ in range(6)]
         async with asyncio.timeout(10):
             for reader, writer in streams:
@@ -163,16 +163,16 @@ async def test_a_drain_goes_on_after_a_goodbye_that_fails(monkeypatch: pytest.Mo
         silent = [await game.raw() for _ in range(3)]
         client = await game.connect()
         await game.until(lambda: len(game.core.peers) == 4)
-        goodbye = Peer.goodbye
+        goodbye = ServerConnection.goodbye
         failed = []
 
-        def fail(peer: Peer, *args: Any) -> None:
+        def fail(peer: ServerConnection, *args: Any) -> None:
             if peer.link is None and not failed:
                 failed.append(peer)
                 raise RuntimeError("a fault that nobody foresaw")
             goodbye(peer, *args)
 
-        monkeypatch.setattr(Peer, "goodbye", fail)
+        monkeypatch.setattr(ServerConnection, "goodbye", fail)
         assert await game.server.close(5) == 1
         assert (await client.wait_closed()).code == "drained"
         for reader, writer in silent:
@@ -185,13 +185,13 @@ async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(mo
     async with stage("tcp") as game:
         client = await game.connect()
         (peer,) = game.core.peers
-        take = Peer.demand_proof
-        monkeypatch.setattr(Peer, "demand_proof", lambda peer, within: 1 / 0)
+        take = ServerConnection.demand_proof
+        monkeypatch.setattr(ServerConnection, "demand_proof", lambda peer, within: 1 / 0)
         reply = client.call("sell_all")
         with pytest.raises(Exception, match="internal error"):
             await reply
         client.notify("sell_all")
-        monkeypatch.setattr(Peer, "demand_proof", take)
+        monkeypatch.setattr(ServerConnection, "demand_proof", take)
         assert await client.call("echo", 1) == 1
         assert peer in game.core.peers
 

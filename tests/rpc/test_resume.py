@@ -10,8 +10,8 @@ import pytest
 
 from actorcred import CallError, UnauthorizedLogin
 from actorcred.portal.events import LoggedOut
-from actorcred.rpc.client import Client
-from actorcred.rpc.events import SessionResumed
+from actorcred.rpc.client.client import Client
+from actorcred.rpc.server.events import SessionResumed
 from tests.rpc.stage import TRANSPORTS, Recorder, WireStage, on_loop, stage
 
 

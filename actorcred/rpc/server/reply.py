@@ -11,16 +11,17 @@ import pykka
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed
-from actorcred.rpc.codec import weigh
+from actorcred.rpc.protocol.codec import weigh
 
 if TYPE_CHECKING:
     from actorcred.actors.mailbox import Mailbox
-    from actorcred.rpc.core import ServerCore
-    from actorcred.rpc.guard import Backlog
-    from actorcred.rpc.link import Link
-    from actorcred.rpc.peer import Peer
+    from actorcred.rpc.server.connection import ServerConnection
+    from actorcred.rpc.server.guard import Backlog
+    from actorcred.rpc.server.hub import Hub
+    from actorcred.rpc.server.session_channel import SessionChannel
 
 __all__ = ["Receipt", "Reply", "wait_in"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -38,7 +39,7 @@ class Receipt:
 
     __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
 
-    def __init__(self, core: ServerCore, backlog: Backlog, inbox: Mailbox, message: Any, reply: Reply | None) -> None:
+    def __init__(self, core: Hub, backlog: Backlog, inbox: Mailbox, message: Any, reply: Reply | None) -> None:
         self._core = core
         self._backlog = backlog
         self._inbox = inbox
@@ -64,7 +65,7 @@ class Receipt:
         return True
 
 
-def wait_in(link: Link, params: list[Any], receipt: Receipt) -> Receipt:
+def wait_in(link: SessionChannel, params: list[Any], receipt: Receipt) -> Receipt:
     """Let a call or notification wait for the avatar, if there is room.
 
     Raises:
@@ -82,7 +83,7 @@ class Reply:
 
     __slots__ = ("_id", "_method", "_peer")
 
-    def __init__(self, peer: Peer, request_id: int, method: str) -> None:
+    def __init__(self, peer: ServerConnection, request_id: int, method: str) -> None:
         self._peer = peer
         self._id = request_id
         self._method = method

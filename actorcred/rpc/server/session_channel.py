@@ -14,16 +14,17 @@ from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.methods import Method, methods_of
 from actorcred.mind.channel import Channel
 from actorcred.mind.outbox import Notification
-from actorcred.rpc.codec import MSGPACK, Codec
-from actorcred.rpc.faults import FaultForm
-from actorcred.rpc.guard import Backlog
+from actorcred.rpc.protocol.codec import MSGPACK, Codec
+from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.server.guard import Backlog
 from actorcred.sessions.session import Session
 
 if TYPE_CHECKING:
-    from actorcred.rpc.core import ServerCore
-    from actorcred.rpc.peer import Peer
+    from actorcred.rpc.server.connection import ServerConnection
+    from actorcred.rpc.server.hub import Hub
 
-__all__ = ["Link", "token_hash"]
+__all__ = ["SessionChannel", "token_hash"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -33,7 +34,7 @@ def token_hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-class Link(Channel):
+class SessionChannel(Channel):
     """The channel of a session's mind.
 
     Notifications have numbers, from 1 on, which both sides count. Those that the client may not have got are kept.
@@ -67,9 +68,7 @@ class Link(Channel):
 
     session: Session
 
-    def __init__(
-        self, core: ServerCore, *, keeps: bool, takes_notifications: bool = True, errors: FaultForm = FaultForm.MAP
-    ) -> None:
+    def __init__(self, core: Hub, *, keeps: bool, takes_notifications: bool = True, errors: FaultForm = FaultForm.MAP) -> None:
         self._core = core
         self._keeps = keeps
         self.takes_notifications = takes_notifications
@@ -84,7 +83,7 @@ class Link(Channel):
         self._kept_bytes = 0
         self.sent = 0
         """The number of the last notification."""
-        self.peer: Peer | None = None
+        self.peer: ServerConnection | None = None
         self.lost_at: float | None = None
         self.methods: dict[str, Method] = {}
         self.reproven_at: float | None = None
@@ -188,14 +187,14 @@ class Link(Channel):
         if peer is not None:
             self._say_goodbye(peer, reason)
 
-    def _say_goodbye(self, peer: Peer, reason: LogoutReason) -> None:
+    def _say_goodbye(self, peer: ServerConnection, reason: LogoutReason) -> None:
         peer.link = None
         retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
         peer.goodbye(str(reason.code), reason.detail, retry_after)
 
     # -- connections come and go --------------------------------------------------------------------------------------
 
-    def attach(self, peer: Peer, last_seen: int) -> None:
+    def attach(self, peer: ServerConnection, last_seen: int) -> None:
         """Go on with a connection.
 
         Args:
@@ -218,7 +217,7 @@ class Link(Channel):
         if not self._keeps:
             self._kept = None
 
-    def _send_kept(self, peer: Peer) -> None:
+    def _send_kept(self, peer: ServerConnection) -> None:
         """Send what waits for the client, but for what this connection's codec cannot write."""
         codec, sent = peer.connection.codec, deque[tuple[Notification, int]]()
         for notification, size in self._kept or ():

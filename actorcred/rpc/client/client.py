@@ -13,14 +13,15 @@ from typing import Any, Self, TypeVar
 
 from actorcred.audit import printable
 from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginDenied, LoginFailed, ProtocolError, login_error
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.client_connection import ClientConnection, make_handle
-from actorcred.rpc.client_options import ClientOptions
-from actorcred.rpc.client_wires import open_wire
+from actorcred.rpc.client.connection import ClientConnection, make_handle
+from actorcred.rpc.client.options import ClientOptions
+from actorcred.rpc.client.transports import open_wire
+from actorcred.rpc.protocol.addresses import Address
 from actorcred.sasl.mechanism import ClientMechanism, Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, choose
 
 __all__ = ["Client", "ClientOptions", "connect"]
+
 
 logger = logging.getLogger("actorcred.rpc.client")
 

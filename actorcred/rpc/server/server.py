@@ -12,17 +12,18 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from actorcred.actors import Future
-from actorcred.rpc.acceptor import Acceptor
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.core import ServerCore, open_core
-from actorcred.rpc.listeners import listen
-from actorcred.rpc.options import ServerOptions
+from actorcred.rpc.protocol.addresses import Address
+from actorcred.rpc.server.acceptor import Acceptor
+from actorcred.rpc.server.hub import Hub, open_core
+from actorcred.rpc.server.listeners import listen
+from actorcred.rpc.server.options import ServerOptions
 
 if TYPE_CHECKING:
     from actorcred.portal.ref import PortalRef
-    from actorcred.rpc.web import WebListener
+    from actorcred.rpc.server.web import WebListener
 
 __all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -38,7 +39,7 @@ class Server:
         core: what its connections share.
     """
 
-    def __init__(self, core: ServerCore) -> None:
+    def __init__(self, core: Hub) -> None:
         self.core = core
         self.addresses: list[Address] = []
         self._streams: list[Acceptor] = []
@@ -73,8 +74,8 @@ class Server:
         """
         where = Address.parse(address) if isinstance(address, str) else address
         if where.kind in {"ws", "wss"}:
-            from actorcred.rpc.asgi import WebApp  # needs an extra
-            from actorcred.rpc.web import WebListener
+            from actorcred.rpc.server.asgi import WebApp  # needs an extra
+            from actorcred.rpc.server.web import WebListener
 
             web = await WebListener.open(app or WebApp(self), where, context, self.core)
             self._web.append(web)

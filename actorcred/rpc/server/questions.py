@@ -6,9 +6,9 @@ from typing import Any
 
 from actorcred.actors import Future
 from actorcred.errors import CallError, ClientGone
-from actorcred.rpc.codec import Answer
-from actorcred.rpc.connection import Connection
-from actorcred.rpc.faults import read_fault
+from actorcred.rpc.protocol.codec import Answer
+from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.protocol.faults import read_fault
 
 __all__ = ["Questions"]
 

@@ -16,26 +16,27 @@ from actorcred.logout import LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.login import Login
-from actorcred.rpc.dialogue import Dialogue, deny_source
-from actorcred.rpc.events import LoginThrottled, SessionResumed
-from actorcred.rpc.faults import FaultForm
-from actorcred.rpc.link import Link, token_hash
-from actorcred.rpc.login_options import LoginOptions
+from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.server.dialogue import Dialogue, deny_source
+from actorcred.rpc.server.events import LoginThrottled, SessionResumed
+from actorcred.rpc.server.login_options import LoginOptions
+from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Present
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 from actorcred.sessions.session import Session
 
 if TYPE_CHECKING:
-    from actorcred.rpc.peer import Peer
+    from actorcred.rpc.server.connection import ServerConnection
 
 __all__ = ["AT_ONCE", "LOGINS", "PREFIX", "RESERVED"]
+
 
 PREFIX = "cred."
 
 T = TypeVar("T", bound=LoginFailed)
 
 
-def mechanisms(peer: Peer) -> Future[list[str]]:
+def mechanisms(peer: ServerConnection) -> Future[list[str]]:
     """Return the names of the SASL mechanisms with which one can log in on this connection."""
     core = peer.core
     clear = core.options.passwords_in_clear
@@ -47,7 +48,7 @@ def mechanisms(peer: Peer) -> Future[list[str]]:
     )
 
 
-def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions | None = None) -> Any:
+def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: LoginOptions | None = None) -> Any:
     """Begin a login.
 
     Args:
@@ -64,7 +65,7 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
     if peer.core.draining:
         raise _told(peer, LoginDenied("the server is going down", retry_after=peer.core.retry_after, seen=False), mechanism)
     keeps = wishes.resume and peer.core.options.grace > 0
-    link = Link(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
+    link = SessionChannel(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
 
     def decide(step: Present) -> Future[Login]:
         return _log_in(peer, link, step, wishes)
@@ -79,7 +80,7 @@ def login(peer: Peer, mechanism: str, initial: Any = None, options: LoginOptions
     return _begin(peer, mechanism, decide, consent).say(initial)
 
 
-def _begin(peer: Peer, mechanism: str, decide: Any, consent: Any) -> Dialogue:
+def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) -> Dialogue:
     if peer.dialogue is not None:
         if not peer.dialogue.waits_for_client:
             raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
@@ -94,7 +95,7 @@ def _begin(peer: Peer, mechanism: str, decide: Any, consent: Any) -> Dialogue:
     return peer.dialogue
 
 
-def _log_in(peer: Peer, link: Link, step: Present, wishes: LoginOptions) -> Future[Login]:
+def _log_in(peer: ServerConnection, link: SessionChannel, step: Present, wishes: LoginOptions) -> Future[Login]:
     """Ask the portal, as soon as it is known which interfaces there are."""
     interfaces = peer.core.interfaces
     if wishes.interface is None:
@@ -110,7 +111,7 @@ def _log_in(peer: Peer, link: Link, step: Present, wishes: LoginOptions) -> Futu
     return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
 
 
-def _log_in_anonymously(peer: Peer, link: Link, step: Present, wanted: tuple[type, ...]) -> Future[Login]:
+def _log_in_anonymously(peer: ServerConnection, link: SessionChannel, step: Present, wanted: tuple[type, ...]) -> Future[Login]:
     """Ask the portal, if there are not too many sessions of this kind from one address."""
     if not link.count_anonymous(peer.origin.source):
         denied = LoginDenied("too many anonymous sessions from this address", retry_after=peer.core.retry_after)
@@ -134,7 +135,7 @@ def _is_error(done: Future[Any]) -> bool:
     return False
 
 
-def _told(peer: Peer, error: T, kind: str) -> T:
+def _told(peer: ServerConnection, error: T, kind: str) -> T:
     """Tell the log of a refusal that the portal does not see; return it."""
     peer.tell_refused(error, kind)
     return error
@@ -145,7 +146,7 @@ def _client_name(client: list[str] | dict[str, str] | str) -> str:
     return " ".join(parts)[:100]
 
 
-def _enter(peer: Peer, link: Link, heartbeat: bool) -> dict[str, Any]:
+def _enter(peer: ServerConnection, link: SessionChannel, heartbeat: bool) -> dict[str, Any]:
     """Let a connection use a session; return what the client is told of it."""
     peer.heartbeat = heartbeat
     peer.logged_in(link)
@@ -165,14 +166,14 @@ def _enter(peer: Peer, link: Link, heartbeat: bool) -> dict[str, Any]:
     }
 
 
-def respond(peer: Peer, data: Any) -> Any:
+def respond(peer: ServerConnection, data: Any) -> Any:
     """Answer the challenge of a login or of a reauthentication."""
     if peer.dialogue is None:
         raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
     return peer.dialogue.say(data)
 
 
-def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> Any:
+def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool = False) -> Any:
     """Go on with a session whose connection was lost.
 
     Args:
@@ -216,26 +217,26 @@ def resume(peer: Peer, token: Any, last_seen: int, heartbeat: bool = False) -> A
     return answer
 
 
-def logout(peer: Peer) -> bool:
+def logout(peer: ServerConnection) -> bool:
     """End the session; the server says goodbye and closes the connection."""
     _link_of(peer).session.end(LogoutCode.LOGOUT)
     return True
 
 
-def ping(peer: Peer, last_seen: int | None = None) -> bool:
+def ping(peer: ServerConnection, last_seen: int | None = None) -> bool:
     """Show that the client lives, and how many notifications it has got, so that the server need not keep them."""
     if last_seen is not None and peer.link is not None:
         peer.link.acknowledge(last_seen)
     return True
 
 
-def sessions(peer: Peer) -> Any:
+def sessions(peer: ServerConnection) -> Any:
     """Return the user's own sessions, by whatever protocol (OWASP ASVS 5.0, 7.5.2)."""
     own = _link_of(peer).session
     return _then(_own_sessions(peer), lambda found: [_describe(peer, session, own) for session in found])
 
 
-def _own_sessions(peer: Peer) -> Future[list[Session]]:
+def _own_sessions(peer: ServerConnection) -> Future[list[Session]]:
     session = _link_of(peer).session
     avatar_id: AvatarId = session.avatar_id
     if avatar_id is not ANONYMOUS:
@@ -245,7 +246,7 @@ def _own_sessions(peer: Peer) -> Future[list[Session]]:
     return alone
 
 
-def _describe(peer: Peer, session: Session, own: Session) -> dict[str, Any]:
+def _describe(peer: ServerConnection, session: Session, own: Session) -> dict[str, Any]:
     quiet = peer.core.portal.now() - session.last_seen
     return {
         "session": session.id,
@@ -258,7 +259,7 @@ def _describe(peer: Peer, session: Session, own: Session) -> dict[str, Any]:
     }
 
 
-def end(peer: Peer, session: str) -> Any:
+def end(peer: ServerConnection, session: str) -> Any:
     """End one of the user's own sessions, after the user has proven the credentials again (OWASP ASVS 5.0, 7.5.2).
 
     Returns:
@@ -275,7 +276,7 @@ def end(peer: Peer, session: str) -> Any:
     return _then(_own_sessions(peer), end_it)
 
 
-def reauthenticate(peer: Peer, mechanism: str, initial: Any = None) -> Any:
+def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) -> Any:
     """Prove the credentials again, as some methods demand. Goes on with `cred.respond`, as a login does."""
     link = _link_of(peer)
     session = link.session
@@ -297,7 +298,7 @@ def reauthenticate(peer: Peer, mechanism: str, initial: Any = None) -> Any:
     return _begin(peer, mechanism, decide, consent).say(initial)
 
 
-def _link_of(peer: Peer) -> Link:
+def _link_of(peer: ServerConnection) -> SessionChannel:
     if peer.link is None:
         raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
     return peer.link

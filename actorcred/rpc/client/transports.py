@@ -10,11 +10,12 @@ from collections.abc import Callable
 from typing import Any, Protocol, cast
 
 from actorcred.errors import ConnectionLost, MissingExtra
-from actorcred.rpc._buffer import receive_buffer
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.codec import JSON, MSGPACK, Codec
+from actorcred.rpc.protocol.addresses import Address
+from actorcred.rpc.protocol.buffer import receive_buffer
+from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec
 
 __all__ = ["SUBPROTOCOLS", "ClientWire", "open_wire"]
+
 
 SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
 """Of WebSocket: what is in a frame."""
@@ -155,7 +156,7 @@ async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, j
 
 def _frames_logger() -> logging.Logger:
     """Return the library's logger at the level info: at debug it shows what is sent, passwords among it."""
-    logger = logging.getLogger("actorcred.rpc.client.websocket")
+    logger = logging.getLogger("actorcred.rpc.client.client.websocket")
     logger.setLevel(max(logging.INFO, logging.getLogger("websockets.client").getEffectiveLevel()))
     return logger
 

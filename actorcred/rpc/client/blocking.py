@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from actorcred.errors import ConnectionLost
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.client import Client, ClientOptions, connect
+from actorcred.rpc.client.client import Client, ClientOptions, connect
+from actorcred.rpc.protocol.addresses import Address
 
 __all__ = ["BlockingClient", "connect_blocking"]
+
 
 R = TypeVar("R")
 

@@ -14,18 +14,19 @@ from actorcred.actors import Future
 from actorcred.logout import LogoutCode
 from actorcred.methods import methods_of
 from actorcred.network import source_of
-from actorcred.rpc.events import ConnectionBroken, ConnectionRefused
-from actorcred.rpc.guard import Admission, Place
-from actorcred.rpc.options import ServerOptions
-from actorcred.rpc.shortage import Shortage, descriptor_limit
+from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused
+from actorcred.rpc.server.guard import Admission, Place
+from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.shortage import Shortage, descriptor_limit
 from actorcred.throttle import Penalties, Turns
 
 if TYPE_CHECKING:
     from actorcred.portal.ref import PortalRef
-    from actorcred.rpc.link import Link
-    from actorcred.rpc.peer import Peer
+    from actorcred.rpc.server.connection import ServerConnection
+    from actorcred.rpc.server.session_channel import SessionChannel
 
-__all__ = ["ServerCore", "open_core"]
+__all__ = ["Hub", "open_core"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -40,7 +41,7 @@ class Visitor(Protocol):
         """Close it if its time is over. Never raises."""
 
 
-class ServerCore:
+class Hub:
     """The middle of a server, without any transport. Lives on one event loop; its methods are for that loop's thread.
 
     Args:
@@ -64,9 +65,9 @@ class ServerCore:
         self.thread = get_ident()
         self.interfaces: tuple[type, ...] = ()
         """What clients may ask for; the first one is the default."""
-        self.peers: set[Peer] = set()
-        self.links: dict[bytes, Link] = {}
-        self.lost_links: set[Link] = set()
+        self.peers: set[ServerConnection] = set()
+        self.links: dict[bytes, SessionChannel] = {}
+        self.lost_links: set[SessionChannel] = set()
         self.draining = False
         self.ignored_notices = 0
         """Notifications from clients for methods that do not exist."""
@@ -84,7 +85,7 @@ class ServerCore:
         self.turns = Turns(max(1, options.free_failures))
         self._nobody = asyncio.Event()
         self._nobody.set()
-        self._dirty: list[Peer] = []
+        self._dirty: list[ServerConnection] = []
         self._random = random.SystemRandom()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -141,19 +142,19 @@ class ServerCore:
         self.shortage.met(f"{used} file descriptors are in use", len(self.peers))
         return False
 
-    def enter(self, peer: Peer) -> None:
+    def enter(self, peer: ServerConnection) -> None:
         """Take in a connection."""
         self.peers.add(peer)
         self._nobody.clear()
         self.sweep()
 
-    def leave(self, peer: Peer) -> None:
+    def leave(self, peer: ServerConnection) -> None:
         """Forget a connection."""
         self.peers.discard(peer)
         if not self.peers:
             self._nobody.set()
 
-    def write_later(self, peer: Peer) -> None:
+    def write_later(self, peer: ServerConnection) -> None:
         """Write what a peer has to send at the end of this turn of the loop, together with all that comes till then."""
         self._dirty.append(peer)
         if len(self._dirty) == 1:
@@ -167,7 +168,7 @@ class ServerCore:
             except Exception as error:
                 self.give_up(peer, error)
 
-    def give_up(self, peer: Peer, error: Exception) -> None:
+    def give_up(self, peer: ServerConnection, error: Exception) -> None:
         """Close a connection that failed in what is done for all, which goes on with the next one."""
         logger.error("A connection is closed, since the server failed at it:", exc_info=error)
         try:
@@ -209,14 +210,14 @@ class ServerCore:
         if self.peers or self.lost_links or self.visitors:
             self._sweep_later()
 
-    def _end_if_overdue(self, peer: Peer, now: float) -> None:
+    def _end_if_overdue(self, peer: ServerConnection, now: float) -> None:
         overdue = peer.overdue(now)
         if overdue is not None:
             self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
             peer.goodbye(*overdue, None)
             peer.wire.abort()
 
-    def _end_session(self, link: Link, code: LogoutCode) -> Future[None]:
+    def _end_session(self, link: SessionChannel, code: LogoutCode) -> Future[None]:
         """End a session; return a future of its end, whatever goes wrong on the way."""
         try:
             return link.session.end(code)
@@ -286,7 +287,7 @@ class ServerCore:
         self.shortage.close()
         return len(ended)
 
-    def _say_that_it_ends(self, peer: Peer, *, abort: bool = False) -> None:
+    def _say_that_it_ends(self, peer: ServerConnection, *, abort: bool = False) -> None:
         try:
             peer.goodbye(str(LogoutCode.DRAINED), "the server is going down", self.retry_after)
             if abort:
@@ -295,14 +296,14 @@ class ServerCore:
             self.give_up(peer, error)
 
 
-async def open_core(portal: PortalRef, options: ServerOptions | None) -> ServerCore:
+async def open_core(portal: PortalRef, options: ServerOptions | None) -> Hub:
     """Return the middle of a server on the running loop.
 
     Raises:
         TypeError: if an interface of the realm has methods that cannot be called over a wire.
         ValueError: if the realm lists no interfaces, or two of the same name.
     """
-    core = ServerCore(portal, options or ServerOptions())
+    core = Hub(portal, options or ServerOptions())
     core.interfaces = await portal.list_interfaces()
     if not core.interfaces:
         raise ValueError("the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask")

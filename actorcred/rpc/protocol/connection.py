@@ -14,10 +14,11 @@ from typing import Any
 import msgpack
 
 from actorcred.errors import CallCode, CallError, ProtocolError
-from actorcred.rpc.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
-from actorcred.rpc.faults import FaultForm, fault_of
+from actorcred.rpc.protocol.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
+from actorcred.rpc.protocol.faults import FaultForm, fault_of
 
 __all__ = ["Connection", "Excess"]
+
 
 LIMITS = WireLimits()
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from actorcred.rpc.core import ServerCore
-from actorcred.rpc.events import ConnectionBroken
-from actorcred.rpc.guard import Place
+from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.guard import Place
+from actorcred.rpc.server.hub import Hub
 
 __all__ = ["Acceptor", "Serve"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -39,7 +40,7 @@ class Acceptor:
         serve: serves a connection that was let in. If it fails, the connection is closed and its place is given back.
     """
 
-    def __init__(self, core: ServerCore, sock: socket.socket, serve: Serve) -> None:
+    def __init__(self, core: Hub, sock: socket.socket, serve: Serve) -> None:
         self._core = core
         self._socket = sock
         self._serve = serve

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from actorcred.rpc.faults import FaultForm
+from actorcred.rpc.protocol.faults import FaultForm
 
 __all__ = ["LoginOptions"]
+
 
 _FORMS = [str(form) for form in FaultForm]
 

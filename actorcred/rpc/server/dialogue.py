@@ -12,19 +12,21 @@ from actorcred.actors import Future
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange
 from actorcred.exchange_states import State
-from actorcred.rpc.events import LoginThrottled
+from actorcred.rpc.server.events import LoginThrottled
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
 from actorcred.throttle import LONGEST_NAME, account_of
 
 if TYPE_CHECKING:
-    from actorcred.rpc.peer import Peer
+    from actorcred.rpc.server.connection import ServerConnection
 
 __all__ = ["Dialogue", "deny_source"]
+
 
 LONG = 128
 """Bytes of a client's words from which on they are not even read while its source is penalised."""
 
 Decide = Callable[[Present], Future[Any]]
+
 Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
 
 
@@ -38,7 +40,7 @@ class Dialogue:
         consent: given that decision, returns what the client is told, and what is done when it has been.
     """
 
-    def __init__(self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
+    def __init__(self, peer: ServerConnection, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
         self._peer = peer
         self._mechanism = mechanism
         self._decide = decide
@@ -249,7 +251,7 @@ class Dialogue:
             decision.give_up()
 
 
-def deny_source(peer: Peer) -> None:
+def deny_source(peer: ServerConnection) -> None:
     """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
     core, key = peer.core, "from " + peer.origin.source
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0

@@ -39,7 +39,6 @@ class Notice(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True)
 
 Message = Union[Request, Answer, Notice]  # noqa: UP007  # the decoders take it as a value
 
-
 _SMALL = frozenset({float, int, bool, type(None)})
 
 

@@ -10,24 +10,25 @@ from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
-from actorcred.rpc.codec import Answer, Notice, Request
-from actorcred.rpc.connection import Connection
-from actorcred.rpc.early import Early
-from actorcred.rpc.events import ConnectionBroken, RequestsThrottled
-from actorcred.rpc.faults import FaultForm
-from actorcred.rpc.guard import Flow, Place, RateLimit, Stall
-from actorcred.rpc.questions import Questions
-from actorcred.rpc.reply import Receipt, Reply, wait_in
-from actorcred.rpc.reserved import AT_ONCE, LOGINS, PREFIX, RESERVED
+from actorcred.rpc.protocol.codec import Answer, Notice, Request
+from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.server.commands import AT_ONCE, LOGINS, PREFIX, RESERVED
+from actorcred.rpc.server.early import Early
+from actorcred.rpc.server.events import ConnectionBroken, RequestsThrottled
+from actorcred.rpc.server.guard import Flow, Place, RateLimit, Stall
+from actorcred.rpc.server.questions import Questions
+from actorcred.rpc.server.reply import Receipt, Reply, wait_in
 
 if TYPE_CHECKING:
     from actorcred.methods import Method
-    from actorcred.rpc.core import ServerCore
-    from actorcred.rpc.dialogue import Dialogue
-    from actorcred.rpc.link import Link
-    from actorcred.rpc.transport import Origin, Wire
+    from actorcred.rpc.server.dialogue import Dialogue
+    from actorcred.rpc.server.hub import Hub
+    from actorcred.rpc.server.session_channel import SessionChannel
+    from actorcred.rpc.server.transport import Origin, Wire
 
-__all__ = ["Peer"]
+__all__ = ["ServerConnection"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -38,7 +39,7 @@ REASON = 100
 """Characters of the text in a goodbye."""
 
 
-class Peer:
+class ServerConnection:
     """A client's connection.
 
     Args:
@@ -80,13 +81,13 @@ class Peer:
         "wire",
     )
 
-    def __init__(self, core: ServerCore, wire: Wire, connection: Connection, origin: Origin, place: Place) -> None:
+    def __init__(self, core: Hub, wire: Wire, connection: Connection, origin: Origin, place: Place) -> None:
         self.core = core
         self.wire = wire
         self.connection = connection
         self.origin = origin
         self.client = ""
-        self.link: Link | None = None
+        self.link: SessionChannel | None = None
         self.dialogue: Dialogue | None = None
         self.heartbeat = self.answers_only = self.closed = False
         self._place = place
@@ -250,7 +251,7 @@ class Peer:
         method, function = known
         return function(self, *method.arguments(request.params, self.connection.codec.convert))
 
-    def _call(self, link: Link, method: Method, params: list[Any], reply: Reply | None) -> None:
+    def _call(self, link: SessionChannel, method: Method, params: list[Any], reply: Reply | None) -> None:
         arguments = method.arguments(params, self.connection.codec.convert)
         if method.reauthenticated_within is not None:
             self.demand_proof(method.reauthenticated_within)
@@ -365,7 +366,7 @@ class Peer:
         self.connection.errors = errors
         self.answers_only = answers_only
 
-    def logged_in(self, link: Link) -> None:
+    def logged_in(self, link: SessionChannel) -> None:
         """Go on with a session, whose methods can be called."""
         self.link = link
         self.speak(link.errors, answers_only=not link.takes_notifications)

@@ -8,6 +8,7 @@ import resource
 
 __all__ = ["RESERVE", "Shortage", "descriptor_limit"]
 
+
 logger = logging.getLogger("actorcred.rpc")
 
 RESERVE = 64

@@ -12,18 +12,19 @@ from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
 from actorcred.network import is_loopback
 from actorcred.portal.ref import PortalRef
-from actorcred.rpc.client_wires import SUBPROTOCOLS
-from actorcred.rpc.connection import Connection
-from actorcred.rpc.core import ServerCore, open_core
-from actorcred.rpc.guard import Place
-from actorcred.rpc.options import ServerOptions
-from actorcred.rpc.peer import Peer
-from actorcred.rpc.transport import Origin
-from actorcred.rpc.web import VISITOR, Receive, Scope, Send, WebVisitor
+from actorcred.rpc.client.transports import SUBPROTOCOLS
+from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.server.connection import ServerConnection
+from actorcred.rpc.server.guard import Place
+from actorcred.rpc.server.hub import Hub, open_core
+from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.transport import Origin
+from actorcred.rpc.server.web import VISITOR, Receive, Scope, Send, WebVisitor
 from actorcred.sasl.binding import with_bindings
 from actorcred.sasl.mechanism import Situation
 
 __all__ = ["WebApp"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -37,7 +38,7 @@ TRY_AGAIN_LATER = 1013
 class HasCore(Protocol):
     """A server of `rpc.serve`, as far as it matters here."""
 
-    core: ServerCore
+    core: Hub
 
 
 class WebApp:
@@ -51,10 +52,10 @@ class WebApp:
     """
 
     def __init__(self, target: PortalRef | HasCore, options: ServerOptions | None = None) -> None:
-        self._core: ServerCore | None = None if isinstance(target, PortalRef) else target.core
+        self._core: Hub | None = None if isinstance(target, PortalRef) else target.core
         self._portal = target if isinstance(target, PortalRef) else None
         self._options = options
-        self._opening: asyncio.Task[ServerCore] | None = None
+        self._opening: asyncio.Task[Hub] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a connection, as ASGI says."""
@@ -65,7 +66,7 @@ class WebApp:
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
-    async def _ready(self) -> ServerCore:
+    async def _ready(self) -> Hub:
         # Where it is mounted, nobody tells an application that the server starts.
         if self._core is None:
             assert self._portal is not None
@@ -98,13 +99,13 @@ class WebApp:
 class _Socket:
     """One WebSocket, the transport of a peer."""
 
-    def __init__(self, core: ServerCore, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, core: Hub, scope: Scope, receive: Receive, send: Send) -> None:
         self._core = core
         self._scope = scope
         self._receive = receive
         self._send = send
         self._visitor: WebVisitor | None = scope.get(VISITOR)
-        self._peer: Peer | None = None
+        self._peer: ServerConnection | None = None
         self._text = False
         self._outgoing: deque[bytes] = deque()
         self._size = 0
@@ -135,7 +136,7 @@ class _Socket:
         address = f"{host}:{port}" if host else ""
         tls = None if self._visitor is None else self._visitor.tls()
         situation = with_bindings(Situation(private, None, server[0], host, self._identity(host)), tls)
-        self._peer = Peer(self._core, self, connection, Origin("websocket", address, place.source, situation), place)
+        self._peer = ServerConnection(self._core, self, connection, Origin("websocket", address, place.source, situation), place)
         writer = asyncio.create_task(self._write_all(name))
         try:
             await self._read_all(self._peer)
@@ -181,7 +182,7 @@ class _Socket:
     def _headers(self, wanted: bytes) -> list[str]:
         return [value.decode("latin-1") for name, value in self._scope.get("headers", ()) if name == wanted]
 
-    async def _read_all(self, peer: Peer) -> None:
+    async def _read_all(self, peer: ServerConnection) -> None:
         while True:
             message = await self._receive()
             if message["type"] == "websocket.disconnect":

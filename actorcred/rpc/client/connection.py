@@ -10,13 +10,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
-from actorcred.rpc.client_wires import ClientWire
-from actorcred.rpc.codec import Answer, Notice, Request, WireLimits
-from actorcred.rpc.connection import Connection
-from actorcred.rpc.faults import read_fault
+from actorcred.rpc.client.transports import ClientWire
+from actorcred.rpc.protocol.codec import Answer, Notice, Request, WireLimits
+from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.protocol.faults import read_fault
 from actorcred.sasl.scram import end_point_binding
 
 __all__ = ["ClientConnection", "Handle", "make_handle"]
+
 
 logger = logging.getLogger("actorcred.rpc.client")
 
@@ -24,6 +25,7 @@ LIMITS = WireLimits(frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000
 """What is accepted from a server, which is trusted more than a client is."""
 
 Handle = Callable[[str, list[Any]], Any]
+
 Lost = Callable[["ClientConnection", ConnectionLost], object]
 
 

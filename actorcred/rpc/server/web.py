@@ -12,15 +12,16 @@ from functools import partial
 from typing import Any
 
 from actorcred.errors import MissingExtra
-from actorcred.rpc._queues import untaken
-from actorcred.rpc.acceptor import Acceptor
-from actorcred.rpc.addresses import Address
-from actorcred.rpc.core import ServerCore
-from actorcred.rpc.events import ConnectionBroken
-from actorcred.rpc.guard import Place, RateLimit, Stall
-from actorcred.rpc.listeners import bind, server_context
+from actorcred.rpc.protocol.addresses import Address
+from actorcred.rpc.server.acceptor import Acceptor
+from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.guard import Place, RateLimit, Stall
+from actorcred.rpc.server.hub import Hub
+from actorcred.rpc.server.listeners import bind, server_context
+from actorcred.rpc.server.output_queues import untaken
 
 __all__ = ["VISITOR", "WebListener", "WebVisitor"]
+
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -31,7 +32,9 @@ VISITOR = "actorcred.visitor"
 """Under this key the scope of a connection has its `WebVisitor`."""
 
 Scope = MutableMapping[str, Any]
+
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
@@ -44,7 +47,7 @@ class WebVisitor:
         host: the client's address.
     """
 
-    def __init__(self, core: ServerCore, place: Place, host: str) -> None:
+    def __init__(self, core: Hub, place: Place, host: str) -> None:
         self.core = core
         self.host = host
         self._place = place
@@ -163,7 +166,7 @@ class WebListener:
         address: where it listens.
     """
 
-    def __init__(self, core: ServerCore, address: Address, server: Any, sock: socket.socket) -> None:
+    def __init__(self, core: Hub, address: Address, server: Any, sock: socket.socket) -> None:
         self.address = address
         self._core = core
         self._server = server
@@ -179,7 +182,7 @@ class WebListener:
         self._acceptor = Acceptor(core, sock, self._open)
 
     @classmethod
-    async def open(cls, app: Any, address: Address, context: ssl.SSLContext | None, core: ServerCore) -> WebListener:
+    async def open(cls, app: Any, address: Address, context: ssl.SSLContext | None, core: Hub) -> WebListener:
         """Listen.
 
         Raises:

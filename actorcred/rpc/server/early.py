@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from actorcred.errors import CallCode, CallError
-from actorcred.rpc.codec import Notice, Request, weigh
-from actorcred.rpc.guard import Backlog
+from actorcred.rpc.protocol.codec import Notice, Request, weigh
+from actorcred.rpc.server.guard import Backlog
 
 __all__ = ["EARLY_MEMORY", "Early"]
+
 
 EARLY_MEMORY = 32 * 1024
 """Bytes of memory that may wait for a login, whose client is anybody. One message may always wait."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
-from actorcred.rpc.codec import WireLimits
+from actorcred.rpc.protocol.codec import WireLimits
 
 __all__ = ["ServerOptions"]
 

@@ -16,20 +16,21 @@ from typing import Any, cast
 from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
 from actorcred.network import is_loopback
-from actorcred.rpc._buffer import receive_buffer
-from actorcred.rpc._queues import untaken
-from actorcred.rpc.acceptor import Acceptor
-from actorcred.rpc.addresses import Address, advice
-from actorcred.rpc.connection import Connection
-from actorcred.rpc.core import ServerCore
-from actorcred.rpc.guard import Place
-from actorcred.rpc.peer import Peer
-from actorcred.rpc.transport import Origin
+from actorcred.rpc.protocol.addresses import Address, advice
+from actorcred.rpc.protocol.buffer import receive_buffer
+from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.server.acceptor import Acceptor
+from actorcred.rpc.server.connection import ServerConnection
+from actorcred.rpc.server.guard import Place
+from actorcred.rpc.server.hub import Hub
+from actorcred.rpc.server.output_queues import untaken
+from actorcred.rpc.server.transport import Origin
 from actorcred.sasl.binding import served_binding, unique_binding
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding
 
 __all__ = ["BACKLOG", "StreamListener", "StreamWire", "bind", "listen", "server_context"]
+
 
 HOST = socket.gethostname()
 
@@ -59,9 +60,7 @@ class StreamWire(asyncio.BufferedProtocol):
 
     __slots__ = ("_address", "_binding", "_buffer", "_core", "_full", "_held", "_place", "_protocol", "_transport", "peer")
 
-    def __init__(
-        self, core: ServerCore, protocol: str, place: Place, address: Any, binding: tuple[str, bytes] | None = None
-    ) -> None:
+    def __init__(self, core: Hub, protocol: str, place: Place, address: Any, binding: tuple[str, bytes] | None = None) -> None:
         self._core = core
         self._protocol = protocol
         self._place = place
@@ -73,7 +72,7 @@ class StreamWire(asyncio.BufferedProtocol):
         """Whether the client does not read what it is sent, so that nothing is read of it."""
         self._held: asyncio.TimerHandle | None = None
         """Ends the time for which nothing is read of a client that has sent too much."""
-        self.peer: Peer | None = None
+        self.peer: ServerConnection | None = None
 
     # -- what asyncio says --------------------------------------------------------------------------------------------
 
@@ -88,7 +87,7 @@ class StreamWire(asyncio.BufferedProtocol):
         tls_unique = None if self._binding is None else unique_binding(stream.get_extra_info("ssl_object"))
         situation = Situation(private, _certificate_of(stream), HOST, host, binding=self._binding, tls_unique=tls_unique)
         origin = Origin(self._protocol, address, self._place.source, situation)
-        self.peer = Peer(self._core, self, Connection(limits=self._core.options.wire), origin, self._place)
+        self.peer = ServerConnection(self._core, self, Connection(limits=self._core.options.wire), origin, self._place)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to put what comes."""
@@ -173,7 +172,7 @@ class StreamListener:
     """
 
     def __init__(
-        self, core: ServerCore, kind: str, context: ssl.SSLContext | None = None, binding: tuple[str, bytes] | None = None
+        self, core: Hub, kind: str, context: ssl.SSLContext | None = None, binding: tuple[str, bytes] | None = None
     ) -> None:
         self._core = core
         self._kind = kind
@@ -246,7 +245,7 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
     return end_point_binding(ssl.PEM_cert_to_DER_cert(pem[pem.find("-----BEGIN CERTIFICATE") : end]))
 
 
-def listen(core: ServerCore, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
+def listen(core: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
     """Listen on a TCP, TLS or Unix address; return the listener and the address, with the port that it got.
 
     Raises:

@@ -6,6 +6,7 @@ import threading
 
 __all__ = ["receive_buffer"]
 
+
 SIZE = 64 * 1024
 """Bytes. asyncio's own way allots 256 KB for each piece, which costs more than all the rest of a call."""
 

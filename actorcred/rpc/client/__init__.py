@@ -1,0 +1,3 @@
+"""Clients of a served portal."""
+
+__all__: list[str] = []

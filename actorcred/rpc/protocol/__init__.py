@@ -1,0 +1,3 @@
+"""The wire without I/O: codecs, messages, addresses."""
+
+__all__: list[str] = []

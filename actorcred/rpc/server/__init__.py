@@ -1,0 +1,3 @@
+"""Serving a portal on the network."""
+
+__all__: list[str] = []
