@@ -262,15 +262,15 @@ def test_logins_that_gave_up_do_not_wait_with_their_clients(inline):
     stage = Slowly(NeverLeaves, policy=Policy.REPLACE, login_timeout=5.0, logout_timeout=1000.0)
     stage.login().logout()
     waiting = [stage.begin() for _ in range(50)]
-    logins = stage.portal.actor_inbox.actor._logins
-    assert sum(map(len, logins._waiting.values())) == 50
+    places = stage.portal.actor_inbox.actor._logins._places
+    assert sum(map(len, places._waiting.values())) == 50
     waiting[0].cancel()
     inline.advance(6)
 
     for answer in waiting[1:]:
         with pytest.raises(CheckerUnavailable):
             answer.get(timeout=0)
-    assert not logins._waiting
+    assert not places._waiting
     inline.advance(1000)
 
 

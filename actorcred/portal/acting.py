@@ -12,7 +12,7 @@ from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, prepare_usernam
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import printable
 
-__all__ = ["act_as"]
+__all__ = ["MayActAs", "act_as"]
 
 
 logger = logging.getLogger("actorcred.portal")

@@ -15,8 +15,8 @@ from actorcred.names import AvatarId
 from actorcred.portal import messages as m
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Events, complain
+from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
-from actorcred.portal.opening import Logins
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Roles

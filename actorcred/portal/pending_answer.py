@@ -5,33 +5,46 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from threading import get_ident
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import pykka
 
 from actorcred.actors import ActorRef, Future
 from actorcred.errors import CheckerUnavailable
 from actorcred.realm import LogOut
+from actorcred.service import Request, request
 
 __all__ = ["PendingAnswer", "is_stop_of"]
 
 
+class Asker(Protocol):
+    """A login, as its answers know it."""
+
+    answer: PendingAnswer | None
+
+
+A = TypeVar("A", bound=Asker)
+
+
 class PendingAnswer:
-    """Where a checker or the realm puts its answer, which is then told to the portal.
+    """Where a checker or the realm puts its answer to a login, which is then told to the portal.
 
     It is known by its identity: one that is not its login's latest comes too late.
 
     Args:
         role: who is asked.
-        tell: called with this object when the answer comes later than at once, on whatever thread; returns whether the
-            portal still takes it.
+        asker: the login, whose latest answer this is from now on.
+        tell: called with both when the answer comes later than at once, on whatever thread; returns whether the portal
+            still takes it.
     """
 
-    __slots__ = ("_asker", "_cancelled", "_error", "_tell", "_there", "_value", "_work", "role")
+    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_tell", "_there", "_value", "_work", "role")
 
-    def __init__(self, role: ActorRef[Any], tell: Callable[[PendingAnswer], bool]) -> None:
+    def __init__(self, role: ActorRef[Any], asker: A, tell: Callable[[A, PendingAnswer], bool]) -> None:
         self.role = role
-        self._tell = tell
+        self._attempt = asker
+        asker.answer = self
+        self._tell: Callable[[Any, PendingAnswer], bool] = tell
         self._value: Any = None
         self._error: BaseException | None = None
         self._work: Future[Any] | None = None
@@ -39,6 +52,15 @@ class PendingAnswer:
         # The thread that is asking: what it answers itself, need not be told to the portal, which it runs already.
         self._asker = get_ident()
         self._there = False
+
+    def ask(self, question: Request) -> bool:
+        """Ask; return False if who is asked is down."""
+        try:
+            request(self.role, question)
+        except pykka.ActorDeadError:
+            self._attempt.answer = None
+            return False
+        return True
 
     def is_there(self) -> bool:
         """Return whether the answer came while it was asked for. If not, the portal will be told."""
@@ -70,7 +92,7 @@ class PendingAnswer:
     def _deliver(self) -> None:
         if self._asker == get_ident():
             self._there = True
-        elif not self._tell(self):
+        elif not self._tell(self._attempt, self):
             self.discard_avatar()
 
     def get(self) -> Any:
