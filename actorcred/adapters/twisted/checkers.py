@@ -81,10 +81,14 @@ class TwistedChecker(Checker):
             return avatar_id_from_twisted(answer)
         decision: Future[AvatarId] = Future()
         answer.addCallback(avatar_id_from_twisted)
-        answer.addCallbacks(decision.settle, lambda failure: decision.settle_error(our_error(failure.value, self._checker)))
+        answer.addCallbacks(decision.settle, self._failed, errbackArgs=(decision,))
         if not decision.done():
             decision.add_done_callback(lambda done: answer.cancel() if done.cancelled() else None)
         return decision
+
+    def _failed(self, failure: Any, decision: Future[AvatarId]) -> None:
+        if not decision.cancelled():  # or this is only what cancelling the Deferred has led to
+            decision.settle_error(our_error(failure.value, self._checker))
 
 
 @implementer(ICredentialsChecker)

@@ -96,7 +96,7 @@ class CredPortal:
             A Deferred of the interface, the avatar, and a function without arguments that logs out. It fails with Twisted
             Cred's errors, and with `CheckerUnavailable` if it cannot be told now. Where nothing has to be waited for, it has fired.
         """
-        connection = self._connection
+        connection = self._connection or Connection.speaking_to(self.portal)
         if ISSHPrivateKey.providedBy(credentials) and not credentials.signature:
             return defer.fail(_may_try_the_key())
         client = Client(mind, connection)
@@ -105,7 +105,8 @@ class CredPortal:
             login = self.begin(presented, client, interfaces)
         except Exception as error:
             return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        answer = deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        return answer if connection is None else answer.addBoth(connection.if_there)
 
     def _presented(self, credentials: Any, source: str) -> object:
         try:
