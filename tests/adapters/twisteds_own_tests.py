@@ -57,7 +57,6 @@ def patch() -> None:
 
         def __init__(self, realm: Any, checkers: Any = ()) -> None:
             super().__init__(realm, checkers)
-            self.realm = realm
             with_a_portal.add(running[-1])
 
         @staticmethod
