@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
 from actorcred import Future, Portal, actors
 from actorcred.actors import Dispatcher, ThreadDispatcher

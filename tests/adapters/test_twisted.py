@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
 from twisted.cred import checkers as their_checkers
 from twisted.cred import credentials as their_credentials

@@ -6,22 +6,28 @@ import re
 import socket
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-twisted = pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
+from twisted.cred import credentials as their_credentials
+
+import twisted
 from actorcred import ANONYMOUS, Anonymous, Portal, UnauthorizedLogin, UsernamePassword
-from actorcred.adapters.twisted.plugins import factories_for_twisted
+from actorcred.adapters.twisted.plugins import CredCheckerFactory
 from actorcred.auth_options import describe_type, list_types
+from actorcred.checkers.plugin import CheckerPlugin
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.descriptors import DescriptorError
-from actorcred.plugins import from_string
-from tests.adapters.greeters import Hall, OurGreeter, password, result
+from actorcred.plugins import GROUP, from_string, own_plugins
+from tests.adapters.greeters import Hall, OurGreeter, ours, password, result
 from tests.backends.servers import eventually
 from tests.test_third_party_plugin import ROOT, copy_project, pip
+from twisted.plugins import actorcred_auth
 
 pytestmark = pytest.mark.usefixtures("on_this_thread")
 
@@ -47,14 +53,42 @@ def test_what_is_wrong_with_a_type_of_twisteds_is_said():
         from_string("twisted-nonsense:x")
 
 
-def test_our_types_are_factories_of_twisteds(tmp_path):
-    factories = factories_for_twisted()
-    assert {"sqlite", "ldap", "actorcred_file", "actorcred_memory", "throttle"} <= set(factories)
-    assert "otp" not in factories  # Twisted knows no such credentials
-    checker = factories["actorcred_memory"].generateChecker("ann:s3cret")
+def test_our_types_are_factories_of_twisteds():
+    assert actorcred_auth.actorcred_file.authType == "actorcred-file"
+    checker = actorcred_auth.actorcred_memory.generateChecker("ann:s3cret")
     assert result(checker.requestAvatarId(password())) == b"ann"
     with pytest.raises(ValueError, match="PATH"):
-        factories["sqlite"].generateChecker("")
+        actorcred_auth.sqlite.generateChecker("")
+
+
+def test_twisted_is_told_of_all_our_types_with_credentials_that_it_knows():
+    known = {entry.name for entry in entry_points(group=GROUP) if entry.dist is not None and entry.dist.name == "actorcred"}
+    assert [name for name in sorted(known) if CredCheckerFactory(name).credentialInterfaces] == list(actorcred_auth.TYPES)
+
+
+def test_types_of_other_packages_are_behind_one_of_ours(monkeypatch):
+    """They come and go, and Twisted remembers which plugins there are."""
+    ticket = CheckerPlugin("ticket", "NUMBER", "", (UsernamePassword,), lambda argument: ours(ann=str(argument)))
+    monkeypatch.setitem(own_plugins(), "ticket", ticket)
+    factory = actorcred_auth.any_type
+
+    assert "ticket" in factory.authHelp
+    assert their_credentials.IUsernamePassword in factory.credentialInterfaces
+    checker = factory.generateChecker("ticket:4711")
+    assert result(checker.requestAvatarId(password(b"ann", b"4711"))) == b"ann"
+    with pytest.raises(ValueError, match="nonsense"):
+        factory.generateChecker("nonsense")
+
+
+def test_a_type_that_cannot_be_used_is_not_offered():
+    broken = CredCheckerFactory("nonsense")
+    assert (broken.authHelp, broken.argStringFormat, broken.credentialInterfaces) == (
+        "It cannot be used.",
+        "No argstring required.",
+        [],
+    )
+    with pytest.raises(ValueError, match="unknown type"):
+        broken.generateChecker()
 
 
 def test_a_program_of_twisteds_takes_our_types(tmp_path):
