@@ -87,13 +87,19 @@ LOGINS = {
 """What a client sends; those of the others are libraries."""
 
 
+def connect(name: str, port: int) -> socket.socket:
+    """Send a login over a socket."""
+    sock = socket.create_connection((LOCALHOST, port), 10)
+    if name not in {"web", "irc"}:
+        sock.recv(1000)  # the greeting
+    sock.sendall(LOGINS[name])
+    return sock
+
+
 def begin(name: str, port: int) -> Callable[[], object]:
     """Send a login; return what hangs up without a word."""
     if name in LOGINS:
-        sock = socket.create_connection((LOCALHOST, port), 10)
-        if name not in {"web", "irc"}:
-            sock.recv(1000)
-        sock.sendall(LOGINS[name])
+        sock = connect(name, port)
         return lambda: reset(sock)
     front = {"pb": PB, "conch": Conch}[name]()
     front.port = port

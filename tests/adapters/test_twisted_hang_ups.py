@@ -144,14 +144,15 @@ def test_protocols_that_hold_no_portal_have_their_connection_too(name, serve):
     assert [event.address for event in events if isinstance(event, LoginRefused)] == [LOCALHOST]
 
 
-def test_a_kick_closes_a_telnet_connection(serve):
+def test_a_kick_closes_a_telnet_connection_and_tells_why(serve):
     parts = Parts("nothing")
     portal = in_reactor(parts.portal)
     server = serve("telnet", portal)
-    hang_up = fronts_hang_up.begin("telnet", server.port)
-    until(lambda: portal.portal.count().get(timeout=10) == 1)
-    assert portal.portal.kick(avatar_id="ann").get(timeout=10) == 1
+    with fronts_hang_up.connect("telnet", server.port) as sock:
+        until(lambda: portal.portal.count().get(timeout=10) == 1)
+        assert portal.portal.kick(avatar_id="ann", reason="no shouting").get(timeout=10) == 1
+        said = sock.makefile("rb").read()
 
+    assert said.endswith(b"logged out: kicked: no shouting\r\n")
     until(lambda: in_reactor(server.connections) == 0)
     assert parts.logged_out == 1
-    hang_up()

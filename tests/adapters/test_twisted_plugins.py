@@ -14,9 +14,10 @@ import pytest
 
 pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
-from twisted.cred import credentials as their_credentials
-
 import twisted
+from twisted.cred import credentials as their_credentials
+from twisted.plugins import actorcred_auth
+
 from actorcred import ANONYMOUS, Anonymous, Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.adapters.twisted.plugins import CredCheckerFactory
 from actorcred.auth_options import describe_type, list_types
@@ -27,7 +28,6 @@ from actorcred.plugins import GROUP, from_string, own_plugins
 from tests.adapters.greeters import Hall, OurGreeter, ours, password, result
 from tests.backends.servers import eventually
 from tests.test_third_party_plugin import ROOT, copy_project, pip
-from twisted.plugins import actorcred_auth
 
 pytestmark = pytest.mark.usefixtures("on_this_thread")
 

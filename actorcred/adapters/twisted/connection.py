@@ -33,6 +33,7 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
     "twisted.mail.imap4.IMAP4Server": _line("* BYE %s"),
     "twisted.mail.smtp.SMTP": _line("421 %s"),
     "twisted.protocols.ftp.FTP": lambda protocol, why: protocol.sendLine("421 " + why.decode()),
+    "twisted.conch.telnet.Telnet": lambda protocol, why: protocol.transport.write(why + b"\r\n"),
     "twisted.words.service.IRCUser": lambda protocol, why: protocol.sendMessage("ERROR", ":" + why.decode()),
     "twisted.conch.ssh.transport.SSHServerTransport": lambda protocol, why: protocol.sendDisconnect(DISCONNECT_BY_APPLICATION, why),
 }

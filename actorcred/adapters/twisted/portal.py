@@ -173,9 +173,9 @@ class CredPortal:
     def attach(self, factory: F) -> F:
         """Have the protocols that a factory builds log in here, each knowing its connection; return the factory.
 
-        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does,
-        also one that is still being opened; and when a session ends, the client is told in its protocol's way
-        (`connection.FAREWELLS`) and the connection is closed.
+        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does;
+        a login under way is given up, and its Deferred never fires. When a session ends, the client is told in its protocol's
+        way (`connection.FAREWELLS`) and the connection is closed.
         """
         target: Any = factory
         build = target.buildProtocol
