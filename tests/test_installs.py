@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_third_party_plugin import copy_project, pip
+from tests.test_third_party_plugin import ROOT, copy_project, pip
 
 pytestmark = pytest.mark.slow
 
@@ -101,6 +101,19 @@ def test_twistd_offers_our_types_and_remembers_them(installed):
         assert "actorcred-file" in listed
         assert "Traceback" not in listed
     assert "actorcred passwd" in installed.twistd("--help-auth-type", "sqlite")
+
+
+def test_types_of_another_package_come_and_go(installed, tmp_path):
+    """Although Twisted remembers which plugins there are."""
+    shutil.copytree(ROOT / "docs/how-to/plugin", tmp_path / "ticket")
+    known = installed.twistd("--help-auth-type", "actorcred")
+    pip(installed.python, "install", "--no-deps", "--no-build-isolation", tmp_path / "ticket")
+    assert "throttle, ticket, unix" in installed.twistd("--help-auth-type", "actorcred")
+    assert "the ticket must be a number" in installed.twistd("--auth", "actorcred:ticket:soon")
+    pip(installed.python, "uninstall", "--yes", "actorcred-ticket")
+
+    assert installed.twistd("--help-auth-type", "actorcred") == known
+    assert "throttle, unix" in known
 
 
 def test_twisted_is_itself_in_the_source_folder(installed):
