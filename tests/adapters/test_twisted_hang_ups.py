@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip instal
 
 from twisted.cred import credentials
 from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource
 from zope.interface import directlyProvides
 
 from actorcred.adapters.twisted import CredPortal
@@ -22,6 +25,15 @@ from tests.adapters.front import LOCALHOST
 from tests.adapters.greeters import Hall, OurGreeter
 from tests.adapters.loops import in_reactor, reactor
 from tests.helpers import until
+
+
+class Page(Resource):
+    """The avatar; for web's guard it has to be a page."""
+
+    isLeaf = True
+
+    def render_GET(self, request: Any) -> bytes:
+        return b"hello"
 
 
 class Parts:
@@ -53,7 +65,7 @@ class Parts:
         return self._answer("checker", b"ann")
 
     def requestAvatar(self, avatar_id: Any, mind: Any, *interfaces: Any) -> Any:
-        avatar = fronts_hang_up.resource.Resource()
+        avatar = Page()
         directlyProvides(avatar, interfaces[0])
         return self._answer("realm", (interfaces[0], avatar, self._log_out))
 
@@ -142,6 +154,20 @@ def test_protocols_that_hold_no_portal_have_their_connection_too(name, serve):
 
     until(lambda: any(isinstance(event, LoginRefused) for event in events))
     assert [event.address for event in events if isinstance(event, LoginRefused)] == [LOCALHOST]
+
+
+def test_a_session_of_web_guards_ends_with_its_request_and_leaves_the_connection_open(serve):
+    parts = Parts("nothing")
+    portal = in_reactor(parts.portal)
+    server = serve("web", portal)
+    with closing(HTTPConnection(LOCALHOST, server.port, timeout=10)) as connection:
+        for done in (1, 2):
+            connection.request("GET", "/", headers={"Authorization": f"Basic {fronts_hang_up.BASIC.decode()}"})
+            response = connection.getresponse()
+            assert (response.status, response.read()) == (200, b"hello")
+            until(lambda done=done: parts.logged_out == done)
+        until(lambda: portal.portal.count().get(timeout=10) == 0)
+        assert (len(server.protocols), in_reactor(server.connections)) == (1, 1)
 
 
 def test_a_kick_closes_a_telnet_connection_and_tells_why(serve):
