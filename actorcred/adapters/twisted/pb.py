@@ -116,7 +116,7 @@ class Entrance(pb.Referenceable, Connection):
                 return self._shown(login.get(), client)
             except LoginFailed as error:
                 return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,))
+        return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,)).addBoth(self.if_there)
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Tell of a login that the portal did not see."""
@@ -126,8 +126,9 @@ class Entrance(pb.Referenceable, Connection):
         """Return what stands for the avatar on the wire."""
         avatar = self._portal.granted(login, client)[1]
         shown = avatar if IJellyable.providedBy(avatar) else client
-        # When the client has let go of it, nobody can use the session any more.
-        self._protocol._localCleanup[shown.processUniqueID()] = client.log_out
+        if self._protocol is not None:
+            # When the client has let go of it, nobody can use the session any more.
+            self._protocol._localCleanup[shown.processUniqueID()] = client.log_out
         return shown
 
     def _disconnected(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from twisted.cred.credentials import ISSHPrivateKey
@@ -12,7 +13,7 @@ from twisted.internet.defer import Deferred
 from zope.interface.interface import InterfaceClass
 
 from actorcred.actors import ActorRef, Dispatcher, Future
-from actorcred.adapters.twisted.checkers import TwistedChecker
+from actorcred.adapters.twisted.checkers import CredChecker, PortalChecker, TwistedChecker
 from actorcred.adapters.twisted.connection import Connection
 from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted
 from actorcred.adapters.twisted.dispatcher import deferred_of, future_of, on_reactor, reactor_dispatcher
@@ -57,6 +58,7 @@ class CredPortal:
 
     Attributes:
         portal: the ref of our portal.
+        realm: the realm, as it was given; None where a portal was.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class CredPortal:
         faces: Faces | None = None,
         options: PortalOptions | None = None,
     ) -> None:
+        self.realm: Any = None if isinstance(realm, PortalRef) else realm
         if not isinstance(realm, PortalRef):
             dispatcher = self._dispatcher()
             if not isinstance(realm, ActorRef):
@@ -75,6 +78,7 @@ class CredPortal:
             raise TypeError("options are for a portal that is made here, not for one that is there already")
         self.portal: PortalRef = realm
         self._faces = dict(faces or {})
+        self._registered: dict[InterfaceClass, Any] = {}
         self._connection: Connection | None = None
         for checker in checkers:
             self.registerChecker(checker)
@@ -97,7 +101,7 @@ class CredPortal:
             A Deferred of the interface, the avatar, and a function without arguments that logs out. It fails with Twisted
             Cred's errors, and with `CheckerUnavailable` if it cannot be told now. Where nothing has to be waited for, it has fired.
         """
-        connection = self._connection
+        connection = self._connection or Connection.speaking_to(self.portal)
         if ISSHPrivateKey.providedBy(credentials) and not credentials.signature:
             return defer.fail(_may_try_the_key())
         client = Client(mind, connection)
@@ -106,7 +110,8 @@ class CredPortal:
             login = self.begin(presented, client, interfaces)
         except Exception as error:
             return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        answer = deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        return answer if connection is None else answer.addBoth(connection.if_there)
 
     def _presented(self, credentials: Any, source: str) -> object:
         try:
@@ -132,6 +137,7 @@ class CredPortal:
 
     def registerChecker(self, checker: Any, *credentialInterfaces: InterfaceClass) -> None:  # noqa: N802, N803  # Twisted's names
         """Add a checker, ours or Twisted's, to be asked after those that are registered for the same credentials."""
+        shown = CredChecker(checker) if isinstance(checker, CheckerRef) else checker
         if isinstance(checker, CheckerRef):
             added = self.portal.register_checker(checker, *kinds_from_twisted(credentialInterfaces))
         else:
@@ -139,6 +145,17 @@ class CredPortal:
                 TwistedChecker.start(checker, *credentialInterfaces, dispatcher=self._dispatcher())
             )
         added.get(timeout=TIMEOUT)
+        self._registered.update(dict.fromkeys(credentialInterfaces or shown.credentialInterfaces, shown))
+
+    @property
+    def checkers(self) -> Mapping[InterfaceClass, Any]:
+        """The checkers by the kinds of credentials that they take, to look at; `registerChecker` adds one.
+
+        Of several for one kind it is the last that was registered here, and of those that were not, one that asks them all.
+        """
+        interfaces = self.listCredentialsInterfaces()
+        others = PortalChecker(self.portal, interfaces)
+        return MappingProxyType({interface: self._registered.get(interface, others) for interface in interfaces})
 
     def listCredentialsInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
         """Return the kinds of credentials that some checker takes, as far as Twisted has them."""
@@ -157,9 +174,9 @@ class CredPortal:
     def attach(self, factory: F) -> F:
         """Have the protocols that a factory builds log in here, each knowing its connection; return the factory.
 
-        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does,
-        also one that is still being opened; and when a session ends, the client is told in its protocol's way
-        (`connection.FAREWELLS`) and the connection is closed.
+        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does;
+        a login under way is given up, and its Deferred never fires. When a session ends, the client is told in its protocol's
+        way (`connection.FAREWELLS`) and the connection is closed.
         """
         target: Any = factory
         build = target.buildProtocol
