@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
 
@@ -12,11 +12,8 @@ from actorcred.adapters.twisted.dispatcher import on_reactor
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.ref import PortalRef
 from actorcred.sessions.session import Session
-
-if TYPE_CHECKING:
-    from actorcred.adapters.twisted.portal import CredPortal
-    from actorcred.portal.ref import PortalRef
 
 __all__ = ["FAREWELLS", "Connection", "transport_of"]
 
@@ -50,6 +47,15 @@ def transport_of(protocol: Any) -> Any:
     return getattr(getattr(protocol, "_channel", protocol), "transport", None)
 
 
+class Bindable(Protocol):
+    """A portal for Twisted's protocols."""
+
+    portal: PortalRef
+
+    def bound_to(self, connection: Connection) -> object:
+        """Return this portal for the clients of one connection."""
+
+
 class Connection:
     """One connection.
 
@@ -68,7 +74,7 @@ class Connection:
         self._sessions: tuple[Session, ...] = ()
 
     @classmethod
-    def attach(cls, protocol: Any, portal: CredPortal, address: Any) -> None:
+    def attach(cls, protocol: Any, portal: Bindable, address: Any) -> None:
         """Give a new protocol a portal that knows its connection."""
         while hasattr(protocol, "wrappedProtocol"):
             protocol = protocol.wrappedProtocol
@@ -169,7 +175,7 @@ class Connection:
 class _Factory:
     """A protocol's factory with the portal of one connection, for protocols that look for it there."""
 
-    def __init__(self, factory: Any, portal: CredPortal) -> None:
+    def __init__(self, factory: Any, portal: object) -> None:
         vars(self).update(_factory=factory, portal=portal)
 
     def __getattr__(self, name: str) -> Any:

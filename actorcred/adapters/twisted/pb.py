@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Callable, Iterable
 from hashlib import md5
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from twisted.cred.credentials import IUsernameHashedPassword
@@ -14,18 +15,20 @@ from twisted.internet.defer import Deferred
 from twisted.spread import pb
 from twisted.spread.interfaces import IJellyable
 from zope.interface import implementer
+from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
+from actorcred.adapters.twisted.client import Client
 from actorcred.adapters.twisted.connection import Connection
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
-from actorcred.adapters.twisted.portal import Client, CredPortal
 from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
 from actorcred.methods import methods_of
 from actorcred.names import prepare_username
-from actorcred.portal.login import Login
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.ref import PortalRef
 
 __all__ = ["CallFailed", "Perspective"]
 
@@ -70,11 +73,23 @@ def _raise_told(failure: Any) -> None:
     raise _told(failure.value)
 
 
+class PBPortal(Protocol):
+    """What is needed here of a `CredPortal`."""
+
+    portal: PortalRef
+
+    def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+        """Log a client in."""
+
+    def granted(self, login: Login, client: Client) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+        """Return a login as Twisted's protocols expect it."""
+
+
 @implementer(pb.IPBRoot)
 class Root:
     """What PB asks for the first object of each connection."""
 
-    def __init__(self, portal: CredPortal) -> None:
+    def __init__(self, portal: PBPortal) -> None:
         self._portal = portal
 
     def rootObject(self, broker: Any) -> Entrance:  # noqa: N802  # Twisted's name
@@ -85,7 +100,7 @@ class Root:
 class Entrance(pb.Referenceable, Connection):
     """Where a client of PB logs in."""
 
-    def __init__(self, portal: CredPortal, broker: Any) -> None:
+    def __init__(self, portal: PBPortal, broker: Any) -> None:
         Connection.__init__(self, broker, "")  # a broker that is being built has no transport yet
         self._portal = portal
         broker.notifyOnDisconnect(self._disconnected)

@@ -12,13 +12,10 @@ from typing import Any, Protocol, cast
 from actorcred.errors import ConnectionLost, MissingExtra
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.protocol.buffer import receive_buffer
-from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec
+from actorcred.rpc.protocol.codec import MSGPACK, SUBPROTOCOLS, Codec
 
-__all__ = ["SUBPROTOCOLS", "ClientWire", "open_wire"]
+__all__ = ["ClientWire", "open_wire"]
 
-
-SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
-"""Of WebSocket: what is in a frame."""
 
 LARGEST_FRAME = 16 * 1024 * 1024
 

@@ -11,7 +11,20 @@ import msgspec
 
 from actorcred.errors import ProtocolError
 
-__all__ = ["JSON", "LONG", "MSGPACK", "Answer", "Codec", "Message", "Notice", "Request", "WireLimits", "check_maps", "weigh"]
+__all__ = [
+    "JSON",
+    "LONG",
+    "MSGPACK",
+    "SUBPROTOCOLS",
+    "Answer",
+    "Codec",
+    "Message",
+    "Notice",
+    "Request",
+    "WireLimits",
+    "check_maps",
+    "weigh",
+]
 
 
 class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True):
@@ -194,3 +207,6 @@ MSGPACK: Final = Codec("msgpack", True, msgspec.msgpack.Encoder().encode, msgspe
 
 JSON: Final = Codec("json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode)
 """JSON, for WebSocket, where a frame holds one message."""
+
+SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
+"""Of WebSocket: what is in a frame."""

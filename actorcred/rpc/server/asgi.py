@@ -12,7 +12,7 @@ from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
 from actorcred.network import is_loopback
 from actorcred.portal.ref import PortalRef
-from actorcred.rpc.client.transports import SUBPROTOCOLS
+from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.guard import Place
