@@ -17,7 +17,7 @@ from actorcred.errors import CallCode, CallError, ProtocolError
 from actorcred.rpc.protocol.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
 from actorcred.rpc.protocol.faults import FaultForm, fault_of
 
-__all__ = ["Connection", "Excess"]
+__all__ = ["PREFIX", "Connection", "Excess"]
 
 
 LIMITS = WireLimits()
@@ -34,6 +34,10 @@ class Excess:
     """A request over the limit of pending ones; it is to be answered with an error and not to be carried out."""
 
     id: int
+
+
+PREFIX = "cred."
+"""Of the methods that the server answers itself."""
 
 
 class Connection:

@@ -16,8 +16,9 @@ from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.guard import Place
-from actorcred.rpc.server.hub import Hub, open_core
+from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.setup import open_hub
 from actorcred.rpc.server.transport import Origin
 from actorcred.rpc.server.web import VISITOR, Receive, Scope, Send, WebVisitor
 from actorcred.sasl.binding import with_bindings
@@ -71,7 +72,7 @@ class WebApp:
         if self._core is None:
             assert self._portal is not None
             if self._opening is None:
-                self._opening = asyncio.create_task(open_core(self._portal, self._options))
+                self._opening = asyncio.create_task(open_hub(self._portal, self._options))
             self._core = await asyncio.shield(self._opening)
         return self._core
 

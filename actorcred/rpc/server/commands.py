@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from actorcred.actors import Future
 from actorcred.credentials import Anonymous
@@ -16,22 +16,20 @@ from actorcred.logout import LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.login import Login
+from actorcred.rpc.protocol.connection import PREFIX
 from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.dialogue import Dialogue, deny_source
 from actorcred.rpc.server.events import LoginThrottled, SessionResumed
+from actorcred.rpc.server.hub import Commands
 from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Present
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 from actorcred.sessions.session import Session
 
-if TYPE_CHECKING:
-    from actorcred.rpc.server.connection import ServerConnection
+__all__ = ["COMMANDS"]
 
-__all__ = ["AT_ONCE", "LOGINS", "PREFIX", "RESERVED"]
-
-
-PREFIX = "cred."
 
 T = TypeVar("T", bound=LoginFailed)
 
@@ -311,14 +309,10 @@ def _then(future: Future[Any], function: Callable[[Any], Any]) -> Future[Any]:
     return result
 
 
-RESERVED: dict[str, tuple[Method, Callable[..., Any]]] = {
+_TABLE = {
     PREFIX + function.__name__: (Method(PREFIX + function.__name__, function), function)
     for function in (mechanisms, login, respond, resume, logout, ping, sessions, end, reauthenticate)
 }
-"""Name on the wire -> how its arguments are read, and what answers it."""
-
-LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
-"""For whose answers waits what a client sends after them."""
-
-AT_ONCE = LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"}
-"""What waits for no login, since it needs none."""
+_LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
+COMMANDS = Commands(_TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"})
+"""The methods that the server answers itself."""

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
+from actorcred.methods import Method
 from actorcred.rpc.protocol.codec import Answer, Notice, Request
-from actorcred.rpc.protocol.connection import Connection
+from actorcred.rpc.protocol.connection import PREFIX, Connection
 from actorcred.rpc.protocol.faults import FaultForm
-from actorcred.rpc.server.commands import AT_ONCE, LOGINS, PREFIX, RESERVED
+from actorcred.rpc.server.dialogue import Dialogue
 from actorcred.rpc.server.early import Early
 from actorcred.rpc.server.events import ConnectionBroken, RequestsThrottled
 from actorcred.rpc.server.guard import Flow, Place, RateLimit, Stall
+from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
 from actorcred.rpc.server.reply import Receipt, Reply, wait_in
-
-if TYPE_CHECKING:
-    from actorcred.methods import Method
-    from actorcred.rpc.server.dialogue import Dialogue
-    from actorcred.rpc.server.hub import Hub
-    from actorcred.rpc.server.session_channel import SessionChannel
-    from actorcred.rpc.server.transport import Origin, Wire
+from actorcred.rpc.server.session_channel import SessionChannel
+from actorcred.rpc.server.transport import Origin, Wire
 
 __all__ = ["ServerConnection"]
 
@@ -192,7 +189,7 @@ class ServerConnection:
         try:
             if self._rate is not None and (wait := self._wait(self._rate)):
                 raise CallError("too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3))
-            if self._early is not None and request.method not in AT_ONCE:
+            if self._early is not None and request.method not in self.core.commands.at_once:
                 self._early.add(request)
             else:
                 self._serve(request, reply)
@@ -207,7 +204,7 @@ class ServerConnection:
         elif request.method.startswith(PREFIX):
             answer = self._reserved(request)
             reply.settle(answer)
-            if request.method in LOGINS and self.link is None:
+            if request.method in self.core.commands.logins and self.link is None:
                 self._hold_until(answer)
         elif link is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
@@ -245,7 +242,7 @@ class ServerConnection:
         return wait
 
     def _reserved(self, request: Request) -> Any:
-        known = RESERVED.get(request.method)
+        known = self.core.commands.table.get(request.method)
         if known is None:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
         method, function = known

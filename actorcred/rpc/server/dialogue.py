@@ -6,18 +6,16 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actorcred.actors import Future
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange
 from actorcred.exchange_states import State
 from actorcred.rpc.server.events import LoginThrottled
+from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
 from actorcred.throttle import LONGEST_NAME, account_of
-
-if TYPE_CHECKING:
-    from actorcred.rpc.server.connection import ServerConnection
 
 __all__ = ["Dialogue", "deny_source"]
 
@@ -40,7 +38,7 @@ class Dialogue:
         consent: given that decision, returns what the client is told, and what is done when it has been.
     """
 
-    def __init__(self, peer: ServerConnection, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
+    def __init__(self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
         self._peer = peer
         self._mechanism = mechanism
         self._decide = decide
@@ -251,7 +249,7 @@ class Dialogue:
             decision.give_up()
 
 
-def deny_source(peer: ServerConnection) -> None:
+def deny_source(peer: Peer) -> None:
     """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
     core, key = peer.core, "from " + peer.origin.source
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0

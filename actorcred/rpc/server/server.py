@@ -9,18 +9,17 @@ import os
 import ssl
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from actorcred.actors import Future
+from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.acceptor import Acceptor
-from actorcred.rpc.server.hub import Hub, open_core
+from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.listeners import listen
 from actorcred.rpc.server.options import ServerOptions
-
-if TYPE_CHECKING:
-    from actorcred.portal.ref import PortalRef
-    from actorcred.rpc.server.web import WebListener
+from actorcred.rpc.server.setup import open_hub
+from actorcred.rpc.server.web import WebListener
 
 __all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]
 
@@ -148,7 +147,7 @@ async def serve(
         ActorcredError: if an address cannot be listened on.
         MissingExtra: for WebSocket without the extra "websocket".
     """
-    server = Server(await open_core(portal, options))
+    server = Server(await open_hub(portal, options))
     try:
         for address in addresses:
             await server.listen(address, context)
