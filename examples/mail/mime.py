@@ -9,8 +9,8 @@ from functools import cached_property
 
 __all__ = ["Part", "disposition", "parameters"]
 
-MAX_DEPTH = 30
-"""Parts that are nested more deeply are shown as one file."""
+MAX_DEPTH = 16
+"""Parts that are nested more deeply are shown as one. Clients refuse deep lists, imapflow those of more than 25 levels."""
 
 _BLANK_LINE = re.compile(rb"(?:\A|(?<=\n))\r?\n")
 _FIELD = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
