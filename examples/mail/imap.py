@@ -135,6 +135,7 @@ class IMAPServer(Messages):
     async def logout(self, arguments: Arguments) -> bytes:
         """End the session."""
         arguments.end()
+        self.state = "logout"
         self.sendLine(b"* BYE goodbye")
         self.transport.loseConnection()
         return b"LOGOUT completed"
@@ -370,6 +371,7 @@ _COMMANDS_OF: dict[str, dict[bytes, Command]] = {
         b"UNSELECT": IMAPServer.unselect,
     },
     "timeout": {},
+    "logout": {},
 }
 
 

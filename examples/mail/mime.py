@@ -12,6 +12,9 @@ __all__ = ["Part", "disposition", "parameters"]
 MAX_DEPTH = 16
 """Parts that are nested more deeply are shown as one. Clients refuse deep lists, imapflow those of more than 25 levels."""
 
+MAX_PARTS = 1000
+"""Parts of one multipart; the last has the rest."""
+
 _BLANK_LINE = re.compile(rb"(?:\A|(?<=\n))\r?\n")
 _FIELD = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _TYPE = re.compile(rb"\s*([^\s/;()\"]+)\s*/\s*([^\s/;()\"]+)")
@@ -173,6 +176,6 @@ def _split(body: bytes, boundary: bytes) -> list[bytes]:
     while match is not None and match[1] is None:
         start = match.end()
         # The line end before a boundary belongs to it, also where it ends a boundary just before.
-        match = line.search(body, start - 2)
+        match = line.search(body, start - 2) if len(found) < MAX_PARTS - 1 else None
         found.append(body[start:] if match is None else body[start : max(start, match.start())])
     return found

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import datetime
-import email.errors
-import email.header
 import email.utils
 import quopri
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -23,6 +23,12 @@ CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 
 MAX_DEPTH = 50
 """Questions within questions."""
+
+SLOW = frozenset(("punycode", "idna"))
+"""Codecs of Python's that take a text's length squared, and are no charsets."""
+
+_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 
 Test = Callable[[Message], bool]
 
@@ -128,8 +134,8 @@ class _Reader:
         return Query(lambda message: first.test(message) or second.test(message), first.needs_text or second.needs_text)
 
     def _numbers(self, numbers: Numbers, uid: bool) -> Query:
-        last = self._lasts[uid]
-        return Query(lambda message: numbers.contains(message.entry.uid if uid else message.number, last))
+        contains = numbers.up_to(self._lasts[uid])
+        return Query(lambda message: contains(message.entry.uid if uid else message.number))
 
     def _text(self, name: bytes) -> Query:
         header = name.lower() if name in _HEADERS else None
@@ -179,10 +185,17 @@ def _header_values(part: Part, name: bytes) -> Iterable[str]:
 
 def _decoded_field(value: bytes) -> str:
     """Return a field as people read it, with what RFC 2047 has encoded, and what is UTF-8 or Latin-1 as it is."""
-    text = _decoded(value, "utf-8")
+    return _ENCODED_WORD.sub(_decoded_word, _BETWEEN_WORDS.sub("", _decoded(value, "utf-8")))
+
+
+def _decoded_word(word: re.Match[str]) -> str:
+    charset, encoding, text = word.groups()
+    data = text.encode("utf-8", "replace")
+    if encoding in "qQ":
+        return _decoded(binascii.a2b_qp(data, header=True), charset)
     try:
-        return str(email.header.make_header(email.header.decode_header(text)))
-    except (ValueError, LookupError, email.errors.HeaderParseError):
+        return _decoded(base64.b64decode(data + b"=" * (-len(data) % 4)), charset)
+    except ValueError:
         return text
 
 
@@ -209,10 +222,12 @@ def _without_encoding(part: Part) -> bytes:
 
 
 def _decoded(data: bytes, charset: str) -> str:
+    """Return text in the charset that a mail names, else in UTF-8, else in Latin-1, which all bytes are."""
     for name in (charset, "utf-8"):
         try:
-            return data.decode(name)
-        except (UnicodeError, LookupError, ValueError):  # another one, then
+            if codecs.lookup(name).name not in SLOW:
+                return data.decode(name)
+        except (UnicodeError, LookupError, ValueError):  # it is another one, then
             continue
     return data.decode("latin-1")
 

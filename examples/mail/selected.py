@@ -101,9 +101,8 @@ class Selected:
 
     def chosen(self, numbers: Numbers, uid: bool) -> list[tuple[int, Entry]]:
         """Return the messages of a set, with their numbers."""
-        last = self.lasts[uid]
-        numbered = enumerate(self.entries, 1)
-        return [(number, entry) for number, entry in numbered if numbers.contains(entry.uid if uid else number, last)]
+        contains = numbers.up_to(self.lasts[uid])
+        return [(number, entry) for number, entry in enumerate(self.entries, 1) if contains(entry.uid if uid else number)]
 
     def number(self, uid: int) -> int | None:
         """Return the number of a message; None if it has none."""
@@ -112,9 +111,8 @@ class Selected:
 
     def deleted(self, numbers: Numbers | None) -> list[int]:
         """Return the UIDs of the messages that are marked for that, all or those of a set."""
-        last = self.lasts[True]
-        marked = [entry.uid for entry in self.entries if DELETED in entry.flags]
-        return [uid for uid in marked if numbers is None or numbers.contains(uid, last)]
+        entries = self.entries if numbers is None else [entry for _, entry in self.chosen(numbers, uid=True)]
+        return [entry.uid for entry in entries if DELETED in entry.flags]
 
     def first_unseen(self) -> int | None:
         """Return the number of the first unread message."""

@@ -10,7 +10,11 @@ from examples.mail.syntax import parenthesised, quoted
 
 __all__ = ["body_structure", "envelope"]
 
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)"|\(([^()]*)\)|<([^<>]*)>|([,:;])|([^\s"()<>,:;]+)|([()<>"])', re.DOTALL)
+# A string that does not end goes on to the end of the field, or each quote would be looked for anew.
+_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|\(([^()]*)\)|<([^<>]*)>|([,:;])|([^\s"()<>,:;]+)|([()<>"])', re.DOTALL)
+
+MAX_FIELD = 65_536
+"""Bytes of a field in which addresses are looked for."""
 
 Address = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
 """Name, route, mailbox and host; without a host it begins a group, without a mailbox it ends one."""
@@ -77,7 +81,7 @@ class _Reader:
 def addresses_of(field: bytes) -> Iterator[Address]:
     """Yield the addresses in a field."""
     reader = _Reader()
-    for token in _TOKEN.finditer(field):
+    for token in _TOKEN.finditer(field[:MAX_FIELD]):
         mark = token[4]
         if mark == b":" and reader.words and reader.angle is None and not reader.grouped:
             reader.grouped = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
@@ -33,21 +34,29 @@ class Numbers:
     """A set of messages, by their numbers or UIDs, such as `1:3,7,9:*`."""
 
     def __init__(self, text: bytes) -> None:
-        self._ranges = []
+        self._ranges: list[tuple[int | None, int | None]] = []
         for part in text.split(b","):
             first, _, last = part.partition(b":")
-            ends = [None if end == b"*" else int(end) for end in (first, last or first)]
-            if 0 in ends:
+            low, high = (None if end == b"*" else int(end) for end in (first, last or first))
+            if 0 in {low, high}:
                 raise Malformed("numbers begin with 1")
-            self._ranges.append(ends)
+            self._ranges.append((low, high))
 
-    def contains(self, number: int, last: int) -> bool:
-        """Return whether a number is in it, if `*` is the last one."""
-        for first, end in self._ranges:
-            low, high = sorted((first or last, end or last))
-            if low <= number <= high:
-                return True
-        return False
+    def up_to(self, last: int) -> Callable[[int], bool]:
+        """Return what tells whether a number is in the set, if `*` is the last one."""
+        merged: list[list[int]] = []
+        for low, high in sorted(sorted((first or last, end or last)) for first, end in self._ranges):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1][1] = max(merged[-1][1], high)
+            else:
+                merged.append([low, high])
+        starts = [low for low, _ in merged]
+
+        def contains(number: int) -> bool:
+            index = bisect_right(starts, number) - 1
+            return index >= 0 and number <= merged[index][1]
+
+        return contains
 
 
 class Arguments:
