@@ -1,4 +1,4 @@
-"""A postbox for Twisted's IMAP4 server. What its avatar tells the client, this takes over."""
+"""A postbox, as IMAP sees it. What its avatar tells the client, this takes over."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from twisted.internet.defer import maybeDeferred
-from twisted.mail import imap4
-from zope.interface import implementer
 
 from actorcred.adapters.twisted import Face
 from actorcred.avatar import AvatarRef
@@ -20,9 +18,8 @@ __all__ = ["Account"]
 Change = Callable[[Selected], None]
 
 
-@implementer(imap4.IAccount)
 class Account(Face):
-    """A postbox.
+    """A postbox, for the commands of `IMAPServer`.
 
     Attributes:
         selected: the folder that the client has selected.

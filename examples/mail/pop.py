@@ -12,7 +12,6 @@ from twisted.cred.error import LoginFailed
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.mail import pop3
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from actorcred.adapters.twisted import Face
 from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
@@ -29,9 +28,8 @@ logger = logging.getLogger("examples.mail.pop")
 LOGIN_COMMANDS = frozenset((b"USER", b"PASS", b"APOP", b"AUTH"))
 
 
-@implementer(pop3.IMailbox)
 class Drop(Face):
-    """A maildrop.
+    """A maildrop, for the commands of `POP3Server`.
 
     Args:
         avatar: the postbox.
