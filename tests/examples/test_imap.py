@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
+pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.testing import StringTransport
+
+from examples.mail.wire import Outlet, Wire
 from tests.examples.mails import BY_SMTP, MAILS
 from tests.examples.raw_imap import RawIMAP, fetched
 from tests.examples.test_mail import Mail, with_mail
@@ -354,3 +362,37 @@ def test_folders(post):
     client.command(b"SUBSCRIBE x")
     assert len(client.command(b'LSUB "" x')) == 1
     assert len(opened(post, "bob").command(b'LIST "" *')) == 2
+
+
+@with_mail
+def test_a_client_that_does_not_read_holds_up_nobody_else(post):
+    client = filled(post, *[b"Subject: large\r\n\r\n" + b"x" * 4_000_000] * 4)
+    other = opened(post, box="Test")
+    tag = client.send(b"FETCH 1:* (BODY.PEEK[])")
+    for _ in range(5):
+        other.command(b"NOOP")
+        assert other.fetch(1, "BODY.PEEK[]<0.8>") == {"BODY[]<0>": b"Subject:"}
+    said, told = client.wait(tag)
+    assert said.startswith(b"OK")
+    assert [len(fetched(line)["BODY[]"]) for line in told] == [4_000_018] * 4
+    client.send(b"FETCH 1:* (BODY.PEEK[])")
+    client.read()
+    client.close()
+    other.command(b"NOOP")
+
+
+def test_answers_wait_until_the_client_reads():
+    wire = Wire()
+    wire.transport = StringTransport()
+    with Outlet(wire) as outlet:
+        wire.transport.producer.pauseProducing()
+        waiting = Deferred.fromCoroutine(outlet.opened())
+        assert not waiting.called
+        wire.transport.producer.resumeProducing()
+        assert waiting.called
+        wire.transport.producer.pauseProducing()
+        waiting = Deferred.fromCoroutine(outlet.opened())
+        wire.transport.producer.stopProducing()
+        waiting.addErrback(lambda failure: failure.trap(CancelledError))
+        assert waiting.called
+    assert wire.transport.producer is None
