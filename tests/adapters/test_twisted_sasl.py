@@ -13,11 +13,12 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
-from actorcred import PortalOptions, UsernamePassword
+from actorcred import Checker, PortalOptions, UnauthorizedLogin, UsernamePassword
 from actorcred.adapters.twisted import reactor_dispatcher
 from actorcred.adapters.twisted.credentials import from_twisted
 from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
 from actorcred.checkers.memory import MemoryChecker
+from actorcred.credentials import UsernameScram
 from actorcred.errors import ProtocolError
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
@@ -83,10 +84,24 @@ def test_a_user_that_does_not_exist_is_asked_like_one_whose_password_is_wrong(ta
     assert len(wrong.asked[0]) == len(nobody.asked[0])
 
 
+def test_a_user_that_no_checker_goes_on_with_is_asked_all_the_same(cred):
+    class Stranger(Checker):
+        credential_interfaces = (UsernameScram,)
+
+        def request_avatar_id(self, credentials: Any) -> Any:
+            raise UnauthorizedLogin("who?")
+
+    made = Talk(cred(GreeterRealm(), [Stranger.start(dispatcher=reactor_dispatcher())]), "SCRAM-SHA-256", Secrets("ann", "x"))
+    assert type(error(made.log_in())) is their_errors.UnauthorizedLogin
+    assert len(made.asked) == 1
+
+
 def test_a_login_that_is_broken_off_is_given_up(talk):
-    made = talk()
-    made.breaks_off = True
-    assert isinstance(error(made.log_in()), ProtocolError)
+    portal = talk(max_pending_logins=1).portal
+    for _ in range(2):  # the second would be denied if the first were still under way
+        made = Talk(portal, "SCRAM-SHA-256", Secrets("ann", "s3cret"))
+        made.breaks_off = True
+        assert isinstance(error(made.log_in()), ProtocolError)
     made = talk()
     made.waiting = Deferred()
     login = made.log_in()

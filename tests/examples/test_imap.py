@@ -5,14 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
-
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.testing import StringTransport
-
-from examples.mail.wire import Outlet, Wire
 from tests.examples.mails import BY_SMTP, MAILS
 from tests.examples.raw_imap import RawIMAP, fetched
 from tests.examples.test_mail import Mail, with_mail
@@ -323,6 +315,7 @@ def test_copies_and_moves_and_what_numbers_they_have(post):
     said, _ = client.wait(client.send(b"APPEND Trash (\\Seen) ", b"new"))
     assert said == b"OK [APPENDUID %b 5] APPEND completed" % validity
     assert client.command(b"COPY 1 Test") == [b"* 3 EXISTS\r\n"]
+    assert b"MESSAGES 3" in client.command(b"STATUS Test (MESSAGES)")[0]
     client.command(b"SELECT Trash")
     assert [client.fetch(number, "FLAGS")["FLAGS"] for number in (1, 2, 3, 5)] == [[], [b"\\Flagged"], [b"\\Flagged"], [b"\\Seen"]]
     assert client.fetch(4, "BODY[]")["BODY[]"] == MAILS["latin1"]
@@ -379,20 +372,3 @@ def test_a_client_that_does_not_read_holds_up_nobody_else(post):
     client.read()
     client.close()
     other.command(b"NOOP")
-
-
-def test_answers_wait_until_the_client_reads():
-    wire = Wire()
-    wire.transport = StringTransport()
-    with Outlet(wire) as outlet:
-        wire.transport.producer.pauseProducing()
-        waiting = Deferred.fromCoroutine(outlet.opened())
-        assert not waiting.called
-        wire.transport.producer.resumeProducing()
-        assert waiting.called
-        wire.transport.producer.pauseProducing()
-        waiting = Deferred.fromCoroutine(outlet.opened())
-        wire.transport.producer.stopProducing()
-        waiting.addErrback(lambda failure: failure.trap(CancelledError))
-        assert waiting.called
-    assert wire.transport.producer is None
