@@ -19,7 +19,7 @@ from examples.mail.interface import Entry, Folder
 from examples.mail.login import answer_of, decoded
 from examples.mail.messages import Messages
 from examples.mail.selected import FLAGS, SEEN, known_flags
-from examples.mail.syntax import Arguments, Malformed, date_time_of, parenthesised, quoted
+from examples.mail.syntax import Arguments, Malformed, date_time_of, matches, parenthesised, quoted
 from examples.mail.wire import Refused
 
 __all__ = ["Account", "IMAPServer"]
@@ -257,7 +257,7 @@ class IMAPServer(Messages):
             return command + b" completed"
         pattern = re.sub("(?i:^inbox(?=/|$))", "INBOX", reference + pattern)
         for folder in await self.account.answer("folders"):
-            if _matches(pattern, folder.name) and (folder.subscribed or not subscribed):
+            if matches(pattern, folder.name) and (folder.subscribed or not subscribed):
                 attributes = SPECIAL.get(folder.name, b"")
                 self.sendLine(b'* %b (%b) "/" %b' % (command, attributes, _encoded(folder.name)))
         return command + b" completed"
@@ -387,16 +387,3 @@ def _counts(folder: Folder, entries: list[Entry]) -> dict[bytes, int]:
 
 def _encoded(name: str) -> bytes:
     return quoted(name.encode("imap4-utf-7"))
-
-
-def _matches(pattern: str, name: str) -> bool:
-    """Return whether a name is of a pattern: `*` stands for anything, `%` for anything without "/"."""
-    places = {0}  # up to which the name can be what was read of the pattern
-    for char in pattern:
-        if char == "*":
-            places = set(range(min(places, default=len(name) + 1), len(name) + 1))
-        elif char == "%":
-            places = {end for place in places for end in range(place, (name + "/").index("/", place) + 1)}
-        else:
-            places = {place + 1 for place in places if name[place : place + 1] == char}
-    return len(name) in places

@@ -8,7 +8,18 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
-__all__ = ["Arguments", "Malformed", "Numbers", "date_of", "date_time_of", "internal_date", "literal", "parenthesised", "quoted"]
+__all__ = [
+    "Arguments",
+    "Malformed",
+    "Numbers",
+    "date_of",
+    "date_time_of",
+    "internal_date",
+    "literal",
+    "matches",
+    "parenthesised",
+    "quoted",
+]
 
 T = TypeVar("T")
 
@@ -210,3 +221,16 @@ def internal_date(seconds: int) -> bytes:
     """Return a time as IMAP writes it."""
     moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
     return f'"{moment.day:02}-{MONTHS[moment.month - 1].title()}-{moment:%Y %H:%M:%S} +0000"'.encode()
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a name is of a pattern: `*` stands for anything, `%` for anything without "/"."""
+    places = {0}  # up to which the name can be what was read of the pattern
+    for char in pattern:
+        if char == "*":
+            places = set(range(min(places, default=len(name) + 1), len(name) + 1))
+        elif char == "%":
+            places = {end for place in places for end in range(place, (name + "/").index("/", place) + 1)}
+        else:
+            places = {place + 1 for place in places if name[place : place + 1] == char}
+    return len(name) in places
