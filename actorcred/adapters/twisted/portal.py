@@ -87,13 +87,16 @@ class CredPortal:
 
     # -- Twisted's interface ------------------------------------------------------------------------------------------
 
-    def login(self, credentials: Any, mind: Any, *interfaces: InterfaceClass) -> Deferred[tuple[InterfaceClass, Any, Any]]:
+    def login(
+        self, credentials: Any, mind: Any, *interfaces: InterfaceClass, authorize_as: str | None = None
+    ) -> Deferred[tuple[InterfaceClass, Any, Any]]:
         """Log a client in.
 
         Args:
             credentials: Twisted's, or ours.
             mind: what reaches the client: None; something with `callRemote`; or an object with methods.
             interfaces: what the client wants to use its avatar as, the dearest first.
+            authorize_as: whom it wants to act as; see `PortalRef.login`.
 
         Returns:
             A Deferred of the interface, the avatar, and a function without arguments that logs out. It fails with Twisted
@@ -105,7 +108,7 @@ class CredPortal:
         client = Client(mind, connection)
         try:
             presented = self._presented(credentials, "" if connection is None else connection.source)
-            login = self.begin(presented, client, interfaces)
+            login = self.begin(presented, client, interfaces, authorize_as)
         except Exception as error:
             return defer.fail(their_error(error))
         answer = deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
@@ -194,10 +197,12 @@ class CredPortal:
         bound._connection = connection
         return bound
 
-    def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+    def begin(
+        self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass], authorize_as: str | None = None
+    ) -> LoginFuture:
         """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
         client.wanted = tuple(interfaces)
-        login = self.portal.login(credentials, client, *map(self._class_for, client.wanted))
+        login = self.portal.login(credentials, client, *map(self._class_for, client.wanted), authorize_as=authorize_as)
         if client.connection is not None and not login.done():
             client.connection.begun(login)
         return login
