@@ -19,7 +19,7 @@ from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
-from actorcred.portal.services import Roles
+from actorcred.portal.services import Services
 from actorcred.realm import require_realm
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import Session
@@ -56,7 +56,7 @@ class Portal(Actor):
             lambda seconds: portal.send_after(seconds, m.TellRepeated()),
         )
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
-        self._roles = Roles(portal, realm, self._options.restart, self._events)
+        self._roles = Services(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
         self._logins = Logins(portal, self._options, self._roles, self._directory, self._logouts)
         for checker, interfaces in required:

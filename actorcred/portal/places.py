@@ -7,7 +7,7 @@ from actorcred.portal.attempt import Attempt
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Decision, Limits, Policy, decide
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import Event, State, step
+from actorcred.sessions.states import SessionEvent, State, step
 
 __all__ = ["Places"]
 
@@ -79,7 +79,7 @@ class Places:
 
     def enter(self, attempt: Attempt) -> None:
         """Give a login a place while it gets its avatar."""
-        attempt.state = step(attempt.state, Event.ADMITTED)
+        attempt.state = step(attempt.state, SessionEvent.ADMITTED)
         if attempt.keeps_place:
             self._keep(attempt, False)
         self._opening[attempt.avatar_id] = self._opening.get(attempt.avatar_id, 0) + 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from actorcred.logout import LogoutCode
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import Event, step
+from actorcred.sessions.states import SessionEvent, step
 from actorcred.sessions.store import MemoryStore, SessionStore
 
 __all__ = ["Directory"]
@@ -45,13 +45,13 @@ class Directory:
 
     def add(self, session: Session) -> None:
         """Take in a session that was opened."""
-        session.state = step(session.state, Event.OPENED)
+        session.state = step(session.state, SessionEvent.OPENED)
         self.store.add(session)
         self._await_deadline(session)
 
     def begin_end(self, session: Session) -> None:
         """Take a session out that is about to end; nobody finds it from now on."""
-        session.state = step(session.state, Event.END)
+        session.state = step(session.state, SessionEvent.END)
         self.store.remove(session)
         self._forget_deadline(session)
         self._ending.setdefault(session.avatar_id, set()).add(session)
@@ -59,7 +59,7 @@ class Directory:
 
     def gone(self, session: Session) -> None:
         """Forget a session of which nothing is left."""
-        session.state = step(session.state, Event.GONE)
+        session.state = step(session.state, SessionEvent.GONE)
         ending = self._ending[session.avatar_id]
         ending.discard(session)
         if not ending:

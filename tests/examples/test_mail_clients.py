@@ -329,7 +329,7 @@ console.log(JSON.stringify(report));
 @pytest.fixture(scope="session")
 def imapflow(pytestconfig, tmp_path_factory):
     """Return a folder where imapflow is installed."""
-    cache = pytestconfig.cache
+    cache = getattr(pytestconfig, "cache", None)  # there is none with `-p no:cacheprovider`
     folder = Path(cache.mkdir("imapflow")) if cache is not None else tmp_path_factory.mktemp("imapflow")
     program("node", "nodejs")
     if not (folder / "node_modules" / "imapflow").is_dir():

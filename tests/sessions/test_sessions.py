@@ -12,7 +12,7 @@ from actorcred import ANONYMOUS, LogoutCode, Policy
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Admit, Deny, Join, Limits, decide
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import TRANSITIONS, Event, State, step
+from actorcred.sessions.states import TRANSITIONS, SessionEvent, State, step
 from actorcred.sessions.store import MemoryStore
 
 
@@ -34,7 +34,7 @@ def test_every_state_can_be_reached_and_every_path_ends():
 
 def test_an_event_out_of_order_is_an_error():
     with pytest.raises(ValueError, match="that is open cannot be opened"):
-        step(State.OPEN, Event.OPENED)
+        step(State.OPEN, SessionEvent.OPENED)
 
 
 @given(

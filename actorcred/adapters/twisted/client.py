@@ -9,17 +9,17 @@ from twisted.internet.defer import Deferred
 from zope.interface.interface import InterfaceClass
 
 from actorcred.actors import Future
-from actorcred.adapters.twisted.connection import Connection
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.dispatcher import future_of, on_reactor, reactor_dispatcher
 from actorcred.logout import LogoutReason
 from actorcred.mind.channel import Channel
 from actorcred.mind.outbox import Notification
 from actorcred.sessions.session import Session
 
-__all__ = ["Client"]
+__all__ = ["ProtocolChannel"]
 
 
-class Client(Channel):
+class ProtocolChannel(Channel):
     """The client of one of Twisted's protocols, as our minds reach it. What is done with it is done on the reactor.
 
     Args:
@@ -35,7 +35,7 @@ class Client(Channel):
 
     __slots__ = ("connection", "hears", "original", "session", "wanted")
 
-    def __init__(self, mind: Any, connection: Connection | None) -> None:
+    def __init__(self, mind: Any, connection: ProtocolConnection | None) -> None:
         self.original = mind
         self.connection = connection
         self.hears: Any = None

@@ -15,7 +15,7 @@ from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sessions.session import Session
 
-__all__ = ["FAREWELLS", "Connection", "transport_of"]
+__all__ = ["FAREWELLS", "ProtocolConnection", "transport_of"]
 
 DISCONNECT_BY_APPLICATION = 11
 """RFC 4253, section 11.1."""
@@ -38,7 +38,7 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
 """By the name of a protocol's class: what is said before a connection is closed whose session is over. The text is ASCII."""
 
 
-_speaking: ContextVar[Connection | None] = ContextVar("speaking", default=None)
+_speaking: ContextVar[ProtocolConnection | None] = ContextVar("speaking", default=None)
 """The attached connection whose data are being handled."""
 
 
@@ -52,11 +52,11 @@ class Bindable(Protocol):
 
     portal: PortalRef
 
-    def bound_to(self, connection: Connection) -> object:
+    def bound_to(self, connection: ProtocolConnection) -> object:
         """Return this portal for the clients of one connection."""
 
 
-class Connection:
+class ProtocolConnection:
     """One connection.
 
     Args:
@@ -86,7 +86,7 @@ class Connection:
         connection._watch()
 
     @staticmethod
-    def speaking_to(portal: PortalRef) -> Connection | None:
+    def speaking_to(portal: PortalRef) -> ProtocolConnection | None:
         """Return the attached connection whose data are being handled, if its clients log in at this portal.
 
         So web's guard and telnet, whose protocols hold no portal, have their connections too.

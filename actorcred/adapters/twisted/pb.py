@@ -18,8 +18,8 @@ from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
-from actorcred.adapters.twisted.client import Client
-from actorcred.adapters.twisted.connection import Connection
+from actorcred.adapters.twisted.client import ProtocolChannel
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
@@ -78,10 +78,10 @@ class PBPortal(Protocol):
 
     portal: PortalRef
 
-    def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+    def begin(self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
         """Log a client in."""
 
-    def granted(self, login: Login, client: Client) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+    def granted(self, login: Login, client: ProtocolChannel) -> tuple[InterfaceClass, Any, Callable[[], None]]:
         """Return a login as Twisted's protocols expect it."""
 
 
@@ -97,11 +97,11 @@ class Root:
         return Entrance(self._portal, broker)
 
 
-class Entrance(pb.Referenceable, Connection):
+class Entrance(pb.Referenceable, ProtocolConnection):
     """Where a client of PB logs in."""
 
     def __init__(self, portal: PBPortal, broker: Any) -> None:
-        Connection.__init__(self, broker, "")  # a broker that is being built has no transport yet
+        ProtocolConnection.__init__(self, broker, "")  # a broker that is being built has no transport yet
         self._portal = portal
         broker.notifyOnDisconnect(self._disconnected)
 
@@ -124,7 +124,7 @@ class Entrance(pb.Referenceable, Connection):
 
     def log_in(self, presented: object, mind: Any) -> Any:
         """Log in; return what the client gets as its perspective, or a Deferred of it."""
-        client = PBClient(mind, self)
+        client = PBChannel(mind, self)
         login = self._portal.begin(presented, client, (pb.IPerspective,))
         if login.done():
             try:
@@ -137,7 +137,7 @@ class Entrance(pb.Referenceable, Connection):
         """Tell of a login that the portal did not see."""
         self._portal.portal.tell_refused(error, kind, address=self.source)
 
-    def _shown(self, login: Login, client: PBClient) -> Any:
+    def _shown(self, login: Login, client: PBChannel) -> Any:
         """Return what stands for the avatar on the wire."""
         avatar = self._portal.granted(login, client)[1]
         shown = avatar if IJellyable.providedBy(avatar) else client
@@ -169,7 +169,7 @@ class Challenger(pb.Referenceable):
             and len(kw) == 1
         ):
             shown = self.remote_respond(args[1], pb.RemoteReference(None, broker, args[2][1], 1))
-            return [b"remote", broker.registerReference(shown)] if type(shown) is PBClient else broker.serialize(shown)
+            return [b"remote", broker.registerReference(shown)] if type(shown) is PBChannel else broker.serialize(shown)
         return super().remoteMessageReceived(broker, message, args, kw)
 
     def remote_respond(self, response: bytes, mind: Any) -> Any:
@@ -185,11 +185,11 @@ class Challenger(pb.Referenceable):
         return entrance.log_in(presented, mind)
 
 
-class PBClient(pb.Referenceable, Client):
+class PBChannel(pb.Referenceable, ProtocolChannel):
     """A client of PB, and what it holds as its perspective: messages for the avatar, as long as the session is open."""
 
-    def __init__(self, mind: Any, connection: Connection) -> None:
-        Client.__init__(self, mind, connection)
+    def __init__(self, mind: Any, connection: ProtocolConnection) -> None:
+        ProtocolChannel.__init__(self, mind, connection)
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
         """Pass a call on to the avatar."""

@@ -14,8 +14,8 @@ from zope.interface.interface import InterfaceClass
 
 from actorcred.actors import ActorRef, Dispatcher
 from actorcred.adapters.twisted.checkers import CredChecker, PortalChecker, TwistedChecker
-from actorcred.adapters.twisted.client import Client
-from actorcred.adapters.twisted.connection import Connection
+from actorcred.adapters.twisted.client import ProtocolChannel
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted
 from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
@@ -77,7 +77,7 @@ class CredPortal:
         self.portal: PortalRef = realm
         self._faces = dict(faces or {})
         self._registered: dict[InterfaceClass, Any] = {}
-        self._connection: Connection | None = None
+        self._connection: ProtocolConnection | None = None
         for checker in checkers:
             self.registerChecker(checker)
 
@@ -102,10 +102,10 @@ class CredPortal:
             A Deferred of the interface, the avatar, and a function without arguments that logs out. It fails with Twisted
             Cred's errors, and with `CheckerUnavailable` if it cannot be told now. Where nothing has to be waited for, it has fired.
         """
-        connection = self._connection or Connection.speaking_to(self.portal)
+        connection = self._connection or ProtocolConnection.speaking_to(self.portal)
         if ISSHPrivateKey.providedBy(credentials) and not credentials.signature:
             return defer.fail(_may_try_the_key())
-        client = Client(mind, connection)
+        client = ProtocolChannel(mind, connection)
         try:
             presented = self._presented(credentials, "" if connection is None else connection.source)
             login = self.begin(presented, client, interfaces, authorize_as)
@@ -121,7 +121,7 @@ class CredPortal:
             self.portal.tell_refused(error, type(credentials).__name__, address=source)
             raise
 
-    def _opened(self, login: Login, client: Client) -> Any:
+    def _opened(self, login: Login, client: ProtocolChannel) -> Any:
         interface, face, log_out = granted = self.granted(login, client)
         if not isinstance(face, Deferred):
             return granted
@@ -185,20 +185,20 @@ class CredPortal:
         def build_protocol(address: Any) -> Any:
             protocol = build(address)
             if protocol is not None:
-                Connection.attach(protocol, self, address)
+                ProtocolConnection.attach(protocol, self, address)
             return protocol
 
         target.buildProtocol = build_protocol
         return factory
 
-    def bound_to(self, connection: Connection) -> CredPortal:
+    def bound_to(self, connection: ProtocolConnection) -> CredPortal:
         """Return this portal for the clients of one connection."""
         bound = copy.copy(self)
         bound._connection = connection
         return bound
 
     def begin(
-        self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass], authorize_as: str | None = None
+        self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass], authorize_as: str | None = None
     ) -> LoginFuture:
         """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
         client.wanted = tuple(interfaces)
@@ -211,7 +211,7 @@ class CredPortal:
         known = self._faces.get(interface)
         return class_of(interface) if known is None else known[0]
 
-    def granted(self, login: Login, client: Client) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+    def granted(self, login: Login, client: ProtocolChannel) -> tuple[InterfaceClass, Any, Callable[[], None]]:
         """Return a login as Twisted's protocols expect it."""
         session = login.session
         if client.connection is None:

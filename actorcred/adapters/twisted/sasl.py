@@ -16,10 +16,9 @@ from actorcred.adapters.twisted.dispatcher import deferred_of, on_reactor
 from actorcred.adapters.twisted.errors import their_error
 from actorcred.adapters.twisted.portal import CredPortal
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.exchange import Exchange
-from actorcred.exchange_states import State
+from actorcred.exchange import Exchange, ExchangeState
 from actorcred.network import is_loopback
-from actorcred.sasl.mechanism import Ask, Present, ServerMechanism, Situation
+from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 
 __all__ = ["AskClient", "Granted", "authenticate", "mechanisms", "situation_of"]
@@ -77,7 +76,7 @@ async def authenticate(
         ProtocolError: if the client does not keep to the mechanism.
     """
     data = first
-    while isinstance(step := _step(portal, mechanism, data), Ask):
+    while isinstance(step := _step(portal, mechanism, data), Challenge):
         data = await ask(step.challenge)
     if not isinstance(step.credentials, Exchange):
         return await _plainly(portal, mechanism, step, ask, interface)
@@ -91,7 +90,7 @@ async def authenticate(
     return granted
 
 
-def _step(portal: CredPortal, mechanism: ServerMechanism, data: bytes | None) -> Ask | Present:
+def _step(portal: CredPortal, mechanism: ServerMechanism, data: bytes | None) -> Challenge | Credentials:
     try:
         return mechanism.step(data)
     except UnauthorizedLogin as error:
@@ -99,7 +98,7 @@ def _step(portal: CredPortal, mechanism: ServerMechanism, data: bytes | None) ->
         raise their_error(error) from None
 
 
-def _log_in(portal: CredPortal, step: Present, interface: InterfaceClass) -> Deferred[Granted]:
+def _log_in(portal: CredPortal, step: Credentials, interface: InterfaceClass) -> Deferred[Granted]:
     return portal.login(step.credentials, None, interface, authorize_as=step.authorize_as or None)
 
 
@@ -108,7 +107,7 @@ def _is_refusal(error: object) -> bool:
 
 
 async def _plainly(
-    portal: CredPortal, mechanism: ServerMechanism, step: Present, ask: AskClient, interface: InterfaceClass
+    portal: CredPortal, mechanism: ServerMechanism, step: Credentials, ask: AskClient, interface: InterfaceClass
 ) -> Granted:
     """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
     try:
@@ -157,7 +156,7 @@ class _Conversation:
             granted: Granted = result
             return granted
         error: Any = result.value
-        if _is_refusal(error) and self._exchange.state is State.NEW:
+        if _is_refusal(error) and self._exchange.state is ExchangeState.NEW:
             await self._pretend(ask)
         raise error
 

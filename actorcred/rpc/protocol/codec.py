@@ -16,11 +16,11 @@ __all__ = [
     "LONG",
     "MSGPACK",
     "SUBPROTOCOLS",
-    "Answer",
     "Codec",
     "Message",
-    "Notice",
+    "NotificationMessage",
     "Request",
+    "Response",
     "WireLimits",
     "check_maps",
     "weigh",
@@ -35,7 +35,7 @@ class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True
     params: list[Any]
 
 
-class Answer(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=True):
+class Response(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=True):
     """`[1, id, error, result]`: the peer answers a request."""
 
     id: int
@@ -43,14 +43,14 @@ class Answer(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=True)
     result: Any
 
 
-class Notice(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True):
+class NotificationMessage(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True):
     """`[2, method, params]`: the peer says something and wants no answer."""
 
     method: Any
     params: list[Any]
 
 
-Message = Union[Request, Answer, Notice]  # noqa: UP007  # the decoders take it as a value
+Message = Union[Request, Response, NotificationMessage]  # noqa: UP007  # the decoders take it as a value
 
 _SMALL = frozenset({float, int, bool, type(None)})
 

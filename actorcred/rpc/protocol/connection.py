@@ -14,7 +14,7 @@ from typing import Any
 import msgpack
 
 from actorcred.errors import CallCode, CallError, ProtocolError
-from actorcred.rpc.protocol.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
+from actorcred.rpc.protocol.codec import LONG, MSGPACK, Codec, Message, Request, Response, WireLimits, check_maps
 from actorcred.rpc.protocol.faults import FaultForm, fault_of
 
 __all__ = ["PREFIX", "Connection", "Excess"]
@@ -154,7 +154,7 @@ class Connection:
 
     def _accept(self, message: Message) -> Message | Excess | None:
         """Check a message against the limits; return None for an answer that nobody waits for any more."""
-        if type(message) is Answer:
+        if type(message) is Response:
             if not self._ours or message.id not in self._ours:
                 return None
             self._ours.discard(message.id)

@@ -24,7 +24,7 @@ from actorcred.rpc.server.events import LoginThrottled, SessionResumed
 from actorcred.rpc.server.hub import Commands
 from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
-from actorcred.sasl.mechanism import Present
+from actorcred.sasl.mechanism import Credentials
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 from actorcred.sessions.session import Session
 
@@ -65,7 +65,7 @@ def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: 
     keeps = wishes.resume and peer.core.options.grace > 0
     link = SessionChannel(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
 
-    def decide(step: Present) -> Future[Login]:
+    def decide(step: Credentials) -> Future[Login]:
         return _log_in(peer, link, step, wishes)
 
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
@@ -93,7 +93,7 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
     return peer.dialogue
 
 
-def _log_in(peer: ServerConnection, link: SessionChannel, step: Present, wishes: LoginOptions) -> Future[Login]:
+def _log_in(peer: ServerConnection, link: SessionChannel, step: Credentials, wishes: LoginOptions) -> Future[Login]:
     """Ask the portal, as soon as it is known which interfaces there are."""
     interfaces = peer.core.interfaces
     if wishes.interface is None:
@@ -109,7 +109,7 @@ def _log_in(peer: ServerConnection, link: SessionChannel, step: Present, wishes:
     return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
 
 
-def _log_in_anonymously(peer: ServerConnection, link: SessionChannel, step: Present, wanted: tuple[type, ...]) -> Future[Login]:
+def _log_in_anonymously(peer: ServerConnection, link: SessionChannel, step: Credentials, wanted: tuple[type, ...]) -> Future[Login]:
     """Ask the portal, if there are not too many sessions of this kind from one address."""
     if not link.count_anonymous(peer.origin.source):
         denied = LoginDenied("too many anonymous sessions from this address", retry_after=peer.core.retry_after)
@@ -281,7 +281,7 @@ def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) 
     if session.avatar_id is ANONYMOUS:
         raise CallError("an anonymous client has no credentials to prove", CallCode.OUT_OF_ORDER)
 
-    def decide(step: Present) -> Future[AvatarId]:
+    def decide(step: Credentials) -> Future[AvatarId]:
         return _then(peer.core.portal.verify(step.credentials, authorize_as=step.authorize_as or None), compare)
 
     def compare(avatar_id: AvatarId) -> AvatarId:

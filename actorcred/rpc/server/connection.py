@@ -11,7 +11,7 @@ from pykka.messages import ProxyCall
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
 from actorcred.methods import Method
-from actorcred.rpc.protocol.codec import Answer, Notice, Request
+from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response
 from actorcred.rpc.protocol.connection import PREFIX, Connection
 from actorcred.rpc.protocol.faults import FaultForm
 from actorcred.rpc.server.dialogue import Dialogue
@@ -22,7 +22,7 @@ from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
 from actorcred.rpc.server.reply import Receipt, Reply, wait_in
 from actorcred.rpc.server.session_channel import SessionChannel
-from actorcred.rpc.server.transport import Origin, Wire
+from actorcred.rpc.server.transport import Origin, Transport
 
 __all__ = ["ServerConnection"]
 
@@ -78,7 +78,7 @@ class ServerConnection:
         "wire",
     )
 
-    def __init__(self, core: Hub, wire: Wire, connection: Connection, origin: Origin, place: Place) -> None:
+    def __init__(self, core: Hub, wire: Transport, connection: Connection, origin: Origin, place: Place) -> None:
         self.core = core
         self.wire = wire
         self.connection = connection
@@ -133,9 +133,9 @@ class ServerConnection:
             return  # a message before this one was the last
         if kind is Request:
             self._request(message)
-        elif kind is Notice:
+        elif kind is NotificationMessage:
             self._notice(message)
-        elif kind is Answer:
+        elif kind is Response:
             if self._questions is not None:
                 self._questions.answered(message)
         else:
@@ -223,7 +223,7 @@ class ServerConnection:
         for message in early.messages if early is not None else ():
             if self.closed:
                 return
-            if isinstance(message, Notice):
+            if isinstance(message, NotificationMessage):
                 self._tell(message)
                 continue
             reply = Reply(self, message.id, message.method)
@@ -274,7 +274,7 @@ class ServerConnection:
         if link.reproven_at is None or self.core.loop.time() - link.reproven_at > within:
             raise CallError("prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE)
 
-    def _notice(self, notice: Notice) -> None:
+    def _notice(self, notice: NotificationMessage) -> None:
         try:
             if self._rate is not None and self._wait(self._rate):
                 self.core.ignored_notices += 1
@@ -285,7 +285,7 @@ class ServerConnection:
         except CallError:
             self.core.ignored_notices += 1
 
-    def _tell(self, notice: Notice) -> None:
+    def _tell(self, notice: NotificationMessage) -> None:
         link = self.link
         method = None if link is None else link.methods.get(notice.method)
         if method is None:

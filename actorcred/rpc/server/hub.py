@@ -22,7 +22,7 @@ from actorcred.rpc.server.guard import Admission, Place
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.session_channel import Line, SessionChannel
 from actorcred.rpc.server.shortage import Shortage, descriptor_limit
-from actorcred.rpc.server.transport import Origin, Wire
+from actorcred.rpc.server.transport import Origin, Transport
 from actorcred.throttle import Penalties, Turns
 
 __all__ = ["Commands", "Hub", "Peer"]
@@ -34,7 +34,7 @@ SWEEPS = 4
 """Looks for peers whose time is over, per shortest time-out."""
 
 
-class Visitor(Protocol):
+class Newcomer(Protocol):
     """A connection that is no peer yet."""
 
     def end_if_overdue(self, now: float) -> None:
@@ -45,7 +45,7 @@ class Peer(Line, Protocol):
     """A connection, as the parts of a server see it on which it stands."""
 
     core: Hub
-    wire: Wire
+    wire: Transport
     origin: Origin
     closed: bool
     dialogue: Any
@@ -120,7 +120,7 @@ class Hub:
             options.max_anonymous_per_source,
         )
         self.shortage = Shortage(self.loop)
-        self.visitors: set[Visitor] = set()
+        self.visitors: set[Newcomer] = set()
         """Connections that are no peers yet, as those that still speak HTTP."""
         self.penalties = Penalties(options.penalty, options.free_failures, options.max_penalty)
         self.turns = Turns(max(1, options.free_failures))

@@ -7,10 +7,10 @@ from typing import Protocol
 
 from actorcred.sasl.mechanism import Situation
 
-__all__ = ["Origin", "Wire"]
+__all__ = ["Origin", "Transport"]
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """What a peer needs of its transport. None of its methods raises: a connection that is gone takes nothing."""
 
     def write(self, messages: list[bytes]) -> None:
