@@ -44,7 +44,7 @@ class Places:
         alone = self._limits.policy is not Policy.ALLOW and not nobody
         if alone and (avatar_id in self._opening or self._directory.is_ending(avatar_id)):
             return None
-        present = () if nobody else self._directory.store.by_avatar_id(avatar_id)
+        present = () if nobody else self._directory.of(avatar_id)
         opening = 0 if nobody else self._opening.get(avatar_id, 0)
         kept = self._kept - attempt.keeps_place
         total = len(self._directory) + self._directory.ending + self._opening_total + kept

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
@@ -36,24 +36,18 @@ TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
 
 
-class HasCore(Protocol):
-    """A server of `rpc.serve`, as far as it matters here."""
-
-    core: Hub
-
-
 class WebApp:
     """A portal as an ASGI application: WebSockets on any path below it, and the browser's client at `.../actorcred.js`.
 
     Mount it in Starlette, FastAPI or Django, or serve it alone with uvicorn.
 
     Args:
-        target: the portal; or a server of `rpc.serve`, whose limits and sessions it then shares.
+        target: the portal; or the hub of a server, whose limits and sessions it then shares, see `Server.web_app`.
         options: settings, with a portal.
     """
 
-    def __init__(self, target: PortalRef | HasCore, options: ServerOptions | None = None) -> None:
-        self._core: Hub | None = None if isinstance(target, PortalRef) else target.core
+    def __init__(self, target: PortalRef | Hub, options: ServerOptions | None = None) -> None:
+        self._core: Hub | None = None if isinstance(target, PortalRef) else target
         self._portal = target if isinstance(target, PortalRef) else None
         self._options = options
         self._opening: asyncio.Task[Hub] | None = None
