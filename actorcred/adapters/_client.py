@@ -53,8 +53,7 @@ class LoopChannel(Channel):
 
     def notify(self, notification: Notification) -> None:
         """Send a notification."""
-        if notification.name != "logged_out":  # which `over` says
-            self._here(self.told, notification.name, notification.args)
+        self._here(self.told, notification.name, notification.args)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         """Refuse: these protocols have no way to ask a client."""

@@ -18,7 +18,7 @@ from actorcred.adapters._sasl import negotiate
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import ExchangeState
-from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.network import is_loopback
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
@@ -163,7 +163,7 @@ class SMTPServer:
         connections = list(self.connections)
         count = await drain([one.login for one in connections], timeout)
         for one in connections:
-            one.farewell("the server is going down")
+            one.farewell(GOING_DOWN)
         return count
 
 

@@ -16,7 +16,7 @@ from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
-from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 
@@ -91,7 +91,7 @@ class SSHServer:
         connections = list(self.connections)
         count = await drain([one.login for one in connections], timeout)
         for one in connections:
-            one.disconnect("the server is going down")
+            one.disconnect(GOING_DOWN)
         return count
 
 

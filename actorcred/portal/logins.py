@@ -27,14 +27,12 @@ from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Deny, Join
 from actorcred.sessions.session import Session
 from actorcred.sessions.states import SessionEvent, State, step
+from actorcred.throttle import RETRY_AFTER
 
-__all__ = ["RETRY_AFTER", "Logins"]
+__all__ = ["Logins"]
 
 
 logger = logging.getLogger("actorcred.portal")
-
-RETRY_AFTER = 5.0
-"""Seconds after which a client may ask again when the server is full or going down."""
 
 
 class Logins:

@@ -49,8 +49,6 @@ class ProtocolChannel(Channel):
 
     def notify(self, notification: Notification) -> Any:
         """Send a notification: to the mind, or to the face of the avatar if that has such a method and the mind has not."""
-        if notification.name == "logged_out":
-            return None  # `close` says it
         return _on_reactor(self._tell, notification.name, notification.args)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:

@@ -153,7 +153,7 @@ async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, j
 
 def _frames_logger() -> logging.Logger:
     """Return the library's logger at the level info: at debug it shows what is sent, passwords among it."""
-    logger = logging.getLogger("actorcred.rpc.client.client.websocket")
+    logger = logging.getLogger("actorcred.rpc.client.websocket")
     logger.setLevel(max(logging.INFO, logging.getLogger("websockets.client").getEffectiveLevel()))
     return logger
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from actorcred.actors import Future
 from actorcred.credentials import Anonymous
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
-from actorcred.logout import LogoutCode
+from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.login import Login
@@ -61,7 +61,7 @@ def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: 
     errors = FaultForm(wishes.errors)
     peer.speak(errors, answers_only=not wishes.notifications)
     if peer.core.draining:
-        raise _told(peer, LoginDenied("the server is going down", retry_after=peer.core.retry_after, seen=False), mechanism)
+        raise _told(peer, LoginDenied(GOING_DOWN, retry_after=peer.core.retry_after, seen=False), mechanism)
     keeps = wishes.resume and peer.core.options.grace > 0
     link = SessionChannel(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
 

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from actorcred.actors import Future
 from actorcred.errors import LoginFailed
-from actorcred.logout import LogoutCode
+from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.network import source_of
 from actorcred.portal.ref import PortalRef
@@ -23,7 +23,7 @@ from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.session_channel import Line, SessionChannel
 from actorcred.rpc.server.shortage import Shortage, descriptor_limit
 from actorcred.rpc.server.transport import Origin, Transport
-from actorcred.throttle import Penalties, Turns
+from actorcred.throttle import RETRY_AFTER, Penalties, Turns
 
 __all__ = ["Commands", "Hub", "Peer"]
 
@@ -95,7 +95,7 @@ class Hub:
         draining: whether nobody may log in any more.
     """
 
-    retry_after = 5.0
+    retry_after = RETRY_AFTER
     """Seconds after which a client may come back to a server that goes down or is full."""
 
     def __init__(self, portal: PortalRef, options: ServerOptions, commands: Commands) -> None:
@@ -148,7 +148,7 @@ class Hub:
         """
         source, now = self.source_of(address), self.loop.time()
         if self.draining:
-            refusal: str | None = "the server is going down"
+            refusal: str | None = GOING_DOWN
         elif source and self.is_shut_out(source, now):
             refusal = "too many logins during the penalty of this source"
         else:
@@ -330,7 +330,7 @@ class Hub:
 
     def _say_that_it_ends(self, peer: Peer, *, abort: bool = False) -> None:
         try:
-            peer.goodbye(str(LogoutCode.DRAINED), "the server is going down", self.retry_after)
+            peer.goodbye(str(LogoutCode.DRAINED), GOING_DOWN, self.retry_after)
             if abort:
                 peer.wire.abort()
         except Exception as error:

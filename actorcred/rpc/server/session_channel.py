@@ -180,8 +180,6 @@ class SessionChannel(Channel):
         """Send or keep a notification. Returns a future if the connection can take no more for now."""
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.notify, notification)
-        if notification.name == "logged_out":
-            return None  # `close` says it in this protocol's own words
         peer = self.peer
         codec = self._codec
         data = notification.encoded(codec.name, codec.encode_notification)
