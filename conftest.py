@@ -10,7 +10,7 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from actorcred import actors
 
-# The plugin of a how-to is tested where it is installed: tests/test_third_party_plugin.py
+# The plugin of a how-to is tested where it is installed: tests/auth/test_third_party_plugin.py
 collect_ignore_glob = ["docs/how-to/plugin/*"]
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_third_party_plugin import ROOT, copy_project, pip
+from tests.auth.test_third_party_plugin import ROOT, copy_project, pip
 
 pytestmark = pytest.mark.slow
 

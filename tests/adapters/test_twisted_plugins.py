@@ -26,8 +26,8 @@ from actorcred.auth.plugin import CheckerPlugin
 from actorcred.auth.registry import GROUP, from_string, own_plugins
 from actorcred.checkers.sqlite import SQLiteChecker
 from tests.adapters.greeters import Hall, OurGreeter, ours, password, result
+from tests.auth.test_third_party_plugin import ROOT, copy_project, pip
 from tests.backends.servers import eventually
-from tests.test_third_party_plugin import ROOT, copy_project, pip
 
 pytestmark = pytest.mark.usefixtures("on_this_thread")
 

@@ -62,7 +62,7 @@ from tests.backends.ssh_keys import make_keys, private, proof, public
 from tests.backends.system import System
 from tests.backends.tables import fill
 from tests.helpers import open_sqlite
-from tests.test_http_digest import answer as digest_answer
+from tests.sasl.test_http_digest import answer as digest_answer
 
 COLUMNS = ("right", "wrong", "unknown user", "hostile name", "disabled", "down", "slow")
 QUICK = BackendLimits(threads=2, timeout=0.5)

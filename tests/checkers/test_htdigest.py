@@ -19,8 +19,8 @@ from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of
 from tests.helpers import Arena, Player
+from tests.rpc.server.test_asgi import serving
 from tests.rpc.stage import on_loop
-from tests.rpc.test_asgi import serving
 
 
 @pytest.fixture

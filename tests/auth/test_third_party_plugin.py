@@ -14,7 +14,7 @@ import pytest
 
 from actorcred import LoginFailed, rpc
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BROKEN = '[project]\nname = "broken"\nversion = "1"\n[project.entry-points."actorcred.checkers"]\nbroken = "nowhere:plugin"\n[tool.setuptools]\npy-modules = []\n'  # noqa: E501
 
 

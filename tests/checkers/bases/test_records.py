@@ -27,7 +27,7 @@ from actorcred.sasl.scram import ScramSHA256
 from tests.backends.servers import mariadb, postgresql, running
 from tests.backends.tables import fill
 from tests.helpers import Arena, Player, open_sqlite
-from tests.test_hashes import BAD
+from tests.passwords.test_formats import BAD
 
 GOOD = hash_password(password="hush", rounds=4)
 TEXTS = {name: stored for name, stored in BAD.items() if isinstance(stored, str) and "\ud800" not in stored}

@@ -13,8 +13,8 @@ from actorcred import Portal, ProtocolError, UnauthorizedLogin, rpc
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.sasl.binding import served_binding
 from actorcred.sasl.scram import end_point_binding
+from tests.rpc.server.test_server import relay
 from tests.rpc.stage import USERS, Game, authority, on_loop
-from tests.rpc.test_server import relay
 
 
 def context_of(issued: trustme.LeafCert, **settings: Any) -> ssl.SSLContext:
