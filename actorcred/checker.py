@@ -19,7 +19,7 @@ from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, Unaut
 from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
 from actorcred.names import AvatarId
 from actorcred.network import source_of
-from actorcred.service import Request, Service
+from actorcred.service import Question, Service
 from actorcred.throttle import account_of
 
 __all__ = ["Check", "Checker", "CheckerRef", "Revocation", "digests_of_all", "offered_by_all", "require_checker", "turn_of"]
@@ -133,7 +133,7 @@ class CheckerRef(ActorRef["Checker"]):
 
 
 @dataclass(slots=True)
-class Check(Request):
+class Check(Question):
     """The question whose credentials these are."""
 
     credentials: object

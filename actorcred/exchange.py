@@ -5,11 +5,75 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
 
-from actorcred.errors import UnauthorizedLogin
-from actorcred.exchange_states import State
+from actorcred.errors import ProtocolError, UnauthorizedLogin
 
-__all__ = ["Exchange", "ScramVerifier", "UsernameDigestHash", "UsernameHashedPassword", "UsernameScram"]
+__all__ = [
+    "TRANSITIONS",
+    "Exchange",
+    "ExchangeEvent",
+    "ExchangeState",
+    "ScramVerifier",
+    "UsernameDigestHash",
+    "UsernameHashedPassword",
+    "UsernameScram",
+    "step",
+]
+
+
+class ExchangeState(Enum):
+    """Where an exchange stands."""
+
+    NEW = "new"
+    CHALLENGED = "challenged"
+    """The client has been asked, and has not answered yet."""
+
+    OVER = "over"
+    """Nothing that the client says counts any more."""
+
+
+class ExchangeEvent(Enum):
+    """What moves an exchange on."""
+
+    CHALLENGE = "challenge"
+    """The server asks."""
+
+    ANSWER = "answer"
+    """The client answers what it was asked."""
+
+    PRESENT = "present"
+    """The client has said all."""
+
+    FAIL = "fail"
+    """The client said what cannot be understood."""
+
+
+TRANSITIONS: dict[ExchangeState, dict[ExchangeEvent, ExchangeState]] = {
+    ExchangeState.NEW: {
+        ExchangeEvent.CHALLENGE: ExchangeState.CHALLENGED,
+        ExchangeEvent.PRESENT: ExchangeState.OVER,
+        ExchangeEvent.FAIL: ExchangeState.OVER,
+    },
+    ExchangeState.CHALLENGED: {
+        ExchangeEvent.ANSWER: ExchangeState.OVER,
+        ExchangeEvent.PRESENT: ExchangeState.OVER,
+        ExchangeEvent.FAIL: ExchangeState.OVER,
+    },
+    ExchangeState.OVER: {},
+}
+
+
+def step(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
+    """Return the state after `event`.
+
+    Raises:
+        ProtocolError: if the event is out of order.
+    """
+    try:
+        return TRANSITIONS[state][event]
+    except KeyError:
+        raise ProtocolError(f"out of order: {event.value} in an exchange that is {state.value}") from None
 
 
 class UsernameHashedPassword(ABC):
@@ -63,7 +127,7 @@ class Exchange(ABC):
         outcome: what the client is to be sent when the login has succeeded, to prove that the server is the right one.
     """
 
-    state = State.NEW
+    state = ExchangeState.NEW
     username: str
     source: str = ""
     last: bool = False

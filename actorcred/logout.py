@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     pass
 
-__all__ = ["LogoutCode", "LogoutReason"]
+__all__ = ["GOING_DOWN", "LogoutCode", "LogoutReason"]
+
+GOING_DOWN = "the server is going down"
+"""What clients are told whose session ends, or who may not log in, since the server ends."""
 
 
 class LogoutCode(StrEnum):

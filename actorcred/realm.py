@@ -16,7 +16,7 @@ from actorcred.avatar import Avatar, implements
 from actorcred.errors import CheckerUnavailable
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
-from actorcred.service import Request, Service
+from actorcred.service import Question, Service
 
 __all__ = ["Granted", "LogOut", "Realm", "RequestAvatar", "examine", "require_realm"]
 
@@ -32,7 +32,7 @@ class Granted(NamedTuple):
 
 
 @dataclass(slots=True)
-class RequestAvatar(Request):
+class RequestAvatar(Question):
     """The question for a user's avatar."""
 
     avatar_id: AvatarId

@@ -12,7 +12,7 @@ from actorcred.actors import Actor, ActorRef, AnsweredMessage, CancelledError, C
 from actorcred.actors.mailbox import stops_all
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
 
-__all__ = ["Answer", "Crash", "Request", "Service", "request"]
+__all__ = ["Answer", "Crash", "Question", "Service", "request"]
 
 
 logger = logging.getLogger("actorcred.portal")
@@ -32,7 +32,7 @@ class Answer(Protocol):
 
 
 @dataclass(slots=True)
-class Request(AnsweredMessage):
+class Question(AnsweredMessage):
     """A question to a checker or realm; what it decides goes to `answer`."""
 
     answer: Answer
@@ -50,7 +50,7 @@ class Crash(ControlMessage):
     error: BaseException
 
 
-def request(ref: ActorRef[Any], question: Request) -> None:
+def request(ref: ActorRef[Any], question: Question) -> None:
     """Ask a checker or realm without waiting.
 
     The answer is a `pykka.ActorDeadError` if the request cannot be served, since the role is down.
@@ -73,7 +73,7 @@ class Service(Actor):
 
     def _actor_control(self, message: ControlMessage) -> Any:
         match message:
-            case Request():
+            case Question():
                 self._serve(message)
             case Crash(error):
                 raise error
@@ -84,7 +84,7 @@ class Service(Actor):
     def _respond(self, question: Any) -> Any:
         """Return the answer to a request, or a future or a coroutine of it."""
 
-    def _serve(self, question: Request) -> None:
+    def _serve(self, question: Question) -> None:
         answer = question.answer
         try:
             result = self._respond(question)
@@ -106,7 +106,7 @@ class Service(Actor):
             else:
                 answer.settle(result)
 
-    def _served(self, done: Future[Any], question: Request) -> None:
+    def _served(self, done: Future[Any], question: Question) -> None:
         answer = question.answer
         try:
             answer.settle(done.get())

@@ -6,8 +6,11 @@ import itertools
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 
-__all__ = ["Penalties", "Turns", "account_of"]
+__all__ = ["RETRY_AFTER", "Penalties", "Turns", "account_of"]
 
+
+RETRY_AFTER = 5.0
+"""Seconds after which a client may come back to a server that is full, too busy, or going down."""
 
 LONGEST_NAME = 256
 """Characters of a claimed name that are remembered; names of megabytes must not fill the memory."""

@@ -38,6 +38,8 @@ FOREIGN = (
     "examples/test_arena_page.py",
     "examples/test_chat.py",
     "examples/test_mail.py",
+    "examples/test_mail_clients.py",
+    "examples/test_mail_login.py::test_gsasl",
     "test_web_hashes.py::test_a_password_fits",
     "examples/test_patience.py::test_the_arenas_page",
     "examples/test_patience.py::test_a_page",

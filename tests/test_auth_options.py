@@ -7,10 +7,8 @@ import argparse
 import click
 import click.testing
 import pytest
-import typer
-import typer.testing
 
-from actorcred.auth.options import add_auth_arguments, auth_options, describe_type, list_types, typer_auth_options
+from actorcred.auth.options import add_auth_arguments, auth_options, describe_type, list_types
 from actorcred.credentials import UsernamePassword
 
 ONLY_PASSWORDS = (UsernamePassword,)
@@ -39,19 +37,7 @@ def with_click(words, capsys):
     return done.exit_code, done.output.strip()
 
 
-def with_typer(words, capsys):
-    app = typer.Typer()
-
-    @app.command()
-    @typer_auth_options(ONLY_PASSWORDS)
-    def main(auth: list[str], port: int = 1) -> None:
-        typer.echo(f"{auth} {port}")
-
-    done = typer.testing.CliRunner().invoke(app, words)
-    return done.exit_code, done.output.strip()
-
-
-@pytest.fixture(params=[with_argparse, with_click, with_typer])
+@pytest.fixture(params=[with_argparse, with_click])
 def program(request, capsys):
     return lambda *words: request.param(list(words), capsys)
 

@@ -253,7 +253,7 @@ def test_a_channel_gets_the_notification_itself_and_learns_of_the_end(inline):
         mind.call("question").get(timeout=0)
     mind.close(BYE)
 
-    assert wire.sent == [b"news(1,)", b"logged_out('kicked', 'cheating')", "kicked: cheating"]
+    assert wire.sent == [b"news(1,)", "kicked: cheating"]
 
 
 def test_a_group_encodes_once_for_all_and_forgets_minds_that_are_gone(inline):

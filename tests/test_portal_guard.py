@@ -23,7 +23,7 @@ from actorcred import (
 from actorcred.actors import Future, InlineDispatcher
 from actorcred.portal import messages
 from actorcred.portal.events import Event, LoggedIn
-from actorcred.service import Request
+from actorcred.service import Question
 from tests.helpers import Arena, ArenaPlayer, PlainChecker, Player, Stage
 
 
@@ -378,7 +378,7 @@ def test_a_portal_that_stops_answers_what_waits(inline):
     answered: Future[object] = Future()
     arena = Arena.start([])
     arena.stop()
-    arena.actor_inbox.put(Request(answered))
+    arena.actor_inbox.put(Question(answered))
 
     with pytest.raises(pykka.ActorDeadError):
         answered.get(timeout=0)

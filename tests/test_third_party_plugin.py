@@ -26,7 +26,8 @@ def pip(python: Path | str, *words: object) -> None:
 
 def copy_project(folder: Path) -> None:
     """Copy what a wheel of the project is built from, since building leaves files behind."""
-    shutil.copytree(ROOT / "actorcred", folder / "actorcred", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("actorcred", "twisted"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
 

@@ -16,7 +16,7 @@ from actorcred.mind.outbox import Notification
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 
-__all__ = ["LoopClient", "drain", "goodbye"]
+__all__ = ["LoopChannel", "drain", "goodbye"]
 
 
 def goodbye(reason: LogoutReason) -> str:
@@ -34,7 +34,7 @@ async def drain(logins: Iterable[Login | None], timeout: float) -> int:
     return len(ended)
 
 
-class LoopClient(Channel):
+class LoopChannel(Channel):
     """A client whose connection lives on the loop that runs when this is made. Minds may be anywhere."""
 
     __slots__ = ("_loop", "_thread")
@@ -53,8 +53,7 @@ class LoopClient(Channel):
 
     def notify(self, notification: Notification) -> None:
         """Send a notification."""
-        if notification.name != "logged_out":  # which `over` says
-            self._here(self.told, notification.name, notification.args)
+        self._here(self.told, notification.name, notification.args)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         """Refuse: these protocols have no way to ask a client."""

@@ -15,7 +15,7 @@ from actorcred.adapters._proxies import TrustedProxies, said_https
 from actorcred.errors import LoginFailed, UnauthorizedLogin
 from actorcred.network import is_loopback
 
-__all__ = ["Gone", "Header", "Incoming", "Receive", "Request", "Scope", "Send", "answer", "basic"]
+__all__ = ["Gone", "HTTPRequest", "Header", "Incoming", "Receive", "Scope", "Send", "answer", "basic"]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -28,7 +28,7 @@ SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 NO_PROXIES = TrustedProxies()
 
 
-class Request:
+class HTTPRequest:
     """What matters here of a request.
 
     Args:

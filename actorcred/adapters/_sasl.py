@@ -7,16 +7,15 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.exchange import Exchange
-from actorcred.exchange_states import State
+from actorcred.exchange import Exchange, ExchangeState
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
-from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
+from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
 
 __all__ = ["negotiate"]
 
 AskClient = Callable[[bytes], Awaitable[bytes]]
-LogIn = Callable[[Present], LoginFuture]
+LogIn = Callable[[Credentials], LoginFuture]
 
 
 async def negotiate(
@@ -39,14 +38,14 @@ async def negotiate(
         ProtocolError: if the client does not keep to the mechanism.
     """
     data = first
-    while isinstance(step := _step(mechanism, data, portal), Ask):
+    while isinstance(step := _step(mechanism, data, portal), Challenge):
         data = await ask(step.challenge)
     if not isinstance(step.credentials, Exchange):
         return await _plainly(mechanism, step, ask, log_in), None
     return await _converse(step, step.credentials, ask, log_in), step.credentials.outcome
 
 
-async def _plainly(mechanism: ServerMechanism, step: Present, ask: AskClient, log_in: LogIn) -> Login:
+async def _plainly(mechanism: ServerMechanism, step: Credentials, ask: AskClient, log_in: LogIn) -> Login:
     """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
     try:
         return await log_in(step)
@@ -58,7 +57,7 @@ async def _plainly(mechanism: ServerMechanism, step: Present, ask: AskClient, lo
         raise
 
 
-def _step(mechanism: ServerMechanism, data: bytes | None, portal: PortalRef) -> Ask | Present:
+def _step(mechanism: ServerMechanism, data: bytes | None, portal: PortalRef) -> Challenge | Credentials:
     try:
         return mechanism.step(data)
     except UnauthorizedLogin as error:
@@ -66,7 +65,7 @@ def _step(mechanism: ServerMechanism, data: bytes | None, portal: PortalRef) -> 
         raise
 
 
-async def _converse(step: Present, exchange: Exchange, ask: AskClient, log_in: LogIn) -> Login:
+async def _converse(step: Credentials, exchange: Exchange, ask: AskClient, log_in: LogIn) -> Login:
     """Carry questions and answers between a checker and the client until the portal has decided."""
     loop = asyncio.get_running_loop()
     challenges: asyncio.Queue[bytes] = asyncio.Queue()
@@ -79,7 +78,7 @@ async def _converse(step: Present, exchange: Exchange, ask: AskClient, log_in: L
             exchange.respond(await ask(challenged.result()))
         return await decision
     except UnauthorizedLogin:
-        if exchange.state is State.NEW:
+        if exchange.state is ExchangeState.NEW:
             # No checker knows the user. The client is asked all the same, or it would learn just that.
             exchange.pretend(lambda right: None)
             exchange.respond(await ask(await challenged))

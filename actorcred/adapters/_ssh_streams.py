@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import asyncssh
 import pykka
@@ -16,9 +17,6 @@ from actorcred.avatar import implements
 from actorcred.errors import CallError
 from actorcred.portal.login import Login
 from actorcred.sessions.session import AvatarRef
-
-if TYPE_CHECKING:
-    from actorcred.adapters.asyncssh import SSHConnection
 
 __all__ = ["Exec", "Shell", "Stream", "Subsystem", "Terminal"]
 
@@ -92,10 +90,19 @@ class Terminal:
         return self._stream.closed
 
 
+class Carrier(Protocol):
+    """The connection that carries a stream."""
+
+    streams: dict[Stream, None]
+    """Those that are open."""
+    backlog: deque[str]
+    """Notifications that wait for a shell."""
+
+
 class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
     """One channel: a shell, a command, or a subsystem. What it is given, it asks the avatar, one thing after the other."""
 
-    def __init__(self, connection: SSHConnection, login: Login) -> None:
+    def __init__(self, connection: Carrier, login: Login) -> None:
         self._connection = connection
         self._avatar: AvatarRef[Any] = login.avatar
         self._interface = login.interface

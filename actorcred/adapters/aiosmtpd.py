@@ -13,18 +13,18 @@ from typing import Any, Protocol, runtime_checkable
 import pykka
 
 from actorcred.adapters._answers import ask
-from actorcred.adapters._client import LoopClient, drain, goodbye
+from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._sasl import negotiate
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
-from actorcred.exchange_states import State
-from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.exchange import ExchangeState
+from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.network import is_loopback
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import with_bindings
-from actorcred.sasl.mechanism import Ask, Present, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation, Step, text_of
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 
 try:
@@ -98,18 +98,18 @@ class LoginServer(ServerMechanism):
 
     def step(self, data: bytes | None) -> Step:
         """Take what the client says; this mechanism alone may ask twice."""
-        if self.state is State.CHALLENGED and self._username is None:
-            self.state = State.NEW
+        if self.state is ExchangeState.CHALLENGED and self._username is None:
+            self.state = ExchangeState.NEW
         return super().step(data)
 
     def take(self, data: bytes | None) -> Step:
         """Take the name, which may come with the request, then the password."""
         if data is None:
-            return Ask(b"Username:")
+            return Challenge(b"Username:")
         if self._username is None:
             self._username = text_of(data)
-            return Ask(b"Password:")
-        return Present(UsernamePassword(self._username, data, source=self.situation.source))
+            return Challenge(b"Password:")
+        return Credentials(UsernamePassword(self._username, data, source=self.situation.source))
 
 
 class SMTPServer:
@@ -132,7 +132,7 @@ class SMTPServer:
         self.interfaces = interfaces
         self.passwords_in_clear = passwords_in_clear
         self.options = options
-        self.connections: set[Connection] = set()
+        self.connections: set[SMTPConnection] = set()
 
     async def listen(self, host: str, port: int, *, ssl: ssl.SSLContext | None = None) -> asyncio.Server:
         """Listen on the running loop.
@@ -147,9 +147,9 @@ class SMTPServer:
         """
         return await asyncio.get_running_loop().create_server(self, host, port, ssl=ssl)
 
-    def __call__(self) -> Connection:
+    def __call__(self) -> SMTPConnection:
         """Return the protocol of a new connection."""
-        return Connection(self)
+        return SMTPConnection(self)
 
     async def close(self, timeout: float = 10.0) -> int:
         """Log everybody out who came by SMTP, and close the connections. Close the loop's server before.
@@ -163,16 +163,16 @@ class SMTPServer:
         connections = list(self.connections)
         count = await drain([one.login for one in connections], timeout)
         for one in connections:
-            one.farewell("the server is going down")
+            one.farewell(GOING_DOWN)
         return count
 
 
-class SMTPClient(LoopClient):
+class SMTPChannel(LoopChannel):
     """A client, as its mind reaches it; SMTP has nothing to notify with."""
 
     __slots__ = ("_connection",)
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: SMTPConnection) -> None:
         super().__init__()
         self._connection = connection
 
@@ -185,7 +185,7 @@ class SMTPClient(LoopClient):
             self._connection.farewell(goodbye(reason))
 
 
-class Connection(SMTP):
+class SMTPConnection(SMTP):
     """One connection.
 
     Attributes:
@@ -311,9 +311,9 @@ class Connection(SMTP):
             raise
         return "235 2.7.0 Authentication successful"
 
-    def _log_in(self, step: Present) -> LoginFuture:
+    def _log_in(self, step: Credentials) -> LoginFuture:
         portal = self.server.portal
-        return portal.login(step.credentials, SMTPClient(self), *self.server.interfaces, authorize_as=step.authorize_as or None)
+        return portal.login(step.credentials, SMTPChannel(self), *self.server.interfaces, authorize_as=step.authorize_as or None)
 
     async def _ask(self, challenge: bytes) -> bytes:
         await self.push(b"334 " + base64.b64encode(challenge))

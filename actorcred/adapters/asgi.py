@@ -16,9 +16,9 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
-from actorcred.adapters._client import LoopClient, drain, goodbye
+from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._cookies import SessionCookie
-from actorcred.adapters._http import Gone, Header, Incoming, Receive, Request, Scope, Send, answer, basic
+from actorcred.adapters._http import Gone, Header, HTTPRequest, Incoming, Receive, Scope, Send, answer, basic
 from actorcred.adapters._proxies import TrustedProxies
 from actorcred.credentials import BearerToken, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, NoInterface, ProtocolError, UnauthorizedLogin
@@ -100,7 +100,7 @@ class AuthMiddleware:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        request = Request(scope, self._proxies)
+        request = HTTPRequest(scope, self._proxies)
         visit = self._returning(request)
         try:
             if visit is None:
@@ -120,7 +120,7 @@ class AuthMiddleware:
 
     # -- sessions -----------------------------------------------------------------------------------------------------
 
-    def _returning(self, request: Request) -> Visit | None:
+    def _returning(self, request: HTTPRequest) -> Visit | None:
         """Return the visit of a client that comes back to its session, if it may."""
         if not request.from_own_page():
             return None
@@ -131,7 +131,7 @@ class AuthMiddleware:
                 return Visit(self, request, kept)
         return None
 
-    def _sessions_of(self, request: Request) -> Iterable[_Kept]:
+    def _sessions_of(self, request: HTTPRequest) -> Iterable[_Kept]:
         """Return the sessions for which a request has cookies; the order is the client's, with the longest path first."""
         if self.cookie is None:
             return
@@ -140,7 +140,7 @@ class AuthMiddleware:
             if kept is not None and kept.login.session.is_open:
                 yield kept
 
-    async def _log_in(self, visit: Visit, request: Request) -> None:
+    async def _log_in(self, visit: Visit, request: HTTPRequest) -> None:
         try:
             credentials = await self._credentials(request)
         except LoginFailed as error:  # a name that cannot be anybody's, or a damaged header
@@ -150,7 +150,7 @@ class AuthMiddleware:
         if credentials is not None:
             await visit.log_in(credentials)
 
-    async def _credentials(self, request: Request) -> object | None:
+    async def _credentials(self, request: HTTPRequest) -> object | None:
         """Return what a client presents; None if it presents nothing that can be used here."""
         scheme, _, value = request.authorization.partition(" ")
         source, private = request.source, self._in_clear or request.private
@@ -196,7 +196,7 @@ class AuthMiddleware:
 
     # -- refusals -----------------------------------------------------------------------------------------------------
 
-    async def _refuse(self, error: LoginFailed, request: Request, send: Send) -> None:
+    async def _refuse(self, error: LoginFailed, request: HTTPRequest, send: Send) -> None:
         if request.is_websocket:
             later = isinstance(error, LoginDenied | CheckerUnavailable)
             await send({"type": "websocket.close", "code": TRY_AGAIN_LATER if later else POLICY_VIOLATION, "reason": str(error)})
@@ -217,13 +217,13 @@ class AuthMiddleware:
             headers.append((b"set-cookie", self.cookie_header("", request)))
         await answer(send, status, str(error), headers)
 
-    def _has_dead_cookie(self, request: Request) -> bool:
+    def _has_dead_cookie(self, request: HTTPRequest) -> bool:
         """Return whether a client should forget its cookie: not if it leads to a session that just did not count here."""
         if self.cookie is None or not self.cookie.values(request.headers(b"cookie"), request.encrypted):
             return False
         return next(iter(self._sessions_of(request)), None) is None
 
-    async def _challenges(self, request: Request) -> list[str]:
+    async def _challenges(self, request: HTTPRequest) -> list[str]:
         """Return the schemes that can be used, for a client to choose the first one that it knows (RFC 9110, section 11.6.1)."""
         kinds = tuple(await self.portal.list_credentials_interfaces())
         made = []
@@ -238,7 +238,7 @@ class AuthMiddleware:
             made += [f'Basic realm="{realm}", charset="UTF-8"'] if issubclass(UsernamePassword, kinds) else []
         return made
 
-    def cookie_header(self, token: str, request: Request) -> bytes:
+    def cookie_header(self, token: str, request: HTTPRequest) -> bytes:
         """Return the value of a Set-Cookie header; an empty token deletes the cookie."""
         assert self.cookie is not None
         return self.cookie.header(token, request.encrypted)
@@ -253,7 +253,7 @@ class _Kept:
         authorization: the header that it came by; "" for a form.
     """
 
-    def __init__(self, login: Login, client: HTTPClient, authorization: str) -> None:
+    def __init__(self, login: Login, client: HTTPChannel, authorization: str) -> None:
         self.login = login
         self.client = client
         self.proof = _hash(authorization)
@@ -285,7 +285,7 @@ class Visit:
         login: what the portal granted; None for a client that is not logged in.
     """
 
-    def __init__(self, middleware: AuthMiddleware, request: Request, kept: _Kept | None = None) -> None:
+    def __init__(self, middleware: AuthMiddleware, request: HTTPRequest, kept: _Kept | None = None) -> None:
         self._middleware = middleware
         self._request = request
         self.login = None if kept is None else kept.login
@@ -316,7 +316,7 @@ class Visit:
             LoginFailed: if it did not succeed; then the client stays what it was.
         """
         middleware = self._middleware
-        client = HTTPClient()
+        client = HTTPChannel()
         login = await middleware.portal.login(credentials, client, *middleware.interfaces)
         await self.log_out()
         self.login, self.client = login, client
@@ -364,7 +364,7 @@ class Visit:
             yield notification
 
 
-class HTTPClient(LoopClient):
+class HTTPChannel(LoopChannel):
     """The client of a session, as its mind reaches it: what it is told waits until it is asked for."""
 
     __slots__ = ("_arrived", "_waiting", "_watchers", "reason")
@@ -411,7 +411,7 @@ class HTTPClient(LoopClient):
 class _Serving:
     """One request that the application serves."""
 
-    def __init__(self, middleware: AuthMiddleware, visit: Visit, request: Request, send: Send) -> None:
+    def __init__(self, middleware: AuthMiddleware, visit: Visit, request: HTTPRequest, send: Send) -> None:
         self._middleware = middleware
         self._visit = visit
         self._request = request

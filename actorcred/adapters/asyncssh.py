@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 from actorcred.actors import Future
-from actorcred.adapters._client import LoopClient, drain, goodbye
+from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
-from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 
@@ -91,7 +91,7 @@ class SSHServer:
         connections = list(self.connections)
         count = await drain([one.login for one in connections], timeout)
         for one in connections:
-            one.disconnect("the server is going down")
+            one.disconnect(GOING_DOWN)
         return count
 
 
@@ -189,7 +189,7 @@ class SSHConnection(asyncssh.SSHServer):
     # -- logging in ---------------------------------------------------------------------------------------------------
 
     async def _log_in(self, present: Callable[[], object], *, is_key: bool = False) -> bool:
-        client = SSHClient(self)
+        client = SSHChannel(self)
         try:
             self._under_way = login = self.server.portal.login(self._presented(present), client, *self.server.interfaces)
             self.login = await login
@@ -242,7 +242,7 @@ async def _disconnect(code: int, why: str) -> None:
     raise asyncssh.DisconnectError(code, why)
 
 
-class SSHClient(LoopClient):
+class SSHChannel(LoopChannel):
     """A client, as its mind reaches it."""
 
     __slots__ = ("_connection",)

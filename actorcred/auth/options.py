@@ -1,4 +1,4 @@
-"""The options `--auth`, `--help-auth` and `--help-auth-type` for programs with argparse, click or typer.
+"""The options `--auth`, `--help-auth` and `--help-auth-type` for programs with argparse or click.
 
 `--auth TYPE:ARGUMENT` may be repeated; start what it collects with `actorcred.auth.registry.from_string`. Each function takes
 the kinds of credentials that the program's protocols make, so that the help shows what is of use there.
@@ -7,15 +7,13 @@ the kinds of credentials that the program's protocols make, so that the help sho
 from __future__ import annotations
 
 import argparse
-import functools
-import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from typing import Annotated, Any, NoReturn, TypeVar, get_type_hints
+from typing import Any, NoReturn, TypeVar
 
 from actorcred.auth.registry import broken_plugins, find_plugin, plugins, usable_with
 
-__all__ = ["add_auth_arguments", "auth_options", "describe_type", "list_types", "typer_auth_options"]
+__all__ = ["add_auth_arguments", "auth_options", "describe_type", "list_types"]
 
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -128,58 +126,5 @@ def auth_options(supported: Iterable[type] = (object,), *, required: bool = Fals
         function = click.option("--help-auth-type", metavar="TYPE", callback=print_type, help=TYPE_HELP, **once)(function)
         function = click.option("--help-auth", is_flag=True, callback=print_list, help=LIST_HELP, **once)(function)
         return click.option("--auth", multiple=True, required=required, metavar="TYPE:ARGUMENT", help=AUTH_HELP)(function)
-
-    return decorate
-
-
-def typer_auth_options(supported: Iterable[type] = (object,)) -> Callable[[F], F]:
-    """Return a decorator for typer's commands, whose function has a parameter `auth`, a list of texts.
-
-    Args:
-        supported: the kinds of credentials that the protocols make.
-    """
-    import typer
-
-    kinds = tuple(supported)
-
-    def print_list(value: bool) -> None:
-        if value:
-            typer.echo(list_types(kinds))
-            raise typer.Exit
-
-    def print_type(value: str) -> None:
-        if value:
-            try:
-                typer.echo(describe_type(value, kinds))
-            except ValueError as error:
-                raise typer.BadParameter(str(error)) from None
-            raise typer.Exit
-
-    def option(name: str, text: str, **settings: Any) -> Any:
-        return typer.Option(name, help=text, **settings)
-
-    auth = option("--auth", AUTH_HELP, metavar="TYPE:ARGUMENT")
-    listing = option("--help-auth", LIST_HELP, callback=print_list, is_eager=True)
-    describing = option("--help-auth-type", TYPE_HELP, metavar="TYPE", callback=print_type, is_eager=True)
-    added = {
-        "auth": Annotated[list[str], auth],
-        "help_auth": Annotated[bool, listing],
-        "help_auth_type": Annotated[str, describing],
-    }
-    defaults: dict[str, Any] = {"auth": [], "help_auth": False, "help_auth_type": ""}
-
-    def decorate(function: F) -> F:
-        @functools.wraps(function)
-        def command(*args: Any, help_auth: bool, help_auth_type: str, **more: Any) -> Any:
-            return function(*args, **more)
-
-        own = [parameter for name, parameter in inspect.signature(function).parameters.items() if name != "auth"]
-        hints = {**get_type_hints(function, include_extras=True), **added}
-        keyword = inspect.Parameter.KEYWORD_ONLY
-        new = [inspect.Parameter(name, keyword, default=defaults[name], annotation=kind) for name, kind in added.items()]
-        resolved = [parameter.replace(annotation=hints.get(parameter.name, parameter.annotation)) for parameter in own]
-        command.__signature__ = inspect.Signature([*resolved, *new])  # type: ignore[attr-defined]
-        command.__annotations__ = hints
-        return command  # type: ignore[return-value]
 
     return decorate

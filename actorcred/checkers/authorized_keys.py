@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["KEYS", "SECURITY_KEYS", "Entry", "entries"]
+__all__ = ["KEYS", "SECURITY_KEYS", "KeyLine", "entries"]
 
 SECURITY_KEYS = frozenset((b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"))
 """Kinds of keys that a FIDO authenticator holds (OpenSSH's PROTOCOL.u2f)."""
@@ -23,7 +23,7 @@ _BLANKS = b" \t"
 _OPTION = re.compile(rb'([^\s",=]+)(?:=(?:"((?:\\"|[^"])*+)"|([^\s",]*)))?(?:,|(?=[ \t]))')
 
 
-class Entry(NamedTuple):
+class KeyLine(NamedTuple):
     """A key in a file.
 
     Args:
@@ -39,7 +39,7 @@ class Entry(NamedTuple):
     blob: bytes
 
 
-def entries(raw: bytes) -> Iterator[Entry]:
+def entries(raw: bytes) -> Iterator[KeyLine]:
     """Iterate over the keys in a file. Lines that hold none are left out.
 
     Only a newline ends a line: the comment of a key is its owner's text, and must not hold another key. It may be in any encoding.
@@ -50,15 +50,15 @@ def entries(raw: bytes) -> Iterator[Entry]:
             yield entry
 
 
-def _entry_in(line: bytes, number: int) -> Entry | None:
+def _entry_in(line: bytes, number: int) -> KeyLine | None:
     if not line or line.startswith(b"#"):
         return None
     key = _key_in(line)
     if key is not None:
-        return Entry(number, (), *key)
+        return KeyLine(number, (), *key)
     options, rest = _options_in(line)
     key = _key_in(rest.lstrip(_BLANKS)) if options else None
-    return None if key is None else Entry(number, options, *key)
+    return None if key is None else KeyLine(number, options, *key)
 
 
 def _key_in(text: bytes) -> tuple[bytes, bytes] | None:

@@ -19,7 +19,7 @@ from actorcred.audit import quoted
 from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.checker import CheckerRef
-from actorcred.checkers.authorized_keys import KEYS, SECURITY_KEYS, Entry, entries
+from actorcred.checkers.authorized_keys import KEYS, SECURITY_KEYS, KeyLine, entries
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.checkers.bases.patterns import address_in, is_address_listed, is_name_listed, network_in
 from actorcred.checkers.bases.records import Complaints
@@ -105,7 +105,7 @@ class SSHKeyChecker(BlockingChecker):
                 return credentials.username
         raise UnknownKey("no key of this user, or one that may not come in now", known=raw is not None)
 
-    def _admits(self, entry: Entry, shown: _Shown, credentials: SSHKey) -> bool:
+    def _admits(self, entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
         """Returns whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
         try:
             return _is_about(entry, shown) and _admits(entry, shown, credentials)
@@ -238,7 +238,7 @@ def _check_signature(key: Any, credentials: SSHKey) -> int | None:
     return flags
 
 
-def _is_about(entry: Entry, shown: _Shown) -> bool:
+def _is_about(entry: KeyLine, shown: _Shown) -> bool:
     """Returns whether a line of authorized_keys names the key of a client, or of the authority of its certificate."""
     import asyncssh
 
@@ -253,7 +253,7 @@ def _is_about(entry: Entry, shown: _Shown) -> bool:
         return False  # a damaged line
 
 
-def _admits(entry: Entry, shown: _Shown, credentials: SSHKey) -> bool:
+def _admits(entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
     """Returns whether the options of the line about a key let it in now."""
     options: dict[str, list[str | None]] = {}
     for name, value in entry.options:

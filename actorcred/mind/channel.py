@@ -48,8 +48,13 @@ class Channel(ABC):
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         """Ask the client; return its answer or a future of it."""
 
-    def close(self, reason: LogoutReason) -> None:
-        """Learn that the session is over; nothing more will be sent."""
+    def close(self, reason: LogoutReason) -> Any:
+        """Tell the client that the session is over. Called once; nothing more is sent after it."""
+        return None
+
+
+LOGGED_OUT = "logged_out"
+"""What such a client is told at the end, if it is no object or actor without a method of that name."""
 
 
 class _Nobody(Channel):
@@ -74,18 +79,21 @@ class _ToCallable(Channel):
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         return self._target(name, *args)
 
+    def close(self, reason: LogoutReason) -> Any:
+        return self.call(LOGGED_OUT, (str(reason.code), reason.detail))
+
 
 class _ToObject(_ToCallable):
     __slots__ = ()
 
     def notify(self, notification: Notification) -> Any:
-        method = getattr(self._target, notification.name, None)
-        if method is None and notification.name == "logged_out":
-            return None  # the one notification that is ours: a mind need not have it
         return self.call(notification.name, notification.args)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         return getattr(self._target, name)(*args)
+
+    def close(self, reason: LogoutReason) -> Any:
+        return super().close(reason) if hasattr(self._target, LOGGED_OUT) else None
 
 
 class _ToActor(Channel):
@@ -95,12 +103,14 @@ class _ToActor(Channel):
         self._target = target
 
     def notify(self, notification: Notification) -> None:
-        if notification.name == "logged_out" and not hasattr(self._target.actor_class, "logged_out"):
-            return
         self._target.tell(ProxyCall((notification.name,), notification.args, {}))
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         return self._target.ask(ProxyCall((name,), args, {}), block=False)
+
+    def close(self, reason: LogoutReason) -> None:
+        if hasattr(self._target.actor_class, LOGGED_OUT):
+            self._target.tell(ProxyCall((LOGGED_OUT,), (str(reason.code), reason.detail), {}))
 
 
 NOBODY = _Nobody()

@@ -308,8 +308,7 @@ class Mind(Actor):
         drop_all(self._outbox)
         try:
             # A client that holds us back is told all the same: this is the last that it can learn.
-            self._future_of(self._channel.notify(Notification("logged_out", (str(reason.code), reason.detail))))
-            self._channel.close(reason)
+            self._future_of(self._channel.close(reason))
         except Exception as error:
             logger.debug("A client could not be told that its session is over: %r", error)
         self.stop()

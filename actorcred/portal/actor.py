@@ -19,7 +19,7 @@ from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
-from actorcred.portal.services import Roles
+from actorcred.portal.services import Services
 from actorcred.realm import require_realm
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import Session
@@ -56,7 +56,7 @@ class Portal(Actor):
             lambda seconds: portal.send_after(seconds, m.TellRepeated()),
         )
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
-        self._roles = Roles(portal, realm, self._options.restart, self._events)
+        self._roles = Services(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
         self._logins = Logins(portal, self._options, self._roles, self._directory, self._logouts)
         for checker, interfaces in required:
@@ -147,18 +147,18 @@ class Portal(Actor):
     def _of_sessions(self, message: ControlMessage) -> Any:
         match message:
             case m.FindSession(session_id):
-                return self._directory.store.by_id(session_id)
+                return self._directory.find(session_id)
             case m.FindSessions(avatar_id):
                 return self._sessions(avatar_id)
             case m.CountSessions():
                 return len(self._directory)
             case m.Annotate(session_id, notes):
-                session = self._directory.store.by_id(session_id)
+                session = self._directory.find(session_id)
                 if session is not None:
                     session.annotate(notes)
                 return session is not None
             case m.Kick(session_id, avatar_id, detail):
-                session = None if session_id is None else self._directory.store.by_id(session_id)
+                session = None if session_id is None else self._directory.find(session_id)
                 one = [] if session is None else [session]
                 return self._logouts.kick(self._sessions(avatar_id) if session_id is None else one, detail)
             case m.Drain(timeout, drained):
@@ -169,7 +169,7 @@ class Portal(Actor):
         return None
 
     def _sessions(self, avatar_id: AvatarId | None) -> list[Session]:
-        return list(self._directory if avatar_id is None else self._directory.store.by_avatar_id(avatar_id))
+        return list(self._directory if avatar_id is None else self._directory.of(avatar_id))
 
     def _of_services(self, message: ControlMessage) -> Any:  # noqa: PLR0911  # a table
         match message:
@@ -199,7 +199,7 @@ class Portal(Actor):
     def _revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
         tell = what is Revocation.PASSWORD_CHANGED and self._options.on_password_change is PasswordChange.TELL
         self._logins.revoke(checker, avatar_id)
-        for session in self._directory.store.by_avatar_id(avatar_id):
+        for session in self._directory.of(avatar_id):
             if session.checker is not checker:
                 continue
             if tell:

@@ -22,19 +22,17 @@ from actorcred.portal.options import PortalOptions
 from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.portal.places import Places
 from actorcred.portal.ref import PortalRef
-from actorcred.portal.services import Roles
+from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Deny, Join
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import Event, State, step
+from actorcred.sessions.states import SessionEvent, State, step
+from actorcred.throttle import RETRY_AFTER
 
-__all__ = ["RETRY_AFTER", "Logins"]
+__all__ = ["Logins"]
 
 
 logger = logging.getLogger("actorcred.portal")
-
-RETRY_AFTER = 5.0
-"""Seconds after which a client may ask again when the server is full or going down."""
 
 
 class Logins:
@@ -52,7 +50,7 @@ class Logins:
         self,
         portal: PortalRef,
         options: PortalOptions,
-        roles: Roles,
+        roles: Services,
         directory: Directory,
         logouts: Logouts,
     ) -> None:
@@ -109,10 +107,10 @@ class Logins:
     def _proven(self, attempt: Attempt, avatar_id: AvatarId) -> None:
         attempt.avatar_id = avatar_id
         if attempt.interfaces:
-            attempt.state = step(attempt.state, Event.PROVEN)
+            attempt.state = step(attempt.state, SessionEvent.PROVEN)
             self._admit(attempt)
         else:
-            attempt.state = step(attempt.state, Event.VERIFIED)
+            attempt.state = step(attempt.state, SessionEvent.VERIFIED)
             self._attempts.pop(attempt, None)
             attempt.future.settle(avatar_id)  # type: ignore[arg-type]
 
@@ -157,7 +155,7 @@ class Logins:
             self.fail(attempt, self._opening.failure(session, cause))
 
     def _succeed(self, attempt: Attempt, session: Session) -> None:
-        attempt.state = step(attempt.state, Event.OPENED)
+        attempt.state = step(attempt.state, SessionEvent.OPENED)
         session.announced = True
         self._attempts.pop(attempt, None)
         self._logouts.watch_deadlines()
@@ -174,7 +172,7 @@ class Logins:
         """End a login without a session, and leave nothing of it."""
         session = attempt.session
         was_opening = attempt.state is State.OPENING and session is None
-        attempt.state = step(attempt.state, Event.FAILED)
+        attempt.state = step(attempt.state, SessionEvent.FAILED)
         answer, attempt.answer = attempt.answer, None
         attempt.credentials = None
         self._attempts.pop(attempt, None)
@@ -211,7 +209,7 @@ class Logins:
             self._attempts.pop(attempt, None)
             held = self._opening.take_held(attempt.session)
             if attempt.state is State.OPENING and held is None:
-                attempt.state = step(attempt.state, Event.OPENED)
+                attempt.state = step(attempt.state, SessionEvent.OPENED)
                 self._places.leave(attempt)
             attempt.session.end(LogoutCode.CRASHED)
             attempt.future.settle_error(failure)

@@ -12,7 +12,7 @@ import pykka
 from actorcred.actors import ActorRef, Future
 from actorcred.errors import CheckerUnavailable
 from actorcred.realm import LogOut
-from actorcred.service import Request, request
+from actorcred.service import Question, request
 
 __all__ = ["PendingAnswer", "is_stop_of"]
 
@@ -53,7 +53,7 @@ class PendingAnswer:
         self._asker = get_ident()
         self._there = False
 
-    def ask(self, question: Request) -> bool:
+    def ask(self, question: Question) -> bool:
         """Ask; return False if who is asked is down."""
         try:
             request(self.role, question)

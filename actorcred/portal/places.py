@@ -7,7 +7,7 @@ from actorcred.portal.attempt import Attempt
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Decision, Limits, Policy, decide
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import Event, State, step
+from actorcred.sessions.states import SessionEvent, State, step
 
 __all__ = ["Places"]
 
@@ -44,7 +44,7 @@ class Places:
         alone = self._limits.policy is not Policy.ALLOW and not nobody
         if alone and (avatar_id in self._opening or self._directory.is_ending(avatar_id)):
             return None
-        present = () if nobody else self._directory.store.by_avatar_id(avatar_id)
+        present = () if nobody else self._directory.of(avatar_id)
         opening = 0 if nobody else self._opening.get(avatar_id, 0)
         kept = self._kept - attempt.keeps_place
         total = len(self._directory) + self._directory.ending + self._opening_total + kept
@@ -79,7 +79,7 @@ class Places:
 
     def enter(self, attempt: Attempt) -> None:
         """Give a login a place while it gets its avatar."""
-        attempt.state = step(attempt.state, Event.ADMITTED)
+        attempt.state = step(attempt.state, SessionEvent.ADMITTED)
         if attempt.keeps_place:
             self._keep(attempt, False)
         self._opening[attempt.avatar_id] = self._opening.get(attempt.avatar_id, 0) + 1

@@ -31,7 +31,7 @@ class Told(Generic[T]):
 
 
 @dataclass(slots=True)
-class _Span(Generic[T]):
+class _Interval(Generic[T]):
     """One interval of one source, and what has come in it after the first."""
 
     until: float
@@ -51,7 +51,7 @@ class Repeats(Generic[T]):
         self._interval = interval
         self._remember = remember
         # In the order of their ends, since all are equally long.
-        self._spans: OrderedDict[tuple[str, str], _Span[T]] = OrderedDict()
+        self._spans: OrderedDict[tuple[str, str], _Interval[T]] = OrderedDict()
 
     def __len__(self) -> int:
         """Return how many kinds and sources are remembered."""
@@ -72,7 +72,7 @@ class Repeats(Generic[T]):
             key = (kind, OTHERS)
         span = self._spans.get(key)
         if span is None:
-            self._spans[key] = _Span(now + self._interval, what)
+            self._spans[key] = _Interval(now + self._interval, what)
             told.append(Told(source, what, 1))
         else:
             span.count += 1
@@ -86,7 +86,7 @@ class Repeats(Generic[T]):
             key, span = self._spans.popitem(last=False)
             if span.count:
                 told.append(Told(key[1], span.latest, span.count))
-                self._spans[key] = _Span(now + self._interval, span.latest)
+                self._spans[key] = _Interval(now + self._interval, span.latest)
         return told
 
     def next_due(self) -> float:

@@ -12,13 +12,13 @@ from actorcred.portal.messages import ServiceBegun, ServiceCrashed, ServiceGone
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 
-__all__ = ["Role", "Roles"]
+__all__ = ["Services", "SupervisedService"]
 
 
 logger = logging.getLogger("actorcred.portal")
 
 
-class Role:
+class SupervisedService:
     """One checker or the realm, and its crashes."""
 
     def __init__(self, ref: ActorRef[Any], interfaces: tuple[type, ...], intensity: RestartIntensity) -> None:
@@ -42,7 +42,7 @@ class Role:
         return cast("CheckerRef", self.ref).offered_interfaces
 
 
-class _Supervisor:
+class _ServiceSupervisor:
     """Has the portal decide on the crashes of a role."""
 
     def __init__(self, portal: PortalRef, ref: ActorRef[Any]) -> None:
@@ -58,7 +58,7 @@ class _Supervisor:
         self._portal.tell_if_alive(ServiceBegun(self._ref))
 
 
-class Roles:
+class Services:
     """All roles of one portal, which supervises them.
 
     Args:
@@ -73,9 +73,9 @@ class Roles:
         self.realm = realm
         self._intensity = intensity
         self._events = events
-        self._checkers: list[Role] = []
-        self._by_ref: dict[ActorRef[Any], Role] = {}
-        self._add(Role(realm, (), self._intensity))
+        self._checkers: list[SupervisedService] = []
+        self._by_ref: dict[ActorRef[Any], SupervisedService] = {}
+        self._add(SupervisedService(realm, (), self._intensity))
 
     def add_checker(self, checker: CheckerRef, interfaces: tuple[type, ...]) -> None:
         """Take a checker in, to be asked after those that were there before."""
@@ -83,15 +83,15 @@ class Roles:
         if role is not None:
             role.credential_interfaces = tuple(dict.fromkeys((*role.credential_interfaces, *interfaces)))
             return
-        role = Role(checker, interfaces, self._intensity)
+        role = SupervisedService(checker, interfaces, self._intensity)
         self._checkers.append(role)
         checker.portals = (*checker.portals, self._portal)
         self._add(role)
 
-    def _add(self, role: Role) -> None:
+    def _add(self, role: SupervisedService) -> None:
         portal, ref = self._portal, role.ref
         self._by_ref[ref] = role
-        ref.supervise(_Supervisor(portal, ref))
+        ref.supervise(_ServiceSupervisor(portal, ref))
         ref.watch(lambda cause: portal.tell_if_alive(ServiceGone(ref, cause)))
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
@@ -137,7 +137,7 @@ class Roles:
         why = "stopped" if cause is None else f"crashed with {type(cause).__name__}"
         self._tell_down(self._by_ref[ref], why, "it does not come back")
 
-    def _tell_down(self, role: Role, why: str, outlook: str) -> None:
+    def _tell_down(self, role: SupervisedService, why: str, outlook: str) -> None:
         logger.error("%s is down (%s): logins that need it are unavailable; %s", role.name, why, outlook)
         self._events.emit(RoleDown, role.name, why)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorcred.credentials import Anonymous
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Step, text_of
+from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Step, text_of
 
 __all__ = ["AnonymousClient", "AnonymousServer"]
 
@@ -21,11 +21,11 @@ class AnonymousServer(ServerMechanism):
     def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         if data is None:
-            return Ask(b"")
+            return Challenge(b"")
         trace = text_of(data)
         if len(trace) > LONGEST_TRACE:
             raise ProtocolError(f"the trace of an anonymous client is longer than {LONGEST_TRACE} characters")
-        return Present(Anonymous(trace))
+        return Credentials(Anonymous(trace))
 
 
 class AnonymousClient(ClientMechanism):

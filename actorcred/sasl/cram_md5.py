@@ -10,7 +10,7 @@ import time
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
 from actorcred.names import prepare_username
-from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, Secrets, ServerMechanism, Situation, Step, text_of
 
 __all__ = ["CramMD5", "CramMD5Client", "CramMD5Server"]
 
@@ -69,11 +69,11 @@ class CramMD5Server(ServerMechanism):
             if data:
                 raise ProtocolError("a CRAM-MD5 client says nothing before it is asked")
             self._challenge = f"<{os.urandom(16).hex()}.{int(time.time())}@{self.situation.host}>".encode()
-            return Ask(self._challenge)
+            return Challenge(self._challenge)
         response = _RESPONSE.fullmatch(text_of(data or b""))
         if response is None:
             raise ProtocolError("a CRAM-MD5 answer is: name, space, 32 hexadecimal digits")
-        return Present(CramMD5(response[1], self._challenge, response[2], self.situation.source))
+        return Credentials(CramMD5(response[1], self._challenge, response[2], self.situation.source))
 
 
 class CramMD5Client(ClientMechanism):

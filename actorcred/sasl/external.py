@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Situation, Step, text_of
 
 __all__ = ["ExternalClient", "ExternalServer"]
 
@@ -27,8 +27,8 @@ class ExternalServer(ServerMechanism):
         if shown is None:
             raise ProtocolError("EXTERNAL needs a TLS connection with a client certificate, or a trusted front")
         if data is None:
-            return Ask(b"")
-        return Present(shown, text_of(data))
+            return Challenge(b"")
+        return Credentials(shown, text_of(data))
 
 
 class ExternalClient(ClientMechanism):

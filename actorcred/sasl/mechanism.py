@@ -8,20 +8,20 @@ from typing import ClassVar, TypeAlias
 
 from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
-from actorcred.exchange_states import Event, State, step
+from actorcred.exchange import ExchangeEvent, ExchangeState, step
 
-__all__ = ["Ask", "ClientMechanism", "Present", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
+__all__ = ["Challenge", "ClientMechanism", "Credentials", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class Challenge:
     """The client must be sent a challenge, perhaps an empty one."""
 
     challenge: bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
+class Credentials:
     """Here are the credentials.
 
     Args:
@@ -33,7 +33,7 @@ class Present:
     authorize_as: str = ""
 
 
-Step: TypeAlias = Ask | Present
+Step: TypeAlias = Challenge | Credentials
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class ServerMechanism(ABC):
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
-        self.state = State.NEW
+        self.state = ExchangeState.NEW
 
     @classmethod
     def kinds(cls) -> tuple[type, ...]:
@@ -112,9 +112,9 @@ class ServerMechanism(ABC):
             ProtocolError: if that cannot be understood, or comes out of order; then the exchange is over.
             UnauthorizedLogin: if it names who cannot be anybody.
         """
-        before, self.state = self.state, step(self.state, Event.FAIL)  # until it has gone well
+        before, self.state = self.state, step(self.state, ExchangeEvent.FAIL)  # until it has gone well
         taken = self.take(data)
-        self.state = step(before, Event.CHALLENGE if isinstance(taken, Ask) else Event.PRESENT)
+        self.state = step(before, ExchangeEvent.CHALLENGE if isinstance(taken, Challenge) else ExchangeEvent.PRESENT)
         return taken
 
     def refusal(self) -> bytes | None:

@@ -7,7 +7,7 @@ import re
 
 from actorcred.credentials import BearerToken
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, ServerMechanism, Step, text_of
+from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Step, text_of
 
 __all__ = ["OAuthBearerClient", "OAuthBearerServer"]
 
@@ -26,14 +26,14 @@ class OAuthBearerServer(ServerMechanism):
     def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         if data is None:
-            return Ask(b"")
+            return Challenge(b"")
         message = _MESSAGE.fullmatch(text_of(data))
         pairs = dict(pair.split("=", 1) for pair in message[2].split("\x01") if pair) if message else {}
         bearer = _BEARER.fullmatch(pairs.get("auth", ""))
         if message is None or bearer is None:
             raise ProtocolError("an OAUTHBEARER message is: n,a=NAME,^Aauth=Bearer TOKEN^A^A (RFC 7628)")
         username = (message[1] or "").replace("=2C", ",").replace("=3D", "=")
-        return Present(BearerToken(bearer[1], username, source=self.situation.source), username)
+        return Credentials(BearerToken(bearer[1], username, source=self.situation.source), username)
 
     def refusal(self) -> bytes | None:
         """Return the error of RFC 7628, section 3.2.2: the client needs another token."""

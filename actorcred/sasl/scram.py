@@ -20,11 +20,10 @@ from importlib.util import find_spec
 from typing import Any, ClassVar
 
 from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
-from actorcred.exchange import ScramVerifier, UsernameScram
-from actorcred.exchange_states import Event, State, step
+from actorcred.exchange import ExchangeEvent, ExchangeState, ScramVerifier, UsernameScram, step
 from actorcred.names import prepare_password, prepare_username
 from actorcred.sasl.gs2 import NO_BINDINGS, ClientFinal, ClientFirst
-from actorcred.sasl.mechanism import Ask, ClientMechanism, Present, Secrets, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, Secrets, ServerMechanism, Situation, Step, text_of
 
 __all__ = [
     "ITERATIONS",
@@ -189,9 +188,9 @@ class ScramExchange(UsernameScram):
         Raises:
             UnauthorizedLogin: if the client was challenged before; each exchange goes for one verifier.
         """
-        if self.state is not State.NEW:
+        if self.state is not ExchangeState.NEW:
             raise UnauthorizedLogin("the client was challenged before")
-        self.state = step(self.state, Event.CHALLENGE)
+        self.state = step(self.state, ExchangeEvent.CHALLENGE)
         self._verifier = verifier
         self._nonce = self._first.nonce + secrets.token_urlsafe(24)
         salt = base64.b64encode(verifier.salt).decode()
@@ -208,7 +207,7 @@ class ScramExchange(UsernameScram):
 
     def respond(self, data: bytes) -> None:
         """Take the client's proof."""
-        self.state = step(self.state, Event.ANSWER)
+        self.state = step(self.state, ExchangeEvent.ANSWER)
         right = False
         try:
             final = ClientFinal.parse(text_of(data[: LONGEST_MESSAGE + 1]))
@@ -279,11 +278,11 @@ class _ScramServer(ServerMechanism):
         if not self.possible(self.situation):
             raise ProtocolError(f"{self.name} needs what this connection does not have")
         if data is None:
-            return Ask(b"")
+            return Challenge(b"")
         plus = self.name.endswith("-PLUS")
         situation = self.situation
         exchange = self.credentials(text_of(data), plus=plus, bindings=situation.bindings(), source=situation.source)
-        return Present(exchange, exchange.authorize_as)
+        return Credentials(exchange, exchange.authorize_as)
 
 
 class _ScramClient(ClientMechanism):

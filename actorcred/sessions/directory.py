@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from actorcred.logout import LogoutCode
 from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.sessions.index import SessionIndex
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import Event, step
-from actorcred.sessions.store import MemoryStore, SessionStore
+from actorcred.sessions.states import SessionEvent, step
 
 __all__ = ["Directory"]
 
 
 class Directory:
-    """The sessions of a portal: the open ones in a store, and those that are ending.
+    """The sessions of a portal: those that are open, and those that are ending.
 
     Args:
         idle_timeout: seconds without a sign of the client; None for no limit.
         lifetime: seconds that a session lasts at most; None for no limit.
-        store: where open sessions are kept.
     """
 
-    def __init__(self, idle_timeout: float | None, lifetime: float | None, store: SessionStore | None = None) -> None:
+    def __init__(self, idle_timeout: float | None, lifetime: float | None) -> None:
         self._idle_timeout = idle_timeout
         self._lifetime = lifetime
-        self.store = store if store is not None else MemoryStore()
+        self._index = SessionIndex()
         self._ending: dict[AvatarId, set[Session]] = {}
         self.ending = 0
         """The number of sessions that run their `on_logout`."""
@@ -38,28 +37,36 @@ class Directory:
         self._buckets: dict[int, set[Session]] = {}
 
     def __len__(self) -> int:
-        return len(self.store)
+        return len(self._index)
 
     def __iter__(self) -> Iterator[Session]:
-        return iter(self.store)
+        return iter(self._index)
+
+    def find(self, session_id: str) -> Session | None:
+        """Return the open session with this id, or None."""
+        return self._index.by_id(session_id)
+
+    def of(self, avatar_id: AvatarId) -> Sequence[Session]:
+        """Return the open sessions of an avatar id, oldest first."""
+        return self._index.by_avatar_id(avatar_id)
 
     def add(self, session: Session) -> None:
         """Take in a session that was opened."""
-        session.state = step(session.state, Event.OPENED)
-        self.store.add(session)
+        session.state = step(session.state, SessionEvent.OPENED)
+        self._index.add(session)
         self._await_deadline(session)
 
     def begin_end(self, session: Session) -> None:
         """Take a session out that is about to end; nobody finds it from now on."""
-        session.state = step(session.state, Event.END)
-        self.store.remove(session)
+        session.state = step(session.state, SessionEvent.END)
+        self._index.remove(session)
         self._forget_deadline(session)
         self._ending.setdefault(session.avatar_id, set()).add(session)
         self.ending += 1
 
     def gone(self, session: Session) -> None:
         """Forget a session of which nothing is left."""
-        session.state = step(session.state, Event.GONE)
+        session.state = step(session.state, SessionEvent.GONE)
         ending = self._ending[session.avatar_id]
         ending.discard(session)
         if not ending:
@@ -109,8 +116,3 @@ class Directory:
                 else:
                     self._await_deadline(session)
         return over
-
-    @property
-    def waiting_for_deadlines(self) -> int:
-        """The number of sessions that may still expire."""
-        return sum(len(bucket) for bucket in self._buckets.values())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["TRANSITIONS", "Event", "State", "step"]
+__all__ = ["TRANSITIONS", "SessionEvent", "State", "step"]
 
 
 class State(Enum):
@@ -31,7 +31,7 @@ class State(Enum):
     """Nothing is left."""
 
 
-class Event(Enum):
+class SessionEvent(Enum):
     """What moves a session on."""
 
     __hash__ = object.__hash__
@@ -47,17 +47,17 @@ class Event(Enum):
     GONE = "gone"
 
 
-TRANSITIONS: dict[State, dict[Event, State]] = {
-    State.CHECKING: {Event.VERIFIED: State.ENDED, Event.PROVEN: State.WAITING, Event.FAILED: State.ENDED},
-    State.WAITING: {Event.ADMITTED: State.OPENING, Event.FAILED: State.ENDED},
-    State.OPENING: {Event.OPENED: State.OPEN, Event.FAILED: State.ENDED},
-    State.OPEN: {Event.END: State.ENDING},
-    State.ENDING: {Event.GONE: State.ENDED},
+TRANSITIONS: dict[State, dict[SessionEvent, State]] = {
+    State.CHECKING: {SessionEvent.VERIFIED: State.ENDED, SessionEvent.PROVEN: State.WAITING, SessionEvent.FAILED: State.ENDED},
+    State.WAITING: {SessionEvent.ADMITTED: State.OPENING, SessionEvent.FAILED: State.ENDED},
+    State.OPENING: {SessionEvent.OPENED: State.OPEN, SessionEvent.FAILED: State.ENDED},
+    State.OPEN: {SessionEvent.END: State.ENDING},
+    State.ENDING: {SessionEvent.GONE: State.ENDED},
     State.ENDED: {},
 }
 
 
-def step(state: State, event: Event) -> State:
+def step(state: State, event: SessionEvent) -> State:
     """Return the state after `event`.
 
     Raises:

@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import io
+import base64
+import logging
+import re
+from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.cred.error import LoginFailed
+from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.mail import pop3
-from zope.interface import implementer
+from twisted.python.failure import Failure
 
 from actorcred.adapters.twisted import Face
+from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
+from actorcred.errors import ProtocolError
 from actorcred.sessions.session import AvatarRef
-from examples.mail.interface import Entry
+from examples.mail.interface import INBOX, Entry
+from examples.mail.login import answer_of, decoded
+from examples.mail.mime import Part
 
 __all__ = ["POP3Server", "open_drop"]
 
+logger = logging.getLogger("examples.mail.pop")
 
-@implementer(pop3.IMailbox)
+LOGIN_COMMANDS = frozenset((b"USER", b"PASS", b"APOP", b"AUTH"))
+
+
 class Drop(Face):
-    """A maildrop.
+    """A maildrop, for the commands of `POP3Server`.
 
     Args:
         avatar: the postbox.
@@ -30,32 +41,34 @@ class Drop(Face):
         self._entries = entries
         self._deleted: set[int] = set()
 
-    def _entry(self, index: int) -> Entry:
-        if not 0 <= index < len(self._entries):
-            raise ValueError("no such message")
-        return self._entries[index]
+    def listed(self) -> list[tuple[int, Entry]]:
+        """Return the messages that are not deleted, with their numbers."""
+        return [(number, entry) for number, entry in enumerate(self._entries, 1) if entry.uid not in self._deleted]
 
-    def _size(self, entry: Entry) -> int:
-        return 0 if entry.uid in self._deleted else entry.size
+    def entry(self, number: bytes) -> tuple[int, Entry]:
+        """Return a message by its number.
 
-    def listMessages(self, index: int | None = None) -> Any:
-        """Return the sizes; 0 is a deleted message."""
-        if index is None:
-            return [self._size(entry) for entry in self._entries]
-        return self._size(self._entry(index))
+        Raises:
+            POP3Error: if there is none.
+        """
+        found = [known for known in self.listed() if number.isdigit() and known[0] == int(number[:10])]
+        if not found:
+            raise pop3.POP3Error(b"no such message")
+        return found[0]
 
-    def getMessage(self, index: int) -> Any:
-        """Return a file, or a Deferred of one."""
-        uid = self._entry(index).uid
-        return maybeDeferred(self.ask, "texts", [uid]).addCallback(lambda texts: io.BytesIO(texts.get(uid, b"")))
+    def text(self, entry: Entry) -> Deferred[bytes]:
+        """Return a Deferred of a message's text; it fails if another session has removed it."""
 
-    def getUidl(self, index: int) -> bytes:
-        """Return a message's unique number."""
-        return b"%d" % self._entry(index).uid
+        def found(texts: dict[int, bytes]) -> bytes:
+            if entry.uid not in texts:
+                raise pop3.POP3Error(b"no such message")
+            return texts[entry.uid]
 
-    def deleteMessage(self, index: int) -> None:
+        return maybeDeferred(self.ask, "texts", INBOX, [entry.uid]).addCallback(found)
+
+    def delete(self, entry: Entry) -> None:
         """Mark a message; it goes at the end."""
-        self._deleted.add(self._entry(index).uid)
+        self._deleted.add(entry.uid)
 
     def undeleteMessages(self) -> None:
         """Take all marks away."""
@@ -64,7 +77,7 @@ class Drop(Face):
     def sync(self) -> Any:
         """Remove what is marked; return when that is done, or a Deferred."""
         deleted, self._deleted = sorted(self._deleted), set()
-        return self.ask("remove", deleted) if deleted else None
+        return self.ask("remove", INBOX, deleted) if deleted else None
 
 
 def open_drop(avatar: AvatarRef[Any]) -> Deferred[Drop]:
@@ -73,16 +86,164 @@ def open_drop(avatar: AvatarRef[Any]) -> Deferred[Drop]:
 
 
 class POP3Server(pop3.POP3):
-    """Twisted's, which says goodbye only when the deleted messages are gone.
+    """Twisted's, with commands of ours for messages.
 
-    It offers no APOP, for which the passwords would have to be kept as they are.
+    Twisted 26.10 adds a CR to each line of a message, takes an empty one for deleted, and closes the connection after a wrong
+    number. This says goodbye only when the deleted messages are gone. It offers no APOP, for which the passwords would have to
+    be kept as they are.
     """
 
     magic = b"POP3 server ready"
+    mbox: Any = None
+    transport: Any = None
+    _answer: Deferred[bytes] | None = None
 
-    def do_APOP(self, user: bytes, digest: bytes) -> None:
+    def lineReceived(self, line: bytes) -> None:
+        """Take a command, or an answer to a challenge."""
+        answer, self._answer = self._answer, None
+        if answer is None:
+            super().lineReceived(line)
+        else:
+            self.resetTimeout()
+            answer.callback(line)
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Break off a login that is under way."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.cancel()
+        super().connectionLost(reason)
+
+    def processCommand(self, command: bytes, *args: bytes) -> None:
+        """Do a command; one that cannot be done leaves the session as it is."""
+        try:
+            if self.mbox is not None and command.upper() in LOGIN_COMMANDS:
+                raise pop3.POP3Error(b"already logged in")
+            super().processCommand(command, *args)
+        except pop3.POP3Error as error:
+            self.failResponse(b" ".join(error.args))
+        except (TypeError, ValueError):
+            self.failResponse(b"wrong arguments")
+
+    def _long(self, done: Deferred[Any]) -> None:
+        """Let the next commands wait until something is done."""
+        self._longOperation(done.addErrback(self._failed))
+
+    def _failed(self, failure: Failure) -> None:
+        error = failure.value
+        if failure.check(LoginFailed):
+            self._ebMailbox(failure)
+        elif isinstance(error, pop3.POP3Error):
+            self.failResponse(b" ".join(error.args))
+        elif isinstance(error, ProtocolError):
+            self.failResponse(str(error).encode("ascii", "replace"))
+        elif not failure.check(CancelledError):  # by which a lost connection ends a login
+            logger.error("A command could not be done: %s", failure.getTraceback())
+            self.failResponse(b"[SYS/TEMP] something went wrong in the server")
+
+    # -- logging in ---------------------------------------------------------------------------------------------------
+
+    def do_APOP(self, *_: bytes) -> None:
         """Refuse."""
-        self.failResponse("no APOP here; use USER and PASS")
+        self.failResponse(b"no APOP here; use AUTH, or USER and PASS")
+
+    def do_PASS(self, *words: bytes) -> None:
+        """Log in; commands that the client sent already wait for that."""
+        user, self._userIs = self._userIs, None
+        if user is None:
+            raise pop3.POP3Error(b"USER required before PASS")
+        login = maybeDeferred(self.authenticateUserPASS, user, b" ".join(words))
+        self._long(login.addCallback(self._cbMailbox, user))
+
+    def do_CAPA(self) -> None:
+        """List what the server can do."""
+
+        def tell(names: dict[str, Any]) -> None:
+            sasl = [" ".join(["SASL", *names]).encode()] if names else []
+            self._send_lines(b"capabilities", [b"TOP", b"USER", b"UIDL", b"PIPELINING", *sasl])
+
+        self._long(self._mechanisms().addCallback(tell))
+
+    def do_AUTH(self, name: bytes | None = None, initial: bytes | None = None) -> None:
+        """Log in by SASL (RFC 5034), or list the mechanisms."""
+        self._long(Deferred.fromCoroutine(self._authenticated(name, initial)))
+
+    def _mechanisms(self) -> Deferred[dict[str, Any]]:
+        portal: Any = self.portal
+        return Deferred.fromCoroutine(mechanisms(portal, situation_of(self.transport)))
+
+    async def _authenticated(self, name: bytes | None, initial: bytes | None) -> None:
+        kinds = await self._mechanisms()
+        if name is None:
+            self._send_lines(b"mechanisms", [known.encode() for known in kinds])
+            return
+        kind = kinds.get(name.decode("ascii", "replace").upper())
+        if kind is None:
+            raise pop3.POP3Error(b"there is no such mechanism")
+        portal: Any = self.portal
+        first = None if initial is None else decoded(initial)
+        mechanism = kind(situation_of(self.transport))
+        self._cbMailbox(await authenticate(portal, mechanism, first, self._ask, pop3.IMailbox), b"")
+
+    async def _ask(self, challenge: bytes) -> bytes:
+        self.sendLine(b"+ " + base64.b64encode(challenge))
+        answer: Deferred[bytes] = Deferred()
+        self._answer = answer
+        return answer_of(await answer)
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _drop(self) -> Drop:
+        drop: Drop = self.mbox
+        return drop
+
+    def _send_lines(self, message: bytes, lines: list[bytes]) -> None:
+        self.transport.writeSequence([b"+OK ", message, b"\r\n", *(line + b"\r\n" for line in lines), b".\r\n"])
+
+    def do_STAT(self) -> None:
+        """Tell how many messages there are, and their size together."""
+        sizes = [entry.size for _, entry in self._drop.listed()]
+        self.successResponse(b"%d %d" % (len(sizes), sum(sizes)))
+
+    def do_LIST(self, number: bytes | None = None) -> None:
+        """Tell the size of a message, or of all."""
+        self._list(number, lambda entry: b"%d" % entry.size)
+
+    def do_UIDL(self, number: bytes | None = None) -> None:
+        """Tell the lasting number of a message, or of all."""
+        self._list(number, lambda entry: b"%d" % entry.uid)
+
+    def _list(self, number: bytes | None, shown: Callable[[Entry], bytes]) -> None:
+        if number is not None:
+            found, entry = self._drop.entry(number)
+            self.successResponse(b"%d %b" % (found, shown(entry)))
+        else:
+            self._send_lines(b"", [b"%d %b" % (found, shown(entry)) for found, entry in self._drop.listed()])
+
+    def do_RETR(self, number: bytes) -> None:
+        """Send a message."""
+        found, entry = self._drop.entry(number)
+        self._highest = max(self._highest, found)
+        self._long(self._drop.text(entry).addCallback(self._send_text))
+
+    def do_TOP(self, number: bytes, count: bytes) -> None:
+        """Send the header of a message and some lines of its body."""
+        if not count.isdigit():
+            raise pop3.POP3Error(b"wrong number of lines")
+        entry = self._drop.entry(number)[1]
+        self._long(self._drop.text(entry).addCallback(lambda text: self._send_text(top(text, int(count[:10])))))
+
+    def _send_text(self, text: bytes) -> None:
+        """Send a text as it is, but for the dots that POP3 adds, which the client takes away, and the end of its last line."""
+        end = b"" if text.endswith(b"\n") or not text else b"\r\n"
+        stuffed = re.sub(rb"(\A|(?<=\n))\.", b"..", text)
+        self.transport.writeSequence([b"+OK %d octets\r\n" % len(text), stuffed, end, b".\r\n"])
+
+    def do_DELE(self, number: bytes) -> None:
+        """Mark a message; it goes at the end."""
+        self._drop.delete(self._drop.entry(number)[1])
+        self.successResponse(b"deleted")
 
     def do_QUIT(self) -> None:
         """End the session."""
@@ -91,5 +252,11 @@ class POP3Server(pop3.POP3):
         removed.addBoth(self._hang_up)
 
     def _hang_up(self, _: object) -> None:
-        transport: Any = self.transport
-        transport.loseConnection()
+        self.transport.loseConnection()
+
+
+def top(text: bytes, count: int) -> bytes:
+    """Return the header of a message and some lines of its body."""
+    message = Part.parse(text)
+    lines = re.findall(rb"[^\n]*\n|[^\n]+", message.body)
+    return message.header + b"".join(lines[:count])

@@ -9,12 +9,15 @@ from typing import Any
 from actorcred import Avatar, CallError, Group, MindRef, NoInterface, Realm
 from actorcred.actors import Actor, ActorRef, ThreadDispatcher
 from actorcred.checkers.sqlite import SQLiteCheckerRef
-from examples.mail.interface import Entry, Mailbox, Maildrop, Outgoing
-from examples.mail.store import Store
+from examples.mail.interface import INBOX, Entry, Folder, Mailbox, Maildrop, Outgoing
+from examples.mail.store import Store, box_of
 
 __all__ = ["PostOffice"]
 
 THREADS = 4
+
+MAX_NAME = 200
+"""Characters of a folder's name."""
 
 WELCOME = b"""\
 From: Postmaster <postmaster@%s>\r
@@ -40,37 +43,122 @@ class Box(Actor):
         """Let a client know what happens."""
         self._minds.add(mind)
 
-    def numbers(self) -> tuple[int, int]:
-        """See `Mailbox`."""
-        return self._store.numbers(self._owner)
+    # -- folders ------------------------------------------------------------------------------------------------------
 
-    def entries(self) -> list[Entry]:
+    def folders(self) -> list[Folder]:
         """See `Mailbox`."""
-        return self._store.entries(self._owner)
+        return self._store.folders(self._owner)
 
-    def texts(self, uids: list[int]) -> dict[int, bytes]:
+    def create(self, name: str) -> None:
         """See `Mailbox`."""
-        return self._store.texts(self._owner, uids)
+        words = _parts_of(name)
+        there = self._names()
+        if name in there:
+            raise CallError("there is such a folder already")
+        every = ["/".join(words[:count]) for count in range(1, len(words) + 1)]
+        self._store.create(self._owner, [folder for folder in every if folder not in there and folder.upper() != "INBOX"])
 
-    def add(self, data: bytes, flags: list[str], received: int) -> Entry:
-        """Put a message in."""
-        entry = self._store.add(self._owner, data, flags, received)
-        self._minds.notify("arrived", entry)
+    def rename(self, name: str, new: str) -> None:
+        """See `Mailbox`."""
+        number = self._number(name)
+        _parts_of(new)
+        there = self._names()
+        if new in there:
+            raise CallError("there is such a folder already")
+        if new.startswith(f"{name}/"):
+            raise CallError("a folder cannot be in itself")
+        inner = {number: new + old[len(name) :] for old, number in there.items() if old.startswith(f"{name}/")}
+        for renamed in inner.values():
+            _parts_of(renamed)
+        self._store.rename(self._owner, {number: new, **inner})
+
+    def delete(self, name: str) -> None:
+        """See `Mailbox`."""
+        number = self._number(name)
+        if any(other.startswith(f"{name}/") for other in self._names()):
+            raise CallError("there are folders in it")
+        gone = [entry.uid for entry in self.entries(number)]
+        self._store.delete(self._owner, number)
+        self._minds.notify("removed", number, gone)
+
+    def subscribe(self, name: str, wanted: bool) -> None:
+        """See `Mailbox`."""
+        if name.upper() != "INBOX":
+            self._store.subscribe(self._owner, self._number(name), wanted)
+        elif not wanted:
+            raise CallError("INBOX is always shown")
+
+    def _names(self) -> dict[str, int]:
+        return {folder.name: folder.number for folder in self.folders()}
+
+    def _number(self, name: str) -> int:
+        number = self._names().get(name)
+        if number is None:
+            raise CallError("there is no such folder")
+        if number == INBOX:
+            raise CallError("INBOX stays")
+        return number
+
+    # -- messages -----------------------------------------------------------------------------------------------------
+
+    def _box(self, folder: int) -> str:
+        """Return the key of a folder.
+
+        Raises:
+            CallError: if there is none.
+        """
+        if folder != INBOX and all(known.number != folder for known in self.folders()):
+            raise CallError("the folder was deleted")
+        return box_of(self._owner, folder)
+
+    def entries(self, folder: int = INBOX, first: int = 1) -> list[Entry]:
+        """See `Maildrop`."""
+        return self._store.entries(box_of(self._owner, folder), first)
+
+    def texts(self, folder: int, uids: list[int]) -> dict[int, bytes]:
+        """See `Maildrop`."""
+        return self._store.texts(box_of(self._owner, folder), uids)
+
+    def add(self, folder: int, data: bytes, flags: list[str], received: int) -> Entry:
+        """See `Mailbox`."""
+        entry = self._store.add(self._box(folder), data, flags, received)
+        self._minds.notify("arrived", folder, entry)
         return entry
 
-    def flag(self, uids: list[int], flags: list[str], mode: int) -> list[Entry]:
-        """Change flags."""
-        entries = self._store.flag(self._owner, uids, flags, mode)
+    def flag(self, folder: int, uids: list[int], flags: list[str], mode: int) -> list[Entry]:
+        """See `Mailbox`."""
+        entries = self._store.flag(self._box(folder), uids, flags, mode)
         for entry in entries:
-            self._minds.notify("changed", entry)
+            self._minds.notify("changed", folder, entry)
         return entries
 
-    def remove(self, uids: list[int]) -> list[int]:
-        """Remove messages."""
-        gone = self._store.remove(self._owner, uids)
+    def transfer(self, folder: int, uids: list[int], target: int, move: bool) -> dict[int, int]:
+        """See `Mailbox`."""
+        made = self._store.transfer(self._box(folder), uids, self._box(target), move)
+        for entry in made.values():
+            self._minds.notify("arrived", target, entry)
+        if move and made:
+            self._minds.notify("removed", folder, list(made))
+        return {old: entry.uid for old, entry in made.items()}
+
+    def remove(self, folder: int, uids: list[int]) -> list[int]:
+        """See `Maildrop`."""
+        gone = self._store.remove(box_of(self._owner, folder), uids)
         if gone:
-            self._minds.notify("removed", gone)
+            self._minds.notify("removed", folder, gone)
         return gone
+
+
+def _parts_of(name: str) -> list[str]:
+    """Return the names of a folder and of those that it is in.
+
+    Raises:
+        CallError: if it cannot be a name.
+    """
+    words = name.split("/")
+    if name.upper() == "INBOX" or not all(words) or not name.isprintable() or len(name) > MAX_NAME or set(name) & set("%*"):
+        raise CallError("no folder can have this name")
+    return words
 
 
 class PostOffice(Realm):
@@ -133,7 +221,7 @@ class PostOffice(Realm):
         for owner in dict.fromkeys(owners):
             box = self._take(owner)
             try:
-                await box.proxy().add(stamped, [], received)
+                await box.proxy().add(INBOX, stamped, [], received)
             finally:
                 self._let_go(owner)
         return f"{len(owners)} delivered"
@@ -175,29 +263,49 @@ class Postbox(Avatar, Mailbox, Outgoing):
         """Let the client know what other sessions do."""
         self._box.watch(self.mind)
 
-    def numbers(self) -> Any:
+    def folders(self) -> Any:
         """See `Mailbox`."""
-        return self._box.numbers()
+        return self._box.folders()
 
-    def entries(self) -> Any:
-        """See `Maildrop`."""
-        return self._box.entries()
-
-    def texts(self, uids: list[int]) -> Any:
-        """See `Maildrop`."""
-        return self._box.texts(uids)
-
-    def remove(self, uids: list[int]) -> Any:
-        """See `Maildrop`."""
-        return self._box.remove(uids)
-
-    def add(self, data: bytes, flags: list[str], received: int) -> Any:
+    def create(self, name: str) -> Any:
         """See `Mailbox`."""
-        return self._box.add(data, flags, received)
+        return self._box.create(name)
 
-    def flag(self, uids: list[int], flags: list[str], mode: int) -> Any:
+    def rename(self, name: str, new: str) -> Any:
         """See `Mailbox`."""
-        return self._box.flag(uids, flags, mode)
+        return self._box.rename(name, new)
+
+    def delete(self, name: str) -> Any:
+        """See `Mailbox`."""
+        return self._box.delete(name)
+
+    def subscribe(self, name: str, wanted: bool) -> Any:
+        """See `Mailbox`."""
+        return self._box.subscribe(name, wanted)
+
+    def entries(self, folder: int = INBOX, first: int = 1) -> Any:
+        """See `Maildrop`."""
+        return self._box.entries(folder, first)
+
+    def texts(self, folder: int, uids: list[int]) -> Any:
+        """See `Maildrop`."""
+        return self._box.texts(folder, uids)
+
+    def remove(self, folder: int, uids: list[int]) -> Any:
+        """See `Maildrop`."""
+        return self._box.remove(folder, uids)
+
+    def add(self, folder: int, data: bytes, flags: list[str], received: int) -> Any:
+        """See `Mailbox`."""
+        return self._box.add(folder, data, flags, received)
+
+    def flag(self, folder: int, uids: list[int], flags: list[str], mode: int) -> Any:
+        """See `Mailbox`."""
+        return self._box.flag(folder, uids, flags, mode)
+
+    def transfer(self, folder: int, uids: list[int], target: int, move: bool) -> Any:
+        """See `Mailbox`."""
+        return self._box.transfer(folder, uids, target, move)
 
     async def check_sender(self, sender: str) -> None:
         """Let people send in their own name only."""

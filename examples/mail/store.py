@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
 
 from actorcred import AccountError
-from examples.mail.interface import Entry
+from examples.mail.interface import INBOX, Entry, Folder
 
-__all__ = ["Store"]
+__all__ = ["Store", "box_of"]
+
+TRASH = "Trash"
+"""The folder that a new mailbox has beside INBOX."""
+
+PORTION = 500
+"""Messages in one query."""
 
 _tables = sa.MetaData()
 # Names differ by case, also where the database would take them for the same.
@@ -25,6 +32,14 @@ mailboxes = sa.Table(
     sa.Column("validity", sa.Integer, nullable=False),
     sa.Column("next_uid", sa.Integer, nullable=False),
 )
+folders = sa.Table(
+    "folders",
+    _tables,
+    sa.Column("owner", _Name, sa.ForeignKey("mailboxes.owner"), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("name", _Name),  # none if it was deleted, so that no other gets its number
+    sa.Column("subscribed", sa.Boolean, nullable=False),
+)
 messages = sa.Table(
     "messages",
     _tables,
@@ -35,6 +50,14 @@ messages = sa.Table(
     sa.Column("size", sa.Integer, nullable=False),
     sa.Column("data", _Text, nullable=False),
 )
+
+
+def box_of(owner: str, folder: int) -> str:
+    """Return by what a folder's messages are known in the tables; INBOX was all that there was once.
+
+    No user's name has a control character.
+    """
+    return f"{owner}\x1f{folder}" if folder else owner
 
 
 class Store:
@@ -67,72 +90,151 @@ class Store:
         try:
             with self._engine.begin() as connection:
                 connection.execute(mailboxes.insert().values(owner=owner, validity=int(time.time()), next_uid=1))
+                self._create(connection, owner, TRASH)
         except sa.exc.IntegrityError:  # another login was faster
             return False
         return True
 
     def exists(self, owner: str) -> bool:
-        """Tell whether somebody has a mailbox."""
+        """Return whether a user has a mailbox."""
         with self._engine.connect() as connection:
             return self._row(connection, owner) is not None
 
     @staticmethod
-    def _row(connection: sa.Connection, owner: str, *, lock: bool = False) -> tuple[int, int] | None:
-        query = sa.select(mailboxes.c.validity, mailboxes.c.next_uid).where(mailboxes.c.owner == owner)
+    def _row(connection: sa.Connection, box: str, *, lock: bool = False) -> tuple[int, int] | None:
+        query = sa.select(mailboxes.c.validity, mailboxes.c.next_uid).where(mailboxes.c.owner == box)
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else (row[0], row[1])
 
-    def numbers(self, owner: str) -> tuple[int, int]:
-        """Return the validity of a mailbox's numbers, and the next one."""
-        with self._engine.connect() as connection:
-            row = self._row(connection, owner)
-            assert row is not None
-            return row
+    # -- folders ------------------------------------------------------------------------------------------------------
 
-    def entries(self, owner: str, uids: Iterable[int] | None = None) -> list[Entry]:
-        """Return messages, all or some."""
+    def folders(self, owner: str) -> list[Folder]:
+        """Return the folders of a mailbox, INBOX first."""
         with self._engine.connect() as connection:
-            return self._entries(connection, owner, uids)
+            inbox = self._row(connection, owner)
+            assert inbox is not None
+            return [Folder(INBOX, "INBOX", True, *inbox), *self._folders(connection, owner)]
+
+    def _folders(self, connection: sa.Connection, owner: str) -> list[Folder]:
+        query = sa.select(folders.c.number, folders.c.name, folders.c.subscribed).where(folders.c.owner == owner)
+        rows = connection.execute(query.where(folders.c.name.is_not(None)).order_by(folders.c.name)).all()
+        found = []
+        for number, name, subscribed in rows:
+            row = self._row(connection, box_of(owner, number))
+            assert row is not None
+            found.append(Folder(number, name, subscribed, *row))
+        return found
+
+    def create(self, owner: str, names: list[str]) -> None:
+        """Make folders."""
+        with self._engine.begin() as connection:
+            self._row(connection, owner, lock=True)
+            for name in names:
+                self._create(connection, owner, name)
 
     @staticmethod
-    def _entries(connection: sa.Connection, owner: str, uids: Iterable[int] | None) -> list[Entry]:
-        query = sa.select(messages.c.uid, messages.c.size, messages.c.received, messages.c.flags)
-        query = query.where(messages.c.owner == owner).order_by(messages.c.uid)
-        if uids is not None:
-            query = query.where(messages.c.uid.in_(list(uids)))
-        return [Entry(uid, size, received, tuple(flags.split())) for uid, size, received, flags in connection.execute(query)]
+    def _create(connection: sa.Connection, owner: str, name: str) -> None:
+        last = connection.execute(sa.select(sa.func.max(folders.c.number)).where(folders.c.owner == owner)).scalar()
+        number = (last or INBOX) + 1
+        # With the number, the second folder of a name has another validity also if it is made in the same second.
+        values = {"owner": box_of(owner, number), "validity": int(time.time()) + number, "next_uid": 1}
+        connection.execute(mailboxes.insert().values(values))
+        connection.execute(folders.insert().values(owner=owner, number=number, name=name, subscribed=True))
 
-    def texts(self, owner: str, uids: Iterable[int]) -> dict[int, bytes]:
-        """Return the texts of messages."""
-        query = sa.select(messages.c.uid, messages.c.data).where(messages.c.owner == owner, messages.c.uid.in_(list(uids)))
+    def rename(self, owner: str, names: dict[int, str]) -> None:
+        """Give folders other names, by their numbers."""
+        with self._engine.begin() as connection:
+            for number, name in names.items():
+                self._change(connection, owner, number, name=name)
+
+    def delete(self, owner: str, number: int) -> None:
+        """Remove a folder and its messages."""
+        with self._engine.begin() as connection:
+            connection.execute(messages.delete().where(messages.c.owner == box_of(owner, number)))
+            self._change(connection, owner, number, name=None)
+
+    def subscribe(self, owner: str, number: int, wanted: bool) -> None:
+        """Keep whether clients are to show a folder."""
+        with self._engine.begin() as connection:
+            self._change(connection, owner, number, subscribed=wanted)
+
+    @staticmethod
+    def _change(connection: sa.Connection, owner: str, number: int, **values: object) -> None:
+        connection.execute(folders.update().where(folders.c.owner == owner, folders.c.number == number).values(values))
+
+    # -- messages, by the key of a folder -----------------------------------------------------------------------------
+
+    def entries(self, box: str, first: int = 1) -> list[Entry]:
+        """Return the messages from a number on."""
         with self._engine.connect() as connection:
-            return {uid: bytes(data) for uid, data in connection.execute(query)}
+            return self._entries(connection, box, messages.c.uid >= first)
 
-    def add(self, owner: str, data: bytes, flags: Iterable[str], received: int) -> Entry:
+    @staticmethod
+    def _entries(connection: sa.Connection, box: str, *conditions: sa.ColumnElement[bool]) -> list[Entry]:
+        query = sa.select(messages.c.uid, messages.c.size, messages.c.received, messages.c.flags)
+        rows = connection.execute(query.where(messages.c.owner == box, *conditions).order_by(messages.c.uid))
+        return [Entry(uid, size, received, tuple(flags.split())) for uid, size, received, flags in rows]
+
+    def _some(self, connection: sa.Connection, box: str, uids: Iterable[int]) -> list[Entry]:
+        return [entry for some in _portions(uids) for entry in self._entries(connection, box, messages.c.uid.in_(some))]
+
+    def texts(self, box: str, uids: Iterable[int]) -> dict[int, bytes]:
+        """Return the texts of messages."""
+        query = sa.select(messages.c.uid, messages.c.data).where(messages.c.owner == box)
+        with self._engine.connect() as connection:
+            rows = [row for some in _portions(uids) for row in connection.execute(query.where(messages.c.uid.in_(some)))]
+            return {uid: bytes(data) for uid, data in rows}
+
+    def add(self, box: str, data: bytes, flags: Iterable[str], received: int) -> Entry:
         """Put a message in."""
         with self._engine.begin() as connection:
-            row = self._row(connection, owner, lock=True)
-            assert row is not None
-            entry = Entry(row[1], len(data), received, tuple(sorted(set(flags))))
-            connection.execute(mailboxes.update().where(mailboxes.c.owner == owner).values(next_uid=entry.uid + 1))
-            values = {"uid": entry.uid, "received": received, "flags": " ".join(entry.flags), "size": entry.size, "data": data}
-            connection.execute(messages.insert().values(owner=owner, **values))
+            return self._add(connection, box, data, Entry(0, len(data), received, tuple(sorted(set(flags)))))
+
+    def _add(self, connection: sa.Connection, box: str, data: bytes, entry: Entry) -> Entry:
+        row = self._row(connection, box, lock=True)
+        assert row is not None
+        entry = replace(entry, uid=row[1])
+        connection.execute(mailboxes.update().where(mailboxes.c.owner == box).values(next_uid=entry.uid + 1))
+        values = {"uid": entry.uid, "received": entry.received, "flags": " ".join(entry.flags), "size": entry.size, "data": data}
+        connection.execute(messages.insert().values(owner=box, **values))
         return entry
 
-    def flag(self, owner: str, uids: Iterable[int], flags: Iterable[str], mode: int) -> list[Entry]:
+    def flag(self, box: str, uids: list[int], flags: Iterable[str], mode: int) -> list[Entry]:
         """Add flags (mode 1), take them away (-1) or set them (0); return the entries."""
         with self._engine.begin() as connection:
-            self._row(connection, owner, lock=True)
-            for entry in self._entries(connection, owner, uids):
+            self._row(connection, box, lock=True)
+            for entry in self._some(connection, box, uids):
                 now = {-1: set(entry.flags) - set(flags), 0: set(flags), 1: set(entry.flags) | set(flags)}[mode]
-                here = sa.and_(messages.c.owner == owner, messages.c.uid == entry.uid)
+                here = sa.and_(messages.c.owner == box, messages.c.uid == entry.uid)
                 connection.execute(messages.update().where(here).values(flags=" ".join(sorted(now))))
-            return self._entries(connection, owner, uids)
+            return self._some(connection, box, uids)
 
-    def remove(self, owner: str, uids: Iterable[int]) -> list[int]:
+    def transfer(self, box: str, uids: list[int], target: str, move: bool) -> dict[int, Entry]:
+        """Copy or move messages, all or none; return the new entries by the old numbers."""
+        with self._engine.begin() as connection:
+            for locked in sorted({box, target}):  # in one order, so that two of these do not wait for each other
+                self._row(connection, locked, lock=True)
+            made = {}
+            for entry in self._some(connection, box, uids):
+                here = sa.and_(messages.c.owner == box, messages.c.uid == entry.uid)
+                data = connection.execute(sa.select(messages.c.data).where(here)).scalar_one()
+                made[entry.uid] = self._add(connection, target, bytes(data), entry)
+                if move:
+                    connection.execute(messages.delete().where(here))
+            return made
+
+    def remove(self, box: str, uids: Iterable[int]) -> list[int]:
         """Remove messages; return the numbers of those that were there."""
         with self._engine.begin() as connection:
-            self._row(connection, owner, lock=True)
-            there = [entry.uid for entry in self._entries(connection, owner, uids)]
-            connection.execute(messages.delete().where(messages.c.owner == owner, messages.c.uid.in_(there)))
+            self._row(connection, box, lock=True)
+            there = [entry.uid for entry in self._some(connection, box, uids)]
+            for some in _portions(there):
+                connection.execute(messages.delete().where(messages.c.owner == box, messages.c.uid.in_(some)))
         return there
+
+
+def _portions(uids: Iterable[int]) -> Iterator[list[int]]:
+    """Yield numbers a few at a time, since databases bound how many a query may have."""
+    every = sorted(uids)
+    for start in range(0, len(every), PORTION):
+        yield every[start : start + PORTION]

@@ -41,6 +41,22 @@ def on_this_thread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
+def errors_of_twisted() -> Iterator[list[str]]:
+    """Yield the errors that Twisted logs, as they come; those of Deferreds that nobody handles come when they are collected."""
+    from twisted.logger import LogLevel, formatEvent, globalLogPublisher
+
+    found: list[str] = []
+
+    def observe(event: Any) -> None:
+        if event.get("isError") or event.get("log_level", LogLevel.info) >= LogLevel.error:
+            found.append(f"{formatEvent(event)}\n{event.get('log_failure', '')}")
+
+    globalLogPublisher.addObserver(observe)
+    yield found
+    globalLogPublisher.removeObserver(observe)
+
+
+@pytest.fixture
 def clock() -> Any:
     """A clock of Twisted's that the test moves."""
     from twisted.internet.task import Clock

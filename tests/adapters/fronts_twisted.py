@@ -289,17 +289,22 @@ class PB(TwistedFront):
         return lambda: in_reactor(lambda: connector.transport.abortConnection())  # noqa: PLW0108  # it comes with the connection
 
 
+def conch_factory() -> Any:
+    """Return a factory of Conch's with a key of its own."""
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    made = ssh_factory.SSHFactory()
+    key = keys.Key(Ed25519PrivateKey.generate())
+    made.privateKeys, made.publicKeys = {b"ssh-ed25519": key}, {b"ssh-ed25519": key.public()}
+    made.noisy = False
+    return made
+
+
 class Conch(TwistedFront):
     says_why = says_denied = False
 
     def factory(self) -> Any:
-        made = ssh_factory.SSHFactory()
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-        key = keys.Key(Ed25519PrivateKey.generate())
-        made.privateKeys, made.publicKeys = {b"ssh-ed25519": key}, {b"ssh-ed25519": key.public()}
-        made.noisy = False
-        return self.cred().attach(made)
+        return self.cred().attach(conch_factory())
 
     def start(self) -> None:
         from twisted.conch.ssh.userauth import SSHUserAuthServer

@@ -18,7 +18,7 @@ import trustme
 
 from actorcred import Avatar, CallError, Portal, PortalOptions, Realm, actors
 from actorcred.actors import AsyncioDispatcher
-from actorcred.adapters.aiosmtpd import MAX_TRIES, MOST_RECIPIENTS, Connection, Screening, SMTPServer, Submission
+from actorcred.adapters.aiosmtpd import MAX_TRIES, MOST_RECIPIENTS, Screening, SMTPConnection, SMTPServer, Submission
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.checkers.token import TokenChecker, TokenRules
@@ -297,7 +297,7 @@ def test_what_nobody_foresaw_is_answered_and_logged_once(stages, monkeypatch, ca
     def fail(*_: Any) -> None:
         raise ZeroDivisionError("a secret of the server")
 
-    monkeypatch.setattr(Connection, "mechanisms", fail)
+    monkeypatch.setattr(SMTPConnection, "mechanisms", fail)
     assert client.ehlo() == (451, b"4.3.0 something went wrong in the server")
     monkeypatch.undo()
     assert client.ehlo()[0] == 250
@@ -411,4 +411,4 @@ def test_at_the_end_of_the_server_clients_are_told(stages):
 def test_without_an_interface_there_is_no_server():
     with pytest.raises(TypeError, match="interface"):
         SMTPServer(None)  # type: ignore[arg-type]
-    assert issubclass(Connection, object)
+    assert issubclass(SMTPConnection, object)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
 from actorcred import Future, Portal, actors
 from actorcred.actors import Dispatcher, ThreadDispatcher
@@ -175,7 +176,7 @@ def test_a_client_that_vanishes_is_logged_out(make_stage):
     stage.assert_nothing_is_left()
 
 
-def test_a_client_that_vanishes_during_its_login_leaves_nothing(make_stage):
+def test_a_client_that_vanishes_during_its_login_leaves_nothing_and_logs_no_error(make_stage, errors_of_twisted, caplog):
     waiting: list[Future[str]] = []
     stage = make_stage(SlowFor.start(waiting))
     vanish = stage.front.begin("ann", "s3cret")
@@ -186,6 +187,9 @@ def test_a_client_that_vanishes_during_its_login_leaves_nothing(make_stage):
     waiting[0].settle("ann")
     stage.assert_nothing_is_left()
     assert stage.log == []
+    gc.collect()
+    assert errors_of_twisted == []
+    assert [record for record in caplog.records if record.name.startswith("actorcred") and record.levelname == "ERROR"] == []
 
 
 class SlowFor(Slow):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
 from actorcred import Portal
 from actorcred.checkers.sshkey import SSHKeyChecker

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
 
 from twisted.cred import checkers as their_checkers
 from twisted.cred import credentials as their_credentials
@@ -145,6 +145,38 @@ def test_which_credentials_can_be_used_is_said_in_twisteds_terms(cred):
         their_credentials.IUsernameHashedPassword,
         their_credentials.IAnonymous,
     ]
+
+
+def test_realm_and_checkers_are_there_for_code_that_knows_twisteds_portal(cred):
+    realm, first, last = GreeterRealm(), theirs(), theirs()
+    portal = cred(realm, [first])
+    portal.registerChecker(last, their_credentials.IUsernamePassword)
+    anonymous = AnonymousChecker.start(dispatcher=reactor_dispatcher())
+    portal.registerChecker(anonymous)
+
+    assert portal.realm is realm
+    assert list(portal.checkers) == portal.listCredentialsInterfaces()
+    assert portal.checkers[their_credentials.IUsernamePassword] is last
+    assert portal.checkers[their_credentials.IUsernameHashedPassword] is first
+    assert portal.checkers[their_credentials.IAnonymous].checker is anonymous
+    assert result(portal.checkers[their_credentials.IUsernamePassword].requestAvatarId(password())) == b"ann"
+    with pytest.raises(TypeError):
+        portal.checkers[their_credentials.IAnonymous] = first  # which would be asked by nobody
+
+
+def test_the_checkers_of_a_portal_that_was_there_are_asked_by_it(cred):
+    made = cred(Hall.start(dispatcher=reactor_dispatcher()), [ours()])
+    portal = cred(made.portal)
+    (checker, *others) = {id(checker): checker for checker in portal.checkers.values()}.values()
+
+    assert portal.realm is None
+    assert not others
+    assert their_checkers.ICredentialsChecker.providedBy(checker)
+    assert checker.credentialInterfaces == portal.listCredentialsInterfaces()
+    assert result(checker.requestAvatarId(password())) == b"ann"
+    assert isinstance(error(checker.requestAvatarId(password(b"ann", b"x"))), their_errors.UnauthorizedLogin)
+    assert isinstance(error(checker.requestAvatarId(password(b"\0", b"x"))), their_errors.UnauthorizedLogin)
+    assert portal.portal.count().get(timeout=5) == 0
 
 
 def test_options_are_for_a_portal_that_is_made_here():

@@ -51,7 +51,7 @@ from actorcred.exchange import Exchange
 from actorcred.passwords.hashing import hash_password
 from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, digest_of
-from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
+from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from actorcred.testing import HOSTILE_NAMES, Hall, Visitor
 from tests.backends.authority import Authority
@@ -86,9 +86,9 @@ def by_sasl(mechanism: str) -> Callable[[str | bytes, str], object]:
         client = CLIENT_MECHANISMS[mechanism](Secrets(text, secret))
         server = SERVER_MECHANISMS[mechanism](Situation(private=True))
         step = server.step(client.start())
-        if isinstance(step, Ask):
+        if isinstance(step, Challenge):
             step = server.step(client.answer(step.challenge))
-        assert isinstance(step, Present)
+        assert isinstance(step, Credentials)
         if isinstance(step.credentials, Exchange):
             step.credentials.client = client  # type: ignore[attr-defined]
         return step.credentials

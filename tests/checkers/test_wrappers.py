@@ -35,8 +35,7 @@ from actorcred.checkers.wrappers.listing import AllowingChecker, DenyingChecker
 from actorcred.checkers.wrappers.renaming import RenamingChecker, renaming
 from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.credentials import Combined, OneTimePassword
-from actorcred.exchange import UsernameScram
-from actorcred.exchange_states import State
+from actorcred.exchange import ExchangeState, UsernameScram
 from actorcred.names import TemporaryId
 from actorcred.sasl.scram import ScramSHA256
 from tests.helpers import Arena, Player
@@ -251,7 +250,7 @@ def test_the_last_checker_that_is_asked_goes_through_an_exchange_with_somebody_u
             exchange.respond(b"c=biws,r=" + challenges[0].split(b",")[0][2:] + b",p=AAAA")
             with pytest.raises(UnauthorizedLogin):
                 refused.get(timeout=10)
-            assert exchange.state is State.OVER
+            assert exchange.state is ExchangeState.OVER
 
 
 def test_a_proof_is_offered_if_every_checker_of_passwords_takes_it(inline):

@@ -24,7 +24,7 @@ from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_pa
 from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec, Request, WireLimits
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce
-from actorcred.sasl.mechanism import Present, Secrets, Situation
+from actorcred.sasl.mechanism import Credentials, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from actorcred.sasl.scram import make_verifier
 from tests.fuzz.portal import drive
@@ -88,9 +88,9 @@ def sasl_server(data: bytes) -> None:
     known = bool(source.number() % 2)
     with contextlib.suppress(ProtocolError, UnauthorizedLogin):
         step: Any = None
-        while source.more and not isinstance(step, Present):
+        while source.more and not isinstance(step, Credentials):
             step = mechanism.step(None if source.number() == 0 else source.chunk())
-        if isinstance(step, Present):
+        if isinstance(step, Credentials):
             _check(step.credentials, known, source)
 
 

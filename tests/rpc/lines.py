@@ -8,7 +8,7 @@ from typing import Any
 
 from actorcred.rpc.client.connection import LIMITS
 from actorcred.rpc.client.transports import open_wire
-from actorcred.rpc.protocol.codec import Answer, Message, Notice, Request
+from actorcred.rpc.protocol.codec import Message, NotificationMessage, Request, Response
 from actorcred.rpc.protocol.connection import Connection
 from tests.rpc.stage import WireStage
 
@@ -53,10 +53,10 @@ class Line:
                 await self._changed.wait()
         return value
 
-    async def answer(self, number: int) -> Answer:
-        return await self.until(lambda: next((m for m in self.heard if isinstance(m, Answer) and m.id == number), None))  # type: ignore[no-any-return]
+    async def answer(self, number: int) -> Response:
+        return await self.until(lambda: next((m for m in self.heard if isinstance(m, Response) and m.id == number), None))  # type: ignore[no-any-return]
 
-    async def call(self, method: str, *params: Any) -> Answer:
+    async def call(self, method: str, *params: Any) -> Response:
         """Call a method and wait for the answer, as it came."""
         return await self.answer(*self.send((method, *params)))
 
@@ -68,11 +68,11 @@ class Line:
     @property
     def answered(self) -> list[int]:
         """The ids of the answers, in the order in which they came."""
-        return [message.id for message in self.heard if isinstance(message, Answer)]
+        return [message.id for message in self.heard if isinstance(message, Response)]
 
     @property
-    def notices(self) -> list[Notice]:
-        return [message for message in self.heard if isinstance(message, Notice)]
+    def notices(self) -> list[NotificationMessage]:
+        return [message for message in self.heard if isinstance(message, NotificationMessage)]
 
     @property
     def requests(self) -> list[Request]:

@@ -268,7 +268,7 @@ async def pages(**options: Any) -> AsyncIterator[tuple[WireStage, int]]:
             Route("/slow", slow),
             Route("/upload", upload, methods=["POST"]),
             WebSocketRoute("/own", echo),
-            Mount("/game", rpc.WebApp(game.server)),
+            Mount("/game", game.server.web_app()),
         ]
         address = await game.server.listen("ws:127.0.0.1:0", app=Starlette(routes=routes))
         yield game, address.port

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred.errors import CallError, ProtocolError
-from actorcred.rpc.protocol.codec import JSON, MSGPACK, Answer, Notice, Request, WireLimits
+from actorcred.rpc.protocol.codec import JSON, MSGPACK, NotificationMessage, Request, Response, WireLimits
 from actorcred.rpc.protocol.connection import Connection, Excess
 
 SMALL = WireLimits(frame=2000, nesting=4, string=100, items=20, keys=5, pending=3)
@@ -32,7 +32,7 @@ def test_a_call_and_its_answer_cross_the_link() -> None:
     (request,) = server.receive(data)
     assert request == Request(number, "move", [1, 2.5])
     (answer,) = client.receive(server.answer(number, {"x": b"\xff"}))
-    assert answer == Answer(number, None, {"x": b"\xff"})
+    assert answer == Response(number, None, {"x": b"\xff"})
 
 
 def test_an_error_is_a_map_of_code_and_message() -> None:
@@ -40,14 +40,14 @@ def test_an_error_is_a_map_of_code_and_message() -> None:
     number, data = client.request("move", ())
     server.receive(data)
     (answer,) = client.receive(server.fail(number, CallError("too fast", "slow-down", retry_after=2)))
-    assert answer == Answer(number, {"code": "slow-down", "message": "too fast", "retry_after": 2}, None)
+    assert answer == Response(number, {"code": "slow-down", "message": "too fast", "retry_after": 2}, None)
 
 
 def test_both_sides_call_and_notify() -> None:
     client, server = Connection(), Connection()
     number, data = server.request("ask", ("why",))
     assert client.receive(data) == [Request(number, "ask", ["why"])]
-    assert client.receive(server.notify("moved", (1, 2))) == [Notice("moved", [1, 2])]
+    assert client.receive(server.notify("moved", (1, 2))) == [NotificationMessage("moved", [1, 2])]
 
 
 @given(st.data())

@@ -10,7 +10,7 @@ import pytest
 
 from actorcred import CallError, Checker, UnauthorizedLogin, UsernamePassword
 from actorcred.actors import Future
-from actorcred.rpc.protocol.codec import Answer, Request, WireLimits
+from actorcred.rpc.protocol.codec import Request, Response, WireLimits
 from actorcred.rpc.server.early import EARLY_MEMORY, Early
 from tests.rpc.lines import PASSWORD, Line, line
 from tests.rpc.stage import TRANSPORTS, WireStage, on_loop, stage
@@ -57,7 +57,7 @@ async def test_calls_that_are_sent_with_the_login_are_carried_out_after_it_and_i
         assert ((await here.answer(first)).result, (await here.answer(second)).result) == ([1.0, 0.0], [3.0, 0.0])
         assert (await here.answer(logout)).result is True
         assert here.answered == [login, first, second, logout]
-        assert isinstance(here.heard[0], Answer)  # no notification comes before it
+        assert isinstance(here.heard[0], Response)  # no notification comes before it
         await here.until(lambda: here.gone)
         assert game.log == [("ann", "logout")]
 

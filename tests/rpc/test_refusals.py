@@ -12,6 +12,7 @@ import pytest
 
 from actorcred import CallError, LoginDenied, LoginFailed, NoInterface, PortalOptions
 from actorcred.portal.events import LoginRefused
+from actorcred.portal.messages import TellRepeated
 from actorcred.rpc.server.events import LoginThrottled
 from tests.rpc.stage import WireStage, on_loop, stage
 
@@ -101,7 +102,8 @@ async def test_denied_logins_of_one_source_are_told_once_and_as_a_sum_at_the_end
                 await game.connect("ann", "wrong")
         assert [event.count for event in game.events if isinstance(event, LoginThrottled)] == [1]
         assert await game.count() == 0
-        game.portal.actor_inbox.actor._tell_repeated()
+        game.portal.tell(TellRepeated())
+        assert await game.count() == 0
         assert sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 1
         game.portal.actor_inbox.actor._events.close()
         await game.until(lambda: sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 15)

@@ -17,10 +17,9 @@ from hypothesis import strategies as st
 
 from actorcred.credentials import Anonymous, BearerToken, Certificate, ExternalIdentity, UsernamePassword
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.exchange import UsernameHashedPassword, UsernameScram
-from actorcred.exchange_states import TRANSITIONS, Event, State
+from actorcred.exchange import TRANSITIONS, ExchangeEvent, ExchangeState, UsernameHashedPassword, UsernameScram
 from actorcred.sasl.cram_md5 import CramMD5
-from actorcred.sasl.mechanism import Ask, Present, Secrets, Situation
+from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
 from actorcred.sasl.scram import ScramSHA256, ScramSHA512, make_verifier
 
@@ -38,18 +37,18 @@ def client(name: str, **secrets: Any) -> Any:
 
 
 def presented(step: Any) -> Any:
-    assert isinstance(step, Present)
+    assert isinstance(step, Credentials)
     return step.credentials
 
 
 def test_plain_as_in_rfc_4616() -> None:
-    assert server("PLAIN").step(b"\0tim\0tanstaaftanstaaf") == Present(UsernamePassword("tim", "tanstaaftanstaaf"))
-    assert server("PLAIN").step(b"Ursel\0Kurt\0xipj3plmq") == Present(UsernamePassword("Kurt", "xipj3plmq"), "Ursel")
+    assert server("PLAIN").step(b"\0tim\0tanstaaftanstaaf") == Credentials(UsernamePassword("tim", "tanstaaftanstaaf"))
+    assert server("PLAIN").step(b"Ursel\0Kurt\0xipj3plmq") == Credentials(UsernamePassword("Kurt", "xipj3plmq"), "Ursel")
 
 
 def test_a_server_that_must_speak_first_asks_with_nothing() -> None:
     for name in ("PLAIN", "ANONYMOUS", "EXTERNAL", "OAUTHBEARER"):
-        assert server(name).step(None) == Ask(b"")
+        assert server(name).step(None) == Challenge(b"")
 
 
 @pytest.mark.parametrize(
@@ -211,9 +210,9 @@ def test_one_exchange_is_one_try(name: str, messages: list[bytes | None]) -> Non
 
 
 def test_every_state_of_an_exchange_leads_to_its_end() -> None:
-    assert set(TRANSITIONS) == set(State)
-    for state in State:
-        assert (Event.FAIL in TRANSITIONS[state]) == (state is not State.OVER)
+    assert set(TRANSITIONS) == set(ExchangeState)
+    for state in ExchangeState:
+        assert (ExchangeEvent.FAIL in TRANSITIONS[state]) == (state is not ExchangeState.OVER)
 
 
 @pytest.mark.parametrize(

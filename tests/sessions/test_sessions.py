@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from actorcred import ANONYMOUS, LogoutCode, Policy
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.index import SessionIndex
 from actorcred.sessions.policies import Admit, Deny, Join, Limits, decide
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import TRANSITIONS, Event, State, step
-from actorcred.sessions.store import MemoryStore
+from actorcred.sessions.states import TRANSITIONS, SessionEvent, State, step
 
 
 def make(number=0, avatar_id="ann", now=0.0):
@@ -34,7 +34,7 @@ def test_every_state_can_be_reached_and_every_path_ends():
 
 def test_an_event_out_of_order_is_an_error():
     with pytest.raises(ValueError, match="that is open cannot be opened"):
-        step(State.OPEN, Event.OPENED)
+        step(State.OPEN, SessionEvent.OPENED)
 
 
 @given(
@@ -72,7 +72,7 @@ def test_replace_evicts_all_that_are_too_many_and_no_more():
 
 @given(st.lists(st.tuples(st.sampled_from(["ann", "bob", ANONYMOUS]), st.booleans()), max_size=30))
 def test_the_store_finds_what_is_in_it_and_nothing_else(steps):
-    store, model = MemoryStore(), []
+    store, model = SessionIndex(), []
     for number, (avatar_id, leave) in enumerate(steps):
         if leave and model:
             store.remove(model.pop(0))
@@ -110,4 +110,4 @@ def test_sessions_expire_when_they_are_idle_or_old_and_not_before():
     assert directory.is_ending("ann")
     directory.gone(busy)
     assert not directory.is_ending("ann")
-    assert directory.waiting_for_deadlines == 0
+    assert directory._buckets == {}

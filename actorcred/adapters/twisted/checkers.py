@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from twisted.cred.checkers import ANONYMOUS as THEIR_ANONYMOUS
@@ -18,8 +19,9 @@ from actorcred.checker import Checker, CheckerRef
 from actorcred.checkers.wrappers.wrapper import ask_checker
 from actorcred.errors import CheckerUnavailable, LoginFailed
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.portal.ref import PortalRef
 
-__all__ = ["CredChecker", "TextAvatarId", "TwistedChecker", "avatar_id_to_twisted"]
+__all__ = ["CredChecker", "PortalChecker", "TextAvatarId", "TwistedChecker", "avatar_id_to_twisted"]
 
 
 class TextAvatarId(str):
@@ -81,10 +83,14 @@ class TwistedChecker(Checker):
             return avatar_id_from_twisted(answer)
         decision: Future[AvatarId] = Future()
         answer.addCallback(avatar_id_from_twisted)
-        answer.addCallbacks(decision.settle, lambda failure: decision.settle_error(our_error(failure.value, self._checker)))
+        answer.addCallbacks(decision.settle, self._failed, errbackArgs=(decision,))
         if not decision.done():
             decision.add_done_callback(lambda done: answer.cancel() if done.cancelled() else None)
         return decision
+
+    def _failed(self, failure: Any, decision: Future[AvatarId]) -> None:
+        if not decision.cancelled():  # or this is only what cancelling the Deferred has led to
+            decision.settle_error(our_error(failure.value, self._checker))
 
 
 @implementer(ICredentialsChecker)
@@ -104,12 +110,37 @@ class CredChecker:
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:  # noqa: N802  # Twisted's name
         """Return a Deferred of the avatar id, in Twisted's form. It fails with Twisted Cred's errors."""
-        decision: Future[Any] = Future()
-        try:
-            asked = ask_checker(self.checker, from_twisted(credentials))
-        except LoginFailed as error:
-            decision.settle_error(error)
-        else:
-            decision.follow(asked, avatar_id_to_twisted)
-            decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
-        return deferred_of(decision).addErrback(raise_theirs)
+        return _answer(lambda presented: ask_checker(self.checker, presented), credentials)
+
+
+@implementer(ICredentialsChecker)
+class PortalChecker:
+    """All checkers of one of our portals, as one of Twisted's.
+
+    Args:
+        portal: the portal.
+        interfaces: the kinds of credentials that it takes.
+
+    Attributes:
+        credentialInterfaces: these.
+    """
+
+    def __init__(self, portal: PortalRef, interfaces: Sequence[InterfaceClass]) -> None:
+        self._portal = portal
+        self.credentialInterfaces = interfaces
+
+    def requestAvatarId(self, credentials: Any) -> Deferred[Any]:  # noqa: N802  # Twisted's name
+        """Return a Deferred of the avatar id; see `CredChecker`."""
+        return _answer(self._portal.verify, credentials)
+
+
+def _answer(ask: Callable[[object], Future[AvatarId]], credentials: Any) -> Deferred[Any]:
+    decision: Future[Any] = Future()
+    try:
+        asked = ask(from_twisted(credentials))
+    except LoginFailed as error:
+        decision.settle_error(error)
+    else:
+        decision.follow(asked, avatar_id_to_twisted)
+        decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
+    return deferred_of(decision).addErrback(raise_theirs)

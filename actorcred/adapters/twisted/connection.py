@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from contextvars import ContextVar
+from typing import Any, Protocol
+
+from twisted.internet.defer import Deferred
 
 from actorcred.adapters.twisted.dispatcher import on_reactor
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.ref import PortalRef
 from actorcred.sessions.session import Session
 
-if TYPE_CHECKING:
-    from actorcred.adapters.twisted.portal import CredPortal
-
-__all__ = ["FAREWELLS", "Connection"]
+__all__ = ["FAREWELLS", "ProtocolConnection", "transport_of"]
 
 DISCONNECT_BY_APPLICATION = 11
 """RFC 4253, section 11.1."""
@@ -30,39 +31,68 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
     "twisted.mail.imap4.IMAP4Server": _line("* BYE %s"),
     "twisted.mail.smtp.SMTP": _line("421 %s"),
     "twisted.protocols.ftp.FTP": lambda protocol, why: protocol.sendLine("421 " + why.decode()),
+    "twisted.conch.telnet.Telnet": lambda protocol, why: protocol.transport.write(why + b"\r\n"),
     "twisted.words.service.IRCUser": lambda protocol, why: protocol.sendMessage("ERROR", ":" + why.decode()),
     "twisted.conch.ssh.transport.SSHServerTransport": lambda protocol, why: protocol.sendDisconnect(DISCONNECT_BY_APPLICATION, why),
 }
 """By the name of a protocol's class: what is said before a connection is closed whose session is over. The text is ASCII."""
 
 
-class Connection:
+_speaking: ContextVar[ProtocolConnection | None] = ContextVar("speaking", default=None)
+"""The attached connection whose data are being handled."""
+
+
+def transport_of(protocol: Any) -> Any:
+    """Return the transport of a protocol, or None; that of twisted.web's is one further in."""
+    return getattr(getattr(protocol, "_channel", protocol), "transport", None)
+
+
+class Bindable(Protocol):
+    """A portal for Twisted's protocols."""
+
+    portal: PortalRef
+
+    def bound_to(self, connection: ProtocolConnection) -> object:
+        """Return this portal for the clients of one connection."""
+
+
+class ProtocolConnection:
     """One connection.
 
     Args:
         protocol: Twisted's protocol.
         source: the client's address; "" if it has none.
+        portal: where its client logs in, also by a `CredPortal` that is not bound to it.
     """
 
-    def __init__(self, protocol: Any, source: str) -> None:
+    def __init__(self, protocol: Any, source: str, portal: PortalRef | None = None) -> None:
         self._protocol = protocol
         self.source = source
+        self._portal_ref = portal
         # Nearly always one at most.
         self._under_way: tuple[LoginFuture, ...] = ()
         self._sessions: tuple[Session, ...] = ()
 
     @classmethod
-    def attach(cls, protocol: Any, portal: CredPortal, address: Any) -> None:
+    def attach(cls, protocol: Any, portal: Bindable, address: Any) -> None:
         """Give a new protocol a portal that knows its connection."""
         while hasattr(protocol, "wrappedProtocol"):
             protocol = protocol.wrappedProtocol
-        connection = cls(protocol, str(getattr(address, "host", None) or ""))
-        bound = portal.bound_to(connection)
+        connection = cls(protocol, str(getattr(address, "host", None) or ""), portal.portal)
         if hasattr(protocol, "portal"):
-            protocol.portal = bound
-        else:
-            protocol.factory = _Factory(protocol.factory, bound)
+            protocol.portal = portal.bound_to(connection)
+        elif getattr(protocol, "factory", None) is not None:
+            protocol.factory = _Factory(protocol.factory, portal.bound_to(connection))
         connection._watch()
+
+    @staticmethod
+    def speaking_to(portal: PortalRef) -> ProtocolConnection | None:
+        """Return the attached connection whose data are being handled, if its clients log in at this portal.
+
+        So web's guard and telnet, whose protocols hold no portal, have their connections too.
+        """
+        connection = _speaking.get()
+        return connection if connection is not None and connection._portal_ref == portal else None
 
     def _watch(self) -> None:
         protocol = self._protocol
@@ -71,11 +101,15 @@ class Connection:
         def data_received(data: bytes) -> Any:
             for session in self._sessions:
                 session.touch()
-            return received(data)
+            outer = _speaking.set(self)
+            try:
+                return received(data)
+            finally:
+                _speaking.reset(outer)
 
         def connection_lost(*reason: Any) -> Any:
             del protocol.dataReceived, protocol.connectionLost  # or protocol and connection keep each other
-            self.lost(on_purpose=bool(getattr(protocol.transport, "disconnecting", False)))
+            self.lost(on_purpose=bool(getattr(transport_of(protocol), "disconnecting", False)))
             return lost(*reason)
 
         protocol.dataReceived, protocol.connectionLost = data_received, connection_lost
@@ -90,6 +124,13 @@ class Connection:
 
     def _ended(self, login: LoginFuture) -> None:
         self._under_way = tuple(other for other in self._under_way if other is not login)
+
+    def if_there(self, outcome: Any) -> Any:
+        """Return the outcome of a login, or a Deferred that never fires if the connection is gone.
+
+        Nobody is there to be told, and the protocols log what they cannot tell.
+        """
+        return Deferred() if self._protocol is None else outcome
 
     def opened(self, login: Login) -> None:
         """Learn that the client is logged in."""
@@ -119,7 +160,8 @@ class Connection:
         One that carries another session, as PB's can, stays open.
         """
         protocol = self._protocol
-        if protocol is None or protocol.transport is None or self._sessions:
+        transport = transport_of(protocol)
+        if transport is None or self._sessions:
             return
         why = printable(f"logged out: {reason}").encode("ascii", "replace")
         for cls in type(protocol).__mro__:
@@ -127,13 +169,13 @@ class Connection:
             if say is not None:
                 say(protocol, why)
                 break
-        protocol.transport.loseConnection()
+        transport.loseConnection()
 
 
 class _Factory:
     """A protocol's factory with the portal of one connection, for protocols that look for it there."""
 
-    def __init__(self, factory: Any, portal: CredPortal) -> None:
+    def __init__(self, factory: Any, portal: object) -> None:
         vars(self).update(_factory=factory, portal=portal)
 
     def __getattr__(self, name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.cred import credentials as theirs
 from twisted.internet.defer import Deferred
-from zope.interface import implementer
+from zope.interface import implementer, providedBy
 from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
@@ -146,7 +146,8 @@ def from_twisted(credentials: Any, source: str = "") -> object:
             return _FROM[kind](credentials, source)
         if isinstance(credentials, kind):
             return credentials
-    return TwistedCredentials(credentials, source)
+    # Theirs provide an interface; SCRAM, tokens and certificates of ours do not.
+    return TwistedCredentials(credentials, source) if list(providedBy(credentials)) else credentials
 
 
 # -- ours as theirs -------------------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hmac
 import os
+from collections.abc import Callable, Iterable
 from hashlib import md5
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from twisted.cred.credentials import IUsernameHashedPassword
@@ -14,18 +15,20 @@ from twisted.internet.defer import Deferred
 from twisted.spread import pb
 from twisted.spread.interfaces import IJellyable
 from zope.interface import implementer
+from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
-from actorcred.adapters.twisted.connection import Connection
+from actorcred.adapters.twisted.client import ProtocolChannel
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
-from actorcred.adapters.twisted.portal import Client, CredPortal
 from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
 from actorcred.methods import methods_of
 from actorcred.names import prepare_username
-from actorcred.portal.login import Login
+from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.ref import PortalRef
 
 __all__ = ["CallFailed", "Perspective"]
 
@@ -70,11 +73,23 @@ def _raise_told(failure: Any) -> None:
     raise _told(failure.value)
 
 
+class PBPortal(Protocol):
+    """What is needed here of a `CredPortal`."""
+
+    portal: PortalRef
+
+    def begin(self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+        """Log a client in."""
+
+    def granted(self, login: Login, client: ProtocolChannel) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+        """Return a login as Twisted's protocols expect it."""
+
+
 @implementer(pb.IPBRoot)
 class Root:
     """What PB asks for the first object of each connection."""
 
-    def __init__(self, portal: CredPortal) -> None:
+    def __init__(self, portal: PBPortal) -> None:
         self._portal = portal
 
     def rootObject(self, broker: Any) -> Entrance:  # noqa: N802  # Twisted's name
@@ -82,11 +97,11 @@ class Root:
         return Entrance(self._portal, broker)
 
 
-class Entrance(pb.Referenceable, Connection):
+class Entrance(pb.Referenceable, ProtocolConnection):
     """Where a client of PB logs in."""
 
-    def __init__(self, portal: CredPortal, broker: Any) -> None:
-        Connection.__init__(self, broker, "")  # a broker that is being built has no transport yet
+    def __init__(self, portal: PBPortal, broker: Any) -> None:
+        ProtocolConnection.__init__(self, broker, "")  # a broker that is being built has no transport yet
         self._portal = portal
         broker.notifyOnDisconnect(self._disconnected)
 
@@ -109,25 +124,26 @@ class Entrance(pb.Referenceable, Connection):
 
     def log_in(self, presented: object, mind: Any) -> Any:
         """Log in; return what the client gets as its perspective, or a Deferred of it."""
-        client = PBClient(mind, self)
+        client = PBChannel(mind, self)
         login = self._portal.begin(presented, client, (pb.IPerspective,))
         if login.done():
             try:
                 return self._shown(login.get(), client)
             except LoginFailed as error:
                 return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,))
+        return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,)).addBoth(self.if_there)
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Tell of a login that the portal did not see."""
         self._portal.portal.tell_refused(error, kind, address=self.source)
 
-    def _shown(self, login: Login, client: PBClient) -> Any:
+    def _shown(self, login: Login, client: PBChannel) -> Any:
         """Return what stands for the avatar on the wire."""
         avatar = self._portal.granted(login, client)[1]
         shown = avatar if IJellyable.providedBy(avatar) else client
-        # When the client has let go of it, nobody can use the session any more.
-        self._protocol._localCleanup[shown.processUniqueID()] = client.log_out
+        if self._protocol is not None:
+            # When the client has let go of it, nobody can use the session any more.
+            self._protocol._localCleanup[shown.processUniqueID()] = client.log_out
         return shown
 
     def _disconnected(self) -> None:
@@ -153,7 +169,7 @@ class Challenger(pb.Referenceable):
             and len(kw) == 1
         ):
             shown = self.remote_respond(args[1], pb.RemoteReference(None, broker, args[2][1], 1))
-            return [b"remote", broker.registerReference(shown)] if type(shown) is PBClient else broker.serialize(shown)
+            return [b"remote", broker.registerReference(shown)] if type(shown) is PBChannel else broker.serialize(shown)
         return super().remoteMessageReceived(broker, message, args, kw)
 
     def remote_respond(self, response: bytes, mind: Any) -> Any:
@@ -169,11 +185,11 @@ class Challenger(pb.Referenceable):
         return entrance.log_in(presented, mind)
 
 
-class PBClient(pb.Referenceable, Client):
+class PBChannel(pb.Referenceable, ProtocolChannel):
     """A client of PB, and what it holds as its perspective: messages for the avatar, as long as the session is open."""
 
-    def __init__(self, mind: Any, connection: Connection) -> None:
-        Client.__init__(self, mind, connection)
+    def __init__(self, mind: Any, connection: ProtocolConnection) -> None:
+        ProtocolChannel.__init__(self, mind, connection)
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
         """Pass a call on to the avatar."""

@@ -1,29 +1,30 @@
 """Plugins that cross over: Twisted's types of authentication for our `--auth`, and ours for Twisted's.
 
 `file` of Twisted's is `twisted-file` here. Ours have their own names there; those that Twisted has a type for, as `file`, are
-`actorcred-file`.
+`actorcred-file`. Those of other packages are `actorcred:TYPE`.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from twisted.cred.strcred import ICheckerFactory
 from twisted.plugin import IPlugin, getPlugins
 from zope.interface import implementer
+from zope.interface.interface import InterfaceClass
 
 from actorcred.adapters.twisted.checkers import CredChecker, TwistedChecker
 from actorcred.adapters.twisted.credentials import kinds_from_twisted, kinds_to_twisted
 from actorcred.adapters.twisted.dispatcher import reactor_dispatcher
 from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, Plugin, read_options
-from actorcred.auth.registry import from_string, own_plugins
+from actorcred.auth.registry import find_plugin, from_string, own_plugins
 from actorcred.checker import CheckerRef
 from actorcred.errors import ActorcredError
 
-__all__ = ["CredCheckerFactory", "factories_for_twisted", "types_from_twisted"]
+__all__ = ["AnyTypeFactory", "CredCheckerFactory", "factories_for_twisted", "types_from_twisted"]
 
 TWISTEDS_OWN = frozenset({"anonymous", "file", "memory", "sshkey", "unix"})
 """The types that Twisted brings itself."""
@@ -36,7 +37,7 @@ def types_from_twisted() -> list[Plugin]:
     """Return the types of authentication of all plugins of Twisted's, but for our own."""
     found: dict[str, Plugin] = {}
     for factory in getPlugins(ICheckerFactory):
-        if not isinstance(factory, CredCheckerFactory):
+        if not isinstance(factory, CredCheckerFactory | AnyTypeFactory):
             name = f"twisted-{factory.authType}"
             found.setdefault(
                 name,
@@ -85,24 +86,33 @@ def run_reactor() -> None:
 
 @implementer(ICheckerFactory, IPlugin)
 class CredCheckerFactory:
-    """One of our types of authentication, for Twisted.
+    """One of our types of authentication, for Twisted. What it is, is looked up when it is asked for.
 
     Args:
-        plugin: ours.
+        auth_type: our name of it.
 
     Attributes:
         authType: its name there.
-        authHelp: its help.
-        argStringFormat: the form of the argument.
-        credentialInterfaces: the kinds of credentials, as Twisted has them.
     """
 
-    def __init__(self, plugin: Plugin) -> None:
-        self._type = plugin.auth_type
-        self.authType = f"actorcred-{self._type}" if self._type in TWISTEDS_OWN else self._type
-        self.authHelp = plugin.auth_help
-        self.argStringFormat = plugin.arg_string_format or "No argstring required."
-        self.credentialInterfaces = kinds_to_twisted(plugin.credential_interfaces)
+    def __init__(self, auth_type: str) -> None:
+        self._type = auth_type
+        self.authType = f"actorcred-{auth_type}" if auth_type in TWISTEDS_OWN else auth_type
+
+    @property
+    def authHelp(self) -> str:  # noqa: N802  # Twisted's name
+        """Its help."""
+        return getattr(find_plugin(self._type), "auth_help", "It cannot be used.")
+
+    @property
+    def argStringFormat(self) -> str:  # noqa: N802  # Twisted's name
+        """The form of the argument."""
+        return getattr(find_plugin(self._type), "arg_string_format", "") or "No argstring required."
+
+    @property
+    def credentialInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
+        """The kinds of credentials, as Twisted has them."""
+        return kinds_to_twisted(getattr(find_plugin(self._type), "credential_interfaces", ()))
 
     def generateChecker(self, argument: str = "") -> CredChecker:  # noqa: N802  # Twisted's name
         """Return a checker for a portal of Twisted's, or of ours.
@@ -110,13 +120,39 @@ class CredCheckerFactory:
         Raises:
             ValueError: says what is wrong with the argument.
         """
-        try:
-            return CredChecker(from_string(f"{self._type}:{argument}", dispatcher=reactor_dispatcher()))
-        except ActorcredError as error:
-            raise ValueError(str(error)) from None
+        return _checker(f"{self._type}:{argument}")
 
 
-def factories_for_twisted() -> dict[str, CredCheckerFactory]:
-    """Return our types that have credentials which Twisted knows, by names to be variables of a module."""
-    made = map(CredCheckerFactory, own_plugins().values())
-    return {factory.authType.replace("-", "_"): factory for factory in made if factory.credentialInterfaces}
+@implementer(ICheckerFactory, IPlugin)
+class AnyTypeFactory:
+    """All our types of authentication, those of other packages too, as one of Twisted's: `actorcred:TYPE:ARGUMENT`."""
+
+    authType = "actorcred"  # noqa: N815  # Twisted's name
+    argStringFormat = "TYPE[:ARGUMENT]"  # noqa: N815  # Twisted's name
+
+    @property
+    def authHelp(self) -> str:  # noqa: N802  # Twisted's name
+        """Its help."""
+        return f"Any type of authentication that actorcred finds here: {', '.join(sorted(own_plugins()))}."
+
+    @property
+    def credentialInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
+        """The kinds of credentials that any of them takes, as Twisted has them."""
+        return kinds_to_twisted(kind for plugin in own_plugins().values() for kind in plugin.credential_interfaces)
+
+    def generateChecker(self, argument: str = "") -> CredChecker:  # noqa: N802  # Twisted's name
+        """Return a checker; see `CredCheckerFactory`."""
+        return _checker(argument)
+
+
+def _checker(descriptor: str) -> CredChecker:
+    try:
+        return CredChecker(from_string(descriptor, dispatcher=reactor_dispatcher()))
+    except ActorcredError as error:
+        raise ValueError(str(error)) from None
+
+
+def factories_for_twisted(types: Iterable[str]) -> dict[str, CredCheckerFactory]:
+    """Return some of our types, by names to be variables of a module."""
+    made = map(CredCheckerFactory, types)
+    return {factory.authType.replace("-", "_"): factory for factory in made}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from twisted.cred.credentials import ISSHPrivateKey
@@ -11,27 +12,25 @@ from twisted.internet import defer
 from twisted.internet.defer import Deferred
 from zope.interface.interface import InterfaceClass
 
-from actorcred.actors import ActorRef, Dispatcher, Future
-from actorcred.adapters.twisted.checkers import TwistedChecker
-from actorcred.adapters.twisted.connection import Connection
+from actorcred.actors import ActorRef, Dispatcher
+from actorcred.adapters.twisted.checkers import CredChecker, PortalChecker, TwistedChecker
+from actorcred.adapters.twisted.client import ProtocolChannel
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted
-from actorcred.adapters.twisted.dispatcher import deferred_of, future_of, on_reactor, reactor_dispatcher
+from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import face_class
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.checker import CheckerRef
 from actorcred.errors import LoginFailed
-from actorcred.logout import LogoutReason
-from actorcred.mind.channel import Channel
-from actorcred.mind.outbox import Notification
 from actorcred.portal.actor import Portal
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.ref import PortalRef
-from actorcred.sessions.session import AvatarRef, Session
+from actorcred.sessions.session import AvatarRef
 
-__all__ = ["Client", "CredPortal", "Faces"]
+__all__ = ["CredPortal", "Faces"]
 
 F = TypeVar("F")
 
@@ -57,6 +56,7 @@ class CredPortal:
 
     Attributes:
         portal: the ref of our portal.
+        realm: the realm, as it was given; None where a portal was.
     """
 
     def __init__(
@@ -66,6 +66,7 @@ class CredPortal:
         faces: Faces | None = None,
         options: PortalOptions | None = None,
     ) -> None:
+        self.realm: Any = None if isinstance(realm, PortalRef) else realm
         if not isinstance(realm, PortalRef):
             dispatcher = self._dispatcher()
             if not isinstance(realm, ActorRef):
@@ -75,7 +76,8 @@ class CredPortal:
             raise TypeError("options are for a portal that is made here, not for one that is there already")
         self.portal: PortalRef = realm
         self._faces = dict(faces or {})
-        self._connection: Connection | None = None
+        self._registered: dict[InterfaceClass, Any] = {}
+        self._connection: ProtocolConnection | None = None
         for checker in checkers:
             self.registerChecker(checker)
 
@@ -85,28 +87,32 @@ class CredPortal:
 
     # -- Twisted's interface ------------------------------------------------------------------------------------------
 
-    def login(self, credentials: Any, mind: Any, *interfaces: InterfaceClass) -> Deferred[tuple[InterfaceClass, Any, Any]]:
+    def login(
+        self, credentials: Any, mind: Any, *interfaces: InterfaceClass, authorize_as: str | None = None
+    ) -> Deferred[tuple[InterfaceClass, Any, Any]]:
         """Log a client in.
 
         Args:
             credentials: Twisted's, or ours.
             mind: what reaches the client: None; something with `callRemote`; or an object with methods.
             interfaces: what the client wants to use its avatar as, the dearest first.
+            authorize_as: whom it wants to act as; see `PortalRef.login`.
 
         Returns:
             A Deferred of the interface, the avatar, and a function without arguments that logs out. It fails with Twisted
             Cred's errors, and with `CheckerUnavailable` if it cannot be told now. Where nothing has to be waited for, it has fired.
         """
-        connection = self._connection
+        connection = self._connection or ProtocolConnection.speaking_to(self.portal)
         if ISSHPrivateKey.providedBy(credentials) and not credentials.signature:
             return defer.fail(_may_try_the_key())
-        client = Client(mind, connection)
+        client = ProtocolChannel(mind, connection)
         try:
             presented = self._presented(credentials, "" if connection is None else connection.source)
-            login = self.begin(presented, client, interfaces)
+            login = self.begin(presented, client, interfaces, authorize_as)
         except Exception as error:
             return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        answer = deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        return answer if connection is None else answer.addBoth(connection.if_there)
 
     def _presented(self, credentials: Any, source: str) -> object:
         try:
@@ -115,7 +121,7 @@ class CredPortal:
             self.portal.tell_refused(error, type(credentials).__name__, address=source)
             raise
 
-    def _opened(self, login: Login, client: Client) -> Any:
+    def _opened(self, login: Login, client: ProtocolChannel) -> Any:
         interface, face, log_out = granted = self.granted(login, client)
         if not isinstance(face, Deferred):
             return granted
@@ -132,6 +138,7 @@ class CredPortal:
 
     def registerChecker(self, checker: Any, *credentialInterfaces: InterfaceClass) -> None:  # noqa: N802, N803  # Twisted's names
         """Add a checker, ours or Twisted's, to be asked after those that are registered for the same credentials."""
+        shown = CredChecker(checker) if isinstance(checker, CheckerRef) else checker
         if isinstance(checker, CheckerRef):
             added = self.portal.register_checker(checker, *kinds_from_twisted(credentialInterfaces))
         else:
@@ -139,6 +146,17 @@ class CredPortal:
                 TwistedChecker.start(checker, *credentialInterfaces, dispatcher=self._dispatcher())
             )
         added.get(timeout=TIMEOUT)
+        self._registered.update(dict.fromkeys(credentialInterfaces or shown.credentialInterfaces, shown))
+
+    @property
+    def checkers(self) -> Mapping[InterfaceClass, Any]:
+        """The checkers by the kinds of credentials that they take, to look at; `registerChecker` adds one.
+
+        Of several for one kind it is the last that was registered here, and of those that were not, one that asks them all.
+        """
+        interfaces = self.listCredentialsInterfaces()
+        others = PortalChecker(self.portal, interfaces)
+        return MappingProxyType({interface: self._registered.get(interface, others) for interface in interfaces})
 
     def listCredentialsInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
         """Return the kinds of credentials that some checker takes, as far as Twisted has them."""
@@ -157,9 +175,9 @@ class CredPortal:
     def attach(self, factory: F) -> F:
         """Have the protocols that a factory builds log in here, each knowing its connection; return the factory.
 
-        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does,
-        also one that is still being opened; and when a session ends, the client is told in its protocol's way
-        (`connection.FAREWELLS`) and the connection is closed.
+        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does;
+        a login under way is given up, and its Deferred never fires. When a session ends, the client is told in its protocol's
+        way (`connection.FAREWELLS`) and the connection is closed.
         """
         target: Any = factory
         build = target.buildProtocol
@@ -167,22 +185,24 @@ class CredPortal:
         def build_protocol(address: Any) -> Any:
             protocol = build(address)
             if protocol is not None:
-                Connection.attach(protocol, self, address)
+                ProtocolConnection.attach(protocol, self, address)
             return protocol
 
         target.buildProtocol = build_protocol
         return factory
 
-    def bound_to(self, connection: Connection) -> CredPortal:
+    def bound_to(self, connection: ProtocolConnection) -> CredPortal:
         """Return this portal for the clients of one connection."""
         bound = copy.copy(self)
         bound._connection = connection
         return bound
 
-    def begin(self, credentials: object, client: Client, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+    def begin(
+        self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass], authorize_as: str | None = None
+    ) -> LoginFuture:
         """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
         client.wanted = tuple(interfaces)
-        login = self.portal.login(credentials, client, *map(self._class_for, client.wanted))
+        login = self.portal.login(credentials, client, *map(self._class_for, client.wanted), authorize_as=authorize_as)
         if client.connection is not None and not login.done():
             client.connection.begun(login)
         return login
@@ -191,7 +211,7 @@ class CredPortal:
         known = self._faces.get(interface)
         return class_of(interface) if known is None else known[0]
 
-    def granted(self, login: Login, client: Client) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+    def granted(self, login: Login, client: ProtocolChannel) -> tuple[InterfaceClass, Any, Callable[[], None]]:
         """Return a login as Twisted's protocols expect it."""
         session = login.session
         if client.connection is None:
@@ -213,101 +233,6 @@ class CredPortal:
             actor: Any = mailbox.actor
             return interface, None if actor is None else actor.original
         return interface, face_class(interface)(login.avatar)
-
-
-class Client(Channel):
-    """The client of one of Twisted's protocols, as our minds reach it. What is done with it is done on the reactor.
-
-    Args:
-        mind: what the protocol gave to `login`.
-        connection: its connection, where it is known.
-
-    Attributes:
-        original: the mind.
-        hears: the face of its avatar, which is told what the mind does not hear.
-        session: its session, once it is logged in.
-        wanted: the interfaces that it asked for.
-    """
-
-    __slots__ = ("connection", "hears", "original", "session", "wanted")
-
-    def __init__(self, mind: Any, connection: Connection | None) -> None:
-        self.original = mind
-        self.connection = connection
-        self.hears: Any = None
-        self.session: Session | None = None
-        self.wanted: tuple[InterfaceClass, ...] = ()
-
-    def log_out(self) -> None:
-        """Log out; what Twisted's protocols call at the end."""
-        if self.session is not None:
-            self.session.end()
-
-    def notify(self, notification: Notification) -> Any:
-        """Send a notification: to the mind, or to the face of the avatar if that has such a method and the mind has not."""
-        if notification.name == "logged_out":
-            return None  # `close` says it
-        return _on_reactor(self._tell, notification.name, notification.args)
-
-    def call(self, name: str, args: tuple[Any, ...]) -> Any:
-        """Ask the mind."""
-        return _on_reactor(self._ask, name, args)
-
-    def close(self, reason: LogoutReason) -> None:
-        """Say goodbye, unless it is the client that went."""
-        on_reactor(self._close, reason)
-
-    def _tell(self, name: str, args: tuple[Any, ...]) -> Any:
-        if hasattr(self.original, "callRemote"):
-            return self._ask(name, args)
-        for who in (self.original, self.hears):
-            method = getattr(who, name, None)
-            if method is not None:
-                return method(*args)
-        return None
-
-    def _ask(self, name: str, args: tuple[Any, ...]) -> Any:
-        mind = self.original
-        if not hasattr(mind, "callRemote"):
-            return getattr(mind, name)(*args)
-        return mind.callRemote(name, *args)
-
-    def _close(self, reason: LogoutReason) -> None:
-        session, self.session = self.session, None
-        connection, self.connection = self.connection, None
-        mind, self.original, self.hears = self.original, None, None  # the protocol may keep `log_out`, and with it this
-        if connection is None:
-            return
-        if session is not None:
-            connection.closed(session)
-        if not reason.by_client:
-            if hasattr(mind, "callRemote"):
-                # The last that it hears; whether it has such a method, is its own business.
-                mind.callRemote("logged_out", str(reason.code), reason.detail).addErrback(lambda _: None)
-            connection.farewell(reason)
-
-
-def _on_reactor(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function on the reactor; return what it returns, or a future of it."""
-    dispatcher = reactor_dispatcher()
-    if dispatcher.runs_here():
-        return _as_future(function(*args))
-    later: Future[Any] = Future()
-
-    def run() -> None:
-        try:
-            result = _as_future(function(*args))
-        except Exception as error:
-            later.settle_error(error)
-        else:
-            later.follow(result) if isinstance(result, Future) else later.settle(result)
-
-    dispatcher.call(run)
-    return later
-
-
-def _as_future(result: Any) -> Any:
-    return future_of(result) if isinstance(result, Deferred) else result
 
 
 def _may_try_the_key() -> Exception:

@@ -11,12 +11,9 @@ from actorcred.checkers.bases.records import Complaints
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
 from actorcred.passwords.hashing import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
+from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Account", "PasswordChecker", "advice", "too_many"]
-
-
-RETRY_AFTER = 5.0
-"""Seconds after which a client may ask again when there are too many passwords to check."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checker import CheckerRef
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
 from actorcred.checkers.bases.records import Complaints
-from actorcred.checkers.ldap.directory import Attributes, Directory, Search
-from actorcred.checkers.ldap.groups import Group
+from actorcred.checkers.ldap.directory import Attributes, LDAPDirectory, Search
+from actorcred.checkers.ldap.groups import LDAPGroup
 from actorcred.checkers.ldap.settings import LDAPSettings, take_place
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, MissingExtra, UnauthorizedLogin
@@ -61,8 +61,8 @@ class LDAPChecker(BlockingChecker):
         self._id = settings.id or self._place.attribute
         self._wanted = (self._place.attribute, self._id)
         self._complaints = Complaints()
-        self._directory = Directory(self._place.address, settings, self.limits.timeout)
-        self._group = Group(self._directory, settings) if settings.group else None
+        self._directory = LDAPDirectory(self._place.address, settings, self.limits.timeout)
+        self._group = LDAPGroup(self._directory, settings) if settings.group else None
 
     @classmethod
     def start(  # type: ignore[override]

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from actorcred.checkers.ldap.settings import LDAPSettings
 from actorcred.errors import UnauthorizedLogin
 
-__all__ = ["Attributes", "Directory", "Search"]
+__all__ = ["Attributes", "LDAPDirectory", "Search"]
 
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class Search:
     most: int = 0
 
 
-class Directory:
+class LDAPDirectory:
     """An LDAP server. Its methods block, and may be called on any thread; they raise what python-ldap raises.
 
     Args:

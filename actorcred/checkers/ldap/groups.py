@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
-from actorcred.checkers.ldap.directory import Directory, Search
+from actorcred.checkers.ldap.directory import LDAPDirectory, Search
 from actorcred.checkers.ldap.settings import LDAPSettings
 from actorcred.errors import UnauthorizedLogin
 
-__all__ = ["LEVELS", "MOST_GROUPS", "Group"]
+__all__ = ["LEVELS", "MOST_GROUPS", "LDAPGroup"]
 
 
 LEVELS = 10
@@ -25,7 +25,7 @@ IN_CHAIN = "1.2.840.113556.1.4.1941"
 """Active Directory's LDAP_MATCHING_RULE_IN_CHAIN."""
 
 
-class Group:
+class LDAPGroup:
     """A group of whose members only may come in.
 
     Args:
@@ -33,7 +33,7 @@ class Group:
         settings: which it is, and whether groups in it count.
     """
 
-    def __init__(self, directory: Directory, settings: LDAPSettings) -> None:
+    def __init__(self, directory: LDAPDirectory, settings: LDAPSettings) -> None:
         self._directory = directory
         self._dn = settings.group
         self._nested = settings.nested

@@ -11,7 +11,7 @@ from typing import Any
 from actorcred.errors import AccountError
 from actorcred.network import is_local
 
-__all__ = ["NESTING", "LDAPSettings", "Place", "take_place"]
+__all__ = ["NESTING", "LDAPPlace", "LDAPSettings", "take_place"]
 
 
 NESTING = ("no", "yes", "in-chain")
@@ -54,7 +54,7 @@ class LDAPSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LDAPPlace:
     """Where users are.
 
     Args:
@@ -74,7 +74,7 @@ class Place:
     filtered: bool
 
 
-def take_place(url: str, settings: LDAPSettings) -> Place:
+def take_place(url: str, settings: LDAPSettings) -> LDAPPlace:
     """Return where users are, after checking all that can be without the server.
 
     Raises:
@@ -90,7 +90,7 @@ def take_place(url: str, settings: LDAPSettings) -> Place:
     return place
 
 
-def _read_url(url: str) -> Place:
+def _read_url(url: str) -> LDAPPlace:
     import ldap
     import ldapurl
 
@@ -103,7 +103,7 @@ def _read_url(url: str) -> Place:
     attributes = parts.attrs or ["uid"]
     if len(attributes) != 1:
         raise AccountError(f"ldap: one attribute has the user's name, not {', '.join(attributes)}")
-    return Place(
+    return LDAPPlace(
         parts.initializeUrl(),
         parts.dn or "",
         attributes[0],
@@ -136,7 +136,7 @@ def _check_certificates(path: str, *, encrypted: bool) -> None:
         raise AccountError(f"ldap: no certificates can be read from ca={path}: {why}")
 
 
-def _check_words(place: Place, settings: LDAPSettings) -> None:
+def _check_words(place: LDAPPlace, settings: LDAPSettings) -> None:
     if not settings.dn and not place.base:
         raise AccountError("ldap: needs a base to search in the URL, or the option dn=")
     if settings.dn and "%u" not in settings.dn:
@@ -154,7 +154,7 @@ def _check_words(place: Place, settings: LDAPSettings) -> None:
             raise AccountError(f"ldap: {attribute!r} cannot be the name of an attribute")
 
 
-def _names(place: Place, settings: LDAPSettings) -> list[tuple[str, str]]:
+def _names(place: LDAPPlace, settings: LDAPSettings) -> list[tuple[str, str]]:
     return [
         ("the URL's base", place.base),
         ("dn=", settings.dn.replace("%u", "x")),
@@ -172,7 +172,7 @@ def _check_dn(what: str, dn: str) -> None:
         raise AccountError(f"ldap: {what} is {dn!r}, which is no name of an entry, as ou=people,dc=example")
 
 
-def _check_filter(place: Place) -> None:
+def _check_filter(place: LDAPPlace) -> None:
     """Have the library read the filter; it does so before it connects to anything."""
     import ldap
 

@@ -20,7 +20,7 @@ __all__ = ["Wrapper", "ask_checker"]
 logger = logging.getLogger("actorcred.checkers")
 
 
-class _Asked(Future[Any]):
+class _WrappedAnswer(Future[Any]):
     """What a wrapped checker will answer."""
 
     __slots__ = ("_checker",)
@@ -42,7 +42,7 @@ class _Asked(Future[Any]):
 
 def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
     """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
-    asked = _Asked(checker)
+    asked = _WrappedAnswer(checker)
     try:
         request(checker, Check(asked, credentials))
     except pykka.ActorDeadError as error:

@@ -10,8 +10,8 @@ from importlib.util import find_spec
 from typing import Any
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
-from actorcred.rpc.client.transports import ClientWire
-from actorcred.rpc.protocol.codec import Answer, Notice, Request, WireLimits
+from actorcred.rpc.client.transports import ClientTransport
+from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response, WireLimits
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import read_fault
 from actorcred.sasl.scram import end_point_binding
@@ -39,7 +39,7 @@ class ClientConnection:
         lost: called with this connection and the reason when it is gone.
     """
 
-    def __init__(self, wire: ClientWire, handle: Handle, noticed: Callable[[], object], lost: Lost) -> None:
+    def __init__(self, wire: ClientTransport, handle: Handle, noticed: Callable[[], object], lost: Lost) -> None:
         self.connection = Connection(wire.codec, LIMITS, framed=wire.framed)
         self._wire = wire
         self._handle = handle
@@ -127,16 +127,16 @@ class ClientConnection:
         try:
             for message in self.connection.receive(data):
                 kind = type(message)
-                if kind is Answer:
+                if kind is Response:
                     self._answered(message)  # type: ignore[arg-type]
-                elif kind is Notice:
+                elif kind is NotificationMessage:
                     self._notice(message)  # type: ignore[arg-type]
                 elif kind is Request:
                     self._spawn(self._answer(message))  # type: ignore[arg-type]
         except ProtocolError as error:
             self.abort(ConnectionLost(f"the server broke the protocol: {error}", ProtocolError.code))
 
-    def _answered(self, answer: Answer) -> None:
+    def _answered(self, answer: Response) -> None:
         future = self._calls.pop(answer.id, None)
         if future is None or future.done():
             return
@@ -145,7 +145,7 @@ class ClientConnection:
         else:
             future.set_exception(read_fault(answer.error))
 
-    def _notice(self, notice: Notice) -> None:
+    def _notice(self, notice: NotificationMessage) -> None:
         if notice.method == "cred.goodbye":
             self._goodbye = _goodbye_of(notice.params)
             return

@@ -12,18 +12,15 @@ from typing import Any, Protocol, cast
 from actorcred.errors import ConnectionLost, MissingExtra
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.protocol.buffer import receive_buffer
-from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec
+from actorcred.rpc.protocol.codec import MSGPACK, SUBPROTOCOLS, Codec
 
-__all__ = ["SUBPROTOCOLS", "ClientWire", "open_wire"]
+__all__ = ["ClientTransport", "open_wire"]
 
-
-SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
-"""Of WebSocket: what is in a frame."""
 
 LARGEST_FRAME = 16 * 1024 * 1024
 
 
-class ClientWire(Protocol):
+class ClientTransport(Protocol):
     """What a client needs of its transport."""
 
     codec: Codec
@@ -42,7 +39,7 @@ class ClientWire(Protocol):
         """Return the certificate of the server, in DER form, or None without TLS."""
 
 
-async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientWire:
+async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientTransport:
     """Connect.
 
     Raises:
@@ -59,18 +56,18 @@ async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: b
     loop = asyncio.get_running_loop()
     try:
         if address.kind == "unix":
-            _, stream = await loop.create_unix_connection(StreamWire, address.path)
+            _, stream = await loop.create_unix_connection(ClientStreamTransport, address.path)
         else:
             name = address.host if context is not None else None
             _, stream = await loop.create_connection(
-                StreamWire, address.host, address.port, ssl=context, server_hostname=address.options.get("name", name)
+                ClientStreamTransport, address.host, address.port, ssl=context, server_hostname=address.options.get("name", name)
             )
     except OSError as error:
         raise ConnectionLost(f"cannot connect to {address}: {error.strerror or error}") from None
     return stream
 
 
-class StreamWire(asyncio.BufferedProtocol):
+class ClientStreamTransport(asyncio.BufferedProtocol):
     """TCP, TLS or a Unix socket."""
 
     codec = MSGPACK
@@ -132,7 +129,7 @@ class StreamWire(asyncio.BufferedProtocol):
         return None if self._transport is None else _certificate(self._transport)
 
 
-async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientWire:
+async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientTransport:
     try:
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidURI
@@ -151,17 +148,17 @@ async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, j
         )
     except (OSError, InvalidHandshake, InvalidURI) as error:
         raise ConnectionLost(f"cannot connect to {address}: {error}") from None
-    return WebSocketWire(socket)
+    return ClientWebSocketTransport(socket)
 
 
 def _frames_logger() -> logging.Logger:
     """Return the library's logger at the level info: at debug it shows what is sent, passwords among it."""
-    logger = logging.getLogger("actorcred.rpc.client.client.websocket")
+    logger = logging.getLogger("actorcred.rpc.client.websocket")
     logger.setLevel(max(logging.INFO, logging.getLogger("websockets.client").getEffectiveLevel()))
     return logger
 
 
-class WebSocketWire:
+class ClientWebSocketTransport:
     """A WebSocket."""
 
     framed = True

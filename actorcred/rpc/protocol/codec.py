@@ -11,7 +11,20 @@ import msgspec
 
 from actorcred.errors import ProtocolError
 
-__all__ = ["JSON", "LONG", "MSGPACK", "Answer", "Codec", "Message", "Notice", "Request", "WireLimits", "check_maps", "weigh"]
+__all__ = [
+    "JSON",
+    "LONG",
+    "MSGPACK",
+    "SUBPROTOCOLS",
+    "Codec",
+    "Message",
+    "NotificationMessage",
+    "Request",
+    "Response",
+    "WireLimits",
+    "check_maps",
+    "weigh",
+]
 
 
 class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True):
@@ -22,7 +35,7 @@ class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True
     params: list[Any]
 
 
-class Answer(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=True):
+class Response(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=True):
     """`[1, id, error, result]`: the peer answers a request."""
 
     id: int
@@ -30,14 +43,14 @@ class Answer(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=True)
     result: Any
 
 
-class Notice(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True):
+class NotificationMessage(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True):
     """`[2, method, params]`: the peer says something and wants no answer."""
 
     method: Any
     params: list[Any]
 
 
-Message = Union[Request, Answer, Notice]  # noqa: UP007  # the decoders take it as a value
+Message = Union[Request, Response, NotificationMessage]  # noqa: UP007  # the decoders take it as a value
 
 _SMALL = frozenset({float, int, bool, type(None)})
 
@@ -194,3 +207,6 @@ MSGPACK: Final = Codec("msgpack", True, msgspec.msgpack.Encoder().encode, msgspe
 
 JSON: Final = Codec("json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode)
 """JSON, for WebSocket, where a frame holds one message."""
+
+SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
+"""Of WebSocket: what is in a frame."""

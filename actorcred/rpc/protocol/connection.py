@@ -14,10 +14,10 @@ from typing import Any
 import msgpack
 
 from actorcred.errors import CallCode, CallError, ProtocolError
-from actorcred.rpc.protocol.codec import LONG, MSGPACK, Answer, Codec, Message, Request, WireLimits, check_maps
+from actorcred.rpc.protocol.codec import LONG, MSGPACK, Codec, Message, Request, Response, WireLimits, check_maps
 from actorcred.rpc.protocol.faults import FaultForm, fault_of
 
-__all__ = ["Connection", "Excess"]
+__all__ = ["PREFIX", "Connection", "Excess"]
 
 
 LIMITS = WireLimits()
@@ -34,6 +34,10 @@ class Excess:
     """A request over the limit of pending ones; it is to be answered with an error and not to be carried out."""
 
     id: int
+
+
+PREFIX = "cred."
+"""Of the methods that the server answers itself."""
 
 
 class Connection:
@@ -150,7 +154,7 @@ class Connection:
 
     def _accept(self, message: Message) -> Message | Excess | None:
         """Check a message against the limits; return None for an answer that nobody waits for any more."""
-        if type(message) is Answer:
+        if type(message) is Response:
             if not self._ours or message.id not in self._ours:
                 return None
             self._ours.discard(message.id)

@@ -6,18 +6,19 @@ import asyncio
 import logging
 from collections import deque
 from importlib.resources import files
-from typing import Any, Protocol
+from typing import Any
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
 from actorcred.network import is_loopback
 from actorcred.portal.ref import PortalRef
-from actorcred.rpc.client.transports import SUBPROTOCOLS
+from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.guard import Place
-from actorcred.rpc.server.hub import Hub, open_core
+from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.setup import open_hub
 from actorcred.rpc.server.transport import Origin
 from actorcred.rpc.server.web import VISITOR, Receive, Scope, Send, WebVisitor
 from actorcred.sasl.binding import with_bindings
@@ -35,24 +36,18 @@ TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
 
 
-class HasCore(Protocol):
-    """A server of `rpc.serve`, as far as it matters here."""
-
-    core: Hub
-
-
 class WebApp:
     """A portal as an ASGI application: WebSockets on any path below it, and the browser's client at `.../actorcred.js`.
 
     Mount it in Starlette, FastAPI or Django, or serve it alone with uvicorn.
 
     Args:
-        target: the portal; or a server of `rpc.serve`, whose limits and sessions it then shares.
+        target: the portal; or the hub of a server, whose limits and sessions it then shares, see `Server.web_app`.
         options: settings, with a portal.
     """
 
-    def __init__(self, target: PortalRef | HasCore, options: ServerOptions | None = None) -> None:
-        self._core: Hub | None = None if isinstance(target, PortalRef) else target.core
+    def __init__(self, target: PortalRef | Hub, options: ServerOptions | None = None) -> None:
+        self._core: Hub | None = None if isinstance(target, PortalRef) else target
         self._portal = target if isinstance(target, PortalRef) else None
         self._options = options
         self._opening: asyncio.Task[Hub] | None = None
@@ -71,7 +66,7 @@ class WebApp:
         if self._core is None:
             assert self._portal is not None
             if self._opening is None:
-                self._opening = asyncio.create_task(open_core(self._portal, self._options))
+                self._opening = asyncio.create_task(open_hub(self._portal, self._options))
             self._core = await asyncio.shield(self._opening)
         return self._core
 

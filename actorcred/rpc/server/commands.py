@@ -7,31 +7,29 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from actorcred.actors import Future
 from actorcred.credentials import Anonymous
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
-from actorcred.logout import LogoutCode
+from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.login import Login
+from actorcred.rpc.protocol.connection import PREFIX
 from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.dialogue import Dialogue, deny_source
 from actorcred.rpc.server.events import LoginThrottled, SessionResumed
+from actorcred.rpc.server.hub import Commands
 from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
-from actorcred.sasl.mechanism import Present
+from actorcred.sasl.mechanism import Credentials
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 from actorcred.sessions.session import Session
 
-if TYPE_CHECKING:
-    from actorcred.rpc.server.connection import ServerConnection
+__all__ = ["COMMANDS"]
 
-__all__ = ["AT_ONCE", "LOGINS", "PREFIX", "RESERVED"]
-
-
-PREFIX = "cred."
 
 T = TypeVar("T", bound=LoginFailed)
 
@@ -63,11 +61,11 @@ def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: 
     errors = FaultForm(wishes.errors)
     peer.speak(errors, answers_only=not wishes.notifications)
     if peer.core.draining:
-        raise _told(peer, LoginDenied("the server is going down", retry_after=peer.core.retry_after, seen=False), mechanism)
+        raise _told(peer, LoginDenied(GOING_DOWN, retry_after=peer.core.retry_after, seen=False), mechanism)
     keeps = wishes.resume and peer.core.options.grace > 0
     link = SessionChannel(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
 
-    def decide(step: Present) -> Future[Login]:
+    def decide(step: Credentials) -> Future[Login]:
         return _log_in(peer, link, step, wishes)
 
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
@@ -95,7 +93,7 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
     return peer.dialogue
 
 
-def _log_in(peer: ServerConnection, link: SessionChannel, step: Present, wishes: LoginOptions) -> Future[Login]:
+def _log_in(peer: ServerConnection, link: SessionChannel, step: Credentials, wishes: LoginOptions) -> Future[Login]:
     """Ask the portal, as soon as it is known which interfaces there are."""
     interfaces = peer.core.interfaces
     if wishes.interface is None:
@@ -111,7 +109,7 @@ def _log_in(peer: ServerConnection, link: SessionChannel, step: Present, wishes:
     return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
 
 
-def _log_in_anonymously(peer: ServerConnection, link: SessionChannel, step: Present, wanted: tuple[type, ...]) -> Future[Login]:
+def _log_in_anonymously(peer: ServerConnection, link: SessionChannel, step: Credentials, wanted: tuple[type, ...]) -> Future[Login]:
     """Ask the portal, if there are not too many sessions of this kind from one address."""
     if not link.count_anonymous(peer.origin.source):
         denied = LoginDenied("too many anonymous sessions from this address", retry_after=peer.core.retry_after)
@@ -283,7 +281,7 @@ def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) 
     if session.avatar_id is ANONYMOUS:
         raise CallError("an anonymous client has no credentials to prove", CallCode.OUT_OF_ORDER)
 
-    def decide(step: Present) -> Future[AvatarId]:
+    def decide(step: Credentials) -> Future[AvatarId]:
         return _then(peer.core.portal.verify(step.credentials, authorize_as=step.authorize_as or None), compare)
 
     def compare(avatar_id: AvatarId) -> AvatarId:
@@ -311,14 +309,10 @@ def _then(future: Future[Any], function: Callable[[Any], Any]) -> Future[Any]:
     return result
 
 
-RESERVED: dict[str, tuple[Method, Callable[..., Any]]] = {
+_TABLE = {
     PREFIX + function.__name__: (Method(PREFIX + function.__name__, function), function)
     for function in (mechanisms, login, respond, resume, logout, ping, sessions, end, reauthenticate)
 }
-"""Name on the wire -> how its arguments are read, and what answers it."""
-
-LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
-"""For whose answers waits what a client sends after them."""
-
-AT_ONCE = LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"}
-"""What waits for no login, since it needs none."""
+_LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
+COMMANDS = Commands(_TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"})
+"""The methods that the server answers itself."""

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
-from actorcred.rpc.protocol.codec import Answer, Notice, Request
-from actorcred.rpc.protocol.connection import Connection
+from actorcred.methods import Method
+from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response
+from actorcred.rpc.protocol.connection import PREFIX, Connection
 from actorcred.rpc.protocol.faults import FaultForm
-from actorcred.rpc.server.commands import AT_ONCE, LOGINS, PREFIX, RESERVED
+from actorcred.rpc.server.dialogue import Dialogue
 from actorcred.rpc.server.early import Early
 from actorcred.rpc.server.events import ConnectionBroken, RequestsThrottled
 from actorcred.rpc.server.guard import Flow, Place, RateLimit, Stall
+from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
 from actorcred.rpc.server.reply import Receipt, Reply, wait_in
-
-if TYPE_CHECKING:
-    from actorcred.methods import Method
-    from actorcred.rpc.server.dialogue import Dialogue
-    from actorcred.rpc.server.hub import Hub
-    from actorcred.rpc.server.session_channel import SessionChannel
-    from actorcred.rpc.server.transport import Origin, Wire
+from actorcred.rpc.server.session_channel import SessionChannel
+from actorcred.rpc.server.transport import Origin, Transport
 
 __all__ = ["ServerConnection"]
 
@@ -81,7 +78,7 @@ class ServerConnection:
         "wire",
     )
 
-    def __init__(self, core: Hub, wire: Wire, connection: Connection, origin: Origin, place: Place) -> None:
+    def __init__(self, core: Hub, wire: Transport, connection: Connection, origin: Origin, place: Place) -> None:
         self.core = core
         self.wire = wire
         self.connection = connection
@@ -136,9 +133,9 @@ class ServerConnection:
             return  # a message before this one was the last
         if kind is Request:
             self._request(message)
-        elif kind is Notice:
+        elif kind is NotificationMessage:
             self._notice(message)
-        elif kind is Answer:
+        elif kind is Response:
             if self._questions is not None:
                 self._questions.answered(message)
         else:
@@ -192,7 +189,7 @@ class ServerConnection:
         try:
             if self._rate is not None and (wait := self._wait(self._rate)):
                 raise CallError("too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3))
-            if self._early is not None and request.method not in AT_ONCE:
+            if self._early is not None and request.method not in self.core.commands.at_once:
                 self._early.add(request)
             else:
                 self._serve(request, reply)
@@ -207,7 +204,7 @@ class ServerConnection:
         elif request.method.startswith(PREFIX):
             answer = self._reserved(request)
             reply.settle(answer)
-            if request.method in LOGINS and self.link is None:
+            if request.method in self.core.commands.logins and self.link is None:
                 self._hold_until(answer)
         elif link is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
@@ -226,7 +223,7 @@ class ServerConnection:
         for message in early.messages if early is not None else ():
             if self.closed:
                 return
-            if isinstance(message, Notice):
+            if isinstance(message, NotificationMessage):
                 self._tell(message)
                 continue
             reply = Reply(self, message.id, message.method)
@@ -245,7 +242,7 @@ class ServerConnection:
         return wait
 
     def _reserved(self, request: Request) -> Any:
-        known = RESERVED.get(request.method)
+        known = self.core.commands.table.get(request.method)
         if known is None:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
         method, function = known
@@ -277,7 +274,7 @@ class ServerConnection:
         if link.reproven_at is None or self.core.loop.time() - link.reproven_at > within:
             raise CallError("prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE)
 
-    def _notice(self, notice: Notice) -> None:
+    def _notice(self, notice: NotificationMessage) -> None:
         try:
             if self._rate is not None and self._wait(self._rate):
                 self.core.ignored_notices += 1
@@ -288,7 +285,7 @@ class ServerConnection:
         except CallError:
             self.core.ignored_notices += 1
 
-    def _tell(self, notice: Notice) -> None:
+    def _tell(self, notice: NotificationMessage) -> None:
         link = self.link
         method = None if link is None else link.methods.get(notice.method)
         if method is None:

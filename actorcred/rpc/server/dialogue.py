@@ -6,18 +6,15 @@ import base64
 import binascii
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actorcred.actors import Future
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
-from actorcred.exchange import Exchange
-from actorcred.exchange_states import State
+from actorcred.exchange import Exchange, ExchangeState
 from actorcred.rpc.server.events import LoginThrottled
-from actorcred.sasl.mechanism import Ask, Present, ServerMechanism
+from actorcred.rpc.server.hub import Peer
+from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
 from actorcred.throttle import LONGEST_NAME, account_of
-
-if TYPE_CHECKING:
-    from actorcred.rpc.server.connection import ServerConnection
 
 __all__ = ["Dialogue", "deny_source"]
 
@@ -25,7 +22,7 @@ __all__ = ["Dialogue", "deny_source"]
 LONG = 128
 """Bytes of a client's words from which on they are not even read while its source is penalised."""
 
-Decide = Callable[[Present], Future[Any]]
+Decide = Callable[[Credentials], Future[Any]]
 
 Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
 
@@ -40,7 +37,7 @@ class Dialogue:
         consent: given that decision, returns what the client is told, and what is done when it has been.
     """
 
-    def __init__(self, peer: ServerConnection, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
+    def __init__(self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
         self._peer = peer
         self._mechanism = mechanism
         self._decide = decide
@@ -123,7 +120,7 @@ class Dialogue:
 
     def _step(self, message: bytes | None) -> None:
         step = self._mechanism.step(message)
-        if isinstance(step, Ask):
+        if isinstance(step, Challenge):
             self._ask(step.challenge)
             return
         self._claimed = str(getattr(step.credentials, "username", ""))[:LONGEST_NAME]
@@ -177,7 +174,7 @@ class Dialogue:
         if turn:
             self._peer.core.turns.leave(turn)
 
-    def _look(self, step: Present) -> None:
+    def _look(self, step: Credentials) -> None:
         core, credentials = self._peer.core, step.credentials
         if isinstance(credentials, Exchange):
             self._exchange = credentials
@@ -205,7 +202,7 @@ class Dialogue:
             decision = done.get()
         except UnauthorizedLogin as error:
             refuse = partial(self._refuse, error)
-            if exchange is None or exchange.state is not State.NEW or self._answer is None:
+            if exchange is None or exchange.state is not ExchangeState.NEW or self._answer is None:
                 refuse()
             else:
                 # No checker knows the user. The client is asked all the same, or it would learn just that.
@@ -251,7 +248,7 @@ class Dialogue:
             decision.give_up()
 
 
-def deny_source(peer: ServerConnection) -> None:
+def deny_source(peer: Peer) -> None:
     """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
     core, key = peer.core, "from " + peer.origin.source
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actorcred.errors import CallCode, CallError
-from actorcred.rpc.protocol.codec import Notice, Request, weigh
+from actorcred.rpc.protocol.codec import NotificationMessage, Request, weigh
 from actorcred.rpc.server.guard import Backlog
 
 __all__ = ["EARLY_MEMORY", "Early"]
@@ -24,10 +24,10 @@ class Early:
 
     def __init__(self, count: int) -> None:
         self._backlog = Backlog(count, EARLY_MEMORY)
-        self.messages: list[Request | Notice] = []
+        self.messages: list[Request | NotificationMessage] = []
         """What waits, in the order in which it came."""
 
-    def add(self, message: Request | Notice) -> None:
+    def add(self, message: Request | NotificationMessage) -> None:
         """Let a message wait.
 
         Raises:

@@ -6,26 +6,26 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from actorcred.actors import Future
-from actorcred.logout import LogoutCode
-from actorcred.methods import methods_of
+from actorcred.errors import LoginFailed
+from actorcred.logout import GOING_DOWN, LogoutCode
+from actorcred.methods import Method
 from actorcred.network import source_of
+from actorcred.portal.ref import PortalRef
 from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused
 from actorcred.rpc.server.guard import Admission, Place
 from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.session_channel import Line, SessionChannel
 from actorcred.rpc.server.shortage import Shortage, descriptor_limit
-from actorcred.throttle import Penalties, Turns
+from actorcred.rpc.server.transport import Origin, Transport
+from actorcred.throttle import RETRY_AFTER, Penalties, Turns
 
-if TYPE_CHECKING:
-    from actorcred.portal.ref import PortalRef
-    from actorcred.rpc.server.connection import ServerConnection
-    from actorcred.rpc.server.session_channel import SessionChannel
-
-__all__ = ["Hub", "open_core"]
+__all__ = ["Commands", "Hub", "Peer"]
 
 
 logger = logging.getLogger("actorcred.rpc")
@@ -34,11 +34,50 @@ SWEEPS = 4
 """Looks for peers whose time is over, per shortest time-out."""
 
 
-class Visitor(Protocol):
+class Newcomer(Protocol):
     """A connection that is no peer yet."""
 
     def end_if_overdue(self, now: float) -> None:
         """Close it if its time is over. Never raises."""
+
+
+class Peer(Line, Protocol):
+    """A connection, as the parts of a server see it on which it stands."""
+
+    core: Hub
+    wire: Transport
+    origin: Origin
+    closed: bool
+    dialogue: Any
+    """The exchange of SASL that is under way."""
+
+    @property
+    def in_session(self) -> bool:
+        """Whether the client is logged in, by a session that is not about to end."""
+
+    def flush(self) -> None:
+        """Hand the transport what is to be sent."""
+
+    def overdue(self, now: float) -> tuple[str, str] | None:
+        """Return why the connection has to end by now; None if it has not."""
+
+    def tell_refused(self, error: LoginFailed, kind: str) -> None:
+        """Tell of a login on this connection that the portal did not see."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The methods that the server answers itself.
+
+    Args:
+        table: name on the wire -> how its arguments are read, and what answers it, given the connection first.
+        logins: those for whose answers waits what a client sends after them.
+        at_once: those that wait for no login, since they need none.
+    """
+
+    table: Mapping[str, tuple[Method, Callable[..., Any]]]
+    logins: frozenset[str]
+    at_once: frozenset[str]
 
 
 class Hub:
@@ -47,6 +86,7 @@ class Hub:
     Args:
         portal: where clients log in.
         options: settings.
+        commands: what the server answers itself.
 
     Attributes:
         peers: all connections.
@@ -55,17 +95,18 @@ class Hub:
         draining: whether nobody may log in any more.
     """
 
-    retry_after = 5.0
+    retry_after = RETRY_AFTER
     """Seconds after which a client may come back to a server that goes down or is full."""
 
-    def __init__(self, portal: PortalRef, options: ServerOptions) -> None:
+    def __init__(self, portal: PortalRef, options: ServerOptions, commands: Commands) -> None:
         self.portal = portal
+        self.commands = commands
         self.options = options
         self.loop = asyncio.get_running_loop()
         self.thread = get_ident()
         self.interfaces: tuple[type, ...] = ()
         """What clients may ask for; the first one is the default."""
-        self.peers: set[ServerConnection] = set()
+        self.peers: set[Peer] = set()
         self.links: dict[bytes, SessionChannel] = {}
         self.lost_links: set[SessionChannel] = set()
         self.draining = False
@@ -79,13 +120,13 @@ class Hub:
             options.max_anonymous_per_source,
         )
         self.shortage = Shortage(self.loop)
-        self.visitors: set[Visitor] = set()
+        self.visitors: set[Newcomer] = set()
         """Connections that are no peers yet, as those that still speak HTTP."""
         self.penalties = Penalties(options.penalty, options.free_failures, options.max_penalty)
         self.turns = Turns(max(1, options.free_failures))
         self._nobody = asyncio.Event()
         self._nobody.set()
-        self._dirty: list[ServerConnection] = []
+        self._dirty: list[Peer] = []
         self._random = random.SystemRandom()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -107,7 +148,7 @@ class Hub:
         """
         source, now = self.source_of(address), self.loop.time()
         if self.draining:
-            refusal: str | None = "the server is going down"
+            refusal: str | None = GOING_DOWN
         elif source and self.is_shut_out(source, now):
             refusal = "too many logins during the penalty of this source"
         else:
@@ -142,19 +183,19 @@ class Hub:
         self.shortage.met(f"{used} file descriptors are in use", len(self.peers))
         return False
 
-    def enter(self, peer: ServerConnection) -> None:
+    def enter(self, peer: Peer) -> None:
         """Take in a connection."""
         self.peers.add(peer)
         self._nobody.clear()
         self.sweep()
 
-    def leave(self, peer: ServerConnection) -> None:
+    def leave(self, peer: Peer) -> None:
         """Forget a connection."""
         self.peers.discard(peer)
         if not self.peers:
             self._nobody.set()
 
-    def write_later(self, peer: ServerConnection) -> None:
+    def write_later(self, peer: Peer) -> None:
         """Write what a peer has to send at the end of this turn of the loop, together with all that comes till then."""
         self._dirty.append(peer)
         if len(self._dirty) == 1:
@@ -168,7 +209,7 @@ class Hub:
             except Exception as error:
                 self.give_up(peer, error)
 
-    def give_up(self, peer: ServerConnection, error: Exception) -> None:
+    def give_up(self, peer: Peer, error: Exception) -> None:
         """Close a connection that failed in what is done for all, which goes on with the next one."""
         logger.error("A connection is closed, since the server failed at it:", exc_info=error)
         try:
@@ -210,7 +251,7 @@ class Hub:
         if self.peers or self.lost_links or self.visitors:
             self._sweep_later()
 
-    def _end_if_overdue(self, peer: ServerConnection, now: float) -> None:
+    def _end_if_overdue(self, peer: Peer, now: float) -> None:
         overdue = peer.overdue(now)
         if overdue is not None:
             self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
@@ -287,29 +328,10 @@ class Hub:
         self.shortage.close()
         return len(ended)
 
-    def _say_that_it_ends(self, peer: ServerConnection, *, abort: bool = False) -> None:
+    def _say_that_it_ends(self, peer: Peer, *, abort: bool = False) -> None:
         try:
-            peer.goodbye(str(LogoutCode.DRAINED), "the server is going down", self.retry_after)
+            peer.goodbye(str(LogoutCode.DRAINED), GOING_DOWN, self.retry_after)
             if abort:
                 peer.wire.abort()
         except Exception as error:
             self.give_up(peer, error)
-
-
-async def open_core(portal: PortalRef, options: ServerOptions | None) -> Hub:
-    """Return the middle of a server on the running loop.
-
-    Raises:
-        TypeError: if an interface of the realm has methods that cannot be called over a wire.
-        ValueError: if the realm lists no interfaces, or two of the same name.
-    """
-    core = Hub(portal, options or ServerOptions())
-    core.interfaces = await portal.list_interfaces()
-    if not core.interfaces:
-        raise ValueError("the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask")
-    names = [interface.__name__ for interface in core.interfaces]
-    if len(set(names)) < len(names):
-        raise ValueError(f"two interfaces of the realm have the same name, by which clients ask: {', '.join(sorted(names))}")
-    for interface in core.interfaces:
-        methods_of(interface)
-    return core

@@ -29,7 +29,7 @@ from actorcred.sasl.binding import served_binding, unique_binding
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding
 
-__all__ = ["BACKLOG", "StreamListener", "StreamWire", "bind", "listen", "server_context"]
+__all__ = ["BACKLOG", "StreamListener", "StreamTransport", "bind", "listen", "server_context"]
 
 
 HOST = socket.gethostname()
@@ -44,7 +44,7 @@ BACKLOG = 4096
 """Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
 
 
-class StreamWire(asyncio.BufferedProtocol):
+class StreamTransport(asyncio.BufferedProtocol):
     """The transport of one connection.
 
     Args:
@@ -184,7 +184,7 @@ class StreamListener:
 
     async def open(self, stream: socket.socket, place: Place, address: Any) -> None:
         """Serve a connection."""
-        wire = StreamWire(self._core, self._kind, place, address, self._binding)
+        wire = StreamTransport(self._core, self._kind, place, address, self._binding)
         await self._core.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from actorcred.actors import Future
 from actorcred.errors import CallError, ClientGone
-from actorcred.rpc.protocol.codec import Answer
+from actorcred.rpc.protocol.codec import Response
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import read_fault
 
@@ -44,7 +44,7 @@ class Questions:
         self._connection.forget(number)
         self._futures.pop(number, None)
 
-    def answered(self, answer: Answer) -> None:
+    def answered(self, answer: Response) -> None:
         """Take an answer."""
         future = self._futures.pop(answer.id, None)
         if future is None:

@@ -5,20 +5,17 @@ from __future__ import annotations
 import logging
 from concurrent.futures import CancelledError
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pykka
 
 from actorcred.actors import Future, MailboxFull
+from actorcred.actors.mailbox import Mailbox
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed
 from actorcred.rpc.protocol.codec import weigh
-
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.rpc.server.connection import ServerConnection
-    from actorcred.rpc.server.guard import Backlog
-    from actorcred.rpc.server.hub import Hub
-    from actorcred.rpc.server.session_channel import SessionChannel
+from actorcred.rpc.server.guard import Backlog
+from actorcred.rpc.server.hub import Hub, Peer
+from actorcred.rpc.server.session_channel import SessionChannel
 
 __all__ = ["Receipt", "Reply", "wait_in"]
 
@@ -83,7 +80,7 @@ class Reply:
 
     __slots__ = ("_id", "_method", "_peer")
 
-    def __init__(self, peer: ServerConnection, request_id: int, method: str) -> None:
+    def __init__(self, peer: Peer, request_id: int, method: str) -> None:
         self._peer = peer
         self._id = request_id
         self._method = method

@@ -9,18 +9,18 @@ import os
 import ssl
 import threading
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from actorcred.actors import Future
+from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.acceptor import Acceptor
-from actorcred.rpc.server.hub import Hub, open_core
+from actorcred.rpc.server.asgi import WebApp
+from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.listeners import listen
 from actorcred.rpc.server.options import ServerOptions
-
-if TYPE_CHECKING:
-    from actorcred.portal.ref import PortalRef
-    from actorcred.rpc.server.web import WebListener
+from actorcred.rpc.server.setup import open_hub
+from actorcred.rpc.server.web import WebListener
 
 __all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]
 
@@ -62,8 +62,8 @@ class Server:
         Args:
             address: see `Address.parse`.
             context: for TLS; by default made from the options `cert`, `key` and `client_ca` of the address.
-            app: for WebSocket, the ASGI application that is served there; by default `WebApp(server)` alone. It is for
-                pages beside the sockets, and has a `WebApp(server)` mounted somewhere.
+            app: for WebSocket, the ASGI application that is served there; by default `web_app()` alone. It is for
+                pages beside the sockets, and has a `web_app()` mounted somewhere.
 
         Returns:
             The address, with the port that it got.
@@ -74,10 +74,9 @@ class Server:
         """
         where = Address.parse(address) if isinstance(address, str) else address
         if where.kind in {"ws", "wss"}:
-            from actorcred.rpc.server.asgi import WebApp  # needs an extra
-            from actorcred.rpc.server.web import WebListener
+            from actorcred.rpc.server.web import WebListener  # needs an extra
 
-            web = await WebListener.open(app or WebApp(self), where, context, self.core)
+            web = await WebListener.open(app or self.web_app(), where, context, self.core)
             self._web.append(web)
             where = web.address
         else:
@@ -88,6 +87,10 @@ class Server:
         self.addresses.append(where)
         logger.debug("Listening on %s", where)
         return where
+
+    def web_app(self) -> WebApp:
+        """Return an ASGI application for WebSocket that shares this server's limits and sessions, to mount beside one's pages."""
+        return WebApp(self.core)
 
     async def wait_closed(self) -> None:
         """Wait until somebody has closed the server."""
@@ -148,7 +151,7 @@ async def serve(
         ActorcredError: if an address cannot be listened on.
         MissingExtra: for WebSocket without the extra "websocket".
     """
-    server = Server(await open_core(portal, options))
+    server = Server(await open_hub(portal, options))
     try:
         for address in addresses:
             await server.listen(address, context)

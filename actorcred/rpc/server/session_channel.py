@@ -6,22 +6,22 @@ import hashlib
 import logging
 import secrets
 from collections import deque
+from collections.abc import Callable
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from actorcred.actors import Future
 from actorcred.errors import ClientGone
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.methods import Method, methods_of
 from actorcred.mind.channel import Channel
 from actorcred.mind.outbox import Notification
 from actorcred.rpc.protocol.codec import MSGPACK, Codec
+from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import FaultForm
-from actorcred.rpc.server.guard import Backlog
+from actorcred.rpc.server.guard import Admission, Backlog
+from actorcred.rpc.server.options import ServerOptions
 from actorcred.sessions.session import Session
-
-if TYPE_CHECKING:
-    from actorcred.rpc.server.connection import ServerConnection
-    from actorcred.rpc.server.hub import Hub
 
 __all__ = ["SessionChannel", "token_hash"]
 
@@ -32,6 +32,43 @@ logger = logging.getLogger("actorcred.rpc")
 def token_hash(token: str) -> bytes:
     """Return what is kept of a resume token. It has 256 random bits, so that a plain hash cannot be turned back."""
     return hashlib.sha256(token.encode()).digest()
+
+
+class Line(Protocol):
+    """The connection of a client, as the channel of its session needs it."""
+
+    connection: Connection
+    link: SessionChannel | None
+
+    @property
+    def drained(self) -> Future[None] | None:
+        """A future that is done when the client can take more; None if it can now."""
+
+    def send(self, data: bytes) -> None:
+        """Send a message."""
+
+    def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
+        """Ask the client."""
+
+    def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
+        """Say why the connection ends, and end it."""
+
+
+class ChannelHub(Protocol):
+    """What the connections of a server share, as far as channels need it."""
+
+    options: ServerOptions
+    admission: Admission
+    thread: int
+    links: dict[bytes, SessionChannel]
+    lost_links: set[SessionChannel]
+    retry_after: float
+
+    def from_thread(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
+        """Have a function run on the loop's thread."""
+
+    def forget_token(self, token: bytes | None) -> None:
+        """Let a resume token be of no use any more."""
 
 
 class SessionChannel(Channel):
@@ -68,7 +105,9 @@ class SessionChannel(Channel):
 
     session: Session
 
-    def __init__(self, core: Hub, *, keeps: bool, takes_notifications: bool = True, errors: FaultForm = FaultForm.MAP) -> None:
+    def __init__(
+        self, core: ChannelHub, *, keeps: bool, takes_notifications: bool = True, errors: FaultForm = FaultForm.MAP
+    ) -> None:
         self._core = core
         self._keeps = keeps
         self.takes_notifications = takes_notifications
@@ -83,7 +122,7 @@ class SessionChannel(Channel):
         self._kept_bytes = 0
         self.sent = 0
         """The number of the last notification."""
-        self.peer: ServerConnection | None = None
+        self.peer: Line | None = None
         self.lost_at: float | None = None
         self.methods: dict[str, Method] = {}
         self.reproven_at: float | None = None
@@ -141,8 +180,6 @@ class SessionChannel(Channel):
         """Send or keep a notification. Returns a future if the connection can take no more for now."""
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.notify, notification)
-        if notification.name == "logged_out":
-            return None  # `close` says it in this protocol's own words
         peer = self.peer
         codec = self._codec
         data = notification.encoded(codec.name, codec.encode_notification)
@@ -187,14 +224,14 @@ class SessionChannel(Channel):
         if peer is not None:
             self._say_goodbye(peer, reason)
 
-    def _say_goodbye(self, peer: ServerConnection, reason: LogoutReason) -> None:
+    def _say_goodbye(self, peer: Line, reason: LogoutReason) -> None:
         peer.link = None
         retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
         peer.goodbye(str(reason.code), reason.detail, retry_after)
 
     # -- connections come and go --------------------------------------------------------------------------------------
 
-    def attach(self, peer: ServerConnection, last_seen: int) -> None:
+    def attach(self, peer: Line, last_seen: int) -> None:
         """Go on with a connection.
 
         Args:
@@ -217,7 +254,7 @@ class SessionChannel(Channel):
         if not self._keeps:
             self._kept = None
 
-    def _send_kept(self, peer: ServerConnection) -> None:
+    def _send_kept(self, peer: Line) -> None:
         """Send what waits for the client, but for what this connection's codec cannot write."""
         codec, sent = peer.connection.codec, deque[tuple[Notification, int]]()
         for notification, size in self._kept or ():

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from actorcred.sasl.mechanism import Situation
+from actorcred.sasl.mechanism import Situation
 
-__all__ = ["Origin", "Wire"]
+__all__ = ["Origin", "Transport"]
 
 
-class Wire(Protocol):
+class Transport(Protocol):
     """What a peer needs of its transport. None of its methods raises: a connection that is gone takes nothing."""
 
     def write(self, messages: list[bytes]) -> None:

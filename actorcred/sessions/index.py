@@ -1,39 +1,16 @@
-"""Where open sessions are kept: few verbs, so that another store can take the place of the one in memory."""
+"""Finding open sessions by their id and by their avatar id."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
 
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.session import Session
 
-__all__ = ["MemoryStore", "SessionStore"]
+__all__ = ["SessionIndex"]
 
 
-class SessionStore(Protocol):
-    """A set of sessions with two indexes. For implementors: only the portal calls it, from its own context."""
-
-    def add(self, session: Session) -> None:
-        """Put a session in."""
-
-    def remove(self, session: Session) -> None:
-        """Take a session out."""
-
-    def by_id(self, session_id: str) -> Session | None:
-        """Return the session with this id."""
-
-    def by_avatar_id(self, avatar_id: AvatarId) -> Sequence[Session]:
-        """Return the sessions of an avatar id, oldest first."""
-
-    def __len__(self) -> int:
-        """Return the number of sessions."""
-
-    def __iter__(self) -> Iterator[Session]:
-        """Return all sessions, oldest first."""
-
-
-class MemoryStore:
+class SessionIndex:
     """Sessions in two dictionaries; each verb takes the same time however many there are."""
 
     def __init__(self) -> None:

@@ -1,0 +1,236 @@
+"""What IMAP's commands and responses are made of (RFC 3501, section 9), without I/O."""
+
+from __future__ import annotations
+
+import datetime
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+__all__ = [
+    "Arguments",
+    "Malformed",
+    "Numbers",
+    "date_of",
+    "date_time_of",
+    "internal_date",
+    "literal",
+    "matches",
+    "parenthesised",
+    "quoted",
+]
+
+T = TypeVar("T")
+
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+_ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
+_ASTRING = re.compile(rb"[^\x00-\x20\x7f(){%*\"\\]+")  # 8-bit names are no atoms, but some clients send them
+_PATTERN = re.compile(rb"[^\x00-\x20\x7f(){\"\\]+")
+_FLAG = re.compile(rb"\\?[^\x00-\x20\x7f-\xff(){%*\"\\]+")
+_QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*)"')
+_LITERAL = re.compile(rb"\{(\d{1,10})\+?\}\r\n")
+_NUMBERS = re.compile(rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*(?![^\s)])")
+_PLAIN = re.compile(rb"[\x20-\x7e]{0,900}\Z")
+_DATE = re.compile(r"([ \d]?\d)-(\w{3})-(\d{4})")
+_DATE_TIME = re.compile(_DATE.pattern + r" (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+
+
+class Malformed(ValueError):
+    """A command is not as the standard says."""
+
+
+class Numbers:
+    """A set of messages, by their numbers or UIDs, such as `1:3,7,9:*`."""
+
+    def __init__(self, text: bytes) -> None:
+        self._ranges: list[tuple[int | None, int | None]] = []
+        for part in text.split(b","):
+            first, _, last = part.partition(b":")
+            low, high = (None if end == b"*" else int(end) for end in (first, last or first))
+            if 0 in {low, high}:
+                raise Malformed("numbers begin with 1")
+            self._ranges.append((low, high))
+
+    def up_to(self, last: int) -> Callable[[int], bool]:
+        """Return what tells whether a number is in the set, if `*` is the last one."""
+        merged: list[list[int]] = []
+        for low, high in sorted(sorted((first or last, end or last)) for first, end in self._ranges):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1][1] = max(merged[-1][1], high)
+            else:
+                merged.append([low, high])
+        starts = [low for low, _ in merged]
+
+        def contains(number: int) -> bool:
+            index = bisect_right(starts, number) - 1
+            return index >= 0 and number <= merged[index][1]
+
+        return contains
+
+
+class Arguments:
+    """Reads the arguments of a command.
+
+    Args:
+        data: the command with its literals, as `{3}`, CRLF and three bytes.
+    """
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._at = 0
+
+    def next_is(self, *starts: bytes) -> bool:
+        """Return whether one of these texts is next, in any case."""
+        longest = max(map(len, starts))
+        rest = self._data[self._at : self._at + longest].upper()
+        return any(rest.startswith(start) for start in starts)
+
+    def done(self) -> bool:
+        """Return whether nothing is left."""
+        return self._at >= len(self._data)
+
+    def end(self) -> None:
+        """Demand that nothing is left."""
+        if self._data[self._at :].strip():
+            raise Malformed("there are too many arguments")
+
+    def skip(self, text: bytes) -> None:
+        """Demand a text, in any case."""
+        if not self.next_is(text):
+            raise Malformed(f"{text.decode()!r} is missing")
+        self._at += len(text)
+
+    def space(self) -> None:
+        """Demand one space; more than that is what some clients send."""
+        self.skip(b" ")
+        while self.next_is(b" "):
+            self._at += 1
+
+    def match(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
+        """Take what matches."""
+        match = pattern.match(self._data, self._at)
+        if match is None:
+            raise Malformed(f"{what} is missing or wrong")
+        self._at = match.end()
+        return match
+
+    def atom(self) -> bytes:
+        """Take a word, in upper case."""
+        return self.match(_ATOM, "a word").group().upper()
+
+    def string(self) -> bytes:
+        """Take a quoted string or a literal."""
+        if self.next_is(b'"'):
+            return re.sub(rb"\\(.)", rb"\1", self.match(_QUOTED, "a quoted string")[1])
+        size = int(self.match(_LITERAL, "a string")[1])
+        start, self._at = self._at, self._at + size
+        if self._at > len(self._data):
+            raise Malformed("a literal is too short")
+        return self._data[start : self._at]
+
+    def astring(self) -> bytes:
+        """Take a word or a string."""
+        return self.string() if self.next_is(b'"', b"{") else self.match(_ASTRING, "a string").group()
+
+    def pattern(self) -> bytes:
+        """Take a mailbox name that may have wildcards."""
+        return self.string() if self.next_is(b'"', b"{") else self.match(_PATTERN, "a name").group()
+
+    def number(self) -> int:
+        """Take a number."""
+        return int(self.match(re.compile(rb"\d{1,10}"), "a number").group())
+
+    def numbers(self) -> Numbers:
+        """Take a set of numbers."""
+        return Numbers(self.match(_NUMBERS, "a set of numbers").group())
+
+    def flags(self) -> list[str]:
+        """Take flags, in parentheses or without."""
+        if not self.next_is(b"("):
+            found = [self._flag()]
+            while not self.done():
+                self.space()
+                found.append(self._flag())
+            return found
+        return self.listed(self._flag)
+
+    def _flag(self) -> str:
+        return self.match(_FLAG, "a flag").group().decode()
+
+    def listed(self, take: Callable[[], T]) -> list[T]:
+        """Take what stands in parentheses, one after the other."""
+        found: list[T] = []
+        self.skip(b"(")
+        while not self.next_is(b")"):
+            if found:
+                self.space()
+            found.append(take())
+        self.skip(b")")
+        return found
+
+
+def quoted(value: bytes | None) -> bytes:
+    """Return a string as IMAP writes it: quoted if it can be, else a literal; NIL for None."""
+    if value is None:
+        return b"NIL"
+    if _PLAIN.match(value):
+        return b'"' + re.sub(rb'(["\\])', rb"\\\1", value) + b'"'
+    return literal(value)
+
+
+def literal(value: bytes) -> bytes:
+    """Return a string as a literal, which may be anything."""
+    return b"{%d}\r\n%b" % (len(value), value)
+
+
+def parenthesised(items: Iterable[bytes]) -> bytes:
+    """Return a list."""
+    return b"(" + b" ".join(items) + b")"
+
+
+def date_of(text: bytes) -> datetime.date:
+    """Return a date as in `5-Nov-2026`."""
+    match = _DATE.fullmatch(text.decode("ascii", "replace"))
+    if match is None:
+        raise Malformed("a date is missing or wrong")
+    return _date(match).date()
+
+
+def date_time_of(text: bytes) -> int:
+    """Return the seconds since the epoch of a time as in ` 5-Nov-2026 12:00:00 +0100`."""
+    match = _DATE_TIME.fullmatch(text.decode("ascii", "replace"))
+    if match is None:
+        raise Malformed("a time is missing or wrong")
+    hours, minutes, seconds, sign, zone_hours, zone_minutes = match.groups()[3:]
+    ahead = (int(zone_hours) * 60 + int(zone_minutes)) * (60 if sign == "+" else -60)
+    clock = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
+    return int(_date(match).timestamp()) + clock - ahead
+
+
+def _date(match: re.Match[str]) -> datetime.datetime:
+    try:
+        month = MONTHS.index(match[2].lower()) + 1
+        return datetime.datetime(int(match[3]), month, int(match[1]), tzinfo=datetime.UTC)
+    except ValueError:
+        raise Malformed("there is no such day") from None
+
+
+def internal_date(seconds: int) -> bytes:
+    """Return a time as IMAP writes it."""
+    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
+    return f'"{moment.day:02}-{MONTHS[moment.month - 1].title()}-{moment:%Y %H:%M:%S} +0000"'.encode()
+
+
+def matches(pattern: str, name: str) -> bool:
+    """Return whether a name is of a pattern: `*` stands for anything, `%` for anything without "/"."""
+    places = {0}  # up to which the name can be what was read of the pattern
+    for char in pattern:
+        if char == "*":
+            places = set(range(min(places, default=len(name) + 1), len(name) + 1))
+        elif char == "%":
+            places = {end for place in places for end in range(place, (name + "/").index("/", place) + 1)}
+        else:
+            places = {place + 1 for place in places if name[place : place + 1] == char}
+    return len(name) in places

@@ -1,0 +1,201 @@
+"""IMAP's lines: commands with their literals, one after the other, and answers no faster than the client reads."""
+
+from __future__ import annotations
+
+import logging
+import re
+from abc import abstractmethod
+from typing import Any
+
+import pykka
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.mail import imap4
+from zope.interface import implementer
+
+from actorcred.errors import CallError
+from examples.mail.syntax import Arguments, Malformed
+
+__all__ = ["Outlet", "Refused", "Wire"]
+
+logger = logging.getLogger("examples.mail.imap")
+
+_LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}\Z")
+_COMMAND = re.compile(rb"([^\x00-\x20\x7f-\xff(){%*\"\\+]+) +([A-Za-z]+)")
+
+MAX_BEFORE_LOGIN, MAX_COMMAND = 4096, 33_554_432 + 4096
+"""Bytes of a command with its literals. aiosmtpd takes messages of 32 MiB."""
+
+
+class Refused(Exception):
+    """A command is not done; the client is told why."""
+
+
+class Wire(imap4.IMAP4Server):
+    """Twisted's, which reads commands whole, and does one at a time.
+
+    While it does one, it reads nothing, so that what a client sends ahead stays in order. Twisted 26.10 does some commands before
+    those that came first, and cannot go on when two FETCH come at once.
+    """
+
+    MAX_LENGTH = 65_536
+    transport: Any = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._text = bytearray()
+        self._missing = 0
+        self._answer: Deferred[bytes] | None = None
+
+    # -- what comes ---------------------------------------------------------------------------------------------------
+
+    def lineReceived(self, line: bytes) -> None:
+        """Take a line of a command, or what a command waits for."""
+        self.resetTimeout()
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self.pauseProducing()
+            answer.callback(line)
+            return
+        self._text += line
+        literal = _LITERAL.search(line)
+        if literal is not None:
+            self._expect(int(literal[1]), bool(literal[2]))
+        else:
+            text, self._text = bytes(self._text), bytearray()
+            self._begin(text)
+
+    def _expect(self, size: int, at_once: bool) -> None:
+        limit = MAX_BEFORE_LOGIN if self.state == "unauth" else MAX_COMMAND
+        if len(self._text) + size > limit:
+            self._refuse_size(at_once)
+            return
+        self._text += b"\r\n"
+        self._missing = size
+        if not at_once:
+            self.sendLine(b"+ go on")
+        if size:
+            self.setRawMode()
+
+    def _refuse_size(self, at_once: bool) -> None:
+        command, self._text = _COMMAND.match(self._text), bytearray()
+        if at_once or command is None:  # what comes next is no command
+            self.sendLine(b"* BYE the command is too long")
+            self.transport.loseConnection()
+        else:
+            self.sendLine(command[1] + b" NO [TOOBIG] the command is too long")
+
+    def rawDataReceived(self, data: bytes) -> None:
+        """Take a part of a literal."""
+        self.resetTimeout()
+        self._text += data[: self._missing]
+        rest = data[self._missing :]
+        self._missing = max(0, self._missing - len(data))
+        if not self._missing:
+            self.setLineMode(rest)
+
+    def lineLengthExceeded(self, line: bytes) -> None:
+        """Close the connection."""
+        self.sendLine(b"* BYE the line is too long")
+        self.transport.loseConnection()
+
+    async def next_line(self) -> bytes:
+        """Return what the client sends within a command."""
+        answer: Deferred[bytes] = Deferred()
+        self._answer = answer
+        self.resumeProducing()
+        return await answer
+
+    def connectionLost(self, reason: Any = None) -> None:
+        """Break off what waits for the client."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.cancel()
+        super().connectionLost(reason)
+
+    # -- what is done -------------------------------------------------------------------------------------------------
+
+    def _begin(self, text: bytes) -> None:
+        match = _COMMAND.match(text)
+        if match is None:
+            self.sendLine(b"* BAD a command has a tag and a name")
+            return
+        self.pauseProducing()
+        Deferred.fromCoroutine(self._do(match, text[match.end() :])).addBoth(lambda _: self.resumeProducing())
+
+    async def _do(self, command: re.Match[bytes], rest: bytes) -> None:
+        tag, name = command[1], command[2].upper()
+        try:
+            said = b"OK " + await self.do(name, Arguments(rest))
+        except Malformed as error:
+            said = b"BAD " + _ascii(error)
+        except Refused as error:
+            said = b"NO " + _ascii(error)
+        except CallError as error:
+            said = b"NO " + _ascii(error.message)
+        except CancelledError:  # the connection is lost
+            return
+        except pykka.ActorDeadError:
+            said = b"NO logged out"
+        except Exception:
+            logger.exception("%s could not be done:", name.decode())
+            said = b"NO [SERVERBUG] something went wrong in the server"
+        self.done(name)
+        self.sendLine(tag + b" " + said)
+
+    @abstractmethod
+    async def do(self, name: bytes, arguments: Arguments) -> bytes:
+        """Do a command; return what to say at its end."""
+
+    @abstractmethod
+    def done(self, name: bytes) -> None:
+        """Called before the client is told that a command is done."""
+
+    def timeoutConnection(self) -> None:
+        """Close the connection, also of a client that reads nothing."""
+        super().timeoutConnection()
+        if self.paused:
+            self.transport.abortConnection()
+
+
+def _ascii(error: object) -> bytes:
+    return str(error).encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """Holds back what is sent while the client does not read. Use with `with`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+        self._closed: Deferred[None] | None = None
+
+    def __enter__(self) -> Outlet:
+        self._wire.transport.registerProducer(self, True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wire.transport.unregisterProducer()
+
+    async def opened(self) -> None:
+        """Wait until the client has read."""
+        while self._closed is not None:
+            await self._closed
+        self._wire.resetTimeout()
+
+    def pauseProducing(self) -> None:
+        """Hold back."""
+        if self._closed is None:
+            self._closed = Deferred()
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed.callback(None)
+
+    def stopProducing(self) -> None:
+        """Give up: the connection is lost."""
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed.cancel()

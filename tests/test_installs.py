@@ -1,0 +1,144 @@
+"""The project as a wheel, from its source distribution and editable: mypy, pyright and Twisted find what is in it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.test_third_party_plugin import ROOT, copy_project, pip
+
+pytestmark = pytest.mark.slow
+
+PROGRAM = """\
+from actorcred import Portal, UsernamePassword
+from actorcred.adapters.twisted import CredPortal
+
+name: str = UsernamePassword("ann", "s3cret").username
+wrong: int = name
+
+
+def of(cred: CredPortal) -> None:
+    reveal_type(cred.portal)
+"""
+WRONG_LINE = "5"
+
+
+def run(*command: object, cwd: Path) -> str:
+    """Run a program; return what it says."""
+    done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout + done.stderr
+
+
+class Environment:
+    """A virtual environment with what the project needs.
+
+    Attributes:
+        python: its interpreter.
+        home: a folder with a user's program, in which things are run.
+        source: a copy of the project.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.home = folder / "home"
+        self.home.mkdir()
+        (self.home / "program.py").write_text(PROGRAM)
+        self.source = folder / "source"
+        copy_project(self.source)
+        subprocess.run([sys.executable, "-m", "venv", folder / "environment"], check=True)
+        self.python = folder / "environment" / "bin" / "python"
+        pip(self.python, "install", "setuptools>=77", "wheel", f"{self.source}[twisted]")
+        self.uninstall()
+        shutil.rmtree(self.source / "build")  # or a wheel has what is there
+
+    def install(self, kind: str) -> None:
+        """Install the project: "wheel", "sdist" or "editable"."""
+        what = [self.source]
+        if kind == "sdist":
+            run(self.python, "-c", "import setuptools.build_meta as it; it.build_sdist('dist')", cwd=self.source)
+            what = [*self.source.glob("dist/*.tar.gz")]
+        pip(self.python, "install", "--no-deps", "--no-build-isolation", *(["-e"] if kind == "editable" else []), *what)
+
+    def uninstall(self) -> None:
+        pip(self.python, "uninstall", "--yes", "actorcred")
+
+    def twistd(self, *words: str, cwd: Path | None = None) -> str:
+        """Run `twistd words`."""
+        return run(self.python.with_name("twistd"), "-n", "words", *words, cwd=cwd or self.home)
+
+    def files_of_twisted(self) -> set[str]:
+        """Return the modules in Twisted's folder."""
+        code = "import twisted, pathlib; print(*pathlib.Path(twisted.__file__).parent.rglob('*.py'), sep='\\n')"
+        return set(run(self.python, "-c", code, cwd=self.home).splitlines())
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
+    return Environment(tmp_path_factory.mktemp("installs"))
+
+
+@pytest.fixture(scope="module", params=["wheel", "sdist", "editable"])
+def installed(environment: Environment, request: pytest.FixtureRequest) -> Iterator[Environment]:
+    """Install the project; when its tests are over, nothing of it may be left, and all of Twisted."""
+    before = environment.files_of_twisted()
+    environment.install(request.param)
+    yield environment
+    environment.uninstall()
+    assert environment.files_of_twisted() == before
+    assert "actorcred" not in environment.twistd("--help-auth")
+    assert "Traceback" not in environment.twistd("--help-auth")
+
+
+def test_twistd_offers_our_types_and_remembers_them(installed):
+    for _ in range(2):  # the second time from `dropin.cache`
+        listed = installed.twistd("--help-auth")
+        assert re.search(r"^  sqlite +\tPATH$", listed, re.MULTILINE), listed
+        assert "actorcred-file" in listed
+        assert "Traceback" not in listed
+    assert "actorcred passwd" in installed.twistd("--help-auth-type", "sqlite")
+
+
+def test_types_of_another_package_come_and_go(installed, tmp_path):
+    """Although Twisted remembers which plugins there are."""
+    shutil.copytree(ROOT / "docs/how-to/plugin", tmp_path / "ticket")
+    known = installed.twistd("--help-auth-type", "actorcred")
+    pip(installed.python, "install", "--no-deps", "--no-build-isolation", tmp_path / "ticket")
+    assert "throttle, ticket, unix" in installed.twistd("--help-auth-type", "actorcred")
+    assert "the ticket must be a number" in installed.twistd("--auth", "actorcred:ticket:soon")
+    pip(installed.python, "uninstall", "--yes", "actorcred-ticket")
+
+    assert installed.twistd("--help-auth-type", "actorcred") == known
+    assert "throttle, unix" in known
+
+
+def test_twisted_is_itself_in_the_source_folder(installed):
+    """Which has a folder `twisted` as well."""
+    assert "sqlite" in installed.twistd("--help-auth", cwd=installed.source)
+    where = run(installed.python, "-c", "import twisted.cred; print(twisted.__file__)", cwd=installed.source)
+    assert "site-packages" in where
+
+
+def test_mypy_knows_the_types(installed):
+    pytest.importorskip("mypy", reason="mypy is not installed: pip install -e '.[lint]'")
+    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", installed.python, "program.py"]
+    said = run(*command, cwd=installed.home)
+
+    assert re.findall(r"^program.py:(\d+): error: .*\[(.*)\]$", said, re.MULTILINE) == [(WRONG_LINE, "assignment")], said
+    assert re.search(r'Revealed type is ".*actorcred.portal.ref.PortalRef"', said), said
+
+
+def test_pyright_knows_the_types(installed):
+    pyright = Path(sys.executable).with_name("pyright")
+    if not pyright.exists():
+        pytest.skip("pyright is not installed: pip install -e '.[lint]'")
+    said = run(pyright, "--pythonpath", installed.python, "program.py", cwd=installed.home)
+
+    assert re.findall(r"program.py:(\d+):\d+ - error: (.*)$", said, re.MULTILINE) == [
+        (WRONG_LINE, 'Type "str" is not assignable to declared type "int"')
+    ], said
+    assert 'is "PortalRef"' in said, said
