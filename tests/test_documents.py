@@ -125,10 +125,10 @@ def test_each_file_that_the_architecture_page_names_exists_and_has_what_it_is_na
                 assert re.search(rf"\b{part}\b", code), f"{question}: {name}"
 
 
-def test_each_file_that_the_page_of_the_rpc_server_names_exists() -> None:
-    for files, contents in _table("topics/wire.md", "Files"):
-        for path in re.findall(r"`([^`]+)`", files):
-            assert (ROOT / "actorcred" / path).exists(), f"{contents}: {path}"
+@pytest.mark.parametrize("page", PAGES, ids=_of)
+def test_each_file_that_a_page_names_by_its_path_exists(page: Path) -> None:
+    for path in re.findall(r"`((?:[\w-]+/)+[\w.-]+\.(?:py|js|mjs|rb|md))`", page.read_text(encoding="utf-8")):
+        assert (ROOT / path).is_file() or (ROOT / "actorcred" / path).is_file(), path
 
 
 def test_the_drawing_of_a_login_is_the_table_of_states() -> None:
