@@ -98,10 +98,10 @@ class Avatar(Actor):
 
     def _actor_control(self, message: ControlMessage) -> Any:
         match message:
-            case Opened(session, opened):
-                return self._cred_opened(session, opened)
-            case Leave(reason):
-                self._cred_reason = reason
+            case Opened():
+                return self._cred_opened(message.session, message.opened)
+            case Leave():
+                self._cred_reason = message.reason
                 self._actor_finish(None)
             case Attached(mind):
                 return self.on_attach(mind)

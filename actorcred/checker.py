@@ -209,13 +209,12 @@ class Checker(Service):
         future.add_done_callback(lambda done: mailbox.put(Continue(function, done, args, answer)))
 
     def _actor_control(self, message: ControlMessage) -> Any:
-        if isinstance(message, Continue):
+        if isinstance(message, Check):  # by far the most frequent
+            self._serve(message, self.request_avatar_id, message.credentials)
+        elif isinstance(message, Continue):
             self._continue(message)
         else:
             super()._actor_control(message)
-
-    def _respond(self, question: Check) -> Any:
-        return self.request_avatar_id(question.credentials)
 
     def _continue(self, message: Continue) -> None:
         try:

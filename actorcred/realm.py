@@ -77,13 +77,12 @@ class Realm(Service):
         """
 
     def _actor_control(self, message: ControlMessage) -> Any:
-        if isinstance(message, LogOut):
+        if isinstance(message, RequestAvatar):
+            self._serve(message, self.request_avatar, message.avatar_id, message.mind, *message.interfaces)
+        elif isinstance(message, LogOut):
             self._log_out(message.logout)
         else:
             super()._actor_control(message)
-
-    def _respond(self, question: RequestAvatar) -> Any:
-        return self.request_avatar(question.avatar_id, question.mind, *question.interfaces)
 
     def _log_out(self, logout: Callable[[], object]) -> None:
         """Call what `request_avatar` returned as logout; it must not take the realm down."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, Protocol
@@ -73,21 +73,16 @@ class Service(Actor):
 
     def _actor_control(self, message: ControlMessage) -> Any:
         match message:
-            case Question():
-                self._serve(message)
             case Crash(error):
                 raise error
             case _:
                 super()._actor_control(message)
 
-    @abstractmethod
-    def _respond(self, question: Any) -> Any:
-        """Return the answer to a request, or a future or a coroutine of it."""
-
-    def _serve(self, question: Question) -> None:
+    def _serve(self, question: Question, method: Callable[..., Any], *args: Any) -> None:
+        """Answer a question by what a method returns, or what that promises."""
         answer = question.answer
         try:
-            result = self._respond(question)
+            result = method(*args)
         except LoginFailed as error:
             answer.settle_error(error)
         except RestartRole:

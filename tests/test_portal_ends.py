@@ -263,14 +263,14 @@ def test_logins_that_gave_up_do_not_wait_with_their_clients(inline):
     stage.login().logout()
     waiting = [stage.begin() for _ in range(50)]
     places = stage.portal.actor_inbox.actor._logins._places
-    assert sum(map(len, places._waiting.values())) == 50
+    assert sum(map(len, places.waiting.values())) == 50
     waiting[0].cancel()
     inline.advance(6)
 
     for answer in waiting[1:]:
         with pytest.raises(CheckerUnavailable):
             answer.get(timeout=0)
-    assert not places._waiting
+    assert not places.waiting
     inline.advance(1000)
 
 

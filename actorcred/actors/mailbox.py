@@ -230,12 +230,12 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     def _handle(self, actor: Actor, message: Any, reply: Receiver | None) -> None:
         try:
             kind = type(message)
-            if isinstance(message, ControlMessage):
-                result = actor._actor_control(message)
-            elif kind is ProxyCall:
+            if kind is ProxyCall:
                 path = message.attr_path
                 method = getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(actor, path)
                 result = method(*message.args, **message.kwargs)
+            elif isinstance(message, ControlMessage):
+                result = actor._actor_control(message)
             elif kind in _PYKKA_MESSAGES:
                 if kind is _ActorStop:
                     actor._actor_finish(reply)

@@ -111,12 +111,12 @@ class Portal(Actor):
     def _actor_control(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911, PLR0912  # a table
         """Hand a message to the part whose business it is; the most frequent ones come first."""
         match message:
-            case m.BeginLogin(attempt):
-                return self._logins.begin(attempt)
-            case m.AvatarGone(session, cause):
-                return self._logouts.avatar_gone(session, cause)
-            case m.EndSession(session, reason, done):
-                return self._logouts.end(session, reason, done)
+            case m.BeginLogin():
+                return self._logins.begin(message.attempt)
+            case m.AvatarGone():
+                return self._logouts.avatar_gone(message.session, message.cause)
+            case m.EndSession():
+                return self._logouts.end(message.session, message.reason, message.done)
             case m.Answered(attempt, answer):
                 return self._logins.answered(attempt, answer)
             case m.AvatarOpened(session):

@@ -40,13 +40,8 @@ class Checking:
         self._proven = proven
         self._failed = failed
 
-    def begin(self, attempt: Attempt, checkers: list[CheckerRef]) -> None:
-        """Ask the first checker."""
-        checkers.reverse()
-        attempt.candidates = checkers
-        self._ask_next(attempt)
-
-    def _ask_next(self, attempt: Attempt) -> None:
+    def ask_next(self, attempt: Attempt) -> None:
+        """Ask the last of the candidates; fail the login if there is none."""
         while attempt.candidates:
             checker = attempt.candidates.pop()
             if isinstance(attempt.credentials, Exchange):
@@ -76,38 +71,33 @@ class Checking:
             return  # late: the login has failed, or gone on without this checker
         attempt.answer = None
         try:
-            avatar_id = self._read(attempt, answer)
+            avatar_id = answer.get()
+            if avatar_id is not ANONYMOUS:
+                avatar_id = make_avatar_id(avatar_id)
+            attempt.known = True
+            if attempt.authorize_as:
+                avatar_id = act_as(avatar_id, attempt, self._may_act_as)
         except LoginDenied as error:
             self._failed(attempt, error)
         except LoginFailed as error:
             why = f"{answer.role.actor_class.__name__}: {error.detail or 'no'}"
             self._note(attempt, why, error)
-            self._ask_next(attempt)
+            self.ask_next(attempt)
         except (TypeError, ValueError) as error:
             checker = answer.role.actor_class.__name__
             logger.error("%s.request_avatar_id() returned no avatar id: %s", checker, error)
             self._note(attempt, f"{checker} returned no avatar id", CheckerUnavailable())
-            self._ask_next(attempt)
+            self.ask_next(attempt)
         else:
             attempt.credentials = None  # a secret is not kept longer than it is needed
             self._proven(attempt, avatar_id)
-
-    def _read(self, attempt: Attempt, answer: PendingAnswer) -> AvatarId:
-        """Return who the client is, or whom it may act as."""
-        avatar_id = answer.get()
-        if avatar_id is not ANONYMOUS:
-            avatar_id = make_avatar_id(avatar_id)
-        attempt.known = True
-        if attempt.authorize_as:
-            return act_as(avatar_id, attempt, self._may_act_as)
-        return avatar_id  # type: ignore[no-any-return]
 
     def do_without(self, attempt: Attempt) -> None:
         """Go on without a checker that is down."""
         assert attempt.checker is not None
         attempt.answer = None
         self._note_down(attempt, attempt.checker)
-        self._ask_next(attempt)
+        self.ask_next(attempt)
 
 
 def _failure(attempt: Attempt) -> LoginFailed:

@@ -92,7 +92,9 @@ class Logins:
             attempt.deadline = self._portal.now() + self._options.login_timeout
             self._attempts[attempt] = None
             self._arm_timer(self._options.login_timeout)
-            self._checking.begin(attempt, checkers)
+            checkers.reverse()
+            attempt.candidates = checkers
+            self._checking.ask_next(attempt)
 
     def _tell_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
         return self._portal.tell_if_alive(Answered(attempt, answer))
@@ -164,7 +166,8 @@ class Logins:
             self._events.emit(LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker)
         if not attempt.future.settle(Login(session.interface, session.avatar, session.end)):
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
-        self.avatar_id_is_free(session.avatar_id)
+        if self._places.waiting:
+            self.avatar_id_is_free(session.avatar_id)
 
     # -- failing ------------------------------------------------------------------------------------------------------
 

@@ -59,18 +59,16 @@ class Opening:
         """Ask the realm for an avatar."""
         avatar_id = attempt.avatar_id
         self._places.enter(attempt)
-        attempt.mind = mind = self._make_mind(attempt.target)
+        dispatcher = self._portal.actor_inbox.dispatcher
+        attempt.mind = mind = Mind.start(attempt.target, self._outbox, dispatcher=dispatcher)
         if self._places.shares and avatar_id is not ANONYMOUS:
             attempt.shared = SharedAvatar[Session]()
-            attempt.shared.hub = mind = self._make_mind(attempt.shared)
+            attempt.shared.hub = mind = Mind.start(attempt.shared, self._outbox, dispatcher=dispatcher)
         answer = PendingAnswer(self._realm, attempt, self.tell)
         if not answer.ask(RequestAvatar(answer, avatar_id, mind, attempt.interfaces)):
             self.failed(attempt, CheckerUnavailable("the realm is down"))
         elif answer.is_there():
             self.answered(attempt, answer)
-
-    def _make_mind(self, target: Any) -> Any:
-        return Mind.start(target, self._outbox, dispatcher=self._portal.actor_inbox.dispatcher)
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
         """Go on with what the realm has decided."""
@@ -122,7 +120,7 @@ class Opening:
             self.failed(attempt, NoInterface(attempt.interfaces))
             return
         self._places.enter(attempt)
-        attempt.mind = self._make_mind(attempt.target)
+        attempt.mind = Mind.start(attempt.target, self._outbox, dispatcher=self._portal.actor_inbox.dispatcher)
         session = self._make_session(attempt, interface, present.avatar)
         session.shared = present.shared
         session.on_gone = present.on_gone

@@ -12,7 +12,7 @@ import pykka
 from actorcred.actors import ActorRef, Future
 from actorcred.errors import CheckerUnavailable
 from actorcred.realm import LogOut
-from actorcred.service import Question, request
+from actorcred.service import Question
 
 __all__ = ["PendingAnswer", "is_stop_of"]
 
@@ -56,7 +56,7 @@ class PendingAnswer:
     def ask(self, question: Question) -> bool:
         """Ask; return False if who is asked is down."""
         try:
-            request(self.role, question)
+            self.role.hand_over(question, None)
         except pykka.ActorDeadError:
             self._attempt.answer = None
             return False

@@ -25,17 +25,14 @@ class Places:
         self._directory = directory
         self.unlimited = limits == Limits()
         """Whether every login gets its place at once."""
+        self.shares = limits.policy is Policy.SHARE
+        """Whether sessions of one avatar id share an avatar."""
         self._opening: dict[AvatarId, int] = {}
         self._opening_total = 0
         # In the order in which they came; the values mean nothing.
-        self._waiting: dict[AvatarId, dict[Attempt, None]] = {}
+        self.waiting: dict[AvatarId, dict[Attempt, None]] = {}
         self._kept = 0
         """Logins that wait for sessions which were ended for them: each has the place of one."""
-
-    @property
-    def shares(self) -> bool:
-        """Whether sessions of one avatar id share an avatar."""
-        return self._limits.policy is Policy.SHARE
 
     def decide(self, attempt: Attempt) -> Decision[Session] | None:
         """Return whether a login may come in; None if it must wait until another one of its avatar id is through."""
@@ -55,20 +52,20 @@ class Places:
     def wait(self, attempt: Attempt, *, keep: bool = False) -> None:
         """Have a login wait; with `keep` it has the place of a session that ends for it."""
         self._keep(attempt, keep or attempt.keeps_place)
-        self._waiting.setdefault(attempt.avatar_id, {})[attempt] = None
+        self.waiting.setdefault(attempt.avatar_id, {})[attempt] = None
 
     def wait_no_more(self, attempt: Attempt) -> None:
         """Forget a login that has failed."""
         self._keep(attempt, False)
-        waiting = self._waiting.get(attempt.avatar_id)
+        waiting = self.waiting.get(attempt.avatar_id)
         if waiting is not None:
             waiting.pop(attempt, None)
             if not waiting:
-                del self._waiting[attempt.avatar_id]
+                del self.waiting[attempt.avatar_id]
 
     def take_waiting(self, avatar_id: AvatarId) -> list[Attempt]:
         """Return the logins that wait for a place of this avatar id, the earliest first; they wait no more."""
-        waiting = self._waiting.pop(avatar_id, None) if self._waiting else None
+        waiting = self.waiting.pop(avatar_id, None) if self.waiting else None
         return [attempt for attempt in waiting or () if attempt.state is State.WAITING]
 
     def _keep(self, attempt: Attempt, keeps: bool) -> None:
