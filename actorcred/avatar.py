@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any
 
 from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors.lifecycle import stops_all
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
@@ -102,7 +102,7 @@ class Avatar(Actor):
                 return self._cred_opened(session, opened)
             case Leave(reason):
                 self._cred_reason = reason
-                self._actor_finish(None)
+                self.actor_inbox.finish(self, None)
             case Attached(mind):
                 return self.on_attach(mind)
             case Detached(mind, reason):

@@ -9,7 +9,7 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from actorcred.actors import Actor, ActorRef, AnsweredMessage, CancelledError, ControlMessage, Future
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors.lifecycle import stops_all
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
 
 __all__ = ["Answer", "Crash", "Request", "Service", "request"]

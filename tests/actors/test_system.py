@@ -36,7 +36,7 @@ def test_shutdown_stops_registered_actors_newest_first_and_the_others_too():
     assert actors.shutdown(10) == []
     assert log == [4, 3, 2, 1, 0, 99]
     assert actors.statistics().actors == 0
-    assert not pool._threads
+    assert not pool._workers.threads
     assert pykka.ActorRegistry.get_all() == []
 
 

@@ -12,6 +12,12 @@ from actorcred import actors
 from actorcred.actors import Actor, ThreadDispatcher
 
 
+class Switching(ThreadDispatcher):
+    """A pool on which no caller runs an actor itself."""
+
+    caller_runs = False
+
+
 class Echo(Actor):
     registered = False
 
@@ -20,7 +26,7 @@ class Echo(Actor):
 
 
 def test_a_thousand_actors_that_wait_for_others_do_not_starve_a_pool_of_two():
-    pool = ThreadDispatcher("actorcred-test", 2, caller_runs=False)
+    pool = Switching("actorcred-test", 2)
 
     class Asker(Actor):
         registered = False
@@ -36,7 +42,7 @@ def test_a_thousand_actors_that_wait_for_others_do_not_starve_a_pool_of_two():
 
 
 def test_threads_that_stood_in_for_blocked_ones_go_home():
-    pool = ThreadDispatcher("actorcred-test", 2, caller_runs=False)
+    pool = Switching("actorcred-test", 2)
     release = actors.Future()
 
     class Waiter(Actor):
@@ -51,7 +57,7 @@ def test_threads_that_stood_in_for_blocked_ones_go_home():
     for _ in range(100):
         pykka.get_all([Echo.start(dispatcher=pool).ask(n, block=False) for n in range(50)], timeout=30)
 
-    assert len(pool._threads) - pool._blocked <= 3
+    assert len(pool._workers.threads) - pool._workers.blocked <= 3
 
 
 def test_a_blocking_ask_of_an_idle_actor_runs_on_the_callers_thread():
@@ -60,7 +66,7 @@ def test_a_blocking_ask_of_an_idle_actor_runs_on_the_callers_thread():
             return threading.current_thread()
 
     ref = Where.start(dispatcher=ThreadDispatcher("actorcred-test"))
-    elsewhere = Where.start(dispatcher=ThreadDispatcher("actorcred-test", caller_runs=False))
+    elsewhere = Where.start(dispatcher=Switching("actorcred-test"))
 
     assert ref.ask("where?") is threading.current_thread()
     assert ref.ask("where?", timeout=10) is not threading.current_thread()  # or the time-out could not be kept
@@ -163,7 +169,7 @@ def test_bursts_blocked_handlers_and_closing_lose_no_message_and_no_thread():
         for mailbox in list(pool.mailboxes):
             actors.ActorRef(mailbox).stop()
         pool.close(30)
-        assert (pool._threads, pool._blocked) == (set(), 0)
+        assert (pool._workers.threads, pool._workers.blocked) == (set(), 0)
         late = Echo.start(dispatcher=pool)
         assert late.ask("after closing", timeout=30) == "after closing"
         late.stop()
@@ -185,4 +191,4 @@ def test_a_pool_that_gets_no_more_threads_goes_on_with_those_it_has(monkeypatch,
 
     assert pykka.get_all([ref.ask(1, block=False) for ref in refs], timeout=30) == [1] * 10
     assert "cannot get another one: can't start new thread" in caplog.text
-    assert len(pool._threads) == 1
+    assert len(pool._workers.threads) == 1
