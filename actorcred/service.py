@@ -99,7 +99,7 @@ class Service(Actor):
                 raise
         else:
             if type(result) is CoroutineType:
-                result = self.actor_inbox.dispatcher.spawn(result)
+                result = self.spawn(result)
             if isinstance(result, Future):
                 answer.started(result)
                 result.add_done_callback(lambda done: self._served(done, question))

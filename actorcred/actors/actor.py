@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar, Self, cast
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import pykka
 
@@ -21,6 +22,8 @@ from actorcred.actors.timers import Timer
 __all__ = ["Actor"]
 
 logger = logging.getLogger("actorcred.actors")
+
+R = TypeVar("R")
 
 
 class Actor(pykka.Actor):
@@ -123,6 +126,18 @@ class Actor(pykka.Actor):
     def send_every(self, seconds: float, message: Any) -> Timer:
         """Send this actor a message each `seconds` until it stops or the timer is cancelled."""
         return self._actor_ref.send_every(seconds, message)
+
+    def now(self) -> float:
+        """Return the time in seconds on the clock that this actor's timers go by."""
+        return self.actor_inbox.dispatcher.now()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine beside this actor, which goes on with its messages; return a future of the result."""
+        return self.actor_inbox.dispatcher.spawn(coroutine)
+
+    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
+        """Run a function that blocks or computes for long where it delays no actor; see `Dispatcher.offload`."""
+        return self.actor_inbox.dispatcher.offload(function, *args, keys=keys)
 
     # -- Pykka's seam for runtimes ------------------------------------------------------------------------------------
 

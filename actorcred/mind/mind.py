@@ -292,7 +292,7 @@ class Mind(Actor):
 
     def _future_of(self, result: Any) -> Future[Any] | None:
         if type(result) is CoroutineType:
-            return self.actor_inbox.dispatcher.spawn(result)
+            return self.spawn(result)
         return Future.adopt(result) if isinstance(result, pykka.Future) else None
 
     def _failed(self, name: str, error: Exception) -> None:

@@ -391,3 +391,19 @@ def test_a_cancelled_async_handler_answers_its_caller(event_loop):
     with pytest.raises(asyncio.CancelledError):
         ref.ask("x", timeout=10)
     assert ref.is_alive()
+
+
+def test_an_actor_uses_its_dispatcher_by_methods_of_its_own(dispatcher):
+    class Busy(Actor):
+        async def work(self):
+            async def ten():
+                return 10
+
+            return await self.spawn(ten()) + await self.offload(int, "1"), self.now()
+
+    busy = Busy.start()
+    before = dispatcher.now()
+    result, now = busy.proxy().work().get(timeout=10)
+
+    assert result == 11
+    assert before <= now <= dispatcher.now()
