@@ -202,6 +202,9 @@ class Lifecycle(Mailbox):
         actor = self.actor
         if actor is not None:
             self.close(actor)
+        elif self.down:
+            self.cancel_timers()
+            self._unregister()
         self.terminate(cause)
         self.interrupt()
 

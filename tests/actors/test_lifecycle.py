@@ -200,6 +200,20 @@ def test_an_actor_that_is_down_can_be_stopped(inline):
     assert ref not in pykka.ActorRegistry.get_all()
 
 
+def test_an_actor_that_is_killed_while_it_is_down_is_not_made_anew(inline):
+    log: list[str] = []
+    ref = Fragile.start(log)
+    ref.supervise(Deciding(5.0))
+    ref.tell("crash")
+    ref.actor_inbox.kill(TimeoutError("it took too long"))
+    assert inline.pending_timers == 0
+    inline.advance(6.0)
+
+    assert log == ["made"]
+    assert not ref.is_alive()
+    assert ref not in pykka.ActorRegistry.get_all()
+
+
 def actors_lost() -> tuple[int, int]:
     statistics = actors.statistics()
     return statistics.dead_letters, statistics.dropped
