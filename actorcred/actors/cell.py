@@ -1,7 +1,8 @@
-"""A cell: the mailbox of an actor that takes its turns. What a turn is, and handlers and hooks that are coroutines.
+"""A cell: the mailbox of an actor that takes its turns. Handlers and hooks may be coroutines.
 
-A turn is `run`, in which a dispatcher has the actor handle a batch of what waits, or `run_now`, in which a caller has an idle actor
-handle one message without the queue. Both are called with `busy` taken, and end with `leave`; `mailbox` explains why.
+A turn is `run`, in which a dispatcher has the actor handle a batch of messages, or `run_now`, in which a
+caller has an idle actor handle one message without the queue. Both are called with `busy` taken and end
+with `leave`; the theory of operation in `mailbox` says why.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import queue
 import sys
@@ -350,8 +351,6 @@ class Future(pykka.Future[T]):
 
     def reduce(self: Future[Iterable[J]], func: Callable[[R, J], R], *args: R) -> Future[R]:
         """Return a future of the items of the value, folded by `func` from `args[0]` if it is given."""
-        import functools
-
         return self._derive(lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args))
 
 

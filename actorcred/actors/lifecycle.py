@@ -1,16 +1,16 @@
-"""The life of an actor: how it begins, crashes, is made anew, and ends, and who is told of the end.
+"""The life of an actor: how it begins, crashes, is made anew and ends, and who is told of the end.
 
-An actor begins with its first turn, after `start`. It ends in one of three ways, each of which comes to `terminate`, which
-happens in a turn but for `kill`:
+An actor begins with its first turn. It ends in one of three ways, and each of them leads to `terminate`:
 
-* in good order (`finish`): the hooks run, then what still waits is answered;
-* by a crash (`fail`): it is logged and `on_failure` runs. Then either that is the end, or a supervisor decides when a fresh
-  instance is made behind the same mailbox and refs. During its pause the actor is `down`: there is no instance, and what comes
-  is refused until the message REVIVE;
+* in good order (`finish`): the hooks run, then the messages that still wait are answered;
+* by a crash (`fail`): it is logged and `on_failure` runs. Then the actor ends, or its supervisor decides
+  when a fresh instance is made behind the same mailbox and refs. Until then the actor is `down`: there
+  is no instance, and messages are refused until the message REVIVE comes;
 * from outside (`kill`, `abandon`), without hooks.
 
-`stopped` is set before the hooks of the end run: no new mail is accepted from there on, and what was sent before is refused
-once they are through. A watcher is told once, after the last piece of mail was answered, also one that comes late.
+`stopped` is set before the hooks of the end run. From then on refs accept no message, and those that
+were sent before are refused once the hooks are through. A watcher is called once, after the last message
+was answered, or at once if it comes later.
 """
 
 from __future__ import annotations

@@ -1,35 +1,40 @@
-"""A mailbox: the queue of one actor, and the lock `busy` that says whose turn it is to run the actor.
+"""A mailbox: the queue of one actor, and the lock `busy` that says who may run the actor.
 
-Theory of operation
-===================
+**Theory of operation**
 
-An idle actor is three small objects and no thread: the actor, its mailbox, a ref. `busy` is the whole synchronisation. It is a
-lock that is never waited for: whoever finds it free and takes it may run the actor, whoever finds it taken leaves the mail
-and goes on. So messages are handled one at a time, on whatever thread, and no thread waits for an actor to become free.
+An idle actor is three small objects and no thread: the actor, its mailbox and a ref. `busy` is the
+whole synchronisation. It is a lock that no thread ever waits for: a thread that finds it free takes it
+and may run the actor, a thread that finds it taken leaves its message in the queue and goes on. So
+messages are handled one at a time, on any thread.
 
 Who may hold `busy`:
 
-* from construction to `Lifecycle.start`, nobody in particular: it is made taken, so that mail which comes early waits;
-* whoever has put mail into the queue and took `busy` afterwards, who hands the mailbox to the dispatcher (`put`): it is held
-  while the mailbox waits for its turn, so a mailbox is scheduled once, however much mail comes;
+* no thread, from the construction of the actor to `Lifecycle.start`: the lock is made taken, so early
+  messages wait in the queue;
+* the sender that put a message into the queue and took `busy` after that (`put`). It hands the mailbox
+  to the dispatcher, and `busy` stays taken until the turn comes. So a mailbox is scheduled once,
+  however many messages come;
 * the thread that runs the turn (`Cell.run`);
 * a caller that runs an idle actor itself, out of turn (`Cell.run_now`);
-* a future, while a handler or a hook that is a coroutine is under way (`waiting`): no thread runs the actor, and yet nobody else
-  may. The future's callback has the dispatcher go on.
+* a future, while a handler or hook that is a coroutine is under way (`waiting`). No thread runs the
+  actor then, and none may. The future's callback schedules the next turn.
 
-Leaving (`leave`) is the last act of a turn, because with it the actor belongs to somebody else: the moment `busy` is free,
-another thread may run the actor. Nothing of the actor or the mailbox may be read or written after it, but the queue and `busy`.
+Leaving (`leave`) is the last act of a turn, because it gives the actor away: as soon as `busy` is free,
+another thread may run the actor. After it a turn must not touch the actor or the mailbox, except for
+the queue and `busy`.
 
 What each ordering guarantees:
 
-* A sender puts the mail in first and tries `busy` after that; the one who leaves frees `busy` first and looks into the queue
-  after that. Whichever comes last sees the other's step. So there is never mail in the queue of a free mailbox with nobody to
-  see it: either the sender gets `busy`, or the one who leaves finds the mail, and takes `busy` again if it still can.
-* `terminate` sets `stopped` first and empties the queue after that. A sender that still saw a living actor puts its mail into
-  a queue that is emptied either by `terminate` or by the turn that this mail brings about. So each envelope is handled, or is
-  answered with `ActorDeadError`, also one that comes after the end.
-* `waiting` is set by the turn that holds `busy`, and `leave` adds the callback at its very end. So the future may be done long
-  before that: the callback then comes at once, and finds a turn that is over.
+* A sender first puts its message into the queue and then tries to take `busy`. A turn first releases
+  `busy` and then looks into the queue. The later of the two sees what the other one did: either the
+  sender gets `busy`, or the turn finds the message and takes `busy` again. So no message lies in the
+  queue of a free mailbox.
+* `Lifecycle.terminate` first sets `stopped` and then empties the queue. A sender that saw a living
+  actor puts its message into the queue nevertheless, and it is taken out by `terminate`, or by the turn
+  that the sender schedules. So each envelope is handled or answered with `ActorDeadError`, also one that
+  comes after the end.
+* The turn sets `waiting` while it holds `busy`, and `leave` adds the callback to the future at its very
+  end. If the future is done before that, the callback runs at once and finds a turn that is over.
 """
 
 from __future__ import annotations
@@ -52,7 +57,7 @@ __all__ = ["Mailbox"]
 
 
 class Mailbox(SimpleQueue):  # type: ignore[type-arg]
-    """The queue of one actor, and who may run the actor. What a turn is, and the life of the actor, come with subclasses."""
+    """The queue of one actor and its lock. `Lifecycle` adds the actor's life, `Cell` the turns."""
 
     __slots__ = ("actor_class", "busy", "dispatcher", "number", "waiting")
 
@@ -92,7 +97,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             self.dispatcher.schedule(self)
 
     def take(self) -> Any:
-        """Take out what waits the longest; None if nothing waits. Another thread may be doing the same."""
+        """Take out the oldest message; return None if there is none. Other threads may do the same at that moment."""
         if self.empty():
             return None
         try:

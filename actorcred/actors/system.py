@@ -134,10 +134,11 @@ def shutdown(timeout: float = 10.0) -> list[str]:
         logger.error("%d actors did not stop within %g s: %s", len(stuck), timeout, ", ".join(stuck[:20]))
     for mailbox in left:
         mailbox.kill(TimeoutError("the actor did not stop in time"))
+    for dispatcher in dispatchers():
+        dispatcher.close(max(0.0, deadline - time.monotonic()))
     # The background pool is the last, since threads of the others hand work to it until they end.
-    pools = sorted(independent_pools(), key=is_background)
-    for close in [ending.close for ending in dispatchers()] + [ending.close for ending in pools]:
-        close(max(0.0, deadline - time.monotonic()))
+    for pool in sorted(independent_pools(), key=is_background):
+        pool.close(max(0.0, deadline - time.monotonic()))
     timers().close(max(0.0, deadline - time.monotonic()))
     return stuck
 
