@@ -67,12 +67,9 @@ def default_dispatcher() -> Dispatcher:
     """Return the dispatcher of actors that are started from outside of any actor: a pool of threads, unless it was set."""
     global _default
     with _lock:
-        dispatcher = _default
-    if dispatcher is None:
-        dispatcher = ThreadDispatcher("actorcred")
-        with _lock:
-            _default = dispatcher = _default or dispatcher
-    return dispatcher
+        if _default is None:
+            _default = ThreadDispatcher("actorcred")
+        return _default
 
 
 @contextlib.contextmanager
