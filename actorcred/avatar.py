@@ -10,7 +10,7 @@ from types import CoroutineType
 from typing import Any
 
 from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors.lifecycle import stops_all
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
@@ -102,7 +102,7 @@ class Avatar(Actor):
                 return self._cred_opened(message.session, message.opened)
             case Leave():
                 self._cred_reason = message.reason
-                self._actor_finish(None)
+                self.actor_inbox.finish(self, None)
             case Attached(mind):
                 return self.on_attach(mind)
             case Detached(mind, reason):
@@ -187,6 +187,10 @@ def _public(cls: type) -> set[str]:
     return {name for name in names if not name.startswith("_")}
 
 
+_FOR_ITSELF = frozenset({"now", "offload", "spawn"})
+"""Methods that an actor calls of itself, which the one around an object never does: the object may have its own."""
+
+
 class ObjectAvatar(Avatar):
     """An avatar around a plain object, whose public methods and attributes it shows as its own."""
 
@@ -226,14 +230,14 @@ def _wrapper_class(cls: Any, attributes: frozenset[str], has_on_login: bool) -> 
     if not has_on_login:
         members["on_login"] = Avatar.on_login  # so that the login need not wait for it
     for name in dir(cls):
-        if not name.startswith("_") and not hasattr(ObjectAvatar, name):
+        if not name.startswith("_") and (name in _FOR_ITSELF or not hasattr(ObjectAvatar, name)):
             members[name] = _delegate(name) if callable(getattr(cls, name)) else _delegate_attribute(name)
     return type(f"{cls.__name__}Avatar", (ObjectAvatar,), members)
 
 
 def wrap_object(wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher: Dispatcher) -> ActorRef[ObjectAvatar]:
     """Start an actor around a plain object."""
-    taken = set(dir(ObjectAvatar)) | {"avatar_id", "mind", "session", "actor_inbox"}
+    taken = set(dir(ObjectAvatar)) - _FOR_ITSELF | {"avatar_id", "mind", "session", "actor_inbox"}
     attributes = frozenset(name for name in getattr(wrapped, "__dict__", {}) if not name.startswith("_") and name not in taken)
     wrapped_class: Any = type(wrapped)
     cls = _wrapper_class(wrapped_class, attributes, callable(getattr(wrapped, "on_login", None)))

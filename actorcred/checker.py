@@ -13,7 +13,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
 import pykka
 
 from actorcred.actors import ActorRef, AnsweredMessage, ControlMessage, Future
-from actorcred.actors.mailbox import Mailbox, stops_all
+from actorcred.actors.cell import Cell
+from actorcred.actors.lifecycle import stops_all
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
@@ -93,7 +94,7 @@ class CheckerRef(ActorRef["Checker"]):
 
     __slots__ = ("_kinds", "_offered", "portals")
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Cell) -> None:
         super().__init__(mailbox)
         # Kept here and not in the checker, since a restarted checker is a fresh one, and one that is down is none.
         self.portals: tuple[RevocationListener, ...] = ()

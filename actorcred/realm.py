@@ -92,7 +92,7 @@ class Realm(Service):
             logger.exception("The logout of an avatar failed:")
         else:
             if type(result) is CoroutineType:
-                self.actor_inbox.dispatcher.spawn(result).add_done_callback(_log_failure)
+                self.spawn(result).add_done_callback(_log_failure)
 
 
 def require_realm(realm: object) -> ActorRef[Realm]:

@@ -9,7 +9,7 @@ from types import CoroutineType
 from typing import Any, Protocol
 
 from actorcred.actors import Actor, ActorRef, AnsweredMessage, CancelledError, ControlMessage, Future
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors.lifecycle import stops_all
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
 
 __all__ = ["Answer", "Crash", "Question", "Service", "request"]
@@ -94,7 +94,7 @@ class Service(Actor):
                 raise
         else:
             if type(result) is CoroutineType:
-                result = self.actor_inbox.dispatcher.spawn(result)
+                result = self.spawn(result)
             if isinstance(result, Future):
                 answer.started(result)
                 result.add_done_callback(lambda done: self._served(done, question))

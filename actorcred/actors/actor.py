@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
+from collections.abc import Callable, Coroutine, Hashable
+from typing import Any, ClassVar, Self, TypeVar, cast
 
 import pykka
 
 from actorcred.actors import system
-from actorcred.actors._context import current_mailbox, thread
+from actorcred.actors._context import current_mailbox
 from actorcred.actors.bounded_mailbox import BoundedMailbox, MailboxLimit
-from actorcred.actors.future import CancelledError, Future
-from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.cell import Cell
+from actorcred.actors.dispatcher import Dispatcher
+from actorcred.actors.future import Future
+from actorcred.actors.lifecycle import Blueprint, rebirth
 from actorcred.actors.messages import ControlMessage
 from actorcred.actors.ref import ActorRef
-from actorcred.actors.supervision import Blueprint
-
-if TYPE_CHECKING:
-    from actorcred.actors.dispatcher import Dispatcher
-    from actorcred.actors.ref import Receiver
-    from actorcred.actors.timers import Timer
+from actorcred.actors.timers import Timer
 
 __all__ = ["Actor"]
 
 logger = logging.getLogger("actorcred.actors")
+
+R = TypeVar("R")
 
 
 class Actor(pykka.Actor):
@@ -52,16 +51,16 @@ class Actor(pykka.Actor):
     ref_class: ClassVar[type[ActorRef[Any]]] = ActorRef
     """The class of the refs to actors of this class."""
 
-    actor_inbox: Mailbox
+    actor_inbox: Cell
     _actor_ref: ActorRef[Any]
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
-        mailbox = thread.reborn
+        mailbox: Cell | None = rebirth.mailbox
         if mailbox is None or mailbox.actor_class is not type(self):
             limit = self.mailbox_limit
-            mailbox = Mailbox(self) if limit is None else BoundedMailbox(self, limit)
+            mailbox = Cell(self) if limit is None else BoundedMailbox(self, limit)
         else:
-            thread.reborn = None
+            rebirth.mailbox = None
         self.actor_inbox = mailbox
         self._actor_ref = self.ref_class(mailbox)
 
@@ -102,7 +101,7 @@ class Actor(pykka.Actor):
         dispatcher = cls.dispatcher or system.chosen_dispatcher()
         if dispatcher is None:
             starter = current_mailbox.get()
-            dispatcher = system.default_dispatcher() if starter is None else starter.dispatcher
+            dispatcher = starter.dispatcher if isinstance(starter, Cell) else system.default_dispatcher()
         return dispatcher
 
     @property
@@ -128,6 +127,18 @@ class Actor(pykka.Actor):
         """Send this actor a message each `seconds` until it stops or the timer is cancelled."""
         return self._actor_ref.send_every(seconds, message)
 
+    def now(self) -> float:
+        """Return the time in seconds on the clock that this actor's timers go by."""
+        return self.actor_inbox.dispatcher.now()
+
+    def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine beside this actor, which goes on with its messages; return a future of the result."""
+        return self.actor_inbox.dispatcher.spawn(coroutine)
+
+    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
+        """Run a function that blocks or computes for long where it delays no actor; see `Dispatcher.offload`."""
+        return self.actor_inbox.dispatcher.offload(function, *args, keys=keys)
+
     # -- Pykka's seam for runtimes ------------------------------------------------------------------------------------
 
     @staticmethod
@@ -141,26 +152,7 @@ class Actor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         self.actor_inbox.start()
 
-    # -- the end of an actor, as its mailbox sees it ------------------------------------------------------------------
-
-    def _actor_finish(self, reply: Receiver | None) -> None:
-        """Stop in good order: hooks, then answers to what still waits."""
-        mailbox = self.actor_inbox
-        self._actor_close()
-        logger.debug("Stopped %s", self)
-
-        def stopped(error: BaseException | None) -> None:
-            if error is not None and mailbox.actor is not None:  # else it was killed, which interrupts the hook
-                self._actor_log_failure(error)
-            mailbox.terminate(None)
-            if reply is not None:
-                reply.settle(None)
-
-        mailbox.call_hook(self._actor_last_words, then=stopped)
-
-    def _actor_last_words(self) -> Any:
-        """Run what has to run before the actor stops; for base classes with an end of their own."""
-        return self.on_stop()
+    # -- for base classes with a life of their own --------------------------------------------------------------------
 
     def _actor_control(self, message: ControlMessage) -> Any:
         """Handle a message between the parts of one system; for base classes that have such."""
@@ -170,46 +162,10 @@ class Actor(pykka.Actor):
         """Return whether the actor goes on after an exception in a message without a reply; for actors that must."""
         return False
 
-    def _actor_fail(self, error: BaseException, *, hook: bool = True) -> None:
-        """End after an unhandled exception: log it, run `on_failure`, then stop or wait for the supervisor."""
-        mailbox = self.actor_inbox
-        self._actor_log_failure(error)
-        if mailbox.supervisor is None:
-            self._actor_close()
-        else:
-            mailbox.cancel_timers()
-
-        def failed(second: BaseException | None) -> None:
-            if second is not None:
-                self._actor_log_failure(second)
-            mailbox.crashed(error)
-
-        if hook:
-            mailbox.call_hook(self._actor_last_gasp, error, then=failed)
-        else:
-            failed(None)
+    def _actor_last_words(self) -> Any:
+        """Run what has to run before the actor stops; for base classes with an end of their own."""
+        return self.on_stop()
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
         """Run what has to run after a crash; for base classes with an end of their own."""
         return self.on_failure(type(error), error, error.__traceback__)
-
-    def _actor_break(self, error: BaseException, reply: Receiver | None) -> None:
-        """End after something that is not an `Exception`, as Ctrl-C: with Pykka, all actors stop."""
-        logger.debug("%r in %s. Stopping all actors.", error, self)
-        if reply is not None:
-            reply.settle_error(pykka.ActorDeadError(f"{self.actor_ref} was interrupted"))
-        self._actor_finish(None)
-        pykka.ActorRegistry.stop_all(block=False)
-
-    def _actor_close(self) -> None:
-        mailbox = self.actor_inbox
-        if self.registered:
-            pykka.ActorRegistry.unregister(self._actor_ref)
-        mailbox.stopped = True
-        mailbox.cancel_timers()
-
-    def _actor_log_failure(self, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError | CancelledError):
-            logger.warning("%s was cancelled while it waited", self)  # whoever did so has said why
-            return
-        logger.error("Unhandled exception in %s:", self, exc_info=error)

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 from actorcred.actors._context import current_mailbox
 from actorcred.actors.fairness import Entry, FairQueue
 from actorcred.actors.future import Future
-from actorcred.actors.threads import ThreadDispatcher
+from actorcred.actors.workers import Job, Workers
 
-__all__ = ["BACKLOG", "BOUND", "BackgroundPool", "Overloaded"]
+__all__ = ["BACKLOG", "BOUND", "BackgroundPool", "Overloaded", "background_pool", "is_background"]
 
 R = TypeVar("R")
 
@@ -35,23 +35,6 @@ class Overloaded(Exception):
     """Work was not done, since too much was waiting."""
 
 
-class _Job:
-    """One call of a function."""
-
-    __slots__ = ("args", "function", "future")
-
-    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        self.function = function
-        self.args = args
-        self.future: Future[Any] = Future()
-
-    def run(self) -> None:
-        try:
-            self.future.settle(self.function(*self.args))
-        except BaseException as error:
-            self.future.settle_error(error)
-
-
 class BackgroundPool:
     """Runs functions on a few threads of low priority, one per processor, in the turns of a `FairQueue`.
 
@@ -65,13 +48,13 @@ class BackgroundPool:
 
     def __init__(self, threads: int | None = None, bound: int = BOUND) -> None:
         threads = threads or os.cpu_count() or 1
-        self._queue: FairQueue[_Job] = FairQueue(bound, BACKLOG * threads)
+        self._queue: FairQueue[Job] = FairQueue(bound, BACKLOG * threads)
         self._lock = threading.Lock()
         name = "actorcred-background"
-        self._pool = ThreadDispatcher(name, threads, niceness=NICENESS, caller_runs=False)
-        self._express = ThreadDispatcher(f"{name}-express", threads, niceness=EXPRESS_NICENESS, caller_runs=False)
+        self._pool = Workers(name, threads, niceness=NICENESS)
+        self._express = Workers(f"{name}-express", threads, niceness=EXPRESS_NICENESS)
         self._express_called = 0
-        self.dispatchers = (self._pool, self._express)
+        self.pools = (self._pool, self._express)
 
     def __len__(self) -> int:
         """Return how many calls wait."""
@@ -93,7 +76,7 @@ class BackgroundPool:
         if not keys:
             mailbox = current_mailbox.get()
             keys = (None if mailbox is None else mailbox.number,)
-        job = _Job(function, args)
+        job = Job(function, args)
         with self._lock:
             entry, dropped = self._queue.put(keys, job)
             call_express = dropped is not entry and self._express_called < self._express.size
@@ -107,7 +90,7 @@ class BackgroundPool:
             dropped.item.future.settle_error(Overloaded("too much is waiting"))
         return job.future
 
-    def _forget(self, entry: Entry[_Job]) -> None:
+    def _forget(self, entry: Entry[Job]) -> None:
         with self._lock:
             self._queue.discard(entry)
 
@@ -132,3 +115,21 @@ class BackgroundPool:
             with self._lock:
                 self._queue.finish(entry, time.monotonic() - started)
         return True
+
+
+_lock = threading.Lock()
+_of_process: BackgroundPool | None = None
+
+
+def background_pool() -> BackgroundPool:
+    """Return the pool of this process; the first call makes it."""
+    global _of_process
+    with _lock:
+        if _of_process is None:
+            _of_process = BackgroundPool()
+        return _of_process
+
+
+def is_background(pool: Workers) -> bool:
+    """Return whether a pool does the background work of this process."""
+    return _of_process is not None and pool in _of_process.pools

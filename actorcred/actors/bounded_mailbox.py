@@ -5,14 +5,11 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from actorcred.actors import _counters
-from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.cell import Behaviour, Cell
 from actorcred.actors.messages import is_control, reply_to
-
-if TYPE_CHECKING:
-    from actorcred.actors.actor import Actor
 
 __all__ = ["BoundedMailbox", "MailboxFull", "MailboxLimit", "Overflow"]
 
@@ -52,12 +49,12 @@ class MailboxLimit:
         object.__setattr__(self, "overflow", Overflow(self.overflow))
 
 
-class BoundedMailbox(Mailbox):
+class BoundedMailbox(Cell):
     """A mailbox that holds at most so many messages; see `MailboxLimit`."""
 
     __slots__ = ("dropped", "guard", "limit")
 
-    def __init__(self, actor: Actor, limit: MailboxLimit) -> None:
+    def __init__(self, actor: Behaviour, limit: MailboxLimit) -> None:
         super().__init__(actor)
         self.limit = limit
         self.dropped = 0

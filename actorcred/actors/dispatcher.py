@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
+import threading
 import time
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Hashable
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
-from actorcred.actors import system
-from actorcred.actors._context import current_mailbox
-from actorcred.actors.waits import refuse_wait
+from actorcred.actors._context import Awaited, Party, current_mailbox
+from actorcred.actors.background import background_pool
+from actorcred.actors.future import Future
+from actorcred.actors.messages import Receiver
+from actorcred.actors.timers import Owner, Timer, timers
+from actorcred.actors.waits import acquire, refuse_wait
+from actorcred.actors.workers import Runnable
 
-if TYPE_CHECKING:
-    from actorcred.actors.future import Future
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.actors.ref import Receiver
-    from actorcred.actors.timers import Timer
-
-__all__ = ["Dispatcher", "Runnable"]
+__all__ = ["Dispatcher", "Resident", "Runnable", "dispatchers"]
 
 R = TypeVar("R")
 
+_lock = threading.Lock()
+_dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 
-class Runnable(Protocol):
-    """Something that wants a turn: a mailbox with mail, or a job."""
 
-    def run(self) -> None:
-        """Take the turn."""
+class Resident(Party, Protocol):
+    """The mailbox of an actor, as the dispatcher sees it that the actor lives on."""
+
+    def run_now(self, message: Any, reply: Receiver | None) -> bool:
+        """Have the idle actor handle a message on the calling thread, which has taken the mailbox; return whether it could."""
 
 
 class Dispatcher(ABC):
@@ -44,18 +46,19 @@ class Dispatcher(ABC):
     def __init__(self, name: str, slow_handler: float) -> None:
         self.name = name
         self.slow_handler = slow_handler
-        self.mailboxes: set[Mailbox] = set()
+        self.mailboxes: set[Resident] = set()
         """The living actors. This is what keeps an actor alive until it is stopped."""
-        system.register(self)
+        with _lock:
+            _dispatchers.add(self)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, {len(self.mailboxes)} actors>"
 
-    def attach(self, mailbox: Mailbox) -> None:
+    def attach(self, mailbox: Resident) -> None:
         """Take a new actor in."""
         self.mailboxes.add(mailbox)
 
-    def detach(self, mailbox: Mailbox) -> None:
+    def detach(self, mailbox: Resident) -> None:
         """Let an actor go that has stopped."""
         self.mailboxes.discard(mailbox)
 
@@ -82,9 +85,9 @@ class Dispatcher(ABC):
             A future of the result. If it is cancelled while the call waits for its turn, the call is not made. It fails with
             `Overloaded` if too much is waiting, most of it of the same keys.
         """
-        return system.background_pool().submit(keys, function, *args)
+        return background_pool().submit(keys, function, *args)
 
-    def block(self, waiter: Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
         """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn.
 
         Args:
@@ -98,13 +101,13 @@ class Dispatcher(ABC):
         target = None if future is None else future.target
         if timeout is None and target is not None and target is current_mailbox.get() and target.busy.locked():
             raise refuse_wait(target, "an actor handles one message at a time")
-        return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
+        return acquire(waiter, timeout)
 
     def runs_here(self) -> bool:
         """Tell whether the calling thread may run an idle actor of this dispatcher itself, out of turn."""
         return False
 
-    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> bool:
+    def run_here(self, mailbox: Resident, message: Any, reply: Receiver | None) -> bool:
         """Have an idle actor, whose mailbox the caller has taken, handle a message now. For dispatchers with `runs_here`.
 
         Returns:
@@ -122,13 +125,19 @@ class Dispatcher(ABC):
         callback: Callable[..., object],
         *args: Any,
         interval: float | None = None,
-        owner: Mailbox | None = None,
+        owner: Owner | None = None,
     ) -> Timer:
         """Call `callback(*args)` in `seconds`, then each `interval` seconds.
 
         The callback runs on the timers' thread and must be short. With an `owner` the timer ends with that actor.
         """
-        return system.timers().add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
+        return timers().add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
 
     def close(self, timeout: float) -> None:
         """End what belongs to this dispatcher, at most `timeout` seconds. Called by `actors.shutdown`."""
+
+
+def dispatchers() -> list[Dispatcher]:
+    """Return the dispatchers of this process."""
+    with _lock:
+        return list(_dispatchers)

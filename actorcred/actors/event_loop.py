@@ -10,16 +10,13 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from actorcred.actors._context import current_mailbox, thread
-from actorcred.actors.dispatcher import Dispatcher, Runnable
+from actorcred.actors._context import Awaited, current_mailbox, thread
+from actorcred.actors.dispatcher import Dispatcher, Resident, Runnable
 from actorcred.actors.future import Future
 from actorcred.actors.waits import WaitsForItself, refuse_wait
 from actorcred.actors.watchdog import watch_loop
-
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["AsyncioDispatcher", "background_loop"]
 
@@ -162,7 +159,7 @@ class AsyncioDispatcher(Dispatcher):
         with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the task is gone
             self.loop.call_soon_threadsafe(task.cancel)
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
         """Acquire `waiter`; on the loop's thread the other actors have their turns meanwhile."""
         if asyncio._get_running_loop() is not self.loop:
             return super().block(waiter, timeout, future)
@@ -195,7 +192,7 @@ class _BackgroundLoop(AsyncioDispatcher):
         self._thread = threading.Thread(target=self.loop.run_forever, name="actorcred-loop", daemon=True)
         self._thread.start()
 
-    def attach(self, mailbox: Mailbox) -> None:
+    def attach(self, mailbox: Resident) -> None:
         raise TypeError("the background loop runs coroutines of actors, not actors")
 
     def close(self, timeout: float) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import queue
 import sys
@@ -15,16 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import pykka
 from pykka._future import _Unset
 
-from actorcred.actors._context import current_mailbox, thread
-from actorcred.actors.waits import circle_of, describe_circle, waiting_for
+from actorcred.actors._context import Party, current_mailbox, thread
+from actorcred.actors.waits import acquire, circle_of, describe_circle, waiting_for
 
 if TYPE_CHECKING:
     from pykka._future import GetHookFunc
     from pykka._types import OptExcInfo
 
-    from actorcred.actors.mailbox import Mailbox
-
-__all__ = ["AlreadySet", "CancelledError", "Future"]
+__all__ = ["AlreadySet", "CancelledError", "Future", "error_of"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -58,7 +57,7 @@ class Future(pykka.Future[T]):
     _value: Any
     _callbacks: list[Callable[[Any], object]] | None
     _sources: tuple[pykka.Future[Any], ...]
-    _target: Mailbox
+    _target: Party
     """The mailbox of the actor that was asked; not set where that is not known."""
 
     def __init__(self) -> None:
@@ -138,7 +137,7 @@ class Future(pykka.Future[T]):
         """Tell whether `cancel` decided the result."""
         return self._state == _ERROR and isinstance(self._value[0], CancelledError)
 
-    def expect_from(self, mailbox: Mailbox) -> None:
+    def expect_from(self, mailbox: Party) -> None:
         """Note which actor was asked, so that one which keeps it from answering can be told."""
         self._target = mailbox
 
@@ -222,7 +221,7 @@ class Future(pykka.Future[T]):
         return bool(self._state)
 
     @property
-    def target(self) -> Mailbox | None:
+    def target(self) -> Party | None:
         """The mailbox of the actor that was asked; None where that is not known."""
         return getattr(self, "_target", None)
 
@@ -231,7 +230,7 @@ class Future(pykka.Future[T]):
         if target is not None and asyncio._get_running_loop() is not None and target.dispatcher.runs_here():
             dispatcher = target.dispatcher  # also for code of the loop that no actor runs
         if dispatcher is None:
-            return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
+            return acquire(waiter, timeout)
         return dispatcher.block(waiter, timeout, self)
 
     @staticmethod
@@ -352,8 +351,6 @@ class Future(pykka.Future[T]):
 
     def reduce(self: Future[Iterable[J]], func: Callable[[R, J], R], *args: R) -> Future[R]:
         """Return a future of the items of the value, folded by `func` from `args[0]` if it is given."""
-        import functools
-
         return self._derive(lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args))
 
 
@@ -374,3 +371,12 @@ class _Countdown:
             last = self._left == 0
         if last:
             self._then()
+
+
+def error_of(done: Future[Any]) -> BaseException | None:
+    """Return what a future that is done failed with; None if it has a value."""
+    try:
+        done.get()
+    except BaseException as error:
+        return error
+    return None

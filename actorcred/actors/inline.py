@@ -7,17 +7,14 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Hashable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
-from actorcred.actors._context import thread
+from actorcred.actors._context import Awaited, Party, thread
 from actorcred.actors.dispatcher import Dispatcher, Runnable
 from actorcred.actors.event_loop import AsyncioDispatcher, block_and_help
 from actorcred.actors.future import Future
-from actorcred.actors.timers import Timer, TimerQueue
+from actorcred.actors.timers import Owner, Timer, TimerQueue
 from actorcred.actors.waits import WaitsForItself, refuse_wait
-
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
 
 __all__ = ["InlineDispatcher"]
 
@@ -65,7 +62,7 @@ class InlineDispatcher(Dispatcher):
             if interruption is not None:
                 raise interruption
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Future[Any] | None = None) -> bool:
+    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
         """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""
 
         def stuck() -> WaitsForItself | None:
@@ -76,7 +73,7 @@ class InlineDispatcher(Dispatcher):
 
         return block_and_help(self._ready, waiter, timeout, stuck, f"the thread of {self.name!r}")
 
-    def keeps_waiting(self, target: Mailbox) -> bool:
+    def keeps_waiting(self, target: Party) -> bool:
         """Return whether an actor that wants no turn cannot answer while this thread waits: it is at work up the stack."""
         return target.busy.locked() and target.waiting is None
 
@@ -117,7 +114,7 @@ class InlineDispatcher(Dispatcher):
         callback: Callable[..., object],
         *args: Any,
         interval: float | None = None,
-        owner: Mailbox | None = None,
+        owner: Owner | None = None,
     ) -> Timer:
         """Call `callback(*args)` when the dispatcher's clock is `seconds` further, then each `interval` seconds."""
         return self._timers.add(self.now() + seconds, callback, *args, interval=interval, owner=owner)

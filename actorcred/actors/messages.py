@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-if TYPE_CHECKING:
-    from actorcred.actors.ref import Receiver
+__all__ = ["REVIVE", "AnsweredMessage", "ControlMessage", "Receiver", "Revocable", "Sender", "describe", "is_control", "reply_to"]
 
-__all__ = ["REVIVE", "AnsweredMessage", "ControlMessage", "Revocable", "Sender", "describe", "is_control", "reply_to"]
+
+class Receiver(Protocol):
+    """Where an answer goes: a future, or what stands in for one."""
+
+    def settle(self, value: Any = None) -> bool:
+        """Take the answer."""
+
+    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
+        """Take the exception that is the answer."""
 
 
 class ControlMessage:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, cast, overload
+from typing import Any, Literal, TypeVar, cast, overload
 
 import pykka
 from pykka._envelope import Envelope
@@ -11,29 +11,18 @@ from pykka.messages import _ActorStop
 
 from actorcred.actors._context import thread
 from actorcred.actors.bounded_mailbox import MailboxFull
+from actorcred.actors.cell import Cell
 from actorcred.actors.future import Future
+from actorcred.actors.messages import Receiver
+from actorcred.actors.supervision import Supervisor
+from actorcred.actors.timers import Timer
 
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.actors.supervision import Supervisor
-    from actorcred.actors.timers import Timer
-
-__all__ = ["ActorRef", "Receiver"]
+__all__ = ["ActorRef"]
 
 A = TypeVar("A", bound=pykka.Actor)
 
 MAX_DEPTH = 16
 """How deep blocking asks may nest on one stack before a thread of the pool takes over."""
-
-
-class Receiver(Protocol):
-    """Where an answer goes: a future, or what stands in for one."""
-
-    def settle(self, value: Any = None) -> bool:
-        """Take the answer."""
-
-    def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
-        """Take the exception that is the answer."""
 
 
 class ActorRef(pykka.ActorRef[A]):
@@ -44,15 +33,15 @@ class ActorRef(pykka.ActorRef[A]):
 
     __slots__ = ("actor_inbox",)
 
-    actor_inbox: Mailbox
+    actor_inbox: Cell
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Cell) -> None:
         self.actor_inbox = mailbox
 
     @property
     def actor_class(self) -> type[A]:  # type: ignore[override]
         """The class of the actor."""
-        return self.actor_inbox.actor_class  # type: ignore[return-value]
+        return self.actor_inbox.actor_class
 
     @property
     def actor_urn(self) -> str:  # type: ignore[override]
@@ -118,9 +107,9 @@ class ActorRef(pykka.ActorRef[A]):
             block
             and timeout is None
             and mailbox.dispatcher.caller_runs
-            and thread.depth < MAX_DEPTH
+            and (depth := thread.depth) < MAX_DEPTH
             and mailbox.busy.acquire(False)
-            and mailbox.run_for(message, future)
+            and _run_deeper(mailbox, message, future, depth)
         ):
             future.expect_from(mailbox)
             self._enqueue(message, future)
@@ -226,7 +215,7 @@ class StopFlag:
 
     __slots__ = ("_mailbox",)
 
-    def __init__(self, mailbox: Mailbox) -> None:
+    def __init__(self, mailbox: Cell) -> None:
         self._mailbox = mailbox
 
     def is_set(self) -> bool:
@@ -243,6 +232,15 @@ class StopFlag:
         except pykka.Timeout:
             return False
         return True
+
+
+def _run_deeper(mailbox: Cell, message: Any, reply: Receiver, depth: int) -> bool:
+    """Run an idle actor, which the caller has taken, on this stack; return whether it could be run."""
+    thread.depth = depth + 1
+    try:
+        return mailbox.run_now(message, reply)
+    finally:
+        thread.depth = depth
 
 
 def _settle_stopped(answer: Future[Any], stopped: Future[bool]) -> None:

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
-from actorcred.actors._context import thread
+from actorcred.actors.future import Future
 
-if TYPE_CHECKING:
-    from actorcred.actors.actor import Actor
-    from actorcred.actors.future import Future
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.actors.ref import ActorRef
-
-__all__ = ["Blueprint", "RestartIntensity", "Restarts", "Supervisor"]
+__all__ = ["RestartIntensity", "Restarts", "Supervisor"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 """Seconds until an actor is tried again that crashed too often; each pause is twice the one before."""
@@ -75,24 +69,3 @@ class Restarts:
             return 0.0
         self._pause = min(LONGEST_PAUSE, 2 * self._pause or FIRST_PAUSE)
         return self._pause
-
-
-class Blueprint:
-    """What is needed to make an actor again: its class, the arguments of its `start`, and the ref that others have."""
-
-    __slots__ = ("_args", "_kwargs", "_ref")
-
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], ref: ActorRef[Any]) -> None:
-        self._args = args
-        self._kwargs = kwargs
-        self._ref = ref
-
-    def construct(self, mailbox: Mailbox) -> Actor:
-        """Make a fresh instance that lives in `mailbox`, behind the refs which exist already."""
-        thread.reborn = mailbox
-        try:
-            actor = mailbox.actor_class(*self._args, **self._kwargs)
-        finally:
-            thread.reborn = None
-        actor._actor_ref = self._ref
-        return actor

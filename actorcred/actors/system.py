@@ -8,23 +8,23 @@ import contextvars
 import logging
 import threading
 import time
-import weakref
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import cast
 
 import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
 from actorcred.actors import _counters
+from actorcred.actors.background import is_background
+from actorcred.actors.cell import Cell
+from actorcred.actors.dispatcher import Dispatcher, dispatchers
 from actorcred.actors.future import Future
-from actorcred.actors.timers import TimerThread
-
-if TYPE_CHECKING:
-    from actorcred.actors.background import BackgroundPool
-    from actorcred.actors.dispatcher import Dispatcher
-    from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.lifecycle import unregister
+from actorcred.actors.threads import ThreadDispatcher
+from actorcred.actors.timers import timers
+from actorcred.actors.workers import independent_pools
 
 __all__ = [
     "EXIT_TIMEOUT",
@@ -34,7 +34,6 @@ __all__ = [
     "shutdown",
     "starting_on",
     "statistics",
-    "timers",
 ]
 
 logger = logging.getLogger("actorcred.actors")
@@ -43,10 +42,7 @@ EXIT_TIMEOUT = 2.0
 """Seconds that actors which were forgotten get for their `on_stop` when the interpreter exits."""
 
 _lock = threading.Lock()
-_dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 _default: Dispatcher | None = None
-_background: BackgroundPool | None = None
-_timers = TimerThread()
 _chosen: contextvars.ContextVar[Dispatcher | None] = contextvars.ContextVar("actorcred_starting_on", default=None)
 
 
@@ -67,24 +63,13 @@ class Statistics:
     """Messages that bounded mailboxes dropped; since the process started."""
 
 
-def register(dispatcher: Dispatcher) -> None:
-    """Count a dispatcher in; its constructor calls this."""
-    with _lock:
-        _dispatchers.add(dispatcher)
-
-
 def default_dispatcher() -> Dispatcher:
     """Return the dispatcher of actors that are started from outside of any actor: a pool of threads, unless it was set."""
     global _default
     with _lock:
-        dispatcher = _default
-    if dispatcher is None:
-        from actorcred.actors.threads import ThreadDispatcher
-
-        dispatcher = ThreadDispatcher("actorcred")
-        with _lock:
-            _default = dispatcher = _default or dispatcher
-    return dispatcher
+        if _default is None:
+            _default = ThreadDispatcher("actorcred")
+        return _default
 
 
 @contextlib.contextmanager
@@ -109,38 +94,17 @@ def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
         _default = dispatcher
 
 
-def background_pool() -> BackgroundPool:
-    """Return the pool for work that computes for long, as hashing passwords: one thread per processor, low priority."""
-    global _background
-    from actorcred.actors.background import BackgroundPool
-
-    with _lock:
-        pool = _background
-    if pool is None:
-        pool = BackgroundPool()
-        with _lock:
-            _background = pool = _background or pool
-    return pool
-
-
-def timers() -> TimerThread:
-    """Return the timers that go by real time."""
-    return _timers
-
-
-def living() -> list[Mailbox]:
+def living() -> list[Cell]:
     """Return the mailboxes of all living actors, oldest first."""
-    with _lock:
-        dispatchers = list(_dispatchers)
     # list(set) happens in one step under the interpreter's lock, so it is safe beside other threads' starts and stops.
-    return sorted((m for d in dispatchers for m in list(d.mailboxes)), key=lambda mailbox: mailbox.number)
+    cells = cast("Iterable[Cell]", (mailbox for dispatcher in dispatchers() for mailbox in list(dispatcher.mailboxes)))
+    return sorted(cells, key=lambda cell: cell.number)
 
 
 def statistics() -> Statistics:
     """Count what the actor system holds and what it lost."""
-    with _lock:
-        alive = sum(len(dispatcher.mailboxes) for dispatcher in _dispatchers)
-    return Statistics(alive, len(_timers), _counters.dead_letters(), _counters.dropped())
+    alive = sum(len(dispatcher.mailboxes) for dispatcher in dispatchers())
+    return Statistics(alive, len(timers()), _counters.dead_letters(), _counters.dropped())
 
 
 def shutdown(timeout: float = 10.0) -> list[str]:
@@ -167,25 +131,16 @@ def shutdown(timeout: float = 10.0) -> list[str]:
         logger.error("%d actors did not stop within %g s: %s", len(stuck), timeout, ", ".join(stuck[:20]))
     for mailbox in left:
         mailbox.kill(TimeoutError("the actor did not stop in time"))
-    with _lock:
-        dispatchers = list(_dispatchers)
-    # The background pool is the last, since threads of the others hand work to it until they end.
-    last = () if _background is None else _background.dispatchers
-    for dispatcher in sorted(dispatchers, key=lambda dispatcher: dispatcher in last):
+    for dispatcher in dispatchers():
         dispatcher.close(max(0.0, deadline - time.monotonic()))
-    _timers.close(max(0.0, deadline - time.monotonic()))
+    # The background pool is the last, since threads of the others hand work to it until they end.
+    for pool in sorted(independent_pools(), key=is_background):
+        pool.close(max(0.0, deadline - time.monotonic()))
+    timers().close(max(0.0, deadline - time.monotonic()))
     return stuck
 
 
-def unregister(mailboxes: Iterable[Mailbox]) -> None:
-    """Take actors out of Pykka's registry, many at once: one by one that is quadratic, since it is a list."""
-    going = set(mailboxes)
-    registry = pykka.ActorRegistry
-    with registry._actor_refs_lock:
-        registry._actor_refs[:] = [ref for ref in registry._actor_refs if ref.actor_inbox not in going]
-
-
-def _stop(mailboxes: Iterable[Mailbox], deadline: float) -> bool:
+def _stop(mailboxes: Iterable[Cell], deadline: float) -> bool:
     """Ask actors to stop and wait for them until the deadline; tell whether all did."""
     answers = []
     for mailbox in mailboxes:

@@ -9,17 +9,24 @@ import math
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
-
-__all__ = ["Timer", "TimerQueue", "TimerThread"]
+__all__ = ["Owner", "Timer", "TimerQueue", "TimerThread", "timers"]
 
 logger = logging.getLogger("actorcred.actors")
 
 LONGEST_WAIT = 3600.0
 """Seconds that the thread sleeps at a time: longer ones, such as infinity, are more than the system's clocks can count."""
+
+
+class Owner(Protocol):
+    """The mailbox of an actor with which timers end."""
+
+    timers: set[Timer] | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the actor handles no more messages."""
 
 
 class Timer:
@@ -33,7 +40,7 @@ class Timer:
         self.callback: Callable[..., object] | None = callback
         self.args = args
         self.interval: float | None = None
-        self.owner: Mailbox | None = None
+        self.owner: Owner | None = None
 
     def __repr__(self) -> str:
         state = "done" if self.callback is None else f"every {self.interval} s" if self.interval else f"due at {self.when:.3f}"
@@ -92,7 +99,7 @@ class TimerQueue:
         callback: Callable[..., object],
         *args: Any,
         interval: float | None = None,
-        owner: Mailbox | None = None,
+        owner: Owner | None = None,
     ) -> Timer:
         """Add a timer.
 
@@ -207,3 +214,11 @@ class TimerThread(TimerQueue):
             timer.fire()
         except BaseException:  # as of sys.exit(): all other timers need this thread
             logger.exception("A timer's callback failed:")
+
+
+_of_process = TimerThread()
+
+
+def timers() -> TimerThread:
+    """Return the timers of this process, which go by real time."""
+    return _of_process

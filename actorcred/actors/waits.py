@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from actorcred.actors._context import current_mailbox
+from actorcred.actors._context import Party, current_mailbox
 
-if TYPE_CHECKING:
-    from actorcred.actors.mailbox import Mailbox
-
-__all__ = ["WaitsForItself", "circle_of", "circles", "describe_circle", "refuse_wait", "waiting_for"]
+__all__ = ["WaitsForItself", "acquire", "circle_of", "circles", "describe_circle", "refuse_wait", "waiting_for"]
 
 
 class WaitsForItself(RuntimeError):
@@ -20,8 +18,8 @@ class WaitsForItself(RuntimeError):
 
 
 class _Wait(NamedTuple):
-    waiter: Mailbox
-    target: Mailbox
+    waiter: Party
+    target: Party
     since: float
 
 
@@ -29,8 +27,13 @@ class _Wait(NamedTuple):
 _waits: dict[object, _Wait] = {}
 
 
+def acquire(waiter: Lock, timeout: float | None) -> bool:
+    """Acquire a lock that is released when there is an answer, at most `timeout` seconds; return whether it did."""
+    return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
+
+
 @contextlib.contextmanager
-def waiting_for(target: Mailbox | None) -> Iterator[None]:
+def waiting_for(target: Party | None) -> Iterator[None]:
     """Note that the running actor, if one runs, waits for the answer of another one."""
     waiter = current_mailbox.get()
     if waiter is None or target is None:
@@ -44,7 +47,7 @@ def waiting_for(target: Mailbox | None) -> Iterator[None]:
         del _waits[key]
 
 
-def refuse_wait(target: Mailbox, where: str) -> WaitsForItself:
+def refuse_wait(target: Party, where: str) -> WaitsForItself:
     """Return the error for a blocking `get()` that can never return.
 
     Args:
@@ -57,7 +60,7 @@ def refuse_wait(target: Mailbox, where: str) -> WaitsForItself:
     return WaitsForItself(f"{target.label} cannot answer while {who} waits for it: {where}; {remedy}")
 
 
-def circle_of(waiter: Mailbox, longer_than: float = 0.0) -> list[Mailbox]:
+def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
     """Return the actors that wait for each other in a circle, beginning with this one; [] if it is in none.
 
     Args:
@@ -65,11 +68,11 @@ def circle_of(waiter: Mailbox, longer_than: float = 0.0) -> list[Mailbox]:
         longer_than: waits that have lasted for fewer seconds do not count.
     """
     latest = monotonic() - longer_than
-    targets: dict[Mailbox, list[Mailbox]] = {}
+    targets: dict[Party, list[Party]] = {}
     for wait in list(_waits.values()):
         if wait.since <= latest and wait.waiter.busy.locked():  # an idle one is only waited in, by tasks of its own
             targets.setdefault(wait.waiter, []).append(wait.target)
-    came_from: dict[Mailbox, Mailbox] = {}
+    came_from: dict[Party, Party] = {}
     todo = [waiter]
     while todo:
         one = todo.pop()
@@ -85,9 +88,9 @@ def circle_of(waiter: Mailbox, longer_than: float = 0.0) -> list[Mailbox]:
     return []
 
 
-def circles(longer_than: float) -> list[list[Mailbox]]:
+def circles(longer_than: float) -> list[list[Party]]:
     """Return the circles whose actors all have waited for more than so many seconds, each once."""
-    found: dict[frozenset[Mailbox], list[Mailbox]] = {}
+    found: dict[frozenset[Party], list[Party]] = {}
     for waiter in {wait.waiter for wait in list(_waits.values())}:
         circle = circle_of(waiter, longer_than)
         if circle:
@@ -95,6 +98,6 @@ def circles(longer_than: float) -> list[list[Mailbox]]:
     return list(found.values())
 
 
-def describe_circle(circle: list[Mailbox]) -> str:
+def describe_circle(circle: list[Party]) -> str:
     """Return in words who waits for whom."""
     return " waits for ".join(mailbox.label for mailbox in (*circle, circle[0]))

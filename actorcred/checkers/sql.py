@@ -146,7 +146,7 @@ class SQLChecker(BlockingChecker):
     def _hashed(self, function: Callable[..., T], *args: Any, keys: tuple[Hashable, ...]) -> T:
         """Return the result of a function that hashes."""
         # On the pool that yields to everything else: hashing computes, and these threads are many.
-        result = self.actor_inbox.dispatcher.offload(function, *args, keys=keys)
+        result = self.offload(function, *args, keys=keys)
         done = threading.Event()  # not `result.get()`, for which the pool would start another thread
         result.add_done_callback(lambda _: done.set())
         if not done.wait(self.limits.timeout) and result.cancel():

@@ -284,7 +284,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         scram = self._scram_of(account.avatar_id)
         if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
             arguments = (credentials.password, account.hash, self._rounds, self._scram or scram is not None)
-            upgraded = self.actor_inbox.dispatcher.offload(_upgrade_secrets, *arguments, keys=turn_of(self, credentials))
+            upgraded = self.offload(_upgrade_secrets, *arguments, keys=turn_of(self, credentials))
             self.cred_then(upgraded, self._upgrade, account)
 
     def _upgrade(self, upgraded: Future[_Secrets], account: Account) -> None:
@@ -331,7 +331,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             self._policy.check(password=password)
             return functools.partial(store, _make_secrets(password, self._rounds, scram))
 
-        return self.actor_inbox.dispatcher.offload(work)
+        return self.offload(work)
 
     def _add_account(self, name: str, password: str, scram: bool) -> Future[Any]:
         name = prepare_username(name)

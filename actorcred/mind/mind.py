@@ -12,7 +12,7 @@ from typing import Any, Protocol, cast
 import pykka
 
 from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher, Future
-from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.cell import Cell
 from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.logout import LogoutCode, LogoutReason
@@ -99,7 +99,7 @@ class MindRef(ActorRef["Mind"]):
         self.dispatcher = dispatcher
         self.session: Owner | None = None
 
-    def __getattr__(self, name: str) -> Mailbox:
+    def __getattr__(self, name: str) -> Cell:
         """Start the actor when its mailbox is wanted for the first time."""
         if name != "actor_inbox":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
@@ -292,7 +292,7 @@ class Mind(Actor):
 
     def _future_of(self, result: Any) -> Future[Any] | None:
         if type(result) is CoroutineType:
-            return self.actor_inbox.dispatcher.spawn(result)
+            return self.spawn(result)
         return Future.adopt(result) if isinstance(result, pykka.Future) else None
 
     def _failed(self, name: str, error: Exception) -> None:

@@ -184,7 +184,7 @@ class Portal(Actor):
             case m.Revoke(checker, avatar_id, what):
                 return self._revoke(checker, avatar_id, what)
             case m.ServiceCrashed(ref, error):
-                pause = self._roles.crashed(ref, error, self.actor_inbox.dispatcher.now())
+                pause = self._roles.crashed(ref, error, self.now())
                 if pause:
                     self._logins.role_is_gone(ref)
                 return pause

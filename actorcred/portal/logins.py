@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actorcred.actors import ActorRef
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors.lifecycle import stops_all
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, UnauthorizedLogin, UnhandledCredentials
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId

@@ -11,7 +11,7 @@ from typing import Any
 import pykka
 
 from actorcred.actors import ActorRef, Future, Timer
-from actorcred.actors.mailbox import stops_all
+from actorcred.actors.lifecycle import stops_all
 from actorcred.avatar import Avatar, Detached, Leave
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from actorcred.actors import ActorRef
-from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.cell import Cell
 from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface
 from actorcred.mind.mind import Mind
@@ -153,9 +153,9 @@ class Opening:
         return error
 
 
-def _tell_opened(mailbox: Mailbox, session: Session) -> bool:
+def _tell_opened(mailbox: Cell, session: Session) -> bool:
     """Tell an avatar that the session is open; return False if it has an `on_login`, for which the login waits."""
-    if mailbox.actor_class.on_login is not Avatar.on_login:  # type: ignore[attr-defined]
+    if mailbox.actor_class.on_login is not Avatar.on_login:
         return False
     message = Opened(session)
     # No code of the user's runs then, so it need not have a turn of its own.

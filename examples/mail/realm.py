@@ -188,7 +188,7 @@ class PostOffice(Realm):
         owner = str(avatar_id)
         await self._pool.submit(self._open, owner)
         box = self._take(owner)
-        avatar = Postbox.start(avatar_id, mind, box, self.actor_ref.proxy(), dispatcher=self.actor_inbox.dispatcher)
+        avatar = Postbox.start(avatar_id, mind, box, self.actor_ref.proxy())
         return interface, avatar, lambda: self._let_go(owner)
 
     def _open(self, owner: str) -> None:

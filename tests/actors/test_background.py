@@ -38,8 +38,8 @@ class Crowd:
 def pool():  # type: ignore[no-untyped-def]
     made = BackgroundPool(threads=2, bound=10)
     yield made
-    for dispatcher in made.dispatchers:
-        dispatcher.close(WAIT)
+    for workers in made.pools:
+        workers.close(WAIT)
 
 
 def test_a_newcomer_does_not_wait_for_a_crowd_that_has_all_threads(pool: BackgroundPool) -> None:

@@ -6,10 +6,10 @@ import threading
 
 import pykka
 import pytest
-from pykka.messages import ProxyCall
 
 from actorcred import actors
 from actorcred.actors import Actor, ThreadDispatcher
+from tests.actors.helpers import Switching
 
 
 class Echo(Actor):
@@ -20,7 +20,7 @@ class Echo(Actor):
 
 
 def test_a_thousand_actors_that_wait_for_others_do_not_starve_a_pool_of_two():
-    pool = ThreadDispatcher("actorcred-test", 2, caller_runs=False)
+    pool = Switching("actorcred-test", 2)
 
     class Asker(Actor):
         registered = False
@@ -36,7 +36,7 @@ def test_a_thousand_actors_that_wait_for_others_do_not_starve_a_pool_of_two():
 
 
 def test_threads_that_stood_in_for_blocked_ones_go_home():
-    pool = ThreadDispatcher("actorcred-test", 2, caller_runs=False)
+    pool = Switching("actorcred-test", 2)
     release = actors.Future()
 
     class Waiter(Actor):
@@ -51,52 +51,7 @@ def test_threads_that_stood_in_for_blocked_ones_go_home():
     for _ in range(100):
         pykka.get_all([Echo.start(dispatcher=pool).ask(n, block=False) for n in range(50)], timeout=30)
 
-    assert len(pool._threads) - pool._blocked <= 3
-
-
-def test_a_blocking_ask_of_an_idle_actor_runs_on_the_callers_thread():
-    class Where(Actor):
-        def on_receive(self, message):
-            return threading.current_thread()
-
-    ref = Where.start(dispatcher=ThreadDispatcher("actorcred-test"))
-    elsewhere = Where.start(dispatcher=ThreadDispatcher("actorcred-test", caller_runs=False))
-
-    assert ref.ask("where?") is threading.current_thread()
-    assert ref.ask("where?", timeout=10) is not threading.current_thread()  # or the time-out could not be kept
-    assert elsewhere.ask("where?") is not threading.current_thread()
-
-
-def test_deep_chains_of_blocking_asks_do_not_exhaust_the_stack():
-    class SessionChannel(Actor):
-        registered = False
-
-        def __init__(self, following):
-            super().__init__()
-            self.following = following
-
-        def on_receive(self, message):
-            return 0 if self.following is None else 1 + self.following.ask(message)
-
-    link = None
-    for _ in range(300):
-        link = SessionChannel.start(link)
-
-    assert link.ask("how long?") == 299
-
-
-def test_a_slow_handler_is_logged_by_name_and_duration_without_its_arguments(caplog):
-    class Hog(Actor):
-        def login(self, name, password):
-            return name
-
-    pool = ThreadDispatcher("actorcred-test", slow_handler=-1.0)
-    Hog.start(dispatcher=pool).ask(ProxyCall(("login",), ("ann", "s3cret"), {}), timeout=10)
-    Hog.start(dispatcher=pool).stop()
-
-    assert "Hog (urn:uuid:" in caplog.text
-    assert " s for ProxyCall login" in caplog.text
-    assert "s3cret" not in caplog.text
+    assert len(pool._workers.threads) - pool._workers.blocked <= 3
 
 
 def test_submitted_work_runs_on_the_pool_and_a_cancelled_one_not_at_all():
@@ -163,7 +118,7 @@ def test_bursts_blocked_handlers_and_closing_lose_no_message_and_no_thread():
         for mailbox in list(pool.mailboxes):
             actors.ActorRef(mailbox).stop()
         pool.close(30)
-        assert (pool._threads, pool._blocked) == (set(), 0)
+        assert (pool._workers.threads, pool._workers.blocked) == (set(), 0)
         late = Echo.start(dispatcher=pool)
         assert late.ask("after closing", timeout=30) == "after closing"
         late.stop()
@@ -185,4 +140,4 @@ def test_a_pool_that_gets_no_more_threads_goes_on_with_those_it_has(monkeypatch,
 
     assert pykka.get_all([ref.ask(1, block=False) for ref in refs], timeout=30) == [1] * 10
     assert "cannot get another one: can't start new thread" in caplog.text
-    assert len(pool._threads) == 1
+    assert len(pool._workers.threads) == 1

@@ -47,8 +47,8 @@ def test_a_callback_that_wants_to_end_the_program_does_not_end_the_others(caplog
         raise SystemExit
 
     done = Future()
-    actors.system.timers().add(0.0, ends)
-    actors.system.timers().add(time.monotonic() + 0.01, done.settle)
+    actors.timers.timers().add(0.0, ends)
+    actors.timers.timers().add(time.monotonic() + 0.01, done.settle)
     done.get(timeout=10)
     assert "A timer's callback failed" in caplog.text
 

@@ -9,7 +9,7 @@ import pykka
 import pytest
 
 from actorcred import Channel, actors
-from actorcred.actors import Actor, AsyncioDispatcher, Dispatcher, Future, InlineDispatcher, ThreadDispatcher, WaitsForItself
+from actorcred.actors import Actor, AsyncioDispatcher, Future, InlineDispatcher, ThreadDispatcher, WaitsForItself
 from actorcred.actors.waits import circle_of, circles
 from actorcred.mind.mind import Mind
 
@@ -202,15 +202,3 @@ def test_waiting_threads_that_are_no_actors_are_in_no_circle():
     assert asked.wait(10)
     thread.join(10)
     assert not circles(0.0)
-
-
-def test_dispatchers_of_others_need_not_know_the_target():
-    class Foreign(Dispatcher):
-        def schedule(self, task):
-            task.run()
-
-        def spawn(self, coroutine):
-            raise NotImplementedError
-
-    lock = threading.Lock()
-    assert Foreign("foreign", 1.0).block(lock, None)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from actorcred import LoginDenied, LoginFailed, Portal, PortalOptions, UnauthorizedLogin, UsernamePassword
-from actorcred.actors import background, system
+from actorcred.actors import background
 from actorcred.checkers.file import FileChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.passwords.hashing import hash_password
@@ -78,7 +78,7 @@ def test_what_is_given_up_is_not_hashed(portal: Any) -> None:
     for future in wrong:
         future.cancel()
     assert outcome(log_in(portal, "ann", "correct horse", "203.0.113.9")) is None
-    assert len(system.background_pool()) == 0
+    assert len(background.background_pool()) == 0
 
 
 def test_when_too_much_waits_the_crowd_is_denied_and_told_when_to_come_back(
@@ -86,7 +86,7 @@ def test_when_too_much_waits_the_crowd_is_denied_and_told_when_to_come_back(
 ) -> None:
     people = SQLiteChecker.start(tmp_path / "people.sqlite", 9, PasswordPolicy(common=()))
     people.add_account("ann", "correct horse").get(timeout=30)
-    monkeypatch.setattr(system, "_background", pool_of(10))
+    monkeypatch.setattr(background, "_of_process", pool_of(10))
     portal = Portal.start(Hall.start(), [people])
     wrong = [log_in(portal, f"bot{number}", "wrong", "203.0.113.9") for number in range(CROWD)]
     ann = log_in(portal, "ann", "correct horse", "192.0.2.7")
@@ -108,5 +108,5 @@ def pool_of() -> Any:
 
     yield make
     for pool in made:
-        for dispatcher in pool.dispatchers:
-            dispatcher.close(30)
+        for workers in pool.pools:
+            workers.close(30)

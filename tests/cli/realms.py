@@ -45,7 +45,7 @@ class Saboteur(Clinging):
 
     def break_portal(self) -> None:
         (portal,) = pykka.ActorRegistry.get_by_class(Portal)
-        portal.actor_inbox.actor._actor_fail(RuntimeError("the floor gave way"))
+        portal.actor_inbox.fail(portal.actor_inbox.actor, RuntimeError("the floor gave way"))
 
 
 class House(Realm):

@@ -391,6 +391,24 @@ def test_an_actor_that_is_no_avatar_can_be_one(inline):
     assert living() == BASE
 
 
+def test_a_plain_object_may_have_methods_that_an_actor_calls_of_itself(inline):
+    class Spawning(Player):
+        def __init__(self):
+            self.now = "noon"
+
+        def move(self, dx):
+            return dx
+
+        def spawn(self, monster):
+            return f"a {monster}"
+
+    stage = Stage()
+    stage.realm_answers.append(lambda a, m, *i: (Player, Spawning(), lambda: None))
+    avatar = stage.login().avatar.proxy()
+
+    assert (avatar.spawn("troll").get(), avatar.now.get()) == ("a troll", "noon")
+
+
 def test_a_client_that_does_not_keep_up_can_be_logged_out(inline):
     stage = Stage(outbox=OutboxLimit(3, OutboxOverflow.END_SESSION))
     stuck: Future[None] = Future()

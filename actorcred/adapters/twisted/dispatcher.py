@@ -10,15 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.python import threadable
 
 from actorcred.actors import Dispatcher, Future, InlineDispatcher, Timer
-from actorcred.actors._context import thread
+from actorcred.actors._context import Party, thread
 from actorcred.actors.timers import TimerQueue
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Hashable
 
-    from actorcred.actors.dispatcher import Runnable
-    from actorcred.actors.mailbox import Mailbox
-    from actorcred.actors.ref import Receiver
+    from actorcred.actors.dispatcher import Resident, Runnable
+    from actorcred.actors.messages import Receiver
 
 __all__ = ["ReactorDispatcher", "deferred_of", "future_of", "on_reactor", "reactor_dispatcher"]
 
@@ -53,7 +52,7 @@ class ReactorDispatcher(InlineDispatcher):
         thread: int | None = threadable.ioThread
         return thread is None or thread == threading.get_ident()
 
-    def run_here(self, mailbox: Mailbox, message: Any, reply: Receiver | None) -> bool:
+    def run_here(self, mailbox: Resident, message: Any, reply: Receiver | None) -> bool:
         """Have an idle actor handle a message now; what it wakes runs when it is through."""
         if not self._running.acquire(False):
             return mailbox.run_now(message, reply)
@@ -66,7 +65,7 @@ class ReactorDispatcher(InlineDispatcher):
             if self._ready:
                 self.run_ready()
 
-    def keeps_waiting(self, target: Mailbox) -> bool:
+    def keeps_waiting(self, target: Party) -> bool:
         """Return whether an actor cannot answer while this thread waits: what it waits for may need the reactor."""
         return self.runs_here()
 

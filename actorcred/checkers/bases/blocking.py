@@ -9,8 +9,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
-from actorcred.actors import ControlMessage, Future, ThreadDispatcher, Timer
+from actorcred.actors import ControlMessage, Future, Timer
 from actorcred.actors.fairness import Entry, FairQueue
+from actorcred.actors.workers import Workers
 from actorcred.checker import Checker, turn_of
 from actorcred.errors import CheckerUnavailable
 
@@ -93,7 +94,7 @@ class BlockingChecker(Checker):
         self._lock = threading.Lock()
         self._asking = 0
         self._ended = False
-        self._pool = ThreadDispatcher(f"actorcred-{type(self).__name__}-{next(_numbers)}", self.limits.threads, caller_runs=False)
+        self._pool = Workers(f"actorcred-{type(self).__name__}-{next(_numbers)}", self.limits.threads)
 
     @abstractmethod
     def check(self, credentials: Any) -> str:

@@ -94,7 +94,7 @@ class PasswordChecker(Checker):
         if account is None or not account.usable or not self.can_verify(account):
             account = Account("", self.dummy(), usable=False)
         decision: Future[str] = Future()
-        verdict = self.actor_inbox.dispatcher.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
+        verdict = self.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
         self.cred_then(verdict, self._verified, credentials, account, known, decision)
         return decision

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from actorcred.actors import ThreadDispatcher
+from actorcred.actors.workers import Workers
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import PasswordRejected
 from actorcred.passwords.hashing import BCRYPT_LIMIT, hash_password, password_bytes
@@ -58,7 +58,7 @@ class Rehasher:
         self._engine = engine
         self._statements = statements
         self._name = name
-        self._thread = ThreadDispatcher(f"actorcred-rehash-{name}", 1, caller_runs=False)
+        self._thread = Workers(f"actorcred-rehash-{name}", 1)
         self._busy = threading.Lock()
         self._closed = False
         self.may_write = True

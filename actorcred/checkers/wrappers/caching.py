@@ -66,7 +66,7 @@ class CachingChecker(Filter):
         """Return who it is if that is known."""
         key = self._key_of(credentials)
         known = None if key is None else self._known.get(key)
-        if known is None or known[1] <= self.actor_inbox.dispatcher.now():
+        if known is None or known[1] <= self.now():
             return None
         return known[0]
 
@@ -76,7 +76,7 @@ class CachingChecker(Filter):
         seconds = min(self._seconds, until_of(avatar_id) - time.time())
         if key is not None and seconds > 0:
             self._known.pop(key, None)
-            self._known[key] = (avatar_id, self.actor_inbox.dispatcher.now() + seconds)
+            self._known[key] = (avatar_id, self.now() + seconds)
             while len(self._known) > self._entries:
                 self._known.popitem(last=False)
         return avatar_id

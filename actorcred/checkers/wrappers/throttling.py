@@ -81,7 +81,7 @@ class ThrottlingChecker(Filter):
 
     def before(self, credentials: Any) -> None:
         """Deny those who have to wait."""
-        now = self.actor_inbox.dispatcher.now()
+        now = self.now()
         wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
         if wait:
             raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False)
@@ -96,7 +96,7 @@ class ThrottlingChecker(Filter):
     def refused(self, credentials: Any, error: BaseException) -> None:
         """Note a failure that may have been a guess; an SSH agent offers keys that the user does not have here."""
         if isinstance(error, UnauthorizedLogin) and not isinstance(error, UnknownKey):
-            now = self.actor_inbox.dispatcher.now()
+            now = self.now()
             for key in self._keys(credentials):
                 self._penalties.failed(key, now)
 

@@ -10,7 +10,7 @@ from typing import Any
 import pykka
 
 from actorcred.actors import Future, MailboxFull
-from actorcred.actors.mailbox import Mailbox
+from actorcred.actors.cell import Cell
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed
 from actorcred.rpc.protocol.codec import weigh
 from actorcred.rpc.server.guard import Backlog
@@ -36,7 +36,7 @@ class Receipt:
 
     __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
 
-    def __init__(self, core: Hub, backlog: Backlog, inbox: Mailbox, message: Any, reply: Reply | None) -> None:
+    def __init__(self, core: Hub, backlog: Backlog, inbox: Cell, message: Any, reply: Reply | None) -> None:
         self._core = core
         self._backlog = backlog
         self._inbox = inbox
@@ -58,7 +58,7 @@ class Receipt:
         if actor is None or isinstance(error, pykka.ActorDeadError | MailboxFull):
             self._core.ignored_notices += 1
         elif not actor._actor_survives(error, self._message):
-            actor._actor_fail(error)
+            self._inbox.fail(actor, error)
         return True
 
 

@@ -1,0 +1,24 @@
+"""Each actor has a number, and a name that no other actor in the world has."""
+
+from __future__ import annotations
+
+import uuid
+
+from actorcred.actors._counters import next_actor, urn
+from tests.actors.helpers import Recorder
+
+
+def test_numbers_rise_and_names_are_uuids() -> None:
+    numbers = [next_actor() for _ in range(100)]
+    names = {urn(number) for number in numbers}
+
+    assert numbers == sorted(set(numbers))
+    assert len(names) == 100
+    assert all(uuid.UUID(name).urn == name for name in names)
+
+
+def test_an_actor_keeps_its_name() -> None:
+    ref = Recorder.start()
+
+    assert ref.actor_urn == ref.actor_urn == urn(ref.actor_inbox.number)
+    assert ref.actor_urn in str(ref)
