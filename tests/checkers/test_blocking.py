@@ -9,6 +9,7 @@ import pytest
 from actorcred import CheckerUnavailable, Portal, UsernamePassword, actors
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.testing import Hall, Visitor
+from tests.helpers import until
 
 WAIT = 30.0
 ANN = UsernamePassword("ann", "x")
@@ -86,13 +87,14 @@ def test_a_crowd_of_one_source_neither_delays_nor_displaces_another_one(backend)
 
 
 def test_what_is_given_up_while_it_waits_makes_place(backend):
-    portal, _ = serve(backend, threads=1, waiting=1)
+    portal, checker = serve(backend, threads=1, waiting=1)
+    waiting = checker.actor_inbox.actor._waiting
     first = portal.login(ANN, None, Visitor)
     assert backend.asked.acquire(timeout=WAIT)
     given_up = portal.login(ANN, None, Visitor)
-    portal.count().get(timeout=WAIT)
+    until(lambda: len(waiting) == 1)
     given_up.cancel()
-    portal.count().get(timeout=WAIT)
+    until(lambda: not len(waiting))
     second = portal.login(ANN, None, Visitor)
     backend.answers.release(2)
     assert first.get(timeout=WAIT)

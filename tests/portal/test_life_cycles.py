@@ -229,4 +229,4 @@ def test_clients_that_vanish_by_the_thousand_leave_nothing(dispatcher):
             login.get(timeout=10).session.end().get(timeout=10)
     stage.realm.ask("all done?", timeout=10)
     stage.portal.stop()
-    assert all(mailbox.actor_class not in (ArenaPlayer, Mind) or mailbox.stopped for mailbox in dispatcher.mailboxes)
+    until(lambda: all(mailbox.actor_class not in (ArenaPlayer, Mind) or mailbox.stopped for mailbox in dispatcher.mailboxes))
