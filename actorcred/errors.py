@@ -186,6 +186,9 @@ class CallCode(StrEnum):
     GONE = "gone"
     """The session is over."""
 
+    UNANSWERED = "unanswered"
+    """The method has asked a client or an actor, which has not answered, or cannot be asked."""
+
     INTERNAL = "internal"
     """Something went wrong in the server, whose log has the cause."""
 

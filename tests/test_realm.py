@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pykka
 import pytest
 
 from actorcred import Avatar, CheckerUnavailable, LogoutCode, Policy, Portal, PortalOptions, Realm, UsernamePassword, rpc
@@ -253,3 +254,25 @@ async def test_a_client_of_the_wire_is_told_unavailable_and_may_try_again():
             await rpc.connect(str(server.addresses[0]), "ann", "right")
         async with await rpc.connect(str(server.addresses[0]), "ann", "right") as client:
             assert client.avatar_id == "ann"
+
+
+def test_an_avatar_whose_on_start_raises_fails_the_login(dispatcher):
+    class Stillborn(Avatar, Player):
+        def on_start(self) -> None:
+            raise LookupError("the text of the exception")
+
+        def move(self, dx: float) -> float:
+            return dx
+
+    class Town(Realm):
+        interfaces = (Player,)
+
+        def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
+            avatar = Stillborn.start(avatar_id, mind)
+            return Player, avatar, avatar.stop
+
+    portal = portal_of(Town)
+    with pytest.raises(CheckerUnavailable) as failed:
+        portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
+    assert type(failed.value.__cause__) in {LookupError, pykka.ActorDeadError}
+    assert portal.count().get(timeout=10) == 0

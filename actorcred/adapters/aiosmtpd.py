@@ -15,6 +15,7 @@ import pykka
 from actorcred.adapters._answers import ask
 from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._sasl import negotiate
+from actorcred.adapters._smtp_log import hide_what_clients_send
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import ExchangeState
@@ -35,6 +36,8 @@ except ImportError:
 __all__ = ["SMTPServer", "Screening", "Submission"]
 
 logger = logging.getLogger("actorcred.adapters.aiosmtpd")
+
+hide_what_clients_send()
 
 MAX_TRIES = 10
 """Failed logins of one connection after which it is closed; some clients try one password by three mechanisms."""
@@ -371,7 +374,7 @@ class SMTPConnection(SMTP):
             return None, f"{code if error.retry_after is None else '451 4.3.0'} {printable(error.message)}"
         except pykka.ActorDeadError:
             return None, "421 4.3.2 logged out"
-        except Exception:
+        except (Exception, SystemExit):
             logger.exception("The avatar failed at %s:", method)
             return None, "451 4.3.0 something went wrong in the server"
 

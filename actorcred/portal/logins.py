@@ -147,13 +147,9 @@ class Logins:
             self._guard(self._succeed, attempt, session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
-        """Go on with a login whose avatar has stopped before it had run `on_login`; one that failed fails the login."""
+        """Fail a login whose avatar has ended before it had run `on_login`."""
         attempt = self._opening.take_held(session)
-        if attempt is None:
-            return
-        if cause is None:
-            self._guard(self._succeed, attempt, session)
-        else:
+        if attempt is not None:
             self.fail(attempt, self._opening.failure(session, cause))
 
     def _succeed(self, attempt: Attempt, session: Session) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from actorcred.actors import ActorRef
+from actorcred.actors import Actor, ActorRef
 from actorcred.actors.cell import Cell
 from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface
@@ -146,16 +146,20 @@ class Opening:
         """Return the login that waits for the `on_login` of a session's avatar; it waits no more."""
         return self._held.pop(session, None)
 
-    def failure(self, session: Session, cause: BaseException) -> CheckerUnavailable:
-        """Return what a login fails with whose avatar has crashed in `on_login`."""
-        error = CheckerUnavailable(f"{session.avatar.actor_class.__name__}.on_login() failed: {type(cause).__name__}")
+    def failure(self, session: Session, cause: BaseException | None) -> CheckerUnavailable:
+        """Return what a login fails with whose avatar has ended before it had run `on_login`."""
+        avatar = session.avatar.actor_class.__name__
+        if cause is None:
+            return CheckerUnavailable(f"{avatar} has stopped before it had run on_login()")
+        error = CheckerUnavailable(f"{avatar}.on_login() failed: {type(cause).__name__}")
         error.__cause__ = cause
         return error
 
 
 def _tell_opened(mailbox: Cell, session: Session) -> bool:
-    """Tell an avatar that the session is open; return False if it has an `on_login`, for which the login waits."""
-    if mailbox.actor_class.on_login is not Avatar.on_login:
+    """Tell an avatar that the session is open; return False if the login waits for its `on_start` or `on_login`."""
+    kind: Any = mailbox.actor_class
+    if kind.on_login is not Avatar.on_login or kind.on_start is not Actor.on_start:
         return False
     message = Opened(session)
     # No code of the user's runs then, so it need not have a turn of its own.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -248,6 +249,8 @@ class PostOffice(Realm):
 
     def _owner_of(self, address: str) -> str | None:
         name, _, domain = address.rpartition("@")
+        if len(name) > 1 and name[0] == name[-1] == '"':  # RFC 5321, section 4.1.2: Quoted-string
+            name = re.sub(r"\\(.)", r"\1", name[1:-1])
         return name if domain.lower() == self._domain.lower() else None
 
 

@@ -322,6 +322,31 @@ def test_noise_in_the_place_of_tls_is_logged_once(stages, contexts, caplog):
         assert record.exc_info is None
 
 
+@pytest.mark.parametrize("words", ["AUTH {}", "AUTH=PLAIN {}", "AUTH XOAUTH2 {}", "{}", "AUTH PLAIN {}", "EHLO\t{}"])
+def test_what_clients_send_is_in_no_log(stages, caplog, words):
+    caplog.set_level(logging.DEBUG)
+    secret = base64.b64encode(b"\0ann\0s3cret").decode()
+    client = stages().client()
+    client.docmd(words.format(secret))
+    client.docmd(secret)
+    client.noop()
+    assert "NOOP" in caplog.text
+    for text in (secret, secret.upper(), "s3cret"):
+        assert text not in caplog.text
+
+
+def test_an_avatar_that_exits_does_not_end_the_connection(stages, monkeypatch):
+    def leave(*_: Any) -> None:
+        raise SystemExit
+
+    client = stages(screening=True).client()
+    client.login("ann", "s3cret")
+    client.mail("ann@example.org")
+    monkeypatch.setattr(ScreeningSender, "check_recipient", leave)
+    assert client.rcpt("bob@example.org") == (451, b"4.3.0 something went wrong in the server")
+    assert client.noop()[0] == 250
+
+
 def test_who_acts_as_somebody_else_needs_the_policys_word(stages):
     def plain(stage: Stage, authorize_as: str) -> int:
         words = base64.b64encode(f"{authorize_as}\0ann\0s3cret".encode()).decode()

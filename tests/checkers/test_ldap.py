@@ -203,6 +203,24 @@ def test_the_filter_of_the_url_counts_with_a_dn_too(directory):
         login(portal)
 
 
+@MODES
+@pytest.mark.parametrize("attribute", ["userid", "UID", "0.9.2342.19200300.100.1.1"])
+def test_an_attribute_may_have_any_of_its_names(directory, dn, attribute):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?{attribute}", LDAPSettings(dn=dn)))
+    assert login(portal, "Ann") == "ann"
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn, id="2.16.840.1.113730.3.1.3")))
+    assert login(portal, "kim") == "4711"
+
+
+@MODES
+@pytest.mark.parametrize("wanted", ["(objectClass=person)(sn=bob)", " (sn=bob)"])
+def test_a_filter_that_is_taken_can_be_used(directory, dn, wanted):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid?sub?{wanted}", LDAPSettings(dn=dn)))
+    assert login(portal, "bob", "hush") == "bob"
+    with pytest.raises(UnauthorizedLogin):
+        login(portal)
+
+
 def test_filter_and_scope_of_the_url_count(directory):
     portal = serve(LDAPChecker.start(f"{directory.url}/dc=example?uid?one?(objectClass=*)"))
     with pytest.raises(UnauthorizedLogin):
@@ -268,6 +286,13 @@ def test_what_cannot_be_used_is_said(tmp_path):
         ("ldap:ldaps://host/dc=x?uid?sub?(cn=x", "no filter"),
         ("ldap:ldaps://host/dc=x????bindname=cn=x", "extensions"),
         ("ldap:ldaps://host/dc=x?uid?deep", "needs a URL"),
+        ("ldap:ldap://127.0.0.1:x/dc=x", "the port"),
+        ("ldap:ldap://127.0.0.1:99999/dc=x", "the port"),
+        ("ldap:ldap://127.0.0.1:-1/dc=x", "the port"),
+        ("ldap[timeout=nan]:ldaps://host/dc=x", "timeout must be"),
+        ("ldap[timeout=inf]:ldaps://host/dc=x", "timeout must be"),
+        ("ldap[timeout=1e20]:ldaps://host/dc=x", "timeout must be"),
+        ("ldap[threads=100000]:ldaps://host/dc=x", "threads must be from 1 to"),
     ]:  # fmt: skip
         with pytest.raises(AccountError, match=message):
             from_string(text)

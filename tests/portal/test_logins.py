@@ -459,14 +459,14 @@ def test_a_stopped_portal_lets_nobody_in(inline):
     assert stage.portal.drain().get() == 0
 
 
-def test_an_avatar_that_dies_before_its_login_is_through_ends_the_session(inline):
+def test_an_avatar_that_dies_before_its_login_is_through_fails_the_login(inline):
     stage = Stage()
     avatar = ArenaPlayer.start("ann", None, stage.log)
     avatar.stop()
     stage.realm_answers.append((Player, avatar, avatar.stop))
-    login = stage.login()
+    with pytest.raises(CheckerUnavailable):
+        stage.login()
 
-    assert not login.session.is_open
     assert stage.count() == 0
     assert living() == BASE
 

@@ -21,6 +21,10 @@ __all__ = ["BackendLimits", "BlockingChecker", "take_limits"]
 _numbers = itertools.count(1)
 
 
+MOST_THREADS, LONGEST_TIMEOUT = 256, 3600.0
+"""Of one checker."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendLimits:
     """How much a checker asks of its back end.
@@ -37,8 +41,12 @@ class BackendLimits:
     timeout: float = 10.0
 
     def __post_init__(self) -> None:
-        if self.threads < 1 or self.waiting < 0 or self.timeout <= 0:
-            raise ValueError("threads and timeout must be more than 0, and waiting no less than that")
+        if not 1 <= self.threads <= MOST_THREADS:
+            raise ValueError(f"threads must be from 1 to {MOST_THREADS}, not {self.threads!r}")
+        if self.waiting < 0:
+            raise ValueError(f"waiting must be 0 or more, not {self.waiting!r}")
+        if not 0 < self.timeout <= LONGEST_TIMEOUT:
+            raise ValueError(f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:g} s, not {self.timeout!r}")
 
 
 def take_limits(options: dict[str, Any]) -> BackendLimits:

@@ -33,7 +33,8 @@ def open_database(path: str | os.PathLike[str], prepare: Callable[[sqlite3.Conne
     """
     name = os.fspath(path)
     try:
-        os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
+        if name != ":memory:":
+            os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         # The actor may run on several threads, but on one at a time.
         database = sqlite3.connect(name, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
         # One damaged text must not make a whole answer an error.

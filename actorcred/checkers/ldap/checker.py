@@ -159,9 +159,12 @@ class LDAPChecker(BlockingChecker):
             values = [value for value in values if _as_compared(value) in own] or values
         return values[0] if values else ""
 
-    @staticmethod
-    def _values(attributes: Attributes, attribute: str) -> list[str]:
-        return [_text(value, attribute) for value in attributes.get(attribute.lower(), [])]
+    def _values(self, attributes: Attributes, attribute: str) -> list[str]:
+        found = attributes.get(attribute.lower())
+        if found is None and attributes:  # by another name, such as "uid" for "userid"
+            names = self._directory.names_of(attribute)
+            found = next((values for name, values in attributes.items() if name in names), None)
+        return [_text(value, attribute) for value in found or ()]
 
 
 def _text(value: bytes, attribute: str) -> str:

@@ -62,6 +62,7 @@ class LDAPDirectory:
         self._timeout = timeout
         self._searching = _Pool(self._connect_as_service, ldap)
         self._binding = _Pool(self._connect, ldap)
+        self._names: dict[str, frozenset[str]] = {}
         self._refused = (
             ldap.INVALID_CREDENTIALS,
             ldap.INAPPROPRIATE_AUTH,
@@ -93,6 +94,24 @@ class LDAPDirectory:
         """Return the values of an attribute of the server itself (RFC 4512, section 5.1)."""
         found = self.search(Search("", self._ldap.SCOPE_BASE, "(objectClass=*)", (attribute,)))
         return [value.decode() for _, attributes in found for value in attributes.get(attribute.lower(), [])]
+
+    def names_of(self, attribute: str) -> frozenset[str]:
+        """Return all names of an attribute in small letters, its OID among them; a server answers with one of its own choice."""
+        if attribute not in self._names:
+            self._names[attribute] = self._find_names(attribute)
+        return self._names[attribute]
+
+    def _find_names(self, attribute: str) -> frozenset[str]:
+        from ldap.schema.models import AttributeType
+
+        wanted = attribute.lower()
+        for entry in self.root("subschemaSubentry")[:1]:
+            found = self.search(Search(entry, self._ldap.SCOPE_BASE, "(objectClass=subschema)", ("attributeTypes",)))
+            for kind in (AttributeType(text.decode()) for _, values in found for text in values.get("attributetypes", [])):
+                names = frozenset(name.lower() for name in (*kind.names, kind.oid))
+                if wanted in names:
+                    return names
+        return frozenset((wanted,))
 
     def bind(self, dn: str, password: str) -> bool:
         """Return whether a password is that of an entry.

@@ -98,6 +98,7 @@ def _read_url(url: str) -> LDAPPlace:
         parts = ldapurl.LDAPUrl(url)
     except ValueError:
         raise AccountError("ldap: needs a URL, as ldaps://host/ou=people,dc=example?uid") from None
+    _check_port(parts.hostport)
     if parts.extensions:
         raise AccountError("ldap: the URL has extensions, which are not known; use options, as ldap[starttls=yes]:URL")
     attributes = parts.attrs or ["uid"]
@@ -108,9 +109,15 @@ def _read_url(url: str) -> LDAPPlace:
         parts.dn or "",
         attributes[0],
         ldap.SCOPE_SUBTREE if parts.scope is None else parts.scope,
-        parts.filterstr or _ANY_ENTRY,
+        f"(&{parts.filterstr})" if parts.filterstr else _ANY_ENTRY,  # several in a row are all wanted
         filtered=bool(parts.filterstr) and parts.filterstr != _ANY_ENTRY,
     )
+
+
+def _check_port(hostport: str | None) -> None:
+    match = re.search(r":([^:\]]*)$", hostport or "")
+    if match is not None and not (match[1].isascii() and match[1].isdigit() and 0 < int(match[1]) <= 65535):
+        raise AccountError(f"ldap: the port in the URL must be from 1 to 65535, not {match[1]!r}")
 
 
 def _check_encryption(url: str, scheme: str, settings: LDAPSettings) -> None:

@@ -11,7 +11,7 @@ import pykka
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.actors.cell import Cell
-from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed
+from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed
 from actorcred.rpc.protocol.codec import weigh
 from actorcred.rpc.server.guard import Backlog
 from actorcred.rpc.server.hub import Hub, Peer
@@ -129,6 +129,9 @@ class Reply:
             error = CallError(str(error), error.code, retry_after=retry_after)
         elif isinstance(error, pykka.ActorDeadError) or (isinstance(error, CancelledError) and not peer.in_session):
             error = CallError("the session is over", CallCode.GONE)
+        elif isinstance(error, ClientGone | pykka.Timeout):  # of a client that the avatar asked, or of another actor
+            logger.info("A call of %r was not answered: %s", self._method, type(error).__name__)
+            error = CallError("no answer", CallCode.UNANSWERED)
         elif isinstance(error, MailboxFull):
             error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)
         elif not isinstance(error, CallError):

@@ -138,7 +138,7 @@ async def test_a_client_that_takes_no_notifications_gets_answers_only(transport:
         await here.log_in(notifications=False)
         assert (await here.call("tell", 3)).error is None
         assert await bob.call("shout", "hello")
-        assert (await here.call("ask_client", "times seven")).error == {"code": "internal", "message": "internal error"}
+        assert (await here.call("ask_client", "times seven")).error == {"code": "unanswered", "message": "no answer"}
         assert (await here.call("cred.ping")).result is True
         assert (await here.call("cred.logout")).result is True
         await here.until(lambda: here.gone)
@@ -201,7 +201,7 @@ async def test_an_avatar_that_several_share_asks_a_client_that_can_be_asked() ->
         await here.log_in(notifications=False)
         assert await client.call("ask_client", "times seven") == 42
         await client.close()
-        assert (await here.call("ask_client", "times seven")).error["code"] == "internal"
+        assert (await here.call("ask_client", "times seven")).error["code"] == "unanswered"
         await here.call("cred.logout")
 
 
