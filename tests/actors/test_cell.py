@@ -12,6 +12,7 @@ from pykka.messages import ProxyCall
 from actorcred import actors
 from actorcred.actors import Actor, Future, ThreadDispatcher
 from tests.actors.helpers import gone
+from tests.helpers import until
 
 
 def test_an_exception_in_an_ask_goes_to_the_caller_with_its_traceback_and_the_actor_lives(recorder):
@@ -115,6 +116,6 @@ def test_a_slow_handler_is_logged_by_name_and_duration_without_its_arguments(cap
     Hog.start(dispatcher=pool).ask(ProxyCall(("login",), ("ann", "s3cret"), {}), timeout=10)
     Hog.start(dispatcher=pool).stop()
 
-    assert "Hog (urn:uuid:" in caplog.text
+    until(lambda: "Hog (urn:uuid:" in caplog.text)
     assert " s for ProxyCall login" in caplog.text
     assert "s3cret" not in caplog.text
