@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import re
+import time
 from abc import abstractmethod
 from typing import Any
 
 import pykka
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import deferLater
 from twisted.mail import imap4
 from zope.interface import implementer
 
@@ -23,8 +25,12 @@ logger = logging.getLogger("examples.mail.imap")
 _LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}\Z")
 _COMMAND = re.compile(rb"([^\x00-\x20\x7f-\xff(){%*\"\\+]+) +([A-Za-z]+)")
 
-MAX_BEFORE_LOGIN, MAX_COMMAND = 4096, 33_554_432 + 4096
+MAX_BEFORE_LOGIN, MAX_COMMAND, MAX_APPEND = 4096, 65_536, 33_554_432 + 4096
 """Bytes of a command with its literals. aiosmtpd takes messages of 32 MiB."""
+
+
+MAX_WORK = 0.02
+"""Seconds for which a command may keep other sessions from theirs."""
 
 
 class Refused(Exception):
@@ -46,6 +52,8 @@ class Wire(imap4.IMAP4Server):
         self._text = bytearray()
         self._missing = 0
         self._answer: Deferred[bytes] | None = None
+        self._lost = False
+        self._rested = 0.0
 
     # -- what comes ---------------------------------------------------------------------------------------------------
 
@@ -59,15 +67,16 @@ class Wire(imap4.IMAP4Server):
             return
         self._text += line
         literal = _LITERAL.search(line)
-        if literal is not None:
+        if len(self._text) > self._limit():
+            self._refuse_size(literal is not None and bool(literal[2]))
+        elif literal is not None:
             self._expect(int(literal[1]), bool(literal[2]))
         else:
             text, self._text = bytes(self._text), bytearray()
             self._begin(text)
 
     def _expect(self, size: int, at_once: bool) -> None:
-        limit = MAX_BEFORE_LOGIN if self.state == "unauth" else MAX_COMMAND
-        if len(self._text) + size > limit:
+        if len(self._text) + size > (MAX_BEFORE_LOGIN if self.state == "unauth" else self._limit()):
             self._refuse_size(at_once)
             return
         self._text += b"\r\n"
@@ -76,6 +85,12 @@ class Wire(imap4.IMAP4Server):
             self.sendLine(b"+ go on")
         if size:
             self.setRawMode()
+
+    def _limit(self) -> int:
+        """Return how long the command that is being read may be. Only messages are long."""
+        command = _COMMAND.match(self._text)
+        is_append = command is not None and command[2].upper() == b"APPEND"
+        return MAX_APPEND if is_append and self.state != "unauth" else MAX_COMMAND
 
     def _refuse_size(self, at_once: bool) -> None:
         command, self._text = _COMMAND.match(self._text), bytearray()
@@ -108,10 +123,25 @@ class Wire(imap4.IMAP4Server):
 
     def connectionLost(self, reason: Any = None) -> None:
         """Break off what waits for the client."""
+        self._lost = True
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.cancel()
         super().connectionLost(reason)
+
+    async def rest(self) -> None:
+        """Let other sessions have their turn, if this one has worked for a while.
+
+        Raises:
+            CancelledError: if the connection is lost.
+        """
+        if time.monotonic() - self._rested > MAX_WORK:
+            from twisted.internet import reactor
+
+            await deferLater(reactor, 0)
+            self._rested = time.monotonic()
+        if self._lost:
+            raise CancelledError
 
     # -- what is done -------------------------------------------------------------------------------------------------
 
@@ -178,10 +208,11 @@ class Outlet:
         self._wire.transport.unregisterProducer()
 
     async def opened(self) -> None:
-        """Wait until the client has read."""
+        """Wait until the client has read, and let others have their turn."""
         while self._closed is not None:
             await self._closed
         self._wire.resetTimeout()
+        await self._wire.rest()
 
     def pauseProducing(self) -> None:
         """Hold back."""
