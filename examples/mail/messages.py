@@ -9,11 +9,12 @@ from typing import Any
 from examples.mail.account import Account
 from examples.mail.fetch import FLAGS, UID, Item, Message, read_items
 from examples.mail.interface import Entry, Folder, canonical
+from examples.mail.outlet import Outlet
 from examples.mail.readable import Readable
 from examples.mail.search import CHARSETS, read_query
 from examples.mail.selected import SEEN, Selected, known_flags
 from examples.mail.syntax import Arguments, Malformed, parenthesised
-from examples.mail.wire import Outlet, Refused, Wire
+from examples.mail.wire import Refused, Wire
 
 __all__ = ["Messages"]
 

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from abc import abstractmethod
 from typing import Any
 
 import pykka
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IPushProducer
-from twisted.internet.task import deferLater
 from twisted.mail import imap4
-from zope.interface import implementer
 
 from actorcred.errors import CallError
+from examples.mail.outlet import Turns
 from examples.mail.syntax import Arguments, Malformed
 
-__all__ = ["Outlet", "Refused", "Wire"]
+__all__ = ["Refused", "Wire"]
 
 logger = logging.getLogger("examples.mail.imap")
 
@@ -29,15 +26,11 @@ MAX_BEFORE_LOGIN, MAX_COMMAND, MAX_APPEND = 4096, 65_536, 33_554_432 + 4096
 """Bytes of a command with its literals. aiosmtpd takes messages of 32 MiB."""
 
 
-MAX_WORK = 0.02
-"""Seconds for which a command may keep other sessions from theirs."""
-
-
 class Refused(Exception):
     """A command is not done; the client is told why."""
 
 
-class Wire(imap4.IMAP4Server):
+class Wire(Turns, imap4.IMAP4Server):
     """Twisted's, which reads commands whole, and does one at a time.
 
     While it does one, it reads nothing, so that what a client sends ahead stays in order. Twisted 26.10 does some commands before
@@ -52,8 +45,6 @@ class Wire(imap4.IMAP4Server):
         self._text = bytearray()
         self._missing = 0
         self._answer: Deferred[bytes] | None = None
-        self._lost = False
-        self._rested = 0.0
 
     # -- what comes ---------------------------------------------------------------------------------------------------
 
@@ -123,25 +114,11 @@ class Wire(imap4.IMAP4Server):
 
     def connectionLost(self, reason: Any = None) -> None:
         """Break off what waits for the client."""
-        self._lost = True
+        self.lost = True
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.cancel()
         super().connectionLost(reason)
-
-    async def rest(self) -> None:
-        """Let other sessions have their turn, if this one has worked for a while.
-
-        Raises:
-            CancelledError: if the connection is lost.
-        """
-        if time.monotonic() - self._rested > MAX_WORK:
-            from twisted.internet import reactor
-
-            await deferLater(reactor, 0)
-            self._rested = time.monotonic()
-        if self._lost:
-            raise CancelledError
 
     # -- what is done -------------------------------------------------------------------------------------------------
 
@@ -190,43 +167,3 @@ class Wire(imap4.IMAP4Server):
 
 def _ascii(error: object) -> bytes:
     return str(error).encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")
-
-
-@implementer(IPushProducer)
-class Outlet:
-    """Holds back what is sent while the client does not read. Use with `with`."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._closed: Deferred[None] | None = None
-
-    def __enter__(self) -> Outlet:
-        self._wire.transport.registerProducer(self, True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wire.transport.unregisterProducer()
-
-    async def opened(self) -> None:
-        """Wait until the client has read, and let others have their turn."""
-        while self._closed is not None:
-            await self._closed
-        self._wire.resetTimeout()
-        await self._wire.rest()
-
-    def pauseProducing(self) -> None:
-        """Hold back."""
-        if self._closed is None:
-            self._closed = Deferred()
-
-    def resumeProducing(self) -> None:
-        """Go on."""
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed.callback(None)
-
-    def stopProducing(self) -> None:
-        """Give up: the connection is lost."""
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed.cancel()

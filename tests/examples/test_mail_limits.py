@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import contextlib
 import re
 import time
 from collections.abc import Callable
@@ -20,6 +22,7 @@ from examples.mail.syntax import Arguments, Malformed, date_time_of, internal_da
 from tests.examples.raw_imap import fetched
 from tests.examples.test_imap import filled, opened
 from tests.examples.test_mail import Mail, with_mail
+from tests.examples.test_mail_login import POP3
 
 LARGE = b"Subject: large\r\n\r\n" + b"hello world \r\n" * 300_000
 
@@ -159,3 +162,64 @@ def test_a_folder_of_old_in_an_inbox_of_another_case_can_be_reached(tmp_path):
     store.create("ann", ["inbox/x", "inbox/y", "INBOX/y"])
     assert sorted(folder.name for folder in Box(store, "ann").folders()) == ["INBOX", "INBOX/x", "INBOX/y", "Trash", "inbox/y"]
     store.close()
+
+
+def logged_in(post: Mail) -> POP3:
+    pop = POP3(post)
+    pop.say("USER ann")
+    assert pop.say("PASS a1").startswith(b"+OK")
+    return pop
+
+
+@with_mail
+def test_a_client_of_pop3_that_does_not_read_takes_no_memory_and_holds_up_nobody(post):
+    imap, pop = filled(post), POP3(post)
+    imap.command(b"APPEND INBOX ", LARGE)
+    pop = logged_in(post)
+    before = megabytes(post)
+    pop.socket.sendall(b"RETR 2\r\n" * 30)
+    other = logged_in(post)
+    for _ in range(20):
+        assert len(other.lines("TOP 2 0")) == 2
+    assert megabytes(post) - before < 60
+    for _ in range(30):
+        assert pop.line() == b"+OK %d octets\r\n" % len(LARGE)
+        assert pop.file.read(len(LARGE) + 3) == LARGE + b".\r\n"
+    assert pop.say("NOOP").startswith(b"+OK")
+
+
+@with_mail
+def test_what_a_client_of_pop3_sends_ahead_is_not_read_while_it_does_not_read(post):
+    filled(post).command(b"APPEND INBOX ", LARGE)
+    pop = logged_in(post)
+    pop.socket.setblocking(False)
+    ahead = b"RETR 2\r\n" * 10_000
+    sent = 0
+    with contextlib.suppress(BlockingIOError):
+        while sent < 200_000_000:
+            sent += pop.socket.send(ahead)
+    assert sent < 200_000_000
+    assert logged_in(post).say("STAT").startswith(b"+OK 2 ")
+
+
+@with_mail
+def test_nothing_is_done_for_a_client_of_pop3_that_went_away(post):
+    filled(post).command(b"APPEND INBOX ", LARGE)
+    for _ in range(3):
+        pop = logged_in(post)
+        pop.socket.sendall(b"RETR 2\r\n" * 400 + b"DELE 1\r\nQUIT\r\n")
+        assert pop.line().startswith(b"+OK")
+        pop.file.close()
+        pop.socket.close()
+    assert logged_in(post).say("STAT").startswith(b"+OK 2 ")  # and the log has no traceback
+
+
+@with_mail
+def test_what_is_sent_after_quit_is_not_done(post):
+    pop = logged_in(post)
+    pop.socket.sendall(b"NOOP\r\nQUIT\r\nSTAT\r\nDELE 1\r\n")
+    assert pop.file.read() == b"+OK \r\n+OK Bye\r\n"
+    pop = POP3(post)
+    plain = b"AUTH PLAIN\r\n" + base64.b64encode(b"\0ann\0a1") + b"\r\nSTAT\r\n"
+    pop.socket.sendall(plain)  # with the answer to what is not asked yet
+    assert [pop.line()[:6] for _ in range(3)] == [b"+ \r\n", b"+OK Au", b"+OK 1 "]
