@@ -65,7 +65,6 @@ class Account(Face):
 
     async def folder(self, name: str) -> Folder | None:
         """Return a folder by its name; None if there is none."""
-        name = "INBOX" if name.upper() == "INBOX" else name
         folders: list[Folder] = await self.answer("folders")
         return next((folder for folder in folders if folder.name == name), None)
 

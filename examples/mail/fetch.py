@@ -20,6 +20,9 @@ _PARTIAL = re.compile(rb"<(\d{1,10})\.(\d{1,10})>")
 _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
 _MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENVELOPE", b"BODY")}
 
+MAX_ITEMS = 50
+"""What one FETCH may ask for. Each item can be as long as the message."""
+
 WITHOUT_TEXT = frozenset((b"UID", b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE"))
 WITH_STRUCTURE = frozenset((b"ENVELOPE", b"BODY", b"BODYSTRUCTURE"))
 
@@ -180,7 +183,7 @@ UID, FLAGS = Item(b"UID"), Item(b"FLAGS")
 
 
 def read_items(arguments: Arguments) -> list[Item]:
-    """Take what a FETCH asks for."""
+    """Take what a FETCH asks for, each only once."""
     if arguments.next_is(b"("):
         items = arguments.listed(lambda: _read_item(arguments))
     elif arguments.next_is(*_MACROS):
@@ -188,7 +191,11 @@ def read_items(arguments: Arguments) -> list[Item]:
     else:
         items = [_read_item(arguments)]
     arguments.end()
-    return items
+    if not items:
+        raise Malformed("what to fetch is missing")
+    if len(set(items)) > MAX_ITEMS:
+        raise Malformed(f"a FETCH may ask for at most {MAX_ITEMS} things")
+    return list(dict.fromkeys(items))
 
 
 def _read_item(arguments: Arguments) -> Item:

@@ -249,7 +249,7 @@ class IMAPServer(Messages):
         """List folders."""
         reference = self._name(arguments)
         arguments.space()
-        pattern = arguments.pattern().decode("imap4-utf-7", "replace")
+        pattern = self.mailbox_pattern(arguments)
         arguments.end()
         command = b"LSUB" if subscribed else b"LIST"
         if not pattern:
@@ -257,6 +257,7 @@ class IMAPServer(Messages):
             return command + b" completed"
         pattern = re.sub("(?i:^inbox(?=/|$))", "INBOX", reference + pattern)
         for folder in await self.account.answer("folders"):
+            await self.rest()
             if matches(pattern, folder.name) and (folder.subscribed or not subscribed):
                 attributes = SPECIAL.get(folder.name, b"")
                 self.sendLine(b'* %b (%b) "/" %b' % (command, attributes, _encoded(folder.name)))

@@ -8,10 +8,16 @@ from typing import Any
 
 from actorcred.adapters.aiosmtpd import Screening
 
-__all__ = ["INBOX", "Entry", "Folder", "Mailbox", "Maildrop", "Outgoing"]
+__all__ = ["INBOX", "Entry", "Folder", "Mailbox", "Maildrop", "Outgoing", "canonical"]
 
 INBOX = 0
 """The number of the folder where mail arrives."""
+
+
+def canonical(name: str) -> str:
+    """Return a folder's name, with INBOX in capitals if it is that or in it, as it has no case of its own."""
+    first, slash, rest = name.partition("/")
+    return f"INBOX{slash}{rest}" if first.upper() == "INBOX" else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,21 @@ from typing import Any
 
 from examples.mail.account import Account
 from examples.mail.fetch import FLAGS, UID, Item, Message, read_items
-from examples.mail.interface import Entry, Folder
+from examples.mail.interface import Entry, Folder, canonical
+from examples.mail.outlet import Outlet
+from examples.mail.readable import Readable
 from examples.mail.search import CHARSETS, read_query
 from examples.mail.selected import SEEN, Selected, known_flags
 from examples.mail.syntax import Arguments, Malformed, parenthesised
-from examples.mail.wire import Outlet, Refused, Wire
+from examples.mail.wire import Refused, Wire
 
 __all__ = ["Messages"]
 
 BATCH = 1_048_576
 """Bytes of messages that are read at once."""
+
+MAX_NAME = 1200
+"""Bytes of a mailbox's name or pattern, more than the names of folders can have."""
 
 MODES = {b"FLAGS": 0, b"+FLAGS": 1, b"-FLAGS": -1}
 
@@ -62,13 +67,12 @@ class Messages(Wire):
         missing = 0
         with Outlet(self) as outlet:
             for batch in _batches(self.selected.chosen(numbers, uid), any(item.needs_text for item in items)):
-                missing += await self._send(batch, items)
-                await outlet.opened()
+                missing += await self._send(batch, items, outlet)
         if missing:
             raise Refused("some of the messages are gone")
         return b"FETCH completed"
 
-    async def _send(self, batch: list[Numbered], items: list[Item]) -> int:
+    async def _send(self, batch: list[Numbered], items: list[Item], outlet: Outlet) -> int:
         """Send of some messages what is asked; return how many of them are gone."""
         seen = await self._see(batch) if any(item.reads for item in items) else {}
         texts = {}
@@ -80,9 +84,17 @@ class Messages(Wire):
             message = Message(number, seen.get(entry.uid, entry), texts.get(entry.uid, b""))
             # A client is told of the flag that its command has set.
             more = [FLAGS] if entry.uid in seen and FLAGS not in items else []
-            answers = parenthesised(item.answer(message) for item in [*items, *more])
-            self.transport.writeSequence([b"* %d FETCH " % number, answers, b"\r\n"])
+            await self._send_one(message, [*items, *more], outlet)
         return len(batch) - len(there)
+
+    async def _send_one(self, message: Message, items: list[Item], outlet: Outlet) -> None:
+        """Send of a message what is asked, one thing after the other as the client reads them."""
+        start = b"* %d FETCH (" % message.number
+        for item in items:
+            self.transport.writeSequence([start, item.answer(message)])
+            start = b" "
+            await outlet.opened()
+        self.sendLine(b")")
 
     async def _see(self, batch: list[Numbered]) -> dict[int, Entry]:
         r"""Set \Seen; return the messages that did not have it."""
@@ -134,12 +146,14 @@ class Messages(Wire):
             charset = _charset(arguments.astring())
             arguments.space()
         selected = self.selected
-        query = read_query(arguments, charset, selected.lasts)
+        query = read_query(arguments, charset, selected.lasts, self.rest)
         found = []
         for batch in _batches(list(enumerate(selected.entries, 1)), query.needs_text):
             texts = await self.ask("texts", [entry.uid for _, entry in batch]) if query.needs_text else {}
-            messages = (Message(number, entry, texts.get(entry.uid, b"")) for number, entry in batch)
-            found += [message.entry.uid if uid else message.number for message in messages if query.test(message)]
+            for number, entry in batch:
+                if await query.test(Readable(number, entry, texts.get(entry.uid, b""))):
+                    found.append(entry.uid if uid else number)
+                await self.rest()
         self.sendLine(b" ".join([b"* SEARCH", *(b"%d" % number for number in found)]))
         return b"SEARCH completed"
 
@@ -190,10 +204,16 @@ class Messages(Wire):
     @staticmethod
     def mailbox_name(arguments: Arguments) -> str:
         """Take the name of a mailbox."""
+        name = _short(arguments.astring())
         try:
-            return arguments.astring().decode("imap4-utf-7")
+            return canonical(name.decode("imap4-utf-7"))
         except ValueError:
             raise Malformed("the name of the mailbox is not in modified UTF-7") from None
+
+    @staticmethod
+    def mailbox_pattern(arguments: Arguments) -> str:
+        """Take the name of a mailbox, with wildcards."""
+        return _short(arguments.pattern()).decode("imap4-utf-7", "replace")
 
     async def existing(self, name: str, code: str = "") -> Folder:
         """Return a folder.
@@ -205,6 +225,12 @@ class Messages(Wire):
         if folder is None:
             raise Refused(f"{code}there is no such mailbox")
         return folder
+
+
+def _short(name: bytes) -> bytes:
+    if len(name) > MAX_NAME:
+        raise Malformed("no mailbox has such a long name")
+    return name
 
 
 def _batches(chosen: list[Numbered], with_text: bool) -> Iterator[list[Numbered]]:

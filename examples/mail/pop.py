@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import logging
 import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import pykka
 from twisted.cred.error import LoginFailed
 from twisted.internet.defer import CancelledError, Deferred, maybeDeferred
 from twisted.mail import pop3
@@ -20,6 +22,7 @@ from actorcred.sessions.session import AvatarRef
 from examples.mail.interface import INBOX, Entry
 from examples.mail.login import answer_of, decoded
 from examples.mail.mime import Part
+from examples.mail.outlet import Outlet, Turns
 
 __all__ = ["POP3Server", "open_drop"]
 
@@ -85,7 +88,7 @@ def open_drop(avatar: AvatarRef[Any]) -> Deferred[Drop]:
     return maybeDeferred(Face(avatar).ask, "entries").addCallback(lambda entries: Drop(avatar, entries))
 
 
-class POP3Server(pop3.POP3):
+class POP3Server(Turns, pop3.POP3):
     """Twisted's, with commands of ours for messages.
 
     Twisted 26.10 adds a CR to each line of a message, takes an empty one for deleted, and closes the connection after a wrong
@@ -98,21 +101,63 @@ class POP3Server(pop3.POP3):
     transport: Any = None
     _answer: Deferred[bytes] | None = None
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._lines: deque[bytes] = deque()
+        self._works = False
+        self._long: Deferred[Any] | None = None
+
+    # -- one command after the other ----------------------------------------------------------------------------------
+
     def lineReceived(self, line: bytes) -> None:
-        """Take a command, or an answer to a challenge."""
+        """Take a command, or an answer to a challenge. While a command is done, no more is read than came with the next."""
+        self.resetTimeout()
         answer, self._answer = self._answer, None
-        if answer is None:
-            super().lineReceived(line)
-        else:
-            self.resetTimeout()
+        if answer is not None:
             answer.callback(line)
+            return
+        self._lines.append(line)
+        if self._works:
+            self.transport.pauseProducing()
+        else:
+            self._works = True
+            Deferred.fromCoroutine(self._work()).addErrback(self._failed)
+
+    async def _work(self) -> None:
+        """Do the commands that came, each when the client has read what was said to those before."""
+        try:
+            with Outlet(self) as outlet:
+                while self._lines:
+                    self.processCommand(*self._next_line().split(b" "))
+                    long, self._long = self._long, None
+                    if long is not None:
+                        await long
+                    await outlet.opened()
+        finally:
+            self._works = False
+
+    def _next_line(self) -> bytes:
+        line = self._lines.popleft()
+        if not self._lines:
+            self.transport.resumeProducing()
+        return line
 
     def connectionLost(self, reason: Any = None) -> None:
-        """Break off a login that is under way."""
+        """Break off a login that is under way, and do nothing more."""
+        self.lost = True
+        self._lines.clear()
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.cancel()
         super().connectionLost(reason)
+
+    def timeoutConnection(self) -> None:
+        """Close the connection, also of a client that reads nothing."""
+        if self._works or self.transport.disconnecting:
+            self.transport.abortConnection()
+        else:
+            self.transport.loseConnection()
+            self.setTimeout(self.timeOut)
 
     def processCommand(self, command: bytes, *args: bytes) -> None:
         """Do a command; one that cannot be done leaves the session as it is."""
@@ -124,20 +169,26 @@ class POP3Server(pop3.POP3):
             self.failResponse(b" ".join(error.args))
         except (TypeError, ValueError):
             self.failResponse(b"wrong arguments")
+        except Exception:
+            self._failed(Failure())
 
-    def _long(self, done: Deferred[Any]) -> None:
+    def _wait_for(self, done: Deferred[Any]) -> None:
         """Let the next commands wait until something is done."""
-        self._longOperation(done.addErrback(self._failed))
+        self._long = done.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value
+        if self.lost or failure.check(CancelledError):  # by which a lost connection ends a login
+            return
         if failure.check(LoginFailed):
             self._ebMailbox(failure)
         elif isinstance(error, pop3.POP3Error):
             self.failResponse(b" ".join(error.args))
         elif isinstance(error, ProtocolError):
             self.failResponse(str(error).encode("ascii", "replace"))
-        elif not failure.check(CancelledError):  # by which a lost connection ends a login
+        elif failure.check(pykka.ActorDeadError):
+            self.failResponse(b"logged out")
+        else:
             logger.error("A command could not be done: %s", failure.getTraceback())
             self.failResponse(b"[SYS/TEMP] something went wrong in the server")
 
@@ -153,7 +204,7 @@ class POP3Server(pop3.POP3):
         if user is None:
             raise pop3.POP3Error(b"USER required before PASS")
         login = maybeDeferred(self.authenticateUserPASS, user, b" ".join(words))
-        self._long(login.addCallback(self._cbMailbox, user))
+        self._wait_for(login.addCallback(self._cbMailbox, user))
 
     def do_CAPA(self) -> None:
         """List what the server can do."""
@@ -162,11 +213,11 @@ class POP3Server(pop3.POP3):
             sasl = [" ".join(["SASL", *names]).encode()] if names else []
             self._send_lines(b"capabilities", [b"TOP", b"USER", b"UIDL", b"PIPELINING", *sasl])
 
-        self._long(self._mechanisms().addCallback(tell))
+        self._wait_for(self._mechanisms().addCallback(tell))
 
     def do_AUTH(self, name: bytes | None = None, initial: bytes | None = None) -> None:
         """Log in by SASL (RFC 5034), or list the mechanisms."""
-        self._long(Deferred.fromCoroutine(self._authenticated(name, initial)))
+        self._wait_for(Deferred.fromCoroutine(self._authenticated(name, initial)))
 
     def _mechanisms(self) -> Deferred[dict[str, Any]]:
         portal: Any = self.portal
@@ -187,6 +238,8 @@ class POP3Server(pop3.POP3):
 
     async def _ask(self, challenge: bytes) -> bytes:
         self.sendLine(b"+ " + base64.b64encode(challenge))
+        if self._lines:
+            return answer_of(self._next_line())
         answer: Deferred[bytes] = Deferred()
         self._answer = answer
         return answer_of(await answer)
@@ -225,14 +278,14 @@ class POP3Server(pop3.POP3):
         """Send a message."""
         found, entry = self._drop.entry(number)
         self._highest = max(self._highest, found)
-        self._long(self._drop.text(entry).addCallback(self._send_text))
+        self._wait_for(self._drop.text(entry).addCallback(self._send_text))
 
     def do_TOP(self, number: bytes, count: bytes) -> None:
         """Send the header of a message and some lines of its body."""
         if not count.isdigit():
             raise pop3.POP3Error(b"wrong number of lines")
         entry = self._drop.entry(number)[1]
-        self._long(self._drop.text(entry).addCallback(lambda text: self._send_text(top(text, int(count[:10])))))
+        self._wait_for(self._drop.text(entry).addCallback(lambda text: self._send_text(top(text, int(count[:10])))))
 
     def _send_text(self, text: bytes) -> None:
         """Send a text as it is, but for the dots that POP3 adds, which the client takes away, and the end of its last line."""
@@ -249,9 +302,10 @@ class POP3Server(pop3.POP3):
         """End the session."""
         removed = maybeDeferred(self.mbox.sync) if self.mbox else maybeDeferred(lambda: None)
         removed.addCallbacks(lambda _: self.successResponse("Bye"), lambda _: self.failResponse("some messages were not removed"))
-        removed.addBoth(self._hang_up)
+        self._wait_for(removed.addBoth(self._hang_up))
 
     def _hang_up(self, _: object) -> None:
+        self._lines.clear()
         self.transport.loseConnection()
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from actorcred import Avatar, CallError, Group, MindRef, NoInterface, Realm
 from actorcred.actors import Actor, ActorRef, ThreadDispatcher
 from actorcred.checkers.sqlite import SQLiteCheckerRef
-from examples.mail.interface import INBOX, Entry, Folder, Mailbox, Maildrop, Outgoing
+from examples.mail.interface import INBOX, Entry, Folder, Mailbox, Maildrop, Outgoing, canonical
 from examples.mail.store import Store, box_of
 
 __all__ = ["PostOffice"]
@@ -47,11 +48,14 @@ class Box(Actor):
     # -- folders ------------------------------------------------------------------------------------------------------
 
     def folders(self) -> list[Folder]:
-        """See `Mailbox`."""
-        return self._store.folders(self._owner)
+        """See `Mailbox`. In databases of old, INBOX may be in another case in the names of folders."""
+        found = self._store.folders(self._owner)
+        names = {folder.name for folder in found}
+        return [folder if canonical(folder.name) in names else replace(folder, name=canonical(folder.name)) for folder in found]
 
     def create(self, name: str) -> None:
         """See `Mailbox`."""
+        name = canonical(name)
         words = _parts_of(name)
         there = self._names()
         if name in there:
@@ -61,6 +65,7 @@ class Box(Actor):
 
     def rename(self, name: str, new: str) -> None:
         """See `Mailbox`."""
+        name, new = canonical(name), canonical(new)
         number = self._number(name)
         _parts_of(new)
         there = self._names()
@@ -75,6 +80,7 @@ class Box(Actor):
 
     def delete(self, name: str) -> None:
         """See `Mailbox`."""
+        name = canonical(name)
         number = self._number(name)
         if any(other.startswith(f"{name}/") for other in self._names()):
             raise CallError("there are folders in it")
@@ -93,7 +99,7 @@ class Box(Actor):
         return {folder.name: folder.number for folder in self.folders()}
 
     def _number(self, name: str) -> int:
-        number = self._names().get(name)
+        number = self._names().get(canonical(name))
         if number is None:
             raise CallError("there is no such folder")
         if number == INBOX:

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import codecs
 import datetime
 import email.utils
-import quopri
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from examples.mail.fetch import Message
-from examples.mail.mime import Part
-from examples.mail.syntax import Arguments, Malformed, Numbers, date_of
+from examples.mail.readable import Readable
+from examples.mail.syntax import Arguments, Malformed, Numbers, date_of, moment_of
 
 __all__ = ["CHARSETS", "Query", "read_query"]
 
@@ -24,13 +19,14 @@ CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
 MAX_DEPTH = 50
 """Questions within questions."""
 
-SLOW = frozenset(("punycode", "idna"))
-"""Codecs of Python's that take a text's length squared, and are no charsets."""
+MAX_DATE = 200
+"""Bytes of a Date field."""
 
-_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
-_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
+MAX_KEYS = 100
+"""Questions in one SEARCH."""
 
-Test = Callable[[Message], bool]
+Rest = Callable[[], Awaitable[None]]
+Test = Callable[[Readable], Coroutine[Any, Any, bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +42,18 @@ class Query:
     needs_text: bool = False
 
 
+def _query(holds: Callable[[Readable], bool], needs_text: bool = False) -> Query:
+    async def test(message: Readable) -> bool:
+        return holds(message)
+
+    return Query(test, needs_text)
+
+
 def _flag(flag: str, wanted: bool = True) -> Query:
-    return Query(lambda message: (flag in message.entry.flags) == wanted)
+    return _query(lambda message: (flag in message.entry.flags) == wanted)
 
 
-_EVERY, _NONE = Query(lambda message: True), Query(lambda message: False)
+_EVERY, _NONE = _query(lambda message: True), _query(lambda message: False)
 _SIMPLE = {b"ALL": _EVERY, b"OLD": _EVERY, b"RECENT": _NONE, b"NEW": _NONE}  # no message is recent here
 for _name in ("Answered", "Deleted", "Draft", "Flagged", "Seen"):
     _SIMPLE[_name.upper().encode()] = _flag(f"\\{_name}")
@@ -71,13 +74,15 @@ class _Reader:
         arguments: of the command.
         charset: of its strings.
         lasts: the last number and the last UID of the mailbox.
+        rest: lets others have their turn.
     """
 
-    def __init__(self, arguments: Arguments, charset: str, lasts: tuple[int, int]) -> None:
+    def __init__(self, arguments: Arguments, charset: str, lasts: tuple[int, int], rest: Rest) -> None:
         self._arguments = arguments
         self._charset = charset
         self._lasts = lasts
-        self._depth = 0
+        self._rest = rest
+        self._depth = self._count = 0
 
     def all_of(self, end: bytes = b"") -> Query:
         """Take keys that have to hold together, up to a parenthesis or to the end."""
@@ -85,13 +90,21 @@ class _Reader:
         while not (self._arguments.next_is(end) if end else self._arguments.done()):
             self._arguments.space()
             found.append(self.key())
-        return Query(lambda message: all(query.test(message) for query in found), any(query.needs_text for query in found))
+
+        async def test(message: Readable) -> bool:
+            for query in found:
+                if not await query.test(message):
+                    return False
+            return True
+
+        return Query(test, any(query.needs_text for query in found))
 
     def key(self) -> Query:
         """Take one key."""
         self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise Malformed("the question is too deep")
+        self._count += 1
+        if self._depth > MAX_DEPTH or self._count > MAX_KEYS:
+            raise Malformed("the question is too deep or too long")
         try:
             return self._key()
         finally:
@@ -128,14 +141,18 @@ class _Reader:
     def _combined(self, name: bytes) -> Query:
         first = self.key()
         if name == b"NOT":
-            return Query(lambda message: not first.test(message), first.needs_text)
+            return _negated(first)
         self._arguments.space()
         second = self.key()
-        return Query(lambda message: first.test(message) or second.test(message), first.needs_text or second.needs_text)
+
+        async def test(message: Readable) -> bool:
+            return await first.test(message) or await second.test(message)
+
+        return Query(test, first.needs_text or second.needs_text)
 
     def _numbers(self, numbers: Numbers, uid: bool) -> Query:
         contains = numbers.up_to(self._lasts[uid])
-        return Query(lambda message: contains(message.entry.uid if uid else message.number))
+        return _query(lambda message: contains(message.entry.uid if uid else message.number))
 
     def _text(self, name: bytes) -> Query:
         header = name.lower() if name in _HEADERS else None
@@ -146,98 +163,63 @@ class _Reader:
             raise Malformed("there is no such key")
         wanted = self._arguments.astring().decode(self._charset, "replace").casefold()
         if header is not None:
-            return Query(lambda message: any(wanted in value for value in _header_values(message.part, header)), True)
-        return Query(lambda message: any(wanted in text for text in _texts(message.part, name == b"TEXT")), True)
+            return self._containing(wanted, lambda message: message.values(header))
+        if name == b"TEXT":
+            return self._containing(wanted, lambda message: [*message.headers, *message.texts])
+        return self._containing(wanted, lambda message: message.texts)
+
+    def _containing(self, wanted: str, texts: Callable[[Readable], Sequence[str]]) -> Query:
+        async def test(message: Readable) -> bool:
+            await self._rest()
+            return any(wanted in text for text in texts(message))
+
+        return Query(test, True)
+
+
+def _negated(query: Query) -> Query:
+    async def test(message: Readable) -> bool:
+        return not await query.test(message)
+
+    return Query(test, query.needs_text)
 
 
 def _size(size: int, larger: bool) -> Query:
-    return Query(lambda message: message.entry.size > size if larger else message.entry.size < size)
+    return _query(lambda message: message.entry.size > size if larger else message.entry.size < size)
 
 
 def _dated(name: bytes, asked: datetime.date) -> Query:
     compare = _DATES[name.removeprefix(b"SENT")]
     if name in _DATES:
-        return Query(lambda message: compare(_received(message), asked))
+        return _query(lambda message: compare(_received(message), asked))
 
-    def sent(message: Message) -> bool:
+    def sent(message: Readable) -> bool:
         date = _sent(message)
         return date is not None and compare(date, asked)
 
-    return Query(sent, True)
+    return _query(sent, needs_text=True)
 
 
-def _received(message: Message) -> datetime.date:
-    return datetime.datetime.fromtimestamp(message.entry.received, datetime.UTC).date()
+def _received(message: Readable) -> datetime.date:
+    return moment_of(message.entry.received).date()
 
 
-def _sent(message: Message) -> datetime.date | None:
+def _sent(message: Readable) -> datetime.date | None:
     """Return the day of a Date field, as its sender's clock had it; None if it has none that can be understood."""
-    parsed = email.utils.parsedate((message.part.value(b"date") or b"").decode("latin-1"))
+    field = (message.part.value(b"date") or b"")[:MAX_DATE].decode("latin-1")
     try:
+        parsed = email.utils.parsedate(field)
         return None if parsed is None else datetime.date(*parsed[:3])
-    except ValueError:
+    except (ValueError, OverflowError, IndexError):  # also Python's, for some that are no dates
         return None
 
 
-def _header_values(part: Part, name: bytes) -> Iterable[str]:
-    return (_decoded_field(value).casefold() for value in part.values(name))
-
-
-def _decoded_field(value: bytes) -> str:
-    """Return a field as people read it, with what RFC 2047 has encoded, and what is UTF-8 or Latin-1 as it is."""
-    return _ENCODED_WORD.sub(_decoded_word, _BETWEEN_WORDS.sub("", _decoded(value, "utf-8")))
-
-
-def _decoded_word(word: re.Match[str]) -> str:
-    charset, encoding, text = word.groups()
-    data = text.encode("utf-8", "replace")
-    if encoding in "qQ":
-        return _decoded(binascii.a2b_qp(data, header=True), charset)
-    try:
-        return _decoded(base64.b64decode(data + b"=" * (-len(data) % 4)), charset)
-    except ValueError:
-        return text
-
-
-def _texts(part: Part, with_header: bool) -> Iterable[str]:
-    """Yield the texts of a message, and what stands in headers."""
-    if with_header:
-        yield from (_decoded_field(field).casefold() for _, field in part.fields)
-    for leaf in part.leaves():
-        if leaf.type[0] == b"text":
-            charset = leaf.parameters.get(b"charset", b"utf-8").decode("latin-1")
-            yield _decoded(_without_encoding(leaf), charset).casefold()
-
-
-def _without_encoding(part: Part) -> bytes:
-    encoding = (part.value(b"content-transfer-encoding") or b"").lower()
-    if encoding == b"quoted-printable":
-        return quopri.decodestring(part.body)
-    if encoding == b"base64":
-        try:
-            return base64.b64decode(part.body)
-        except (binascii.Error, ValueError):
-            return part.body
-    return part.body
-
-
-def _decoded(data: bytes, charset: str) -> str:
-    """Return text in the charset that a mail names, else in UTF-8, else in Latin-1, which all bytes are."""
-    for name in (charset, "utf-8"):
-        try:
-            if codecs.lookup(name).name not in SLOW:
-                return data.decode(name)
-        except (UnicodeError, LookupError, ValueError):  # it is another one, then
-            continue
-    return data.decode("latin-1")
-
-
-def read_query(arguments: Arguments, charset: str, lasts: tuple[int, int]) -> Query:
+def read_query(arguments: Arguments, charset: str, lasts: tuple[int, int], rest: Rest) -> Query:
     """Take the question of a SEARCH.
 
     Args:
         arguments: of the command.
         charset: of its strings.
         lasts: the last number and the last UID of the mailbox.
+        rest: lets others have their turn.
     """
-    return _Reader(arguments, charset, lasts).all_of()
+    return _Reader(arguments, charset, lasts, rest).all_of()

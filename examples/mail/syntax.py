@@ -17,6 +17,7 @@ __all__ = [
     "internal_date",
     "literal",
     "matches",
+    "moment_of",
     "parenthesised",
     "quoted",
 ]
@@ -33,8 +34,12 @@ _QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*)"')
 _LITERAL = re.compile(rb"\{(\d{1,10})\+?\}\r\n")
 _NUMBERS = re.compile(rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*(?![^\s)])")
 _PLAIN = re.compile(rb"[\x20-\x7e]{0,900}\Z")
+_WILDCARDS = re.compile(r"[*%]{2,}")
 _DATE = re.compile(r"([ \d]?\d)-(\w{3})-(\d{4})")
 _DATE_TIME = re.compile(_DATE.pattern + r" (\d\d):(\d\d):(\d\d) ([+-])(\d\d)(\d\d)")
+
+_FIRST = int(datetime.datetime(1, 1, 1, tzinfo=datetime.UTC).timestamp())
+_END = int(datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC).timestamp())
 
 
 class Malformed(ValueError):
@@ -199,14 +204,18 @@ def date_of(text: bytes) -> datetime.date:
 
 
 def date_time_of(text: bytes) -> int:
-    """Return the seconds since the epoch of a time as in ` 5-Nov-2026 12:00:00 +0100`."""
+    """Return the seconds since the epoch of a time as in ` 5-Nov-2026 12:00:00 +0100`, of 1970 to 9998."""
     match = _DATE_TIME.fullmatch(text.decode("ascii", "replace"))
     if match is None:
         raise Malformed("a time is missing or wrong")
-    hours, minutes, seconds, sign, zone_hours, zone_minutes = match.groups()[3:]
-    ahead = (int(zone_hours) * 60 + int(zone_minutes)) * (60 if sign == "+" else -60)
-    clock = int(hours) * 3600 + int(minutes) * 60 + int(seconds)
-    return int(_date(match).timestamp()) + clock - ahead
+    hours, minutes, seconds, zone_hours, zone_minutes = map(int, match.group(4, 5, 6, 8, 9))
+    if hours > 23 or minutes > 59 or seconds > 60 or zone_hours > 23 or zone_minutes > 59:  # 60 is a leap second
+        raise Malformed("there is no such time")
+    ahead = (zone_hours * 60 + zone_minutes) * (60 if match[7] == "+" else -60)
+    found = int(_date(match).timestamp()) + hours * 3600 + minutes * 60 + seconds - ahead
+    if not 0 <= found < _END:
+        raise Malformed("no message is as old or as new as that")
+    return found
 
 
 def _date(match: re.Match[str]) -> datetime.datetime:
@@ -217,20 +226,34 @@ def _date(match: re.Match[str]) -> datetime.datetime:
         raise Malformed("there is no such day") from None
 
 
+def moment_of(seconds: int) -> datetime.datetime:
+    """Return a time; the nearest that there is, if a database has another one."""
+    return datetime.datetime.fromtimestamp(min(max(seconds, _FIRST), _END - 1), datetime.UTC)
+
+
 def internal_date(seconds: int) -> bytes:
     """Return a time as IMAP writes it."""
-    moment = datetime.datetime.fromtimestamp(seconds, datetime.UTC)
-    return f'"{moment.day:02}-{MONTHS[moment.month - 1].title()}-{moment:%Y %H:%M:%S} +0000"'.encode()
+    moment = moment_of(seconds)
+    return f'"{moment.day:02}-{MONTHS[moment.month - 1].title()}-{moment.year:04} {moment:%H:%M:%S} +0000"'.encode()
 
 
 def matches(pattern: str, name: str) -> bool:
     """Return whether a name is of a pattern: `*` stands for anything, `%` for anything without "/"."""
     places = {0}  # up to which the name can be what was read of the pattern
-    for char in pattern:
+    for char in _WILDCARDS.sub(lambda run: "*" if "*" in run[0] else "%", pattern):
         if char == "*":
             places = set(range(min(places, default=len(name) + 1), len(name) + 1))
         elif char == "%":
-            places = {end for place in places for end in range(place, (name + "/").index("/", place) + 1)}
+            places = _within_level(places, name + "/")
         else:
             places = {place + 1 for place in places if name[place : place + 1] == char}
     return len(name) in places
+
+
+def _within_level(places: set[int], name: str) -> set[int]:
+    """Return these places, and all behind them up to a "/"."""
+    found: set[int] = set()
+    for place in sorted(places):
+        if place not in found:
+            found.update(range(place, name.index("/", place) + 1))
+    return found

@@ -9,21 +9,20 @@ from typing import Any
 
 import pykka
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.interfaces import IPushProducer
 from twisted.mail import imap4
-from zope.interface import implementer
 
 from actorcred.errors import CallError
+from examples.mail.outlet import Turns
 from examples.mail.syntax import Arguments, Malformed
 
-__all__ = ["Outlet", "Refused", "Wire"]
+__all__ = ["Refused", "Wire"]
 
 logger = logging.getLogger("examples.mail.imap")
 
 _LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}\Z")
 _COMMAND = re.compile(rb"([^\x00-\x20\x7f-\xff(){%*\"\\+]+) +([A-Za-z]+)")
 
-MAX_BEFORE_LOGIN, MAX_COMMAND = 4096, 33_554_432 + 4096
+MAX_BEFORE_LOGIN, MAX_COMMAND, MAX_APPEND = 4096, 65_536, 33_554_432 + 4096
 """Bytes of a command with its literals. aiosmtpd takes messages of 32 MiB."""
 
 
@@ -31,7 +30,7 @@ class Refused(Exception):
     """A command is not done; the client is told why."""
 
 
-class Wire(imap4.IMAP4Server):
+class Wire(Turns, imap4.IMAP4Server):
     """Twisted's, which reads commands whole, and does one at a time.
 
     While it does one, it reads nothing, so that what a client sends ahead stays in order. Twisted 26.10 does some commands before
@@ -59,15 +58,16 @@ class Wire(imap4.IMAP4Server):
             return
         self._text += line
         literal = _LITERAL.search(line)
-        if literal is not None:
+        if len(self._text) > self._limit():
+            self._refuse_size(literal is not None and bool(literal[2]))
+        elif literal is not None:
             self._expect(int(literal[1]), bool(literal[2]))
         else:
             text, self._text = bytes(self._text), bytearray()
             self._begin(text)
 
     def _expect(self, size: int, at_once: bool) -> None:
-        limit = MAX_BEFORE_LOGIN if self.state == "unauth" else MAX_COMMAND
-        if len(self._text) + size > limit:
+        if len(self._text) + size > (MAX_BEFORE_LOGIN if self.state == "unauth" else self._limit()):
             self._refuse_size(at_once)
             return
         self._text += b"\r\n"
@@ -76,6 +76,12 @@ class Wire(imap4.IMAP4Server):
             self.sendLine(b"+ go on")
         if size:
             self.setRawMode()
+
+    def _limit(self) -> int:
+        """Return how long the command that is being read may be. Only messages are long."""
+        command = _COMMAND.match(self._text)
+        is_append = command is not None and command[2].upper() == b"APPEND"
+        return MAX_APPEND if is_append and self.state != "unauth" else MAX_COMMAND
 
     def _refuse_size(self, at_once: bool) -> None:
         command, self._text = _COMMAND.match(self._text), bytearray()
@@ -108,6 +114,7 @@ class Wire(imap4.IMAP4Server):
 
     def connectionLost(self, reason: Any = None) -> None:
         """Break off what waits for the client."""
+        self.lost = True
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.cancel()
@@ -160,42 +167,3 @@ class Wire(imap4.IMAP4Server):
 
 def _ascii(error: object) -> bytes:
     return str(error).encode("ascii", "replace").replace(b"\r", b" ").replace(b"\n", b" ")
-
-
-@implementer(IPushProducer)
-class Outlet:
-    """Holds back what is sent while the client does not read. Use with `with`."""
-
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
-        self._closed: Deferred[None] | None = None
-
-    def __enter__(self) -> Outlet:
-        self._wire.transport.registerProducer(self, True)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._wire.transport.unregisterProducer()
-
-    async def opened(self) -> None:
-        """Wait until the client has read."""
-        while self._closed is not None:
-            await self._closed
-        self._wire.resetTimeout()
-
-    def pauseProducing(self) -> None:
-        """Hold back."""
-        if self._closed is None:
-            self._closed = Deferred()
-
-    def resumeProducing(self) -> None:
-        """Go on."""
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed.callback(None)
-
-    def stopProducing(self) -> None:
-        """Give up: the connection is lost."""
-        closed, self._closed = self._closed, None
-        if closed is not None:
-            closed.cancel()

@@ -1,0 +1,83 @@
+"""Sessions that take turns, and send no faster than their clients read."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.task import deferLater
+from zope.interface import implementer
+
+__all__ = ["Outlet", "Turns"]
+
+MAX_WORK = 0.02
+"""Seconds for which a command may keep other sessions from theirs."""
+
+
+class Turns:
+    """A connection whose commands let others have their turn. Mix it into a protocol of Twisted's that has timeouts.
+
+    Attributes:
+        lost: whether the connection is.
+    """
+
+    transport: Any
+    resetTimeout: Any
+    lost = False
+    _rested = 0.0
+
+    async def rest(self) -> None:
+        """Let other sessions have their turn, if this one has worked for a while.
+
+        Raises:
+            CancelledError: if the connection is lost.
+        """
+        if time.monotonic() - self._rested > MAX_WORK:
+            from twisted.internet import reactor
+
+            await deferLater(reactor, 0)
+            self._rested = time.monotonic()
+        if self.lost:
+            raise CancelledError
+
+
+@implementer(IPushProducer)
+class Outlet:
+    """Holds back what is sent while the client does not read. Use with `with`."""
+
+    def __init__(self, wire: Turns) -> None:
+        self._wire = wire
+        self._closed: Deferred[None] | None = None
+
+    def __enter__(self) -> Outlet:
+        self._wire.transport.registerProducer(self, True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wire.transport.unregisterProducer()
+
+    async def opened(self) -> None:
+        """Wait until the client has read, and let others have their turn."""
+        while self._closed is not None:
+            await self._closed
+        self._wire.resetTimeout()
+        await self._wire.rest()
+
+    def pauseProducing(self) -> None:
+        """Hold back."""
+        if self._closed is None:
+            self._closed = Deferred()
+
+    def resumeProducing(self) -> None:
+        """Go on."""
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed.callback(None)
+
+    def stopProducing(self) -> None:
+        """Give up: the connection is lost."""
+        closed, self._closed = self._closed, None
+        if closed is not None:
+            closed.cancel()
