@@ -144,6 +144,9 @@ def test_inbox_has_no_case_of_its_own_also_where_folders_are_in_it(post):
     client.command(b"CREATE inbox/x")
     for pattern in (b"inbox/*", b"INBOX/%", b"Inbox/x"):
         assert client.command(b'LIST "" ' + pattern) == [b'* LIST () "/" "INBOX/x"\r\n'], pattern
+    client.command(b"CREATE inboxes")
+    for pattern, names in ((b"inbox*", [b"INBOX", b"INBOX/x", b"inboxes"]), (b"inbox%", [b"INBOX", b"inboxes"])):
+        assert [line.split(b'"')[3] for line in client.command(b'LIST "" ' + pattern)] == names, pattern
     for name in (b"INBOX/x", b"inbox/x", b"InBox/x"):
         client.command(b"SELECT " + name)
         client.command(b"STATUS " + name + b" (MESSAGES)")
