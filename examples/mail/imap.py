@@ -255,10 +255,11 @@ class IMAPServer(Messages):
         if not pattern:
             self.sendLine(b'* LIST (\\Noselect) "/" ""')
             return command + b" completed"
-        pattern = re.sub("(?i:^inbox(?=/|$))", "INBOX", reference + pattern)
+        asked = reference + pattern
+        patterns = {asked, re.sub("(?i:^inbox(?=[/*%]|$))", "INBOX", asked)}
         for folder in await self.account.answer("folders"):
             await self.rest()
-            if matches(pattern, folder.name) and (folder.subscribed or not subscribed):
+            if any(matches(one, folder.name) for one in patterns) and (folder.subscribed or not subscribed):
                 attributes = SPECIAL.get(folder.name, b"")
                 self.sendLine(b'* %b (%b) "/" %b' % (command, attributes, _encoded(folder.name)))
         return command + b" completed"

@@ -81,7 +81,7 @@ class Messages(Wire):
             texts = await self.ask("texts", [entry.uid for _, entry in batch])
         there = [(number, entry) for number, entry in batch if not needs_text or entry.uid in texts]
         for number, entry in there:
-            message = Message(number, seen.get(entry.uid, entry), texts.get(entry.uid, b""))
+            message = Message(number, seen.get(entry.uid, entry), texts.pop(entry.uid, b""))
             # A client is told of the flag that its command has set.
             more = [FLAGS] if entry.uid in seen and FLAGS not in items else []
             await self._send_one(message, [*items, *more], outlet)
@@ -151,7 +151,7 @@ class Messages(Wire):
         for batch in _batches(list(enumerate(selected.entries, 1)), query.needs_text):
             texts = await self.ask("texts", [entry.uid for _, entry in batch]) if query.needs_text else {}
             for number, entry in batch:
-                if await query.test(Readable(number, entry, texts.get(entry.uid, b""))):
+                if await query.test(Readable(number, entry, texts.pop(entry.uid, b""))):
                     found.append(entry.uid if uid else number)
                 await self.rest()
         self.sendLine(b" ".join([b"* SEARCH", *(b"%d" % number for number in found)]))

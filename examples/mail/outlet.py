@@ -38,9 +38,13 @@ class Turns:
             from twisted.internet import reactor
 
             await deferLater(reactor, 0)
-            self._rested = time.monotonic()
+            self.rested()
         if self.lost:
             raise CancelledError
+
+    def rested(self) -> None:
+        """Note that others had their turn."""
+        self._rested = time.monotonic()
 
 
 @implementer(IPushProducer)
@@ -62,6 +66,7 @@ class Outlet:
         """Wait until the client has read, and let others have their turn."""
         while self._closed is not None:
             await self._closed
+            self._wire.rested()
         self._wire.resetTimeout()
         await self._wire.rest()
 

@@ -65,7 +65,7 @@ class Drop(Face):
         def found(texts: dict[int, bytes]) -> bytes:
             if entry.uid not in texts:
                 raise pop3.POP3Error(b"no such message")
-            return texts[entry.uid]
+            return texts.pop(entry.uid)  # or the answer keeps it until the garbage is collected
 
         return maybeDeferred(self.ask, "texts", INBOX, [entry.uid]).addCallback(found)
 
@@ -312,5 +312,9 @@ class POP3Server(Turns, pop3.POP3):
 def top(text: bytes, count: int) -> bytes:
     """Return the header of a message and some lines of its body."""
     message = Part.parse(text)
-    lines = re.findall(rb"[^\n]*\n|[^\n]+", message.body)
-    return message.header + b"".join(lines[:count])
+    end = 0
+    for _ in range(count):
+        end = message.body.find(b"\n", end) + 1
+        if not end:
+            return text
+    return message.header + message.body[:end]
