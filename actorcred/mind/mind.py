@@ -30,7 +30,7 @@ CALL_TIMEOUT = 10.0
 _starting = threading.RLock()
 
 
-class Owner(Protocol):
+class MindOwner(Protocol):
     """What a mind needs of its session."""
 
     def announce(self) -> None:
@@ -97,7 +97,7 @@ class MindRef(ActorRef["Mind"]):
         self.channel = channel
         self.outbox = outbox
         self.dispatcher = dispatcher
-        self.session: Owner | None = None
+        self.session: MindOwner | None = None
 
     def __getattr__(self, name: str) -> Cell:
         """Start the actor when its mailbox is wanted for the first time."""

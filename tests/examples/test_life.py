@@ -14,6 +14,8 @@ import pytest
 
 from tests.examples.started import run, started
 
+pytestmark = pytest.mark.slow  # each starts a server, and waits for its end
+
 PORTS = {
     "arena": ("--listen", "ws:127.0.0.1:0"),
     "chat": ("--web", "0", "--rpc", "0", "--ssh", "0", "--telnet", "0"),

@@ -24,6 +24,8 @@ from tests.examples.test_imap import filled, opened
 from tests.examples.test_mail import Mail, with_mail
 from tests.examples.test_mail_login import POP3
 
+pytestmark = pytest.mark.slow  # megabytes of mail, against a real server
+
 LARGE = b"Subject: large\r\n\r\n" + b"hello world \r\n" * 300_000
 
 
