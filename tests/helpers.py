@@ -10,6 +10,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from actorcred import (
     ANONYMOUS,
     Anonymous,
@@ -27,6 +29,11 @@ from actorcred import (
     UsernamePassword,
 )
 from actorcred.actors import ActorRef, Future
+
+
+def records_of(caplog: pytest.LogCaptureFixture, logger: str) -> list[Any]:
+    """Return what `logger` itself has logged: asyncio's own complaints, of garbage of an earlier test, are in no test's way."""
+    return [record for record in caplog.records if record.name == logger]
 
 
 def until(condition: Callable[[], object]) -> None:

@@ -16,6 +16,7 @@ from actorcred.audit import ClaimedNames, UnknownNames, quoted, text_of
 from actorcred.portal import events
 from actorcred.portal.events import Event
 from actorcred.rpc.server import events as rpc_events
+from tests.helpers import records_of
 from tests.logfmt import parse
 
 NASTY = [
@@ -97,7 +98,7 @@ class Odd(Event):
 def test_fields_named_like_attributes_of_a_record_are_told_and_replace_none_of_them(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "actorcred.audit")
     audit.write(Odd())
-    record: Any = caplog.records[-1]
+    record: Any = records_of(caplog, "actorcred.audit")[-1]
 
     line = record.getMessage()
     told = parse(line)

@@ -12,6 +12,7 @@ from actorcred.actors import Actor, Future
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import Mind
 from actorcred.mind.outbox import Offer, Outbox
+from tests.helpers import records_of
 
 BYE = LogoutReason(LogoutCode.KICKED, "cheating")
 
@@ -162,7 +163,7 @@ def test_what_a_client_answers_forges_no_line_of_the_log(inline, caplog):
 
     Mind.start(target).notify("news")
 
-    [record] = [record for record in caplog.records if record.name == "actorcred.mind"]
+    [record] = records_of(caplog, "actorcred.mind")
     assert "\n" not in logging.Formatter().format(record)
     assert "avatar_id=admin" in record.getMessage()
 

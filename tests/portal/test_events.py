@@ -20,7 +20,7 @@ from actorcred.network import source_of_peer
 from actorcred.portal.actor import Portal
 from actorcred.portal.events import Event, Events, LoggedIn, LoginRefused
 from actorcred.rpc.server.events import ConnectionRefused, LoginThrottled
-from tests.helpers import Arena, Player, Stage
+from tests.helpers import Arena, Player, Stage, records_of
 from tests.logfmt import parse
 
 
@@ -80,7 +80,9 @@ def test_an_event_of_the_application_may_have_any_fields(inline, caplog):
     stage.portal.publish(Scored("a module", object()))
     stage.portal.publish(Scored("a module"))
     assert stage.count() == 0
-    assert [parse(record.getMessage())["module"] for record in caplog.records if record.event == "scored"] == ["a module"] * 2
+    assert [
+        parse(record.getMessage())["module"] for record in records_of(caplog, "actorcred.audit") if record.event == "scored"
+    ] == ["a module"] * 2
     assert len(stage.named(Scored)) == 2
 
 
@@ -172,7 +174,7 @@ def test_logins_that_were_denied_unseen_are_one_record_at_once_and_one_per_inter
     assert sorted(e.count for e in stage.events[4:]) == [332, 332, 333, 999]
     inline.advance(60)
     assert len(stage.events) == 8
-    assert sum(record.event == "login-throttled" for record in caplog.records) == 2
+    assert sum(record.event == "login-throttled" for record in records_of(caplog, "actorcred.audit")) == 2
 
 
 def test_the_last_interval_is_told_when_the_portal_stops(inline):

@@ -23,6 +23,7 @@ from websockets.asyncio.client import connect as open_socket
 from actorcred import LoginDenied, UnauthorizedLogin, rpc
 from actorcred.rpc.server.events import ConnectionRefused
 from actorcred.rpc.server.shortage import RESERVE, descriptor_limit
+from tests.helpers import records_of
 from tests.rpc.stage import WireStage, authority, on_both_loops, on_loop, plain, stage
 
 HANDSHAKE = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -175,7 +176,7 @@ async def test_the_end_of_a_shortage_is_told_too(caplog: pytest.LogCaptureFixtur
         for _ in range(3):
             game.core.shortage.met("none left", 7)
         await game.until(lambda: "accepted again" in caplog.text)
-        assert len(caplog.records) == 2
+        assert len(records_of(caplog, "actorcred.rpc")) == 2
 
 
 # -- sources that go on ---------------------------------------------------------------------------------------------------
