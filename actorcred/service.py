@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from types import CoroutineType
 from typing import Any, Protocol
 
-from actorcred.actors import Actor, ActorRef, AnsweredMessage, CancelledError, ControlMessage, Future
+from actorcred.actors import Actor, AnsweredMessage, CancelledError, ControlMessage, Future
 from actorcred.actors.lifecycle import stops_all
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole
 
-__all__ = ["Answer", "Crash", "Question", "Service", "request"]
+__all__ = ["Answer", "Crash", "Question", "Service"]
 
 
 logger = logging.getLogger("actorcred.portal")
@@ -48,17 +48,6 @@ class Crash(ControlMessage):
     """Crash with an exception that was raised elsewhere."""
 
     error: BaseException
-
-
-def request(ref: ActorRef[Any], question: Question) -> None:
-    """Ask a checker or realm without waiting.
-
-    The answer is a `pykka.ActorDeadError` if the request cannot be served, since the role is down.
-
-    Raises:
-        pykka.ActorDeadError: if it has stopped for good.
-    """
-    ref.hand_over(question, None)
 
 
 class Service(Actor):

@@ -82,7 +82,10 @@ class Lifecycle(Mailbox):
         return self.actor is None and self.blueprint is not None
 
     def call_hook(self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]) -> None:
-        """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`."""
+        """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`.
+
+        `Cell` knows how: a hook is a turn, too.
+        """
         raise NotImplementedError
 
     # -- the beginning ------------------------------------------------------------------------------------------------

@@ -121,11 +121,14 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
     # -- whose turn it is ---------------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Take a turn; called by the dispatcher to which the mailbox was given, with `busy` taken."""
+        """Take a turn; called by the dispatcher to which the mailbox was given, with `busy` taken. `Cell` knows how."""
         raise NotImplementedError
 
     def run_now(self, message: Any, reply: Receiver | None) -> bool:
-        """Handle a message on the calling thread, out of turn; the caller has taken `busy`. Return whether it could be."""
+        """Handle a message on the calling thread, out of turn; the caller has taken `busy`. Return whether it could be.
+
+        `Cell` knows how.
+        """
         raise NotImplementedError
 
     def wait_for(self, future: Future[Any], then: Callable[[Future[Any]], None]) -> None:

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from actorcred.adapters._proxies import TrustedProxies, said_https
 from actorcred.errors import LoginFailed, UnauthorizedLogin
-from actorcred.network import is_loopback
+from actorcred.network import is_private_connection
 
 __all__ = ["Gone", "HTTPRequest", "Header", "Incoming", "Receive", "Scope", "Send", "answer", "basic"]
 
@@ -47,7 +47,7 @@ class HTTPRequest:
             self.encrypted = said_https(self.headers(b"forwarded"), self.headers(b"x-forwarded-proto"))
             self.private = self.encrypted
         else:
-            self.private = self.encrypted or not self.source or is_loopback(self.source)
+            self.private = is_private_connection(self.source, encrypted=self.encrypted)
         path = scope.get("raw_path") or str(scope["path"]).encode()
         query = scope.get("query_string") or b""
         self.target = (path + b"?" + query if query else path).decode("latin-1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 import ssl
 from collections import defaultdict
@@ -20,12 +19,12 @@ from actorcred.credentials import UsernamePassword
 from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import ExchangeState
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.network import is_loopback
+from actorcred.network import is_private_connection
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import with_bindings
-from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation, Step, from_base64, text_of
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 
 try:
@@ -248,7 +247,7 @@ class SMTPConnection(SMTP):
         assert self.transport is not None
         peer = self.session.peer
         host = str(peer[0]) if isinstance(peer, tuple) else ""
-        private = self.transport.get_extra_info("sslcontext") is not None or not host or is_loopback(host)
+        private = is_private_connection(host, encrypted=self.transport.get_extra_info("sslcontext") is not None)
         tls = self.transport.get_extra_info("ssl_object")
         return with_bindings(Situation(private=private, host=self.hostname, source=host), tls)
 
@@ -390,10 +389,7 @@ def _refusal_of_form(address: str) -> str | None:
 
 def _decoded(text: str) -> bytes:
     """Return what base64 stands for; "=" is the empty message (RFC 4954, section 4)."""
-    try:
-        return b"" if text == "=" else base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raise ProtocolError("this is no base64") from None
+    return b"" if text == "=" else from_base64(text)
 
 
 def _reply(error: LoginFailed) -> str:

@@ -1,4 +1,4 @@
-"""The mind: the avatar's link to its client, an actor that carries notifications and calls, and groups of minds."""
+"""The mind: the avatar's link to its client, an actor that carries notifications and calls."""
 
 from __future__ import annotations
 

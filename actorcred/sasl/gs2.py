@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from actorcred.errors import ProtocolError
+from actorcred.sasl.mechanism import from_base64
 
 __all__ = ["NO_BINDINGS", "ClientFinal", "ClientFirst"]
 
@@ -106,7 +105,7 @@ class ClientFinal:
             raise ProtocolError("this is no last message of SCRAM")
         without_proof, binding, nonce, extensions, proof = match.groups()
         _check_extensions(extensions)
-        return cls(without_proof, _decoded(binding), nonce, _decoded(proof))
+        return cls(without_proof, from_base64(binding), nonce, from_base64(proof))
 
 
 def _check_extensions(extensions: str) -> None:
@@ -119,10 +118,3 @@ def _check_extensions(extensions: str) -> None:
 
 def _unescaped(name: str) -> str:
     return name.replace("=2C", ",").replace("=3D", "=")
-
-
-def _decoded(text: str) -> bytes:
-    try:
-        return base64.b64decode(text, validate=True)
-    except binascii.Error:
-        raise ProtocolError("this is no base64") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
@@ -10,7 +11,17 @@ from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
 from actorcred.exchange import ExchangeEvent, ExchangeState, step
 
-__all__ = ["Challenge", "ClientMechanism", "Credentials", "Secrets", "ServerMechanism", "Situation", "Step", "text_of"]
+__all__ = [
+    "Challenge",
+    "ClientMechanism",
+    "Credentials",
+    "Secrets",
+    "ServerMechanism",
+    "Situation",
+    "Step",
+    "from_base64",
+    "text_of",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,3 +206,15 @@ def text_of(data: bytes) -> str:
         return data.decode()
     except UnicodeDecodeError:
         raise ProtocolError("a SASL message is not UTF-8") from None
+
+
+def from_base64(text: str | bytes) -> bytes:
+    """Return what base64 from a client stands for.
+
+    Raises:
+        ProtocolError: if it is none.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise ProtocolError("this is no base64") from None

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from actorcred.errors import ProtocolError
+from actorcred.sasl.mechanism import from_base64
 
 __all__ = ["answer_of", "decoded"]
 
@@ -18,16 +16,9 @@ def answer_of(line: bytes) -> bytes:
     """
     if line.strip() == b"*":
         raise ProtocolError("broken off by the client")
-    return _decoded(line.strip())
+    return from_base64(line.strip())
 
 
 def decoded(initial: bytes) -> bytes:
     """Return what a client sent with its command; "=" is the empty message (RFC 4959 and 5034)."""
-    return b"" if initial == b"=" else _decoded(initial)
-
-
-def _decoded(line: bytes) -> bytes:
-    try:
-        return base64.b64decode(line, validate=True)
-    except (binascii.Error, ValueError):
-        raise ProtocolError("this is no base64") from None
+    return b"" if initial == b"=" else from_base64(initial)

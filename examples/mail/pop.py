@@ -54,10 +54,10 @@ class Drop(Face):
         Raises:
             POP3Error: if there is none.
         """
-        found = [known for known in self.listed() if number.isdigit() and known[0] == int(number[:10])]
-        if not found:
+        place = int(number[:10]) if number.isdigit() else 0
+        if not 0 < place <= len(self._entries) or self._entries[place - 1].uid in self._deleted:
             raise pop3.POP3Error(b"no such message")
-        return found[0]
+        return place, self._entries[place - 1]
 
     def text(self, entry: Entry) -> Deferred[bytes]:
         """Return a Deferred of a message's text; it fails if another session has removed it."""

@@ -114,7 +114,7 @@ class Box(Actor):
         Raises:
             CallError: if there is none.
         """
-        if folder != INBOX and all(known.number != folder for known in self.folders()):
+        if folder != INBOX and not self._store.has_folder(self._owner, folder):
             raise CallError("the folder was deleted")
         return box_of(self._owner, folder)
 

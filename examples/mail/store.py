@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql
@@ -18,7 +19,9 @@ TRASH = "Trash"
 """The folder that a new mailbox has beside INBOX."""
 
 PORTION = 500
-"""Messages in one query."""
+"""Messages or folders in one query."""
+
+K = TypeVar("K", int, str)
 
 _tables = sa.MetaData()
 # Names differ by case, also where the database would take them for the same.
@@ -118,12 +121,17 @@ class Store:
     def _folders(self, connection: sa.Connection, owner: str) -> list[Folder]:
         query = sa.select(folders.c.number, folders.c.name, folders.c.subscribed).where(folders.c.owner == owner)
         rows = connection.execute(query.where(folders.c.name.is_not(None)).order_by(folders.c.name)).all()
-        found = []
-        for number, name, subscribed in rows:
-            row = self._row(connection, box_of(owner, number))
-            assert row is not None
-            found.append(Folder(number, name, subscribed, *row))
-        return found
+        counters = {}
+        for some in _portions(box_of(owner, number) for number, _, _ in rows):
+            found = sa.select(mailboxes.c.owner, mailboxes.c.validity, mailboxes.c.next_uid).where(mailboxes.c.owner.in_(some))
+            counters.update({box: (validity, next_uid) for box, validity, next_uid in connection.execute(found)})
+        return [Folder(number, name, subscribed, *counters[box_of(owner, number)]) for number, name, subscribed in rows]
+
+    def has_folder(self, owner: str, number: int) -> bool:
+        """Return whether a mailbox has a folder, other than INBOX."""
+        query = sa.select(folders.c.number).where(folders.c.owner == owner, folders.c.number == number, folders.c.name.is_not(None))
+        with self._engine.connect() as connection:
+            return connection.execute(query).one_or_none() is not None
 
     def create(self, owner: str, names: list[str]) -> None:
         """Make folders."""
@@ -203,11 +211,13 @@ class Store:
         """Add flags (mode 1), take them away (-1) or set them (0); return the entries."""
         with self._engine.begin() as connection:
             self._row(connection, box, lock=True)
+            changed = []
             for entry in self._some(connection, box, uids):
                 now = {-1: set(entry.flags) - set(flags), 0: set(flags), 1: set(entry.flags) | set(flags)}[mode]
                 here = sa.and_(messages.c.owner == box, messages.c.uid == entry.uid)
                 connection.execute(messages.update().where(here).values(flags=" ".join(sorted(now))))
-            return self._some(connection, box, uids)
+                changed.append(replace(entry, flags=tuple(sorted(now))))
+            return changed
 
     def transfer(self, box: str, uids: list[int], target: str, move: bool) -> dict[int, Entry]:
         """Copy or move messages, all or none; return the new entries by the old numbers."""
@@ -233,8 +243,8 @@ class Store:
         return there
 
 
-def _portions(uids: Iterable[int]) -> Iterator[list[int]]:
-    """Yield numbers a few at a time, since databases bound how many a query may have."""
-    every = sorted(uids)
+def _portions(keys: Iterable[K]) -> Iterator[list[K]]:
+    """Yield numbers or keys a few at a time, since databases bound how many a query may have."""
+    every = sorted(keys)
     for start in range(0, len(every), PORTION):
         yield every[start : start + PORTION]

@@ -397,7 +397,7 @@ def test_tls_from_the_first_byte(stages, contexts):
 
 
 def test_where_others_may_read_along_no_password_is_taken(stages, monkeypatch):
-    monkeypatch.setattr("actorcred.adapters.aiosmtpd.is_loopback", lambda host: False)
+    monkeypatch.setattr("actorcred.network.is_loopback", lambda host: False)
     client = stages().client()
     assert offered(client) == {"CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
     assert log_in(client, "PLAIN") == 504

@@ -17,7 +17,7 @@ from actorcred.adapters.twisted.errors import their_error
 from actorcred.adapters.twisted.portal import CredPortal
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange, ExchangeState
-from actorcred.network import is_loopback
+from actorcred.network import is_private_connection
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 
@@ -38,7 +38,7 @@ def situation_of(transport: Any, host: str = "localhost") -> Situation:
         host: the server's name.
     """
     peer = str(getattr(transport.getPeer(), "host", None) or "")
-    private = ISSLTransport.providedBy(transport) or not peer or is_loopback(peer)
+    private = is_private_connection(peer, encrypted=ISSLTransport.providedBy(transport))
     return Situation(private=private, host=host, source=peer)
 
 

@@ -12,7 +12,6 @@ from actorcred.actors import ActorRef, ControlMessage, Dispatcher, Future, Resta
 from actorcred.checker import Check, Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
 from actorcred.errors import CheckerUnavailable
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
-from actorcred.service import request
 
 __all__ = ["Wrapper", "ask_checker"]
 
@@ -44,7 +43,7 @@ def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
     """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
     asked = _WrappedAnswer(checker)
     try:
-        request(checker, Check(asked, credentials))
+        checker.hand_over(Check(asked, credentials), None)
     except pykka.ActorDeadError as error:
         asked.settle_error(error)
     return asked

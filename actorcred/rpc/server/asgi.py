@@ -10,7 +10,7 @@ from typing import Any
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
-from actorcred.network import is_loopback
+from actorcred.network import is_private_connection
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
@@ -125,7 +125,7 @@ class _Socket:
             return
         self._task = asyncio.current_task()
         self._text = not SUBPROTOCOLS[name].binary
-        private = self._scope.get("scheme") == "wss" or not host or is_loopback(host)
+        private = is_private_connection(host, encrypted=self._scope.get("scheme") == "wss")
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""

@@ -83,8 +83,8 @@ async def test_a_bearer_token_lets_its_holder_in() -> None:
 
 @on_loop
 async def test_passwords_are_not_taken_where_somebody_may_read_along(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("listeners", "asgi"):
-        monkeypatch.setattr(f"actorcred.rpc.server.{module}.is_loopback", lambda host: False)
+    for module in ("rpc.server.listeners", "network"):
+        monkeypatch.setattr(f"actorcred.{module}.is_loopback", lambda host: False)
     for transport, clear, offered in (
         ("tcp", False, False),
         ("tcp", True, True),
