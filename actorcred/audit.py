@@ -27,7 +27,16 @@ from typing import Any
 
 from actorcred.throttle import account_of
 
-__all__ = ["LONGEST_VALUE", "ClaimedNames", "UnknownNames", "plain", "printable", "quoted", "text_of", "write"]
+__all__ = [
+    "LONGEST_VALUE",
+    "ClaimedNames",
+    "UnknownNames",
+    "plain",
+    "printable",
+    "quoted",
+    "text_of",
+    "write",
+]
 
 audit = logging.getLogger("actorcred.audit")
 
@@ -47,7 +56,11 @@ def printable(text: object, *, longest: int | None = LONGEST_VALUE) -> str:
         longest: characters that it is cut after; None for no end.
     """
     cut = str(text)[:longest]
-    return cut if cut.isprintable() else "".join(character if character.isprintable() else "?" for character in cut)
+    return (
+        cut
+        if cut.isprintable()
+        else "".join(character if character.isprintable() else "?" for character in cut)
+    )
 
 
 def plain(value: object) -> Any:
@@ -81,7 +94,11 @@ def _quoted(value: Any) -> str:
 
 
 def _escaped(character: str) -> str:
-    return character if character.isprintable() and character not in '"\\' else json.dumps(character)[1:-1]
+    return (
+        character
+        if character.isprintable() and character not in '"\\'
+        else json.dumps(character)[1:-1]
+    )
 
 
 def text_of(values: Mapping[str, object]) -> str:
@@ -97,7 +114,9 @@ def write(event: Any) -> None:
     values = {field.name: plain(getattr(event, field.name, None)) for field in fields(event)}
     name = printable(event.name)
     text = " ".join([f"{field}={_quoted(value)}" for field, value in values.items()])
-    record: Any = audit.makeRecord(audit.name, level, __file__, 0, "%s %s", (name, text), None, "write")
+    record: Any = audit.makeRecord(
+        audit.name, level, __file__, 0, "%s %s", (name, text), None, "write"
+    )
     record.event = name
     record.event_fields = values
     for field, value in values.items():
@@ -133,7 +152,9 @@ class ClaimedNames:
         remember: names of accounts that are remembered at most, for events of parts that cannot ask a checker.
     """
 
-    def __init__(self, unknown: UnknownNames, key: bytes | None = None, remember: int = 1000) -> None:
+    def __init__(
+        self, unknown: UnknownNames, key: bytes | None = None, remember: int = 1000
+    ) -> None:
         self._unknown = unknown
         self._key = key or os.urandom(32)
         self._remember = remember
@@ -158,4 +179,9 @@ class ClaimedNames:
             return claimed
         if self._unknown is UnknownNames.OMIT:
             return ""
-        return "hash:" + hashlib.blake2b(account.encode("utf-8", "surrogatepass"), key=self._key, digest_size=8).hexdigest()
+        return (
+            "hash:"
+            + hashlib.blake2b(
+                account.encode("utf-8", "surrogatepass"), key=self._key, digest_size=8
+            ).hexdigest()
+        )

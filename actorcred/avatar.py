@@ -132,7 +132,9 @@ class Avatar(Actor):
         reason = self._cred_claim_logout(LogoutCode.CRASHED)
         if reason is None:
             return super()._actor_last_gasp(error)
-        return self._cred_in_order(lambda: self.on_logout(reason), lambda: super(Avatar, self)._actor_last_gasp(error))
+        return self._cred_in_order(
+            lambda: self.on_logout(reason), lambda: super(Avatar, self)._actor_last_gasp(error)
+        )
 
     def _cred_claim_logout(self, code: LogoutCode) -> LogoutReason | None:
         """Return the reason for `on_logout`; None if it ran already or `on_login` never did."""
@@ -154,7 +156,9 @@ class Avatar(Actor):
             return self._cred_await_in_order(result, second)
         return second()
 
-    async def _cred_await_in_order(self, first: Coroutine[Any, Any, Any], second: Callable[[], Any]) -> None:
+    async def _cred_await_in_order(
+        self, first: Coroutine[Any, Any, Any], second: Callable[[], Any]
+    ) -> None:
         try:
             await first
         except Exception:
@@ -177,7 +181,12 @@ def implements(avatar_class: type, interface: type) -> bool:
 @lru_cache(1024)
 def _implements(avatar_class: Any, interface: Any) -> bool:
     if getattr(interface, "_is_protocol", False):
-        names = {name for base in interface.__mro__ if getattr(base, "_is_protocol", False) for name in _public(base)}
+        names = {
+            name
+            for base in interface.__mro__
+            if getattr(base, "_is_protocol", False)
+            for name in _public(base)
+        }
         return all(hasattr(avatar_class, name) for name in names)
     return issubclass(avatar_class, interface)
 
@@ -231,14 +240,22 @@ def _wrapper_class(cls: Any, attributes: frozenset[str], has_on_login: bool) -> 
         members["on_login"] = Avatar.on_login  # so that the login need not wait for it
     for name in dir(cls):
         if not name.startswith("_") and (name in _FOR_ITSELF or not hasattr(ObjectAvatar, name)):
-            members[name] = _delegate(name) if callable(getattr(cls, name)) else _delegate_attribute(name)
+            members[name] = (
+                _delegate(name) if callable(getattr(cls, name)) else _delegate_attribute(name)
+            )
     return type(f"{cls.__name__}Avatar", (ObjectAvatar,), members)
 
 
-def wrap_object(wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher: Dispatcher) -> ActorRef[ObjectAvatar]:
+def wrap_object(
+    wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher: Dispatcher
+) -> ActorRef[ObjectAvatar]:
     """Start an actor around a plain object."""
     taken = set(dir(ObjectAvatar)) - _FOR_ITSELF | {"avatar_id", "mind", "session", "actor_inbox"}
-    attributes = frozenset(name for name in getattr(wrapped, "__dict__", {}) if not name.startswith("_") and name not in taken)
+    attributes = frozenset(
+        name
+        for name in getattr(wrapped, "__dict__", {})
+        if not name.startswith("_") and name not in taken
+    )
     wrapped_class: Any = type(wrapped)
     cls = _wrapper_class(wrapped_class, attributes, callable(getattr(wrapped, "on_login", None)))
     return cls.start(avatar_id, mind, wrapped, dispatcher=dispatcher)

@@ -23,7 +23,16 @@ from actorcred.network import source_of
 from actorcred.service import Question, Service
 from actorcred.throttle import account_of
 
-__all__ = ["Check", "Checker", "CheckerRef", "Revocation", "digests_of_all", "offered_by_all", "require_checker", "turn_of"]
+__all__ = [
+    "Check",
+    "Checker",
+    "CheckerRef",
+    "Revocation",
+    "digests_of_all",
+    "offered_by_all",
+    "require_checker",
+    "turn_of",
+]
 
 
 logger = logging.getLogger("actorcred.checkers")
@@ -60,7 +69,9 @@ def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
     """
     asked = tuple(checkers)
     kinds = dict.fromkeys(kind for checker in asked for kind in checker.credential_interfaces)
-    of_passwords = [checker for checker in asked if issubclass(UsernamePassword, checker.credential_interfaces)]
+    of_passwords = [
+        checker for checker in asked if issubclass(UsernamePassword, checker.credential_interfaces)
+    ]
     return tuple(
         kind
         for kind in kinds
@@ -75,8 +86,14 @@ def digests_of_all(checkers: Iterable[CheckerRef]) -> frozenset[str] | None:
     A client takes the first one that it knows, so one that some checker does not keep would lock its users out. If there is
     none that all keep, those that any keeps are offered. None is any algorithm.
     """
-    asked = (checker for checker in checkers if issubclass(UsernameDigestHash, checker.credential_interfaces))
-    kept = [algorithms for checker in asked if (algorithms := checker.digest_algorithms) is not None]
+    asked = (
+        checker
+        for checker in checkers
+        if issubclass(UsernameDigestHash, checker.credential_interfaces)
+    )
+    kept = [
+        algorithms for checker in asked if (algorithms := checker.digest_algorithms) is not None
+    ]
     if not kept:
         return None
     return frozenset.intersection(*kept) or frozenset.union(*kept)
@@ -194,7 +211,13 @@ class Checker(Service):
             Exception: any other one refuses this login, and is logged without its text.
         """
 
-    def cred_then(self, future: Future[T], step: Callable[Concatenate[Future[T], P], object], *args: P.args, **_: P.kwargs) -> None:
+    def cred_then(
+        self,
+        future: Future[T],
+        step: Callable[Concatenate[Future[T], P], object],
+        *args: P.args,
+        **_: P.kwargs,
+    ) -> None:
         """Run a method of this checker, with the future and `args`, in its own context once the future is done.
 
         If the last argument is a future, it fails when the method raises, or cannot be run since the checker is down.
@@ -238,24 +261,41 @@ class Checker(Service):
         that it exists. The text of the exception is not logged, since it may quote the credentials. The claimed name may be a
         password that was typed in the wrong place: the audit log shows it as far as it may be shown.
         """
-        kind, credentials = type(error).__name__, "credentials" if subject is None else type(subject).__name__
+        kind, credentials = (
+            type(error).__name__,
+            "credentials" if subject is None else type(subject).__name__,
+        )
         trace = "".join(traceback.format_tb(error.__traceback__))
-        logger.error("%s could not check %s of the user in the audit log: %s\n%s", type(self).__name__, credentials, kind, trace)
+        logger.error(
+            "%s could not check %s of the user in the audit log: %s\n%s",
+            type(self).__name__,
+            credentials,
+            kind,
+            trace,
+        )
         detail = f"{type(self).__name__}: {kind}"
-        return CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)
+        return (
+            CheckerUnavailable(detail) if isinstance(error, OSError) else UnauthorizedLogin(detail)
+        )
 
 
-def require_checker(checker: object, interfaces: tuple[type, ...] = ()) -> tuple[CheckerRef, tuple[type, ...]]:
+def require_checker(
+    checker: object, interfaces: tuple[type, ...] = ()
+) -> tuple[CheckerRef, tuple[type, ...]]:
     """Return a checker's ref and the kinds of credentials to ask it about.
 
     Raises:
         TypeError: if it is no started checker, or takes no credentials, or of a kind that nothing can be said to be of.
     """
     if not isinstance(checker, CheckerRef):
-        raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; not {checker!r}")
+        raise TypeError(
+            f"a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; not {checker!r}"
+        )
     interfaces = interfaces or checker.credential_interfaces
     if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
-        raise TypeError(f"{checker.actor_class.__name__}.credential_interfaces must name the classes of credentials it takes")
+        raise TypeError(
+            f"{checker.actor_class.__name__}.credential_interfaces must name the classes of credentials it takes"
+        )
     for interface in interfaces:
         _require_class_of_credentials(checker.actor_class.__name__, interface)
     return checker, interfaces
@@ -265,9 +305,13 @@ def _require_class_of_credentials(checker: str, interface: type) -> None:
     try:
         usable = not isinstance(None, interface) and not issubclass(type(None), interface)
     except Exception as error:  # as of a Protocol without @runtime_checkable, or with attributes
-        raise TypeError(f"{checker}.credential_interfaces: nothing can be said to be a {interface.__name__}: {error}") from error
+        raise TypeError(
+            f"{checker}.credential_interfaces: nothing can be said to be a {interface.__name__}: {error}"
+        ) from error
     if not usable and interface is not object:
-        raise TypeError(f"{checker}.credential_interfaces: {interface.__name__} says of anything that it is one")
+        raise TypeError(
+            f"{checker}.credential_interfaces: {interface.__name__} says of anything that it is one"
+        )
 
 
 def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, Hashable, Hashable]:

@@ -178,7 +178,15 @@ class SSHKey:
     signature: bytes = field(repr=False)
     source: str = field(default="", compare=False)
 
-    def __init__(self, username: str | bytes, blob: bytes, signed: bytes, signature: bytes, *, source: str = "") -> None:
+    def __init__(
+        self,
+        username: str | bytes,
+        blob: bytes,
+        signed: bytes,
+        signature: bytes,
+        *,
+        source: str = "",
+    ) -> None:
         object.__setattr__(self, "username", _prepared(prepare_username, username))
         object.__setattr__(self, "blob", blob)
         object.__setattr__(self, "signed", signed)

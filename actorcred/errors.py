@@ -115,13 +115,19 @@ class LoginDenied(LoginFailed):
 
     code = "denied"
 
-    def __init__(self, detail: str = "", *, retry_after: float | None = None, seen: bool = True) -> None:
+    def __init__(
+        self, detail: str = "", *, retry_after: float | None = None, seen: bool = True
+    ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.seen = seen
 
     def __str__(self) -> str:
-        return "login denied" if self.retry_after is None else f"login denied, try again in {self.retry_after:g} s"
+        return (
+            "login denied"
+            if self.retry_after is None
+            else f"login denied, try again in {self.retry_after:g} s"
+        )
 
 
 class NoInterface(LoginFailed):
@@ -135,7 +141,10 @@ class NoInterface(LoginFailed):
     message = "no such interface"
 
     def __init__(self, interfaces: tuple[type, ...] = ()) -> None:
-        super().__init__("none of " + (", ".join(interface.__name__ for interface in interfaces) or "no interfaces at all"))
+        super().__init__(
+            "none of "
+            + (", ".join(interface.__name__ for interface in interfaces) or "no interfaces at all")
+        )
         self.interfaces = interfaces
 
 
@@ -209,7 +218,9 @@ class CallError(ActorcredError):
         retry_after: seconds after which calling again makes sense; None if that cannot be said.
     """
 
-    def __init__(self, message: str, code: str = CallCode.FAILED, *, retry_after: float | None = None) -> None:
+    def __init__(
+        self, message: str, code: str = CallCode.FAILED, *, retry_after: float | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = str(code)

@@ -73,7 +73,9 @@ def step(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
     try:
         return TRANSITIONS[state][event]
     except KeyError:
-        raise ProtocolError(f"out of order: {event.value} in an exchange that is {state.value}") from None
+        raise ProtocolError(
+            f"out of order: {event.value} in an exchange that is {state.value}"
+        ) from None
 
 
 class UsernameHashedPassword(ABC):

@@ -78,7 +78,9 @@ class Method:
                 self._rest = tuple[kind, ...]  # type: ignore[valid-type]
             elif parameter.kind is parameter.KEYWORD_ONLY:
                 if parameter.default is parameter.empty:
-                    raise TypeError(f"{function.__qualname__}() needs the keyword {parameter.name!r}; a wire has no keywords")
+                    raise TypeError(
+                        f"{function.__qualname__}() needs the keyword {parameter.name!r}; a wire has no keywords"
+                    )
             elif parameter.kind is not parameter.VAR_KEYWORD:
                 kinds.append(kind)
                 least += parameter.default is parameter.empty
@@ -101,25 +103,40 @@ class Method:
                 return convert(params, kind)  # type: ignore[no-any-return]
             most = max(self._kinds)
             if self._rest is not None and len(params) > most:
-                return (*convert(params[:most], self._kinds[most]), *convert(params[most:], self._rest))
+                return (
+                    *convert(params[:most], self._kinds[most]),
+                    *convert(params[most:], self._rest),
+                )
         except msgspec.ValidationError as error:
             raise CallError(f"{self.name}: {error}", CallCode.BAD_ARGUMENTS) from None
         except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             # A set of arrays, or a check in a dataclass of the application, whose text is not the client's business.
-            raise CallError(f"{self.name}: {type(error).__name__}", CallCode.BAD_ARGUMENTS) from None
-        wanted = " or ".join(str(count) for count in self._kinds) + (" or more" if self._rest is not None else "")
-        raise CallError(f"{self.name}: {len(params)} arguments instead of {wanted}", CallCode.BAD_ARGUMENTS)
+            raise CallError(
+                f"{self.name}: {type(error).__name__}", CallCode.BAD_ARGUMENTS
+            ) from None
+        wanted = " or ".join(str(count) for count in self._kinds) + (
+            " or more" if self._rest is not None else ""
+        )
+        raise CallError(
+            f"{self.name}: {len(params)} arguments instead of {wanted}", CallCode.BAD_ARGUMENTS
+        )
 
 
 def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
     """Return the types of some parameters. Those of others, and of the result, need not be known at run time."""
-    annotations = {name: function.__annotations__[name] for name in names if name in function.__annotations__}
+    annotations = {
+        name: function.__annotations__[name] for name in names if name in function.__annotations__
+    }
     try:
         return typing.get_type_hints(
-            SimpleNamespace(__annotations__=annotations), globalns=function.__globals__, include_extras=True
+            SimpleNamespace(__annotations__=annotations),
+            globalns=function.__globals__,
+            include_extras=True,
         )
     except NameError as error:
-        raise TypeError(f"{function.__qualname__}() has an annotation that cannot be resolved: {error}") from None
+        raise TypeError(
+            f"{function.__qualname__}() has an annotation that cannot be resolved: {error}"
+        ) from None
 
 
 def _tuple_of(kinds: list[Any]) -> Any:
@@ -132,7 +149,9 @@ def _check_kind(kind: Any, where: str) -> None:
     except TypeError as error:
         raise TypeError(f"{where} cannot come over a wire: {error}") from None
     if isinstance(info, msgspec.inspect.CustomType):
-        raise TypeError(f"{where} cannot come over a wire: {kind!r} is neither a number, text, bytes, list, dict nor dataclass")
+        raise TypeError(
+            f"{where} cannot come over a wire: {kind!r} is neither a number, text, bytes, list, dict nor dataclass"
+        )
 
 
 @lru_cache(256)

@@ -75,7 +75,9 @@ def until_of(answer: object) -> float:
 
 def temporary(avatar_id: AvatarId, until: float) -> AvatarId:
     """Return an avatar id for an answer that may be remembered until a time, which may be never over."""
-    return avatar_id if until == math.inf or avatar_id is ANONYMOUS else TemporaryId(avatar_id, until)
+    return (
+        avatar_id if until == math.inf or avatar_id is ANONYMOUS else TemporaryId(avatar_id, until)
+    )
 
 
 def make_avatar_id(name: str | bytes) -> str:
@@ -104,7 +106,9 @@ def make_avatar_id(name: str | bytes) -> str:
         name = str(name)
     if name.isascii() and name.isprintable():
         return name
-    if any(unicodedata.category(character) in {"Cc", "Cs"} or character in _BIDI for character in name):
+    if any(
+        unicodedata.category(character) in {"Cc", "Cs"} or character in _BIDI for character in name
+    ):
         raise ValueError("an avatar id must not hold control characters")
     return unicodedata.normalize("NFC", name)
 
@@ -127,9 +131,9 @@ MOST_MARKS = 64
 _AROUND = frozenset("\u00b7\u0375\u05f3\u05f4\u200c\u200d")
 """Characters that are allowed by what stands around them (RFC 5892, appendix A)."""
 
-_BESIDE = frozenset("\u30fb\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669") | frozenset(
-    "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9"
-)
+_BESIDE = frozenset(
+    "\u30fb\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669"
+) | frozenset("\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9")
 """Characters that are allowed by what else is in the text, wherever it stands."""
 
 
@@ -160,8 +164,12 @@ class _Profile:
             raise UnicodeEncodeError(self._library.name, value, 0, len(value), "DISALLOWED/empty")
         self._check_characters(text)
         for index, character in enumerate(text) if not _AROUND.isdisjoint(text) else ():
-            if character in _AROUND and (kind := self._context_rule_error(text, index, self._library.base.ucd)):
-                raise UnicodeEncodeError(self._library.name, text, index, index + 1, f"DISALLOWED/{kind}")
+            if character in _AROUND and (
+                kind := self._context_rule_error(text, index, self._library.base.ucd)
+            ):
+                raise UnicodeEncodeError(
+                    self._library.name, text, index, index + 1, f"DISALLOWED/{kind}"
+                )
         return text
 
     def _check_characters(self, text: str) -> None:
@@ -208,7 +216,9 @@ def _enforce(profile: str, value: str, what: str) -> str:
         return _profile(profile).enforce(value)
     except UnicodeEncodeError as error:
         # The library's text shows the character, which may be one of a password.
-        raise ValueError(f"the {what} has a character that is not allowed: {error.reason.removeprefix('DISALLOWED/')}") from None
+        raise ValueError(
+            f"the {what} has a character that is not allowed: {error.reason.removeprefix('DISALLOWED/')}"
+        ) from None
 
 
 def prepare_username(name: str | bytes) -> str:
@@ -231,7 +241,10 @@ def prepare_username(name: str | bytes) -> str:
     if not text:
         raise ValueError("the user name must not be empty")
     return " ".join(
-        part if _ASCII_NAME.fullmatch(part) else _enforce("UsernameCasePreserved", part, "user name") for part in text.split(" ")
+        part
+        if _ASCII_NAME.fullmatch(part)
+        else _enforce("UsernameCasePreserved", part, "user name")
+        for part in text.split(" ")
     )
 
 

@@ -47,7 +47,11 @@ def source_of(address: str, *, loopback: bool = False) -> str:
         ip = ip.ipv4_mapped or ip
     if ip.is_loopback and not loopback:
         return ""
-    return str(ip if isinstance(ip, ipaddress.IPv4Address) else ipaddress.ip_network((ip, 64), strict=False))
+    return str(
+        ip
+        if isinstance(ip, ipaddress.IPv4Address)
+        else ipaddress.ip_network((ip, 64), strict=False)
+    )
 
 
 def is_loopback(host: str) -> bool:

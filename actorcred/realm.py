@@ -78,7 +78,9 @@ class Realm(Service):
 
     def _actor_control(self, message: ControlMessage) -> Any:
         if isinstance(message, RequestAvatar):
-            self._serve(message, self.request_avatar, message.avatar_id, message.mind, *message.interfaces)
+            self._serve(
+                message, self.request_avatar, message.avatar_id, message.mind, *message.interfaces
+            )
         elif isinstance(message, LogOut):
             self._log_out(message.logout)
         else:
@@ -102,7 +104,9 @@ def require_realm(realm: object) -> ActorRef[Realm]:
         TypeError: if it is no started realm.
     """
     if not isinstance(realm, ActorRef) or not issubclass(realm.actor_class, Realm):
-        raise TypeError(f"a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; not {realm!r}")
+        raise TypeError(
+            f"a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; not {realm!r}"
+        )
     return cast("ActorRef[Realm]", realm)
 
 

@@ -109,7 +109,12 @@ class Service(Actor):
 
         Whoever called the portal finds the exception as its cause. A client is never told more than its code.
         """
-        logger.error("%s could not serve a request: %s", type(self).__name__, type(error).__name__, exc_info=error)
+        logger.error(
+            "%s could not serve a request: %s",
+            type(self).__name__,
+            type(error).__name__,
+            exc_info=error,
+        )
         fault = CheckerUnavailable(f"{type(self).__name__}: {type(error).__name__}")
         fault.__cause__ = error
         return fault

@@ -18,7 +18,15 @@ from actorcred.auth.registry import from_string
 from actorcred.checkers.sqlite import SQLiteChecker, SQLiteCheckerRef
 from actorcred.cli.lifetime import Life, run
 
-__all__ = ["ADVICE", "Servers", "add_arguments", "demo_account", "serve", "start_checkers", "write_secret"]
+__all__ = [
+    "ADVICE",
+    "Servers",
+    "add_arguments",
+    "demo_account",
+    "serve",
+    "start_checkers",
+    "write_secret",
+]
 
 ADVICE = "Another port or folder may help; --help lists the options."
 """What to do if something cannot be opened."""
@@ -66,14 +74,30 @@ def serve(
     return run(main)
 
 
-def add_arguments(parser: argparse.ArgumentParser, ports: dict[str, int], supported: tuple[type, ...], folder: str) -> None:
+def add_arguments(
+    parser: argparse.ArgumentParser, ports: dict[str, int], supported: tuple[type, ...], folder: str
+) -> None:
     """Add the options of an example that serves: where and for how long, who may log in, and where its files are."""
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     for name, port in ports.items():
-        parser.add_argument(f"--{name}", type=_port, default=port, metavar="PORT", help="the port, or 0 (%(default)s)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)")
+        parser.add_argument(
+            f"--{name}",
+            type=_port,
+            default=port,
+            metavar="PORT",
+            help="the port, or 0 (%(default)s)",
+        )
+    parser.add_argument(
+        "--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)"
+    )
     add_auth_arguments(parser, supported)
-    parser.add_argument("--data", type=Path, default=Path(folder), metavar="DIR", help="accounts and all else (%(default)s)")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(folder),
+        metavar="DIR",
+        help="accounts and all else (%(default)s)",
+    )
 
 
 def _port(text: str) -> int:
@@ -83,7 +107,9 @@ def _port(text: str) -> int:
     return value
 
 
-async def start_checkers(arguments: argparse.Namespace, names: tuple[str, ...]) -> tuple[list[CheckerRef], dict[str, str]]:
+async def start_checkers(
+    arguments: argparse.Namespace, names: tuple[str, ...]
+) -> tuple[list[CheckerRef], dict[str, str]]:
     """Start the checkers that `--auth` describes, or one with accounts to try it with.
 
     Returns:

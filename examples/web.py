@@ -14,4 +14,6 @@ from actorcred import rpc
 
 def make_app(server: rpc.Server, page: Path) -> Any:
     """Return the ASGI application: the files of `page` at `/`, the portal at `/rpc`."""
-    return Starlette(routes=[Mount("/rpc", server.web_app()), Mount("/", StaticFiles(directory=page, html=True))])
+    return Starlette(
+        routes=[Mount("/rpc", server.web_app()), Mount("/", StaticFiles(directory=page, html=True))]
+    )

@@ -54,9 +54,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {name: here / name.partition("::")[0] for name in FOREIGN}
     missing = [name for name, path in places.items() if not path.is_file()]
     if missing:
-        raise pytest.UsageError(f"tests/conftest.py names tests that are not there: {', '.join(missing)}")
+        raise pytest.UsageError(
+            f"tests/conftest.py names tests that are not there: {', '.join(missing)}"
+        )
     for item in items:
-        if any(item.path == path and item.name.startswith(name.partition("::")[2]) for name, path in places.items()):
+        if any(
+            item.path == path and item.name.startswith(name.partition("::")[2])
+            for name, path in places.items()
+        ):
             item.add_marker(pytest.mark.foreign)
 
 

@@ -157,7 +157,9 @@ class PlainChecker(Checker):
 class Stage:
     """A portal and everything that a test wants to see of it."""
 
-    def __init__(self, options: PortalOptions | None = None, *, checkers: int = 1, **kwargs: Any) -> None:
+    def __init__(
+        self, options: PortalOptions | None = None, *, checkers: int = 1, **kwargs: Any
+    ) -> None:
         self.log: list[Any] = []
         self.realm_answers: list[Any] = []
         self.checker_answers: list[Any] = []
@@ -165,7 +167,9 @@ class Stage:
         self.notified: list[tuple[Any, ...]] = []
         self.realm: ActorRef[Arena] = Arena.start(self.log, self.realm_answers)
         self.checkers = [PlainChecker.start(self.checker_answers) for _ in range(checkers)]
-        self.portal: PortalRef = Portal.start(self.realm, self.checkers, options or PortalOptions(**kwargs))
+        self.portal: PortalRef = Portal.start(
+            self.realm, self.checkers, options or PortalOptions(**kwargs)
+        )
         self._booked = threading.Condition()
         self._minds: list[MindRef] = []
         self.portal.subscribe(self._book).get(timeout=10)
@@ -178,12 +182,16 @@ class Stage:
     def mind(self, *notification: Any) -> None:
         self.notified.append(notification)
 
-    def login(self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...) -> Login:
+    def login(
+        self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...
+    ) -> Login:
         login = self.begin(name, password, *interfaces, mind=mind).get(timeout=10)
         self._minds.append(login.session.mind)
         return login
 
-    def begin(self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...) -> Any:
+    def begin(
+        self, name: str = "ann", password: str = "right", *interfaces: type, mind: Any = ...
+    ) -> Any:
         mind = self.mind if mind is ... else mind
         return self.portal.login(UsernamePassword(name, password), mind, *(interfaces or (Player,)))
 
@@ -193,7 +201,9 @@ class Stage:
     def named(self, kind: type, count: int = 0) -> list[Any]:
         """Return the events of a kind, once there are so many of them."""
         with self._booked:
-            arrived = self._booked.wait_for(lambda: sum(isinstance(e, kind) for e in self.events) >= count, timeout=10)
+            arrived = self._booked.wait_for(
+                lambda: sum(isinstance(e, kind) for e in self.events) >= count, timeout=10
+            )
             assert arrived, self.events
             return [event for event in self.events if isinstance(event, kind)]
 
@@ -213,7 +223,9 @@ def django_application(*urls: Any) -> Any:
     from django.urls import clear_url_caches
 
     if not settings.configured:
-        settings.configure(ALLOWED_HOSTS=["*"], SECRET_KEY="not secret", DEBUG=False, LOGGING_CONFIG=None)
+        settings.configure(
+            ALLOWED_HOSTS=["*"], SECRET_KEY="not secret", DEBUG=False, LOGGING_CONFIG=None
+        )
         django.setup()
     settings.ROOT_URLCONF = urls
     clear_url_caches()

@@ -21,6 +21,8 @@ def parse(line: str) -> dict[str, str | bool]:
         if pair is None or pair["key"] in found:
             raise ValueError(f"no logfmt from {position} on: {line!r}")
         value = pair["value"]
-        found[pair["key"]] = True if value is None else json.loads(value) if value.startswith('"') else value
+        found[pair["key"]] = (
+            True if value is None else json.loads(value) if value.startswith('"') else value
+        )
         position = pair.end()
     return found

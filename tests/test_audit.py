@@ -45,7 +45,11 @@ def test_a_value_is_one_value_whatever_is_in_it(name: str) -> None:
     assert parse(line) == {"code": "refused", "claimed": name, "detail": "no"}
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z_]{1,9}", fullmatch=True), st.text(max_size=200), max_size=5))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z_]{1,9}", fullmatch=True), st.text(max_size=200), max_size=5
+    )
+)
 def test_what_is_written_is_what_is_read(values: dict[str, str]) -> None:
     line = text_of(values)
     assert line.isprintable()
@@ -58,9 +62,15 @@ def test_halves_of_characters_can_be_written_to_any_file(text: str) -> None:
 
 
 def test_what_is_plain_stays_as_it_is_and_numbers_are_numbers() -> None:
-    assert text_of({"avatar_id": "ann@example.org", "count": 3, "duration": 12.5, "complete": True, "none": None}) == (
-        "avatar_id=ann@example.org count=3 duration=12.5 complete=True none=None"
-    )
+    assert text_of(
+        {
+            "avatar_id": "ann@example.org",
+            "count": 3,
+            "duration": 12.5,
+            "complete": True,
+            "none": None,
+        }
+    ) == ("avatar_id=ann@example.org count=3 duration=12.5 complete=True none=None")
 
 
 def test_a_long_value_is_cut_and_says_so() -> None:
@@ -95,7 +105,9 @@ class Odd(Event):
     safe: str = "a b"
 
 
-def test_fields_named_like_attributes_of_a_record_are_told_and_replace_none_of_them(caplog: pytest.LogCaptureFixture) -> None:
+def test_fields_named_like_attributes_of_a_record_are_told_and_replace_none_of_them(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO, "actorcred.audit")
     audit.write(Odd())
     record: Any = records_of(caplog, "actorcred.audit")[-1]
@@ -107,7 +119,12 @@ def test_fields_named_like_attributes_of_a_record_are_told_and_replace_none_of_t
     assert told["module"] == "the module"
     assert told["getMessage"] == "the method"
     assert told["thing"] == "<Unprintable without a text: RuntimeError>"
-    assert (record.event, record.levelname, record.name, record.safe) == ("odd", "INFO", "actorcred.audit", "a b")
+    assert (record.event, record.levelname, record.name, record.safe) == (
+        "odd",
+        "INFO",
+        "actorcred.audit",
+        "a b",
+    )
     text = logging.Formatter("%(asctime)s %(levelname)s %(message)s").format(record)
     assert text.endswith(line)
 
@@ -115,7 +132,11 @@ def test_fields_named_like_attributes_of_a_record_are_told_and_replace_none_of_t
 def test_an_unknown_name_is_shown_hashed_or_left_out() -> None:
     for unknown, key in (("show", None), ("hash", b"k"), ("omit", None)):
         names = ClaimedNames(UnknownNames(unknown), key)
-        expected = {"show": "s3cret", "hash": "hash:" + names.shown("s3cret", known=False)[5:], "omit": ""}[unknown]
+        expected = {
+            "show": "s3cret",
+            "hash": "hash:" + names.shown("s3cret", known=False)[5:],
+            "omit": "",
+        }[unknown]
         assert names.shown("s3cret", known=False) == expected
         assert names.shown("ann", known=True) == "ann"
         assert names.shown("", known=False) == ""
@@ -128,7 +149,9 @@ def test_hashes_of_names_belong_together_only_under_the_same_key() -> None:
     assert first.shown("s3cret", known=False) != first.shown("s3cret2", known=False)
 
 
-def test_a_name_that_a_checker_knew_is_shown_also_where_no_checker_is_asked_and_not_all_are_kept() -> None:
+def test_a_name_that_a_checker_knew_is_shown_also_where_no_checker_is_asked_and_not_all_are_kept() -> (
+    None
+):
     names = ClaimedNames(UnknownNames.OMIT, remember=10)
     for number in range(100):
         names.shown(f"user{number}", known=True)
@@ -138,9 +161,18 @@ def test_a_name_that_a_checker_knew_is_shown_also_where_no_checker_is_asked_and_
 
 def test_the_reference_lists_each_event_with_its_level_and_fields() -> None:
     text = Path(__file__).parents[1].joinpath("docs", "reference", "events.md").read_text()
-    rows = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("| `")]
+    rows = [
+        [cell.strip() for cell in line.split("|")[1:-1]]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
     listed = {row[1]: row[:4] for row in rows if len(row) == 5}
-    kinds = [kind for module in (events, rpc_events) for kind in vars(module).values() if isinstance(kind, type)]
+    kinds = [
+        kind
+        for module in (events, rpc_events)
+        for kind in vars(module).values()
+        if isinstance(kind, type)
+    ]
     expected = {
         f"`{kind.__name__}`": [
             f"`{kind.name}`",

@@ -47,14 +47,21 @@ def test_no_line_is_longer_than_100_columns_outside_of_tables_and_links(page: Pa
     long = [
         f"{number}: {line}"
         for number, line in enumerate(lines, 1)
-        if len(line) > COLUMNS and not line.lstrip().startswith(("|", "<!--")) and not _UNBREAKABLE.fullmatch(line)
+        if len(line) > COLUMNS
+        and not line.lstrip().startswith(("|", "<!--"))
+        and not _UNBREAKABLE.fullmatch(line)
     ]
     assert long == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_of)
 def test_each_relative_link_leads_to_a_page_and_a_heading(page: Path) -> None:
-    text = re.sub(r"<!--.*?-->|^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    text = re.sub(
+        r"<!--.*?-->|^```.*?^```",
+        "",
+        page.read_text(encoding="utf-8"),
+        flags=re.DOTALL | re.MULTILINE,
+    )
     for target in _LINK.findall(text):
         if re.match(r"[a-z]+:", target):
             continue
@@ -85,9 +92,14 @@ def test_the_commands_of_the_readme_serve_its_game_and_call_it(tmp_path: Path) -
     assert address in serve
     assert address in call
     command = [sys.executable, "-m", "actorcred.cli"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]),
+    }
     serve = ["tcp:127.0.0.1:0" if word == address else word for word in serve]
-    with subprocess.Popen([*command, *serve], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [*command, *serve], cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True
+    ) as server:
         try:
             assert server.stdout is not None
             line = server.stdout.readline()
@@ -95,7 +107,12 @@ def test_the_commands_of_the_readme_serve_its_game_and_call_it(tmp_path: Path) -
             assert line.replace(place, "tcp://127.0.0.1:9986") == first
             call = [place if word == address else word for word in call]
             called = subprocess.run(
-                [*command, *call], env={**environment, **variables}, capture_output=True, text=True, timeout=30, check=True
+                [*command, *call],
+                env={**environment, **variables},
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=True,
             )
             assert called.stdout == answer
         finally:
@@ -127,7 +144,9 @@ def test_each_file_that_the_architecture_page_names_exists_and_has_what_it_is_na
 
 @pytest.mark.parametrize("page", PAGES, ids=_of)
 def test_each_file_that_a_page_names_by_its_path_exists(page: Path) -> None:
-    for path in re.findall(r"`((?:[\w-]+/)+[\w.-]+\.(?:py|js|mjs|rb|md))`", page.read_text(encoding="utf-8")):
+    for path in re.findall(
+        r"`((?:[\w-]+/)+[\w.-]+\.(?:py|js|mjs|rb|md))`", page.read_text(encoding="utf-8")
+    ):
         assert (ROOT / path).is_file() or (ROOT / "actorcred" / path).is_file(), path
 
 
@@ -135,8 +154,14 @@ def test_the_drawing_of_a_login_is_the_table_of_states() -> None:
     text = (ROOT / "docs" / "topics" / "the-life-of-a-login.md").read_text(encoding="utf-8")
     drawing = re.findall(r"(?=\b(\w+) --(\w+)--> (\w+))", text)
     table = [
-        (state.value, event.value, following.value) for state, events in TRANSITIONS.items() for event, following in events.items()
+        (state.value, event.value, following.value)
+        for state, events in TRANSITIONS.items()
+        for event, following in events.items()
     ]
     assert sorted(drawing) == sorted(table)
-    described = {row[0].strip("`") for heading in ("States", "Events") for row in _table("topics/the-life-of-a-login.md", heading)}
+    described = {
+        row[0].strip("`")
+        for heading in ("States", "Events")
+        for row in _table("topics/the-life-of-a-login.md", heading)
+    }
     assert described == {state.value for state in TRANSITIONS} | {event for _, event, _ in table}

@@ -31,7 +31,9 @@ WRONG_LINE = "5"
 
 def run(*command: object, cwd: Path) -> str:
     """Run a program; return what it says."""
-    done = subprocess.run([*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -60,9 +62,21 @@ class Environment:
         """Install the project: "wheel", "sdist" or "editable"."""
         what = [self.source]
         if kind == "sdist":
-            run(self.python, "-c", "import setuptools.build_meta as it; it.build_sdist('dist')", cwd=self.source)
+            run(
+                self.python,
+                "-c",
+                "import setuptools.build_meta as it; it.build_sdist('dist')",
+                cwd=self.source,
+            )
             what = [*self.source.glob("dist/*.tar.gz")]
-        pip(self.python, "install", "--no-deps", "--no-build-isolation", *(["-e"] if kind == "editable" else []), *what)
+        pip(
+            self.python,
+            "install",
+            "--no-deps",
+            "--no-build-isolation",
+            *(["-e"] if kind == "editable" else []),
+            *what,
+        )
 
     def uninstall(self) -> None:
         pip(self.python, "uninstall", "--yes", "actorcred")
@@ -119,16 +133,29 @@ def test_types_of_another_package_come_and_go(installed, tmp_path):
 def test_twisted_is_itself_in_the_source_folder(installed):
     """Which has a folder `twisted` as well."""
     assert "sqlite" in installed.twistd("--help-auth", cwd=installed.source)
-    where = run(installed.python, "-c", "import twisted.cred; print(twisted.__file__)", cwd=installed.source)
+    where = run(
+        installed.python, "-c", "import twisted.cred; print(twisted.__file__)", cwd=installed.source
+    )
     assert "site-packages" in where
 
 
 def test_mypy_knows_the_types(installed):
     pytest.importorskip("mypy", reason="mypy is not installed: pip install -e '.[lint]'")
-    command = [sys.executable, "-m", "mypy", "--strict", "--no-incremental", "--python-executable", installed.python, "program.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "mypy",
+        "--strict",
+        "--no-incremental",
+        "--python-executable",
+        installed.python,
+        "program.py",
+    ]
     said = run(*command, cwd=installed.home)
 
-    assert re.findall(r"^program.py:(\d+): error: .*\[(.*)\]$", said, re.MULTILINE) == [(WRONG_LINE, "assignment")], said
+    assert re.findall(r"^program.py:(\d+): error: .*\[(.*)\]$", said, re.MULTILINE) == [
+        (WRONG_LINE, "assignment")
+    ], said
     assert re.search(r'Revealed type is ".*actorcred.portal.ref.PortalRef"', said), said
 
 

@@ -58,7 +58,15 @@ def arguments(method: str, *params: Any, codec: Any = MSGPACK) -> Any:
 
 
 def test_only_public_methods_that_are_declared_can_be_called() -> None:
-    assert set(methods_of(Player)) == {"inherited", "move", "rest", "untyped", "send", "slow", "options"}
+    assert set(methods_of(Player)) == {
+        "inherited",
+        "move",
+        "rest",
+        "untyped",
+        "send",
+        "slow",
+        "options",
+    }
     assert set(methods_of(Shape)) == {"area"}
 
 

@@ -65,6 +65,10 @@ def test_no_file_is_over_500_lines_and_no_function_over_50():
         for path in (ROOT / folder).rglob("*.py"):
             text = path.read_text()
             assert len(text.splitlines()) <= 500, path
-            functions = (n for n in ast.walk(ast.parse(text)) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef))
+            functions = (
+                n
+                for n in ast.walk(ast.parse(text))
+                if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)
+            )
             too_long += [f"{path.name}:{n.name}" for n in functions if n.end_lineno - n.lineno > 50]
     assert too_long == []

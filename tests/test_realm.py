@@ -7,7 +7,17 @@ from typing import Any
 import pykka
 import pytest
 
-from actorcred import Avatar, CheckerUnavailable, LogoutCode, Policy, Portal, PortalOptions, Realm, UsernamePassword, rpc
+from actorcred import (
+    Avatar,
+    CheckerUnavailable,
+    LogoutCode,
+    Policy,
+    Portal,
+    PortalOptions,
+    Realm,
+    UsernamePassword,
+    rpc,
+)
 from actorcred.actors import Future
 from actorcred.checkers.memory import MemoryChecker
 from tests.helpers import Player, until
@@ -124,7 +134,11 @@ def town(on_login: Any, left: Left, *, plain_object: bool = False, **options: An
 
     for kind in (Person, Thing):
         kind.on_login = on_login  # type: ignore[attr-defined]
-    return Portal.start(Town.start(), [MemoryChecker.start({"ann": "right"}, plaintext=True)], PortalOptions(**options))
+    return Portal.start(
+        Town.start(),
+        [MemoryChecker.start({"ann": "right"}, plaintext=True)],
+        PortalOptions(**options),
+    )
 
 
 def raising(avatar: Any) -> None:
@@ -151,7 +165,9 @@ def test_an_on_login_that_raises_fails_the_login_and_leaves_nothing(on_login, po
     portal.subscribe(events.append).get(timeout=10)
     for _ in range(3):
         with pytest.raises(CheckerUnavailable) as failed:
-            portal.login(UsernamePassword("ann", "right"), lambda name, *args: minds.append(name), Player).get(timeout=10)
+            portal.login(
+                UsernamePassword("ann", "right"), lambda name, *args: minds.append(name), Player
+            ).get(timeout=10)
         assert type(failed.value.__cause__) is LookupError
         assert "exception" not in str(failed.value)
     until(lambda: left.log == ["crashed"] * 3)
@@ -190,7 +206,9 @@ def test_an_on_login_may_ask_the_client_who_is_in_by_then(dispatcher):
         heard.append(await avatar.mind.call("name"))
 
     portal = town(ask, Left())
-    login = portal.login(UsernamePassword("ann", "right"), lambda name, *args: "Ann", Player).get(timeout=10)
+    login = portal.login(UsernamePassword("ann", "right"), lambda name, *args: "Ann", Player).get(
+        timeout=10
+    )
     assert login.avatar.proxy().move(1.0).get(timeout=10) == 1.0
     assert heard == ["Ann"]
 

@@ -82,7 +82,10 @@ class TestBroken(CheckerContract):
 @pytest.mark.parametrize(
     ("body", "failing"),
     [
-        ("if credentials == UsernamePassword('ann', 's3cret'): return 'ann'\n        raise UnauthorizedLogin('no')", 0),
+        (
+            "if credentials == UsernamePassword('ann', 's3cret'): return 'ann'\n        raise UnauthorizedLogin('no')",
+            0,
+        ),
         ("return credentials.username", 2),
         ("raise UnauthorizedLogin('no')", 3),
         ("raise UnauthorizedLogin('wrong: ' + credentials.password)", 4),

@@ -14,7 +14,14 @@ from actorcred.actors.inline import InlineDispatcher
 from actorcred.actors.messages import AnsweredMessage, ControlMessage, Revocable
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.supervision import RestartIntensity, Restarts
-from actorcred.actors.system import Statistics, default_dispatcher, set_default_dispatcher, shutdown, starting_on, statistics
+from actorcred.actors.system import (
+    Statistics,
+    default_dispatcher,
+    set_default_dispatcher,
+    shutdown,
+    starting_on,
+    statistics,
+)
 from actorcred.actors.threads import ThreadDispatcher
 from actorcred.actors.timers import Timer
 from actorcred.actors.waits import WaitsForItself

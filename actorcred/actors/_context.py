@@ -20,7 +20,9 @@ class Awaited(Protocol):
 class Blocker(Protocol):
     """What owns a thread: a dispatcher, or a pool of workers."""
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
+    def block(
+        self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
+    ) -> bool:
         """Acquire `waiter` on a thread of its own, at most `timeout` seconds; return whether it did."""
 
 

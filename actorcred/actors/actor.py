@@ -65,7 +65,9 @@ class Actor(pykka.Actor):
         self._actor_ref = self.ref_class(mailbox)
 
     @classmethod
-    def start(cls, *args: Any, dispatcher: Dispatcher | None = None, **kwargs: Any) -> ActorRef[Self]:
+    def start(
+        cls, *args: Any, dispatcher: Dispatcher | None = None, **kwargs: Any
+    ) -> ActorRef[Self]:
         """Start an actor.
 
         Args:
@@ -83,7 +85,9 @@ class Actor(pykka.Actor):
         try:
             mailbox, ref = actor.actor_inbox, actor._actor_ref
         except AttributeError:
-            raise TypeError(f"{cls.__name__}.__init__() must call super().__init__() before anything else") from None
+            raise TypeError(
+                f"{cls.__name__}.__init__() must call super().__init__() before anything else"
+            ) from None
         if cls.restartable:
             mailbox.blueprint = Blueprint(args, kwargs, ref)
         mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
@@ -101,7 +105,9 @@ class Actor(pykka.Actor):
         dispatcher = cls.dispatcher or system.chosen_dispatcher()
         if dispatcher is None:
             starter = current_mailbox.get()
-            dispatcher = starter.dispatcher if isinstance(starter, Cell) else system.default_dispatcher()
+            dispatcher = (
+                starter.dispatcher if isinstance(starter, Cell) else system.default_dispatcher()
+            )
         return dispatcher
 
     @property
@@ -135,7 +141,9 @@ class Actor(pykka.Actor):
         """Run a coroutine beside this actor, which goes on with its messages; return a future of the result."""
         return self.actor_inbox.dispatcher.spawn(coroutine)
 
-    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
+    def offload(
+        self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[R]:
         """Run a function that blocks or computes for long where it delays no actor; see `Dispatcher.offload`."""
         return self.actor_inbox.dispatcher.offload(function, *args, keys=keys)
 

@@ -61,7 +61,9 @@ class BackgroundPool:
         with self._lock:
             return len(self._queue)
 
-    def submit(self, keys: tuple[Hashable, ...], function: Callable[..., R], *args: Any) -> Future[R]:
+    def submit(
+        self, keys: tuple[Hashable, ...], function: Callable[..., R], *args: Any
+    ) -> Future[R]:
         """Run a function on one of the threads when it is its turn.
 
         Args:
@@ -82,7 +84,9 @@ class BackgroundPool:
             call_express = dropped is not entry and self._express_called < self._express.size
             self._express_called += call_express
         if dropped is not entry:
-            job.future.add_done_callback(lambda done: self._forget(entry) if done.cancelled() else None)
+            job.future.add_done_callback(
+                lambda done: self._forget(entry) if done.cancelled() else None
+            )
             self._pool.submit(self._take_turn)
             if call_express:
                 self._express.submit(self._take_express_turns)

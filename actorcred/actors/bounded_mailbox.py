@@ -77,7 +77,9 @@ class BoundedMailbox(Cell):
             if full and overflow is not Overflow.REFUSE:
                 self.dropped += 1
         if full and overflow is Overflow.REFUSE:
-            raise MailboxFull(f"{self.label} has {self.limit.bound} messages waiting; send less, or start it with a larger bound")
+            raise MailboxFull(
+                f"{self.label} has {self.limit.bound} messages waiting; send less, or start it with a larger bound"
+            )
         if victim is not None:
             self._drop(victim)
 
@@ -99,4 +101,6 @@ class BoundedMailbox(Cell):
         _counters.count_dropped()
         reply = reply_to(item)
         if reply is not None:
-            reply.settle_error(MailboxFull(f"{self.label} dropped the message: its mailbox is full"))
+            reply.settle_error(
+                MailboxFull(f"{self.label} dropped the message: its mailbox is full")
+            )

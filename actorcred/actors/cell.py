@@ -137,7 +137,11 @@ class Cell(Lifecycle):
             kind = type(message)
             if kind is ProxyCall:
                 path = message.attr_path
-                method = getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(cast("Any", actor), path)
+                method = (
+                    getattr(actor, path[0])
+                    if len(path) == 1
+                    else get_attr_directly(cast("Any", actor), path)
+                )
                 result = method(*message.args, **message.kwargs)
             elif isinstance(message, ControlMessage):
                 result = actor._actor_control(message)
@@ -155,7 +159,9 @@ class Cell(Lifecycle):
             self._reply_error(error, message, reply)
         else:
             if type(result) is CoroutineType:
-                self.wait_for(self.dispatcher.spawn(result), lambda done: self._answered(done, message, reply))
+                self.wait_for(
+                    self.dispatcher.spawn(result), lambda done: self._answered(done, message, reply)
+                )
             elif reply is not None:
                 reply.settle(result)
 
@@ -178,7 +184,9 @@ class Cell(Lifecycle):
 
     # -- hooks --------------------------------------------------------------------------------------------------------
 
-    def call_hook(self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]) -> None:
+    def call_hook(
+        self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]
+    ) -> None:
         """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`."""
         try:
             result = hook(*args)

@@ -70,7 +70,9 @@ class Dispatcher(ABC):
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine; return a future of its result."""
 
-    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
+    def offload(
+        self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[R]:
         """Run a function that blocks or computes for long where it delays no actor, and return a future of its result.
 
         It runs on a pool that the whole process shares, one thread per processor, which yields to everything else. Keys
@@ -87,7 +89,9 @@ class Dispatcher(ABC):
         """
         return background_pool().submit(keys, function, *args)
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
+    def block(
+        self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
+    ) -> bool:
         """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn.
 
         Args:
@@ -99,7 +103,12 @@ class Dispatcher(ABC):
             WaitsForItself: without a time-out, if the wait keeps the answer from coming.
         """
         target = None if future is None else future.target
-        if timeout is None and target is not None and target is current_mailbox.get() and target.busy.locked():
+        if (
+            timeout is None
+            and target is not None
+            and target is current_mailbox.get()
+            and target.busy.locked()
+        ):
             raise refuse_wait(target, "an actor handles one message at a time")
         return acquire(waiter, timeout)
 

@@ -34,7 +34,11 @@ BLOCKED = 1.0
 
 
 def block_and_help(
-    ready: deque[Runnable], waiter: threading.Lock, timeout: float | None, stuck: Callable[[], BaseException | None], loop: str
+    ready: deque[Runnable],
+    waiter: threading.Lock,
+    timeout: float | None,
+    stuck: Callable[[], BaseException | None],
+    loop: str,
 ) -> bool:
     """Acquire `waiter` on the only thread of a dispatcher: the other actors have their turns meanwhile.
 
@@ -65,7 +69,12 @@ def block_and_help(
         if now - began > BLOCKED and not told:
             told = True
             blocker = current_mailbox.get()
-            logger.warning("%s blocks %s for more than %g s in get(); `await` instead", blocker and blocker.label, loop, BLOCKED)
+            logger.warning(
+                "%s blocks %s for more than %g s in get(); `await` instead",
+                blocker and blocker.label,
+                loop,
+                BLOCKED,
+            )
     return True
 
 
@@ -83,7 +92,13 @@ class AsyncioDispatcher(Dispatcher):
         RuntimeError: if there is no `loop` and none is running.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, name: str = "asyncio", *, slow_handler: float = 0.1) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop | None = None,
+        name: str = "asyncio",
+        *,
+        slow_handler: float = 0.1,
+    ) -> None:
         super().__init__(name, slow_handler)
         self.loop = loop or asyncio.get_running_loop()
         watch_loop(self.loop)
@@ -159,7 +174,9 @@ class AsyncioDispatcher(Dispatcher):
         with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the task is gone
             self.loop.call_soon_threadsafe(task.cancel)
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
+    def block(
+        self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
+    ) -> bool:
         """Acquire `waiter`; on the loop's thread the other actors have their turns meanwhile."""
         if asyncio._get_running_loop() is not self.loop:
             return super().block(waiter, timeout, future)
@@ -169,9 +186,13 @@ class AsyncioDispatcher(Dispatcher):
             target = None if future is None else future.target
             if target is None or target.dispatcher is not self:
                 return None
-            return refuse_wait(target, f"both are on the event loop of {self.name!r}, which stands still meanwhile")
+            return refuse_wait(
+                target, f"both are on the event loop of {self.name!r}, which stands still meanwhile"
+            )
 
-        return block_and_help(self._ready, waiter, timeout, stuck, f"the event loop of {self.name!r}")
+        return block_and_help(
+            self._ready, waiter, timeout, stuck, f"the event loop of {self.name!r}"
+        )
 
 
 async def _settle(coroutine: Coroutine[Any, Any, Any], future: Future[Any]) -> None:
@@ -189,7 +210,9 @@ class _BackgroundLoop(AsyncioDispatcher):
 
     def __init__(self) -> None:
         super().__init__(asyncio.new_event_loop(), "background loop")
-        self._thread = threading.Thread(target=self.loop.run_forever, name="actorcred-loop", daemon=True)
+        self._thread = threading.Thread(
+            target=self.loop.run_forever, name="actorcred-loop", daemon=True
+        )
         self._thread.start()
 
     def attach(self, mailbox: Resident) -> None:

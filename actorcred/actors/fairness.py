@@ -128,7 +128,9 @@ class _Node:
         parent = self.parent
         if parent is None or self.waiting or self.running:
             return
-        if self.spent <= parent.clock and parent.parent is not None:  # on the first level it is known what work costs
+        if (
+            self.spent <= parent.clock and parent.parent is not None
+        ):  # on the first level it is known what work costs
             parent.children.pop(self.key, None)
             return
         parent.quiet[self.key] = None

@@ -52,7 +52,15 @@ class Future(pykka.Future[T]):
     the result, never in the actor that produces the value.
     """
 
-    __slots__ = ("_callbacks", "_get_hook", "_get_hook_result", "_sources", "_state", "_target", "_value")
+    __slots__ = (
+        "_callbacks",
+        "_get_hook",
+        "_get_hook_result",
+        "_sources",
+        "_state",
+        "_target",
+        "_value",
+    )
 
     _value: Any
     _callbacks: list[Callable[[Any], object]] | None
@@ -81,7 +89,9 @@ class Future(pykka.Future[T]):
             AlreadySet: if the future has a result or a get hook.
         """
         if not self.settle(value):
-            raise AlreadySet("this future already has a result or a get hook; make a new one for each answer")
+            raise AlreadySet(
+                "this future already has a result or a get hook; make a new one for each answer"
+            )
 
     def set_exception(self, exc_info: OptExcInfo | None = None) -> None:
         """Set an exception as the result.
@@ -98,7 +108,9 @@ class Future(pykka.Future[T]):
                 raise ValueError("set_exception() needs exc_info outside of an except block")
             error = kind()
         if not self.settle_error(error, traceback):
-            raise AlreadySet("this future already has a result or a get hook; make a new one for each answer")
+            raise AlreadySet(
+                "this future already has a result or a get hook; make a new one for each answer"
+            )
 
     def settle(self, value: T | None = None) -> bool:
         """Set the value unless there is a result already.
@@ -175,7 +187,9 @@ class Future(pykka.Future[T]):
             return self._state != _PENDING
         if not isinstance(self._get_hook_result, _Unset):
             return True
-        return bool(self._sources) and all(isinstance(s, Future) and s.done() for s in self._sources)
+        return bool(self._sources) and all(
+            isinstance(s, Future) and s.done() for s in self._sources
+        )
 
     def get(self, *, timeout: float | None = None) -> T:
         """Wait for the value.
@@ -227,7 +241,11 @@ class Future(pykka.Future[T]):
 
     def _block(self, waiter: threading.Lock, timeout: float | None) -> bool:
         dispatcher, target = thread.dispatcher, self.target
-        if target is not None and asyncio._get_running_loop() is not None and target.dispatcher.runs_here():
+        if (
+            target is not None
+            and asyncio._get_running_loop() is not None
+            and target.dispatcher.runs_here()
+        ):
             dispatcher = target.dispatcher  # also for code of the loop that no actor runs
         if dispatcher is None:
             return acquire(waiter, timeout)
@@ -238,7 +256,10 @@ class Future(pykka.Future[T]):
         waiter = current_mailbox.get()
         circle = [] if waiter is None else circle_of(waiter)
         if circle:
-            logger.error("A wait took too long since actors wait for each other in a circle: %s", describe_circle(circle))
+            logger.error(
+                "A wait took too long since actors wait for each other in a circle: %s",
+                describe_circle(circle),
+            )
 
     def add_done_callback(self, callback: Callable[[Any], object]) -> None:
         """Call `callback(future)` once there is a result; at once if there is one.
@@ -258,10 +279,14 @@ class Future(pykka.Future[T]):
                     return
             self._run(callback)
         elif self._sources and all(isinstance(source, Future) for source in self._sources):
-            _Countdown(len(self._sources), lambda: self._run(callback)).watch(cast("tuple[Future[Any], ...]", self._sources))
+            _Countdown(len(self._sources), lambda: self._run(callback)).watch(
+                cast("tuple[Future[Any], ...]", self._sources)
+            )
         else:
             # A hook of the user's may block: only a thread can wait for it.
-            threading.Thread(target=self._run_when_hook_answers, args=(callback,), daemon=True).start()
+            threading.Thread(
+                target=self._run_when_hook_answers, args=(callback,), daemon=True
+            ).start()
 
     def remove_done_callback(self, callback: Callable[[Any], object]) -> None:
         """Forget a callback that was not called yet."""
@@ -308,7 +333,9 @@ class Future(pykka.Future[T]):
             try:
                 loop.call_soon_threadsafe(release)
             except RuntimeError:
-                logger.debug("An event loop was closed while a coroutine of it waited for a future.")
+                logger.debug(
+                    "An event loop was closed while a coroutine of it waited for a future."
+                )
 
         self.add_done_callback(wake)
         try:
@@ -347,11 +374,15 @@ class Future(pykka.Future[T]):
 
     def join(self: Future[Any], *futures: pykka.Future[Any]) -> Future[Iterable[Any]]:
         """Return a future of the list of the values of this future and of `futures`."""
-        return self._derive(lambda timeout: pykka.get_all((self, *futures), timeout=timeout), *futures)
+        return self._derive(
+            lambda timeout: pykka.get_all((self, *futures), timeout=timeout), *futures
+        )
 
     def reduce(self: Future[Iterable[J]], func: Callable[[R, J], R], *args: R) -> Future[R]:
         """Return a future of the items of the value, folded by `func` from `args[0]` if it is given."""
-        return self._derive(lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args))
+        return self._derive(
+            lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args)
+        )
 
 
 class _Countdown:

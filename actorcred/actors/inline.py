@@ -55,14 +55,18 @@ class InlineDispatcher(Dispatcher):
             while self._ready:
                 try:
                     self._ready.popleft().run()
-                except BaseException as error:  # as Ctrl-C; the actors that it stops still run their hooks
+                except (
+                    BaseException
+                ) as error:  # as Ctrl-C; the actors that it stops still run their hooks
                     interruption = error
             thread.dispatcher = outer
             self._running.release()
             if interruption is not None:
                 raise interruption
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
+    def block(
+        self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
+    ) -> bool:
         """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""
 
         def stuck() -> WaitsForItself | None:
@@ -90,7 +94,9 @@ class InlineDispatcher(Dispatcher):
         """Return a future of what a coroutine awaits, or None if it cannot be awaited here; for foreign event loops."""
         return awaited if isinstance(awaited, Future) else None
 
-    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
+    def offload(
+        self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[R]:
         """Run a function at once: what is inline is deterministic, and blocks."""
         future: Future[R] = Future()
         try:
@@ -117,7 +123,9 @@ class InlineDispatcher(Dispatcher):
         owner: Owner | None = None,
     ) -> Timer:
         """Call `callback(*args)` when the dispatcher's clock is `seconds` further, then each `interval` seconds."""
-        return self._timers.add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
+        return self._timers.add(
+            self.now() + seconds, callback, *args, interval=interval, owner=owner
+        )
 
     def advance(self, seconds: float) -> None:
         """Move the clock, and fire the timers that become due, each at its own time."""
@@ -152,6 +160,9 @@ class _Steps:
         else:
             future = self._dispatcher.future_of(awaited)
             if future is None:
-                self._step(self._coroutine.throw, TypeError(_ONLY_FUTURES.format(f"a {type(awaited).__name__}")))
+                self._step(
+                    self._coroutine.throw,
+                    TypeError(_ONLY_FUTURES.format(f"a {type(awaited).__name__}")),
+                )
             else:
                 future.add_done_callback(lambda _: self._dispatcher.schedule(self))

@@ -81,7 +81,9 @@ class Lifecycle(Mailbox):
         """Whether there is no instance, and a fresh one may be made."""
         return self.actor is None and self.blueprint is not None
 
-    def call_hook(self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]) -> None:
+    def call_hook(
+        self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]
+    ) -> None:
         """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`.
 
         `Cell` knows how: a hook is a turn, too.
@@ -145,7 +147,9 @@ class Lifecycle(Mailbox):
         if self.supervisor is None or self.blueprint is None or self.stopped:
             self.terminate(error)
         else:
-            self.wait_for(self.supervisor.crashed(error), lambda answer: self._decided(answer, error))
+            self.wait_for(
+                self.supervisor.crashed(error), lambda answer: self._decided(answer, error)
+            )
 
     def _decided(self, answer: Future[float | None], error: BaseException) -> None:
         pause = None if error_of(answer) is not None else answer.get()
@@ -181,7 +185,9 @@ class Lifecycle(Mailbox):
         logger.debug("Stopped %s", actor)
 
         def stopped(error: BaseException | None) -> None:
-            if error is not None and self.actor is not None:  # else it was killed, which interrupts the hook
+            if (
+                error is not None and self.actor is not None
+            ):  # else it was killed, which interrupts the hook
                 _log_failure(actor, error)
             self.terminate(None)
             if reply is not None:
@@ -260,10 +266,16 @@ class Lifecycle(Mailbox):
             if watchers is None:
                 self.watchers = watcher  # nearly always there is one at most, and a list would cost more than it
             elif not gone:
-                self.watchers = [*watchers, watcher] if isinstance(watchers, list) else [watchers, watcher]
+                self.watchers = (
+                    [*watchers, watcher] if isinstance(watchers, list) else [watchers, watcher]
+                )
         if gone:
             # The exception itself is not kept: its traceback would keep the actor.
-            cause = pykka.ActorDeadError(f"{self.label} had crashed before") if watchers is _CRASHED else None
+            cause = (
+                pykka.ActorDeadError(f"{self.label} had crashed before")
+                if watchers is _CRASHED
+                else None
+            )
             self._tell_watcher(watcher, cause)
 
     def _tell_watcher(self, watcher: Watcher, cause: BaseException | None) -> None:
@@ -311,7 +323,9 @@ def unregister(mailboxes: Iterable[Mailbox]) -> None:
     going = set(mailboxes)
     registry = pykka.ActorRegistry
     with registry._actor_refs_lock:
-        registry._actor_refs[:] = [ref for ref in registry._actor_refs if ref.actor_inbox not in going]
+        registry._actor_refs[:] = [
+            ref for ref in registry._actor_refs if ref.actor_inbox not in going
+        ]
 
 
 def stops_all(error: BaseException) -> bool:

@@ -112,9 +112,13 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         if reply is not None and type(message) is _ActorStop:
             reply.settle(None)
         elif reply is not None:
-            reply.settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
+            reply.settle_error(
+                pykka.ActorDeadError(f"{self.label} did not handle the message: {why}")
+            )
         elif isinstance(message, AnsweredMessage):
-            message.answer.settle_error(pykka.ActorDeadError(f"{self.label} did not handle the message: {why}"))
+            message.answer.settle_error(
+                pykka.ActorDeadError(f"{self.label} did not handle the message: {why}")
+            )
         else:
             count_dead_letter()
 

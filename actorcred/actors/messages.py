@@ -7,7 +7,17 @@ from typing import Any, Protocol
 from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-__all__ = ["REVIVE", "AnsweredMessage", "ControlMessage", "Receiver", "Revocable", "Sender", "describe", "is_control", "reply_to"]
+__all__ = [
+    "REVIVE",
+    "AnsweredMessage",
+    "ControlMessage",
+    "Receiver",
+    "Revocable",
+    "Sender",
+    "describe",
+    "is_control",
+    "reply_to",
+]
 
 
 class Receiver(Protocol):

@@ -78,12 +78,18 @@ class ActorRef(pykka.ActorRef[A]):
             mailbox.dispatcher.schedule(mailbox)
 
     @overload
-    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    def ask(
+        self, message: Any, *, block: Literal[False], timeout: float | None = None
+    ) -> Future[Any]: ...
     @overload
     def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
     @overload
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
+    def ask(
+        self, message: Any, *, block: bool = True, timeout: float | None = None
+    ) -> Any | Future[Any]: ...
+    def ask(
+        self, message: Any, *, block: bool = True, timeout: float | None = None
+    ) -> Any | Future[Any]:
         """Send a message and wait for the answer.
 
         Args:
@@ -134,7 +140,11 @@ class ActorRef(pykka.ActorRef[A]):
             self._answer_dead(reply)
             return
         dispatcher = mailbox.dispatcher
-        if not (dispatcher.runs_here() and mailbox.busy.acquire(False) and dispatcher.run_here(mailbox, message, reply)):
+        if not (
+            dispatcher.runs_here()
+            and mailbox.busy.acquire(False)
+            and dispatcher.run_here(mailbox, message, reply)
+        ):
             self._enqueue(message, reply)
 
     def _enqueue(self, message: Any, reply: Receiver | None) -> None:
@@ -176,7 +186,9 @@ class ActorRef(pykka.ActorRef[A]):
         """
         stopped: Future[bool] = Future()
         stopped.expect_from(self.actor_inbox)
-        self.ask(_ActorStop(), block=False).add_done_callback(lambda answer: _settle_stopped(answer, stopped))
+        self.ask(_ActorStop(), block=False).add_done_callback(
+            lambda answer: _settle_stopped(answer, stopped)
+        )
         return stopped.get(timeout=timeout) if block else stopped
 
     def send_after(self, seconds: float, message: Any) -> Timer:
@@ -191,7 +203,9 @@ class ActorRef(pykka.ActorRef[A]):
 
     def _plan(self, seconds: float, interval: float | None, message: Any) -> Timer:
         mailbox = self.actor_inbox
-        return mailbox.dispatcher.call_later(seconds, mailbox.put, message, interval=interval, owner=mailbox)
+        return mailbox.dispatcher.call_later(
+            seconds, mailbox.put, message, interval=interval, owner=mailbox
+        )
 
     def supervise(self, supervisor: Supervisor) -> None:
         """Let `supervisor(error)` decide after each crash of a restartable actor; the first one to be set stays."""

@@ -41,7 +41,9 @@ class RestartIntensity:
 
     def __post_init__(self) -> None:
         if self.restarts < 0 or self.within <= 0:
-            raise ValueError(f"an intensity needs restarts >= 0 and within > 0, not {self.restarts} and {self.within}")
+            raise ValueError(
+                f"an intensity needs restarts >= 0 and within > 0, not {self.restarts} and {self.within}"
+            )
 
 
 class Restarts:

@@ -43,7 +43,9 @@ EXIT_TIMEOUT = 2.0
 
 _lock = threading.Lock()
 _default: Dispatcher | None = None
-_chosen: contextvars.ContextVar[Dispatcher | None] = contextvars.ContextVar("actorcred_starting_on", default=None)
+_chosen: contextvars.ContextVar[Dispatcher | None] = contextvars.ContextVar(
+    "actorcred_starting_on", default=None
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,10 @@ def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
 def living() -> list[Cell]:
     """Return the mailboxes of all living actors, oldest first."""
     # list(set) happens in one step under the interpreter's lock, so it is safe beside other threads' starts and stops.
-    cells = cast("Iterable[Cell]", (mailbox for dispatcher in dispatchers() for mailbox in list(dispatcher.mailboxes)))
+    cells = cast(
+        "Iterable[Cell]",
+        (mailbox for dispatcher in dispatchers() for mailbox in list(dispatcher.mailboxes)),
+    )
     return sorted(cells, key=lambda cell: cell.number)
 
 
@@ -128,7 +133,9 @@ def shutdown(timeout: float = 10.0) -> list[str]:
     left = living()
     stuck = [mailbox.label for mailbox in left]
     if stuck:
-        logger.error("%d actors did not stop within %g s: %s", len(stuck), timeout, ", ".join(stuck[:20]))
+        logger.error(
+            "%d actors did not stop within %g s: %s", len(stuck), timeout, ", ".join(stuck[:20])
+        )
     for mailbox in left:
         mailbox.kill(TimeoutError("the actor did not stop in time"))
     for dispatcher in dispatchers():

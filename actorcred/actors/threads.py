@@ -32,11 +32,15 @@ class ThreadDispatcher(Dispatcher):
 
     caller_runs = True
 
-    def __init__(self, name: str = "pool", threads: int | None = None, *, slow_handler: float = 1.0) -> None:
+    def __init__(
+        self, name: str = "pool", threads: int | None = None, *, slow_handler: float = 1.0
+    ) -> None:
         size = min(8, max(2, os.cpu_count() or 2)) if threads is None else threads
         self._workers = workers = Workers(name, size, owner=self)
         super().__init__(name, slow_handler)
-        self.caller_runs = self.caller_runs  # each blocking ask looks it up, and finds it sooner in the instance
+        self.caller_runs = (
+            self.caller_runs
+        )  # each blocking ask looks it up, and finds it sooner in the instance
         # Every message that wakes an actor passes here: the queue's own method spares a Python frame.
         self.schedule = workers.put  # type: ignore[method-assign, assignment]
 
@@ -63,7 +67,9 @@ class ThreadDispatcher(Dispatcher):
         """Run a coroutine on the event loop that serves all pools of the process."""
         return background_loop().spawn(coroutine)
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
+    def block(
+        self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
+    ) -> bool:
         """Acquire `waiter`, with another thread in this one's place meanwhile."""
         if waiter.acquire(False):
             return True

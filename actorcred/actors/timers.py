@@ -34,7 +34,9 @@ class Timer:
 
     __slots__ = ("_queue", "args", "callback", "interval", "owner", "when")
 
-    def __init__(self, queue: TimerQueue, when: float, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+    def __init__(
+        self, queue: TimerQueue, when: float, callback: Callable[..., object], args: tuple[Any, ...]
+    ) -> None:
         self._queue = queue
         self.when = when
         self.callback: Callable[..., object] | None = callback
@@ -43,7 +45,13 @@ class Timer:
         self.owner: Owner | None = None
 
     def __repr__(self) -> str:
-        state = "done" if self.callback is None else f"every {self.interval} s" if self.interval else f"due at {self.when:.3f}"
+        state = (
+            "done"
+            if self.callback is None
+            else f"every {self.interval} s"
+            if self.interval
+            else f"due at {self.when:.3f}"
+        )
         return f"<Timer {state}>"
 
     @property
@@ -178,12 +186,17 @@ class TimerThread(TimerQueue):
         super()._push(timer)
         with self._wake:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._serve, name="actorcred-timers", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._serve, name="actorcred-timers", daemon=True
+                )
                 try:
                     self._thread.start()
                 except RuntimeError as error:  # no more threads, or the interpreter is about to exit: no reason to crash actors
                     self._thread = None
-                    logger.error("No timer fires until the next one is added, since no thread can be started: %s", error)
+                    logger.error(
+                        "No timer fires until the next one is added, since no thread can be started: %s",
+                        error,
+                    )
             elif timer.when < self._sleeps_until:
                 self._wake.notify()
 
@@ -205,7 +218,9 @@ class TimerThread(TimerQueue):
                     return
                 due = self.next_due()
                 self._sleeps_until = math.inf if due is None else due
-                self._wake.wait(None if due is None else min(LONGEST_WAIT, max(0.0, due - time.monotonic())))
+                self._wake.wait(
+                    None if due is None else min(LONGEST_WAIT, max(0.0, due - time.monotonic()))
+                )
                 self._sleeps_until = 0.0
 
     @staticmethod

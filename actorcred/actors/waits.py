@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 from actorcred.actors._context import Party, current_mailbox
 
-__all__ = ["WaitsForItself", "acquire", "circle_of", "circles", "describe_circle", "refuse_wait", "waiting_for"]
+__all__ = [
+    "WaitsForItself",
+    "acquire",
+    "circle_of",
+    "circles",
+    "describe_circle",
+    "refuse_wait",
+    "waiting_for",
+]
 
 
 class WaitsForItself(RuntimeError):
@@ -57,7 +65,9 @@ def refuse_wait(target: Party, where: str) -> WaitsForItself:
     waiter = current_mailbox.get()
     who = "the running code" if waiter is None else "it" if waiter is target else waiter.label
     remedy = "make the method `async def` and `await` the future instead of get()"
-    return WaitsForItself(f"{target.label} cannot answer while {who} waits for it: {where}; {remedy}")
+    return WaitsForItself(
+        f"{target.label} cannot answer while {who} waits for it: {where}; {remedy}"
+    )
 
 
 def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
@@ -70,7 +80,9 @@ def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
     latest = monotonic() - longer_than
     targets: dict[Party, list[Party]] = {}
     for wait in list(_waits.values()):
-        if wait.since <= latest and wait.waiter.busy.locked():  # an idle one is only waited in, by tasks of its own
+        if (
+            wait.since <= latest and wait.waiter.busy.locked()
+        ):  # an idle one is only waited in, by tasks of its own
             targets.setdefault(wait.waiter, []).append(wait.target)
     came_from: dict[Party, Party] = {}
     todo = [waiter]

@@ -54,7 +54,9 @@ class _Watchdog:
     def __init__(self) -> None:
         self._watch: Watch | None = Watch()
         self._wake = threading.Condition()
-        self._beats: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Beat] = weakref.WeakKeyDictionary()
+        self._beats: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, _Beat] = (
+            weakref.WeakKeyDictionary()
+        )
         self._thread: threading.Thread | None = None
         self._told: set[frozenset[object]] = set()
 
@@ -82,7 +84,9 @@ class _Watchdog:
     def _start(self) -> None:
         with self._wake:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="actorcred-watchdog", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="actorcred-watchdog", daemon=True
+                )
                 self._thread.start()
 
     def _run(self) -> None:
@@ -119,16 +123,25 @@ class _Watchdog:
             frame = None if beat.thread is None else sys._current_frames().get(beat.thread)
             if not _is_debugged(frame):
                 beat.told = True
-                stack = "".join(traceback.format_stack(frame)) if frame is not None else "(its thread is not known yet)\n"
+                stack = (
+                    "".join(traceback.format_stack(frame))
+                    if frame is not None
+                    else "(its thread is not known yet)\n"
+                )
                 logger.error(
-                    "An event loop has been stuck for %.0f s; no actor on it can go on. It is here:\n%s", now - asked, stack
+                    "An event loop has been stuck for %.0f s; no actor on it can go on. It is here:\n%s",
+                    now - asked,
+                    stack,
                 )
 
     def _look_for_circles(self, watch: Watch) -> None:
         found = {frozenset[object](circle): circle for circle in circles(watch.circle)}
         for key, circle in found.items():
             if key not in self._told:
-                logger.error("Actors wait for each other in a circle, none of them can go on: %s", describe_circle(circle))
+                logger.error(
+                    "Actors wait for each other in a circle, none of them can go on: %s",
+                    describe_circle(circle),
+                )
         self._told = set(found)
 
 

@@ -71,7 +71,9 @@ class Workers:
         owner: the dispatcher whose threads these are, which also closes them; without one, `actors.shutdown` does.
     """
 
-    def __init__(self, name: str, size: int, *, niceness: int = 0, owner: Blocker | None = None) -> None:
+    def __init__(
+        self, name: str, size: int, *, niceness: int = 0, owner: Blocker | None = None
+    ) -> None:
         if size < 1:
             raise ValueError(f"a pool needs at least 1 thread, not {size}")
         self.name = name
@@ -108,7 +110,9 @@ class Workers:
                 while len(self.threads) - self.blocked < self.size and self._start_thread():
                     pass
 
-    def block(self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None) -> bool:
+    def block(
+        self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
+    ) -> bool:
         """Acquire `waiter` on one of the threads, with another one in its place meanwhile."""
         if waiter.acquire(False):
             return True
@@ -134,7 +138,9 @@ class Workers:
         """End the threads; those that are still in a call end after it. Later calls start new ones."""
         deadline = time.monotonic() + timeout
         with self._lock:
-            threads = [worker for worker in self.threads if worker is not threading.current_thread()]
+            threads = [
+                worker for worker in self.threads if worker is not threading.current_thread()
+            ]
         for _ in threads:
             self._ready.put(None)
         for worker in threads:
@@ -149,15 +155,28 @@ class Workers:
 
     def _start_thread(self) -> bool:
         if len(self.threads) >= MAX_THREADS:
-            logger.error("All %d threads of %r are blocked: what it has to do waits until one is free", MAX_THREADS, self.name)
+            logger.error(
+                "All %d threads of %r are blocked: what it has to do waits until one is free",
+                MAX_THREADS,
+                self.name,
+            )
             return False
-        worker = threading.Thread(target=self._work, name=f"{self.name}-{next(self._numbers)}", daemon=True)
+        worker = threading.Thread(
+            target=self._work, name=f"{self.name}-{next(self._numbers)}", daemon=True
+        )
         self.threads.add(worker)
         try:
             worker.start()
-        except RuntimeError as error:  # the system has no more threads, or the interpreter is about to exit
+        except (
+            RuntimeError
+        ) as error:  # the system has no more threads, or the interpreter is about to exit
             self.threads.discard(worker)
-            logger.error("%r has %d threads and cannot get another one: %s", self.name, len(self.threads), error)
+            logger.error(
+                "%r has %d threads and cannot get another one: %s",
+                self.name,
+                len(self.threads),
+                error,
+            )
             return False
         return True
 
@@ -167,7 +186,9 @@ class Workers:
             self._yield_more()
         take = self._ready.get
         while (task := take()) is not None:
-            with contextlib.suppress(BaseException):  # the mailbox has logged it, and stopped what has to stop
+            with contextlib.suppress(
+                BaseException
+            ):  # the mailbox has logged it, and stopped what has to stop
                 task.run()
             del task  # or an idle thread would keep the last actor or job alive
             if len(self.threads) - self.blocked > self.size and self._retire():

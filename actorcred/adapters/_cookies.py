@@ -67,4 +67,7 @@ def _pairs(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
         for part in header.split(";"):
             name, _, value = part.partition("=")
             value = value.strip(" \t")
-            yield name.strip(" \t"), value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value
+            yield (
+                name.strip(" \t"),
+                value[1:-1] if len(value) > 1 and value[0] == value[-1] == '"' else value,
+            )

@@ -15,7 +15,17 @@ from actorcred.adapters._proxies import TrustedProxies, said_https
 from actorcred.errors import LoginFailed, UnauthorizedLogin
 from actorcred.network import is_private_connection
 
-__all__ = ["Gone", "HTTPRequest", "Header", "Incoming", "Receive", "Scope", "Send", "answer", "basic"]
+__all__ = [
+    "Gone",
+    "HTTPRequest",
+    "Header",
+    "Incoming",
+    "Receive",
+    "Scope",
+    "Send",
+    "answer",
+    "basic",
+]
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -44,7 +54,9 @@ class HTTPRequest:
         self.encrypted = scope.get("scheme") in {"https", "wss"}
         if not self.encrypted and self.source in proxies:
             # The proxy may be on this machine, its client is not: without its word on TLS anybody may read along.
-            self.encrypted = said_https(self.headers(b"forwarded"), self.headers(b"x-forwarded-proto"))
+            self.encrypted = said_https(
+                self.headers(b"forwarded"), self.headers(b"x-forwarded-proto")
+            )
             self.private = self.encrypted
         else:
             self.private = is_private_connection(self.source, encrypted=self.encrypted)
@@ -56,7 +68,11 @@ class HTTPRequest:
 
     def headers(self, name: bytes) -> list[str]:
         """Return the headers of a name."""
-        return [value.decode("latin-1") for key, value in self.scope.get("headers", ()) if key.lower() == name]
+        return [
+            value.decode("latin-1")
+            for key, value in self.scope.get("headers", ())
+            if key.lower() == name
+        ]
 
     def header(self, name: bytes) -> str:
         """Return the one header of a name, or "" if there is none or more."""
@@ -128,7 +144,10 @@ class Incoming:
 async def answer(send: Send, status: int, text: str, headers: list[Header]) -> None:
     """Send an answer of one line of text."""
     body = (text + "\n").encode()
-    kind, size = (b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())
+    kind, size = (
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+    )
     headers = [kind, size, (b"cache-control", b"no-store"), *headers]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

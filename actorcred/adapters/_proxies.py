@@ -26,7 +26,9 @@ class TrustedProxies:
             raise ValueError("trusted proxies are a list of addresses, not one text")
         wanted = list(addresses)
         self._unix = "unix" in wanted
-        self._networks = tuple(ipaddress.ip_network(text, strict=False) for text in wanted if text != "unix")
+        self._networks = tuple(
+            ipaddress.ip_network(text, strict=False) for text in wanted if text != "unix"
+        )
 
     def __contains__(self, source: str) -> bool:
         """Return whether a request from this address comes from one of them; "" is a Unix socket."""

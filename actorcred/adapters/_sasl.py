@@ -19,7 +19,11 @@ LogIn = Callable[[Credentials], LoginFuture]
 
 
 async def negotiate(
-    mechanism: ServerMechanism, first: bytes | None, ask: AskClient, log_in: LogIn, portal: PortalRef
+    mechanism: ServerMechanism,
+    first: bytes | None,
+    ask: AskClient,
+    log_in: LogIn,
+    portal: PortalRef,
 ) -> tuple[Login, bytes | None]:
     """Go through an exchange.
 
@@ -45,19 +49,25 @@ async def negotiate(
     return await _converse(step, step.credentials, ask, log_in), step.credentials.outcome
 
 
-async def _plainly(mechanism: ServerMechanism, step: Credentials, ask: AskClient, log_in: LogIn) -> Login:
+async def _plainly(
+    mechanism: ServerMechanism, step: Credentials, ask: AskClient, log_in: LogIn
+) -> Login:
     """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
     try:
         return await log_in(step)
     except UnauthorizedLogin:
         refusal = mechanism.refusal()
         if refusal is not None:
-            with contextlib.suppress(ProtocolError):  # it may break off, and is refused all the same
+            with contextlib.suppress(
+                ProtocolError
+            ):  # it may break off, and is refused all the same
                 await ask(refusal)
         raise
 
 
-def _step(mechanism: ServerMechanism, data: bytes | None, portal: PortalRef) -> Challenge | Credentials:
+def _step(
+    mechanism: ServerMechanism, data: bytes | None, portal: PortalRef
+) -> Challenge | Credentials:
     try:
         return mechanism.step(data)
     except UnauthorizedLogin as error:
@@ -69,7 +79,9 @@ async def _converse(step: Credentials, exchange: Exchange, ask: AskClient, log_i
     """Carry questions and answers between a checker and the client until the portal has decided."""
     loop = asyncio.get_running_loop()
     challenges: asyncio.Queue[bytes] = asyncio.Queue()
-    exchange.on_challenge = lambda challenge: loop.call_soon_threadsafe(challenges.put_nowait, challenge)
+    exchange.on_challenge = lambda challenge: loop.call_soon_threadsafe(
+        challenges.put_nowait, challenge
+    )
     decision = loop.create_task(_decided(log_in(step)))
     challenged = loop.create_task(challenges.get())
     try:

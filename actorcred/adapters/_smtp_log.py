@@ -6,7 +6,23 @@ import logging
 
 __all__ = ["hide_what_clients_send"]
 
-COMMANDS = frozenset(("AUTH", "DATA", "EHLO", "EXPN", "HELO", "HELP", "MAIL", "NOOP", "QUIT", "RCPT", "RSET", "STARTTLS", "VRFY"))
+COMMANDS = frozenset(
+    (
+        "AUTH",
+        "DATA",
+        "EHLO",
+        "EXPN",
+        "HELO",
+        "HELP",
+        "MAIL",
+        "NOOP",
+        "QUIT",
+        "RCPT",
+        "RSET",
+        "STARTTLS",
+        "VRFY",
+    )
+)
 HIDDEN = "(not shown)"
 
 _QUOTES = ("readline", ">>", "<<", "unrecognised", "over limit", "decode base64")

@@ -126,7 +126,9 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         """Begin."""
         self._chan = chan
 
-    def pty_requested(self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any) -> bool:
+    def pty_requested(
+        self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any
+    ) -> bool:
         """Note what terminal it is."""
         self._terminal.term = term_type
         self._terminal.columns, self._terminal.rows = term_size[:2]

@@ -16,7 +16,15 @@ from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._sasl import negotiate
 from actorcred.adapters._smtp_log import hide_what_clients_send
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import CallError, CheckerUnavailable, LoginDenied, LoginFailed, MissingExtra, ProtocolError, UnauthorizedLogin
+from actorcred.errors import (
+    CallError,
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    MissingExtra,
+    ProtocolError,
+    UnauthorizedLogin,
+)
 from actorcred.exchange import ExchangeState
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.network import is_private_connection
@@ -24,7 +32,15 @@ from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import with_bindings
-from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation, Step, from_base64, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    Credentials,
+    ServerMechanism,
+    Situation,
+    Step,
+    from_base64,
+    text_of,
+)
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
 
 try:
@@ -127,7 +143,9 @@ class SMTPServer:
         TypeError: if no interface is given.
     """
 
-    def __init__(self, portal: PortalRef, *interfaces: type, passwords_in_clear: bool = False, **options: Any) -> None:
+    def __init__(
+        self, portal: PortalRef, *interfaces: type, passwords_in_clear: bool = False, **options: Any
+    ) -> None:
         if not interfaces:
             raise TypeError("SMTPServer() needs at least one interface after the portal")
         self.portal = portal
@@ -136,7 +154,9 @@ class SMTPServer:
         self.options = options
         self.connections: set[SMTPConnection] = set()
 
-    async def listen(self, host: str, port: int, *, ssl: ssl.SSLContext | None = None) -> asyncio.Server:
+    async def listen(
+        self, host: str, port: int, *, ssl: ssl.SSLContext | None = None
+    ) -> asyncio.Server:
         """Listen on the running loop.
 
         Args:
@@ -196,8 +216,12 @@ class SMTPConnection(SMTP):
 
     def __init__(self, server: SMTPServer) -> None:
         shortest = self.line_length_limit  # of mail
-        self.line_length_limit = LONGEST_AUTH + len(b"\r\n")  # the stream reads lines of this length
-        super().__init__(self, enable_SMTPUTF8=True, loop=asyncio.get_running_loop(), **server.options)
+        self.line_length_limit = LONGEST_AUTH + len(
+            b"\r\n"
+        )  # the stream reads lines of this length
+        super().__init__(
+            self, enable_SMTPUTF8=True, loop=asyncio.get_running_loop(), **server.options
+        )
         self.line_length_limit = shortest
         # The class has one for all connections, which grows with each of them.
         self.command_size_limits = defaultdict(lambda: self.command_size_limit, AUTH=LONGEST_AUTH)
@@ -236,7 +260,9 @@ class SMTPConnection(SMTP):
         """Answer what nobody foresaw, or what a client says in the place of TLS."""
         peer = self.session.peer if self.session is not None else ""
         if isinstance(error, TLSSetupException):
-            logger.warning("The handshake of TLS failed with %s: %s", peer, type(error.__cause__).__name__)
+            logger.warning(
+                "The handshake of TLS failed with %s: %s", peer, type(error.__cause__).__name__
+            )
         else:
             logger.error("A command of %s failed:", peer, exc_info=error)
         return "451 4.3.0 something went wrong in the server"
@@ -247,7 +273,9 @@ class SMTPConnection(SMTP):
         assert self.transport is not None
         peer = self.session.peer
         host = str(peer[0]) if isinstance(peer, tuple) else ""
-        private = is_private_connection(host, encrypted=self.transport.get_extra_info("sslcontext") is not None)
+        private = is_private_connection(
+            host, encrypted=self.transport.get_extra_info("sslcontext") is not None
+        )
         tls = self.transport.get_extra_info("ssl_object")
         return with_bindings(Situation(private=private, host=self.hostname, source=host), tls)
 
@@ -260,7 +288,9 @@ class SMTPConnection(SMTP):
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    async def handle_EHLO(self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]) -> list[str]:  # noqa: N802  # aiosmtpd's name
+    async def handle_EHLO(
+        self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
+    ) -> list[str]:
         """Offer the mechanisms that can be used."""
         session.host_name = hostname
         names = " ".join(await self.mechanisms())
@@ -274,12 +304,12 @@ class SMTPConnection(SMTP):
         await self.push("530 5.7.0 Authentication required")
         return True
 
-    async def smtp_QUIT(self, arg: str) -> None:  # noqa: N802  # aiosmtpd's name
+    async def smtp_QUIT(self, arg: str) -> None:
         """Log out."""
         self._said_quit = True
         await super().smtp_QUIT(arg)
 
-    async def smtp_AUTH(self, arg: str) -> None:  # noqa: N802  # aiosmtpd's name
+    async def smtp_AUTH(self, arg: str) -> None:
         """Log in (RFC 4954)."""
         if await self.check_helo_needed("EHLO"):
             return
@@ -290,7 +320,11 @@ class SMTPConnection(SMTP):
         elif mechanism is None:
             await self.push("504 5.5.4 Unrecognized authentication type")
         else:
-            await self.push(await self._authenticate_by(mechanism(self._situation()), words[1] if len(words) > 1 else None))
+            await self.push(
+                await self._authenticate_by(
+                    mechanism(self._situation()), words[1] if len(words) > 1 else None
+                )
+            )
             if self._failures >= MAX_TRIES:
                 self.farewell("too many failed logins")
 
@@ -298,7 +332,9 @@ class SMTPConnection(SMTP):
         """Go through an exchange; return the reply."""
         try:
             first = None if initial is None else _decoded(initial)
-            login, outcome = await negotiate(mechanism, first, self._ask, self._log_in, self.server.portal)
+            login, outcome = await negotiate(
+                mechanism, first, self._ask, self._log_in, self.server.portal
+            )
             self.login = login
             if outcome is not None:
                 await self._ask(outcome)
@@ -315,29 +351,42 @@ class SMTPConnection(SMTP):
 
     def _log_in(self, step: Credentials) -> LoginFuture:
         portal = self.server.portal
-        return portal.login(step.credentials, SMTPChannel(self), *self.server.interfaces, authorize_as=step.authorize_as or None)
+        return portal.login(
+            step.credentials,
+            SMTPChannel(self),
+            *self.server.interfaces,
+            authorize_as=step.authorize_as or None,
+        )
 
     async def _ask(self, challenge: bytes) -> bytes:
         await self.push(b"334 " + base64.b64encode(challenge))
         try:
             line = (await self._reader.readline()).strip()
-        except ValueError:  # longer than SMTP's lines may be; the rest of it is read as a command, and is none
+        except (
+            ValueError
+        ):  # longer than SMTP's lines may be; the rest of it is read as a command, and is none
             raise ProtocolError("the line is too long") from None
         if line == b"*":
             raise ProtocolError("aborted by the client")
         return _decoded(line.decode("ascii", "replace"))
 
-    async def handle_MAIL(self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]) -> str:  # noqa: N802  # aiosmtpd's name
+    async def handle_MAIL(
+        self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]
+    ) -> str:
         """Take the sender's address, if the avatar does."""
         sender = "" if address == "<>" else address
-        refusal = _refusal_of_form(sender) or await self._screen("550 5.7.1", "check_sender", sender)
+        refusal = _refusal_of_form(sender) or await self._screen(
+            "550 5.7.1", "check_sender", sender
+        )
         if refusal is not None:
             return refusal
         envelope.mail_from = address
         envelope.mail_options.extend(mail_options)
         return "250 2.1.0 OK"
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, rcpt_options: list[str]) -> str:  # noqa: N802  # aiosmtpd's name
+    async def handle_RCPT(
+        self, server: Any, session: Any, envelope: Any, address: str, rcpt_options: list[str]
+    ) -> str:
         """Take a recipient's address, if the avatar does."""
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return "452 4.5.3 Too many recipients"
@@ -357,10 +406,12 @@ class SMTPConnection(SMTP):
         _, refusal = await self._ask_avatar(code, method, *addresses)
         return refusal
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         """Hand a message over to the avatar."""
         recipients, data = list(envelope.rcpt_tos), envelope.original_content
-        answer, refusal = await self._ask_avatar("550 5.7.1", "submit", _sender(envelope), recipients, data)
+        answer, refusal = await self._ask_avatar(
+            "550 5.7.1", "submit", _sender(envelope), recipients, data
+        )
         return refusal or f"250 2.0.0 {printable(answer) if answer else 'OK'}"
 
     async def _ask_avatar(self, code: str, method: str, *args: Any) -> tuple[Any, str | None]:
@@ -370,7 +421,10 @@ class SMTPConnection(SMTP):
         try:
             return await ask(self.login.avatar, method, *args), None
         except CallError as error:
-            return None, f"{code if error.retry_after is None else '451 4.3.0'} {printable(error.message)}"
+            return (
+                None,
+                f"{code if error.retry_after is None else '451 4.3.0'} {printable(error.message)}",
+            )
         except pykka.ActorDeadError:
             return None, "421 4.3.2 logged out"
         except (Exception, SystemExit):

@@ -18,10 +18,27 @@ from typing import Any
 
 from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._cookies import SessionCookie
-from actorcred.adapters._http import Gone, Header, HTTPRequest, Incoming, Receive, Scope, Send, answer, basic
+from actorcred.adapters._http import (
+    Gone,
+    Header,
+    HTTPRequest,
+    Incoming,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    basic,
+)
 from actorcred.adapters._proxies import TrustedProxies
 from actorcred.credentials import BearerToken, UsernamePassword
-from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, NoInterface, ProtocolError, UnauthorizedLogin
+from actorcred.errors import (
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    NoInterface,
+    ProtocolError,
+    UnauthorizedLogin,
+)
 from actorcred.exchange import UsernameDigestHash
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.portal.login import Login
@@ -199,7 +216,13 @@ class AuthMiddleware:
     async def _refuse(self, error: LoginFailed, request: HTTPRequest, send: Send) -> None:
         if request.is_websocket:
             later = isinstance(error, LoginDenied | CheckerUnavailable)
-            await send({"type": "websocket.close", "code": TRY_AGAIN_LATER if later else POLICY_VIOLATION, "reason": str(error)})
+            await send(
+                {
+                    "type": "websocket.close",
+                    "code": TRY_AGAIN_LATER if later else POLICY_VIOLATION,
+                    "reason": str(error),
+                }
+            )
             return
         headers: list[Header] = []
         status = 401
@@ -212,14 +235,18 @@ class AuthMiddleware:
         elif isinstance(error, NoInterface):
             status = 403
         else:
-            headers += [(b"www-authenticate", text.encode()) for text in await self._challenges(request)]
+            headers += [
+                (b"www-authenticate", text.encode()) for text in await self._challenges(request)
+            ]
         if self._has_dead_cookie(request):
             headers.append((b"set-cookie", self.cookie_header("", request)))
         await answer(send, status, str(error), headers)
 
     def _has_dead_cookie(self, request: HTTPRequest) -> bool:
         """Return whether a client should forget its cookie: not if it leads to a session that just did not count here."""
-        if self.cookie is None or not self.cookie.values(request.headers(b"cookie"), request.encrypted):
+        if self.cookie is None or not self.cookie.values(
+            request.headers(b"cookie"), request.encrypted
+        ):
             return False
         return next(iter(self._sessions_of(request)), None) is None
 
@@ -229,13 +256,23 @@ class AuthMiddleware:
         made = []
         if issubclass(UsernameDigestHash, kinds):
             kept = await self.portal.digest_algorithms()
-            made += self._gate.challenges(request.source, time.monotonic(), stale=request.stale, algorithms=kept)
+            made += self._gate.challenges(
+                request.source, time.monotonic(), stale=request.stale, algorithms=kept
+            )
         if self._in_clear or request.private:
             realm = self._gate.realm.replace("\\", "\\\\").replace('"', '\\"')
             # A client that brought a token needs another one (RFC 6750, section 3.1); one that brought none is told no error.
-            wrong = ', error="invalid_token"' if request.authorization.lower().startswith("bearer ") else ""
+            wrong = (
+                ', error="invalid_token"'
+                if request.authorization.lower().startswith("bearer ")
+                else ""
+            )
             made += [f'Bearer realm="{realm}"{wrong}'] if issubclass(BearerToken, kinds) else []
-            made += [f'Basic realm="{realm}", charset="UTF-8"'] if issubclass(UsernamePassword, kinds) else []
+            made += (
+                [f'Basic realm="{realm}", charset="UTF-8"']
+                if issubclass(UsernamePassword, kinds)
+                else []
+            )
         return made
 
     def cookie_header(self, token: str, request: HTTPRequest) -> bytes:
@@ -285,7 +322,9 @@ class Visit:
         login: what the portal granted; None for a client that is not logged in.
     """
 
-    def __init__(self, middleware: AuthMiddleware, request: HTTPRequest, kept: _Kept | None = None) -> None:
+    def __init__(
+        self, middleware: AuthMiddleware, request: HTTPRequest, kept: _Kept | None = None
+    ) -> None:
         self._middleware = middleware
         self._request = request
         self.login = None if kept is None else kept.login
@@ -343,9 +382,13 @@ class Visit:
         """End what the application does, since its client may do nothing any more."""
         if self.task is None:
             return
-        ends_itself = not self._request.is_websocket and (self._reads_notifications or not self.is_answering)
+        ends_itself = not self._request.is_websocket and (
+            self._reads_notifications or not self.is_answering
+        )
         if reason.by_client and ends_itself:
-            self._grace = asyncio.get_running_loop().call_later(ANSWER_GRACE, self.task.cancel, goodbye(reason))
+            self._grace = asyncio.get_running_loop().call_later(
+                ANSWER_GRACE, self.task.cancel, goodbye(reason)
+            )
         else:
             self.task.cancel(goodbye(reason))
 
@@ -374,7 +417,9 @@ class HTTPChannel(LoopChannel):
         self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=NOTIFICATIONS)
         self._arrived = asyncio.Event()
         self.reason: LogoutReason | None = None
-        self._watchers: dict[Callable[[LogoutReason], object], None] = {}  # a set that keeps their order
+        self._watchers: dict[
+            Callable[[LogoutReason], object], None
+        ] = {}  # a set that keeps their order
 
     def told(self, name: str, args: tuple[Any, ...]) -> None:
         """Keep a notification."""
@@ -411,7 +456,9 @@ class HTTPChannel(LoopChannel):
 class _Serving:
     """One request that the application serves."""
 
-    def __init__(self, middleware: AuthMiddleware, visit: Visit, request: HTTPRequest, send: Send) -> None:
+    def __init__(
+        self, middleware: AuthMiddleware, visit: Visit, request: HTTPRequest, send: Send
+    ) -> None:
         self._middleware = middleware
         self._visit = visit
         self._request = request
@@ -460,14 +507,20 @@ class _Serving:
         elif not self._started:
             await answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
         elif self._visit.is_answering and self._is_event_stream:
-            await self._send_on({"type": "http.response.body", "body": b""})  # which has no end that could be missed
+            await self._send_on(
+                {"type": "http.response.body", "body": b""}
+            )  # which has no end that could be missed
         elif self._visit.is_answering:
             # Half an answer must not look like a whole one: the server sees an exception, and closes the connection.
             raise ConnectionAbortedError(text)
 
 
 def _is_event_stream(message: MutableMapping[str, Any]) -> bool:
-    kinds = [value for name, value in message.get("headers", ()) if bytes(name).lower() == b"content-type"]
+    kinds = [
+        value
+        for name, value in message.get("headers", ())
+        if bytes(name).lower() == b"content-type"
+    ]
     return any(bytes(kind).lower().startswith(b"text/event-stream") for kind in kinds)
 
 

@@ -53,7 +53,9 @@ class SSHServer:
         TypeError: if no interface is given.
     """
 
-    def __init__(self, portal: PortalRef, *interfaces: type, render: Callable[..., str | None] | None = None) -> None:
+    def __init__(
+        self, portal: PortalRef, *interfaces: type, render: Callable[..., str | None] | None = None
+    ) -> None:
         if not interfaces:
             raise TypeError("SSHServer() needs at least one interface after the portal")
         self.portal = portal
@@ -72,7 +74,12 @@ class SSHServer:
         Returns:
             Asyncssh's acceptor, whose `get_port` tells the port.
         """
-        defaults = {"encoding": "utf-8", "agent_forwarding": False, "x11_forwarding": False, "keepalive_interval": 60}
+        defaults = {
+            "encoding": "utf-8",
+            "agent_forwarding": False,
+            "x11_forwarding": False,
+            "keepalive_interval": 60,
+        }
         return await asyncssh.listen(host, port, server_factory=self, **{**defaults, **options})
 
     def __call__(self) -> SSHConnection:
@@ -173,12 +180,16 @@ class SSHConnection(asyncssh.SSHServer):
             return password
         return Combined((password, OneTimePassword(username, answers[1], source=self._source)))
 
-    async def _check_key(self, username: str, blob: bytes, message: bytes, signature: bytes) -> bool:
+    async def _check_key(
+        self, username: str, blob: bytes, message: bytes, signature: bytes
+    ) -> bool:
         if not message:
             return True  # any key may be tried: which ones a user has, is told nobody
         session_id = self._conn._session_id
         signed = len(session_id).to_bytes(4, "big") + session_id + message
-        return await self._log_in(lambda: SSHKey(username, blob, signed, signature, source=self._source), is_key=True)
+        return await self._log_in(
+            lambda: SSHKey(username, blob, signed, signature, source=self._source), is_key=True
+        )
 
     def session_requested(self) -> Any:
         """Take a channel."""
@@ -191,7 +202,9 @@ class SSHConnection(asyncssh.SSHServer):
     async def _log_in(self, present: Callable[[], object], *, is_key: bool = False) -> bool:
         client = SSHChannel(self)
         try:
-            self._under_way = login = self.server.portal.login(self._presented(present), client, *self.server.interfaces)
+            self._under_way = login = self.server.portal.login(
+                self._presented(present), client, *self.server.interfaces
+            )
             self.login = await login
         except LoginFailed as error:
             self._failed(error, is_key)

@@ -88,7 +88,9 @@ class _Span:
         return [*parts, _Span(self.text, start, self.end)]
 
     def _escapes(self, index: int) -> bool:
-        return self.text[index] == "\\" and index + 1 < self.end and self.text[index + 1] in _ESCAPABLE
+        return (
+            self.text[index] == "\\" and index + 1 < self.end and self.text[index + 1] in _ESCAPABLE
+        )
 
     def closing(self, index: int) -> int:
         """Return where the bracket at `index` is closed."""
@@ -132,7 +134,9 @@ class _Span:
                 raise DescriptorError(f"the environment has no variable {name!r}", self.text, index)
             return value, match.end()
         try:
-            return Path(name).read_bytes().split(b"\n", 1)[0].rstrip(b"\r").decode("utf-8-sig"), match.end()
+            return Path(name).read_bytes().split(b"\n", 1)[0].rstrip(b"\r").decode(
+                "utf-8-sig"
+            ), match.end()
         except (OSError, UnicodeDecodeError) as error:
             why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
             raise DescriptorError(f"cannot read {name!r}: {why}", self.text, index) from None
@@ -179,7 +183,10 @@ class ArgString(str):
         index = self._span.start
         while not found or index < self._span.end:
             if self._span.text[index : index + 1] != "(" or index >= self._span.end:
-                raise self._span.error("here must be a descriptor in parentheses, as (file:players)", index - self._span.start)
+                raise self._span.error(
+                    "here must be a descriptor in parentheses, as (file:players)",
+                    index - self._span.start,
+                )
             end = self._span.closing(index)
             found.append(_parse(_Span(self._span.text, index + 1, end)))
             index = end + 1
@@ -224,7 +231,9 @@ def _parse(span: _Span) -> Descriptor:
     text, end = span.text, span.end
     match = _TYPE.match(text, span.start, end)
     if match is None:
-        raise span.error("a descriptor begins with a type of authentication, as file:players.htpasswd")
+        raise span.error(
+            "a descriptor begins with a type of authentication, as file:players.htpasswd"
+        )
     index, options = match.end(), {}
     if text[index:end].startswith("["):
         closed = span.closing(index)

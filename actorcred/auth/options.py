@@ -43,7 +43,9 @@ def list_types(supported: Iterable[type] = (object,)) -> str:
     for plugin in usable:
         made.append(f"  {_form(plugin.auth_type, plugin.arg_string_format)}")
         sentence = plugin.auth_help.split(". ")[0].rstrip(".") + "."
-        made.append(textwrap.fill(sentence, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6))
+        made.append(
+            textwrap.fill(sentence, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
+        )
     made += [f"  {name} cannot be used: {why}" for name, why in broken_plugins().items()]
     return "\n".join([*made, "--help-auth-type TYPE explains one of them."])
 
@@ -60,17 +62,31 @@ def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
     """
     plugin = find_plugin(name)
     if plugin is None:
-        raise ValueError(f"unknown type of authentication {name!r}; use one of {', '.join(plugins())}")
+        raise ValueError(
+            f"unknown type of authentication {name!r}; use one of {', '.join(plugins())}"
+        )
     kinds = [kind.__name__ for kind in plugin.credential_interfaces if kind is not object]
-    made = [f"--auth '{_form(plugin.auth_type, plugin.arg_string_format)}'", "", textwrap.fill(plugin.auth_help, WIDTH)]
+    made = [
+        f"--auth '{_form(plugin.auth_type, plugin.arg_string_format)}'",
+        "",
+        textwrap.fill(plugin.auth_help, WIDTH),
+    ]
     if kinds:
         made += ["", f"It takes: {', '.join(kinds)}."]
     if not usable_with(plugin, supported):
-        made += ["", "WARNING: no protocol of this program makes such credentials, so nobody could log in by it."]
+        made += [
+            "",
+            "WARNING: no protocol of this program makes such credentials, so nobody could log in by it.",
+        ]
     return "\n".join(made)
 
 
-def add_auth_arguments(parser: argparse.ArgumentParser, supported: Iterable[type] = (object,), *, required: bool = False) -> None:
+def add_auth_arguments(
+    parser: argparse.ArgumentParser,
+    supported: Iterable[type] = (object,),
+    *,
+    required: bool = False,
+) -> None:
     """Add the options to a parser; `auth` of what it returns is a list of texts.
 
     Args:
@@ -82,7 +98,11 @@ def add_auth_arguments(parser: argparse.ArgumentParser, supported: Iterable[type
 
     class Print(argparse.Action):
         def __call__(
-            self, parser: argparse.ArgumentParser, namespace: object, values: str | Sequence[Any] | None, option: str | None = None
+            self,
+            parser: argparse.ArgumentParser,
+            namespace: object,
+            values: str | Sequence[Any] | None,
+            option: str | None = None,
         ) -> NoReturn:
             if self.nargs == 0:
                 parser.exit(message=list_types(kinds) + "\n")
@@ -91,12 +111,21 @@ def add_auth_arguments(parser: argparse.ArgumentParser, supported: Iterable[type
             except ValueError as error:
                 parser.error(str(error))
 
-    parser.add_argument("--auth", action="append", default=[], required=required, metavar="TYPE:ARGUMENT", help=AUTH_HELP)
+    parser.add_argument(
+        "--auth",
+        action="append",
+        default=[],
+        required=required,
+        metavar="TYPE:ARGUMENT",
+        help=AUTH_HELP,
+    )
     parser.add_argument("--help-auth", action=Print, nargs=0, help=LIST_HELP)
     parser.add_argument("--help-auth-type", action=Print, metavar="TYPE", help=TYPE_HELP)
 
 
-def auth_options(supported: Iterable[type] = (object,), *, required: bool = False) -> Callable[[F], F]:
+def auth_options(
+    supported: Iterable[type] = (object,), *, required: bool = False
+) -> Callable[[F], F]:
     """Return a decorator for click's commands, whose function gets `auth`, a tuple of texts.
 
     Args:
@@ -123,8 +152,14 @@ def auth_options(supported: Iterable[type] = (object,), *, required: bool = Fals
     once: dict[str, Any] = {"is_eager": True, "expose_value": False}
 
     def decorate(function: F) -> F:
-        function = click.option("--help-auth-type", metavar="TYPE", callback=print_type, help=TYPE_HELP, **once)(function)
-        function = click.option("--help-auth", is_flag=True, callback=print_list, help=LIST_HELP, **once)(function)
-        return click.option("--auth", multiple=True, required=required, metavar="TYPE:ARGUMENT", help=AUTH_HELP)(function)
+        function = click.option(
+            "--help-auth-type", metavar="TYPE", callback=print_type, help=TYPE_HELP, **once
+        )(function)
+        function = click.option(
+            "--help-auth", is_flag=True, callback=print_list, help=LIST_HELP, **once
+        )(function)
+        return click.option(
+            "--auth", multiple=True, required=required, metavar="TYPE:ARGUMENT", help=AUTH_HELP
+        )(function)
 
     return decorate

@@ -9,7 +9,14 @@ from typing import Any, Protocol, cast
 from actorcred.auth.descriptors import ArgString
 from actorcred.checker import CheckerRef
 
-__all__ = ["CheckerPlugin", "Plugin", "read_options", "start_with_path", "start_without_argument", "yes_or_no"]
+__all__ = [
+    "CheckerPlugin",
+    "Plugin",
+    "read_options",
+    "start_with_path",
+    "start_without_argument",
+    "yes_or_no",
+]
 
 
 class Plugin(Protocol):
@@ -61,11 +68,17 @@ def read_options(argument: ArgString, kinds: Mapping[str, Callable[[str], Any]])
     for name, text in ArgString.of(argument).options.items():
         convert = kinds.get(name)
         if convert is None:
-            raise ValueError(f"unknown option {name!r}; there {'are ' + ', '.join(kinds) if kinds else 'is none'}")
+            raise ValueError(
+                f"unknown option {name!r}; there {'are ' + ', '.join(kinds) if kinds else 'is none'}"
+            )
         try:
             made[name] = convert(text)
         except ValueError:
-            raise ValueError(f"the option {name} cannot be {text!r}" if name != "password" else "the password is wrong") from None
+            raise ValueError(
+                f"the option {name} cannot be {text!r}"
+                if name != "password"
+                else "the password is wrong"
+            ) from None
     return made
 
 

@@ -43,7 +43,13 @@ SOURCES = "actorcred.checker_sources"
 framework. The types' names begin with that of the entry point and a hyphen; a source is asked when such a type, or a list of all
 types, is wanted."""
 
-_ATTRIBUTES = ("auth_type", "arg_string_format", "auth_help", "credential_interfaces", "generate_checker")
+_ATTRIBUTES = (
+    "auth_type",
+    "arg_string_format",
+    "auth_help",
+    "credential_interfaces",
+    "generate_checker",
+)
 
 
 @cache
@@ -60,7 +66,9 @@ def _load() -> tuple[dict[str, Plugin], dict[str, str]]:
         except Exception as error:  # a third party's code: anything may be wrong with it
             where = entry.dist.name if entry.dist is not None else "?"
             broken[entry.name] = f"{entry.value} of {where}: {type(error).__name__}: {error}"
-            logger.error("The type of authentication %r cannot be used: %s", entry.name, broken[entry.name])
+            logger.error(
+                "The type of authentication %r cannot be used: %s", entry.name, broken[entry.name]
+            )
     return found, broken
 
 
@@ -103,7 +111,11 @@ def broken_plugins() -> dict[str, str]:
 def usable_with(plugin: Plugin, kinds: Iterable[type]) -> bool:
     """Tell whether protocols that make these kinds of credentials can use a plugin."""
     made = tuple(kinds)
-    return any(issubclass(kind, taken) or issubclass(taken, kind) for taken in plugin.credential_interfaces for kind in made)
+    return any(
+        issubclass(kind, taken) or issubclass(taken, kind)
+        for taken in plugin.credential_interfaces
+        for kind in made
+    )
 
 
 def from_string(text: str, *, dispatcher: Dispatcher | None = None) -> CheckerRef:
@@ -134,9 +146,13 @@ def _start(descriptor: Descriptor) -> CheckerRef:
         raise
     except (ValueError, TypeError) as error:
         form = f"{descriptor.kind}:{plugin.arg_string_format}".rstrip(":")
-        raise descriptor.error(f"{descriptor.kind}: {error}; the form is {form}", len(descriptor.kind) + 1) from None
+        raise descriptor.error(
+            f"{descriptor.kind}: {error}; the form is {form}", len(descriptor.kind) + 1
+        ) from None
     if not isinstance(checker, CheckerRef):
-        raise descriptor.error(f"the plugin of {descriptor.kind!r} returned no started checker, but {type(checker).__name__}")
+        raise descriptor.error(
+            f"the plugin of {descriptor.kind!r} returned no started checker, but {type(checker).__name__}"
+        )
     return checker
 
 

@@ -13,7 +13,13 @@ __all__ = ["KEYS", "SECURITY_KEYS", "KeyLine", "entries"]
 SECURITY_KEYS = frozenset((b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"))
 """Kinds of keys that a FIDO authenticator holds (OpenSSH's PROTOCOL.u2f)."""
 
-KEYS = SECURITY_KEYS | {b"ssh-ed25519", b"ssh-rsa", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521"}
+KEYS = SECURITY_KEYS | {
+    b"ssh-ed25519",
+    b"ssh-rsa",
+    b"ecdsa-sha2-nistp256",
+    b"ecdsa-sha2-nistp384",
+    b"ecdsa-sha2-nistp521",
+}
 """Kinds of keys whose signatures count."""
 
 _BOM = b"\xef\xbb\xbf"
@@ -82,6 +88,11 @@ def _options_in(line: bytes) -> tuple[tuple[tuple[str, str | None], ...], bytes]
             return (), b""
         name, quoted, plain = found.groups()
         value = quoted.replace(b'\\"', b'"') if quoted is not None else plain
-        options.append((name.decode("utf-8", "replace").lower(), None if value is None else value.decode("utf-8", "replace")))
+        options.append(
+            (
+                name.decode("utf-8", "replace").lower(),
+                None if value is None else value.decode("utf-8", "replace"),
+            )
+        )
         position, separator = found.end(), line[found.end() - 1 : found.end()]
     return tuple(options), line[position:]

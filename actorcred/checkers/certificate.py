@@ -14,7 +14,13 @@ from actorcred.checker import CheckerRef, Revocation
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.watched import WatchedFile, why
 from actorcred.credentials import Certificate
-from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.errors import (
+    AccountError,
+    CheckerUnavailable,
+    LoginFailed,
+    MissingExtra,
+    UnauthorizedLogin,
+)
 from actorcred.names import make_avatar_id
 
 __all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
@@ -45,7 +51,9 @@ class CertificateChecker(PollingChecker):
 
     credential_interfaces = (Certificate,)
 
-    def __init__(self, ca: str | os.PathLike[str], identity: str, crl: str | os.PathLike[str] | None) -> None:
+    def __init__(
+        self, ca: str | os.PathLike[str], identity: str, crl: str | os.PathLike[str] | None
+    ) -> None:
         super().__init__()
         try:
             from cryptography import x509
@@ -58,7 +66,9 @@ class CertificateChecker(PollingChecker):
         try:
             self._signers: list[Any] = x509.load_pem_x509_certificates(Path(ca).read_bytes())
         except (OSError, ValueError) as error:
-            raise AccountError(f"cannot use the certificates in {os.fspath(ca)!r}: {error}") from None
+            raise AccountError(
+                f"cannot use the certificates in {os.fspath(ca)!r}: {error}"
+            ) from None
         self._lists = None if crl is None else WatchedFile(crl, self._parse_lists)
 
     @classmethod
@@ -98,7 +108,10 @@ class CertificateChecker(PollingChecker):
         certificate = x509.load_der_x509_certificate(der)
         issuer = next((signer for signer in self._signers if _signed(certificate, signer)), None)
         now = datetime.datetime.now(datetime.UTC)
-        if issuer is None or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+        if (
+            issuer is None
+            or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
+        ):
             raise UnauthorizedLogin("the certificate is not valid now, or of another issuer")
         self._check_lists(certificate, issuer, now)
         names = self._names_of(certificate)
@@ -112,10 +125,19 @@ class CertificateChecker(PollingChecker):
         if self._identity == "subject":
             return [certificate.subject.rfc4514_string()]
         if self._identity == "cn":
-            return [str(pair.value) for pair in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
-        kind = {"email": x509.RFC822Name, "dns": x509.DNSName, "uri": x509.UniformResourceIdentifier}[self._identity]
+            return [
+                str(pair.value)
+                for pair in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            ]
+        kind = {
+            "email": x509.RFC822Name,
+            "dns": x509.DNSName,
+            "uri": x509.UniformResourceIdentifier,
+        }[self._identity]
         try:
-            names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            names = certificate.extensions.get_extension_for_class(
+                x509.SubjectAlternativeName
+            ).value
         except x509.ExtensionNotFound:
             return []
         return list(names.get_values_for_type(kind))
@@ -130,7 +152,10 @@ class CertificateChecker(PollingChecker):
         if not lists:
             raise ValueError("there is no list in it")
         for one in lists:
-            if not any(one.issuer == signer.subject and one.is_signature_valid(signer.public_key()) for signer in self._signers):
+            if not any(
+                one.issuer == signer.subject and one.is_signature_valid(signer.public_key())
+                for signer in self._signers
+            ):
                 raise ValueError("a list in it is not signed by an issuer of certificates")
         return lists
 
@@ -142,9 +167,16 @@ class CertificateChecker(PollingChecker):
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"the revocation list cannot be used: {why(error)}") from None
         mine = [one for one in lists if one.issuer == issuer.subject]
-        if not mine or any(one.next_update_utc is not None and one.next_update_utc < now for one in mine):
-            raise CheckerUnavailable("there is no revocation list of this issuer whose time is not over")
-        if any(one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None for one in mine):
+        if not mine or any(
+            one.next_update_utc is not None and one.next_update_utc < now for one in mine
+        ):
+            raise CheckerUnavailable(
+                "there is no revocation list of this issuer whose time is not over"
+            )
+        if any(
+            one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
+            for one in mine
+        ):
             raise UnauthorizedLogin("the certificate is revoked")
 
     def poll(self) -> None:

@@ -51,7 +51,9 @@ class FileChecker(PollingChecker, PasswordChecker):
         self._path = os.fspath(path)
         self._dummy = ""
         self._dummy_of: dict[str, Account] | None = None  # the accounts among which it was chosen
-        self._file = WatchedFile(path, self._parse, lines=True, hint=f"make one with `htpasswd -cB {path} NAME`")
+        self._file = WatchedFile(
+            path, self._parse, lines=True, hint=f"make one with `htpasswd -cB {path} NAME`"
+        )
 
     @classmethod
     def start(  # type: ignore[override]
@@ -87,13 +89,19 @@ class FileChecker(PollingChecker, PasswordChecker):
         where = f"{self._path}, line {line.number}"
         if others:
             numbers = ", ".join(str(other.number) for other in others)
-            logger.warning("%s: %r is in line %s, too, which does not count", where, line.name, numbers)
+            logger.warning(
+                "%s: %r is in line %s, too, which does not count", where, line.name, numbers
+            )
         if self._format.hash_function is not None:
             return Account(line.name, line.stored)
         try:
             check_format(hash=line.stored)
         except (UnsupportedHash, MissingExtra) as error:
-            reason = "the account is disabled" if line.stored.startswith(LOCKED) else advice(error, self.remedy)
+            reason = (
+                "the account is disabled"
+                if line.stored.startswith(LOCKED)
+                else advice(error, self.remedy)
+            )
             logger.warning("%s: %r cannot log in: %s", where, line.name, reason)
             return Account(line.name, line.stored, usable=False)
         return Account(line.name, line.stored)
@@ -104,7 +112,9 @@ class FileChecker(PollingChecker, PasswordChecker):
         """Return a hash of some user that can be verified, so that an unknown one costs what that one does."""
         accounts = self._file.value
         if self._dummy_of is not accounts:
-            self._dummy = next((account.hash for account in accounts.values() if account.usable), super().dummy())
+            self._dummy = next(
+                (account.hash for account in accounts.values() if account.usable), super().dummy()
+            )
             self._dummy_of = accounts
         return self._dummy
 
@@ -124,7 +134,9 @@ class FileChecker(PollingChecker, PasswordChecker):
         """Tell whether the password is right."""
         make = self._format.hash_function
         if make is None:
-            return verify_password(password=credentials.sent, hash=account.hash, encoding=self._format.encoding)
+            return verify_password(
+                password=credentials.sent, hash=account.hash, encoding=self._format.encoding
+            )
         try:
             made = make(credentials.username, credentials.password, account.hash)
         except Exception as error:  # its text may show the hash
@@ -141,7 +153,9 @@ class FileChecker(PollingChecker, PasswordChecker):
             if now is None or not now.usable:
                 cast("CheckerRef", self._actor_ref).revoke(account.avatar_id, Revocation.DELETED)
             elif now.hash != account.hash:
-                cast("CheckerRef", self._actor_ref).revoke(account.avatar_id, Revocation.PASSWORD_CHANGED)
+                cast("CheckerRef", self._actor_ref).revoke(
+                    account.avatar_id, Revocation.PASSWORD_CHANGED
+                )
 
 
 def _start(path: str, **options: str) -> CheckerRef:

@@ -73,7 +73,9 @@ class HtdigestChecker(PollingChecker):
         self._wanted = realm
         self.digest_algorithms = frozenset()
         self._path = os.fspath(path)
-        self._file = WatchedFile(path, self._parse, lines=True, hint=f"make one with `htdigest -c {path} REALM NAME`")
+        self._file = WatchedFile(
+            path, self._parse, lines=True, hint=f"make one with `htdigest -c {path} REALM NAME`"
+        )
 
     @classmethod
     def start(  # type: ignore[override]
@@ -99,12 +101,18 @@ class HtdigestChecker(PollingChecker):
             raise ValueError(f"it has the realms {', '.join(sorted(realms))}; say which one")
         chosen = self._wanted or next(iter(realms), "")
         users: _Users = {}
-        for row in sorted((row for row in rows if row.realm == chosen), key=lambda row: row.written != row.name):
+        for row in sorted(
+            (row for row in rows if row.realm == chosen), key=lambda row: row.written != row.name
+        ):
             first = users.setdefault(row.name, {}).setdefault(row.algorithm, row)
             if first is not row:
                 where = f"{self._path}, line {first.number}"
-                logger.warning("%s: %r is in line %d, too, which does not count", where, row.name, row.number)
-        self.digest_algorithms = frozenset(algorithm for kept in users.values() for algorithm in kept) or frozenset(("MD5",))
+                logger.warning(
+                    "%s: %r is in line %d, too, which does not count", where, row.name, row.number
+                )
+        self.digest_algorithms = frozenset(
+            algorithm for kept in users.values() for algorithm in kept
+        ) or frozenset(("MD5",))
         return chosen, users
 
     def _rows(self, raw: bytes) -> list[_Row]:
@@ -127,10 +135,14 @@ class HtdigestChecker(PollingChecker):
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
         if isinstance(credentials, UsernameDigestHash) and credentials.realm != realm:
-            raise UnauthorizedLogin(f"the answer is for the realm {credentials.realm!r}, the file for {realm!r}")
+            raise UnauthorizedLogin(
+                f"the answer is for the realm {credentials.realm!r}, the file for {realm!r}"
+            )
         name = credentials.username
         kept = digests.get(name, {})
-        usual = next(iter(next(iter(digests.values()), {"MD5": ""})))  # of an unknown user, whose answer is checked as well
+        usual = next(
+            iter(next(iter(digests.values()), {"MD5": ""}))
+        )  # of an unknown user, whose answer is checked as well
         if isinstance(credentials, UsernamePassword):
             algorithm = next(iter(kept), usual)
             known = kept.get(algorithm)
@@ -139,17 +151,30 @@ class HtdigestChecker(PollingChecker):
             known = kept.get(credentials.algorithm)
             right = credentials.check_hash("0" * 32 if known is None else known.digest)
         if not right or known is None:
-            why_not = "no such user" if not kept else "wrong password" if known is not None else "no digest of this algorithm"
+            why_not = (
+                "no such user"
+                if not kept
+                else "wrong password"
+                if known is not None
+                else "no digest of this algorithm"
+            )
             raise UnauthorizedLogin(why_not, known=bool(kept))
         return name
 
-    def _fits(self, credentials: UsernamePassword, realm: str, algorithm: str, row: _Row | None) -> bool:
+    def _fits(
+        self, credentials: UsernamePassword, realm: str, algorithm: str, row: _Row | None
+    ) -> bool:
         """Return whether a password is that of a line, as it was sent or as it is prepared, in the encodings of file and client."""
         written, digest = (credentials.username, "") if row is None else (row.written, row.digest)
         # What the file's maker hashed: the bytes of the line.
-        name, place = (text.encode(self._encoding, "replace").decode("utf-8", "surrogateescape") for text in (written, realm))
+        name, place = (
+            text.encode(self._encoding, "replace").decode("utf-8", "surrogateescape")
+            for text in (written, realm)
+        )
         tried = password_bytes(credentials.sent, self._encoding)
-        fits = [hmac.compare_digest(digest_of(algorithm, name, place, raw), digest) for raw in tried]
+        fits = [
+            hmac.compare_digest(digest_of(algorithm, name, place, raw), digest) for raw in tried
+        ]
         return any(fits)
 
     def poll(self) -> None:

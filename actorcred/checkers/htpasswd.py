@@ -43,8 +43,13 @@ class FileFormat:
     def __post_init__(self) -> None:
         if not self.delimiter:
             raise ValueError("the delimiter must not be empty")
-        if min(self.username_field, self.password_field) < 0 or self.username_field == self.password_field:
-            raise ValueError("username_field and password_field must be two different numbers from 0")
+        if (
+            min(self.username_field, self.password_field) < 0
+            or self.username_field == self.password_field
+        ):
+            raise ValueError(
+                "username_field and password_field must be two different numbers from 0"
+            )
         check_encoding(self.encoding)
 
     def key(self, username: str) -> str:
@@ -92,7 +97,9 @@ class UserLine:
     stored: str = field(repr=False)
 
 
-def user_lines(raw: bytes, form: FileFormat, bad: Callable[[int, ValueError], object]) -> Iterator[UserLine]:
+def user_lines(
+    raw: bytes, form: FileFormat, bad: Callable[[int, ValueError], object]
+) -> Iterator[UserLine]:
     """Iterate over the lines of a file that can be used.
 
     Args:
@@ -104,7 +111,9 @@ def user_lines(raw: bytes, form: FileFormat, bad: Callable[[int, ValueError], ob
         try:
             fields = form.fields(line)
             written = fields[form.username_field]
-            made = UserLine(number, prepare_username(written), written, fields[form.password_field].strip())
+            made = UserLine(
+                number, prepare_username(written), written, fields[form.password_field].strip()
+            )
         except ValueError as error:
             bad(number, error)
         else:

@@ -51,9 +51,15 @@ class KeySet:
     def __init__(self, keys: Any) -> None:
         if not isinstance(keys, list):
             raise ValueError("it is no JWKS that can be used (it has no list of keys)")
-        self._keys = [key for key in keys if isinstance(key, dict) and _makes_signatures(key) and _is_usable(key)]
+        self._keys = [
+            key
+            for key in keys
+            if isinstance(key, dict) and _makes_signatures(key) and _is_usable(key)
+        ]
         if not self._keys:
-            raise ValueError("it is no JWKS that can be used (there is no key for signatures in it)")
+            raise ValueError(
+                "it is no JWKS that can be used (there is no key for signatures in it)"
+            )
 
     def find(self, kid: str | None, algorithm: str) -> list[Any]:
         """Return the keys that may have signed a token, `MOST_TRIED` at most.
@@ -82,7 +88,9 @@ class PEMKey:
 
 def _makes_signatures(key: dict[str, Any]) -> bool:
     operations = key.get("key_ops")
-    return key.get("use") in {None, "sig"} and (not isinstance(operations, list) or "verify" in operations)
+    return key.get("use") in {None, "sig"} and (
+        not isinstance(operations, list) or "verify" in operations
+    )
 
 
 def _is_usable(key: dict[str, Any]) -> bool:
@@ -145,7 +153,9 @@ def _parse(raw: bytes) -> KeySet | PEMKey:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")  # UTF-8, with a BOM too, or UTF-16
+    text = raw.decode(json.detect_encoding(raw)).removeprefix(
+        "\ufeff"
+    )  # UTF-8, with a BOM too, or UTF-16
     if text.lstrip().startswith("{"):
         return KeySet(_members_of(text))
     if "PRIVATE" in text:
@@ -205,7 +215,9 @@ class KeyURL:
         try:
             keys = KeySet(self._client.fetch_data().get("keys"))
         except jwt.PyJWKClientConnectionError as error:
-            raise CheckerUnavailable(f"the keys cannot be fetched: {type(error.__cause__ or error).__name__}") from None
+            raise CheckerUnavailable(
+                f"the keys cannot be fetched: {type(error.__cause__ or error).__name__}"
+            ) from None
         except Exception as error:  # of what is no JWKS, or is nested without end
             raise CheckerUnavailable(f"the keys cannot be used: {type(error).__name__}") from None
         self._fetched = time.monotonic()

@@ -85,7 +85,9 @@ class MemoryChecker(PasswordChecker):
 
     ref_class = MemoryCheckerRef
 
-    def __init__(self, users: dict[str, _User], *, plaintext: bool, rounds: int, scram_iterations: int) -> None:
+    def __init__(
+        self, users: dict[str, _User], *, plaintext: bool, rounds: int, scram_iterations: int
+    ) -> None:
         super().__init__()
         check_rounds(rounds)
         self._users = users
@@ -93,7 +95,12 @@ class MemoryChecker(PasswordChecker):
         self._rounds = rounds
         self._scram_iterations = scram_iterations
         if plaintext:
-            self.credential_interfaces = (UsernamePassword, UsernameHashedPassword, UsernameScram, ScramSHA512)
+            self.credential_interfaces = (
+                UsernamePassword,
+                UsernameHashedPassword,
+                UsernameScram,
+                ScramSHA512,
+            )
         ref = cast("MemoryCheckerRef", self._actor_ref)
         ref._users, ref._make_user = users, self._make_user
 
@@ -105,7 +112,10 @@ class MemoryChecker(PasswordChecker):
         prepared = prepare_new_password(password=password)
         verifiers: dict[str, ScramVerifier] = {}
         with contextlib.suppress(PasswordRejected):  # not one for SCRAM
-            verifiers |= {name: make_verifier(prepared, self._scram_iterations, algorithm=name) for name in algorithms}
+            verifiers |= {
+                name: make_verifier(prepared, self._scram_iterations, algorithm=name)
+                for name in algorithms
+            }
         return _User(prepared, verifiers)
 
     @classmethod
@@ -120,7 +130,11 @@ class MemoryChecker(PasswordChecker):
     ) -> MemoryCheckerRef:
         """Start a checker; see the class for the arguments."""
         ref: ActorRef[Any] = super().start(
-            {}, plaintext=plaintext, rounds=rounds, scram_iterations=scram_iterations, dispatcher=dispatcher
+            {},
+            plaintext=plaintext,
+            rounds=rounds,
+            scram_iterations=scram_iterations,
+            dispatcher=dispatcher,
         )
         checker = cast("MemoryCheckerRef", ref)
         try:
@@ -140,7 +154,9 @@ class MemoryChecker(PasswordChecker):
         user = self._users.get(username)
         return None if user is None else Account(username, user.secret)
 
-    def request_avatar_id(self, credentials: UsernamePassword | UsernameHashedPassword | UsernameScram) -> Any:
+    def request_avatar_id(
+        self, credentials: UsernamePassword | UsernameHashedPassword | UsernameScram
+    ) -> Any:
         """Check a password, or an answer to a challenge."""
         if isinstance(credentials, UsernameScram):
             return self._scram(credentials)
@@ -154,16 +170,23 @@ class MemoryChecker(PasswordChecker):
         else:
             right = credentials.check_password(reference)
         if not right or user is None:
-            raise UnauthorizedLogin("wrong password" if user is not None else "no such user", known=user is not None)
+            raise UnauthorizedLogin(
+                "wrong password" if user is not None else "no such user", known=user is not None
+            )
         return credentials.username
 
     async def _scram(self, exchange: UsernameScram) -> str:
         user = self._users.get(exchange.username)
         exchange.iterations = exchange.iterations or self._scram_iterations
         verdict: Future[bool] = Future()
-        exchange.check(None if user is None else user.verifiers.get(exchange.algorithm), verdict.settle)
+        exchange.check(
+            None if user is None else user.verifiers.get(exchange.algorithm), verdict.settle
+        )
         if not await verdict or self._users.get(exchange.username) is not user:
-            raise UnauthorizedLogin("no such user, wrong password, or it was changed during the login", known=user is not None)
+            raise UnauthorizedLogin(
+                "no such user, wrong password, or it was changed during the login",
+                known=user is not None,
+            )
         return exchange.username
 
 

@@ -133,7 +133,9 @@ class OTPChecker(DatabaseChecker):
         self._clock = clock
         self._skew = skew
         self._complaints = Complaints()
-        super().__init__(open_database(path, lambda database: [database.execute(text) for text in SCHEMA]))
+        super().__init__(
+            open_database(path, lambda database: [database.execute(text) for text in SCHEMA])
+        )
 
     @classmethod
     def start(  # type: ignore[override]
@@ -161,7 +163,9 @@ class OTPChecker(DatabaseChecker):
     def request_avatar_id(self, credentials: OneTimePassword) -> str:
         """Check a code, and use it up."""
         try:
-            row = self.database.execute("SELECT secret FROM otp WHERE name = ?", (credentials.username,)).fetchone()
+            row = self.database.execute(
+                "SELECT secret FROM otp WHERE name = ?", (credentials.username,)
+            ).fetchone()
             secret = None if row is None else row[0]
             # Somebody without a secret that can be used is checked against one that nobody has.
             key = self._key_of(credentials.username, secret)
@@ -213,9 +217,12 @@ class OTPChecker(DatabaseChecker):
         with self.writing() as database:
             # Codes of the same secret stay used.
             database.execute(
-                "DELETE FROM otp_used WHERE name = ? AND name NOT IN (SELECT name FROM otp WHERE secret = ?)", (name, secret)
+                "DELETE FROM otp_used WHERE name = ? AND name NOT IN (SELECT name FROM otp WHERE secret = ?)",
+                (name, secret),
             )
-            database.execute("INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret))
+            database.execute(
+                "INSERT OR REPLACE INTO otp (name, secret, last) VALUES (?, ?, -1)", (name, secret)
+            )
         query = urlencode({"secret": secret, "issuer": issuer}, quote_via=quote)
         return f"otpauth://totp/{quote(issuer)}:{quote(name)}?{query}"
 

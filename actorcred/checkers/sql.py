@@ -16,7 +16,13 @@ from actorcred.checkers.bases.passwords import Account, advice, too_many
 from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.bases.rehashing import Rehasher, is_weak, strong_hash
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.errors import (
+    AccountError,
+    CheckerUnavailable,
+    LoginFailed,
+    MissingExtra,
+    UnauthorizedLogin,
+)
 from actorcred.names import make_avatar_id
 from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, verify_password
 
@@ -83,7 +89,11 @@ class SQLChecker(BlockingChecker):
         self._remedy = f"have the application that writes {users.table if not users.query else 'the table'} set a new password"
         self._usual = dummy_hash()
         self._complaints = Complaints()
-        self._rehasher = Rehasher(self._engine, _make_update(users), users.table) if users.rehash and not users.query else None
+        self._rehasher = (
+            Rehasher(self._engine, _make_update(users), users.table)
+            if users.rehash and not users.query
+            else None
+        )
 
     @classmethod
     def start(  # type: ignore[override]
@@ -95,7 +105,9 @@ class SQLChecker(BlockingChecker):
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(url, users or UserTable(), limits, dispatcher=dispatcher))
+        return cast(
+            "CheckerRef", super().start(url, users or UserTable(), limits, dispatcher=dispatcher)
+        )
 
     def release(self) -> None:
         """Close the connections."""
@@ -109,7 +121,10 @@ class SQLChecker(BlockingChecker):
         account = self._lookup(credentials.username)
         if account is None or not account.usable:
             self._verify(credentials, self._usual)
-            raise UnauthorizedLogin("no such user, one that is not active, or a row that cannot be used", known=account is not None)
+            raise UnauthorizedLogin(
+                "no such user, one that is not active, or a row that cannot be used",
+                known=account is not None,
+            )
         self._usual = account.hash  # what an unknown user costs from now on
         if not self._verify(credentials, account.hash):
             raise UnauthorizedLogin("wrong password", known=True)
@@ -139,7 +154,10 @@ class SQLChecker(BlockingChecker):
     def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
         password = credentials.sent
         try:
-            return self._hashed(lambda: verify_password(password=password, hash=reference), keys=turn_of(self, credentials))
+            return self._hashed(
+                lambda: verify_password(password=password, hash=reference),
+                keys=turn_of(self, credentials),
+            )
         except UnsupportedHash as error:
             raise UnauthorizedLogin(f"a hash in the database cannot be used: {error}") from None
 
@@ -147,7 +165,9 @@ class SQLChecker(BlockingChecker):
         """Return the result of a function that hashes."""
         # On the pool that yields to everything else: hashing computes, and these threads are many.
         result = self.offload(function, *args, keys=keys)
-        done = threading.Event()  # not `result.get()`, for which the pool would start another thread
+        done = (
+            threading.Event()
+        )  # not `result.get()`, for which the pool would start another thread
         result.add_done_callback(lambda _: done.set())
         if not done.wait(self.limits.timeout) and result.cancel():
             raise CheckerUnavailable("hashing took too long")
@@ -193,7 +213,9 @@ class SQLChecker(BlockingChecker):
             return []  # the connection's encoding has no such name, so nobody has it
         except UnicodeDecodeError as error:
             connection.invalidate()  # the rest of the answer may still be on its way
-            self._complaints.about(username, f"the row is not in the connection's encoding, {error.encoding}")
+            self._complaints.about(
+                username, f"the row is not in the connection's encoding, {error.encoding}"
+            )
             return []
 
 
@@ -221,7 +243,9 @@ def text_of(stored: Any) -> Any:
         try:
             stored = bytes(stored).decode("ascii")
         except UnicodeDecodeError:
-            raise UnsupportedHash("bytes that are no text, as of a digest that is not written in digits") from None
+            raise UnsupportedHash(
+                "bytes that are no text, as of a digest that is not written in digits"
+            ) from None
     return stored.rstrip(" \0") if isinstance(stored, str) else stored
 
 
@@ -248,20 +272,31 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
     try:
         dialect = sqlalchemy.make_url(url).get_dialect()
         # A database that was restarted is no reason to fail.
-        settings: dict[str, Any] = {"pool_pre_ping": True, "connect_args": bounds.get(dialect.driver, {})}
+        settings: dict[str, Any] = {
+            "pool_pre_ping": True,
+            "connect_args": bounds.get(dialect.driver, {}),
+        }
         if dialect.name != "sqlite":
             settings |= {"pool_size": limits.threads, "max_overflow": 0, "pool_timeout": seconds}
         engine = sqlalchemy.create_engine(url, **settings)
     except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
-        raise AccountError("sql: needs the URL of a database, as postgresql+psycopg://user@host/db") from None
+        raise AccountError(
+            "sql: needs the URL of a database, as postgresql+psycopg://user@host/db"
+        ) from None
     except ImportError as error:
-        raise AccountError(f"sql: the driver {error.name!r} of this database is not installed") from None
+        raise AccountError(
+            f"sql: the driver {error.name!r} of this database is not installed"
+        ) from None
     if dialect.name == "sqlite":
         sqlalchemy.event.listen(engine, "connect", _read_damaged_texts)
     if isinstance(engine.pool, sqlalchemy.pool.SingletonThreadPool):
-        raise AccountError("sql: an SQLite database in memory is empty; name a file, as sqlite:///users.db")
+        raise AccountError(
+            "sql: an SQLite database in memory is empty; name a file, as sqlite:///users.db"
+        )
     if dialect.is_async:
-        raise AccountError(f"sql: {dialect.driver} is a driver for asyncio; name another, as postgresql+psycopg://")
+        raise AccountError(
+            f"sql: {dialect.driver} is a driver for asyncio; name another, as postgresql+psycopg://"
+        )
     return engine
 
 
@@ -276,14 +311,22 @@ def _make_select(users: UserTable) -> Any:
     if users.query:
         return sqlalchemy.text(users.query)
     table = _make_table(users)
-    return sqlalchemy.select(*table.columns).where(table.columns[users.username] == sqlalchemy.bindparam("username")).limit(2)
+    return (
+        sqlalchemy.select(*table.columns)
+        .where(table.columns[users.username] == sqlalchemy.bindparam("username"))
+        .limit(2)
+    )
 
 
 def _make_table(users: UserTable) -> Any:
     import sqlalchemy
 
     schema, _, name = users.table.rpartition(".")
-    columns: list[Any] = [sqlalchemy.column(column) for column in (users.username, users.password, users.active) if column]
+    columns: list[Any] = [
+        sqlalchemy.column(column)
+        for column in (users.username, users.password, users.active)
+        if column
+    ]
     return sqlalchemy.table(name, *columns, schema=schema or None)
 
 
@@ -293,7 +336,11 @@ def _make_update(users: UserTable) -> Callable[[Any, Any, Any], tuple[Any, Any]]
     name, password = table.columns[users.username], table.columns[users.password]
 
     def make(username: Any, stored: Any, made: Any) -> tuple[Any, Any]:
-        update = table.update().where(name == username, password == stored).values({users.password: made})
+        update = (
+            table.update()
+            .where(name == username, password == stored)
+            .values({users.password: made})
+        )
         return update, table.select().with_only_columns(password).where(name == username)
 
     return make
@@ -303,7 +350,9 @@ def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs the URL of a database")
     kinds: dict[str, Any] = dict.fromkeys(("table", "username", "password", "active", "query"), str)
-    options = read_options(argument, {**kinds, "rehash": yes_or_no, "threads": int, "timeout": float})
+    options = read_options(
+        argument, {**kinds, "rehash": yes_or_no, "threads": int, "timeout": float}
+    )
     limits = take_limits(options)
     return SQLChecker.start(str(argument), UserTable(**options), limits)
 

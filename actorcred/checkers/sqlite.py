@@ -19,12 +19,31 @@ from actorcred.checkers.bases.passwords import Account, PasswordChecker
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.records import Complaints
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import AccountError, CheckerUnavailable, LoginFailed, PasswordRejected, UnauthorizedLogin
+from actorcred.errors import (
+    AccountError,
+    CheckerUnavailable,
+    LoginFailed,
+    PasswordRejected,
+    UnauthorizedLogin,
+)
 from actorcred.exchange import ScramVerifier
 from actorcred.names import prepare_username
-from actorcred.passwords.hashing import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password, needs_rehash
+from actorcred.passwords.hashing import (
+    DEFAULT_ROUNDS,
+    check_rounds,
+    dummy_hash,
+    hash_password,
+    needs_rehash,
+)
 from actorcred.passwords.policy import PasswordPolicy
-from actorcred.sasl.scram import ITERATIONS, ScramSHA256, make_verifier, require_scram, scram_from_text, scram_to_text
+from actorcred.sasl.scram import (
+    ITERATIONS,
+    ScramSHA256,
+    make_verifier,
+    require_scram,
+    scram_from_text,
+    scram_to_text,
+)
 
 __all__ = ["SQLITE_OPTIONS", "AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
@@ -92,7 +111,11 @@ def _make_secrets(password: str, rounds: int, scram: bool) -> _Secrets:
 
 
 def _upgrade_secrets(password: str, old: str, rounds: int, scram: bool) -> _Secrets:
-    made = hash_password(password=password, rounds=rounds) if needs_rehash(hash=old, rounds=rounds) else old
+    made = (
+        hash_password(password=password, rounds=rounds)
+        if needs_rehash(hash=old, rounds=rounds)
+        else old
+    )
     try:
         return _Secrets(made, scram_to_text(make_verifier(password)) if scram else None)
     except PasswordRejected:  # a good password, but not one for SCRAM
@@ -230,7 +253,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         dispatcher: Dispatcher | None = None,
     ) -> SQLiteCheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("SQLiteCheckerRef", super().start(path, rounds, policy, scram, dispatcher=dispatcher))
+        return cast(
+            "SQLiteCheckerRef", super().start(path, rounds, policy, scram, dispatcher=dispatcher)
+        )
 
     def on_start(self) -> None:
         """Begin to watch for changes by other processes."""
@@ -269,7 +294,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         credentials.check(stored, verdict.settle)
         return decision
 
-    def _scram_verified(self, verdict: Future[bool], name: str, stored: ScramVerifier | None, decision: Future[str]) -> None:
+    def _scram_verified(
+        self, verdict: Future[bool], name: str, stored: ScramVerifier | None, decision: Future[str]
+    ) -> None:
         try:
             if not verdict.get() or self._scram_of(name) != stored:
                 why = "no such user, wrong password, or the account was changed during the login"
@@ -283,7 +310,12 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         """Upgrade the hash if the cost setting has risen since it was made; the login does not wait for that."""
         scram = self._scram_of(account.avatar_id)
         if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
-            arguments = (credentials.password, account.hash, self._rounds, self._scram or scram is not None)
+            arguments = (
+                credentials.password,
+                account.hash,
+                self._rounds,
+                self._scram or scram is not None,
+            )
             upgraded = self.offload(_upgrade_secrets, *arguments, keys=turn_of(self, credentials))
             self.cred_then(upgraded, self._upgrade, account)
 
@@ -293,7 +325,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         except Overloaded:
             return  # the next login will try again
         except Exception as error:  # as without an extra that an account of another day had
-            logger.warning("The hash of %r could not be upgraded: %s", account.avatar_id, type(error).__name__)
+            logger.warning(
+                "The hash of %r could not be upgraded: %s", account.avatar_id, type(error).__name__
+            )
             return
         if secrets == (account.hash, None):
             return
@@ -324,7 +358,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
                 return self._find_account(name)
         raise TypeError(order)
 
-    def _make_then(self, password: str, scram: bool, store: Callable[[_Secrets], None]) -> Future[Callable[[], None]]:
+    def _make_then(
+        self, password: str, scram: bool, store: Callable[[_Secrets], None]
+    ) -> Future[Callable[[], None]]:
         """Check a new password and make what is kept of it, in the background; return a future of what stores it."""
 
         def work() -> Callable[[], None]:
@@ -338,7 +374,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
 
         def store(secrets: _Secrets) -> None:
             now = time.time()
-            insert = "INSERT INTO account (name, hash, scram, created, changed) VALUES (?, ?, ?, ?, ?)"
+            insert = (
+                "INSERT INTO account (name, hash, scram, created, changed) VALUES (?, ?, ?, ?, ?)"
+            )
             try:
                 self._write(insert, name, *secrets, now, now)
             except sqlite3.IntegrityError:
@@ -351,14 +389,24 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
 
         def store(secrets: _Secrets) -> None:
             update = "UPDATE account SET hash = ?, scram = ?, changed = ? WHERE name = ?"
-            self._write(update, *secrets, time.time(), name, revoke=(name, Revocation.PASSWORD_CHANGED))
+            self._write(
+                update, *secrets, time.time(), name, revoke=(name, Revocation.PASSWORD_CHANGED)
+            )
 
-        return self._make_then(password, scram or self._scram or self._scram_of(name) is not None, store)
+        return self._make_then(
+            password, scram or self._scram or self._scram_of(name) is not None, store
+        )
 
     def _set_disabled(self, name: str, disabled: bool) -> None:
         name = prepare_username(name)
         revoke = (name, Revocation.DISABLED) if disabled else None
-        self._write("UPDATE account SET disabled = ?, changed = ? WHERE name = ?", disabled, time.time(), name, revoke=revoke)
+        self._write(
+            "UPDATE account SET disabled = ?, changed = ? WHERE name = ?",
+            disabled,
+            time.time(),
+            name,
+            revoke=revoke,
+        )
 
     def _delete_account(self, name: str) -> None:
         name = prepare_username(name)
@@ -376,7 +424,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         row = self._row(f"SELECT {AccountInfo.COLUMNS} FROM account WHERE name = ?", prepared)
         return None if row is None else AccountInfo.of(row)
 
-    def _write(self, statement: str, *values: Any, revoke: tuple[str, Revocation] | None = None) -> None:
+    def _write(
+        self, statement: str, *values: Any, revoke: tuple[str, Revocation] | None = None
+    ) -> None:
         """Change one account, and in the same transaction tell all processes to revoke its sessions."""
         with self.writing() as database:
             if database.execute(statement, values).rowcount == 0:
@@ -393,13 +443,19 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         lacking = "SELECT 1 FROM account WHERE scram IS NULL AND NOT disabled LIMIT 1"
         if self._scram:
             all_have = self.database.execute(lacking).fetchone() is None
-            self.offered_interfaces = self.credential_interfaces if all_have else (UsernamePassword,)
-            row = self.database.execute("SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1").fetchone()
+            self.offered_interfaces = (
+                self.credential_interfaces if all_have else (UsernamePassword,)
+            )
+            row = self.database.execute(
+                "SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1"
+            ).fetchone()
             usual = None if row is None else _read_scram(row[0], row[1], self.complaints)
             self._usual_iterations = ITERATIONS if usual is None else usual.iterations
 
     def _newest_revocation(self) -> int:
-        return int(self.database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0])
+        return int(
+            self.database.execute("SELECT ifnull(max(number), 0) FROM revocation").fetchone()[0]
+        )
 
     def poll(self) -> None:
         """Revoke sessions of accounts that another process has changed."""
@@ -413,7 +469,9 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             logger.warning("The account store cannot be watched for changes: %s", error)
 
     def _revoke(self) -> None:
-        rows = self.database.execute("SELECT number, name, what FROM revocation WHERE number > ?", (self._last_revocation,))
+        rows = self.database.execute(
+            "SELECT number, name, what FROM revocation WHERE number > ?", (self._last_revocation,)
+        )
         for number, name, what in rows.fetchall():
             self._last_revocation = number
             # Of a kind that a newer version has: nothing is safer than to end the sessions.
@@ -424,12 +482,17 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
 def _prepare(database: sqlite3.Connection) -> None:
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
-        raise AccountError(f"the account store has schema {version}, made by a newer actorcred; upgrade")
+        raise AccountError(
+            f"the account store has schema {version}, made by a newer actorcred; upgrade"
+        )
     for older in range(version, SCHEMA_VERSION):
         for statement in SCHEMA[older]:
             database.execute(statement)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    for query in ("SELECT hash, scram, disabled FROM account LIMIT 1", "SELECT number, name, what FROM revocation LIMIT 1"):
+    for query in (
+        "SELECT hash, scram, disabled FROM account LIMIT 1",
+        "SELECT number, name, what FROM revocation LIMIT 1",
+    ):
         database.execute(query)  # or it is another program's
 
 

@@ -21,11 +21,22 @@ from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.checker import CheckerRef
 from actorcred.checkers.authorized_keys import KEYS, SECURITY_KEYS, KeyLine, entries
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
-from actorcred.checkers.bases.patterns import address_in, is_address_listed, is_name_listed, network_in
+from actorcred.checkers.bases.patterns import (
+    address_in,
+    is_address_listed,
+    is_name_listed,
+    network_in,
+)
 from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.security_key import PRESENCE, VERIFICATION, flags_of
 from actorcred.credentials import SSHKey
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin, UnknownKey
+from actorcred.errors import (
+    AccountError,
+    CheckerUnavailable,
+    MissingExtra,
+    UnauthorizedLogin,
+    UnknownKey,
+)
 
 __all__ = ["SSHKeyChecker", "plugin"]
 
@@ -38,7 +49,14 @@ LARGEST_KEY = 65_536
 """Bytes of a key or a certificate."""
 
 SIGNATURES = SECURITY_KEYS.union(
-    (b"ssh-ed25519", b"ecdsa-sha2-nistp256", b"ecdsa-sha2-nistp384", b"ecdsa-sha2-nistp521", b"rsa-sha2-256", b"rsa-sha2-512")
+    (
+        b"ssh-ed25519",
+        b"ecdsa-sha2-nistp256",
+        b"ecdsa-sha2-nistp384",
+        b"ecdsa-sha2-nistp521",
+        b"rsa-sha2-256",
+        b"rsa-sha2-512",
+    )
 )
 """How what is signed may be signed. `ssh-rsa` is RSA with SHA-1 (RFC 8332), and not among them."""
 
@@ -47,7 +65,9 @@ WITHOUT_VALUE = frozenset(("cert-authority", "no-touch-required", "verify-requir
 """Options that are honoured."""
 
 HARMLESS = frozenset(
-    f"{prefix}{what}" for prefix in ("", "no-") for what in ("agent-forwarding", "port-forwarding", "x11-forwarding", "user-rc")
+    f"{prefix}{what}"
+    for prefix in ("", "no-")
+    for what in ("agent-forwarding", "port-forwarding", "x11-forwarding", "user-rc")
 )
 """Options about what a portal's avatars do not have. With any other option a key is refused: nobody would keep to it."""
 
@@ -73,7 +93,9 @@ class SSHKeyChecker(BlockingChecker):
 
     credential_interfaces = (SSHKey,)
 
-    def __init__(self, keys: str | Callable[[str], str | bytes | None], limits: BackendLimits | None) -> None:
+    def __init__(
+        self, keys: str | Callable[[str], str | bytes | None], limits: BackendLimits | None
+    ) -> None:
         super().__init__(limits)
         try:
             import asyncssh  # noqa: F401
@@ -103,7 +125,9 @@ class SSHKeyChecker(BlockingChecker):
         for entry in entries(raw or b""):
             if self._admits(entry, shown, credentials):
                 return credentials.username
-        raise UnknownKey("no key of this user, or one that may not come in now", known=raw is not None)
+        raise UnknownKey(
+            "no key of this user, or one that may not come in now", known=raw is not None
+        )
 
     def _admits(self, entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
         """Returns whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
@@ -202,7 +226,14 @@ def _keys_of(blob: bytes) -> tuple[Any, Any]:
     import asyncssh
 
     algorithm = _first_string(blob)
-    if not {algorithm, algorithm.replace(_CERTIFICATE, b""), algorithm.replace(_CERTIFICATE, b"@openssh.com")} & KEYS:
+    if (
+        not {
+            algorithm,
+            algorithm.replace(_CERTIFICATE, b""),
+            algorithm.replace(_CERTIFICATE, b"@openssh.com"),
+        }
+        & KEYS
+    ):
         raise UnauthorizedLogin("a key of a kind that does not count")
     if len(blob) > LARGEST_KEY:
         raise UnauthorizedLogin("the key is too large")
@@ -212,7 +243,9 @@ def _keys_of(blob: bytes) -> tuple[Any, Any]:
             certificate = asyncssh.import_certificate(text)
             return certificate.key, certificate
         return asyncssh.import_public_key(text), None
-    except Exception as error:  # the library's own and many of Python's: a negative number is an OverflowError
+    except (
+        Exception
+    ) as error:  # the library's own and many of Python's: a negative number is an OverflowError
         raise UnauthorizedLogin(f"this is no public key: {type(error).__name__}") from None
 
 
@@ -248,7 +281,9 @@ def _is_about(entry: KeyLine, shown: _Shown) -> bool:
     if entry.kind != listed.algorithm or entry.blob == listed.public_data:
         return bool(entry.kind == listed.algorithm)
     try:
-        return bool(asyncssh.import_public_key(entry.kind + b" " + base64.b64encode(entry.blob)) == listed)
+        return bool(
+            asyncssh.import_public_key(entry.kind + b" " + base64.b64encode(entry.blob)) == listed
+        )
     except asyncssh.KeyImportError:
         return False  # a damaged line
 
@@ -258,16 +293,29 @@ def _admits(entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
     options: dict[str, list[str | None]] = {}
     for name, value in entry.options:
         options.setdefault(name, []).append(value)
-    if not all(is_address_listed(patterns or "", credentials.source) for patterns in options.get("from", ())):
+    if not all(
+        is_address_listed(patterns or "", credentials.source)
+        for patterns in options.get("from", ())
+    ):
         return False
-    impossible = {name for name, values in options.items() if not all(_is_kept(name, value) for value in values)}
+    impossible = {
+        name
+        for name, values in options.items()
+        if not all(_is_kept(name, value) for value in values)
+    }
     if impossible:
         names = ", ".join(quoted(name) for name in sorted(impossible))
-        logger.warning("A key of %r is refused: the option %s cannot be kept", credentials.username, names)
+        logger.warning(
+            "A key of %r is refused: the option %s cannot be kept", credentials.username, names
+        )
         return False
-    if any(_expired(text or "") for text in options.get("expiry-time", ())) or not _is_held(shown, options, credentials.username):
+    if any(_expired(text or "") for text in options.get("expiry-time", ())) or not _is_held(
+        shown, options, credentials.username
+    ):
         return False
-    return shown.certificate is None or _good(shown.certificate, credentials, options.get("principals", []))
+    return shown.certificate is None or _good(
+        shown.certificate, credentials, options.get("principals", [])
+    )
 
 
 def _is_kept(name: str, value: str | None) -> bool:
@@ -286,7 +334,11 @@ def _is_held(shown: _Shown, options: Container[str], username: str) -> bool:
     needed = (0 if waived else PRESENCE) | (VERIFICATION if "verify-required" in options else 0)
     missing = needed & ~shown.flags
     if missing:
-        what = "was not touched" if missing & PRESENCE else "did not ask for a PIN or finger (verify-required)"
+        what = (
+            "was not touched"
+            if missing & PRESENCE
+            else "did not ask for a PIN or finger (verify-required)"
+        )
         logger.warning("A key of %r is refused: its authenticator %s", username, what)
     return not missing
 
@@ -315,7 +367,9 @@ def _good(certificate: Any, credentials: SSHKey, principals: Sequence[str | None
     named = certificate.principals
     if not principals and credentials.username not in named:
         return False
-    if not all(any(is_name_listed(patterns or "", name) for name in named) for patterns in principals):
+    if not all(
+        any(is_name_listed(patterns or "", name) for name in named) for patterns in principals
+    ):
         return False
     if "force-command" in certificate.options:
         return False

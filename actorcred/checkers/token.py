@@ -60,7 +60,9 @@ class TokenRules:
         if not self.algorithms or any(name.lower() == "none" for name in self.algorithms):
             raise ValueError("tokens need a signature, so algorithms must name some, and not none")
         if len({name.startswith("HS") for name in self.algorithms}) > 1:
-            raise ValueError("algorithms for a shared secret (HS...) and for public keys do not go together")
+            raise ValueError(
+                "algorithms for a shared secret (HS...) and for public keys do not go together"
+            )
 
     @property
     def shared(self) -> bool:
@@ -88,18 +90,31 @@ class TokenChecker(BlockingChecker):
 
     credential_interfaces = (BearerToken,)
 
-    def __init__(self, keys: str, rules: TokenRules, secret: str, limits: BackendLimits | None, fetching: Fetching) -> None:
+    def __init__(
+        self,
+        keys: str,
+        rules: TokenRules,
+        secret: str,
+        limits: BackendLimits | None,
+        fetching: Fetching,
+    ) -> None:
         super().__init__(limits)
         _need_library()
         if bool(secret) != rules.shared or bool(keys) == bool(secret):
-            raise AccountError("jwt: a secret goes with HS256 and the like, and keys with the other algorithms")
+            raise AccountError(
+                "jwt: a secret goes with HS256 and the like, and keys with the other algorithms"
+            )
         if rules.shared and len(secret.encode()) < 32:
-            raise AccountError("jwt: the shared secret needs 32 bytes at least (RFC 7518, section 3.2)")
+            raise AccountError(
+                "jwt: the shared secret needs 32 bytes at least (RFC 7518, section 3.2)"
+            )
         self._rules = rules
         self._secret = secret
         self._source: KeySource | None = None
         if keys.startswith("http://") and not is_local(keys):
-            raise AccountError("jwt: keys that come over a network need https, or anybody on the way could put in others")
+            raise AccountError(
+                "jwt: keys that come over a network need https, or anybody on the way could put in others"
+            )
         if keys.startswith(("http://", "https://")):
             self._source = KeyURL(keys, self.limits.timeout, fetching)
         elif keys:
@@ -129,7 +144,9 @@ class TokenChecker(BlockingChecker):
         name = claims[rules.claim]
         try:
             # It is checked each time, and so must not be remembered beyond its end.
-            return TemporaryId(make_avatar_id(str(name) if type(name) is int else name), float(claims["exp"]))
+            return TemporaryId(
+                make_avatar_id(str(name) if type(name) is int else name), float(claims["exp"])
+            )
         except (TypeError, ValueError, OverflowError) as error:
             raise UnauthorizedLogin(f"the claim {rules.claim} is no avatar id: {error}") from None
 
@@ -140,7 +157,11 @@ class TokenChecker(BlockingChecker):
         try:
             header = jwt.get_unverified_header(token)
             claims = self._verified(token, header)
-            refused = "it is signed with no key that is known" if claims is None else why_refused(header, claims, self._rules.kind)
+            refused = (
+                "it is signed with no key that is known"
+                if claims is None
+                else why_refused(header, claims, self._rules.kind)
+            )
         except LoginFailed:
             raise
         except Exception as error:  # the library's own and many of Python's, of what is damaged: too deep, no number, no text
@@ -175,7 +196,14 @@ class TokenChecker(BlockingChecker):
         expected["audience"] = rules.audience if options["verify_aud"] else None
         for key in keys:
             try:
-                return jwt.decode(token, key, algorithms=[algorithm], leeway=rules.leeway, options=options, **expected)
+                return jwt.decode(
+                    token,
+                    key,
+                    algorithms=[algorithm],
+                    leeway=rules.leeway,
+                    options=options,
+                    **expected,
+                )
             except (jwt.InvalidSignatureError, jwt.InvalidKeyError):
                 continue
         return None
@@ -190,10 +218,19 @@ def _need_library() -> None:
 
 def _generate(argument: ArgString) -> CheckerRef:
     _need_library()
-    rules = {"alg": "algorithms", "iss": "issuer", "aud": "audience", "claim": "claim", "leeway": "leeway", "kind": "kind"}
+    rules = {
+        "alg": "algorithms",
+        "iss": "issuer",
+        "aud": "audience",
+        "claim": "claim",
+        "leeway": "leeway",
+        "kind": "kind",
+    }
     numbers: dict[str, Any] = dict.fromkeys(("leeway", "lifespan", "cooldown", "timeout"), float)
     texts: dict[str, Any] = dict.fromkeys(("iss", "aud", "claim", "secret"), str)
-    options = read_options(argument, {"alg": lambda text: tuple(text.split()), "kind": TokenKind, **texts, **numbers})
+    options = read_options(
+        argument, {"alg": lambda text: tuple(text.split()), "kind": TokenKind, **texts, **numbers}
+    )
 
     def some(names: Iterable[str]) -> dict[str, Any]:
         return {name: options[name] for name in names if name in options}

@@ -28,7 +28,17 @@ _ID_TYPES = frozenset(("id", "id+jwt", "id_token"))
 
 _OTHER_TYPES = frozenset(
     (
-        *("refresh", "refresh_token", "offline", "logout", "logout_token", "dpop", "action", "jwe", "serialized-id"),
+        *(
+            "refresh",
+            "refresh_token",
+            "offline",
+            "logout",
+            "logout_token",
+            "dpop",
+            "action",
+            "jwe",
+            "serialized-id",
+        ),
         *("registrationaccesstoken", "initialaccesstoken", "passport"),
     )
 )
@@ -41,7 +51,9 @@ _ID_CLAIMS = frozenset(("nonce", "at_hash", "c_hash", "s_hash"))
 """What only ID tokens have (OpenID Connect Core, sections 2 and 3.3.2.11), if a token does not say that it is something else."""
 
 
-def why_refused(header: Mapping[str, Any], claims: Mapping[str, Any], wanted: TokenKind) -> str | None:
+def why_refused(
+    header: Mapping[str, Any], claims: Mapping[str, Any], wanted: TokenKind
+) -> str | None:
     """Return why a token does not log in, although the issuer signed it; None if it does.
 
     Args:
@@ -49,8 +61,16 @@ def why_refused(header: Mapping[str, Any], claims: Mapping[str, Any], wanted: To
         claims: what it says.
         wanted: which tokens log in.
     """
-    types = {_name_of(header.get("typ")), _name_of(claims.get("typ")), _name_of(claims.get("token_use"))}
-    other = {name for name in types - _ACCESS_TYPES - _ID_TYPES if name in _OTHER_TYPES or _EXPLICIT.fullmatch(name)}
+    types = {
+        _name_of(header.get("typ")),
+        _name_of(claims.get("typ")),
+        _name_of(claims.get("token_use")),
+    }
+    other = {
+        name
+        for name in types - _ACCESS_TYPES - _ID_TYPES
+        if name in _OTHER_TYPES or _EXPLICIT.fullmatch(name)
+    }
     if other:
         return "it is a token of another kind"
     if isinstance(claims.get("events"), dict):
@@ -58,7 +78,9 @@ def why_refused(header: Mapping[str, Any], claims: Mapping[str, Any], wanted: To
     if claims.get("cnf"):
         return "it is bound to a key of the client (cnf), and no bearer token"  # RFC 9449, section 7.2; RFC 8705, section 3
     is_access = bool(types & _ACCESS_TYPES)
-    is_id = bool(types & _ID_TYPES) or (not is_access and any(name in claims for name in _ID_CLAIMS))
+    is_id = bool(types & _ID_TYPES) or (
+        not is_access and any(name in claims for name in _ID_CLAIMS)
+    )
     if is_id and wanted is TokenKind.ACCESS:
         return "it is an ID token; an access token is wanted"
     if is_access and wanted is TokenKind.ID:
@@ -70,4 +92,8 @@ def _name_of(value: object) -> str:
     """Return a type in its short form (RFC 7515, section 4.1.9); "other+jwt" for what is none."""
     if value is None:
         return ""
-    return value.strip().lower().removeprefix("application/") if isinstance(value, str) else "other+jwt"
+    return (
+        value.strip().lower().removeprefix("application/")
+        if isinstance(value, str)
+        else "other+jwt"
+    )

@@ -63,13 +63,19 @@ class UnixChecker(BlockingChecker):
         if not service or "/" in service or not service.isprintable():
             raise ValueError(f"a PAM service is the name of a file in /etc/pam.d, not {service!r}")
         if not any(Path(folder, service).is_file() for folder in FOLDERS):
-            raise AccountError(f"there is no PAM service {service!r} in {FOLDERS[0]}")  # PAM would take the one called "other"
+            raise AccountError(
+                f"there is no PAM service {service!r} in {FOLDERS[0]}"
+            )  # PAM would take the one called "other"
         self._service = service
         self._authenticator: Any = pam.PamAuthenticator
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, service: str = "login", limits: BackendLimits | None = None, *, dispatcher: Dispatcher | None = None
+        cls,
+        service: str = "login",
+        limits: BackendLimits | None = None,
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
         return cast("CheckerRef", super().start(service, limits, dispatcher=dispatcher))
@@ -80,13 +86,21 @@ class UnixChecker(BlockingChecker):
             raise UnauthorizedLogin("the password is empty")  # `nullok` is for consoles
         asked = self._authenticator()
         proven = _watch_account_stack(asked)
-        if asked.authenticate(credentials.username, credentials.password, self._service, resetcreds=False):
+        if asked.authenticate(
+            credentials.username, credentials.password, self._service, resetcreds=False
+        ):
             return credentials.username
         stack = "account" if proven else "auth"
         why = _REFUSED.get(asked.code)
         if why is None:
-            reason = asked.reason.decode(errors="replace") if isinstance(asked.reason, bytes) else asked.reason
-            raise CheckerUnavailable(f"the {stack} stack of the PAM service {self._service!r} failed with {asked.code}: {reason}")
+            reason = (
+                asked.reason.decode(errors="replace")
+                if isinstance(asked.reason, bytes)
+                else asked.reason
+            )
+            raise CheckerUnavailable(
+                f"the {stack} stack of the PAM service {self._service!r} failed with {asked.code}: {reason}"
+            )
         if proven:
             cause = "the account may not be used" if asked.code == AUTH_ERROR else why
             why = f"the account stack of the PAM service {self._service!r} refused: {cause}"

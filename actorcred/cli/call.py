@@ -14,7 +14,13 @@ import click
 from actorcred.audit import printable
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
-from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginFailed, ProtocolError
+from actorcred.errors import (
+    CallError,
+    CheckerUnavailable,
+    ConnectionLost,
+    LoginFailed,
+    ProtocolError,
+)
 from actorcred.rpc.client.client import ClientOptions, connect
 from actorcred.rpc.protocol.addresses import Address
 
@@ -27,9 +33,17 @@ __all__ = ["call"]
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...")
 @click.option("-u", "--username", default="", help="Who logs in.  [default: an anonymous guest]")
 @PASSWORD_FILE
-@click.option("--interface", help="What to use the avatar as.  [default: the server's first interface]")
-@click.option("--mechanism", help="The SASL mechanism.  [default: the strongest that both sides have]")
-@click.option("--ca", type=click.Path(exists=True, dir_okay=False), help="A file with certificates to trust, for tls: and wss:.")
+@click.option(
+    "--interface", help="What to use the avatar as.  [default: the server's first interface]"
+)
+@click.option(
+    "--mechanism", help="The SASL mechanism.  [default: the strongest that both sides have]"
+)
+@click.option(
+    "--ca",
+    type=click.Path(exists=True, dir_okay=False),
+    help="A file with certificates to trust, for tls: and wss:.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, min_open=True),
@@ -45,7 +59,11 @@ __all__ = ["call"]
     help="Seconds for the login, which waits its turn on a busy server.",
 )
 @click.option(
-    "--listen-for", type=click.FloatRange(0), default=0.0, metavar="SECONDS", help="Print notifications for so long after the call."
+    "--listen-for",
+    type=click.FloatRange(0),
+    default=0.0,
+    metavar="SECONDS",
+    help="Print notifications for so long after the call.",
 )
 def call(
     address: Address,
@@ -76,13 +94,21 @@ def call(
         mechanism=mechanism,
         timeout=timeout,
         login_timeout=login_timeout,
-        on_slow_login=lambda: click.echo("actorcred: the server is busy, still waiting for its answer to the login", err=True),
+        on_slow_login=lambda: click.echo(
+            "actorcred: the server is busy, still waiting for its answer to the login", err=True
+        ),
         client=("actorcred call", ""),
         context=ssl.create_default_context(cafile=ca) if address.encrypted else None,
     )
 
     async def run() -> Any:
-        client = await connect(address, username, password, handler=_print_notification if listen_for else None, options=options)
+        client = await connect(
+            address,
+            username,
+            password,
+            handler=_print_notification if listen_for else None,
+            options=options,
+        )
         async with client:
             async with asyncio.timeout(timeout):
                 _print(await client.call(method, *[_value(text) for text in arguments]))
@@ -128,4 +154,6 @@ def _as_text(value: Any) -> str:
 
 
 def _print_notification(name: str, *args: Any) -> None:
-    click.echo(f"{printable(name)} {json.dumps(args, ensure_ascii=False, default=_as_text)}", err=True)
+    click.echo(
+        f"{printable(name)} {json.dumps(args, ensure_ascii=False, default=_as_text)}", err=True
+    )

@@ -31,6 +31,8 @@ class ExitCode(IntEnum):
 
 def fail(message: Any, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the command with an error."""
-    lines = [printable(line, longest=None) for line in str(message).split("\n")]  # a server may have chosen the words
+    lines = [
+        printable(line, longest=None) for line in str(message).split("\n")
+    ]  # a server may have chosen the words
     click.echo("actorcred: " + "\n".join(lines), err=True)
     raise click.exceptions.Exit(code)

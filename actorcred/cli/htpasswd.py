@@ -38,7 +38,9 @@ class HtpasswdFile:
             raise AccountError(f"there is no file {self._name!r}") from None
         except OSError as error:
             raise AccountError(f"cannot read {self._name!r}: {why(error)}") from None
-        return [(line.name, line.stored.startswith(LOCKED)) for line, *_ in self._users(raw).values()]
+        return [
+            (line.name, line.stored.startswith(LOCKED)) for line, *_ in self._users(raw).values()
+        ]
 
     def add(self, name: str, password: str, *, scram: bool = False) -> None:
         """Add an account; the file is made if there is none."""
@@ -56,7 +58,9 @@ class HtpasswdFile:
         stored = hash_password(password=password)
         with self._changing() as lines:
             first, *others = self._find(lines, name)
-            self._set_hash(lines, first, (LOCKED if first.stored.startswith(LOCKED) else "") + stored)
+            self._set_hash(
+                lines, first, (LOCKED if first.stored.startswith(LOCKED) else "") + stored
+            )
             _remove(lines, others)
 
     def disable(self, name: str) -> None:
@@ -80,7 +84,9 @@ class HtpasswdFile:
 
     def _users(self, raw: bytes) -> dict[str, list[UserLine]]:
         try:
-            return lines_by_user(user_lines(raw, self._form, lambda number, error: None), self._form)
+            return lines_by_user(
+                user_lines(raw, self._form, lambda number, error: None), self._form
+            )
         except ValueError as error:
             raise AccountError(f"{self._name!r} cannot be used: {error}") from None
 
@@ -93,7 +99,9 @@ class HtpasswdFile:
     def _new_line(self, name: str, stored: str) -> bytes:
         if name.startswith("#") or self._form.delimiter in name:
             sign = "colon" if self._form.delimiter == ":" else repr(self._form.delimiter)
-            raise AccountError(f"a name in an htpasswd file can have no {sign}, and no # at the beginning")
+            raise AccountError(
+                f"a name in an htpasswd file can have no {sign}, and no # at the beginning"
+            )
         fields = [""] * (max(self._form.username_field, self._form.password_field) + 1)
         fields[self._form.username_field], fields[self._form.password_field] = name, stored
         try:
@@ -112,7 +120,9 @@ class HtpasswdFile:
         content = whole.rstrip(b"\r")
         fields = self._form.fields(content)
         fields[self._form.password_field] = stored
-        lines[line.number - 1] = self._form.delimiter.join(fields).encode(self._form.encoding) + whole[len(content) :]
+        lines[line.number - 1] = (
+            self._form.delimiter.join(fields).encode(self._form.encoding) + whole[len(content) :]
+        )
 
     # -- the file -----------------------------------------------------------------------------------------------------
 

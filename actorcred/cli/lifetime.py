@@ -35,7 +35,9 @@ RESERVE = 1.0
 GRACE = 3.0
 """Seconds after the end should have come at which a process whose event loop is blocked is ended from another thread."""
 
-SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Interrupted(Exception):
@@ -152,7 +154,11 @@ class Life:
 
     async def stop_actors(self) -> list[str]:
         """Stop all actors while the loop runs, so that they have their `on_stop`; return the names of those that did not."""
-        seconds = HURRIED if self.hurried else max(self.left() + min(RESERVE, self.drain_timeout / 4), HURRIED)
+        seconds = (
+            HURRIED
+            if self.hurried
+            else max(self.left() + min(RESERVE, self.drain_timeout / 4), HURRIED)
+        )
         return await asyncio.to_thread(actors.shutdown, seconds)
 
 
@@ -184,7 +190,9 @@ class LastResort(threading.Thread):
         until: float | None = None
         while True:
             try:
-                order = self._orders.get(timeout=None if until is None else max(0.0, until - time.monotonic()))
+                order = self._orders.get(
+                    timeout=None if until is None else max(0.0, until - time.monotonic())
+                )
             except Empty:
                 break
             if order is None:
@@ -193,14 +201,19 @@ class LastResort(threading.Thread):
         for clean_up in self.clean_up:
             with contextlib.suppress(Exception):
                 clean_up()
-        flushing = threading.Thread(target=logging.shutdown, daemon=True)  # which what is blocked may block, too
+        flushing = threading.Thread(
+            target=logging.shutdown, daemon=True
+        )  # which what is blocked may block, too
         flushing.start()
         flushing.join(GRACE)
         os.write(2, b"something blocks the event loop: the process ends without it\n")
         os._exit(0)
 
 
-def run(main: Callable[[Life], Awaitable[int]], loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None) -> int:
+def run(
+    main: Callable[[Life], Awaitable[int]],
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
+) -> int:
     """Run a server's main coroutine, and stop all actors at its end while its loop runs; return the exit code.
 
     A signal that comes while it opens ends it, too: `Interrupted` out of `main` is exit code 0.

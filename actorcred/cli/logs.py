@@ -54,12 +54,19 @@ class LineFormatter(logging.Formatter):
         level = f"{record.levelname:<8}"
         if self._colours and record.levelname in self.COLOURS:
             level = f"{self.COLOURS[record.levelname]}{level}\x1b[0m"
-        lines = [f"{self.formatTime(record)} {level} {_escaped(first)}", *("    " + _escaped(line) for line in others)]
+        lines = [
+            f"{self.formatTime(record)} {level} {_escaped(first)}",
+            *("    " + _escaped(line) for line in others),
+        ]
         return "\n".join(lines)
 
 
 def _escaped(line: str) -> str:
-    return line if line.isprintable() else "".join(one if one.isprintable() else quoted(one)[1:-1] for one in line)
+    return (
+        line
+        if line.isprintable()
+        else "".join(one if one.isprintable() else quoted(one)[1:-1] for one in line)
+    )
 
 
 class ThreadedHandler(logging.Handler):
@@ -73,7 +80,9 @@ class ThreadedHandler(logging.Handler):
         characters: how many characters of them.
     """
 
-    def __init__(self, write: Callable[[bytes], object], records: int = RECORDS, characters: int = CHARACTERS) -> None:
+    def __init__(
+        self, write: Callable[[bytes], object], records: int = RECORDS, characters: int = CHARACTERS
+    ) -> None:
         super().__init__()
         self._write = write
         self._records = records
@@ -95,7 +104,10 @@ class ThreadedHandler(logging.Handler):
         with self._changed:
             # A flood of logins must not push out what tells of guesses and faults.
             share = 1.0 if record.levelno >= logging.WARNING else SHARE_OF_INFO
-            room = len(self._waiting) < self._records * share and self._size + len(text) <= self._characters * share
+            room = (
+                len(self._waiting) < self._records * share
+                and self._size + len(text) <= self._characters * share
+            )
             if self._closed or not room or not self._has_thread():
                 self._dropped += 1
                 return
@@ -142,7 +154,9 @@ class ThreadedHandler(logging.Handler):
     def _word_of_dropped(self) -> str:
         dropped, self._dropped = self._dropped, 0
         text = "%d records of the log were dropped: they could not be written as fast as they came"
-        return self.format(logging.LogRecord(logger.name, logging.WARNING, __file__, 0, text, (dropped,), None))
+        return self.format(
+            logging.LogRecord(logger.name, logging.WARNING, __file__, 0, text, (dropped,), None)
+        )
 
     def flush(self) -> None:
         """Wait until all is written, but not for ever."""

@@ -41,8 +41,14 @@ def otp() -> None:
 @otp.command()
 @_PATH
 @_NAME
-@click.option("--issuer", default="actorcred", show_default=True, help="What the app shows beside the name.")
-@click.option("--bring-secret", is_flag=True, help="Ask for a secret that the user has already, in base32, or read it from a pipe.")
+@click.option(
+    "--issuer", default="actorcred", show_default=True, help="What the app shows beside the name."
+)
+@click.option(
+    "--bring-secret",
+    is_flag=True,
+    help="Ask for a secret that the user has already, in base32, or read it from a pipe.",
+)
 def enrol(path: str, name: str, issuer: str, bring_secret: bool) -> None:
     """Give the user NAME a new secret, and print the address for the app; it holds the secret."""
     secret = click.prompt("Secret", hide_input=True, err=True) if bring_secret else None

@@ -26,7 +26,9 @@ else:
 class _AddressType(_Type):
     name = "address"
 
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Address:
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Address:
         try:
             return value if isinstance(value, Address) else Address.parse(value)
         except ValueError as error:
@@ -61,7 +63,10 @@ def read_password(file: str | None, *, confirm: bool = False) -> str:
     if (password := os.environ.get(PASSWORD_VARIABLE)) is not None:
         return as_utf8(password)
     if not sys.stdin.isatty():
-        fail(f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}", ExitCode.USAGE)
+        fail(
+            f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}",
+            ExitCode.USAGE,
+        )
     return as_utf8(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
 
 

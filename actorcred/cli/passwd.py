@@ -121,7 +121,9 @@ def passwd() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A locale without the letters of a name is no reason to fail.
-            stream.reconfigure(encoding=None if stream.isatty() else "utf-8", errors="backslashreplace")
+            stream.reconfigure(
+                encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
+            )
 
 
 def _with_store(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -134,7 +136,11 @@ def _new_password(file: str | None) -> str:
     return password
 
 
-SCRAM = click.option("--scram", is_flag=True, help="Keep what SCRAM needs, too: proofs that do not show the password; sqlite only.")
+SCRAM = click.option(
+    "--scram",
+    is_flag=True,
+    help="Keep what SCRAM needs, too: proofs that do not show the password; sqlite only.",
+)
 
 
 @passwd.command()
@@ -189,7 +195,9 @@ def delete(store: str, name: str) -> None:
 
 @passwd.command(name="list")
 @click.argument("store")
-@click.option("--json", "as_json", is_flag=True, help="Print an array of objects with name and disabled.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print an array of objects with name and disabled."
+)
 def list_accounts(store: str, as_json: bool) -> None:
     """List the accounts of STORE.
 
@@ -198,7 +206,9 @@ def list_accounts(store: str, as_json: bool) -> None:
     with _open(store) as accounts:
         found = accounts.accounts()
     if as_json:
-        click.echo(json.dumps([{"name": name, "disabled": disabled} for name, disabled in found], indent=2))
+        click.echo(
+            json.dumps([{"name": name, "disabled": disabled} for name, disabled in found], indent=2)
+        )
     elif sys.stdout.isatty():
         _print_table(found)
     else:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 __all__ = ["locked", "rewrite"]
 
-_NOT_BY_RENAMING = frozenset((errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EOVERFLOW))
+_NOT_BY_RENAMING = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EOVERFLOW)
+)
 """Why a new file cannot take the place of another one, or not without a change of what the other one is: a folder that this user
 may not write to, an owner that this user may not give, a mounted file, as of a container."""
 

@@ -38,7 +38,12 @@ logger = logging.getLogger("actorcred.cli")
 
 
 @click.command(short_help="Put a realm on the network.")
-@click.option("--realm", required=True, metavar="MODULE:CLASS", help="The realm: a subclass of actorcred.Realm.")
+@click.option(
+    "--realm",
+    required=True,
+    metavar="MODULE:CLASS",
+    help="The realm: a subclass of actorcred.Realm.",
+)
 @click.option(
     "--listen",
     "addresses",
@@ -50,7 +55,9 @@ logger = logging.getLogger("actorcred.cli")
     help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], unix:PATH, ws:HOST:PORT[/PATH], "
     "wss:HOST:PORT?cert=FILE&key=FILE. Port 0 is any free one. May be repeated.",
 )
-@auth_options((kind for mechanism in SERVER_MECHANISMS.values() for kind in mechanism.kinds()), required=True)
+@auth_options(
+    (kind for mechanism in SERVER_MECHANISMS.values() for kind in mechanism.kinds()), required=True
+)
 @click.option(
     "--policy",
     type=click.Choice([str(policy) for policy in Policy]),
@@ -58,15 +65,32 @@ logger = logging.getLogger("actorcred.cli")
     show_default=True,
     help="What happens when a user logs in a second time.",
 )
-@click.option("--max-sessions", type=click.IntRange(1), help="Sessions at most.  [default: no limit]")
 @click.option(
-    "--grace", type=click.FloatRange(0), default=30.0, show_default=True, help="Seconds to come back after a lost connection."
+    "--max-sessions", type=click.IntRange(1), help="Sessions at most.  [default: no limit]"
 )
-@click.option("--passwords-in-clear", is_flag=True, help="Take passwords also where somebody on the network may read along.")
 @click.option(
-    "--identity-header", default="", help="The header in which a trusted proxy says who the client is; for --auth external."
+    "--grace",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    help="Seconds to come back after a lost connection.",
 )
-@click.option("--trusted-front", "trusted_fronts", multiple=True, help="The address or network of such a proxy. May be repeated.")
+@click.option(
+    "--passwords-in-clear",
+    is_flag=True,
+    help="Take passwords also where somebody on the network may read along.",
+)
+@click.option(
+    "--identity-header",
+    default="",
+    help="The header in which a trusted proxy says who the client is; for --auth external.",
+)
+@click.option(
+    "--trusted-front",
+    "trusted_fronts",
+    multiple=True,
+    help="The address or network of such a proxy. May be repeated.",
+)
 @click.option(
     "--origin",
     "origins",
@@ -75,7 +99,9 @@ logger = logging.getLogger("actorcred.cli")
     "--identity-header those of the host that the request names]",
 )
 @click.option(
-    "--limit-loopback", is_flag=True, help="Limit and penalise clients of this machine by their address, too, as those of others."
+    "--limit-loopback",
+    is_flag=True,
+    help="Limit and penalise clients of this machine by their address, too, as those of others.",
 )
 @click.option(
     "--drain-timeout",
@@ -85,7 +111,11 @@ logger = logging.getLogger("actorcred.cli")
     help="Seconds for all of the end.",
 )
 @click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info", show_default=True, help="What to log."
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+    help="What to log.",
 )
 @click.option(
     "--log-unknown-names",
@@ -94,7 +124,11 @@ logger = logging.getLogger("actorcred.cli")
     show_default=True,
     help="What the log shows of a name that is not known, which may be a password typed into the wrong field.",
 )
-@click.option("--uvloop/--no-uvloop", default=None, help="The event loop.  [default: uvloop where it is installed]")
+@click.option(
+    "--uvloop/--no-uvloop",
+    default=None,
+    help="The event loop.  [default: uvloop where it is installed]",
+)
 def serve(
     realm: str,
     addresses: tuple[Address, ...],
@@ -123,7 +157,9 @@ def serve(
     start_logging(log_level)
     realm_class = _find_realm(realm)
     names = UnknownNames(log_unknown_names)
-    portal_options = PortalOptions(policy=Policy(policy), max_sessions=max_sessions, log_unknown_names=names)
+    portal_options = PortalOptions(
+        policy=Policy(policy), max_sessions=max_sessions, log_unknown_names=names
+    )
     with _usage():
         server_options = ServerOptions(
             grace=grace,
@@ -138,7 +174,9 @@ def serve(
         set_default_dispatcher(AsyncioDispatcher())
         life.drain_timeout = drain_timeout
         with _usage():
-            portal, server = await life.opened(_open(realm_class, auth, addresses, portal_options, server_options))
+            portal, server = await life.opened(
+                _open(realm_class, auth, addresses, portal_options, server_options)
+            )
         life.clean_up(server.clean_up)
         return await _serve(life, portal, server)
 
@@ -168,8 +206,15 @@ async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
         if life.asked:
             return
         code = ExitCode.CRASHED
-        why = "was stopped" if cause is None else f"has crashed ({type(cause).__name__}), which is a fault of actorcred's"
-        logger.critical("The portal %s: nobody can log in, so the server ends. Start it again, and report it.", why)
+        why = (
+            "was stopped"
+            if cause is None
+            else f"has crashed ({type(cause).__name__}), which is a fault of actorcred's"
+        )
+        logger.critical(
+            "The portal %s: nobody can log in, so the server ends. Start it again, and report it.",
+            why,
+        )
         life.end()
 
     portal.watch(lambda cause: loop.call_soon_threadsafe(gone, cause))

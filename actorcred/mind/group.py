@@ -44,7 +44,9 @@ class Group:
         with self._lock:
             self._minds.discard(mind)
 
-    def notify(self, name: str, *args: Any, key: Hashable = None, but: MindRef | None = None) -> int:
+    def notify(
+        self, name: str, *args: Any, key: Hashable = None, but: MindRef | None = None
+    ) -> int:
         """Send all minds one notification, which is encoded once.
 
         Args:

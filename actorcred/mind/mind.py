@@ -75,7 +75,9 @@ class _Call:
         self.future: Future[Any] = Future()
 
     def dropped(self) -> None:
-        self.future.settle_error(ClientGone("the call was dropped: the client's outbox is full, or the client is gone"))
+        self.future.settle_error(
+            ClientGone("the call was dropped: the client's outbox is full, or the client is gone")
+        )
 
 
 class MindRef(ActorRef["Mind"]):
@@ -160,12 +162,16 @@ class MindRef(ActorRef["Mind"]):
             call.dropped()
         elif timeout is not None:
             expired = pykka.Timeout(f"the client did not answer {name!r} within {timeout:g} s")
-            timer = self.actor_inbox.dispatcher.call_later(timeout, call.future.settle_error, expired)
+            timer = self.actor_inbox.dispatcher.call_later(
+                timeout, call.future.settle_error, expired
+            )
             call.future.add_done_callback(lambda _: timer.cancel())
         return call.future
 
     def _offer(self, item: Notification | _Call) -> Offer:
-        offer = self.outbox.offer(item, self.channel.size(item) if type(item) is Notification else 0)
+        offer = self.outbox.offer(
+            item, self.channel.size(item) if type(item) is Notification else 0
+        )
         if offer is Offer.WAKE:
             self.actor_inbox.put(_FLUSH)
         elif offer is Offer.OVERFLOW:
@@ -216,9 +222,19 @@ class Mind(Actor):
         self._outbox = ref.outbox
 
     @classmethod
-    def start(cls, target: Any = None, limit: OutboxLimit | None = None, *, dispatcher: Dispatcher | None = None) -> MindRef:  # type: ignore[override]
+    def start(  # type: ignore[override]
+        cls,
+        target: Any = None,
+        limit: OutboxLimit | None = None,
+        *,
+        dispatcher: Dispatcher | None = None,
+    ) -> MindRef:
         """Return a mind; its actor starts when it is needed. See the class for the arguments."""
-        return MindRef(channel_to(target), Outbox(limit or OutboxLimit()), dispatcher or cls.choose_dispatcher())
+        return MindRef(
+            channel_to(target),
+            Outbox(limit or OutboxLimit()),
+            dispatcher or cls.choose_dispatcher(),
+        )
 
     @classmethod
     def launch(cls, ref: MindRef, dispatcher: Dispatcher) -> None:
@@ -327,7 +343,11 @@ def drop_all(outbox: Outbox) -> None:
 
 
 def _as_client_gone(error: Exception) -> Exception:
-    return ClientGone("the client is gone") if isinstance(error, OSError | pykka.ActorDeadError) else error
+    return (
+        ClientGone("the client is gone")
+        if isinstance(error, OSError | pykka.ActorDeadError)
+        else error
+    )
 
 
 def _pass_on(done: Future[Any], to: Future[Any]) -> None:

@@ -43,7 +43,9 @@ class OutboxLimit:
 
     def __post_init__(self) -> None:
         if self.bound < 1 or self.size < 1:
-            raise ValueError(f"the bounds of an outbox must be at least 1, not {min(self.bound, self.size)}")
+            raise ValueError(
+                f"the bounds of an outbox must be at least 1, not {min(self.bound, self.size)}"
+            )
         object.__setattr__(self, "overflow", OutboxOverflow(self.overflow))
 
 
@@ -162,10 +164,16 @@ class Outbox:
 
     def _admit(self, key: Hashable, size: int) -> Offer:
         earlier = self._earlier(key)
-        room = self._has_room(size - earlier.size, 0) if earlier is not None else self._has_room(size, 1)
+        room = (
+            self._has_room(size - earlier.size, 0)
+            if earlier is not None
+            else self._has_room(size, 1)
+        )
         if room or self.limit.overflow is OutboxOverflow.DROP_OLDEST:
             return Offer.QUEUED
-        return Offer.DROPPED if self.limit.overflow is OutboxOverflow.DROP_NEWEST else Offer.OVERFLOW
+        return (
+            Offer.DROPPED if self.limit.overflow is OutboxOverflow.DROP_NEWEST else Offer.OVERFLOW
+        )
 
     def _earlier(self, key: Hashable) -> _Waiting | None:
         """Return what waits with the same key."""
@@ -173,7 +181,9 @@ class Outbox:
 
     def _has_room(self, size: int, count: int) -> bool:
         waiting = len(self) + count
-        return waiting <= 1 or (waiting <= self.limit.bound and self._size + size <= self.limit.size)
+        return waiting <= 1 or (
+            waiting <= self.limit.bound and self._size + size <= self.limit.size
+        )
 
     def _insert(self, item: Item, size: int) -> list[Item]:
         """Put an item in; return those that had to go because of the bounds."""

@@ -18,7 +18,16 @@ from typing import Any
 
 from actorcred.errors import MissingExtra
 
-__all__ = ["FORMATS", "HashFormat", "OutOfBounds", "Pbkdf2", "Scrypt", "bounded", "decoded", "parts"]
+__all__ = [
+    "FORMATS",
+    "HashFormat",
+    "OutOfBounds",
+    "Pbkdf2",
+    "Scrypt",
+    "bounded",
+    "decoded",
+    "parts",
+]
 
 
 MOST_MEMORY = 256 * 1024 * 1024
@@ -41,7 +50,9 @@ _CRYPT = r"[./A-Za-z0-9]"
 
 _DJANGO_PBKDF2 = re.compile(rf"pbkdf2_(sha256|sha1)\$([0-9]{{1,8}})\$([^$]+)\$({_B64})")
 
-_DJANGO_SCRYPT = re.compile(rf"scrypt\$([0-9]{{1,8}})\$([^$]+)\$([0-9]{{1,3}})\$([0-9]{{1,3}})\$({_B64})")
+_DJANGO_SCRYPT = re.compile(
+    rf"scrypt\$([0-9]{{1,8}})\$([^$]+)\$([0-9]{{1,3}})\$([0-9]{{1,3}})\$({_B64})"
+)
 
 _PASSLIB_SCRYPT = re.compile(
     r"\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]*)\$([A-Za-z0-9+/]{43})",
@@ -53,7 +64,9 @@ _ARGON2 = re.compile(
 
 _APR1 = re.compile(rf"\$apr1\${_CRYPT}{{0,8}}\${_CRYPT}{{22}}")
 
-_SHA_CRYPT = re.compile(rf"\$[56]\$(?:rounds=([1-9][0-9]{{3,8}})\$)?{_CRYPT}{{0,16}}\$(?:{_CRYPT}{{43}}|{_CRYPT}{{86}})")
+_SHA_CRYPT = re.compile(
+    rf"\$[56]\$(?:rounds=([1-9][0-9]{{3,8}})\$)?{_CRYPT}{{0,16}}\$(?:{_CRYPT}{{43}}|{_CRYPT}{{86}})"
+)
 
 
 class OutOfBounds(ValueError):
@@ -116,13 +129,17 @@ class Pbkdf2:
 
     def fits(self, password: bytes) -> bool:
         """Return whether it was made of a password."""
-        return hmac.compare_digest(hashlib.pbkdf2_hmac(self.algorithm, password, self.salt, self.iterations), self.digest)
+        return hmac.compare_digest(
+            hashlib.pbkdf2_hmac(self.algorithm, password, self.salt, self.iterations), self.digest
+        )
 
 
 def _django_pbkdf2(text: str) -> Pbkdf2:
     algorithm, iterations, salt, digest = parts(_DJANGO_PBKDF2, text)
     number = bounded("iterations", int(iterations), MOST_ITERATIONS)
-    return Pbkdf2(algorithm, number, salt.encode(), decoded(digest, hashlib.new(algorithm).digest_size))
+    return Pbkdf2(
+        algorithm, number, salt.encode(), decoded(digest, hashlib.new(algorithm).digest_size)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +165,9 @@ class Scrypt:
     def fits(self, password: bytes) -> bool:
         """Return whether it was made of a password."""
         size = len(self.digest)
-        made = hashlib.scrypt(password, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=MOST_MEMORY, dklen=size)
+        made = hashlib.scrypt(
+            password, salt=self.salt, n=self.n, r=self.r, p=self.p, maxmem=MOST_MEMORY, dklen=size
+        )
         return hmac.compare_digest(made, self.digest)
 
 
@@ -211,10 +230,18 @@ FORMATS = (
     _of_libpass("apr_md5_crypt", "$apr1$", _APR1),
     _of_libpass("sha256_crypt", "$5$", _SHA_CRYPT),
     _of_libpass("sha512_crypt", "$6$", _SHA_CRYPT),
-    HashFormat("$scrypt$", _passlib_scrypt, lambda password, text: _passlib_scrypt(text).fits(password)),
+    HashFormat(
+        "$scrypt$", _passlib_scrypt, lambda password, text: _passlib_scrypt(text).fits(password)
+    ),
     HashFormat("$argon2", _check_argon2, _argon2),
-    HashFormat("pbkdf2_sha256$", _django_pbkdf2, lambda password, text: _django_pbkdf2(text).fits(password)),
-    HashFormat("pbkdf2_sha1$", _django_pbkdf2, lambda password, text: _django_pbkdf2(text).fits(password)),
-    HashFormat("scrypt$", _django_scrypt, lambda password, text: _django_scrypt(text).fits(password)),
+    HashFormat(
+        "pbkdf2_sha256$", _django_pbkdf2, lambda password, text: _django_pbkdf2(text).fits(password)
+    ),
+    HashFormat(
+        "pbkdf2_sha1$", _django_pbkdf2, lambda password, text: _django_pbkdf2(text).fits(password)
+    ),
+    HashFormat(
+        "scrypt$", _django_scrypt, lambda password, text: _django_scrypt(text).fits(password)
+    ),
 )
 """All of them."""

@@ -52,7 +52,9 @@ _SALT = r"[./A-Za-z0-9]{21}[.Oeu]"  # 128 bits in 22 characters: the last one ha
 
 _BCRYPT = re.compile(rf"\$2[aby]\$([0-9]{{2}})\$({_SALT})([./A-Za-z0-9]{{31}})")
 
-_BCRYPT_SHA256 = re.compile(rf"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{{1,2}})\$({_SALT})\$([./A-Za-z0-9]{{31}})")
+_BCRYPT_SHA256 = re.compile(
+    rf"\$bcrypt-sha256\$v=2,t=2b,r=([0-9]{{1,2}})\$({_SALT})\$([./A-Za-z0-9]{{31}})"
+)
 
 FORMATS = (*_hashes.FORMATS, *_web_hashes.FORMATS)
 
@@ -96,7 +98,9 @@ def check_rounds(rounds: int) -> None:
     if not 4 <= rounds <= 31:
         raise ValueError(f"bcrypt takes 4 to 31 rounds, not {rounds}")
     if rounds > MOST_ROUNDS:
-        raise ValueError(f"verifying a hash of {rounds} rounds would take minutes; take {MOST_ROUNDS} at most")
+        raise ValueError(
+            f"verifying a hash of {rounds} rounds would take minutes; take {MOST_ROUNDS} at most"
+        )
 
 
 def _shorten(raw: bytes, salt: bytes) -> bytes:
@@ -124,8 +128,12 @@ def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8"
     try:
         fits = [_fits(raw, hash) for raw in tried or (b"?",)]  # all of them, however soon one does
         return any(fits) and bool(tried)
-    except Exception as error:  # of a library, about what it should have been spared; its text may show the hash
-        raise UnsupportedHash(f"a hash whose verification failed with {type(error).__name__}") from None
+    except (
+        Exception
+    ) as error:  # of a library, about what it should have been spared; its text may show the hash
+        raise UnsupportedHash(
+            f"a hash whose verification failed with {type(error).__name__}"
+        ) from None
 
 
 def password_bytes(password: str | bytes, encoding: str = "utf-8") -> list[bytes]:
@@ -184,7 +192,14 @@ def check_format(*, hash: str) -> None:  # noqa: A002
 
 
 def _check(hash: str) -> None:  # noqa: A002
-    inner = next((inner for wrapping in _web_hashes.WRAPPINGS if (inner := wrapping.unwrap(hash)) is not None), hash)
+    inner = next(
+        (
+            inner
+            for wrapping in _web_hashes.WRAPPINGS
+            if (inner := wrapping.unwrap(hash)) is not None
+        ),
+        hash,
+    )
     if inner is not hash and not inner.startswith(("$2", "$argon2")):
         raise ValueError("a damaged hash")
     _check_inner(inner)
@@ -204,12 +219,21 @@ _NAMES = (
     (r"\$2|\$bcrypt-sha256\$|\{SHA\}", "a damaged bcrypt or SHA-1 hash"),
     (r"bcrypt(_sha256)?\$|argon2\$|\$wp\$", "a damaged hash"),
     (r"\$1\$", "an MD5-crypt hash ($1$), which is too weak"),
-    (r"(md5|sha1|sha224|sha256|sha384|sha512|unsalted_md5|unsalted_sha1)\$", "a plain digest of the password, which is too weak"),
+    (
+        r"(md5|sha1|sha224|sha256|sha384|sha512|unsalted_md5|unsalted_sha1)\$",
+        "a plain digest of the password, which is too weak",
+    ),
     (r"[0-9a-fA-F]{32}\Z", "a plain MD5 of the password, which is too weak"),
-    (r"(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})\Z", "a plain digest of the password, which is too weak"),
+    (
+        r"(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})\Z",
+        "a plain digest of the password, which is too weak",
+    ),
     (r"\*[0-9A-F]{40}\Z", "a hash of MySQL's own, which is too weak"),
     (r"[!*]", "an account without a password, or disabled"),
-    (r"[./A-Za-z0-9]{13}\Z", "a hash of the traditional DES crypt, which reads 8 characters of a password"),
+    (
+        r"[./A-Za-z0-9]{13}\Z",
+        "a hash of the traditional DES crypt, which reads 8 characters of a password",
+    ),
 )
 """How what cannot be verified begins, and what it is; no part of it is shown but the name of a format."""
 

@@ -26,15 +26,23 @@ PHPASS_LIMIT = 4096
 
 _HEX = r"[0-9a-f]+"
 
-_WERKZEUG_SCRYPT = re.compile(rf"scrypt:([0-9]{{1,8}}):([0-9]{{1,3}}):([0-9]{{1,3}})\$([^$]+)\$({_HEX})")
+_WERKZEUG_SCRYPT = re.compile(
+    rf"scrypt:([0-9]{{1,8}}):([0-9]{{1,3}}):([0-9]{{1,3}})\$([^$]+)\$({_HEX})"
+)
 
-_WERKZEUG_PBKDF2 = re.compile(rf"pbkdf2:(sha1|sha224|sha256|sha384|sha512):([0-9]{{1,8}})\$([^$]+)\$({_HEX})")
+_WERKZEUG_PBKDF2 = re.compile(
+    rf"pbkdf2:(sha1|sha224|sha256|sha384|sha512):([0-9]{{1,8}})\$([^$]+)\$({_HEX})"
+)
 
-_PASSLIB_PBKDF2 = re.compile(r"\$pbkdf2(?:-(sha256|sha512))?\$([0-9]{1,8})\$([A-Za-z0-9./]*)\$([A-Za-z0-9./]+)")
+_PASSLIB_PBKDF2 = re.compile(
+    r"\$pbkdf2(?:-(sha256|sha512))?\$([0-9]{1,8})\$([A-Za-z0-9./]*)\$([A-Za-z0-9./]+)"
+)
 
 _ITOA64 = "./0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-_PHPASS = re.compile(rf"\$[PH]\$([{re.escape(_ITOA64)}])([!-9;-~]{{8}})([{re.escape(_ITOA64)}]{{22}})")
+_PHPASS = re.compile(
+    rf"\$[PH]\$([{re.escape(_ITOA64)}])([!-9;-~]{{8}})([{re.escape(_ITOA64)}]{{22}})"
+)
 
 
 def _from_hex(text: str, size: int) -> bytes:
@@ -46,7 +54,9 @@ def _from_hex(text: str, size: int) -> bytes:
 def _werkzeug_pbkdf2(text: str) -> Pbkdf2:
     algorithm, iterations, salt, digest = parts(_WERKZEUG_PBKDF2, text)
     number = bounded("iterations", int(iterations), _hashes.MOST_ITERATIONS)
-    return Pbkdf2(algorithm, number, salt.encode(), _from_hex(digest, hashlib.new(algorithm).digest_size))
+    return Pbkdf2(
+        algorithm, number, salt.encode(), _from_hex(digest, hashlib.new(algorithm).digest_size)
+    )
 
 
 def _passlib_pbkdf2(text: str) -> Pbkdf2:
@@ -54,7 +64,9 @@ def _passlib_pbkdf2(text: str) -> Pbkdf2:
     algorithm = algorithm or "sha1"
     number = bounded("iterations", int(iterations), _hashes.MOST_ITERATIONS)
     size = hashlib.new(algorithm).digest_size
-    return Pbkdf2(algorithm, number, decoded(salt.replace(".", "+")), decoded(digest.replace(".", "+"), size))
+    return Pbkdf2(
+        algorithm, number, decoded(salt.replace(".", "+")), decoded(digest.replace(".", "+"), size)
+    )
 
 
 def _werkzeug_scrypt(text: str) -> Scrypt:
@@ -69,7 +81,11 @@ def is_phpass(hash: str) -> bool:  # noqa: A002
 
 def _read_phpass(text: str) -> tuple[int, bytes, str]:
     exponent, salt, digest = parts(_PHPASS, text)
-    return bounded("rounds", 1 << _ITOA64.index(exponent), MOST_PHPASS_ROUNDS, 1 << 7), salt.encode(), digest
+    return (
+        bounded("rounds", 1 << _ITOA64.index(exponent), MOST_PHPASS_ROUNDS, 1 << 7),
+        salt.encode(),
+        digest,
+    )
 
 
 def _phpass(password: bytes, text: str) -> bool:
@@ -93,9 +109,15 @@ def _encode64(raw: bytes) -> str:
 
 
 FORMATS = (
-    HashFormat("scrypt:", _werkzeug_scrypt, lambda password, text: _werkzeug_scrypt(text).fits(password)),
-    HashFormat("pbkdf2:", _werkzeug_pbkdf2, lambda password, text: _werkzeug_pbkdf2(text).fits(password)),
-    HashFormat("$pbkdf2", _passlib_pbkdf2, lambda password, text: _passlib_pbkdf2(text).fits(password)),
+    HashFormat(
+        "scrypt:", _werkzeug_scrypt, lambda password, text: _werkzeug_scrypt(text).fits(password)
+    ),
+    HashFormat(
+        "pbkdf2:", _werkzeug_pbkdf2, lambda password, text: _werkzeug_pbkdf2(text).fits(password)
+    ),
+    HashFormat(
+        "$pbkdf2", _passlib_pbkdf2, lambda password, text: _passlib_pbkdf2(text).fits(password)
+    ),
     HashFormat("$P$", _read_phpass, _phpass),
     HashFormat("$H$", _read_phpass, _phpass),
 )
@@ -144,7 +166,9 @@ WRAPPINGS = (
     Wrapping(re.compile(r"bcrypt_sha256\$(\$2.+)"), _hex_sha256),  # Django
     Wrapping(re.compile(r"\$wp(\$2.+)"), _wordpress),  # WordPress 6.8
     Wrapping(  # passlib before 1.7.3; its newer form has a key
-        re.compile(r"\$bcrypt-sha256\$(2[aby]),([0-9]{1,2})\$([^$]+)\$([^$]+)"), _base64_sha256, "${}${:0>2}${}{}".format
+        re.compile(r"\$bcrypt-sha256\$(2[aby]),([0-9]{1,2})\$([^$]+)\$([^$]+)"),
+        _base64_sha256,
+        "${}${:0>2}${}{}".format,
     ),
 )
 """All of them."""

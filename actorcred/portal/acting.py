@@ -54,9 +54,13 @@ def _may_act_as(proven: AvatarId, wanted: str, ask: MayActAs | None) -> bool:
         if not isinstance(may, bool):
             if isinstance(may, CoroutineType):
                 may.close()
-            raise TypeError(f"it must return True or False, not a {type(may).__name__}")  # a coroutine is true
+            raise TypeError(
+                f"it must return True or False, not a {type(may).__name__}"
+            )  # a coroutine is true
     except Exception as error:
-        logger.exception("PortalOptions.may_act_as(%r, %r) failed:", printable(proven), printable(wanted))
+        logger.exception(
+            "PortalOptions.may_act_as(%r, %r) failed:", printable(proven), printable(wanted)
+        )
         raise CheckerUnavailable(f"may_act_as failed: {type(error).__name__}") from None
     return may
 

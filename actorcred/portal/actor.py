@@ -44,7 +44,12 @@ class Portal(Actor):
 
     ref_class = PortalRef
 
-    def __init__(self, realm: ActorRef[Any], checkers: Sequence[ActorRef[Any]] = (), options: PortalOptions | None = None) -> None:
+    def __init__(
+        self,
+        realm: ActorRef[Any],
+        checkers: Sequence[ActorRef[Any]] = (),
+        options: PortalOptions | None = None,
+    ) -> None:
         super().__init__()
         realm = require_realm(realm)
         required = [require_checker(checker) for checker in checkers]
@@ -135,7 +140,15 @@ class Portal(Actor):
                 return self._logouts.expire_leaving()
             case m.TellRepeated():
                 return self._events.tell_repeated()
-            case m.Drain() | m.DrainTimeout() | m.Kick() | m.Annotate() | m.FindSession() | m.FindSessions() | m.CountSessions():
+            case (
+                m.Drain()
+                | m.DrainTimeout()
+                | m.Kick()
+                | m.Annotate()
+                | m.FindSession()
+                | m.FindSessions()
+                | m.CountSessions()
+            ):
                 return self._of_sessions(message)
             case m.Subscribe(subscriber):
                 return self._events.subscribe(subscriber)
@@ -160,7 +173,9 @@ class Portal(Actor):
             case m.Kick(session_id, avatar_id, detail):
                 session = None if session_id is None else self._directory.find(session_id)
                 one = [] if session is None else [session]
-                return self._logouts.kick(self._sessions(avatar_id) if session_id is None else one, detail)
+                return self._logouts.kick(
+                    self._sessions(avatar_id) if session_id is None else one, detail
+                )
             case m.Drain(timeout, drained):
                 self._logins.close()
                 self._logouts.drain(timeout, drained)
@@ -197,7 +212,10 @@ class Portal(Actor):
                 return super()._actor_control(message)
 
     def _revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
-        tell = what is Revocation.PASSWORD_CHANGED and self._options.on_password_change is PasswordChange.TELL
+        tell = (
+            what is Revocation.PASSWORD_CHANGED
+            and self._options.on_password_change is PasswordChange.TELL
+        )
         self._logins.revoke(checker, avatar_id)
         for session in self._directory.of(avatar_id):
             if session.checker is not checker:
@@ -205,8 +223,12 @@ class Portal(Actor):
             if tell:
                 session.mind.notify("password_changed")
             else:
-                self._logouts.guard(self._logouts.end, session, LogoutReason(LogoutCode.REVOKED, str(what)))
+                self._logouts.guard(
+                    self._logouts.end, session, LogoutReason(LogoutCode.REVOKED, str(what))
+                )
 
 
 def _contents(message: Any) -> list[Any]:
-    return [getattr(message, field.name) for field in fields(message)] if is_dataclass(message) else []
+    return (
+        [getattr(message, field.name) for field in fields(message)] if is_dataclass(message) else []
+    )

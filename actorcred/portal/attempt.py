@@ -56,7 +56,12 @@ class Attempt:
     )
 
     def __init__(
-        self, portal: Mailbox, give_up: Callable[[Attempt], object], credentials: object, target: Any, interfaces: tuple[type, ...]
+        self,
+        portal: Mailbox,
+        give_up: Callable[[Attempt], object],
+        credentials: object,
+        target: Any,
+        interfaces: tuple[type, ...],
     ) -> None:
         self.authorize_as: str | None = None
         self.credentials: object | None = credentials

@@ -170,7 +170,9 @@ def complain(text: str, *args: object, error: BaseException | None = None) -> No
         logger.error(text, *args, exc_info=error or sys.exception())
     except Exception:
         # A handler or filter of the application is broken. This one is logging's own; now and then suffices.
-        record = logging.LogRecord(logger.name, logging.ERROR, __file__, 0, "logging failed: " + text, args, sys.exc_info())
+        record = logging.LogRecord(
+            logger.name, logging.ERROR, __file__, 0, "logging failed: " + text, args, sys.exc_info()
+        )
         with _complaining:
             due = _complaints.note("logging", "", None, time.monotonic())
         if due and logging.lastResort is not None:
@@ -189,7 +191,9 @@ def require_subscriber(subscriber: object) -> None:
         TypeError: if it is neither a function nor an actor ref.
     """
     if not callable(subscriber) and not isinstance(subscriber, pykka.ActorRef):
-        raise TypeError(f"a subscriber must be a function or an actor ref, not a {type(subscriber).__name__}")
+        raise TypeError(
+            f"a subscriber must be a function or an actor ref, not a {type(subscriber).__name__}"
+        )
 
 
 class _Subscription(Actor):
@@ -206,7 +210,10 @@ class _Subscription(Actor):
     def on_receive(self, message: Event) -> Any:
         lost = getattr(self.actor_inbox, "dropped", 0)
         if lost > self._lost:
-            complain("A subscriber of events is too slow: it was not told of %d events", lost - self._lost)
+            complain(
+                "A subscriber of events is too slow: it was not told of %d events",
+                lost - self._lost,
+            )
             self._lost = lost
         try:
             return self._function(message)
@@ -304,7 +311,11 @@ class Events:
             try:
                 event = one.what if one.count == 1 else replace(one.what, count=one.count)
                 if one.source == OTHERS:
-                    event = replace(event, address=OTHERS, **({"claimed": ""} if hasattr(event, "claimed") else {}))
+                    event = replace(
+                        event,
+                        address=OTHERS,
+                        **({"claimed": ""} if hasattr(event, "claimed") else {}),
+                    )
                 self._tell(event)
             except Exception:
                 complain("A sum of events could not be told:")

@@ -8,7 +8,13 @@ from typing import Any
 
 from actorcred.actors import ActorRef
 from actorcred.actors.lifecycle import stops_all
-from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, UnauthorizedLogin, UnhandledCredentials
+from actorcred.errors import (
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    UnauthorizedLogin,
+    UnhandledCredentials,
+)
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
@@ -81,9 +87,16 @@ class Logins:
     def begin(self, attempt: Attempt) -> None:
         """Take a new login in and ask the first checker."""
         if self._closed:
-            self.fail(attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=False))
+            self.fail(
+                attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=False)
+            )
         elif len(self._attempts) >= self._options.max_pending_logins:
-            self.fail(attempt, LoginDenied(f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER, seen=False))
+            self.fail(
+                attempt,
+                LoginDenied(
+                    f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER, seen=False
+                ),
+            )
         elif attempt.future.done():
             self.fail(attempt, _given_up())
         elif not (checkers := self._roles.checkers_for(attempt.credentials)):
@@ -159,7 +172,9 @@ class Logins:
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
             checker = "?" if session.checker is None else session.checker.actor_class.__name__
-            self._events.emit(LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker)
+            self._events.emit(
+                LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker
+            )
         if not attempt.future.settle(Login(session.interface, session.avatar, session.end)):
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
         if self._places.waiting:
@@ -182,10 +197,20 @@ class Logins:
             answer.cancel()
         if session is not None:
             self._opening.take_held(session)
-            self._logouts.end(session, LogoutReason(LogoutCode.STOPPED if error.seen else LogoutCode.LOST))
+            self._logouts.end(
+                session, LogoutReason(LogoutCode.STOPPED if error.seen else LogoutCode.LOST)
+            )
         else:
             _abandon(attempt)
-        told = (error.code, attempt.kind, attempt.claimed, error.detail, attempt.known, error.seen, attempt.source)
+        told = (
+            error.code,
+            attempt.kind,
+            attempt.claimed,
+            error.detail,
+            attempt.known,
+            error.seen,
+            attempt.source,
+        )
         self._events.emit(LoginRefused, *told)
         attempt.future.settle_error(error)
         if was_opening:
@@ -238,8 +263,16 @@ class Logins:
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
         """Refuse the logins under way of an account that was disabled or changed since it was checked."""
         for attempt in list(self._attempts):
-            if attempt.avatar_id == avatar_id and attempt.checker is checker and attempt.state is not State.CHECKING:
-                self._guard(self.fail, attempt, UnauthorizedLogin("the account was revoked during the login"))
+            if (
+                attempt.avatar_id == avatar_id
+                and attempt.checker is checker
+                and attempt.state is not State.CHECKING
+            ):
+                self._guard(
+                    self.fail,
+                    attempt,
+                    UnauthorizedLogin("the account was revoked during the login"),
+                )
 
     # -- deadlines ----------------------------------------------------------------------------------------------------
 
@@ -265,7 +298,9 @@ class Logins:
         """Admit nobody any more, and fail what is under way."""
         self._closed = True
         for attempt in list(self._attempts):
-            self._guard(self.fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER))
+            self._guard(
+                self.fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER)
+            )
 
 
 def _given_up() -> LoginFailed:

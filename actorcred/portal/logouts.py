@@ -43,7 +43,9 @@ class Logouts:
         timeout: seconds for an avatar to leave.
     """
 
-    def __init__(self, portal: PortalRef, directory: Directory, events: Events, timeout: float) -> None:
+    def __init__(
+        self, portal: PortalRef, directory: Directory, events: Events, timeout: float
+    ) -> None:
         self._portal = portal
         self._directory = directory
         self.events = events
@@ -54,7 +56,9 @@ class Logouts:
         self._hurried: set[Session] = set()
         self.when_free: Callable[[AvatarId], object] = lambda avatar_id: None
         """Called with an avatar id when a session of it is gone."""
-        self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: None
+        self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: (
+            None
+        )
         """Called with a session when its avatar has stopped, and with what it failed of."""
         self._deadline_timer: Timer | None = None
         self._drains: list[tuple[Future[int], int, Timer]] = []
@@ -98,13 +102,17 @@ class Logouts:
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped; it may be the avatar that ended it."""
         if session.state is State.OPEN:
-            session.reason = LogoutReason(LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED)
+            session.reason = LogoutReason(
+                LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
+            )
             self._directory.begin_end(session)
         self.when_gone(session, cause)
         if session.state is State.ENDING:
             self._finish(session)
 
-    def shared_avatar_gone(self, shared: SharedAvatar[Session], cause: BaseException | None) -> None:
+    def shared_avatar_gone(
+        self, shared: SharedAvatar[Session], cause: BaseException | None
+    ) -> None:
         """Finish the end of all sessions that shared an avatar."""
         shared.hub.abandon()
         *others, last = shared.sessions.values()
@@ -140,7 +148,9 @@ class Logouts:
         if not session.announced:
             return  # a login that failed
         duration = self._portal.now() - session.opened
-        self.events.emit(LoggedOut, session.id, session.avatar_id, str(reason.code), reason.detail, duration)
+        self.events.emit(
+            LoggedOut, session.id, session.avatar_id, str(reason.code), reason.detail, duration
+        )
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
         """End sessions by order; return how many."""
@@ -156,7 +166,9 @@ class Logouts:
     def watch_deadlines(self) -> None:
         """See to it that idle and over-age sessions end, as long as there are sessions."""
         if self._deadline_timer is None and self._directory.granularity is not None:
-            self._deadline_timer = self._portal.send_every(self._directory.granularity, ExpireSessions())
+            self._deadline_timer = self._portal.send_every(
+                self._directory.granularity, ExpireSessions()
+            )
 
     def expire(self) -> None:
         """End the sessions whose time is over."""
@@ -189,11 +201,17 @@ class Logouts:
         mailbox = session.avatar.actor_inbox
         session.revoked = True
         if session not in self._hurried and mailbox.interrupt():
-            logger.error("%s did not leave within %g s: what it awaits is cancelled", mailbox.label, self._timeout)
+            logger.error(
+                "%s did not leave within %g s: what it awaits is cancelled",
+                mailbox.label,
+                self._timeout,
+            )
             self._hurried.add(session)
             self._leaving[session] = now + self._timeout
         else:
-            logger.error("%s did not leave within %g s: it is stopped as it is", mailbox.label, self._timeout)
+            logger.error(
+                "%s did not leave within %g s: it is stopped as it is", mailbox.label, self._timeout
+            )
             mailbox.kill(TimeoutError("the avatar did not leave in time"))
 
     # -- going down ---------------------------------------------------------------------------------------------------
@@ -219,7 +237,9 @@ class Logouts:
             self._drains.remove(entry)
             for session in self._leaving:
                 session.revoked = True  # what its client still has waiting has had its time
-            logger.warning("%d sessions were still ending when the drain timed out", self._directory.ending)
+            logger.warning(
+                "%d sessions were still ending when the drain timed out", self._directory.ending
+            )
             drained.settle(entry[1] - self._directory.ending)
 
     def _check_drains(self) -> None:
@@ -244,7 +264,9 @@ class Logouts:
     def _abandon(self, session: Session, reason: LogoutReason) -> None:
         self._tell_logged_out(session, reason)
         mailbox = session.avatar.actor_inbox
-        timer = mailbox.dispatcher.call_later(self._timeout, mailbox.kill, TimeoutError("the avatar did not leave in time"))
+        timer = mailbox.dispatcher.call_later(
+            self._timeout, mailbox.kill, TimeoutError("the avatar did not leave in time")
+        )
         session.avatar.watch(partial(_last_rites, session, timer))
 
 
@@ -277,7 +299,9 @@ def _release(session: Session) -> None:
     if session.on_gone is not None:
         realm, log_out = session.on_gone
         session.on_gone = None
-        with contextlib.suppress(pykka.ActorDeadError):  # the realm is down: nobody is left to be told
+        with contextlib.suppress(
+            pykka.ActorDeadError
+        ):  # the realm is down: nobody is left to be told
             realm.tell(LogOut(log_out))
     if session.done is not None:
         session.done.settle()

@@ -39,7 +39,12 @@ class Opening:
     """
 
     def __init__(
-        self, portal: PortalRef, realm: ActorRef[Realm], outbox: OutboxLimit, directory: Directory, places: Places
+        self,
+        portal: PortalRef,
+        realm: ActorRef[Realm],
+        outbox: OutboxLimit,
+        directory: Directory,
+        places: Places,
     ) -> None:
         self._portal = portal
         self._realm = realm
@@ -63,7 +68,9 @@ class Opening:
         attempt.mind = mind = Mind.start(attempt.target, self._outbox, dispatcher=dispatcher)
         if self._places.shares and avatar_id is not ANONYMOUS:
             attempt.shared = SharedAvatar[Session]()
-            attempt.shared.hub = mind = Mind.start(attempt.shared, self._outbox, dispatcher=dispatcher)
+            attempt.shared.hub = mind = Mind.start(
+                attempt.shared, self._outbox, dispatcher=dispatcher
+            )
         answer = PendingAnswer(self._realm, attempt, self.tell)
         if not answer.ask(RequestAvatar(answer, avatar_id, mind, attempt.interfaces)):
             self.failed(attempt, CheckerUnavailable("the realm is down"))
@@ -77,7 +84,9 @@ class Opening:
             return
         attempt.answer = None
         try:
-            self._open(attempt, examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__))
+            self._open(
+                attempt, examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__)
+            )
         except LoginFailed as error:
             self.failed(attempt, error)
         except Exception:
@@ -115,12 +124,16 @@ class Opening:
     def join(self, attempt: Attempt, present: Session) -> None:
         """Let a login share the avatar of a session (policy SHARE)."""
         avatar_class = present.avatar.actor_class
-        interface = next((wanted for wanted in attempt.interfaces if implements(avatar_class, wanted)), None)
+        interface = next(
+            (wanted for wanted in attempt.interfaces if implements(avatar_class, wanted)), None
+        )
         if interface is None:
             self.failed(attempt, NoInterface(attempt.interfaces))
             return
         self._places.enter(attempt)
-        attempt.mind = Mind.start(attempt.target, self._outbox, dispatcher=self._portal.actor_inbox.dispatcher)
+        attempt.mind = Mind.start(
+            attempt.target, self._outbox, dispatcher=self._portal.actor_inbox.dispatcher
+        )
         session = self._make_session(attempt, interface, present.avatar)
         session.shared = present.shared
         session.on_gone = present.on_gone
@@ -133,7 +146,9 @@ class Opening:
 
     def _make_session(self, attempt: Attempt, interface: type, ref: ActorRef[Any]) -> Session:
         assert attempt.mind is not None
-        session = Session(os.urandom(16).hex(), attempt.avatar_id, interface, attempt.mind, self._portal)
+        session = Session(
+            os.urandom(16).hex(), attempt.avatar_id, interface, attempt.mind, self._portal
+        )
         session.avatar = AvatarRef(ref, session)
         session.checker = attempt.checker
         attempt.session = attempt.mind.session = session

@@ -80,7 +80,9 @@ class PortalOptions:
             try:
                 object.__setattr__(self, name, kind(value))
             except ValueError:
-                raise ValueError(f"{name}={value!r} is unknown; use one of {', '.join(repr(str(k)) for k in kind)}") from None
+                raise ValueError(
+                    f"{name}={value!r} is unknown; use one of {', '.join(repr(str(k)) for k in kind)}"
+                ) from None
         for name in (
             "login_timeout",
             "max_pending_logins",
@@ -94,7 +96,9 @@ class PortalOptions:
             if value is not None and not value > 0:
                 raise ValueError(f"{name} must be more than 0, not {value!r}")
         if self.log_names_key is not None and not 1 <= len(self.log_names_key) <= 64:
-            raise ValueError(f"log_names_key must have 1 to 64 bytes, not {len(self.log_names_key)}")
+            raise ValueError(
+                f"log_names_key must have 1 to 64 bytes, not {len(self.log_names_key)}"
+            )
 
     def claimed_names(self) -> ClaimedNames:
         """Return what shows the names that clients claimed in vain."""

@@ -38,9 +38,21 @@ class PendingAnswer:
             still takes it.
     """
 
-    __slots__ = ("_asker", "_attempt", "_cancelled", "_error", "_tell", "_there", "_value", "_work", "role")
+    __slots__ = (
+        "_asker",
+        "_attempt",
+        "_cancelled",
+        "_error",
+        "_tell",
+        "_there",
+        "_value",
+        "_work",
+        "role",
+    )
 
-    def __init__(self, role: ActorRef[Any], asker: A, tell: Callable[[A, PendingAnswer], bool]) -> None:
+    def __init__(
+        self, role: ActorRef[Any], asker: A, tell: Callable[[A, PendingAnswer], bool]
+    ) -> None:
         self.role = role
         self._attempt = asker
         asker.answer = self

@@ -51,7 +51,9 @@ class PortalRef(ActorRef[Any]):
 
     # -- for protocols ------------------------------------------------------------------------------------------------
 
-    def login(self, credentials: object, mind: Any, *interfaces: type, authorize_as: str | None = None) -> LoginFuture:
+    def login(
+        self, credentials: object, mind: Any, *interfaces: type, authorize_as: str | None = None
+    ) -> LoginFuture:
         """Log a client in.
 
         Args:
@@ -91,7 +93,9 @@ class PortalRef(ActorRef[Any]):
             _require("authorize_as", authorize_as, str)
         return cast("Future[AvatarId]", self._begin(credentials, None, (), authorize_as))
 
-    def _begin(self, credentials: object, mind: Any, interfaces: tuple[type, ...], authorize_as: str | None) -> LoginFuture:
+    def _begin(
+        self, credentials: object, mind: Any, interfaces: tuple[type, ...], authorize_as: str | None
+    ) -> LoginFuture:
         attempt = Attempt(self.actor_inbox, self._give_up, credentials, mind, interfaces)
         attempt.authorize_as = authorize_as
         try:
@@ -122,7 +126,9 @@ class PortalRef(ActorRef[Any]):
 
     # -- for the application ------------------------------------------------------------------------------------------
 
-    def register_checker(self, checker: ActorRef[Any], *credential_interfaces: type) -> Future[None]:
+    def register_checker(
+        self, checker: ActorRef[Any], *credential_interfaces: type
+    ) -> Future[None]:
         """Add a checker, to be asked after those that are registered for the same credentials.
 
         Args:
@@ -241,7 +247,9 @@ class PortalRef(ActorRef[Any]):
         _require("event", event, Event)
         self.tell_if_alive(Publish(event))
 
-    def tell_refused(self, error: LoginFailed, kind: str, claimed: str = "", address: str = "") -> None:
+    def tell_refused(
+        self, error: LoginFailed, kind: str, claimed: str = "", address: str = ""
+    ) -> None:
         """Tell of a login that a protocol refused without asking the portal, such as one with a name that cannot be prepared.
 
         Args:
@@ -251,7 +259,9 @@ class PortalRef(ActorRef[Any]):
             address: where the client is.
         """
         known = getattr(error, "known", False)
-        self.publish(LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address))
+        self.publish(
+            LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address)
+        )
 
     # -- for the package's own parts ----------------------------------------------------------------------------------
 

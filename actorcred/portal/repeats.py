@@ -96,4 +96,8 @@ class Repeats(Generic[T]):
     def flush(self) -> list[Told[T]]:
         """Return what was not told yet, and forget everything."""
         spans, self._spans = self._spans, OrderedDict()
-        return [Told(source, span.latest, span.count) for (_, source), span in spans.items() if span.count]
+        return [
+            Told(source, span.latest, span.count)
+            for (_, source), span in spans.items()
+            if span.count
+        ]

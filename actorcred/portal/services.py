@@ -21,7 +21,9 @@ logger = logging.getLogger("actorcred.portal")
 class SupervisedService:
     """One checker or the realm, and its crashes."""
 
-    def __init__(self, ref: ActorRef[Any], interfaces: tuple[type, ...], intensity: RestartIntensity) -> None:
+    def __init__(
+        self, ref: ActorRef[Any], interfaces: tuple[type, ...], intensity: RestartIntensity
+    ) -> None:
         self.ref: Any = ref
         self.credential_interfaces = interfaces
         self.name = ref.actor_class.__name__
@@ -33,7 +35,10 @@ class SupervisedService:
         try:
             return isinstance(credentials, self.credential_interfaces)
         except Exception:  # an application's class may say anything of what is asked of it
-            logger.exception("%s cannot be asked, since its credential_interfaces cannot tell what they are:", self.name)
+            logger.exception(
+                "%s cannot be asked, since its credential_interfaces cannot tell what they are:",
+                self.name,
+            )
             return False
 
     @property
@@ -68,7 +73,9 @@ class Services:
         events: where it is told.
     """
 
-    def __init__(self, portal: PortalRef, realm: ActorRef[Realm], intensity: RestartIntensity, events: Events) -> None:
+    def __init__(
+        self, portal: PortalRef, realm: ActorRef[Realm], intensity: RestartIntensity, events: Events
+    ) -> None:
         self._portal = portal
         self.realm = realm
         self._intensity = intensity
@@ -81,7 +88,9 @@ class Services:
         """Take a checker in, to be asked after those that were there before."""
         role = self._by_ref.get(checker)
         if role is not None:
-            role.credential_interfaces = tuple(dict.fromkeys((*role.credential_interfaces, *interfaces)))
+            role.credential_interfaces = tuple(
+                dict.fromkeys((*role.credential_interfaces, *interfaces))
+            )
             return
         role = SupervisedService(checker, interfaces, self._intensity)
         self._checkers.append(role)
@@ -97,7 +106,11 @@ class Services:
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
         """Return the checkers that take such credentials, in the order in which they were registered."""
         try:
-            return [role.ref for role in self._checkers if isinstance(credentials, role.credential_interfaces)]
+            return [
+                role.ref
+                for role in self._checkers
+                if isinstance(credentials, role.credential_interfaces)
+            ]
         except Exception:
             return [role.ref for role in self._checkers if role.takes(credentials)]
 
@@ -105,7 +118,11 @@ class Services:
         """Return the kinds of credentials that some checker takes, in the order of registration."""
         if for_everybody:
             return list(offered_by_all(self._checkers))
-        return list(dict.fromkeys(interface for role in self._checkers for interface in role.credential_interfaces))
+        return list(
+            dict.fromkeys(
+                interface for role in self._checkers for interface in role.credential_interfaces
+            )
+        )
 
     def digest_algorithms(self) -> frozenset[str] | None:
         """Return the algorithms of HTTP Digest that the checkers can verify; None for any."""
@@ -118,10 +135,19 @@ class Services:
         if not pause:
             self._events.emit(RoleRestarted, role.name, type(error).__name__)
         elif role.down:
-            logger.warning("%s is still down (%s); the next try is in %g s", role.name, type(error).__name__, pause)
+            logger.warning(
+                "%s is still down (%s); the next try is in %g s",
+                role.name,
+                type(error).__name__,
+                pause,
+            )
         else:
             role.down = True
-            self._tell_down(role, f"crashed too often, last with {type(error).__name__}", f"it is tried again in {pause:g} s")
+            self._tell_down(
+                role,
+                f"crashed too often, last with {type(error).__name__}",
+                f"it is tried again in {pause:g} s",
+            )
         return pause
 
     def begun(self, ref: ActorRef[Any]) -> None:
@@ -138,11 +164,15 @@ class Services:
         self._tell_down(self._by_ref[ref], why, "it does not come back")
 
     def _tell_down(self, role: SupervisedService, why: str, outlook: str) -> None:
-        logger.error("%s is down (%s): logins that need it are unavailable; %s", role.name, why, outlook)
+        logger.error(
+            "%s is down (%s): logins that need it are unavailable; %s", role.name, why, outlook
+        )
         self._events.emit(RoleDown, role.name, why)
 
     def close(self) -> None:
         """Let go of the checkers."""
         for role in self._checkers:
             checker = cast("CheckerRef", role.ref)
-            checker.portals = tuple(portal for portal in checker.portals if portal is not self._portal)
+            checker.portals = tuple(
+                portal for portal in checker.portals if portal is not self._portal
+            )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from actorcred.credentials import Anonymous
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Step, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    ClientMechanism,
+    Credentials,
+    ServerMechanism,
+    Step,
+    text_of,
+)
 
 __all__ = ["AnonymousClient", "AnonymousServer"]
 
@@ -24,7 +31,9 @@ class AnonymousServer(ServerMechanism):
             return Challenge(b"")
         trace = text_of(data)
         if len(trace) > LONGEST_TRACE:
-            raise ProtocolError(f"the trace of an anonymous client is longer than {LONGEST_TRACE} characters")
+            raise ProtocolError(
+                f"the trace of an anonymous client is longer than {LONGEST_TRACE} characters"
+            )
         return Credentials(Anonymous(trace))
 
 

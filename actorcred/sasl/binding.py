@@ -17,7 +17,9 @@ __all__ = ["served_binding", "unique_binding", "with_bindings"]
 FRESH = 60.0
 """Seconds for which a context's certificate is remembered: a renewed one may be loaded into a context that is in use."""
 
-_known: WeakKeyDictionary[ssl.SSLContext, tuple[float, tuple[str, bytes] | None]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[ssl.SSLContext, tuple[float, tuple[str, bytes] | None]] = (
+    WeakKeyDictionary()
+)
 
 
 def with_bindings(situation: Situation, tls: ssl.SSLObject | ssl.SSLSocket | None) -> Situation:

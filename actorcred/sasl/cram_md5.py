@@ -10,7 +10,16 @@ import time
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
 from actorcred.names import prepare_username
-from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, Secrets, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    ClientMechanism,
+    Credentials,
+    Secrets,
+    ServerMechanism,
+    Situation,
+    Step,
+    text_of,
+)
 
 __all__ = ["CramMD5", "CramMD5Client", "CramMD5Server"]
 
@@ -46,7 +55,9 @@ class CramMD5(UsernameHashedPassword):
 
     def check_password(self, password: bytes) -> bool:
         """Tell whether the answer was made with this password."""
-        return hmac.compare_digest(_digest(password, self._challenge).encode(), self._digest.lower().encode())
+        return hmac.compare_digest(
+            _digest(password, self._challenge).encode(), self._digest.lower().encode()
+        )
 
 
 def _digest(password: bytes, challenge: bytes) -> str:
@@ -68,12 +79,16 @@ class CramMD5Server(ServerMechanism):
         if self._challenge is None:
             if data:
                 raise ProtocolError("a CRAM-MD5 client says nothing before it is asked")
-            self._challenge = f"<{os.urandom(16).hex()}.{int(time.time())}@{self.situation.host}>".encode()
+            self._challenge = (
+                f"<{os.urandom(16).hex()}.{int(time.time())}@{self.situation.host}>".encode()
+            )
             return Challenge(self._challenge)
         response = _RESPONSE.fullmatch(text_of(data or b""))
         if response is None:
             raise ProtocolError("a CRAM-MD5 answer is: name, space, 32 hexadecimal digits")
-        return Credentials(CramMD5(response[1], self._challenge, response[2], self.situation.source))
+        return Credentials(
+            CramMD5(response[1], self._challenge, response[2], self.situation.source)
+        )
 
 
 class CramMD5Client(ClientMechanism):

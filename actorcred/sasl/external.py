@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    ClientMechanism,
+    Credentials,
+    ServerMechanism,
+    Situation,
+    Step,
+    text_of,
+)
 
 __all__ = ["ExternalClient", "ExternalServer"]
 
@@ -25,7 +33,9 @@ class ExternalServer(ServerMechanism):
         # The front's own certificate is not that of the client behind it.
         shown = self.situation.identity or self.situation.certificate
         if shown is None:
-            raise ProtocolError("EXTERNAL needs a TLS connection with a client certificate, or a trusted front")
+            raise ProtocolError(
+                "EXTERNAL needs a TLS connection with a client certificate, or a trusted front"
+            )
         if data is None:
             return Challenge(b"")
         return Credentials(shown, text_of(data))

@@ -16,8 +16,12 @@ NO_BINDINGS: Mapping[str, bytes] = MappingProxyType({})
 
 _SASLNAME = r"(?:[^,=\0]|=2C|=3D)+"
 _EXTENSIONS = r"((?:,[A-Za-z]=[^,\0]+)*)"
-_FIRST = re.compile(rf"((?:n|y|p=([A-Za-z0-9.-]+)),(?:a=({_SASLNAME}))?,)((m=[^,]*,)?n=({_SASLNAME}),r=([!-+\--~]+){_EXTENSIONS})")
-_FINAL = re.compile(rf"(c=([A-Za-z0-9+/]+={{0,2}}),r=([!-+\--~]+){_EXTENSIONS}),p=([A-Za-z0-9+/]+={{0,2}})")
+_FIRST = re.compile(
+    rf"((?:n|y|p=([A-Za-z0-9.-]+)),(?:a=({_SASLNAME}))?,)((m=[^,]*,)?n=({_SASLNAME}),r=([!-+\--~]+){_EXTENSIONS})"
+)
+_FINAL = re.compile(
+    rf"(c=([A-Za-z0-9+/]+={{0,2}}),r=([!-+\--~]+){_EXTENSIONS}),p=([A-Za-z0-9+/]+={{0,2}})"
+)
 
 _RESERVED = frozenset("acemnipsrv")
 """Attributes with a meaning of their own; one that comes again as an extension could say something else."""
@@ -55,7 +59,9 @@ class ClientFirst:
             raise ProtocolError("this is no first message of SCRAM")
         header, kind, authorize_as, bare, mandatory, username, nonce, extensions = match.groups()
         _check_extensions((mandatory or "") + extensions)
-        return cls(header, bare, kind or "", _unescaped(username), nonce, _unescaped(authorize_as or ""))
+        return cls(
+            header, bare, kind or "", _unescaped(username), nonce, _unescaped(authorize_as or "")
+        )
 
     def bound_by(self, bindings: Mapping[str, bytes], *, plus: bool) -> bytes:
         """Return the bytes by which the exchange is bound to its connection; b"" if it is not.
@@ -69,9 +75,13 @@ class ClientFirst:
                 told that there is none, although there is.
         """
         if plus != bool(self.kind):
-            raise ProtocolError("SCRAM with channel binding is the mechanism that ends in -PLUS, and no other")
+            raise ProtocolError(
+                "SCRAM with channel binding is the mechanism that ends in -PLUS, and no other"
+            )
         if self.header.startswith("y") and bindings:
-            raise ProtocolError("this server has channel binding, and the client was told that it has not")
+            raise ProtocolError(
+                "this server has channel binding, and the client was told that it has not"
+            )
         if self.kind and self.kind not in bindings:
             raise ProtocolError(f"the channel binding is none of {', '.join(bindings)}")
         return bindings[self.kind] if self.kind else b""

@@ -151,9 +151,25 @@ def _is_unicode(text: str) -> bool:
 class DigestAnswer(UsernameDigestHash):
     """A name and the answer to a challenge; credentials for a checker."""
 
-    __slots__ = ("_given", "_name", "_request", "_session", "algorithm", "realm", "source", "username")
+    __slots__ = (
+        "_given",
+        "_name",
+        "_request",
+        "_session",
+        "algorithm",
+        "realm",
+        "source",
+        "username",
+    )
 
-    def __init__(self, name: str, algorithm: str, session: bool, given: Mapping[str, str], request: DigestRequest) -> None:
+    def __init__(
+        self,
+        name: str,
+        algorithm: str,
+        session: bool,
+        given: Mapping[str, str],
+        request: DigestRequest,
+    ) -> None:
         self._name = name  # as the client hashed it
         self.username = prepare_username(name)
         self.realm = given["realm"]
@@ -230,8 +246,15 @@ class DigestGate:
     ) -> None:
         for name in algorithms:
             if name.removesuffix("-sess") not in ALGORITHMS:
-                raise ValueError(f"the algorithm {name!r} is none of {', '.join(ALGORITHMS)}, with or without -sess")
-        if not algorithms or not qops or not set(qops) <= {"auth", "auth-int"} or not realm.isprintable():
+                raise ValueError(
+                    f"the algorithm {name!r} is none of {', '.join(ALGORITHMS)}, with or without -sess"
+                )
+        if (
+            not algorithms
+            or not qops
+            or not set(qops) <= {"auth", "auth-int"}
+            or not realm.isprintable()
+        ):
             raise ValueError("needs a printable realm, an algorithm, and a qop: auth or auth-int")
         if lifetime <= 0 or remember < 1:
             raise ValueError("lifetime and remember must be more than 0")
@@ -245,7 +268,14 @@ class DigestGate:
         self._forgotten = -1.0
         """When the newest nonce was made that was used and is forgotten."""
 
-    def challenges(self, address: str, now: float, *, stale: bool = False, algorithms: Container[str] | None = None) -> list[str]:
+    def challenges(
+        self,
+        address: str,
+        now: float,
+        *,
+        stale: bool = False,
+        algorithms: Container[str] | None = None,
+    ) -> list[str]:
         """Return the values of the WWW-Authenticate headers of an answer 401. They are to be sent in UTF-8.
 
         Args:
@@ -254,7 +284,11 @@ class DigestGate:
             stale: whether only the nonce of its last answer was wrong.
             algorithms: those that the checkers can verify, without -sess, as `PortalRef.digest_algorithms` says; None for all.
         """
-        offered = [name for name in self._algorithms.values() if algorithms is None or name.removesuffix("-sess") in algorithms]
+        offered = [
+            name
+            for name in self._algorithms.values()
+            if algorithms is None or name.removesuffix("-sess") in algorithms
+        ]
         nonce = self._sign(f"{int(now * 1000):x}-{os.urandom(12).hex()}")
         realm = self.realm.replace("\\", "\\\\").replace('"', '\\"')
         common = f'realm="{realm}", qop="{", ".join(self._qops)}", nonce="{nonce}", opaque="{self._opaque(nonce, address)}"'
@@ -278,7 +312,9 @@ class DigestGate:
         name = self._name_of(given)
         algorithm = self._algorithms.get(given.get("algorithm", "MD5").lower())
         qop = given.get("qop", "")
-        wanted = {"realm", "nonce", "uri", "response", "opaque"} | ({"cnonce", "nc"} if qop else set())
+        wanted = {"realm", "nonce", "uri", "response", "opaque"} | (
+            {"cnonce", "nc"} if qop else set()
+        )
         session = algorithm is not None and algorithm.endswith("-sess")
         if missing := sorted((wanted | ({"cnonce"} if session else set())) - given.keys()):
             raise ProtocolError(f"the Authorization header lacks {', '.join(missing)}")
@@ -298,7 +334,9 @@ class DigestGate:
 
     @staticmethod
     def _name_of(given: Mapping[str, str]) -> str:
-        if given.get("userhash", "false").lower() != "false" or ("username" in given) == ("username*" in given):
+        if given.get("userhash", "false").lower() != "false" or ("username" in given) == (
+            "username*" in given
+        ):
             raise ProtocolError("the Authorization header needs one name in the clear")
         if "username" in given:
             return _name_as_text(given["username"])
@@ -320,7 +358,9 @@ class DigestGate:
     def _check_nonce(self, given: Mapping[str, str], address: str, now: float) -> None:
         text, _, _ = given["nonce"].rpartition("-")
         ours = hmac.compare_digest(_raw(self._sign(text)), _raw(given["nonce"]))
-        bound = hmac.compare_digest(self._opaque(given["nonce"], address).encode(), _raw(given["opaque"]))
+        bound = hmac.compare_digest(
+            self._opaque(given["nonce"], address).encode(), _raw(given["opaque"])
+        )
         if not ours or not bound:
             raise StaleNonce("the nonce is not ours, or another client's")
         made = int(text.partition("-")[0], 16) / 1000
@@ -329,7 +369,9 @@ class DigestGate:
 
     def _use(self, nonce: str, count: str, now: float) -> None:
         if count and not re.fullmatch(r"[0-9a-fA-F]{8}", count):
-            raise ProtocolError("the count in the Authorization header has to be 8 hexadecimal digits")
+            raise ProtocolError(
+                "the count in the Authorization header has to be 8 hexadecimal digits"
+            )
         counts = self._used.setdefault(nonce, _Counts())
         self._used.move_to_end(nonce)
         if not counts.take(int(count, 16) if count else 1):

@@ -123,9 +123,15 @@ class ServerMechanism(ABC):
             ProtocolError: if that cannot be understood, or comes out of order; then the exchange is over.
             UnauthorizedLogin: if it names who cannot be anybody.
         """
-        before, self.state = self.state, step(self.state, ExchangeEvent.FAIL)  # until it has gone well
+        before, self.state = (
+            self.state,
+            step(self.state, ExchangeEvent.FAIL),
+        )  # until it has gone well
         taken = self.take(data)
-        self.state = step(before, ExchangeEvent.CHALLENGE if isinstance(taken, Challenge) else ExchangeEvent.PRESENT)
+        self.state = step(
+            before,
+            ExchangeEvent.CHALLENGE if isinstance(taken, Challenge) else ExchangeEvent.PRESENT,
+        )
         return taken
 
     def refusal(self) -> bytes | None:

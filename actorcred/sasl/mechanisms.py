@@ -38,7 +38,9 @@ SERVER_MECHANISMS = {mechanism.name: mechanism for mechanism in _SERVERS}
 CLIENT_MECHANISMS = {mechanism.name: mechanism for mechanism in _CLIENTS}
 
 
-def offered(credentials: Iterable[type], situation: Situation, *, passwords_in_clear: bool) -> list[str]:
+def offered(
+    credentials: Iterable[type], situation: Situation, *, passwords_in_clear: bool
+) -> list[str]:
     """Return the names of the mechanisms that a server offers.
 
     Args:
@@ -51,7 +53,9 @@ def offered(credentials: Iterable[type], situation: Situation, *, passwords_in_c
     return [
         name
         for name, mechanism in SERVER_MECHANISMS.items()
-        if mechanism.possible(situation) and (safe or not mechanism.exposes_password) and mechanism.served_by(kinds)
+        if mechanism.possible(situation)
+        and (safe or not mechanism.exposes_password)
+        and mechanism.served_by(kinds)
     ]
 
 
@@ -66,7 +70,9 @@ def choose(offers: Iterable[str], secrets: Secrets, *, private: bool) -> ClientM
     names = set(offers)
     for wanted in _usable(secrets, private):
         if wanted in names:
-            with contextlib.suppress(ProtocolError):  # it cannot carry this name or password; perhaps another one can
+            with contextlib.suppress(
+                ProtocolError
+            ):  # it cannot carry this name or password; perhaps another one can
                 return CLIENT_MECHANISMS[wanted](secrets)
     return None
 
@@ -80,5 +86,9 @@ def _usable(secrets: Secrets, private: bool) -> list[str]:
     # Of these only PLAIN can say whom to act as.
     if secrets.authorize_as:
         return plain
-    scram = [kind.name for kind in SCRAM_CLIENTS if secrets.binding is not None or not kind.name.endswith("-PLUS")]
+    scram = [
+        kind.name
+        for kind in SCRAM_CLIENTS
+        if secrets.binding is not None or not kind.name.endswith("-PLUS")
+    ]
     return [*scram, *plain, "CRAM-MD5"]

@@ -7,7 +7,14 @@ import re
 
 from actorcred.credentials import BearerToken
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Step, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    ClientMechanism,
+    Credentials,
+    ServerMechanism,
+    Step,
+    text_of,
+)
 
 __all__ = ["OAuthBearerClient", "OAuthBearerServer"]
 
@@ -28,10 +35,14 @@ class OAuthBearerServer(ServerMechanism):
         if data is None:
             return Challenge(b"")
         message = _MESSAGE.fullmatch(text_of(data))
-        pairs = dict(pair.split("=", 1) for pair in message[2].split("\x01") if pair) if message else {}
+        pairs = (
+            dict(pair.split("=", 1) for pair in message[2].split("\x01") if pair) if message else {}
+        )
         bearer = _BEARER.fullmatch(pairs.get("auth", ""))
         if message is None or bearer is None:
-            raise ProtocolError("an OAUTHBEARER message is: n,a=NAME,^Aauth=Bearer TOKEN^A^A (RFC 7628)")
+            raise ProtocolError(
+                "an OAUTHBEARER message is: n,a=NAME,^Aauth=Bearer TOKEN^A^A (RFC 7628)"
+            )
         username = (message[1] or "").replace("=2C", ",").replace("=3D", "=")
         return Credentials(BearerToken(bearer[1], username, source=self.situation.source), username)
 
@@ -47,7 +58,11 @@ class OAuthBearerClient(ClientMechanism):
 
     def start(self) -> bytes:
         """Return the only message."""
-        name = (self.secrets.authorize_as or self.secrets.username).replace("=", "=3D").replace(",", "=2C")
+        name = (
+            (self.secrets.authorize_as or self.secrets.username)
+            .replace("=", "=3D")
+            .replace(",", "=2C")
+        )
         who = f"a={name}" if name else ""
         return f"n,{who},\x01auth=Bearer {self.secrets.token}\x01\x01".encode()
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import ProtocolError
-from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, ServerMechanism, Step, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    ClientMechanism,
+    Credentials,
+    ServerMechanism,
+    Step,
+    text_of,
+)
 
 __all__ = ["PlainClient", "PlainServer"]
 
@@ -22,9 +29,13 @@ class PlainServer(ServerMechanism):
             return Challenge(b"")
         parts = text_of(data).split("\0")
         if len(parts) != 3 or not parts[1]:
-            raise ProtocolError("a PLAIN message is: authorization identity, NUL, name, NUL, password")
+            raise ProtocolError(
+                "a PLAIN message is: authorization identity, NUL, name, NUL, password"
+            )
         authorize_as, username, password = parts
-        return Credentials(UsernamePassword(username, password, source=self.situation.source), authorize_as)
+        return Credentials(
+            UsernamePassword(username, password, source=self.situation.source), authorize_as
+        )
 
 
 class PlainClient(ClientMechanism):

@@ -23,7 +23,16 @@ from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, Unau
 from actorcred.exchange import ExchangeEvent, ExchangeState, ScramVerifier, UsernameScram, step
 from actorcred.names import prepare_password, prepare_username
 from actorcred.sasl.gs2 import NO_BINDINGS, ClientFinal, ClientFirst
-from actorcred.sasl.mechanism import Challenge, ClientMechanism, Credentials, Secrets, ServerMechanism, Situation, Step, text_of
+from actorcred.sasl.mechanism import (
+    Challenge,
+    ClientMechanism,
+    Credentials,
+    Secrets,
+    ServerMechanism,
+    Situation,
+    Step,
+    text_of,
+)
 
 __all__ = [
     "ITERATIONS",
@@ -79,7 +88,10 @@ def constant_salt(username: str) -> bytes:
 
 
 def make_verifier(
-    password: str, iterations: int = ITERATIONS, salt: bytes | None = None, algorithm: str = "SHA-256"
+    password: str,
+    iterations: int = ITERATIONS,
+    salt: bytes | None = None,
+    algorithm: str = "SHA-256",
 ) -> ScramVerifier:
     """Return what a server keeps of a password. Computes for a third of a second or so.
 
@@ -95,14 +107,21 @@ def make_verifier(
     """
     mechanism = _scramp().ScramMechanism(f"SCRAM-{algorithm}")
     try:
-        return ScramVerifier(*mechanism.make_auth_info(password, iterations, salt or os.urandom(16)))
+        return ScramVerifier(
+            *mechanism.make_auth_info(password, iterations, salt or os.urandom(16))
+        )
     except _scramp().ScramException:
-        raise PasswordRejected("the password has characters that SCRAM does not know (RFC 4013)") from None
+        raise PasswordRejected(
+            "the password has characters that SCRAM does not know (RFC 4013)"
+        ) from None
 
 
 def scram_to_text(verifier: ScramVerifier) -> str:
     """Return a verifier for SHA-256 as the text that RFC 5803 and PostgreSQL store."""
-    salt, stored, server = (base64.b64encode(part).decode() for part in (verifier.salt, verifier.stored_key, verifier.server_key))
+    salt, stored, server = (
+        base64.b64encode(part).decode()
+        for part in (verifier.salt, verifier.stored_key, verifier.server_key)
+    )
     return f"SCRAM-SHA-256${verifier.iterations}:{salt}${stored}:{server}"
 
 
@@ -116,7 +135,9 @@ def scram_from_text(text: str) -> ScramVerifier:
     if match is None:
         raise ValueError("a damaged SCRAM verifier")
     try:
-        salt, stored_key, server_key = (base64.b64decode(part, validate=True) for part in match.group(2, 3, 4))
+        salt, stored_key, server_key = (
+            base64.b64decode(part, validate=True) for part in match.group(2, 3, 4)
+        )
     except binascii.Error:
         raise ValueError("a damaged SCRAM verifier") from None
     if not LEAST_ITERATIONS <= (iterations := int(match[1])) <= MOST_ITERATIONS:
@@ -162,7 +183,12 @@ class ScramExchange(UsernameScram):
     """
 
     def __init__(
-        self, client_first: str, *, plus: bool = False, bindings: Mapping[str, bytes] = NO_BINDINGS, source: str = ""
+        self,
+        client_first: str,
+        *,
+        plus: bool = False,
+        bindings: Mapping[str, bytes] = NO_BINDINGS,
+        source: str = "",
     ) -> None:
         self.source = source
         self._decided: Callable[[bool], object] | None = None
@@ -202,7 +228,9 @@ class ScramExchange(UsernameScram):
     def pretend(self, decided: Callable[[bool], object]) -> None:
         """Challenge a client whose user does not exist; no answer will be right."""
         unmatched = os.urandom(self._hash().digest_size)  # nobody has a key whose hash this is
-        verifier = ScramVerifier(constant_salt(self.username), unmatched, unmatched, self.iterations or ITERATIONS)
+        verifier = ScramVerifier(
+            constant_salt(self.username), unmatched, unmatched, self.iterations or ITERATIONS
+        )
         self.verify(verifier, decided)
 
     def respond(self, data: bytes) -> None:
@@ -264,7 +292,9 @@ class _ScramServer(ServerMechanism):
     @classmethod
     def possible(cls, situation: Situation) -> bool:
         """Tell whether the extra is installed, and the exchange can be bound if it has to."""
-        return find_spec("scramp") is not None and (not cls.name.endswith("-PLUS") or bool(situation.bindings()))
+        return find_spec("scramp") is not None and (
+            not cls.name.endswith("-PLUS") or bool(situation.bindings())
+        )
 
     @classmethod
     def served_by(cls, kinds: tuple[type, ...]) -> bool:
@@ -281,7 +311,9 @@ class _ScramServer(ServerMechanism):
             return Challenge(b"")
         plus = self.name.endswith("-PLUS")
         situation = self.situation
-        exchange = self.credentials(text_of(data), plus=plus, bindings=situation.bindings(), source=situation.source)
+        exchange = self.credentials(
+            text_of(data), plus=plus, bindings=situation.bindings(), source=situation.source
+        )
         return Credentials(exchange, exchange.authorize_as)
 
 
@@ -291,10 +323,17 @@ class _ScramClient(ClientMechanism):
     def __init__(self, secrets: Secrets) -> None:
         super().__init__(secrets)
         if secrets.authorize_as:
-            raise ProtocolError(f"{self.name} of this client cannot carry an authorization identity; use PLAIN over TLS")
+            raise ProtocolError(
+                f"{self.name} of this client cannot carry an authorization identity; use PLAIN over TLS"
+            )
         try:
-            name, password = prepare_username(secrets.username), prepare_password(secrets.password or "")
-            self._client = _scramp().ScramClient([self.name], name, password, channel_binding=secrets.binding)
+            name, password = (
+                prepare_username(secrets.username),
+                prepare_password(secrets.password or ""),
+            )
+            self._client = _scramp().ScramClient(
+                [self.name], name, password, channel_binding=secrets.binding
+            )
         except (_scramp().ScramException, ValueError):
             raise ProtocolError("SCRAM cannot carry this name or password (RFC 4013)") from None
         self._answered = False
@@ -319,23 +358,33 @@ class _ScramClient(ClientMechanism):
         try:
             self._client.set_server_final(text_of(outcome or b""))
         except _scramp().ScramException:
-            raise ProtocolError("the server does not know the password: it is not the one it claims to be") from None
+            raise ProtocolError(
+                "the server does not know the password: it is not the one it claims to be"
+            ) from None
 
 
 def _make(base: type[Any], side: str, algorithm: str, plus: str, **attributes: Any) -> Any:
     name = f"SCRAM-{algorithm}{plus}"
     title = f"Scram{algorithm.replace('-', '')}{plus.removeprefix('-').title()}{side}"
-    return type(title, (base,), {"__doc__": base.__doc__, "__module__": __name__, "name": name, **attributes})
+    return type(
+        title,
+        (base,),
+        {"__doc__": base.__doc__, "__module__": __name__, "name": name, **attributes},
+    )
 
 
 _KINDS = (("SHA-512", ScramSHA512), ("SHA-256", ScramSHA256), ("SHA-1", ScramSHA1))
 
 SCRAM_SERVERS: list[type[ServerMechanism]] = [
-    _make(_ScramServer, "Server", algorithm, plus, credentials=kind) for plus in ("-PLUS", "") for algorithm, kind in _KINDS
+    _make(_ScramServer, "Server", algorithm, plus, credentials=kind)
+    for plus in ("-PLUS", "")
+    for algorithm, kind in _KINDS
 ]
 """The server's sides, the strongest first."""
 
 SCRAM_CLIENTS: list[type[ClientMechanism]] = [
-    _make(_ScramClient, "Client", algorithm, plus) for plus in ("-PLUS", "") for algorithm in ("SHA-256", "SHA-512", "SHA-1")
+    _make(_ScramClient, "Client", algorithm, plus)
+    for plus in ("-PLUS", "")
+    for algorithm in ("SHA-256", "SHA-512", "SHA-1")
 ]
 """The client's sides, the dearest first: SHA-256 is what servers keep verifiers of, and SHA-512 proves no more."""

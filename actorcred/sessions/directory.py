@@ -29,7 +29,9 @@ class Directory:
         self._ending: dict[AvatarId, set[Session]] = {}
         self.ending = 0
         """The number of sessions that run their `on_logout`."""
-        shortest = min((limit for limit in (idle_timeout, lifetime) if limit is not None), default=None)
+        shortest = min(
+            (limit for limit in (idle_timeout, lifetime) if limit is not None), default=None
+        )
         self.granularity = None if shortest is None else min(1.0, max(0.01, shortest / 4))
         """Seconds between two looks for expired sessions; None if they never expire."""
         # A session waits in the bucket of the time at which it may have to go. Being active does not move it: it is
@@ -111,7 +113,9 @@ class Directory:
             for session in self._buckets.pop(number):
                 if self._lifetime is not None and now - session.opened >= self._lifetime:
                     over.append((session, LogoutCode.EXPIRED))
-                elif self._idle_timeout is not None and now - session.last_seen >= self._idle_timeout:
+                elif (
+                    self._idle_timeout is not None and now - session.last_seen >= self._idle_timeout
+                ):
                     over.append((session, LogoutCode.IDLE))
                 else:
                     self._await_deadline(session)

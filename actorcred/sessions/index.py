@@ -59,7 +59,9 @@ class SessionIndex:
 
     def by_avatar_id(self, avatar_id: AvatarId) -> Sequence[Session]:
         """Return the sessions of an avatar id, oldest first."""
-        present = self._anonymous if avatar_id is ANONYMOUS else self._by_avatar_id.get(avatar_id, ())
+        present = (
+            self._anonymous if avatar_id is ANONYMOUS else self._by_avatar_id.get(avatar_id, ())
+        )
         if isinstance(present, dict):
             return list(present.values())
         return [present] if isinstance(present, Session) else []

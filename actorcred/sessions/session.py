@@ -78,7 +78,14 @@ class Session:
 
     avatar: AvatarRef[Any]
 
-    def __init__(self, session_id: str, avatar_id: AvatarId, interface: type, mind: MindRef, owner: SessionOwner) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        avatar_id: AvatarId,
+        interface: type,
+        mind: MindRef,
+        owner: SessionOwner,
+    ) -> None:
         self.id = session_id
         self.avatar_id = avatar_id
         self.interface = interface
@@ -93,7 +100,9 @@ class Session:
         """Whether its login has succeeded: it may wait for the avatar's `on_login`."""
         self.bucket = -1
         self.checker: ActorRef[Any] | None = None
-        self.on_gone: tuple[ActorRef[Any], Callable[[], object]] | None = None  # the realm, and what it wants called
+        self.on_gone: tuple[ActorRef[Any], Callable[[], object]] | None = (
+            None  # the realm, and what it wants called
+        )
         self.reason: LogoutReason | None = None
         self.revoked = False
         """Whether what the client has sent, and the avatar has not got yet, never will be handled."""
@@ -110,7 +119,9 @@ class Session:
 
     def annotate(self, notes: Mapping[str, Any]) -> None:
         """Add to the notes; a value of None takes a note away."""
-        merged = {name: value for name, value in {**self.notes, **notes}.items() if value is not None}
+        merged = {
+            name: value for name, value in {**self.notes, **notes}.items() if value is not None
+        }
         self._notes = merged or None
 
     @property
@@ -146,7 +157,9 @@ class Session:
             TypeError: if the detail is no string.
         """
         if not isinstance(detail, str):
-            raise TypeError(f"the detail of a logout must be a string, not a {type(detail).__name__}")
+            raise TypeError(
+                f"the detail of a logout must be a string, not a {type(detail).__name__}"
+            )
         return self._owner.end_session(self, LogoutReason(LogoutCode(code), detail))
 
 
@@ -178,12 +191,18 @@ class AvatarRef(ActorRef[A]):
         super().tell(self._queued(message))
 
     @overload
-    def ask(self, message: Any, *, block: Literal[False], timeout: float | None = None) -> Future[Any]: ...
+    def ask(
+        self, message: Any, *, block: Literal[False], timeout: float | None = None
+    ) -> Future[Any]: ...
     @overload
     def ask(self, message: Any, *, block: Literal[True], timeout: float | None = None) -> Any: ...
     @overload
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]: ...
-    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any | Future[Any]:
+    def ask(
+        self, message: Any, *, block: bool = True, timeout: float | None = None
+    ) -> Any | Future[Any]: ...
+    def ask(
+        self, message: Any, *, block: bool = True, timeout: float | None = None
+    ) -> Any | Future[Any]:
         """Ask the avatar, as `ActorRef.ask`; the answer is a `pykka.ActorDeadError` if the session is over."""
         if self.session.is_open:
             self.session.touch()

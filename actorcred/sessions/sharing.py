@@ -54,4 +54,6 @@ class SharedAvatar(Channel, Generic[S]):
         if not self.sessions:
             raise ClientGone("no client shares this avatar any more")
         minds = [session.mind for session in reversed(self.sessions.values())]
-        return next((mind for mind in minds if mind.channel.takes_notifications), minds[0]).call(name, *args)
+        return next((mind for mind in minds if mind.channel.takes_notifications), minds[0]).call(
+            name, *args
+        )

@@ -10,7 +10,9 @@ __all__ = ["TRANSITIONS", "SessionEvent", "State", "step"]
 class State(Enum):
     """Where a session stands."""
 
-    __hash__ = object.__hash__  # each member is one object, and the one of Enum costs more than the whole step
+    __hash__ = (
+        object.__hash__
+    )  # each member is one object, and the one of Enum costs more than the whole step
 
     CHECKING = "checking"
     """A checker has the credentials."""
@@ -48,7 +50,11 @@ class SessionEvent(Enum):
 
 
 TRANSITIONS: dict[State, dict[SessionEvent, State]] = {
-    State.CHECKING: {SessionEvent.VERIFIED: State.ENDED, SessionEvent.PROVEN: State.WAITING, SessionEvent.FAILED: State.ENDED},
+    State.CHECKING: {
+        SessionEvent.VERIFIED: State.ENDED,
+        SessionEvent.PROVEN: State.WAITING,
+        SessionEvent.FAILED: State.ENDED,
+    },
     State.WAITING: {SessionEvent.ADMITTED: State.OPENING, SessionEvent.FAILED: State.ENDED},
     State.OPENING: {SessionEvent.OPENED: State.OPEN, SessionEvent.FAILED: State.ENDED},
     State.OPEN: {SessionEvent.END: State.ENDING},

@@ -15,7 +15,15 @@ _HOMES = {
     "assert_nothing_left": "fakes",
 }
 
-__all__ = ["HOSTILE_NAMES", "CheckerContract", "Hall", "RealmContract", "RecordingMind", "Visitor", "assert_nothing_left"]
+__all__ = [
+    "HOSTILE_NAMES",
+    "CheckerContract",
+    "Hall",
+    "RealmContract",
+    "RecordingMind",
+    "Visitor",
+    "assert_nothing_left",
+]
 
 
 def __getattr__(name: str) -> Any:

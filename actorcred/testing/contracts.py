@@ -74,7 +74,9 @@ class CheckerContract:
     def test_it_says_what_it_takes(self, checker: CheckerRef) -> None:
         """All that it is tried with is of a kind that it states."""
         for credentials in [*(credentials for credentials, _ in self.right), *self.wrong]:
-            assert isinstance(credentials, checker.credential_interfaces), f"{credentials!r} is not in credential_interfaces"
+            assert isinstance(credentials, checker.credential_interfaces), (
+                f"{credentials!r} is not in credential_interfaces"
+            )
 
     def test_the_right_credentials_let_in(self, portal: PortalRef) -> None:
         """Whoever is right is who they claim to be, each time."""
@@ -102,7 +104,10 @@ class CheckerContract:
     def test_many_at_once_are_answered_each_its_own_way(self, portal: PortalRef) -> None:
         """No answer gets to another login."""
         times = 10 if self.reusable else 1
-        rights = [(portal.login(credentials, None, Visitor), who) for credentials, who in self.right * times]
+        rights = [
+            (portal.login(credentials, None, Visitor), who)
+            for credentials, who in self.right * times
+        ]
         wrongs = [portal.login(credentials, None, Visitor) for credentials in self.wrong * times]
         for future, who in rights:
             assert future.get(timeout=WAIT).session.avatar_id == who
@@ -117,7 +122,9 @@ class CheckerContract:
         credentials, who = self.right[0]
         assert self.log_in(portal, credentials).avatar_id == who
 
-    def test_no_secret_gets_into_a_log(self, portal: PortalRef, caplog: pytest.LogCaptureFixture) -> None:
+    def test_no_secret_gets_into_a_log(
+        self, portal: PortalRef, caplog: pytest.LogCaptureFixture
+    ) -> None:
         """Logs at any level are free of secrets, and so are texts of errors."""
         caplog.set_level(logging.DEBUG)
         texts = []
@@ -131,7 +138,9 @@ class CheckerContract:
             assert secret not in caplog.text
             assert secret not in " ".join(texts)
 
-    def test_when_it_has_stopped_nobody_gets_in(self, checker: CheckerRef, portal: PortalRef) -> None:
+    def test_when_it_has_stopped_nobody_gets_in(
+        self, checker: CheckerRef, portal: PortalRef
+    ) -> None:
         """A checker that is gone is unavailable, and its actor is gone for good."""
         checker.stop(timeout=WAIT)
         assert checker.actor_stopped.wait(WAIT)
@@ -180,12 +189,16 @@ class RealmContract:
         assert realm.actor_class.interfaces
         assert all(isinstance(interface, type) for interface in realm.actor_class.interfaces)
 
-    def test_each_interface_has_an_avatar_that_implements_it(self, realm: ActorRef[Any], portal: PortalRef) -> None:
+    def test_each_interface_has_an_avatar_that_implements_it(
+        self, realm: ActorRef[Any], portal: PortalRef
+    ) -> None:
         """The realm keeps what it lists, also when it is not the first choice."""
         for avatar_id in self.avatar_ids:
             for interface in realm.actor_class.interfaces:
                 assert self.log_in(portal, avatar_id, None, interface).interface is interface
-                assert self.log_in(portal, avatar_id, None, Unwanted, interface).interface is interface
+                assert (
+                    self.log_in(portal, avatar_id, None, Unwanted, interface).interface is interface
+                )
 
     def test_what_it_does_not_have_is_no_interface(self, portal: PortalRef) -> None:
         """Such a login fails, and leaves nothing."""
@@ -194,7 +207,9 @@ class RealmContract:
                 self.log_in(portal, avatar_id, None, Unwanted)
         assert portal.count().get(timeout=WAIT) == 0
 
-    def test_logout_ends_the_avatar_and_tells_the_client_once(self, realm: ActorRef[Any], portal: PortalRef) -> None:
+    def test_logout_ends_the_avatar_and_tells_the_client_once(
+        self, realm: ActorRef[Any], portal: PortalRef
+    ) -> None:
         """Calling it again does nothing."""
         mind = RecordingMind()
         login = self.log_in(portal, self.avatar_ids[0], mind, realm.actor_class.interfaces[0])
@@ -205,7 +220,9 @@ class RealmContract:
         assert portal.count().get(timeout=WAIT) == 0
         assert len(mind.named("logged_out")) == 1
 
-    def test_the_end_of_one_avatar_ends_no_other_session(self, realm: ActorRef[Any], portal: PortalRef) -> None:
+    def test_the_end_of_one_avatar_ends_no_other_session(
+        self, realm: ActorRef[Any], portal: PortalRef
+    ) -> None:
         """Users have nothing of each other's ends."""
         interface = realm.actor_class.interfaces[0]
         first, second = RecordingMind(), RecordingMind()

@@ -98,11 +98,15 @@ class RecordingMind:
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self.named(name), timeout):
-                raise AssertionError(f"the client was not told {name!r} within {timeout:g} s, but {self.told}")
+                raise AssertionError(
+                    f"the client was not told {name!r} within {timeout:g} s, but {self.told}"
+                )
             return tuple(self.named(name)[0])
 
 
-def assert_nothing_left(threads_before: set[threading.Thread] | None = None, timeout: float = WAIT) -> None:
+def assert_nothing_left(
+    threads_before: set[threading.Thread] | None = None, timeout: float = WAIT
+) -> None:
     """Stop everything, and fail if something does not stop or stays.
 
     Args:
@@ -117,7 +121,11 @@ def assert_nothing_left(threads_before: set[threading.Thread] | None = None, tim
         raise AssertionError(f"these actors did not stop: {', '.join(stuck)}")
     if actors.statistics().actors:
         raise AssertionError(f"{actors.statistics().actors} actors are left")
-    threads = [] if threads_before is None else [one for one in threading.enumerate() if one not in threads_before]
+    threads = (
+        []
+        if threads_before is None
+        else [one for one in threading.enumerate() if one not in threads_before]
+    )
     ours = [one.name for one in threads if one.name.startswith("actorcred")]
     if ours:
         raise AssertionError(f"these threads are left: {', '.join(ours)}")

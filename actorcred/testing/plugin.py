@@ -56,7 +56,11 @@ def start_portal(nothing_left_running: None) -> Callable[..., PortalRef]:
     from actorcred import Portal
     from actorcred.testing.fakes import Hall
 
-    def start(*checkers: ActorRef[Any], realm: ActorRef[Any] | None = None, options: PortalOptions | None = None) -> PortalRef:
+    def start(
+        *checkers: ActorRef[Any],
+        realm: ActorRef[Any] | None = None,
+        options: PortalOptions | None = None,
+    ) -> PortalRef:
         return Portal.start(Hall.start() if realm is None else realm, checkers, options)
 
     return start

@@ -21,7 +21,16 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from actorcred import ActorcredError, ActorRef, Policy, Portal, PortalOptions, PortalRef, actors, rpc
+from actorcred import (
+    ActorcredError,
+    ActorRef,
+    Policy,
+    Portal,
+    PortalOptions,
+    PortalRef,
+    actors,
+    rpc,
+)
 from actorcred.actors import AsyncioDispatcher, ThreadDispatcher
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.file import FileChecker
@@ -64,12 +73,16 @@ def main(argv: list[str] | None = None) -> int:
     return run(live)
 
 
-async def _open(arguments: argparse.Namespace, console: Console) -> tuple[Show, list[tuple[str, str]]]:
+async def _open(
+    arguments: argparse.Namespace, console: Console
+) -> tuple[Show, list[tuple[str, str]]]:
     arguments.data.mkdir(parents=True, exist_ok=True)
     console.print(f"Accounts of {arguments.avatars} bots in {arguments.data} ...")
     enough = threading.Event()
     try:
-        htpasswd, accounts = await asyncio.to_thread(make_accounts, arguments.data, arguments.avatars, enough)
+        htpasswd, accounts = await asyncio.to_thread(
+            make_accounts, arguments.data, arguments.avatars, enough
+        )
     except asyncio.CancelledError:
         enough.set()
         raise
@@ -79,16 +92,56 @@ async def _open(arguments: argparse.Namespace, console: Console) -> tuple[Show, 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.arena", description=__doc__)
     parser.add_argument(
-        "--listen", type=_web_address, default="ws:127.0.0.1:8080", metavar="ADDRESS", help="where the page is (%(default)s)"
+        "--listen",
+        type=_web_address,
+        default="ws:127.0.0.1:8080",
+        metavar="ADDRESS",
+        help="where the page is (%(default)s)",
     )
     parser.add_argument("--headless", action="store_true", help="no page, only bots")
-    parser.add_argument("--avatars", type=_positive, default=2000, metavar="N", help="how many bots play (%(default)s)")
-    parser.add_argument("--duration", type=float, metavar="S", help="seconds to play (20 when headless, else until Ctrl-C)")
-    parser.add_argument("--max-sessions", type=_positive, metavar="N", help="players at most, bots among them (no limit)")
-    parser.add_argument("--wrong", type=_share, default=0.1, metavar="P", help="share of wrong passwords (%(default)s)")
-    parser.add_argument("--crash-rate", type=_share, default=0.001, metavar="P", help="share of acts that crash an avatar")
-    parser.add_argument("--seed", type=int, default=1, help="of everything random but the passwords (%(default)s)")
-    parser.add_argument("--data", type=Path, default=Path("arena-data"), metavar="DIR", help="accounts and scores (%(default)s)")
+    parser.add_argument(
+        "--avatars",
+        type=_positive,
+        default=2000,
+        metavar="N",
+        help="how many bots play (%(default)s)",
+    )
+    parser.add_argument(
+        "--duration",
+        type=float,
+        metavar="S",
+        help="seconds to play (20 when headless, else until Ctrl-C)",
+    )
+    parser.add_argument(
+        "--max-sessions",
+        type=_positive,
+        metavar="N",
+        help="players at most, bots among them (no limit)",
+    )
+    parser.add_argument(
+        "--wrong",
+        type=_share,
+        default=0.1,
+        metavar="P",
+        help="share of wrong passwords (%(default)s)",
+    )
+    parser.add_argument(
+        "--crash-rate",
+        type=_share,
+        default=0.001,
+        metavar="P",
+        help="share of acts that crash an avatar",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=1, help="of everything random but the passwords (%(default)s)"
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("arena-data"),
+        metavar="DIR",
+        help="accounts and scores (%(default)s)",
+    )
     arguments = parser.parse_args(argv)
     if arguments.headless and arguments.duration is None:
         arguments.duration = 20.0
@@ -101,7 +154,9 @@ def _web_address(text: str) -> Address:
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
     if address.kind not in {"ws", "wss"}:
-        raise argparse.ArgumentTypeError(f"must begin with ws: or wss:, as ws:127.0.0.1:8080, not with {address.kind}:")
+        raise argparse.ArgumentTypeError(
+            f"must begin with ws: or wss:, as ws:127.0.0.1:8080, not with {address.kind}:"
+        )
     return address
 
 
@@ -159,11 +214,17 @@ class Show:
         self._people = SQLiteChecker.start(arguments.data / "people.sqlite", dispatcher=blocking)
         bots = FileChecker.start(htpasswd, dispatcher=blocking)
         size = max(20.0, arguments.avatars**0.5 * 4)
-        self._arena: ActorRef[Arena] = Arena.start(size, arguments.seed, arguments.data / "scores.sqlite", self._tick_times)
-        options = PortalOptions(
-            max_pending_logins=arguments.avatars + 100, max_sessions=arguments.max_sessions, policy=Policy.REPLACE
+        self._arena: ActorRef[Arena] = Arena.start(
+            size, arguments.seed, arguments.data / "scores.sqlite", self._tick_times
         )
-        self._portal: PortalRef = Portal.start(self._arena, [bots, self._people, AnonymousChecker.start()], options)
+        options = PortalOptions(
+            max_pending_logins=arguments.avatars + 100,
+            max_sessions=arguments.max_sessions,
+            policy=Policy.REPLACE,
+        )
+        self._portal: PortalRef = Portal.start(
+            self._arena, [bots, self._people, AnonymousChecker.start()], options
+        )
 
     @classmethod
     async def open(cls, arguments: argparse.Namespace, htpasswd: Path) -> Show:
@@ -194,7 +255,11 @@ class Show:
         habits = Habits(self._arguments.wrong, self._arguments.crash_rate)
         for name, password in accounts:
             seed = f"{self._arguments.seed} {name}"
-            self._bots.append(Bot.start(self._portal, name, password, habits, seed, self._counts, dispatcher=clients))
+            self._bots.append(
+                Bot.start(
+                    self._portal, name, password, habits, seed, self._counts, dispatcher=clients
+                )
+            )
 
     async def watch(self, console: Console, life: Life) -> None:
         """Show the figures once a second until a signal comes or the time is over, and kick some bot each second."""
@@ -203,7 +268,9 @@ class Show:
         before, then = Counter(self._counts), time.monotonic()
         with Live(console=console, auto_refresh=False, transient=not console.is_terminal) as live:
             while not life.asked and (end is None or time.monotonic() < end):
-                await life.until_asked(1.0 if end is None else min(1.0, max(0.0, end - time.monotonic())))
+                await life.until_asked(
+                    1.0 if end is None else min(1.0, max(0.0, end - time.monotonic()))
+                )
                 now, counts = time.monotonic(), Counter(self._counts)
                 figures = await self._figures(counts - before, now - then)
                 before, then = counts, now
@@ -212,13 +279,21 @@ class Show:
                 if console.is_terminal:
                     live.update(_table(shown), refresh=True)
                 else:
-                    console.print("  ".join(f"{name}: {value}" for name, value in shown), soft_wrap=True)
+                    console.print(
+                        "  ".join(f"{name}: {value}" for name, value in shown), soft_wrap=True
+                    )
                 await self._kick_some_bot()
 
     async def _kick_some_bot(self) -> None:
-        sessions = [session for session in await self._portal.sessions() if str(session.avatar_id).startswith("bot")]
+        sessions = [
+            session
+            for session in await self._portal.sessions()
+            if str(session.avatar_id).startswith("bot")
+        ]
         if sessions:
-            self._portal.kick(session_id=self._random.choice(sessions).id, reason="you stood in my light")
+            self._portal.kick(
+                session_id=self._random.choice(sessions).id, reason="you stood in my light"
+            )
 
     async def _figures(self, news: Counter[str], seconds: float) -> dict[str, tuple[float, str]]:
         ticks = sorted(self._tick_times) or [0.0]
@@ -236,7 +311,9 @@ class Show:
         for bot in self._bots:
             bot.stop(block=False)
         top = cast("list[tuple[str, int]]", await self._arena.proxy().top())
-        by_page = await life.wait_for(*([] if self._server is None else [self._server.close(life.left())]))
+        by_page = await life.wait_for(
+            *([] if self._server is None else [self._server.close(life.left())])
+        )
         by_portal = await life.wait_for(drained(self._portal, life.left()))
         present = await self._portal.count()
         await self._portal.stop(block=False)
@@ -247,7 +324,10 @@ class Show:
         table = Table("what", "number", title="summary")
         for name, value in (
             ("logins", self._ledger.logins),
-            *((f"logouts: {reason}", count) for reason, count in sorted(self._ledger.logouts.items())),
+            *(
+                (f"logouts: {reason}", count)
+                for reason, count in sorted(self._ledger.logouts.items())
+            ),
             ("present at the end", present),
             ("logged out at the end", sum(count or 0 for count in (*by_page, *by_portal))),
             ("refused logins", self._ledger.refused),
@@ -259,8 +339,12 @@ class Show:
         ):
             table.add_row(name, f"{value:,}")
         console.print(table)
-        console.print("Best of all runs: " + ", ".join(f"{escape(name)} {points}" for name, points in top))
-        console.print(f"logins {self._ledger.logins} = logouts {logouts} + present {present}: {'yes' if adds_up else 'NO'}")
+        console.print(
+            "Best of all runs: " + ", ".join(f"{escape(name)} {points}" for name, points in top)
+        )
+        console.print(
+            f"logins {self._ledger.logins} = logouts {logouts} + present {present}: {'yes' if adds_up else 'NO'}"
+        )
         return adds_up
 
 

@@ -48,7 +48,15 @@ class Bot(Actor):
         counts: is told what happens to it.
     """
 
-    def __init__(self, portal: PortalRef, name: str, password: str, habits: Habits, seed: str, counts: Counter[str]) -> None:
+    def __init__(
+        self,
+        portal: PortalRef,
+        name: str,
+        password: str,
+        habits: Habits,
+        seed: str,
+        counts: Counter[str],
+    ) -> None:
         super().__init__()
         self._portal = portal
         self._name = name
@@ -69,7 +77,9 @@ class Bot(Actor):
         """Log in, this actor being the mind."""
         wrong = self._random.random() < self._habits.wrong_password
         self._counts["wrong passwords"] += wrong
-        credentials = UsernamePassword(self._name, "not " + self._password if wrong else self._password)
+        credentials = UsernamePassword(
+            self._name, "not " + self._password if wrong else self._password
+        )
         answer = self._portal.login(credentials, self.actor_ref, Player)
         me = self.actor_inbox
         answer.add_done_callback(lambda done: me.put(ProxyCall(("logged_in",), (done,), {})))
@@ -113,7 +123,9 @@ class Bot(Actor):
 
     def _stumble(self, login: Login) -> None:
         self._counts["crashes"] += 1
-        login.avatar.tell(ProxyCall(("stumble",), (), {}))  # told, not asked: nobody waits for the exception
+        login.avatar.tell(
+            ProxyCall(("stumble",), (), {})
+        )  # told, not asked: nobody waits for the exception
 
     def _log_out(self, login: Login) -> None:
         login.logout()

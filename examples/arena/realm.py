@@ -12,7 +12,18 @@ from collections.abc import Callable
 from os import PathLike
 from typing import Any
 
-from actorcred import ANONYMOUS, ActorRef, Avatar, CallError, Group, LogoutReason, MindRef, NoInterface, Notification, Realm
+from actorcred import (
+    ANONYMOUS,
+    ActorRef,
+    Avatar,
+    CallError,
+    Group,
+    LogoutReason,
+    MindRef,
+    NoInterface,
+    Notification,
+    Realm,
+)
 from actorcred.names import AvatarId
 from examples.arena.world import Body, World
 
@@ -53,7 +64,9 @@ class Player(ABC):
 class ArenaPlayer(Avatar, Player):
     """One player. It forwards what the client wants to the arena, which decides."""
 
-    def __init__(self, avatar_id: AvatarId, mind: MindRef, arena: ActorRef[Arena], name: str) -> None:
+    def __init__(
+        self, avatar_id: AvatarId, mind: MindRef, arena: ActorRef[Arena], name: str
+    ) -> None:
         super().__init__(avatar_id, mind)
         self._arena = arena
         self._name = name
@@ -170,7 +183,11 @@ class Arena(Realm):
     interfaces = (Player,)
 
     def __init__(
-        self, size: float = 60.0, seed: int = 1, scores: PathLike[str] | str = ":memory:", tick_times: deque[float] | None = None
+        self,
+        size: float = 60.0,
+        seed: int = 1,
+        scores: PathLike[str] | str = ":memory:",
+        tick_times: deque[float] | None = None,
     ) -> None:
         super().__init__()
         self._world = World(size, seed)
@@ -183,7 +200,9 @@ class Arena(Realm):
         self._scores = sqlite3.connect(scores, check_same_thread=False)
         self._scores.execute("PRAGMA journal_mode = WAL")
         self._scores.execute("PRAGMA synchronous = NORMAL")
-        self._scores.execute("CREATE TABLE IF NOT EXISTS score (name TEXT PRIMARY KEY, points INTEGER NOT NULL)")
+        self._scores.execute(
+            "CREATE TABLE IF NOT EXISTS score (name TEXT PRIMARY KEY, points INTEGER NOT NULL)"
+        )
         self._handlers: dict[type, Callable[[Any], Any]] = {
             Tick: self._tick,
             Move: self._move,
@@ -219,10 +238,14 @@ class Arena(Realm):
     def top(self, count: int = 5) -> list[tuple[str, int]]:
         """Return the names and points of the best, of all runs."""
         self._save(self._world.bodies.values())
-        return self._scores.execute("SELECT name, points FROM score ORDER BY points DESC, name LIMIT ?", (count,)).fetchall()
+        return self._scores.execute(
+            "SELECT name, points FROM score ORDER BY points DESC, name LIMIT ?", (count,)
+        ).fetchall()
 
     def _enter(self, message: Enter) -> None:
-        row = self._scores.execute("SELECT points FROM score WHERE name = ?", (message.name,)).fetchone()
+        row = self._scores.execute(
+            "SELECT points FROM score WHERE name = ?", (message.name,)
+        ).fetchone()
         body = self._world.enter(message.name, row[0] if row else 0)
         self._minds[message.name] = message.mind
         message.mind.notify("welcome", body.x, body.y, body.score)
@@ -238,7 +261,10 @@ class Arena(Realm):
 
     def _save(self, bodies: Any) -> None:
         with self._scores:
-            self._scores.executemany("REPLACE INTO score VALUES (?, ?)", [(body.name, body.score) for body in bodies if body.score])
+            self._scores.executemany(
+                "REPLACE INTO score VALUES (?, ?)",
+                [(body.name, body.score) for body in bodies if body.score],
+            )
 
     def _move(self, message: Move) -> None:
         self._moves[message.name] = message  # one step per tick, however often a client asks
@@ -255,10 +281,19 @@ class Arena(Realm):
         self._watchers[message.name] = mind
         self._audience.add(mind)
         rocks = [(rock.x, rock.y, rock.radius) for rock in self._world.obstacles]
-        return {"name": message.name, "size": self._world.size, "view": VIEW, "tick": TICK, "obstacles": rocks}
+        return {
+            "name": message.name,
+            "size": self._world.size,
+            "view": VIEW,
+            "tick": TICK,
+            "obstacles": rocks,
+        }
 
     def _who(self, _: Who) -> list[tuple[str, int]]:
-        bodies = sorted(self._world.bodies.values(), key=lambda body: (body.name.startswith("bot"), -body.score, body.name))
+        bodies = sorted(
+            self._world.bodies.values(),
+            key=lambda body: (body.name.startswith("bot"), -body.score, body.name),
+        )
         return [(body.name, body.score) for body in bodies[:100]]
 
     def _figures(self, message: Figures) -> None:

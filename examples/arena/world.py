@@ -46,7 +46,9 @@ class World:
         pickups: how many things lie about at any time; by default so many that there is nearly always one in sight.
     """
 
-    def __init__(self, size: float, seed: int, obstacles: int | None = None, pickups: int | None = None) -> None:
+    def __init__(
+        self, size: float, seed: int, obstacles: int | None = None, pickups: int | None = None
+    ) -> None:
         self.size = size
         self._random = random.Random(seed)
         self.obstacles = [
@@ -142,7 +144,9 @@ class World:
         right, top = _cell(body.x + distance, body.y + distance)
         players: list[Body] = []
         pickups: list[tuple[float, float]] = []
-        for cell in [(column, row) for column in range(left, right + 1) for row in range(bottom, top + 1)]:
+        for cell in [
+            (column, row) for column in range(left, right + 1) for row in range(bottom, top + 1)
+        ]:
             players += [self.bodies[near] for near in self._cells.get(cell, ())]
             pickups += self._pickups.get(cell, ())
         return (

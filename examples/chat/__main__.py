@@ -34,9 +34,26 @@ def main(argv: list[str] | None = None) -> int:
 
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.chat", description=__doc__)
-    add_arguments(parser, {"web": 8081, "rpc": 9987, "ssh": 8022, "telnet": 8023}, (UsernamePassword,), "chat-data")
-    parser.add_argument("--admin", action="append", default=[], metavar="NAME", help="an administrator; may be repeated")
-    parser.add_argument("--grace", type=float, default=30.0, metavar="S", help="for browsers to come back (%(default)s)")
+    add_arguments(
+        parser,
+        {"web": 8081, "rpc": 9987, "ssh": 8022, "telnet": 8023},
+        (UsernamePassword,),
+        "chat-data",
+    )
+    parser.add_argument(
+        "--admin",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an administrator; may be repeated",
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        default=30.0,
+        metavar="S",
+        help="for browsers to come back (%(default)s)",
+    )
     return parser.parse_args(argv)
 
 
@@ -60,7 +77,9 @@ class Servers:
         checkers, passwords = await start_checkers(arguments, DEMO)
         archive = Archive(arguments.data / "chat.sqlite")
         chat = Chat.start(archive, tuple(arguments.admin or DEMO[:1]))
-        portal = Portal.start(chat, checkers, PortalOptions(policy=Policy.SHARE, sessions_per_avatar=8))
+        portal = Portal.start(
+            chat, checkers, PortalOptions(policy=Policy.SHARE, sessions_per_avatar=8)
+        )
         await chat.proxy().keep_order_at(portal)
         made = cls(portal, archive, passwords)
         await made._listen(arguments)
@@ -72,7 +91,9 @@ class Servers:
         self.rpc = await rpc.serve(self.portal, f"tcp:{host}:{arguments.rpc}", options=options)
         await self.rpc.listen(f"ws:{host}:{arguments.web}", app=make_app(self.rpc, PAGE))
         self.ssh = SSHServer(self.portal, TextChatter)
-        self._acceptor = await self.ssh.listen(host, arguments.ssh, server_host_keys=[str(_host_key(arguments.data))])
+        self._acceptor = await self.ssh.listen(
+            host, arguments.ssh, server_host_keys=[str(_host_key(arguments.data))]
+        )
         self._telnet = await telnet.listen(self.portal, host, arguments.telnet, TextChatter)
 
     def introduce(self) -> None:
@@ -84,13 +105,18 @@ class Servers:
         print(f"browser: http://{web.host}:{web.port}/")
         print(f"ssh:     ssh -p {self._acceptor.get_port()} {DEMO[0]}@{host}")
         print(f"telnet:  telnet {host} {port}")
-        print(f"rpc:     actorcred call tcp://{tcp.host}:{tcp.port} -u {DEMO[0]} who lobby", flush=True)
+        print(
+            f"rpc:     actorcred call tcp://{tcp.host}:{tcp.port} -u {DEMO[0]} who lobby",
+            flush=True,
+        )
 
     async def close(self, life: Life) -> None:
         """Take no more connections, and log everybody out."""
         self._acceptor.close()
         self._telnet.close()
-        await life.wait_for(self.rpc.close(life.left()), self.ssh.close(), drained(self.portal, life.left()))
+        await life.wait_for(
+            self.rpc.close(life.left()), self.ssh.close(), drained(self.portal, life.left())
+        )
         await life.stop_actors()
         self._archive.close()
 

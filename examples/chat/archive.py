@@ -52,7 +52,11 @@ class Archive:
 
     def latest(self, room: str, count: int) -> list[Line]:
         """Return the last lines of a room, the oldest first."""
-        rows = self._all("SELECT number, at, name, text FROM lines WHERE room = ? ORDER BY number DESC LIMIT ?", room, count)
+        rows = self._all(
+            "SELECT number, at, name, text FROM lines WHERE room = ? ORDER BY number DESC LIMIT ?",
+            room,
+            count,
+        )
         return [Line(*row) for row in reversed(rows)]  # type: ignore[arg-type]
 
     def set_until(self, table: str, name: str, until: float, why: str = "") -> None:
@@ -64,6 +68,10 @@ class Archive:
 
     def seconds_left(self, table: str, name: str) -> float:
         """Return for how long somebody is banned or muted; 0 if not."""
-        statement = "SELECT until FROM bans WHERE name = ?" if table == "bans" else "SELECT until FROM mutes WHERE name = ?"
+        statement = (
+            "SELECT until FROM bans WHERE name = ?"
+            if table == "bans"
+            else "SELECT until FROM mutes WHERE name = ?"
+        )
         rows = self._all(statement, name)
         return max(0.0, float(str(rows[0][0])) - time.time()) if rows else 0.0

@@ -7,7 +7,16 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
-from actorcred import Avatar, CallError, LoginDenied, LogoutReason, MindRef, NoInterface, PortalRef, Realm
+from actorcred import (
+    Avatar,
+    CallError,
+    LoginDenied,
+    LogoutReason,
+    MindRef,
+    NoInterface,
+    PortalRef,
+    Realm,
+)
 from actorcred.actors import Actor, ActorRef, ThreadDispatcher
 from examples.chat.archive import Archive
 from examples.chat.interface import Chatter, Line, Moderator, TextChatter

@@ -9,9 +9,20 @@ from typing import Any
 
 import pykka
 
-from actorcred import Channel, LoginFailed, LogoutCode, LogoutReason, Notification, PortalRef, UsernamePassword
+from actorcred import (
+    Channel,
+    LoginFailed,
+    LogoutCode,
+    LogoutReason,
+    Notification,
+    PortalRef,
+    UsernamePassword,
+)
 
-HIDE, SHOW = b"\xff\xfb\x01", b"\xff\xfc\x01"  # RFC 857: the server will echo, and does not; so nobody sees the password
+HIDE, SHOW = (
+    b"\xff\xfb\x01",
+    b"\xff\xfc\x01",
+)  # RFC 857: the server will echo, and does not; so nobody sees the password
 SLOW = 3.0  # seconds after which people like to know that somebody is still at it
 COMMAND = re.compile(rb"\xff\xff|\xff[\xfb-\xfe].|\xff.", re.DOTALL)  # RFC 854
 
@@ -41,7 +52,9 @@ class Telnet(Channel):
     def closed(self) -> bool:
         return self._writer.is_closing()
 
-    def notify(self, notification: Notification) -> None: ...  # the avatar writes to the terminal itself
+    def notify(
+        self, notification: Notification
+    ) -> None: ...  # the avatar writes to the terminal itself
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         raise OSError("this client cannot be asked")
 
@@ -57,12 +70,21 @@ class Telnet(Channel):
             self._writer.write(b"password: " + HIDE)
             password = await asyncio.wait_for(self.line(), 60)
             self._writer.write(SHOW + b"\r\n")
-            slow = self._loop.call_later(SLOW, self.write, "the server is busy: still waiting for its answer\n")
+            slow = self._loop.call_later(
+                SLOW, self.write, "the server is busy: still waiting for its answer\n"
+            )
             try:
-                _, avatar, logout = await portal.login(UsernamePassword(name, password, source=source), self, *interfaces)
+                _, avatar, logout = await portal.login(
+                    UsernamePassword(name, password, source=source), self, *interfaces
+                )
             finally:
                 slow.cancel()
-        except (LoginFailed, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+        except (
+            LoginFailed,
+            TimeoutError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+        ) as error:
             self.write(f"{error if isinstance(error, LoginFailed) else 'goodbye'}\n")
             return self.close()
         shell = avatar.proxy()
@@ -77,4 +99,6 @@ class Telnet(Channel):
 
 
 async def listen(portal: PortalRef, host: str, port: int, *interfaces: type) -> asyncio.Server:
-    return await asyncio.start_server(lambda reader, writer: Telnet(reader, writer).serve(portal, *interfaces), host, port)
+    return await asyncio.start_server(
+        lambda reader, writer: Telnet(reader, writer).serve(portal, *interfaces), host, port
+    )

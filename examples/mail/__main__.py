@@ -38,24 +38,41 @@ def main(argv: list[str] | None = None) -> int:
 def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m examples.mail", description=__doc__)
     add_arguments(
-        parser, {"pop3": 8110, "imap": 8143, "smtp": 8587}, (UsernamePassword, UsernameHashedPassword, UsernameScram), "mail-data"
+        parser,
+        {"pop3": 8110, "imap": 8143, "smtp": 8587},
+        (UsernamePassword, UsernameHashedPassword, UsernameScram),
+        "mail-data",
     )
-    parser.add_argument("--database", metavar="URL", help="where mail is, as SQLAlchemy has it (SQLite in the folder of --data)")
-    parser.add_argument("--domain", default="example.org", help="of the users' addresses (%(default)s)")
+    parser.add_argument(
+        "--database",
+        metavar="URL",
+        help="where mail is, as SQLAlchemy has it (SQLite in the folder of --data)",
+    )
+    parser.add_argument(
+        "--domain", default="example.org", help="of the users' addresses (%(default)s)"
+    )
     return parser.parse_args(argv)
 
 
 class Servers:
     """The three servers on one portal; made by `open`."""
 
-    def __init__(self, arguments: argparse.Namespace, store: Store, checkers: list[Any], passwords: dict[str, str]) -> None:
+    def __init__(
+        self,
+        arguments: argparse.Namespace,
+        store: Store,
+        checkers: list[Any],
+        passwords: dict[str, str],
+    ) -> None:
         from actorcred.adapters.twisted import reactor_dispatcher
 
         self._arguments = arguments
         self._store = store
         self._passwords = passwords
         accounts = [checker for checker in checkers if isinstance(checker, SQLiteCheckerRef)]
-        office = PostOffice.start(store, arguments.domain, accounts, dispatcher=reactor_dispatcher())
+        office = PostOffice.start(
+            store, arguments.domain, accounts, dispatcher=reactor_dispatcher()
+        )
         self.portal = Portal.start(office, checkers, dispatcher=reactor_dispatcher())
         self._ports: list[Any] = []
 
@@ -90,7 +107,10 @@ class Servers:
         from examples.mail.imap import Account, IMAPServer
         from examples.mail.pop import POP3Server, open_drop
 
-        cred = CredPortal(self.portal, faces={pop3.IMailbox: (Maildrop, open_drop), imap4.IAccount: (Mailbox, Account)})
+        cred = CredPortal(
+            self.portal,
+            faces={pop3.IMailbox: (Maildrop, open_drop), imap4.IAccount: (Mailbox, Account)},
+        )
         loop, host = asyncio.get_running_loop(), self._arguments.host
         for kind, port in ((POP3Server, self._arguments.pop3), (IMAPServer, self._arguments.imap)):
             factory = cred.attach(protocol.Factory.forProtocol(kind))
@@ -108,9 +128,14 @@ class Servers:
         pop, imap = (port.getHost().port for port in self._ports)
         smtp = self._smtp.sockets[0].getsockname()[1]
         print(f"POP3: {host}:{pop}  IMAP4: {host}:{imap}  SMTP: {host}:{smtp}")
-        print(f"try:  curl imap://{host}:{imap}/INBOX -u {DEMO[0]} -X 'FETCH 1:* FLAGS'", flush=True)
+        print(
+            f"try:  curl imap://{host}:{imap}/INBOX -u {DEMO[0]} -X 'FETCH 1:* FLAGS'", flush=True
+        )
         if not is_loopback(host):
-            print("Without TLS passwords can be read by others on the network; put a proxy with TLS before it.", file=sys.stderr)
+            print(
+                "Without TLS passwords can be read by others on the network; put a proxy with TLS before it.",
+                file=sys.stderr,
+            )
 
     async def close(self, life: Life) -> None:
         """Take no more connections, and log everybody out."""

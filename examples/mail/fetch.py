@@ -69,7 +69,9 @@ class Section:
         arguments.skip(b"[")
         numbers: tuple[int, ...] = ()
         if not arguments.next_is(b"]", b"H", b"T", b"M"):
-            numbers = tuple(map(int, arguments.match(_PARTS, "a part's number").group().split(b".")))
+            numbers = tuple(
+                map(int, arguments.match(_PARTS, "a part's number").group().split(b"."))
+            )
             if not arguments.next_is(b"]"):
                 arguments.skip(b".")
         what, names = (b"", ()) if arguments.next_is(b"]") else cls._read_what(arguments, numbers)
@@ -77,7 +79,9 @@ class Section:
         return cls(numbers, what, names, cls._read_partial(arguments))
 
     @staticmethod
-    def _read_what(arguments: Arguments, numbers: tuple[int, ...]) -> tuple[bytes, tuple[bytes, ...]]:
+    def _read_what(
+        arguments: Arguments, numbers: tuple[int, ...]
+    ) -> tuple[bytes, tuple[bytes, ...]]:
         what = arguments.match(_NAME, "a section").group().upper()
         if what in {b"HEADER.FIELDS", b"HEADER.FIELDS.NOT"}:
             arguments.space()
@@ -134,7 +138,11 @@ def _name(name: bytes) -> bytes:
     return name if _NAME.fullmatch(name.replace(b"-", b"")) else quoted(name)
 
 
-ALIASES = {b"RFC822": Section(), b"RFC822.HEADER": Section(what=b"HEADER"), b"RFC822.TEXT": Section(what=b"TEXT")}
+ALIASES = {
+    b"RFC822": Section(),
+    b"RFC822.HEADER": Section(what=b"HEADER"),
+    b"RFC822.TEXT": Section(what=b"TEXT"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,16 @@ Command: TypeAlias = Callable[["IMAPServer", Arguments], Coroutine[Any, Any, byt
 BY_NUMBER = frozenset((b"FETCH", b"STORE", b"SEARCH"))
 """Commands during which no message may lose its number (RFC 3501, section 7.4.1)."""
 
-CAPABILITIES = (b"IMAP4rev1", b"LITERAL+", b"SASL-IR", b"IDLE", b"NAMESPACE", b"UNSELECT", b"UIDPLUS", b"MOVE")
+CAPABILITIES = (
+    b"IMAP4rev1",
+    b"LITERAL+",
+    b"SASL-IR",
+    b"IDLE",
+    b"NAMESPACE",
+    b"UNSELECT",
+    b"UIDPLUS",
+    b"MOVE",
+)
 
 SPECIAL = {name: f"\\{name}".encode() for name in ("Archive", "Drafts", "Junk", "Sent", "Trash")}
 """What folders of these names are for (RFC 6154)."""
@@ -112,7 +121,9 @@ class IMAPServer(Messages):
         """Greet with what the server can do, as soon as it is known."""
         self.pauseProducing()
         greeting = Deferred.fromCoroutine(self._capabilities())
-        greeting.addCallback(lambda able: self.sendLine(b"* OK [CAPABILITY " + able + b"] " + self.IDENT))
+        greeting.addCallback(
+            lambda able: self.sendLine(b"* OK [CAPABILITY " + able + b"] " + self.IDENT)
+        )
         greeting.addErrback(lambda _: self.sendLine(b"* OK " + self.IDENT))
         greeting.addBoth(lambda _: self.resumeProducing())
 
@@ -152,7 +163,9 @@ class IMAPServer(Messages):
     async def authenticate_by(self, arguments: Arguments) -> bytes:
         """Log in by SASL."""
         arguments.space()
-        kind = (await mechanisms(self._portal, situation_of(self.transport))).get(arguments.atom().decode())
+        kind = (await mechanisms(self._portal, situation_of(self.transport))).get(
+            arguments.atom().decode()
+        )
         if kind is None:
             raise Refused("there is no such mechanism")
         initial = None
@@ -259,7 +272,9 @@ class IMAPServer(Messages):
         patterns = {asked, re.sub("(?i:^inbox(?=[/*%]|$))", "INBOX", asked)}
         for folder in await self.account.answer("folders"):
             await self.rest()
-            if any(matches(one, folder.name) for one in patterns) and (folder.subscribed or not subscribed):
+            if any(matches(one, folder.name) for one in patterns) and (
+                folder.subscribed or not subscribed
+            ):
                 attributes = SPECIAL.get(folder.name, b"")
                 self.sendLine(b'* %b (%b) "/" %b' % (command, attributes, _encoded(folder.name)))
         return command + b" completed"
@@ -278,7 +293,9 @@ class IMAPServer(Messages):
         """Make a folder."""
         name = self._name(arguments)
         arguments.end()
-        await self.account.answer("create", name.removesuffix("/"))  # by which clients say that more is to be in it
+        await self.account.answer(
+            "create", name.removesuffix("/")
+        )  # by which clients say that more is to be in it
         return b"CREATE completed"
 
     async def delete(self, arguments: Arguments) -> bytes:
@@ -331,7 +348,10 @@ _COMMANDS: dict[bytes, Command] = {
     b"NOOP": IMAPServer.noop,
     b"LOGOUT": IMAPServer.logout,
 }
-_UNAUTHENTICATED: dict[bytes, Command] = {b"LOGIN": IMAPServer.log_in, b"AUTHENTICATE": IMAPServer.authenticate_by}
+_UNAUTHENTICATED: dict[bytes, Command] = {
+    b"LOGIN": IMAPServer.log_in,
+    b"AUTHENTICATE": IMAPServer.authenticate_by,
+}
 _AUTHENTICATED: dict[bytes, Command] = {
     b"APPEND": IMAPServer.append,
     b"CREATE": IMAPServer.create,
@@ -357,7 +377,9 @@ _BY_UID: dict[bytes, Callable[[IMAPServer, Arguments, bool], Coroutine[Any, Any,
 }
 
 
-def _by_number(command: Callable[[IMAPServer, Arguments, bool], Coroutine[Any, Any, bytes]]) -> Command:
+def _by_number(
+    command: Callable[[IMAPServer, Arguments, bool], Coroutine[Any, Any, bytes]],
+) -> Command:
     return lambda server, arguments: command(server, arguments, False)
 
 

@@ -66,7 +66,9 @@ class Messages(Wire):
             items = [UID, *items]
         missing = 0
         with Outlet(self) as outlet:
-            for batch in _batches(self.selected.chosen(numbers, uid), any(item.needs_text for item in items)):
+            for batch in _batches(
+                self.selected.chosen(numbers, uid), any(item.needs_text for item in items)
+            ):
                 missing += await self._send(batch, items, outlet)
         if missing:
             raise Refused("some of the messages are gone")
@@ -149,7 +151,11 @@ class Messages(Wire):
         query = read_query(arguments, charset, selected.lasts, self.rest)
         found = []
         for batch in _batches(list(enumerate(selected.entries, 1)), query.needs_text):
-            texts = await self.ask("texts", [entry.uid for _, entry in batch]) if query.needs_text else {}
+            texts = (
+                await self.ask("texts", [entry.uid for _, entry in batch])
+                if query.needs_text
+                else {}
+            )
             for number, entry in batch:
                 if await query.test(Readable(number, entry, texts.pop(entry.uid, b""))):
                     found.append(entry.uid if uid else number)
@@ -178,7 +184,9 @@ class Messages(Wire):
         arguments.end()
         chosen = (self.changeable if move else self.selected).chosen(numbers, uid)
         target = await self.existing(name, "[TRYCREATE] ")
-        made: dict[int, int] = await self.ask("transfer", [entry.uid for _, entry in chosen], target.number, move)
+        made: dict[int, int] = await self.ask(
+            "transfer", [entry.uid for _, entry in chosen], target.number, move
+        )
         if move:
             self.selected.lose(made)
         await self.account.refresh([target.number])
@@ -260,5 +268,7 @@ def _set_of(uids: Iterable[int]) -> bytes:
     runs = []
     for _, run in itertools.groupby(enumerate(uids), lambda pair: pair[1] - pair[0]):
         numbers = [number for _, number in run]
-        runs.append(b"%d" % numbers[0] if len(numbers) == 1 else b"%d:%d" % (numbers[0], numbers[-1]))
+        runs.append(
+            b"%d" % numbers[0] if len(numbers) == 1 else b"%d:%d" % (numbers[0], numbers[-1])
+        )
     return b",".join(runs)

@@ -19,7 +19,9 @@ _BLANK_LINE = re.compile(rb"(?:\A|(?<=\n))\r?\n")
 _FIELD = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
 _TYPE = re.compile(rb"\s*([^\s/;()\"]+)\s*/\s*([^\s/;()\"]+)")
 _VALUE = re.compile(rb"\s*([^\s;()\"]+)")
-_PARAMETER = re.compile(rb";\s*([^\s=;\"]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;()]*))", re.DOTALL)
+_PARAMETER = re.compile(
+    rb";\s*([^\s=;\"]+)\s*=\s*(?:\"((?:[^\"\\]|\\.)*)\"|([^\s;()]*))", re.DOTALL
+)
 
 TEXT = (b"text", b"plain")
 MESSAGE = (b"message", b"rfc822")
@@ -69,7 +71,10 @@ class Part:
     def chosen(self, names: tuple[bytes, ...], negate: bool) -> bytes:
         """Return the fields of these names, or all others, with the blank line."""
         wanted = {name.lower() for name in names}
-        return b"".join(field for name, field in self.fields if (name in wanted) != negate) + self.blank_line
+        return (
+            b"".join(field for name, field in self.fields if (name in wanted) != negate)
+            + self.blank_line
+        )
 
     def values(self, name: bytes) -> list[bytes]:
         """Return what the fields of a name say, unfolded."""
@@ -117,7 +122,9 @@ class Part:
         if self._said_type[0] != b"multipart" or not boundary:
             return ()
         default = MESSAGE if self._said_type[1] == b"digest" else TEXT
-        return tuple(Part.parse(raw, default, self.depth + 1) for raw in _split(self.body, boundary))
+        return tuple(
+            Part.parse(raw, default, self.depth + 1) for raw in _split(self.body, boundary)
+        )
 
     @property
     def is_multipart(self) -> bool:
@@ -153,7 +160,9 @@ def parameters(field: bytes) -> dict[bytes, bytes]:
     """Return the parameters of a field: the name in lower case -> the value without its quotes."""
     return {
         name.lower(): re.sub(rb"\\(.)", rb"\1", quoted, flags=re.DOTALL) if quoted else plain
-        for name, quoted, plain in reversed(_PARAMETER.findall(field))  # so that the first of a name counts
+        for name, quoted, plain in reversed(
+            _PARAMETER.findall(field)
+        )  # so that the first of a name counts
     }
 
 

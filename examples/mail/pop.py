@@ -46,7 +46,11 @@ class Drop(Face):
 
     def listed(self) -> list[tuple[int, Entry]]:
         """Return the messages that are not deleted, with their numbers."""
-        return [(number, entry) for number, entry in enumerate(self._entries, 1) if entry.uid not in self._deleted]
+        return [
+            (number, entry)
+            for number, entry in enumerate(self._entries, 1)
+            if entry.uid not in self._deleted
+        ]
 
     def entry(self, number: bytes) -> tuple[int, Entry]:
         """Return a message by its number.
@@ -85,7 +89,9 @@ class Drop(Face):
 
 def open_drop(avatar: AvatarRef[Any]) -> Deferred[Drop]:
     """Return a Deferred of a maildrop."""
-    return maybeDeferred(Face(avatar).ask, "entries").addCallback(lambda entries: Drop(avatar, entries))
+    return maybeDeferred(Face(avatar).ask, "entries").addCallback(
+        lambda entries: Drop(avatar, entries)
+    )
 
 
 class POP3Server(Turns, pop3.POP3):
@@ -252,7 +258,9 @@ class POP3Server(Turns, pop3.POP3):
         return drop
 
     def _send_lines(self, message: bytes, lines: list[bytes]) -> None:
-        self.transport.writeSequence([b"+OK ", message, b"\r\n", *(line + b"\r\n" for line in lines), b".\r\n"])
+        self.transport.writeSequence(
+            [b"+OK ", message, b"\r\n", *(line + b"\r\n" for line in lines), b".\r\n"]
+        )
 
     def do_STAT(self) -> None:
         """Tell how many messages there are, and their size together."""
@@ -272,7 +280,9 @@ class POP3Server(Turns, pop3.POP3):
             found, entry = self._drop.entry(number)
             self.successResponse(b"%d %b" % (found, shown(entry)))
         else:
-            self._send_lines(b"", [b"%d %b" % (found, shown(entry)) for found, entry in self._drop.listed()])
+            self._send_lines(
+                b"", [b"%d %b" % (found, shown(entry)) for found, entry in self._drop.listed()]
+            )
 
     def do_RETR(self, number: bytes) -> None:
         """Send a message."""
@@ -285,7 +295,11 @@ class POP3Server(Turns, pop3.POP3):
         if not count.isdigit():
             raise pop3.POP3Error(b"wrong number of lines")
         entry = self._drop.entry(number)[1]
-        self._wait_for(self._drop.text(entry).addCallback(lambda text: self._send_text(top(text, int(count[:10])))))
+        self._wait_for(
+            self._drop.text(entry).addCallback(
+                lambda text: self._send_text(top(text, int(count[:10])))
+            )
+        )
 
     def _send_text(self, text: bytes) -> None:
         """Send a text as it is, but for the dots that POP3 adds, which the client takes away, and the end of its last line."""
@@ -301,7 +315,10 @@ class POP3Server(Turns, pop3.POP3):
     def do_QUIT(self) -> None:
         """End the session."""
         removed = maybeDeferred(self.mbox.sync) if self.mbox else maybeDeferred(lambda: None)
-        removed.addCallbacks(lambda _: self.successResponse("Bye"), lambda _: self.failResponse("some messages were not removed"))
+        removed.addCallbacks(
+            lambda _: self.successResponse("Bye"),
+            lambda _: self.failResponse("some messages were not removed"),
+        )
         self._wait_for(removed.addBoth(self._hang_up))
 
     def _hang_up(self, _: object) -> None:

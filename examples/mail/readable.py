@@ -33,12 +33,16 @@ class Readable(Message):
     @cached_property
     def texts(self) -> Sequence[str]:
         """Its parts that are text."""
-        return [_decoded_part(leaf).casefold() for leaf in self.part.leaves() if leaf.type[0] == b"text"]
+        return [
+            _decoded_part(leaf).casefold() for leaf in self.part.leaves() if leaf.type[0] == b"text"
+        ]
 
     def values(self, name: bytes) -> Sequence[str]:
         """Return what the fields of a name say."""
         if name not in self._values:
-            self._values[name] = [_decoded_field(value).casefold() for value in self.part.values(name)]
+            self._values[name] = [
+                _decoded_field(value).casefold() for value in self.part.values(name)
+            ]
         return self._values[name]
 
     @cached_property
@@ -47,7 +51,9 @@ class Readable(Message):
 
 
 def _decoded_part(part: Part) -> str:
-    return _decoded(_without_encoding(part), part.parameters.get(b"charset", b"utf-8").decode("latin-1"))
+    return _decoded(
+        _without_encoding(part), part.parameters.get(b"charset", b"utf-8").decode("latin-1")
+    )
 
 
 def _decoded_field(value: bytes) -> str:

@@ -51,7 +51,12 @@ class Box(Actor):
         """See `Mailbox`. In databases of old, INBOX may be in another case in the names of folders."""
         found = self._store.folders(self._owner)
         names = {folder.name for folder in found}
-        return [folder if canonical(folder.name) in names else replace(folder, name=canonical(folder.name)) for folder in found]
+        return [
+            folder
+            if canonical(folder.name) in names
+            else replace(folder, name=canonical(folder.name))
+            for folder in found
+        ]
 
     def create(self, name: str) -> None:
         """See `Mailbox`."""
@@ -61,7 +66,10 @@ class Box(Actor):
         if name in there:
             raise CallError("there is such a folder already")
         every = ["/".join(words[:count]) for count in range(1, len(words) + 1)]
-        self._store.create(self._owner, [folder for folder in every if folder not in there and folder.upper() != "INBOX"])
+        self._store.create(
+            self._owner,
+            [folder for folder in every if folder not in there and folder.upper() != "INBOX"],
+        )
 
     def rename(self, name: str, new: str) -> None:
         """See `Mailbox`."""
@@ -73,7 +81,11 @@ class Box(Actor):
             raise CallError("there is such a folder already")
         if new.startswith(f"{name}/"):
             raise CallError("a folder cannot be in itself")
-        inner = {number: new + old[len(name) :] for old, number in there.items() if old.startswith(f"{name}/")}
+        inner = {
+            number: new + old[len(name) :]
+            for old, number in there.items()
+            if old.startswith(f"{name}/")
+        }
         for renamed in inner.values():
             _parts_of(renamed)
         self._store.rename(self._owner, {number: new, **inner})
@@ -163,7 +175,13 @@ def _parts_of(name: str) -> list[str]:
         CallError: if it cannot be a name.
     """
     words = name.split("/")
-    if name.upper() == "INBOX" or not all(words) or not name.isprintable() or len(name) > MAX_NAME or set(name) & set("%*"):
+    if (
+        name.upper() == "INBOX"
+        or not all(words)
+        or not name.isprintable()
+        or len(name) > MAX_NAME
+        or set(name) & set("%*")
+    ):
         raise CallError("no folder can have this name")
     return words
 
@@ -179,7 +197,9 @@ class PostOffice(Realm):
 
     interfaces = (Maildrop, Mailbox, Outgoing)
 
-    def __init__(self, store: Store, domain: str, accounts: Sequence[SQLiteCheckerRef] = ()) -> None:
+    def __init__(
+        self, store: Store, domain: str, accounts: Sequence[SQLiteCheckerRef] = ()
+    ) -> None:
         super().__init__()
         self._store = store
         self._accounts = accounts
@@ -204,7 +224,10 @@ class PostOffice(Realm):
             self._store.add(owner, WELCOME % (host, owner.encode(), host), (), int(time.time()))
 
     def _take(self, owner: str) -> ActorRef[Box]:
-        box, users = self._boxes.get(owner) or (Box.start(self._store, owner, dispatcher=self._pool), 0)
+        box, users = self._boxes.get(owner) or (
+            Box.start(self._store, owner, dispatcher=self._pool),
+            0,
+        )
         self._boxes[owner] = (box, users + 1)
         return box
 

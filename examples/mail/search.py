@@ -54,7 +54,12 @@ def _flag(flag: str, wanted: bool = True) -> Query:
 
 
 _EVERY, _NONE = _query(lambda message: True), _query(lambda message: False)
-_SIMPLE = {b"ALL": _EVERY, b"OLD": _EVERY, b"RECENT": _NONE, b"NEW": _NONE}  # no message is recent here
+_SIMPLE = {
+    b"ALL": _EVERY,
+    b"OLD": _EVERY,
+    b"RECENT": _NONE,
+    b"NEW": _NONE,
+}  # no message is recent here
 for _name in ("Answered", "Deleted", "Draft", "Flagged", "Seen"):
     _SIMPLE[_name.upper().encode()] = _flag(f"\\{_name}")
     _SIMPLE[b"UN" + _name.upper().encode()] = _flag(f"\\{_name}", wanted=False)
@@ -77,7 +82,9 @@ class _Reader:
         rest: lets others have their turn.
     """
 
-    def __init__(self, arguments: Arguments, charset: str, lasts: tuple[int, int], rest: Rest) -> None:
+    def __init__(
+        self, arguments: Arguments, charset: str, lasts: tuple[int, int], rest: Rest
+    ) -> None:
         self._arguments = arguments
         self._charset = charset
         self._lasts = lasts
@@ -184,7 +191,9 @@ def _negated(query: Query) -> Query:
 
 
 def _size(size: int, larger: bool) -> Query:
-    return _query(lambda message: message.entry.size > size if larger else message.entry.size < size)
+    return _query(
+        lambda message: message.entry.size > size if larger else message.entry.size < size
+    )
 
 
 def _dated(name: bytes, asked: datetime.date) -> Query:

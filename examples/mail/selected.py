@@ -75,7 +75,10 @@ class Selected:
             told.append(b"%d EXISTS" % len(self.entries))
         for number, entry in enumerate(self.entries, 1) if self._untold else ():
             if entry.uid in self._untold:
-                told.append(b"%d FETCH (UID %d FLAGS (%b))" % (number, entry.uid, " ".join(entry.flags).encode()))
+                told.append(
+                    b"%d FETCH (UID %d FLAGS (%b))"
+                    % (number, entry.uid, " ".join(entry.flags).encode())
+                )
         self._arrived = False
         self._untold.clear()
         return told
@@ -90,7 +93,9 @@ class Selected:
         gone = [number for number, entry in enumerate(self.entries, 1) if entry.uid in self._gone]
         self.entries = [entry for entry in self.entries if entry.uid not in self._gone]
         self._gone.clear()
-        return [b"%d EXPUNGE" % number for number in reversed(gone)]  # from the end, so that each is right when it is read
+        return [
+            b"%d EXPUNGE" % number for number in reversed(gone)
+        ]  # from the end, so that each is right when it is read
 
     # -- what commands ask --------------------------------------------------------------------------------------------
 
@@ -102,7 +107,11 @@ class Selected:
     def chosen(self, numbers: Numbers, uid: bool) -> list[tuple[int, Entry]]:
         """Return the messages of a set, with their numbers."""
         contains = numbers.up_to(self.lasts[uid])
-        return [(number, entry) for number, entry in enumerate(self.entries, 1) if contains(entry.uid if uid else number)]
+        return [
+            (number, entry)
+            for number, entry in enumerate(self.entries, 1)
+            if contains(entry.uid if uid else number)
+        ]
 
     def number(self, uid: int) -> int | None:
         """Return the number of a message; None if it has none."""
@@ -111,12 +120,19 @@ class Selected:
 
     def deleted(self, numbers: Numbers | None) -> list[int]:
         """Return the UIDs of the messages that are marked for that, all or those of a set."""
-        entries = self.entries if numbers is None else [entry for _, entry in self.chosen(numbers, uid=True)]
+        entries = (
+            self.entries
+            if numbers is None
+            else [entry for _, entry in self.chosen(numbers, uid=True)]
+        )
         return [entry.uid for entry in entries if DELETED in entry.flags]
 
     def first_unseen(self) -> int | None:
         """Return the number of the first unread message."""
-        return next((number for number, entry in enumerate(self.entries, 1) if SEEN not in entry.flags), None)
+        return next(
+            (number for number, entry in enumerate(self.entries, 1) if SEEN not in entry.flags),
+            None,
+        )
 
 
 def known_flags(flags: Iterable[str]) -> list[str]:

@@ -79,7 +79,9 @@ class Store:
             _tables.create_all(self._engine)
         except (sa.exc.SQLAlchemyError, ImportError) as error:
             shown = sa.engine.make_url(url).render_as_string() if "://" in url else url
-            raise AccountError(f"the database {shown} cannot be used: {type(error).__name__}") from None
+            raise AccountError(
+                f"the database {shown} cannot be used: {type(error).__name__}"
+            ) from None
 
     def close(self) -> None:
         """Close the connections."""
@@ -92,7 +94,9 @@ class Store:
                 return False
         try:
             with self._engine.begin() as connection:
-                connection.execute(mailboxes.insert().values(owner=owner, validity=int(time.time()), next_uid=1))
+                connection.execute(
+                    mailboxes.insert().values(owner=owner, validity=int(time.time()), next_uid=1)
+                )
                 self._create(connection, owner, TRASH)
         except sa.exc.IntegrityError:  # another login was faster
             return False
@@ -105,7 +109,9 @@ class Store:
 
     @staticmethod
     def _row(connection: sa.Connection, box: str, *, lock: bool = False) -> tuple[int, int] | None:
-        query = sa.select(mailboxes.c.validity, mailboxes.c.next_uid).where(mailboxes.c.owner == box)
+        query = sa.select(mailboxes.c.validity, mailboxes.c.next_uid).where(
+            mailboxes.c.owner == box
+        )
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else (row[0], row[1])
 
@@ -119,17 +125,30 @@ class Store:
             return [Folder(INBOX, "INBOX", True, *inbox), *self._folders(connection, owner)]
 
     def _folders(self, connection: sa.Connection, owner: str) -> list[Folder]:
-        query = sa.select(folders.c.number, folders.c.name, folders.c.subscribed).where(folders.c.owner == owner)
-        rows = connection.execute(query.where(folders.c.name.is_not(None)).order_by(folders.c.name)).all()
+        query = sa.select(folders.c.number, folders.c.name, folders.c.subscribed).where(
+            folders.c.owner == owner
+        )
+        rows = connection.execute(
+            query.where(folders.c.name.is_not(None)).order_by(folders.c.name)
+        ).all()
         counters = {}
         for some in _portions(box_of(owner, number) for number, _, _ in rows):
-            found = sa.select(mailboxes.c.owner, mailboxes.c.validity, mailboxes.c.next_uid).where(mailboxes.c.owner.in_(some))
-            counters.update({box: (validity, next_uid) for box, validity, next_uid in connection.execute(found)})
-        return [Folder(number, name, subscribed, *counters[box_of(owner, number)]) for number, name, subscribed in rows]
+            found = sa.select(mailboxes.c.owner, mailboxes.c.validity, mailboxes.c.next_uid).where(
+                mailboxes.c.owner.in_(some)
+            )
+            counters.update(
+                {box: (validity, next_uid) for box, validity, next_uid in connection.execute(found)}
+            )
+        return [
+            Folder(number, name, subscribed, *counters[box_of(owner, number)])
+            for number, name, subscribed in rows
+        ]
 
     def has_folder(self, owner: str, number: int) -> bool:
         """Return whether a mailbox has a folder, other than INBOX."""
-        query = sa.select(folders.c.number).where(folders.c.owner == owner, folders.c.number == number, folders.c.name.is_not(None))
+        query = sa.select(folders.c.number).where(
+            folders.c.owner == owner, folders.c.number == number, folders.c.name.is_not(None)
+        )
         with self._engine.connect() as connection:
             return connection.execute(query).one_or_none() is not None
 
@@ -142,12 +161,20 @@ class Store:
 
     @staticmethod
     def _create(connection: sa.Connection, owner: str, name: str) -> None:
-        last = connection.execute(sa.select(sa.func.max(folders.c.number)).where(folders.c.owner == owner)).scalar()
+        last = connection.execute(
+            sa.select(sa.func.max(folders.c.number)).where(folders.c.owner == owner)
+        ).scalar()
         number = (last or INBOX) + 1
         # With the number, the second folder of a name has another validity also if it is made in the same second.
-        values = {"owner": box_of(owner, number), "validity": int(time.time()) + number, "next_uid": 1}
+        values = {
+            "owner": box_of(owner, number),
+            "validity": int(time.time()) + number,
+            "next_uid": 1,
+        }
         connection.execute(mailboxes.insert().values(values))
-        connection.execute(folders.insert().values(owner=owner, number=number, name=name, subscribed=True))
+        connection.execute(
+            folders.insert().values(owner=owner, number=number, name=name, subscribed=True)
+        )
 
     def rename(self, owner: str, names: dict[int, str]) -> None:
         """Give folders other names, by their numbers."""
@@ -168,7 +195,11 @@ class Store:
 
     @staticmethod
     def _change(connection: sa.Connection, owner: str, number: int, **values: object) -> None:
-        connection.execute(folders.update().where(folders.c.owner == owner, folders.c.number == number).values(values))
+        connection.execute(
+            folders.update()
+            .where(folders.c.owner == owner, folders.c.number == number)
+            .values(values)
+        )
 
     # -- messages, by the key of a folder -----------------------------------------------------------------------------
 
@@ -178,32 +209,56 @@ class Store:
             return self._entries(connection, box, messages.c.uid >= first)
 
     @staticmethod
-    def _entries(connection: sa.Connection, box: str, *conditions: sa.ColumnElement[bool]) -> list[Entry]:
+    def _entries(
+        connection: sa.Connection, box: str, *conditions: sa.ColumnElement[bool]
+    ) -> list[Entry]:
         query = sa.select(messages.c.uid, messages.c.size, messages.c.received, messages.c.flags)
-        rows = connection.execute(query.where(messages.c.owner == box, *conditions).order_by(messages.c.uid))
-        return [Entry(uid, size, received, tuple(flags.split())) for uid, size, received, flags in rows]
+        rows = connection.execute(
+            query.where(messages.c.owner == box, *conditions).order_by(messages.c.uid)
+        )
+        return [
+            Entry(uid, size, received, tuple(flags.split())) for uid, size, received, flags in rows
+        ]
 
     def _some(self, connection: sa.Connection, box: str, uids: Iterable[int]) -> list[Entry]:
-        return [entry for some in _portions(uids) for entry in self._entries(connection, box, messages.c.uid.in_(some))]
+        return [
+            entry
+            for some in _portions(uids)
+            for entry in self._entries(connection, box, messages.c.uid.in_(some))
+        ]
 
     def texts(self, box: str, uids: Iterable[int]) -> dict[int, bytes]:
         """Return the texts of messages."""
         query = sa.select(messages.c.uid, messages.c.data).where(messages.c.owner == box)
         with self._engine.connect() as connection:
-            rows = [row for some in _portions(uids) for row in connection.execute(query.where(messages.c.uid.in_(some)))]
+            rows = [
+                row
+                for some in _portions(uids)
+                for row in connection.execute(query.where(messages.c.uid.in_(some)))
+            ]
             return {uid: bytes(data) for uid, data in rows}
 
     def add(self, box: str, data: bytes, flags: Iterable[str], received: int) -> Entry:
         """Put a message in."""
         with self._engine.begin() as connection:
-            return self._add(connection, box, data, Entry(0, len(data), received, tuple(sorted(set(flags)))))
+            return self._add(
+                connection, box, data, Entry(0, len(data), received, tuple(sorted(set(flags))))
+            )
 
     def _add(self, connection: sa.Connection, box: str, data: bytes, entry: Entry) -> Entry:
         row = self._row(connection, box, lock=True)
         assert row is not None
         entry = replace(entry, uid=row[1])
-        connection.execute(mailboxes.update().where(mailboxes.c.owner == box).values(next_uid=entry.uid + 1))
-        values = {"uid": entry.uid, "received": entry.received, "flags": " ".join(entry.flags), "size": entry.size, "data": data}
+        connection.execute(
+            mailboxes.update().where(mailboxes.c.owner == box).values(next_uid=entry.uid + 1)
+        )
+        values = {
+            "uid": entry.uid,
+            "received": entry.received,
+            "flags": " ".join(entry.flags),
+            "size": entry.size,
+            "data": data,
+        }
         connection.execute(messages.insert().values(owner=box, **values))
         return entry
 
@@ -213,16 +268,24 @@ class Store:
             self._row(connection, box, lock=True)
             changed = []
             for entry in self._some(connection, box, uids):
-                now = {-1: set(entry.flags) - set(flags), 0: set(flags), 1: set(entry.flags) | set(flags)}[mode]
+                now = {
+                    -1: set(entry.flags) - set(flags),
+                    0: set(flags),
+                    1: set(entry.flags) | set(flags),
+                }[mode]
                 here = sa.and_(messages.c.owner == box, messages.c.uid == entry.uid)
-                connection.execute(messages.update().where(here).values(flags=" ".join(sorted(now))))
+                connection.execute(
+                    messages.update().where(here).values(flags=" ".join(sorted(now)))
+                )
                 changed.append(replace(entry, flags=tuple(sorted(now))))
             return changed
 
     def transfer(self, box: str, uids: list[int], target: str, move: bool) -> dict[int, Entry]:
         """Copy or move messages, all or none; return the new entries by the old numbers."""
         with self._engine.begin() as connection:
-            for locked in sorted({box, target}):  # in one order, so that two of these do not wait for each other
+            for locked in sorted(
+                {box, target}
+            ):  # in one order, so that two of these do not wait for each other
                 self._row(connection, locked, lock=True)
             made = {}
             for entry in self._some(connection, box, uids):
@@ -239,7 +302,9 @@ class Store:
             self._row(connection, box, lock=True)
             there = [entry.uid for entry in self._some(connection, box, uids)]
             for some in _portions(there):
-                connection.execute(messages.delete().where(messages.c.owner == box, messages.c.uid.in_(some)))
+                connection.execute(
+                    messages.delete().where(messages.c.owner == box, messages.c.uid.in_(some))
+                )
         return there
 
 

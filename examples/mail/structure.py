@@ -11,7 +11,10 @@ from examples.mail.syntax import parenthesised, quoted
 __all__ = ["body_structure", "envelope"]
 
 # A string that does not end goes on to the end of the field, or each quote would be looked for anew.
-_TOKEN = re.compile(rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|\(([^()]*)\)|<([^<>]*)>|([,:;])|([^\s"()<>,:;]+)|([()<>"])', re.DOTALL)
+_TOKEN = re.compile(
+    rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|\(([^()]*)\)|<([^<>]*)>|([,:;])|([^\s"()<>,:;]+)|([()<>"])',
+    re.DOTALL,
+)
 
 MAX_FIELD = 65_536
 """Bytes of a field in which addresses are looked for."""
@@ -28,12 +31,16 @@ def envelope(message: Part) -> bytes:
         own = message.values(name)
         addresses.append(own if any(own) else senders)
     addresses += [message.values(name) for name in (b"to", b"cc", b"bcc")]
-    texts = [quoted(message.value(name)) for name in (b"date", b"subject", b"in-reply-to", b"message-id")]
+    texts = [
+        quoted(message.value(name)) for name in (b"date", b"subject", b"in-reply-to", b"message-id")
+    ]
     return parenthesised([*texts[:2], *map(_address_list, addresses), *texts[2:]])
 
 
 def _address_list(fields: list[bytes]) -> bytes:
-    found = [parenthesised(map(quoted, address)) for field in fields for address in addresses_of(field)]
+    found = [
+        parenthesised(map(quoted, address)) for field in fields for address in addresses_of(field)
+    ]
     return b"(" + b"".join(found) + b")" if found else b"NIL"
 
 
@@ -75,7 +82,10 @@ class _Reader:
             yield _address(b" ".join(words) or comment, angle)
         elif words:
             # An address may have spaces around its dots, and some senders write nothing but a name.
-            yield _address(comment, b"".join(words) if any(b"@" in word for word in words) else b" ".join(words))
+            yield _address(
+                comment,
+                b"".join(words) if any(b"@" in word for word in words) else b" ".join(words),
+            )
 
 
 def addresses_of(field: bytes) -> Iterator[Address]:
@@ -103,7 +113,9 @@ def _address(name: bytes | None, text: bytes) -> Address:
     if text.startswith(b"@") and b":" in text:
         route, _, text = text.partition(b":")
     mailbox, at, host = text.strip().rpartition(b"@")
-    return (name, route, mailbox, host) if at else (name, route, host, b"")  # NIL as the host would begin a group
+    return (
+        (name, route, mailbox, host) if at else (name, route, host, b"")
+    )  # NIL as the host would begin a group
 
 
 def body_structure(part: Part, extended: bool) -> bytes:
@@ -152,7 +164,9 @@ def _extension(part: Part) -> list[bytes]:
 def _pairs(parameters: dict[bytes, bytes]) -> bytes:
     if not parameters:
         return b"NIL"
-    return parenthesised(quoted(word) for name, value in parameters.items() for word in (name.upper(), value))
+    return parenthesised(
+        quoted(word) for name, value in parameters.items() for word in (name.upper(), value)
+    )
 
 
 def _lines(body: bytes) -> int:

@@ -27,12 +27,16 @@ T = TypeVar("T")
 MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 
 _ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
-_ASTRING = re.compile(rb"[^\x00-\x20\x7f(){%*\"\\]+")  # 8-bit names are no atoms, but some clients send them
+_ASTRING = re.compile(
+    rb"[^\x00-\x20\x7f(){%*\"\\]+"
+)  # 8-bit names are no atoms, but some clients send them
 _PATTERN = re.compile(rb"[^\x00-\x20\x7f(){\"\\]+")
 _FLAG = re.compile(rb"\\?[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*)"')
 _LITERAL = re.compile(rb"\{(\d{1,10})\+?\}\r\n")
-_NUMBERS = re.compile(rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*(?![^\s)])")
+_NUMBERS = re.compile(
+    rb"(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?(?:,(?:\d{1,10}|\*)(?::(?:\d{1,10}|\*))?)*(?![^\s)])"
+)
 _PLAIN = re.compile(rb"[\x20-\x7e]{0,900}\Z")
 _WILDCARDS = re.compile(r"[*%]{2,}")
 _DATE = re.compile(r"([ \d]?\d)-(\w{3})-(\d{4})")
@@ -61,7 +65,9 @@ class Numbers:
     def up_to(self, last: int) -> Callable[[int], bool]:
         """Return what tells whether a number is in the set, if `*` is the last one."""
         merged: list[list[int]] = []
-        for low, high in sorted(sorted((first or last, end or last)) for first, end in self._ranges):
+        for low, high in sorted(
+            sorted((first or last, end or last)) for first, end in self._ranges
+        ):
             if merged and low <= merged[-1][1] + 1:
                 merged[-1][1] = max(merged[-1][1], high)
             else:
@@ -137,7 +143,9 @@ class Arguments:
 
     def astring(self) -> bytes:
         """Take a word or a string."""
-        return self.string() if self.next_is(b'"', b"{") else self.match(_ASTRING, "a string").group()
+        return (
+            self.string() if self.next_is(b'"', b"{") else self.match(_ASTRING, "a string").group()
+        )
 
     def pattern(self) -> bytes:
         """Take a mailbox name that may have wildcards."""
@@ -209,7 +217,9 @@ def date_time_of(text: bytes) -> int:
     if match is None:
         raise Malformed("a time is missing or wrong")
     hours, minutes, seconds, zone_hours, zone_minutes = map(int, match.group(4, 5, 6, 8, 9))
-    if hours > 23 or minutes > 59 or seconds > 60 or zone_hours > 23 or zone_minutes > 59:  # 60 is a leap second
+    if (
+        hours > 23 or minutes > 59 or seconds > 60 or zone_hours > 23 or zone_minutes > 59
+    ):  # 60 is a leap second
         raise Malformed("there is no such time")
     ahead = (zone_hours * 60 + zone_minutes) * (60 if match[7] == "+" else -60)
     found = int(_date(match).timestamp()) + hours * 3600 + minutes * 60 + seconds - ahead

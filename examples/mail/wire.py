@@ -128,7 +128,9 @@ class Wire(Turns, imap4.IMAP4Server):
             self.sendLine(b"* BAD a command has a tag and a name")
             return
         self.pauseProducing()
-        Deferred.fromCoroutine(self._do(match, text[match.end() :])).addBoth(lambda _: self.resumeProducing())
+        Deferred.fromCoroutine(self._do(match, text[match.end() :])).addBoth(
+            lambda _: self.resumeProducing()
+        )
 
     async def _do(self, command: re.Match[bytes], rest: bytes) -> None:
         tag, name = command[1], command[2].upper()

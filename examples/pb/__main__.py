@@ -37,7 +37,9 @@ async def _show() -> int:
     running: Any = reactor
     running.startRunning(installSignalHandlers=False)
     here = reactor_dispatcher()
-    checker = MemoryChecker.start({NAME: PASSWORD}, plaintext=True, dispatcher=here)  # PB's challenge needs the plaintext
+    checker = MemoryChecker.start(
+        {NAME: PASSWORD}, plaintext=True, dispatcher=here
+    )  # PB's challenge needs the plaintext
     classic = Portal.start(TwistedRealm.start(SimpleRealm()), [checker], dispatcher=here)
     ours = Portal.start(EchoRealm.start(dispatcher=here), [checker], dispatcher=here)
 
@@ -71,7 +73,9 @@ async def call_by_pb(port: int) -> tuple[str, str]:
     factory = pb.PBClientFactory()
     connector = running.connectTCP("127.0.0.1", port, factory)
     try:
-        perspective = await factory.login(UsernamePassword(NAME.encode(), PASSWORD.encode()), Mind()).asFuture(loop)
+        perspective = await factory.login(
+            UsernamePassword(NAME.encode(), PASSWORD.encode()), Mind()
+        ).asFuture(loop)
         answer = await perspective.callRemote("echo", "hello").asFuture(loop)
     finally:
         connector.disconnect()
@@ -83,7 +87,9 @@ async def call_by_wire(portal: PortalRef) -> tuple[str, str]:
     heard: list[str] = []
     async with await rpc.serve(portal, "tcp:127.0.0.1:0") as server:
         handler = lambda name, *args: heard.append(args[0]) if name == "heard" else None  # noqa: E731
-        async with await rpc.connect(server.addresses[0], NAME, PASSWORD, handler=handler) as client:
+        async with await rpc.connect(
+            server.addresses[0], NAME, PASSWORD, handler=handler
+        ) as client:
             answer = await client.call("echo", "hello")
     return answer, f"(heard {', '.join(heard)})"
 

@@ -21,7 +21,9 @@ class Crowd:
         self.go = threading.Event()
         self._there = threading.Semaphore(0)
         self._begun: set[int] = set()
-        futures = [pool.submit(("A", "crowd", number), self._stay, number) for number in range(threads + 1)]
+        futures = [
+            pool.submit(("A", "crowd", number), self._stay, number) for number in range(threads + 1)
+        ]
         for _ in range(threads):
             assert self._there.acquire(timeout=WAIT)
         for number in set(range(threads + 1)) - self._begun:
@@ -65,7 +67,9 @@ def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: Backgr
         assert refused == [False, True]  # the place of the one that made room
     crowd.go.set()
     assert more[0].get(timeout=WAIT) is None
-    until = time.monotonic() + WAIT  # a called thread counts itself off as it begins, and tells nobody
+    until = (
+        time.monotonic() + WAIT
+    )  # a called thread counts itself off as it begins, and tells nobody
     while pool._express_called and time.monotonic() < until:
         time.sleep(0.001)
     assert not pool._express_called  # or the threads for newcomers would never be called again

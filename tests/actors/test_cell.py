@@ -19,7 +19,9 @@ def test_an_exception_in_an_ask_goes_to_the_caller_with_its_traceback_and_the_ac
     with pytest.raises(LookupError, match="as ordered") as raised:
         recorder.ask("fail", timeout=10)
 
-    assert "on_receive" in [frame.name for frame in traceback.extract_tb(raised.value.__traceback__)]
+    assert "on_receive" in [
+        frame.name for frame in traceback.extract_tb(raised.value.__traceback__)
+    ]
     assert recorder.ask("alive", timeout=10) == "alive"
 
 

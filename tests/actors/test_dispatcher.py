@@ -42,7 +42,9 @@ def test_work_is_offloaded_by_turns_of_the_actor_that_runs(monkeypatch):
             return self.offload(int, "1").get(timeout=10)
 
     put = FairQueue.put
-    monkeypatch.setattr(FairQueue, "put", lambda self, path, job: keys.append(path) or put(self, path, job))
+    monkeypatch.setattr(
+        FairQueue, "put", lambda self, path, job: keys.append(path) or put(self, path, job)
+    )
     ref = Busy.start(dispatcher=Foreign("foreign", 1.0))
 
     assert ref.ask("go", timeout=10) == 1

@@ -17,7 +17,9 @@ Path = tuple[str, str, str]
 PATHS = st.tuples(st.sampled_from("AB"), st.sampled_from("wxyz"), st.sampled_from("1234"))
 
 
-def served(queue: FairQueue[Path], threads: int, seconds: float, cost: dict[str, float]) -> tuple[Counter[Path], list[Path]]:
+def served(
+    queue: FairQueue[Path], threads: int, seconds: float, cost: dict[str, float]
+) -> tuple[Counter[Path], list[Path]]:
     """Let threads work for some time; return the seconds that each path had, and the order in which work was begun."""
     spent: Counter[Path] = Counter()
     order: list[Path] = []
@@ -64,7 +66,9 @@ def test_a_newcomer_is_next_however_much_waits(threads: int) -> None:
     assert order[0] == ("A", "ann's house", "ann")
 
 
-def test_a_source_has_all_threads_while_nobody_else_waits_and_is_not_worked_off_one_by_one() -> None:
+def test_a_source_has_all_threads_while_nobody_else_waits_and_is_not_worked_off_one_by_one() -> (
+    None
+):
     queue: FairQueue[Path] = FairQueue(100)
     fill(queue, ("A", "school", "1"), ("A", "school", "2"), ("A", "school", "3"), count=2)
     begun = [queue.take() for _ in range(4)]
@@ -118,7 +122,9 @@ def test_a_checker_whose_work_is_dear_is_full_by_seconds_and_the_others_are_not(
     queue: FairQueue[Path] = FairQueue(10_000, backlog=10.0)
     fill(queue, ("dear", "x", "0"), ("cheap", "x", "0"))
     served(queue, 1, 10.0, {"dear": 0.25, "cheap": 0.002})
-    dropped = [queue.put(("dear", "x", str(number)), ("dear", "x", str(number)))[1] for number in range(60)]
+    dropped = [
+        queue.put(("dear", "x", str(number)), ("dear", "x", str(number)))[1] for number in range(60)
+    ]
     assert dropped.count(None) == 40
     assert all(queue.put(("cheap", "x", "1"), ("cheap", "x", "1"))[1] is None for _ in range(1000))
     entry, victim = queue.put(("dear", "home", "ann"), ("dear", "home", "ann"))
@@ -134,10 +140,16 @@ def test_only_work_of_keys_of_which_nothing_runs_is_for_the_express_thread() -> 
     assert queue.take(newcomers_only=True) is None
     fill(queue, ("A", "y", "1"), ("B", "x", "1"))
     taken = [queue.take(newcomers_only=True) for _ in range(3)]
-    assert [None if entry is None else entry.item for entry in taken] == [("B", "x", "1"), ("A", "y", "1"), None]
+    assert [None if entry is None else entry.item for entry in taken] == [
+        ("B", "x", "1"),
+        ("A", "y", "1"),
+        None,
+    ]
 
 
-@pytest.mark.parametrize("settings", [{"bound": 0}, {"bound": 1, "levels": 0}, {"bound": 1, "backlog": 0.0}])
+@pytest.mark.parametrize(
+    "settings", [{"bound": 0}, {"bound": 1, "levels": 0}, {"bound": 1, "backlog": 0.0}]
+)
 def test_bounds_that_make_no_sense_are_refused(settings: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         FairQueue(**settings)  # type: ignore[arg-type]
@@ -183,11 +195,15 @@ class Model:
         entry = self.queue.take(newcomers_only=True)
         if entry is not None:
             own = [one.item for one in self.running]
-            assert entry.item[:1] not in [path[:1] for path in own] or entry.item[:2] not in [path[:2] for path in own]
+            assert entry.item[:1] not in [path[:1] for path in own] or entry.item[:2] not in [
+                path[:2] for path in own
+            ]
             self._begin(entry)
 
     def _begin(self, entry: Entry[Path]) -> None:
-        assert entry is next(one for one in self.waiting if one.item == entry.item)  # of one path the oldest is first
+        assert entry is next(
+            one for one in self.waiting if one.item == entry.item
+        )  # of one path the oldest is first
         self.waiting.remove(entry)
         self.running.append(entry)
 
@@ -206,7 +222,9 @@ class Model:
 
 @settings(max_examples=300, deadline=None)
 @given(STEPS, st.integers(1, 12))
-def test_whatever_happens_all_is_counted_and_nothing_is_lost_or_served_twice(steps: list[tuple[str, Any]], bound: int) -> None:
+def test_whatever_happens_all_is_counted_and_nothing_is_lost_or_served_twice(
+    steps: list[tuple[str, Any]], bound: int
+) -> None:
     model = Model(bound)
     for what, value in steps:
         getattr(model, what)(value)
@@ -232,8 +250,12 @@ def test_keys_that_come_and_go_leave_nothing_behind() -> None:
     assert len(checker.idle) <= 2 * len(checker.children) + 17
 
 
-@pytest.mark.parametrize("path", [lambda key: (key,), lambda key: ("c", key), lambda key: ("c", "s", key)])
-def test_new_keys_without_an_end_do_not_starve_one_that_had_a_turn(path: Callable[[str], tuple[str, ...]]) -> None:
+@pytest.mark.parametrize(
+    "path", [lambda key: (key,), lambda key: ("c", key), lambda key: ("c", "s", key)]
+)
+def test_new_keys_without_an_end_do_not_starve_one_that_had_a_turn(
+    path: Callable[[str], tuple[str, ...]],
+) -> None:
     queue: FairQueue[str] = FairQueue(1000)
     queue.put(path("bob"), "bob")
     entry = queue.take()

@@ -40,7 +40,9 @@ def test_get_times_out_and_can_be_repeated():
 def test_several_threads_may_wait_for_one_future():
     future: Future[int] = Future()
     results: list[int] = []
-    threads = [threading.Thread(target=lambda: results.append(future.get(timeout=10))) for _ in range(5)]
+    threads = [
+        threading.Thread(target=lambda: results.append(future.get(timeout=10))) for _ in range(5)
+    ]
     for thread in threads:
         thread.start()
     future.set(7)

@@ -23,7 +23,9 @@ class Pair(Actor):
         self.log.append(f"{self.name} is through")
 
 
-def test_what_a_handler_sends_is_handled_when_it_is_through_and_before_the_sender_goes_on(inline: InlineDispatcher) -> None:
+def test_what_a_handler_sends_is_handled_when_it_is_through_and_before_the_sender_goes_on(
+    inline: InlineDispatcher,
+) -> None:
     log: list[str] = []
     Pair.start(log, "one", Pair.start(log, "other")).tell("go")
 
@@ -57,7 +59,9 @@ def test_a_coroutine_goes_on_when_its_future_has_a_result(inline: InlineDispatch
     assert answer.get(timeout=0) == 2
 
 
-def test_a_coroutine_that_awaits_something_else_is_told_what_to_use(inline: InlineDispatcher) -> None:
+def test_a_coroutine_that_awaits_something_else_is_told_what_to_use(
+    inline: InlineDispatcher,
+) -> None:
     async def work() -> None:
         await asyncio.sleep(0)
 

@@ -29,7 +29,9 @@ def test_messages_of_each_of_several_senders_keep_their_order(recorder, log):
     recorder.ask("end", timeout=10)
 
     for name in "abc":
-        assert [entry[1] for entry in log if isinstance(entry, tuple) and entry[0] == name] == list(range(300))
+        assert [entry[1] for entry in log if isinstance(entry, tuple) and entry[0] == name] == list(
+            range(300)
+        )
 
 
 def test_an_actor_handles_one_message_at_a_time(dispatcher):

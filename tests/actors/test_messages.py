@@ -44,7 +44,9 @@ def test_only_an_envelope_has_somebody_who_waits() -> None:
     assert reply_to("x") is None
 
 
-def test_a_message_whose_sender_lost_the_right_to_send_it_is_refused_at_its_turn(inline: InlineDispatcher) -> None:
+def test_a_message_whose_sender_lost_the_right_to_send_it_is_refused_at_its_turn(
+    inline: InlineDispatcher,
+) -> None:
     class Sender:
         revoked = False
 
@@ -52,7 +54,8 @@ def test_a_message_whose_sender_lost_the_right_to_send_it_is_refused_at_its_turn
         def on_receive(self, message: object) -> object:
             if message == "revoke":
                 answers.extend(
-                    self.actor_ref.ask(Revocable(text, one), block=False) for text, one in (("kept", good), ("lost", bad))
+                    self.actor_ref.ask(Revocable(text, one), block=False)
+                    for text, one in (("kept", good), ("lost", bad))
                 )
                 bad.revoked = True
             return super().on_receive(message)

@@ -25,13 +25,19 @@ RUNTIMES["actorcred"] = pytest.param(
 def test_pykkas_own_tests_pass_on_our_runtime(tmp_path: Path) -> None:
     download = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", ":all:"]
     got = subprocess.run(
-        [*download, "-d", tmp_path, f"pykka=={version('pykka')}"], capture_output=True, text=True, timeout=120, check=False
+        [*download, "-d", tmp_path, f"pykka=={version('pykka')}"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     sources = list(tmp_path.glob("pykka-*.tar.gz"))
     if not sources:
         pytest.skip(f"Pykka's source distribution cannot be downloaded: {got.stderr[-300:]}")
     with tarfile.open(sources[0]) as archive:
-        archive.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
+        archive.extractall(
+            tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {})
+        )
     (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
     conftest = folder / "tests/conftest.py"
     text = conftest.read_text()
@@ -39,7 +45,17 @@ def test_pykkas_own_tests_pass_on_our_runtime(tmp_path: Path) -> None:
     assert marker in text
     conftest.write_text(text.replace(marker, RUNTIME + marker))
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:randomly", "tests"],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-p",
+            "no:randomly",
+            "tests",
+        ],
         cwd=folder,
         capture_output=True,
         text=True,

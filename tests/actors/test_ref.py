@@ -34,7 +34,9 @@ def test_a_blocking_ask_of_an_idle_actor_runs_on_the_callers_thread():
     elsewhere = Where.start(dispatcher=Switching("actorcred-test"))
 
     assert ref.ask("where?") is threading.current_thread()
-    assert ref.ask("where?", timeout=10) is not threading.current_thread()  # or the time-out could not be kept
+    assert (
+        ref.ask("where?", timeout=10) is not threading.current_thread()
+    )  # or the time-out could not be kept
     assert elsewhere.ask("where?") is not threading.current_thread()
 
 

@@ -81,7 +81,9 @@ refs = [Forgotten.start() for _ in range(10)]
 refs[0].tell("go")
 print("end of main", flush=True)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(("end of main", "stopped"))
@@ -103,6 +105,8 @@ blocked = threading.Event()
 refs[0].tell(blocked)
 blocked.wait()
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False
+    )
 
     assert (done.returncode, done.stdout.count("stopped")) == (0, 9), done.stderr

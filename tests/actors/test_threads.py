@@ -49,7 +49,9 @@ def test_threads_that_stood_in_for_blocked_ones_go_home():
     release.set("done")
     pykka.get_all(answers, timeout=30)
     for _ in range(100):
-        pykka.get_all([Echo.start(dispatcher=pool).ask(n, block=False) for n in range(50)], timeout=30)
+        pykka.get_all(
+            [Echo.start(dispatcher=pool).ask(n, block=False) for n in range(50)], timeout=30
+        )
 
     assert len(pool._workers.threads) - pool._workers.blocked <= 3
 
@@ -104,7 +106,10 @@ def test_bursts_blocked_handlers_and_closing_lose_no_message_and_no_thread():
 
         def send(refs=refs):
             for burst in range(20):
-                pykka.get_all([refs[number].ask(burst, block=False) for number in range(burst % 5)], timeout=30)
+                pykka.get_all(
+                    [refs[number].ask(burst, block=False) for number in range(burst % 5)],
+                    timeout=30,
+                )
 
         senders = [threading.Thread(target=send) for _ in range(3)]
         for sender in senders:

@@ -128,7 +128,9 @@ def test_timers_fire_on_every_dispatcher(dispatcher):
 def test_a_hundred_thousand_timers_come_out_in_order_and_cancelled_ones_leave_no_trace():
     queue = TimerQueue()
     fired: list[int] = []
-    timers = [queue.add((n * 7919) % 100_000, fired.append, (n * 7919) % 100_000) for n in range(100_000)]
+    timers = [
+        queue.add((n * 7919) % 100_000, fired.append, (n * 7919) % 100_000) for n in range(100_000)
+    ]
     for timer in timers[::2]:
         timer.cancel()
 
@@ -162,7 +164,9 @@ def test_a_callback_that_fails_is_logged_and_harms_no_other(inline, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_an_actor_that_plans_a_timer_when_no_thread_can_be_started_lives_and_the_next_timer_serves_both(monkeypatch, caplog):
+def test_an_actor_that_plans_a_timer_when_no_thread_can_be_started_lives_and_the_next_timer_serves_both(
+    monkeypatch, caplog
+):
     fired: list[str] = []
     done: Future[None] = Future()
     queue = TimerThread()

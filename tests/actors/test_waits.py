@@ -9,7 +9,14 @@ import pykka
 import pytest
 
 from actorcred import Channel, actors
-from actorcred.actors import Actor, AsyncioDispatcher, Future, InlineDispatcher, ThreadDispatcher, WaitsForItself
+from actorcred.actors import (
+    Actor,
+    AsyncioDispatcher,
+    Future,
+    InlineDispatcher,
+    ThreadDispatcher,
+    WaitsForItself,
+)
 from actorcred.actors.waits import circle_of, circles
 from actorcred.mind.mind import Mind
 
@@ -99,7 +106,9 @@ def test_an_actor_of_a_loop_may_wait_for_a_client_that_runs_elsewhere(event_loop
 
 def test_actors_of_a_loop_that_block_on_each_other_are_told_both_names(event_loop):
     one, other = (Waiter.start(dispatcher=AsyncioDispatcher(event_loop)) for _ in range(2))
-    assert one.proxy().blocks_on(other).get(timeout=10) == "you"  # that one is idle, so it has its turn meanwhile
+    assert (
+        one.proxy().blocks_on(other).get(timeout=10) == "you"
+    )  # that one is idle, so it has its turn meanwhile
     with pytest.raises(WaitsForItself) as told:
         one.proxy().hands_on(other, one).get(timeout=10)
 
@@ -147,7 +156,12 @@ def test_blocking_a_loop_for_long_is_logged(event_loop, caplog, monkeypatch):
     on_pool = Waiter.start(dispatcher=ThreadDispatcher("actorcred-test", 2))
     never = Future()
     with pytest.raises(pykka.Timeout):
-        on_loop.ask(pykka.messages.ProxyCall(("hands_on",), (on_pool, Waiter.start(dispatcher=Slow()), 0.3), {}), timeout=10)
+        on_loop.ask(
+            pykka.messages.ProxyCall(
+                ("hands_on",), (on_pool, Waiter.start(dispatcher=Slow()), 0.3), {}
+            ),
+            timeout=10,
+        )
     never.settle()
 
     assert "blocks the event loop" in caplog.text
@@ -168,7 +182,10 @@ def test_a_circle_is_named_when_a_time_out_comes(caplog):
         one.proxy().hands_on(other, one, 0.05).get(timeout=10)
 
     assert "in a circle" in caplog.text
-    assert f"{one} waits for {other} waits for {one}" in caplog.text or f"{other} waits for {one} waits for {other}" in caplog.text
+    assert (
+        f"{one} waits for {other} waits for {one}" in caplog.text
+        or f"{other} waits for {one} waits for {other}" in caplog.text
+    )
 
 
 def test_a_circle_of_coroutines_is_found(event_loop):
@@ -181,7 +198,9 @@ def test_a_circle_of_coroutines_is_found(event_loop):
     from tests.helpers import until
 
     until(found)
-    assert {frozenset(circle) for circle in circles(0.0)} == {frozenset((one.actor_inbox, other.actor_inbox))}
+    assert {frozenset(circle) for circle in circles(0.0)} == {
+        frozenset((one.actor_inbox, other.actor_inbox))
+    }
     assert not circles(60.0)
     other.actor_inbox.interrupt()
     with pytest.raises((asyncio.CancelledError, actors.CancelledError)):

@@ -34,11 +34,15 @@ class Blocker(Actor):
         return await other.proxy().awaits(self.actor_ref)
 
 
-def test_a_stuck_loop_is_logged_once_with_its_stack_and_when_it_goes_on(watchdog, event_loop, caplog):
+def test_a_stuck_loop_is_logged_once_with_its_stack_and_when_it_goes_on(
+    watchdog, event_loop, caplog
+):
     caplog.set_level(logging.WARNING)
     release = threading.Event()
     ref = Blocker.start(dispatcher=AsyncioDispatcher(event_loop))
-    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), event_loop).result(10)  # so that it was asked once
+    asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), event_loop).result(
+        10
+    )  # so that it was asked once
     answer = ref.proxy().stand_still_in_a_method_of_this_name(release)
     until(lambda: "has been stuck" in caplog.text)
     assert "stand_still_in_a_method_of_this_name" in caplog.text
@@ -89,7 +93,10 @@ async def main():
     print([t.name for t in threading.enumerate() if t.name == "actorcred-watchdog"])
 asyncio.run(main())
 """
-    assert subprocess.check_output([sys.executable, "-c", program], text=True).strip() == "['actorcred-watchdog']"
+    assert (
+        subprocess.check_output([sys.executable, "-c", program], text=True).strip()
+        == "['actorcred-watchdog']"
+    )
 
     async def main():
         AsyncioDispatcher()

@@ -86,7 +86,9 @@ def test_a_nice_pool_yields_more_than_the_process_does() -> None:
     pool = Workers("actorcred-test", 1, niceness=1)
     own = os.getpriority(os.PRIO_PROCESS, 0)
 
-    nice = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).get(timeout=WAIT)
+    nice = pool.submit(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())).get(
+        timeout=WAIT
+    )
     assert nice == min(19, own + 1)
     pool.close(WAIT)
 

@@ -70,7 +70,9 @@ class SSHGuest(Client):
         return held.vanish
 
     @staticmethod
-    async def _open(port: int, name: str, password: str, said: list[str], held: Any = None) -> asyncssh.SSHClientConnection:
+    async def _open(
+        port: int, name: str, password: str, said: list[str], held: Any = None
+    ) -> asyncssh.SSHClientConnection:
         class Ear(asyncssh.SSHClient):
             def connection_made(self, conn: Any) -> None:
                 if held is not None:
@@ -79,7 +81,13 @@ class SSHGuest(Client):
             def auth_banner_received(self, msg: str, lang: str) -> None:
                 said.append(msg)
 
-        options: Any = {"username": name, "password": password, "known_hosts": None, "config": None, "client_keys": None}
+        options: Any = {
+            "username": name,
+            "password": password,
+            "known_hosts": None,
+            "config": None,
+            "client_keys": None,
+        }
         connection, _ = await asyncssh.create_connection(Ear, LOCALHOST, port, **options)
         return connection
 
@@ -256,7 +264,13 @@ class Http(AsyncioFront):
                 finally:
                     self.open -= 1
             body = (await scope["avatar"].proxy().who()).encode()
-            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": 200,
+                    "headers": [(b"content-length", b"%d" % len(body))],
+                }
+            )
             await send({"type": "http.response.body", "body": body})
 
         self.server = HttpServer(AuthMiddleware(app, self.portal, Guest))

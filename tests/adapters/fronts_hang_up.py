@@ -63,11 +63,17 @@ def conch(portal: Any) -> Any:
 FACTORIES: dict[str, Callable[[Any], Any]] = {
     "pop3": lambda portal: with_portal(pop3.POP3, portal),
     "imap4": lambda portal: with_portal(imap4.IMAP4Server, portal),
-    "imap4-challenge": lambda portal: with_portal(lambda: imap4.IMAP4Server({b"PLAIN": imap4.PLAINCredentials}), portal),
+    "imap4-challenge": lambda portal: with_portal(
+        lambda: imap4.IMAP4Server({b"PLAIN": imap4.PLAINCredentials}), portal
+    ),
     "smtp": smtp_factory,
     "ftp": ftp.FTPFactory,
-    "telnet": lambda portal: protocol.Factory.forProtocol(lambda: TelnetTransport(AuthenticatingTelnetProtocol, portal)),
-    "web": lambda portal: server.Site(guard.HTTPAuthSessionWrapper(portal, [guard.BasicCredentialFactory(b"here")])),
+    "telnet": lambda portal: protocol.Factory.forProtocol(
+        lambda: TelnetTransport(AuthenticatingTelnetProtocol, portal)
+    ),
+    "web": lambda portal: server.Site(
+        guard.HTTPAuthSessionWrapper(portal, [guard.BasicCredentialFactory(b"here")])
+    ),
     "irc": lambda portal: service.IRCFactory(service.InMemoryWordsRealm("here"), portal),
     "pb": pb.PBServerFactory,
     "conch": conch,

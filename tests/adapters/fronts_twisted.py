@@ -36,7 +36,11 @@ class PopFace(Face):
 
     def getMessage(self, index: int) -> Any:
         who = self.ask("who")
-        return io.BytesIO(who.encode()) if isinstance(who, str) else who.addCallback(lambda name: io.BytesIO(name.encode()))
+        return (
+            io.BytesIO(who.encode())
+            if isinstance(who, str)
+            else who.addCallback(lambda name: io.BytesIO(name.encode()))
+        )
 
     def getUidl(self, index: int) -> bytes:
         return b"one"
@@ -86,7 +90,9 @@ class Commands:
 
         stand_in = protocol.Protocol()
         stand_in.makeConnection(process)
-        process.makeConnection(session.wrapProtocol(stand_in))  # Twisted 25.5 closes this when the command has ended
+        process.makeConnection(
+            session.wrapProtocol(stand_in)
+        )  # Twisted 25.5 closes this when the command has ended
         maybeDeferred(self.guest.face.ask, "who").addCallback(done)
 
     def getPty(self, *_: Any) -> None: ...
@@ -130,11 +136,23 @@ class TwistedFront(Front):
         self.port = self._listening.getHost().port
 
     def connections(self) -> int:
-        return int(in_reactor(lambda: sum(bool(one.transport and one.transport.connected) for one in self.protocols)))
+        return int(
+            in_reactor(
+                lambda: sum(
+                    bool(one.transport and one.transport.connected) for one in self.protocols
+                )
+            )
+        )
 
     def stop(self) -> None:
         in_reactor(self._listening.stopListening)
-        in_reactor(lambda: [one.transport.abortConnection() for one in self.protocols if one.transport and one.transport.connected])
+        in_reactor(
+            lambda: [
+                one.transport.abortConnection()
+                for one in self.protocols
+                if one.transport and one.transport.connected
+            ]
+        )
 
     def begin(self, name: str, password: str) -> Callable[[], object]:
         sock = socket.create_connection((LOCALHOST, self.port), 10)
@@ -270,7 +288,9 @@ class PB(TwistedFront):
         factory.clientConnectionLost = lambda *_: lost.callback(None)
         connector = in_reactor(lambda: reactor().connectTCP(LOCALHOST, self.port, factory))
         presented = UsernamePassword(name.encode(), password.encode())
-        perspective = in_reactor(lambda: factory.login(presented, mind).addErrback(lambda refused: str(refused.type)))
+        perspective = in_reactor(
+            lambda: factory.login(presented, mind).addErrback(lambda refused: str(refused.type))
+        )
         if isinstance(perspective, str):
             in_reactor(connector.disconnect)
             in_reactor(lambda: lost)
@@ -283,7 +303,9 @@ class PB(TwistedFront):
         connector = in_reactor(lambda: reactor().connectTCP(LOCALHOST, self.port, factory))
 
         def start() -> None:
-            factory.login(UsernamePassword(name.encode(), password.encode()), PBMind()).addErrback(lambda _: None)
+            factory.login(UsernamePassword(name.encode(), password.encode()), PBMind()).addErrback(
+                lambda _: None
+            )
 
         in_reactor(start)
         return lambda: in_reactor(lambda: connector.transport.abortConnection())  # noqa: PLW0108  # it comes with the connection

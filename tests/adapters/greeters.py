@@ -76,7 +76,9 @@ def password(name: str | bytes = b"ann", secret: str | bytes = b"s3cret") -> Any
 
 
 def ours(**users: str) -> Any:
-    return MemoryChecker.start(users or {"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher())
+    return MemoryChecker.start(
+        users or {"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher()
+    )
 
 
 def theirs() -> Any:

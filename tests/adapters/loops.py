@@ -16,7 +16,9 @@ def reactor() -> Any:
 
     started = threading.Event()
     made.callWhenRunning(started.set)
-    threading.Thread(target=lambda: made.run(installSignalHandlers=False), name="reactor", daemon=True).start()
+    threading.Thread(
+        target=lambda: made.run(installSignalHandlers=False), name="reactor", daemon=True
+    ).start()
     assert started.wait(10)
     return made
 

@@ -18,7 +18,14 @@ import trustme
 
 from actorcred import Avatar, CallError, Portal, PortalOptions, Realm, actors
 from actorcred.actors import AsyncioDispatcher
-from actorcred.adapters.aiosmtpd import MAX_TRIES, MOST_RECIPIENTS, Screening, SMTPConnection, SMTPServer, Submission
+from actorcred.adapters.aiosmtpd import (
+    MAX_TRIES,
+    MOST_RECIPIENTS,
+    Screening,
+    SMTPConnection,
+    SMTPServer,
+    Submission,
+)
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.checkers.token import TokenChecker, TokenRules
@@ -85,13 +92,28 @@ class Post(Realm):
 
 class Stage:
     def __init__(
-        self, checker: Any = None, *, implicit: Any = None, options: Any = None, screening: bool = False, **settings: Any
+        self,
+        checker: Any = None,
+        *,
+        implicit: Any = None,
+        options: Any = None,
+        screening: bool = False,
+        **settings: Any,
     ) -> None:
         self.log: list[Any] = []
         dispatcher = AsyncioDispatcher(loop(), "smtp")
-        checker = checker or MemoryChecker.start({"ann": "s3cret"}, plaintext=True, scram_iterations=4096)
-        self.portal = Portal.start(Post.start(self.log, dispatcher=dispatcher), [checker], options, dispatcher=dispatcher)
-        self.server = SMTPServer(self.portal, Screened if screening else Outgoing, hostname="mail.example.org", **settings)
+        checker = checker or MemoryChecker.start(
+            {"ann": "s3cret"}, plaintext=True, scram_iterations=4096
+        )
+        self.portal = Portal.start(
+            Post.start(self.log, dispatcher=dispatcher), [checker], options, dispatcher=dispatcher
+        )
+        self.server = SMTPServer(
+            self.portal,
+            Screened if screening else Outgoing,
+            hostname="mail.example.org",
+            **settings,
+        )
         self.listening = in_loop(self.server.listen(LOCALHOST, 0, ssl=implicit))
         self.port = self.listening.sockets[0].getsockname()[1]
         self.clients: list[smtplib.SMTP] = []
@@ -120,7 +142,13 @@ def offered(client: smtplib.SMTP) -> set[str]:
     return set(client.esmtp_features.get("auth", "").split())
 
 
-def log_in(client: smtplib.SMTP, mechanism: str, name: str = "ann", password: str = "s3cret", **settings: Any) -> int:
+def log_in(
+    client: smtplib.SMTP,
+    mechanism: str,
+    name: str = "ann",
+    password: str = "s3cret",
+    **settings: Any,
+) -> int:
     client.user, client.password = name, password
     method = getattr(client, f"auth_{mechanism.lower().replace('-', '_')}")
     try:
@@ -129,7 +157,9 @@ def log_in(client: smtplib.SMTP, mechanism: str, name: str = "ann", password: st
         return error.smtp_code
 
 
-def scram(client: smtplib.SMTP, mechanism: str, name: str, password: str, *, initial: bool = True) -> tuple[int, bool]:
+def scram(
+    client: smtplib.SMTP, mechanism: str, name: str, password: str, *, initial: bool = True
+) -> tuple[int, bool]:
     """Go through SCRAM; return the code, and whether the server proved itself."""
     other = scramp.ScramClient([mechanism], name, password)
     first = base64.b64encode(other.get_client_first().encode()).decode()
@@ -149,7 +179,14 @@ def scram(client: smtplib.SMTP, mechanism: str, name: str, password: str, *, ini
 
 def test_each_mechanism_lets_in_who_is_right_and_nobody_else(stages):
     stage = stages()
-    assert offered(stage.client()) == {"PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+    assert offered(stage.client()) == {
+        "PLAIN",
+        "LOGIN",
+        "CRAM-MD5",
+        "SCRAM-SHA-1",
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-512",
+    }
     for mechanism in ("PLAIN", "LOGIN", "CRAM-MD5"):
         for initial in (True, False):
             assert log_in(stage.client(), mechanism, initial_response_ok=initial) == 235, mechanism
@@ -175,7 +212,9 @@ def test_a_message_goes_to_the_avatar_with_its_envelope(stages):
     client = stage.client()
     client.login("ann", "s3cret")
     message = "Subject: x\r\n\r\n.one\r\nt\xe4o\r\n".encode()
-    client.sendmail("ann@example.org", ["bob@example.org", "eve@example.org"], message, ["BODY=8BITMIME"])
+    client.sendmail(
+        "ann@example.org", ["bob@example.org", "eve@example.org"], message, ["BODY=8BITMIME"]
+    )
     client.mail("")
     client.rcpt("bob@example.org")
     assert client.data(b"bounce\r\n") == (250, b"2.0.0 queued as 7")
@@ -234,7 +273,13 @@ def test_an_answer_that_is_too_long_for_a_line_is_refused_and_the_connection_goe
 def large_token() -> tuple[Any, str]:
     """Return how to start a checker, and a token that it takes with as much in it as a line of AUTH holds."""
     key = "k" * 32
-    claims = {"sub": "ann", "iss": "us", "aud": "mail", "exp": time.time() + 3600, "groups": "g" * 6500}
+    claims = {
+        "sub": "ann",
+        "iss": "us",
+        "aud": "mail",
+        "exp": time.time() + 3600,
+        "groups": "g" * 6500,
+    }
     rules = TokenRules(algorithms=("HS256",), issuer="us", audience="mail")
     return lambda: TokenChecker.start(rules=rules, secret=key), jwt.encode(claims, key, "HS256")
 
@@ -287,7 +332,9 @@ def test_addresses_that_would_spoil_a_header_are_refused(stages):
     assert client.mail("ann@example.org")[0] == 250
     client.send(b"RCPT TO:<a\xff@x>\r\n")
     assert client.getreply() == (553, b"5.1.3 Error: malformed address")
-    assert [client.rcpt(f"b{number}@x")[0] for number in range(MOST_RECIPIENTS)] == [250] * MOST_RECIPIENTS
+    assert [client.rcpt(f"b{number}@x")[0] for number in range(MOST_RECIPIENTS)] == [
+        250
+    ] * MOST_RECIPIENTS
     assert client.rcpt("one@x") == (452, b"4.5.3 Too many recipients")
 
 
@@ -302,7 +349,9 @@ def test_what_nobody_foresaw_is_answered_and_logged_once(stages, monkeypatch, ca
     monkeypatch.undo()
     assert client.ehlo()[0] == 250
     assert log_in(client, "PLAIN") == 235
-    assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == ["actorcred.adapters.aiosmtpd"]
+    assert [record.name for record in caplog.records if record.levelno >= logging.WARNING] == [
+        "actorcred.adapters.aiosmtpd"
+    ]
 
 
 def test_noise_in_the_place_of_tls_is_logged_once(stages, contexts, caplog):
@@ -322,7 +371,9 @@ def test_noise_in_the_place_of_tls_is_logged_once(stages, contexts, caplog):
         assert record.exc_info is None
 
 
-@pytest.mark.parametrize("words", ["AUTH {}", "AUTH=PLAIN {}", "AUTH XOAUTH2 {}", "{}", "AUTH PLAIN {}", "EHLO\t{}"])
+@pytest.mark.parametrize(
+    "words", ["AUTH {}", "AUTH=PLAIN {}", "AUTH XOAUTH2 {}", "{}", "AUTH PLAIN {}", "EHLO\t{}"]
+)
 def test_what_clients_send_is_in_no_log(stages, caplog, words):
     caplog.set_level(logging.DEBUG)
     secret = base64.b64encode(b"\0ann\0s3cret").decode()
@@ -352,7 +403,10 @@ def test_who_acts_as_somebody_else_needs_the_policys_word(stages):
         words = base64.b64encode(f"{authorize_as}\0ann\0s3cret".encode()).decode()
         return stage.client().docmd(f"AUTH PLAIN {words}")[0]
 
-    strict, lenient = stages(), stages(options=PortalOptions(may_act_as=lambda who, whom: whom == "team"))
+    strict, lenient = (
+        stages(),
+        stages(options=PortalOptions(may_act_as=lambda who, whom: whom == "team")),
+    )
     assert [plain(strict, name) for name in ("", "ann", "team")] == [235, 235, 535]
     assert [plain(lenient, name) for name in ("team", "boss")] == [235, 535]
 
@@ -370,7 +424,10 @@ def test_a_client_that_tries_too_often_is_hung_up_on(stages):
 def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """Return those of a server and of a client that trusts it."""
     authority = trustme.CA()
-    server, client = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH), ssl.create_default_context()
+    server, client = (
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+        ssl.create_default_context(),
+    )
     authority.issue_cert("127.0.0.1").configure_cert(server)
     authority.configure_trust(client)
     return server, client

@@ -14,7 +14,17 @@ import pytest
 import websockets.asyncio.client
 import websockets.exceptions
 
-from actorcred import Avatar, BearerToken, Checker, LoginDenied, NoInterface, Portal, PortalOptions, Realm, UnauthorizedLogin
+from actorcred import (
+    Avatar,
+    BearerToken,
+    Checker,
+    LoginDenied,
+    NoInterface,
+    Portal,
+    PortalOptions,
+    Realm,
+    UnauthorizedLogin,
+)
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asgi import AuthMiddleware
 from actorcred.checkers.memory import MemoryChecker
@@ -83,7 +93,13 @@ class Full(Checker):
 
 
 async def answer(send: Any, status: int, body: str) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-length", b"%d" % len(body))],
+        }
+    )
     await send({"type": "http.response.body", "body": body.encode()})
 
 
@@ -93,7 +109,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
         await send({"type": "websocket.accept"})
         while (message := await receive())["type"] == "websocket.receive":
-            await send({"type": "websocket.send", "text": f"{await scope['avatar'].proxy().read()} {message['text']}"})
+            await send(
+                {
+                    "type": "websocket.send",
+                    "text": f"{await scope['avatar'].proxy().read()} {message['text']}",
+                }
+            )
         return
     visit = scope["actorcred"]
     if scope["path"] == "/login":
@@ -115,20 +136,39 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         scope["avatar"].proxy().tell("one")
         async for name, args in visit.notifications():
-            await send({"type": "http.response.body", "body": f"{name} {args[0]}\n".encode(), "more_body": True})
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": f"{name} {args[0]}\n".encode(),
+                    "more_body": True,
+                }
+            )
         return
     avatar = scope["avatar"]
     await answer(send, 200, "nobody" if avatar is None else await avatar.proxy().read())
 
 
 class Stage:
-    def __init__(self, *checkers: Any, application: Any = app, options: Any = None, wrap: bool = True, **settings: Any) -> None:
+    def __init__(
+        self,
+        *checkers: Any,
+        application: Any = app,
+        options: Any = None,
+        wrap: bool = True,
+        **settings: Any,
+    ) -> None:
         self.log: list[Any] = []
         self.dispatcher = AsyncioDispatcher(loop(), "http")
         users = MemoryChecker.start({"ann": "s3cret", "bob": "hush"}, plaintext=True)
         realm = Library.start(self.log, dispatcher=self.dispatcher)
-        self.portal = Portal.start(realm, checkers or [users, Tokens.start()], options, dispatcher=self.dispatcher)
-        self.middleware: Any = AuthMiddleware(application, self.portal, Reader, **settings) if wrap else application(self.portal)
+        self.portal = Portal.start(
+            realm, checkers or [users, Tokens.start()], options, dispatcher=self.dispatcher
+        )
+        self.middleware: Any = (
+            AuthMiddleware(application, self.portal, Reader, **settings)
+            if wrap
+            else application(self.portal)
+        )
         self.server = HttpServer(self.middleware)
         self.port = self.server.port
 
@@ -137,10 +177,20 @@ class Stage:
 
     def curl(self, *words: str, path: str = "/") -> tuple[int, str, str]:
         """Return the status, the headers and the body of the last answer."""
-        command = [program("curl", "curl"), "-s", "-i", "--max-time", "30", *words, f"http://{LOCALHOST}:{self.port}{path}"]
+        command = [
+            program("curl", "curl"),
+            "-s",
+            "-i",
+            "--max-time",
+            "30",
+            *words,
+            f"http://{LOCALHOST}:{self.port}{path}",
+        ]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         head, _, body = (
-            done.stdout.replace("\r", "").rpartition("\n\n") if "\n\n" in done.stdout.replace("\r", "") else ("", "", "")
+            done.stdout.replace("\r", "").rpartition("\n\n")
+            if "\n\n" in done.stdout.replace("\r", "")
+            else ("", "", "")
         )
         statuses = re.findall(r"^HTTP/1.1 (\d+)", done.stdout, re.MULTILINE)
         return int(statuses[-1]) if statuses else 0, head.lower(), body
@@ -174,7 +224,12 @@ def test_each_scheme_lets_in_who_is_right_and_nobody_else(stages):
 
 def test_the_question_names_what_can_be_used(stages):
     _, headers, _ = stages(realm='the "library"').curl()
-    assert re.findall(r"www-authenticate: (\w+)", headers) == ["digest", "digest", "bearer", "basic"]
+    assert re.findall(r"www-authenticate: (\w+)", headers) == [
+        "digest",
+        "digest",
+        "bearer",
+        "basic",
+    ]
     assert r'realm="the \"library\""' in headers
     _, headers, _ = stages(Tokens.start()).curl()
     assert re.findall(r"www-authenticate: (\w+)", headers) == ["bearer"]
@@ -218,7 +273,9 @@ def test_a_cookie_goes_on_with_the_session(stages, tmp_path):
     jar = str(tmp_path / "jar")
     status, headers, body = stage.curl(*ANN, "-c", jar)
     assert (status, body) == (200, "ann 1")
-    assert re.search(r"set-cookie: sid=[\w-]{43}; path=/; httponly; samesite=lax$", headers, re.MULTILINE)
+    assert re.search(
+        r"set-cookie: sid=[\w-]{43}; path=/; httponly; samesite=lax$", headers, re.MULTILINE
+    )
     assert stage.curl("-b", jar)[2] == "ann 2"
     status, headers, body = stage.curl(*ANN, "-b", jar)
     assert (body, "set-cookie" in headers) == ("ann 3", False)
@@ -274,7 +331,9 @@ def test_a_session_whose_cookie_could_not_be_sent_is_ended(stages):
     assert (stage.log, stage.middleware._kept) == ([("ann", "logout")], {})
 
 
-def test_a_session_that_is_ended_before_its_login_is_answered_is_not_kept(stages, tmp_path, monkeypatch):
+def test_a_session_that_is_ended_before_its_login_is_answered_is_not_kept(
+    stages, tmp_path, monkeypatch
+):
     stage = stages(cookie="sid")
     jar = str(tmp_path / "jar")
     stage.curl(*ANN, "-c", jar)
@@ -284,7 +343,10 @@ def test_a_session_that_is_ended_before_its_login_is_answered_is_not_kept(stages
             await stage.portal.kick(avatar_id="bob")
 
     monkeypatch.setattr(Person, "on_logout", take_bob_along)
-    assert stage.curl("-d", "bob:hush", "-b", jar, path="/login")[::2] == (401, "logged out: kicked\n")
+    assert stage.curl("-d", "bob:hush", "-b", jar, path="/login")[::2] == (
+        401,
+        "logged out: kicked\n",
+    )
     assert (stage.count(), stage.middleware._kept) == (0, {})
 
 
@@ -327,13 +389,18 @@ def test_odd_headers_of_strangers_are_none(stages, tmp_path):
 
 def test_a_large_body_comes_whole(stages, tmp_path):
     (tmp_path / "body").write_bytes(b"x" * 3_000_000)
-    assert stages().curl(*ANN, "--data-binary", f"@{tmp_path / 'body'}", path="/body")[2] == "3000000 bytes"
+    assert (
+        stages().curl(*ANN, "--data-binary", f"@{tmp_path / 'body'}", path="/body")[2]
+        == "3000000 bytes"
+    )
 
 
 def test_notifications_are_an_event_stream_that_a_kick_cuts_off(stages):
     stage = stages()
     url = f"http://{LOCALHOST}:{stage.port}/news"
-    with subprocess.Popen([program("curl", "curl"), "-sN", *ANN, url], stdout=subprocess.PIPE, text=True) as curl:
+    with subprocess.Popen(
+        [program("curl", "curl"), "-sN", *ANN, url], stdout=subprocess.PIPE, text=True
+    ) as curl:
         assert curl.stdout is not None
         assert curl.stdout.readline() == "news one\n"
         (session,) = stage.portal.sessions().get(timeout=10)
@@ -389,7 +456,10 @@ def starlette_app(portal: Any) -> Any:
     async def who(request: Any) -> Any:
         return JSONResponse({"who": await request.scope["avatar"].proxy().read()})
 
-    return Starlette(routes=[Route("/", who)], middleware=[Middleware(AuthMiddleware, portal, Reader, cookie="sid")])
+    return Starlette(
+        routes=[Route("/", who)],
+        middleware=[Middleware(AuthMiddleware, portal, Reader, cookie="sid")],
+    )
 
 
 def fastapi_app(portal: Any) -> Any:

@@ -83,7 +83,13 @@ async def page(visit: Any, path: str, send: Any) -> None:
         await asyncio.Event().wait()
     avatar = visit.avatar
     body = b"nobody" if avatar is None or path == "/end" else (await avatar.proxy().read()).encode()
-    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain; charset=utf-8")]})
+    await send(
+        {
+            "type": "http.response.start",
+            "status": 200,
+            "headers": [(b"content-type", b"text/plain; charset=utf-8")],
+        }
+    )
     await send({"type": "http.response.body", "body": body})
 
 
@@ -122,10 +128,14 @@ class Exchange:
 
 class Stage:
     def __init__(self, **settings: Any) -> None:
-        self.portal = Portal.start(Library.start(), [MemoryChecker.start({"ann": "s3cret", "bob": "hush"}, plaintext=True)])
+        self.portal = Portal.start(
+            Library.start(), [MemoryChecker.start({"ann": "s3cret", "bob": "hush"}, plaintext=True)]
+        )
         self.middleware = AuthMiddleware(app, self.portal, Reader, **{"cookie": "sid", **settings})
 
-    def begin(self, *headers: tuple[bytes, bytes], path: str = "/", kind: str = "http", **more: Any) -> Exchange:
+    def begin(
+        self, *headers: tuple[bytes, bytes], path: str = "/", kind: str = "http", **more: Any
+    ) -> Exchange:
         scope = {
             "type": kind, "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"x"), *headers],
             "client": ("127.0.0.1", 5), "scheme": "http", **more,
@@ -137,7 +147,13 @@ class Stage:
         await exchange.task
         return exchange
 
-    async def log_in(self, name: str = "ann", password: str = "s3cret", *headers: tuple[bytes, bytes], **more: Any) -> str:
+    async def log_in(
+        self,
+        name: str = "ann",
+        password: str = "s3cret",
+        *headers: tuple[bytes, bytes],
+        **more: Any,
+    ) -> str:
         """Return `name=value` of the cookie of a new session."""
         first = await self.get(basic(name, password), *headers, **more)
         (cookie,) = first.cookies
@@ -174,14 +190,23 @@ def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
 
 @pytest.mark.parametrize(
     "headers",
-    [["{}"], ["a=1; {}; b=2"], ["a=1", "{}"], ["{}", "b=2"], ["a=1", "{}", "b=2"], ["sid=old", "{}"]],
+    [
+        ["{}"],
+        ["a=1; {}; b=2"],
+        ["a=1", "{}"],
+        ["{}", "b=2"],
+        ["a=1", "{}", "b=2"],
+        ["sid=old", "{}"],
+    ],
     ids=" | ".join,
 )
 @on_loop
 async def test_http_2_brings_a_header_for_each_cookie(headers):
     stage = Stage()
     cookie = await stage.log_in()
-    answer = await stage.get(*(cookies(header.format(cookie)) for header in headers), http_version="2")
+    answer = await stage.get(
+        *(cookies(header.format(cookie)) for header in headers), http_version="2"
+    )
     assert (answer.status, answer.body, answer.cookies) == (200, b"ann", [])
 
 
@@ -207,7 +232,12 @@ async def test_of_several_cookies_of_our_name_the_first_that_leads_to_a_session_
     ann, bob = await stage.log_in(), await stage.log_in("bob", "hush")
     name, value = ann.split("=")
     assert (await stage.get(cookies(f'{name}="{value}"'))).body == b"ann"
-    orders = (("sid=old", ann, b"ann"), (ann, "sid=old", b"ann"), (bob, ann, b"bob"), (ann, bob, b"ann"))
+    orders = (
+        ("sid=old", ann, b"ann"),
+        (ann, "sid=old", b"ann"),
+        (bob, ann, b"bob"),
+        (ann, bob, b"ann"),
+    )
     for header, who in ((f"{first}; {second}", who) for first, second, who in orders):
         assert (await stage.get(cookies(header))).body == who
     with_header = await stage.get(cookies(f"{bob}; {ann}"), basic())
@@ -226,7 +256,9 @@ async def test_a_refusal_does_not_take_the_cookie_of_a_session_that_lives():
     assert (evil.status, evil.cookies) == (401, [])
     assert (await stage.get(cookies(cookie), basic("ann", "wrong"))).cookies == []
     assert (await stage.get(cookies(cookie))).body == b"ann"
-    assert (await stage.get(cookies("sid=old"))).cookies == ["sid=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"]
+    assert (await stage.get(cookies("sid=old"))).cookies == [
+        "sid=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0"
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "a b", "a;b", "a=b", "\u00e9", "__Host-"])
@@ -248,7 +280,9 @@ async def test_by_https_the_cookie_is_secure_and_of_this_host_only():
         assert first.cookies[0].endswith("; Path=/; HttpOnly; SameSite=Lax; Secure")
         assert (await stage.get(cookies(value), scheme="https")).body == b"ann"
         # What another host of the domain, or somebody in between, could have set.
-        assert (await stage.get(cookies(value.removeprefix("__Host-")), scheme="https")).status == 401
+        assert (
+            await stage.get(cookies(value.removeprefix("__Host-")), scheme="https")
+        ).status == 401
         assert (await stage.log_in()).startswith("sid=")
     assert (await Stage(cookie="__Secure-id").log_in(scheme="https")).startswith("__Secure-id=")
 
@@ -283,7 +317,15 @@ async def test_nobody_else_says_so():
 
 
 @pytest.mark.parametrize(
-    "headers", [[], [HTTP], [HTTPS, HTTP], [(b"x-forwarded-proto", b"https, http")], [HTTP, FORWARDED], [(b"forwarded", b"for=x")]]
+    "headers",
+    [
+        [],
+        [HTTP],
+        [HTTPS, HTTP],
+        [(b"x-forwarded-proto", b"https, http")],
+        [HTTP, FORWARDED],
+        [(b"forwarded", b"for=x")],
+    ],
 )
 @on_loop
 async def test_a_client_without_tls_is_not_private_because_its_proxy_is_near(headers):
@@ -310,14 +352,20 @@ async def test_a_logout_by_another_request_closes_a_websocket(path):
     await socket.begun.wait()
     assert (await stage.get(cookie, path="/logout")).body == b"nobody"
     await socket.task
-    assert socket.sent[-1] == {"type": "websocket.close", "code": 1008, "reason": "logged out: logout"}
+    assert socket.sent[-1] == {
+        "type": "websocket.close",
+        "code": 1008,
+        "reason": "logged out: logout",
+    }
 
 
 @on_loop
 async def test_a_logout_by_another_request_ends_streams():
     stage = Stage()
     cookie = cookies(await stage.log_in())
-    events, stream, news = (stage.begin(cookie, path=path) for path in ("/events", "/stream", "/news"))
+    events, stream, news = (
+        stage.begin(cookie, path=path) for path in ("/events", "/stream", "/news")
+    )
     for one in (events, stream, news):
         await one.begun.wait()
     await stage.get(cookie, path="/logout")
@@ -333,7 +381,9 @@ async def test_a_logout_by_another_request_ends_streams():
 async def test_requests_that_are_not_yet_answered_have_time_but_not_for_ever(monkeypatch):
     stage = Stage()
     cookie = cookies(await stage.log_in())
-    ended = await stage.get(cookie, path="/end")  # an application that logs out by the session itself
+    ended = await stage.get(
+        cookie, path="/end"
+    )  # an application that logs out by the session itself
     assert (ended.status, ended.body) == (200, b"nobody")
     monkeypatch.setattr("actorcred.adapters.asgi.ANSWER_GRACE", 0.01)
     cookie = cookies(await stage.log_in())

@@ -15,7 +15,15 @@ import pytest
 
 from actorcred import Avatar, CallError, Portal, Realm, actors
 from actorcred.actors import AsyncioDispatcher
-from actorcred.adapters.asyncssh import MAX_KEYS, MAX_TRIES, Exec, Shell, SSHServer, Subsystem, Terminal
+from actorcred.adapters.asyncssh import (
+    MAX_KEYS,
+    MAX_TRIES,
+    Exec,
+    Shell,
+    SSHServer,
+    Subsystem,
+    Terminal,
+)
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
 from actorcred.checkers.sshkey import SSHKeyChecker
@@ -110,7 +118,9 @@ class Stage:
         self.log: list[Any] = []
         dispatcher = AsyncioDispatcher(loop(), "ssh")
         users = MemoryChecker.start({"ann": "s3cret"}, rounds=4)
-        self.portal = Portal.start(House.start(self.log, dispatcher=dispatcher), checkers or [users], dispatcher=dispatcher)
+        self.portal = Portal.start(
+            House.start(self.log, dispatcher=dispatcher), checkers or [users], dispatcher=dispatcher
+        )
         self.server = SSHServer(self.portal, interface, render=render)
         key = asyncssh.generate_private_key("ssh-ed25519")
         self.acceptor = in_loop(self.server.listen(LOCALHOST, 0, server_host_keys=[key]))
@@ -123,21 +133,64 @@ class Stage:
 
         in_loop(end())
 
-    async def connect(self, password: str = "s3cret", name: str = "ann", **options: Any) -> asyncssh.SSHClientConnection:
-        options = {"known_hosts": None, "config": None, "client_keys": None, "username": name, "password": password, **options}
+    async def connect(
+        self, password: str = "s3cret", name: str = "ann", **options: Any
+    ) -> asyncssh.SSHClientConnection:
+        options = {
+            "known_hosts": None,
+            "config": None,
+            "client_keys": None,
+            "username": name,
+            "password": password,
+            **options,
+        }
         return await asyncssh.connect(LOCALHOST, self.port, **options)
 
-    def ssh(self, folder: Path, *words: str, name: str = "ann", password: str = "s3cret", text: str = "", **options: str) -> Any:
+    def ssh(
+        self,
+        folder: Path,
+        *words: str,
+        name: str = "ann",
+        password: str = "s3cret",
+        text: str = "",
+        **options: str,
+    ) -> Any:
         """Run OpenSSH's client, which gets a password from a program."""
         asker = folder / "ask"
         asker.write_text(f"#!/bin/sh\nprintf '%s\\n' '{password}'\n")
         asker.chmod(0o700)
-        settings = {"StrictHostKeyChecking": "no", "UserKnownHostsFile": str(folder / "known"), "NumberOfPasswordPrompts": "1"}
-        settings |= {"LogLevel": "INFO", "PreferredAuthentications": "password", "IdentityAgent": "none", **options}
+        settings = {
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": str(folder / "known"),
+            "NumberOfPasswordPrompts": "1",
+        }
+        settings |= {
+            "LogLevel": "INFO",
+            "PreferredAuthentications": "password",
+            "IdentityAgent": "none",
+            **options,
+        }
         arguments = [f"-o{name}={value}" for name, value in settings.items()]
-        command = [program("ssh", "openssh-client"), "-F", "none", "-p", str(self.port), *arguments, f"{name}@{LOCALHOST}", *words]
+        command = [
+            program("ssh", "openssh-client"),
+            "-F",
+            "none",
+            "-p",
+            str(self.port),
+            *arguments,
+            f"{name}@{LOCALHOST}",
+            *words,
+        ]
         environment = {**os.environ, "SSH_ASKPASS": str(asker), "SSH_ASKPASS_REQUIRE": "force"}
-        return subprocess.run(command, input=text, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            command,
+            input=text,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
 
 
 # -- what a connection can do ---------------------------------------------------------------------------------------------
@@ -153,7 +206,11 @@ def test_openssh_runs_commands_with_their_output_and_status(stages, tmp_path):
     assert later.stdout == "it came\n"
     assert stage.ssh(tmp_path, "bytes").stdout == "ä bytes\n"
     died = stage.ssh(tmp_path, "die")
-    assert (died.returncode, "something went wrong" in died.stderr, "secret" in died.stderr) == (1, True, False)
+    assert (died.returncode, "something went wrong" in died.stderr, "secret" in died.stderr) == (
+        1,
+        True,
+        False,
+    )
 
 
 def test_openssh_has_a_shell_line_by_line_and_reads_what_it_is_told(stages, tmp_path):
@@ -170,7 +227,9 @@ def test_openssh_has_a_shell_line_by_line_and_reads_what_it_is_told(stages, tmp_
     assert "secret" not in done.stderr
 
 
-def test_a_shell_ends_with_the_status_that_the_avatar_gives_or_at_the_end_of_what_is_typed(stages, tmp_path):
+def test_a_shell_ends_with_the_status_that_the_avatar_gives_or_at_the_end_of_what_is_typed(
+    stages, tmp_path
+):
     stage = stages()
     assert stage.ssh(tmp_path, text="bye\n").returncode == 3
     done = stage.ssh(tmp_path, text="without an end of line")
@@ -240,7 +299,10 @@ def test_what_the_interface_does_not_declare_cannot_be_done(stages):
             for wish in ({}, {"subsystem": "echo"}):
                 with pytest.raises(asyncssh.ChannelOpenError):
                     await connection.create_process(**wish)
-            for forward in (connection.forward_local_port("", 0, LOCALHOST, 1), connection.forward_remote_port("", 0, "", 1)):
+            for forward in (
+                connection.forward_local_port("", 0, LOCALHOST, 1),
+                connection.forward_remote_port("", 0, "", 1),
+            ):
                 listener = None
                 try:
                     listener = await forward
@@ -286,7 +348,11 @@ def test_openssh_logs_in_with_its_keys(stages, tmp_path, kind):
     stage = stages(SSHKeyChecker.start(str(tmp_path / "of-%u")))
 
     def log_in(key: str, name: str = "ann") -> Any:
-        options = {"PreferredAuthentications": "publickey", "IdentityFile": str(tmp_path / key), "IdentitiesOnly": "yes"}
+        options = {
+            "PreferredAuthentications": "publickey",
+            "IdentityFile": str(tmp_path / key),
+            "IdentitiesOnly": "yes",
+        }
         return stage.ssh(tmp_path, "look", name=name, **options)
 
     assert log_in(kind).stdout == "ann ran look\n"
@@ -300,7 +366,11 @@ def test_openssh_logs_in_with_a_certificate_of_an_authority(stages, tmp_path):
     keygen("-s", tmp_path / "ca", "-I", "id", "-n", "ann", "-V", "+1h", tmp_path / "ed25519.pub")
     (tmp_path / "of-ann").write_text("cert-authority " + (tmp_path / "ca.pub").read_text())
     stage = stages(SSHKeyChecker.start(str(tmp_path / "of-%u")))
-    options = {"PreferredAuthentications": "publickey", "IdentityFile": str(tmp_path / "ed25519"), "IdentitiesOnly": "yes"}
+    options = {
+        "PreferredAuthentications": "publickey",
+        "IdentityFile": str(tmp_path / "ed25519"),
+        "IdentitiesOnly": "yes",
+    }
 
     assert stage.ssh(tmp_path, "look", **options).stdout == "ann ran look\n"
 
@@ -330,21 +400,29 @@ def test_a_code_is_asked_for_beside_the_password_where_two_factors_are_wanted(st
             def kbdint_auth_requested(self) -> str:
                 return ""
 
-            def kbdint_challenge_received(self, name: str, instructions: str, lang: str, prompts: Any) -> Any:
+            def kbdint_challenge_received(
+                self, name: str, instructions: str, lang: str, prompts: Any
+            ) -> Any:
                 asked.extend(prompt for prompt, _ in prompts)
                 return list(answers)
 
         return Person
 
     options = {"client_factory": client("s3cret", pyotp.TOTP(secret).now())}
-    connection = in_loop(stage.connect(password=None, preferred_auth="keyboard-interactive", **options))  # type: ignore[arg-type]
+    connection = in_loop(
+        stage.connect(password=None, preferred_auth="keyboard-interactive", **options)
+    )  # type: ignore[arg-type]
     assert asked == ["Password: ", "Verification code: "]
     assert in_loop(connection.run("look")).stdout == "ann ran look\n"
     in_loop(closed(connection))
     for answers in (("s3cret", "000000"), ("wrong", pyotp.TOTP(secret).now()), ("s3cret", ""), ()):
         with pytest.raises(asyncssh.PermissionDenied):
             in_loop(
-                stage.connect(password=None, preferred_auth="keyboard-interactive", client_factory=client(*answers))  # type: ignore[arg-type]
+                stage.connect(
+                    password=None,
+                    preferred_auth="keyboard-interactive",
+                    client_factory=client(*answers),
+                )  # type: ignore[arg-type]
             )
 
 
@@ -359,7 +437,9 @@ def test_only_what_a_checker_takes_is_offered(stages, tmp_path):
     passwords = stages()
 
     def offered(stage: Stage) -> set[str]:
-        return set(in_loop(asyncssh.get_server_auth_methods(LOCALHOST, stage.port, "ann", config=None)))
+        return set(
+            in_loop(asyncssh.get_server_auth_methods(LOCALHOST, stage.port, "ann", config=None))
+        )
 
     assert offered(keys) == {"publickey"}
     assert offered(passwords) == {"password", "keyboard-interactive"}
@@ -413,7 +493,9 @@ def test_a_damaged_key_of_a_stranger_ends_no_connection_of_others(stages):
         def __init__(self) -> None:
             parts = (b"ssh-rsa", b"\x80", b"\x00" + b"\xb1" * 256)
             blob = b"".join(len(part).to_bytes(4, "big") + part for part in parts)
-            super().__init__(b"ssh-rsa", b"ssh-rsa", (b"rsa-sha2-256",), (b"rsa-sha2-256",), blob, b"damaged")
+            super().__init__(
+                b"ssh-rsa", b"ssh-rsa", (b"rsa-sha2-256",), (b"rsa-sha2-256",), blob, b"damaged"
+            )
 
         def sign(self, data: bytes) -> bytes:
             return b"\x00\x00\x00\x0crsa-sha2-256\x00\x00\x00\x01x"

@@ -65,9 +65,31 @@ def test_a_client_that_breaks_off_there_has_failed_all_the_same(smtp, answer):
 
 @pytest.mark.parametrize(("token", "status"), [("ticket", 0), ("stolen", 67)])
 def test_curl_by_smtp(smtp, token, status):
-    command = [program("curl", "curl"), "-sv", f"smtp://bea@{LOCALHOST}:{smtp().port}", "--oauth2-bearer", token]
-    command += ["--login-options", "AUTH=OAUTHBEARER", "--mail-from", "a@example.org", "--mail-rcpt", "b@example.org", "-T", "-"]
-    done = subprocess.run(command, input="Subject: x\r\n\r\nx\r\n", capture_output=True, text=True, timeout=60, check=False)
+    command = [
+        program("curl", "curl"),
+        "-sv",
+        f"smtp://bea@{LOCALHOST}:{smtp().port}",
+        "--oauth2-bearer",
+        token,
+    ]
+    command += [
+        "--login-options",
+        "AUTH=OAUTHBEARER",
+        "--mail-from",
+        "a@example.org",
+        "--mail-rcpt",
+        "b@example.org",
+        "-T",
+        "-",
+    ]
+    done = subprocess.run(
+        command,
+        input="Subject: x\r\n\r\nx\r\n",
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert done.returncode == status, done.stderr
     assert ("535 5.7.8" in done.stderr) is bool(status)
 
@@ -80,7 +102,12 @@ def test_curl_by_http(tmp_path):
             ([], 'Bearer realm="site"'),
             (["-u", "ann:x"], 'Bearer realm="site"'),
         ]:
-            command = [program("curl", "curl"), "-si", *headers, f"http://{LOCALHOST}:{stage.port}/"]
+            command = [
+                program("curl", "curl"),
+                "-si",
+                *headers,
+                f"http://{LOCALHOST}:{stage.port}/",
+            ]
             done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
             assert done.stdout.startswith("HTTP/1.1 401")
             found = re.findall(r"(?i)^www-authenticate: (Bearer.*?)\r?$", done.stdout, re.MULTILINE)

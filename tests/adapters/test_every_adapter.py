@@ -9,7 +9,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip(
+    "twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'"
+)
 
 from actorcred import Future, Portal, actors
 from actorcred.actors import Dispatcher, ThreadDispatcher
@@ -40,7 +42,9 @@ class Stage:
         self._booked = threading.Condition()
         self.front = front
         self.checkers = checkers
-        self.portal = front.portal = Portal.start(House.start(self.log, dispatcher=dispatcher), checkers, dispatcher=dispatcher)
+        self.portal = front.portal = Portal.start(
+            House.start(self.log, dispatcher=dispatcher), checkers, dispatcher=dispatcher
+        )
         self.portal.subscribe(self._book).get(timeout=10)
         front.start()
 
@@ -52,7 +56,9 @@ class Stage:
     def wait_for(self, kind: type[Event], count: int = 1) -> list[Any]:
         """Wait for events of a kind."""
         with self._booked:
-            there = self._booked.wait_for(lambda: sum(isinstance(event, kind) for event in self.events) >= count, timeout=10)
+            there = self._booked.wait_for(
+                lambda: sum(isinstance(event, kind) for event in self.events) >= count, timeout=10
+            )
             assert there, self.events
             return [event for event in self.events if isinstance(event, kind)]
 
@@ -64,10 +70,16 @@ class Stage:
     def assert_nothing_is_left(self) -> None:
         until(lambda: self.portal.count().get(timeout=10) == 0)
         # What belongs to avatars and minds is gone; the portal, the realm, the checkers and the subscriber stay.
-        base = 3 + len(self.checkers) + sum(len(getattr(one.actor_inbox.actor, "checkers", ())) for one in self.checkers)
+        base = (
+            3
+            + len(self.checkers)
+            + sum(len(getattr(one.actor_inbox.actor, "checkers", ())) for one in self.checkers)
+        )
         until(lambda: actors.statistics().actors == base)
         until(lambda: self.front.connections() == 0)
-        assert [entry[0] for entry in self.log].count("login") == [entry[0] for entry in self.log].count("logout")
+        assert [entry[0] for entry in self.log].count("login") == [
+            entry[0] for entry in self.log
+        ].count("logout")
 
 
 @pytest.fixture(params=[f"{name}-{where}" for name in FRONTS for where in ("loop", "threads")])
@@ -77,7 +89,9 @@ def make_stage(request: pytest.FixtureRequest) -> Iterator[Callable[..., Stage]]
 
     def make(*checkers: Any) -> Stage:
         front: Front = FRONTS[name]()
-        dispatcher = front.dispatcher() if where == "loop" else ThreadDispatcher("actorcred-test", 2)
+        dispatcher = (
+            front.dispatcher() if where == "loop" else ThreadDispatcher("actorcred-test", 2)
+        )
         users = MemoryChecker.start({"ann": "s3cret", "bob": "hush"}, plaintext=True)
         made.append(Stage(front, dispatcher, list(checkers) or [users]))
         if checkers:
@@ -176,7 +190,9 @@ def test_a_client_that_vanishes_is_logged_out(make_stage):
     stage.assert_nothing_is_left()
 
 
-def test_a_client_that_vanishes_during_its_login_leaves_nothing_and_logs_no_error(make_stage, errors_of_twisted, caplog):
+def test_a_client_that_vanishes_during_its_login_leaves_nothing_and_logs_no_error(
+    make_stage, errors_of_twisted, caplog
+):
     waiting: list[Future[str]] = []
     stage = make_stage(SlowFor.start(waiting))
     vanish = stage.front.begin("ann", "s3cret")
@@ -189,7 +205,11 @@ def test_a_client_that_vanishes_during_its_login_leaves_nothing_and_logs_no_erro
     assert stage.log == []
     gc.collect()
     assert errors_of_twisted == []
-    assert [record for record in caplog.records if record.name.startswith("actorcred") and record.levelname == "ERROR"] == []
+    assert [
+        record
+        for record in caplog.records
+        if record.name.startswith("actorcred") and record.levelname == "ERROR"
+    ] == []
 
 
 class SlowFor(Slow):

@@ -32,10 +32,23 @@ def secure(stages, tmp_path):
         stage = stages(tls_context=context, **settings)
 
         def ask(*words: str, password: str = "s3cret", tls: str = TLS_1_3) -> tuple[bool, str]:
-            who = ["-a", "ann", "-p", password, f"--x509-ca-file={tmp_path / 'ca.pem'}", f"--priority={tls}", "--no-client-first"]
+            who = [
+                "-a",
+                "ann",
+                "-p",
+                password,
+                f"--x509-ca-file={tmp_path / 'ca.pem'}",
+                f"--priority={tls}",
+                "--no-client-first",
+            ]
             server = ["--smtp", "--starttls", f"--connect={LOCALHOST}:{stage.port}"]
             done = subprocess.run(
-                [command, *server, *who, *words], capture_output=True, text=True, timeout=30, input="", check=False
+                [command, *server, *who, *words],
+                capture_output=True,
+                text=True,
+                timeout=30,
+                input="",
+                check=False,
             )
             return "235 2.7.0" in done.stdout, done.stdout + done.stderr
 

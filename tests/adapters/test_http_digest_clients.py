@@ -39,7 +39,9 @@ class Stage:
 
     def __init__(self, *checkers: Any, realm: str, **settings: Any) -> None:
         dispatcher = AsyncioDispatcher(loop(), "http")
-        self.portal = Portal.start(Library.start(dispatcher=dispatcher), list(checkers), dispatcher=dispatcher)
+        self.portal = Portal.start(
+            Library.start(dispatcher=dispatcher), list(checkers), dispatcher=dispatcher
+        )
         self.server = HttpServer(AuthMiddleware(app, self.portal, Reader, realm=realm, **settings))
         self.url = f"http://{LOCALHOST}:{self.server.port}/a%20page?x=1,2"
 
@@ -59,13 +61,23 @@ def apaches_file(path: Path, realm: str, users: dict[str, str]) -> Path:
     made = program("htdigest", "apache2-utils")
     for number, (name, password) in enumerate(users.items()):
         words = f"{password}\n{password}\n".encode()
-        subprocess.run([made, *(["-c"] if not number else []), path, realm, name], input=words, check=True, capture_output=True)
+        subprocess.run(
+            [made, *(["-c"] if not number else []), path, realm, name],
+            input=words,
+            check=True,
+            capture_output=True,
+        )
     return path
 
 
 def digests(path: Path, realm: str, *users: tuple[str, str, str]) -> Path:
     """Write a file of name, password and algorithm."""
-    path.write_text("".join(f"{name}:{realm}:{digest_of(kind, name, realm, secret)}\n" for name, secret, kind in users))
+    path.write_text(
+        "".join(
+            f"{name}:{realm}:{digest_of(kind, name, realm, secret)}\n"
+            for name, secret, kind in users
+        )
+    )
     return path
 
 
@@ -85,7 +97,9 @@ def by_curl(url: str, name: str, password: str, scheme: str = "digest") -> tuple
         "30",
         url,
     ]
-    body, _, status = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout.rpartition("\n")
+    body, _, status = subprocess.run(
+        words, capture_output=True, text=True, timeout=60, check=True
+    ).stdout.rpartition("\n")
     return int(status), body
 
 
@@ -112,7 +126,9 @@ def by_chromium(url: str, name: str, password: str, scheme: str = "digest") -> t
     async def visit() -> tuple[int, str]:
         async with async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-            context = await browser.new_context(http_credentials={"username": name, "password": password})
+            context = await browser.new_context(
+                http_credentials={"username": name, "password": password}
+            )
             answer = await (await context.new_page()).goto(url)
             assert answer is not None
             status, body = answer.status, await answer.text()
@@ -127,7 +143,9 @@ CLIENTS = [by_curl, by_httpx, by_requests, by_chromium]
 
 @pytest.mark.parametrize("client", CLIENTS)
 def test_apaches_own_file(stages, tmp_path, client):
-    path = apaches_file(tmp_path / "users", "players", {"ann": "s3cret", "bob, the 2nd": 'a "b" \\c'})
+    path = apaches_file(
+        tmp_path / "users", "players", {"ann": "s3cret", "bob, the 2nd": 'a "b" \\c'}
+    )
     stage = stages(HtdigestChecker.start(path), realm="players")
     assert client(stage.url, "ann", "s3cret") == (200, "ann")
     assert client(stage.url, "bob, the 2nd", 'a "b" \\c')[0] == 200
@@ -138,12 +156,17 @@ def test_apaches_own_file(stages, tmp_path, client):
 @pytest.mark.parametrize("client", CLIENTS)
 def test_a_store_of_sha_256_or_of_plaintext(stages, tmp_path, client):
     path = digests(tmp_path / "users", "players", ("ann", "s3cret", "SHA-256"))
-    assert client(stages(HtdigestChecker.start(path), realm="players").url, "ann", "s3cret") == (200, "ann")
+    assert client(stages(HtdigestChecker.start(path), realm="players").url, "ann", "s3cret") == (
+        200,
+        "ann",
+    )
     plain = MemoryChecker.start({"ann": "s3cret"}, plaintext=True)
     assert client(stages(plain, realm="players").url, "ann", "s3cret") == (200, "ann")
 
 
-@pytest.mark.parametrize("client", [by_curl, by_chromium])  # httpx and requests cannot send them by Digest
+@pytest.mark.parametrize(
+    "client", [by_curl, by_chromium]
+)  # httpx and requests cannot send them by Digest
 def test_names_realms_and_passwords_beyond_latin_1(stages, tmp_path, client):
     path = apaches_file(tmp_path / "users", PLAYERS, {ZHENYA: PASSWORD, "J\u00f6rg": "\u00e4"})
     stage = stages(HtdigestChecker.start(path), realm=PLAYERS)
@@ -153,7 +176,10 @@ def test_names_realms_and_passwords_beyond_latin_1(stages, tmp_path, client):
 
 
 def test_requests_sends_names_in_latin_1(stages, tmp_path):
-    stage = stages(HtdigestChecker.start(apaches_file(tmp_path / "users", "players", {"J\u00f6rg": "\u00e4"})), realm="players")
+    stage = stages(
+        HtdigestChecker.start(apaches_file(tmp_path / "users", "players", {"J\u00f6rg": "\u00e4"})),
+        realm="players",
+    )
     assert by_requests(stage.url, "J\u00f6rg", "\u00e4") == (200, "J\u00f6rg")
     assert by_requests(stage.url, "J\u00f6rg", "\u00e4", "basic") == (200, "J\u00f6rg")
 
@@ -168,10 +194,16 @@ def test_basic_beyond_latin_1(stages, client):
 def test_what_the_checkers_keep_is_offered(stages, tmp_path):
     md5 = apaches_file(tmp_path / "md5", "players", {"ann": "s3cret"})
     sha = digests(tmp_path / "sha", "players", ("bob", "hush", "SHA-256"))
-    both = digests(tmp_path / "both", "players", ("ann", "s3cret", "MD5"), ("ann", "s3cret", "SHA-256"))
+    both = digests(
+        tmp_path / "both", "players", ("ann", "s3cret", "MD5"), ("ann", "s3cret", "SHA-256")
+    )
 
     def offers(*checkers: Any, **settings: Any) -> list[str]:
-        return [one for one in stages(*checkers, realm="players", **settings).challenges() if one.startswith("Digest")]
+        return [
+            one
+            for one in stages(*checkers, realm="players", **settings).challenges()
+            if one.startswith("Digest")
+        ]
 
     def plain() -> Any:
         return MemoryChecker.start({"eve": "hush"}, plaintext=True)
@@ -180,15 +212,29 @@ def test_what_the_checkers_keep_is_offered(stages, tmp_path):
     assert offers(HtdigestChecker.start(sha)) == ["Digest SHA-256"]
     assert offers(HtdigestChecker.start(both)) == ["Digest SHA-256", "Digest MD5"]
     assert offers(plain()) == ["Digest SHA-256", "Digest MD5"]
-    assert offers(HtdigestChecker.start(md5), plain()) == ["Digest MD5"]  # by which the users of both get in
+    assert offers(HtdigestChecker.start(md5), plain()) == [
+        "Digest MD5"
+    ]  # by which the users of both get in
     assert offers(FirstOf.start(HtdigestChecker.start(md5), plain())) == ["Digest MD5"]
-    assert offers(HtdigestChecker.start(md5), HtdigestChecker.start(sha)) == ["Digest SHA-256", "Digest MD5"]
-    assert offers(plain(), algorithms=["SHA-512-256", "MD5"]) == ["Digest SHA-512-256", "Digest MD5"]
+    assert offers(HtdigestChecker.start(md5), HtdigestChecker.start(sha)) == [
+        "Digest SHA-256",
+        "Digest MD5",
+    ]
+    assert offers(plain(), algorithms=["SHA-512-256", "MD5"]) == [
+        "Digest SHA-512-256",
+        "Digest MD5",
+    ]
     assert offers(HtdigestChecker.start(md5), algorithms=["SHA-256"]) == []
 
 
 def test_a_user_with_two_digests_gets_in_by_each(stages, tmp_path):
-    path = digests(tmp_path / "both", "players", ("ann", "s3cret", "MD5"), ("ann", "s3cret", "SHA-256"), ("bob", "hush", "MD5"))
+    path = digests(
+        tmp_path / "both",
+        "players",
+        ("ann", "s3cret", "MD5"),
+        ("ann", "s3cret", "SHA-256"),
+        ("bob", "hush", "MD5"),
+    )
     for algorithm in ("MD5", "SHA-256"):
         stage = stages(HtdigestChecker.start(path), realm="players", algorithms=[algorithm])
         assert by_curl(stage.url, "ann", "s3cret") == (200, "ann")

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip(
+    "twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'"
+)
 
 from actorcred import Portal
 from actorcred.checkers.sshkey import SSHKeyChecker
@@ -29,7 +31,9 @@ def serve(request):
         fronts.append(front)
         dispatcher = front.dispatcher()
         checkers = [SSHKeyChecker.start(lambda name: line)]
-        front.portal = Portal.start(House.start([], dispatcher=dispatcher), checkers, dispatcher=dispatcher)
+        front.portal = Portal.start(
+            House.start([], dispatcher=dispatcher), checkers, dispatcher=dispatcher
+        )
         front.start()
         return front.port
 
@@ -39,13 +43,36 @@ def serve(request):
 
 
 def run(port: int, agent: Agent, folder: Any) -> Any:
-    settings = {"StrictHostKeyChecking": "no", "UserKnownHostsFile": str(folder / "known"), "IdentityAgent": agent.path}
-    settings |= {"PreferredAuthentications": "publickey", "IdentityFile": "none", "BatchMode": "yes"}
+    settings = {
+        "StrictHostKeyChecking": "no",
+        "UserKnownHostsFile": str(folder / "known"),
+        "IdentityAgent": agent.path,
+    }
+    settings |= {
+        "PreferredAuthentications": "publickey",
+        "IdentityFile": "none",
+        "BatchMode": "yes",
+    }
     words = [f"-o{name}={value}" for name, value in settings.items()]
-    command = [program("ssh", "openssh-client"), "-F", "none", "-p", str(port), *words, f"ann@{LOCALHOST}", "who"]
+    command = [
+        program("ssh", "openssh-client"),
+        "-F",
+        "none",
+        "-p",
+        str(port),
+        *words,
+        f"ann@{LOCALHOST}",
+        "who",
+    ]
     environment = {name: value for name, value in os.environ.items() if name != "SSH_AUTH_SOCK"}
     return subprocess.run(
-        command, env=environment, capture_output=True, text=True, timeout=60, check=False, stdin=subprocess.DEVNULL
+        command,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        stdin=subprocess.DEVNULL,
     )
 
 
@@ -53,7 +80,9 @@ def run(port: int, agent: Agent, folder: Any) -> Any:
 @pytest.mark.parametrize(("options", "flags", "lets_in"), [("", 1, True), ("", 0, False), ("no-touch-required ", 0, True),
                                                           ("verify-required ", 1, False),
                                                           ("verify-required ", 5, True)])  # fmt: skip
-def test_openssh_logs_in_with_the_key_of_an_authenticator(serve, tmp_path, kind, options, flags, lets_in):
+def test_openssh_logs_in_with_the_key_of_an_authenticator(
+    serve, tmp_path, kind, options, flags, lets_in
+):
     key = Authenticator(kind)
     port = serve(f"{options}{key.public} ann's\n")
     with Agent(tmp_path / "agent", key, flags) as agent:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip(
+    "twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'"
+)
 
 from twisted.cred import checkers as their_checkers
 from twisted.cred import credentials as their_credentials
@@ -33,7 +35,14 @@ from actorcred import (
     UsernamePassword,
     actors,
 )
-from actorcred.adapters.twisted import CredChecker, CredPortal, Face, TwistedChecker, TwistedRealm, reactor_dispatcher
+from actorcred.adapters.twisted import (
+    CredChecker,
+    CredPortal,
+    Face,
+    TwistedChecker,
+    TwistedRealm,
+    reactor_dispatcher,
+)
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.htdigest import HtdigestChecker
@@ -42,7 +51,17 @@ from actorcred.portal.events import LoggedOut
 from actorcred.sasl.cram_md5 import CramMD5, CramMD5Client
 from actorcred.sasl.http_digest import digest_of
 from actorcred.sasl.mechanism import Secrets
-from tests.adapters.greeters import GreeterRealm, Hall, IGreeter, OurGreeter, error, ours, password, result, theirs
+from tests.adapters.greeters import (
+    GreeterRealm,
+    Hall,
+    IGreeter,
+    OurGreeter,
+    error,
+    ours,
+    password,
+    result,
+    theirs,
+)
 from tests.adapters.loops import in_reactor
 from tests.helpers import Player, Stage
 
@@ -53,7 +72,9 @@ pytestmark = pytest.mark.usefixtures("on_this_thread")
 
 
 @pytest.mark.parametrize("checker", [ours, theirs])
-@pytest.mark.parametrize("realm", [GreeterRealm, lambda: Hall.start(dispatcher=reactor_dispatcher())])
+@pytest.mark.parametrize(
+    "realm", [GreeterRealm, lambda: Hall.start(dispatcher=reactor_dispatcher())]
+)
 def test_a_login_of_parts_that_are_all_immediate_fires_at_once(cred, checker, realm):
     portal = cred(realm(), [checker()])
     interface, avatar, log_out = result(portal.login(password(), None, IGreeter))
@@ -102,11 +123,22 @@ def test_cancelling_the_deferred_gives_the_login_up(cred):
 def test_errors_are_those_of_twisted_cred(cred):
     portal = cred(GreeterRealm(), [theirs()])
 
-    assert type(error(portal.login(password(b"ann", b"x"), None, IGreeter))) is their_errors.UnauthorizedLogin
-    assert type(error(portal.login(password(b"nobody", b"x"), None, IGreeter))) is their_errors.UnauthorizedLogin
-    assert type(error(portal.login(their_credentials.Anonymous(), None, IGreeter))) is their_errors.UnhandledCredentials
+    assert (
+        type(error(portal.login(password(b"ann", b"x"), None, IGreeter)))
+        is their_errors.UnauthorizedLogin
+    )
+    assert (
+        type(error(portal.login(password(b"nobody", b"x"), None, IGreeter)))
+        is their_errors.UnauthorizedLogin
+    )
+    assert (
+        type(error(portal.login(their_credentials.Anonymous(), None, IGreeter)))
+        is their_errors.UnhandledCredentials
+    )
     assert type(error(portal.login(password(), None, Interface))) is NotImplementedError
-    assert isinstance(error(portal.login(password(b"\0", b"x"), None, IGreeter)), their_errors.UnauthorizedLogin)
+    assert isinstance(
+        error(portal.login(password(b"\0", b"x"), None, IGreeter)), their_errors.UnauthorizedLogin
+    )
 
 
 def test_a_denial_says_when_to_come_again_and_is_unauthorized_for_who_asks_only_that(cred):
@@ -116,7 +148,11 @@ def test_a_denial_says_when_to_come_again_and_is_unauthorized_for_who_asks_only_
         def request_avatar_id(self, credentials: Any) -> str:
             raise LoginDenied("full", retry_after=7)
 
-    denied = error(cred(GreeterRealm(), [Full.start(dispatcher=reactor_dispatcher())]).login(password(), None, IGreeter))
+    denied = error(
+        cred(GreeterRealm(), [Full.start(dispatcher=reactor_dispatcher())]).login(
+            password(), None, IGreeter
+        )
+    )
     assert isinstance(denied, their_errors.LoginDenied)
     assert isinstance(denied, their_errors.UnauthorizedLogin)
     assert denied.retry_after == 7
@@ -159,7 +195,10 @@ def test_realm_and_checkers_are_there_for_code_that_knows_twisteds_portal(cred):
     assert portal.checkers[their_credentials.IUsernamePassword] is last
     assert portal.checkers[their_credentials.IUsernameHashedPassword] is first
     assert portal.checkers[their_credentials.IAnonymous].checker is anonymous
-    assert result(portal.checkers[their_credentials.IUsernamePassword].requestAvatarId(password())) == b"ann"
+    assert (
+        result(portal.checkers[their_credentials.IUsernamePassword].requestAvatarId(password()))
+        == b"ann"
+    )
     with pytest.raises(TypeError):
         portal.checkers[their_credentials.IAnonymous] = first  # which would be asked by nobody
 
@@ -174,8 +213,12 @@ def test_the_checkers_of_a_portal_that_was_there_are_asked_by_it(cred):
     assert their_checkers.ICredentialsChecker.providedBy(checker)
     assert checker.credentialInterfaces == portal.listCredentialsInterfaces()
     assert result(checker.requestAvatarId(password())) == b"ann"
-    assert isinstance(error(checker.requestAvatarId(password(b"ann", b"x"))), their_errors.UnauthorizedLogin)
-    assert isinstance(error(checker.requestAvatarId(password(b"\0", b"x"))), their_errors.UnauthorizedLogin)
+    assert isinstance(
+        error(checker.requestAvatarId(password(b"ann", b"x"))), their_errors.UnauthorizedLogin
+    )
+    assert isinstance(
+        error(checker.requestAvatarId(password(b"\0", b"x"))), their_errors.UnauthorizedLogin
+    )
     assert portal.portal.count().get(timeout=5) == 0
 
 
@@ -205,7 +248,11 @@ def test_a_portal_on_other_threads_serves_as_well(real_reactor):
 
 def test_a_face_may_take_its_time(cred):
     ready: Deferred[str] = Deferred()
-    portal = cred(Hall.start(dispatcher=reactor_dispatcher()), [ours()], {IGreeter: (OurGreeter, lambda avatar: ready)})
+    portal = cred(
+        Hall.start(dispatcher=reactor_dispatcher()),
+        [ours()],
+        {IGreeter: (OurGreeter, lambda avatar: ready)},
+    )
     granted: list[Any] = []
     portal.login(password(), None, IGreeter).addCallback(granted.extend)
 
@@ -215,7 +262,11 @@ def test_a_face_may_take_its_time(cred):
 
 
 def test_a_face_that_fails_leaves_nobody_logged_in(cred):
-    portal = cred(Hall.start(dispatcher=reactor_dispatcher()), [ours()], {IGreeter: (OurGreeter, lambda avatar: fail(OSError()))})
+    portal = cred(
+        Hall.start(dispatcher=reactor_dispatcher()),
+        [ours()],
+        {IGreeter: (OurGreeter, lambda avatar: fail(OSError()))},
+    )
 
     assert isinstance(error(portal.login(password(), None, IGreeter)), OSError)
     assert portal.portal.count().get(timeout=5) == 0
@@ -232,7 +283,9 @@ def test_notifications_go_to_the_mind_or_to_the_face(cred):
         def news(self, what: str) -> None:
             told.append(("mind", what))
 
-    portal = cred(Hall.start(dispatcher=reactor_dispatcher()), [ours()], {IGreeter: (OurGreeter, Ear)})
+    portal = cred(
+        Hall.start(dispatcher=reactor_dispatcher()), [ours()], {IGreeter: (OurGreeter, Ear)}
+    )
     for mind in (None, Mind()):
         result(portal.login(password(), mind, IGreeter))
     for session in portal.portal.sessions().get(timeout=5):
@@ -246,7 +299,9 @@ def test_an_avatars_answer_that_comes_from_its_client_is_followed(cred):
         def callRemote(self, name: str, *args: Any) -> Any:
             return succeed("the client's word")
 
-    portal = cred(Hall.start(dispatcher=reactor_dispatcher()), [ours()], {IGreeter: (OurGreeter, Face)})
+    portal = cred(
+        Hall.start(dispatcher=reactor_dispatcher()), [ours()], {IGreeter: (OurGreeter, Face)}
+    )
     _, face, _ = result(portal.login(password(), Mind(), IGreeter))
     assert face.ask("greet_later", "x") == "the client's word"
 
@@ -258,7 +313,9 @@ def test_our_checker_serves_twisteds_portal():
     portal = their_portal.Portal(GreeterRealm(), [CredChecker(ours(ann="s3cret"))])
 
     assert result(portal.login(password(), None, IGreeter))[1].avatar_id == b"ann"
-    assert isinstance(error(portal.login(password(b"ann", b"x"), None, IGreeter)), their_errors.UnauthorizedLogin)
+    assert isinstance(
+        error(portal.login(password(b"ann", b"x"), None, IGreeter)), their_errors.UnauthorizedLogin
+    )
     digested = their_credentials.CramMD5Credentials(b"host")
     challenge = digested.getChallenge()
     digested.setResponse(b"ann " + hmac.new(b"s3cret", challenge, "md5").hexdigest().encode())
@@ -289,7 +346,9 @@ def test_twisteds_checker_serves_our_protocols():
 def test_a_realm_of_twisteds_serves_our_protocols_and_its_minds_can_be_asked():
     realm = GreeterRealm()
     portal = Portal.start(TwistedRealm.start(realm), [ours()], dispatcher=reactor_dispatcher())
-    login = portal.login(UsernamePassword("ann", "s3cret"), lambda name, *args: f"{name} {args}", class_of(IGreeter))
+    login = portal.login(
+        UsernamePassword("ann", "s3cret"), lambda name, *args: f"{name} {args}", class_of(IGreeter)
+    )
     avatar = login.get(timeout=5).avatar
 
     assert avatar.proxy().call("greet", "hi").get(timeout=5) == "hi, this is b'ann'"
@@ -325,7 +384,10 @@ def test_a_realm_gets_the_avatar_id_as_its_checker_gave_it(cred):
         def requestAvatarId(self, credentials: Any) -> str:
             return "ann"
 
-    assert result(cred(GreeterRealm(), [Texts()]).login(password(), None, IGreeter))[1].avatar_id == "ann"
+    assert (
+        result(cred(GreeterRealm(), [Texts()]).login(password(), None, IGreeter))[1].avatar_id
+        == "ann"
+    )
 
 
 @pytest.mark.parametrize("answer", [None, b"", "", 7, b"\xff", "a\nb", ["ann"]])
@@ -336,21 +398,40 @@ def test_what_is_no_avatar_id_lets_nobody_in(cred, answer):
         def requestAvatarId(self, credentials: Any) -> Any:
             return answer
 
-    assert isinstance(error(cred(GreeterRealm(), [Odd()]).login(password(), None, IGreeter)), CheckerUnavailable)
+    assert isinstance(
+        error(cred(GreeterRealm(), [Odd()]).login(password(), None, IGreeter)), CheckerUnavailable
+    )
 
 
 def test_web_guards_digests_are_checked_by_our_checkers(cred, tmp_path):
     (tmp_path / "users").write_text(f"ann:here:{digest_of('MD5', 'ann', 'here', 's3cret')}\n")
-    portal = cred(GreeterRealm(), [HtdigestChecker.start(tmp_path / "users", dispatcher=reactor_dispatcher())])
+    portal = cred(
+        GreeterRealm(), [HtdigestChecker.start(tmp_path / "users", dispatcher=reactor_dispatcher())]
+    )
     factory = their_credentials.DigestCredentialFactory(b"md5", b"here")
     challenge = factory.getChallenge("127.0.0.1")
 
     def answer(secret: bytes) -> Any:
         nonce = challenge["nonce"]
-        first, second = calcHA1(b"md5", b"ann", b"here", secret, nonce, b"c"), calcHA2(b"md5", b"GET", b"/", b"auth", None)
+        first, second = (
+            calcHA1(b"md5", b"ann", b"here", secret, nonce, b"c"),
+            calcHA2(b"md5", b"GET", b"/", b"auth", None),
+        )
         response = calcResponse(first, second, b"md5", nonce, b"1", b"c", b"auth").decode()
-        fields = {"username": "ann", "realm": "here", "nonce": nonce.decode(), "uri": "/", "response": response}
-        fields |= {"opaque": challenge["opaque"].decode(), "nc": "1", "cnonce": "c", "qop": "auth", "algorithm": "md5"}
+        fields = {
+            "username": "ann",
+            "realm": "here",
+            "nonce": nonce.decode(),
+            "uri": "/",
+            "response": response,
+        }
+        fields |= {
+            "opaque": challenge["opaque"].decode(),
+            "nc": "1",
+            "cnonce": "c",
+            "qop": "auth",
+            "algorithm": "md5",
+        }
         header = ", ".join(f'{name}="{value}"' for name, value in fields.items())
         return portal.login(factory.decode(header.encode(), b"GET", "127.0.0.1"), None, IGreeter)
 
@@ -373,9 +454,24 @@ def test_web_guards_digests_that_cannot_be_checked_are_refused(cred, tmp_path, c
     portal = cred(GreeterRealm(), [digests, plain])
     factory = their_credentials.DigestCredentialFactory(b"md5", b"here")
     challenge = factory.getChallenge("127.0.0.1")
-    fields = {"username": "ann", "realm": "here", "nonce": challenge["nonce"].decode(), "uri": "/", "response": "x", "nc": "1"}
-    fields |= {"opaque": challenge["opaque"].decode(), "cnonce": "c", "qop": "auth", "algorithm": "md5", **changes}
-    header = ", ".join(f'{name}="{value}"' for name, value in fields.items() if value is not None).encode()
+    fields = {
+        "username": "ann",
+        "realm": "here",
+        "nonce": challenge["nonce"].decode(),
+        "uri": "/",
+        "response": "x",
+        "nc": "1",
+    }
+    fields |= {
+        "opaque": challenge["opaque"].decode(),
+        "cnonce": "c",
+        "qop": "auth",
+        "algorithm": "md5",
+        **changes,
+    }
+    header = ", ".join(
+        f'{name}="{value}"' for name, value in fields.items() if value is not None
+    ).encode()
     for _ in range(6):
         failed = error(portal.login(factory.decode(header, b"GET", "127.0.0.1"), None, IGreeter))
         assert isinstance(failed, their_errors.UnauthorizedLogin)

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip(
+    "twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'"
+)
 
 from twisted.cred import credentials
 from twisted.internet.defer import Deferred
@@ -79,7 +81,9 @@ class Parts:
         """Return a portal of them."""
         if self._slow != "face":
             return CredPortal(self, [self])
-        return CredPortal(Hall.start(), [self], dict.fromkeys(fronts_hang_up.INTERFACES, (OurGreeter, self.face)))
+        return CredPortal(
+            Hall.start(), [self], dict.fromkeys(fronts_hang_up.INTERFACES, (OurGreeter, self.face))
+        )
 
 
 class Server:
@@ -91,13 +95,17 @@ class Server:
         made = portal.attach(fronts_hang_up.FACTORIES[name](portal))
         made.noisy = False
         build = made.buildProtocol
-        made.buildProtocol = lambda address: self.protocols.append(build(address)) or self.protocols[-1]
+        made.buildProtocol = lambda address: (
+            self.protocols.append(build(address)) or self.protocols[-1]
+        )
         self._listening = reactor().listenTCP(0, made, interface=LOCALHOST)
         self.port = self._listening.getHost().port
 
     def connections(self) -> int:
         """Return how many are open."""
-        return sum(bool((transport := transport_of(one)) and transport.connected) for one in self.protocols)
+        return sum(
+            bool((transport := transport_of(one)) and transport.connected) for one in self.protocols
+        )
 
     def stop(self) -> Any:
         return self._listening.stopListening()
@@ -116,12 +124,16 @@ def serve(real_reactor: None) -> Iterator[Callable[..., Server]]:
         in_reactor(server.stop)
 
 
-MOMENTS = [(name, slow) for name in fronts_hang_up.FACTORIES for slow in ("checker", "realm", "face")]
+MOMENTS = [
+    (name, slow) for name in fronts_hang_up.FACTORIES for slow in ("checker", "realm", "face")
+]
 MOMENTS.remove(("pb", "face"))  # its faces are there at once
 
 
 @pytest.mark.parametrize(("name", "slow"), MOMENTS, ids=map("-".join, MOMENTS))
-def test_a_client_that_hangs_up_during_its_login_logs_nothing_and_leaves_nothing(name, slow, serve, errors_of_twisted, caplog):
+def test_a_client_that_hangs_up_during_its_login_logs_nothing_and_leaves_nothing(
+    name, slow, serve, errors_of_twisted, caplog
+):
     parts = Parts(slow)
     portal = in_reactor(parts.portal)
     server = serve(name, portal)
@@ -137,7 +149,11 @@ def test_a_client_that_hangs_up_during_its_login_logs_nothing_and_leaves_nothing
 
     assert parts.logged_out == parts.asked.count("realm")
     assert errors_of_twisted == []
-    assert [record for record in caplog.records if record.name.startswith("actorcred") and record.levelname == "ERROR"] == []
+    assert [
+        record
+        for record in caplog.records
+        if record.name.startswith("actorcred") and record.levelname == "ERROR"
+    ] == []
 
 
 @pytest.mark.parametrize("name", ["telnet", "web"])
@@ -162,7 +178,9 @@ def test_a_session_of_web_guards_ends_with_its_request_and_leaves_the_connection
     server = serve("web", portal)
     with closing(HTTPConnection(LOCALHOST, server.port, timeout=10)) as connection:
         for done in (1, 2):
-            connection.request("GET", "/", headers={"Authorization": f"Basic {fronts_hang_up.BASIC.decode()}"})
+            connection.request(
+                "GET", "/", headers={"Authorization": f"Basic {fronts_hang_up.BASIC.decode()}"}
+            )
             response = connection.getresponse()
             assert (response.status, response.read()) == (200, b"hello")
             until(lambda done=done: parts.logged_out == done)

@@ -12,7 +12,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'")
+pytest.importorskip(
+    "twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'"
+)
 
 import twisted
 from twisted.cred import credentials as their_credentials
@@ -38,12 +40,22 @@ def test_twisteds_plugins_are_types_of_our_auth(tmp_path, real_reactor):
     assert "twisted-file:" in listed
     assert "twisted-anonymous" not in listed
     assert "FilePasswordDB" in describe_type("twisted-file")
-    portal = Portal.start(Hall.start(), [from_string(f"twisted-file:{tmp_path / 'users'}"), from_string("twisted-anonymous")])
+    portal = Portal.start(
+        Hall.start(),
+        [from_string(f"twisted-file:{tmp_path / 'users'}"), from_string("twisted-anonymous")],
+    )
 
-    assert portal.login(UsernamePassword("ann", "s3cret"), None, OurGreeter).get(timeout=10).session.avatar_id == "ann"
+    assert (
+        portal.login(UsernamePassword("ann", "s3cret"), None, OurGreeter)
+        .get(timeout=10)
+        .session.avatar_id
+        == "ann"
+    )
     with pytest.raises(UnauthorizedLogin):
         portal.login(UsernamePassword("ann", "x"), None, OurGreeter).get(timeout=10)
-    assert portal.login(Anonymous(), None, OurGreeter).get(timeout=10).session.avatar_id is ANONYMOUS
+    assert (
+        portal.login(Anonymous(), None, OurGreeter).get(timeout=10).session.avatar_id is ANONYMOUS
+    )
 
 
 def test_what_is_wrong_with_a_type_of_twisteds_is_said():
@@ -62,13 +74,21 @@ def test_our_types_are_factories_of_twisteds():
 
 
 def test_twisted_is_told_of_all_our_types_with_credentials_that_it_knows():
-    known = {entry.name for entry in entry_points(group=GROUP) if entry.dist is not None and entry.dist.name == "actorcred"}
-    assert [name for name in sorted(known) if CredCheckerFactory(name).credentialInterfaces] == list(actorcred_auth.TYPES)
+    known = {
+        entry.name
+        for entry in entry_points(group=GROUP)
+        if entry.dist is not None and entry.dist.name == "actorcred"
+    }
+    assert [
+        name for name in sorted(known) if CredCheckerFactory(name).credentialInterfaces
+    ] == list(actorcred_auth.TYPES)
 
 
 def test_types_of_other_packages_are_behind_one_of_ours(monkeypatch):
     """They come and go, and Twisted remembers which plugins there are."""
-    ticket = CheckerPlugin("ticket", "NUMBER", "", (UsernamePassword,), lambda argument: ours(ann=str(argument)))
+    ticket = CheckerPlugin(
+        "ticket", "NUMBER", "", (UsernamePassword,), lambda argument: ours(ann=str(argument))
+    )
     monkeypatch.setitem(own_plugins(), "ticket", ticket)
     factory = actorcred_auth.any_type
 
@@ -98,12 +118,38 @@ def test_a_program_of_twisteds_takes_our_types(tmp_path):
     accounts.stop()
     copy_project(tmp_path / "source")
     pip(sys.executable, "wheel", "--no-deps", "-w", tmp_path, tmp_path / "source")
-    pip(sys.executable, "install", "--no-deps", "--target", tmp_path / "site", *tmp_path.glob("*.whl"))
-    environment = {"PYTHONPATH": str(tmp_path / "site"), "PATH": str(Path(sys.executable).parent), "HOME": str(tmp_path)}
+    pip(
+        sys.executable,
+        "install",
+        "--no-deps",
+        "--target",
+        tmp_path / "site",
+        *tmp_path.glob("*.whl"),
+    )
+    environment = {
+        "PYTHONPATH": str(tmp_path / "site"),
+        "PATH": str(Path(sys.executable).parent),
+        "HOME": str(tmp_path),
+    }
 
     def twistd(*words: str) -> str:
-        command = [sys.executable, "-c", "from twisted.scripts.twistd import run; run()", "-n", "words", *words]
-        done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+        command = [
+            sys.executable,
+            "-c",
+            "from twisted.scripts.twistd import run; run()",
+            "-n",
+            "words",
+            *words,
+        ]
+        done = subprocess.run(
+            command,
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
         return done.stdout + done.stderr
 
     assert "sqlite" in twistd("--help-auth")
@@ -112,7 +158,11 @@ def test_a_program_of_twisteds_takes_our_types(tmp_path):
     port = tmp_path / "port"
     script = tmp_path / "serve.py"
     script.write_text(WORDS.format(port=port))
-    server = subprocess.Popen([sys.executable, script, f"sqlite:{tmp_path / 'accounts.db'}"], env=environment, cwd=tmp_path)
+    server = subprocess.Popen(
+        [sys.executable, script, f"sqlite:{tmp_path / 'accounts.db'}"],
+        env=environment,
+        cwd=tmp_path,
+    )
     try:
         assert_irc_login(port, server)
     finally:
@@ -156,11 +206,11 @@ def assert_irc_login(port: Path, server: Any) -> None:
 
 def run_own_tests(*modules: str, code: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run Twisted's own tests; `code` changes what is expected of them."""
-    program = (
-        f"import sys; from tests.adapters import twisteds_own_tests as own; {code}; sys.exit(own.main({modules!r} or own.MODULES))"
-    )
+    program = f"import sys; from tests.adapters import twisteds_own_tests as own; {code}; sys.exit(own.main({modules!r} or own.MODULES))"
     command = [sys.executable, "-c", program]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
+    )
 
 
 @pytest.mark.slow
@@ -176,7 +226,10 @@ def test_twisteds_own_tests_pass_with_our_portal_but_for_those_with_a_reason():
 
 def test_an_exclusion_of_twisteds_own_tests_that_is_not_right_any_more_fails():
     name = "twisted.conch.test.test_tap.MakeServiceTests.test_"
-    done = run_own_tests("twisted.conch.test.test_tap", code=f"own.CANNOT = {{'{name}checkers': 'why', '{name}nothing': 'why'}}")
+    done = run_own_tests(
+        "twisted.conch.test.test_tap",
+        code=f"own.CANNOT = {{'{name}checkers': 'why', '{name}nothing': 'why'}}",
+    )
 
     assert f"{name}checkers: WRONG, it is passed now" in done.stdout
     assert f"{name}nothing: WRONG, it is not there now" in done.stdout

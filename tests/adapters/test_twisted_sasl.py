@@ -48,15 +48,26 @@ class Talk:
 
     def log_in(self) -> Deferred[Any]:
         mechanism = SERVER_MECHANISMS[self.name](situation_of(StringTransport()))
-        return Deferred.fromCoroutine(authenticate(self.portal, mechanism, self.client.start(), self.answer, IGreeter))
+        return Deferred.fromCoroutine(
+            authenticate(self.portal, mechanism, self.client.start(), self.answer, IGreeter)
+        )
 
 
 @pytest.fixture
 def talk(cred):
-    def make(name: str = "SCRAM-SHA-256", password: str = "s3cret", username: str = "ann", **settings: Any) -> Talk:
-        checker = MemoryChecker.start({"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher())
+    def make(
+        name: str = "SCRAM-SHA-256",
+        password: str = "s3cret",
+        username: str = "ann",
+        **settings: Any,
+    ) -> Talk:
+        checker = MemoryChecker.start(
+            {"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher()
+        )
         secrets = Secrets(username, password, authorize_as=settings.pop("authorize_as", ""))
-        return Talk(cred(GreeterRealm(), [checker], options=PortalOptions(**settings)), name, secrets)
+        return Talk(
+            cred(GreeterRealm(), [checker], options=PortalOptions(**settings)), name, secrets
+        )
 
     return make
 
@@ -65,7 +76,9 @@ def count(made: Talk) -> int:
     return made.portal.portal.count().get(timeout=5)
 
 
-@pytest.mark.parametrize("name", ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN"])
+@pytest.mark.parametrize(
+    "name", ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN"]
+)
 def test_a_login(talk, name):
     made = talk(name)
     interface, avatar, log_out = result(made.log_in())
@@ -79,7 +92,11 @@ def test_a_login(talk, name):
 @pytest.mark.parametrize("name", ["SCRAM-SHA-256", "CRAM-MD5"])
 def test_a_user_that_does_not_exist_is_asked_like_one_whose_password_is_wrong(talk, name):
     wrong, nobody = talk(name, password="x"), talk(name, username="nobody")
-    assert type(error(wrong.log_in())) is type(error(nobody.log_in())) is their_errors.UnauthorizedLogin
+    assert (
+        type(error(wrong.log_in()))
+        is type(error(nobody.log_in()))
+        is their_errors.UnauthorizedLogin
+    )
     assert len(wrong.asked) == len(nobody.asked) == 1
     assert len(wrong.asked[0]) == len(nobody.asked[0])
 
@@ -91,7 +108,11 @@ def test_a_user_that_no_checker_goes_on_with_is_asked_all_the_same(cred):
         def request_avatar_id(self, credentials: Any) -> Any:
             raise UnauthorizedLogin("who?")
 
-    made = Talk(cred(GreeterRealm(), [Stranger.start(dispatcher=reactor_dispatcher())]), "SCRAM-SHA-256", Secrets("ann", "x"))
+    made = Talk(
+        cred(GreeterRealm(), [Stranger.start(dispatcher=reactor_dispatcher())]),
+        "SCRAM-SHA-256",
+        Secrets("ann", "x"),
+    )
     assert type(error(made.log_in())) is their_errors.UnauthorizedLogin
     assert len(made.asked) == 1
 
@@ -125,7 +146,9 @@ def test_a_client_that_does_not_take_the_servers_proof_is_logged_out(talk):
 
 
 def test_to_act_as_another_is_for_the_portal_to_allow(talk):
-    assert isinstance(error(talk("PLAIN", authorize_as="team").log_in()), their_errors.UnauthorizedLogin)
+    assert isinstance(
+        error(talk("PLAIN", authorize_as="team").log_in()), their_errors.UnauthorizedLogin
+    )
     allowed = talk("PLAIN", authorize_as="team", may_act_as=lambda who, whom: whom == "team")
     assert result(allowed.log_in())[1].greet("hi") == "hi, this is b'team'"
 
@@ -133,11 +156,16 @@ def test_to_act_as_another_is_for_the_portal_to_allow(talk):
 def test_passwords_are_offered_where_others_cannot_read_them(cred):
     checker = MemoryChecker.start({"ann": "s3cret"}, rounds=4, dispatcher=reactor_dispatcher())
     portal = cred(GreeterRealm(), [checker])
-    here, far = (situation_of(StringTransport(peerAddress=IPv4Address("TCP", host, 1))) for host in ("127.0.0.1", "192.0.2.1"))
+    here, far = (
+        situation_of(StringTransport(peerAddress=IPv4Address("TCP", host, 1)))
+        for host in ("127.0.0.1", "192.0.2.1")
+    )
     assert (here.source, far.source) == ("127.0.0.1", "192.0.2.1")
     assert list(result(Deferred.fromCoroutine(mechanisms(portal, here)))) == ["PLAIN"]
     assert list(result(Deferred.fromCoroutine(mechanisms(portal, far)))) == []
-    assert list(result(Deferred.fromCoroutine(mechanisms(portal, far, passwords_in_clear=True)))) == ["PLAIN"]
+    assert list(
+        result(Deferred.fromCoroutine(mechanisms(portal, far, passwords_in_clear=True)))
+    ) == ["PLAIN"]
 
 
 def test_credentials_of_ours_stay_as_they_are():

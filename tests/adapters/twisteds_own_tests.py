@@ -136,21 +136,39 @@ def tell(results: dict[str, str]) -> int:
     for complaint in wrong:
         print(complaint)
     print(summary("tests of these modules", results))
-    print(summary("tests that make a portal", {name: results[name] for name in with_a_portal if name in results}))
-    unexpected = [name for name, outcome in results.items() if outcome.startswith("failed") and name not in CANNOT]
+    print(
+        summary(
+            "tests that make a portal",
+            {name: results[name] for name in with_a_portal if name in results},
+        )
+    )
+    unexpected = [
+        name
+        for name, outcome in results.items()
+        if outcome.startswith("failed") and name not in CANNOT
+    ]
     return 1 if unexpected or wrong or not results else 0
 
 
 def wrong_exclusions(results: dict[str, str]) -> list[str]:
     """Return what is wrong with `CANNOT`, as far as the modules of its tests were run."""
     ran = {name.rsplit(".", 2)[0] for name in results}
-    excluded = {name: results.get(name, "not there") for name in CANNOT if name.rsplit(".", 2)[0] in ran}
-    return [f"{name}: WRONG, it is {how} now" for name, how in excluded.items() if not how.startswith("failed")]
+    excluded = {
+        name: results.get(name, "not there") for name in CANNOT if name.rsplit(".", 2)[0] in ran
+    }
+    return [
+        f"{name}: WRONG, it is {how} now"
+        for name, how in excluded.items()
+        if not how.startswith("failed")
+    ]
 
 
 def summary(what: str, results: dict[str, str]) -> str:
     """Return how many tests passed, in a line."""
-    passed, skipped, failed = (sum(one.startswith(kind) for one in results.values()) for kind in ("passed", "skipped", "failed"))
+    passed, skipped, failed = (
+        sum(one.startswith(kind) for one in results.values())
+        for kind in ("passed", "skipped", "failed")
+    )
     return f"{passed} of {len(results)} {what} pass, {skipped} skip themselves, {failed} cannot or fail"
 
 

@@ -22,7 +22,12 @@ from actorcred.sasl.scram import _scramp
         (r"file:C:\users\ann", "file", r"C:\users\ann", {}),
         (r"memory:a\:b:c\\d", "memory", r"a:b:c\d", {}),
         ("file[delimiter=;]:x", "file", "x", {"delimiter": ";"}),
-        (r"ldap[base=ou=a\,dc=b,size=4]:ldap://h", "ldap", "ldap://h", {"base": "ou=a,dc=b", "size": "4"}),
+        (
+            r"ldap[base=ou=a\,dc=b,size=4]:ldap://h",
+            "ldap",
+            "ldap://h",
+            {"base": "ou=a,dc=b", "size": "4"},
+        ),
         ("cache[]:(file:x)", "cache", "(file:x)", {}),
     ],
 )
@@ -34,7 +39,9 @@ def test_a_descriptor_is_type_options_and_argument(text, kind, argument, options
 def test_secrets_come_from_the_environment_or_a_file(monkeypatch, tmp_path):
     monkeypatch.setenv("ACTORCRED_TEST_SECRET", "a:b,(c)")
     (tmp_path / "secret").write_text("from a file\nand no more\n")
-    made = parse_descriptor("memory:ann:${env:ACTORCRED_TEST_SECRET}:bob:${file:" + str(tmp_path / "secret") + "}")
+    made = parse_descriptor(
+        "memory:ann:${env:ACTORCRED_TEST_SECRET}:bob:${file:" + str(tmp_path / "secret") + "}"
+    )
     assert made.argument.fields() == ["ann", "a:b,(c)", "bob", "from a file"]
     assert "a:b" not in repr(made.argument)
 
@@ -43,7 +50,12 @@ def test_descriptors_nest_and_escapes_are_heeded():
     made = parse_descriptor(r"all:(cache[seconds=5]:(file:a\)b))(memory:ann:x\(y)")
     first, second = made.argument.groups()
     (inner,) = first.argument.groups()
-    assert (first.kind, first.argument.options, inner.kind, inner.argument) == ("cache", {"seconds": "5"}, "file", "a)b")
+    assert (first.kind, first.argument.options, inner.kind, inner.argument) == (
+        "cache",
+        {"seconds": "5"},
+        "file",
+        "a)b",
+    )
     assert (second.kind, second.argument.fields()) == ("memory", ["ann", "x(y"])
 
 
@@ -117,7 +129,18 @@ def test_of_several_none_stays_if_one_cannot_be_started():
 
 
 def test_every_type_says_what_it_is():
-    assert set(plugins()) >= {"all", "allow", "anonymous", "cache", "deny", "external", "file", "first", "memory", "sqlite"}
+    assert set(plugins()) >= {
+        "all",
+        "allow",
+        "anonymous",
+        "cache",
+        "deny",
+        "external",
+        "file",
+        "first",
+        "memory",
+        "sqlite",
+    }
     for name, plugin in plugins().items():
         assert plugin.auth_type == name
         assert plugin.auth_help.endswith(".")

@@ -43,7 +43,10 @@ def program(request, capsys):
 
 
 def test_checkers_are_collected_in_order(program):
-    assert program("--auth", "file:a", "--port", "2", "--auth", "anonymous") == (0, "['file:a', 'anonymous'] 2")
+    assert program("--auth", "file:a", "--port", "2", "--auth", "anonymous") == (
+        0,
+        "['file:a', 'anonymous'] 2",
+    )
     assert program() == (0, "[] 1")
 
 

@@ -27,7 +27,9 @@ def pip(python: Path | str, *words: object) -> None:
 def copy_project(folder: Path) -> None:
     """Copy what a wheel of the project is built from, since building leaves files behind."""
     for name in ("actorcred", "twisted"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache"))
+        shutil.copytree(
+            ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache")
+        )
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, folder / name)
 
@@ -45,14 +47,27 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run([sys.executable, "-m", "venv", folder / "environment"], check=True)
     programs = folder / "environment" / "bin"
     wheels = {path.name.split("-")[0]: path for path in (folder / "wheels").glob("*.whl")}
-    pip(programs / "python", "install", f"{wheels['actorcred']}[cli]", wheels["actorcred_ticket"], wheels["broken"], "pytest")
+    pip(
+        programs / "python",
+        "install",
+        f"{wheels['actorcred']}[cli]",
+        wheels["actorcred_ticket"],
+        wheels["broken"],
+        "pytest",
+    )
     return programs
 
 
 def actorcred(environment: Path, *words: str) -> subprocess.CompletedProcess[str]:
     command = [environment / "actorcred", *words]
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=60, cwd="/", env={**os.environ, "COLUMNS": "200"}
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd="/",
+        env={**os.environ, "COLUMNS": "200"},
     )
 
 
@@ -60,8 +75,18 @@ def actorcred(environment: Path, *words: str) -> subprocess.CompletedProcess[str
 def address(environment: Path) -> Iterator[str]:
     realm = environment.parent / "hall.py"
     realm.write_text("from actorcred.testing import Hall\n")
-    words = ["serve", "--realm", "hall:Hall", "--auth", "throttle:(ticket:4711)", "--listen", "tcp:127.0.0.1:0"]
-    process = subprocess.Popen([environment / "actorcred", *words], stdout=subprocess.PIPE, text=True, cwd=realm.parent)
+    words = [
+        "serve",
+        "--realm",
+        "hall:Hall",
+        "--auth",
+        "throttle:(ticket:4711)",
+        "--listen",
+        "tcp:127.0.0.1:0",
+    ]
+    process = subprocess.Popen(
+        [environment / "actorcred", *words], stdout=subprocess.PIPE, text=True, cwd=realm.parent
+    )
     assert process.stdout is not None
     said = ""
     while not (found := re.search(r"^listening on (\S+)", said, re.MULTILINE)):
@@ -81,10 +106,18 @@ def test_it_is_listed_explained_and_served_with(environment: Path, address: str)
     assert "ticket:NUMBER" in listed.stdout
     assert "broken cannot be used: nowhere:plugin of broken: ModuleNotFoundError" in listed.stdout
     assert "file:PATH" in listed.stdout
-    assert "who knows the number" in actorcred(environment, "serve", "--help-auth-type", "ticket").stdout
-    wrong = actorcred(environment, "serve", "--realm", "actorcred.testing:Hall", "--auth", "ticket:soon")
+    assert (
+        "who knows the number"
+        in actorcred(environment, "serve", "--help-auth-type", "ticket").stdout
+    )
+    wrong = actorcred(
+        environment, "serve", "--realm", "actorcred.testing:Hall", "--auth", "ticket:soon"
+    )
     assert wrong.returncode == 2
-    assert "the ticket must be a number; the form is ticket:NUMBER\n  ticket:soon\n         ^" in wrong.stderr
+    assert (
+        "the ticket must be a number; the form is ticket:NUMBER\n  ticket:soon\n         ^"
+        in wrong.stderr
+    )
     with rpc.connect_blocking(address, "ann", "4711") as client:
         assert client.call("who_am_i") == "ann"
     with pytest.raises(LoginFailed):
@@ -94,7 +127,17 @@ def test_it_is_listed_explained_and_served_with(environment: Path, address: str)
 @pytest.mark.slow
 def test_its_own_tests_pass(environment: Path, tmp_path: Path) -> None:
     shutil.copy(ROOT / "docs/how-to/plugin/test_ticket.py", tmp_path)
-    command = [environment / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_ticket.py"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    command = [
+        environment / "python",
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "test_ticket.py",
+    ]
+    done = subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stdout[-3000:]
     assert "9 passed" in done.stdout

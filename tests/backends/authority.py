@@ -19,23 +19,44 @@ class Authority:
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
         self.certificate = (
-            self._builder(self.name, NOW + 30 * DAY).public_key(self.key.public_key()).sign(self.key, hashes.SHA256())
+            self._builder(self.name, NOW + 30 * DAY)
+            .public_key(self.key.public_key())
+            .sign(self.key, hashes.SHA256())
         )
 
     def _builder(self, subject, end, start=NOW - 2 * DAY):
-        made = x509.CertificateBuilder().subject_name(subject).issuer_name(self.name).serial_number(x509.random_serial_number())
+        made = (
+            x509.CertificateBuilder()
+            .subject_name(subject)
+            .issuer_name(self.name)
+            .serial_number(x509.random_serial_number())
+        )
         return made.not_valid_before(start).not_valid_after(end)
 
     def issue(self, *names, cn="ann", end=NOW + DAY, start=NOW - 2 * DAY):
         subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, cn)])
-        builder = self._builder(subject, end, start).public_key(ec.generate_private_key(ec.SECP256R1()).public_key())
+        builder = self._builder(subject, end, start).public_key(
+            ec.generate_private_key(ec.SECP256R1()).public_key()
+        )
         if names:
-            builder = builder.add_extension(x509.SubjectAlternativeName(list(names)), critical=False)
+            builder = builder.add_extension(
+                x509.SubjectAlternativeName(list(names)), critical=False
+            )
         return builder.sign(self.key, hashes.SHA256())
 
     def revoke(self, *certificates, end=NOW + DAY):
-        builder = x509.CertificateRevocationListBuilder().issuer_name(self.name).last_update(NOW - DAY).next_update(end)
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(self.name)
+            .last_update(NOW - DAY)
+            .next_update(end)
+        )
         for one in certificates:
-            entry = x509.RevokedCertificateBuilder().serial_number(one.serial_number).revocation_date(NOW - DAY).build()
+            entry = (
+                x509.RevokedCertificateBuilder()
+                .serial_number(one.serial_number)
+                .revocation_date(NOW - DAY)
+                .build()
+            )
             builder = builder.add_revoked_certificate(entry)
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)

@@ -23,12 +23,23 @@ def entries():
         yield f"uid={escape_dn_chars(name)},{PEOPLE}", {
             "objectClass": ["inetOrgPerson"], "cn": [name], "sn": [name], "uid": [name], "userPassword": [password],
         }  # fmt: skip
-    twin = {"objectClass": ["inetOrgPerson"], "sn": ["x"], "uid": ["twin"], "userPassword": ["right"]}
+    twin = {
+        "objectClass": ["inetOrgPerson"],
+        "sn": ["x"],
+        "uid": ["twin"],
+        "userPassword": ["right"],
+    }
     yield f"cn=one,{PEOPLE}", {**twin, "cn": ["one"]}
     yield f"cn=two,{PEOPLE}", {**twin, "cn": ["two"]}
     for number in range(3):
-        yield f"cn=triplet{number},{PEOPLE}", {**twin, "cn": [f"triplet{number}"], "uid": ["triplet"]}
-    yield f"uid=locked,{PEOPLE}", {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]}
+        yield (
+            f"cn=triplet{number},{PEOPLE}",
+            {**twin, "cn": [f"triplet{number}"], "uid": ["triplet"]},
+        )
+    yield (
+        f"uid=locked,{PEOPLE}",
+        {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]},
+    )
     yield "cn=policy,dc=example", {
         "objectClass": ["pwdPolicy", "device"], "cn": ["policy"], "pwdAttribute": ["userPassword"], "pwdMustChange": ["TRUE"],
     }  # fmt: skip
@@ -47,7 +58,13 @@ def unusual_people():
     decomposed = "jose\u0301"
     yield person(f"uid={decomposed},{PEOPLE}", decomposed)
     yield person(f"uid=kim,{PEOPLE}", "a.kim", "kim", employeeNumber=["4711"])
-    yield person(f"cn=Lee Wu,{PEOPLE}", "wu", "lee", employeeNumber=["4712"], mail=["lee@example.org", "wu@example.org"])
+    yield person(
+        f"cn=Lee Wu,{PEOPLE}",
+        "wu",
+        "lee",
+        employeeNumber=["4712"],
+        mail=["lee@example.org", "wu@example.org"],
+    )
     yield person(f"uid=reset,{PEOPLE}", "reset", pwdReset=["TRUE"])
     yield f"uid=elsewhere,{PEOPLE}", {
         "objectClass": ["referral", "extensibleObject"], "uid": ["elsewhere"],
@@ -60,7 +77,10 @@ def groups():
     yield "ou=groups,dc=example", {"objectClass": ["organizationalUnit"]}
 
     def group(name, *members):
-        return f"cn={name},ou=groups,dc=example", {"objectClass": ["groupOfNames"], "member": list(members)}
+        return f"cn={name},ou=groups,dc=example", {
+            "objectClass": ["groupOfNames"],
+            "member": list(members),
+        }
 
     def of(name):
         return f"cn={name},ou=groups,dc=example"
@@ -88,9 +108,14 @@ def running_directory(folder):
     with running(slapd, folder) as backend:
         connection = ldap.initialize(backend.url)
         connection.simple_bind_s("cn=admin,dc=example", "admin")
-        connection.set_option(ldap.OPT_SERVER_CONTROLS, [ManageDSAITControl()])  # referrals are entries, too
+        connection.set_option(
+            ldap.OPT_SERVER_CONTROLS, [ManageDSAITControl()]
+        )  # referrals are entries, too
         for dn, attributes in entries():
-            connection.add_s(dn, [(key, [value.encode() for value in values]) for key, values in attributes.items()])
+            connection.add_s(
+                dn,
+                [(key, [value.encode() for value in values]) for key, values in attributes.items()],
+            )
         connection.unbind_s()
         backend.ca = str(folder / "ca.pem")
         yield backend

@@ -39,7 +39,9 @@ def free_port() -> int:
 
 def program(name: str, package: str, *places: str) -> str:
     """Return the path of a program, or skip the test and say what to install."""
-    found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *places]))
+    found = shutil.which(
+        name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *places])
+    )
     if found is None:
         pytest.skip(f"{name} is not installed; on Debian: apt-get install {package}")
     return found
@@ -58,18 +60,28 @@ class Backend:
     ready: list[str] = []
     """A command that succeeds once the server does not only listen, but answers."""
 
-    def __init__(self, command: list[str], port: int, url: str, log: Path, user: str | None = None) -> None:
+    def __init__(
+        self, command: list[str], port: int, url: str, log: Path, user: str | None = None
+    ) -> None:
         self.port, self.url = port, url
         self._command, self._log, self._user = command, log, user
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         with self._log.open("ab") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self._user)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self._user
+            )
         deadline = time.monotonic() + START
         while True:
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                if not self.ready or subprocess.run(self.ready, capture_output=True, check=False).returncode == 0:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.port), 1),
+            ):
+                if (
+                    not self.ready
+                    or subprocess.run(self.ready, capture_output=True, check=False).returncode == 0
+                ):
                     return
             assert self._process.poll() is None, self._log.read_text()[-2000:]
             assert time.monotonic() < deadline, self._log.read_text()[-2000:]
@@ -93,7 +105,9 @@ class Backend:
 
     def _children(self) -> list[int]:
         assert self._process is not None
-        found = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
+        found = subprocess.run(
+            ["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False
+        )
         return [int(pid) for pid in found.stdout.split()]
 
     @contextlib.contextmanager
@@ -139,7 +153,9 @@ def _unprivileged(folder: Path, name: str) -> str | None:
 
 def _run(arguments: list[str], **settings: Any) -> None:
     done = subprocess.run(arguments, check=False, capture_output=True, text=True, **settings)
-    assert done.returncode == 0, f"{arguments[0]} failed: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+    assert done.returncode == 0, (
+        f"{arguments[0]} failed: {done.stdout[-1000:]}{done.stderr[-1000:]}"
+    )
 
 
 def postgresql(folder: Path) -> Backend:
@@ -147,11 +163,30 @@ def postgresql(folder: Path) -> Backend:
     initdb = program("initdb", "postgresql", *places)
     server = program("postgres", "postgresql", *places)
     user, data, port = _unprivileged(folder, "postgres"), folder / "data", free_port()
-    arguments = [initdb, "-D", str(data), "-U", "test", "--auth=trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+    arguments = [
+        initdb,
+        "-D",
+        str(data),
+        "-U",
+        "test",
+        "--auth=trust",
+        "-E",
+        "UTF8",
+        "--locale=C",
+        "--no-sync",
+    ]
     _run(arguments, user=user, cwd=folder)
     command = [server, "-D", str(data), "-p", str(port), "-h", "127.0.0.1", "-k", str(folder), "-F"]
-    made = Backend(command, port, f"postgresql+psycopg://test@127.0.0.1:{port}/postgres", folder / "log", user)
-    made.ready = [str(Path(server).resolve().with_name("pg_isready")), "-h", "127.0.0.1", "-p", str(port)]
+    made = Backend(
+        command, port, f"postgresql+psycopg://test@127.0.0.1:{port}/postgres", folder / "log", user
+    )
+    made.ready = [
+        str(Path(server).resolve().with_name("pg_isready")),
+        "-h",
+        "127.0.0.1",
+        "-p",
+        str(port),
+    ]
     return made
 
 
@@ -160,10 +195,30 @@ def mariadb(folder: Path) -> Backend:
     server = program("mariadbd", "mariadb-server-core")
     data, port = folder / "data", free_port()
     user = ["--user=root"] if os.getuid() == 0 else []
-    _run([install, "--no-defaults", f"--datadir={data}", "--auth-root-authentication-method=normal", "--skip-test-db", *user])
-    command = [server, "--no-defaults", f"--datadir={data}", f"--port={port}", "--bind-address=127.0.0.1"]
+    _run(
+        [
+            install,
+            "--no-defaults",
+            f"--datadir={data}",
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+            *user,
+        ]
+    )
+    command = [
+        server,
+        "--no-defaults",
+        f"--datadir={data}",
+        f"--port={port}",
+        "--bind-address=127.0.0.1",
+    ]
     command += [f"--socket={folder}/socket", f"--pid-file={folder}/pid", *user]
-    return Backend(command, port, f"mysql+pymysql://root@127.0.0.1:{port}/mysql?charset=utf8mb4", folder / "log")
+    return Backend(
+        command,
+        port,
+        f"mysql+pymysql://root@127.0.0.1:{port}/mysql?charset=utf8mb4",
+        folder / "log",
+    )
 
 
 SLAPD = """
@@ -201,7 +256,10 @@ def slapd(folder: Path) -> Backend:
     port, tls_port = free_port(), free_port()
     listen = f"ldap://127.0.0.1:{port}/ ldaps://127.0.0.1:{tls_port}/"
     made = Backend(
-        [server, "-f", str(folder / "slapd.conf"), "-h", listen, "-d", "0"], port, f"ldap://127.0.0.1:{port}", folder / "log"
+        [server, "-f", str(folder / "slapd.conf"), "-h", listen, "-d", "0"],
+        port,
+        f"ldap://127.0.0.1:{port}",
+        folder / "log",
     )
     made.tls_url = f"ldaps://127.0.0.1:{tls_port}"
     return made

@@ -44,5 +44,7 @@ def _answer(request, key, flags):
         return bytes([IDENTITIES, 0, 0, 0, 1]) + string(key.public_data) + string(b"ann's")
     if request[0] == SIGN:
         rest = request[1 + len(string(key.public_data)) :]
-        return bytes([SIGNATURE]) + string(key.sign(rest[4 : 4 + int.from_bytes(rest[:4], "big")], flags))
+        return bytes([SIGNATURE]) + string(
+            key.sign(rest[4 : 4 + int.from_bytes(rest[:4], "big")], flags)
+        )
     return bytes([FAILURE])

@@ -45,7 +45,9 @@ def public(folder, name):
 
 def proof(key, username="ann", *, blob=None, algorithm=None, source="192.0.2.7", signed=SIGNED):
     algorithm = algorithm or (b"rsa-sha2-256" if key.algorithm == b"ssh-rsa" else key.algorithm)
-    return SSHKey(username, blob or key.public_data, signed, key.sign(SIGNED, algorithm), source=source)
+    return SSHKey(
+        username, blob or key.public_data, signed, key.sign(SIGNED, algorithm), source=source
+    )
 
 
 class Authenticator:
@@ -76,11 +78,18 @@ class Authenticator:
         if isinstance(self._private, ed25519.Ed25519PrivateKey):
             proof = self._private.sign(message)
         else:
-            proof = b"".join(map(number, decode_dss_signature(self._private.sign(message, ec.ECDSA(hashes.SHA256())))))
+            proof = b"".join(
+                map(
+                    number,
+                    decode_dss_signature(self._private.sign(message, ec.ECDSA(hashes.SHA256()))),
+                )
+            )
         return string(self.algorithm) + string(proof) + tail
 
     def proof(self, username="ann", *, flags=1, blob=None, source="192.0.2.7"):
-        return SSHKey(username, blob or self.public_data, SIGNED, self.sign(SIGNED, flags), source=source)
+        return SSHKey(
+            username, blob or self.public_data, SIGNED, self.sign(SIGNED, flags), source=source
+        )
 
 
 def string(data):

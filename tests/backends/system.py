@@ -42,7 +42,9 @@ SERVICES = {
 
 
 def hashed(password):
-    passlib = pytest.importorskip("passlib.hash", reason="libpass is not installed: pip install 'actorcred[htpasswd]'")
+    passlib = pytest.importorskip(
+        "passlib.hash", reason="libpass is not installed: pip install 'actorcred[htpasswd]'"
+    )
     return passlib.sha512_crypt.using(rounds=1000).hash(password)
 
 
@@ -56,7 +58,9 @@ class System:
     def __init__(self, folder: Path) -> None:
         self.log = ""
         """What the last check logged."""
-        probe = subprocess.run(["unshare", "-rm", "mount", "--bind", "/etc", "/etc"], capture_output=True, check=False)
+        probe = subprocess.run(
+            ["unshare", "-rm", "mount", "--bind", "/etc", "/etc"], capture_output=True, check=False
+        )
         if probe.returncode != 0:
             pytest.skip("this system lets nobody make a namespace (unshare -rm)")
         users = {  # shadow(5): last change, minimum, maximum, warning, inactive, expiry
@@ -67,20 +71,36 @@ class System:
             "locked": f"!{hashed('right')}:{TODAY}:0:99999:7::",
             "empty": f":{TODAY}:0:99999:7::",
         }
-        (folder / "shadow").write_text("".join(f"{name}:{entry}:\n" for name, entry in users.items()))
-        own = [f"{name}:x:{2000 + number}:2000:{name}:/:/bin/sh" for number, name in enumerate(users)]
+        (folder / "shadow").write_text(
+            "".join(f"{name}:{entry}:\n" for name, entry in users.items())
+        )
+        own = [
+            f"{name}:x:{2000 + number}:2000:{name}:/:/bin/sh" for number, name in enumerate(users)
+        ]
         (folder / "passwd").write_text("\n".join(["root:x:0:0:root:/root:/bin/sh", *own, ""]))
         (folder / "group").write_text("root:x:0:\nusers:x:2000:\n")
         (folder / "services").mkdir()
         for name, text in SERVICES.items():
             (folder / "services" / name).write_text(text)
         mounts = {"passwd": "passwd", "shadow": "shadow", "group": "group", "services": "pam.d"}
-        self._script = "".join(f"mount --bind '{folder / own}' /etc/{name} && " for own, name in mounts.items())
+        self._script = "".join(
+            f"mount --bind '{folder / own}' /etc/{name} && " for own, name in mounts.items()
+        )
 
     def check(self, text: str, *pairs: tuple[str, str]) -> list[str]:
         """Log users in by a descriptor; return their avatar ids, or the codes of the errors."""
         done = subprocess.run(
-            ["unshare", "-rm", "sh", "-c", f'{self._script} exec "$@"', "sh", sys.executable, "-c", PROGRAM],
+            [
+                "unshare",
+                "-rm",
+                "sh",
+                "-c",
+                f'{self._script} exec "$@"',
+                "sh",
+                sys.executable,
+                "-c",
+                PROGRAM,
+            ],
             input=json.dumps([text, *pairs]),
             capture_output=True,
             text=True,

@@ -43,10 +43,20 @@ def fill(url):
     """Put the table into a database."""
     engine = sqlalchemy.create_engine(url)
     text = sqlalchemy.String(255)
-    columns = [sqlalchemy.Column("username", text, primary_key=True), sqlalchemy.Column("password", text)]
-    table = sqlalchemy.Table("users", sqlalchemy.MetaData(), *columns, sqlalchemy.Column("is_active", sqlalchemy.Boolean))
+    columns = [
+        sqlalchemy.Column("username", text, primary_key=True),
+        sqlalchemy.Column("password", text),
+    ]
+    table = sqlalchemy.Table(
+        "users", sqlalchemy.MetaData(), *columns, sqlalchemy.Column("is_active", sqlalchemy.Boolean)
+    )
     with engine.begin() as connection:
         table.create(connection)
-        rows = [{"username": name, "password": made, "is_active": True} for name, made in USERS.items()]
-        connection.execute(table.insert(), [*rows, {"username": "old", "password": USERS["bcrypt"], "is_active": False}])
+        rows = [
+            {"username": name, "password": made, "is_active": True} for name, made in USERS.items()
+        ]
+        connection.execute(
+            table.insert(),
+            [*rows, {"username": "old", "password": USERS["bcrypt"], "is_active": False}],
+        )
     engine.dispose()

@@ -35,7 +35,9 @@ def php(program: str, *words: str) -> str:
     command = shutil.which("php")
     if command is None:
         pytest.skip("php is not installed; on Debian: apt-get install php-cli")
-    done = subprocess.run([command, "-r", program, "--", *words], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [command, "-r", program, "--", *words], capture_output=True, text=True, check=True
+    )
     return done.stdout
 
 
@@ -47,7 +49,9 @@ WEB: dict[str, Maker] = {
     "werkzeug pbkdf2-sha512": werkzeug("pbkdf2:sha512:1000"),
     "django pbkdf2": django(hashers.PBKDF2PasswordHasher(), iterations=1000),
     "django pbkdf2-sha1": django(hashers.PBKDF2SHA1PasswordHasher(), iterations=1000),
-    "django argon2": django(hashers.Argon2PasswordHasher(), time_cost=1, memory_cost=1024, parallelism=2),
+    "django argon2": django(
+        hashers.Argon2PasswordHasher(), time_cost=1, memory_cost=1024, parallelism=2
+    ),
     "django bcrypt_sha256": django(hashers.BCryptSHA256PasswordHasher(), rounds=4),
     "django bcrypt": django(hashers.BCryptPasswordHasher(), rounds=4),
     "django scrypt": django(hashers.ScryptPasswordHasher(), work_factor=1024),

@@ -14,14 +14,44 @@ from rich.console import Console
 from rich.table import Table
 
 ROWS = [
-    ("memory per actor, 200,000 alive", "KB", "runtime.memory", "pykka.ThreadingActor, 5,000 alive", "<= 1.5 KB"),
+    (
+        "memory per actor, 200,000 alive",
+        "KB",
+        "runtime.memory",
+        "pykka.ThreadingActor, 5,000 alive",
+        "<= 1.5 KB",
+    ),
     ("start an actor", "us", "runtime.starting", "pykka.ThreadingActor", "<= 12 us"),
     ("tell", "us", "runtime.telling", "pykka.ThreadingActor", "<= 0.7 us"),
     ("blocking ask of an idle actor", "us", "runtime.asking", "pykka.ThreadingActor", "<= 3 us"),
-    ("memory per session, 100,000 logged in", "KB", "logins.memory", "two pykka.ThreadingActors", "<= 4 KB"),
-    ("login without hashing, on an event loop", "us", "logins.pipelined_on_loop", "twisted.cred's function calls", "<= 30 us"),
-    ("the same on a pool of two threads", "us", "logins.pipelined", "twisted.cred's function calls", ""),
-    ("login + logout among 100,000 sessions", "us", "logins.crowded", "the same among 1,000", "<= 1.2 x"),
+    (
+        "memory per session, 100,000 logged in",
+        "KB",
+        "logins.memory",
+        "two pykka.ThreadingActors",
+        "<= 4 KB",
+    ),
+    (
+        "login without hashing, on an event loop",
+        "us",
+        "logins.pipelined_on_loop",
+        "twisted.cred's function calls",
+        "<= 30 us",
+    ),
+    (
+        "the same on a pool of two threads",
+        "us",
+        "logins.pipelined",
+        "twisted.cred's function calls",
+        "",
+    ),
+    (
+        "login + logout among 100,000 sessions",
+        "us",
+        "logins.crowded",
+        "the same among 1,000",
+        "<= 1.2 x",
+    ),
 ]
 STORM = [
     ("bcrypt logins per second", "/s", "rate", "bare bcrypt.checkpw, as many threads", ">= 0.95 x"),
@@ -33,8 +63,12 @@ STORM = [
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of actors, sessions and messages")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only the figures whose name has this text")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of all numbers of actors, sessions and messages"
+    )
+    parser.add_argument(
+        "--only", default="", metavar="TEXT", help="only the figures whose name has this text"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -66,7 +100,9 @@ def _run(function: str, scale: float) -> object:
 
 def _add(table: Table, name: str, unit: str, figures: object, peer: str, aim: str) -> None:
     ours, theirs = figures  # type: ignore[misc]
-    table.add_row(name, f"{ours:.2f} {unit}", f"{theirs:.2f} {unit}", f"{ours / theirs:.2f} x", peer, aim)
+    table.add_row(
+        name, f"{ours:.2f} {unit}", f"{theirs:.2f} {unit}", f"{ours / theirs:.2f} x", peer, aim
+    )
 
 
 if __name__ == "__main__":

@@ -55,7 +55,9 @@ def file_of(make: Callable[[str], str]) -> Callable[[Path], Any]:
 
 
 def sqlite(folder: Path, *, scram: bool = False) -> Any:
-    checker = SQLiteChecker.start(folder / "accounts.db", ROUNDS, PasswordPolicy(common=()), scram=scram)
+    checker = SQLiteChecker.start(
+        folder / "accounts.db", ROUNDS, PasswordPolicy(common=()), scram=scram
+    )
     checker.add_account("ann", PASSWORD).get()
     return checker
 
@@ -115,7 +117,9 @@ def by_scram(portal: Any, name: str, number: int) -> Any:
     return refused
 
 
-def measure(start: Callable[[Path], Any], tries: int, refuse: Callable[[Any, str, int], Any]) -> tuple[float, float]:
+def measure(
+    start: Callable[[Path], Any], tries: int, refuse: Callable[[Any, str, int], Any]
+) -> tuple[float, float]:
     """Return the medians of the times of both refusals in microseconds, taken in turns, as the machine's speed drifts."""
     actors.set_default_dispatcher(InlineDispatcher())
     times: dict[str, list[float]] = {"ann": [], "eve": []}
@@ -138,14 +142,20 @@ def measure(start: Callable[[Path], Any], tries: int, refuse: Callable[[Any, str
 
 def main() -> None:
     """Run the command."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.enumeration", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.enumeration", description=__doc__
+    )
     parser.add_argument("--tries", type=int, default=200, help="of each kind")
     tries = parser.parse_args().tries
     logging.disable()
-    table = Table("checker", "unknown user, us", "wrong password, us", "ratio", "aim", title=machine())
+    table = Table(
+        "checker", "unknown user, us", "wrong password, us", "ratio", "aim", title=machine()
+    )
     for name, start in CHECKERS.items():
         wrong, unknown = measure(start, tries, by_scram if "SCRAM" in name else by_password)
-        table.add_row(name, f"{unknown:.0f}", f"{wrong:.0f}", f"{unknown / wrong:.2f}", "0.9 to 1.1")
+        table.add_row(
+            name, f"{unknown:.0f}", f"{wrong:.0f}", f"{unknown / wrong:.2f}", "0.9 to 1.1"
+        )
     Console(width=120).print(table)
 
 

@@ -45,10 +45,14 @@ def storm(scale: float) -> dict[str, tuple[float, float]]:
         theirs.append(_bare(count))
         done = threading.Event()
         times: list[float] = []
-        watcher = threading.Thread(target=lambda done=done, times=times: times.extend(_ask_until(avatar, done)))
+        watcher = threading.Thread(
+            target=lambda done=done, times=times: times.extend(_ask_until(avatar, done))
+        )
         started = time.perf_counter()
         watcher.start()
-        futures = [portal.login(UsernamePassword("ann", "password"), mind, Player) for _ in range(count)]
+        futures = [
+            portal.login(UsernamePassword("ann", "password"), mind, Player) for _ in range(count)
+        ]
         logins = [future.get() for future in futures]
         ours.append(count / (time.perf_counter() - started))
         done.set()

@@ -8,7 +8,17 @@ import time
 from abc import ABC, abstractmethod
 from typing import Any
 
-from actorcred import Avatar, Checker, Login, Portal, PortalOptions, PortalRef, Realm, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    Avatar,
+    Checker,
+    Login,
+    Portal,
+    PortalOptions,
+    PortalRef,
+    Realm,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
 from tests.benchmarks.measure import bytes_per, microseconds
 from tests.benchmarks.runtime import Theirs, start
@@ -53,7 +63,9 @@ class Users(Checker):
 
 def open_portal(count: int) -> PortalRef:
     users = {f"user{number}": "password" for number in range(count)}
-    return Portal.start(Game.start(), [Users.start(users)], PortalOptions(max_pending_logins=count + 1))
+    return Portal.start(
+        Game.start(), [Users.start(users)], PortalOptions(max_pending_logins=count + 1)
+    )
 
 
 def mind(name: str, *args: Any) -> None:
@@ -61,7 +73,10 @@ def mind(name: str, *args: Any) -> None:
 
 
 def log_in(portal: PortalRef, first: int, count: int) -> list[Login]:
-    futures = [portal.login(UsernamePassword(f"user{n}", "password"), mind, Player) for n in range(first, first + count)]
+    futures = [
+        portal.login(UsernamePassword(f"user{n}", "password"), mind, Player)
+        for n in range(first, first + count)
+    ]
     return [future.get() for future in futures]
 
 
@@ -94,7 +109,10 @@ def pipelined_on_loop(scale: float) -> tuple[float, float]:
         portal = open_portal(count)
         gc.collect()
         started = time.perf_counter()
-        futures = [portal.login(UsernamePassword(f"user{number}", "password"), mind, Player) for number in range(count)]
+        futures = [
+            portal.login(UsernamePassword(f"user{number}", "password"), mind, Player)
+            for number in range(count)
+        ]
         for future in futures:
             await future
         taken = time.perf_counter() - started
@@ -111,7 +129,9 @@ def pipelined(scale: float) -> tuple[float, float]:
     times = []
     for _ in range(3):
         made: list[Login] = []
-        times.append(microseconds(count, lambda made=made: made.extend(log_in(portal, 0, count)), repeat=1))
+        times.append(
+            microseconds(count, lambda made=made: made.extend(log_in(portal, 0, count)), repeat=1)
+        )
         log_out(made)
     return sorted(times)[1], _twisted(count)
 
@@ -139,7 +159,9 @@ def _twisted(count: int) -> float:
     def run() -> None:
         got: list[object] = []
         for number in range(count):
-            login = portal.login(credentials.UsernamePassword(b"user%d" % number, b"password"), mind, IPlayer)
+            login = portal.login(
+                credentials.UsernamePassword(b"user%d" % number, b"password"), mind, IPlayer
+            )
             login.addCallback(got.append)
         assert len(got) == count
 

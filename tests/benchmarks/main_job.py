@@ -79,11 +79,23 @@ class Arena:
 async def arena(*words: str) -> AsyncIterator[Arena]:
     """Start an arena with data of its own, and end it."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "-m", "examples.arena", "--listen", "ws:127.0.0.1:0", "--data", folder, *words]
+        command = [
+            sys.executable,
+            "-m",
+            "examples.arena",
+            "--listen",
+            "ws:127.0.0.1:0",
+            "--data",
+            folder,
+            *words,
+        ]
         environment = {**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
         made = Arena(
             await asyncio.create_subprocess_exec(
-                *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT, env=environment
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+                env=environment,
             )
         )
         try:
@@ -125,7 +137,12 @@ class Door:
                         return message[2]  # type: ignore[no-any-return]
 
             await call("cred.mechanisms")
-            error = await call("cred.login", mechanism, base64.b64encode(secret.encode()).decode(), {"resume": False})
+            error = await call(
+                "cred.login",
+                mechanism,
+                base64.b64encode(secret.encode()).decode(),
+                {"resume": False},
+            )
             return None if error is None else error["code"]
 
 
@@ -160,9 +177,15 @@ class Figures:
         return bool(self.seconds) and not self.wrong and percentile(self.seconds, 0.99) <= LONGEST
 
 
-async def measure(tries: int, seconds: float, words: list[str]) -> tuple[list[Figures], list[float], str]:
+async def measure(
+    tries: int, seconds: float, words: list[str]
+) -> tuple[list[Figures], list[float], str]:
     """Return the figures of ann, a wrong password and a guest, and how many bots were in, second by second."""
-    ann, wrong, guest = Figures("ann", None), Figures("a wrong password", "refused"), Figures("a guest", None)
+    ann, wrong, guest = (
+        Figures("ann", None),
+        Figures("a wrong password", "refused"),
+        Figures("a guest", None),
+    )
     async with arena(*words) as game:
         started = time.monotonic()
         watcher = asyncio.create_task(game.watch())
@@ -170,17 +193,28 @@ async def measure(tries: int, seconds: float, words: list[str]) -> tuple[list[Fi
 
         async def several(figures: Figures, come: Callable[[int], Awaitable[str | None]]) -> None:
             for number in range(tries):
-                await asyncio.sleep(started + (number + dice.random()) * seconds / tries - time.monotonic())
+                await asyncio.sleep(
+                    started + (number + dice.random()) * seconds / tries - time.monotonic()
+                )
                 await figures.try_one(lambda number=number: come(number))  # type: ignore[misc]
 
         await asyncio.gather(
             several(ann, lambda _: door.come("127.0.0.1", "PLAIN", f"\0ann\0{game.password}")),
             # Each from an address of its own, and for another account: who guesses again and again has to wait.
-            several(wrong, lambda number: door.come(f"127.0.1.{number % 250 + 1}", "PLAIN", f"\0bot{number:05}\0wrong")),
+            several(
+                wrong,
+                lambda number: door.come(
+                    f"127.0.1.{number % 250 + 1}", "PLAIN", f"\0bot{number:05}\0wrong"
+                ),
+            ),
             several(guest, lambda _: door.come("127.0.0.1", "ANONYMOUS", "")),
         )
         await asyncio.sleep(started + seconds - time.monotonic())
-        sessions = [float(count) for when, count in game.sessions if when - started >= min(SETTLED, seconds / 2)]
+        sessions = [
+            float(count)
+            for when, count in game.sessions
+            if when - started >= min(SETTLED, seconds / 2)
+        ]
         game.process.send_signal(signal.SIGTERM)
         await watcher
     return [ann, wrong, guest], sessions, game.said
@@ -188,20 +222,35 @@ async def measure(tries: int, seconds: float, words: list[str]) -> tuple[list[Fi
 
 def main() -> int:
     """Run the command; return 1 if the figures are missed."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.main_job", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.main_job", description=__doc__
+    )
     parser.add_argument("--tries", type=int, default=100, help="of each kind (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=120.0, help="for all of them (%(default)s)")
-    parser.add_argument("--avatars", type=int, default=2000, help="bots, as the arena's own default (%(default)s)")
+    parser.add_argument(
+        "--seconds", type=float, default=120.0, help="for all of them (%(default)s)"
+    )
+    parser.add_argument(
+        "--avatars", type=int, default=2000, help="bots, as the arena's own default (%(default)s)"
+    )
     parser.add_argument("--verbose", action="store_true", help="print what the arena said")
     arguments = parser.parse_args()
-    clients, sessions, said = asyncio.run(measure(arguments.tries, arguments.seconds, ["--avatars", str(arguments.avatars)]))
+    clients, sessions, said = asyncio.run(
+        measure(arguments.tries, arguments.seconds, ["--avatars", str(arguments.avatars)])
+    )
     console = Console(width=150)
     if arguments.verbose:
         console.print(said, soft_wrap=True)
-    table = Table("at the door", "p50 s", "p99 s", "longest s", "not as expected", "kept", title=machine())
+    table = Table(
+        "at the door", "p50 s", "p99 s", "longest s", "not as expected", "kept", title=machine()
+    )
     for one in clients:
         figures = (f"{percentile(one.seconds, share):.2f}" for share in (0.5, 0.99, 1.0))
-        table.add_row(one.name, *figures, ", ".join(sorted(set(one.wrong))) + f" ({len(one.wrong)})", "yes" if one.kept else "NO")
+        table.add_row(
+            one.name,
+            *figures,
+            ", ".join(sorted(set(one.wrong))) + f" ({len(one.wrong)})",
+            "yes" if one.kept else "NO",
+        )
     console.print(table)
     present = sum(count >= SHARE * arguments.avatars for count in sessions)
     least = min(sessions, default=0.0) / arguments.avatars

@@ -40,7 +40,9 @@ def starting(scale: float) -> tuple[float, float]:
     """Microseconds to start an actor."""
     count, few = int(20_000 * scale), int(2_000 * scale)
     Ours.start().ask("the pool is warm")
-    return microseconds(count, lambda: start(Ours, count)), microseconds(few, lambda: start(Theirs, few))
+    return microseconds(count, lambda: start(Ours, count)), microseconds(
+        few, lambda: start(Theirs, few)
+    )
 
 
 def telling(scale: float) -> tuple[float, float]:

@@ -18,7 +18,16 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509 import Certificate as X509Certificate
 
-from actorcred import Anonymous, BearerToken, Certificate, LoginFailed, Portal, PortalRef, ProtocolError, UsernamePassword
+from actorcred import (
+    Anonymous,
+    BearerToken,
+    Certificate,
+    LoginFailed,
+    Portal,
+    PortalRef,
+    ProtocolError,
+    UsernamePassword,
+)
 from actorcred.checker import CheckerRef
 from actorcred.checkers import (
     AllOf,
@@ -103,7 +112,9 @@ def digest(name: str | bytes, secret: str) -> object:
     text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
     request = DigestRequest("GET", "/", "127.0.0.1")
     quoted = text.replace("\\", "\\\\").replace('"', '\\"')
-    header = digest_answer(GATE.challenges("127.0.0.1", 0.0)[0], text, secret, request, username=f'"{quoted}"')
+    header = digest_answer(
+        GATE.challenges("127.0.0.1", 0.0)[0], text, secret, request, username=f'"{quoted}"'
+    )
     return GATE.read(header, request, 0.0)
 
 
@@ -111,7 +122,11 @@ def outcome(portal: PortalRef, make: Callable[[], object]) -> str:
     """Log in; return what came of it."""
     try:
         credentials = make()
-        login = converse(portal, credentials) if isinstance(credentials, Exchange) else portal.login(credentials, None, Visitor)
+        login = (
+            converse(portal, credentials)
+            if isinstance(credentials, Exchange)
+            else portal.login(credentials, None, Visitor)
+        )
         assert login.get(timeout=60).session.is_open
     except LoginFailed as error:
         return error.code
@@ -169,7 +184,11 @@ class Row:
     def outcomes(self) -> dict[str, str]:
         portal = Portal.start(Hall.start(), [self.checker])
         found = dict.fromkeys(COLUMNS, NOTHING)
-        for column, make in (("right", self.right), ("wrong", self.wrong), ("unknown user", self.unknown)):
+        for column, make in (
+            ("right", self.right),
+            ("wrong", self.wrong),
+            ("unknown user", self.unknown),
+        ):
             if make is not None:
                 found[column] = outcome(portal, make)
         if self.named is not None:
@@ -186,11 +205,17 @@ class Row:
     def _hostile(self, portal: PortalRef) -> str:
         found = {name: outcome(portal, functools.partial(self.named, name)) for name in self.names}
         codes = set(found.values()) - {UNSENDABLE}
-        assert len(codes) == 1, {str(name)[:50]: code for name, code in found.items() if code not in ("refused", UNSENDABLE)}
+        assert len(codes) == 1, {
+            str(name)[:50]: code
+            for name, code in found.items()
+            if code not in ("refused", UNSENDABLE)
+        }
         return codes.pop()
 
 
-def with_passwords(checker: CheckerRef, present: Callable[[str | bytes, str], object] = password, **more: Any) -> Row:
+def with_passwords(
+    checker: CheckerRef, present: Callable[[str | bytes, str], object] = password, **more: Any
+) -> Row:
     """Return the row of a checker that knows ann, whose password is "right", and perhaps old, who may not come in."""
     disabled = more.pop("disabled", "")
     return Row(
@@ -236,8 +261,12 @@ def locked(path: Path) -> Iterator[None]:
         yield
 
 
-def memory(present: Callable[[str | bytes, str], object], *, plaintext: bool = True) -> Callable[[Path], Row]:
-    return lambda folder: with_passwords(MemoryChecker.start({"ann": "right"}, plaintext=plaintext, rounds=4), present)
+def memory(
+    present: Callable[[str | bytes, str], object], *, plaintext: bool = True
+) -> Callable[[Path], Row]:
+    return lambda folder: with_passwords(
+        MemoryChecker.start({"ann": "right"}, plaintext=plaintext, rounds=4), present
+    )
 
 
 def file(folder: Path) -> Row:
@@ -277,12 +306,16 @@ def sql(server: Any) -> Callable[[Path], Any]:
             url = f"sqlite:///{folder / 'users.db'}"
             fill(url)
             down = {"down": lambda: without_table(folder / "users.db", "users")}
-            yield with_passwords(SQLChecker.start(url, UserTable(active="is_active")), disabled="old", **down)
+            yield with_passwords(
+                SQLChecker.start(url, UserTable(active="is_active")), disabled="old", **down
+            )
             return
         with running(server) as backend:
             fill(backend.url)
             faults = {"down": backend.down, "slow": backend.frozen}
-            yield with_passwords(sql_checker(backend), disabled="old", quick=sql_checker(backend, QUICK), **faults)
+            yield with_passwords(
+                sql_checker(backend), disabled="old", quick=sql_checker(backend, QUICK), **faults
+            )
 
     return make
 
@@ -294,12 +327,17 @@ def sql_checker(backend: Any, limits: BackendLimits = PATIENT) -> CheckerRef:
 def ldap(**settings: Any) -> Callable[[Path], Any]:
     @contextlib.contextmanager
     def make(folder: Path) -> Iterator[Row]:
-        pytest.importorskip("ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'")
+        pytest.importorskip(
+            "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'"
+        )
         with running_directory(folder) as backend:
             checker, quick = (
-                LDAPChecker.start(f"{backend.url}/{PEOPLE}", LDAPSettings(**settings), limits) for limits in (PATIENT, QUICK)
+                LDAPChecker.start(f"{backend.url}/{PEOPLE}", LDAPSettings(**settings), limits)
+                for limits in (PATIENT, QUICK)
             )
-            yield with_passwords(checker, disabled="locked", down=backend.down, slow=backend.frozen, quick=quick)
+            yield with_passwords(
+                checker, disabled="locked", down=backend.down, slow=backend.frozen, quick=quick
+            )
 
     return make
 
@@ -356,7 +394,8 @@ def token(folder: Path) -> Iterator[Row]:
     rules = TokenRules(issuer="any", audience="any")
     with contextlib.closing(Issuer()) as issuer:
         checker, quick = (
-            TokenChecker.start(issuer.url, rules, limits=limits, fetching=Fetching(lifespan=1e-9)) for limits in (PATIENT, QUICK)
+            TokenChecker.start(issuer.url, rules, limits=limits, fetching=Fetching(lifespan=1e-9))
+            for limits in (PATIENT, QUICK)
         )
 
         @contextlib.contextmanager
@@ -422,7 +461,10 @@ def otp(folder: Path) -> Row:
 
 
 def around_sql(
-    wrap: Callable[[CheckerRef, Path], CheckerRef], present: Any = password, *, remembers: bool = False
+    wrap: Callable[[CheckerRef, Path], CheckerRef],
+    present: Any = password,
+    *,
+    remembers: bool = False,
 ) -> Callable[[Path], Any]:
     """Return the row of a checker around one that asks PostgreSQL."""
 
@@ -432,7 +474,14 @@ def around_sql(
             fill(backend.url)
             checker = wrap(sql_checker(backend), folder)
             quick = None if remembers else wrap(sql_checker(backend, QUICK), folder)
-            yield with_passwords(checker, present, disabled="old", down=backend.down, slow=backend.frozen, quick=quick)
+            yield with_passwords(
+                checker,
+                present,
+                disabled="old",
+                down=backend.down,
+                slow=backend.frozen,
+                quick=quick,
+            )
 
     return make
 
@@ -457,7 +506,8 @@ class Codes:
 def second_factor(present: Callable[[str | bytes, str, str], object]) -> Callable[[Path], Any]:
     codes = Codes()
     return around_sql(
-        lambda inner, folder: AllOf.start(inner, codes.start(folder)), lambda name, secret: present(name, secret, codes.next())
+        lambda inner, folder: AllOf.start(inner, codes.start(folder)),
+        lambda name, secret: present(name, secret, codes.next()),
     )
 
 
@@ -474,11 +524,21 @@ def unix(folder: Path) -> Iterator[Any]:
         def outcomes(self) -> dict[str, str]:
             names = [name for name in HOSTILE_NAMES if isinstance(name, str)]
             pairs = [("ann", "right"), ("ann", "wrong"), ("nobody", "right"), ("expired", "right")]
-            right, wrong, unknown, disabled, *hostile = system.check("unix:game", *pairs, *((name, "right") for name in names))
+            right, wrong, unknown, disabled, *hostile = system.check(
+                "unix:game", *pairs, *((name, "right") for name in names)
+            )
             assert set(hostile) == {"refused"}
             (down,) = system.check("unix:broken", ("ann", "right"))
             (slow,) = system.check("unix[timeout=0.5]:slow", ("ann", "right"))
-            values = ("in" if right == "ann" else right, wrong, unknown, hostile[0], disabled, down, slow)
+            values = (
+                "in" if right == "ann" else right,
+                wrong,
+                unknown,
+                hostile[0],
+                disabled,
+                down,
+                slow,
+            )
             return dict(zip(COLUMNS, values, strict=True))
 
     yield Rows()
@@ -486,7 +546,9 @@ def unix(folder: Path) -> Iterator[Any]:
 
 ROWS: dict[tuple[str, str], Callable[[Path], Any]] = {
     ("AnonymousChecker", "Anonymous"): lambda folder: Row(AnonymousChecker.start(), Anonymous),
-    ("ExternalChecker", "ExternalIdentity"): lambda folder: Row(ExternalChecker.start(), lambda: ExternalIdentity("ann")),
+    ("ExternalChecker", "ExternalIdentity"): lambda folder: Row(
+        ExternalChecker.start(), lambda: ExternalIdentity("ann")
+    ),
     ("MemoryChecker", "UsernamePassword"): memory(password, plaintext=False),
     ("MemoryChecker, plaintext", "UsernamePassword"): memory(password),
     ("MemoryChecker, plaintext", "CRAM-MD5"): memory(by_sasl("CRAM-MD5")),
@@ -508,12 +570,26 @@ ROWS: dict[tuple[str, str], Callable[[Path], Any]] = {
     ("TokenChecker, JWKS at a URL", "BearerToken"): token,
     ("CertificateChecker", "Certificate"): certificate,
     ("OTPChecker", "OneTimePassword"): otp,
-    ("FirstOf", "UsernamePassword"): around_sql(lambda inner, _: FirstOf.start(inner, MemoryChecker.start(rounds=4))),
+    ("FirstOf", "UsernamePassword"): around_sql(
+        lambda inner, _: FirstOf.start(inner, MemoryChecker.start(rounds=4))
+    ),
     ("AllOf, password and code", "Combined"): second_factor(both),
-    ("AllOf, password and code", "UsernamePassword"): second_factor(lambda name, secret, code: password(name, secret + code)),
-    ("CachingChecker", "UsernamePassword"): around_sql(lambda inner, _: CachingChecker.start(inner), remembers=True),
-    ("ThrottlingChecker", "UsernamePassword"): around_sql(lambda inner, _: ThrottlingChecker.start(inner)),
-    ("RenamingChecker", "UsernamePassword"): around_sql(lambda inner, _: RenamingChecker.start(inner, str.upper)),
-    ("AllowingChecker", "UsernamePassword"): around_sql(lambda inner, _: AllowingChecker.start(inner, ["ann"])),
-    ("DenyingChecker", "UsernamePassword"): around_sql(lambda inner, _: DenyingChecker.start(inner, ["old"])),
+    ("AllOf, password and code", "UsernamePassword"): second_factor(
+        lambda name, secret, code: password(name, secret + code)
+    ),
+    ("CachingChecker", "UsernamePassword"): around_sql(
+        lambda inner, _: CachingChecker.start(inner), remembers=True
+    ),
+    ("ThrottlingChecker", "UsernamePassword"): around_sql(
+        lambda inner, _: ThrottlingChecker.start(inner)
+    ),
+    ("RenamingChecker", "UsernamePassword"): around_sql(
+        lambda inner, _: RenamingChecker.start(inner, str.upper)
+    ),
+    ("AllowingChecker", "UsernamePassword"): around_sql(
+        lambda inner, _: AllowingChecker.start(inner, ["ann"])
+    ),
+    ("DenyingChecker", "UsernamePassword"): around_sql(
+        lambda inner, _: DenyingChecker.start(inner, ["old"])
+    ),
 }

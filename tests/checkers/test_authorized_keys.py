@@ -29,7 +29,10 @@ def public(key):
 def lets_in(content, key=KEY, **options):
     portal = Portal.start(Arena.start([]), [SSHKeyChecker.start(lambda name: content)])
     try:
-        return portal.login(proof(key, **options), None, Player).get(timeout=10).session.avatar_id == "ann"
+        return (
+            portal.login(proof(key, **options), None, Player).get(timeout=10).session.avatar_id
+            == "ann"
+        )
     except UnauthorizedLogin:
         return False
 
@@ -64,7 +67,11 @@ def test_layout(content):
 def test_a_comment_is_bytes(tmp_path, comment, encoding):
     """`ssh-keygen -C` takes any, and sshd does not look at it."""
     (tmp_path / "ann").write_bytes(
-        public(KEY).encode() + b" " + comment.encode(encoding, "replace") + b"\n" + public(OTHER).encode()
+        public(KEY).encode()
+        + b" "
+        + comment.encode(encoding, "replace")
+        + b"\n"
+        + public(OTHER).encode()
     )
     portal = Portal.start(Arena.start([]), [from_string(f"sshkey:{tmp_path}/%u")])
     for key in (KEY, OTHER):
@@ -89,9 +96,14 @@ def test_ssh_keygen_sees_the_same_keys(tmp_path, separator, comment):
         pytest.skip("ssh-keygen is not installed; on Debian: apt-get install openssh-client")
     raw = f"{public(OTHER)}{comment}{separator}{public(EVIL)}\n# x\n{public(KEY)}\r\n".encode()
     (tmp_path / "keys").write_bytes(raw)
-    listed = subprocess.run([program, "-lf", tmp_path / "keys"], check=True, capture_output=True).stdout
+    listed = subprocess.run(
+        [program, "-lf", tmp_path / "keys"], check=True, capture_output=True
+    ).stdout
     seen = [
-        asyncssh.import_public_key(entry.kind + b" " + base64.b64encode(entry.blob)).get_fingerprint() for entry in entries(raw)
+        asyncssh.import_public_key(
+            entry.kind + b" " + base64.b64encode(entry.blob)
+        ).get_fingerprint()
+        for entry in entries(raw)
     ]
     # With no blank before such a sign ssh-keygen drops it out of the key, or the line: then we see no more than it does.
     theirs = [line.split(b" ")[1].decode() for line in listed.splitlines() if b"SHA256:" in line]
@@ -120,7 +132,9 @@ def test_options_that_cannot_be_kept_or_read_let_nobody_in(options):
     assert not lets_in(f"{options} {public(KEY)}\n")
 
 
-@given(st.binary(max_size=300) | st.text(' \t\r\n\v\f",=\\#no-ptyfrom', max_size=80).map(str.encode))
+@given(
+    st.binary(max_size=300) | st.text(' \t\r\n\v\f",=\\#no-ptyfrom', max_size=80).map(str.encode)
+)
 @settings(deadline=None)
 def test_any_bytes_are_lines_with_keys_or_without(raw):
     for entry in entries(raw):

@@ -74,7 +74,10 @@ def test_no_more_are_under_way_and_wait_than_is_said(backend):
 
 def test_a_crowd_of_one_source_neither_delays_nor_displaces_another_one(backend):
     portal, _ = serve(backend, threads=1, waiting=4)
-    crowd = [portal.login(UsernamePassword(f"crowd{n}", "x", source="203.0.113.7"), None, Visitor) for n in range(5)]
+    crowd = [
+        portal.login(UsernamePassword(f"crowd{n}", "x", source="203.0.113.7"), None, Visitor)
+        for n in range(5)
+    ]
     assert backend.asked.acquire(timeout=WAIT)
     honest = portal.login(UsernamePassword("ann", "x", source="198.51.100.9"), None, Visitor)
     with pytest.raises(CheckerUnavailable):
@@ -83,7 +86,9 @@ def test_a_crowd_of_one_source_neither_delays_nor_displaces_another_one(backend)
     assert honest.get(timeout=WAIT).session.avatar_id == "ann"
     assert not crowd[2].done()
     backend.answers.release(3)
-    assert [login.get(timeout=WAIT).session.avatar_id for login in crowd[:4]] == [f"crowd{n}" for n in range(4)]
+    assert [login.get(timeout=WAIT).session.avatar_id for login in crowd[:4]] == [
+        f"crowd{n}" for n in range(4)
+    ]
 
 
 def test_what_is_given_up_while_it_waits_makes_place(backend):

@@ -13,7 +13,14 @@ from cryptography.hazmat.primitives import serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actorcred import AccountError, Certificate, CheckerUnavailable, ConnectionLost, Portal, UnauthorizedLogin
+from actorcred import (
+    AccountError,
+    Certificate,
+    CheckerUnavailable,
+    ConnectionLost,
+    Portal,
+    UnauthorizedLogin,
+)
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.certificate import CertificateChecker
@@ -41,7 +48,11 @@ def serve(checker):
 
 
 def login(portal, certificate):
-    der = certificate if isinstance(certificate, bytes) else certificate.public_bytes(serialization.Encoding.DER)
+    der = (
+        certificate
+        if isinstance(certificate, bytes)
+        else certificate.public_bytes(serialization.Encoding.DER)
+    )
     return portal.login(Certificate(der, {}), None, Player).get(timeout=10).session
 
 
@@ -60,7 +71,13 @@ EMAIL, DNS = x509.RFC822Name("ann@example.org"), x509.DNSName("ann.example.org")
 )
 def test_what_of_a_certificate_is_the_name(ca, authority, dispatcher, identity, who):
     portal = serve(from_string(f"certificate[identity={identity}]:{ca}"))
-    assert login(portal, authority.issue(EMAIL, DNS, x509.UniformResourceIdentifier("https://example.org/ann"))).avatar_id == who
+    assert (
+        login(
+            portal,
+            authority.issue(EMAIL, DNS, x509.UniformResourceIdentifier("https://example.org/ann")),
+        ).avatar_id
+        == who
+    )
 
 
 def test_others_let_nobody_in(ca, authority, dispatcher):
@@ -91,7 +108,12 @@ def test_a_revoked_certificate_ends_sessions_and_lets_nobody_in(ca, authority, t
     with pytest.raises(UnauthorizedLogin):
         login(portal, mine)
     assert login(portal, other)
-    for unusable in (authority.revoke(end=NOW - DAY / 2), Authority().revoke(), b"", authority.revoke()[:100]):
+    for unusable in (
+        authority.revoke(end=NOW - DAY / 2),
+        Authority().revoke(),
+        b"",
+        authority.revoke()[:100],
+    ):
         crl.write_bytes(unusable)
         with pytest.raises(CheckerUnavailable):
             login(portal, other)
@@ -114,7 +136,9 @@ def test_what_cannot_be_used_is_said(ca, tmp_path):
 async def test_over_tls(tmp_path) -> None:
     own, strange = trusted_authority(), trustme.CA()
     own.cert_pem.write_to_path(tmp_path / "ca.pem")
-    async with stage("tls", tmp_path, checkers=[CertificateChecker.start(tmp_path / "ca.pem")]) as game:
+    async with stage(
+        "tls", tmp_path, checkers=[CertificateChecker.start(tmp_path / "ca.pem")]
+    ) as game:
         context = game.client_context()
         own.issue_cert("ann@example.org").configure_cert(context)
         client = await game.connect("", None, context=context, mechanism="EXTERNAL")
@@ -142,7 +166,9 @@ def test_any_bytes_are_no_certificate(data):
 
 
 @given(st.text(min_size=1, max_size=30), st.sampled_from(["cn", "subject"]))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 def test_any_name_in_a_certificate_is_an_avatar_id_or_nobodys(ca, authority, text, identity):
     try:
         issued = authority.issue(cn=text)

@@ -66,14 +66,20 @@ class TestFile(Passwords):
     @pytest.fixture
     def checker(self, dispatcher, tmp_path):
         path = tmp_path / "users.htpasswd"
-        path.write_text("".join(f"{name}:{hash_password(password=word, rounds=4)}\n" for name, word in USERS.items()))
+        path.write_text(
+            "".join(
+                f"{name}:{hash_password(password=word, rounds=4)}\n" for name, word in USERS.items()
+            )
+        )
         return FileChecker.start(path)
 
 
 class TestSQLite(Passwords):
     @pytest.fixture
     def checker(self, dispatcher, tmp_path):
-        checker = SQLiteChecker.start(tmp_path / "accounts.sqlite", 4, PasswordPolicy(common=frozenset()))
+        checker = SQLiteChecker.start(
+            tmp_path / "accounts.sqlite", 4, PasswordPolicy(common=frozenset())
+        )
         for name, word in USERS.items():
             checker.add_account(name, word).get(timeout=30)
         return checker
@@ -83,7 +89,12 @@ class TestHtdigest(Passwords):
     @pytest.fixture
     def checker(self, dispatcher, tmp_path):
         path = tmp_path / "users.htdigest"
-        path.write_text("".join(f"{name}:game:{digest_of('MD5', name, 'game', word)}\n" for name, word in USERS.items()))
+        path.write_text(
+            "".join(
+                f"{name}:game:{digest_of('MD5', name, 'game', word)}\n"
+                for name, word in USERS.items()
+            )
+        )
         return HtdigestChecker.start(path)
 
 
@@ -115,13 +126,19 @@ class TestAnonymous(CheckerContract):
     def test_everything_else_is_refused_in_the_same_words(self):
         """There is nothing else."""
 
-    test_many_at_once_are_answered_each_its_own_way = test_everything_else_is_refused_in_the_same_words
+    test_many_at_once_are_answered_each_its_own_way = (
+        test_everything_else_is_refused_in_the_same_words
+    )
 
 
 class TestCodes(CheckerContract):
     reusable = False
     right = [(OneTimePassword("ann", "287082"), "ann")]
-    wrong = [OneTimePassword("ann", "287083"), OneTimePassword("eve", "287082"), OneTimePassword("ann", "")]
+    wrong = [
+        OneTimePassword("ann", "287083"),
+        OneTimePassword("eve", "287082"),
+        OneTimePassword("ann", ""),
+    ]
     secrets = ["287082", "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"]
 
     @pytest.fixture
@@ -136,7 +153,9 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 def token(secret=SECRET, **claims):
     jwt = pytest.importorskip("jwt")
-    return BearerToken(jwt.encode({"sub": "ann", "exp": int(time.time()) + 600, **claims}, secret, "HS256"))
+    return BearerToken(
+        jwt.encode({"sub": "ann", "exp": int(time.time()) + 600, **claims}, secret, "HS256")
+    )
 
 
 class TestTokens(CheckerContract):
@@ -146,15 +165,31 @@ class TestTokens(CheckerContract):
 
     @pytest.fixture
     def checker(self, dispatcher):
-        return TokenChecker.start(rules=TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET)
+        return TokenChecker.start(
+            rules=TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET
+        )
 
 
 def test_an_external_identity_is_taken_by_its_checker_only(dispatcher):
-    assert ExternalChecker.start().credential_interfaces != AnonymousChecker.start().credential_interfaces
+    assert (
+        ExternalChecker.start().credential_interfaces
+        != AnonymousChecker.start().credential_interfaces
+    )
 
 
 def test_names_that_cannot_be_anybodys_are_refused_before_any_checker_is_asked():
-    for name in ("", "\0", "a\nb", "a\u202eb", "a\u200bb", "\ud800", " ann", "a  b", "x" * 10_000_000, b"\xff"):
+    for name in (
+        "",
+        "\0",
+        "a\nb",
+        "a\u202eb",
+        "a\u200bb",
+        "\ud800",
+        " ann",
+        "a  b",
+        "x" * 10_000_000,
+        b"\xff",
+    ):
         with pytest.raises(UnauthorizedLogin) as refused:
             UsernamePassword(name, "x")
         assert str(refused.value) == "login refused"
@@ -172,5 +207,10 @@ def test_logins_that_nobody_waits_for_are_not_hashed(tmp_path):
         future.cancel()
 
     # 500 hashes would take longer than the wait
-    assert portal.login(UsernamePassword("ann", "correct horse"), None, Player).get(timeout=30).session.avatar_id == "ann"
+    assert (
+        portal.login(UsernamePassword("ann", "correct horse"), None, Player)
+        .get(timeout=30)
+        .session.avatar_id
+        == "ann"
+    )
     assert actors.statistics().actors == 4

@@ -40,14 +40,18 @@ def serve(path, form=None):
     return Portal.start(Arena.start([]), [FileChecker.start(path, form)])
 
 
-@pytest.mark.parametrize("option", ["-B", "-m", "-s", "-2", "-5"], ids=["bcrypt", "apr1", "SHA-1", "SHA-256", "SHA-512"])
+@pytest.mark.parametrize(
+    "option", ["-B", "-m", "-s", "-2", "-5"], ids=["bcrypt", "apr1", "SHA-1", "SHA-256", "SHA-512"]
+)
 def test_files_by_apaches_htpasswd(path, option):
     program = shutil.which("htpasswd")
     if program is None:
         pytest.skip("htpasswd is not installed; on Debian: apt-get install apache2-utils")
     for name, password in (("ann", "right"), ("bob", "sn\u00f6")):
         create = [] if path.exists() else ["-c"]
-        subprocess.run([program, "-b", *create, option, path, name, password], check=True, capture_output=True)
+        subprocess.run(
+            [program, "-b", *create, option, path, name, password], check=True, capture_output=True
+        )
     portal = serve(path)
 
     assert login(portal).avatar_id == "ann"
@@ -82,7 +86,9 @@ def test_a_hash_that_is_not_safe_is_refused_by_name(path, caplog, stored, name):
 
 
 def test_comments_blank_and_damaged_lines_harm_no_other(path, caplog):
-    path.write_text(f"# users\n\nno delimiter\n:{bcrypt('x')}\nann:{bcrypt('right')}\nann:{bcrypt('second')}\n")
+    path.write_text(
+        f"# users\n\nno delimiter\n:{bcrypt('x')}\nann:{bcrypt('right')}\nann:{bcrypt('second')}\n"
+    )
     portal = serve(path)
 
     assert login(portal).avatar_id == "ann"
@@ -97,7 +103,9 @@ def test_fields_case_and_hash_function_are_configurable(path):
         return hashlib.sha256(f"{name.lower()}{password}".encode()).hexdigest()
 
     path.write_text(f"1|{sha('ann', 'right', '')}|Ann\n")
-    form = FileFormat(delimiter="|", username_field=2, password_field=1, case_sensitive=False, hash_function=sha)
+    form = FileFormat(
+        delimiter="|", username_field=2, password_field=1, case_sensitive=False, hash_function=sha
+    )
     portal = serve(path, form)
 
     assert login(portal, "ANN").avatar_id == "Ann"
@@ -109,7 +117,9 @@ def test_fields_case_and_hash_function_are_configurable(path):
 
 
 def test_a_file_that_cannot_be_read_is_named(path, tmp_path):
-    with pytest.raises(AccountError, match=r"cannot read '.*users.htpasswd': No such file.*htpasswd -cB"):
+    with pytest.raises(
+        AccountError, match=r"cannot read '.*users.htpasswd': No such file.*htpasswd -cB"
+    ):
         FileChecker.start(path)
     path.write_bytes(b"ann:\xff\n")
     with pytest.raises(AccountError, match="not UTF-8"):
@@ -149,7 +159,9 @@ def test_a_file_that_is_replaced_all_the_time_loses_nobody(path):
     try:
         for start in range(0, 1000, 50):
             wanted = [names[number % len(names)] for number in range(start, start + 50)]
-            logins = [portal.login(UsernamePassword(name, "right"), None, Player) for name in wanted]
+            logins = [
+                portal.login(UsernamePassword(name, "right"), None, Player) for name in wanted
+            ]
             assert [login.get(timeout=30).session.avatar_id for login in logins] == wanted
     finally:
         enough.set()
@@ -167,10 +179,15 @@ def test_who_is_new_in_a_file_gets_in_at_once(path):
     assert login(portal).avatar_id == "ann"
 
 
-@given(st.lists(st.text(max_size=40) | st.text(":#$!\n\r\0{}", max_size=20), max_size=5), st.binary(max_size=5))
+@given(
+    st.lists(st.text(max_size=40) | st.text(":#$!\n\r\0{}", max_size=20), max_size=5),
+    st.binary(max_size=5),
+)
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_else_is_in_a_file_the_others_are_unharmed(path, lines, end):
-    path.write_bytes("\n".join([*lines, f"ann:{RIGHT}", *lines, ""]).encode("utf-8", "surrogatepass") + end)
+    path.write_bytes(
+        "\n".join([*lines, f"ann:{RIGHT}", *lines, ""]).encode("utf-8", "surrogatepass") + end
+    )
     try:
         checker = FileChecker.start(path)
     except AccountError as error:
@@ -178,7 +195,9 @@ def test_whatever_else_is_in_a_file_the_others_are_unharmed(path, lines, end):
         return
     try:
         account = checker.actor_inbox.actor.lookup("ann")
-        first = next((line for line in lines for line in line.split("\n") if line.startswith("ann:")), None)
+        first = next(
+            (line for line in lines for line in line.split("\n") if line.startswith("ann:")), None
+        )
         assert first is not None or account.hash == RIGHT
     finally:
         checker.stop()
@@ -256,7 +275,11 @@ def test_what_apaches_tool_accepts_of_its_own_file_is_accepted(path, sent, optio
 @pytest.mark.parametrize("before", ["", " ", "\t", "  \t", "\ufeff"], ids=repr)
 @pytest.mark.parametrize("after", ["", " ", "\t", "\r", " \r"], ids=repr)
 def test_blanks_around_a_line_and_a_byte_order_mark_do_not_count(path, before, after):
-    path.write_text(f"{before}ann:{RIGHT}{after}\n  # eve:{RIGHT}\n \nbob:{RIGHT}:Bob{after}\n", "utf-8", newline="")
+    path.write_text(
+        f"{before}ann:{RIGHT}{after}\n  # eve:{RIGHT}\n \nbob:{RIGHT}:Bob{after}\n",
+        "utf-8",
+        newline="",
+    )
     portal = serve(path)
     assert login(portal).avatar_id == "ann"
     assert login(portal, "bob").avatar_id == "bob"
@@ -268,7 +291,11 @@ def test_blanks_that_divide_fields_are_kept(path):
     assert login(portal).avatar_id == "ann"
 
 
-NAMES = {"decomposed": "jo\u0308rg", "full width": "\uff4a\u00f6\uff52\uff47", "composed": "j\u00f6rg"}
+NAMES = {
+    "decomposed": "jo\u0308rg",
+    "full width": "\uff4a\u00f6\uff52\uff47",
+    "composed": "j\u00f6rg",
+}
 
 
 @pytest.mark.parametrize("written", NAMES.values(), ids=NAMES)
@@ -278,7 +305,9 @@ def test_a_name_is_found_in_any_form(path, written, typed):
     assert login(serve(path), typed).avatar_id == "j\u00f6rg"
 
 
-def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log_names_both(path, caplog):
+def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log_names_both(
+    path, caplog
+):
     path.write_text(f"jo\u0308rg:{bcrypt('first')}\nann:{RIGHT}\nj\u00f6rg:{bcrypt('second')}\n")
     portal = serve(path)
     assert login(portal, "j\u00f6rg", "second").avatar_id == "j\u00f6rg"
@@ -291,12 +320,18 @@ BAD_BYTES = [b"\xff", b"j\xf6rg", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x
 
 
 @pytest.mark.parametrize("bad", BAD_BYTES, ids=repr)
-@pytest.mark.parametrize("where", ["{bad}:" + RIGHT, "eve:{bad}", "# {bad}", "{bad}"], ids=["name", "hash", "comment", "alone"])
+@pytest.mark.parametrize(
+    "where",
+    ["{bad}:" + RIGHT, "eve:{bad}", "# {bad}", "{bad}"],
+    ids=["name", "hash", "comment", "alone"],
+)
 def test_bytes_that_are_not_utf_8_harm_no_other_line(path, bad, where, caplog):
     """Also in a file that a server is using."""
     path.write_text(f"ann:{RIGHT}\n")
     portal = serve(path)
-    path.write_bytes(where.encode().replace(b"{bad}", bad) + f"\nann:{RIGHT}\nbob:{RIGHT}\n".encode())
+    path.write_bytes(
+        where.encode().replace(b"{bad}", bad) + f"\nann:{RIGHT}\nbob:{RIGHT}\n".encode()
+    )
     assert login(portal).avatar_id == "ann"
     assert login(portal, "bob").avatar_id == "bob"
     assert where.startswith("#") or "line 1: it is not UTF-8" in caplog.text

@@ -12,7 +12,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from actorcred import AccountError, CheckerUnavailable, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    AccountError,
+    CheckerUnavailable,
+    LoginFailed,
+    Portal,
+    ProtocolError,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.htdigest import HtdigestChecker
@@ -29,9 +37,15 @@ def path(tmp_path):
     if program is None:
         pytest.skip("htdigest is not installed; on Debian: apt-get install apache2-utils")
     path = tmp_path / "users.htdigest"
-    for number, (name, realm, password) in enumerate([("ann", "players", "right"), ("bob", "players", "sn\u00f6")]):
+    for number, (name, realm, password) in enumerate(
+        [("ann", "players", "right"), ("bob", "players", "sn\u00f6")]
+    ):
         words = f"{password}\n{password}\n"
-        subprocess.run([program, *(["-c"] if not number else []), path, realm, name], input=words.encode(), check=True)
+        subprocess.run(
+            [program, *(["-c"] if not number else []), path, realm, name],
+            input=words.encode(),
+            check=True,
+        )
     return path
 
 
@@ -77,14 +91,18 @@ def test_what_cannot_be_used_is_said(path, tmp_path, caplog):
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_else_is_in_a_file_the_others_are_unharmed(tmp_path, lines):
     path, digest = tmp_path / "any", digest_of("MD5", "ann", "players", "right")
-    path.write_bytes("\n".join([*lines, f"ann:players:{digest}", *lines, ""]).encode("utf-8", "surrogatepass"))
+    path.write_bytes(
+        "\n".join([*lines, f"ann:players:{digest}", *lines, ""]).encode("utf-8", "surrogatepass")
+    )
     try:
         checker = HtdigestChecker.start(path, "players")
     except AccountError as error:
         assert "not UTF-8" in str(error)
         return
     try:
-        assert checker.actor_inbox.actor.request_avatar_id(UsernamePassword("ann", "right")) == "ann"
+        assert (
+            checker.actor_inbox.actor.request_avatar_id(UsernamePassword("ann", "right")) == "ann"
+        )
     finally:
         checker.stop()
 
@@ -99,18 +117,29 @@ class Pages:
         if scope["type"] != "http":
             return
         self.asked += 1
-        host, target = scope["client"][0], scope["path"] + ("?" + scope["query_string"].decode()) * bool(scope["query_string"])
+        host, target = (
+            scope["client"][0],
+            scope["path"] + ("?" + scope["query_string"].decode()) * bool(scope["query_string"]),
+        )
         body = (await receive()).get("body", b"")
         header, stale = dict(scope["headers"]).get(b"authorization"), False
         try:
             if header is None:
                 raise UnauthorizedLogin
-            answer = self.gate.read(header.decode(), DigestRequest(scope["method"], target, host, body), time.monotonic())
+            answer = self.gate.read(
+                header.decode(),
+                DigestRequest(scope["method"], target, host, body),
+                time.monotonic(),
+            )
             status, text, more = 200, await self.portal.verify(answer), []
         except (LoginFailed, ProtocolError, StaleNonce) as error:
             stale = isinstance(error, StaleNonce)
             challenges = self.gate.challenges(host, time.monotonic(), stale=stale)
-            status, text, more = 401, "no", [(b"www-authenticate", one.encode()) for one in challenges]
+            status, text, more = (
+                401,
+                "no",
+                [(b"www-authenticate", one.encode()) for one in challenges],
+            )
         await send({"type": "http.response.start", "status": status, "headers": more})
         await send({"type": "http.response.body", "body": text.encode()})
 
@@ -121,7 +150,11 @@ async def test_curl_logs_in(algorithm, path):
     curl = shutil.which("curl")
     if curl is None:
         pytest.skip("curl is not installed; on Debian: apt-get install curl")
-    checker = HtdigestChecker.start(path) if "MD5" in algorithm else MemoryChecker.start({"ann": "right"}, plaintext=True)
+    checker = (
+        HtdigestChecker.start(path)
+        if "MD5" in algorithm
+        else MemoryChecker.start({"ann": "right"}, plaintext=True)
+    )
     pages = Pages(Portal.start(Arena.start([]), [checker]), DigestGate("players", [algorithm]))
 
     async def fetch(user, *urls):
@@ -138,7 +171,9 @@ async def test_curl_logs_in(algorithm, path):
 
 
 def line_of(name, password="right", encoding="utf-8"):
-    digest = hashlib.md5(f"{name}:players:{password}".encode(encoding), usedforsecurity=False).hexdigest()
+    digest = hashlib.md5(
+        f"{name}:players:{password}".encode(encoding), usedforsecurity=False
+    ).hexdigest()
     return f"{name}:players:{digest}".encode(encoding)
 
 
@@ -152,7 +187,9 @@ def test_blanks_around_a_line_and_a_byte_order_mark_do_not_count(tmp_path, befor
     assert login(portal, "bob").avatar_id == "bob"
 
 
-@pytest.mark.parametrize("bad", [b"\xff", b"j\xf6rg:players:" + b"0" * 32, b"eve:pl\xe4yers:" + b"0" * 32], ids=repr)
+@pytest.mark.parametrize(
+    "bad", [b"\xff", b"j\xf6rg:players:" + b"0" * 32, b"eve:pl\xe4yers:" + b"0" * 32], ids=repr
+)
 def test_bytes_that_are_not_utf_8_harm_no_other_line(tmp_path, bad, caplog):
     path = tmp_path / "users"
     path.write_bytes(line_of("ann") + b"\n")
@@ -163,7 +200,11 @@ def test_bytes_that_are_not_utf_8_harm_no_other_line(tmp_path, bad, caplog):
     assert "line 1 cannot be used: it is not UTF-8" in caplog.text
 
 
-@pytest.mark.parametrize("written", ["j\u00f6rg", "jo\u0308rg", "\uff4a\u00f6rg"], ids=["composed", "decomposed", "full width"])
+@pytest.mark.parametrize(
+    "written",
+    ["j\u00f6rg", "jo\u0308rg", "\uff4a\u00f6rg"],
+    ids=["composed", "decomposed", "full width"],
+)
 @pytest.mark.parametrize("password", ["sn\u00f6", "sno\u0308", "a\u00a0b", "a\tb"], ids=ascii)
 def test_names_and_passwords_count_as_the_file_has_them(tmp_path, written, password):
     path = tmp_path / "users"
@@ -175,9 +216,13 @@ def test_names_and_passwords_count_as_the_file_has_them(tmp_path, written, passw
             login(portal, "j\u00f6rg", wrong)
 
 
-def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log_names_both(tmp_path, caplog):
+def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log_names_both(
+    tmp_path, caplog
+):
     path = tmp_path / "users"
-    path.write_bytes(line_of("jo\u0308rg", "first") + b"\n" + line_of("j\u00f6rg", "second") + b"\n")
+    path.write_bytes(
+        line_of("jo\u0308rg", "first") + b"\n" + line_of("j\u00f6rg", "second") + b"\n"
+    )
     portal = Portal.start(Arena.start([]), [HtdigestChecker.start(path)])
     assert login(portal, "j\u00f6rg", "second").avatar_id == "j\u00f6rg"
     with pytest.raises(UnauthorizedLogin):

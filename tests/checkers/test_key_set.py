@@ -34,7 +34,9 @@ def jwk(key, **members):
 
 def sign(key, algorithm, kid=None, **changes):
     headers = {} if kid is None else {"kid": kid}
-    return jwt.encode({"sub": "ann", "exp": 4_000_000_000, **changes}, key, algorithm, headers=headers)
+    return jwt.encode(
+        {"sub": "ann", "exp": 4_000_000_000, **changes}, key, algorithm, headers=headers
+    )
 
 
 @pytest.fixture(params=["file", "URL"])
@@ -52,7 +54,9 @@ def publish(request, tmp_path):
             (tmp_path / "jwks.json").write_text(text, encoding="utf-8")
             checker = TokenChecker.start(str(tmp_path / "jwks.json"), rules)
         portal = Portal.start(Arena.start([]), [checker])
-        return lambda token: portal.login(BearerToken(token), None, Player).get(timeout=10).session.avatar_id
+        return lambda token: (
+            portal.login(BearerToken(token), None, Player).get(timeout=10).session.avatar_id
+        )
 
     yield start
     for issuer in issuers:
@@ -70,8 +74,19 @@ def test_a_key_without_alg_serves_all_of_its_type_that_are_allowed(publish):
     who = publish(jwk(RSA, kid="r"), jwk(EC, kid="e"), jwk(EC384, kid="f"), jwk(ED, kid="d"))
     for algorithm in ("RS256", "RS512", "PS256", "PS384"):
         assert who(sign(RSA, algorithm, "r")) == "ann"
-    assert who(sign(EC, "ES256", "e")) == who(sign(EC384, "ES384", "f")) == who(sign(ED, "EdDSA", "d")) == "ann"
-    assert refused(who, sign(RSA, "RS384", "r"), sign(RSA, "RS256", "e"), sign(EC, "ES256", "f"), sign(EC384, "ES384", "e"))
+    assert (
+        who(sign(EC, "ES256", "e"))
+        == who(sign(EC384, "ES384", "f"))
+        == who(sign(ED, "EdDSA", "d"))
+        == "ann"
+    )
+    assert refused(
+        who,
+        sign(RSA, "RS384", "r"),
+        sign(RSA, "RS256", "e"),
+        sign(EC, "ES256", "f"),
+        sign(EC384, "ES384", "e"),
+    )
 
 
 def test_a_key_with_alg_serves_no_other(publish):
@@ -88,7 +103,12 @@ def test_one_key_without_a_name(publish):
 
 def test_one_name_for_two_types_of_keys(publish):
     who = publish(jwk(RSA, kid="k"), jwk(EC, kid="k"), jwk(ED, kid="k"))
-    assert who(sign(RSA, "PS256", "k")) == who(sign(EC, "ES256", "k")) == who(sign(ED, "EdDSA", "k")) == "ann"
+    assert (
+        who(sign(RSA, "PS256", "k"))
+        == who(sign(EC, "ES256", "k"))
+        == who(sign(ED, "EdDSA", "k"))
+        == "ann"
+    )
     assert refused(who, sign(RSA, "RS256", "other"))
 
 
@@ -100,17 +120,32 @@ def test_one_name_for_two_keys_of_one_type(publish):
 
 @pytest.mark.parametrize(
     "members",
-    [{"use": "enc"}, {"use": "enc", "alg": "RSA-OAEP"}, {"alg": "RSA-OAEP-256"}, {"key_ops": ["encrypt", "wrapKey"]}, {"use": "x"}],
+    [
+        {"use": "enc"},
+        {"use": "enc", "alg": "RSA-OAEP"},
+        {"alg": "RSA-OAEP-256"},
+        {"key_ops": ["encrypt", "wrapKey"]},
+        {"use": "x"},
+    ],
 )
 def test_a_key_for_encryption_verifies_nothing_and_is_in_nobodys_way(publish, members):
     encrypting = rsa.generate_private_key(65537, 2048)
-    who = publish(jwk(encrypting, kid="e", **members), jwk(RSA, kid="s", use="sig", key_ops=["verify"]))
+    who = publish(
+        jwk(encrypting, kid="e", **members), jwk(RSA, kid="s", use="sig", key_ops=["verify"])
+    )
     assert who(sign(RSA, "RS256")) == who(sign(RSA, "RS256", "s")) == "ann"
     assert refused(who, sign(encrypting, "RS256", "e"), sign(encrypting, "RS256"))
 
 
 def test_keys_that_cannot_be_used_do_no_harm_to_others(publish):
-    broken = [7, None, {}, {"kty": "RSA", "kid": "x"}, {"kty": "EC", "crv": "P-0"}, {"kty": "oct", "k": "c2VjcmV0", "kid": "k"}]
+    broken = [
+        7,
+        None,
+        {},
+        {"kty": "RSA", "kid": "x"},
+        {"kty": "EC", "crv": "P-0"},
+        {"kty": "oct", "k": "c2VjcmV0", "kid": "k"},
+    ]
     who = publish(*broken, jwk(RSA, kid="k"))
     assert who(sign(RSA, "RS256", "k")) == "ann"
     assert refused(who, sign("secret" * 8, "HS256", "k"))
@@ -128,9 +163,15 @@ def test_a_bom_before_it(publish):
     assert who(sign(RSA, "RS256", "k")) == "ann"
 
 
-@pytest.mark.parametrize("raw", ['{"keys":' + "[" * 50_000, '{"keys": {}}', '{"keys": []}', '{"keys": 7}', "{}", "{", "\ufeff"])
+@pytest.mark.parametrize(
+    "raw",
+    ['{"keys":' + "[" * 50_000, '{"keys": {}}', '{"keys": []}', '{"keys": 7}', "{}", "{", "\ufeff"],
+)
 def test_what_is_no_set_is_a_clear_error(publish, raw):
-    with pytest.raises((AccountError, CheckerUnavailable), match=r"JWKS|cannot be used|cannot be fetched|unavailable"):
+    with pytest.raises(
+        (AccountError, CheckerUnavailable),
+        match=r"JWKS|cannot be used|cannot be fetched|unavailable",
+    ):
         publish(raw=raw)(sign(RSA, "RS256"))
 
 
@@ -150,9 +191,19 @@ def test_one_key_without_a_name_may_be_changed_at_its_url():
         issuer.text = json.dumps({"keys": [jwk(RSA)]})
         checker = TokenChecker.start(issuer.url, RULES, fetching=Fetching(cooldown=0.0))
         portal = Portal.start(Arena.start([]), [checker])
-        assert portal.login(BearerToken(sign(RSA, "RS256")), None, Player).get(timeout=10).session.avatar_id == "ann"
+        assert (
+            portal.login(BearerToken(sign(RSA, "RS256")), None, Player)
+            .get(timeout=10)
+            .session.avatar_id
+            == "ann"
+        )
         issuer.text = json.dumps({"keys": [jwk(ED)]})
-        assert portal.login(BearerToken(sign(ED, "EdDSA")), None, Player).get(timeout=10).session.avatar_id == "ann"
+        assert (
+            portal.login(BearerToken(sign(ED, "EdDSA")), None, Player)
+            .get(timeout=10)
+            .session.avatar_id
+            == "ann"
+        )
     finally:
         issuer.close()
 
@@ -165,7 +216,11 @@ def test_wrong_signatures_of_a_known_key_fetch_nothing():
         portal = Portal.start(Arena.start([]), [checker])
         for _ in range(5):
             with pytest.raises(UnauthorizedLogin):
-                portal.login(BearerToken(sign(rsa.generate_private_key(65537, 2048), "RS256", "k")), None, Player).get(timeout=10)
+                portal.login(
+                    BearerToken(sign(rsa.generate_private_key(65537, 2048), "RS256", "k")),
+                    None,
+                    Player,
+                ).get(timeout=10)
         assert issuer.fetched == 1
     finally:
         issuer.close()

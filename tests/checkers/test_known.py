@@ -68,11 +68,17 @@ def _plaintext(folder: Path) -> Any:
 
 
 def _denied(folder: Path) -> Any:
-    return DenyingChecker.start(MemoryChecker.start({"ann": "wrong", "bob": "x"}, plaintext=True), ["ann"])
+    return DenyingChecker.start(
+        MemoryChecker.start({"ann": "wrong", "bob": "x"}, plaintext=True), ["ann"]
+    )
 
 
-@pytest.mark.parametrize("make", [_file, _htdigest, _sql, _sqlite, _disabled, _otp, _plaintext, _denied])
-def test_a_refusal_is_marked_in_the_log_and_nowhere_else(tmp_path: Path, make: Callable[[Path], Any]) -> None:
+@pytest.mark.parametrize(
+    "make", [_file, _htdigest, _sql, _sqlite, _disabled, _otp, _plaintext, _denied]
+)
+def test_a_refusal_is_marked_in_the_log_and_nowhere_else(
+    tmp_path: Path, make: Callable[[Path], Any]
+) -> None:
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
     portal = Portal.start(Arena.start([], []), [make(tmp_path), AnonymousChecker.start()])
     portal.subscribe(told.put).get(timeout=10)

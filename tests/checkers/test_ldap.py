@@ -19,7 +19,8 @@ from tests.backends.servers import eventually
 from tests.helpers import Arena, Player, until
 
 ldap = pytest.importorskip(
-    "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'; it needs libldap2-dev libsasl2-dev"
+    "ldap",
+    reason="python-ldap is not installed: pip install 'actorcred[ldap]'; it needs libldap2-dev libsasl2-dev",
 )
 
 
@@ -34,7 +35,11 @@ def serve(checker):
 
 
 def login(portal, name="ann", password="right"):
-    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+    return (
+        portal.login(UsernamePassword(name, password), None, Player)
+        .get(timeout=30)
+        .session.avatar_id
+    )
 
 
 WRONG = [
@@ -59,7 +64,9 @@ def test_the_right_password_lets_in_and_nothing_else(directory, settings):
     assert login(portal) == "ann"
 
 
-@pytest.mark.parametrize("settings", [LDAPSettings(), LDAPSettings(dn=f"uid=%u,{PEOPLE}")], ids=["search", "bind"])
+@pytest.mark.parametrize(
+    "settings", [LDAPSettings(), LDAPSettings(dn=f"uid=%u,{PEOPLE}")], ids=["search", "bind"]
+)
 def test_any_other_name_lets_nobody_in(directory, settings):
     portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid", settings))
 
@@ -100,7 +107,10 @@ def test_tls_and_starttls_need_a_certificate_that_counts(directory):
         assert login(portal) == "ann"
         with pytest.raises(UnauthorizedLogin):
             login(portal, "ann", "wrong")
-    for text in (f"ldap:{directory.tls_url}/{PEOPLE}", f"ldap[starttls=yes]:{directory.url}/{PEOPLE}"):
+    for text in (
+        f"ldap:{directory.tls_url}/{PEOPLE}",
+        f"ldap[starttls=yes]:{directory.url}/{PEOPLE}",
+    ):
         with pytest.raises(CheckerUnavailable):
             login(serve(from_string(text)))
 
@@ -113,7 +123,9 @@ def test_members_of_a_group_only(directory, tmp_path):
         assert login(portal) == "ann"
         with pytest.raises(UnauthorizedLogin):
             login(portal, "bob", "hush")
-    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(group="cn=none,dc=example")))
+    portal = serve(
+        LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(group="cn=none,dc=example"))
+    )
     with pytest.raises(UnauthorizedLogin):
         login(portal)
 
@@ -140,7 +152,9 @@ def test_a_person_with_several_names_is_one_avatar_id(directory):
 
 @MODES
 def test_who_has_no_avatar_id_is_refused_and_the_log_says_so(directory, dn, caplog):
-    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn, id="employeeNumber")))
+    portal = serve(
+        LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn, id="employeeNumber"))
+    )
     with pytest.raises(UnauthorizedLogin):
         login(portal)
     assert "'ann' cannot log in by LDAP: the entry has no attribute 'employeeNumber'" in caplog.text
@@ -155,7 +169,10 @@ def test_a_password_that_must_be_changed_is_refused_in_both_modes(directory, dn)
     with pytest.raises(UnauthorizedLogin):
         login(portal, "reset")
     until(lambda: events)
-    assert (events[0].detail, events[0].known) == ("LDAPChecker: the password must be changed first", True)
+    assert (events[0].detail, events[0].known) == (
+        "LDAPChecker: the password must be changed first",
+        True,
+    )
     with pytest.raises(UnauthorizedLogin):
         login(portal, "reset", "wrong")
     assert login(portal) == "ann"
@@ -177,7 +194,10 @@ def test_groups_in_groups_count_if_wanted(directory, dn):
         settings = LDAPSettings(dn=dn, group=f"cn={group},ou=groups,dc=example", **more)
         return serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", settings))
 
-    for portal in (portal_of("crew", nested="yes"), portal_of("crew", nested="yes", group_base="ou=groups,dc=example")):
+    for portal in (
+        portal_of("crew", nested="yes"),
+        portal_of("crew", nested="yes", group_base="ou=groups,dc=example"),
+    ):
         assert [login(portal, "kim"), login(portal, "bob", "hush")] == ["kim", "bob"]
         if not dn:
             assert login(portal, "lee") == "lee"
@@ -197,7 +217,11 @@ def test_active_directory_is_asked_for_the_chain():
 
 
 def test_the_filter_of_the_url_counts_with_a_dn_too(directory):
-    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid?sub?(sn=bob)", LDAPSettings(dn=f"uid=%u,{PEOPLE}")))
+    portal = serve(
+        LDAPChecker.start(
+            f"{directory.url}/{PEOPLE}?uid?sub?(sn=bob)", LDAPSettings(dn=f"uid=%u,{PEOPLE}")
+        )
+    )
     assert login(portal, "bob", "hush") == "bob"
     with pytest.raises(UnauthorizedLogin):
         login(portal)
@@ -208,14 +232,20 @@ def test_the_filter_of_the_url_counts_with_a_dn_too(directory):
 def test_an_attribute_may_have_any_of_its_names(directory, dn, attribute):
     portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?{attribute}", LDAPSettings(dn=dn)))
     assert login(portal, "Ann") == "ann"
-    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn, id="2.16.840.1.113730.3.1.3")))
+    portal = serve(
+        LDAPChecker.start(
+            f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn, id="2.16.840.1.113730.3.1.3")
+        )
+    )
     assert login(portal, "kim") == "4711"
 
 
 @MODES
 @pytest.mark.parametrize("wanted", ["(objectClass=person)(sn=bob)", " (sn=bob)"])
 def test_a_filter_that_is_taken_can_be_used(directory, dn, wanted):
-    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid?sub?{wanted}", LDAPSettings(dn=dn)))
+    portal = serve(
+        LDAPChecker.start(f"{directory.url}/{PEOPLE}?uid?sub?{wanted}", LDAPSettings(dn=dn))
+    )
     assert login(portal, "bob", "hush") == "bob"
     with pytest.raises(UnauthorizedLogin):
         login(portal)
@@ -232,7 +262,11 @@ def test_filter_and_scope_of_the_url_count(directory):
 
 
 def test_a_service_account_that_cannot_log_in_is_nobodys_fault(directory):
-    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(bind="cn=admin,dc=example", password="wrong")))
+    portal = serve(
+        LDAPChecker.start(
+            f"{directory.url}/{PEOPLE}", LDAPSettings(bind="cn=admin,dc=example", password="wrong")
+        )
+    )
     with pytest.raises(CheckerUnavailable) as unavailable:
         login(portal)
     assert "wrong" not in unavailable.value.detail
@@ -254,7 +288,9 @@ def test_a_server_that_hangs_holds_up_a_bounded_number(directory):
     portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", limits=limits))
     assert eventually(lambda: login(portal), CheckerUnavailable) == "ann"
     with directory.frozen():
-        for future in [portal.login(UsernamePassword("ann", "right"), None, Player) for _ in range(20)]:
+        for future in [
+            portal.login(UsernamePassword("ann", "right"), None, Player) for _ in range(20)
+        ]:
             with pytest.raises(CheckerUnavailable):
                 future.get(timeout=30)
     assert eventually(lambda: login(portal), CheckerUnavailable) == "ann"

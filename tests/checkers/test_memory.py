@@ -30,7 +30,10 @@ def test_plaintext_serves_challenge_and_response(inline):
     stage = Stage(checkers=0)
     stage.portal.register_checker(MemoryChecker.start({"ann": "s3cret"}, plaintext=True)).get()
 
-    assert stage.portal.login(Challenge("ann", answer("s3cret")), None, Player).get().session.avatar_id == "ann"
+    assert (
+        stage.portal.login(Challenge("ann", answer("s3cret")), None, Player).get().session.avatar_id
+        == "ann"
+    )
     for name, password in (("ann", "wrong"), ("eve", "s3cret"), ("eve", "\0")):
         with pytest.raises(UnauthorizedLogin):
             stage.portal.login(Challenge(name, answer(password)), None, Player).get()

@@ -72,7 +72,14 @@ def test_clocks_may_differ_by_one_period_and_no_more(tmp_path, clock, dispatcher
     totp = pyotp.TOTP(SECRET)
     clock.now = 6000
     portal, _ = serve(tmp_path, clock)
-    for wrong in (totp.at(6000 - 60), totp.at(6000 + 60), "", "x", "000000", "\u0661\u0662\u0663\u0664\u0665\u0666"):
+    for wrong in (
+        totp.at(6000 - 60),
+        totp.at(6000 + 60),
+        "",
+        "x",
+        "000000",
+        "\u0661\u0662\u0663\u0664\u0665\u0666",
+    ):
         with pytest.raises(UnauthorizedLogin):
             login(portal, wrong)
     with pytest.raises(UnauthorizedLogin):
@@ -110,6 +117,9 @@ def test_a_second_factor_by_a_text(tmp_path, clock, inline):
     code = pyotp.TOTP(SECRET).now()
     with pytest.raises(UnauthorizedLogin):
         portal.login(UsernamePassword("ann", f"wrong{code}"), None, Player).get()
-    assert portal.login(UsernamePassword("ann", f"right{code}"), None, Player).get().session.avatar_id == "ann"
+    assert (
+        portal.login(UsernamePassword("ann", f"right{code}"), None, Player).get().session.avatar_id
+        == "ann"
+    )
     with pytest.raises(UnauthorizedLogin):
         portal.login(UsernamePassword("ann", f"right{code}"), None, Player).get()

@@ -91,7 +91,12 @@ def _reference(key, seconds):
     """RFC 4226, section 5.4, word for word: pyotp refuses keys that short."""
     digest = hmac.new(key, (int(seconds) // 30).to_bytes(8, "big"), hashlib.sha1).digest()
     offset = digest[19] & 0xF
-    number = (digest[offset] & 0x7F) << 24 | digest[offset + 1] << 16 | digest[offset + 2] << 8 | digest[offset + 3]
+    number = (
+        (digest[offset] & 0x7F) << 24
+        | digest[offset + 1] << 16
+        | digest[offset + 2] << 8
+        | digest[offset + 3]
+    )
     return f"{number % 1_000_000:06}"
 
 
@@ -104,14 +109,20 @@ def test_a_code_with_a_blank(codes, blank):
 
 
 @pytest.mark.parametrize("blank", BLANKS, ids=repr)
-@pytest.mark.parametrize("form", ["s3cret_287082", "s3cret_287_082", "s3cret287_082", "s3cret287082_", "s3cret_2_8_7_0_8_2_"])
+@pytest.mark.parametrize(
+    "form",
+    ["s3cret_287082", "s3cret_287_082", "s3cret287_082", "s3cret287082_", "s3cret_2_8_7_0_8_2_"],
+)
 @pytest.mark.parametrize("first", ["password", "code"])
 def test_a_code_with_a_blank_behind_the_password(codes, blank, form, first):
     checkers = [MemoryChecker.start({"ann": "s3cret", "bob": "s3cret"}, rounds=4), codes]
     portal = serve(AllOf.start(*checkers if first == "password" else reversed(checkers)))
     typed = form.replace("_", blank)
     assert not lets_in(portal, UsernamePassword("bob", typed))
-    assert not lets_in(portal, UsernamePassword("ann", typed.replace("s3cret", "secret"))) or first == "code"
+    assert (
+        not lets_in(portal, UsernamePassword("ann", typed.replace("s3cret", "secret")))
+        or first == "code"
+    )
     if first == "password":
         assert lets_in(portal, UsernamePassword("ann", typed))
         assert not lets_in(portal, UsernamePassword("ann", typed))
@@ -129,7 +140,17 @@ def test_passwords_with_blanks_and_digits_of_their_own(codes, password, typed):
 
 
 @pytest.mark.parametrize(
-    "typed", ["s3cret", "s3cret28708", "s3cret 28708", "287082", " 287082", "s3cret-287082", "s3cret28708\u0662", ""]
+    "typed",
+    [
+        "s3cret",
+        "s3cret28708",
+        "s3cret 28708",
+        "287082",
+        " 287082",
+        "s3cret-287082",
+        "s3cret28708\u0662",
+        "",
+    ],
 )
 def test_what_is_no_password_and_code_lets_nobody_in(codes, typed):
     portal = serve(AllOf.start(MemoryChecker.start({"ann": "s3cret"}, rounds=4), codes))
@@ -249,5 +270,8 @@ def test_the_command_lists_names_for_programs_too(tmp_path):
     path = str(tmp_path / "codes.db")
     for name in ("bob", "J\u00f6rg"):
         CliRunner().invoke(otp, ["enrol", path, name])
-    assert json.loads(CliRunner().invoke(otp, ["list", path, "--json"]).output) == ["J\u00f6rg", "bob"]
+    assert json.loads(CliRunner().invoke(otp, ["list", path, "--json"]).output) == [
+        "J\u00f6rg",
+        "bob",
+    ]
     assert CliRunner().invoke(otp, ["list", path]).output == "J\u00f6rg\nbob\n"

@@ -58,7 +58,10 @@ REMEMBERED = {("CachingChecker", "down"), ("CachingChecker", "slow"), ("SQLiteCh
 
 def test_the_reference_has_all_rows_and_no_other() -> None:
     if WRITING in os.environ and len(rows) == len(ROWS):
-        head = [f"| checker | credentials | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 2) + "|"]
+        head = [
+            f"| checker | credentials | {' | '.join(COLUMNS)} |",
+            "| --- " * (len(COLUMNS) + 2) + "|",
+        ]
         PAGE.write_text(HEADER + "\n".join([*head, *rows, ""]))
     lines = [line.split(" | ") for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     assert [(line[0].removeprefix("| "), line[1]) for line in lines[2:]] == list(ROWS)

@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from actorcred import Portal, UnauthorizedLogin
 from actorcred.checkers.security_key import flags_of
 from actorcred.checkers.sshkey import SSHKeyChecker
-from tests.backends.ssh_keys import SIGNED, Authenticator, keygen, make_keys, private, proof, public, string
+from tests.backends.ssh_keys import (
+    SIGNED,
+    Authenticator,
+    keygen,
+    make_keys,
+    private,
+    proof,
+    public,
+    string,
+)
 from tests.helpers import Arena, Player
 
 TOUCHED, SEEN_A_FINGER = 1, 5
@@ -42,9 +51,16 @@ def lets_in(line, credentials):
         ('from="10.0.0.1" ', TOUCHED, False), ("restrict ", TOUCHED, False),
     ],
 )  # fmt: skip
-def test_it_must_be_touched_and_know_its_user_as_the_line_says(authenticator, caplog, options, flags, wanted):
-    assert lets_in(f"{options}{authenticator.public} ann's\n", authenticator.proof(flags=flags)) is wanted
-    assert ("its authenticator" in caplog.text) is (not wanted and "=" not in options and options != "restrict ")
+def test_it_must_be_touched_and_know_its_user_as_the_line_says(
+    authenticator, caplog, options, flags, wanted
+):
+    assert (
+        lets_in(f"{options}{authenticator.public} ann's\n", authenticator.proof(flags=flags))
+        is wanted
+    )
+    assert ("its authenticator" in caplog.text) is (
+        not wanted and "=" not in options and options != "restrict "
+    )
 
 
 def test_a_signature_that_is_damaged_or_of_another_lets_nobody_in(authenticator):
@@ -52,11 +68,16 @@ def test_a_signature_that_is_damaged_or_of_another_lets_nobody_in(authenticator)
     assert lets_in(authenticator.public, good)
     for other in (
         dataclasses.replace(good, signed=b"another session"),
-        dataclasses.replace(good, signature=good.signature[:-5] + b"\x05" + good.signature[-4:]),  # other flags
+        dataclasses.replace(
+            good, signature=good.signature[:-5] + b"\x05" + good.signature[-4:]
+        ),  # other flags
         dataclasses.replace(good, signature=good.signature[:-1] + b"\x08"),  # another counter
         dataclasses.replace(good, signature=good.signature[:-1]),
         dataclasses.replace(good, signature=good.signature + b"x"),
-        dataclasses.replace(good, signature=string(b"ssh-ed25519") + good.signature[4 + len(authenticator.algorithm) :]),
+        dataclasses.replace(
+            good,
+            signature=string(b"ssh-ed25519") + good.signature[4 + len(authenticator.algorithm) :],
+        ),
         Authenticator().proof(blob=authenticator.public_data),
         Authenticator("ecdsa").proof(blob=authenticator.public_data),
     ):
@@ -93,13 +114,18 @@ def test_options_about_authenticators_do_no_harm_to_other_keys(tmp_path):
     """Sshd takes them before any key."""
     make_keys(tmp_path)
     for option in ("no-touch-required", "verify-required"):
-        assert lets_in(f"{option} {public(tmp_path, 'ed25519')}", proof(private(tmp_path, "ed25519")))
+        assert lets_in(
+            f"{option} {public(tmp_path, 'ed25519')}", proof(private(tmp_path, "ed25519"))
+        )
 
 
 @given(st.data())
 @settings(deadline=None)
 def test_any_bytes_are_no_signature(authenticator, data):
-    blob = data.draw(st.sampled_from([authenticator.public_data, authenticator.public_data[:-3], b""]) | st.binary(max_size=80))
+    blob = data.draw(
+        st.sampled_from([authenticator.public_data, authenticator.public_data[:-3], b""])
+        | st.binary(max_size=80)
+    )
     signature = string(authenticator.algorithm) + data.draw(st.binary(max_size=120))
     with contextlib.suppress(ValueError):
         assert flags_of(blob, SIGNED, signature) is None

@@ -32,7 +32,11 @@ def server(make):
     return start
 
 
-@pytest.fixture(scope="module", params=[sqlite, server(postgresql), server(mariadb)], ids=lambda made: made.__name__)
+@pytest.fixture(
+    scope="module",
+    params=[sqlite, server(postgresql), server(mariadb)],
+    ids=lambda made: made.__name__,
+)
 def database(request, tmp_path_factory):
     """Give out the URL of a database with users, and the server if there is one."""
     generator = request.param(tmp_path_factory.mktemp("database"))
@@ -47,10 +51,16 @@ def serve(checker):
 
 
 def login(portal, name="bcrypt", password="right"):
-    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+    return (
+        portal.login(UsernamePassword(name, password), None, Player)
+        .get(timeout=30)
+        .session.avatar_id
+    )
 
 
-@pytest.mark.parametrize("query", ["", "SELECT username, password, is_active FROM users WHERE username = :username"])
+@pytest.mark.parametrize(
+    "query", ["", "SELECT username, password, is_active FROM users WHERE username = :username"]
+)
 def test_the_right_password_lets_in_whatever_the_hash(database, query):
     portal = serve(SQLChecker.start(database[0], UserTable(active="is_active", query=query)))
     for name in HASHES:
@@ -58,7 +68,17 @@ def test_the_right_password_lets_in_whatever_the_hash(database, query):
         with pytest.raises(UnauthorizedLogin):
             login(portal, name, "wrong")
     assert login(portal, "andre\u0301", "sn\u00f6\u00a0\u2603") == "andr\u00e9"
-    for name in ("old", "nobody", "broken", "x' OR '1'='1", 'x" OR 1=1 --', "%", "_crypt", "\\", "bcrypt\\"):
+    for name in (
+        "old",
+        "nobody",
+        "broken",
+        "x' OR '1'='1",
+        'x" OR 1=1 --',
+        "%",
+        "_crypt",
+        "\\",
+        "bcrypt\\",
+    ):
         with pytest.raises(UnauthorizedLogin):
             login(portal, name)
 
@@ -91,14 +111,18 @@ def test_a_database_that_hangs_holds_up_a_bounded_number(database):
     portal = serve(SQLChecker.start(url, limits=QUICK))
     assert eventually(lambda: login(portal), CheckerUnavailable) == "bcrypt"
     with backend.frozen():
-        futures = [portal.login(UsernamePassword("bcrypt", "right"), None, Player) for _ in range(20)]
+        futures = [
+            portal.login(UsernamePassword("bcrypt", "right"), None, Player) for _ in range(20)
+        ]
         for future in futures:
             with pytest.raises(CheckerUnavailable):
                 future.get(timeout=30)
     assert eventually(lambda: login(portal), CheckerUnavailable) == "bcrypt"
 
 
-def test_an_account_that_is_changed_while_its_password_is_verified_lets_nobody_in(tmp_path, monkeypatch):
+def test_an_account_that_is_changed_while_its_password_is_verified_lets_nobody_in(
+    tmp_path, monkeypatch
+):
     url = f"sqlite:///{tmp_path / 'users.db'}"
     fill(url)
     original = SQLChecker._verify
@@ -147,20 +171,31 @@ def test_hashes_of_other_makers(make):
 
 
 @pytest.mark.parametrize(
-    "kind", [sqlalchemy.String(255), sqlalchemy.LargeBinary(255), sqlalchemy.CHAR(200)], ids=["text", "bytes", "padded"]
+    "kind",
+    [sqlalchemy.String(255), sqlalchemy.LargeBinary(255), sqlalchemy.CHAR(200)],
+    ids=["text", "bytes", "padded"],
 )
 def test_a_weak_hash_is_replaced_in_a_column_of_any_kind(database, kind):
     weak = passlib.hash.phpass.using(rounds=8).hash("right")
     table = sqlalchemy.Table(
-        "legacy", sqlalchemy.MetaData(), sqlalchemy.Column("name", sqlalchemy.String(99)), sqlalchemy.Column("hash", kind)
+        "legacy",
+        sqlalchemy.MetaData(),
+        sqlalchemy.Column("name", sqlalchemy.String(99)),
+        sqlalchemy.Column("hash", kind),
     )
     engine = sqlalchemy.create_engine(database[0])
     stored = weak.encode() if isinstance(kind, sqlalchemy.LargeBinary) else weak
     try:
         with engine.begin() as connection:
             table.create(connection)
-            connection.execute(table.insert(), [{"name": "ann", "hash": stored}, {"name": "bob", "hash": stored}])
-        portal = serve(SQLChecker.start(database[0], UserTable(table="legacy", username="name", password="hash")))
+            connection.execute(
+                table.insert(), [{"name": "ann", "hash": stored}, {"name": "bob", "hash": stored}]
+            )
+        portal = serve(
+            SQLChecker.start(
+                database[0], UserTable(table="legacy", username="name", password="hash")
+            )
+        )
         assert login(portal, "ann") == login(portal, "ann") == "ann"
         with engine.begin() as connection:
             found = {row.name: text_of(row.hash) for row in connection.execute(table.select())}

@@ -8,7 +8,14 @@ import sys
 
 import pytest
 
-from actorcred import AccountError, CheckerUnavailable, MissingExtra, PasswordRejected, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    AccountError,
+    CheckerUnavailable,
+    MissingExtra,
+    PasswordRejected,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
 from actorcred.checkers.wrappers.caching import CachingChecker
@@ -51,7 +58,9 @@ def test_accounts_are_added_changed_disabled_and_deleted(store, stage, path):
             stage.login("ann", password)
     stage.login("ann", "battery staple")
     store.disable_account("ann").get()
-    assert [(account.name, account.disabled) for account in store.accounts().get()] == [("ann", True)]
+    assert [(account.name, account.disabled) for account in store.accounts().get()] == [
+        ("ann", True)
+    ]
     with pytest.raises(UnauthorizedLogin):
         stage.login("ann", "battery staple")
     store.enable_account("ann").get()
@@ -100,7 +109,11 @@ def test_the_common_passwords_are_those_of_a_real_list():
 
 
 def test_sixty_four_characters_of_any_kind_are_a_password(store, stage):
-    for name, password in (("emoji", "\U0001f600" * 64), ("spaces", " " * 64), ("umlauts", "\u00e4\u00f6\u00fc" * 30)):
+    for name, password in (
+        ("emoji", "\U0001f600" * 64),
+        ("spaces", " " * 64),
+        ("umlauts", "\u00e4\u00f6\u00fc" * 30),
+    ):
         store.add_account(name, password).get()
         assert stage.login(name, password).session.avatar_id == name
         with pytest.raises(UnauthorizedLogin):
@@ -197,7 +210,9 @@ def test_a_hash_that_an_older_version_sets_makes_the_old_proof_worthless(scram_s
     stage, store = scram_stage
     store.add_account("ann", "correct horse").get()
     with open_sqlite(path) as database:
-        database.execute("UPDATE account SET hash = ?", (hash_password(password="battery staple", rounds=4),))
+        database.execute(
+            "UPDATE account SET hash = ?", (hash_password(password="battery staple", rounds=4),)
+        )
     database.close()
     assert not prove(stage)
     stage.login("ann", "battery staple")
@@ -213,7 +228,10 @@ def test_scram_is_offered_when_every_account_has_what_it_needs(store, path, inli
     stage.portal.register_checker(CachingChecker.start(FirstOf.start(checker))).get()
 
     def offers(for_everybody=True):
-        return ScramSHA256 in stage.portal.list_credentials_interfaces(for_everybody=for_everybody).get()
+        return (
+            ScramSHA256
+            in stage.portal.list_credentials_interfaces(for_everybody=for_everybody).get()
+        )
 
     assert offers(False)
     assert not offers()
@@ -291,7 +309,9 @@ def test_accounts_outlive_the_program(store, stage, path):
 
 def test_a_file_that_is_no_account_store_is_named(tmp_path, path, inline):
     path.write_text("this is no database, and a rather long text it is " * 50)
-    with pytest.raises(AccountError, match=r"cannot open '.*accounts.sqlite': file is not a database"):
+    with pytest.raises(
+        AccountError, match=r"cannot open '.*accounts.sqlite': file is not a database"
+    ):
         SQLiteChecker.start(path)
     with pytest.raises(AccountError, match="No such file"):
         SQLiteChecker.start(tmp_path / "no" / "such" / "folder")
@@ -332,7 +352,9 @@ def test_a_store_that_breaks_makes_logins_unavailable(store, stage, path):
     assert stage.login("ann", "correct horse").interface is Player
 
 
-def test_a_password_that_is_changed_while_the_old_one_is_verified_lets_nobody_in(store, stage, inline, monkeypatch):
+def test_a_password_that_is_changed_while_the_old_one_is_verified_lets_nobody_in(
+    store, stage, inline, monkeypatch
+):
     original = SQLiteChecker.verify
 
     def verify(self, credentials, account):

@@ -198,13 +198,19 @@ DAMAGED = {
 def test_a_damaged_key_of_a_stranger_is_a_refusal_and_nothing_more(folder, blob):
     portal = serve(lambda name: public(folder, "ed25519"))
     for _ in range(6):
-        for signature in (string(b"rsa-sha2-256", bytes(256)), string(blob[4:23], bytes(64)), string(b"ssh-ed25519", bytes(64))):
+        for signature in (
+            string(b"rsa-sha2-256", bytes(256)),
+            string(blob[4:23], bytes(64)),
+            string(b"ssh-ed25519", bytes(64)),
+        ):
             with pytest.raises(UnauthorizedLogin):
                 login(portal, SSHKey("ann", blob, SIGNED, signature))
     assert login(portal, proof(private(folder, "ed25519"))) == "ann"
 
 
-@pytest.mark.parametrize("damaged", ["ssh-rsa " + base64.b64encode(NEGATIVE).decode(), 'expiry-time="00010101" {key}'])
+@pytest.mark.parametrize(
+    "damaged", ["ssh-rsa " + base64.b64encode(NEGATIVE).decode(), 'expiry-time="00010101" {key}']
+)
 def test_a_line_that_cannot_be_read_does_no_harm_to_the_next_one(folder, damaged):
     key = public(folder, "ed25519")
     portal = serve(lambda name: f"{damaged.format(key=key)}\n{key}\n")

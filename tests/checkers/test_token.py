@@ -31,12 +31,21 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 def claims(**changes):
     now = int(time.time())
-    made = {"sub": "ann", "iss": "https://issuer.example", "aud": "arena", "exp": now + 60, "nbf": now - 1, **changes}
+    made = {
+        "sub": "ann",
+        "iss": "https://issuer.example",
+        "aud": "arena",
+        "exp": now + 60,
+        "nbf": now - 1,
+        **changes,
+    }
     return {name: value for name, value in made.items() if value is not None}
 
 
 def sign(key=RSA, algorithm="RS256", kid=None, **changes):
-    return jwt.encode(claims(**changes), key, algorithm, headers={} if kid is None else {"kid": kid})
+    return jwt.encode(
+        claims(**changes), key, algorithm, headers={} if kid is None else {"kid": kid}
+    )
 
 
 def serve(checker):
@@ -57,7 +66,9 @@ def key_file(tmp_path):
 def test_a_token_that_counts_lets_in(key_file, dispatcher):
     portal = serve(TokenChecker.start(str(key_file), RULES))
     assert login(portal, sign()) == "ann"
-    assert login(portal, sign(aud=["others", "arena"], exp=int(time.time()) - 3)) == "ann"  # within the leeway
+    assert (
+        login(portal, sign(aud=["others", "arena"], exp=int(time.time()) - 3)) == "ann"
+    )  # within the leeway
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,11 @@ def test_the_rules_say_how_it_is_signed_and_not_the_token(key_file):
     header, payload, signature = sign().split(".")
     unsigned = jwt.encode(claims(), None, "none")
     hs = base64.urlsafe_b64encode(b'{"alg":"HS256","typ":"JWT"}').rstrip(b"=").decode()
-    forged = base64.urlsafe_b64encode(hmac.digest(pem(RSA), f"{hs}.{payload}".encode(), hashlib.sha256)).rstrip(b"=").decode()
+    forged = (
+        base64.urlsafe_b64encode(hmac.digest(pem(RSA), f"{hs}.{payload}".encode(), hashlib.sha256))
+        .rstrip(b"=")
+        .decode()
+    )
     for token in (sign(other), unsigned, f"{hs}.{payload}.{forged}", f"{header}.{payload}.", f"{header}.{payload}.{signature}A",
                   "", "x", "a.b.c", "." * 100, "x" * 20_000, sign(KEYS["ES256"], "ES256")):  # fmt: skip
         with pytest.raises(UnauthorizedLogin):
@@ -87,7 +102,11 @@ def test_the_rules_say_how_it_is_signed_and_not_the_token(key_file):
 
 
 def test_the_right_key_is_not_enough_with_another_algorithm(key_file):
-    portal = serve(TokenChecker.start(str(key_file), TokenRules(algorithms=("RS512", "ES256"), issuer="any", audience="any")))
+    portal = serve(
+        TokenChecker.start(
+            str(key_file), TokenRules(algorithms=("RS512", "ES256"), issuer="any", audience="any")
+        )
+    )
     assert login(portal, sign(algorithm="RS512", aud=None)) == "ann"
     with pytest.raises(UnauthorizedLogin):
         login(portal, sign(aud=None))
@@ -95,7 +114,11 @@ def test_the_right_key_is_not_enough_with_another_algorithm(key_file):
 
 def test_shared_secrets_and_other_claims(monkeypatch):
     monkeypatch.setenv("TOKEN_SECRET", SECRET)
-    portal = serve(from_string("jwt[alg=HS256,secret=${env:TOKEN_SECRET},claim=email,iss=https\\://issuer.example,aud=arena]:"))
+    portal = serve(
+        from_string(
+            "jwt[alg=HS256,secret=${env:TOKEN_SECRET},claim=email,iss=https\\://issuer.example,aud=arena]:"
+        )
+    )
     assert login(portal, sign(SECRET, "HS256", email="ann@example.org")) == "ann@example.org"
     with pytest.raises(UnauthorizedLogin):
         login(portal, sign(SECRET + "x", "HS256", email="ann@example.org"))
@@ -112,7 +135,11 @@ def test_keys_in_a_file_may_change(tmp_path, inline):
     path.write_text(jwks(new=("ES256", KEYS["ES256"]), newer=("EdDSA", KEYS["EdDSA"])))
     assert login(portal, sign(KEYS["ES256"], "ES256", "new")) == "ann"
     assert login(portal, sign(KEYS["EdDSA"], "EdDSA", "newer")) == "ann"
-    for token in (sign(kid="old"), sign(KEYS["ES256"], "ES256"), sign(KEYS["ES256"], "ES256", "newer")):
+    for token in (
+        sign(kid="old"),
+        sign(KEYS["ES256"], "ES256"),
+        sign(KEYS["ES256"], "ES256", "newer"),
+    ):
         with pytest.raises(UnauthorizedLogin):
             login(portal, token)
     path.unlink()
@@ -158,7 +185,11 @@ def test_unknown_keys_do_not_flood_the_issuer(issuer):
 
 
 def test_an_issuer_that_is_down_or_hangs_is_unavailable_and_comes_back(issuer):
-    portal = serve(TokenChecker.start(issuer.url, RULES, limits=BackendLimits(timeout=0.3), fetching=Fetching(cooldown=0.0)))
+    portal = serve(
+        TokenChecker.start(
+            issuer.url, RULES, limits=BackendLimits(timeout=0.3), fetching=Fetching(cooldown=0.0)
+        )
+    )
     issuer.hangs.clear()
     with pytest.raises(CheckerUnavailable):
         login(portal, sign(kid="first"))
@@ -173,7 +204,11 @@ def test_an_issuer_that_is_down_or_hangs_is_unavailable_and_comes_back(issuer):
 def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
     private, nonsense = tmp_path / "private.pem", tmp_path / "nonsense"
     nonsense.write_text("-----BEGIN PUBLIC KEY-----\nnonsense\n-----END PUBLIC KEY-----\n")
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    form = (
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
     private.write_bytes(RSA.private_bytes(*form))
     for text, message in [
         ("jwt[OPEN]:", "secret goes with"), ("jwt[OPEN,alg=none]:x", "need a signature"),
@@ -192,7 +227,9 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
 @given(st.text(max_size=100))
 @settings(deadline=None)
 def test_any_text_is_no_token(text):
-    checker = TokenChecker.start("", TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET)
+    checker = TokenChecker.start(
+        "", TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET
+    )
     try:
         with pytest.raises(UnauthorizedLogin):
             checker.actor_inbox.actor.check(BearerToken(text))
@@ -203,7 +240,8 @@ def test_any_text_is_no_token(text):
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=10),
     lambda inner: (
-        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["keys", "kty", "kid", "n", "e", "x", "crv"]), inner)
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["keys", "kty", "kid", "n", "e", "x", "crv"]), inner)
     ),
     max_leaves=8,
 )

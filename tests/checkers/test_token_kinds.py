@@ -16,9 +16,22 @@ SECRET = "0123456789abcdef0123456789abcdef"
 
 
 def lets_in(headers, changes, **rules):
-    made = TokenRules(**{"algorithms": ("HS256",), "issuer": "https://issuer.example", "audience": "arena", **rules})
+    made = TokenRules(
+        **{
+            "algorithms": ("HS256",),
+            "issuer": "https://issuer.example",
+            "audience": "arena",
+            **rules,
+        }
+    )
     portal = Portal.start(Arena.start([]), [TokenChecker.start(rules=made, secret=SECRET)])
-    claims = {"sub": "ann", "iss": "https://issuer.example", "aud": "arena", "exp": int(time.time()) + 60, **changes}
+    claims = {
+        "sub": "ann",
+        "iss": "https://issuer.example",
+        "aud": "arena",
+        "exp": int(time.time()) + 60,
+        **changes,
+    }
     claims = {name: value for name, value in claims.items() if value is not None}
     token = jwt.encode(claims, SECRET, "HS256", headers=headers)
     try:
@@ -27,10 +40,17 @@ def lets_in(headers, changes, **rules):
         return None
 
 
-EVENT = {"events": {"http://schemas.openid.net/event/backchannel-logout": {}}, "sid": "1", "jti": "2"}
+EVENT = {
+    "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    "sid": "1",
+    "jti": "2",
+}
 
 ACCESS = {
-    "RFC 9068": ({"typ": "at+jwt"}, {"client_id": "x", "jti": "1", "auth_time": 1, "scope": "play"}),
+    "RFC 9068": (
+        {"typ": "at+jwt"},
+        {"client_id": "x", "jti": "1", "auth_time": 1, "scope": "play"},
+    ),
     "the long form": ({"typ": "application/AT+JWT"}, {}),
     "no type": ({"typ": None}, {}),
     "JWT": ({"typ": "JWT"}, {"scope": "play", "azp": "page"}),
@@ -57,8 +77,14 @@ NEITHER = {
     "offline token of Keycloak's": ({"typ": "JWT"}, {"typ": "Offline"}),
     "refresh token by use": ({}, {"token_use": "refresh"}),
     "a type that is none": ({}, {"typ": 7}),
-    "bound by DPoP": ({"typ": "at+jwt"}, {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}}),
-    "bound by TLS": ({"typ": "at+jwt"}, {"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}}),
+    "bound by DPoP": (
+        {"typ": "at+jwt"},
+        {"cnf": {"jkt": "0ZcOCORZNYy-DWpqq30jZyJGHTN0d2HglBV3uiguA4I"}},
+    ),
+    "bound by TLS": (
+        {"typ": "at+jwt"},
+        {"cnf": {"x5t#S256": "bwcK0esc3ACC3DB2Y5_lESsXE8o9ltc05O89jdN-dg2"}},
+    ),
     "bound by both": ({}, {"cnf": {"x5t#S256": "b", "jkt": "0"}}),
     "bound by a key": ({}, {"cnf": {"jwk": {"kty": "EC"}}}),
     "bound in a way unheard of": ({}, {"cnf": "x"}),
@@ -91,7 +117,11 @@ def test_tokens_for_other_purposes_let_nobody_in(headers, changes):
 @named(ID)
 def test_id_tokens_let_in_only_where_they_are_wanted(headers, changes):
     assert lets_in(headers, changes) is None
-    assert lets_in(headers, changes, kind=TokenKind("id")) == lets_in(headers, changes, kind=TokenKind("any")) == "ann"
+    assert (
+        lets_in(headers, changes, kind=TokenKind("id"))
+        == lets_in(headers, changes, kind=TokenKind("any"))
+        == "ann"
+    )
 
 
 def test_what_is_said_to_be_an_access_token_is_no_id_token():

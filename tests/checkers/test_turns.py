@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from actorcred import LoginDenied, LoginFailed, Portal, PortalOptions, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    LoginDenied,
+    LoginFailed,
+    Portal,
+    PortalOptions,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.actors import background
 from actorcred.checkers.file import FileChecker
 from actorcred.checkers.sqlite import SQLiteChecker
@@ -25,7 +32,11 @@ ABREAST = 2 * (os.cpu_count() or 1) + 2
 @pytest.fixture
 def portal(tmp_path: Path) -> Any:
     htpasswd = tmp_path / "players.htpasswd"
-    htpasswd.write_text("".join(f"bot{number}:{hash_password(password='right', rounds=4)}\n" for number in range(CROWD)))
+    htpasswd.write_text(
+        "".join(
+            f"bot{number}:{hash_password(password='right', rounds=4)}\n" for number in range(CROWD)
+        )
+    )
     people = SQLiteChecker.start(tmp_path / "people.sqlite", 9, PasswordPolicy(common=()))
     people.add_account("ann", "correct horse").get(timeout=30)
     return Portal.start(Hall.start(), [FileChecker.start(htpasswd), people], PortalOptions())
@@ -56,7 +67,9 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("crowd", ["", "203.0.113.9"])
-def test_a_crowd_of_wrong_passwords_at_the_first_store_delays_nobody_else(portal: Any, crowd: str, case: Case) -> None:
+def test_a_crowd_of_wrong_passwords_at_the_first_store_delays_nobody_else(
+    portal: Any, crowd: str, case: Case
+) -> None:
     name, password, source, expected = case
     wrong = [log_in(portal, f"bot{number}", "wrong", crowd) for number in range(CROWD)]
     assert outcome(log_in(portal, name, password, source)) is expected
@@ -65,7 +78,9 @@ def test_a_crowd_of_wrong_passwords_at_the_first_store_delays_nobody_else(portal
     assert {outcome(future) for future in wrong} == {UnauthorizedLogin}
 
 
-def test_the_right_passwords_of_a_crowd_do_not_wait_for_its_wrong_ones_at_the_next_store(portal: Any) -> None:
+def test_the_right_passwords_of_a_crowd_do_not_wait_for_its_wrong_ones_at_the_next_store(
+    portal: Any,
+) -> None:
     wrong = [log_in(portal, f"bot{number}", "wrong", "") for number in range(CROWD)]
     right = [log_in(portal, f"bot{number}", "right", "") for number in range(CROWD)]
     assert {outcome(future) for future in right} == {None}
@@ -82,7 +97,9 @@ def test_what_is_given_up_is_not_hashed(portal: Any) -> None:
 
 
 def test_when_too_much_waits_the_crowd_is_denied_and_told_when_to_come_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pool_of: Callable[[int], background.BackgroundPool]
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    pool_of: Callable[[int], background.BackgroundPool],
 ) -> None:
     people = SQLiteChecker.start(tmp_path / "people.sqlite", 9, PasswordPolicy(common=()))
     people.add_account("ann", "correct horse").get(timeout=30)

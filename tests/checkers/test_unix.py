@@ -45,7 +45,10 @@ def test_the_right_password_lets_in_and_account_management_counts(system):
 
 def test_a_refusal_of_the_account_stack_is_logged_as_that(system):
     assert system.check("unix:closed", ("ann", "right"), ("bob", "right")) == ["refused", "refused"]
-    assert "the account stack of the PAM service 'closed' refused: the account may not be used" in system.log
+    assert (
+        "the account stack of the PAM service 'closed' refused: the account may not be used"
+        in system.log
+    )
     assert "claimed=ann " in system.log
 
 
@@ -61,7 +64,9 @@ def test_a_service_that_cannot_work_is_unavailable(system):
 
 
 def test_a_service_is_the_name_of_a_file_that_is_there():
-    with pytest.raises(AccountError, match="no PAM service 'no-such-service'"):  # and not the one called "other"
+    with pytest.raises(
+        AccountError, match="no PAM service 'no-such-service'"
+    ):  # and not the one called "other"
         from_string("unix:no-such-service")
     for text in ("unix:../../tmp/evil", "unix:a\nb"):
         with pytest.raises(DescriptorError, match="name of a file"):

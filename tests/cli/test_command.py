@@ -22,7 +22,9 @@ PASSWORD = "correct horse battery"
 REALM = "examples.arena.realm:Arena"
 
 
-def run(*words: str, cwd: Path | None = None, stdin: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def run(
+    *words: str, cwd: Path | None = None, stdin: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "actorcred.cli", *words],
         check=False,
@@ -37,16 +39,54 @@ def run(*words: str, cwd: Path | None = None, stdin: str = "", **environment: st
 
 @pytest.fixture
 def accounts(tmp_path: Path) -> Path:
-    assert run("passwd", "add", f"file:{tmp_path}/players.htpasswd", "ann", "--password-file", "-", stdin=PASSWORD).returncode == 0
-    assert run("passwd", "add", f"sqlite:{tmp_path}/players.db", "bob", "--password-file", "-", stdin=PASSWORD).returncode == 0
+    assert (
+        run(
+            "passwd",
+            "add",
+            f"file:{tmp_path}/players.htpasswd",
+            "ann",
+            "--password-file",
+            "-",
+            stdin=PASSWORD,
+        ).returncode
+        == 0
+    )
+    assert (
+        run(
+            "passwd",
+            "add",
+            f"sqlite:{tmp_path}/players.db",
+            "bob",
+            "--password-file",
+            "-",
+            stdin=PASSWORD,
+        ).returncode
+        == 0
+    )
     return tmp_path
 
 
 @pytest.fixture
 def served(accounts: Path) -> Iterator[Served]:
     server = Served(
-        *("--realm", REALM, "--listen", "tcp:127.0.0.1:0", "--listen", f"unix:{accounts}/game.sock", "--listen", "ws:127.0.0.1:0"),
-        *("--auth", f"file:{accounts}/players.htpasswd", "--auth", f"sqlite:{accounts}/players.db", "--auth", "anonymous"),
+        *(
+            "--realm",
+            REALM,
+            "--listen",
+            "tcp:127.0.0.1:0",
+            "--listen",
+            f"unix:{accounts}/game.sock",
+            "--listen",
+            "ws:127.0.0.1:0",
+        ),
+        *(
+            "--auth",
+            f"file:{accounts}/players.htpasswd",
+            "--auth",
+            f"sqlite:{accounts}/players.db",
+            "--auth",
+            "anonymous",
+        ),
     )
     try:
         server.wait_for(3)
@@ -71,7 +111,17 @@ def test_serve_and_call_over_each_address(served: Served) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_logs_everybody_out_and_the_exit_code_is_0(served: Served, number: int) -> None:
     client = subprocess.Popen(
-        [sys.executable, "-m", "actorcred.cli", "call", served.addresses[0], "say", "hello", "--listen-for", "60"],
+        [
+            sys.executable,
+            "-m",
+            "actorcred.cli",
+            "call",
+            served.addresses[0],
+            "say",
+            "hello",
+            "--listen-for",
+            "60",
+        ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -97,7 +147,11 @@ def test_a_failed_call_says_why_by_text_and_exit_code(served: Served) -> None:
         (("who", "-u", "ann", "--password-file", "/no/such"), 2, "cannot read"),
     ):
         done = run("call", address, *words, ACTORCRED_PASSWORD="wrong password")
-        assert (done.returncode, text in done.stderr, "Traceback" in done.stderr) == (code, True, False), done
+        assert (done.returncode, text in done.stderr, "Traceback" in done.stderr) == (
+            code,
+            True,
+            False,
+        ), done
 
 
 def test_a_server_that_is_not_there_is_exit_code_4() -> None:
@@ -106,8 +160,12 @@ def test_a_server_that_is_not_there_is_exit_code_4() -> None:
     assert "cannot connect to tcp://127.0.0.1:1" in done.stderr
 
 
-def test_a_password_is_never_taken_from_the_command_line_and_asked_for_only_at_a_terminal(served: Served) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "ACTORCRED_PASSWORD"}
+def test_a_password_is_never_taken_from_the_command_line_and_asked_for_only_at_a_terminal(
+    served: Served,
+) -> None:
+    environment = {
+        name: value for name, value in os.environ.items() if name != "ACTORCRED_PASSWORD"
+    }
     done = subprocess.run(
         [sys.executable, "-m", "actorcred.cli", "call", served.addresses[0], "who", "-u", "ann"],
         check=False,
@@ -137,8 +195,14 @@ def test_a_password_is_never_taken_from_the_command_line_and_asked_for_only_at_a
         (("--realm", REALM, "--auth", "anonymous:x"), "takes no argument"),
         (("--realm", REALM, "--auth", "sqlite:"), "needs the path"),
         (("--realm", REALM, "--auth", "anonymous", "--listen", "http:x"), "must begin with"),
-        (("--realm", REALM, "--auth", "anonymous", "--listen", "tcp:203.0.113.1:1"), "cannot listen"),
-        (("--realm", "tests.cli.test_command:Needy", "--auth", "anonymous"), "cannot be made without arguments"),
+        (
+            ("--realm", REALM, "--auth", "anonymous", "--listen", "tcp:203.0.113.1:1"),
+            "cannot listen",
+        ),
+        (
+            ("--realm", "tests.cli.test_command:Needy", "--auth", "anonymous"),
+            "cannot be made without arguments",
+        ),
     ],
 )
 def test_what_cannot_be_served_is_said_with_exit_code_2(words: tuple[str, ...], text: str) -> None:
@@ -151,7 +215,9 @@ def test_what_cannot_be_served_is_said_with_exit_code_2(words: tuple[str, ...], 
 def test_accounts_are_kept_in_files_and_databases(tmp_path: Path) -> None:
     for store in (f"file:{tmp_path}/a.htpasswd", f"sqlite:{tmp_path}/a.db"):
 
-        def passwd(*words: Any, store: str = store, **settings: Any) -> subprocess.CompletedProcess[str]:
+        def passwd(
+            *words: Any, store: str = store, **settings: Any
+        ) -> subprocess.CompletedProcess[str]:
             return run("passwd", words[0], store, *words[1:], **settings)
 
         assert passwd("add", "ann", "--password-file", "-", stdin=PASSWORD).stdout == "added ann\n"
@@ -162,25 +228,56 @@ def test_accounts_are_kept_in_files_and_databases(tmp_path: Path) -> None:
         listed = passwd("list").stdout
         assert listed == "ann\tdisabled\nzoë\tactive\n"
         assert passwd("enable", "ann").returncode == 0
-        assert passwd("change", "ann", "--password-file", "-", stdin="another good one").returncode == 0
+        assert (
+            passwd("change", "ann", "--password-file", "-", stdin="another good one").returncode
+            == 0
+        )
         assert passwd("delete", "zoë").returncode == 0
         for verb in ("disable", "delete"):
             done = passwd(verb, "nobody")
-            assert (done.returncode, re.search("there is no (such )?account", done.stderr) is not None) == (1, True), done
+            assert (
+                done.returncode,
+                re.search("there is no (such )?account", done.stderr) is not None,
+            ) == (1, True), done
         assert "zoë" not in passwd("list").stdout
     assert (tmp_path / "a.htpasswd").stat().st_mode & 0o777 == 0o600
-    assert [name for name in os.listdir(tmp_path) if name.startswith("a.htpasswd")] == ["a.htpasswd"]
+    assert [name for name in os.listdir(tmp_path) if name.startswith("a.htpasswd")] == [
+        "a.htpasswd"
+    ]
 
 
 def test_an_account_that_may_prove_its_password_logs_in_by_scram(tmp_path: Path) -> None:
     store = f"sqlite:{tmp_path}/a.db"
-    assert run("passwd", "add", store, "ann", "--scram", "--password-file", "-", stdin=PASSWORD).returncode == 0
-    assert run("passwd", "add", store, "bob", "--password-file", "-", stdin=PASSWORD).returncode == 0
+    assert (
+        run(
+            "passwd", "add", store, "ann", "--scram", "--password-file", "-", stdin=PASSWORD
+        ).returncode
+        == 0
+    )
+    assert (
+        run("passwd", "add", store, "bob", "--password-file", "-", stdin=PASSWORD).returncode == 0
+    )
     assert (
         "no place for SCRAM"
-        in run("passwd", "add", f"file:{tmp_path}/x", "ann", "--scram", "--password-file", "-", stdin=PASSWORD).stderr
+        in run(
+            "passwd",
+            "add",
+            f"file:{tmp_path}/x",
+            "ann",
+            "--scram",
+            "--password-file",
+            "-",
+            stdin=PASSWORD,
+        ).stderr
     )
-    served = Served("--realm", REALM, "--listen", "tcp:127.0.0.1:0", "--auth", f"sqlite[scram=yes]:{tmp_path}/a.db")
+    served = Served(
+        "--realm",
+        REALM,
+        "--listen",
+        "tcp:127.0.0.1:0",
+        "--auth",
+        f"sqlite[scram=yes]:{tmp_path}/a.db",
+    )
     try:
         served.wait_for(1)
         for name, password, mechanism, lets_in in (
@@ -188,7 +285,9 @@ def test_an_account_that_may_prove_its_password_logs_in_by_scram(tmp_path: Path)
             ("ann", "wrong", "SCRAM-SHA-256", False), ("bob", PASSWORD, "SCRAM-SHA-256", False), ("bob", PASSWORD, None, True),
         ):  # fmt: skip
             if lets_in:
-                with rpc.connect_blocking(served.addresses[0], name, password, mechanism=mechanism) as client:
+                with rpc.connect_blocking(
+                    served.addresses[0], name, password, mechanism=mechanism
+                ) as client:
                     assert client.avatar_id == name
             else:
                 with pytest.raises(UnauthorizedLogin):
@@ -207,7 +306,9 @@ def test_an_account_that_may_prove_its_password_logs_in_by_scram(tmp_path: Path)
         (("add", "sqlite:/no/such/folder", "ann", "--password-file", "-"), "cannot open"),
     ],
 )
-def test_a_store_that_cannot_be_used_is_named(words: tuple[str, ...], text: str, tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_used_is_named(
+    words: tuple[str, ...], text: str, tmp_path: Path
+) -> None:
     done = run("passwd", *[word.format(tmp_path) for word in words], stdin=PASSWORD)
     assert done.returncode == 1
     assert text in done.stderr

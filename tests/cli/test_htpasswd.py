@@ -26,7 +26,9 @@ needs_root = pytest.mark.skipif(os.getuid() != 0, reason="needs root")
 
 @pytest.fixture(autouse=True)
 def cheap(monkeypatch):
-    monkeypatch.setattr("actorcred.cli.htpasswd.hash_password", functools.partial(hash_password, rounds=4))
+    monkeypatch.setattr(
+        "actorcred.cli.htpasswd.hash_password", functools.partial(hash_password, rounds=4)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +129,9 @@ def test_a_user_is_found_however_the_name_is_written(made, written, given):
     assert path.read_bytes() == b""
 
 
-@pytest.mark.parametrize("sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"], ids=repr)
+@pytest.mark.parametrize(
+    "sign", ["\u2028", "\u2029", "\x85", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\r"], ids=repr
+)
 def test_a_comment_never_becomes_an_account(made, sign):
     path = made(f"# was{sign}eve:{{evil}}\nann:{{right}}\n")
     file = HtpasswdFile(str(path))
@@ -139,12 +143,17 @@ def test_a_comment_never_becomes_an_account(made, sign):
 def test_files_of_another_form_and_encoding_are_kept_in_it(tmp_path, hashes):
     path = tmp_path / "users"
     path.write_bytes(f"1|J\u00f6rg|{hashes['right']}|x\n".encode("latin-1"))
-    form = FileFormat(delimiter="|", username_field=1, password_field=2, case_sensitive=False, encoding="latin-1")
+    form = FileFormat(
+        delimiter="|", username_field=1, password_field=2, case_sensitive=False, encoding="latin-1"
+    )
     file = HtpasswdFile(str(path), form)
     file.change_password("j\u00f6rg", PASSWORD)
     file.add("Zo\u00eb", PASSWORD)
     assert [name for name, _ in file.accounts()] == ["J\u00f6rg", "Zo\u00eb"]
-    assert [line.split(b"|")[1] for line in path.read_bytes().splitlines()] == [b"J\xf6rg", b"Zo\xeb"]
+    assert [line.split(b"|")[1] for line in path.read_bytes().splitlines()] == [
+        b"J\xf6rg",
+        b"Zo\xeb",
+    ]
     with checker_of(path, form) as checker:
         assert verify_password(password=PASSWORD, hash=checker.lookup("zo\u00eb").hash)
     for name, why in (("a|b", "no '|'"), ("#a", "no #"), ("\u0144", "in latin-1")):
@@ -168,7 +177,11 @@ def test_owner_group_and_mode_stay(made):
     path.chmod(0o640)
     change(path)
     status = path.stat()
-    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (nobody.pw_uid, nobody.pw_gid, 0o640)
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o7777) == (
+        nobody.pw_uid,
+        nobody.pw_gid,
+        0o640,
+    )
 
 
 def test_a_reader_sees_the_old_file_or_the_new_one(made):
@@ -181,7 +194,11 @@ def test_a_reader_sees_the_old_file_or_the_new_one(made):
 def test_links_stay_links(made, tmp_path):
     path = made("ann:{right}\n")
     (tmp_path / "etc").mkdir()
-    soft, dangling, hard = tmp_path / "etc" / "soft", tmp_path / "etc" / "dangling", tmp_path / "hard"
+    soft, dangling, hard = (
+        tmp_path / "etc" / "soft",
+        tmp_path / "etc" / "dangling",
+        tmp_path / "hard",
+    )
     soft.symlink_to("../players")
     dangling.symlink_to("../fresh")
     change(soft)
@@ -196,7 +213,10 @@ def test_links_stay_links(made, tmp_path):
     assert (tmp_path / "fresh").stat().st_mode & 0o777 == 0o600
 
 
-@pytest.mark.parametrize(("call", "number"), [("fchown", errno.EPERM), ("replace", errno.EBUSY), ("replace", errno.EXDEV)])
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("fchown", errno.EPERM), ("replace", errno.EBUSY), ("replace", errno.EXDEV)],
+)
 def test_where_no_file_can_take_its_place_it_is_overwritten(made, monkeypatch, call, number):
     """Of another owner, who lets this user's group write; or a file that is mounted into a container by itself."""
     path = made("ann:{right}\n")
@@ -244,7 +264,11 @@ def test_a_full_disk_is_a_clear_error_and_leaves_the_file_as_it_was(full, linked
 
 
 def test_what_is_no_file_is_said(tmp_path):
-    for name, why in (("none", "there is no file"), ("no/folder", "there is no file"), (".", "Is a directory")):
+    for name, why in (
+        ("none", "there is no file"),
+        ("no/folder", "there is no file"),
+        (".", "Is a directory"),
+    ):
         with pytest.raises(AccountError, match=why):
             HtpasswdFile(str(tmp_path / name)).delete("ann")
     with pytest.raises(AccountError, match="cannot write"):
@@ -258,7 +282,10 @@ def test_what_is_no_file_is_said(tmp_path):
 def test_two_who_change_a_file_at_once_lose_nothing(made):
     path = made("ann:{right}\n")
     names = [f"user{number}" for number in range(8)]
-    threads = [threading.Thread(target=HtpasswdFile(str(path)).add, args=(name, PASSWORD)) for name in names]
+    threads = [
+        threading.Thread(target=HtpasswdFile(str(path)).add, args=(name, PASSWORD))
+        for name in names
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -23,7 +23,15 @@ NOISE = ("Traceback", "Event loop is closed", "is lost", "never retrieved", "nev
 
 
 def house(name: str, *words: str) -> Served:
-    return Served("--realm", f"tests.cli.realms:{name}", "--auth", "anonymous", "--listen", "tcp:127.0.0.1:0", *words)
+    return Served(
+        "--realm",
+        f"tests.cli.realms:{name}",
+        "--auth",
+        "anonymous",
+        "--listen",
+        "tcp:127.0.0.1:0",
+        *words,
+    )
 
 
 def assert_quiet(said: str) -> None:
@@ -34,7 +42,14 @@ def assert_quiet(said: str) -> None:
 @pytest.mark.parametrize("number", SIGNALS)
 def test_each_signal_logs_everybody_out_and_the_exit_code_is_0(number: int, loop: str) -> None:
     with Served(
-        *("--realm", "examples.arena.realm:Arena", "--auth", "anonymous", "--listen", "tcp:127.0.0.1:0"),
+        *(
+            "--realm",
+            "examples.arena.realm:Arena",
+            "--auth",
+            "anonymous",
+            "--listen",
+            "tcp:127.0.0.1:0",
+        ),
         *("--listen", "ws:127.0.0.1:0", loop),
     ) as server:
         server.wait_for(2)
@@ -59,7 +74,9 @@ def test_an_avatar_that_never_leaves_delays_the_end_once_and_not_three_times(loo
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("second", SIGNALS)
-def test_a_second_signal_ends_the_wait_and_cleans_up(second: int, loop: str, tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_wait_and_cleans_up(
+    second: int, loop: str, tmp_path: Path
+) -> None:
     path = tmp_path / "game.sock"
     with house("House", "--drain-timeout", "300", "--listen", f"unix:{path}", loop) as server:
         server.wait_for(2)
@@ -73,7 +90,9 @@ def test_a_second_signal_ends_the_wait_and_cleans_up(second: int, loop: str, tmp
         assert_quiet(server.said)
 
 
-def test_an_avatar_that_blocks_the_event_loop_does_not_keep_the_process_from_ending(tmp_path: Path) -> None:
+def test_an_avatar_that_blocks_the_event_loop_does_not_keep_the_process_from_ending(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "game.sock"
     with house("BlockingHouse", "--drain-timeout", "0.5", "--listen", f"unix:{path}") as server:
         server.wait_for(2)
@@ -96,7 +115,17 @@ def test_a_portal_that_crashes_ends_the_server_with_a_code_of_its_own() -> None:
 
 
 def test_a_process_that_is_to_ignore_sighup_goes_on_doing_so() -> None:
-    command = ["nohup", sys.executable, "-m", "actorcred.cli", "serve", "--realm", "tests.cli.realms:House", "--auth", "anonymous"]
+    command = [
+        "nohup",
+        sys.executable,
+        "-m",
+        "actorcred.cli",
+        "serve",
+        "--realm",
+        "tests.cli.realms:House",
+        "--auth",
+        "anonymous",
+    ]
     with subprocess.Popen(
         [*command, "--listen", "tcp:127.0.0.1:0"],
         stdin=subprocess.DEVNULL,
@@ -117,13 +146,23 @@ def test_a_process_that_is_to_ignore_sighup_goes_on_doing_so() -> None:
     ("words", "text"),
     [
         (("--realm", "tests.cli.realms:UnspeakableHouse", "--auth", "anonymous"), "Unspeakable"),
-        (("--realm", "tests.cli.realms:House", "--auth", "anonymous", "--auth", "file:/no/such"), "cannot read"),
-        (("--realm", "tests.cli.realms:House", "--auth", "sqlite:{}/a.db", "--auth", "oracle:x"), "oracle"),
+        (
+            ("--realm", "tests.cli.realms:House", "--auth", "anonymous", "--auth", "file:/no/such"),
+            "cannot read",
+        ),
+        (
+            ("--realm", "tests.cli.realms:House", "--auth", "sqlite:{}/a.db", "--auth", "oracle:x"),
+            "oracle",
+        ),
     ],
 )
 @pytest.mark.parametrize("loop", LOOPS)
-def test_a_start_that_is_refused_says_why_and_nothing_else(words: tuple[str, ...], text: str, loop: str, tmp_path: Path) -> None:
-    with Served(*(word.format(tmp_path) for word in words), "--listen", "tcp:127.0.0.1:0", loop) as server:
+def test_a_start_that_is_refused_says_why_and_nothing_else(
+    words: tuple[str, ...], text: str, loop: str, tmp_path: Path
+) -> None:
+    with Served(
+        *(word.format(tmp_path) for word in words), "--listen", "tcp:127.0.0.1:0", loop
+    ) as server:
         assert server.ended() == 2
         assert text in server.said
         first, *more = server.said.splitlines()
@@ -153,7 +192,14 @@ def taken() -> Iterator[int]:
     ],
 )
 def test_a_mistaken_address_says_what_to_do(address: str, text: str, taken: int) -> None:
-    words = ("--realm", "tests.cli.realms:House", "--auth", "anonymous", "--listen", address.format(taken=taken))
+    words = (
+        "--realm",
+        "tests.cli.realms:House",
+        "--auth",
+        "anonymous",
+        "--listen",
+        address.format(taken=taken),
+    )
     with Served("--listen", "tcp:127.0.0.1:0", *words) as server:
         assert server.ended() == 2
         assert text in server.said
@@ -169,8 +215,17 @@ def test_a_port_that_only_root_may_have_says_so() -> None:
 
 def test_a_client_that_is_interrupted_has_no_traceback() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        command = [sys.executable, "-m", "actorcred.cli", "call", f"tcp:127.0.0.1:{silent.getsockname()[1]}", "who"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as client:
+        command = [
+            sys.executable,
+            "-m",
+            "actorcred.cli",
+            "call",
+            f"tcp:127.0.0.1:{silent.getsockname()[1]}",
+            "who",
+        ]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as client:
             connection, _ = silent.accept()
             client.send_signal(signal.SIGINT)
             said, _ = client.communicate(timeout=60)
@@ -189,7 +244,9 @@ def test_a_server_that_is_gone_is_told_to_its_clients() -> None:
         client.close()
 
 
-def test_a_slow_login_of_the_client_says_that_it_waits_and_in_the_end_that_logins_are_unavailable() -> None:
+def test_a_slow_login_of_the_client_says_that_it_waits_and_in_the_end_that_logins_are_unavailable() -> (
+    None
+):
     with house("SlowHouse") as server:
         server.wait_for(1)
         command = [

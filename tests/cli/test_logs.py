@@ -25,11 +25,25 @@ LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +[\w.]+: .*")
 
 
 def record(text: str, *args: Any, error: BaseException | None = None) -> logging.LogRecord:
-    return logging.LogRecord("test", logging.WARNING, __file__, 0, text, args, (type(error), error, None) if error else None)
+    return logging.LogRecord(
+        "test",
+        logging.WARNING,
+        __file__,
+        0,
+        text,
+        args,
+        (type(error), error, None) if error else None,
+    )
 
 
 @pytest.mark.parametrize(
-    "name", ["eve\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin", "a\rb", "a\x85b\u2028c", "\x1b[2J"]
+    "name",
+    [
+        "eve\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin",
+        "a\rb",
+        "a\x85b\u2028c",
+        "\x1b[2J",
+    ],
 )
 def test_a_name_begins_no_line_and_moves_no_cursor(name: str) -> None:
     first, *others = LineFormatter().format(record("a client of %s", name)).split("\n")
@@ -39,7 +53,9 @@ def test_a_name_begins_no_line_and_moves_no_cursor(name: str) -> None:
 
 
 def test_the_text_of_an_exception_begins_no_line() -> None:
-    error = ValueError("bad name 'x\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin'")
+    error = ValueError(
+        "bad name 'x\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin'"
+    )
     lines = LineFormatter().format(record("It failed:", error=error)).split("\n")
     assert [bool(LINE.fullmatch(line)) for line in lines] == [True] + [False] * (len(lines) - 1)
 
@@ -83,7 +99,10 @@ def test_what_finds_no_room_is_dropped_and_counted(limits: dict[str, int]) -> No
 
     lines = pipe.data.decode().splitlines()
     assert lines.count("0123456789") == 101
-    assert lines[-1] == "50 records of the log were dropped: they could not be written as fast as they came"
+    assert (
+        lines[-1]
+        == "50 records of the log were dropped: they could not be written as fast as they came"
+    )
 
 
 def test_a_flood_of_ordinary_records_leaves_room_for_warnings() -> None:
@@ -165,7 +184,13 @@ def test_the_last_words_of_a_process_that_crashes_are_written() -> None:
         "sys.stderr = open(os.devnull, 'w')  # else the traceback may stand in the middle of a line\n"
         "raise RuntimeError('crashed')\n"
     )
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     lines = [line for line in done.stderr.splitlines() if LINE.fullmatch(line)]
     assert [line.rpartition(" ")[2] for line in lines] == [str(number) for number in range(1000)]
     assert done.returncode == 1
@@ -189,7 +214,16 @@ async def come_and_go(address: str, times: int) -> int:
 def test_a_log_that_nobody_reads_keeps_no_client_out_and_the_server_ends_in_order() -> None:
     process = subprocess.Popen(
         [
-            *(sys.executable, "-m", "actorcred.cli", "serve", "--realm", "examples.arena.realm:Arena", "--auth", "anonymous"),
+            *(
+                sys.executable,
+                "-m",
+                "actorcred.cli",
+                "serve",
+                "--realm",
+                "examples.arena.realm:Arena",
+                "--auth",
+                "anonymous",
+            ),
             *("--listen", "tcp:127.0.0.1:0", "--log-level", "debug"),
         ],
         stdout=subprocess.PIPE,

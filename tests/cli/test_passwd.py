@@ -31,12 +31,18 @@ def test_a_locale_without_the_letters_of_a_name_changes_nothing(kind: str, tmp_p
     listed = run("passwd", "list", store, "--json", **ASCII)
     assert {account["name"] for account in json.loads(listed.stdout)} == {"j\u00f6rg", "bj\u00f6rn"}
     assert run("passwd", "delete", store, "jo\u0308rg", **ASCII).returncode == 0
-    assert [path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))] == ["j\u00f6rgs"]
+    assert [
+        path.name for path in tmp_path.iterdir() if not path.name.endswith(("-wal", "-shm"))
+    ] == ["j\u00f6rgs"]
 
 
-@pytest.mark.parametrize("words", [("list",), ("delete", "ann"), ("disable", "ann"), ("enable", "ann")])
+@pytest.mark.parametrize(
+    "words", [("list",), ("delete", "ann"), ("disable", "ann"), ("enable", "ann")]
+)
 @pytest.mark.parametrize("kind", ["file", "sqlite"])
-def test_a_store_that_is_not_there_is_an_error_and_is_not_made(kind: str, words: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_store_that_is_not_there_is_an_error_and_is_not_made(
+    kind: str, words: tuple[str, ...], tmp_path: Path
+) -> None:
     done = run("passwd", words[0], f"{kind}:{tmp_path}/none", *words[1:])
     assert (done.returncode, done.stdout) == (1, "")
     assert f"there is no file '{tmp_path}/none'" in done.stderr
@@ -45,7 +51,9 @@ def test_a_store_that_is_not_there_is_an_error_and_is_not_made(kind: str, words:
 
 def test_a_store_is_made_with_its_first_account_and_not_before(tmp_path: Path) -> None:
     for kind in ("file", "sqlite"):
-        refused = run("passwd", "add", f"{kind}:{tmp_path}/none", "ann", "--password-file", "-", stdin="short")
+        refused = run(
+            "passwd", "add", f"{kind}:{tmp_path}/none", "ann", "--password-file", "-", stdin="short"
+        )
         assert (refused.returncode, list(tmp_path.iterdir())) == (1, [])
 
 
@@ -59,7 +67,11 @@ def test_a_store_has_the_options_of_auth(tmp_path: Path) -> None:
     assert scram.startswith("SCRAM-SHA-256$")
     add(f"file[delimiter=|]:{tmp_path}/players", "b:b")
     assert (tmp_path / "players").read_text().startswith("b:b|$2b$")
-    for wrong in (f"sqlite[scram=perhaps]:{tmp_path}/a.db", f"file[scram=yes]:{tmp_path}/x", f"sqlite[scram:{tmp_path}/a.db"):
+    for wrong in (
+        f"sqlite[scram=perhaps]:{tmp_path}/a.db",
+        f"file[scram=yes]:{tmp_path}/x",
+        f"sqlite[scram:{tmp_path}/a.db",
+    ):
         done = run("passwd", "list", wrong)
         assert (done.returncode, "Traceback" in done.stderr) == (1, False)
         assert "scram" in done.stderr
@@ -70,7 +82,10 @@ def test_a_list_for_programs_is_whole_and_plain(tmp_path: Path) -> None:
     add(store, name)
     add(store, "ann [bold]smith")
     assert run("passwd", "disable", store, name).returncode == 0
-    assert run("passwd", "list", store, COLUMNS="40").stdout == f"ann [bold]smith\tactive\n{name}\tdisabled\n"
+    assert (
+        run("passwd", "list", store, COLUMNS="40").stdout
+        == f"ann [bold]smith\tactive\n{name}\tdisabled\n"
+    )
     assert json.loads(run("passwd", "list", store, "--json").stdout) == [
         {"name": "ann [bold]smith", "disabled": False},
         {"name": name, "disabled": True},
@@ -80,7 +95,9 @@ def test_a_list_for_programs_is_whole_and_plain(tmp_path: Path) -> None:
 def test_a_password_file_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None:
     secret, store = tmp_path / "secret", f"sqlite[rounds=4]:{tmp_path}/a.db"
     secret.write_text("sn\u00f6 und eis\r\nnext", "utf-8-sig", newline="")
-    assert run("passwd", "add", store, "ann", "--password-file", str(secret), **ASCII).returncode == 0
+    assert (
+        run("passwd", "add", store, "ann", "--password-file", str(secret), **ASCII).returncode == 0
+    )
     with open_sqlite(tmp_path / "a.db") as database:
         ((stored,),) = database.execute("SELECT hash FROM account")
     database.close()

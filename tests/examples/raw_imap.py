@@ -7,7 +7,9 @@ import re
 import socket
 from typing import Any
 
-_TOKEN = re.compile(rb'\s*(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|\{(\d+)\}\r\n|((?:[^\s()"\[]|\[[^\]]*\])+))')
+_TOKEN = re.compile(
+    rb'\s*(?:(\()|(\))|"((?:[^"\\]|\\.)*)"|\{(\d+)\}\r\n|((?:[^\s()"\[]|\[[^\]]*\])+))'
+)
 
 
 class RawIMAP:
@@ -37,7 +39,10 @@ class RawIMAP:
     def send(self, *parts: bytes) -> str:
         """Send a command, of which every second part is a literal; return its tag."""
         tag = next(self._tags)
-        texts = (b"{%d+}\r\n%b" % (len(part), part) if number % 2 else part for number, part in enumerate(parts))
+        texts = (
+            b"{%d+}\r\n%b" % (len(part), part) if number % 2 else part
+            for number, part in enumerate(parts)
+        )
         self.socket.sendall(tag.encode() + b" " + b"".join(texts) + b"\r\n")
         return tag
 

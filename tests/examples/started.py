@@ -46,7 +46,9 @@ async def started(module: str, *words: Any, before: tuple[str, ...] = ()) -> Asy
     """Start `python -m MODULE WORDS...`; it is killed at the end if it still runs."""
     command = [*before, sys.executable, "-m", module, *map(str, words)]
     pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=pipe, stderr=asyncio.subprocess.STDOUT)
+    process = await asyncio.create_subprocess_exec(
+        *command, cwd=ROOT, stdout=pipe, stderr=asyncio.subprocess.STDOUT
+    )
     made = Started(process)
     try:
         yield made

@@ -15,11 +15,24 @@ from examples.arena.world import MAX_STEP, REACH, SIGHT, World
 
 def run(*arguments, **options):
     command = [sys.executable, "-m", "examples.arena", "--listen", "ws:127.0.0.1:0", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, **options)
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=120, check=False, **options
+    )
 
 
 def test_a_short_game_adds_up_and_scores_outlive_it(tmp_path):
-    arguments = ["--avatars", "60", "--duration", "5", "--wrong", "0.3", "--crash-rate", "0.02", "--data", str(tmp_path)]
+    arguments = [
+        "--avatars",
+        "60",
+        "--duration",
+        "5",
+        "--wrong",
+        "0.3",
+        "--crash-rate",
+        "0.02",
+        "--data",
+        str(tmp_path),
+    ]
     for _ in range(2):
         done = run(*arguments)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -44,7 +57,9 @@ def test_an_interrupted_game_still_logs_everybody_out(tmp_path):
         "--data",
         str(tmp_path),
     ]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as game:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as game:
         for line in game.stdout:
             if "sessions: 30" in line:
                 game.send_signal(signal.SIGINT)
@@ -90,7 +105,10 @@ def test_the_world_keeps_its_rules():
         assert ((body.x - x) ** 2 + (body.y - y) ** 2) ** 0.5 <= MAX_STEP + 1e-9
         assert 0 <= body.x <= 30
         assert 0 <= body.y <= 30
-        assert all((body.x - rock.x) ** 2 + (body.y - rock.y) ** 2 >= rock.radius**2 for rock in world.obstacles)
+        assert all(
+            (body.x - rock.x) ** 2 + (body.y - rock.y) ** 2 >= rock.radius**2
+            for rock in world.obstacles
+        )
         assert body.score == score + picked_up
         assert len(world.pickups) == 50
         near = {

@@ -31,10 +31,18 @@ def chromium() -> Iterator[str]:
     if shutil.which("chromium") is None and shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update", "-qq"], ["install", "-yqq", "chromium"]):
-            subprocess.run(["apt-get", *words], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)
+            subprocess.run(
+                ["apt-get", *words],
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                check=False,
+            )
     found = shutil.which("chromium")
     if found is None:
-        pytest.skip("there is no chromium, and it cannot be installed here: apt-get install chromium")
+        pytest.skip(
+            "there is no chromium, and it cannot be installed here: apt-get install chromium"
+        )
     return found
 
 
@@ -72,10 +80,17 @@ async def place(**options: Any) -> AsyncIterator[Place]:
     settings = PortalOptions(policy=Policy.REPLACE, **options)
     arena = Arena.start(9.0)
     portal = Portal.start(
-        arena, [MemoryChecker.start(PASSWORDS, plaintext=True, scram_iterations=4096), AnonymousChecker.start()], settings
+        arena,
+        [
+            MemoryChecker.start(PASSWORDS, plaintext=True, scram_iterations=4096),
+            AnonymousChecker.start(),
+        ],
+        settings,
     )
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         made = Place(portal, arena, browser)
         await made.serve()
         try:
@@ -109,7 +124,12 @@ async def test_two_people_see_each_other_move_and_hear_each_other() -> None:
     async with place() as game:
         ann, bob = await game.page(), await game.page()
         scenes: list[Any] = []
-        bob.on("websocket", lambda socket: socket.on("framereceived", lambda frame: scenes.append(json.loads(frame))))
+        bob.on(
+            "websocket",
+            lambda socket: socket.on(
+                "framereceived", lambda frame: scenes.append(json.loads(frame))
+            ),
+        )
         await log_in(ann, "ann")
         await log_in(bob, "bob")
         await seen(ann, "ann")

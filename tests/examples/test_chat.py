@@ -61,12 +61,28 @@ class Chat:
         asker = self.folder / f"ask-{name}"
         asker.write_text(f"#!/bin/sh\necho '{PASSWORDS[name]}'\n")
         asker.chmod(0o700)
-        options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={self.folder / 'known'}", "PreferredAuthentications=password"]
-        words = ["-F", "none", "-p", self.ssh, *(f"-o{option}" for option in options), f"{name}@127.0.0.1"]
+        options = [
+            "StrictHostKeyChecking=no",
+            f"UserKnownHostsFile={self.folder / 'known'}",
+            "PreferredAuthentications=password",
+        ]
+        words = [
+            "-F",
+            "none",
+            "-p",
+            self.ssh,
+            *(f"-o{option}" for option in options),
+            f"{name}@127.0.0.1",
+        ]
         environment = {**os.environ, "SSH_ASKPASS": str(asker), "SSH_ASKPASS_REQUIRE": "force"}
         pipe = asyncio.subprocess.PIPE
         process = await asyncio.create_subprocess_exec(
-            program("ssh", "openssh-client"), *words, stdin=pipe, stdout=pipe, stderr=pipe, env=environment
+            program("ssh", "openssh-client"),
+            *words,
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            env=environment,
         )
         self.stack.push_async_callback(kill, process)
         return Ssh(process)
@@ -75,7 +91,11 @@ class Chat:
         heard: list[Any] = []
         made = Rpc(heard)
         made.client = await rpc.connect(
-            f"tcp:{self.rpc}", name, PASSWORDS[name], interface=interface, handler=lambda *event: made.hear(event)
+            f"tcp:{self.rpc}",
+            name,
+            PASSWORDS[name],
+            interface=interface,
+            handler=lambda *event: made.hear(event),
         )
         self.stack.push_async_callback(made.client.close)
         made.history = await made.client.call("join", "lobby")
@@ -85,7 +105,9 @@ class Chat:
         if shutil.which("chromium") is None:
             pytest.skip("there is no chromium: apt-get install chromium")
         playwright = await self.stack.enter_async_context(async_playwright())
-        browser = await playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
+        browser = await playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+        )
         self.stack.push_async_callback(browser.close)
         page = await browser.new_page()
         made = Browser(page)
@@ -200,7 +222,9 @@ class Browser:
 @contextlib.asynccontextmanager
 async def chat(folder: Path, *words: str, auth: str = AUTH) -> AsyncIterator[Chat]:
     ports = [word for door in ("web", "rpc", "ssh", "telnet") for word in (f"--{door}", "0")]
-    async with started("examples.chat", *ports, "--data", folder / "data", "--auth", auth, "--admin", "ann", *words) as process:
+    async with started(
+        "examples.chat", *ports, "--data", folder / "data", "--auth", auth, "--admin", "ann", *words
+    ) as process:
         made = Chat(process, folder)
         await made.find_ports()
         async with made.stack:
@@ -218,7 +242,9 @@ async def test_one_conversation_by_four_protocols_reaches_everyone_once_and_in_o
         await ssh.until("<dan> before")
         people = [page, own, ssh, early]
         for number in range(5):
-            await asyncio.gather(*(person.say(f"line {number} of {index}") for index, person in enumerate(people)))
+            await asyncio.gather(
+                *(person.say(f"line {number} of {index}") for index, person in enumerate(people))
+            )
         await early.say("the end")
         await asyncio.gather(*(person.until("the end") for person in people))
 
@@ -226,7 +252,9 @@ async def test_one_conversation_by_four_protocols_reaches_everyone_once_and_in_o
         assert heard[0] == heard[1] == heard[2] == heard[3]
         assert len(heard[0]) == len(set(heard[0])) == 22
         for index in range(4):
-            assert [line.split()[2] for line in heard[0] if line.endswith(f"of {index}")] == list("01234")
+            assert [line.split()[2] for line in heard[0] if line.endswith(f"of {index}")] == list(
+                "01234"
+            )
         assert page.problems == []
         assert await it.process.end() == 0
 
@@ -276,7 +304,11 @@ async def test_an_administrator_keeps_order(tmp_path):
         await dan.until("logged out: kicked: no shouting")
         await ann.until("* cid went")
         assert cid.process.stderr is not None
-        assert b"banned for 5 minutes" in (said := await cid.process.stderr.read()), (said, cid.text, await cid.process.wait())
+        assert b"banned for 5 minutes" in (said := await cid.process.stderr.read()), (
+            said,
+            cid.text,
+            await cid.process.wait(),
+        )
         back = await it.by_telnet("dan")
         await back.until("<dan> hello!")
         with pytest.raises(LoginDenied) as denied:
@@ -296,7 +328,14 @@ async def test_rooms_whispers_and_what_cannot_be_done(tmp_path):
     async with chat(tmp_path) as it:
         bob, dan = await it.by_rpc("bob"), await it.by_telnet("dan")
         await dan.until("/quit")
-        dan.type("/join  Garden", "in the garden", "/msg bob psst", "/msg nobody x", "/leave", "back again")
+        dan.type(
+            "/join  Garden",
+            "in the garden",
+            "/msg bob psst",
+            "/msg nobody x",
+            "/leave",
+            "back again",
+        )
         await bob.until("psst")
         await bob.until("back again")
         assert "in the garden" not in str(bob.heard)
@@ -329,7 +368,9 @@ async def test_history_outlives_a_crash_of_the_server_and_its_end_is_told(tmp_pa
         await dan.until("<dan> remember this")
         assert await it.process.end() == 0
         await dan.until("logged out: drained")
-        await expect(page.page.locator("#status")).to_have_text("The server is restarting. Trying again.")
+        await expect(page.page.locator("#status")).to_have_text(
+            "The server is restarting. Trying again."
+        )
         with pytest.raises((ConnectionLost, CallError)):
             await bob.client.call("who", "lobby")
 
@@ -337,8 +378,14 @@ async def test_history_outlives_a_crash_of_the_server_and_its_end_is_told(tmp_pa
 @on_its_own_loop
 async def test_telnet_refuses_what_is_no_login_and_takes_its_commands_out(tmp_path):
     async with chat(tmp_path) as it:
-        wrong, nobody, gone = await it.by_telnet("dan", "wrong"), await it.by_telnet("nobody", "x"), await it.by_telnet("dan")
-        assert (await wrong.until("refused")).replace("dan", "") == (await nobody.until("refused")).replace("nobody", "")
+        wrong, nobody, gone = (
+            await it.by_telnet("dan", "wrong"),
+            await it.by_telnet("nobody", "x"),
+            await it.by_telnet("dan"),
+        )
+        assert (await wrong.until("refused")).replace("dan", "") == (
+            await nobody.until("refused")
+        ).replace("nobody", "")
         gone.writer.close()
         polite = await it.by_telnet("bob")
         await polite.until("/quit")
@@ -357,6 +404,16 @@ async def test_the_command_says_what_is_wrong(tmp_path):
     assert code == 2
     assert "unknown type of authentication" in text
     async with chat(tmp_path) as it:
-        code, text = await run("examples.chat", "--data", tmp_path / "other", "--web", it.web, "--rpc", "0", "--ssh", "0")
+        code, text = await run(
+            "examples.chat",
+            "--data",
+            tmp_path / "other",
+            "--web",
+            it.web,
+            "--rpc",
+            "0",
+            "--ssh",
+            "0",
+        )
         assert code == 2
         assert "The chat cannot open" in text

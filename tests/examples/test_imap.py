@@ -33,7 +33,17 @@ def filled(post: Mail, *mails: bytes) -> RawIMAP:
 
 def check_consistent(client: RawIMAP, number: int, raw: bytes) -> None:
     """Compare all that can be asked of a mail with its bytes."""
-    names = ("ENVELOPE", "BODYSTRUCTURE", "BODY", "RFC822.SIZE", "BODY[]", "BODY[HEADER]", "BODY[TEXT]", "RFC822", "RFC822.HEADER")
+    names = (
+        "ENVELOPE",
+        "BODYSTRUCTURE",
+        "BODY",
+        "RFC822.SIZE",
+        "BODY[]",
+        "BODY[HEADER]",
+        "BODY[TEXT]",
+        "RFC822",
+        "RFC822.HEADER",
+    )
     found = client.fetch(number, *names)
     assert found["BODY[]"] == found["RFC822"] == raw
     assert found["RFC822.SIZE"] == len(raw)
@@ -42,17 +52,31 @@ def check_consistent(client: RawIMAP, number: int, raw: bytes) -> None:
     assert len(found["ENVELOPE"]) == 10
     for addresses in found["ENVELOPE"][2:8]:
         assert addresses is None or all(len(address) == 4 for address in addresses)
-    fields = client.fetch(number, "BODY[HEADER.FIELDS (subject RECEIVED)]", "BODY.PEEK[HEADER.FIELDS.NOT (Subject Received)]")
+    fields = client.fetch(
+        number,
+        "BODY[HEADER.FIELDS (subject RECEIVED)]",
+        "BODY.PEEK[HEADER.FIELDS.NOT (Subject Received)]",
+    )
     chosen, others = fields.values()
-    assert len(chosen) + len(others) == len(found["BODY[HEADER]"]) + len(blank_line(found["BODY[HEADER]"]))
+    assert len(chosen) + len(others) == len(found["BODY[HEADER]"]) + len(
+        blank_line(found["BODY[HEADER]"])
+    )
     assert chosen.count(b"\n") + others.count(b"\n") >= found["BODY[HEADER]"].count(b"\n")
     check_structure(client, number, found["BODYSTRUCTURE"], found["BODY[TEXT]"])
-    parts = client.fetch(number, "BODY[]<3.10>", "BODY.PEEK[TEXT]<0.7>", f"BODY[HEADER]<{len(raw) + 5}.1>")
-    assert parts == {"BODY[]<3>": raw[3:13], "BODY[TEXT]<0>": found["BODY[TEXT]"][:7], f"BODY[HEADER]<{len(raw) + 5}>": b""}
+    parts = client.fetch(
+        number, "BODY[]<3.10>", "BODY.PEEK[TEXT]<0.7>", f"BODY[HEADER]<{len(raw) + 5}.1>"
+    )
+    assert parts == {
+        "BODY[]<3>": raw[3:13],
+        "BODY[TEXT]<0>": found["BODY[TEXT]"][:7],
+        f"BODY[HEADER]<{len(raw) + 5}>": b"",
+    }
 
 
 def blank_line(header: bytes) -> bytes:
-    return next((end for end in (b"\r\n", b"\n") if header.endswith(b"\n" + end) or header == end), b"")
+    return next(
+        (end for end in (b"\r\n", b"\n") if header.endswith(b"\n" + end) or header == end), b""
+    )
 
 
 def check_structure(client: RawIMAP, number: int, structure: list[Any], text: bytes) -> None:
@@ -65,9 +89,13 @@ def check_structure(client: RawIMAP, number: int, structure: list[Any], text: by
         assert isinstance(found[f"BODY[{name}.MIME]"], bytes)
 
 
-def leaves(structure: list[Any], place: tuple[int, ...]) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
+def leaves(
+    structure: list[Any], place: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], list[Any]]]:
     if isinstance(structure[0], list):
-        for number, part in enumerate((part for part in structure if isinstance(part, list) and is_body(part)), 1):
+        for number, part in enumerate(
+            (part for part in structure if isinstance(part, list) and is_body(part)), 1
+        ):
             yield from leaves(part, (*place, number))
         return
     yield place or (1,), structure
@@ -152,7 +180,12 @@ def test_fields_are_sent_byte_for_byte_and_in_their_order(post):
     envelope = client.fetch(1, "ENVELOPE")["ENVELOPE"]
     john = [b'Doe, John "JD"', None, b"john", b"example.org"]
     assert envelope[1] == b"=?utf-8?q?Caf=C3=A9?="
-    assert envelope[2] == envelope[3] == envelope[4] == [john, [b"Jane", None, b"jane", b"example.org"]]
+    assert (
+        envelope[2]
+        == envelope[3]
+        == envelope[4]
+        == [john, [b"Jane", None, b"jane", b"example.org"]]
+    )
     assert envelope[5][:4] == [
         [None, None, b"friends", None], [None, None, b"ann", b"example.org"], [b"Bob", None, b"bob", b"example.org"], [None] * 4
     ]  # fmt: skip
@@ -179,9 +212,19 @@ def test_parts_of_parts(post):
 @with_mail
 def test_reading_a_mail_marks_it_and_peeking_does_not(post):
     client, other = filled(post, *[MAILS["multipart"]] * 6), opened(post, box="Test")
-    for peek in ("ENVELOPE", "BODYSTRUCTURE", "BODY", "RFC822.HEADER", "RFC822.SIZE", "BODY.PEEK[]", "BODY.PEEK[1]<0.3>"):
+    for peek in (
+        "ENVELOPE",
+        "BODYSTRUCTURE",
+        "BODY",
+        "RFC822.HEADER",
+        "RFC822.SIZE",
+        "BODY.PEEK[]",
+        "BODY.PEEK[1]<0.3>",
+    ):
         client.fetch(1, peek)
-    for number, item in enumerate(("BODY[]", "BODY[TEXT]", "BODY[HEADER]", "RFC822", "RFC822.TEXT"), 2):
+    for number, item in enumerate(
+        ("BODY[]", "BODY[TEXT]", "BODY[HEADER]", "RFC822", "RFC822.TEXT"), 2
+    ):
         assert client.fetch(number, item)["FLAGS"] == [b"\\Seen"], item
         assert "FLAGS" not in client.fetch(number, item)
     assert client.command(b"SEARCH UNSEEN") == [b"* SEARCH 1\r\n"]
@@ -197,11 +240,21 @@ def test_what_a_client_learns_when_it_selects(post):
     client.fetch(1, "BODY[]")
     told = b"".join(client.command(b"SELECT Test"))
     flags = rb"(\Answered \Flagged \Deleted \Seen \Draft)"
-    for line in (b"FLAGS " + flags, b"2 EXISTS", b"0 RECENT", b"[UNSEEN 2]", b"[UIDNEXT 3]", b"[PERMANENTFLAGS " + flags + b"]"):
+    for line in (
+        b"FLAGS " + flags,
+        b"2 EXISTS",
+        b"0 RECENT",
+        b"[UNSEEN 2]",
+        b"[UIDNEXT 3]",
+        b"[PERMANENTFLAGS " + flags + b"]",
+    ):
         assert line in told
     assert b"[UIDVALIDITY " in told
     assert b"[PERMANENTFLAGS ()]" in b"".join(client.command(b"EXAMINE Test"))
-    assert b"UIDNEXT 3" in client.command(b"STATUS Test (MESSAGES UIDNEXT UIDVALIDITY UNSEEN RECENT)")[0]
+    assert (
+        b"UIDNEXT 3"
+        in client.command(b"STATUS Test (MESSAGES UIDNEXT UIDVALIDITY UNSEEN RECENT)")[0]
+    )
 
 
 @with_mail
@@ -224,8 +277,14 @@ def test_commands_that_are_sent_ahead_are_done_in_order(post):
 
 @with_mail
 def test_searches(post):
-    client = filled(post, MAILS["utf8"], MAILS["latin1"], MAILS["multipart"], MAILS["invalid date"], b"x" * 3000)
-    for day, number in ((b"04-Nov-2026 23:59:59 +0000", 6), (b"05-Nov-2026 00:00:00 +0000", 7), (b"05-Nov-2026 23:00:00 -0500", 8)):
+    client = filled(
+        post, MAILS["utf8"], MAILS["latin1"], MAILS["multipart"], MAILS["invalid date"], b"x" * 3000
+    )
+    for day, number in (
+        (b"04-Nov-2026 23:59:59 +0000", 6),
+        (b"05-Nov-2026 00:00:00 +0000", 7),
+        (b"05-Nov-2026 23:00:00 -0500", 8),
+    ):
         client.command(b'APPEND Test (\\Draft) "%b" ' % day, b"Subject: dated %d\r\n\r\n" % number)
     umlauts = "grüße".encode()
     for question, found in (
@@ -243,7 +302,9 @@ def test_searches(post):
     ):  # fmt: skip
         line = b" ".join([b"* SEARCH", *(b"%d" % number for number in found)]) + CRLF
         assert client.command(b"SEARCH " + question[0], *question[1:]) == [line], question
-    assert client.refused(b"SEARCH CHARSET KLINGON ALL").startswith(b"NO [BADCHARSET (US-ASCII UTF-8")
+    assert client.refused(b"SEARCH CHARSET KLINGON ALL").startswith(
+        b"NO [BADCHARSET (US-ASCII UTF-8"
+    )
     for wrong in (
         b"",
         b" ",
@@ -310,14 +371,23 @@ def test_copies_and_moves_and_what_numbers_they_have(post):
     validity = said.split()[2]
     assert said == b"OK [COPYUID %b 1:2 1:2] COPY completed" % validity
     said, told = client.wait(client.send(b"UID MOVE 2,4 Trash"))
-    assert told == [b"* OK [COPYUID %b 2,4 3:4] moved\r\n" % validity, b"* 4 EXPUNGE\r\n", b"* 2 EXPUNGE\r\n"]
+    assert told == [
+        b"* OK [COPYUID %b 2,4 3:4] moved\r\n" % validity,
+        b"* 4 EXPUNGE\r\n",
+        b"* 2 EXPUNGE\r\n",
+    ]
     assert client.wait(client.send(b"COPY 9 Trash"))[0] == b"OK COPY completed"
     said, _ = client.wait(client.send(b"APPEND Trash (\\Seen) ", b"new"))
     assert said == b"OK [APPENDUID %b 5] APPEND completed" % validity
     assert client.command(b"COPY 1 Test") == [b"* 3 EXISTS\r\n"]
     assert b"MESSAGES 3" in client.command(b"STATUS Test (MESSAGES)")[0]
     client.command(b"SELECT Trash")
-    assert [client.fetch(number, "FLAGS")["FLAGS"] for number in (1, 2, 3, 5)] == [[], [b"\\Flagged"], [b"\\Flagged"], [b"\\Seen"]]
+    assert [client.fetch(number, "FLAGS")["FLAGS"] for number in (1, 2, 3, 5)] == [
+        [],
+        [b"\\Flagged"],
+        [b"\\Flagged"],
+        [b"\\Seen"],
+    ]
     assert client.fetch(4, "BODY[]")["BODY[]"] == MAILS["latin1"]
     client.command(b"STORE 1,2,3 +FLAGS.SILENT (\\Deleted)")
     assert client.command(b"UID EXPUNGE 2:9") == [b"* 3 EXPUNGE\r\n", b"* 2 EXPUNGE\r\n"]
@@ -337,7 +407,9 @@ def test_folders(post):
         (b'"" inbox', [b"INBOX"]), (b'a/ "*"', [b"a/b", b"a/b/c"]), (b'"" T%', [b"Trash"]), (b'"" "%/%/c"', [b"a/b/c"]),
         (b'"" ""', [b""]),
     ):  # fmt: skip
-        assert [line.split(b'"')[3] for line in client.command(b"LIST " + pattern)] == names, pattern
+        assert [line.split(b'"')[3] for line in client.command(b"LIST " + pattern)] == names, (
+            pattern
+        )
     client.command(b"APPEND a/b ", b"kept")
     client.command(b"RENAME a z")
     client.command(b"SELECT z/b")

@@ -84,7 +84,12 @@ async def at_once() -> None:
     ids=lambda raw: raw[:20].decode(),
 )
 def test_a_mail_that_is_made_to_cost_much_does_not(raw):
-    query = read_query(Arguments(b"OR OR SUBJECT zz FROM zz OR TEXT zz SENTON 1-Jan-2020"), "utf-8", (1, 1), at_once)
+    query = read_query(
+        Arguments(b"OR OR SUBJECT zz FROM zz OR TEXT zz SENTON 1-Jan-2020"),
+        "utf-8",
+        (1, 1),
+        at_once,
+    )
     begun = time.process_time()
     message = Readable(1, Entry(1, len(raw), 0), raw)
     envelope(message.part)
@@ -93,7 +98,9 @@ def test_a_mail_that_is_made_to_cost_much_does_not(raw):
     assert time.process_time() - begun < 5  # a way that takes the length squared would take minutes
 
 
-@pytest.mark.parametrize("raw", [b"", b"\n", b"a: b", b"a: b\n\nc", b"a: b\r\n\r\n", b" x\r\ny\r\n\r\n\r\n", b"a\n\r\nb"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"\n", b"a: b", b"a: b\n\nc", b"a: b\r\n\r\n", b" x\r\ny\r\n\r\n\r\n", b"a\n\r\nb"]
+)
 def test_header_and_body_are_the_bytes_of_a_message(raw):
     part = Part.parse(raw)
     assert part.header + part.body == raw

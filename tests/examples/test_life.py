@@ -51,7 +51,9 @@ def test_a_signal_logs_everybody_out(example: str, number: int, tmp_path: Path) 
 
 def test_ctrl_c_while_accounts_are_made_leaves_no_half_of_them(tmp_path: Path) -> None:
     async def go() -> None:
-        async with started("examples.arena", *words_of("arena", tmp_path), "--avatars", "100000") as it:
+        async with started(
+            "examples.arena", *words_of("arena", tmp_path), "--avatars", "100000"
+        ) as it:
             await it.read_until("Accounts of 100000 bots")
             it.process.send_signal(signal.SIGINT)
             assert await it.ended() == 0
@@ -64,7 +66,9 @@ def test_ctrl_c_while_accounts_are_made_leaves_no_half_of_them(tmp_path: Path) -
 
 @pytest.mark.parametrize("example", [*PORTS, "pb"])
 @pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6, 1.0])
-def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(example: str, seconds: float, tmp_path: Path) -> None:
+def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(
+    example: str, seconds: float, tmp_path: Path
+) -> None:
     async def go() -> None:
         words = () if example == "pb" else words_of(example, tmp_path)
         async with started(f"examples.{example}", *words) as it:
@@ -73,7 +77,9 @@ def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(example: str, second
                 it.process.send_signal(signal.SIGINT)
             # In the first moments, while modules are loaded, the signal itself ends it; before them the interpreter is alone.
             assert await it.ended() in {0, -signal.SIGINT}
-            ours = re.search(r'File ".*/(?!examples/__init__)(examples|actorcred|twisted)/', it.text)
+            ours = re.search(
+                r'File ".*/(?!examples/__init__)(examples|actorcred|twisted)/', it.text
+            )
             assert "Traceback" not in it.text or not ours, it.text
 
     asyncio.run(go())
@@ -97,7 +103,9 @@ def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(example: str, second
         ("mail", ("--data", "/proc/no/such"), "Another port or folder may help"),
     ],
 )
-def test_what_cannot_open_says_what_to_do(example: str, words: tuple[str, ...], text: str, taken: int, tmp_path: Path) -> None:
+def test_what_cannot_open_says_what_to_do(
+    example: str, words: tuple[str, ...], text: str, taken: int, tmp_path: Path
+) -> None:
     given = [word.format(taken=taken) for word in words]
     code, said = asyncio.run(run(f"examples.{example}", *words_of(example, tmp_path), *given))
     assert code == 2

@@ -33,7 +33,9 @@ class Mail:
         self.going_down = False
 
     async def find_ports(self) -> None:
-        match = await self.process.read_until(r"POP3: 127.0.0.1:(\d+)  IMAP4: 127.0.0.1:(\d+)  SMTP: 127.0.0.1:(\d+)\n")
+        match = await self.process.read_until(
+            r"POP3: 127.0.0.1:(\d+)  IMAP4: 127.0.0.1:(\d+)  SMTP: 127.0.0.1:(\d+)\n"
+        )
         self.pop_port, self.imap_port, self.smtp_port = map(int, match.groups())
 
     def pop(self, name: str = "ann", password: str | None = None) -> poplib.POP3:
@@ -59,7 +61,11 @@ class Mail:
     def send(self, *subjects: str, sender: str = "bob", to: str = "ann") -> None:
         client = self.smtp(sender)
         for subject in subjects:
-            client.sendmail(f"{sender}@example.org", [f"{to}@example.org"], f"Subject: {subject}\r\n\r\nHello.\r\n")
+            client.sendmail(
+                f"{sender}@example.org",
+                [f"{to}@example.org"],
+                f"Subject: {subject}\r\n\r\nHello.\r\n",
+            )
         client.quit()
 
     def curl(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -68,9 +74,13 @@ class Mail:
 
 
 @contextlib.asynccontextmanager
-async def mail(folder: Path, *words: str, auth: str = AUTH, before: tuple[str, ...] = ()) -> AsyncIterator[Mail]:
+async def mail(
+    folder: Path, *words: str, auth: str = AUTH, before: tuple[str, ...] = ()
+) -> AsyncIterator[Mail]:
     ports = [word for door in ("pop3", "imap", "smtp") for word in (f"--{door}", "0")]
-    async with started("examples.mail", *ports, "--data", folder / "data", "--auth", auth, *words, before=before) as process:
+    async with started(
+        "examples.mail", *ports, "--data", folder / "data", "--auth", auth, *words, before=before
+    ) as process:
         made = Mail(process)
         await made.find_ports()
         try:
@@ -99,7 +109,11 @@ def with_mail(test: Callable[[Mail], object]) -> Callable[..., None]:
 
 def subjects(client: imaplib.IMAP4) -> list[str]:
     lines = client.fetch("1:*", "(BODY.PEEK[HEADER.FIELDS (SUBJECT)])")[1]
-    return [re.findall(r"(?i)subject: (\S+)", part[1].decode())[0] for part in lines if isinstance(part, tuple)]
+    return [
+        re.findall(r"(?i)subject: (\S+)", part[1].decode())[0]
+        for part in lines
+        if isinstance(part, tuple)
+    ]
 
 
 def read_lines(client: imaplib.IMAP4, count: int) -> list[bytes]:
@@ -107,7 +121,9 @@ def read_lines(client: imaplib.IMAP4, count: int) -> list[bytes]:
 
 
 @with_mail
-def test_a_new_account_gets_its_mailbox_at_its_first_login_and_all_protocols_see_the_same_mail(post):
+def test_a_new_account_gets_its_mailbox_at_its_first_login_and_all_protocols_see_the_same_mail(
+    post,
+):
     pop, imap = post.pop(), post.imap()
     assert pop.stat()[0] == 1
     assert subjects(imap) == ["Welcome"]
@@ -185,7 +201,9 @@ def test_flags_searches_parts_and_new_messages(post):
         b"Subject: parts\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
         b"--x\r\nContent-Type: text/plain\r\n\r\nfirst part\r\n--x\r\nContent-Type: text/html\r\n\r\n<b>second</b>\r\n--x--\r\n"
     )
-    assert first.append("INBOX", "(\\Flagged)", '"05-Nov-2026 12:00:00 +0000"', multipart)[0] == "OK"
+    assert (
+        first.append("INBOX", "(\\Flagged)", '"05-Nov-2026 12:00:00 +0000"', multipart)[0] == "OK"
+    )
     assert first.append("INBOX", None, None, b"Subject: plain\r\n\r\nx\r\n")[0] == "OK"
     second.noop()
     assert subjects(second) == ["Welcome", "parts", "plain"]
@@ -199,7 +217,9 @@ def test_flags_searches_parts_and_new_messages(post):
     assert second.store("3", "+FLAGS", "\\Seen \\Nonsense")[1] == [b"3 (FLAGS (\\Seen))"]
     first.noop()
     assert b"FLAGS (\\Seen)" in first.fetch("3", "(FLAGS)")[1][-1]
-    assert first.status("INBOX", "(MESSAGES UNSEEN UIDNEXT)")[1] == [b'"INBOX" (MESSAGES 3 UNSEEN 1 UIDNEXT 4)']
+    assert first.status("INBOX", "(MESSAGES UNSEEN UIDNEXT)")[1] == [
+        b'"INBOX" (MESSAGES 3 UNSEEN 1 UIDNEXT 4)'
+    ]
     assert first.list()[1] == [b'() "/" "INBOX"', b'(\\Trash) "/" "Trash"']
     assert first.select("Other")[0] == "NO"
     readonly = post.imap()
@@ -218,9 +238,16 @@ def test_nobody_gets_in_without_the_password_and_nobody_sends_as_another(post):
             post.smtp(name, password)
     post.imap("bob").logout()
     client = post.smtp("ann")
-    for sender, to in (("bob", "bob"), ("", "bob"), ("ann", "nobody"), ("ann", "bob@elsewhere.org")):
+    for sender, to in (
+        ("bob", "bob"),
+        ("", "bob"),
+        ("ann", "nobody"),
+        ("ann", "bob@elsewhere.org"),
+    ):
         with pytest.raises((smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused)):
-            client.sendmail(sender and f"{sender}@example.org", [to if "@" in to else f"{to}@example.org"], "x")
+            client.sendmail(
+                sender and f"{sender}@example.org", [to if "@" in to else f"{to}@example.org"], "x"
+            )
     assert subjects(post.imap("bob")) == ["Welcome"]
 
 
@@ -229,10 +256,24 @@ def test_curl_reads_and_sends(post):
     post.imap("bob").logout()
     user = ("-u", "ann:a1")
     assert "Subject: Welcome" in post.curl(*user, f"pop3://127.0.0.1:{post.pop_port}/1").stdout
-    assert "* 1 FETCH (FLAGS ())" in post.curl(*user, f"imap://127.0.0.1:{post.imap_port}/INBOX", "-X", "FETCH 1:* FLAGS").stdout
+    assert (
+        "* 1 FETCH (FLAGS ())"
+        in post.curl(
+            *user, f"imap://127.0.0.1:{post.imap_port}/INBOX", "-X", "FETCH 1:* FLAGS"
+        ).stdout
+    )
     url = f"smtp://127.0.0.1:{post.smtp_port}"
     sent = post.curl(
-        *user, url, "--mail-from", "ann@example.org", "--mail-rcpt", "bob@example.org", "-F", "=hello", "-H", "Subject: curled"
+        *user,
+        url,
+        "--mail-from",
+        "ann@example.org",
+        "--mail-rcpt",
+        "bob@example.org",
+        "-F",
+        "=hello",
+        "-H",
+        "Subject: curled",
     )
     assert (sent.returncode, sent.stderr) == (0, "")
     assert subjects(post.imap("bob")) == ["Welcome", "curled"]
@@ -264,7 +305,10 @@ def test_the_classic_deployment_mail_in_mariadb_and_the_systems_users(tmp_path):
 
         async def twice() -> None:
             for count in (1, 2):
-                async with asyncio.timeout(120), mail(tmp_path, *words, auth="unix:game", before=inside) as post:
+                async with (
+                    asyncio.timeout(120),
+                    mail(tmp_path, *words, auth="unix:game", before=inside) as post,
+                ):
                     await asyncio.to_thread(visit, post, count)
                     assert await post.process.end() == 0
 
@@ -274,7 +318,12 @@ def test_the_classic_deployment_mail_in_mariadb_and_the_systems_users(tmp_path):
 def visit(post: Mail, count: int) -> None:
     """Log in as a user of the system, twice by different protocols, and send something to oneself."""
     assert len(subjects(post.imap("ann", "right"))) == count
-    for name, password in (("ann", "wrong"), ("locked", "right"), ("expired", "right"), ("root", "")):
+    for name, password in (
+        ("ann", "wrong"),
+        ("locked", "right"),
+        ("expired", "right"),
+        ("root", ""),
+    ):
         with pytest.raises(poplib.error_proto):
             post.pop(name, password)
     client = post.smtp("ann", "right")
@@ -290,10 +339,14 @@ def test_ldap_and_htpasswd_and_accounts_let_in(tmp_path):
     (tmp_path / "users").write_text(f"ann:{hash_password(password='a1', rounds=4)}\n")
     asyncio.run(log_in_once(tmp_path, f"file:{tmp_path / 'users'}", "ann", "a1"))
     asyncio.run(log_in_with_the_demo_account(tmp_path / "demo"))
-    pytest.importorskip("ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'")
+    pytest.importorskip(
+        "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'"
+    )
     (tmp_path / "ldap").mkdir()
     with running_directory(tmp_path / "ldap") as ldap:
-        asyncio.run(log_in_once(tmp_path, f"ldap:{ldap.url}/ou=people,dc=example?uid", "ann", "right"))
+        asyncio.run(
+            log_in_once(tmp_path, f"ldap:{ldap.url}/ou=people,dc=example?uid", "ann", "right")
+        )
 
 
 async def log_in_once(folder: Path, auth: str, name: str, password: str) -> None:
@@ -318,7 +371,10 @@ async def log_in_with_the_demo_account(folder: Path) -> None:
 def write_to_who_has_never_logged_in(post: Mail, folder: Path) -> None:
     client = post.smtp("ann", (folder / "ann.txt").read_text().strip())
     assert client.mail("ann@example.org")[0] == 250
-    assert client.rcpt("nobody@example.org") == (550, b"5.1.1 there is no mailbox nobody@example.org")
+    assert client.rcpt("nobody@example.org") == (
+        550,
+        b"5.1.1 there is no mailbox nobody@example.org",
+    )
     assert client.rcpt("bob@example.org")[0] == 250
     assert client.data("Subject: hello\r\n\r\nx\r\n")[0] == 250
     assert "hello" in subjects(post.imap("bob", (folder / "bob.txt").read_text().strip()))
@@ -329,15 +385,31 @@ def test_the_command_says_what_is_wrong(tmp_path):
         code, text = await run("examples.mail", "--help")
         assert (code, "--database URL" in text) == (0, True)
         code, text = await run(
-            "examples.mail", "--data", tmp_path, "--auth", AUTH, "--database", "mysql+pymysql://u:s3cret@127.0.0.1:1/x"
+            "examples.mail",
+            "--data",
+            tmp_path,
+            "--auth",
+            AUTH,
+            "--database",
+            "mysql+pymysql://u:s3cret@127.0.0.1:1/x",
         )
         assert code == 2
         assert "cannot be used" in text
         assert "s3cret" not in text
-        code, text = await run("examples.mail", "--data", tmp_path, "--auth", AUTH, "--database", "nonsense")
+        code, text = await run(
+            "examples.mail", "--data", tmp_path, "--auth", AUTH, "--database", "nonsense"
+        )
         assert code == 2
         async with mail(tmp_path) as post:
-            code, text = await run("examples.mail", "--data", tmp_path / "other", "--auth", AUTH, "--pop3", post.pop_port)
+            code, text = await run(
+                "examples.mail",
+                "--data",
+                tmp_path / "other",
+                "--auth",
+                AUTH,
+                "--pop3",
+                post.pop_port,
+            )
             assert code == 2
             assert "The post office cannot open" in text
 

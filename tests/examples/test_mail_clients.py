@@ -31,7 +31,9 @@ NO_HEADER = {"header only", "header, no end of line", "no header", "mbox line", 
 BARE_CR = {"bare CR", "binary"}
 
 
-def with_mails(test: Callable[[Mail, RawIMAP], None], folder: Path, *, old: bytes | None = None) -> None:
+def with_mails(
+    test: Callable[[Mail, RawIMAP], None], folder: Path, *, old: bytes | None = None
+) -> None:
     """Run a function of a post office, where ann has all the mails, and of an IMAP session of hers."""
 
     def body(post: Mail) -> None:
@@ -50,9 +52,20 @@ def with_mails(test: Callable[[Mail, RawIMAP], None], folder: Path, *, old: byte
 
 def run(command: list[Any], folder: Path, *, code: int = 0) -> str:
     """Run a client to its end; return what it printed."""
-    environment = {**os.environ, "HOME": str(folder), "FETCHMAILHOME": str(folder), "LC_ALL": "C.UTF-8"}
+    environment = {
+        **os.environ,
+        "HOME": str(folder),
+        "FETCHMAILHOME": str(folder),
+        "LC_ALL": "C.UTF-8",
+    }
     done = subprocess.run(
-        list(map(str, command)), capture_output=True, text=True, timeout=60, check=False, cwd=folder, env=environment
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=folder,
+        env=environment,
     )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
@@ -66,7 +79,9 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 def in_maildir(folder: Path) -> dict[Path, bytes]:
-    return {path: path.read_bytes() for place in ("new", "cur") for path in (folder / place).iterdir()}
+    return {
+        path: path.read_bytes() for place in ("new", "cur") for path in (folder / place).iterdir()
+    }
 
 
 def check_mails(found: Iterable[bytes], added: bytes, without: Collection[str]) -> None:
@@ -171,7 +186,9 @@ def test_offlineimap_with_maxage(tmp_path):
         client.command(b"STORE %d +FLAGS.SILENT (\\Answered)" % number_of("folded", 2))
         run(sync, tmp_path)
         client.command(b"NOOP")
-        assert client.fetch(number_of("no from", 2), "FLAGS") == {"FLAGS": [b"\\Flagged", b"\\Seen"]}
+        assert client.fetch(number_of("no from", 2), "FLAGS") == {
+            "FLAGS": [b"\\Flagged", b"\\Seen"]
+        }
         assert file_of(near / "INBOX", b"X-Empty-Fold").name.endswith(":2,R")
         assert {path.name for path in near.iterdir()} == {"INBOX", "Trash"}
 
@@ -190,7 +207,16 @@ def test_fetchmail_takes_no_damaged_copies(tmp_path, protocol):
         port = post.imap_port if protocol == "imap" else post.pop_port
         server = f"poll 127.0.0.1 protocol {protocol} port {port} auth password"
         user = f'user "ann" password "a1" fetchall nokeep no rewrite sslproto "" mda "{deliver}"'
-        run([fetchmail, "--nosyslog", "--nodetach", "-f", write(tmp_path, "fetchmailrc", f"{server} {user}\n")], tmp_path)
+        run(
+            [
+                fetchmail,
+                "--nosyslog",
+                "--nodetach",
+                "-f",
+                write(tmp_path, "fetchmailrc", f"{server} {user}\n"),
+            ],
+            tmp_path,
+        )
         # It ends each mail with a line end and each header with a blank line, and breaks long lines.
         ends = {"dots", "open boundary", "no line end", "header only", "header, no end of line"}
         without = {*NO_HEADER, *BARE_CR, *ends, "blank line first", "long line", "NUL"}
@@ -198,7 +224,10 @@ def test_fetchmail_takes_no_damaged_copies(tmp_path, protocol):
         check_mails((path.read_bytes() for path in taken.iterdir()), received, without)
         # What it calls no mail, it leaves.
         client.command(b"NOOP")
-        left = [client.fetch(number, "BODY[]")["BODY[]"] for number in range(1, len(client.command(b"UID FETCH 1:* UID")) + 1)]
+        left = [
+            client.fetch(number, "BODY[]")["BODY[]"]
+            for number in range(1, len(client.command(b"UID FETCH 1:* UID")) + 1)
+        ]
         assert left == [MAILS["no header"]]
 
     with_mails(body, tmp_path)
@@ -222,10 +251,18 @@ def test_neomutt(tmp_path):
             "mbox_type=Maildir",
             "confirmappend=no", "delete=yes", "quit=yes", "wait_key=no", "sleep_time=0", "sort=mailbox-order", "mark_old=no",
         ]  # fmt: skip
-        configuration = write(tmp_path, "muttrc", "".join(f"set {one}\n" for one in settings) + f'push "{"".join(keys)}"\n')
+        configuration = write(
+            tmp_path,
+            "muttrc",
+            "".join(f"set {one}\n" for one in settings) + f'push "{"".join(keys)}"\n',
+        )
         in_terminal([neomutt, "-n", "-F", str(configuration)], tmp_path)
         found = in_maildir(copies).values()
-        check_mails(found, rb"(?m)^(?:Status: [RO]*|Content-Length: \d+|Lines: \d+)\n", {*NO_HEADER, "bare CR", "NUL"})
+        check_mails(
+            found,
+            rb"(?m)^(?:Status: [RO]*|Content-Length: \d+|Lines: \d+)\n",
+            {*NO_HEADER, "bare CR", "NUL"},
+        )
         assert len(found) == len(MAILS) - 1  # without the empty one
         assert b"* %d EXPUNGE\r\n" % number_of("dots") in client.command(b"NOOP")
         assert b"\\Flagged" in client.fetch(number_of("no from"), "FLAGS")["FLAGS"]
@@ -237,9 +274,19 @@ def in_terminal(command: list[str], folder: Path) -> None:
     """Run a program in a terminal to its end, and let the screen be."""
     ours, its = pty.openpty()
     environment = {**os.environ, "HOME": str(folder), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
-    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env=environment, cwd=folder, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdin=its,
+        stdout=its,
+        stderr=its,
+        env=environment,
+        cwd=folder,
+        start_new_session=True,
+    )
     os.close(its)
-    screen = subprocess.Popen(["cat"], stdin=ours, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    screen = subprocess.Popen(
+        ["cat"], stdin=ours, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         assert process.wait(60) == 0
     finally:
@@ -330,10 +377,21 @@ console.log(JSON.stringify(report));
 def imapflow(pytestconfig, tmp_path_factory):
     """Return a folder where imapflow is installed."""
     cache = getattr(pytestconfig, "cache", None)  # there is none with `-p no:cacheprovider`
-    folder = Path(cache.mkdir("imapflow")) if cache is not None else tmp_path_factory.mktemp("imapflow")
+    folder = (
+        Path(cache.mkdir("imapflow")) if cache is not None else tmp_path_factory.mktemp("imapflow")
+    )
     program("node", "nodejs")
     if not (folder / "node_modules" / "imapflow").is_dir():
-        install = [program("npm", "npm"), "install", "--silent", "--no-audit", "--no-fund", "--prefix", str(folder), "imapflow@1"]
+        install = [
+            program("npm", "npm"),
+            "install",
+            "--silent",
+            "--no-audit",
+            "--no-fund",
+            "--prefix",
+            str(folder),
+            "imapflow@1",
+        ]
         try:
             subprocess.run(install, capture_output=True, check=True, timeout=120)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -345,6 +403,8 @@ def imapflow(pytestconfig, tmp_path_factory):
 def test_imapflow(tmp_path, imapflow):
     def body(post: Mail, client: RawIMAP) -> None:
         script = write(imapflow, "read.mjs", IMAPFLOW)
-        check_report(json.loads(run([program("node", "nodejs"), script, post.imap_port], tmp_path)), client)
+        check_report(
+            json.loads(run([program("node", "nodejs"), script, post.imap_port], tmp_path)), client
+        )
 
     with_mails(body, tmp_path)

@@ -56,7 +56,12 @@ def test_a_fetch_takes_no_more_memory_than_one_thing_that_it_asks_for(post):
 @with_mail
 def test_only_what_appends_a_message_may_be_long(post):
     client = filled(post, b"Subject: x\r\n\r\n")
-    for start in (b'LIST "" {2000000}', b"SEARCH BODY {2000000}", b"UID SEARCH BODY {2000000}", b"x" * 65_520 + b" {9}"):
+    for start in (
+        b'LIST "" {2000000}',
+        b"SEARCH BODY {2000000}",
+        b"UID SEARCH BODY {2000000}",
+        b"x" * 65_520 + b" {9}",
+    ):
         client.socket.sendall(b"long " + start + b"\r\n")
         assert client.read().startswith(b"long NO [TOOBIG]")
     assert client.refused(b"SEARCH BODY ", b"x", b" " + b"y" * 65_530).startswith(b"NO [TOOBIG]")
@@ -73,7 +78,9 @@ def test_only_what_appends_a_message_may_be_long(post):
 
 def test_patterns():
     words = ["", "a", "b", "/", "a/b", "aa/b", "a/", "ab/ab/b", "b//a"]
-    for pattern in [first + second + third for first in "ab/*%" for second in "ab/*%" for third in ["", *"a/*%"]]:
+    for pattern in [
+        first + second + third for first in "ab/*%" for second in "ab/*%" for third in ["", *"a/*%"]
+    ]:
         expression = "".join({"*": ".*", "%": "[^/]*"}.get(char, char) for char in pattern)
         for word in words:
             assert matches(pattern, word) == bool(re.fullmatch(expression, word)), (pattern, word)
@@ -98,8 +105,12 @@ def test_a_search_decodes_a_message_once_and_lets_others_have_their_turn(monkeyp
     decoded: list[object] = []
     rests: list[object] = []
     original = readable._decoded
-    monkeypatch.setattr(readable, "_decoded", lambda data, charset: decoded.append(data) or original(data, charset))
-    asked = query(b"NOT BODY zz NOT TEXT zz " * 10 + b"NOT SUBJECT zz NOT SUBJECT yy", lambda: rests.append(1))
+    monkeypatch.setattr(
+        readable, "_decoded", lambda data, charset: decoded.append(data) or original(data, charset)
+    )
+    asked = query(
+        b"NOT BODY zz NOT TEXT zz " * 10 + b"NOT SUBJECT zz NOT SUBJECT yy", lambda: rests.append(1)
+    )
     message = Readable(1, Entry(1, 9, 0), b"Subject: large\r\n\r\nhello")
     assert asyncio.run(asked.test(message))
     assert len(decoded) == 3
@@ -108,7 +119,13 @@ def test_a_search_decodes_a_message_once_and_lets_others_have_their_turn(monkeyp
 
 @pytest.mark.parametrize(
     "date",
-    [b"1 Jan 99999999999999999999 00:00:00", b"99999999999999999999 Jan 2026 00:00:00", b"9" * 5000, b"1 Jan " + b"9" * 5000, b""],
+    [
+        b"1 Jan 99999999999999999999 00:00:00",
+        b"99999999999999999999 Jan 2026 00:00:00",
+        b"9" * 5000,
+        b"1 Jan " + b"9" * 5000,
+        b"",
+    ],
 )
 def test_a_mail_with_an_impossible_date_has_none(date):
     message = Readable(1, Entry(1, 9, 0), b"Date: " + date + b"\r\n\r\n")
@@ -147,8 +164,13 @@ def test_inbox_has_no_case_of_its_own_also_where_folders_are_in_it(post):
     for pattern in (b"inbox/*", b"INBOX/%", b"Inbox/x"):
         assert client.command(b'LIST "" ' + pattern) == [b'* LIST () "/" "INBOX/x"\r\n'], pattern
     client.command(b"CREATE inboxes")
-    for pattern, names in ((b"inbox*", [b"INBOX", b"INBOX/x", b"inboxes"]), (b"inbox%", [b"INBOX", b"inboxes"])):
-        assert [line.split(b'"')[3] for line in client.command(b'LIST "" ' + pattern)] == names, pattern
+    for pattern, names in (
+        (b"inbox*", [b"INBOX", b"INBOX/x", b"inboxes"]),
+        (b"inbox%", [b"INBOX", b"inboxes"]),
+    ):
+        assert [line.split(b'"')[3] for line in client.command(b'LIST "" ' + pattern)] == names, (
+            pattern
+        )
     for name in (b"INBOX/x", b"inbox/x", b"InBox/x"):
         client.command(b"SELECT " + name)
         client.command(b"STATUS " + name + b" (MESSAGES)")
@@ -165,7 +187,13 @@ def test_a_folder_of_old_in_an_inbox_of_another_case_can_be_reached(tmp_path):
     store = Store(f"sqlite:///{tmp_path / 'mail.sqlite'}")
     store.open("ann")
     store.create("ann", ["inbox/x", "inbox/y", "INBOX/y"])
-    assert sorted(folder.name for folder in Box(store, "ann").folders()) == ["INBOX", "INBOX/x", "INBOX/y", "Trash", "inbox/y"]
+    assert sorted(folder.name for folder in Box(store, "ann").folders()) == [
+        "INBOX",
+        "INBOX/x",
+        "INBOX/y",
+        "Trash",
+        "inbox/y",
+    ]
     store.close()
 
 

@@ -66,10 +66,18 @@ def test_pop3_by_sasl(post):
     assert POP3(post).lines("AUTH") == [name.encode() for name in MECHANISMS]
     assert f"SASL {' '.join(MECHANISMS)}".encode() in POP3(post).lines("CAPA")
     for name in MECHANISMS:
-        for username, password, right in (("ann", "a1", True), ("ann", "wrong", False), ("nobody", "a1", False)):
+        for username, password, right in (
+            ("ann", "a1", True),
+            ("ann", "wrong", False),
+            ("nobody", "a1", False),
+        ):
             pop, client = POP3(post), client_of(name, username, password)
             first = client.start()
-            said = authenticate(f"AUTH {name} {coded(first)}" if first is not None else f"AUTH {name}", client, pop.say)
+            said = authenticate(
+                f"AUTH {name} {coded(first)}" if first is not None else f"AUTH {name}",
+                client,
+                pop.say,
+            )
             assert said.startswith(b"+OK") == right, (name, said)
             assert pop.say("STAT").startswith(b"+OK") == right
             assert pop.say("AUTH PLAIN").startswith(b"-ERR" if right else b"+ ")
@@ -78,7 +86,11 @@ def test_pop3_by_sasl(post):
 @with_mail
 def test_imap_by_sasl(post):
     for name in MECHANISMS:
-        for username, password, right in (("ann", "a1", True), ("ann", "wrong", False), ("nobody", "a1", False)):
+        for username, password, right in (
+            ("ann", "a1", True),
+            ("ann", "wrong", False),
+            ("nobody", "a1", False),
+        ):
             imap = RawIMAP(post.imap_port)
             post.open.append(imap.close)
             assert f" AUTH={name}".encode() in imap.greeting
@@ -89,8 +101,15 @@ def test_imap_by_sasl(post):
                 imap.socket.sendall((line.encode() if isinstance(line, str) else line) + b"\r\n")
                 return imap.read()
 
-            said = authenticate(f"a AUTHENTICATE {name}" + (f" {coded(first)}" if first is not None else ""), client, say)
-            assert said.startswith(b"a OK" if right else b"a NO [AUTHENTICATIONFAILED]"), (name, said)
+            said = authenticate(
+                f"a AUTHENTICATE {name}" + (f" {coded(first)}" if first is not None else ""),
+                client,
+                say,
+            )
+            assert said.startswith(b"a OK" if right else b"a NO [AUTHENTICATIONFAILED]"), (
+                name,
+                said,
+            )
             assert say("s SELECT INBOX").startswith(b"* FLAGS" if right else b"s BAD")
 
 
@@ -111,7 +130,9 @@ def test_what_is_no_exchange_ends_the_login_and_not_the_connection(post):
     unwanted = client_of("PLAIN", "ann", "a1", authorize_as="bob").start()
     assert imap.refused(f"AUTHENTICATE PLAIN {coded(unwanted)}".encode()).startswith(b"NO")
     imap.command(b"LOGIN ann a1")
-    assert pop.say(f"AUTH PLAIN {coded(client_of('PLAIN', 'ann', 'a1').start())}").startswith(b"+OK")
+    assert pop.say(f"AUTH PLAIN {coded(client_of('PLAIN', 'ann', 'a1').start())}").startswith(
+        b"+OK"
+    )
 
 
 @with_mail
@@ -136,7 +157,9 @@ def test_gsasl_reads_by_scram(post):
     for password, right in (("a1", True), ("wrong", False)):
         who = ["-a", "ann", "-p", password, "-m", "SCRAM-SHA-256", "--no-cb", "--no-starttls"]
         command = [gsasl, "--imap", f"--connect=127.0.0.1:{post.imap_port}", *who]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, input="", check=False)
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=30, input="", check=False
+        )
         assert ("\n. OK [CAPABILITY" in done.stdout) == right, done.stdout + done.stderr
 
 
@@ -163,7 +186,9 @@ def test_wrong_numbers_are_refused_and_the_session_goes_on(post):
     assert pop.say("PASS a1").startswith(b"+OK")
     for command in ("RETR", "DELE", "LIST", "UIDL", "TOP"):
         for number in ("0", "4", "-1", "x", "", "1.5", "9" * 100, "٣"):
-            assert pop.say(f"{command} {number}" + (" 1" if command == "TOP" else "")).startswith(b"-ERR"), (command, number)
+            assert pop.say(f"{command} {number}" + (" 1" if command == "TOP" else "")).startswith(
+                b"-ERR"
+            ), (command, number)
     for wrong in (
         "TOP 1 -1",
         "TOP 1 x",
@@ -193,7 +218,9 @@ def test_wrong_numbers_are_refused_and_the_session_goes_on(post):
 @with_mail
 def test_pop3_does_what_is_sent_ahead_in_order(post):
     pop = POP3(post)
-    pop.socket.sendall(b"USER ann\r\nPASS a1\r\nSTAT\r\nLIST 9\r\nRETR 1\r\nDELE 1\r\nLIST\r\nQUIT\r\n")
+    pop.socket.sendall(
+        b"USER ann\r\nPASS a1\r\nSTAT\r\nLIST 9\r\nRETR 1\r\nDELE 1\r\nLIST\r\nQUIT\r\n"
+    )
     said = pop.file.read()
     assert b"+OK 1 " in said
     assert b"-ERR no such message" in said

@@ -57,7 +57,9 @@ class Place:
 async def place(page: Path = ARENA, **options: Any) -> AsyncIterator[Place]:
     actors.set_default_dispatcher(AsyncioDispatcher())
     gate = Gate.start()
-    portal = Portal.start(Arena.start(9.0), [gate, AnonymousChecker.start()], PortalOptions(**options))
+    portal = Portal.start(
+        Arena.start(9.0), [gate, AnonymousChecker.start()], PortalOptions(**options)
+    )
     async with await rpc.serve(portal, "tcp:127.0.0.1:0") as server:
         await server.listen("ws:127.0.0.1:0", app=make_app(server, page))
         yield Place(gate, portal, server)
@@ -103,11 +105,16 @@ async def test_the_arenas_page_waits_for_a_slow_login_and_says_so() -> None:
     ("refusal", "text"),
     [
         (LoginDenied("full", retry_after=7.0), "Try again in 7 s."),
-        (CheckerUnavailable("down"), "The server is there, but logging in is not possible at the moment."),
+        (
+            CheckerUnavailable("down"),
+            "The server is there, but logging in is not possible at the moment.",
+        ),
     ],
 )
 @pytest.mark.parametrize("files", [ARENA, CHAT])
-async def test_a_page_tells_denied_unavailable_and_unreachable_apart(files: Path, refusal: Any, text: str) -> None:
+async def test_a_page_tells_denied_unavailable_and_unreachable_apart(
+    files: Path, refusal: Any, text: str
+) -> None:
     async with place(files) as it, browser_at(it) as page:
         await log_in(page, it)
         await page.clock.fast_forward(12_000)
@@ -131,13 +138,17 @@ async def test_a_page_that_has_no_answer_at_all_says_unavailable_in_the_end() ->
 
 
 @on_loop
-async def test_the_python_client_waits_for_a_slow_login_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_python_client_waits_for_a_slow_login_and_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(client_module, "SLOW_LOGIN", 0.0)
     said = asyncio.Event()
     async with place() as it:
         # The patience for connecting is over long before the login is.
         options = ClientOptions(timeout=1.0, on_slow_login=said.set)
-        login = asyncio.create_task(rpc.connect(it.server.addresses[0], "ann", "s3cret", options=options))
+        login = asyncio.create_task(
+            rpc.connect(it.server.addresses[0], "ann", "s3cret", options=options)
+        )
         await it.somebody_waits()
         await asyncio.wait_for(said.wait(), 30)
         done, _ = await asyncio.wait({login}, timeout=1.5)
@@ -148,7 +159,9 @@ async def test_the_python_client_waits_for_a_slow_login_and_says_so(monkeypatch:
 
 
 @on_loop
-async def test_the_python_client_that_has_no_answer_at_all_says_unavailable_and_not_that_there_is_no_server() -> None:
+async def test_the_python_client_that_has_no_answer_at_all_says_unavailable_and_not_that_there_is_no_server() -> (
+    None
+):
     async with place() as it:
         with pytest.raises(CheckerUnavailable) as refused:
             await rpc.connect(it.server.addresses[0], "ann", "s3cret", login_timeout=0.3)

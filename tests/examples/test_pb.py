@@ -11,5 +11,9 @@ def test_a_service_says_the_same_by_twisteds_realm_ours_and_our_wire():
     code, text = asyncio.run(run("examples.pb"))
     lines = text.splitlines()
     assert code == 0, text
-    assert [line.partition(":")[0] for line in lines] == ["Twisted's realm by PB", "our realm by PB", "our realm by our wire"]
+    assert [line.partition(":")[0] for line in lines] == [
+        "Twisted's realm by PB",
+        "our realm by PB",
+        "our realm by our wire",
+    ]
     assert {line.partition(":")[2].strip() for line in lines} == {"ann said hello (heard hello)"}

@@ -22,9 +22,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="a part of the names of the faults to run")
     parser.add_argument("--loop", choices=LOOPS, help="the loop to run them on; by default each")
-    parser.add_argument("--fast", action="store_true", help="leave those out that take more than 5 s")
+    parser.add_argument(
+        "--fast", action="store_true", help="leave those out that take more than 5 s"
+    )
     words = parser.parse_args()
-    wanted = [one for one in every.FAULTS if words.only in one.name and not (words.fast and one.slow)]
+    wanted = [
+        one for one in every.FAULTS if words.only in one.name and not (words.fast and one.slow)
+    ]
     print(HEAD, flush=True)
     bad = 0
     for tried in wanted:
@@ -49,8 +53,15 @@ def _row(tried: Fault, loop: str) -> bool:
         verdict = "BAD: " + traceback.format_exc().strip().split("\n")[-1]
     figures = ["", "", ""]
     if outcome is not None:
-        figures = [str(outcome.before), str(outcome.after or "ended"), f"{outcome.worst * 1000:.0f} ms of {outcome.calls}"]
-    print(" | ".join([tried.name, loop, *figures, f"{time.monotonic() - begin:.1f}", verdict]), flush=True)
+        figures = [
+            str(outcome.before),
+            str(outcome.after or "ended"),
+            f"{outcome.worst * 1000:.0f} ms of {outcome.calls}",
+        ]
+    print(
+        " | ".join([tried.name, loop, *figures, f"{time.monotonic() - begin:.1f}", verdict]),
+        flush=True,
+    )
     return not verdict.startswith("BAD")
 
 

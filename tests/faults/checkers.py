@@ -61,4 +61,6 @@ class FaultyChecker(Checker):
         await asyncio.Event().wait()
 
 
-plugin = CheckerPlugin("faults", "", "Has faults.", (UsernamePassword,), start_without_argument(FaultyChecker.start))
+plugin = CheckerPlugin(
+    "faults", "", "Has faults.", (UsernamePassword,), start_without_argument(FaultyChecker.start)
+)

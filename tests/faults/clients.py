@@ -50,7 +50,13 @@ class Raw:
     living: ClassVar[set[Raw]] = set()
     """Those that were not closed."""
 
-    def __init__(self, address: Address, source: str = ATTACKER, timeout: float = PATIENCE, receive_buffer: int = 0) -> None:
+    def __init__(
+        self,
+        address: Address,
+        source: str = ATTACKER,
+        timeout: float = PATIENCE,
+        receive_buffer: int = 0,
+    ) -> None:
         self.address = address
         family = socket.AF_UNIX if address.kind == "unix" else socket.AF_INET
         self.socket = socket.socket(family)
@@ -58,10 +64,14 @@ class Raw:
         if receive_buffer:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         if family == socket.AF_INET:
-            self.socket.setsockopt(socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1)
+            self.socket.setsockopt(
+                socket.IPPROTO_IP, getattr(socket, "IP_BIND_ADDRESS_NO_PORT", 24), 1
+            )
             self.socket.bind((source, 0))
         try:
-            self.socket.connect(address.path if address.kind == "unix" else (address.host, address.port))
+            self.socket.connect(
+                address.path if address.kind == "unix" else (address.host, address.port)
+            )
             self.begin()
         except BaseException:
             self.socket.close()
@@ -79,7 +89,12 @@ class Raw:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     # -- bytes --------------------------------------------------------------------------------------------------------
@@ -187,7 +202,13 @@ class WebSocket(Raw):
         super().begin()
         self._rest = b""
         key = base64.b64encode(os.urandom(16)).decode()
-        lines = ["GET / HTTP/1.1", "Host: x", "Upgrade: websocket", "Connection: Upgrade", f"Sec-WebSocket-Key: {key}"]
+        lines = [
+            "GET / HTTP/1.1",
+            "Host: x",
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            f"Sec-WebSocket-Key: {key}",
+        ]
         lines += ["Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: actorcred.msgpack", "", ""]
         self.socket.sendall("\r\n".join(lines).encode())
         while b"\r\n\r\n" not in self._rest:

@@ -37,7 +37,10 @@ def replacing(ground: Ground) -> None:
     ground.note(", ".join(f"{count} {what}" for what, count in answers.items()))
 
 
-@fault("a server that is full: newcomers replace themselves", options=("--policy", "replace", "--max-sessions", "12", *QUICK))
+@fault(
+    "a server that is full: newcomers replace themselves",
+    options=("--policy", "replace", "--max-sessions", "12", *QUICK),
+)
 def replacing_when_full(ground: Ground) -> None:
     """Ten users fill the server. Who is in may come again, who is not is denied, and nobody loses a session by that."""
     clients = many(ground.server.address, 10, resume=False)
@@ -81,7 +84,9 @@ def tokens(ground: Ground) -> None:
     with contextlib.suppress(Closed), connect(address) as guesser:
         for number in range(50):
             guesses[_code(guesser, f"guess{number}")] += 1
-    ground.note(f"{used} tokens; of 50 guesses {', '.join(f'{count} {what}' for what, count in guesses.items())}")
+    ground.note(
+        f"{used} tokens; of 50 guesses {', '.join(f'{count} {what}' for what, count in guesses.items())}"
+    )
     assert set(guesses) == {"refused", "denied"}, guesses
     assert guesses["refused"] < 10, guesses
 
@@ -97,7 +102,10 @@ def resuming_twice(ground: Ground) -> None:
     for number in range(20):
         with connect(ground.server.address) as first:
             token = first.login(f"user{number}")["token"]
-        pair = [connect(ground.server.address, source=f"127.0.7.{2 * number + turn + 1}") for turn in range(2)]
+        pair = [
+            connect(ground.server.address, source=f"127.0.7.{2 * number + turn + 1}")
+            for turn in range(2)
+        ]
         begun = [(client, client.begin_call("cred.resume", token, 0)) for client in pair]
         wins = sum(_answered(*one) for one in begun)
         assert wins == 1, f"{wins} clients have one session"
@@ -113,7 +121,9 @@ def _answered(client: Raw, number: int) -> bool:
     return False
 
 
-@fault("reconnect storms: all lose their connection at once and come back", options=("--grace", "3"))
+@fault(
+    "reconnect storms: all lose their connection at once and come back", options=("--grace", "3")
+)
 def reconnecting(ground: Ground) -> None:
     """50 clients, ten times: reset all, resume all, with notifications under way."""
     address = ground.server.address
@@ -131,8 +141,13 @@ def reconnecting(ground: Ground) -> None:
                 client.reset()
             caster.call("broadcast", turn, 100)
             clients = [connect(address) for _ in clients]
-            begun = [client.begin_call("cred.resume", token, 0) for client, token in zip(clients, tokens, strict=True)]
-            tokens = [_resumed(client, number) for client, number in zip(clients, begun, strict=True)]
+            begun = [
+                client.begin_call("cred.resume", token, 0)
+                for client, token in zip(clients, tokens, strict=True)
+            ]
+            tokens = [
+                _resumed(client, number) for client, number in zip(clients, begun, strict=True)
+            ]
     ground.note(f"500 came back in {time.monotonic() - begin:.1f} s")
     for client in clients:
         client.begin_call("cred.logout")
@@ -148,7 +163,10 @@ def _resumed(client: Raw, number: int) -> str:
 
 def _ended_with_a_queue(ground: Ground, user: str, end: Callable[[Raw], object]) -> None:
     """100 calls wait; after the session's end at most the one that runs is carried out, and the goodbye comes at once."""
-    with connect(ground.server.address, source=ATTACKER) as thief, connect(ground.server.address, source=HONEST) as judge:
+    with (
+        connect(ground.server.address, source=ATTACKER) as thief,
+        connect(ground.server.address, source=HONEST) as judge,
+    ):
         judge.login("judge", resume=False)
         thief.login(user, "secret" if user == STORED else "right", resume=False)
         numbers = [thief.begin_call("pay", number) for number in range(100)]
@@ -178,17 +196,29 @@ def stored(folder: Path) -> None:
     (folder / "users").write_text(f"{STORED}:{hash_password(password='secret', rounds=4)}\n")
 
 
-@fault("a deleted account whose client has 100 calls in the queue", options=QUICK, prepare=stored, auth=("file:{folder}/users",))
+@fault(
+    "a deleted account whose client has 100 calls in the queue",
+    options=QUICK,
+    prepare=stored,
+    auth=("file:{folder}/users",),
+)
 def revoked_with_a_queue(ground: Ground) -> None:
     def delete(judge: Raw) -> None:
         (ground.folder / "users").write_text("")
-        with connect(ground.server.address, source="127.0.0.3") as client:  # who has the file read again
+        with connect(
+            ground.server.address, source="127.0.0.3"
+        ) as client:  # who has the file read again
             client.try_login(STORED, "secret")
 
     _ended_with_a_queue(ground, STORED, delete)
 
 
-@fault("an on_logout that never ends", slow=True, options=("--policy", "replace", *QUICK), patience=40.0)
+@fault(
+    "an on_logout that never ends",
+    slow=True,
+    options=("--policy", "replace", *QUICK),
+    patience=40.0,
+)
 def endless_logout(ground: Ground) -> None:
     """Its user gets in again when its deadline is over; failed logins do not pile up meanwhile."""
     with connect(ground.server.address) as client:
@@ -202,7 +232,10 @@ def endless_logout(ground: Ground) -> None:
             answers[error["code"] if error else "in"] += 1
             if error is None:
                 break
-    ground.note(f"in again after {time.monotonic() - begin:.0f} s: " + ", ".join(f"{n} {what}" for what, n in answers.items()))
+    ground.note(
+        f"in again after {time.monotonic() - begin:.0f} s: "
+        + ", ".join(f"{n} {what}" for what, n in answers.items())
+    )
     assert answers["in"], answers
 
 
@@ -218,10 +251,19 @@ def waiting_for_oneself(ground: Ground) -> None:
     ground.note(", ".join(answered))
 
 
-@fault("avatars that wait for themselves and for each other by await", slow=True, options=QUICK, patience=60.0, tracebacks=True)
+@fault(
+    "avatars that wait for themselves and for each other by await",
+    slow=True,
+    options=QUICK,
+    patience=60.0,
+    tracebacks=True,
+)
 def waiting_in_circles(ground: Ground) -> None:
     """Their sessions end when their clients go, and so do they; the log names the circle."""
-    with connect(ground.server.address, timeout=60) as left, connect(ground.server.address, timeout=60) as right:
+    with (
+        connect(ground.server.address, timeout=60) as left,
+        connect(ground.server.address, timeout=60) as right,
+    ):
         left.login("left", resume=False)
         right.login("right", resume=False)
         left.begin_call("ask_other", "right", True)
@@ -231,7 +273,9 @@ def waiting_in_circles(ground: Ground) -> None:
             for _ in poll(45, 1.0):
                 if "circle" in ground.server.said().lower():
                     break
-    ground.note("told in the log" if "circle" in ground.server.said().lower() else "not told in the log")
+    ground.note(
+        "told in the log" if "circle" in ground.server.said().lower() else "not told in the log"
+    )
 
 
 @fault("clients that are asked and never answer", options=QUICK)

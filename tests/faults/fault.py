@@ -55,7 +55,12 @@ class Honest:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self._over.set()
         self._thread.join()
         with contextlib.suppress(Closed, OSError):
@@ -161,7 +166,9 @@ FAULTS: list[Fault] = []
 """All faults; the modules of this package add theirs."""
 
 
-def fault(name: str, **settings: Any) -> Callable[[Callable[[Ground], None]], Callable[[Ground], None]]:
+def fault(
+    name: str, **settings: Any
+) -> Callable[[Callable[[Ground], None]], Callable[[Ground], None]]:
     """Make a function a fault; see `Fault` for the settings."""
 
     def add(do: Callable[[Ground], None]) -> Callable[[Ground], None]:
@@ -178,7 +185,10 @@ def run(tried: Fault, loop: str) -> Outcome:
         AssertionError: says what is not as it should be.
     """
     # Not pytest's folder: servers run as users that cannot enter it, and Unix sockets have short names.
-    with tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name, contextlib.ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name,
+        contextlib.ExitStack() as stack,
+    ):
         stack.callback(Raw.close_all)
         folder = Path(name)
         folder.chmod(0o755)
@@ -200,9 +210,18 @@ def _served(tried: Fault, folder: Path, backend: Backend | None, loop: str) -> I
             text = text.replace(place, value)
         return text
 
-    settings = {key: value(folder) if callable(value) else value for key, value in tried.settings.items()}
-    words = [*map(fill, tried.options), "--uvloop" if loop == "uvloop" else "--no-uvloop", "--log-level", "info"]
-    server = Served(folder, list(map(fill, tried.auth)), list(map(fill, tried.listen)), words, **settings)
+    settings = {
+        key: value(folder) if callable(value) else value for key, value in tried.settings.items()
+    }
+    words = [
+        *map(fill, tried.options),
+        "--uvloop" if loop == "uvloop" else "--no-uvloop",
+        "--log-level",
+        "info",
+    ]
+    server = Served(
+        folder, list(map(fill, tried.auth)), list(map(fill, tried.listen)), words, **settings
+    )
     try:
         yield server
     except AssertionError as error:
@@ -246,5 +265,7 @@ def _settle(tried: Fault, server: Served, before: Count) -> Count:
     allowed = {"memory": MEMORY, "threads": POOLS, **tried.allowed}
     after = server.settle(before, allowed, tried.patience)
     excess = after.excess(before, allowed)
-    assert not excess, f"{excess} more than before: {before} -> {after}; actors: {', '.join(server.living())}"
+    assert not excess, (
+        f"{excess} more than before: {before} -> {after}; actors: {', '.join(server.living())}"
+    )
     return after

@@ -36,7 +36,9 @@ def attacking(attack: Callable[[int], None], threads: int = 1) -> Iterator[None]
             with contextlib.suppress(Closed, OSError):
                 attack(number)
 
-    workers = [threading.Thread(target=storm, args=(number,), daemon=True) for number in range(threads)]
+    workers = [
+        threading.Thread(target=storm, args=(number,), daemon=True) for number in range(threads)
+    ]
     for worker in workers:
         worker.start()
     try:
@@ -47,7 +49,9 @@ def attacking(attack: Callable[[int], None], threads: int = 1) -> Iterator[None]
             worker.join(30)
 
 
-def hold(ground: Ground, attack: Callable[[int], None], threads: int = 1, seconds: float = SECONDS) -> None:
+def hold(
+    ground: Ground, attack: Callable[[int], None], threads: int = 1, seconds: float = SECONDS
+) -> None:
     """Attack for some seconds, and note what it cost the server."""
     cpu, begin = ground.server.cpu(), time.monotonic()
     peak = 0
@@ -131,7 +135,10 @@ def bad_frames(ground: Ground) -> None:
         for number, bad in enumerate(BAD_FRAMES):
             for logs_in in (False, True):
                 source = f"127.0.0.{40 + (2 * number + logs_in) % 200}"
-                with contextlib.suppress(Closed, OSError), connect(address, source=source) as client:
+                with (
+                    contextlib.suppress(Closed, OSError),
+                    connect(address, source=source) as client,
+                ):
                     if logs_in:
                         client.login("user", resume=False)
                     client.send(bad)
@@ -188,14 +195,23 @@ def colliding_map() -> bytes:
     """Return a message with a map whose keys have one hash: tuples of floats that collide in Python's."""
     base = [1.5 * 2.0 ** (61 * power) for power in range(-16, 16)]
     keys = list(itertools.islice(itertools.product(base, repeat=3), 2250))
-    body = b"".join(b"\x93" + b"".join(b"\xcb" + struct.pack(">d", part) for part in key) + b"\xc0" for key in keys)
+    body = b"".join(
+        b"\x93" + b"".join(b"\xcb" + struct.pack(">d", part) for part in key) + b"\xc0"
+        for key in keys
+    )
     return b"\x94\x00\x01\xa1x\x91\xde" + struct.pack(">H", len(keys)) + body
 
 
 DEAR = {
-    "a SCRAM name of 8,000 CJK signs": request("cred.login", "SCRAM-SHA-256", ("n,,n=" + "王" * 8000 + ",r=a").encode(), {}),
-    "a PLAIN name of 8,000 CJK signs": request("cred.login", "PLAIN", plain("王" * 8000, "right"), {}),
-    "a PLAIN password of 5,400 CJK signs": request("cred.login", "PLAIN", plain("ann", "王" * 5400), {}),
+    "a SCRAM name of 8,000 CJK signs": request(
+        "cred.login", "SCRAM-SHA-256", ("n,,n=" + "王" * 8000 + ",r=a").encode(), {}
+    ),
+    "a PLAIN name of 8,000 CJK signs": request(
+        "cred.login", "PLAIN", plain("王" * 8000, "right"), {}
+    ),
+    "a PLAIN password of 5,400 CJK signs": request(
+        "cred.login", "PLAIN", plain("ann", "王" * 5400), {}
+    ),
     "a map whose keys collide": colliding_map(),
 }
 
@@ -234,14 +250,21 @@ def anonymous(ground: Ground) -> None:
 
 
 @fault(
-    "3,000 logins at once", slow=True, options=QUICK, settings={"descriptors": 8192}, patience=60.0, allowed={"memory": 64 * 1024}
+    "3,000 logins at once",
+    slow=True,
+    options=QUICK,
+    settings={"descriptors": 8192},
+    patience=60.0,
+    allowed={"memory": 64 * 1024},
 )
 def many_logins(ground: Ground) -> None:
     """3,000 clients of 30 sources connect at once; each tries until it is in, and they stay until all are."""
     begin = time.monotonic()
     tries = asyncio.run(_all_in(ground, 3000))
     held = ground.server.count()
-    ground.note(f"{tries} tries, in after {time.monotonic() - begin:.1f} s, {held.memory // 1024} MB")
+    ground.note(
+        f"{tries} tries, in after {time.monotonic() - begin:.1f} s, {held.memory // 1024} MB"
+    )
 
 
 async def _all_in(ground: Ground, count: int) -> int:
@@ -253,9 +276,18 @@ async def _all_in(ground: Ground, count: int) -> int:
         for attempt in range(200):
             tries += 1
             with contextlib.suppress(OSError, EOFError):
-                reader, writer = await asyncio.open_connection(address.host, address.port, local_addr=source)
+                reader, writer = await asyncio.open_connection(
+                    address.host, address.port, local_addr=source
+                )
                 try:
-                    writer.write(request("cred.login", "PLAIN", plain(f"user{number}", "right"), {"resume": False}))
+                    writer.write(
+                        request(
+                            "cred.login",
+                            "PLAIN",
+                            plain(f"user{number}", "right"),
+                            {"resume": False},
+                        )
+                    )
                     answer = await reader.read(4096)
                     if answer and _is_in(answer):
                         inside += 1
@@ -295,7 +327,11 @@ def penalised(ground: Ground) -> None:
 
     hold(ground, attack, 2, 3.0)
     told = ground.server.said().count("\n") - lines
-    ground.note(", ".join(f"{count} {what}" for what, count in answered.items()) + f", {told} lines of log")
+    ground.note(
+        ", ".join(f"{count} {what}" for what, count in answered.items()) + f", {told} lines of log"
+    )
     assert told < 100, f"{told} lines of log for {dict(answered)}"
-    assert answered["denied"] < 1000, f"a penalised source is answered again and again: {dict(answered)}"
+    assert answered["denied"] < 1000, (
+        f"a penalised source is answered again and again: {dict(answered)}"
+    )
     assert not answered["in"]

@@ -24,7 +24,13 @@ QUICK = ("--grace", "1")
 """Options of a server that soon gives up lost sessions."""
 
 TLS = "?cert={folder}/cert.pem&key={folder}/key.pem"
-EVERY = ("tcp:127.0.0.1:0", "tls:127.0.0.1:0" + TLS, "unix:{folder}/game.sock", "ws:127.0.0.1:0", "wss:127.0.0.1:0" + TLS)
+EVERY = (
+    "tcp:127.0.0.1:0",
+    "tls:127.0.0.1:0" + TLS,
+    "unix:{folder}/game.sock",
+    "ws:127.0.0.1:0",
+    "wss:127.0.0.1:0" + TLS,
+)
 """An address of each kind."""
 
 KILLED = """
@@ -49,7 +55,9 @@ def certificates(folder: Path) -> None:
 def process_with_clients(ground: Ground) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process of its own with 20 clients that are in and 20 that say nothing; the test kills it."""
     command = [sys.executable, "-c", KILLED, str(ground.server.address)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
+    ) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == b"in\n"
         yield process
@@ -63,7 +71,11 @@ def killed_clients(ground: Ground) -> None:
         process.kill()
 
 
-@fault("the server is killed (kill -9) and started again", listen=("tcp:127.0.0.1:0", "unix:{folder}/game.sock"), honest=False)
+@fault(
+    "the server is killed (kill -9) and started again",
+    listen=("tcp:127.0.0.1:0", "unix:{folder}/game.sock"),
+    honest=False,
+)
 def killed_server(ground: Ground) -> None:
     server = ground.server
     clients = many(server.address, 5)
@@ -96,7 +108,10 @@ def half_open(ground: Ground) -> None:
 
 
 @fault(
-    "half-open: clients vanish before and after the login, and nothing is written to them", slow=True, options=QUICK, patience=60.0
+    "half-open: clients vanish before and after the login, and nothing is written to them",
+    slow=True,
+    options=QUICK,
+    patience=60.0,
 )
 def half_open_silent(ground: Ground) -> None:
     clients = many(ground.server.address, 20)
@@ -181,12 +196,16 @@ def stopped_readers(ground: Ground) -> None:
     for address in ground.server.addresses:
         clients = burst(ground, address, 20)
         grown = ground.server.count().memory - before.memory
-        assert grown < 100 * 1024, f"{address.kind}: {grown // 1024} MB for clients that do not read"
+        assert grown < 100 * 1024, (
+            f"{address.kind}: {grown // 1024} MB for clients that do not read"
+        )
         for client in clients:
             client.reset()
 
 
-fault("stopped readers: 10 MB to clients that do not read and reset (tcp)", options=QUICK)(stopped_readers)
+fault("stopped readers: 10 MB to clients that do not read and reset (tcp)", options=QUICK)(
+    stopped_readers
+)
 fault(
     "stopped readers: 10 MB to clients that do not read and reset (ws)",
     options=QUICK,
@@ -202,7 +221,9 @@ fault(
     patience=60.0,
 )
 def stalled(ground: Ground) -> None:
-    clients = [client for address in ground.server.addresses for client in burst(ground, address, 5)]
+    clients = [
+        client for address in ground.server.addresses for client in burst(ground, address, 5)
+    ]
     for _ in poll(120, 1.0):
         if ground.server.count().sessions <= 2:  # the counter's and the honest client's
             break
@@ -226,7 +247,10 @@ def resets(ground: Ground) -> None:
                 client.login("storm", resume=False)
                 client.reset()
 
-    threads = [threading.Thread(target=storm, args=(f"127.0.0.{20 + number}",), daemon=True) for number in range(3)]
+    threads = [
+        threading.Thread(target=storm, args=(f"127.0.0.{20 + number}",), daemon=True)
+        for number in range(3)
+    ]
     for thread in threads:
         thread.start()
     with connect(ground.server.address) as caster:

@@ -11,7 +11,16 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from actorcred import Avatar, AvatarId, LogoutCode, LogoutReason, MindRef, NoInterface, Realm, actors
+from actorcred import (
+    Avatar,
+    AvatarId,
+    LogoutCode,
+    LogoutReason,
+    MindRef,
+    NoInterface,
+    Realm,
+    actors,
+)
 from actorcred.actors.system import living
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.sessions.session import Session

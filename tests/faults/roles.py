@@ -44,7 +44,12 @@ CHECKERS = ("raises", "base", "number", "odd", "denies")
 SECRET = "not-for-the-log"
 
 
-@fault("exceptions in every hook of realm, avatar and checker", both=True, options=QUICK, tracebacks=True)
+@fault(
+    "exceptions in every hook of realm, avatar and checker",
+    both=True,
+    options=QUICK,
+    tracebacks=True,
+)
 def hooks(ground: Ground) -> None:
     """Six of each, which is more than the crashes that take a role down."""
     answers: Counter[str] = Counter()
@@ -117,7 +122,9 @@ def mariadb_with_users(folder: Path) -> Iterator[Backend]:
 
 @contextlib.contextmanager
 def directory_with_users(folder: Path) -> Iterator[Backend]:
-    pytest.importorskip("ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'")
+    pytest.importorskip(
+        "ldap", reason="python-ldap is not installed: pip install 'actorcred[ldap]'"
+    )
     (folder / "ldap").mkdir()
     with running_directory(folder / "ldap") as backend:
         yield backend
@@ -204,7 +211,12 @@ def damaged_file(folder: Path) -> None:
     (folder / "users").write_text("\n".join(lines), "utf-8", "surrogateescape")
 
 
-@fault("records of users that cannot be used", prepare=damaged_file, auth=("file:{folder}/users",), options=QUICK)
+@fault(
+    "records of users that cannot be used",
+    prepare=damaged_file,
+    auth=("file:{folder}/users",),
+    options=QUICK,
+)
 def damaged_records(ground: Ground) -> None:
     """Whoever logs in under these names is refused as an unknown user is; the one with a good record gets in."""
     answers: Counter[str] = Counter()
@@ -219,7 +231,12 @@ def damaged_records(ground: Ground) -> None:
     assert set(answers) <= {"refused", "denied"}, answers
 
 
-@fault("a password file is replaced 50 times a second", prepare=password_file, auth=("file:{folder}/users",), options=QUICK)
+@fault(
+    "a password file is replaced 50 times a second",
+    prepare=password_file,
+    auth=("file:{folder}/users",),
+    options=QUICK,
+)
 def replaced_file(ground: Ground) -> None:
     """Users of the file log in all the time; in the end the file is whole, and everybody gets in."""
     hashes = [hash_password(password="secret", rounds=4) for _ in range(USERS)]

@@ -71,7 +71,14 @@ class Count:
         return {name: value for name, value in more.items() if value > allowed.get(name, 0)}
 
     def __str__(self) -> str:
-        numbers = [self.sessions, self.connections, self.actors, self.tasks, self.threads, self.descriptors]
+        numbers = [
+            self.sessions,
+            self.connections,
+            self.actors,
+            self.tasks,
+            self.threads,
+            self.descriptors,
+        ]
         return "/".join(map(str, numbers)) + f" {self.memory / 1024:.0f}M"
 
 
@@ -107,14 +114,36 @@ class Served:
         self.log = log or folder / "log"
         self._counter_path = folder / "count.sock"
         self._counter: Raw | None = None
-        words = [word for address in (f"unix:{self._counter_path}", *listen) for word in ("--listen", address)]
+        words = [
+            word
+            for address in (f"unix:{self._counter_path}", *listen)
+            for word in ("--listen", address)
+        ]
         words += [word for text in ("faults", *auth) for word in ("--auth", text)]
         limit = f"ulimit -n {descriptors} && " if descriptors else ""
-        command = ["sh", "-c", f'{limit}exec "$@"', "sh", *wrapper, sys.executable, "-m", "actorcred.cli", "serve"]
+        command = [
+            "sh",
+            "-c",
+            f'{limit}exec "$@"',
+            "sh",
+            *wrapper,
+            sys.executable,
+            "-m",
+            "actorcred.cli",
+            "serve",
+        ]
         self._command = [*command, "--realm", "tests.faults.realm:Faulty", *words, *options]
         paths = [str(ROOT), str(_plugin(folder)), os.environ.get("PYTHONPATH", "")]
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "COLUMNS": "250"}
-        self._environment |= {"PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **(environment or {})}
+        self._environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
+            "COLUMNS": "250",
+        }
+        self._environment |= {
+            "PYTHONUNBUFFERED": "1",
+            "PYTHONFAULTHANDLER": "1",
+            **(environment or {}),
+        }
         self._folder = folder
         self.addresses: list[Address] = []
         self.process = self._start(len(listen) + 1)
@@ -123,7 +152,12 @@ class Served:
         begin = len(self.said())
         with self.log.open("ab") as log:
             process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self._environment, cwd=self._folder
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                cwd=self._folder,
             )
         for _ in poll(START):
             found = re.findall(r"^listening on (\S+)$", self.said()[begin:], re.MULTILINE)
@@ -139,7 +173,11 @@ class Served:
     def restart(self) -> None:
         """Start the server again, at the same addresses, after it was killed."""
         self._forget_counter()
-        fixed = {f"{one.kind}:{one.host}:0": f"{one.kind}:{one.host}:{one.port}" for one in self.addresses if one.port}
+        fixed = {
+            f"{one.kind}:{one.host}:0": f"{one.kind}:{one.host}:{one.port}"
+            for one in self.addresses
+            if one.port
+        }
         self._command = [fixed.get(word, word) for word in self._command]
         self.process = self._start(len(self.addresses) + 1)
 
@@ -203,7 +241,9 @@ class Served:
     def resident(self) -> int:
         """Return the memory of the process in KB, seen from outside."""
         status = Path(f"/proc/{self.process.pid}/status").read_text()
-        return int(next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1])
+        return int(
+            next(line for line in status.splitlines() if line.startswith("VmRSS")).split()[1]
+        )
 
     def cpu(self) -> float:
         """Return the seconds of CPU that the process has used."""
@@ -223,7 +263,9 @@ class Served:
         try:
             return self.process.wait(patience)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the server did not end within {patience:g} s of the signal") from None
+            raise AssertionError(
+                f"the server did not end within {patience:g} s of the signal"
+            ) from None
 
     def kill(self) -> None:
         """End the process at once."""

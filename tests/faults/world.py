@@ -44,7 +44,10 @@ def no_descriptors(ground: Ground) -> None:
     for client in taken:
         client.reset()
     for _ in poll(20, 0.2):
-        with contextlib.suppress(OSError, Closed), connect(ground.server.address, source=HONEST, timeout=5) as client:
+        with (
+            contextlib.suppress(OSError, Closed),
+            connect(ground.server.address, source=HONEST, timeout=5) as client,
+        ):
             client.login("afterwards", resume=False)
             break
     else:
@@ -60,7 +63,10 @@ def full_disk(folder: Path) -> Iterator[None]:
     disk = folder / "disk"
     disk.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode != 0:
         pytest.skip(f"this system mounts no file system: {done.stderr.strip()}")
@@ -76,7 +82,9 @@ def full_disk(folder: Path) -> Iterator[None]:
             "--password-file",
             "-",
         ]
-        subprocess.run(command, input=b"correct horse battery", cwd=ROOT, check=True, capture_output=True)
+        subprocess.run(
+            command, input=b"correct horse battery", cwd=ROOT, check=True, capture_output=True
+        )
         yield
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=False)
@@ -158,7 +166,10 @@ def _loaded(ground: Ground, over: threading.Event) -> list[threading.Thread]:
 
     def load(number: int) -> None:
         while not over.is_set():
-            with contextlib.suppress(Closed, OSError), connect(ground.server.address, source=f"127.0.9.{number + 1}") as client:
+            with (
+                contextlib.suppress(Closed, OSError),
+                connect(ground.server.address, source=f"127.0.9.{number + 1}") as client,
+            ):
                 client.try_login(f"user{number}")
                 while not over.is_set():
                     client.answer(client.begin_call("echo", number))

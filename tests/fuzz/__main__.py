@@ -32,9 +32,15 @@ START = 10
 def main() -> int:
     """Fuzz; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("seconds", type=float, nargs="?", default=60.0, help="for all targets together")
+    parser.add_argument(
+        "seconds", type=float, nargs="?", default=60.0, help="for all targets together"
+    )
     parser.add_argument("--only", default="", help="a part of the names of the targets")
-    parser.add_argument("--keep", action="store_true", help="add what is new to the kept corpus, and leave out what is not needed")
+    parser.add_argument(
+        "--keep",
+        action="store_true",
+        help="add what is new to the kept corpus, and leave out what is not needed",
+    )
     words = parser.parse_args()
     logging.disable(logging.CRITICAL)
     names = [name for name in TARGETS if words.only in name]
@@ -58,12 +64,20 @@ def _fuzz(name: str, seconds: int, keep: bool) -> bool:
         for number, seed in enumerate(TARGETS[name].seeds):
             (seeds / str(number)).write_bytes(seed)
         found.mkdir(parents=True, exist_ok=True)
-        options = [f"-max_total_time={seconds}", f"-timeout={SLOW}", "-rss_limit_mb=1024", f"-artifact_prefix={found}/"]
+        options = [
+            f"-max_total_time={seconds}",
+            f"-timeout={SLOW}",
+            "-rss_limit_mb=1024",
+            f"-artifact_prefix={found}/",
+        ]
         begin = time.monotonic()
         done = _atheris(name, *options, str(new), str(kept), str(seeds))
         runs = re.findall(r"^#(\d+)", done.stderr, re.MULTILINE)
         what = "good" if done.returncode == 0 else f"BAD: exit code {done.returncode}"
-        print(f"{name:12} {time.monotonic() - begin:5.0f} s {int(runs[-1]) if runs else 0:10} inputs  {what}", flush=True)
+        print(
+            f"{name:12} {time.monotonic() - begin:5.0f} s {int(runs[-1]) if runs else 0:10} inputs  {what}",
+            flush=True,
+        )
         if done.returncode:
             print(done.stdout[-4000:], done.stderr[-1000:], flush=True)
         elif keep:
@@ -75,7 +89,9 @@ def _fuzz(name: str, seconds: int, keep: bool) -> bool:
 
 def _keep(name: str, kept: Path, new: Path) -> None:
     """Have the kept corpus be few inputs that reach what all of them reach, the short ones before the long."""
-    inputs = sorted((path.read_bytes() for folder in (kept, new) for path in folder.iterdir()), key=len)
+    inputs = sorted(
+        (path.read_bytes() for folder in (kept, new) for path in folder.iterdir()), key=len
+    )
     reached: set[object] = set()
     for path in kept.iterdir():
         path.unlink()

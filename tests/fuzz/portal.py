@@ -30,7 +30,19 @@ from tests.helpers import ArenaPlayer, Nothing, Player, Spectator, Stage
 __all__ = ["drive"]
 
 NAMES = ("ann", "bob", "", "a\0b", "\u0430nn", "x" * 2000)
-ODD: tuple[Any, ...] = (None, 7, "", "ann", b"ann", object(), [], float("nan"), -1, type, lambda *args: 1 / 0)
+ODD: tuple[Any, ...] = (
+    None,
+    7,
+    "",
+    "ann",
+    b"ann",
+    object(),
+    [],
+    float("nan"),
+    -1,
+    type,
+    lambda *args: 1 / 0,
+)
 
 
 class OddEvent(Event):
@@ -54,7 +66,9 @@ class Drive:
             policy=source.choice(tuple(Policy)),
             max_sessions=source.choice((None, 3)),
             max_pending_logins=source.choice((1000, 2)),
-            may_act_as=source.choice((None, lambda proven, wanted: True, lambda proven, wanted: 1 // 0)),
+            may_act_as=source.choice(
+                (None, lambda proven, wanted: True, lambda proven, wanted: 1 // 0)
+            ),
         )
         self.stage = Stage(options)
         self.sessions: list[Any] = []
@@ -92,19 +106,28 @@ class Drive:
         except UnauthorizedLogin:
             return
         mind = source.choice((self.stage.mind, None, self.odd(), lambda *args: 1 / 0))
-        interfaces = source.choice(((Player,), (Spectator, Player), (Nothing,), (int,), (self.odd(),), ()))
+        interfaces = source.choice(
+            ((Player,), (Spectator, Player), (Nothing,), (int,), (self.odd(),), ())
+        )
         acts = source.choice((None, "bob", "", self.odd()))
         begin = self.stage.portal.verify if source.number() % 4 == 0 else self.stage.portal.login
         if begin == self.stage.portal.verify:
             self.futures.append(self.stage.portal.verify(credentials, authorize_as=acts))
         else:
-            self.futures.append(self.stage.portal.login(credentials, mind, *interfaces, authorize_as=acts))
+            self.futures.append(
+                self.stage.portal.login(credentials, mind, *interfaces, authorize_as=acts)
+            )
 
     def _checker_answer(self) -> Any:
         later: Future[Any] = Future()
         self.pending.append(later)
         error = self.source.choice(
-            (UnauthorizedLogin(), CheckerUnavailable(), LoginDenied("no", retry_after=1.0), RuntimeError("x"))
+            (
+                UnauthorizedLogin(),
+                CheckerUnavailable(),
+                LoginDenied("no", retry_after=1.0),
+                RuntimeError("x"),
+            )
         )
         return self.source.choice((ANONYMOUS, lambda: later, error, self.odd(), lambda: "ann"))
 
@@ -118,9 +141,20 @@ class Drive:
             return Player, avatar, self.source.choice((avatar.stop, lambda: 1 // 0, None, 7))
 
         def raises(*args: Any) -> Any:
-            raise self.source.choice((RuntimeError("x"), UnauthorizedLogin(), KeyError(1), LoginDenied("no")))
+            raise self.source.choice(
+                (RuntimeError("x"), UnauthorizedLogin(), KeyError(1), LoginDenied("no"))
+            )
 
-        return self.source.choice((good, raises, later, self.odd(), (Player, object(), None), (self.odd(), self.odd(), self.odd())))
+        return self.source.choice(
+            (
+                good,
+                raises,
+                later,
+                self.odd(),
+                (Player, object(), None),
+                (self.odd(), self.odd(), self.odd()),
+            )
+        )
 
     def answer_late(self) -> None:
         """Settle what a role had promised."""
@@ -128,9 +162,13 @@ class Drive:
             return
         later = self.pending.pop(self.source.number(len(self.pending) - 1))
         if self.source.number() % 2:
-            later.settle(self.source.choice(("ann", ANONYMOUS, self.odd(), (Player, object(), None))))
+            later.settle(
+                self.source.choice(("ann", ANONYMOUS, self.odd(), (Player, object(), None)))
+            )
         else:
-            later.settle_error(self.source.choice((RuntimeError("x"), UnauthorizedLogin(), CheckerUnavailable())))
+            later.settle_error(
+                self.source.choice((RuntimeError("x"), UnauthorizedLogin(), CheckerUnavailable()))
+            )
 
     def settle(self) -> None:
         """See what became of the logins so far."""
@@ -157,7 +195,10 @@ class Drive:
     def end(self) -> None:
         session = self._session()
         if session is not None:
-            session.end(self.source.choice((*LogoutCode, "nonsense")), self.source.choice(("", "why", self.odd())))
+            session.end(
+                self.source.choice((*LogoutCode, "nonsense")),
+                self.source.choice(("", "why", self.odd())),
+            )
 
     def kick(self) -> None:
         session = self._session()
@@ -172,14 +213,18 @@ class Drive:
     def revoke(self) -> None:
         what = self.source.choice((*Revocation, self.odd()))
         checker = self.source.choice((self.stage.checkers[0], self.stage.realm, self.odd()))
-        self.stage.portal.revoke(checker, self.source.choice(("ann", "bob", ANONYMOUS, self.odd())), what)
+        self.stage.portal.revoke(
+            checker, self.source.choice(("ann", "bob", ANONYMOUS, self.odd())), what
+        )
 
     def annotate(self) -> None:
         session = self._session()
         self.stage.portal.annotate(session.id if session else self.odd(), note=self.odd())
 
     def subscribe(self) -> None:
-        self.stage.portal.subscribe(self.source.choice((self.stage.events.append, lambda event: 1 // 0, self.odd())))
+        self.stage.portal.subscribe(
+            self.source.choice((self.stage.events.append, lambda event: 1 // 0, self.odd()))
+        )
 
     def publish(self) -> None:
         event = self.source.choice((OddEvent(), LoggedIn, self.odd()))
@@ -200,10 +245,19 @@ class Drive:
 
     def look(self) -> None:
         portal = self.stage.portal
-        self.source.choice((portal.count, portal.sessions, portal.list_interfaces, portal.list_credentials_interfaces))()
+        self.source.choice(
+            (
+                portal.count,
+                portal.sessions,
+                portal.list_interfaces,
+                portal.list_credentials_interfaces,
+            )
+        )()
 
     def register(self) -> None:
-        self.stage.portal.register_checker(self.source.choice((self.stage.checkers[0], self.odd())), self.odd())
+        self.stage.portal.register_checker(
+            self.source.choice((self.stage.checkers[0], self.odd())), self.odd()
+        )
 
     def drain(self) -> None:
         if self.source.number() < 8:

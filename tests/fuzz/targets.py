@@ -57,7 +57,11 @@ def _feed(codec: Codec, framed: bool, data: bytes) -> None:
     """Feed one input, cut into pieces by its first byte."""
     step = 1 + data[0] % 64 if data else 1
     connection = Connection(codec, LIMITS, framed=framed)
-    pieces = [data[1:]] if framed else [data[begin : begin + step] for begin in range(1, len(data), step)]
+    pieces = (
+        [data[1:]]
+        if framed
+        else [data[begin : begin + step] for begin in range(1, len(data), step)]
+    )
     with contextlib.suppress(ProtocolError):
         for piece in pieces:
             for message in connection.receive(piece):
@@ -78,13 +82,18 @@ def wire_json(data: bytes) -> None:
 
 BINDING = ("tls-server-end-point", bytes(range(32)))
 SITUATIONS = (Situation(private=True), Situation(private=True, binding=BINDING))
-VERIFIERS = {name: make_verifier("secret", 4096, bytes(16), algorithm=name) for name in ("SHA-512", "SHA-256", "SHA-1")}
+VERIFIERS = {
+    name: make_verifier("secret", 4096, bytes(16), algorithm=name)
+    for name in ("SHA-512", "SHA-256", "SHA-1")
+}
 
 
 def sasl_server(data: bytes) -> None:
     """A client's messages to any mechanism, then to a checker that knows the user or does not."""
     source = Source(data)
-    mechanism = SERVER_MECHANISMS[source.choice(sorted(SERVER_MECHANISMS))](source.choice(SITUATIONS))
+    mechanism = SERVER_MECHANISMS[source.choice(sorted(SERVER_MECHANISMS))](
+        source.choice(SITUATIONS)
+    )
     known = bool(source.number() % 2)
     with contextlib.suppress(ProtocolError, UnauthorizedLogin):
         step: Any = None
@@ -122,7 +131,9 @@ def sasl_client(data: bytes) -> None:
             challenge = source.chunk()
             if source.number() % 2:
                 mechanism.finish(challenge)
-            elif b"i=" not in challenge or re.search(rb"i=\d{1,4}(,|$)", challenge):  # its cost is what the server says
+            elif b"i=" not in challenge or re.search(
+                rb"i=\d{1,4}(,|$)", challenge
+            ):  # its cost is what the server says
                 mechanism.answer(challenge)
 
 
@@ -198,19 +209,27 @@ def ssh(data: bytes) -> None:
 
 
 SECRET = "0123456789abcdef0123456789abcdef"
-_tokens = _checker(TokenChecker.start("", TokenRules(algorithms=("HS256",), issuer="here", audience="game"), secret=SECRET))
+_tokens = _checker(
+    TokenChecker.start(
+        "", TokenRules(algorithms=("HS256",), issuer="here", audience="game"), secret=SECRET
+    )
+)
 
 
 def tokens(data: bytes) -> None:
     """Any text as a token, or any JSON as the claims of one that is signed."""
     if data[:1] > b"\x7f":
         with contextlib.suppress(UnauthorizedLogin):
-            raise AssertionError(f"{_tokens.check(BearerToken(data[1:].decode('utf-8', 'replace')))} came in without a signature")
+            raise AssertionError(
+                f"{_tokens.check(BearerToken(data[1:].decode('utf-8', 'replace')))} came in without a signature"
+            )
         return
     with contextlib.suppress(ValueError, RecursionError):
         header, _, claims = data[1:].partition(b"\n")
         extra = json.loads(header or b"{}")
-        signed = jwt.api_jws.encode(claims, SECRET, "HS256", extra if isinstance(extra, dict) else None)
+        signed = jwt.api_jws.encode(
+            claims, SECRET, "HS256", extra if isinstance(extra, dict) else None
+        )
         with contextlib.suppress(UnauthorizedLogin):
             assert _tokens.check(BearerToken(signed))
 
@@ -225,7 +244,9 @@ def portal(data: bytes) -> None:
 
 def _chunks(*parts: bytes | int) -> bytes:
     """Return what a `Source` takes as these numbers and chunks."""
-    return b"".join(bytes([part]) if isinstance(part, int) else _size(len(part)) + part for part in parts)
+    return b"".join(
+        bytes([part]) if isinstance(part, int) else _size(len(part)) + part for part in parts
+    )
 
 
 def _size(size: int) -> bytes:
@@ -255,9 +276,19 @@ _CLAIMS = b'{}\n{"sub": "ann", "exp": 9999999999, "iss": "here", "aud": "game"}'
 
 TARGETS = {
     "wire": Target(
-        wire, (b"\x00\x94\x00\x01\xa4echo\x91\x01", b"\xff\x94\x01\x01\xc0\xc0", b"\x05\x93\x02\xa1x\x91\x81\xa1a\x90"), 6000
+        wire,
+        (
+            b"\x00\x94\x00\x01\xa4echo\x91\x01",
+            b"\xff\x94\x01\x01\xc0\xc0",
+            b"\x05\x93\x02\xa1x\x91\x81\xa1a\x90",
+        ),
+        6000,
     ),
-    "json": Target(wire_json, (b'\x00[0,1,"echo",[1,{"a":[null,true,1.5]}]]', b"\x00[1,1,null,null]", b'\x00[2,"x",[]]'), 6000),
+    "json": Target(
+        wire_json,
+        (b'\x00[0,1,"echo",[1,{"a":[null,true,1.5]}]]', b"\x00[1,1,null,null]", b'\x00[2,"x",[]]'),
+        6000,
+    ),
     "sasl-server": Target(
         sasl_server,
         (
@@ -279,7 +310,12 @@ TARGETS = {
     ),
     "descriptors": Target(
         descriptors,
-        (b"file:players", b"cache[seconds=60]:(ldap:ldaps://h/x?uid)", rb"memory:a\:b:c", b"all:(file:a)(otp[x=${env:HOME}]:b)"),
+        (
+            b"file:players",
+            b"cache[seconds=60]:(ldap:ldaps://h/x?uid)",
+            rb"memory:a\:b:c",
+            b"all:(file:a)(otp[x=${env:HOME}]:b)",
+        ),
     ),
     "hashes": Target(
         hashes,
@@ -297,18 +333,34 @@ TARGETS = {
         ),
         512,
     ),
-    "digest": Target(digest, (_HEADER, _HEADER + b"\n" + _HEADER.replace(b"00000001", b"ffffffff"), b"Digest a=b"), 2048),
+    "digest": Target(
+        digest,
+        (_HEADER, _HEADER + b"\n" + _HEADER.replace(b"00000001", b"ffffffff"), b"Digest a=b"),
+        2048,
+    ),
     "ssh": Target(
         ssh,
         (
-            _chunks(0, _strings(b"ssh-rsa", b"\x80", b"\0" + b"\xb1" * 256), _strings(b"ssh-rsa", b"x")),
+            _chunks(
+                0, _strings(b"ssh-rsa", b"\x80", b"\0" + b"\xb1" * 256), _strings(b"ssh-rsa", b"x")
+            ),
             _chunks(0, _strings(b"ssh-rsa", b"\3", b"\xff"), _strings(b"rsa-sha2-256", b"x")),
-            _chunks(0, _strings(b"ssh-ed25519", bytes(range(32))), _strings(b"ssh-ed25519", bytes(64))),
-            _chunks(0, _strings(b"ecdsa-sha2-nistp256", b"nistp256", b"\4" + bytes(64)), _strings(b"ecdsa-sha2-nistp256", b"x")),
+            _chunks(
+                0, _strings(b"ssh-ed25519", bytes(range(32))), _strings(b"ssh-ed25519", bytes(64))
+            ),
+            _chunks(
+                0,
+                _strings(b"ecdsa-sha2-nistp256", b"nistp256", b"\4" + bytes(64)),
+                _strings(b"ecdsa-sha2-nistp256", b"x"),
+            ),
             _chunks(0, _strings(b"ssh-ed25519-cert-v01@openssh.com", b"nonce", bytes(32)), b""),
             _chunks(1, b'from="10.0.0.0/8",expiry-time="20300101" ssh-ed25519 AAAA', b"", b""),
         ),
     ),
-    "tokens": Target(tokens, (b"\0" + _CLAIMS, b"\0" + _CLAIMS.replace(b"ann", b"\\u0000"), b"\xffa.b.c")),
-    "portal": Target(portal, (bytes(range(60)), bytes(range(255, 100, -1)), b"\0\0\0\0\1\1\1\1\2\2\2\2\3\3\3\3")),
+    "tokens": Target(
+        tokens, (b"\0" + _CLAIMS, b"\0" + _CLAIMS.replace(b"ann", b"\\u0000"), b"\xffa.b.c")
+    ),
+    "portal": Target(
+        portal, (bytes(range(60)), bytes(range(255, 100, -1)), b"\0\0\0\0\1\1\1\1\2\2\2\2\3\3\3\3")
+    ),
 }

@@ -7,7 +7,15 @@ import logging
 import pykka
 import pytest
 
-from actorcred import CallError, Channel, ClientGone, Group, Notification, OutboxLimit, OutboxOverflow
+from actorcred import (
+    CallError,
+    Channel,
+    ClientGone,
+    Group,
+    Notification,
+    OutboxLimit,
+    OutboxOverflow,
+)
 from actorcred.actors import Actor, Future
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import Mind
@@ -107,7 +115,10 @@ def test_of_notifications_with_the_same_key_only_the_latest_waits(inline):
     assert mind.outbox.dropped == 0
 
 
-@pytest.mark.parametrize(("overflow", "kept"), [(OutboxOverflow.DROP_OLDEST, [0, 4, 5]), (OutboxOverflow.DROP_NEWEST, [0, 1, 2])])
+@pytest.mark.parametrize(
+    ("overflow", "kept"),
+    [(OutboxOverflow.DROP_OLDEST, [0, 4, 5]), (OutboxOverflow.DROP_NEWEST, [0, 1, 2])],
+)
 def test_an_outbox_that_is_full_drops_what_its_policy_says(inline, overflow, kept):
     client = Client()
     mind = Mind.start(client, OutboxLimit(2, overflow))
@@ -239,7 +250,9 @@ def test_a_channel_gets_the_notification_itself_and_learns_of_the_end(inline):
             self.sent = []
 
         def notify(self, notification):
-            self.sent.append(notification.encoded("text", lambda name, args: f"{name}{args}".encode()))
+            self.sent.append(
+                notification.encoded("text", lambda name, args: f"{name}{args}".encode())
+            )
 
         def call(self, name, args):
             raise BrokenPipeError

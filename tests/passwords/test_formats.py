@@ -16,7 +16,13 @@ from actorcred import MissingExtra
 from actorcred.passwords import formats as _hashes
 from actorcred.passwords import hashing as passwords
 from actorcred.passwords import web_formats as _web_hashes
-from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, hash_password, verify_password
+from actorcred.passwords.hashing import (
+    UnsupportedHash,
+    check_format,
+    dummy_hash,
+    hash_password,
+    verify_password,
+)
 from tests.backends.tables import HASHES
 from tests.backends.web import WEB
 
@@ -86,7 +92,10 @@ BAD = {
 
 @pytest.mark.parametrize("stored", BAD.values(), ids=BAD)
 def test_what_cannot_be_verified_or_costs_too_much_is_refused_without_being_quoted(stored):
-    for refuse in (lambda: check_format(hash=stored), lambda: verify_password(password="x", hash=stored)):
+    for refuse in (
+        lambda: check_format(hash=stored),
+        lambda: verify_password(password="x", hash=stored),
+    ):
         with pytest.raises(UnsupportedHash) as refused:
             refuse()
         assert "bbbb" not in str(refused.value)
@@ -115,7 +124,8 @@ CHEAP = {
     **{name: make("right") for name, make in WEB.items() if name != "werkzeug scrypt"},
     "bcrypt": bcrypt.hashpw(b"right", bcrypt.gensalt(4)).decode(),
     "long": hash_password(password="right" * 20, rounds=4),
-    "pbkdf2": "pbkdf2_sha256$20$salt$" + base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"right", b"salt", 20)).decode(),
+    "pbkdf2": "pbkdf2_sha256$20$salt$"
+    + base64.b64encode(hashlib.pbkdf2_hmac("sha256", b"right", b"salt", 20)).decode(),
     "argon2": f"$argon2id$v=19$m=64,t=1,p=1${BARE[16]}${BARE[32]}",
 }
 
@@ -124,7 +134,12 @@ CHEAP = {
 def modest():
     """Verify nothing that takes long, since there will be hundreds."""
     with pytest.MonkeyPatch.context() as patch:
-        for bound in ("MOST_ITERATIONS", "MOST_CRYPT_ROUNDS", "MOST_SCRYPT_BLOCKS", "MOST_ARGON2_KIB"):
+        for bound in (
+            "MOST_ITERATIONS",
+            "MOST_CRYPT_ROUNDS",
+            "MOST_SCRYPT_BLOCKS",
+            "MOST_ARGON2_KIB",
+        ):
             patch.setattr(_hashes, bound, 20_000)
         patch.setattr(passwords, "MOST_ROUNDS", 5)
         patch.setattr(_web_hashes, "MOST_PHPASS_ROUNDS", 1 << 11)
@@ -138,7 +153,13 @@ def damaged(draw):
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))
         end = draw(st.integers(start, min(len(text), start + 4)))
-        text = text[:start] + draw(st.text("0123456789$=,.rpmtvln+/aA\u0660\u00e9", max_size=4) | st.text(max_size=2)) + text[end:]
+        text = (
+            text[:start]
+            + draw(
+                st.text("0123456789$=,.rpmtvln+/aA\u0660\u00e9", max_size=4) | st.text(max_size=2)
+            )
+            + text[end:]
+        )
     return text
 
 

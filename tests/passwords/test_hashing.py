@@ -8,10 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import PasswordRejected
-from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, hash_password, needs_rehash, verify_password
+from actorcred.passwords.hashing import (
+    UnsupportedHash,
+    check_format,
+    dummy_hash,
+    hash_password,
+    needs_rehash,
+    verify_password,
+)
 
 
-@pytest.mark.parametrize("password", ["x", "x" * 72, "x" * 73, "\u2603" * 64, b"bytes", "caf\u00e9"])
+@pytest.mark.parametrize(
+    "password", ["x", "x" * 72, "x" * 73, "\u2603" * 64, b"bytes", "caf\u00e9"]
+)
 def test_a_hash_fits_its_password_and_no_other(password):
     stored = hash_password(password=password, rounds=4)
     longer = password + (b"x" if isinstance(password, bytes) else "x")
@@ -36,11 +45,17 @@ def test_long_passwords_are_in_the_format_of_passlib():
     assert verify_password(password="y" * 10, hash=bcrypt_sha256.using(rounds=4).hash("y" * 10))
 
 
-@pytest.mark.parametrize(("password", "rule"), [("", "empty"), (b"", "empty"), ("a\0b", "NUL"), (b"\xff\xfe", "UTF-8")])
+@pytest.mark.parametrize(
+    ("password", "rule"), [("", "empty"), (b"", "empty"), ("a\0b", "NUL"), (b"\xff\xfe", "UTF-8")]
+)
 def test_what_bcrypt_would_mangle_is_refused_when_hashed_and_wrong_when_verified(password, rule):
     with pytest.raises(PasswordRejected, match=rule):
         hash_password(password=password, rounds=4)
-    for stored in (hash_password(password="a", rounds=4), hash_password(password="a" * 80, rounds=4), dummy_hash(4)):
+    for stored in (
+        hash_password(password="a", rounds=4),
+        hash_password(password="a" * 80, rounds=4),
+        dummy_hash(4),
+    ):
         assert not verify_password(password=password, hash=stored)
 
 
@@ -84,9 +99,12 @@ def test_any_text_is_a_password_or_refused_when_it_is_set(text):
 
 
 @pytest.mark.parametrize(
-    ("one", "other"), [("snö ☃", "sno\u0308 ☃"), ("a b", "a\u00a0b"), ("a\u3000b", "a b"), ("\u212b", "\u00c5")]
+    ("one", "other"),
+    [("snö ☃", "sno\u0308 ☃"), ("a b", "a\u00a0b"), ("a\u3000b", "a b"), ("\u212b", "\u00c5")],
 )
 def test_a_password_typed_on_another_machine_is_the_same(one, other):
     for set_as, typed in ((one, other), (other, one)):
         assert verify_password(password=typed, hash=hash_password(password=set_as, rounds=4))
-    assert not verify_password(password="ﬁ", hash=hash_password(password="fi", rounds=4))  # compatibility is another matter
+    assert not verify_password(
+        password="ﬁ", hash=hash_password(password="fi", rounds=4)
+    )  # compatibility is another matter

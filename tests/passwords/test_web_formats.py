@@ -9,16 +9,27 @@ import sqlalchemy
 
 from actorcred import Portal, UnauthorizedLogin, UsernamePassword
 from actorcred.auth.registry import from_string
-from actorcred.passwords.hashing import UnsupportedHash, check_format, hash_password, verify_password
+from actorcred.passwords.hashing import (
+    UnsupportedHash,
+    check_format,
+    hash_password,
+    verify_password,
+)
 from tests.backends.web import PHP, WEB
 from tests.helpers import Arena, Player, open_sqlite
 
 ALL = {**WEB, **PHP}
-LONG = "a long sentence of more than 72 bytes, as password managers and people with fantasy make them"
+LONG = (
+    "a long sentence of more than 72 bytes, as password managers and people with fantasy make them"
+)
 
 
 def login(portal, name="ann", password="right"):
-    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+    return (
+        portal.login(UsernamePassword(name, password), None, Player)
+        .get(timeout=30)
+        .session.avatar_id
+    )
 
 
 def serve(text):
@@ -26,7 +37,9 @@ def serve(text):
 
 
 @pytest.mark.parametrize("make", ALL.values(), ids=ALL)
-@pytest.mark.parametrize("password", ["right", "sn\u00f6 \u2603", "sno\u0308", "a\tb", LONG], ids=ascii)
+@pytest.mark.parametrize(
+    "password", ["right", "sn\u00f6 \u2603", "sno\u0308", "a\tb", LONG], ids=ascii
+)
 def test_a_password_fits_the_hash_that_was_made_of_it_and_no_other(make, password):
     try:
         made = make(password)
@@ -44,19 +57,26 @@ def rows():
     return {name: make("right") for name, make in WEB.items()}
 
 
-@pytest.mark.parametrize("kind", [sqlalchemy.String(255), sqlalchemy.LargeBinary(255)], ids=["text", "bytes"])
+@pytest.mark.parametrize(
+    "kind", [sqlalchemy.String(255), sqlalchemy.LargeBinary(255)], ids=["text", "bytes"]
+)
 @pytest.mark.parametrize("padding", ["", " " * 9, "\0" * 9], ids=["", "blanks", "NUL"])
 def test_users_of_web_applications_log_in_by_their_tables(tmp_path, rows, kind, padding):
     url = f"sqlite:///{tmp_path}/users.db"
     engine = sqlalchemy.create_engine(url)
-    columns = [sqlalchemy.Column("username", sqlalchemy.String(255)), sqlalchemy.Column("password", kind)]
+    columns = [
+        sqlalchemy.Column("username", sqlalchemy.String(255)),
+        sqlalchemy.Column("password", kind),
+    ]
     table = sqlalchemy.Table("users", sqlalchemy.MetaData(), *columns)
     stored = {name: made + padding for name, made in rows.items()}
     if isinstance(kind, sqlalchemy.LargeBinary):
         stored = {name: made.encode() for name, made in stored.items()}
     with engine.begin() as connection:
         table.create(connection)
-        connection.execute(table.insert(), [{"username": name, "password": made} for name, made in stored.items()])
+        connection.execute(
+            table.insert(), [{"username": name, "password": made} for name, made in stored.items()]
+        )
     engine.dispose()
     portal = serve(f"sql:{url}")
     for name in rows:
@@ -102,7 +122,9 @@ CANNOT = {
 
 
 @pytest.mark.parametrize(("stored", "reason"), CANNOT.items(), ids=CANNOT)
-def test_what_cannot_be_verified_is_named_with_the_remedy_of_its_store(tmp_path, stored, reason, caplog):
+def test_what_cannot_be_verified_is_named_with_the_remedy_of_its_store(
+    tmp_path, stored, reason, caplog
+):
     with pytest.raises(UnsupportedHash, match=reason):
         check_format(hash=stored)
     good = hash_password(password="right", rounds=4)
@@ -115,7 +137,11 @@ def test_what_cannot_be_verified_is_named_with_the_remedy_of_its_store(tmp_path,
         with pytest.raises(UnauthorizedLogin):
             login(portal)
     assert login(portal, "bob") == "bob"
-    complaints = [record.getMessage() for record in caplog.records if "'ann' cannot log in" in record.getMessage()]
+    complaints = [
+        record.getMessage()
+        for record in caplog.records
+        if "'ann' cannot log in" in record.getMessage()
+    ]
     assert len(complaints) == 1
     assert complaints[0].endswith("; have the application that writes people set a new password")
     assert "htpasswd" not in caplog.text

@@ -6,7 +6,14 @@ from typing import Any
 
 import pytest
 
-from actorcred import BearerToken, Checker, Portal, PortalOptions, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    BearerToken,
+    Checker,
+    Portal,
+    PortalOptions,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.wrappers.renaming import RenamingChecker, renaming
 from tests.helpers import Arena, Player
@@ -18,12 +25,16 @@ class Directory(Checker):
     credential_interfaces = (UsernamePassword, BearerToken)
 
     def request_avatar_id(self, credentials: Any) -> str:
-        return "ann" if isinstance(credentials, BearerToken) else str(credentials.username).casefold()
+        return (
+            "ann" if isinstance(credentials, BearerToken) else str(credentials.username).casefold()
+        )
 
 
 def act_as(checker: Any, name: str, wanted: str, credentials: Any = None, **options: Any) -> str:
     portal = Portal.start(Arena.start([]), [checker], PortalOptions(**options))
-    login = portal.login(credentials or UsernamePassword(name, "right"), None, Player, authorize_as=wanted).get(timeout=10)
+    login = portal.login(
+        credentials or UsernamePassword(name, "right"), None, Player, authorize_as=wanted
+    ).get(timeout=10)
     return str(login.session.avatar_id)
 
 
@@ -48,10 +59,17 @@ def test_the_name_as_it_was_given_and_the_checkers_answer_are_the_users_own(want
 @pytest.mark.parametrize("wanted", ["ann@example.org", "ann"])
 def test_so_are_names_with_and_without_a_domain_that_is_stripped(wanted):
     users = MemoryChecker.start({"ann@example.org": "right"}, plaintext=True)
-    assert act_as(RenamingChecker.start(users, renaming(strip="example.org")), "ann@example.org", wanted) == "ann"
+    assert (
+        act_as(
+            RenamingChecker.start(users, renaming(strip="example.org")), "ann@example.org", wanted
+        )
+        == "ann"
+    )
 
 
-@pytest.mark.parametrize("wanted", ["bob", "Ann", "ann@example.com", "a\u200bnn", "ann\u202e", " ann", "*"])
+@pytest.mark.parametrize(
+    "wanted", ["bob", "Ann", "ann@example.com", "a\u200bnn", "ann\u202e", " ann", "*"]
+)
 def test_anybody_else_is_refused(wanted):
     checker = MemoryChecker.start({"ann": "right", "bob": "right"}, plaintext=True)
     with pytest.raises(UnauthorizedLogin):

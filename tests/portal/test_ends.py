@@ -186,7 +186,9 @@ class Stubborn(Slow):
 
 @pytest.mark.parametrize("policy", [Policy.REPLACE, Policy.REJECT, Policy.SHARE])
 @pytest.mark.parametrize("avatar_class", [NeverLeaves, Stubborn])
-def test_an_avatar_that_never_leaves_is_stopped_and_its_id_is_free(event_loop, caplog, policy, avatar_class):
+def test_an_avatar_that_never_leaves_is_stopped_and_its_id_is_free(
+    event_loop, caplog, policy, avatar_class
+):
     actors.set_default_dispatcher(actors.AsyncioDispatcher(event_loop))
     stage = Slowly(avatar_class, policy=policy, logout_timeout=0.05)
     old = stage.login()

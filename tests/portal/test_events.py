@@ -81,7 +81,9 @@ def test_an_event_of_the_application_may_have_any_fields(inline, caplog):
     stage.portal.publish(Scored("a module"))
     assert stage.count() == 0
     assert [
-        parse(record.getMessage())["module"] for record in records_of(caplog, "actorcred.audit") if record.event == "scored"
+        parse(record.getMessage())["module"]
+        for record in records_of(caplog, "actorcred.audit")
+        if record.event == "scored"
     ] == ["a module"] * 2
     assert len(stage.named(Scored)) == 2
 
@@ -112,10 +114,14 @@ def test_a_subscriber_that_fails_is_logged_and_still_told_of_the_next_event(inli
     assert "a bug in the subscriber" in caplog.text
 
 
-def test_a_fault_while_the_log_is_broken_fails_the_login_in_question_and_no_other(inline, broken_log):
+def test_a_fault_while_the_log_is_broken_fails_the_login_in_question_and_no_other(
+    inline, broken_log
+):
     stage = Stage(may_act_as=lambda proven, wanted: {}[wanted])
     with pytest.raises(LoginFailed):
-        stage.portal.login(UsernamePassword("ann", "right"), None, Player, authorize_as="bob").get(timeout=10)
+        stage.portal.login(UsernamePassword("ann", "right"), None, Player, authorize_as="bob").get(
+            timeout=10
+        )
     stage.checker_answers.append(7)
     with pytest.raises(LoginFailed):
         stage.login("ann")
@@ -123,7 +129,9 @@ def test_a_fault_while_the_log_is_broken_fails_the_login_in_question_and_no_othe
     assert stage.count() == 1
 
 
-def test_a_subscriber_that_hangs_is_sent_so_many_events_and_no_more_and_the_log_says_how_many_it_lost(caplog):
+def test_a_subscriber_that_hangs_is_sent_so_many_events_and_no_more_and_the_log_says_how_many_it_lost(
+    caplog,
+):
     go_on = threading.Event()
     told: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
@@ -169,12 +177,17 @@ def test_logins_that_were_denied_unseen_are_one_record_at_once_and_one_per_inter
     for port in range(1000):
         stage.portal.publish(LoginThrottled(f"192.0.2.7:{port}", "ann", 30.0))
         stage.portal.publish(ConnectionRefused(f"192.0.2.{port % 3}", "full"))
-    assert [(e.name, e.count) for e in stage.events] == [("login-throttled", 1)] + [("connection-refused", 1)] * 3
+    assert [(e.name, e.count) for e in stage.events] == [("login-throttled", 1)] + [
+        ("connection-refused", 1)
+    ] * 3
     inline.advance(10)
     assert sorted(e.count for e in stage.events[4:]) == [332, 332, 333, 999]
     inline.advance(60)
     assert len(stage.events) == 8
-    assert sum(record.event == "login-throttled" for record in records_of(caplog, "actorcred.audit")) == 2
+    assert (
+        sum(record.event == "login-throttled" for record in records_of(caplog, "actorcred.audit"))
+        == 2
+    )
 
 
 def test_the_last_interval_is_told_when_the_portal_stops(inline):
@@ -188,7 +201,9 @@ def test_the_last_interval_is_told_when_the_portal_stops(inline):
 def test_sources_without_number_are_summed_and_none_of_them_is_named(inline):
     stage = Stage()
     for number in range(3000):
-        stage.portal.publish(LoginThrottled(f"198.{number // 250}.7.{number % 250}:1", f"user{number}", 30.0))
+        stage.portal.publish(
+            LoginThrottled(f"198.{number // 250}.7.{number % 250}:1", f"user{number}", 30.0)
+        )
     inline.advance(10)
     last = stage.named(LoginThrottled)[-1]
     assert (last.address, last.claimed, last.count) == ("others", "", 1999)
@@ -219,11 +234,15 @@ def test_a_portal_that_is_full_tells_it_once_per_interval(inline):
 def test_a_throttle_that_denies_unseen_is_summed_and_wrong_passwords_are_one_record_each(inline):
     stage = Stage()
     users = MemoryChecker.start({"ann": "s3cret"}, plaintext=True)
-    portal = Portal.start(Arena.start([], []), [ThrottlingChecker.start(users, step=1000.0, free=3)])
+    portal = Portal.start(
+        Arena.start([], []), [ThrottlingChecker.start(users, step=1000.0, free=3)]
+    )
     portal.subscribe(stage._book).get()
     for _ in range(50):
         with pytest.raises(LoginFailed):
-            portal.login(UsernamePassword("ann", "wrong", source="192.0.2.7"), None, Player).get(timeout=10)
+            portal.login(UsernamePassword("ann", "wrong", source="192.0.2.7"), None, Player).get(
+                timeout=10
+            )
     assert [(e.code, e.seen, e.count, e.address) for e in stage.named(LoginRefused)] == [
         *[("refused", True, 1, "192.0.2.7")] * 4,
         ("denied", False, 1, "192.0.2.7"),
@@ -235,7 +254,9 @@ def test_a_throttle_that_denies_unseen_is_summed_and_wrong_passwords_are_one_rec
 # -- names ----------------------------------------------------------------------------------------------------------------
 
 
-def refusals(options: PortalOptions, *checkers: Any, names: tuple[str, ...] = ("ann", "hunter2")) -> list[LoginRefused]:
+def refusals(
+    options: PortalOptions, *checkers: Any, names: tuple[str, ...] = ("ann", "hunter2")
+) -> list[LoginRefused]:
     told: list[Any] = []
     portal = Portal.start(Arena.start([], []), checkers, options)
     portal.subscribe(told.append).get()
@@ -262,21 +283,35 @@ def test_a_password_typed_as_a_name_is_not_in_the_log_and_a_name_that_exists_is(
 
 
 def test_names_can_be_left_out_or_shown(inline):
-    assert [event.claimed for event in refusals(PortalOptions(log_unknown_names="omit"), users())] == ["ann", ""]  # type: ignore[arg-type]
-    assert [event.claimed for event in refusals(PortalOptions(log_unknown_names="show"), users())] == ["ann", "hunter2"]  # type: ignore[arg-type]
+    assert [
+        event.claimed for event in refusals(PortalOptions(log_unknown_names="omit"), users())
+    ] == ["ann", ""]  # type: ignore[arg-type]
+    assert [
+        event.claimed for event in refusals(PortalOptions(log_unknown_names="show"), users())
+    ] == ["ann", "hunter2"]  # type: ignore[arg-type]
 
 
 def test_it_is_enough_that_one_of_several_checkers_knows_the_name(inline):
     empty = MemoryChecker.start({}, rounds=4)
     assert [event.known for event in refusals(PortalOptions(), empty, users())] == [True, False]
-    assert [event.known for event in refusals(PortalOptions(), FirstOf.start(users(), MemoryChecker.start({}, rounds=4)))] == [
+    assert [
+        event.known
+        for event in refusals(
+            PortalOptions(), FirstOf.start(users(), MemoryChecker.start({}, rounds=4))
+        )
+    ] == [
         True,
         False,
     ]
-    assert [event.known for event in refusals(PortalOptions(), AllOf.start(users(), users()))] == [True, False]
+    assert [event.known for event in refusals(PortalOptions(), AllOf.start(users(), users()))] == [
+        True,
+        False,
+    ]
 
 
-@pytest.mark.parametrize("options", [{"log_unknown_names": "hide"}, {"log_names_key": b""}, {"log_names_key": b"k" * 65}])
+@pytest.mark.parametrize(
+    "options", [{"log_unknown_names": "hide"}, {"log_names_key": b""}, {"log_names_key": b"k" * 65}]
+)
 def test_a_mistaken_option_is_refused(options):
     with pytest.raises(ValueError, match=next(iter(options))):
         PortalOptions(**options)

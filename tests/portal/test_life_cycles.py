@@ -30,7 +30,13 @@ class LifeCycles(RuleBasedStateMachine):
     def open(self, policy, limit):
         self.clock = InlineDispatcher()
         actors.set_default_dispatcher(self.clock)
-        self.stage = Stage(policy=policy, sessions_per_avatar=limit, idle_timeout=50.0, lifetime=200.0, login_timeout=20.0)
+        self.stage = Stage(
+            policy=policy,
+            sessions_per_avatar=limit,
+            idle_timeout=50.0,
+            lifetime=200.0,
+            login_timeout=20.0,
+        )
         self.policy, self.limit = policy, limit
         self.futures = []
 
@@ -139,8 +145,14 @@ class LifeCycles(RuleBasedStateMachine):
             return
         sessions = self.stage.portal.sessions().get()
         assert all(session.is_open and session.avatar.is_alive() for session in sessions)
-        known = [login.get().session for login in self.futures if login.done() and not self._failed(login)]
-        assert {session.id for session in known if session.is_open} == {session.id for session in sessions}
+        known = [
+            login.get().session
+            for login in self.futures
+            if login.done() and not self._failed(login)
+        ]
+        assert {session.id for session in known if session.is_open} == {
+            session.id for session in sessions
+        }
         assert len(self.stage.named(LoggedIn)) == len(self.stage.named(LoggedOut)) + len(sessions)
         for name in ("ann", "bob", "cleo"):
             present = [session for session in sessions if session.avatar_id == name]
@@ -183,7 +195,9 @@ def count_objects() -> dict[str, int]:
     counts = dict.fromkeys((kind.__name__ for kind in kinds), 0)
     for thing in gc.get_objects():
         for kind in kinds:
-            if issubclass(type(thing), kind):  # not isinstance: a lazy object of another library may be asked for its class
+            if issubclass(
+                type(thing), kind
+            ):  # not isinstance: a lazy object of another library may be asked for its class
                 counts[kind.__name__] += 1
     return counts
 
@@ -212,8 +226,12 @@ def test_ten_thousand_logins_and_logouts_leave_no_object_behind(dispatcher, poli
     assert stage.count() == 0
     until(lambda: actors.statistics().actors == 4)
     after = count_objects()
-    assert {name: after[name] - before[name] for name in after if after[name] - before[name] > 5} == {}
-    assert set(threading.enumerate()) <= threads | {t for t in threading.enumerate() if t.name.startswith("actorcred")}
+    assert {
+        name: after[name] - before[name] for name in after if after[name] - before[name] > 5
+    } == {}
+    assert set(threading.enumerate()) <= threads | {
+        t for t in threading.enumerate() if t.name.startswith("actorcred")
+    }
 
 
 def test_clients_that_vanish_by_the_thousand_leave_nothing(dispatcher):
@@ -229,4 +247,9 @@ def test_clients_that_vanish_by_the_thousand_leave_nothing(dispatcher):
             login.get(timeout=10).session.end().get(timeout=10)
     stage.realm.ask("all done?", timeout=10)
     stage.portal.stop()
-    until(lambda: all(mailbox.actor_class not in (ArenaPlayer, Mind) or mailbox.stopped for mailbox in dispatcher.mailboxes))
+    until(
+        lambda: all(
+            mailbox.actor_class not in (ArenaPlayer, Mind) or mailbox.stopped
+            for mailbox in dispatcher.mailboxes
+        )
+    )

@@ -48,7 +48,12 @@ def test_a_login_gives_an_interface_an_avatar_and_a_way_out(dispatcher):
     logout().get(timeout=10)
     logout().get(timeout=10)
     assert stage.count() == 0
-    assert stage.log == [("start", "ann"), ("login", "ann"), ("logout", "ann", "logout"), ("stop", "ann")]
+    assert stage.log == [
+        ("start", "ann"),
+        ("login", "ann"),
+        ("logout", "ann", "logout"),
+        ("stop", "ann"),
+    ]
     stage.wait_for_minds()
     assert stage.notified == [("moved", 2), ("bye", "logout"), ("logged_out", "logout", "")]
 
@@ -211,7 +216,10 @@ def test_an_avatar_that_comes_after_the_deadline_is_stopped(inline):
             future.get()
     assert not avatar.is_alive()
     assert called == ["logout", "logout"]
-    assert stage.log == [("start", "ann"), ("stop", "ann")]  # it never was logged in, so it is not logged out
+    assert stage.log == [
+        ("start", "ann"),
+        ("stop", "ann"),
+    ]  # it never was logged in, so it is not logged out
     assert stage.count() == 0
     assert living() == BASE
 
@@ -316,7 +324,10 @@ def of_wrong_class(avatar_id, mind, *interfaces):
         (lambda *_: (Player, object(), print), "object, which does not implement Player"),
         (lambda *_: (Player, ArenaPlayer, print), "must return a started actor"),
         (lambda *_: (Player, None, print), "must return a started actor"),
-        (lambda *_: (Player, ArenaPlayer("ann", None, []), None), "must return a callable as logout"),
+        (
+            lambda *_: (Player, ArenaPlayer("ann", None, []), None),
+            "must return a callable as logout",
+        ),
         (foreign, "must return an actor of actorcred.actors"),
         (of_wrong_class, "Stone, which does not implement Player; derive it"),
     ],
@@ -376,9 +387,13 @@ def test_an_interface_may_be_a_protocol(inline):
         def fly(self) -> None: ...
 
     stage = Stage()
-    stage.realm_answers += [lambda a, m, *i: (Mover, ref := ArenaPlayer.start(a, m, stage.log), ref.stop)]
+    stage.realm_answers += [
+        lambda a, m, *i: (Mover, ref := ArenaPlayer.start(a, m, stage.log), ref.stop)
+    ]
     assert stage.login("ann", "right", Mover).avatar.proxy().move(1).get() == 1
-    stage.realm_answers += [lambda a, m, *i: (Flyer, ref := ArenaPlayer.start(a, m, stage.log), ref.stop)]
+    stage.realm_answers += [
+        lambda a, m, *i: (Flyer, ref := ArenaPlayer.start(a, m, stage.log), ref.stop)
+    ]
     with pytest.raises(CheckerUnavailable):
         stage.login("ann", "right", Flyer)
 
@@ -422,7 +437,9 @@ def test_wrong_arguments_are_named(inline):
     portal = Portal.start(realm)
     with pytest.raises(TypeError, match="a realm must be a ref"):
         Portal.start(PlainChecker.start())
-    with pytest.raises(TypeError, match=r"a checker must be a ref, as MyChecker.start\(\) returns it"):
+    with pytest.raises(
+        TypeError, match=r"a checker must be a ref, as MyChecker.start\(\) returns it"
+    ):
         Portal.start(realm, [PlainChecker])
     with pytest.raises(TypeError, match=r"Takeless.credential_interfaces must name"):
         portal.register_checker(Takeless.start())

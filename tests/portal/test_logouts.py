@@ -43,7 +43,10 @@ def test_allow_gives_each_login_an_avatar_of_its_own(inline):
     first, second = stage.login(), stage.login()
 
     assert first.avatar.actor_urn != second.avatar.actor_urn
-    assert [session.id for session in stage.portal.sessions("ann").get()] == [first.session.id, second.session.id]
+    assert [session.id for session in stage.portal.sessions("ann").get()] == [
+        first.session.id,
+        second.session.id,
+    ]
     with pytest.raises(LoginDenied):
         stage.login()
     first.logout()
@@ -57,7 +60,12 @@ def test_replace_logs_the_old_session_out_before_the_realm_is_asked(inline):
     stage.log.clear()
     second = stage.login()
 
-    assert stage.log == [("logout", "ann", "replaced"), ("stop", "ann"), ("start", "ann"), ("login", "ann")]
+    assert stage.log == [
+        ("logout", "ann", "replaced"),
+        ("stop", "ann"),
+        ("start", "ann"),
+        ("login", "ann"),
+    ]
     assert stage.portal.sessions().get() == [second.session]
     assert living() == BASE + 1
 
@@ -71,7 +79,9 @@ def test_replace_waits_for_an_old_avatar_that_takes_its_time(inline):
             await done
             self.log.append("saved")
 
-    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Slow.start(a, m, stage.log), ref.stop))
+    stage.realm_answers.append(
+        lambda a, m, *i: (Player, ref := Slow.start(a, m, stage.log), ref.stop)
+    )
     stage.login()
     waiting, other = stage.begin(), stage.begin("bob")
     assert not waiting.done()
@@ -91,7 +101,9 @@ def test_replace_gives_up_at_the_deadline_when_the_old_avatar_never_ends(inline)
         async def on_logout(self, reason):
             await never
 
-    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Stuck.start(a, m, stage.log), ref.stop))
+    stage.realm_answers.append(
+        lambda a, m, *i: (Player, ref := Stuck.start(a, m, stage.log), ref.stop)
+    )
     stage.login()
     waiting = stage.begin()
     inline.advance(11)
@@ -250,7 +262,12 @@ def test_sessions_are_found_listed_counted_and_annotated(inline):
 
 
 @pytest.mark.parametrize(
-    ("whom", "left"), [({"session_id": None}, ["ann", "bob"]), ({"avatar_id": "ann"}, ["bob"]), ({"everyone": True}, [])]
+    ("whom", "left"),
+    [
+        ({"session_id": None}, ["ann", "bob"]),
+        ({"avatar_id": "ann"}, ["bob"]),
+        ({"everyone": True}, []),
+    ],
 )
 def test_a_kick_ends_sessions_and_says_why(inline, whom, left):
     stage = Stage()
@@ -352,7 +369,9 @@ def test_a_failing_on_logout_does_not_keep_anything_alive(inline, caplog):
             raise LookupError("a bug")
 
     stage = Stage()
-    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Sloppy.start(a, m, stage.log), ref.stop))
+    stage.realm_answers.append(
+        lambda a, m, *i: (Player, ref := Sloppy.start(a, m, stage.log), ref.stop)
+    )
     stage.login().logout().get(timeout=10)
 
     assert "a bug" in caplog.text
@@ -370,7 +389,9 @@ def test_a_full_mailbox_of_an_avatar_does_not_keep_it_from_leaving(inline):
                 self.session.end(LogoutCode.LOST)
 
     stage = Stage()
-    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Busy.start(a, m, stage.log), ref.stop))
+    stage.realm_answers.append(
+        lambda a, m, *i: (Player, ref := Busy.start(a, m, stage.log), ref.stop)
+    )
     stage.login().avatar.tell("go")
 
     assert stage.log[-2:] == [("logout", "ann", "lost"), ("stop", "ann")]
@@ -530,7 +551,9 @@ def test_drain_does_not_wait_longer_than_its_time(inline):
 
     stage = Stage()
     stage.login("quick")
-    stage.realm_answers.append(lambda a, m, *i: (Player, ref := Stuck.start(a, m, stage.log), ref.stop))
+    stage.realm_answers.append(
+        lambda a, m, *i: (Player, ref := Stuck.start(a, m, stage.log), ref.stop)
+    )
     stage.login()
     drained = stage.portal.drain(timeout=5)
     inline.advance(4)
@@ -548,7 +571,9 @@ def test_a_portal_that_stops_logs_everybody_out(dispatcher):
         login.logout().get(timeout=10)
     stage.wait_for_minds()
 
-    assert sorted(entry for entry in stage.log if entry[0] == "logout") == [("logout", n, "drained") for n in ("ann", "bob")]
+    assert sorted(entry for entry in stage.log if entry[0] == "logout") == [
+        ("logout", n, "drained") for n in ("ann", "bob")
+    ]
     assert sorted(stage.notified)[-2:] == [("logged_out", "drained", "")] * 2
 
 

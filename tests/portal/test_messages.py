@@ -29,7 +29,9 @@ from tests.helpers import Arena, ArenaPlayer, PlainChecker, Player, Stage
 
 def still_serves(stage: Stage) -> bool:
     """Return whether the portal lives, and others get in."""
-    return stage.portal.is_alive() and stage.login("zoe").avatar.proxy().move(1).get(timeout=10) == 1
+    return (
+        stage.portal.is_alive() and stage.login("zoe").avatar.proxy().move(1).get(timeout=10) == 1
+    )
 
 
 def test_a_policy_of_the_application_that_raises_fails_that_login_and_no_other(dispatcher, caplog):
@@ -45,7 +47,9 @@ def test_a_policy_of_the_application_that_raises_fails_that_login_and_no_other(d
             attempt.get(timeout=10)
 
     assert "may_act_as('mallory', 'bob') failed" in caplog.text
-    assert stage.portal.login(UsernamePassword("ann", "right"), None, Player, authorize_as="bob").get(timeout=10)
+    assert stage.portal.login(
+        UsernamePassword("ann", "right"), None, Player, authorize_as="bob"
+    ).get(timeout=10)
     assert present.session.is_open
     assert still_serves(stage)
 
@@ -54,11 +58,15 @@ async def says_no(proven, wanted):
     return False
 
 
-@pytest.mark.parametrize("policy", [says_no, lambda *_: "yes", lambda *_: Future(), lambda *_: 1, lambda *_: None])
+@pytest.mark.parametrize(
+    "policy", [says_no, lambda *_: "yes", lambda *_: Future(), lambda *_: 1, lambda *_: None]
+)
 def test_what_is_no_answer_lets_nobody_act_as_somebody_else(inline, policy, caplog):
     stage = Stage(may_act_as=policy)
     with pytest.raises(CheckerUnavailable):
-        stage.portal.login(UsernamePassword("bob", "right"), None, Player, authorize_as="ann").get(timeout=0)
+        stage.portal.login(UsernamePassword("bob", "right"), None, Player, authorize_as="ann").get(
+            timeout=0
+        )
 
     assert "it must return True or False" in caplog.text
     assert still_serves(stage)
@@ -90,7 +98,9 @@ def test_the_end_of_a_program_is_no_more_than_the_end_of_a_call(dispatcher, endi
     stage = Stage(may_act_as=ends)
     bystander = stage.login("bystander")
     with pytest.raises(LoginFailed):
-        stage.portal.login(UsernamePassword("bob", "right"), None, Player, authorize_as="ann").get(timeout=10)
+        stage.portal.login(UsernamePassword("bob", "right"), None, Player, authorize_as="ann").get(
+            timeout=10
+        )
     stage.checker_answers.append(ends)
     with pytest.raises(LoginFailed):
         stage.login("ann")
@@ -142,14 +152,19 @@ def test_a_kind_of_credentials_that_cannot_be_told_is_refused_where_it_is_regist
         credential_interfaces = (UsernamePassword, NotRuntimeCheckable)
 
     stage = Stage()
-    with pytest.raises(TypeError, match=r"Takes.credential_interfaces: nothing can be said to be a NotRuntimeCheckable"):
+    with pytest.raises(
+        TypeError,
+        match=r"Takes.credential_interfaces: nothing can be said to be a NotRuntimeCheckable",
+    ):
         Portal.start(stage.realm, [Takes.start()])
     with pytest.raises(TypeError, match="NotRuntimeCheckable"):
         stage.portal.register_checker(stage.checkers[0], NotRuntimeCheckable)
     assert still_serves(stage)
 
 
-def test_a_kind_of_credentials_that_cannot_be_told_later_hinders_no_other_checker(inline, monkeypatch, caplog):
+def test_a_kind_of_credentials_that_cannot_be_told_later_hinders_no_other_checker(
+    inline, monkeypatch, caplog
+):
     class Takes(PlainChecker):
         credential_interfaces = (Odd,)
 
@@ -162,10 +177,14 @@ def test_a_kind_of_credentials_that_cannot_be_told_later_hinders_no_other_checke
     assert "Takes cannot be asked" in caplog.text
 
 
-def test_an_interface_that_cannot_tell_who_implements_it_fails_its_login_and_leaves_nothing(dispatcher, caplog):
+def test_an_interface_that_cannot_tell_who_implements_it_fails_its_login_and_leaves_nothing(
+    dispatcher, caplog
+):
     stage = Stage()
     before = actors.statistics().actors
-    stage.realm_answers.append(lambda a, m, *i: (Data, ref := ArenaPlayer.start(a, m, stage.log), ref.stop))
+    stage.realm_answers.append(
+        lambda a, m, *i: (Data, ref := ArenaPlayer.start(a, m, stage.log), ref.stop)
+    )
     with pytest.raises(CheckerUnavailable):
         stage.login("ann", "right", Data)
     assert still_serves(stage)
@@ -295,7 +314,13 @@ CONTENTS = st.lists(VALUES, min_size=4, max_size=4)
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
-    st.lists(st.tuples(st.sampled_from(MESSAGES), st.lists(VALUES, min_size=4, max_size=4), st.booleans()), min_size=1, max_size=6)
+    st.lists(
+        st.tuples(
+            st.sampled_from(MESSAGES), st.lists(VALUES, min_size=4, max_size=4), st.booleans()
+        ),
+        min_size=1,
+        max_size=6,
+    )
 )
 def test_no_message_ends_the_portal_or_the_sessions_of_others(sent):
     clock = InlineDispatcher()
@@ -305,7 +330,10 @@ def test_no_message_ends_the_portal_or_the_sessions_of_others(sent):
         bystander = stage.login("bystander")
         for kind, arguments, asked in sent:
             # A drain or a kick in good order would end the bystander's session.
-            first = {messages.Drain: ["soon", Future()], messages.Kick: ["no such session", None]}.get(kind, [])
+            first = {
+                messages.Drain: ["soon", Future()],
+                messages.Kick: ["no such session", None],
+            }.get(kind, [])
             message = kind(*[*first, *arguments][: len(fields(kind))])
             if asked:
                 stage.portal.ask(message, block=False)

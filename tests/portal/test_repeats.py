@@ -10,7 +10,11 @@ from actorcred.portal.repeats import OTHERS, Repeats, Told
 
 def test_the_first_is_told_at_once_and_the_others_once_per_interval_with_a_count() -> None:
     repeats: Repeats[int] = Repeats(10.0)
-    told = [one for moment in range(25) for one in repeats.note("denied", "192.0.2.7", moment, float(moment))]
+    told = [
+        one
+        for moment in range(25)
+        for one in repeats.note("denied", "192.0.2.7", moment, float(moment))
+    ]
 
     assert told == [Told("192.0.2.7", 0, 1), Told("192.0.2.7", 9, 9), Told("192.0.2.7", 19, 10)]
     assert repeats.due(29.9) == []
@@ -25,7 +29,9 @@ def test_sources_and_kinds_are_summed_apart() -> None:
     assert repeats.due(10.0) == [Told("b", "again", 1)]
 
 
-def test_a_source_that_is_quiet_for_an_interval_is_forgotten_and_told_at_once_the_next_time() -> None:
+def test_a_source_that_is_quiet_for_an_interval_is_forgotten_and_told_at_once_the_next_time() -> (
+    None
+):
     repeats: Repeats[str] = Repeats(10.0)
     repeats.note("denied", "a", "first", 0.0)
     repeats.note("denied", "a", "second", 1.0)
@@ -46,7 +52,9 @@ def test_what_was_not_told_is_told_at_the_end() -> None:
 
 def test_sources_that_are_too_many_are_summed_under_one_key() -> None:
     repeats: Repeats[int] = Repeats(10.0, remember=100)
-    told = [one for number in range(10_000) for one in repeats.note("denied", str(number), number, 0.0)]
+    told = [
+        one for number in range(10_000) for one in repeats.note("denied", str(number), number, 0.0)
+    ]
     assert len(told) == 101
     assert len(repeats) == 101
     assert repeats.due(10.0) == [Told(OTHERS, 9999, 9899)]

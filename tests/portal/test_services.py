@@ -55,8 +55,13 @@ async def panics_in_a_coroutine():
     raise Panic(SECRET)
 
 
-@pytest.mark.parametrize("fault", [raises_at_once, raises_in_a_coroutine, raises_in_a_future, panics, panics_in_a_coroutine])
-def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_crash(dispatcher, caplog, fault):
+@pytest.mark.parametrize(
+    "fault",
+    [raises_at_once, raises_in_a_coroutine, raises_in_a_future, panics, panics_in_a_coroutine],
+)
+def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_crash(
+    dispatcher, caplog, fault
+):
     stage = Stage()
     for _ in range(8):
         stage.checker_answers.append(fault)
@@ -65,7 +70,10 @@ def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_c
     assert stage.login("ann").interface is Player
 
     assert stage.named(RoleRestarted) == stage.named(RoleDown) == []
-    assert "PlainChecker could not check UsernamePassword of the user in the audit log: " in caplog.text
+    assert (
+        "PlainChecker could not check UsernamePassword of the user in the audit log: "
+        in caplog.text
+    )
     assert "mallory" not in caplog.text  # it may be a password that was typed as a name
     assert fault.__name__ in caplog.text or fault is raises_in_a_future  # the traceback
     assert SECRET not in caplog.text
@@ -81,7 +89,9 @@ def test_what_concerns_all_users_makes_a_checker_unavailable_for_that_login(disp
     assert stage.login().interface is Player
 
 
-def test_an_unforeseen_exception_of_a_realm_fails_its_login_and_is_never_a_crash(dispatcher, caplog):
+def test_an_unforeseen_exception_of_a_realm_fails_its_login_and_is_never_a_crash(
+    dispatcher, caplog
+):
     stage = Stage()
 
     async def later():
@@ -146,11 +156,16 @@ def test_what_goes_wrong_after_hashing_fails_its_login_only(dispatcher):
             if credentials.username == "bad":
                 raise Unforeseen
 
-    portal = Portal.start(Arena.start([]), [Broken.start({"bad": "right", "ann": "right"}, rounds=4)])
+    portal = Portal.start(
+        Arena.start([]), [Broken.start({"bad": "right", "ann": "right"}, rounds=4)]
+    )
     for _ in range(6):
         with pytest.raises(UnauthorizedLogin):
             portal.login(UsernamePassword("bad", "right"), None, Player).get(timeout=30)
-    assert portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=30).interface is Player
+    assert (
+        portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=30).interface
+        is Player
+    )
 
 
 def test_a_role_that_asks_for_it_is_made_anew_and_only_its_login_fails(dispatcher):
@@ -171,7 +186,11 @@ def test_a_role_that_asks_for_it_is_made_anew_and_only_its_login_fails(dispatche
         with pytest.raises(CheckerUnavailable):
             stage.login()
         assert stage.login().interface is Player
-    assert [event.role for event in stage.named(RoleRestarted, 3)] == ["PlainChecker", "Arena", "PlainChecker"]
+    assert [event.role for event in stage.named(RoleRestarted, 3)] == [
+        "PlainChecker",
+        "Arena",
+        "PlainChecker",
+    ]
 
 
 @pytest.mark.parametrize("role", ["checker", "realm"])
@@ -190,7 +209,9 @@ def test_past_its_intensity_a_role_is_down_answers_at_once_and_comes_back(inline
 
     assert stage.login().interface is Player
     assert caplog.text.count(" is back") == 1
-    assert [event.role for event in stage.named(RoleBack)] == ["PlainChecker" if role == "checker" else "Arena"]
+    assert [event.role for event in stage.named(RoleBack)] == [
+        "PlainChecker" if role == "checker" else "Arena"
+    ]
 
 
 def test_a_role_that_cannot_begin_is_tried_again_at_growing_intervals_until_it_can(inline, caplog):
@@ -210,10 +231,16 @@ def test_a_role_that_cannot_begin_is_tried_again_at_growing_intervals_until_it_c
     for _ in range(300):
         inline.advance(1.0)
 
-    gaps = [round(later - earlier) for earlier, later in zip(beginnings[-6:], beginnings[-5:], strict=False)]
+    gaps = [
+        round(later - earlier)
+        for earlier, later in zip(beginnings[-6:], beginnings[-5:], strict=False)
+    ]
     assert gaps == sorted(gaps)
     assert max(gaps) <= 60
-    assert portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=0).interface is Player
+    assert (
+        portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=0).interface
+        is Player
+    )
     assert "Late is back" in caplog.text
 
 
@@ -275,7 +302,9 @@ def test_a_realms_logout_that_fails_later_is_logged(dispatcher, caplog):
             return interfaces[0], Avatar.start(avatar_id, mind), leave
 
     portal = Portal.start(Forgetful.start(), [PlainChecker.start()])
-    portal.login(UsernamePassword("ann", "right"), None, object).get(timeout=10).logout().get(timeout=10)
+    portal.login(UsernamePassword("ann", "right"), None, object).get(timeout=10).logout().get(
+        timeout=10
+    )
     failed.get(timeout=10)
     portal.count().get(timeout=10)
     assert actors.shutdown(timeout=10) == []

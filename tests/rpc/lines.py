@@ -54,7 +54,11 @@ class Line:
         return value
 
     async def answer(self, number: int) -> Response:
-        return await self.until(lambda: next((m for m in self.heard if isinstance(m, Response) and m.id == number), None))  # type: ignore[no-any-return]
+        return await self.until(
+            lambda: next(
+                (m for m in self.heard if isinstance(m, Response) and m.id == number), None
+            )
+        )  # type: ignore[no-any-return]
 
     async def call(self, method: str, *params: Any) -> Response:
         """Call a method and wait for the answer, as it came."""
@@ -85,4 +89,8 @@ class Line:
 
 async def line(game: WireStage) -> Line:
     """Connect, by whatever the stage's transport is."""
-    return Line(await open_wire(game.address, game.client_context(), json=game.transport == "websocket-json"))
+    return Line(
+        await open_wire(
+            game.address, game.client_context(), json=game.transport == "websocket-json"
+        )
+    )

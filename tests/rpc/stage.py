@@ -171,7 +171,9 @@ class Actor2(Avatar, Player, Spectator):
 class Game(Realm):
     interfaces = (Player, Spectator)
 
-    def __init__(self, log: list[Any], waiting: list[Any], gate: asyncio.Event | None = None) -> None:
+    def __init__(
+        self, log: list[Any], waiting: list[Any], gate: asyncio.Event | None = None
+    ) -> None:
         super().__init__()
         self.log = log
         self.waiting = waiting
@@ -202,7 +204,9 @@ class Recorder:
             return asyncio.get_running_loop().create_future()
         return args[0] * 7 if name == "times seven" else None
 
-    async def until(self, condition: Callable[[list[tuple[Any, ...]]], object]) -> list[tuple[Any, ...]]:
+    async def until(
+        self, condition: Callable[[list[tuple[Any, ...]]], object]
+    ) -> list[tuple[Any, ...]]:
         async with asyncio.timeout(10):
             while not condition(self.heard):
                 self._changed.clear()
@@ -246,23 +250,33 @@ class WireStage:
         self.authority.configure_trust(context)
         return context
 
-    async def connect(self, username: str = "ann", password: str | None = "s3cret", **settings: Any) -> rpc.Client:
+    async def connect(
+        self, username: str = "ann", password: str | None = "s3cret", **settings: Any
+    ) -> rpc.Client:
         settings.setdefault("context", self.client_context())
         settings.setdefault("json", self.transport == "websocket-json")
         client = await rpc.connect(self.address, username, password, **settings)
         self.clients.append(client)
         return client
 
-    async def raw(self, source: str = "127.0.0.1") -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def raw(
+        self, source: str = "127.0.0.1"
+    ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect without a word, from an address of this machine; it is closed at the end."""
-        streams = await asyncio.open_connection(self.address.host, self.address.port, local_addr=(source, 0))
+        streams = await asyncio.open_connection(
+            self.address.host, self.address.port, local_addr=(source, 0)
+        )
         self.writers.append(streams[1])
         return streams
 
     async def bare(self) -> ClientConnection:
         """Connect without a login."""
-        wire = await open_wire(self.address, self.client_context(), json=self.transport == "websocket-json")
-        return ClientConnection(wire, lambda name, params: None, lambda: None, lambda line, goodbye: None)
+        wire = await open_wire(
+            self.address, self.client_context(), json=self.transport == "websocket-json"
+        )
+        return ClientConnection(
+            wire, lambda name, params: None, lambda: None, lambda line, goodbye: None
+        )
 
     async def count(self) -> int:
         return int(await self.portal.count())
@@ -281,7 +295,10 @@ class WireStage:
 
 def plain(username: str, password: str) -> bytes:
     """Return a login by PLAIN."""
-    return cast("bytes", msgpack.packb([0, 1, "cred.login", ["PLAIN", f"\0{username}\0{password}".encode()]]))
+    return cast(
+        "bytes",
+        msgpack.packb([0, 1, "cred.login", ["PLAIN", f"\0{username}\0{password}".encode()]]),
+    )
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
@@ -321,7 +338,8 @@ async def stage(
         made.authority.configure_trust(context)
         context.verify_mode = ssl.CERT_OPTIONAL
     address = {"unix": f"unix:{folder}/game.sock"}.get(
-        transport, f"{transport.replace('websocket-json', 'ws').replace('websocket', 'ws')}:127.0.0.1:0"
+        transport,
+        f"{transport.replace('websocket-json', 'ws').replace('websocket', 'ws')}:127.0.0.1:0",
     )
     made.checker = MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)
     made.gate = asyncio.Event()
@@ -331,7 +349,9 @@ async def stage(
         portal_options or PortalOptions(),
     )
     await made.portal.subscribe(made.events.append)
-    made.server = await rpc.serve(made.portal, address, options=rpc.ServerOptions(**options), context=context)
+    made.server = await rpc.serve(
+        made.portal, address, options=rpc.ServerOptions(**options), context=context
+    )
     try:
         yield made
     finally:
@@ -378,7 +398,9 @@ def on_both_loops(test: Callable[..., Any]) -> Callable[..., None]:
     def run(loop: str, *args: Any, **kwargs: Any) -> None:
         factory = None
         if loop == "uvloop":
-            factory = pytest.importorskip("uvloop", reason="uvloop is not installed: pip install uvloop").new_event_loop
+            factory = pytest.importorskip(
+                "uvloop", reason="uvloop is not installed: pip install uvloop"
+            ).new_event_loop
         on_loop(test, factory)(*args, **kwargs)
 
     signature = inspect.signature(test)

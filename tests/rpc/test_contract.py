@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from actorcred import CallError, ConnectionLost, LoginFailed, NoInterface, PortalOptions, UnauthorizedLogin
+from actorcred import (
+    CallError,
+    ConnectionLost,
+    LoginFailed,
+    NoInterface,
+    PortalOptions,
+    UnauthorizedLogin,
+)
 from actorcred.portal.events import LoggedOut, LoginRefused
 from tests.rpc.stage import TRANSPORTS, Recorder, on_loop, stage
 
@@ -31,7 +38,9 @@ async def test_a_login_says_who_and_what_one_is(transport: str, tmp_path: Path) 
 
 
 @on_loop
-async def test_each_mechanism_lets_the_right_one_in_and_keeps_the_wrong_one_out(transport: str, tmp_path: Path) -> None:
+async def test_each_mechanism_lets_the_right_one_in_and_keeps_the_wrong_one_out(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         for mechanism in ("PLAIN", "CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", None):
             async with await game.connect(mechanism=mechanism) as client:
@@ -62,14 +71,18 @@ async def test_a_client_gets_the_interface_that_it_asks_for(transport: str, tmp_
 
 
 @on_loop
-async def test_calls_are_answered_and_notifications_come_in_order(transport: str, tmp_path: Path) -> None:
+async def test_calls_are_answered_and_notifications_come_in_order(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         heard = Recorder()
         client = await game.connect(handler=heard)
         assert await client.call("move", 1, 2.5) == [1.0, 2.5]
         assert await client.call("move", 1) == [2.0, 2.5]
         assert await client.call("goto", {"x": 1, "y": 2}, {"x": 3, "y": 4}) == {"x": 3.0, "y": 4.0}
-        answers = await asyncio.gather(*[client.call("echo", {"n": [number, "ü", None]}) for number in range(100)])
+        answers = await asyncio.gather(
+            *[client.call("echo", {"n": [number, "ü", None]}) for number in range(100)]
+        )
         assert answers == [{"n": [number, "ü", None]} for number in range(100)]
         client.notify("tell", 50)
         await heard.until(lambda events: ("tick", 49) in events)
@@ -136,12 +149,18 @@ async def test_what_cannot_be_called_is_refused_and_harms_nothing(
 
 
 @on_loop
-async def test_errors_tell_the_client_only_what_is_meant_for_it(transport: str, tmp_path: Path) -> None:
+async def test_errors_tell_the_client_only_what_is_meant_for_it(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
         with pytest.raises(CallError) as error:
             await client.call("fail", "politely")
-        assert (error.value.code, error.value.message, error.value.retry_after) == ("locked", "the door is locked", 3)
+        assert (error.value.code, error.value.message, error.value.retry_after) == (
+            "locked",
+            "the door is locked",
+            3,
+        )
         for how in ("secretly", "unencodable"):
             with pytest.raises(CallError) as error:
                 await client.call("fail", how)
@@ -152,7 +171,12 @@ async def test_errors_tell_the_client_only_what_is_meant_for_it(transport: str, 
 async def test_nothing_can_be_called_before_the_login(transport: str, tmp_path: Path) -> None:
     async with stage(transport, tmp_path) as game:
         line = await game.bare()
-        for method, args in (("move", (1, 1)), ("cred.sessions", ()), ("cred.end", ("x",)), ("cred.logout", ())):
+        for method, args in (
+            ("move", (1, 1)),
+            ("cred.sessions", ()),
+            ("cred.end", ("x",)),
+            ("cred.logout", ()),
+        ):
             with pytest.raises(CallError) as error:
                 await line.request(method, args)
             assert error.value.code == "not-logged-in"
@@ -160,11 +184,15 @@ async def test_nothing_can_be_called_before_the_login(transport: str, tmp_path: 
 
 
 @on_loop
-async def test_a_client_may_begin_anew_after_a_login_that_came_to_nothing(transport: str, tmp_path: Path) -> None:
+async def test_a_client_may_begin_anew_after_a_login_that_came_to_nothing(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         line = await game.bare()
         assert "challenge" in await line.request("cred.login", ("CRAM-MD5",))
-        assert "challenge" in await line.request("cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"))
+        assert "challenge" in await line.request(
+            "cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz")
+        )
         for method, args, code in (
             ("cred.login", ("PLAIN", 7), "bad-arguments"),
             ("cred.login", ("PLAIN", b"rubbish"), "bad-arguments"),
@@ -175,13 +203,17 @@ async def test_a_client_may_begin_anew_after_a_login_that_came_to_nothing(transp
             with pytest.raises(CallError) as error:
                 await line.request(method, args)
             assert error.value.code == code
-        assert (await line.request("cred.login", ("PLAIN", b"\0ann\0s3cret", {"resume": False})))["avatar_id"] == "ann"
+        assert (await line.request("cred.login", ("PLAIN", b"\0ann\0s3cret", {"resume": False})))[
+            "avatar_id"
+        ] == "ann"
         line.abort()
         await game.until(lambda: game.log)
 
 
 @on_loop
-async def test_a_notification_for_no_method_is_counted_and_ends_nothing(transport: str, tmp_path: Path) -> None:
+async def test_a_notification_for_no_method_is_counted_and_ends_nothing(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
         before = game.core.ignored_notices
@@ -215,7 +247,9 @@ async def test_the_end_of_the_server_says_when_to_come_back(transport: str, tmp_
 
 
 @on_loop
-async def test_a_crash_of_an_avatar_ends_its_session_and_no_other(transport: str, tmp_path: Path) -> None:
+async def test_a_crash_of_an_avatar_ends_its_session_and_no_other(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         ann, bob = await game.connect(), await game.connect("bob", "hush")
         await ann.call("fail", "badly")
@@ -224,7 +258,9 @@ async def test_a_crash_of_an_avatar_ends_its_session_and_no_other(transport: str
 
 
 @on_loop
-async def test_a_client_that_vanishes_without_resuming_is_lost_at_once(transport: str, tmp_path: Path) -> None:
+async def test_a_client_that_vanishes_without_resuming_is_lost_at_once(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
         client._line._wire.abort()
@@ -270,7 +306,9 @@ async def test_nobody_reauthenticates_as_somebody_else(transport: str, tmp_path:
 
 
 @on_loop
-async def test_nobody_acts_as_somebody_else_unless_a_policy_allows_it(transport: str, tmp_path: Path) -> None:
+async def test_nobody_acts_as_somebody_else_unless_a_policy_allows_it(
+    transport: str, tmp_path: Path
+) -> None:
     policy = PortalOptions(may_act_as=lambda proven, wanted: (proven, wanted) == ("ann", "carol"))
     async with stage(transport, tmp_path, policy) as game:
         for name, allowed in (("carol", True), ("ann", True), ("bob", False)):

@@ -20,9 +20,22 @@ from typing import Any
 import msgpack
 import pytest
 
-from actorcred import CallError, ConnectionLost, LoginDenied, LoginFailed, OutboxLimit, PortalOptions, UnauthorizedLogin
+from actorcred import (
+    CallError,
+    ConnectionLost,
+    LoginDenied,
+    LoginFailed,
+    OutboxLimit,
+    PortalOptions,
+    UnauthorizedLogin,
+)
 from actorcred.portal.events import LoggedOut
-from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused, LoginThrottled, RequestsThrottled
+from actorcred.rpc.server.events import (
+    ConnectionBroken,
+    ConnectionRefused,
+    LoginThrottled,
+    RequestsThrottled,
+)
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
 from tests.rpc.stage import Recorder, WireStage, on_loop, stage
@@ -91,7 +104,9 @@ async def test_tls_garbage_and_a_client_that_never_shakes_hands_are_dropped() ->
         assert await client.call("echo", "fine") == "fine"
 
 
-@pytest.mark.parametrize("words", [b"", b"\x94\x00\x01\xaacred.login"], ids=["silent", "begins a login"])
+@pytest.mark.parametrize(
+    "words", [b"", b"\x94\x00\x01\xaacred.login"], ids=["silent", "begins a login"]
+)
 @on_loop
 async def test_a_connection_without_a_login_in_time_is_closed(words: bytes) -> None:
     async with stage(login_timeout=0.1) as game:
@@ -112,7 +127,9 @@ async def test_a_login_byte_by_byte_has_one_deadline_and_not_one_per_byte() -> N
                 await asyncio.sleep(0.001)
 
         dripping = asyncio.create_task(drip())
-        with contextlib.suppress(ConnectionResetError):  # the kernel forgets a goodbye to a client that goes on writing
+        with contextlib.suppress(
+            ConnectionResetError
+        ):  # the kernel forgets a goodbye to a client that goes on writing
             assert await goodbye(reader) == "login-timeout"
         assert not dripping.done()
         dripping.cancel()
@@ -130,7 +147,9 @@ async def test_a_client_that_leaves_in_the_middle_of_its_login_leaves_nothing() 
             _, writer = await raw(game)
             writer.write(msgpack.packb(message))
             writer.transport.abort()
-        await game.until(lambda: (not game.core.peers and not game.core.lost_links) or game.core.lost_links)
+        await game.until(
+            lambda: (not game.core.peers and not game.core.lost_links) or game.core.lost_links
+        )
         for link in list(game.core.lost_links):
             await link.session.end()
         assert await game.count() == 0
@@ -152,7 +171,16 @@ async def test_a_client_finds_a_server_that_is_silent() -> None:
     async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         for number, result in (
             (1, ["ANONYMOUS"]),
-            (2, {"avatar_id": None, "interface": "X", "session": "", "token": None, "limits": {"heartbeat": 0.05}}),
+            (
+                2,
+                {
+                    "avatar_id": None,
+                    "interface": "X",
+                    "session": "",
+                    "token": None,
+                    "limits": {"heartbeat": 0.05},
+                },
+            ),
         ):
             await reader.read(1000)
             writer.write(msgpack.packb([1, number, None, result]))
@@ -197,7 +225,11 @@ async def test_a_reader_that_stops_holds_up_nobody_and_costs_bounded_memory() ->
             await client.call("shout", "x" * 20_000)
         assert sleeper.mind.outbox.dropped > 100
         assert len(sleeper.mind.outbox) <= 50
-        (peer,) = [peer for peer in game.core.peers if peer.link is not None and peer.link.session is sleeper]
+        (peer,) = [
+            peer
+            for peer in game.core.peers
+            if peer.link is not None and peer.link.session is sleeper
+        ]
         assert peer.wire._transport.get_write_buffer_size() < 200_000
         await heard.until(lambda events: len(heard.named("heard")) == 400)
         writer.transport.abort()
@@ -215,7 +247,13 @@ async def test_the_policy_of_the_mind_can_end_the_session_of_a_reader_that_stops
         client = await game.connect()
         for _ in range(400):
             await client.call("shout", "x" * 20_000)
-        await game.until(lambda: [event for event in game.events if isinstance(event, LoggedOut) and event.reason == "overflow"])
+        await game.until(
+            lambda: [
+                event
+                for event in game.events
+                if isinstance(event, LoggedOut) and event.reason == "overflow"
+            ]
+        )
         writer.transport.abort()
 
 
@@ -245,7 +283,9 @@ async def test_a_client_that_does_not_read_its_answers_is_not_read_from() -> Non
 async def test_too_many_requests_per_second_are_refused_with_the_time_to_wait() -> None:
     async with stage(requests_per_second=10, request_burst=5) as game:
         client = await game.connect()
-        results = await asyncio.gather(*[client.call("echo", number) for number in range(20)], return_exceptions=True)
+        results = await asyncio.gather(
+            *[client.call("echo", number) for number in range(20)], return_exceptions=True
+        )
         refused = [result for result in results if isinstance(result, CallError)]
         assert 16 <= len(refused) <= 18  # the login took some of the burst
         assert {error.code for error in refused} == {"too-many-requests"}
@@ -284,12 +324,16 @@ async def test_failed_logins_make_source_and_account_wait() -> None:
         with pytest.raises(LoginDenied):  # the source, too
             await game.connect("bob", "hush")
         throttled = [event for event in game.events if isinstance(event, LoginThrottled)]
-        assert [event.claimed for event in throttled] == ["ann"]  # the next one of this source is told with the sum
+        assert [event.claimed for event in throttled] == [
+            "ann"
+        ]  # the next one of this source is told with the sum
 
 
 @on_loop
 async def test_one_source_cannot_take_all_connections() -> None:
-    async with stage(max_unauthenticated=100, max_unauthenticated_per_source=5, limit_loopback=True) as game:
+    async with stage(
+        max_unauthenticated=100, max_unauthenticated_per_source=5, limit_loopback=True
+    ) as game:
         streams = [await raw(game) for _ in range(5)]
         await game.until(lambda: len(game.core.peers) == 5)
         with pytest.raises(ConnectionLost):
@@ -311,7 +355,9 @@ async def test_a_killed_client_is_lost_and_leaves_nothing() -> None:
             "    print('in', flush=True); await client.wait_closed()\n"
             "asyncio.run(main())"
         )
-        process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, str(game.address), stdout=subprocess.PIPE)
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, str(game.address), stdout=subprocess.PIPE
+        )
         assert process.stdout is not None
         assert await process.stdout.readline() == b"in\n"
         assert await game.count() == 1
@@ -324,7 +370,10 @@ async def test_a_killed_client_is_lost_and_leaves_nothing() -> None:
 @on_loop
 async def test_many_guesses_at_once_are_no_way_around_the_penalties() -> None:
     async with stage(free_failures=3, penalty=30) as game:
-        guesses = [game.connect(["ann", "ANN"][number % 2], f"guess {number}", mechanism="PLAIN") for number in range(50)]
+        guesses = [
+            game.connect(["ann", "ANN"][number % 2], f"guess {number}", mechanism="PLAIN")
+            for number in range(50)
+        ]
         results = await asyncio.gather(*guesses, return_exceptions=True)
         looked_at = [result for result in results if isinstance(result, UnauthorizedLogin)]
         assert 3 <= len(looked_at) <= 6
@@ -334,7 +383,12 @@ async def test_many_guesses_at_once_are_no_way_around_the_penalties() -> None:
 @on_loop
 async def test_many_good_logins_to_one_account_wait_for_each_other() -> None:
     async with stage(free_failures=2, penalty=30) as game:
-        clients = await asyncio.gather(*[game.connect(mechanism=["PLAIN", "SCRAM-SHA-256"][number % 2]) for number in range(40)])
+        clients = await asyncio.gather(
+            *[
+                game.connect(mechanism=["PLAIN", "SCRAM-SHA-256"][number % 2])
+                for number in range(40)
+            ]
+        )
         assert {client.avatar_id for client in clients} == {"ann"}
 
 
@@ -360,7 +414,8 @@ async def test_guesses_that_are_kept_back_and_sent_at_once_are_no_way_around_eit
     async with stage(free_failures=3, penalty=30) as game:
         begun = [await begin_scram(game, f"guess {number}") for number in range(30)]
         results = await asyncio.gather(
-            *[connection.request("cred.respond", proof) for connection, proof in begun], return_exceptions=True
+            *[connection.request("cred.respond", proof) for connection, proof in begun],
+            return_exceptions=True,
         )
         codes = Counter(result.code for result in results if isinstance(result, CallError))
         assert codes.total() == 30
@@ -381,11 +436,18 @@ async def test_two_thousand_clients_at_once_of_which_half_have_a_wrong_password(
         async with stage("tcp", None, many, max_unauthenticated=5000, penalty=0) as game:
             right = [chance.random() < 0.5 for _ in range(2000)]
             results = await asyncio.gather(
-                *[game.connect(password="s3cret" if good else "wrong", mechanism="PLAIN", timeout=60) for good in right],
+                *[
+                    game.connect(
+                        password="s3cret" if good else "wrong", mechanism="PLAIN", timeout=60
+                    )
+                    for good in right
+                ],
                 return_exceptions=True,
             )
             assert [not isinstance(result, BaseException) for result in results] == right
-            assert {type(result) for result in results if isinstance(result, BaseException)} == {UnauthorizedLogin}
+            assert {type(result) for result in results if isinstance(result, BaseException)} == {
+                UnauthorizedLogin
+            }
             assert await game.count() == sum(right)
             await game.until(lambda: len(game.core.peers) == sum(right))
             assert await game.server.close(30) == sum(right)
@@ -419,12 +481,20 @@ async def test_a_server_without_file_descriptors_recovers(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("transport", ["tcp", "websocket", "websocket-json"])
 @on_loop
-async def test_secrets_reach_no_log_and_no_text(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_secrets_reach_no_log_and_no_text(
+    transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     async with stage(transport, passwords_in_clear=True) as game:
         for mechanism in ("PLAIN", "CRAM-MD5", "SCRAM-SHA-256"):
             client = await game.connect(mechanism=mechanism, reconnect=True)
-            texts = [repr(client), repr(client._secrets), repr(game.core), *map(repr, game.core.peers), *map(repr, game.events)]
+            texts = [
+                repr(client),
+                repr(client._secrets),
+                repr(game.core),
+                *map(repr, game.core.peers),
+                *map(repr, game.events),
+            ]
             assert client._token is not None
             texts.append(caplog.text)
             for text in texts:

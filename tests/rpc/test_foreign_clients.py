@@ -32,10 +32,16 @@ assert session.request("cred.logout") is True
 async def test_neovims_client_logs_in_calls_and_is_notified() -> None:
     async with stage() as game:
         words = [sys.executable, "-c", SCRIPT, game.address.host, str(game.address.port)]
-        done = await asyncio.to_thread(subprocess.run, words, capture_output=True, text=True, timeout=30, check=True)
+        done = await asyncio.to_thread(
+            subprocess.run, words, capture_output=True, text=True, timeout=30, check=True
+        )
         avatar_id, interface, place, heard, failure, moved = json.loads(done.stdout)
         assert (avatar_id, interface) == ("ann", "Player")
         assert (place, moved) == ([3.0, 4.0], [4.0, 4.0])
-        assert heard == [["notification", "welcome", ["ann"]], ["notification", "tick", [0]], ["notification", "tick", [1]]]
+        assert heard == [
+            ["notification", "welcome", ["ann"]],
+            ["notification", "tick", [0]],
+            ["notification", "tick", [1]],
+        ]
         assert failure == "no method 'nothing'"
         await game.until(lambda: game.log == [("ann", "logout")])

@@ -24,7 +24,12 @@ CLIENTS = HERE.parents[1] / "examples" / "clients"
 def ruby() -> list[str]:
     """Return how Ruby is called; skip if it is not there."""
     program = shutil.which("ruby")
-    if program is None or subprocess.run([program, "-rmsgpack", "-e", ""], check=False, capture_output=True).returncode:
+    if (
+        program is None
+        or subprocess.run(
+            [program, "-rmsgpack", "-e", ""], check=False, capture_output=True
+        ).returncode
+    ):
         pytest.skip("ruby and its gem msgpack are not installed: apt install ruby ruby-msgpack")
     return [program]
 
@@ -37,7 +42,9 @@ def node() -> list[str]:
         pytest.skip("node is not installed: apt install nodejs")
     for flags in ([], ["--experimental-websocket"]):
         words = [program, *flags]
-        done = subprocess.run([*words, "-p", "typeof WebSocket"], check=False, capture_output=True, text=True)
+        done = subprocess.run(
+            [*words, "-p", "typeof WebSocket"], check=False, capture_output=True, text=True
+        )
         if done.stdout.strip() == "function":
             return words
     pytest.skip("node has no WebSocket: it needs version 20.10 or newer")
@@ -46,7 +53,10 @@ def node() -> list[str]:
 async def run(*words: str) -> str:
     """Run a program to its end; return what it printed."""
     process = await asyncio.create_subprocess_exec(
-        *words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, "PASSWORD": "s3cret"}
+        *words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PASSWORD": "s3cret"},
     )
     try:
         async with asyncio.timeout(30):
@@ -84,7 +94,14 @@ def check(game: WireStage, seen: dict[str, Any]) -> None:
 @on_loop
 async def test_the_ruby_client_does_all_that_the_page_says() -> None:
     async with stage() as game:
-        check(game, json.loads(await run(*ruby(), "-W", str(HERE / "drive.rb"), game.address.host, str(game.address.port))))
+        check(
+            game,
+            json.loads(
+                await run(
+                    *ruby(), "-W", str(HERE / "drive.rb"), game.address.host, str(game.address.port)
+                )
+            ),
+        )
 
 
 @on_loop
@@ -99,7 +116,10 @@ async def test_the_clients_can_be_called_from_a_shell() -> None:
     async with stage() as game:
         web = await game.server.listen("ws:127.0.0.1:0")
         script, where = str(CLIENTS / "client.rb"), (game.address.host, str(game.address.port))
-        assert json.loads(await run(*ruby(), script, *where, "ann", "move", "1", "2.5")) == [1.0, 2.5]
+        assert json.loads(await run(*ruby(), script, *where, "ann", "move", "1", "2.5")) == [
+            1.0,
+            2.5,
+        ]
         script, url = str(CLIENTS / "client.mjs"), f"ws://{web.host}:{web.port}{web.path}"
         assert json.loads(await run(*node(), script, url, "ann", "move", "1", "2.5")) == [1.0, 2.5]
 
@@ -119,15 +139,22 @@ console.log(JSON.stringify([counted, heard]));
 
 
 @pytest.mark.parametrize(
-    ("notifications", "seen"), [("false", [0, ["closed"]]), ("undefined", [3, ["welcome", "tick", "tick", "closed"]])]
+    ("notifications", "seen"),
+    [("false", [0, ["closed"]]), ("undefined", [3, ["welcome", "tick", "tick", "closed"]])],
 )
 @on_loop
-async def test_the_browsers_client_can_do_without_notifications(tmp_path: Path, notifications: str, seen: list[Any]) -> None:
+async def test_the_browsers_client_can_do_without_notifications(
+    tmp_path: Path, notifications: str, seen: list[Any]
+) -> None:
     async with stage("websocket-json") as game:
-        module = shutil.copy(Path(rpc.__file__).parent / "browser" / "actorcred.js", tmp_path / "actorcred.mjs")
+        module = shutil.copy(
+            Path(rpc.__file__).parent / "browser" / "actorcred.js", tmp_path / "actorcred.mjs"
+        )
         url = f"ws://{game.address.host}:{game.address.port}{game.address.path}"
         script = tmp_path / "script.mjs"
-        script.write_text(BROWSERS.format(module=module, url=url, notifications=notifications), encoding="utf-8")
+        script.write_text(
+            BROWSERS.format(module=module, url=url, notifications=notifications), encoding="utf-8"
+        )
         assert json.loads(await run(*node(), str(script))) == seen
 
 
@@ -159,18 +186,32 @@ def neovim() -> str:
 @pytest.mark.parametrize(
     ("form", "refused", "locked", "unknown"),
     [
-        ("text", "refused: login refused", "locked: the door is locked", "unknown-method: no method 'nothing'"),
+        (
+            "text",
+            "refused: login refused",
+            "locked: the door is locked",
+            "unknown-method: no method 'nothing'",
+        ),
         ("map", "unknown error", "unknown error", "unknown error"),  # what the option is for
     ],
 )
 @on_loop
-async def test_neovim_shows_errors_as_texts(tmp_path: Path, form: str, refused: str, locked: str, unknown: str) -> None:
+async def test_neovim_shows_errors_as_texts(
+    tmp_path: Path, form: str, refused: str, locked: str, unknown: str
+) -> None:
     program = neovim()
     async with stage() as game:
         script = tmp_path / "script.lua"
-        script.write_text(NEOVIM.format(host=game.address.host, port=game.address.port, form=form), encoding="utf-8")
-        seen = json.loads(await run(program, "--clean", "--headless", "-c", f"luafile {script}", "-c", "cquit"))
+        script.write_text(
+            NEOVIM.format(host=game.address.host, port=game.address.port, form=form),
+            encoding="utf-8",
+        )
+        seen = json.loads(
+            await run(program, "--clean", "--headless", "-c", f"luafile {script}", "-c", "cquit")
+        )
         wrong, avatar_id, place, _, fault, nothing, logout = seen
         assert (avatar_id, place, logout) == ("ann", [3, 4], True)
-        assert [wrong.endswith(refused), fault.endswith(locked), nothing.endswith(unknown)] == [True] * 3
+        assert [wrong.endswith(refused), fault.endswith(locked), nothing.endswith(unknown)] == [
+            True
+        ] * 3
         await game.until(lambda: game.log == [("ann", "logout")])

@@ -9,7 +9,13 @@ from typing import Any
 import pytest
 
 from actorcred import ClientGone
-from actorcred.errors import CallCode, CheckerUnavailable, LoginDenied, NoInterface, UnauthorizedLogin
+from actorcred.errors import (
+    CallCode,
+    CheckerUnavailable,
+    LoginDenied,
+    NoInterface,
+    UnauthorizedLogin,
+)
 from actorcred.rpc.protocol.codec import Request
 from actorcred.rpc.server.login_options import LoginOptions
 from tests.rpc.lines import PASSWORD, Line, line
@@ -21,13 +27,21 @@ FIRST = b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"
 
 def section(title: str) -> str:
     """Return a section of the page."""
-    return re.split(r"^## ", PAGE.read_text(encoding="utf-8").split(f"\n## {title}\n")[1], flags=re.MULTILINE)[0]
+    return re.split(
+        r"^## ", PAGE.read_text(encoding="utf-8").split(f"\n## {title}\n")[1], flags=re.MULTILINE
+    )[0]
 
 
 def test_the_page_has_each_code_of_an_error_and_each_option_of_a_login() -> None:
-    logins = {error.code for error in (UnauthorizedLogin, LoginDenied, NoInterface, CheckerUnavailable)}
-    assert set(re.findall(r"^\| `([a-z-]+)` \|", section("Codes of errors"), flags=re.MULTILINE)) == logins | set(CallCode)
-    assert set(re.findall(r"^\| `([a-z]+)` \|", section("Login"), flags=re.MULTILINE)) >= set(LoginOptions.__struct_fields__)
+    logins = {
+        error.code for error in (UnauthorizedLogin, LoginDenied, NoInterface, CheckerUnavailable)
+    }
+    assert set(
+        re.findall(r"^\| `([a-z-]+)` \|", section("Codes of errors"), flags=re.MULTILINE)
+    ) == logins | set(CallCode)
+    assert set(re.findall(r"^\| `([a-z]+)` \|", section("Login"), flags=re.MULTILINE)) >= set(
+        LoginOptions.__struct_fields__
+    )
 
 
 # -- a lost line ----------------------------------------------------------------------------------------------------------
@@ -35,7 +49,9 @@ def test_the_page_has_each_code_of_an_error_and_each_option_of_a_login() -> None
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @on_loop
-async def test_a_request_in_flight_is_carried_out_once_and_its_answer_is_lost_with_the_line(transport: str, tmp_path: Path) -> None:
+async def test_a_request_in_flight_is_carried_out_once_and_its_answer_is_lost_with_the_line(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         here = await line(game)
         token = (await here.log_in())["token"]
@@ -70,7 +86,9 @@ async def test_the_ids_of_a_new_connection_have_nothing_to_do_with_those_of_the_
 
 
 @on_loop
-async def test_a_session_that_cannot_be_resumed_ends_with_the_line_and_what_is_in_flight_fails() -> None:
+async def test_a_session_that_cannot_be_resumed_ends_with_the_line_and_what_is_in_flight_fails() -> (
+    None
+):
     async with stage() as game:
         here = await line(game)
         assert (await here.log_in(resume=False))["token"] is None
@@ -134,10 +152,13 @@ async def test_a_client_that_goes_on_after_its_logout_is_logged_out_all_the_same
 
 
 @pytest.mark.parametrize(
-    ("seen", "refresh", "notifications"), [(0, False, 0), (1, False, 1), (2, True, 1), (2**40, True, 1), (-1, True, 1)]
+    ("seen", "refresh", "notifications"),
+    [(0, False, 0), (1, False, 1), (2, True, 1), (2**40, True, 1), (-1, True, 1)],
 )
 @on_loop
-async def test_a_resume_with_a_number_that_cannot_be_is_told_to_refresh(seen: int, refresh: bool, notifications: int) -> None:
+async def test_a_resume_with_a_number_that_cannot_be_is_told_to_refresh(
+    seen: int, refresh: bool, notifications: int
+) -> None:
     async with stage() as game:
         here = await line(game)
         token = (await here.log_in())["token"]
@@ -154,7 +175,9 @@ async def test_a_resume_with_a_number_that_cannot_be_is_told_to_refresh(seen: in
 
 
 @on_loop
-async def test_a_ping_with_too_large_a_number_means_all_that_was_sent_and_one_below_nought_means_none() -> None:
+async def test_a_ping_with_too_large_a_number_means_all_that_was_sent_and_one_below_nought_means_none() -> (
+    None
+):
     async with stage() as game:
         here = await line(game)
         await here.log_in()
@@ -197,13 +220,17 @@ async def test_names_are_prepared_by_the_server_and_one_that_cannot_be_is_refuse
 ) -> None:
     async with stage() as game:
         here = await line(game)
-        answer = await here.call("cred.login", "PLAIN", f"\0{name}\0s3cret".encode(), {"resume": False})
+        answer = await here.call(
+            "cred.login", "PLAIN", f"\0{name}\0s3cret".encode(), {"resume": False}
+        )
         assert (answer.result or {}).get("avatar_id") == avatar_id
         assert avatar_id or answer.error == {"code": "refused", "message": "login refused"}
         here.cut()
 
 
-@pytest.mark.parametrize("params", [("PLAIN", "\0\u0065\u0301va\0s3cret"), ("PLAIN", "\0\u00e9va\0s3cret")])
+@pytest.mark.parametrize(
+    "params", [("PLAIN", "\0\u0065\u0301va\0s3cret"), ("PLAIN", "\0\u00e9va\0s3cret")]
+)
 @on_loop
 async def test_a_name_may_be_sent_in_any_form_of_unicode(params: tuple[str, str]) -> None:
     async with stage() as game:
@@ -237,7 +264,9 @@ BAD = [
 
 @pytest.mark.parametrize(("mechanism", "initial", "code"), BAD)
 @on_loop
-async def test_a_bad_first_message_has_its_code_and_ends_the_exchange(mechanism: Any, initial: Any, code: str) -> None:
+async def test_a_bad_first_message_has_its_code_and_ends_the_exchange(
+    mechanism: Any, initial: Any, code: str
+) -> None:
     async with stage() as game:
         here = await line(game)
         assert (await here.call("cred.login", mechanism, initial)).error["code"] == code
@@ -260,7 +289,9 @@ async def test_a_bad_first_message_has_its_code_and_ends_the_exchange(mechanism:
     ],
 )
 @on_loop
-async def test_a_bad_response_has_its_code_and_ends_the_exchange(begin: tuple[Any, ...], response: Any, code: str) -> None:
+async def test_a_bad_response_has_its_code_and_ends_the_exchange(
+    begin: tuple[Any, ...], response: Any, code: str
+) -> None:
     async with stage() as game:
         here = await line(game)
         assert "challenge" in (await here.call("cred.login", *begin)).result
@@ -276,7 +307,9 @@ async def test_a_reauthentication_has_the_same_codes_and_harms_no_session() -> N
         await here.log_in(resume=False)
         wrong = [("PLAIN", b"\0ann\0wrong", "refused"), ("PLAIN", b"\0bob\0hush", "refused")]
         for mechanism, initial, code in [*BAD[:7], *wrong]:
-            assert (await here.call("cred.reauthenticate", mechanism, initial)).error["code"] == code
+            assert (await here.call("cred.reauthenticate", mechanism, initial)).error[
+                "code"
+            ] == code
             assert (await here.call("cred.respond", b"")).error["code"] == "out-of-order"
         assert (await here.call("echo", 1)).result == 1
         here.cut()
@@ -297,7 +330,9 @@ async def test_in_json_sasl_data_must_be_base64_with_its_padding(text: str) -> N
     async with stage("websocket-json") as game:
         here = await line(game)
         assert (await here.call("cred.login", "PLAIN", text)).error["code"] == "bad-arguments"
-        assert (await here.call("cred.login", "PLAIN", "AGFubgBzM2NyZXQ=", {"resume": False})).error is None
+        assert (
+            await here.call("cred.login", "PLAIN", "AGFubgBzM2NyZXQ=", {"resume": False})
+        ).error is None
         here.cut()
 
 
@@ -315,8 +350,12 @@ async def waits(game: WireStage, *calls: tuple[Any, ...]) -> bool:
 @on_loop
 async def test_a_refusal_counts_as_a_failure_and_a_bad_message_does_not() -> None:
     async with stage(penalty=30) as game:
-        assert not await waits(game, ("cred.login", "PLAIN", b"rubbish"), ("cred.login", "MAGIC", b""))
-        assert await waits(game, ("cred.login", "SCRAM-SHA-256", FIRST), ("cred.respond", b"rubbish"))
+        assert not await waits(
+            game, ("cred.login", "PLAIN", b"rubbish"), ("cred.login", "MAGIC", b"")
+        )
+        assert await waits(
+            game, ("cred.login", "SCRAM-SHA-256", FIRST), ("cred.respond", b"rubbish")
+        )
 
 
 @on_loop
@@ -324,7 +363,10 @@ async def test_an_answer_has_the_form_of_sasl_data_that_the_client_used() -> Non
     async with stage() as game:
         here = await line(game)
         for initial, kind in ((FIRST, bytes), (FIRST.decode(), str)):
-            assert type((await here.call("cred.login", "SCRAM-SHA-256", initial)).result["challenge"]) is kind
+            assert (
+                type((await here.call("cred.login", "SCRAM-SHA-256", initial)).result["challenge"])
+                is kind
+            )
         here.cut()
 
 

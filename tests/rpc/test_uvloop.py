@@ -23,7 +23,9 @@ def test_login_calls_notifications_and_coming_back(transport: str, tmp_path: Pat
             client = await game.connect(handler=heard, reconnect=True)
             back: asyncio.Queue[bool] = asyncio.Queue()
             client.on_reconnect = back.put_nowait
-            assert await asyncio.gather(*[client.call("echo", n) for n in range(100)]) == list(range(100))
+            assert await asyncio.gather(*[client.call("echo", n) for n in range(100)]) == list(
+                range(100)
+            )
             assert await client.call("echo", "x" * 20_000) == "x" * 20_000
             client._line._wire.abort()
             assert await back.get()

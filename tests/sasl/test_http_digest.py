@@ -10,12 +10,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actorcred import ProtocolError, UnauthorizedLogin
-from actorcred.sasl.http_digest import DigestAnswer, DigestGate, DigestRequest, StaleNonce, digest_of, parse_parameters
+from actorcred.sasl.http_digest import (
+    DigestAnswer,
+    DigestGate,
+    DigestRequest,
+    StaleNonce,
+    digest_of,
+    parse_parameters,
+)
 
 GET = DigestRequest("GET", "/dir/index.html", "192.0.2.1")
 
 
-def answer(challenge, name="Mufasa", password="Circle of Life", request=GET, count=1, qop="auth", drop=(), **changes):
+def answer(
+    challenge,
+    name="Mufasa",
+    password="Circle of Life",
+    request=GET,
+    count=1,
+    qop="auth",
+    drop=(),
+    **changes,
+):
     """Answer a challenge as a client does."""
     asked = parse_parameters(challenge)
     algorithm = asked["algorithm"]
@@ -23,7 +39,9 @@ def answer(challenge, name="Mufasa", password="Circle of Life", request=GET, cou
 
     def h(text):
         raw = text if isinstance(text, bytes) else text.encode()
-        return hashlib.new({"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}[plain], raw).hexdigest()
+        return hashlib.new(
+            {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}[plain], raw
+        ).hexdigest()
 
     key = digest_of(plain, name, asked["realm"], password)
     if algorithm != plain:
@@ -35,12 +53,17 @@ def answer(challenge, name="Mufasa", password="Circle of Life", request=GET, cou
         "response": f'"{h(key + ":" + asked["nonce"] + ":" + middle + h(what))}"', "opaque": f'"{asked["opaque"]}"',
         "algorithm": algorithm, **({"qop": qop, "nc": f"{count:08x}"} if qop else {}), "cnonce": '"0a4f113b"', **changes,
     }  # fmt: skip
-    return "Digest " + ", ".join(f"{name}={value}" for name, value in given.items() if name not in drop)
+    return "Digest " + ", ".join(
+        f"{name}={value}" for name, value in given.items() if name not in drop
+    )
 
 
 @pytest.mark.parametrize(
     ("algorithm", "response"),
-    [("MD5", "8ca523f5e9506fed4657c9700eebdbec"), ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1")],
+    [
+        ("MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+        ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    ],
 )
 def test_the_example_of_rfc_7616(algorithm, response):
     header = (
@@ -60,21 +83,29 @@ def test_the_example_of_rfc_2617():
         'qop=auth, nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", '
         'opaque="5ccc069c403ebaf9f0171e9517f40e41"'
     )
-    assert DigestAnswer("Mufasa", "MD5", False, parse_parameters(header), GET).check_password(b"Circle Of Life")
+    assert DigestAnswer("Mufasa", "MD5", False, parse_parameters(header), GET).check_password(
+        b"Circle Of Life"
+    )
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "SHA-256", "SHA-512-256", "MD5-sess", "SHA-256-sess", "SHA-512-256-sess"])
+@pytest.mark.parametrize(
+    "algorithm", ["MD5", "SHA-256", "SHA-512-256", "MD5-sess", "SHA-256-sess", "SHA-512-256-sess"]
+)
 @pytest.mark.parametrize("qop", ["auth", "auth-int"])
 def test_each_algorithm_lets_the_right_password_in(algorithm, qop):
     gate = DigestGate("players", [algorithm], ["auth", "auth-int"])
     request = DigestRequest("POST", "/dir?x=1", "192.0.2.1", b"the body")
     (challenge,) = gate.challenges("192.0.2.1", 100.0)
-    assert gate.read(answer(challenge, request=request, qop=qop), request, 101.0).check_password(b"Circle of Life")
+    assert gate.read(answer(challenge, request=request, qop=qop), request, 101.0).check_password(
+        b"Circle of Life"
+    )
     wrong = answer(challenge, password="x", request=request, qop=qop, count=2)
     assert not gate.read(wrong, request, 101.0).check_password(b"Circle of Life")
     if qop == "auth-int":
         changed = DigestRequest("POST", "/dir?x=1", "192.0.2.1", b"another body")
-        assert not gate.read(answer(challenge, request=request, qop=qop, count=3), changed, 101.0).check_password(b"Circle of Life")
+        assert not gate.read(
+            answer(challenge, request=request, qop=qop, count=3), changed, 101.0
+        ).check_password(b"Circle of Life")
 
 
 def test_names_beyond_ascii():
@@ -95,7 +126,9 @@ def test_names_and_realms_come_in_utf_8_however_the_server_hands_them_over(name)
     request = DigestRequest("GET", "/\u0436?\u00e4".encode().decode("latin-1"))
     sent = DigestRequest("GET", "/\u0436?\u00e4")
     for hand_over in (lambda text: text, str.encode, lambda text: text.encode().decode("latin-1")):
-        made = gate.read(hand_over(answer(gate.challenges("", 0.0)[0], name, "pw", sent)), request, 0.0)
+        made = gate.read(
+            hand_over(answer(gate.challenges("", 0.0)[0], name, "pw", sent)), request, 0.0
+        )
         assert made.username == name
         assert made.check_password(b"pw")
 
@@ -129,7 +162,9 @@ def test_a_count_is_good_once_in_whatever_order_they_come(gate):
 
 def test_without_a_count_a_nonce_is_good_once(gate):
     challenge = challenge_of(gate)
-    assert gate.read(answer(challenge, qop="", drop=("cnonce",)), GET, 101.0).check_password(b"Circle of Life")
+    assert gate.read(answer(challenge, qop="", drop=("cnonce",)), GET, 101.0).check_password(
+        b"Circle of Life"
+    )
     with pytest.raises(StaleNonce):
         gate.read(answer(challenge, qop="", drop=("cnonce",)), GET, 101.0)
 
@@ -174,19 +209,31 @@ def test_names_that_cannot_be_anybodys(gate):
 
 
 def test_settings_that_make_no_sense():
-    for wrong in ({"algorithms": ["MD4"]}, {"algorithms": []}, {"qops": ["none"]}, {"lifetime": 0}, {"remember": 0}):
+    for wrong in (
+        {"algorithms": ["MD4"]},
+        {"algorithms": []},
+        {"qops": ["none"]},
+        {"lifetime": 0},
+        {"remember": 0},
+    ):
         with pytest.raises(ValueError, match=r"algorithm|needs|must"):
             DigestGate("players", **wrong)
 
 
-@given(st.text(max_size=200) | st.text('Digest username="x",=*nonceqpaut \\', max_size=80).map("Digest {}".format))
+@given(
+    st.text(max_size=200)
+    | st.text('Digest username="x",=*nonceqpaut \\', max_size=80).map("Digest {}".format)
+)
 def test_any_header_is_read_or_refused(header):
     gate = DigestGate("players", ["MD5"])
     with pytest.raises((ProtocolError, StaleNonce, UnauthorizedLogin)):
         gate.read(header, GET, 0.0)
 
 
-@given(st.sampled_from(["username", "nonce", "nc", "opaque", "uri", "response", "cnonce", "qop"]), st.text(max_size=30))
+@given(
+    st.sampled_from(["username", "nonce", "nc", "opaque", "uri", "response", "cnonce", "qop"]),
+    st.text(max_size=30),
+)
 def test_any_value_of_a_parameter_lets_nobody_in(name, value):
     gate = DigestGate("players", ["MD5"])
     quoted = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'

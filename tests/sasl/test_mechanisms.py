@@ -15,9 +15,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcred.credentials import Anonymous, BearerToken, Certificate, ExternalIdentity, UsernamePassword
+from actorcred.credentials import (
+    Anonymous,
+    BearerToken,
+    Certificate,
+    ExternalIdentity,
+    UsernamePassword,
+)
 from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.exchange import TRANSITIONS, ExchangeEvent, ExchangeState, UsernameHashedPassword, UsernameScram
+from actorcred.exchange import (
+    TRANSITIONS,
+    ExchangeEvent,
+    ExchangeState,
+    UsernameHashedPassword,
+    UsernameScram,
+)
 from actorcred.sasl.cram_md5 import CramMD5
 from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
@@ -42,8 +54,12 @@ def presented(step: Any) -> Any:
 
 
 def test_plain_as_in_rfc_4616() -> None:
-    assert server("PLAIN").step(b"\0tim\0tanstaaftanstaaf") == Credentials(UsernamePassword("tim", "tanstaaftanstaaf"))
-    assert server("PLAIN").step(b"Ursel\0Kurt\0xipj3plmq") == Credentials(UsernamePassword("Kurt", "xipj3plmq"), "Ursel")
+    assert server("PLAIN").step(b"\0tim\0tanstaaftanstaaf") == Credentials(
+        UsernamePassword("tim", "tanstaaftanstaaf")
+    )
+    assert server("PLAIN").step(b"Ursel\0Kurt\0xipj3plmq") == Credentials(
+        UsernamePassword("Kurt", "xipj3plmq"), "Ursel"
+    )
 
 
 def test_a_server_that_must_speak_first_asks_with_nothing() -> None:
@@ -132,7 +148,9 @@ BINDING = ("tls-server-end-point", b"the server's certificate")
         ("SCRAM-SHA-1-PLUS", BINDING, BINDING, [True]),
     ],
 )
-def test_scram_is_bound_to_the_connection(name: str, ours: Any, theirs: Any, verdict: list[bool]) -> None:
+def test_scram_is_bound_to_the_connection(
+    name: str, ours: Any, theirs: Any, verdict: list[bool]
+) -> None:
     mine = CLIENT_MECHANISMS[name](Secrets("ann", "pencil", binding=ours))
     exchange = presented(SERVER_MECHANISMS[name](Situation(binding=theirs)).step(mine.start()))
     challenges: list[bytes] = []
@@ -164,7 +182,9 @@ def test_scram_refuses_a_wrong_password() -> None:
 def test_scram_of_an_unknown_user_looks_like_that_of_a_known_one() -> None:
     salts = set()
     for _ in range(2):
-        exchange = ScramSHA256(client("SCRAM-SHA-256", username="nobody", password="x").start().decode())
+        exchange = ScramSHA256(
+            client("SCRAM-SHA-256", username="nobody", password="x").start().decode()
+        )
         exchange.iterations = 4096  # as a checker says that its users have
         challenges: list[bytes] = []
         exchange.on_challenge = challenges.append
@@ -245,7 +265,9 @@ def test_what_is_no_message_is_refused_by_name(name: str, message: bytes) -> Non
         server(name).step(message)
 
 
-@pytest.mark.parametrize("answer", [b"", b"ann", b"ann 12", b"ann " + b"z" * 32, b"\xff " + b"0" * 32])
+@pytest.mark.parametrize(
+    "answer", [b"", b"ann", b"ann 12", b"ann " + b"z" * 32, b"\xff " + b"0" * 32]
+)
 def test_a_cram_md5_answer_must_be_one(answer: bytes) -> None:
     mechanism = server("CRAM-MD5")
     mechanism.step(None)
@@ -253,9 +275,14 @@ def test_a_cram_md5_answer_must_be_one(answer: bytes) -> None:
         mechanism.step(answer)
 
 
-@given(st.sampled_from(sorted(SERVER_MECHANISMS)), st.lists(st.binary(max_size=300) | st.none(), max_size=3))
+@given(
+    st.sampled_from(sorted(SERVER_MECHANISMS)),
+    st.lists(st.binary(max_size=300) | st.none(), max_size=3),
+)
 @settings(max_examples=300, deadline=None)
-def test_whatever_a_client_says_there_is_no_other_error(name: str, messages: list[bytes | None]) -> None:
+def test_whatever_a_client_says_there_is_no_other_error(
+    name: str, messages: list[bytes | None]
+) -> None:
     mechanism = server(name)
     try:
         for message in messages:
@@ -265,14 +292,23 @@ def test_whatever_a_client_says_there_is_no_other_error(name: str, messages: lis
 
 
 def test_the_server_offers_what_some_checker_can_serve() -> None:
-    def names(kinds: list[type], situation: Situation = PRIVATE, *, clear: bool = False) -> list[str]:
+    def names(
+        kinds: list[type], situation: Situation = PRIVATE, *, clear: bool = False
+    ) -> list[str]:
         return offered(kinds, situation, passwords_in_clear=clear)
 
     assert names([UsernamePassword]) == ["PLAIN"]
     assert names([UsernamePassword], Situation()) == []
     assert names([UsernamePassword], Situation(), clear=True) == ["PLAIN"]
-    assert names([UsernameHashedPassword, UsernameScram], Situation()) == ["SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5"]
-    assert names([ScramSHA256], Situation(binding=BINDING)) == ["SCRAM-SHA-256-PLUS", "SCRAM-SHA-256"]
+    assert names([UsernameHashedPassword, UsernameScram], Situation()) == [
+        "SCRAM-SHA-256",
+        "SCRAM-SHA-1",
+        "CRAM-MD5",
+    ]
+    assert names([ScramSHA256], Situation(binding=BINDING)) == [
+        "SCRAM-SHA-256-PLUS",
+        "SCRAM-SHA-256",
+    ]
     assert names([ExternalIdentity], Situation(identity=ExternalIdentity("ann"))) == ["EXTERNAL"]
     assert names([ExternalIdentity], Situation()) == []
     assert names([Anonymous, BearerToken], Situation()) == ["ANONYMOUS"]
@@ -294,7 +330,9 @@ def test_the_server_offers_what_some_checker_can_serve() -> None:
         (Secrets(token="t"), False, None),
     ],
 )
-def test_the_client_chooses_the_strongest_that_is_of_use(secrets: Secrets, private: bool, name: str | None) -> None:
+def test_the_client_chooses_the_strongest_that_is_of_use(
+    secrets: Secrets, private: bool, name: str | None
+) -> None:
     chosen = choose(SERVER_MECHANISMS, secrets, private=private)
     assert (chosen and chosen.name) == name
 
@@ -316,7 +354,12 @@ def test_what_scram_cannot_carry_is_carried_by_another_mechanism(secrets: Secret
 def test_scram_takes_no_name_for_another(name: str) -> None:
     with pytest.raises((UnauthorizedLogin, ProtocolError)):
         server("SCRAM-SHA-256").step(f"n,,n={name},r=abcdefghijklmnopqrstuvwx".encode())
-    assert presented(server("SCRAM-SHA-256").step(b"n,,n=a=2Cb=3Dc,r=abcdefghijklmnopqrstuvwx")).username == "a,b=c"
+    assert (
+        presented(
+            server("SCRAM-SHA-256").step(b"n,,n=a=2Cb=3Dc,r=abcdefghijklmnopqrstuvwx")
+        ).username
+        == "a,b=c"
+    )
 
 
 def test_secrets_do_not_show() -> None:
@@ -331,27 +374,39 @@ NONCE = "rOprNGfwEbeRWgbNEkqO"
 FIRST = f"n,,n=user,r={NONCE}"
 
 
-def proof_for(exchange: Any, bare: str, header: bytes, extensions: str, password: str = "pencil") -> bytes:
+def proof_for(
+    exchange: Any, bare: str, header: bytes, extensions: str, password: str = "pencil"
+) -> bytes:
     """Return a client's last message, made by hand (RFC 5802, section 3)."""
     challenges: list[bytes] = []
     exchange.on_challenge = challenges.append
     exchange.verify(make_verifier(password, 4096, algorithm=exchange.algorithm), print)
     fields = dict(part.split("=", 1) for part in challenges[0].decode().split(","))
     name = exchange.algorithm.replace("-", "").lower()
-    salted = hashlib.pbkdf2_hmac(name, password.encode(), base64.b64decode(fields["s"]), int(fields["i"]))
+    salted = hashlib.pbkdf2_hmac(
+        name, password.encode(), base64.b64decode(fields["s"]), int(fields["i"])
+    )
     key = hmac.digest(salted, b"Client Key", name)
     final = f"c={base64.b64encode(header).decode()},r={fields['r']}{extensions}"
-    signature = hmac.digest(hashlib.new(name, key).digest(), f"{bare},{challenges[0].decode()},{final}".encode(), name)
+    signature = hmac.digest(
+        hashlib.new(name, key).digest(), f"{bare},{challenges[0].decode()},{final}".encode(), name
+    )
     proof = bytes(a ^ b for a, b in zip(key, signature, strict=True))
     return f"{final},p={base64.b64encode(proof).decode()}".encode()
 
 
-def outcome_of(name: str, first: str, header: bytes | None = None, extensions: str = "", **situation: Any) -> tuple[str, bool]:
+def outcome_of(
+    name: str, first: str, header: bytes | None = None, extensions: str = "", **situation: Any
+) -> tuple[str, bool]:
     """Return whom a client wants to act as, and whether it was right."""
     step = SERVER_MECHANISMS[name](Situation(**situation)).step(first.encode())
     exchange = presented(step)
     flag, who, bare = first.split(",", 2)
-    exchange.respond(proof_for(exchange, bare, f"{flag},{who},".encode() if header is None else header, extensions))
+    exchange.respond(
+        proof_for(
+            exchange, bare, f"{flag},{who},".encode() if header is None else header, extensions
+        )
+    )
     return step.authorize_as, exchange.outcome is not None
 
 
@@ -387,7 +442,12 @@ def test_the_client_names_the_kind_of_binding(name: str, kind: str, value: bytes
     assert outcome_of(name, first, header + value, binding=BINDING, tls_unique=UNIQUE)[1]
     for wrong in (b"", value[:-1], UNIQUE if value != UNIQUE else BINDING[1]):
         assert not outcome_of(name, first, header + wrong, binding=BINDING, tls_unique=UNIQUE)[1]
-    assert outcome_of(name, first, header + value, **({"binding": BINDING} if value != UNIQUE else {"tls_unique": UNIQUE}))[1]
+    assert outcome_of(
+        name,
+        first,
+        header + value,
+        **({"binding": BINDING} if value != UNIQUE else {"tls_unique": UNIQUE}),
+    )[1]
 
 
 @pytest.mark.parametrize(
@@ -399,7 +459,9 @@ def test_the_client_names_the_kind_of_binding(name: str, kind: str, value: bytes
 )  # fmt: skip
 def test_a_binding_cannot_be_talked_away(name: str, flag: str) -> None:
     with pytest.raises(ProtocolError):
-        SERVER_MECHANISMS[name](Situation(binding=BINDING, tls_unique=UNIQUE)).step(f"{flag},,n=user,r={NONCE}".encode())
+        SERVER_MECHANISMS[name](Situation(binding=BINDING, tls_unique=UNIQUE)).step(
+            f"{flag},,n=user,r={NONCE}".encode()
+        )
 
 
 def test_a_client_learns_nothing_of_how_messages_are_read() -> None:
@@ -407,7 +469,9 @@ def test_a_client_learns_nothing_of_how_messages_are_read() -> None:
     for first in ("", "x", "n,,", FIRST + "\0", *damaged):
         with pytest.raises(ProtocolError) as refused:
             server("SCRAM-SHA-256").step(first.encode())
-        assert not re.search(r"[A-Z][a-z]+Error|Exception|ServerError|[a-z]_[a-z]|\.py", str(refused.value))
+        assert not re.search(
+            r"[A-Z][a-z]+Error|Exception|ServerError|[a-z]_[a-z]|\.py", str(refused.value)
+        )
 
 
 def test_a_verifier_of_another_algorithm_lets_nobody_in() -> None:

@@ -45,7 +45,9 @@ def test_an_event_out_of_order_is_an_error():
     st.integers(0, 3),
     st.integers(0, 4),
 )
-def test_no_policy_ever_lets_more_in_than_its_limits(policy, per_avatar, total_limit, present, opening, others):
+def test_no_policy_ever_lets_more_in_than_its_limits(
+    policy, per_avatar, total_limit, present, opening, others
+):
     sessions = [f"session {number}" for number in range(present)]
     total = present + opening + others
     decision = decide(Limits(policy, per_avatar, total_limit), sessions, opening, total)
@@ -82,7 +84,9 @@ def test_the_store_finds_what_is_in_it_and_nothing_else(steps):
         assert list(store) == model
         assert len(store) == len(model)
         for name in ("ann", "bob", "cleo", ANONYMOUS):
-            assert list(store.by_avatar_id(name)) == [session for session in model if session.avatar_id == name]
+            assert list(store.by_avatar_id(name)) == [
+                session for session in model if session.avatar_id == name
+            ]
         assert all(store.by_id(session.id) is session for session in model)
     for session in model:
         store.remove(session)

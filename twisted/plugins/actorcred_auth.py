@@ -12,7 +12,9 @@ TYPES = (
 )  # fmt: skip
 """Those that have credentials which Twisted knows."""
 
-with contextlib.suppress(ImportError):  # a plugin that cannot be loaded would be in the way of all others
+with contextlib.suppress(
+    ImportError
+):  # a plugin that cannot be loaded would be in the way of all others
     from actorcred.adapters.twisted.plugins import AnyTypeFactory, factories_for_twisted
 
     any_type = AnyTypeFactory()

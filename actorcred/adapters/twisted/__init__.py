@@ -11,7 +11,12 @@ except ImportError:
     raise MissingExtra("actorcred.adapters.twisted", "twisted") from None
 
 from actorcred.adapters.twisted.checkers import CredChecker, TwistedChecker
-from actorcred.adapters.twisted.dispatcher import ReactorDispatcher, deferred_of, future_of, reactor_dispatcher
+from actorcred.adapters.twisted.dispatcher import (
+    ReactorDispatcher,
+    deferred_of,
+    future_of,
+    reactor_dispatcher,
+)
 from actorcred.adapters.twisted.faces import Face
 from actorcred.adapters.twisted.portal import CredPortal
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm

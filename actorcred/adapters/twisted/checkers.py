@@ -12,7 +12,12 @@ from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
 from actorcred.actors import Dispatcher, Future
-from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted, to_twisted
+from actorcred.adapters.twisted.credentials import (
+    from_twisted,
+    kinds_from_twisted,
+    kinds_to_twisted,
+    to_twisted,
+)
 from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
 from actorcred.adapters.twisted.errors import our_error, raise_theirs
 from actorcred.checker import Checker, CheckerRef
@@ -69,9 +74,14 @@ class TwistedChecker(Checker):
         self.credential_interfaces = kinds_from_twisted(interfaces or checker.credentialInterfaces)
 
     @classmethod
-    def start(cls, checker: Any, *interfaces: InterfaceClass, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
+    def start(  # type: ignore[override]
+        cls, checker: Any, *interfaces: InterfaceClass, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(checker, *interfaces, dispatcher=dispatcher or reactor_dispatcher()))
+        return cast(
+            "CheckerRef",
+            super().start(checker, *interfaces, dispatcher=dispatcher or reactor_dispatcher()),
+        )
 
     def request_avatar_id(self, credentials: Any) -> Any:
         """Ask Twisted's checker."""

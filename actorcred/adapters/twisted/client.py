@@ -77,7 +77,11 @@ class ProtocolChannel(Channel):
     def _close(self, reason: LogoutReason) -> None:
         session, self.session = self.session, None
         connection, self.connection = self.connection, None
-        mind, self.original, self.hears = self.original, None, None  # the protocol may keep `log_out`, and with it this
+        mind, self.original, self.hears = (
+            self.original,
+            None,
+            None,
+        )  # the protocol may keep `log_out`, and with it this
         if connection is None:
             return
         if session is not None:
@@ -85,7 +89,9 @@ class ProtocolChannel(Channel):
         if not reason.by_client:
             if hasattr(mind, "callRemote"):
                 # The last that it hears; whether it has such a method, is its own business.
-                mind.callRemote("logged_out", str(reason.code), reason.detail).addErrback(lambda _: None)
+                mind.callRemote("logged_out", str(reason.code), reason.detail).addErrback(
+                    lambda _: None
+                )
             connection.farewell(reason)
 
 

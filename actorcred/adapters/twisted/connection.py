@@ -32,8 +32,12 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
     "twisted.mail.smtp.SMTP": _line("421 %s"),
     "twisted.protocols.ftp.FTP": lambda protocol, why: protocol.sendLine("421 " + why.decode()),
     "twisted.conch.telnet.Telnet": lambda protocol, why: protocol.transport.write(why + b"\r\n"),
-    "twisted.words.service.IRCUser": lambda protocol, why: protocol.sendMessage("ERROR", ":" + why.decode()),
-    "twisted.conch.ssh.transport.SSHServerTransport": lambda protocol, why: protocol.sendDisconnect(DISCONNECT_BY_APPLICATION, why),
+    "twisted.words.service.IRCUser": lambda protocol, why: protocol.sendMessage(
+        "ERROR", ":" + why.decode()
+    ),
+    "twisted.conch.ssh.transport.SSHServerTransport": lambda protocol, why: protocol.sendDisconnect(
+        DISCONNECT_BY_APPLICATION, why
+    ),
 }
 """By the name of a protocol's class: what is said before a connection is closed whose session is over. The text is ASCII."""
 
@@ -108,7 +112,10 @@ class ProtocolConnection:
                 _speaking.reset(outer)
 
         def connection_lost(*reason: Any) -> Any:
-            del protocol.dataReceived, protocol.connectionLost  # or protocol and connection keep each other
+            del (
+                protocol.dataReceived,
+                protocol.connectionLost,
+            )  # or protocol and connection keep each other
             self.lost(on_purpose=bool(getattr(transport_of(protocol), "disconnecting", False)))
             return lost(*reason)
 

@@ -112,13 +112,17 @@ def _checked(check: Callable[[bytes], Any], secret: bytes) -> bool:
     try:
         answer = check(secret)
     except Exception as error:  # its text may show the secret
-        raise UnauthorizedLogin(f"these credentials cannot be checked: {type(error).__name__}") from None
+        raise UnauthorizedLogin(
+            f"these credentials cannot be checked: {type(error).__name__}"
+        ) from None
     if not isinstance(answer, Deferred):
         return bool(answer)
     results: list[Any] = []
     answer.addCallbacks(results.append, lambda failure: results.append(False))
     if not results:
-        raise CheckerUnavailable("these credentials answer later, for which our checkers do not wait")
+        raise CheckerUnavailable(
+            "these credentials answer later, for which our checkers do not wait"
+        )
     return bool(results[0])
 
 
@@ -191,7 +195,13 @@ def to_twisted(credentials: Any) -> Any:
     if isinstance(credentials, ours.SSHKey):
         blob = credentials.blob
         algorithm = blob[4 : 4 + int.from_bytes(blob[:4], "big")]
-        return theirs.SSHPrivateKey(credentials.username.encode(), algorithm, blob, credentials.signed, credentials.signature)
+        return theirs.SSHPrivateKey(
+            credentials.username.encode(),
+            algorithm,
+            blob,
+            credentials.signed,
+            credentials.signature,
+        )
     return credentials
 
 
@@ -212,5 +222,9 @@ def kinds_to_twisted(kinds: Iterable[type]) -> list[InterfaceClass]:
             found[interface] = None
         else:
             exact = [theirs for theirs, mine in KINDS.items() if mine is kind]
-            found.update(dict.fromkeys(exact or [theirs for theirs, mine in KINDS.items() if issubclass(mine, kind)]))
+            found.update(
+                dict.fromkeys(
+                    exact or [theirs for theirs, mine in KINDS.items() if issubclass(mine, kind)]
+                )
+            )
     return list(found)

@@ -38,7 +38,14 @@ class ReactorDispatcher(InlineDispatcher):
         slow_handler: a handler that takes more than so many seconds is logged.
     """
 
-    def __init__(self, reactor: Any = None, clock: Any = None, name: str = "reactor", *, slow_handler: float = 0.1) -> None:
+    def __init__(
+        self,
+        reactor: Any = None,
+        clock: Any = None,
+        name: str = "reactor",
+        *,
+        slow_handler: float = 0.1,
+    ) -> None:
         super().__init__(name, slow_handler=slow_handler)
         if reactor is None:
             from twisted.internet import reactor
@@ -96,7 +103,9 @@ class ReactorDispatcher(InlineDispatcher):
         self.reactor.callFromThread(lambda: future.follow(self.spawn(coroutine)))
         return future
 
-    def offload(self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()) -> Future[R]:
+    def offload(
+        self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
+    ) -> Future[R]:
         """Run a function that blocks or computes for long on the threads that all dispatchers share for that."""
         return Dispatcher.offload(self, function, *args, keys=keys)
 
@@ -195,7 +204,12 @@ def _fire(deferred: Deferred[Any], done: Future[Any]) -> None:
 def future_of(deferred: Deferred[T]) -> Future[T]:
     """Return a future of a Deferred's result; cancelling it cancels the Deferred."""
     future: Future[T] = Future()
-    deferred.addCallbacks(future.settle, lambda failure: future.settle_error(failure.value, failure.getTracebackObject()))
+    deferred.addCallbacks(
+        future.settle,
+        lambda failure: future.settle_error(failure.value, failure.getTracebackObject()),
+    )
     if not future.done():
-        future.add_done_callback(lambda done: on_reactor(deferred.cancel) if done.cancelled() else None)
+        future.add_done_callback(
+            lambda done: on_reactor(deferred.cancel) if done.cancelled() else None
+        )
     return future

@@ -58,9 +58,13 @@ def our_error(error: BaseException, who: object) -> ours.LoginFailed:
     if isinstance(error, theirs.LoginFailed | theirs.Unauthorized):
         return ours.UnauthorizedLogin(detail)
     name = type(who).__name__
-    if type(error).__module__ != "twisted.conch.error":  # as NotEnoughAuthentication, by which SSH asks for another factor
+    if (
+        type(error).__module__ != "twisted.conch.error"
+    ):  # as NotEnoughAuthentication, by which SSH asks for another factor
         # Without the text of the exception, which may quote the credentials.
-        logger.error("%s failed: %s\n%s", name, detail, "".join(traceback.format_tb(error.__traceback__)))
+        logger.error(
+            "%s failed: %s\n%s", name, detail, "".join(traceback.format_tb(error.__traceback__))
+        )
     return Unexpected(error, f"{name} failed: {detail}")
 
 

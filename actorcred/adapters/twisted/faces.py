@@ -54,6 +54,10 @@ def _asks(name: str) -> Callable[..., Any]:
 @cache
 def face_class(interface: InterfaceClass) -> type[Face]:
     """Return the class of faces that provide an interface by asking the avatar for each of its methods."""
-    methods = {name: _asks(name) for name, what in interface.namesAndDescriptions(all=True) if isinstance(what, Method)}
+    methods = {
+        name: _asks(name)
+        for name, what in interface.namesAndDescriptions(all=True)
+        if isinstance(what, Method)
+    }
     made: type[Face] = implementer(interface)(type(f"{interface.__name__}Face", (Face,), methods))
     return made

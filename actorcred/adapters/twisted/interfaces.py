@@ -26,13 +26,19 @@ class _OfInterface(ABCMeta):
 
     def __subclasscheck__(cls, subclass: type) -> bool:
         provides = getattr(subclass, "provides", None)  # of TwistedAvatar
-        return provides is cls.interface or (isinstance(subclass, type) and bool(cls.interface.implementedBy(subclass)))
+        return provides is cls.interface or (
+            isinstance(subclass, type) and bool(cls.interface.implementedBy(subclass))
+        )
 
 
 @cache
 def class_of(interface: InterfaceClass) -> type:
     """Return the class that stands for an interface of Zope's: what provides the interface is an instance of it."""
-    return _OfInterface(interface.__name__, (), {"interface": interface, "__doc__": f"{interface.__identifier__}, as a class."})
+    return _OfInterface(
+        interface.__name__,
+        (),
+        {"interface": interface, "__doc__": f"{interface.__identifier__}, as a class."},
+    )
 
 
 def interface_of(cls: type) -> InterfaceClass | None:

@@ -57,7 +57,9 @@ class Perspective(Face):
             if keywords:
                 raise CallError(f"{name}: give the arguments by position")
             if method.reauthenticated_within is not None:
-                raise CallError(f"{name}: the password has to be proven again first, which PB cannot")
+                raise CallError(
+                    f"{name}: the password has to be proven again first, which PB cannot"
+                )
             answer = self.ask(name, *method.arguments(list(params), msgspec.convert))
         except Exception as error:
             raise _told(error) from None
@@ -66,7 +68,9 @@ class Perspective(Face):
 
 def _told(error: BaseException) -> CallFailed:
     """Return what a client is told of an error; of all but a `CallError` only that there was one."""
-    return CallFailed(error.message if isinstance(error, CallError) else "something went wrong in the server")
+    return CallFailed(
+        error.message if isinstance(error, CallError) else "something went wrong in the server"
+    )
 
 
 def _raise_told(failure: Any) -> None:
@@ -78,10 +82,14 @@ class PBPortal(Protocol):
 
     portal: PortalRef
 
-    def begin(self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass]) -> LoginFuture:
+    def begin(
+        self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass]
+    ) -> LoginFuture:
         """Log a client in."""
 
-    def granted(self, login: Login, client: ProtocolChannel) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+    def granted(
+        self, login: Login, client: ProtocolChannel
+    ) -> tuple[InterfaceClass, Any, Callable[[], None]]:
         """Return a login as Twisted's protocols expect it."""
 
 
@@ -101,7 +109,9 @@ class Entrance(pb.Referenceable, ProtocolConnection):
     """Where a client of PB logs in."""
 
     def __init__(self, portal: PBPortal, broker: Any) -> None:
-        ProtocolConnection.__init__(self, broker, "")  # a broker that is being built has no transport yet
+        ProtocolConnection.__init__(
+            self, broker, ""
+        )  # a broker that is being built has no transport yet
         self._portal = portal
         broker.notifyOnDisconnect(self._disconnected)
 
@@ -131,7 +141,11 @@ class Entrance(pb.Referenceable, ProtocolConnection):
                 return self._shown(login.get(), client)
             except LoginFailed as error:
                 return defer.fail(their_error(error))
-        return deferred_of(login).addCallbacks(self._shown, raise_theirs, callbackArgs=(client,)).addBoth(self.if_there)
+        return (
+            deferred_of(login)
+            .addCallbacks(self._shown, raise_theirs, callbackArgs=(client,))
+            .addBoth(self.if_there)
+        )
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Tell of a login that the portal did not see."""
@@ -169,7 +183,11 @@ class Challenger(pb.Referenceable):
             and len(kw) == 1
         ):
             shown = self.remote_respond(args[1], pb.RemoteReference(None, broker, args[2][1], 1))
-            return [b"remote", broker.registerReference(shown)] if type(shown) is PBChannel else broker.serialize(shown)
+            return (
+                [b"remote", broker.registerReference(shown)]
+                if type(shown) is PBChannel
+                else broker.serialize(shown)
+            )
         return super().remoteMessageReceived(broker, message, args, kw)
 
     def remote_respond(self, response: bytes, mind: Any) -> Any:
@@ -178,7 +196,9 @@ class Challenger(pb.Referenceable):
         if entrance is None:
             raise CallFailed("this challenge has been answered")
         try:
-            presented = ChallengeResponse(self._username, self._challenge, response, entrance.source)
+            presented = ChallengeResponse(
+                self._username, self._challenge, response, entrance.source
+            )
         except LoginFailed as error:  # a name that cannot be anybody's
             entrance.tell_refused(error, "ChallengeResponse")
             return defer.fail(their_error(error))
@@ -215,7 +235,9 @@ class ChallengeResponse(UsernameHashedPassword):
 
     __slots__ = ("_challenge", "_response", "_wire_name", "source", "username")
 
-    def __init__(self, username: str | bytes, challenge: bytes, response: bytes, source: str) -> None:
+    def __init__(
+        self, username: str | bytes, challenge: bytes, response: bytes, source: str
+    ) -> None:
         try:
             self.username = prepare_username(username)
         except (ValueError, TypeError) as error:

@@ -77,7 +77,9 @@ def run_reactor() -> None:
         return
     started = threading.Event()
     running.callWhenRunning(started.set)
-    threading.Thread(target=lambda: running.run(installSignalHandlers=False), name="twisted-reactor", daemon=True).start()
+    threading.Thread(
+        target=lambda: running.run(installSignalHandlers=False), name="twisted-reactor", daemon=True
+    ).start()
     started.wait()
 
 
@@ -138,7 +140,9 @@ class AnyTypeFactory:
     @property
     def credentialInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
         """The kinds of credentials that any of them takes, as Twisted has them."""
-        return kinds_to_twisted(kind for plugin in own_plugins().values() for kind in plugin.credential_interfaces)
+        return kinds_to_twisted(
+            kind for plugin in own_plugins().values() for kind in plugin.credential_interfaces
+        )
 
     def generateChecker(self, argument: str = "") -> CredChecker:  # noqa: N802  # Twisted's name
         """Return a checker; see `CredCheckerFactory`."""

@@ -16,7 +16,11 @@ from actorcred.actors import ActorRef, Dispatcher
 from actorcred.adapters.twisted.checkers import CredChecker, PortalChecker, TwistedChecker
 from actorcred.adapters.twisted.client import ProtocolChannel
 from actorcred.adapters.twisted.connection import ProtocolConnection
-from actorcred.adapters.twisted.credentials import from_twisted, kinds_from_twisted, kinds_to_twisted
+from actorcred.adapters.twisted.credentials import (
+    from_twisted,
+    kinds_from_twisted,
+    kinds_to_twisted,
+)
 from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import face_class
@@ -73,7 +77,9 @@ class CredPortal:
                 realm = TwistedRealm.start(realm, dispatcher=dispatcher)
             realm = Portal.start(realm, (), options, dispatcher=dispatcher)
         elif options is not None:
-            raise TypeError("options are for a portal that is made here, not for one that is there already")
+            raise TypeError(
+                "options are for a portal that is made here, not for one that is there already"
+            )
         self.portal: PortalRef = realm
         self._faces = dict(faces or {})
         self._registered: dict[InterfaceClass, Any] = {}
@@ -88,7 +94,11 @@ class CredPortal:
     # -- Twisted's interface ------------------------------------------------------------------------------------------
 
     def login(
-        self, credentials: Any, mind: Any, *interfaces: InterfaceClass, authorize_as: str | None = None
+        self,
+        credentials: Any,
+        mind: Any,
+        *interfaces: InterfaceClass,
+        authorize_as: str | None = None,
     ) -> Deferred[tuple[InterfaceClass, Any, Any]]:
         """Log a client in.
 
@@ -107,7 +117,9 @@ class CredPortal:
             return defer.fail(_may_try_the_key())
         client = ProtocolChannel(mind, connection)
         try:
-            presented = self._presented(credentials, "" if connection is None else connection.source)
+            presented = self._presented(
+                credentials, "" if connection is None else connection.source
+            )
             login = self.begin(presented, client, interfaces, authorize_as)
         except Exception as error:
             return defer.fail(their_error(error))
@@ -146,7 +158,9 @@ class CredPortal:
                 TwistedChecker.start(checker, *credentialInterfaces, dispatcher=self._dispatcher())
             )
         added.get(timeout=TIMEOUT)
-        self._registered.update(dict.fromkeys(credentialInterfaces or shown.credentialInterfaces, shown))
+        self._registered.update(
+            dict.fromkeys(credentialInterfaces or shown.credentialInterfaces, shown)
+        )
 
     @property
     def checkers(self) -> Mapping[InterfaceClass, Any]:
@@ -156,7 +170,9 @@ class CredPortal:
         """
         interfaces = self.listCredentialsInterfaces()
         others = PortalChecker(self.portal, interfaces)
-        return MappingProxyType({interface: self._registered.get(interface, others) for interface in interfaces})
+        return MappingProxyType(
+            {interface: self._registered.get(interface, others) for interface in interfaces}
+        )
 
     def listCredentialsInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
         """Return the kinds of credentials that some checker takes, as far as Twisted has them."""
@@ -198,11 +214,17 @@ class CredPortal:
         return bound
 
     def begin(
-        self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass], authorize_as: str | None = None
+        self,
+        credentials: object,
+        client: ProtocolChannel,
+        interfaces: Iterable[InterfaceClass],
+        authorize_as: str | None = None,
     ) -> LoginFuture:
         """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
         client.wanted = tuple(interfaces)
-        login = self.portal.login(credentials, client, *map(self._class_for, client.wanted), authorize_as=authorize_as)
+        login = self.portal.login(
+            credentials, client, *map(self._class_for, client.wanted), authorize_as=authorize_as
+        )
         if client.connection is not None and not login.done():
             client.connection.begun(login)
         return login
@@ -211,11 +233,15 @@ class CredPortal:
         known = self._faces.get(interface)
         return class_of(interface) if known is None else known[0]
 
-    def granted(self, login: Login, client: ProtocolChannel) -> tuple[InterfaceClass, Any, Callable[[], None]]:
+    def granted(
+        self, login: Login, client: ProtocolChannel
+    ) -> tuple[InterfaceClass, Any, Callable[[], None]]:
         """Return a login as Twisted's protocols expect it."""
         session = login.session
         if client.connection is None:
-            session.last_seen = float("inf")  # nobody tells us when the client sends something; its protocol has time-outs
+            session.last_seen = float(
+                "inf"
+            )  # nobody tells us when the client sends something; its protocol has time-outs
         else:
             client.connection.opened(login)
         client.session = session
@@ -223,7 +249,9 @@ class CredPortal:
         client.hears = avatar
         return interface, avatar, client.log_out
 
-    def _face_of(self, login: Login, wanted: Iterable[InterfaceClass]) -> tuple[InterfaceClass, Any]:
+    def _face_of(
+        self, login: Login, wanted: Iterable[InterfaceClass]
+    ) -> tuple[InterfaceClass, Any]:
         """Return which interface was granted, and the object with it."""
         interface = next(theirs for theirs in wanted if self._class_for(theirs) is login.interface)
         if interface in self._faces:

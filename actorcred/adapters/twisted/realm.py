@@ -81,7 +81,9 @@ class TwistedRealm(Realm):
     @staticmethod
     def offering(*interfaces: InterfaceClass) -> type[TwistedRealm]:
         """Return the class of realms that list these interfaces, for protocols that ask by name."""
-        return type("TwistedRealm", (TwistedRealm,), {"interfaces": tuple(map(class_of, interfaces))})
+        return type(
+            "TwistedRealm", (TwistedRealm,), {"interfaces": tuple(map(class_of, interfaces))}
+        )
 
     def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
         """Ask Twisted's realm."""
@@ -98,17 +100,24 @@ class TwistedRealm(Realm):
             return self._start_avatar(answer, avatar_id, mind)
         decision: Future[Any] = Future()
         answer.addCallback(self._start_avatar, avatar_id, mind)
-        answer.addCallbacks(decision.settle, lambda failure: decision.settle_error(self._refusal(failure.value, interfaces)))
+        answer.addCallbacks(
+            decision.settle,
+            lambda failure: decision.settle_error(self._refusal(failure.value, interfaces)),
+        )
         return decision
 
     def _start_avatar(self, answer: Any, avatar_id: AvatarId, mind: MindRef) -> Any:
         interface, original, logout = answer
         if not isinstance(interface, InterfaceClass):
             return answer  # the portal says what is wrong with it
-        avatar = _avatar_class(interface).start(avatar_id, mind, original, dispatcher=self.actor_inbox.dispatcher)
+        avatar = _avatar_class(interface).start(
+            avatar_id, mind, original, dispatcher=self.actor_inbox.dispatcher
+        )
         return class_of(interface), avatar, logout
 
     def _refusal(self, error: BaseException, interfaces: tuple[type, ...]) -> LoginFailed:
-        if isinstance(error, NotImplementedError):  # what Twisted's realms raise for an interface that they do not have
+        if isinstance(
+            error, NotImplementedError
+        ):  # what Twisted's realms raise for an interface that they do not have
             return NoInterface(interfaces)
         return our_error(error, self.realm)

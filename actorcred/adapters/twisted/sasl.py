@@ -53,11 +53,18 @@ async def mechanisms(
         passwords_in_clear: whether passwords may be sent where others on the network can read them.
     """
     kinds = await deferred_of(portal.portal.list_credentials_interfaces(for_everybody=True))
-    return {name: SERVER_MECHANISMS[name] for name in offered(kinds, situation, passwords_in_clear=passwords_in_clear)}
+    return {
+        name: SERVER_MECHANISMS[name]
+        for name in offered(kinds, situation, passwords_in_clear=passwords_in_clear)
+    }
 
 
 async def authenticate(
-    portal: CredPortal, mechanism: ServerMechanism, first: bytes | None, ask: AskClient, interface: InterfaceClass
+    portal: CredPortal,
+    mechanism: ServerMechanism,
+    first: bytes | None,
+    ask: AskClient,
+    interface: InterfaceClass,
 ) -> Granted:
     """Log a client in by SASL.
 
@@ -90,7 +97,9 @@ async def authenticate(
     return granted
 
 
-def _step(portal: CredPortal, mechanism: ServerMechanism, data: bytes | None) -> Challenge | Credentials:
+def _step(
+    portal: CredPortal, mechanism: ServerMechanism, data: bytes | None
+) -> Challenge | Credentials:
     try:
         return mechanism.step(data)
     except UnauthorizedLogin as error:
@@ -107,7 +116,11 @@ def _is_refusal(error: object) -> bool:
 
 
 async def _plainly(
-    portal: CredPortal, mechanism: ServerMechanism, step: Credentials, ask: AskClient, interface: InterfaceClass
+    portal: CredPortal,
+    mechanism: ServerMechanism,
+    step: Credentials,
+    ask: AskClient,
+    interface: InterfaceClass,
 ) -> Granted:
     """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
     try:
@@ -115,7 +128,9 @@ async def _plainly(
     except theirs.UnauthorizedLogin as error:
         refusal = mechanism.refusal()
         if refusal is not None and _is_refusal(error):
-            with contextlib.suppress(ProtocolError):  # it may break off, and is refused all the same
+            with contextlib.suppress(
+                ProtocolError
+            ):  # it may break off, and is refused all the same
                 await ask(refusal)
         raise
 
@@ -128,7 +143,9 @@ class _Conversation:
         self._challenges: list[bytes] = []
         self._results: list[Any] = []
         self._news: Deferred[None] | None = None
-        exchange.on_challenge = lambda challenge: on_reactor(self._happened, self._challenges, challenge)
+        exchange.on_challenge = lambda challenge: on_reactor(
+            self._happened, self._challenges, challenge
+        )
 
     def _happened(self, where: list[Any], what: Any) -> None:
         where.append(what)

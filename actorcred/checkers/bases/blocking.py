@@ -46,12 +46,16 @@ class BackendLimits:
         if self.waiting < 0:
             raise ValueError(f"waiting must be 0 or more, not {self.waiting!r}")
         if not 0 < self.timeout <= LONGEST_TIMEOUT:
-            raise ValueError(f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:g} s, not {self.timeout!r}")
+            raise ValueError(
+                f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:g} s, not {self.timeout!r}"
+            )
 
 
 def take_limits(options: dict[str, Any]) -> BackendLimits:
     """Take the limits out of a descriptor's options."""
-    return BackendLimits(**{name: options.pop(name) for name in ("threads", "timeout") if name in options})
+    return BackendLimits(
+        **{name: options.pop(name) for name in ("threads", "timeout") if name in options}
+    )
 
 
 @dataclass(slots=True)
@@ -102,7 +106,9 @@ class BlockingChecker(Checker):
         self._lock = threading.Lock()
         self._asking = 0
         self._ended = False
-        self._pool = Workers(f"actorcred-{type(self).__name__}-{next(_numbers)}", self.limits.threads)
+        self._pool = Workers(
+            f"actorcred-{type(self).__name__}-{next(_numbers)}", self.limits.threads
+        )
 
     @abstractmethod
     def check(self, credentials: Any) -> str:
@@ -126,7 +132,9 @@ class BlockingChecker(Checker):
         if dropped is not None:
             self._end(dropped.item, self._too_many())
         mailbox = self.actor_inbox
-        decision.add_done_callback(lambda done: mailbox.put(_GiveUp(entry)) if done.cancelled() else None)
+        decision.add_done_callback(
+            lambda done: mailbox.put(_GiveUp(entry)) if done.cancelled() else None
+        )
         self._ask_next()
         return decision
 
@@ -139,7 +147,12 @@ class BlockingChecker(Checker):
                 self._asked(entry)
             case _TooLate(entry):
                 self._waiting.discard(entry)
-                self._end(entry.item, CheckerUnavailable(f"the back end did not answer within {self.limits.timeout:g} s"))
+                self._end(
+                    entry.item,
+                    CheckerUnavailable(
+                        f"the back end did not answer within {self.limits.timeout:g} s"
+                    ),
+                )
             case _GiveUp(entry):
                 if self._waiting.discard(entry):
                     self._cancel_timer(entry.item)
@@ -147,7 +160,9 @@ class BlockingChecker(Checker):
                 super()._actor_control(message)
 
     def _too_many(self) -> CheckerUnavailable:
-        return CheckerUnavailable(f"{self._under_way + len(self._waiting)} questions to the back end are under way or wait")
+        return CheckerUnavailable(
+            f"{self._under_way + len(self._waiting)} questions to the back end are under way or wait"
+        )
 
     def _ask_next(self) -> None:
         mailbox = self.actor_inbox

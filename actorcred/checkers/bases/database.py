@@ -21,7 +21,9 @@ BUSY_TIMEOUT = 5.0
 """Seconds to wait for another process that writes to the database."""
 
 
-def open_database(path: str | os.PathLike[str], prepare: Callable[[sqlite3.Connection], object]) -> sqlite3.Connection:
+def open_database(
+    path: str | os.PathLike[str], prepare: Callable[[sqlite3.Connection], object]
+) -> sqlite3.Connection:
     """Open a database in WAL mode, so that others read while one writes; it is made, for its owner only, if there is none.
 
     Args:
@@ -36,7 +38,9 @@ def open_database(path: str | os.PathLike[str], prepare: Callable[[sqlite3.Conne
         if name != ":memory:":
             os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
         # The actor may run on several threads, but on one at a time.
-        database = sqlite3.connect(name, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None)
+        database = sqlite3.connect(
+            name, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None
+        )
         # One damaged text must not make a whole answer an error.
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
@@ -138,4 +142,6 @@ class DatabaseChecker(Checker):
 def _as_account_error(error: Exception) -> Exception:
     if isinstance(error, Overloaded):
         return AccountError(f"no password can be hashed now: {error}")
-    return AccountError(f"the database failed: {error}") if isinstance(error, sqlite3.Error) else error
+    return (
+        AccountError(f"the database failed: {error}") if isinstance(error, sqlite3.Error) else error
+    )

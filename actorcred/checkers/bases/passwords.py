@@ -10,7 +10,13 @@ from actorcred.checker import Checker, turn_of
 from actorcred.checkers.bases.records import Complaints
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
-from actorcred.passwords.hashing import DEFAULT_ROUNDS, UnsupportedHash, check_format, dummy_hash, verify_password
+from actorcred.passwords.hashing import (
+    DEFAULT_ROUNDS,
+    UnsupportedHash,
+    check_format,
+    dummy_hash,
+    verify_password,
+)
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Account", "PasswordChecker", "advice", "too_many"]
@@ -100,7 +106,12 @@ class PasswordChecker(Checker):
         return decision
 
     def _verified(
-        self, verdict: Future[bool], credentials: UsernamePassword, account: Account, known: bool, decision: Future[str]
+        self,
+        verdict: Future[bool],
+        credentials: UsernamePassword,
+        account: Account,
+        known: bool,
+        decision: Future[str],
     ) -> None:
         if verdict.cancelled():
             return

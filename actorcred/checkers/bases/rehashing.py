@@ -54,7 +54,9 @@ class Rehasher:
         name: of the table, for the log.
     """
 
-    def __init__(self, engine: Any, statements: Callable[[Any, Any, Any], tuple[Any, Any]], name: str) -> None:
+    def __init__(
+        self, engine: Any, statements: Callable[[Any, Any, Any], tuple[Any, Any]], name: str
+    ) -> None:
         self._engine = engine
         self._statements = statements
         self._name = name
@@ -91,7 +93,9 @@ class Rehasher:
         except Exception as error:  # the library's, of a database that may be in any state; its text shows the hashes
             self.may_write = False
             why = "a column is too short" if isinstance(error, _NotKept) else type(error).__name__
-            logger.warning("Weak hashes in %s stay, since it cannot be written: %s", self._name, why)
+            logger.warning(
+                "Weak hashes in %s stay, since it cannot be written: %s", self._name, why
+            )
 
     def _write(self, username: Any, stored: Any, made: str | bytes) -> None:
         write, read = self._statements(username, stored, made)

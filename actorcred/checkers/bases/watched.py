@@ -51,7 +51,9 @@ def check_encoding(encoding: str) -> None:
     except (LookupError, UnicodeError):
         fits = False
     if not fits:
-        raise ValueError(f"{encoding!r} is no encoding in which ASCII stays what it is, as utf-8 and latin-1 are")
+        raise ValueError(
+            f"{encoding!r} is no encoding in which ASCII stays what it is, as utf-8 and latin-1 are"
+        )
 
 
 def lines_that_count(raw: bytes, *, keep: bytes = b"") -> Iterator[tuple[int, bytes]]:
@@ -98,7 +100,14 @@ class WatchedFile(Generic[T]):
         AccountError: if the file cannot be read, or has no meaning.
     """
 
-    def __init__(self, path: str | os.PathLike[str], parse: Callable[[bytes], T], *, lines: bool = False, hint: str = "") -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        parse: Callable[[bytes], T],
+        *,
+        lines: bool = False,
+        hint: str = "",
+    ) -> None:
         self.path = Path(path)
         self._parse = parse
         self._lines = lines
@@ -169,7 +178,13 @@ class WatchedFile(Generic[T]):
     def _look(self) -> tuple[int, ...]:
         status = self.path.stat()
         # The time of the last change to the inode, too: `touch`, `cp -p` and `rsync -t` set the other one as they like.
-        return (status.st_mtime_ns, status.st_ctime_ns, status.st_ino, status.st_dev, status.st_size)
+        return (
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            status.st_ino,
+            status.st_dev,
+            status.st_size,
+        )
 
     def poll(self) -> tuple[T, T] | None:
         """Look at the file, at intervals.

@@ -74,7 +74,10 @@ class LDAPChecker(BlockingChecker):
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(url, settings or LDAPSettings(), limits, dispatcher=dispatcher))
+        return cast(
+            "CheckerRef",
+            super().start(url, settings or LDAPSettings(), limits, dispatcher=dispatcher),
+        )
 
     def release(self) -> None:
         """Close the connections."""
@@ -89,18 +92,24 @@ class LDAPChecker(BlockingChecker):
         except self._ldap.LDAPError as error:
             raise CheckerUnavailable(f"the directory failed: {type(error).__name__}") from None
         except UnicodeError as error:  # an entry whose name or attribute is not UTF-8
-            raise self._unusable(credentials.username, f"the entry cannot be read: {type(error).__name__}") from None
+            raise self._unusable(
+                credentials.username, f"the entry cannot be read: {type(error).__name__}"
+            ) from None
 
     def _check(self, username: str, password: str) -> str:
         if self._settings.dn:
             dn, attributes = self._bind_and_read(username, password)
         else:
             dn, attributes = self._search_and_bind(username, password)
-        if self._group is not None and not self._group.has(dn, self._first(dn, attributes, self._place.attribute) or username):
+        if self._group is not None and not self._group.has(
+            dn, self._first(dn, attributes, self._place.attribute) or username
+        ):
             raise UnauthorizedLogin("not in the group", known=True)
         avatar_id = self._first(dn, attributes, self._id)
         if not avatar_id:
-            raise self._unusable(username, f"the entry has no attribute {self._id!r}, which is the avatar id")
+            raise self._unusable(
+                username, f"the entry has no attribute {self._id!r}, which is the avatar id"
+            )
         return avatar_id
 
     def _unusable(self, username: str, why: str) -> UnauthorizedLogin:
@@ -125,7 +134,9 @@ class LDAPChecker(BlockingChecker):
         place = self._place
         wanted = f"(&{place.filter}({place.attribute}={escape_filter_chars(username)}))"
         try:
-            found = self._directory.search(Search(place.base, place.scope, wanted, self._wanted, most=2))
+            found = self._directory.search(
+                Search(place.base, place.scope, wanted, self._wanted, most=2)
+            )
         except self._ldap.SIZELIMIT_EXCEEDED:
             return None  # more than two of that name
         return found[0] if len(found) == 1 and self._bears(found[0][1], username) else None
@@ -134,28 +145,41 @@ class LDAPChecker(BlockingChecker):
         from ldap.dn import escape_dn_chars
 
         dn = self._settings.dn.replace("%u", escape_dn_chars(username))
-        right, found = self._directory.bind_and_read(Search(dn, self._ldap.SCOPE_BASE, self._place.filter, self._wanted), password)
+        right, found = self._directory.bind_and_read(
+            Search(dn, self._ldap.SCOPE_BASE, self._place.filter, self._wanted), password
+        )
         if not right:
             raise UnauthorizedLogin("wrong password, no such user, or a locked account")
         if found and self._bears(found[0][1], username):
             return found[0]
         if self._place.filtered and not found:
-            raise UnauthorizedLogin("the filter of the URL does not fit, or the entry cannot be read", known=True)
+            raise UnauthorizedLogin(
+                "the filter of the URL does not fit, or the entry cannot be read", known=True
+            )
         attribute = self._place.attribute
-        logger.error("LDAP: users cannot read the attribute %r of their own entries, or it is not the name", attribute)
+        logger.error(
+            "LDAP: users cannot read the attribute %r of their own entries, or it is not the name",
+            attribute,
+        )
         raise CheckerUnavailable(f"the attribute {attribute} of the user's entry cannot be read")
 
     # -- reading it ---------------------------------------------------------------------------------------------------
 
     def _bears(self, attributes: Attributes, username: str) -> bool:
         wanted = _as_compared(username)
-        return any(_as_compared(name) == wanted for name in self._values(attributes, self._place.attribute))
+        return any(
+            _as_compared(name) == wanted for name in self._values(attributes, self._place.attribute)
+        )
 
     def _first(self, dn: str, attributes: Attributes, attribute: str) -> str:
         """Return the value of an attribute that counts, "" if there is none."""
         values = sorted(self._values(attributes, attribute))
         if len(values) > 1:
-            own = {_as_compared(value) for name, value in _own_name(dn) if name.lower() == attribute.lower()}
+            own = {
+                _as_compared(value)
+                for name, value in _own_name(dn)
+                if name.lower() == attribute.lower()
+            }
             values = [value for value in values if _as_compared(value) in own] or values
         return values[0] if values else ""
 
@@ -192,7 +216,9 @@ def _own_name(dn: str) -> list[tuple[str, str]]:
 def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs a URL")
-    texts: dict[str, Any] = dict.fromkeys(("dn", "id", "bind", "password", "group", "nested", "group_base", "ca"), str)
+    texts: dict[str, Any] = dict.fromkeys(
+        ("dn", "id", "bind", "password", "group", "nested", "group_base", "ca"), str
+    )
     flags: dict[str, Any] = dict.fromkeys(("starttls", "insecure"), yes_or_no)
     options = read_options(argument, {**texts, **flags, "threads": int, "timeout": float})
     limits = take_limits(options)

@@ -93,7 +93,11 @@ class LDAPDirectory:
     def root(self, attribute: str) -> list[str]:
         """Return the values of an attribute of the server itself (RFC 4512, section 5.1)."""
         found = self.search(Search("", self._ldap.SCOPE_BASE, "(objectClass=*)", (attribute,)))
-        return [value.decode() for _, attributes in found for value in attributes.get(attribute.lower(), [])]
+        return [
+            value.decode()
+            for _, attributes in found
+            for value in attributes.get(attribute.lower(), [])
+        ]
 
     def names_of(self, attribute: str) -> frozenset[str]:
         """Return all names of an attribute in small letters, its OID among them; a server answers with one of its own choice."""
@@ -106,8 +110,14 @@ class LDAPDirectory:
 
         wanted = attribute.lower()
         for entry in self.root("subschemaSubentry")[:1]:
-            found = self.search(Search(entry, self._ldap.SCOPE_BASE, "(objectClass=subschema)", ("attributeTypes",)))
-            for kind in (AttributeType(text.decode()) for _, values in found for text in values.get("attributetypes", [])):
+            found = self.search(
+                Search(entry, self._ldap.SCOPE_BASE, "(objectClass=subschema)", ("attributeTypes",))
+            )
+            for kind in (
+                AttributeType(text.decode())
+                for _, values in found
+                for text in values.get("attributetypes", [])
+            ):
                 names = frozenset(name.lower() for name in (*kind.names, kind.oid))
                 if wanted in names:
                     return names
@@ -121,7 +131,9 @@ class LDAPDirectory:
         """
         return self._binding.use(lambda connection: self._bind(connection, dn, password))
 
-    def bind_and_read(self, search: Search, password: str) -> tuple[bool, list[tuple[str, Attributes]]]:
+    def bind_and_read(
+        self, search: Search, password: str
+    ) -> tuple[bool, list[tuple[str, Attributes]]]:
         """Bind as the entry that is the base of a search, and search as that.
 
         Returns:
@@ -146,7 +158,9 @@ class LDAPDirectory:
     def _connect(self) -> Any:
         ldap, settings = self._ldap, self._settings
         connection = ldap.initialize(self._address)
-        connection.set_option(ldap.OPT_REFERRALS, 0)  # whoever is referred to would get the password
+        connection.set_option(
+            ldap.OPT_REFERRALS, 0
+        )  # whoever is referred to would get the password
         connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self._timeout)
         connection.set_option(ldap.OPT_TIMEOUT, self._timeout)
         if settings.ca:
@@ -163,22 +177,35 @@ class LDAPDirectory:
             try:
                 connection.simple_bind_s(settings.bind, settings.password)
             except self._ldap.INVALID_CREDENTIALS:
-                raise self._ldap.INSUFFICIENT_ACCESS({"desc": "the account that searches cannot log in"}) from None
+                raise self._ldap.INSUFFICIENT_ACCESS(
+                    {"desc": "the account that searches cannot log in"}
+                ) from None
         return connection
 
     def _search(self, connection: Any, search: Search) -> list[tuple[str, Attributes]]:
         found = connection.search_ext_s(
-            search.base, search.scope, search.filter, list(search.attributes), sizelimit=search.most, timeout=self._timeout
+            search.base,
+            search.scope,
+            search.filter,
+            list(search.attributes),
+            sizelimit=search.most,
+            timeout=self._timeout,
         )
         # What has no name is a reference to another server.
-        return [(dn, {key.lower(): values for key, values in entry.items()}) for dn, entry in found if dn is not None]
+        return [
+            (dn, {key.lower(): values for key, values in entry.items()})
+            for dn, entry in found
+            if dn is not None
+        ]
 
     def _bind(self, connection: Any, dn: str, password: str) -> bool:
         try:
             _, _, _, answers = connection.simple_bind_s(dn, password, serverctrls=[self._policy()])
         except self._refused:
             return False
-        if any(isinstance(answer, self._policy) and answer.error == MUST_CHANGE for answer in answers):
+        if any(
+            isinstance(answer, self._policy) and answer.error == MUST_CHANGE for answer in answers
+        ):
             raise UnauthorizedLogin("the password must be changed first", known=True)
         return True
 

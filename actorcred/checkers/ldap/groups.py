@@ -65,7 +65,9 @@ class LDAPGroup:
             if any(self._directory.has(self._dn, members(some)) for some in _parts(above)):
                 return True
             above = self._above(above, "", seen)
-        raise UnauthorizedLogin(f"not found in the group within {LEVELS} levels of groups in groups", known=True)
+        raise UnauthorizedLogin(
+            f"not found in the group within {LEVELS} levels of groups in groups", known=True
+        )
 
     def _above(self, below: list[str], name: str, seen: set[str]) -> list[str]:
         """Return the groups that have members among those below, and were not seen yet."""
@@ -74,7 +76,9 @@ class LDAPGroup:
         found = []
         for some in _parts(below):
             try:
-                entries = self._directory.search(Search(self._where(), ldap.SCOPE_SUBTREE, members(some, name), most=MOST_GROUPS))
+                entries = self._directory.search(
+                    Search(self._where(), ldap.SCOPE_SUBTREE, members(some, name), most=MOST_GROUPS)
+                )
             except ldap.SIZELIMIT_EXCEEDED:
                 raise self._too_many() from None
             new = [dn for dn, _ in entries if dn not in seen]
@@ -94,20 +98,30 @@ class LDAPGroup:
         from ldap.dn import explode_dn
 
         own = _as_compared(self._dn)
-        contexts = {context: _as_compared(context) for context in self._directory.root("namingContexts") if context}
+        contexts = {
+            context: _as_compared(context)
+            for context in self._directory.root("namingContexts")
+            if context
+        }
         holding = [context for context, parts in contexts.items() if own[-len(parts) :] == parts]
         return max(holding, key=len, default=",".join(explode_dn(self._dn)[1:]))
 
     @staticmethod
     def _too_many() -> UnauthorizedLogin:
-        return UnauthorizedLogin(f"in more than {MOST_GROUPS} groups, or than the server lists", known=True)
+        return UnauthorizedLogin(
+            f"in more than {MOST_GROUPS} groups, or than the server lists", known=True
+        )
 
 
 def members(entries: Iterable[str], name: str = "") -> str:
     """Return the filter for groups that have one of these entries, or a user of that name, as a member."""
     from ldap.filter import escape_filter_chars
 
-    parts = [f"({kind}={escape_filter_chars(entry)})" for entry in entries for kind in ("member", "uniqueMember")]
+    parts = [
+        f"({kind}={escape_filter_chars(entry)})"
+        for entry in entries
+        for kind in ("member", "uniqueMember")
+    ]
     if name:
         parts.append(f"(memberUid={escape_filter_chars(name)})")
     return f"(|{''.join(parts)})"
@@ -123,7 +137,10 @@ def in_chain(dn: str) -> str:
 def _as_compared(dn: str) -> list[list[tuple[str, str]]]:
     from ldap.dn import str2dn
 
-    return [[(attribute.lower(), value.casefold()) for attribute, value, _ in part] for part in str2dn(dn)]
+    return [
+        [(attribute.lower(), value.casefold()) for attribute, value, _ in part]
+        for part in str2dn(dn)
+    ]
 
 
 def _parts(entries: Iterable[str]) -> Iterator[list[str]]:

@@ -100,7 +100,9 @@ def _read_url(url: str) -> LDAPPlace:
         raise AccountError("ldap: needs a URL, as ldaps://host/ou=people,dc=example?uid") from None
     _check_port(parts.hostport)
     if parts.extensions:
-        raise AccountError("ldap: the URL has extensions, which are not known; use options, as ldap[starttls=yes]:URL")
+        raise AccountError(
+            "ldap: the URL has extensions, which are not known; use options, as ldap[starttls=yes]:URL"
+        )
     attributes = parts.attrs or ["uid"]
     if len(attributes) != 1:
         raise AccountError(f"ldap: one attribute has the user's name, not {', '.join(attributes)}")
@@ -109,23 +111,31 @@ def _read_url(url: str) -> LDAPPlace:
         parts.dn or "",
         attributes[0],
         ldap.SCOPE_SUBTREE if parts.scope is None else parts.scope,
-        f"(&{parts.filterstr})" if parts.filterstr else _ANY_ENTRY,  # several in a row are all wanted
+        f"(&{parts.filterstr})"
+        if parts.filterstr
+        else _ANY_ENTRY,  # several in a row are all wanted
         filtered=bool(parts.filterstr) and parts.filterstr != _ANY_ENTRY,
     )
 
 
 def _check_port(hostport: str | None) -> None:
     match = re.search(r":([^:\]]*)$", hostport or "")
-    if match is not None and not (match[1].isascii() and match[1].isdigit() and 0 < int(match[1]) <= 65535):
+    if match is not None and not (
+        match[1].isascii() and match[1].isdigit() and 0 < int(match[1]) <= 65535
+    ):
         raise AccountError(f"ldap: the port in the URL must be from 1 to 65535, not {match[1]!r}")
 
 
 def _check_encryption(url: str, scheme: str, settings: LDAPSettings) -> None:
     encrypted = scheme == "ldaps" or settings.starttls
     if scheme == "ldaps" and settings.starttls:
-        raise AccountError("ldap: ldaps:// is encrypted from the start; leave out starttls=yes, or use ldap://")
+        raise AccountError(
+            "ldap: ldaps:// is encrypted from the start; leave out starttls=yes, or use ldap://"
+        )
     if scheme == "ldap" and not is_local(url) and not encrypted and not settings.insecure:
-        raise AccountError("ldap: passwords would go in the clear; use ldaps://, starttls=yes, or insecure=yes")
+        raise AccountError(
+            "ldap: passwords would go in the clear; use ldaps://, starttls=yes, or insecure=yes"
+        )
     if settings.ca:
         _check_certificates(settings.ca, encrypted=encrypted)
 
@@ -134,9 +144,15 @@ def _check_certificates(path: str, *, encrypted: bool) -> None:
     if not encrypted:
         raise AccountError("ldap: ca= is of no use without TLS; use ldaps:// or starttls=yes")
     try:
-        found = ssl.create_default_context(cafile=path).get_ca_certs() if Path(path).is_file() else None
+        found = (
+            ssl.create_default_context(cafile=path).get_ca_certs() if Path(path).is_file() else None
+        )
     except (OSError, ValueError) as error:  # ssl's errors are OSErrors
-        reason = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else "not PEM"
+        reason = (
+            error.strerror
+            if isinstance(error, OSError) and not isinstance(error, ssl.SSLError)
+            else "not PEM"
+        )
         raise AccountError(f"ldap: no certificates can be read from ca={path}: {reason}") from None
     if not found:
         why = "there is no such file" if found is None else "there are none of an authority in it"
@@ -147,15 +163,21 @@ def _check_words(place: LDAPPlace, settings: LDAPSettings) -> None:
     if not settings.dn and not place.base:
         raise AccountError("ldap: needs a base to search in the URL, or the option dn=")
     if settings.dn and "%u" not in settings.dn:
-        raise AccountError("ldap: the option dn= needs %u for the name, as uid=%u,ou=people,dc=example")
+        raise AccountError(
+            "ldap: the option dn= needs %u for the name, as uid=%u,ou=people,dc=example"
+        )
     if bool(settings.bind) != bool(settings.password):
-        raise AccountError("ldap: bind= and password= go together; without both the search is anonymous")
+        raise AccountError(
+            "ldap: bind= and password= go together; without both the search is anonymous"
+        )
     if settings.nested not in NESTING:
         raise AccountError(f"ldap: nested= is one of {', '.join(NESTING)}, not {settings.nested!r}")
     if settings.nested != "no" and not settings.group:
         raise AccountError("ldap: nested= needs group=, whose members may come in")
     if settings.group_base and settings.nested != "yes":
-        raise AccountError("ldap: group_base= says where nested=yes searches; there is nothing to search without it")
+        raise AccountError(
+            "ldap: group_base= says where nested=yes searches; there is nothing to search without it"
+        )
     for attribute in (place.attribute, settings.id):
         if attribute and not _ATTRIBUTE.fullmatch(attribute):
             raise AccountError(f"ldap: {attribute!r} cannot be the name of an attribute")
@@ -176,7 +198,9 @@ def _check_dn(what: str, dn: str) -> None:
 
     # Active Directory takes ann@corp.example, too, for who binds.
     if not is_dn(dn) and not (what == "bind=" and "@" in dn):
-        raise AccountError(f"ldap: {what} is {dn!r}, which is no name of an entry, as ou=people,dc=example")
+        raise AccountError(
+            f"ldap: {what} is {dn!r}, which is no name of an entry, as ou=people,dc=example"
+        )
 
 
 def _check_filter(place: LDAPPlace) -> None:
@@ -187,6 +211,8 @@ def _check_filter(place: LDAPPlace) -> None:
     try:
         connection.search_ext_s("", ldap.SCOPE_BASE, f"(&{place.filter}({place.attribute}=x))")
     except ldap.FILTER_ERROR:
-        raise AccountError(f"ldap: {place.filter!r} is no filter, as (objectClass=person)") from None
+        raise AccountError(
+            f"ldap: {place.filter!r} is no filter, as (objectClass=person)"
+        ) from None
     except ldap.LDAPError:
         return

@@ -45,8 +45,15 @@ class AllOf(Wrapper):
 
     def kinds(self) -> tuple[type, ...]:
         """Return `Combined`, and what every wrapped checker takes."""
-        common = [kind for kind in super().kinds() if all(self._part_for(checker, kind) for checker in self.checkers)]
-        return (Combined, *(kind for kind in common if kind is not OneTimePassword or len(self.checkers) == 1))
+        common = [
+            kind
+            for kind in super().kinds()
+            if all(self._part_for(checker, kind) for checker in self.checkers)
+        ]
+        return (
+            Combined,
+            *(kind for kind in common if kind is not OneTimePassword or len(self.checkers) == 1),
+        )
 
     @property
     def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
@@ -75,9 +82,13 @@ class AllOf(Wrapper):
         found: set[AvatarId] = set()
         until = math.inf
         for checker in self.checkers:
-            part = next((part for part in parts if isinstance(part, checker.credential_interfaces)), None)
+            part = next(
+                (part for part in parts if isinstance(part, checker.credential_interfaces)), None
+            )
             if part is None:
-                raise UnauthorizedLogin(f"nothing for {checker.actor_class.__name__}", known=bool(found))
+                raise UnauthorizedLogin(
+                    f"nothing for {checker.actor_class.__name__}", known=bool(found)
+                )
             try:
                 answer = await ask_checker(checker, part)
             except UnauthorizedLogin as error:
@@ -94,22 +105,32 @@ class AllOf(Wrapper):
         """Return what makes the parts of credentials: of a password with a blank before the code both that it can be."""
         if isinstance(credentials, Combined):
             return [lambda: credentials.parts]
-        wants_code = any(OneTimePassword in checker.credential_interfaces for checker in self.checkers)
+        wants_code = any(
+            OneTimePassword in checker.credential_interfaces for checker in self.checkers
+        )
         if not isinstance(credentials, UsernamePassword) or not wants_code:
             return [lambda: (credentials,)]
         name, source = credentials.username, credentials.source
         password, code = _split(credentials.sent)
 
         def reading(password: str) -> tuple[object, ...]:
-            return UsernamePassword(name, password, source=source), OneTimePassword(name, code, source=source)
+            return UsernamePassword(name, password, source=source), OneTimePassword(
+                name, code, source=source
+            )
 
-        return [partial(reading, text) for text in dict.fromkeys((_without_blanks(password), password))]
+        return [
+            partial(reading, text) for text in dict.fromkeys((_without_blanks(password), password))
+        ]
 
 
 def _split(typed: str) -> tuple[str, str]:
     """Return a password, perhaps with blanks behind it, and the code after it, in whose digits there may be blanks."""
     position, digits = len(typed), ""
-    while position and len(digits) < CODE_DIGITS and (typed[position - 1] in _DIGITS or is_blank(typed[position - 1])):
+    while (
+        position
+        and len(digits) < CODE_DIGITS
+        and (typed[position - 1] in _DIGITS or is_blank(typed[position - 1]))
+    ):
         position -= 1
         digits = typed[position] + digits if typed[position] in _DIGITS else digits
     if len(digits) < CODE_DIGITS:

@@ -46,7 +46,12 @@ class CachingChecker(Filter):
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, checker: CheckerRef, seconds: float = 60.0, entries: int = 10_000, *, dispatcher: Dispatcher | None = None
+        cls,
+        checker: CheckerRef,
+        seconds: float = 60.0,
+        entries: int = 10_000,
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), seconds, entries, dispatcher=dispatcher)
@@ -58,7 +63,9 @@ class CachingChecker(Filter):
             secret = credentials.token
         else:
             return None
-        name, proof = (text.encode("utf-8", "surrogatepass") for text in (credentials.username, secret))
+        name, proof = (
+            text.encode("utf-8", "surrogatepass") for text in (credentials.username, secret)
+        )
         message = b"%s\0%d\0%s%s" % (type(credentials).__name__.encode(), len(name), name, proof)
         return hashlib.blake2b(message, key=self._key).digest()
 

@@ -31,7 +31,11 @@ class FirstOf(Wrapper):
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask one after the other."""
         errors: list[LoginFailed] = []
-        asked = [checker for checker in self.checkers if isinstance(credentials, checker.credential_interfaces)]
+        asked = [
+            checker
+            for checker in self.checkers
+            if isinstance(credentials, checker.credential_interfaces)
+        ]
         is_last = isinstance(credentials, Exchange) and credentials.last
         for checker in asked:
             if isinstance(credentials, Exchange):
@@ -42,8 +46,15 @@ class FirstOf(Wrapper):
                 errors.append(error)
         if any(isinstance(error, CheckerUnavailable) for error in errors):
             raise CheckerUnavailable("one of several checkers is down")
-        kind = UnknownKey if errors and all(isinstance(error, UnknownKey) for error in errors) else UnauthorizedLogin
-        raise kind("none of several checkers", known=any(getattr(error, "known", False) for error in errors))
+        kind = (
+            UnknownKey
+            if errors and all(isinstance(error, UnknownKey) for error in errors)
+            else UnauthorizedLogin
+        )
+        raise kind(
+            "none of several checkers",
+            known=any(getattr(error, "known", False) for error in errors),
+        )
 
 
 def _generate(argument: ArgString) -> CheckerRef:
@@ -51,4 +62,6 @@ def _generate(argument: ArgString) -> CheckerRef:
     return FirstOf.start(*start_groups(argument))
 
 
-plugin = CheckerPlugin("first", "(TYPE:...)(TYPE:...)...", "The first of several that says yes.", (object,), _generate)
+plugin = CheckerPlugin(
+    "first", "(TYPE:...)(TYPE:...)...", "The first of several that says yes.", (object,), _generate
+)

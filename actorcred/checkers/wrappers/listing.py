@@ -29,7 +29,9 @@ logger = logging.getLogger("actorcred.checkers")
 class _ListingChecker(PollingChecker, Filter):
     """Asks another checker, and then looks who it is."""
 
-    def __init__(self, checkers: tuple[CheckerRef, ...], names: Collection[str] | os.PathLike[str]) -> None:
+    def __init__(
+        self, checkers: tuple[CheckerRef, ...], names: Collection[str] | os.PathLike[str]
+    ) -> None:
         super().__init__(checkers)
         self._file: WatchedFile[frozenset[str]] | None = None
         self._names: frozenset[str] = frozenset()
@@ -40,7 +42,11 @@ class _ListingChecker(PollingChecker, Filter):
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, checker: CheckerRef, names: Collection[str] | os.PathLike[str], *, dispatcher: Dispatcher | None = None
+        cls,
+        checker: CheckerRef,
+        names: Collection[str] | os.PathLike[str],
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), names, dispatcher=dispatcher)

@@ -34,26 +34,40 @@ class RenamingChecker(Filter):
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, checker: CheckerRef, rename: Callable[[str], str], *, dispatcher: Dispatcher | None = None
+        cls,
+        checker: CheckerRef,
+        rename: Callable[[str], str],
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), rename, dispatcher=dispatcher)
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
         """Return the other name."""
-        return avatar_id if avatar_id is ANONYMOUS else checked_avatar_id(self.checker, self._rename(avatar_id))
+        return (
+            avatar_id
+            if avatar_id is ANONYMOUS
+            else checked_avatar_id(self.checker, self._rename(avatar_id))
+        )
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Pass on what happened to an account, under its other name. One for which there is none has no sessions here."""
         try:
             renamed = self.after(None, avatar_id)
         except Exception as error:  # the application's, about one name
-            logger.warning("What happened to %r cannot be passed on: there is no other name (%s)", avatar_id, type(error).__name__)
+            logger.warning(
+                "What happened to %r cannot be passed on: there is no other name (%s)",
+                avatar_id,
+                type(error).__name__,
+            )
             return
         super().revoked(renamed, what)
 
 
-def renaming(*, strip: str = "", lower: bool = False, add: str = "", names: dict[str, str] | None = None) -> Callable[[str], str]:
+def renaming(
+    *, strip: str = "", lower: bool = False, add: str = "", names: dict[str, str] | None = None
+) -> Callable[[str], str]:
     """Return a function for `RenamingChecker`.
 
     Args:
@@ -83,7 +97,9 @@ def _pairs(text: str) -> dict[str, str]:
 
 
 def _generate(argument: ArgString) -> CheckerRef:
-    options = read_options(argument, {"strip": str, "add": str, "lower": yes_or_no, "names": _pairs})
+    options = read_options(
+        argument, {"strip": str, "add": str, "lower": yes_or_no, "names": _pairs}
+    )
     return RenamingChecker.start(start_group(argument), renaming(**options))
 
 

@@ -33,7 +33,9 @@ class ThrottlingChecker(Filter):
         most: seconds to wait at most.
     """
 
-    def __init__(self, checkers: tuple[CheckerRef, ...], step: float, free: int, most: float) -> None:
+    def __init__(
+        self, checkers: tuple[CheckerRef, ...], step: float, free: int, most: float
+    ) -> None:
         super().__init__(checkers)
         if step <= 0 or free < 0 or most <= 0:
             raise ValueError("step and most must be more than 0, and free no less than that")
@@ -42,7 +44,13 @@ class ThrottlingChecker(Filter):
 
     @classmethod
     def start(  # type: ignore[override]
-        cls, checker: CheckerRef, step: float = 1.0, free: int = 5, most: float = 60.0, *, dispatcher: Dispatcher | None = None
+        cls,
+        checker: CheckerRef,
+        step: float = 1.0,
+        free: int = 5,
+        most: float = 60.0,
+        *,
+        dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), step, free, most, dispatcher=dispatcher)
@@ -77,14 +85,20 @@ class ThrottlingChecker(Filter):
     @staticmethod
     def _keys(credentials: Any) -> list[str]:
         source = source_of(str(getattr(credentials, "source", "")))
-        return [prefix + what for prefix, what in (("as ", _account_of(credentials)), ("from ", source)) if what]
+        return [
+            prefix + what
+            for prefix, what in (("as ", _account_of(credentials)), ("from ", source))
+            if what
+        ]
 
     def before(self, credentials: Any) -> None:
         """Deny those who have to wait."""
         now = self.now()
         wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
         if wait:
-            raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False)
+            raise LoginDenied(
+                "too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False
+            )
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
         """Forget the failures of the account. Those of the source stay: it may own one account and try others."""

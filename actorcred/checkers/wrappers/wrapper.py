@@ -8,7 +8,14 @@ from typing import Any, cast
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlMessage, Dispatcher, Future, RestartIntensity, Restarts
+from actorcred.actors import (
+    ActorRef,
+    ControlMessage,
+    Dispatcher,
+    Future,
+    RestartIntensity,
+    Restarts,
+)
 from actorcred.checker import Check, Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
 from actorcred.errors import CheckerUnavailable
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
@@ -31,7 +38,10 @@ class _WrappedAnswer(Future[Any]):
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
         """Take an error; one that says that the checker is down, in the words of a login."""
         if isinstance(error, pykka.ActorDeadError):
-            error, traceback = CheckerUnavailable(f"{self._checker.actor_class.__name__} is down"), None
+            error, traceback = (
+                CheckerUnavailable(f"{self._checker.actor_class.__name__} is down"),
+                None,
+            )
         return super().settle_error(error, traceback)
 
     def started(self, work: Future[Any]) -> None:
@@ -58,7 +68,9 @@ def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
     try:
         return ANONYMOUS if answer is ANONYMOUS else make_avatar_id(answer)
     except (TypeError, ValueError) as error:
-        raise CheckerUnavailable(f"{checker.actor_class.__name__} returned no avatar id: {error}") from None
+        raise CheckerUnavailable(
+            f"{checker.actor_class.__name__} returned no avatar id: {error}"
+        ) from None
 
 
 @dataclass(slots=True)
@@ -94,11 +106,15 @@ class Wrapper(Checker):
         self.checkers = checkers
         for checker in checkers:
             if not isinstance(checker, CheckerRef):
-                raise TypeError(f"a checker must be a ref, as MyChecker.start() returns it; not {checker!r}")
+                raise TypeError(
+                    f"a checker must be a ref, as MyChecker.start() returns it; not {checker!r}"
+                )
         self.credential_interfaces = self.kinds()
 
     @classmethod
-    def launch(cls, checkers: tuple[CheckerRef, ...], *args: Any, dispatcher: Dispatcher | None = None) -> CheckerRef:
+    def launch(
+        cls, checkers: tuple[CheckerRef, ...], *args: Any, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
         """Start the wrapper around started checkers, or stop them if it cannot be; for the `start` of subclasses."""
         try:
             ref: ActorRef[Any] = super().start(checkers, *args, dispatcher=dispatcher)
@@ -115,12 +131,20 @@ class Wrapper(Checker):
 
     def kinds(self) -> tuple[type, ...]:
         """Return the kinds of credentials that this wrapper takes; by default all that some wrapped checker takes."""
-        return tuple(dict.fromkeys(kind for checker in self.checkers for kind in checker.credential_interfaces))
+        return tuple(
+            dict.fromkeys(
+                kind for checker in self.checkers for kind in checker.credential_interfaces
+            )
+        )
 
     @property
     def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
         """Those that can be offered, whichever wrapped checker knows the user."""
-        return tuple(kind for kind in offered_by_all(self.checkers) if issubclass(kind, self.credential_interfaces))
+        return tuple(
+            kind
+            for kind in offered_by_all(self.checkers)
+            if issubclass(kind, self.credential_interfaces)
+        )
 
     @property
     def digest_algorithms(self) -> frozenset[str] | None:  # type: ignore[override]
@@ -199,7 +223,11 @@ class _Supervisor:
         """Decide at once."""
         pause = self._restarts.pause(self._checker.actor_inbox.dispatcher.now())
         if pause and not self._down:
-            logger.error("%s is down: it crashed too often, last with %s", self._checker, type(error).__name__)
+            logger.error(
+                "%s is down: it crashed too often, last with %s",
+                self._checker,
+                type(error).__name__,
+            )
         self._down = pause > 0
         decided: Future[float | None] = Future()
         decided.settle(pause)

@@ -37,7 +37,14 @@ def connect_blocking(
     thread = threading.Thread(target=loop.run_forever, name="actorcred-client", daemon=True)
     thread.start()
     login = connect(
-        address, username, password, token=token, authorize_as=authorize_as, handler=handler, options=options, **settings
+        address,
+        username,
+        password,
+        token=token,
+        authorize_as=authorize_as,
+        handler=handler,
+        options=options,
+        **settings,
     )
     try:
         client = asyncio.run_coroutine_threadsafe(login, loop).result()
@@ -56,7 +63,9 @@ class BlockingClient:
         client: the asyncio client, whose attributes say who is logged in.
     """
 
-    def __init__(self, client: Client, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    def __init__(
+        self, client: Client, loop: asyncio.AbstractEventLoop, thread: threading.Thread
+    ) -> None:
         self.client = client
         self._loop = loop
         self._thread = thread
@@ -64,7 +73,12 @@ class BlockingClient:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     @property

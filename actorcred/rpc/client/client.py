@@ -12,7 +12,15 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from actorcred.audit import printable
-from actorcred.errors import CallError, CheckerUnavailable, ConnectionLost, LoginDenied, LoginFailed, ProtocolError, login_error
+from actorcred.errors import (
+    CallError,
+    CheckerUnavailable,
+    ConnectionLost,
+    LoginDenied,
+    LoginFailed,
+    ProtocolError,
+    login_error,
+)
 from actorcred.rpc.client.connection import ClientConnection, make_handle
 from actorcred.rpc.client.options import ClientOptions
 from actorcred.rpc.client.transports import open_wire
@@ -30,7 +38,9 @@ T = TypeVar("T")
 SLOW_LOGIN = 3.0
 """Seconds after which a login is slow, which whoever waits for it may like to know."""
 
-FINAL = frozenset({"logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"})
+FINAL = frozenset(
+    {"logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"}
+)
 """Reasons of a goodbye after which a client does not come back by itself."""
 
 
@@ -67,7 +77,12 @@ async def connect(
         ValueError: if the address is none.
     """
     where = Address.parse(address) if isinstance(address, str) else address
-    client = Client(where, Secrets(username, password, token, authorize_as), handler, options or ClientOptions(**settings))
+    client = Client(
+        where,
+        Secrets(username, password, token, authorize_as),
+        handler,
+        options or ClientOptions(**settings),
+    )
     await client._open()
     return client
 
@@ -85,7 +100,9 @@ class Client:
             missed for good: what the client knows of the world may be out of date then.
     """
 
-    def __init__(self, address: Address, secrets: Secrets, handler: Any, options: ClientOptions) -> None:
+    def __init__(
+        self, address: Address, secrets: Secrets, handler: Any, options: ClientOptions
+    ) -> None:
         self.address = address
         self.avatar_id: str | None = None
         self.interface = ""
@@ -105,13 +122,24 @@ class Client:
         self._finished: asyncio.Future[None] = self._loop.create_future()
 
     def __repr__(self) -> str:
-        state = "closed" if self._finished.done() else "connected" if self._line is not None else "disconnected"
+        state = (
+            "closed"
+            if self._finished.done()
+            else "connected"
+            if self._line is not None
+            else "disconnected"
+        )
         return f"<Client of {self.address}, {state}>"
 
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.close()
 
     # -- what users do ------------------------------------------------------------------------------------------------
@@ -198,7 +226,9 @@ class Client:
             async with asyncio.timeout(self._options.timeout):
                 wire = await open_wire(self.address, self._options.context, json=self._options.json)
         except TimeoutError:
-            raise ConnectionLost(f"cannot connect to {self.address} within {self._options.timeout:g} s") from None
+            raise ConnectionLost(
+                f"cannot connect to {self.address} within {self._options.timeout:g} s"
+            ) from None
         self._line = ClientConnection(wire, self._handle, self._count, self._lost)
 
     async def _patiently(self, login: Coroutine[Any, Any, T]) -> T:
@@ -209,7 +239,9 @@ class Client:
                 return await login
         except TimeoutError:
             seconds = self._options.login_timeout
-            raise CheckerUnavailable(f"{self.address} can be reached, but did not answer the login within {seconds:g} s") from None
+            raise CheckerUnavailable(
+                f"{self.address} can be reached, but did not answer the login within {seconds:g} s"
+            ) from None
         finally:
             slow.cancel()
 
@@ -224,7 +256,9 @@ class Client:
 
     def _start_heartbeat(self) -> None:
         if self._line is not None:
-            self._line.start_heartbeat(float(self.limits.get("heartbeat") or 20.0), lambda: self.notifications)
+            self._line.start_heartbeat(
+                float(self.limits.get("heartbeat") or 20.0), lambda: self.notifications
+            )
 
     def _request(self, method: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         if self._line is None:
@@ -233,7 +267,11 @@ class Client:
 
     async def _log_in(self) -> None:
         options = self._options
-        wishes: dict[str, Any] = {"client": list(options.client), "resume": options.reconnect, "heartbeat": True}
+        wishes: dict[str, Any] = {
+            "client": list(options.client),
+            "resume": options.reconnect,
+            "heartbeat": True,
+        }
         wishes["notifications"] = options.notifications
         if options.interface is not None:
             wishes["interface"] = options.interface
@@ -259,14 +297,20 @@ class Client:
         if self._line is not None:
             secrets = replace(secrets, binding=self._line.channel_binding())
         if name is not None and name not in CLIENT_MECHANISMS:
-            raise ValueError(f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}")
+            raise ValueError(
+                f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}"
+            )
         if name is not None:
             # Chosen without binding: else it would say that the server has none, which one that has takes for an attack.
-            return CLIENT_MECHANISMS[name](secrets if name.endswith("-PLUS") else replace(secrets, binding=None))
+            return CLIENT_MECHANISMS[name](
+                secrets if name.endswith("-PLUS") else replace(secrets, binding=None)
+            )
         offers = await self._first_answer("cred.mechanisms")
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
-            raise LoginFailed(f"the server offers {', '.join(offers) or 'no mechanism'}, none of which is of use here")
+            raise LoginFailed(
+                f"the server offers {', '.join(offers) or 'no mechanism'}, none of which is of use here"
+            )
         return mechanism
 
     async def _first_answer(self, method: str) -> Any:
@@ -289,7 +333,11 @@ class Client:
 
     def _entered(self, answer: dict[str, Any]) -> None:
         try:
-            self.avatar_id, self.interface, self.session = answer["avatar_id"], answer["interface"], answer["session"]
+            self.avatar_id, self.interface, self.session = (
+                answer["avatar_id"],
+                answer["interface"],
+                answer["session"],
+            )
             self._token, self.limits = answer["token"], answer["limits"]
         except KeyError as error:
             raise ProtocolError(f"the server's answer to the login lacks {error}") from None
@@ -318,7 +366,9 @@ class Client:
         try:
             while not self._finished.done():
                 await asyncio.sleep(random.uniform(0.5, 1) * pause)
-                pause = await self._try_to_come_back(min(self._options.max_pause, 2 * max(pause, 0.1)))
+                pause = await self._try_to_come_back(
+                    min(self._options.max_pause, 2 * max(pause, 0.1))
+                )
                 if self._line is not None:
                     return
         except BaseException:
@@ -340,11 +390,16 @@ class Client:
         except LoginDenied as error:
             pause, final = max(pause, error.retry_after or 0.0), False
         except CheckerUnavailable as error:
-            logger.info("No login at %s for now: %s", self.address, printable(error.detail or error))
+            logger.info(
+                "No login at %s for now: %s", self.address, printable(error.detail or error)
+            )
             final = False
         except (LoginFailed, CallError) as error:
             self._abort()
-            self._goodbye, final = ConnectionLost(f"the server does not take the client back: {error}", "refused"), True
+            self._goodbye, final = (
+                ConnectionLost(f"the server does not take the client back: {error}", "refused"),
+                True,
+            )
         else:
             self._start_heartbeat()
             self._tell_reconnected(whole)

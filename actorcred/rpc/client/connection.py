@@ -21,7 +21,9 @@ __all__ = ["ClientConnection", "Handle", "make_handle"]
 
 logger = logging.getLogger("actorcred.rpc.client")
 
-LIMITS = WireLimits(frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000_000, keys=100_000, pending=10_000)
+LIMITS = WireLimits(
+    frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000_000, keys=100_000, pending=10_000
+)
 """What is accepted from a server, which is trusted more than a client is."""
 
 Handle = Callable[[str, list[Any]], Any]
@@ -39,7 +41,9 @@ class ClientConnection:
         lost: called with this connection and the reason when it is gone.
     """
 
-    def __init__(self, wire: ClientTransport, handle: Handle, noticed: Callable[[], object], lost: Lost) -> None:
+    def __init__(
+        self, wire: ClientTransport, handle: Handle, noticed: Callable[[], object], lost: Lost
+    ) -> None:
         self.connection = Connection(wire.codec, LIMITS, framed=wire.framed)
         self._wire = wire
         self._handle = handle
@@ -134,7 +138,9 @@ class ClientConnection:
                 elif kind is Request:
                     self._spawn(self._answer(message))  # type: ignore[arg-type]
         except ProtocolError as error:
-            self.abort(ConnectionLost(f"the server broke the protocol: {error}", ProtocolError.code))
+            self.abort(
+                ConnectionLost(f"the server broke the protocol: {error}", ProtocolError.code)
+            )
 
     def _answered(self, answer: Response) -> None:
         future = self._calls.pop(answer.id, None)
@@ -178,7 +184,9 @@ class ClientConnection:
             data = self.connection.fail(request.id, error)
         except Exception:
             logger.exception("The handler of %r failed:", request.method)
-            data = self.connection.fail(request.id, CallError("the client failed", CallCode.INTERNAL))
+            data = self.connection.fail(
+                request.id, CallError("the client failed", CallCode.INTERNAL)
+            )
         self.send(data)
 
     def _spawn(self, coroutine: Any) -> None:
@@ -195,7 +203,11 @@ def _forget_result(future: asyncio.Future[Any]) -> None:
 def _goodbye_of(params: list[Any]) -> ConnectionLost:
     reason, retry_after = (*params, None, None)[:2]
     reason = reason if isinstance(reason, dict) else {}
-    return ConnectionLost(str(reason.get("message") or "the server said goodbye"), str(reason.get("code", "")), retry_after)
+    return ConnectionLost(
+        str(reason.get("message") or "the server said goodbye"),
+        str(reason.get("code", "")),
+        retry_after,
+    )
 
 
 def make_handle(target: Any) -> Handle:

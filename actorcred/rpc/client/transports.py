@@ -39,7 +39,9 @@ class ClientTransport(Protocol):
         """Return the certificate of the server, in DER form, or None without TLS."""
 
 
-async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientTransport:
+async def open_wire(
+    address: Address, context: ssl.SSLContext | None, *, json: bool
+) -> ClientTransport:
     """Connect.
 
     Raises:
@@ -52,7 +54,9 @@ async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: b
     if address.kind in {"ws", "wss"}:
         return await _open_websocket(address, context, json=json)
     if json:
-        raise ValueError(f"{address} is a stream, which has MessagePack only; JSON needs ws: or wss:")
+        raise ValueError(
+            f"{address} is a stream, which has MessagePack only; JSON needs ws: or wss:"
+        )
     loop = asyncio.get_running_loop()
     try:
         if address.kind == "unix":
@@ -60,7 +64,11 @@ async def open_wire(address: Address, context: ssl.SSLContext | None, *, json: b
         else:
             name = address.host if context is not None else None
             _, stream = await loop.create_connection(
-                ClientStreamTransport, address.host, address.port, ssl=context, server_hostname=address.options.get("name", name)
+                ClientStreamTransport,
+                address.host,
+                address.port,
+                ssl=context,
+                server_hostname=address.options.get("name", name),
             )
     except OSError as error:
         raise ConnectionLost(f"cannot connect to {address}: {error.strerror or error}") from None
@@ -108,7 +116,9 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Learn that the connection is gone."""
-        why = "the server closed the connection" if exc is None else f"the connection was lost: {exc}"
+        why = (
+            "the server closed the connection" if exc is None else f"the connection was lost: {exc}"
+        )
         if self._lost is None:
             self._gone = why
         else:
@@ -129,7 +139,9 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
         return None if self._transport is None else _certificate(self._transport)
 
 
-async def _open_websocket(address: Address, context: ssl.SSLContext | None, *, json: bool) -> ClientTransport:
+async def _open_websocket(
+    address: Address, context: ssl.SSLContext | None, *, json: bool
+) -> ClientTransport:
     try:
         from websockets.asyncio.client import connect
         from websockets.exceptions import InvalidHandshake, InvalidURI
@@ -171,7 +183,10 @@ class ClientWebSocketTransport:
 
     def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         """Hand over what comes from now on."""
-        self._tasks = [asyncio.create_task(self._read(received, lost)), asyncio.create_task(self._write())]
+        self._tasks = [
+            asyncio.create_task(self._read(received, lost)),
+            asyncio.create_task(self._write()),
+        ]
 
     async def _read(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
         from websockets.exceptions import ConnectionClosed

@@ -50,13 +50,17 @@ class Address:
         """
         kind, colon, rest = text.partition(":")
         if kind not in _KINDS or not colon:
-            raise ValueError(f"the address {text!r} must begin with one of {', '.join(k + ':' for k in _KINDS)}")
+            raise ValueError(
+                f"the address {text!r} must begin with one of {', '.join(k + ':' for k in _KINDS)}"
+            )
         rest, _, query = rest.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
         known = _TLS_OPTIONS if kind in {"tls", "wss"} else ()
         if unknown := [name for name in options if name not in known]:
             may = f"it may have {', '.join(known)}" if known else f"{kind} has none"
-            raise ValueError(f"the address {text!r} has the option {unknown[0]!r}, which is not known: {may}")
+            raise ValueError(
+                f"the address {text!r} has the option {unknown[0]!r}, which is not known: {may}"
+            )
         rest = rest.removeprefix("//")
         if kind == "unix":
             if not rest:
@@ -64,10 +68,14 @@ class Address:
             return cls(kind, path=unquote(rest), options=options)
         match = _HOST_PORT.fullmatch(rest)
         if match is None or int(match[2]) > 65535:
-            raise ValueError(f"the address {text!r} must have the form {kind}:HOST:PORT, with the port from 0 to 65535")
+            raise ValueError(
+                f"the address {text!r} must have the form {kind}:HOST:PORT, with the port from 0 to 65535"
+            )
         path = match[3] or ""
         if path and kind in {"tcp", "tls"}:
-            raise ValueError(f"the address {text!r} has a path, {path!r}, which {kind} knows nothing of")
+            raise ValueError(
+                f"the address {text!r} has a path, {path!r}, which {kind} knows nothing of"
+            )
         return cls(kind, match[1].strip("[]") or "127.0.0.1", int(match[2]), path or "/", options)
 
     def __str__(self) -> str:
@@ -101,4 +109,8 @@ ADVICE = {
 def advice(error: OSError) -> str:
     """Return what to do if an address cannot be listened on."""
     unknown_host = isinstance(error, socket.gaierror)
-    return "the host is not known: take a name or an address of this machine" if unknown_host else ADVICE.get(error.errno or 0, "")
+    return (
+        "the host is not known: take a name or an address of this machine"
+        if unknown_host
+        else ADVICE.get(error.errno or 0, "")
+    )

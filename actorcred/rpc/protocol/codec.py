@@ -78,7 +78,9 @@ class WireLimits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if getattr(self, name) < 1:
-                raise ValueError(f"the limit {name!r} must be at least 1, not {getattr(self, name)}")
+                raise ValueError(
+                    f"the limit {name!r} must be at least 1, not {getattr(self, name)}"
+                )
 
     def check(self, params: Iterable[Any]) -> None:
         """Check what was decoded.
@@ -143,7 +145,9 @@ def check_maps(data: bytes | memoryview, most: int) -> None:
         # The keys of nearly all maps are texts.
         msgpack.unpackb(data, max_map_len=most, strict_map_key=True, raw=True)
     except ValueError:
-        msgpack.unpackb(data, max_map_len=most, strict_map_key=False, raw=True, object_pairs_hook=_check_pairs)
+        msgpack.unpackb(
+            data, max_map_len=most, strict_map_key=False, raw=True, object_pairs_hook=_check_pairs
+        )
 
 
 def _check_pairs(pairs: list[tuple[Any, Any]]) -> None:
@@ -202,10 +206,14 @@ class Codec:
 
 _BYTES = (bytes, bytearray)
 
-MSGPACK: Final = Codec("msgpack", True, msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Message).decode)
+MSGPACK: Final = Codec(
+    "msgpack", True, msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Message).decode
+)
 """MessagePack, for all transports."""
 
-JSON: Final = Codec("json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode)
+JSON: Final = Codec(
+    "json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode
+)
 """JSON, for WebSocket, where a frame holds one message."""
 
 SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}

@@ -14,7 +14,16 @@ from typing import Any
 import msgpack
 
 from actorcred.errors import CallCode, CallError, ProtocolError
-from actorcred.rpc.protocol.codec import LONG, MSGPACK, Codec, Message, Request, Response, WireLimits, check_maps
+from actorcred.rpc.protocol.codec import (
+    LONG,
+    MSGPACK,
+    Codec,
+    Message,
+    Request,
+    Response,
+    WireLimits,
+    check_maps,
+)
 from actorcred.rpc.protocol.faults import FaultForm, fault_of
 
 __all__ = ["PREFIX", "Connection", "Excess"]
@@ -54,9 +63,22 @@ class Connection:
         errors: the form in which the peer is sent errors.
     """
 
-    __slots__ = ("_closed", "_framed", "_last_id", "_ours", "_scanner", "_tail", "_theirs", "codec", "errors", "limits")
+    __slots__ = (
+        "_closed",
+        "_framed",
+        "_last_id",
+        "_ours",
+        "_scanner",
+        "_tail",
+        "_theirs",
+        "codec",
+        "errors",
+        "limits",
+    )
 
-    def __init__(self, codec: Codec = MSGPACK, limits: WireLimits = LIMITS, *, framed: bool = False) -> None:
+    def __init__(
+        self, codec: Codec = MSGPACK, limits: WireLimits = LIMITS, *, framed: bool = False
+    ) -> None:
         self.codec = codec
         self.limits = limits
         self.errors = FaultForm.MAP
@@ -97,7 +119,11 @@ class Connection:
                 else:
                     accepted = self._accept(message)
                     return [] if accepted is None else [accepted]
-            return [accepted for message in self._cut(data) if (accepted := self._accept(message)) is not None]
+            return [
+                accepted
+                for message in self._cut(data)
+                if (accepted := self._accept(message)) is not None
+            ]
         except ProtocolError:
             self._closed = True
             raise

@@ -99,18 +99,26 @@ class Acceptor:
             return
         stream.setblocking(False)
         task = self._core.loop.create_task(self._serve(stream, place, address))
-        place.yields = task.cancel  # during the handshake; who serves the connection sets another one
+        place.yields = (
+            task.cancel
+        )  # during the handshake; who serves the connection sets another one
         self._opening.add(task)
         # Not in the coroutine: a task that is cancelled before it begins does not run at all.
         task.add_done_callback(partial(self._opened, stream, place, host))
 
-    def _opened(self, stream: socket.socket, place: Place, host: str, task: asyncio.Task[None]) -> None:
+    def _opened(
+        self, stream: socket.socket, place: Place, host: str, task: asyncio.Task[None]
+    ) -> None:
         self._opening.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
             return
-        if isinstance(error, OSError):  # as of TLS; clients can cause it at will, so it is told as an event, which is summed
-            self._core.portal.publish(ConnectionBroken(host, f"it could not be opened: {type(error).__name__}"))
+        if isinstance(
+            error, OSError
+        ):  # as of TLS; clients can cause it at will, so it is told as an event, which is summed
+            self._core.portal.publish(
+                ConnectionBroken(host, f"it could not be opened: {type(error).__name__}")
+            )
         elif error is not None:
             logger.error("A connection could not be opened: %s", type(error).__name__)
         place.leave()

@@ -114,11 +114,16 @@ class _Socket:
 
     async def serve(self) -> None:
         await self._receive()  # the client's wish to connect
-        name = next((name for name in self._scope.get("subprotocols", ()) if name in SUBPROTOCOLS), None)
+        name = next(
+            (name for name in self._scope.get("subprotocols", ()) if name in SUBPROTOCOLS), None
+        )
         if name is None or not self._origin_is_welcome():
             await self._send({"type": "websocket.close", "code": 1008})
             return
-        host, port = self._scope.get("client") or ("" if self._visitor is None else self._visitor.host, 0)
+        host, port = self._scope.get("client") or (
+            "" if self._visitor is None else self._visitor.host,
+            0,
+        )
         place = self._enter(host)
         if place is None:
             await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
@@ -130,8 +135,16 @@ class _Socket:
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
         tls = None if self._visitor is None else self._visitor.tls()
-        situation = with_bindings(Situation(private, None, server[0], host, self._identity(host)), tls)
-        self._peer = ServerConnection(self._core, self, connection, Origin("websocket", address, place.source, situation), place)
+        situation = with_bindings(
+            Situation(private, None, server[0], host, self._identity(host)), tls
+        )
+        self._peer = ServerConnection(
+            self._core,
+            self,
+            connection,
+            Origin("websocket", address, place.source, situation),
+            place,
+        )
         writer = asyncio.create_task(self._write_all(name))
         try:
             await self._read_all(self._peer)
@@ -175,7 +188,11 @@ class _Socket:
         return all(len(hosts) == 1 and is_same_host(origin, hosts[0]) for origin in origins)
 
     def _headers(self, wanted: bytes) -> list[str]:
-        return [value.decode("latin-1") for name, value in self._scope.get("headers", ()) if name == wanted]
+        return [
+            value.decode("latin-1")
+            for name, value in self._scope.get("headers", ())
+            if name == wanted
+        ]
 
     async def _read_all(self, peer: ServerConnection) -> None:
         while True:
@@ -186,7 +203,9 @@ class _Socket:
             if (text is None) == self._text:
                 peer.break_off("the frame is text instead of binary, or binary instead of text")
                 continue
-            peer.received(message["bytes"] if text is None else text.encode("utf-8", "surrogatepass"))
+            peer.received(
+                message["bytes"] if text is None else text.encode("utf-8", "surrogatepass")
+            )
             if self._hold:
                 wait, self._hold = self._hold, 0.0
                 await asyncio.sleep(wait)
@@ -229,7 +248,11 @@ class _Socket:
         self._outgoing.extend(messages)
         self._size += sum(map(len, messages))
         self._wake.set()
-        if self._size > self._core.options.write_buffer and self._peer is not None and not self._lost:
+        if (
+            self._size > self._core.options.write_buffer
+            and self._peer is not None
+            and not self._lost
+        ):
             self._peer.pause()
             self._room.clear()
 
@@ -267,14 +290,26 @@ def is_same_host(origin: str, host: str) -> bool:
     """
     scheme, _, place = origin.lower().partition("://")
     port = {"http": ":80", "https": ":443"}.get(scheme)
-    return port is not None and bool(place) and place.removesuffix(port) == host.lower().removesuffix(port)
+    return (
+        port is not None
+        and bool(place)
+        and place.removesuffix(port) == host.lower().removesuffix(port)
+    )
 
 
 async def _serve_client(scope: Scope, send: Send) -> None:
     """Serve the browser's client."""
     found = scope["path"].endswith("/actorcred.js") and scope["method"] in {"GET", "HEAD"}
-    body = files("actorcred.rpc").joinpath("browser/actorcred.js").read_bytes() if found else b"Not Found"
+    body = (
+        files("actorcred.rpc").joinpath("browser/actorcred.js").read_bytes()
+        if found
+        else b"Not Found"
+    )
     kind = b"text/javascript; charset=utf-8" if found else b"text/plain"
-    headers = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-cache")]
+    headers = [
+        (b"content-type", kind),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-cache"),
+    ]
     await send({"type": "http.response.start", "status": 200 if found else 404, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})

@@ -11,7 +11,14 @@ from typing import Any, TypeVar
 
 from actorcred.actors import Future
 from actorcred.credentials import Anonymous
-from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, NoInterface, UnauthorizedLogin
+from actorcred.errors import (
+    CallCode,
+    CallError,
+    LoginDenied,
+    LoginFailed,
+    NoInterface,
+    UnauthorizedLogin,
+)
 from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
@@ -46,7 +53,9 @@ def mechanisms(peer: ServerConnection) -> Future[list[str]]:
     )
 
 
-def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: LoginOptions | None = None) -> Any:
+def login(
+    peer: ServerConnection, mechanism: str, initial: Any = None, options: LoginOptions | None = None
+) -> Any:
     """Begin a login.
 
     Args:
@@ -61,9 +70,13 @@ def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: 
     errors = FaultForm(wishes.errors)
     peer.speak(errors, answers_only=not wishes.notifications)
     if peer.core.draining:
-        raise _told(peer, LoginDenied(GOING_DOWN, retry_after=peer.core.retry_after, seen=False), mechanism)
+        raise _told(
+            peer, LoginDenied(GOING_DOWN, retry_after=peer.core.retry_after, seen=False), mechanism
+        )
     keeps = wishes.resume and peer.core.options.grace > 0
-    link = SessionChannel(peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors)
+    link = SessionChannel(
+        peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors
+    )
 
     def decide(step: Credentials) -> Future[Login]:
         return _log_in(peer, link, step, wishes)
@@ -71,9 +84,17 @@ def login(peer: ServerConnection, mechanism: str, initial: Any = None, options: 
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
         link.open(granted.session)
         peer.client = _client_name(wishes.client)
-        granted.session.annotate({"protocol": peer.origin.protocol, "client": peer.client, "address": peer.origin.address})
+        granted.session.annotate(
+            {
+                "protocol": peer.origin.protocol,
+                "client": peer.client,
+                "address": peer.origin.address,
+            }
+        )
         # Not before the answer is on its way, since what the link has kept comes after it.
-        return _enter(peer, link, wishes.heartbeat), lambda: peer.core.loop.call_soon(link.attach, peer, 0)
+        return _enter(peer, link, wishes.heartbeat), lambda: peer.core.loop.call_soon(
+            link.attach, peer, 0
+        )
 
     return _begin(peer, mechanism, decide, consent).say(initial)
 
@@ -87,13 +108,21 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
             peer.core.penalties.failed("from " + peer.origin.source, peer.core.loop.time())
     kind = SERVER_MECHANISMS.get(mechanism)
     private = peer.origin.situation.private or peer.core.options.passwords_in_clear
-    if kind is None or not kind.possible(peer.origin.situation) or (kind.exposes_password and not private):
-        raise CallError("this mechanism is not offered here; see cred.mechanisms", CallCode.BAD_ARGUMENTS)
+    if (
+        kind is None
+        or not kind.possible(peer.origin.situation)
+        or (kind.exposes_password and not private)
+    ):
+        raise CallError(
+            "this mechanism is not offered here; see cred.mechanisms", CallCode.BAD_ARGUMENTS
+        )
     peer.dialogue = Dialogue(peer, kind(peer.origin.situation), decide, consent)
     return peer.dialogue
 
 
-def _log_in(peer: ServerConnection, link: SessionChannel, step: Credentials, wishes: LoginOptions) -> Future[Login]:
+def _log_in(
+    peer: ServerConnection, link: SessionChannel, step: Credentials, wishes: LoginOptions
+) -> Future[Login]:
     """Ask the portal, as soon as it is known which interfaces there are."""
     interfaces = peer.core.interfaces
     if wishes.interface is None:
@@ -106,16 +135,26 @@ def _log_in(peer: ServerConnection, link: SessionChannel, step: Credentials, wis
         return _failed(_told(peer, NoInterface(), type(step.credentials).__name__))
     if isinstance(step.credentials, Anonymous):
         return _log_in_anonymously(peer, link, step, wanted)
-    return peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
+    return peer.core.portal.login(
+        step.credentials, link, *wanted, authorize_as=step.authorize_as or None
+    )
 
 
-def _log_in_anonymously(peer: ServerConnection, link: SessionChannel, step: Credentials, wanted: tuple[type, ...]) -> Future[Login]:
+def _log_in_anonymously(
+    peer: ServerConnection, link: SessionChannel, step: Credentials, wanted: tuple[type, ...]
+) -> Future[Login]:
     """Ask the portal, if there are not too many sessions of this kind from one address."""
     if not link.count_anonymous(peer.origin.source):
-        denied = LoginDenied("too many anonymous sessions from this address", retry_after=peer.core.retry_after)
+        denied = LoginDenied(
+            "too many anonymous sessions from this address", retry_after=peer.core.retry_after
+        )
         return _failed(_told(peer, denied, "Anonymous"))
-    decision = peer.core.portal.login(step.credentials, link, *wanted, authorize_as=step.authorize_as or None)
-    decision.add_done_callback(lambda done: peer.core.here(link.forget_anonymous) if _is_error(done) else None)
+    decision = peer.core.portal.login(
+        step.credentials, link, *wanted, authorize_as=step.authorize_as or None
+    )
+    decision.add_done_callback(
+        lambda done: peer.core.here(link.forget_anonymous) if _is_error(done) else None
+    )
     return decision
 
 
@@ -140,7 +179,13 @@ def _told(peer: ServerConnection, error: T, kind: str) -> T:
 
 
 def _client_name(client: list[str] | dict[str, str] | str) -> str:
-    parts = client.values() if isinstance(client, dict) else [client] if isinstance(client, str) else client
+    parts = (
+        client.values()
+        if isinstance(client, dict)
+        else [client]
+        if isinstance(client, str)
+        else client
+    )
     return " ".join(parts)[:100]
 
 
@@ -202,7 +247,9 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
     missed = link.misses(last_seen)
     told = _enter(peer, link, heartbeat)
     told["refresh"] = missed
-    core.portal.publish(SessionResumed(session.id, session.avatar_id, peer.origin.address, not missed))
+    core.portal.publish(
+        SessionResumed(session.id, session.avatar_id, peer.origin.address, not missed)
+    )
     session.annotate({"protocol": peer.origin.protocol, "address": peer.origin.address})
     seen = told["notifications"] = link.sent if missed else last_seen
     answer: Future[Any] = Future()
@@ -231,7 +278,9 @@ def ping(peer: ServerConnection, last_seen: int | None = None) -> bool:
 def sessions(peer: ServerConnection) -> Any:
     """Return the user's own sessions, by whatever protocol (OWASP ASVS 5.0, 7.5.2)."""
     own = _link_of(peer).session
-    return _then(_own_sessions(peer), lambda found: [_describe(peer, session, own) for session in found])
+    return _then(
+        _own_sessions(peer), lambda found: [_describe(peer, session, own) for session in found]
+    )
 
 
 def _own_sessions(peer: ServerConnection) -> Future[list[Session]]:
@@ -282,11 +331,16 @@ def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) 
         raise CallError("an anonymous client has no credentials to prove", CallCode.OUT_OF_ORDER)
 
     def decide(step: Credentials) -> Future[AvatarId]:
-        return _then(peer.core.portal.verify(step.credentials, authorize_as=step.authorize_as or None), compare)
+        return _then(
+            peer.core.portal.verify(step.credentials, authorize_as=step.authorize_as or None),
+            compare,
+        )
 
     def compare(avatar_id: AvatarId) -> AvatarId:
         if avatar_id != session.avatar_id:
-            raise _told(peer, UnauthorizedLogin("the credentials of somebody else", known=True), mechanism)
+            raise _told(
+                peer, UnauthorizedLogin("the credentials of somebody else", known=True), mechanism
+            )
         return avatar_id
 
     def consent(avatar_id: AvatarId) -> tuple[dict[str, Any], Callable[[], object]]:
@@ -311,8 +365,20 @@ def _then(future: Future[Any], function: Callable[[Any], Any]) -> Future[Any]:
 
 _TABLE = {
     PREFIX + function.__name__: (Method(PREFIX + function.__name__, function), function)
-    for function in (mechanisms, login, respond, resume, logout, ping, sessions, end, reauthenticate)
+    for function in (
+        mechanisms,
+        login,
+        respond,
+        resume,
+        logout,
+        ping,
+        sessions,
+        end,
+        reauthenticate,
+    )
 }
 _LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
-COMMANDS = Commands(_TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"})
+COMMANDS = Commands(
+    _TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"}
+)
 """The methods that the server answers itself."""

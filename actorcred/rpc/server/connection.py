@@ -78,7 +78,9 @@ class ServerConnection:
         "wire",
     )
 
-    def __init__(self, core: Hub, wire: Transport, connection: Connection, origin: Origin, place: Place) -> None:
+    def __init__(
+        self, core: Hub, wire: Transport, connection: Connection, origin: Origin, place: Place
+    ) -> None:
         self.core = core
         self.wire = wire
         self.connection = connection
@@ -188,12 +190,16 @@ class ServerConnection:
         reply = Reply(self, request.id, request.method)
         try:
             if self._rate is not None and (wait := self._wait(self._rate)):
-                raise CallError("too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3))
+                raise CallError(
+                    "too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3)
+                )
             if self._early is not None and request.method not in self.core.commands.at_once:
                 self._early.add(request)
             else:
                 self._serve(request, reply)
-        except Exception as error:  # an unforeseen one is logged, and costs its sender no more than this request
+        except (
+            Exception
+        ) as error:  # an unforeseen one is logged, and costs its sender no more than this request
             reply.settle_error(error)
 
     def _serve(self, request: Request, reply: Reply) -> None:
@@ -215,7 +221,9 @@ class ServerConnection:
         """Let what comes from now on wait for the answer to a step of a login, which goes out first."""
         if not answer.done():
             self._early = Early(self.connection.limits.pending)
-            answer.add_done_callback(lambda _: self.core.here(self.core.loop.call_soon, self._release))
+            answer.add_done_callback(
+                lambda _: self.core.here(self.core.loop.call_soon, self._release)
+            )
 
     def _release(self) -> None:
         """Take what waited as if it had come now; its rate was looked at when it came."""
@@ -248,13 +256,22 @@ class ServerConnection:
         method, function = known
         return function(self, *method.arguments(request.params, self.connection.codec.convert))
 
-    def _call(self, link: SessionChannel, method: Method, params: list[Any], reply: Reply | None) -> None:
+    def _call(
+        self, link: SessionChannel, method: Method, params: list[Any], reply: Reply | None
+    ) -> None:
         arguments = method.arguments(params, self.connection.codec.convert)
         if method.reauthenticated_within is not None:
             self.demand_proof(method.reauthenticated_within)
         message, avatar = ProxyCall((method.name,), arguments, {}), link.session.avatar
         if avatar.actor_inbox.busy.locked():
-            avatar.hand_over(message, wait_in(link, params, Receipt(self.core, link.backlog, avatar.actor_inbox, message, reply)))
+            avatar.hand_over(
+                message,
+                wait_in(
+                    link,
+                    params,
+                    Receipt(self.core, link.backlog, avatar.actor_inbox, message, reply),
+                ),
+            )
         else:
             avatar.hand_over(message, reply)
 
@@ -272,7 +289,9 @@ class ServerConnection:
         if link is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
         if link.reproven_at is None or self.core.loop.time() - link.reproven_at > within:
-            raise CallError("prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE)
+            raise CallError(
+                "prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE
+            )
 
     def _notice(self, notice: NotificationMessage) -> None:
         try:
@@ -375,7 +394,9 @@ class ServerConnection:
         """End the connection unless its client is about to log in; return whether it has been ended."""
         if self.link is not None or self.dialogue is not None:
             return False
-        self.goodbye("full", "the server has no room for connections without a login", self.core.retry_after)
+        self.goodbye(
+            "full", "the server has no room for connections without a login", self.core.retry_after
+        )
         self.wire.abort()
         return True
 
@@ -384,14 +405,23 @@ class ServerConnection:
         options = self.core.options
         if self.closed:
             late = now - self.heard >= options.login_timeout
-            return ("closing", f"the goodbye was not taken within {options.login_timeout:g} s") if late else None
+            return (
+                ("closing", f"the goodbye was not taken within {options.login_timeout:g} s")
+                if late
+                else None
+            )
         waiting = self.wire.waiting()
         if self._stall is None and waiting:
             self._stall = Stall(options.write_timeout)
         if self._stall is not None and self._stall.is_over(waiting, now):
-            return ("stalled", f"nothing of what was sent was taken for {options.write_timeout:g} s")
+            return (
+                "stalled",
+                f"nothing of what was sent was taken for {options.write_timeout:g} s",
+            )
         if self.link is None:
             late = now - self._place.since >= options.login_timeout
-            return ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
+            return (
+                ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
+            )
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
         return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None

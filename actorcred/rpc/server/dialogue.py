@@ -37,7 +37,9 @@ class Dialogue:
         consent: given that decision, returns what the client is told, and what is done when it has been.
     """
 
-    def __init__(self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent) -> None:
+    def __init__(
+        self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent
+    ) -> None:
         self._peer = peer
         self._mechanism = mechanism
         self._decide = decide
@@ -97,7 +99,9 @@ class Dialogue:
     def _denied(self, wait: float) -> LoginDenied:
         """Tell of a login that was denied, and shut a source out that does not stop."""
         deny_source(self._peer)
-        self._peer.core.portal.publish(LoginThrottled(self._peer.origin.address, self._claimed, wait))
+        self._peer.core.portal.publish(
+            LoginThrottled(self._peer.origin.address, self._claimed, wait)
+        )
         return LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
 
     def _decoded(self, data: Any) -> bytes | None:
@@ -185,7 +189,9 @@ class Dialogue:
     def _keys(self) -> list[str]:
         """Return what is penalised for a failure: the source, and the account that was claimed."""
         source, account = self._peer.origin.source, account_of(self._claimed)
-        return [key for key, what in (("from " + source, source), ("as " + account, account)) if what]
+        return [
+            key for key, what in (("from " + source, source), ("as " + account, account)) if what
+        ]
 
     def _ask(self, challenge: bytes) -> None:
         answer, self._answer = self._answer, None
@@ -254,4 +260,6 @@ def deny_source(peer: Peer) -> None:
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0
     if wait and core.penalties.denied(key) > core.options.free_denials:
         # Not before the client has its answer.
-        core.loop.call_soon(peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1))
+        core.loop.call_soon(
+            peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1)
+        )

@@ -34,5 +34,7 @@ class Early:
             CallError: if too much waits already.
         """
         if not self._backlog.enter(weigh(message.params)):
-            raise CallError("too much waits for the answer to the login", CallCode.TOO_MANY_REQUESTS)
+            raise CallError(
+                "too much waits for the answer to the login", CallCode.TOO_MANY_REQUESTS
+            )
         self.messages.append(message)

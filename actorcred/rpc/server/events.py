@@ -14,7 +14,13 @@ from actorcred.names import AvatarId
 from actorcred.network import source_of_peer
 from actorcred.portal.events import Event
 
-__all__ = ["ConnectionBroken", "ConnectionRefused", "LoginThrottled", "RequestsThrottled", "SessionResumed"]
+__all__ = [
+    "ConnectionBroken",
+    "ConnectionRefused",
+    "LoginThrottled",
+    "RequestsThrottled",
+    "SessionResumed",
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,10 +30,22 @@ class Admission:
         connections: how many there are, those without a login among them.
     """
 
-    def __init__(self, unauthenticated: int, per_source: int, connections: int | None = None, anonymous: int = 100) -> None:
+    def __init__(
+        self,
+        unauthenticated: int,
+        per_source: int,
+        connections: int | None = None,
+        anonymous: int = 100,
+    ) -> None:
         self._limit = connections
-        self._total = unauthenticated if connections is None else min(unauthenticated, max(1, connections // 2))
-        self._per_source = min(per_source, max(1, self._total // 2))  # where there are few places, one source has not all
+        self._total = (
+            unauthenticated
+            if connections is None
+            else min(unauthenticated, max(1, connections // 2))
+        )
+        self._per_source = min(
+            per_source, max(1, self._total // 2)
+        )  # where there are few places, one source has not all
         self._per_source_anonymous = anonymous
         self._sources: Counter[str] = Counter()
         self._anonymous: Counter[str] = Counter()

@@ -160,11 +160,18 @@ class Hub:
 
     def _enter(self, source: str, now: float) -> str | None:
         chance = self._random.random()
-        if self.admission.source_is_full(source) is None and self.admission.is_crowded(chance) is not None:
+        if (
+            self.admission.source_is_full(source) is None
+            and self.admission.is_crowded(chance) is not None
+        ):
             # Rather end one that says nothing than refuse one that may be a user, or silent ones close the door.
             ended = self.admission.make_room(now)
             if ended is not None:
-                self.portal.publish(ConnectionBroken(ended.address, "it had not begun to log in, and made room for another one"))
+                self.portal.publish(
+                    ConnectionBroken(
+                        ended.address, "it had not begun to log in, and made room for another one"
+                    )
+                )
                 chance = 1.0
         return self.admission.enter(source, chance)
 
@@ -231,7 +238,12 @@ class Hub:
 
     def _sweep_later(self) -> None:
         options = self.options
-        shortest = min(options.login_timeout, options.heartbeat, options.grace or options.heartbeat, options.write_timeout)
+        shortest = min(
+            options.login_timeout,
+            options.heartbeat,
+            options.grace or options.heartbeat,
+            options.write_timeout,
+        )
         self._timer = self.loop.call_later(min(1.0, shortest / SWEEPS), self._sweep)
 
     def _sweep(self) -> None:
@@ -318,7 +330,9 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 for future in ended:
-                    with contextlib.suppress(Exception):  # its log is the portal's; the others end all the same
+                    with contextlib.suppress(
+                        Exception
+                    ):  # its log is the portal's; the others end all the same
                         await future
                 await self._nobody.wait()
         for peer in list(self.peers):

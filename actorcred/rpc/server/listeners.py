@@ -58,9 +58,27 @@ class StreamTransport(asyncio.BufferedProtocol):
         peer: the protocol's end, once the connection stands.
     """
 
-    __slots__ = ("_address", "_binding", "_buffer", "_core", "_full", "_held", "_place", "_protocol", "_transport", "peer")
+    __slots__ = (
+        "_address",
+        "_binding",
+        "_buffer",
+        "_core",
+        "_full",
+        "_held",
+        "_place",
+        "_protocol",
+        "_transport",
+        "peer",
+    )
 
-    def __init__(self, core: Hub, protocol: str, place: Place, address: Any, binding: tuple[str, bytes] | None = None) -> None:
+    def __init__(
+        self,
+        core: Hub,
+        protocol: str,
+        place: Place,
+        address: Any,
+        binding: tuple[str, bytes] | None = None,
+    ) -> None:
         self._core = core
         self._protocol = protocol
         self._place = place
@@ -84,10 +102,21 @@ class StreamTransport(asyncio.BufferedProtocol):
         stream.set_write_buffer_limits(high=self._core.options.write_buffer)
         address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         private = self._protocol != "tcp" or is_loopback(host)
-        tls_unique = None if self._binding is None else unique_binding(stream.get_extra_info("ssl_object"))
-        situation = Situation(private, _certificate_of(stream), HOST, host, binding=self._binding, tls_unique=tls_unique)
+        tls_unique = (
+            None if self._binding is None else unique_binding(stream.get_extra_info("ssl_object"))
+        )
+        situation = Situation(
+            private,
+            _certificate_of(stream),
+            HOST,
+            host,
+            binding=self._binding,
+            tls_unique=tls_unique,
+        )
         origin = Origin(self._protocol, address, self._place.source, situation)
-        self.peer = ServerConnection(self._core, self, Connection(limits=self._core.options.wire), origin, self._place)
+        self.peer = ServerConnection(
+            self._core, self, Connection(limits=self._core.options.wire), origin, self._place
+        )
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Say where to put what comes."""
@@ -127,7 +156,10 @@ class StreamTransport(asyncio.BufferedProtocol):
         assert self._transport is not None
         try:
             self._transport.write(messages[0] if len(messages) == 1 else b"".join(messages))
-        except (OSError, RuntimeError):  # uvloop raises if the connection was reset; `connection_lost` comes a turn later
+        except (
+            OSError,
+            RuntimeError,
+        ):  # uvloop raises if the connection was reset; `connection_lost` comes a turn later
             self.abort()
 
     def waiting(self) -> int:
@@ -172,7 +204,11 @@ class StreamListener:
     """
 
     def __init__(
-        self, core: Hub, kind: str, context: ssl.SSLContext | None = None, binding: tuple[str, bytes] | None = None
+        self,
+        core: Hub,
+        kind: str,
+        context: ssl.SSLContext | None = None,
+        binding: tuple[str, bytes] | None = None,
     ) -> None:
         self._core = core
         self._kind = kind
@@ -180,7 +216,11 @@ class StreamListener:
         timeout = core.options.login_timeout
         self._tls: dict[str, Any] = {}
         if context is not None:
-            self._tls = {"ssl": context, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout}
+            self._tls = {
+                "ssl": context,
+                "ssl_handshake_timeout": timeout,
+                "ssl_shutdown_timeout": timeout,
+            }
 
     async def open(self, stream: socket.socket, place: Place, address: Any) -> None:
         """Serve a connection."""
@@ -242,7 +282,9 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
         return None
     pem = Path(cert).read_text()
     end = pem.find(_END) + len(_END)
-    return end_point_binding(ssl.PEM_cert_to_DER_cert(pem[pem.find("-----BEGIN CERTIFICATE") : end]))
+    return end_point_binding(
+        ssl.PEM_cert_to_DER_cert(pem[pem.find("-----BEGIN CERTIFICATE") : end])
+    )
 
 
 def listen(core: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
@@ -260,7 +302,9 @@ def listen(core: Hub, address: Address, context: ssl.SSLContext | None) -> tuple
     sock = bind(address)
     binding = None if context is None else _binding_of(address) or served_binding(context)
     stream = StreamListener(core, address.kind, context if address.kind == "tls" else None, binding)
-    return Acceptor(core, sock, stream.open), Address(address.kind, address.host, sock.getsockname()[1], address.path)
+    return Acceptor(core, sock, stream.open), Address(
+        address.kind, address.host, sock.getsockname()[1], address.path
+    )
 
 
 def bind(address: Address) -> socket.socket:
@@ -270,7 +314,9 @@ def bind(address: Address) -> socket.socket:
         ActorcredError: if that is not possible.
     """
     with _naming(address):
-        family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[0]
+        family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[
+            0
+        ]
         sock = socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
     _keep_alive(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)

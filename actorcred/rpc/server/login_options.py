@@ -34,4 +34,6 @@ class LoginOptions(msgspec.Struct):
     def __post_init__(self) -> None:
         # Not left to the decoder, which says neither what is allowed nor, in its path, which option it was.
         if self.errors not in _FORMS:
-            raise ValueError(f"the option errors must be one of {', '.join(_FORMS)}, not {self.errors[:20]!r}")
+            raise ValueError(
+                f"the option errors must be one of {', '.join(_FORMS)}, not {self.errors[:20]!r}"
+            )

@@ -95,7 +95,9 @@ class ServerOptions:
             value = getattr(self, name)
             if isinstance(value, bool | WireLimits | tuple | str) or value is None:
                 continue
-            if value < 0 or (value == 0 and name not in {"grace", "penalty", "free_failures", "free_denials"}):
+            if value < 0 or (
+                value == 0 and name not in {"grace", "penalty", "free_failures", "free_denials"}
+            ):
                 raise ValueError(f"{name} must be more than 0, not {value!r}")
 
     def trusts(self, host: str) -> bool:

@@ -36,7 +36,9 @@ class Receipt:
 
     __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
 
-    def __init__(self, core: Hub, backlog: Backlog, inbox: Cell, message: Any, reply: Reply | None) -> None:
+    def __init__(
+        self, core: Hub, backlog: Backlog, inbox: Cell, message: Any, reply: Reply | None
+    ) -> None:
         self._core = core
         self._backlog = backlog
         self._inbox = inbox
@@ -117,7 +119,9 @@ class Reply:
             return
         try:
             data = peer.connection.answer(self._id, value)
-        except Exception as error:  # what objects of users raise when they are encoded can be anything
+        except (
+            Exception
+        ) as error:  # what objects of users raise when they are encoded can be anything
             self._fail(error)
         else:
             peer.send(data)
@@ -127,9 +131,13 @@ class Reply:
         if isinstance(error, LoginFailed):
             retry_after = error.retry_after if isinstance(error, LoginDenied) else None
             error = CallError(str(error), error.code, retry_after=retry_after)
-        elif isinstance(error, pykka.ActorDeadError) or (isinstance(error, CancelledError) and not peer.in_session):
+        elif isinstance(error, pykka.ActorDeadError) or (
+            isinstance(error, CancelledError) and not peer.in_session
+        ):
             error = CallError("the session is over", CallCode.GONE)
-        elif isinstance(error, ClientGone | pykka.Timeout):  # of a client that the avatar asked, or of another actor
+        elif isinstance(
+            error, ClientGone | pykka.Timeout
+        ):  # of a client that the avatar asked, or of another actor
             logger.info("A call of %r was not answered: %s", self._method, type(error).__name__)
             error = CallError("no answer", CallCode.UNANSWERED)
         elif isinstance(error, MailboxFull):

@@ -53,10 +53,17 @@ class Server:
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         await self.close()
 
-    async def listen(self, address: Address | str, context: ssl.SSLContext | None = None, app: Any = None) -> Address:
+    async def listen(
+        self, address: Address | str, context: ssl.SSLContext | None = None, app: Any = None
+    ) -> Address:
         """Listen on one more address.
 
         Args:
@@ -168,7 +175,9 @@ class ThreadedServer:
         addresses: where it listens, with the ports that it got.
     """
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    def __init__(
+        self, server: Server, loop: asyncio.AbstractEventLoop, thread: threading.Thread
+    ) -> None:
         self.addresses = server.addresses
         self._server = server
         self._loop = loop
@@ -177,7 +186,12 @@ class ThreadedServer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         self.close()
 
     def close(self, timeout: float = DRAIN_TIMEOUT) -> int:
@@ -207,7 +221,9 @@ def serve_in_thread(
         ready.settle((server, asyncio.get_running_loop()))
         await server.wait_closed()
 
-    thread = threading.Thread(target=asyncio.run, args=(run(),), name="actorcred-server", daemon=True)
+    thread = threading.Thread(
+        target=asyncio.run, args=(run(),), name="actorcred-server", daemon=True
+    )
     thread.start()
     try:
         server, loop = ready.get()

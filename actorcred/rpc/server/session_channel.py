@@ -106,7 +106,12 @@ class SessionChannel(Channel):
     session: Session
 
     def __init__(
-        self, core: ChannelHub, *, keeps: bool, takes_notifications: bool = True, errors: FaultForm = FaultForm.MAP
+        self,
+        core: ChannelHub,
+        *,
+        keeps: bool,
+        takes_notifications: bool = True,
+        errors: FaultForm = FaultForm.MAP,
     ) -> None:
         self._core = core
         self._keeps = keeps
@@ -197,13 +202,17 @@ class SessionChannel(Channel):
             kept = self._kept = deque()
         kept.append((notification, size))
         self._kept_bytes += size
-        while len(kept) > options.replay or (self._kept_bytes > options.replay_bytes and len(kept) > 1):
+        while len(kept) > options.replay or (
+            self._kept_bytes > options.replay_bytes and len(kept) > 1
+        ):
             self._kept_bytes -= kept.popleft()[1]
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         """Ask the client; return a future of its answer."""
         if not self.takes_notifications:
-            raise ClientGone("the client logged in with `notifications: false`, so it can be asked nothing")
+            raise ClientGone(
+                "the client logged in with `notifications: false`, so it can be asked nothing"
+            )
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.call, name, args)
         if self.peer is None:

@@ -21,10 +21,14 @@ async def open_hub(portal: PortalRef, options: ServerOptions | None) -> Hub:
     hub = Hub(portal, options or ServerOptions(), COMMANDS)
     hub.interfaces = await portal.list_interfaces()
     if not hub.interfaces:
-        raise ValueError("the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask")
+        raise ValueError(
+            "the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask"
+        )
     names = [interface.__name__ for interface in hub.interfaces]
     if len(set(names)) < len(names):
-        raise ValueError(f"two interfaces of the realm have the same name, by which clients ask: {', '.join(sorted(names))}")
+        raise ValueError(
+            f"two interfaces of the realm have the same name, by which clients ask: {', '.join(sorted(names))}"
+        )
     for interface in hub.interfaces:
         methods_of(interface)
     return hub

@@ -109,7 +109,11 @@ class WebVisitor:
 
     def make_room(self) -> bool:
         """Close the connection if nothing is asked for by it; return whether it has been closed."""
-        if "request" not in self._waits or self.waiting() or getattr(self._protocol, "handshake_complete", False):
+        if (
+            "request" not in self._waits
+            or self.waiting()
+            or getattr(self._protocol, "handshake_complete", False)
+        ):
             return False
         self.abort()
         return True
@@ -138,7 +142,9 @@ class WebVisitor:
             await app(scope, self._counting(receive), send)
         finally:
             self._waits.pop("body", None)
-            self._waits["request"] = self._place.since  # a connection that stays open for further requests has no more time
+            self._waits["request"] = (
+                self._place.since
+            )  # a connection that stays open for further requests has no more time
 
     def _counting(self, receive: Receive) -> Receive:
         """Return a function that receives, and counts for how long the client lets the server wait for the body."""
@@ -177,12 +183,18 @@ class WebListener:
         timeout = core.options.login_timeout
         self._tls: dict[str, Any] = {}
         if config.ssl is not None:
-            self._tls = {"ssl": config.ssl, "ssl_handshake_timeout": timeout, "ssl_shutdown_timeout": timeout}
+            self._tls = {
+                "ssl": config.ssl,
+                "ssl_handshake_timeout": timeout,
+                "ssl_shutdown_timeout": timeout,
+            }
         self._task = asyncio.create_task(server.serve(sockets=[]))
         self._acceptor = Acceptor(core, sock, self._open)
 
     @classmethod
-    async def open(cls, app: Any, address: Address, context: ssl.SSLContext | None, core: Hub) -> WebListener:
+    async def open(
+        cls, app: Any, address: Address, context: ssl.SSLContext | None, core: Hub
+    ) -> WebListener:
         """Listen.
 
         Raises:
@@ -251,7 +263,9 @@ def _watched(base: Any, visitors: dict[Any, WebVisitor]) -> Any:
         app: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:
-            if transport in visitors:  # it was upgraded to WebSocket, and goes on with another protocol
+            if (
+                transport in visitors
+            ):  # it was upgraded to WebSocket, and goes on with another protocol
                 self.visitor = visitors[transport]
             visitors[transport] = self.visitor
             self.visitor.speaks(self, transport)

@@ -28,21 +28,38 @@ FIGURES = [
     ("fan-out", "notifications to 1,000 sessions, per second", "/s", ">= 6 x"),
     ("memory", "server memory per idle session, 5,000", "KB", "<= 7 KB"),
 ]
-COLYSEUS = ["@colyseus/core@0.17", "@colyseus/ws-transport@0.17", "@colyseus/schema@4", "@colyseus/sdk@0.17", "express@5"]
+COLYSEUS = [
+    "@colyseus/core@0.17",
+    "@colyseus/ws-transport@0.17",
+    "@colyseus/schema@4",
+    "@colyseus/sdk@0.17",
+    "express@5",
+]
 """The package `colyseus` itself would fetch a transport from elsewhere than npm."""
 
 
 def main() -> None:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.wire", description=__doc__)
-    parser.add_argument("--scale", type=float, default=1.0, help="of all numbers of sessions and calls")
-    parser.add_argument("--repeat", type=int, default=3, help="runs of each system, in turn; the median counts (%(default)s)")
+    parser.add_argument(
+        "--scale", type=float, default=1.0, help="of all numbers of sessions and calls"
+    )
+    parser.add_argument(
+        "--repeat",
+        type=int,
+        default=3,
+        help="runs of each system, in turn; the median counts (%(default)s)",
+    )
     parser.add_argument("--only", default="", help="some of the systems, with commas between")
     arguments = parser.parse_args()
     console = Console(width=170)
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 20_000), hard))
-    systems = [name for name in _systems(console) if not arguments.only or name in arguments.only.split(",")]
+    systems = [
+        name
+        for name in _systems(console)
+        if not arguments.only or name in arguments.only.split(",")
+    ]
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in systems}
     for turn in range(arguments.repeat):
         for name in systems:
@@ -58,7 +75,12 @@ def _median(runs: list[dict[str, float]]) -> dict[str, float]:
 def _systems(console: Console) -> list[str]:
     """Return what can be measured here, and say what cannot."""
     found = ["actorcred"]
-    for name, module in (("actorcred uvloop", "uvloop"), ("pb", "twisted"), ("pb CredPortal", "twisted"), ("socketio", "socketio")):
+    for name, module in (
+        ("actorcred uvloop", "uvloop"),
+        ("pb", "twisted"),
+        ("pb CredPortal", "twisted"),
+        ("socketio", "socketio"),
+    ):
         if importlib.util.find_spec(module) is None:
             console.print(f"{name} is left out: {module} is not installed")
         else:
@@ -80,16 +102,28 @@ def _measure(name: str, scale: float) -> dict[str, float]:
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[2])}
     if kind == "colyseus":
         folder = _install_colyseus()
-        server_words, client_words = ["node", str(folder / "server.mjs")], ["node", str(folder / "client.mjs")]
+        server_words, client_words = (
+            ["node", str(folder / "server.mjs")],
+            ["node", str(folder / "client.mjs")],
+        )
     else:
-        server_words = [sys.executable, "-m", f"tests.benchmarks.wire.server_{kind}", *([loop] if loop else [])]
+        server_words = [
+            sys.executable,
+            "-m",
+            f"tests.benchmarks.wire.server_{kind}",
+            *([loop] if loop else []),
+        ]
         client_words = [sys.executable, "-m", f"tests.benchmarks.wire.client_{kind}"]
-    with subprocess.Popen(server_words, stdout=subprocess.PIPE, text=True, env=environment) as server:
+    with subprocess.Popen(
+        server_words, stdout=subprocess.PIPE, text=True, env=environment
+    ) as server:
         try:
             assert server.stdout is not None
             port, pid = server.stdout.readline().split()
             words = [*client_words, port, pid, str(scale), *([loop] if loop else [])]
-            done = subprocess.run(words, check=True, stdout=subprocess.PIPE, text=True, env=environment, timeout=600)
+            done = subprocess.run(
+                words, check=True, stdout=subprocess.PIPE, text=True, env=environment, timeout=600
+            )
         finally:
             server.kill()
     figures: dict[str, float] = json.loads(done.stdout)
@@ -103,7 +137,16 @@ def _install_colyseus() -> Path:
         folder.mkdir(exist_ok=True, mode=0o700)
         (folder / "package.json").write_text('{"private": true, "type": "module"}')
         subprocess.run(
-            ["npm", "install", "--silent", "--no-audit", "--no-fund", "--omit=optional", "--legacy-peer-deps", *COLYSEUS],
+            [
+                "npm",
+                "install",
+                "--silent",
+                "--no-audit",
+                "--no-fund",
+                "--omit=optional",
+                "--legacy-peer-deps",
+                *COLYSEUS,
+            ],
             cwd=folder,
             check=True,
             stdin=subprocess.DEVNULL,

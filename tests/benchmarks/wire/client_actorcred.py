@@ -18,7 +18,9 @@ class Ours(AsyncioTarget):
 
     async def login(self, number: int) -> Any:
         """Connect and log in."""
-        return await rpc.connect(self._address, f"u{number}", "x", handler=self.heard, mechanism="PLAIN")
+        return await rpc.connect(
+            self._address, f"u{number}", "x", handler=self.heard, mechanism="PLAIN"
+        )
 
     def heard(self, name: str, *args: Any) -> None:
         """Count a notification."""

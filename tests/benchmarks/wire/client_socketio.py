@@ -23,7 +23,9 @@ class SocketIO(AsyncioTarget):
         """Connect and log in."""
         client = socketio.AsyncClient(http_session=self._http, reconnection=False)
         client.on("n", self._heard_one)
-        await client.connect(self._url, auth={"username": f"u{number}", "password": "x"}, transports=["websocket"])
+        await client.connect(
+            self._url, auth={"username": f"u{number}", "password": "x"}, transports=["websocket"]
+        )
         return client
 
     def _heard_one(self, text: str) -> None:

@@ -62,7 +62,9 @@ def resident_kilobytes(pid: int) -> int:
         return int(file.read().split("VmRSS:")[1].split()[0])
 
 
-async def in_flight(target: Target, count: int, width: int, act: Callable[[int], Awaitable[Any]]) -> float:
+async def in_flight(
+    target: Target, count: int, width: int, act: Callable[[int], Awaitable[Any]]
+) -> float:
     """Do something `count` times, `width` at a time; return how often per second."""
     numbers = iter(range(count))
 
@@ -92,10 +94,16 @@ async def drive(target: Target, pid: int, scale: float) -> None:
 
     await in_flight(target, 20, 10, login)  # warm up
     before, already = resident_kilobytes(pid), len(sessions)
-    figures["logins"] = await in_flight(target, counts["sessions"] - already, LOGINS_IN_FLIGHT, login)
+    figures["logins"] = await in_flight(
+        target, counts["sessions"] - already, LOGINS_IN_FLIGHT, login
+    )
     each = itertools.cycle(sessions)
-    await in_flight(target, counts["calls"] // 10, CALLS_IN_FLIGHT, lambda _: target.echo(next(each)))
-    figures["calls"] = await in_flight(target, counts["calls"], CALLS_IN_FLIGHT, lambda _: target.echo(next(each)))
+    await in_flight(
+        target, counts["calls"] // 10, CALLS_IN_FLIGHT, lambda _: target.echo(next(each))
+    )
+    figures["calls"] = await in_flight(
+        target, counts["calls"], CALLS_IN_FLIGHT, lambda _: target.echo(next(each))
+    )
     times = []
     for _ in range(counts["sequential"]):
         started = time.perf_counter()

@@ -9,7 +9,17 @@ import sys
 from abc import ABC, abstractmethod
 from typing import Any
 
-from actorcred import ANONYMOUS, Avatar, Checker, Group, Portal, PortalOptions, Realm, UsernamePassword, rpc
+from actorcred import (
+    ANONYMOUS,
+    Avatar,
+    Checker,
+    Group,
+    Portal,
+    PortalOptions,
+    Realm,
+    UsernamePassword,
+    rpc,
+)
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.rpc import ServerOptions
 
@@ -69,8 +79,15 @@ async def main() -> None:
     """Serve until killed."""
     logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
     set_default_dispatcher(AsyncioDispatcher())
-    portal = Portal.start(EchoRealm.start(), [AnyPassword.start()], PortalOptions(max_pending_logins=10_000))
-    options = ServerOptions(requests_per_second=None, bytes_per_second=None, max_unauthenticated=10_000, login_timeout=300.0)
+    portal = Portal.start(
+        EchoRealm.start(), [AnyPassword.start()], PortalOptions(max_pending_logins=10_000)
+    )
+    options = ServerOptions(
+        requests_per_second=None,
+        bytes_per_second=None,
+        max_unauthenticated=10_000,
+        login_timeout=300.0,
+    )
     server = await rpc.serve(portal, "tcp:127.0.0.1:0", options=options)
     print(server.addresses[0].port, os.getpid(), flush=True)
     await server.wait_closed()

@@ -62,7 +62,9 @@ def make_portal(name: str) -> Any:
     from actorcred.adapters.twisted import CredPortal
 
     logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
-    return CredPortal(EchoRealm(), [AnyPassword()], options=PortalOptions(max_pending_logins=10_000))
+    return CredPortal(
+        EchoRealm(), [AnyPassword()], options=PortalOptions(max_pending_logins=10_000)
+    )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,9 @@ async def main() -> None:
     sock.bind(("127.0.0.1", 0))
     sock.listen(4096)
     print(sock.getsockname()[1], os.getpid(), flush=True)
-    config = uvicorn.Config(socketio.ASGIApp(server), log_level="error", ws_per_message_deflate=False)
+    config = uvicorn.Config(
+        socketio.ASGIApp(server), log_level="error", ws_per_message_deflate=False
+    )
     await uvicorn.Server(config).serve(sockets=[sock])
 
 

@@ -12,12 +12,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred import Portal, UnauthorizedLogin
-from actorcred.checkers.bases.patterns import address_in, is_address_listed, is_name_listed, network_in
+from actorcred.checkers.bases.patterns import (
+    address_in,
+    is_address_listed,
+    is_name_listed,
+    network_in,
+)
 from actorcred.checkers.sshkey import SSHKeyChecker
 from tests.backends.ssh_keys import keygen, make_keys, private, proof, public
 from tests.helpers import Arena, Player
 
-SPELLINGS = ["192.0.2.7", "::ffff:192.0.2.7", "::FFFF:C000:207", "0:0:0:0:0:ffff:192.0.2.7", "::ffff:192.0.2.7%eth0"]
+SPELLINGS = [
+    "192.0.2.7",
+    "::ffff:192.0.2.7",
+    "::FFFF:C000:207",
+    "0:0:0:0:0:ffff:192.0.2.7",
+    "::ffff:192.0.2.7%eth0",
+]
 
 
 @pytest.mark.parametrize("source", SPELLINGS)
@@ -87,9 +98,22 @@ def folder(tmp_path_factory):
                                                   ("10.0.0.0/8", False), ("::/0", False)])  # fmt: skip
 def test_source_address_of_a_certificate(folder, tmp_path, source, network, lets_in):
     shutil.copy(folder / "ed25519.pub", tmp_path / "key.pub")
-    keygen("-s", folder / "ca", "-I", "test", "-n", "ann", "-O", f"source-address={network}", tmp_path / "key.pub")
+    keygen(
+        "-s",
+        folder / "ca",
+        "-I",
+        "test",
+        "-n",
+        "ann",
+        "-O",
+        f"source-address={network}",
+        tmp_path / "key.pub",
+    )
     blob = asyncssh.read_certificate(tmp_path / "key-cert.pub").public_data
-    portal = Portal.start(Arena.start([]), [SSHKeyChecker.start(lambda name: f"cert-authority {public(folder, 'ca')}")])
+    portal = Portal.start(
+        Arena.start([]),
+        [SSHKeyChecker.start(lambda name: f"cert-authority {public(folder, 'ca')}")],
+    )
     credentials = proof(private(folder, "ed25519"), blob=blob, source=source)
     if lets_in:
         assert portal.login(credentials, None, Player).get(timeout=10).session.avatar_id == "ann"

@@ -11,7 +11,14 @@ import sqlalchemy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actorcred import BearerToken, LoginFailed, Portal, ProtocolError, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    BearerToken,
+    LoginFailed,
+    Portal,
+    ProtocolError,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.otp import OTPChecker
@@ -30,7 +37,11 @@ from tests.helpers import Arena, Player, open_sqlite
 from tests.passwords.test_formats import BAD
 
 GOOD = hash_password(password="hush", rounds=4)
-TEXTS = {name: stored for name, stored in BAD.items() if isinstance(stored, str) and "\ud800" not in stored}
+TEXTS = {
+    name: stored
+    for name, stored in BAD.items()
+    if isinstance(stored, str) and "\ud800" not in stored
+}
 ODD = {
     "cheap": "$2b$03$" + "a" * 21 + "u" + "b" * 31,
     "costly": "$2b$31$" + "a" * 21 + "u" + "b" * 31,
@@ -48,7 +59,11 @@ def serve(checker):
 
 
 def login(portal, name, password="hush"):
-    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+    return (
+        portal.login(UsernamePassword(name, password), None, Player)
+        .get(timeout=30)
+        .session.avatar_id
+    )
 
 
 def outcome(portal, credentials):
@@ -77,8 +92,13 @@ def test_a_line_in_another_encoding_is_one_line(tmp_path, caplog):
     users, digests = tmp_path / "users", tmp_path / "digests"
     users.write_bytes(f"andr\u00e9:{GOOD}\n".encode("latin-1") + f"bob:{GOOD}\n".encode())
     digest = digest_of("MD5", "bob", "game", "hush")
-    digests.write_bytes(f"andr\u00e9:game:{digest}\n".encode("latin-1") + f"bob:game:{digest}\n".encode())
-    for checker, path in ((FileChecker.start(users), users), (HtdigestChecker.start(digests), digests)):
+    digests.write_bytes(
+        f"andr\u00e9:game:{digest}\n".encode("latin-1") + f"bob:game:{digest}\n".encode()
+    )
+    for checker, path in (
+        (FileChecker.start(users), users),
+        (HtdigestChecker.start(digests), digests),
+    ):
         portal = serve(checker)
         assert login(portal, "bob") == "bob"
         assert outcome(portal, UsernamePassword("andr\u00e9", "hush")) == "refused"
@@ -96,7 +116,9 @@ def test_a_file_that_is_mended_is_read_again(tmp_path):
     assert login(portal, "ann") == "ann"
 
 
-def test_a_function_of_the_application_that_fails_for_one_record_fails_for_no_other(tmp_path, caplog):
+def test_a_function_of_the_application_that_fails_for_one_record_fails_for_no_other(
+    tmp_path, caplog
+):
     def check(name, password, stored):
         return password[int(stored) :]
 
@@ -126,7 +148,9 @@ def test_a_row_that_cannot_be_used_is_refused_and_named_once(odd_rows, caplog):
     portal = serve(SQLChecker.start(odd_rows))
     for name in (*ODD, "text", "nobody") * 2:
         assert outcome(portal, UsernamePassword(name, "hush")) == "refused"
-        assert login(portal, "bob") == "bob"  # what an unknown user costs is that of a hash that can be verified
+        assert (
+            login(portal, "bob") == "bob"
+        )  # what an unknown user costs is that of a hash that can be verified
     for name in (*ODD, "text"):
         assert caplog.text.count(f"'{name}' cannot log in") == 1
 
@@ -135,7 +159,13 @@ def test_a_name_in_the_database_that_cannot_be_an_avatar_id_is_refused(tmp_path)
     path = tmp_path / "users.db"
     with open_sqlite(path) as database:
         database.execute("CREATE TABLE users (login, name, password)")
-        rows = [("number", 7), ("control", "a\nb"), ("nothing", None), ("empty", ""), ("bob", "bob")]
+        rows = [
+            ("number", 7),
+            ("control", "a\nb"),
+            ("nothing", None),
+            ("empty", ""),
+            ("bob", "bob"),
+        ]
         database.executemany("INSERT INTO users VALUES (?, ?, ?)", [(*row, GOOD) for row in rows])
     query = "SELECT name, password FROM users WHERE login = :username"
     portal = serve(SQLChecker.start(f"sqlite:///{path}", UserTable(query=query)))
@@ -145,14 +175,22 @@ def test_a_name_in_the_database_that_cannot_be_an_avatar_id_is_refused(tmp_path)
 
 
 def test_a_query_that_returns_too_little_is_unavailable_for_every_name_alike(odd_rows):
-    portal = serve(SQLChecker.start(odd_rows, UserTable(query="SELECT password FROM users WHERE username = :username")))
-    assert {outcome(portal, UsernamePassword(name, "hush")) for name in ("bob", "nobody")} == {"unavailable"}
+    portal = serve(
+        SQLChecker.start(
+            odd_rows, UserTable(query="SELECT password FROM users WHERE username = :username")
+        )
+    )
+    assert {outcome(portal, UsernamePassword(name, "hush")) for name in ("bob", "nobody")} == {
+        "unavailable"
+    }
 
 
 def latin1_postgresql(backend):
     engine = sqlalchemy.create_engine(backend.url, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
-        connection.execute(sqlalchemy.text("CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0"))
+        connection.execute(
+            sqlalchemy.text("CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0")
+        )
     engine.dispose()
     return backend.url.replace("/postgres", "/old")
 
@@ -162,7 +200,9 @@ def latin1_client(backend):
     return backend.url.replace("charset=utf8mb4", "charset=latin1")
 
 
-@pytest.mark.parametrize(("make", "database"), [(postgresql, latin1_postgresql), (mariadb, latin1_client)])
+@pytest.mark.parametrize(
+    ("make", "database"), [(postgresql, latin1_postgresql), (mariadb, latin1_client)]
+)
 def test_a_name_that_the_databases_encoding_does_not_have_is_nobodys(tmp_path, make, database):
     with running(make) as backend:
         url = database(backend)
@@ -179,18 +219,26 @@ def test_a_name_that_the_databases_encoding_does_not_have_is_nobodys(tmp_path, m
 
 def test_damaged_rows_of_the_account_store(tmp_path, caplog):
     path = tmp_path / "accounts.db"
-    store = SQLiteChecker.start(path, 4, PasswordPolicy(min_length=1, common=frozenset()), scram=True)
+    store = SQLiteChecker.start(
+        path, 4, PasswordPolicy(min_length=1, common=frozenset()), scram=True
+    )
     for name in ("ann", "bob", "cleo"):
         store.add_account(name, "hush").get(timeout=30)
     with open_sqlite(path) as database:
-        database.execute("UPDATE account SET hash = CAST(x'2432ff' AS TEXT), scram = 7 WHERE name = 'ann'")
-        database.execute("UPDATE account SET hash = x'00ff', scram = 'SCRAM-SHA-256$1:AAAA$AAAA:AAAA' WHERE name = 'cleo'")
+        database.execute(
+            "UPDATE account SET hash = CAST(x'2432ff' AS TEXT), scram = 7 WHERE name = 'ann'"
+        )
+        database.execute(
+            "UPDATE account SET hash = x'00ff', scram = 'SCRAM-SHA-256$1:AAAA$AAAA:AAAA' WHERE name = 'cleo'"
+        )
         database.execute("INSERT INTO revocation (name, what) VALUES ('ann', 'of the future')")
     portal = serve(store)
     for name in ("ann", "cleo") * 3:
         assert outcome(portal, UsernamePassword(name, "hush")) == "refused"
         exchange = ScramSHA256(f"n,,n={name},r=nonce")
-        exchange.on_challenge = lambda _, exchange=exchange: exchange.respond(b"c=biws,r=nonce,p=AAAA")
+        exchange.on_challenge = lambda _, exchange=exchange: exchange.respond(
+            b"c=biws,r=nonce,p=AAAA"
+        )
         assert outcome(portal, exchange) == "refused"
     assert login(portal, "bob") == "bob"
     for name in ("ann", "cleo"):
@@ -207,7 +255,12 @@ def test_a_damaged_secret_for_codes_is_its_users_matter(tmp_path, secret):
     portal = serve(checker)
     for _ in range(6):
         assert outcome(portal, OneTimePassword("ann", "287082")) == "refused"
-    assert portal.login(OneTimePassword("bob", "287082"), None, Player).get(timeout=10).session.avatar_id == "bob"
+    assert (
+        portal.login(OneTimePassword("bob", "287082"), None, Player)
+        .get(timeout=10)
+        .session.avatar_id
+        == "bob"
+    )
 
 
 def test_an_old_apps_short_secret_works_with_any_package(tmp_path):
@@ -217,7 +270,10 @@ def test_an_old_apps_short_secret_works_with_any_package(tmp_path):
     portal = serve(checker)
     mac = hmac.digest(b"1234567890", (1).to_bytes(8, "big"), "sha1")
     code = f"{(int.from_bytes(mac[mac[-1] & 15 :][:4], 'big') & 0x7FFFFFFF) % 10**6:06}"
-    assert portal.login(OneTimePassword("ann", code), None, Player).get(timeout=10).session.avatar_id == "ann"
+    assert (
+        portal.login(OneTimePassword("ann", code), None, Player).get(timeout=10).session.avatar_id
+        == "ann"
+    )
     with pytest.raises(ValueError, match="80 bits"):
         checker.enrol("bob", secret="GEZDGNBV").get(timeout=10)
 
@@ -232,9 +288,22 @@ def part(raw):
 
 
 def test_tokens_that_are_odd_beyond_the_librarys_own_errors_are_refused():
-    portal = serve(TokenChecker.start(rules=TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET))
+    portal = serve(
+        TokenChecker.start(
+            rules=TokenRules(algorithms=("HS256",), issuer="any", audience="any"), secret=SECRET
+        )
+    )
     good = jwt.encode({"sub": "ann", "exp": 4_000_000_000}, SECRET, "HS256")
-    headers = [b"[" * 12_000, b'{"a":' * 2400, b"[]", b"7", b"{" + b"x" * 5000, b'{"alg":{}}', b'{"alg":"HS256","crit":7}', b"\xff"]
+    headers = [
+        b"[" * 12_000,
+        b'{"a":' * 2400,
+        b"[]",
+        b"7",
+        b"{" + b"x" * 5000,
+        b'{"alg":{}}',
+        b'{"alg":"HS256","crit":7}',
+        b"\xff",
+    ]
     claims = [
         {"exp": 10**400},
         {"exp": float("inf")},
@@ -247,13 +316,21 @@ def test_tokens_that_are_odd_beyond_the_librarys_own_errors_are_refused():
         {"sub": [7]},
     ]
     odd = [f"{part(raw)}.e30.x" for raw in headers] + ["\ud800.e30.x", "." * 16_000, "x" * 16_000]
-    odd += [jwt.encode({"sub": "ann", "exp": 4_000_000_000, **changed}, SECRET, "HS256") for changed in claims]
+    odd += [
+        jwt.encode({"sub": "ann", "exp": 4_000_000_000, **changed}, SECRET, "HS256")
+        for changed in claims
+    ]
     for token in odd:
         assert outcome(portal, BearerToken(token)) == "refused"
     assert portal.login(BearerToken(good), None, Player).get(timeout=10).session.avatar_id == "ann"
 
 
-@given(st.text(max_size=60) | st.text("\u30fb\u5b57\u0660\u06f0\u200c\u0628\u00b7l\u0375\u05f4\u05d0\u0301\uff21e", max_size=20))
+@given(
+    st.text(max_size=60)
+    | st.text(
+        "\u30fb\u5b57\u0660\u06f0\u200c\u0628\u00b7l\u0375\u05f4\u05d0\u0301\uff21e", max_size=20
+    )
+)
 @settings(max_examples=500)
 def test_names_and_passwords_are_prepared_as_the_library_does(text):
     from precis_i18n import get_profile
@@ -278,7 +355,13 @@ def test_names_and_passwords_are_prepared_as_the_library_does(text):
 
 @pytest.mark.parametrize(
     "password",
-    ["\u30fb" * 5400 + "\u5b57", "\u0660" * 8000, "\u0628" + "\u200c\u0628" * 2700, "a" + "\u0301\u0316" * 4000, "\u0f73" * 5000],
+    [
+        "\u30fb" * 5400 + "\u5b57",
+        "\u0660" * 8000,
+        "\u0628" + "\u200c\u0628" * 2700,
+        "a" + "\u0301\u0316" * 4000,
+        "\u0f73" * 5000,
+    ],
 )
 @pytest.mark.timeout(10)
 def test_the_longest_password_is_prepared_in_no_time(password):
@@ -292,7 +375,14 @@ def test_the_longest_password_is_prepared_in_no_time(password):
 
 @pytest.mark.timeout(10)
 def test_a_long_name_by_scram_is_refused_before_it_is_prepared():
-    for name in ("\u5b57" * 8000, "a" * 8000, "\u0301\u0316" * 4000, "\u5b57" * 1900, "a" * 1900, "\u0301\u0316" * 900):
+    for name in (
+        "\u5b57" * 8000,
+        "a" * 8000,
+        "\u0301\u0316" * 4000,
+        "\u5b57" * 1900,
+        "a" * 1900,
+        "\u0301\u0316" * 900,
+    ):
         for _ in range(100):
             with pytest.raises((ProtocolError, UnauthorizedLogin)):
                 ScramSHA256(f"n,,n={name},r=nonce")

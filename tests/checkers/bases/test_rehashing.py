@@ -42,7 +42,11 @@ def serve(rows, options=""):
 
 
 def login(portal, name="ann", password="right"):
-    return portal.login(UsernamePassword(name, password), None, Player).get(timeout=30).session.avatar_id
+    return (
+        portal.login(UsernamePassword(name, password), None, Player)
+        .get(timeout=30)
+        .session.avatar_id
+    )
 
 
 @pytest.mark.parametrize("kind", [str, str.encode], ids=["text", "bytes"])
@@ -63,7 +67,9 @@ def test_a_hash_of_phpass_is_replaced_by_one_that_php_reads(rows, kind, ident):
     assert verify_password(password="right", hash=made)
     assert login(portal) == "ann"
     assert rows.all() == after
-    assert php("var_dump(password_verify($argv[1], $argv[2]));", "right", made).strip() == "bool(true)"
+    assert (
+        php("var_dump(password_verify($argv[1], $argv[2]));", "right", made).strip() == "bool(true)"
+    )
 
 
 def test_hashes_of_other_applications_stay(rows):
@@ -75,8 +81,12 @@ def test_hashes_of_other_applications_stay(rows):
     assert rows.all() == users
 
 
-@pytest.mark.parametrize("password", ["sno\u0308", "a\tb", "x" * 73], ids=["decomposed", "tab", "long"])
-def test_a_password_that_the_application_would_hash_to_something_else_keeps_its_hash(rows, password):
+@pytest.mark.parametrize(
+    "password", ["sno\u0308", "a\tb", "x" * 73], ids=["decomposed", "tab", "long"]
+)
+def test_a_password_that_the_application_would_hash_to_something_else_keeps_its_hash(
+    rows, password
+):
     users = {"ann": phpass.hash(password)}
     rows.make(users)
     assert login(serve(rows), password=password) == "ann"
@@ -108,7 +118,9 @@ def test_a_column_that_is_too_short_keeps_its_hash(rows, caplog):
     users = {"ann": phpass.hash("right")}
     rows.make(users)
     cut = "UPDATE users SET password = substr(new.password, 1, 40) WHERE username = new.username"
-    rows(f"CREATE TRIGGER short AFTER UPDATE ON users WHEN length(new.password) > 40 BEGIN {cut}; END")
+    rows(
+        f"CREATE TRIGGER short AFTER UPDATE ON users WHEN length(new.password) > 40 BEGIN {cut}; END"
+    )
     assert login(serve(rows)) == "ann"
     assert rows.all() == users
     assert "a column is too short" in caplog.text

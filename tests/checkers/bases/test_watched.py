@@ -108,7 +108,9 @@ def test_what_cannot_be_used_is_logged_once_and_is_no_change(path, caplog):
 
 
 def test_what_cannot_be_used_from_the_beginning_is_named(path, tmp_path):
-    with pytest.raises(AccountError, match=r"cannot read '.*/none': No such file or directory; make one"):
+    with pytest.raises(
+        AccountError, match=r"cannot read '.*/none': No such file or directory; make one"
+    ):
         WatchedFile(tmp_path / "none", words, hint="make one")
     replace(path, "bad\n")
     with pytest.raises(AccountError, match=r"a bad word$"):
@@ -196,7 +198,9 @@ def test_who_is_removed_by_a_file_of_the_future_is_out(kind, tmp_path, inline):
     path = tmp_path / "list"
     path.write_text(f"{line('ann')}\n{line('bob')}\n")
     portal = Portal.start(Arena.start([]), [from_string(descriptor.format(path))])
-    ann, bob = (portal.login(UsernamePassword(name, "right"), None, Player) for name in ("ann", "bob"))
+    ann, bob = (
+        portal.login(UsernamePassword(name, "right"), None, Player) for name in ("ann", "bob")
+    )
     inline.advance(0)
     sessions = ann.get(timeout=10).session, bob.get(timeout=10).session
     path.write_text(line("bob"))
@@ -205,7 +209,10 @@ def test_who_is_removed_by_a_file_of_the_future_is_out(kind, tmp_path, inline):
     with pytest.raises(UnauthorizedLogin):
         portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
     inline.advance(2 * POLL)
-    assert [session.is_open for session in sessions] == [False, kind != "file"]  # a new hash is a new password
+    assert [session.is_open for session in sessions] == [
+        False,
+        kind != "file",
+    ]  # a new hash is a new password
 
 
 def test_what_is_wrong_with_a_file_is_found_out_once(path):

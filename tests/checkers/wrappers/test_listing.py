@@ -14,7 +14,12 @@ USERS = "memory:ann:right:bob:right:j\u00f6rg:right"
 def enters(kind, path, name):
     portal = Portal.start(Arena.start([]), [from_string(f"{kind}[file={path}]:({USERS})")])
     try:
-        return portal.login(UsernamePassword(name, "right"), None, Player).get(timeout=10).session.avatar_id == name
+        return (
+            portal.login(UsernamePassword(name, "right"), None, Player)
+            .get(timeout=10)
+            .session.avatar_id
+            == name
+        )
     except UnauthorizedLogin:
         return False
 
@@ -30,7 +35,11 @@ def test_a_line_that_cannot_be_used_harms_no_other(tmp_path, bad, caplog):
     assert "line 3 of a list cannot be used" in caplog.text
 
 
-@pytest.mark.parametrize("line", ["j\u00f6rg".encode("latin-1"), "jo\u0308rg".encode(), "\uff4a\u00f6rg".encode()], ids=repr)
+@pytest.mark.parametrize(
+    "line",
+    ["j\u00f6rg".encode("latin-1"), "jo\u0308rg".encode(), "\uff4a\u00f6rg".encode()],
+    ids=repr,
+)
 def test_who_is_denied_in_whatever_form_does_not_come_in(tmp_path, line):
     path = tmp_path / "list"
     path.write_bytes(b"bob\n" + line + b"\n")

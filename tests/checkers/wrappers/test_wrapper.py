@@ -200,7 +200,9 @@ def test_codes_after_a_password_are_not_remembered(dispatcher):
 
 def test_what_a_wrapped_checker_revokes_is_forgotten_and_ends_sessions(inline):
     checker = users(ann="right")
-    portal = serve(RenamingChecker.start(CachingChecker.start(checker), renaming(add="example.org")))
+    portal = serve(
+        RenamingChecker.start(CachingChecker.start(checker), renaming(add="example.org"))
+    )
     session = login(portal)
     assert session.avatar_id == "ann@example.org"
     checker.remove("ann")
@@ -224,7 +226,10 @@ def test_accounts_and_sources_wait_after_failures(inline):
     assert login(portal)
 
 
-@given(st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+@given(
+    st.binary(max_size=60)
+    | st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_list_is_one_or_refused_by_name(tmp_path, data):
     path = tmp_path / "list"
@@ -238,8 +243,15 @@ def test_any_list_is_one_or_refused_by_name(tmp_path, data):
 
 def test_the_last_checker_that_is_asked_goes_through_an_exchange_with_somebody_unknown(inline):
     """So that neither the words nor the time of the challenge tell."""
-    first, second = (MemoryChecker.start({name: "right"}, plaintext=True, scram_iterations=4096) for name in ("ann", "bob"))
-    for checkers in ([first, second], [FirstOf.start(first, second)], [first, CachingChecker.start(FirstOf.start(second))]):
+    first, second = (
+        MemoryChecker.start({name: "right"}, plaintext=True, scram_iterations=4096)
+        for name in ("ann", "bob")
+    )
+    for checkers in (
+        [first, second],
+        [FirstOf.start(first, second)],
+        [first, CachingChecker.start(FirstOf.start(second))],
+    ):
         portal = serve(*checkers)
         for name in ("ann", "bob", "eve"):
             exchange = ScramSHA256(f"n,,n={name},r=abcdefghijklmnopqrstuvwx")
@@ -257,7 +269,9 @@ def test_a_proof_is_offered_if_every_checker_of_passwords_takes_it(inline):
     plain, hashed = users(), MemoryChecker.start({"bob": "hush"}, rounds=4)
 
     def offers(*checkers):
-        return UsernameScram in serve(*checkers).list_credentials_interfaces(for_everybody=True).get()
+        return (
+            UsernameScram in serve(*checkers).list_credentials_interfaces(for_everybody=True).get()
+        )
 
     assert offers(plain, AnonymousChecker.start())
     assert not offers(plain, hashed)
@@ -285,7 +299,10 @@ def test_many_guesses_at_once_are_no_way_around(inline):
     asked = []
     portal = serve(ThrottlingChecker.start(Slow.start(asked), 10.0, 2, 60.0))
     names = ["ann", "ANN", "Ann"] * 10
-    guesses = [portal.login(UsernamePassword(name, str(number)), None, Player) for number, name in enumerate(names)]
+    guesses = [
+        portal.login(UsernamePassword(name, str(number)), None, Player)
+        for number, name in enumerate(names)
+    ]
     other = portal.login(UsernamePassword("bob", "x"), None, Player)
     assert len(asked) == 3
     asked[2][1].settle("bob")
@@ -373,7 +390,9 @@ def test_a_list_is_read_again_and_ends_sessions(inline, tmp_path):
         login(portal)
 
 
-def test_a_wrapped_checker_that_crashes_is_restarted_and_one_that_is_down_is_unavailable(dispatcher):
+def test_a_wrapped_checker_that_crashes_is_restarted_and_one_that_is_down_is_unavailable(
+    dispatcher,
+):
     inner = Counting.start([])
     portal = serve(CachingChecker.start(inner))
     with pytest.raises(CheckerUnavailable):

@@ -26,7 +26,10 @@ def test_addresses_are_read_and_written(text: str, address: Address) -> None:
 
 
 def test_options_follow_a_question_mark() -> None:
-    assert Address.parse("tls:localhost:1?cert=c.pem&key=k%20.pem").options == {"cert": "c.pem", "key": "k .pem"}
+    assert Address.parse("tls:localhost:1?cert=c.pem&key=k%20.pem").options == {
+        "cert": "c.pem",
+        "key": "k .pem",
+    }
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actorcred.errors import CallError, ProtocolError
-from actorcred.rpc.protocol.codec import JSON, MSGPACK, NotificationMessage, Request, Response, WireLimits
+from actorcred.rpc.protocol.codec import (
+    JSON,
+    MSGPACK,
+    NotificationMessage,
+    Request,
+    Response,
+    WireLimits,
+)
 from actorcred.rpc.protocol.connection import Connection, Excess
 
 SMALL = WireLimits(frame=2000, nesting=4, string=100, items=20, keys=5, pending=3)
@@ -39,8 +46,12 @@ def test_an_error_is_a_map_of_code_and_message() -> None:
     client, server = Connection(), Connection()
     number, data = client.request("move", ())
     server.receive(data)
-    (answer,) = client.receive(server.fail(number, CallError("too fast", "slow-down", retry_after=2)))
-    assert answer == Response(number, {"code": "slow-down", "message": "too fast", "retry_after": 2}, None)
+    (answer,) = client.receive(
+        server.fail(number, CallError("too fast", "slow-down", retry_after=2))
+    )
+    assert answer == Response(
+        number, {"code": "slow-down", "message": "too fast", "retry_after": 2}, None
+    )
 
 
 def test_both_sides_call_and_notify() -> None:
@@ -114,7 +125,9 @@ def test_names_of_methods_may_be_bytes() -> None:
     ],
 )
 @pytest.mark.parametrize("codec", [MSGPACK, JSON], ids=["msgpack", "json"])
-def test_what_is_no_message_or_beyond_a_limit_breaks_the_connection(message: Any, codec: Any) -> None:
+def test_what_is_no_message_or_beyond_a_limit_breaks_the_connection(
+    message: Any, codec: Any
+) -> None:
     connection = Connection(codec, SMALL, framed=codec is JSON)
     data = codec.encode(message)
     with pytest.raises(ProtocolError):
@@ -201,20 +214,31 @@ def test_an_idle_connection_takes_less_than_a_kilobyte() -> None:
 # -- fuzzing: nothing but the documented error, and bounded memory --------------------------------------------------------
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats() | st.text(max_size=200) | st.binary(max_size=200),
-    lambda inner: st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=5), inner, max_size=8),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text(max_size=200)
+    | st.binary(max_size=200),
+    lambda inner: (
+        st.lists(inner, max_size=8) | st.dictionaries(st.text(max_size=5), inner, max_size=8)
+    ),
     max_leaves=30,
 )
 streams = st.one_of(
     st.binary(max_size=3000),
     st.lists(values.map(msgpack.packb), max_size=5).map(b"".join),
-    st.tuples(st.integers(-1, 3), st.integers(0, 5), st.text(max_size=5), st.lists(values, max_size=4)).map(msgpack.packb),
+    st.tuples(
+        st.integers(-1, 3), st.integers(0, 5), st.text(max_size=5), st.lists(values, max_size=4)
+    ).map(msgpack.packb),
 )
 
 
 @given(st.lists(streams, max_size=6), st.integers(1, 500))
 @settings(max_examples=300, deadline=None)
-def test_whatever_comes_there_is_no_other_error_than_the_documented_one(pieces: list[bytes], step: int) -> None:
+def test_whatever_comes_there_is_no_other_error_than_the_documented_one(
+    pieces: list[bytes], step: int
+) -> None:
     connection = Connection(limits=SMALL)
     stream = b"".join(pieces)
     try:
@@ -227,7 +251,13 @@ def test_whatever_comes_there_is_no_other_error_than_the_documented_one(pieces: 
     assert len(connection._tail) <= SMALL.frame
 
 
-@given(st.one_of(st.text(max_size=2000).map(str.encode), st.binary(max_size=500), values.map(repr).map(str.encode)))
+@given(
+    st.one_of(
+        st.text(max_size=2000).map(str.encode),
+        st.binary(max_size=500),
+        values.map(repr).map(str.encode),
+    )
+)
 @settings(max_examples=200, deadline=None)
 def test_whatever_comes_as_json_there_is_no_other_error(frame: bytes) -> None:
     with contextlib.suppress(ProtocolError):

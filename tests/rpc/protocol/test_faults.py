@@ -43,11 +43,15 @@ def test_a_map_says_when_to_try_again_only_where_that_is_known() -> None:
         (7, ("failed", "7", None)),
     ],
 )
-def test_whatever_peers_make_of_errors_is_read(fault: Any, expected: tuple[str, str, float | None]) -> None:
+def test_whatever_peers_make_of_errors_is_read(
+    fault: Any, expected: tuple[str, str, float | None]
+) -> None:
     assert facts(read_fault(fault)) == expected
 
 
-@pytest.mark.parametrize(("form", "kind"), [(FaultForm.MAP, dict), (FaultForm.LIST, list), (FaultForm.TEXT, str)])
+@pytest.mark.parametrize(
+    ("form", "kind"), [(FaultForm.MAP, dict), (FaultForm.LIST, list), (FaultForm.TEXT, str)]
+)
 def test_a_connection_writes_all_errors_in_one_form(form: FaultForm, kind: type) -> None:
     connection = Connection()
     connection.errors = form

@@ -38,9 +38,13 @@ async def ends(reader: asyncio.StreamReader) -> bytes:
             return b""
 
 
-@pytest.mark.parametrize("words", [b"", b"GET / HT", HANDSHAKE], ids=["silent", "half a line", "half a handshake"])
+@pytest.mark.parametrize(
+    "words", [b"", b"GET / HT", HANDSHAKE], ids=["silent", "half a line", "half a handshake"]
+)
 @on_both_loops
-async def test_a_socket_that_never_ends_its_handshake_is_closed_within_the_login_deadline(words: bytes) -> None:
+async def test_a_socket_that_never_ends_its_handshake_is_closed_within_the_login_deadline(
+    words: bytes,
+) -> None:
     async with stage("websocket", login_timeout=0.3) as game:
         streams = [await game.raw() for _ in range(3)]
         for _, writer in streams:
@@ -74,7 +78,10 @@ async def test_a_socket_that_shakes_hands_and_does_not_log_in_has_the_same_deadl
         begun = loop.time()
         reader, writer = await game.raw()
         await asyncio.sleep(0.2)
-        writer.write(HANDSHAKE + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n")
+        writer.write(
+            HANDSHAKE
+            + b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
+        )
         writer.write(b"Sec-WebSocket-Protocol: actorcred.json\r\n\r\n")
         assert b"login-timeout" in await ends(reader)
         assert loop.time() - begun >= 0.5
@@ -82,7 +89,9 @@ async def test_a_socket_that_shakes_hands_and_does_not_log_in_has_the_same_deadl
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "websocket"])
 @on_both_loops
-async def test_silent_connections_of_every_transport_take_the_places_of_their_source_and_of_no_other(transport: str) -> None:
+async def test_silent_connections_of_every_transport_take_the_places_of_their_source_and_of_no_other(
+    transport: str,
+) -> None:
     async with stage(transport, max_unauthenticated_per_source=5, limit_loopback=True) as game:
         silent = [await game.raw() for _ in range(5)]
         await game.until(lambda: len(game.core.admission) == 5)
@@ -115,7 +124,9 @@ async def test_all_connections_have_a_limit_and_those_without_a_login_have_half_
         clients = [await game.connect() for _ in range(6)]
         await game.until(lambda: len(game.core.peers) == 6)
         more = []
-        while game.core.admission.connections < 8:  # from the half of a half on, chance refuses some
+        while (
+            game.core.admission.connections < 8
+        ):  # from the half of a half on, chance refuses some
             more.append(await game.raw())
             await asyncio.sleep(0.001)
         over, _ = await game.raw()
@@ -169,7 +180,9 @@ async def test_a_shortage_of_descriptors_is_told_once_and_leaves_a_reserve(
 
 
 @on_both_loops
-async def test_the_end_of_a_shortage_is_told_too(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_end_of_a_shortage_is_told_too(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("actorcred.rpc.server.shortage.QUIET", 0.05)
     caplog.set_level(logging.WARNING, "actorcred.rpc")
     async with stage() as game:
@@ -183,18 +196,33 @@ async def test_the_end_of_a_shortage_is_told_too(caplog: pytest.LogCaptureFixtur
 
 
 @on_both_loops
-async def test_a_source_that_goes_on_while_it_is_penalised_is_shut_out_until_the_penalty_is_over() -> None:
-    async with stage(free_failures=2, penalty=2, max_penalty=2, free_denials=5, limit_loopback=True) as game:
+async def test_a_source_that_goes_on_while_it_is_penalised_is_shut_out_until_the_penalty_is_over() -> (
+    None
+):
+    async with stage(
+        free_failures=2, penalty=2, max_penalty=2, free_denials=5, limit_loopback=True
+    ) as game:
         bad, mine = await game.raw("127.0.0.3")
-        mine.write(b"".join(plain("ann", "wrong").replace(b"\x00\x01", bytes([0, number]), 1) for number in range(1, 100)))
+        mine.write(
+            b"".join(
+                plain("ann", "wrong").replace(b"\x00\x01", bytes([0, number]), 1)
+                for number in range(1, 100)
+            )
+        )
         answers = msgpack.Unpacker(raw=False)
         answers.feed(await ends(bad))
         told = list(answers)
         assert told[-1][2][0]["code"] == "denied"
-        assert {code for _, _, error, *_ in told[:-1] for code in [error["code"]]} == {"refused", "denied"}
+        assert {code for _, _, error, *_ in told[:-1] for code in [error["code"]]} == {
+            "refused",
+            "denied",
+        }
         again, _ = await game.raw("127.0.0.3")
         assert await ends(again) == b""
-        assert "penalty of this source" in [event for event in game.events if isinstance(event, ConnectionRefused)][-1].detail
+        assert (
+            "penalty of this source"
+            in [event for event in game.events if isinstance(event, ConnectionRefused)][-1].detail
+        )
         await (await game.connect("bob", "hush")).call("echo", 1)  # another source
 
         async def is_in() -> bool:
@@ -276,7 +304,9 @@ async def pages(**options: Any) -> AsyncIterator[tuple[WireStage, int]]:
 
 
 @on_both_loops
-async def test_pages_are_served_and_connections_that_wait_for_a_request_are_closed_in_time() -> None:
+async def test_pages_are_served_and_connections_that_wait_for_a_request_are_closed_in_time() -> (
+    None
+):
     async with pages(login_timeout=1.0) as (game, port):
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         for _ in range(3):
@@ -324,14 +354,18 @@ async def test_a_socket_of_the_application_itself_lives_as_long_as_it_likes() ->
             await asyncio.sleep(0.5)
             await own.send("here")
             assert await own.recv() == "here"
-            async with await rpc.connect(f"ws:127.0.0.1:{port}/game/socket", "ann", "s3cret") as client:
+            async with await rpc.connect(
+                f"ws:127.0.0.1:{port}/game/socket", "ann", "s3cret"
+            ) as client:
                 assert await client.call("echo", 1) == 1
         await game.until(lambda: not game.core.admission.connections)
 
 
 @on_both_loops
 async def test_secure_sockets_have_the_deadline_before_their_handshake(tmp_path: Path) -> None:
-    authority().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    authority().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(tmp_path / "both.pem")
+    )
     authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     async with stage("tcp", login_timeout=0.5) as game:
         address = await game.server.listen(f"wss:127.0.0.1:0?cert={tmp_path}/both.pem")

@@ -38,7 +38,9 @@ async def serving(app: Any) -> AsyncIterator[int]:
 
 
 def make_portal() -> Any:
-    return Portal.start(Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)])
+    return Portal.start(
+        Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)]
+    )
 
 
 async def get(port: int, path: str) -> tuple[str, str]:
@@ -73,7 +75,9 @@ async def test_mounted_in_starlette_the_other_routes_stay() -> None:
         assert "text/javascript" in head
         assert "export async function connect" in script
         assert "404" in (await get(port, "/game/other.js"))[0].splitlines()[0]
-        async with await rpc.connect(f"ws:127.0.0.1:{port}/game/socket", "ann", "s3cret", json=True) as client:
+        async with await rpc.connect(
+            f"ws:127.0.0.1:{port}/game/socket", "ann", "s3cret", json=True
+        ) as client:
             assert await client.call("echo", "ü") == "ü"
         await app.close()
 
@@ -104,7 +108,9 @@ async def test_beside_django() -> None:
 
     async with serving(app) as port:
         assert "hello from Django" in (await get(port, "/hello"))[1]
-        async with await rpc.connect(f"ws:127.0.0.1:{port}/socket", "ann", "s3cret", json=True) as client:
+        async with await rpc.connect(
+            f"ws:127.0.0.1:{port}/socket", "ann", "s3cret", json=True
+        ) as client:
             assert await client.call("move", 2) == [2.0, 0.0]
 
 
@@ -114,8 +120,14 @@ async def test_a_socket_that_speaks_something_else_is_refused() -> None:
         with pytest.raises(InvalidStatus):
             async with open_socket(str(game.address), subprotocols=["chat"], proxy=None):  # type: ignore[list-item]
                 pass
-        for subprotocol, frame in (("actorcred.json", b"binary"), ("actorcred.msgpack", "text"), ("actorcred.json", "[")):
-            async with open_socket(str(game.address), subprotocols=[subprotocol], proxy=None) as socket:  # type: ignore[list-item]
+        for subprotocol, frame in (
+            ("actorcred.json", b"binary"),
+            ("actorcred.msgpack", "text"),
+            ("actorcred.json", "["),
+        ):
+            async with open_socket(
+                str(game.address), subprotocols=[subprotocol], proxy=None
+            ) as socket:  # type: ignore[list-item]
                 await socket.send(frame)
                 goodbye = await socket.recv(decode=False)
                 assert b"protocol-error" in goodbye
@@ -130,6 +142,8 @@ async def test_pages_of_strangers_can_be_refused() -> None:
         async with open_socket(str(game.address), origin="https://play.example.org", **settings):
             pass
         with pytest.raises(InvalidStatus):
-            async with open_socket(str(game.address), origin="https://evil.example.org", **settings):
+            async with open_socket(
+                str(game.address), origin="https://evil.example.org", **settings
+            ):
                 pass
         await game.connect()  # a program, which is no page

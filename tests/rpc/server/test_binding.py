@@ -26,22 +26,30 @@ def context_of(issued: trustme.LeafCert, **settings: Any) -> ssl.SSLContext:
 
 
 def portal() -> Any:
-    return Portal.start(Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)])
+    return Portal.start(
+        Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)]
+    )
 
 
 @pytest.mark.parametrize("kind", ["tls", "wss"])
 @pytest.mark.parametrize("given", ["file", "context"])
 @on_loop
-async def test_each_algorithm_is_bound_whoever_listens_and_however_the_certificate_is_given(kind, given, tmp_path: Path) -> None:
+async def test_each_algorithm_is_bound_whoever_listens_and_however_the_certificate_is_given(
+    kind, given, tmp_path: Path
+) -> None:
     issued, ca = authority().issue_cert("127.0.0.1"), tmp_path / "ca.pem"
     issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "here.pem"))
     authority().cert_pem.write_to_path(str(ca))
     where = f"{kind}:127.0.0.1:0" + (f"?cert={tmp_path}/here.pem" if given == "file" else "")
     context = context_of(issued) if given == "context" else None
-    async with await rpc.serve(portal(), where, context=context, options=rpc.ServerOptions(grace=0)) as server:
+    async with await rpc.serve(
+        portal(), where, context=context, options=rpc.ServerOptions(grace=0)
+    ) as server:
         address = f"{server.addresses[0]}?ca={ca}"
         for algorithm in ("SHA-1", "SHA-256", "SHA-512"):
-            async with await rpc.connect(address, "ann", "s3cret", mechanism=f"SCRAM-{algorithm}-PLUS") as client:
+            async with await rpc.connect(
+                address, "ann", "s3cret", mechanism=f"SCRAM-{algorithm}-PLUS"
+            ) as client:
                 assert client.avatar_id == "ann"
             with pytest.raises(UnauthorizedLogin):
                 await rpc.connect(address, "ann", "wrong", mechanism=f"SCRAM-{algorithm}-PLUS")
@@ -75,10 +83,14 @@ V = ssl.TLSVersion
         ({"verify_mode": ssl.CERT_REQUIRED, "maximum_version": V.TLSv1_2}, False),
     ],
 )  # fmt: skip
-def test_the_certificate_of_a_context_is_what_it_shows(settings: dict[str, Any], known: bool) -> None:
+def test_the_certificate_of_a_context_is_what_it_shows(
+    settings: dict[str, Any], known: bool
+) -> None:
     issued = authority().issue_cert("127.0.0.1")
     der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
-    assert served_binding(context_of(issued, **settings)) == (end_point_binding(der) if known else None)
+    assert served_binding(context_of(issued, **settings)) == (
+        end_point_binding(der) if known else None
+    )
     assert served_binding(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)) is None
 
 
@@ -96,4 +108,6 @@ def test_a_renewed_certificate_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
 async def test_without_tls_there_is_nothing_to_be_bound_to() -> None:
     async with await rpc.serve(portal(), "tcp:127.0.0.1:0") as server:
         with pytest.raises(ProtocolError):
-            await rpc.connect(str(server.addresses[0]), "ann", "s3cret", mechanism="SCRAM-SHA-256-PLUS")
+            await rpc.connect(
+                str(server.addresses[0]), "ann", "s3cret", mechanism="SCRAM-SHA-256-PLUS"
+            )

@@ -12,7 +12,14 @@ from typing import Any
 import msgpack
 import pytest
 
-from actorcred import CallError, LoginDenied, OutboxLimit, PortalOptions, ProtocolError, UnauthorizedLogin
+from actorcred import (
+    CallError,
+    LoginDenied,
+    OutboxLimit,
+    PortalOptions,
+    ProtocolError,
+    UnauthorizedLogin,
+)
 from actorcred.mind.outbox import Notification, Offer, Outbox
 from actorcred.rpc.protocol.codec import JSON, MSGPACK, weigh
 from actorcred.rpc.protocol.connection import Connection
@@ -38,12 +45,16 @@ def buffered(game: WireStage) -> int:
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "unix", "websocket", "websocket-json"])
 @on_both_loops
-async def test_a_handler_that_sends_megabytes_in_one_turn_is_held_to_the_bounds(transport: str, tmp_path: Any) -> None:
+async def test_a_handler_that_sends_megabytes_in_one_turn_is_held_to_the_bounds(
+    transport: str, tmp_path: Any
+) -> None:
     options = PortalOptions(outbox=OutboxLimit(bound=20))
     async with stage(transport, tmp_path, options) as game:
         connection = await game.bare()
         json = transport == "websocket-json"
-        await connection.request("cred.login", ("PLAIN", "AGFubgBzM2NyZXQ=" if json else b"\0ann\0s3cret"))
+        await connection.request(
+            "cred.login", ("PLAIN", "AGFubgBzM2NyZXQ=" if json else b"\0ann\0s3cret")
+        )
         (peer,) = game.core.peers
         (session,) = await game.portal.sessions("ann")
         for _ in range(1000):
@@ -82,11 +93,15 @@ async def mute(game: WireStage, transport: str) -> socket.socket:
 @pytest.mark.parametrize("transport", ["tcp", "websocket"])
 @pytest.mark.parametrize("end", ["reset", "stay", "stay and talk"])
 @on_both_loops
-async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(transport: str, end: str) -> None:
+async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
+    transport: str, end: str
+) -> None:
     async with stage(transport, grace=0, write_timeout=1.0) as game:
         tasks = len(asyncio.all_tasks())
         socks = await asyncio.gather(*[mute(game, transport) for _ in range(3)])
-        await game.until(lambda: len(game.core.peers) == 3 and all(peer.drained for peer in game.core.peers))
+        await game.until(
+            lambda: len(game.core.peers) == 3 and all(peer.drained for peer in game.core.peers)
+        )
         sessions = await game.portal.sessions("bob")
         assert len(sessions) == 3
         for sock in socks:
@@ -100,7 +115,11 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(tra
                     session.mind.notify("flood", "x" * 20_000)
                 if end == "stay and talk":
                     for sock in socks:
-                        ping = b"\x89\x80\0\0\0\0" if transport == "websocket" else msgpack.packb([2, "echo", [1]])
+                        ping = (
+                            b"\x89\x80\0\0\0\0"
+                            if transport == "websocket"
+                            else msgpack.packb([2, "echo", [1]])
+                        )
                         await asyncio.get_running_loop().sock_sendall(sock, ping)
                 await asyncio.sleep(0.01)
 
@@ -112,7 +131,12 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(tra
         await game.until(lambda: len(asyncio.all_tasks()) <= tasks)
         assert game.core.admission.connections == 0
         if end == "stay":
-            assert "taken" in [event for event in game.events if isinstance(event, ConnectionBroken)][-1].detail
+            assert (
+                "taken"
+                in [event for event in game.events if isinstance(event, ConnectionBroken)][
+                    -1
+                ].detail
+            )
         for sock in socks:
             sock.close()
         await game.connect("bob", "hush")
@@ -215,7 +239,12 @@ def test_one_may_always_wait_and_more_only_while_there_is_room() -> None:
     assert backlog.full
     assert not backlog.enter(1)
     backlog.leave(1000)
-    assert [backlog.enter(40), backlog.enter(40), backlog.enter(40), backlog.enter(20)] == [True, True, False, True]
+    assert [backlog.enter(40), backlog.enter(40), backlog.enter(40), backlog.enter(20)] == [
+        True,
+        True,
+        False,
+        True,
+    ]
     backlog.leave(40)
     assert [backlog.enter(1), backlog.enter(1)] == [True, False]
 
@@ -241,7 +270,9 @@ def note(name: str, key: Any = None) -> Notification:
         ("end session", [Offer.WAKE, Offer.QUEUED, Offer.OVERFLOW, Offer.OVERFLOW], ["a", "b"]),
     ],
 )
-def test_an_outbox_has_a_bound_in_bytes(overflow: Any, offers: list[Offer], kept: list[str]) -> None:
+def test_an_outbox_has_a_bound_in_bytes(
+    overflow: Any, offers: list[Offer], kept: list[str]
+) -> None:
     outbox = Outbox(OutboxLimit(10, overflow, size=100))
     assert [
         outbox.offer(note("a"), 50),
@@ -282,7 +313,11 @@ async def test_the_clients_outbox_is_bounded_by_what_its_notifications_take_on_t
 
 
 def packed_map(keys: list[bytes]) -> bytes:
-    return b"\x94\x00\x01\xa1x\x91\xde" + struct.pack(">H", len(keys)) + b"".join(key + b"\xc0" for key in keys)
+    return (
+        b"\x94\x00\x01\xa1x\x91\xde"
+        + struct.pack(">H", len(keys))
+        + b"".join(key + b"\xc0" for key in keys)
+    )
 
 
 def colliding_floats() -> list[bytes]:
@@ -300,7 +335,9 @@ def colliding_integers() -> list[bytes]:
 
 @pytest.mark.parametrize("make", [colliding_floats, colliding_integers])
 @pytest.mark.parametrize("stream", [False, True])
-def test_maps_of_keys_that_collide_are_refused_before_they_are_built(make: Any, stream: bool) -> None:
+def test_maps_of_keys_that_collide_are_refused_before_they_are_built(
+    make: Any, stream: bool
+) -> None:
     def fail(data: Any) -> Any:
         raise AssertionError("it was built")
 
@@ -318,7 +355,9 @@ def test_the_few_keys_that_a_short_message_has_are_refused_too() -> None:
         Connection().receive(packed_map(colliding_integers()[:3]))
 
 
-@pytest.mark.parametrize("key", [b"\xa1a", b"\xc4\x01a", b"\x05", b"\xcb" + struct.pack(">d", 2.5), b"\xc3", b"\xc0"])
+@pytest.mark.parametrize(
+    "key", [b"\xa1a", b"\xc4\x01a", b"\x05", b"\xcb" + struct.pack(">d", 2.5), b"\xc3", b"\xc0"]
+)
 @pytest.mark.parametrize("padding", [0, 1000])
 def test_other_keys_are_taken(key: bytes, padding: int) -> None:
     frame = b"\x94\x00\x01\xa1x\x92\x81" + key + b"\x07" + msgpack.packb("x" * padding)
@@ -326,14 +365,19 @@ def test_other_keys_are_taken(key: bytes, padding: int) -> None:
     assert list(request.params[0].values()) == [7]  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("frame", [b'[0, 1, "x", [{"a": 1e400}]]', b'[0, 1, "x", [' + b"9" * 60_000 + b"]]", b"[" * 60_000])
+@pytest.mark.parametrize(
+    "frame",
+    [b'[0, 1, "x", [{"a": 1e400}]]', b'[0, 1, "x", [' + b"9" * 60_000 + b"]]", b"[" * 60_000],
+)
 def test_json_that_is_out_of_all_measure_is_refused(frame: bytes) -> None:
     with pytest.raises(ProtocolError):
         Connection(JSON, framed=True).receive(frame)
 
 
 @pytest.mark.parametrize("name", ["王" * 257, "王" * 2000, "a" * 2000, "a" * 8000])
-def test_a_name_that_is_too_long_is_refused_before_it_is_prepared(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_that_is_too_long_is_refused_before_it_is_prepared(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def fail(*args: Any) -> Any:
         raise AssertionError("it was looked at")
 
@@ -343,7 +387,9 @@ def test_a_name_that_is_too_long_is_refused_before_it_is_prepared(name: str, mon
 
 
 @on_loop
-async def test_what_a_penalised_source_says_at_length_is_not_even_read(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_a_penalised_source_says_at_length_is_not_even_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with stage(free_failures=1, penalty=30, limit_loopback=True) as game:
         for _ in range(2):
             with pytest.raises(UnauthorizedLogin):

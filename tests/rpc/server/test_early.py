@@ -35,7 +35,9 @@ class Slow(Checker):
 
 
 @contextlib.asynccontextmanager
-async def slow_login(**options: object) -> AsyncIterator[tuple[WireStage, Line, int, list[Future[str]]]]:
+async def slow_login(
+    **options: object,
+) -> AsyncIterator[tuple[WireStage, Line, int, list[Future[str]]]]:
     """A login that waits for the test's decision: stage, connection, the login's id, and the decisions."""
     decisions: list[Future[str]] = []
     async with stage(checkers=[Slow.start(decisions)], **options) as game:  # type: ignore[arg-type]
@@ -49,12 +51,17 @@ async def slow_login(**options: object) -> AsyncIterator[tuple[WireStage, Line, 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @on_loop
-async def test_calls_that_are_sent_with_the_login_are_carried_out_after_it_and_in_order(transport: str, tmp_path: Path) -> None:
+async def test_calls_that_are_sent_with_the_login_are_carried_out_after_it_and_in_order(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         here = await line(game)
         login, first, second, logout = here.send(LOGIN, ("move", 1), ("move", 2), ("cred.logout",))
         assert (await here.answer(login)).result["avatar_id"] == "ann"
-        assert ((await here.answer(first)).result, (await here.answer(second)).result) == ([1.0, 0.0], [3.0, 0.0])
+        assert ((await here.answer(first)).result, (await here.answer(second)).result) == (
+            [1.0, 0.0],
+            [3.0, 0.0],
+        )
         assert (await here.answer(logout)).result is True
         assert here.answered == [login, first, second, logout]
         assert isinstance(here.heard[0], Response)  # no notification comes before it
@@ -91,7 +98,9 @@ async def test_calls_that_are_sent_with_a_login_in_vain_are_not_carried_out() ->
 async def test_a_challenge_is_an_answer_so_what_waited_for_it_is_not_carried_out() -> None:
     async with stage() as game:
         here = await line(game)
-        login, call = here.send(("cred.login", "SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"), ("move", 1))
+        login, call = here.send(
+            ("cred.login", "SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"), ("move", 1)
+        )
         assert "challenge" in (await here.answer(login)).result
         assert (await here.answer(call)).error["code"] == "not-logged-in"
         here.cut()
@@ -103,7 +112,11 @@ async def test_what_needs_no_login_waits_for_none() -> None:
         assert (await here.call("cred.ping")).result is True
         assert "PLAIN" in (await here.call("cred.mechanisms")).result
         for method in ("cred.login", "cred.respond", "cred.resume"):
-            params = {"cred.login": LOGIN[1:], "cred.respond": (b"x",), "cred.resume": ("a token", 0)}[method]
+            params = {
+                "cred.login": LOGIN[1:],
+                "cred.respond": (b"x",),
+                "cred.resume": ("a token", 0),
+            }[method]
             assert (await here.call(method, *params)).error["code"] == "out-of-order"
         assert login not in here.answered
         decisions[0].settle("slow")

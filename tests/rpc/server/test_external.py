@@ -28,7 +28,9 @@ async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
         tasks.add(task)
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         head = await reader.readuntil(b"\r\n\r\n")
-        far_writer.write(head[:-2] + "".join(f"{header}\r\n" for header in headers).encode() + b"\r\n")
+        far_writer.write(
+            head[:-2] + "".join(f"{header}\r\n" for header in headers).encode() + b"\r\n"
+        )
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -40,14 +42,18 @@ async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
 @contextlib.asynccontextmanager
 async def serving(*fronts: str, origins: tuple[str, ...] | None = None) -> AsyncIterator[int]:
     portal = Portal.start(Game.start([], []), [ExternalChecker.start()])
-    options = rpc.ServerOptions(identity_header="X-Remote-User", trusted_fronts=fronts, origins=origins, grace=0)
+    options = rpc.ServerOptions(
+        identity_header="X-Remote-User", trusted_fronts=fronts, origins=origins, grace=0
+    )
     async with await rpc.serve(portal, "ws:127.0.0.1:0", options=options) as server:
         yield int(str(server.addresses[0]).split(":")[-1].split("/")[0])
 
 
 async def log_in(port: int, json: bool = False, authorize_as: str = "") -> object:
     address = f"ws:127.0.0.1:{port}"
-    async with await rpc.connect(address, "whoever", None, mechanism="EXTERNAL", json=json, authorize_as=authorize_as) as client:
+    async with await rpc.connect(
+        address, "whoever", None, mechanism="EXTERNAL", json=json, authorize_as=authorize_as
+    ) as client:
         return client.avatar_id
 
 
@@ -56,7 +62,9 @@ async def log_in(port: int, json: bool = False, authorize_as: str = "") -> objec
 async def test_a_trusted_proxy_says_who_the_client_is(json: bool) -> None:
     async with serving("127.0.0.0/8") as port:
         for name in ("ann", "zo\u00eb"):
-            async with proxy(port, f"x-remote-user: {name}", "X-Forwarded-For: 198.51.100.7") as front:
+            async with proxy(
+                port, f"x-remote-user: {name}", "X-Forwarded-For: 198.51.100.7"
+            ) as front:
                 assert await log_in(front, json) == name
                 with pytest.raises(UnauthorizedLogin):
                     await log_in(front, json, authorize_as="bob")
@@ -66,7 +74,10 @@ async def test_a_trusted_proxy_says_who_the_client_is(json: bool) -> None:
     ("trusted", "headers"),
     [
         ("192.0.2.1", ["X-Remote-User: ann"]),
-        ("192.0.2.1", ["X-Remote-User: ann", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"]),
+        (
+            "192.0.2.1",
+            ["X-Remote-User: ann", "X-Forwarded-For: 192.0.2.1", "Forwarded: for=192.0.2.1"],
+        ),
         ("127.0.0.1", []),
         ("127.0.0.1", ["X-Remote-User: "]),
         ("127.0.0.1", ["X-Remote-User: eve", "X-Remote-User: ann"]),
@@ -87,23 +98,37 @@ async def test_nobody_else_does(trusted: str, headers: list[str]) -> None:
 async def test_a_page_of_another_site_cannot_act_as_its_visitor() -> None:
     async with serving("127.0.0.1") as port, proxy(port, "X-Remote-User: ann") as front:
         settings: Any = {"subprotocols": ["actorcred.json"], "proxy": None}
-        for origin in ("https://evil.example.org", "null", f"http://127.0.0.1:{front + 1}", f"file://127.0.0.1:{front}"):
+        for origin in (
+            "https://evil.example.org",
+            "null",
+            f"http://127.0.0.1:{front + 1}",
+            f"file://127.0.0.1:{front}",
+        ):
             with pytest.raises(InvalidStatus):
                 async with open_socket(f"ws://127.0.0.1:{front}", origin=origin, **settings):
                     pass
-        async with open_socket(f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings):  # its own page
+        async with open_socket(
+            f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings
+        ):  # its own page
             pass
         assert await log_in(front) == "ann"  # a program, which is no page
 
 
 @on_loop
 async def test_origins_that_are_named_count_alone() -> None:
-    async with serving("127.0.0.1", origins=("https://play.example.org",)) as port, proxy(port, "X-Remote-User: ann") as front:
+    async with (
+        serving("127.0.0.1", origins=("https://play.example.org",)) as port,
+        proxy(port, "X-Remote-User: ann") as front,
+    ):
         settings: Any = {"subprotocols": ["actorcred.json"], "proxy": None}
-        async with open_socket(f"ws://127.0.0.1:{front}", origin="https://play.example.org", **settings):
+        async with open_socket(
+            f"ws://127.0.0.1:{front}", origin="https://play.example.org", **settings
+        ):
             pass
         with pytest.raises(InvalidStatus):
-            async with open_socket(f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings):
+            async with open_socket(
+                f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings
+            ):
                 pass
 
 
@@ -121,5 +146,7 @@ async def test_origins_that_are_named_count_alone() -> None:
         ("play.example.org", "play.example.org", False),
     ],
 )
-def test_a_page_is_of_the_host_that_has_its_name_and_port(origin: str, host: str, same: bool) -> None:
+def test_a_page_is_of_the_host_that_has_its_name_and_port(
+    origin: str, host: str, same: bool
+) -> None:
     assert is_same_host(origin, host) is same

@@ -32,10 +32,16 @@ async def test_a_flood_before_the_login_is_not_read_and_others_get_in() -> None:
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "websocket"])
 @on_both_loops
-async def test_what_is_sent_beyond_the_average_is_read_later_and_none_of_it_is_lost(transport: str) -> None:
-    async with stage(transport, bytes_per_second=400_000, bytes_burst=50_000, requests_per_second=None) as game:
+async def test_what_is_sent_beyond_the_average_is_read_later_and_none_of_it_is_lost(
+    transport: str,
+) -> None:
+    async with stage(
+        transport, bytes_per_second=400_000, bytes_burst=50_000, requests_per_second=None
+    ) as game:
         client = await game.connect()
-        answers = await asyncio.gather(*(client.call("echo", f"{number} " + "x" * 2000) for number in range(100)))
+        answers = await asyncio.gather(
+            *(client.call("echo", f"{number} " + "x" * 2000) for number in range(100))
+        )
         assert [answer.split()[0] for answer in answers] == [str(number) for number in range(100)]
 
 

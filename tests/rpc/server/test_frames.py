@@ -47,7 +47,12 @@ def broken(game: WireStage) -> list[str]:
 
 @pytest.mark.parametrize(
     "frames",
-    [frame(PING, b"x" * 125), frame(PONG), frame(PIECE, final=False), frame(PIECE, b"x", final=False)],
+    [
+        frame(PING, b"x" * 125),
+        frame(PONG),
+        frame(PIECE, final=False),
+        frame(PIECE, b"x", final=False),
+    ],
     ids=["ping", "pong", "empty piece", "piece"],
 )
 @on_both_loops
@@ -67,7 +72,11 @@ async def test_some_pings_and_pieces_are_as_they_should_be() -> None:
     async with stage("websocket") as game:
         reader, writer = await shaken(game)
         writer.write(frame(PING, b"hello") * 20)
-        writer.write(frame(TEXT, b"[0,1,", final=False) + frame(PIECE, b'"cred.pi', final=False) + frame(PIECE, b'ng",[]]'))
+        writer.write(
+            frame(TEXT, b"[0,1,", final=False)
+            + frame(PIECE, b'"cred.pi', final=False)
+            + frame(PIECE, b'ng",[]]')
+        )
         async with asyncio.timeout(20):
             answer = await reader.readuntil(b"[1,1,null,true]")
         assert answer.count(b"hello") == 20
@@ -75,7 +84,9 @@ async def test_some_pings_and_pieces_are_as_they_should_be() -> None:
 
 
 @on_loop
-async def test_a_text_that_is_not_utf_8_is_told_as_an_event_without_a_traceback(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_text_that_is_not_utf_8_is_told_as_an_event_without_a_traceback(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     caplog.set_level(logging.INFO)
     async with stage("websocket") as game:
         reader, writer = await shaken(game)

@@ -32,14 +32,27 @@ async def mind_of(game: WireStage, session: str) -> Any:
 @pytest.mark.parametrize("form", KINDS)
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @on_loop
-async def test_errors_have_the_form_that_the_login_asked_for(transport: str, form: str, tmp_path: Path) -> None:
+async def test_errors_have_the_form_that_the_login_asked_for(
+    transport: str, form: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         here = await line(game)
-        assert (await here.call("cred.login", "PLAIN", b"\0ann\0wrong", {"errors": form})).error == REFUSED[form]
+        assert (
+            await here.call("cred.login", "PLAIN", b"\0ann\0wrong", {"errors": form})
+        ).error == REFUSED[form]
         await here.log_in(errors=form, resume=False)
-        for method, *params in (("nothing",), ("move", "x"), ("fail", "politely"), ("fail", "secretly"), ("cred.nothing",)):
+        for method, *params in (
+            ("nothing",),
+            ("move", "x"),
+            ("fail", "politely"),
+            ("fail", "secretly"),
+            ("cred.nothing",),
+        ):
             assert type((await here.call(method, *params)).error) is KINDS[form]
-        assert type((await here.call("cred.reauthenticate", "PLAIN", b"\0ann\0wrong")).error) is KINDS[form]
+        assert (
+            type((await here.call("cred.reauthenticate", "PLAIN", b"\0ann\0wrong")).error)
+            is KINDS[form]
+        )
         here.cut()
 
 
@@ -50,12 +63,17 @@ async def test_the_option_of_a_login_is_in_force_from_that_login_to_the_next_one
         assert type((await here.call("move", 1)).error) is dict
         assert type((await here.call("cred.login", "MAGIC", b"", {"errors": "list"})).error) is list
         assert type((await here.call("move", 1)).error) is list
-        assert type((await here.call("cred.login", "MAGIC", b"", 5)).error) is list  # it cannot be read
+        assert (
+            type((await here.call("cred.login", "MAGIC", b"", 5)).error) is list
+        )  # it cannot be read
         assert type((await here.call("cred.login", "MAGIC", b"")).error) is dict
         assert type((await here.call("cred.login", "MAGIC", b"", {"errors": "text"})).error) is str
         await here.log_in(resume=False)
         assert type((await here.call("nothing")).error) is dict
-        assert type((await here.call("cred.login", "PLAIN", PASSWORD, {"errors": "text"})).error) is dict  # out of order
+        assert (
+            type((await here.call("cred.login", "PLAIN", PASSWORD, {"errors": "text"})).error)
+            is dict
+        )  # out of order
         here.cut()
 
 
@@ -63,7 +81,9 @@ async def test_the_option_of_a_login_is_in_force_from_that_login_to_the_next_one
 async def test_the_answers_to_what_waited_for_a_login_have_its_form() -> None:
     async with stage() as game:
         here = await line(game)
-        _, call = here.send(("cred.login", "PLAIN", PASSWORD, {"errors": "text", "resume": False}), ("nothing",))
+        _, call = here.send(
+            ("cred.login", "PLAIN", PASSWORD, {"errors": "text", "resume": False}), ("nothing",)
+        )
         assert (await here.answer(call)).error == "unknown-method: no method 'nothing'"
         here.cut()
 
@@ -87,7 +107,9 @@ async def test_the_answers_to_what_waited_for_a_login_have_its_form() -> None:
 )
 @pytest.mark.parametrize("transport", ["tcp", "websocket-json"])
 @on_loop
-async def test_an_option_that_is_not_what_it_should_be_is_named(transport: str, options: Any, words: str) -> None:
+async def test_an_option_that_is_not_what_it_should_be_is_named(
+    transport: str, options: Any, words: str
+) -> None:
     async with stage(transport) as game:
         here = await line(game)
         error = (await here.call("cred.login", "PLAIN", PASSWORD, options)).error
@@ -102,7 +124,9 @@ async def test_the_key_of_an_option_must_be_a_text() -> None:
     async with stage() as game:
         here = await line(game)
         for key in (b"resume", 1):
-            assert (await here.call("cred.login", "PLAIN", PASSWORD, {key: True})).error["code"] == "bad-arguments"
+            assert (await here.call("cred.login", "PLAIN", PASSWORD, {key: True})).error[
+                "code"
+            ] == "bad-arguments"
         here.cut()
 
 
@@ -132,13 +156,18 @@ async def test_a_resumed_session_keeps_the_form_of_errors_and_a_refused_resume_i
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
 @on_loop
-async def test_a_client_that_takes_no_notifications_gets_answers_only(transport: str, tmp_path: Path) -> None:
+async def test_a_client_that_takes_no_notifications_gets_answers_only(
+    transport: str, tmp_path: Path
+) -> None:
     async with stage(transport, tmp_path) as game:
         here, bob = await line(game), await game.connect("bob", "hush")
         await here.log_in(notifications=False)
         assert (await here.call("tell", 3)).error is None
         assert await bob.call("shout", "hello")
-        assert (await here.call("ask_client", "times seven")).error == {"code": "unanswered", "message": "no answer"}
+        assert (await here.call("ask_client", "times seven")).error == {
+            "code": "unanswered",
+            "message": "no answer",
+        }
         assert (await here.call("cred.ping")).result is True
         assert (await here.call("cred.logout")).result is True
         await here.until(lambda: here.gone)
@@ -182,14 +211,18 @@ async def test_what_is_not_sent_fills_no_outbox_and_no_window_of_a_resume() -> N
 
 
 @on_loop
-async def test_a_notification_does_not_push_a_call_out_of_the_outbox_of_a_client_that_will_not_get_it() -> None:
+async def test_a_notification_does_not_push_a_call_out_of_the_outbox_of_a_client_that_will_not_get_it() -> (
+    None
+):
     async with stage(portal_options=PortalOptions(outbox=OutboxLimit(bound=2))) as game:
         here = await line(game)
         mind = await mind_of(game, (await here.log_in(notifications=False))["session"])
         asked = mind.call("question")
         for number in range(10):
             mind.notify("news", number)
-        with pytest.raises(ClientGone, match="notifications: false"):  # and not that the outbox was full
+        with pytest.raises(
+            ClientGone, match="notifications: false"
+        ):  # and not that the outbox was full
             await asked
         await here.call("cred.logout")
 
@@ -229,7 +262,9 @@ async def test_a_connection_that_takes_answers_only_ends_without_a_word(end: str
 async def test_a_login_in_vain_that_asked_for_answers_only_is_not_said_goodbye_to_either() -> None:
     async with stage(login_timeout=0.1) as game:
         silent, deaf = await line(game), await line(game)
-        assert (await deaf.call("cred.login", "PLAIN", b"\0ann\0wrong", {"notifications": False})).error["code"] == "refused"
+        assert (
+            await deaf.call("cred.login", "PLAIN", b"\0ann\0wrong", {"notifications": False})
+        ).error["code"] == "refused"
         for here in (silent, deaf):
             await here.until(lambda here=here: here.gone)
         assert [notice.params[0]["code"] for notice in silent.notices] == ["login-timeout"]

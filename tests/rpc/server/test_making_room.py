@@ -13,7 +13,9 @@ from tests.rpc.stage import on_both_loops, stage
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "websocket"])
 @on_both_loops
-async def test_silent_connections_make_room_for_those_who_log_in(transport: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_silent_connections_make_room_for_those_who_log_in(
+    transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.05)
     async with stage(transport, max_unauthenticated=8) as game:
         silent = []
@@ -25,7 +27,11 @@ async def test_silent_connections_make_room_for_those_who_log_in(transport: str,
             client = await game.connect()
             assert await client.call("echo", "in") == "in"
         assert len(game.core.admission) <= 8
-        assert any("made room" in event.detail for event in game.events if isinstance(event, ConnectionBroken))
+        assert any(
+            "made room" in event.detail
+            for event in game.events
+            if isinstance(event, ConnectionBroken)
+        )
 
 
 @on_both_loops
@@ -33,7 +39,9 @@ async def test_who_is_about_to_log_in_makes_no_room(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.0)
     async with stage(max_unauthenticated=2) as game:
         line = await game.bare()
-        answer = await line.request("cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"))
+        answer = await line.request(
+            "cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz")
+        )
         assert "challenge" in answer
         others = [await game.raw() for _ in range(20)]
         assert len(game.core.admission) <= 2

@@ -17,7 +17,9 @@ from actorcred.rpc.server.events import LoginThrottled
 from tests.rpc.stage import WireStage, on_loop, stage
 
 
-async def refused(game: WireStage, call: Awaitable[Any], kind: type[Exception] = LoginFailed) -> LoginRefused:
+async def refused(
+    game: WireStage, call: Awaitable[Any], kind: type[Exception] = LoginFailed
+) -> LoginRefused:
     """Return the one record of a login that must fail."""
     before = len(game.events)
     with pytest.raises(kind):
@@ -38,7 +40,9 @@ async def refused(game: WireStage, call: Awaitable[Any], kind: type[Exception] =
     ],
 )
 @on_loop
-async def test_a_name_that_cannot_be_anybodys_is_told_without_showing_it(mechanism: str, message: bytes) -> None:
+async def test_a_name_that_cannot_be_anybodys_is_told_without_showing_it(
+    mechanism: str, message: bytes
+) -> None:
     async with stage() as game:
         line = await game.bare()
         event = await refused(game, line.request("cred.login", (mechanism, message)), CallError)
@@ -65,7 +69,9 @@ async def test_an_interface_that_does_not_exist_and_a_token_that_is_none_are_tol
 async def test_a_client_that_proves_to_be_somebody_else_is_told() -> None:
     async with stage() as game:
         client = await game.connect("ann")
-        event = await refused(game, client._request("cred.reauthenticate", ("PLAIN", b"\0bob\0hush")), CallError)
+        event = await refused(
+            game, client._request("cred.reauthenticate", ("PLAIN", b"\0bob\0hush")), CallError
+        )
         assert "somebody else" in event.detail
 
 
@@ -81,13 +87,23 @@ async def test_a_password_typed_as_a_name_is_not_told_and_a_known_name_is() -> N
 
 @on_loop
 async def test_what_the_client_reads_is_the_same_whether_the_name_is_known(tmp_path: Path) -> None:
-    async with stage(portal_options=PortalOptions(log_unknown_names="show"), free_failures=100) as game:  # type: ignore[arg-type]
+    async with stage(
+        portal_options=PortalOptions(log_unknown_names="show"), free_failures=100
+    ) as game:  # type: ignore[arg-type]
         texts = set()
         for name in ("ann", "hunter2"):
             line = await game.bare()
             with pytest.raises(CallError) as error:
                 await line.request("cred.login", ("PLAIN", b"\0" + name.encode() + b"\0wrong"))
-            texts.add((error.value.code, error.value.message, str(error.value), repr(error.value), error.value.retry_after))
+            texts.add(
+                (
+                    error.value.code,
+                    error.value.message,
+                    str(error.value),
+                    repr(error.value),
+                    error.value.retry_after,
+                )
+            )
             line.abort()
         assert len(texts) == 1
 
@@ -106,12 +122,18 @@ async def test_denied_logins_of_one_source_are_told_once_and_as_a_sum_at_the_end
         assert await game.count() == 0
         assert sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 1
         game.portal.actor_inbox.actor._events.close()
-        await game.until(lambda: sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 15)
+        await game.until(
+            lambda: (
+                sum(event.count for event in game.events if isinstance(event, LoginThrottled)) == 15
+            )
+        )
 
 
 @pytest.mark.parametrize("transport", ["tls", "websocket"])
 @on_loop
-async def test_rubbish_of_one_source_is_no_line_each(transport: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_rubbish_of_one_source_is_no_line_each(
+    transport: str, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.DEBUG)
     async with stage(transport) as game:
         caplog.clear()
@@ -122,6 +144,13 @@ async def test_rubbish_of_one_source_is_no_line_each(transport: str, caplog: pyt
             writer.close()
         await (await game.connect()).close()
         await game.until(lambda: len(game.core.peers) == 0)
-        told = [record for record in caplog.records if record.levelno >= logging.INFO and record.name != "asyncio"]
-        assert len([record for record in told if "login" not in str(getattr(record, "event", ""))]) <= 3
+        told = [
+            record
+            for record in caplog.records
+            if record.levelno >= logging.INFO and record.name != "asyncio"
+        ]
+        assert (
+            len([record for record in told if "login" not in str(getattr(record, "event", ""))])
+            <= 3
+        )
         assert not [record for record in caplog.records if record.name.startswith("uvicorn")]

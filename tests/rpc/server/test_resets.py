@@ -14,7 +14,9 @@ from actorcred.sessions.session import Session
 from tests.rpc.stage import Recorder, WireStage, on_both_loops, plain, reset, stage
 
 
-async def raw_login(game: WireStage, username: str = "bob", password: str = "hush") -> asyncio.StreamWriter:
+async def raw_login(
+    game: WireStage, username: str = "bob", password: str = "hush"
+) -> asyncio.StreamWriter:
     reader, writer = await game.raw()
     writer.write(plain(username, password))
     await reader.readuntil(b"welcome")
@@ -22,12 +24,16 @@ async def raw_login(game: WireStage, username: str = "bob", password: str = "hus
 
 
 def peer_of(game: WireStage, session: Session) -> ServerConnection:
-    (peer,) = [peer for peer in game.core.peers if peer.link is not None and peer.link.session is session]
+    (peer,) = [
+        peer for peer in game.core.peers if peer.link is not None and peer.link.session is session
+    ]
     return peer
 
 
 @on_both_loops
-async def test_a_broadcast_reaches_all_others_when_some_connections_are_reset_in_its_middle() -> None:
+async def test_a_broadcast_reaches_all_others_when_some_connections_are_reset_in_its_middle() -> (
+    None
+):
     async with stage("tcp", grace=0) as game:
         heard = [Recorder() for _ in range(8)]
         clients = []
@@ -43,7 +49,9 @@ async def test_a_broadcast_reaches_all_others_when_some_connections_are_reset_in
             await clients[0].call("shout", f"{number}")
         for recorder in heard:
             await recorder.until(lambda events: ("heard", "19") in events)
-            assert [text for _, text in recorder.named("heard")] == [str(number) for number in range(20)]
+            assert [text for _, text in recorder.named("heard")] == [
+                str(number) for number in range(20)
+            ]
         await game.until(lambda: len(game.core.peers) == len(clients))
 
 
@@ -119,7 +127,9 @@ async def test_the_sweep_goes_on_after_one_that_fails(monkeypatch: pytest.Monkey
 
 
 @on_both_loops
-async def test_one_session_that_cannot_be_ended_does_not_end_the_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_session_that_cannot_be_ended_does_not_end_the_sweep(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with stage("tcp", grace=1.0) as game:
         for name in ("bob", "ann"):
             reset(await raw_login(game, name, {"bob": "hush", "ann": "s3cret"}[name]))
@@ -181,7 +191,9 @@ async def test_a_drain_goes_on_after_a_goodbye_that_fails(monkeypatch: pytest.Mo
 
 
 @on_both_loops
-async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with stage("tcp") as game:
         client = await game.connect()
         (peer,) = game.core.peers
@@ -197,7 +209,9 @@ async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(mo
 
 
 @on_both_loops
-async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_comes_back_by_the_other() -> None:
+async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_comes_back_by_the_other() -> (
+    None
+):
     async with stage("websocket", grace=20) as game:
         first = await game.bare()
         token = (await first.request("cred.login", ("PLAIN", b"\0ann\0s3cret")))["token"]

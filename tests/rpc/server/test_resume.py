@@ -43,7 +43,9 @@ async def test_a_client_comes_back_and_gets_what_it_missed(transport: str, tmp_p
         session = client.session
         for number in range(3):
             for peer in game.core.peers:
-                peer.heard -= 1000  # the grace counts from the loss, and not from the client's last word
+                peer.heard -= (
+                    1000  # the grace counts from the loss, and not from the client's last word
+                )
             await lose(client)
             await other.call("shout", f"missed {number}")
             assert await back.get()
@@ -52,7 +54,9 @@ async def test_a_client_comes_back_and_gets_what_it_missed(transport: str, tmp_p
         assert await client.call("move", 1) == [6.0, 0.0]
         assert heard.named("heard") == [("heard", f"missed {number}") for number in range(3)]
         assert heard.named("welcome") == [("welcome", "ann")]
-        assert [event.complete for event in game.events if isinstance(event, SessionResumed)] == [True] * 3
+        assert [event.complete for event in game.events if isinstance(event, SessionResumed)] == [
+            True
+        ] * 3
 
 
 @pytest.mark.parametrize(("first", "second"), [("tcp", "websocket-json"), ("websocket", "tcp")])
@@ -63,7 +67,9 @@ async def test_a_session_goes_on_by_another_transport(first: str, second: str) -
         client = await resumable(game, handler=heard)
         back = reconnects(client)
         await client.call("tell", 3)
-        client.address = await game.server.listen({"tcp": "tcp:127.0.0.1:0"}.get(second, "ws:127.0.0.1:0"))
+        client.address = await game.server.listen(
+            {"tcp": "tcp:127.0.0.1:0"}.get(second, "ws:127.0.0.1:0")
+        )
         client._options = type(client._options)(reconnect=True, json=second.endswith("json"))
         await lose(client)
         game.portal.session(client.session)
@@ -182,7 +188,9 @@ async def test_a_session_that_is_taken_over_says_goodbye_to_its_old_connection()
 
 
 @on_loop
-async def test_a_call_under_way_when_the_connection_is_lost_fails_and_the_next_waits_for_the_return() -> None:
+async def test_a_call_under_way_when_the_connection_is_lost_fails_and_the_next_waits_for_the_return() -> (
+    None
+):
     async with stage() as game:
         client = await resumable(game)
         slow = asyncio.ensure_future(client.call("later"))

@@ -65,7 +65,9 @@ async def test_a_client_certificate_lets_its_owner_in() -> None:
         client = await game.connect("ann@example.org", None, context=context)
         assert client.avatar_id == "ann@example.org"
         with pytest.raises(LoginFailed):
-            await game.connect("ann@example.org", None)  # without the certificate EXTERNAL is not offered
+            await game.connect(
+                "ann@example.org", None
+            )  # without the certificate EXTERNAL is not offered
         with pytest.raises(LoginFailed):
             await game.connect("", None, context=context, mechanism="EXTERNAL", authorize_as="bob")
 
@@ -82,7 +84,9 @@ async def test_a_bearer_token_lets_its_holder_in() -> None:
 
 
 @on_loop
-async def test_passwords_are_not_taken_where_somebody_may_read_along(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_passwords_are_not_taken_where_somebody_may_read_along(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for module in ("rpc.server.listeners", "network"):
         monkeypatch.setattr(f"actorcred.{module}.is_loopback", lambda host: False)
     for transport, clear, offered in (
@@ -110,7 +114,9 @@ async def test_the_second_login_follows_the_policy() -> None:
 
 
 @on_loop
-async def test_a_session_that_ends_at_its_login_says_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_session_that_ends_at_its_login_says_goodbye(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def turn_away(avatar: Actor2) -> None:
         assert avatar.session is not None
         avatar.session.end(LogoutCode.KICKED, "no room")
@@ -173,7 +179,9 @@ async def test_a_checker_that_is_down_is_unavailable_and_no_way_in() -> None:
     ],
 )
 @on_loop
-async def test_an_address_that_cannot_be_listened_on_is_named(address: str, error: type[Exception], text: str) -> None:
+async def test_an_address_that_cannot_be_listened_on_is_named(
+    address: str, error: type[Exception], text: str
+) -> None:
     if address == "tcp:127.0.0.1:1":
         taken = await asyncio.start_server(lambda r, w: None, "127.0.0.1", 0)
         address = f"tcp:127.0.0.1:{taken.sockets[0].getsockname()[1]}"
@@ -191,17 +199,25 @@ async def test_certificates_may_come_by_the_address(tmp_path: Path) -> None:
     authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     portal = Portal.start(Game.start([], []), [MemoryChecker.start(USERS, plaintext=True)])
     for kind in ("tls", "wss"):
-        async with await rpc.serve(portal, f"{kind}:127.0.0.1:0?cert={tmp_path}/both.pem") as server:
+        async with await rpc.serve(
+            portal, f"{kind}:127.0.0.1:0?cert={tmp_path}/both.pem"
+        ) as server:
             address = str(server.addresses[0])
-            async with await rpc.connect(f"{address}?ca={tmp_path}/ca.pem", "ann", "s3cret", mechanism="PLAIN") as client:
+            async with await rpc.connect(
+                f"{address}?ca={tmp_path}/ca.pem", "ann", "s3cret", mechanism="PLAIN"
+            ) as client:
                 assert await client.call("echo", kind) == kind
             with pytest.raises(ConnectionError, match="cannot connect"):
                 await rpc.connect(address, "ann", "s3cret")  # a certificate that nobody vouches for
 
 
 @on_loop
-async def test_a_server_that_ends_closes_connections_in_whatever_moment_of_their_handshake(tmp_path: Path) -> None:
-    authority().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+async def test_a_server_that_ends_closes_connections_in_whatever_moment_of_their_handshake(
+    tmp_path: Path,
+) -> None:
+    authority().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        str(tmp_path / "both.pem")
+    )
     portal = Portal.start(Game.start([], []), [MemoryChecker.start({}, plaintext=True)])
     for turns in range(8):
         server = await rpc.serve(portal, f"tls:127.0.0.1:0?cert={tmp_path}/both.pem")
@@ -217,11 +233,18 @@ async def test_a_server_that_ends_closes_connections_in_whatever_moment_of_their
 
 @on_loop
 async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
-    for name, issued in (("here", authority().issue_cert("127.0.0.1")), ("between", authority().issue_cert("127.0.0.1"))):
+    for name, issued in (
+        ("here", authority().issue_cert("127.0.0.1")),
+        ("between", authority().issue_cert("127.0.0.1")),
+    ):
         issued.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / f"{name}.pem"))
     authority().cert_pem.write_to_path(str(tmp_path / "ca.pem"))
-    portal = Portal.start(Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)])
-    async with await rpc.serve(portal, f"tls:127.0.0.1:0?cert={tmp_path}/here.pem", options=rpc.ServerOptions(grace=0)) as server:
+    portal = Portal.start(
+        Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)]
+    )
+    async with await rpc.serve(
+        portal, f"tls:127.0.0.1:0?cert={tmp_path}/here.pem", options=rpc.ServerOptions(grace=0)
+    ) as server:
         address = f"{server.addresses[0]}?ca={tmp_path}/ca.pem"
         for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", None):
             async with await rpc.connect(address, "ann", "s3cret", mechanism=mechanism) as client:
@@ -230,9 +253,16 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
             with pytest.raises(UnauthorizedLogin):
                 await rpc.connect(address, username, password, mechanism="SCRAM-SHA-256-PLUS")
         # Somebody in between with a certificate that the client trusts passes everything on.
-        async with relay(server.addresses[0], tmp_path / "between.pem", tmp_path / "ca.pem") as port:
+        async with relay(
+            server.addresses[0], tmp_path / "between.pem", tmp_path / "ca.pem"
+        ) as port:
             with pytest.raises(UnauthorizedLogin):
-                await rpc.connect(f"tls://127.0.0.1:{port}?ca={tmp_path}/ca.pem", "ann", "s3cret", mechanism="SCRAM-SHA-256-PLUS")
+                await rpc.connect(
+                    f"tls://127.0.0.1:{port}?ca={tmp_path}/ca.pem",
+                    "ann",
+                    "s3cret",
+                    mechanism="SCRAM-SHA-256-PLUS",
+                )
 
 
 @contextlib.asynccontextmanager
@@ -244,7 +274,9 @@ async def relay(address: Any, certificate: Path, ca: Path) -> AsyncIterator[int]
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         host, port = str(address).removeprefix("tls://").rsplit(":", 1)
-        far_reader, far_writer = await asyncio.open_connection(host, int(port), ssl=outward, server_hostname="127.0.0.1")
+        far_reader, far_writer = await asyncio.open_connection(
+            host, int(port), ssl=outward, server_hostname="127.0.0.1"
+        )
         await asyncio.gather(pump(reader, far_writer), pump(far_reader, writer))
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=inward)
@@ -253,7 +285,9 @@ async def relay(address: Any, certificate: Path, ca: Path) -> AsyncIterator[int]
 
 
 @on_loop
-async def test_a_socket_file_of_a_killed_server_is_taken_over_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+async def test_a_socket_file_of_a_killed_server_is_taken_over_and_that_of_a_living_one_is_not(
+    tmp_path: Path,
+) -> None:
     dead = socket.socket(socket.AF_UNIX)
     dead.bind(str(tmp_path / "game.sock"))
     dead.close()
@@ -290,7 +324,14 @@ async def test_a_realm_that_cannot_be_served_is_refused_at_once() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings", [{"login_timeout": 0}, {"heartbeat": -1}, {"replay": 0}, {"max_connections": 0}, {"requests_per_second": 0}]
+    "settings",
+    [
+        {"login_timeout": 0},
+        {"heartbeat": -1},
+        {"replay": 0},
+        {"max_connections": 0},
+        {"requests_per_second": 0},
+    ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
@@ -404,7 +445,9 @@ def test_a_program_without_an_event_loop_serves_and_calls() -> None:
         event.set()
         return 42
 
-    portal = Portal.start(House.start(), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)])
+    portal = Portal.start(
+        House.start(), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)]
+    )
     with rpc.serve_in_thread(portal, "tcp:127.0.0.1:0") as server:
         address = server.addresses[0]
         with rpc.connect_blocking(address, "ann", "s3cret", handler=handler) as client:
