@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
 import pykka
 
@@ -27,6 +27,7 @@ __all__ = [
     "Check",
     "Checker",
     "CheckerRef",
+    "Kinds",
     "Revocation",
     "digests_of_all",
     "offered_by_all",
@@ -50,7 +51,7 @@ class Revocation(StrEnum):
 
 
 class Kinds(Protocol):
-    """Which credentials somebody takes."""
+    """The kinds of credentials that a checker takes and offers; see `Checker`."""
 
     @property
     def credential_interfaces(self) -> tuple[type, ...]:
@@ -59,6 +60,19 @@ class Kinds(Protocol):
     @property
     def offered_interfaces(self) -> tuple[type, ...]:
         """Those by which each user can log in."""
+
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """The algorithms of HTTP Digest for which digests are kept; None for any."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What one checker takes and offers."""
+
+    credential_interfaces: tuple[type, ...] = ()
+    offered_interfaces: tuple[type, ...] = ()
+    digest_algorithms: frozenset[str] | None = None
 
 
 def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
@@ -80,7 +94,7 @@ def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
     )
 
 
-def digests_of_all(checkers: Iterable[CheckerRef]) -> frozenset[str] | None:
+def digests_of_all(checkers: Iterable[Kinds]) -> frozenset[str] | None:
     """Return the algorithms of HTTP Digest that can be offered where a client may ask any of several checkers.
 
     A client takes the first one that it knows, so one that some checker does not keep would lock its users out. If there is
@@ -100,54 +114,71 @@ def digests_of_all(checkers: Iterable[CheckerRef]) -> frozenset[str] | None:
 
 
 class RevocationListener(Protocol):
-    """What a checker knows of a portal."""
+    """What a checker reports changed accounts to: a portal, or a checker that wraps this one."""
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
-        """Learn what happened to an account."""
+        """Called when an account has changed.
+
+        Raises:
+            pykka.ActorDeadError: if the listener has stopped; it is removed then.
+        """
 
 
 class CheckerRef(ActorRef["Checker"]):
-    """A ref to a checker."""
+    """A ref to a checker.
 
-    __slots__ = ("_kinds", "_offered", "portals")
+    Attributes:
+        offers: what the checker takes and offers. The checker puts it here, so that it can be read on
+            any thread, and while the checker is down.
+    """
+
+    __slots__ = ("_listeners", "offers")
 
     def __init__(self, mailbox: Cell) -> None:
         super().__init__(mailbox)
-        # Kept here and not in the checker, since a restarted checker is a fresh one, and one that is down is none.
-        self.portals: tuple[RevocationListener, ...] = ()
-        self._kinds: tuple[type, ...] = ()
-        self._offered: tuple[type, ...] = ()
+        # Here and not in the checker, since a restarted checker is another instance. A dictionary,
+        # because adding and removing a key is one step for other threads.
+        self._listeners: dict[RevocationListener, None] = {}
+        self.offers: Kinds = Offers()
 
     @property
     def credential_interfaces(self) -> tuple[type, ...]:
-        """The kinds of credentials that the checker takes; settled when it is constructed. Down, it takes what it took before."""
-        checker = self.actor_inbox.actor
-        if isinstance(checker, Checker):
-            self._kinds = checker.credential_interfaces
-        return self._kinds
+        """The kinds of credentials that the checker takes."""
+        return self.offers.credential_interfaces
 
     @property
     def offered_interfaces(self) -> tuple[type, ...]:
         """The kinds by which each of its users can log in; see `Checker`."""
-        checker = self.actor_inbox.actor
-        if isinstance(checker, Checker):
-            offered = checker.offered_interfaces
-            self._offered = checker.credential_interfaces if offered is None else offered
-        return self._offered
+        return self.offers.offered_interfaces
 
     @property
     def digest_algorithms(self) -> frozenset[str] | None:
         """The algorithms of HTTP Digest whose digests the checker keeps; see `Checker`."""
-        checker = self.actor_inbox.actor
-        return checker.digest_algorithms if isinstance(checker, Checker) else None
+        return self.offers.digest_algorithms
+
+    def add_listener(self, listener: RevocationListener) -> None:
+        """Report changed accounts to a portal or a wrapper, too."""
+        self._listeners[listener] = None
+
+    def remove_listener(self, listener: RevocationListener) -> None:
+        """Report changed accounts to a listener no longer."""
+        self._listeners.pop(listener, None)
+
+    @property
+    def listeners(self) -> tuple[RevocationListener, ...]:
+        """What changed accounts are reported to."""
+        return tuple(self._listeners)
 
     def revoke(self, avatar_id: AvatarId, what: Revocation) -> None:
-        """Tell all portals what happened to an account, so that its live sessions end. May be called from anywhere."""
-        for portal in self.portals:
+        """Report a changed account to all portals, which end its sessions.
+
+        May be called on any thread.
+        """
+        for listener in self.listeners:
             try:
-                portal.revoke(self, avatar_id, what)
+                listener.revoke(self, avatar_id, what)
             except pykka.ActorDeadError:
-                self.portals = tuple(other for other in self.portals if other is not portal)
+                self.remove_listener(listener)
 
 
 @dataclass(slots=True)
@@ -191,6 +222,25 @@ class Checker(Service):
     credential_interfaces: tuple[type, ...] = ()
     offered_interfaces: tuple[type, ...] | None = None
     digest_algorithms: frozenset[str] | None = None
+
+    def show_offers(self) -> None:
+        """Put into the ref what this checker takes and offers; on any thread.
+
+        It is called when the checker has been constructed. A checker that changes one of the three attributes
+        later must call it then.
+        """
+        cast("CheckerRef", self._actor_ref).offers = Offers(
+            self.credential_interfaces,
+            (
+                self.credential_interfaces
+                if self.offered_interfaces is None
+                else self.offered_interfaces
+            ),
+            self.digest_algorithms,
+        )
+
+    def _actor_made(self) -> None:
+        self.show_offers()
 
     @abstractmethod
     def request_avatar_id(self, credentials: Any) -> Any:

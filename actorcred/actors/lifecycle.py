@@ -52,6 +52,9 @@ class Living(Protocol):
     def on_start(self) -> Any:
         """Run before the first message."""
 
+    def _actor_made(self) -> None:
+        """Run when the constructor has, and the ref is the one that others have."""
+
     def _actor_last_words(self) -> Any:
         """Run what has to run before the actor stops."""
 
@@ -315,6 +318,7 @@ class Blueprint:
         finally:
             rebirth.mailbox = None
         actor._actor_ref = self._ref
+        actor._actor_made()
         return actor
 
 

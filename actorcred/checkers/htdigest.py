@@ -113,6 +113,7 @@ class HtdigestChecker(PollingChecker):
         self.digest_algorithms = frozenset(
             algorithm for kept in users.values() for algorithm in kept
         ) or frozenset(("MD5",))
+        self.show_offers()
         return chosen, users
 
     def _rows(self, raw: bytes) -> list[_Row]:

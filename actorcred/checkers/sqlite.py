@@ -446,6 +446,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             self.offered_interfaces = (
                 self.credential_interfaces if all_have else (UsernamePassword,)
             )
+            self.show_offers()
             row = self.database.execute(
                 "SELECT scram, name FROM account WHERE scram IS NOT NULL LIMIT 1"
             ).fetchone()

@@ -46,6 +46,11 @@ class SupervisedService:
         """The kinds of credentials by which each user of a checker can log in."""
         return cast("CheckerRef", self.ref).offered_interfaces
 
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """The algorithms of HTTP Digest for which a checker keeps digests; None for any."""
+        return cast("CheckerRef", self.ref).digest_algorithms
+
 
 class _ServiceSupervisor:
     """Has the portal decide on the crashes of a role."""
@@ -94,7 +99,7 @@ class Services:
             return
         role = SupervisedService(checker, interfaces, self._intensity)
         self._checkers.append(role)
-        checker.portals = (*checker.portals, self._portal)
+        checker.add_listener(self._portal)
         self._add(role)
 
     def _add(self, role: SupervisedService) -> None:
@@ -126,7 +131,7 @@ class Services:
 
     def digest_algorithms(self) -> frozenset[str] | None:
         """Return the algorithms of HTTP Digest that the checkers can verify; None for any."""
-        return digests_of_all(cast("CheckerRef", role.ref) for role in self._checkers)
+        return digests_of_all(self._checkers)
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
         """Return the seconds until a role that crashed is made anew, 0 for at once."""
@@ -172,7 +177,4 @@ class Services:
     def close(self) -> None:
         """Let go of the checkers."""
         for role in self._checkers:
-            checker = cast("CheckerRef", role.ref)
-            checker.portals = tuple(
-                portal for portal in checker.portals if portal is not self._portal
-            )
+            cast("CheckerRef", role.ref).remove_listener(self._portal)

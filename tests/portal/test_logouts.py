@@ -521,7 +521,7 @@ def test_a_revocation_reaches_no_portal_that_has_stopped(inline):
     stage.portal.stop()
     stage.checkers[0].revoke("ann", Revocation.DELETED)
 
-    assert stage.checkers[0].portals == ()
+    assert stage.checkers[0].listeners == ()
 
 
 def test_drain_ends_all_sessions_tells_the_minds_and_counts(dispatcher):

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.auth.registry import start_groups
 from actorcred.checker import CheckerRef
-from actorcred.checkers.wrappers.wrapper import Wrapper, ask_checker, checked_avatar_id
+from actorcred.checkers.wrappers.wrapper import (
+    CombinedOffers,
+    Wrapper,
+    ask_checker,
+    checked_avatar_id,
+)
 from actorcred.credentials import Combined, OneTimePassword, UsernamePassword, is_blank
 from actorcred.errors import UnauthorizedLogin, UnknownKey
 from actorcred.names import AvatarId, temporary, until_of
@@ -55,10 +60,11 @@ class AllOf(Wrapper):
             *(kind for kind in common if kind is not OneTimePassword or len(self.checkers) == 1),
         )
 
-    @property
-    def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
-        """All that it takes: nobody gets in by another one."""
-        return self.credential_interfaces
+    def show_offers(self) -> None:
+        """Offer all that it takes, since no user gets in by anything else."""
+        cast("CheckerRef", self._actor_ref).offers = CombinedOffers(
+            self.checkers, self.credential_interfaces, all_asked=True
+        )
 
     @staticmethod
     def _part_for(checker: CheckerRef, kind: type) -> bool:

@@ -91,6 +91,37 @@ class _Relay:
         self._wrapper.tell(_Revoked(avatar_id, what))
 
 
+@dataclass(frozen=True, slots=True)
+class CombinedOffers:
+    """What several checkers together take and offer, as they change.
+
+    Args:
+        checkers: refs to these checkers.
+        credential_interfaces: the kinds of credentials that are taken at all.
+        all_asked: whether a client must convince all of them, and can log in by nothing else.
+    """
+
+    checkers: tuple[CheckerRef, ...]
+    credential_interfaces: tuple[type, ...]
+    all_asked: bool = False
+
+    @property
+    def offered_interfaces(self) -> tuple[type, ...]:
+        """The kinds by which each user can log in."""
+        if self.all_asked:
+            return self.credential_interfaces
+        return tuple(
+            kind
+            for kind in offered_by_all(self.checkers)
+            if issubclass(kind, self.credential_interfaces)
+        )
+
+    @property
+    def digest_algorithms(self) -> frozenset[str] | None:
+        """The algorithms of HTTP Digest that can be offered."""
+        return digests_of_all(self.checkers)
+
+
 class Wrapper(Checker):
     """A checker that asks others. They belong to it: it restarts those that crash, and they stop when it does.
 
@@ -125,7 +156,7 @@ class Wrapper(Checker):
         relay = _Relay(ref)
         for checker in checkers:
             checker.supervise(_Supervisor(checker))
-            checker.portals = (*checker.portals, relay)
+            checker.add_listener(relay)
         ref.watch(lambda _: [checker.stop(block=False) for checker in checkers])
         return cast("CheckerRef", ref)
 
@@ -137,19 +168,11 @@ class Wrapper(Checker):
             )
         )
 
-    @property
-    def offered_interfaces(self) -> tuple[type, ...]:  # type: ignore[override]
-        """Those that can be offered, whichever wrapped checker knows the user."""
-        return tuple(
-            kind
-            for kind in offered_by_all(self.checkers)
-            if issubclass(kind, self.credential_interfaces)
+    def show_offers(self) -> None:
+        """Put what can be offered into the ref; it follows the wrapped checkers."""
+        cast("CheckerRef", self._actor_ref).offers = CombinedOffers(
+            self.checkers, self.credential_interfaces
         )
-
-    @property
-    def digest_algorithms(self) -> frozenset[str] | None:  # type: ignore[override]
-        """Those that can be offered, whichever wrapped checker knows the user."""
-        return digests_of_all(self.checkers)
 
     def _actor_control(self, message: ControlMessage) -> Any:
         if isinstance(message, _Revoked):

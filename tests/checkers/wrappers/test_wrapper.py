@@ -425,6 +425,6 @@ def test_revocations_get_through_all_wrappers(inline):
             told.append((avatar_id, what))
 
     outer = ThrottlingChecker.start(FirstOf.start(AllowingChecker.start(inner, ["ann"])))
-    outer.portals = (Listener(),)
+    outer.add_listener(Listener())
     inner.revoke("ann", Revocation.DISABLED)
     assert told == [("ann", Revocation.DISABLED)]
