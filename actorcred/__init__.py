@@ -42,7 +42,7 @@ from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 from actorcred.sessions.policies import Policy
-from actorcred.sessions.session import AvatarRef, Session
+from actorcred.sessions.session import AvatarRef, Session, SessionInfo
 
 __all__ = [
     "ANONYMOUS",
@@ -91,6 +91,7 @@ __all__ = [
     "Revocation",
     "ScramVerifier",
     "Session",
+    "SessionInfo",
     "UnauthorizedLogin",
     "UnhandledCredentials",
     "UsernameHashedPassword",

@@ -18,6 +18,7 @@ from actorcred import (
     PortalRef,
     Realm,
     Session,
+    SessionInfo,
     UsernamePassword,
 )
 from actorcred.actors import ActorRef, Future, InlineDispatcher, ThreadDispatcher
@@ -76,6 +77,6 @@ async def main() -> None:
     await session.end()
     count: int = await portal.count()
     assert count
-    sessions: list[Session] = portal.sessions("ann").get(timeout=5)
+    sessions: list[SessionInfo] = portal.sessions("ann").get(timeout=5)
     assert sessions
     assert interface

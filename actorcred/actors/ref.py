@@ -121,7 +121,7 @@ class ActorRef(pykka.ActorRef[A]):
             self._enqueue(message, future)
         return future.get(timeout=timeout) if block else future
 
-    def hand_over(self, message: Any, reply: Receiver | None) -> None:
+    def deliver(self, message: Any, reply: Receiver | None) -> None:
         """Send a message whose answer goes to `reply`, as an `ask` without a future; for servers with many calls.
 
         An idle actor whose dispatcher is an event loop runs at once if this is the loop's thread, so `reply` may have the

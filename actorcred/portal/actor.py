@@ -61,11 +61,22 @@ class Portal(Actor):
             lambda seconds: portal.send_after(seconds, m.TellRepeated()),
         )
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
-        self._roles = Services(portal, realm, self._options.restart, self._events)
+        self._services = Services(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
-        self._logins = Logins(portal, self._options, self._roles, self._directory, self._logouts)
+        self._registry = self._options.registry(
+            self._options.limits, self._directory, self._logouts
+        )
+        self._logouts.when_free = self._registry.release
+        self._logins = Logins(
+            portal,
+            self._options,
+            self._services,
+            self._directory,
+            self._registry,
+            self._logouts,
+        )
         for checker, interfaces in required:
-            self._roles.add_checker(checker, interfaces)
+            self._services.add_checker(checker, interfaces)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -80,9 +91,10 @@ class Portal(Actor):
         return cast("PortalRef", super().start(realm, checkers, options, dispatcher=dispatcher))
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
-        """Fail what a message belonged to, and go on: the portal holds the sessions of all.
+        """Fail what the message belongs to, and continue: the portal holds the sessions of all.
 
-        What an application's callback raises, or a fault of this package, thus ends one login or session and no other.
+        Thus an exception of an application's callback, or a fault of this package, ends one login or
+        session and no other.
         """
         complain("The portal could not handle %s:", describe(message), error=error)
         for argument in _contents(message):
@@ -101,14 +113,14 @@ class Portal(Actor):
             argument.settle_error(error)
 
     def on_stop(self) -> None:
-        """Let nobody in any more and log everybody out."""
+        """Refuse new logins and end all sessions."""
         self._logins.close()
         self._logouts.abandon()
-        self._roles.close()
+        self._services.close()
         self._events.close()
 
     def on_failure(self, *_: Any) -> None:
-        """End in good order even so."""
+        """End all sessions after a crash, too."""
         self.on_stop()
 
     # -- messages -----------------------------------------------------------------------------------
@@ -122,8 +134,12 @@ class Portal(Actor):
                 return self._logouts.avatar_gone(message.session, message.cause)
             case m.EndSession():
                 return self._logouts.end(message.session, message.reason, message.done)
-            case m.Answered(attempt, answer):
-                return self._logins.answered(attempt, answer)
+            case m.CheckerAnswered(attempt, answer):
+                return self._logins.checked(attempt, answer)
+            case m.RealmAnswered(attempt, answer):
+                return self._logins.granted(attempt, answer)
+            case m.PlaceClaimed(attempt, done):
+                return self._logins.placed(attempt, done)
             case m.AvatarOpened(session):
                 return self._logins.avatar_opened(session)
             case m.GiveUpLogin(attempt):
@@ -160,22 +176,15 @@ class Portal(Actor):
     def _of_sessions(self, message: ControlMessage) -> Any:
         match message:
             case m.FindSession(session_id):
-                return self._directory.find(session_id)
+                return self._registry.find(session_id)
             case m.FindSessions(avatar_id):
-                return self._sessions(avatar_id)
+                return self._registry.sessions(avatar_id)
             case m.CountSessions():
-                return len(self._directory)
+                return self._registry.count()
             case m.Annotate(session_id, notes):
-                session = self._directory.find(session_id)
-                if session is not None:
-                    session.annotate(notes)
-                return session is not None
+                return self._registry.annotate(session_id, notes)
             case m.Kick(session_id, avatar_id, detail):
-                session = None if session_id is None else self._directory.find(session_id)
-                one = [] if session is None else [session]
-                return self._logouts.kick(
-                    self._sessions(avatar_id) if session_id is None else one, detail
-                )
+                return self._registry.kick(session_id, avatar_id, detail)
             case m.Drain(timeout, drained):
                 self._logins.close()
                 self._logouts.drain(timeout, drained)
@@ -183,31 +192,28 @@ class Portal(Actor):
                 self._logouts.drain_timeout(drained)
         return None
 
-    def _sessions(self, avatar_id: AvatarId | None) -> list[Session]:
-        return list(self._directory if avatar_id is None else self._directory.of(avatar_id))
-
     def _of_services(self, message: ControlMessage) -> Any:  # noqa: PLR0911  # a table
         match message:
             case m.RegisterChecker(checker, interfaces):
-                return self._roles.add_checker(checker, interfaces)
+                return self._services.add_checker(checker, interfaces)
             case m.ListInterfaces():
-                return tuple(self._roles.realm.actor_class.interfaces)
+                return tuple(self._services.realm.actor_class.interfaces)
             case m.ListCredentialsInterfaces(for_everybody):
-                return self._roles.credential_interfaces(for_everybody)
+                return self._services.credential_interfaces(for_everybody)
             case m.ListDigestAlgorithms():
-                return self._roles.digest_algorithms()
+                return self._services.digest_algorithms()
             case m.Revoke(checker, avatar_id, what):
                 return self._revoke(checker, avatar_id, what)
             case m.ServiceCrashed(ref, error):
-                pause = self._roles.crashed(ref, error, self.now())
+                pause = self._services.crashed(ref, error, self.now())
                 if pause:
-                    self._logins.role_is_gone(ref)
+                    self._logins.service_is_gone(ref)
                 return pause
             case m.ServiceBegun(ref):
-                return self._roles.begun(ref)
+                return self._services.begun(ref)
             case m.ServiceGone(ref, cause):
-                self._roles.gone(ref, cause)
-                return self._logins.role_is_gone(ref)
+                self._services.gone(ref, cause)
+                return self._logins.service_is_gone(ref)
             case _:
                 return super()._actor_control(message)
 
@@ -217,8 +223,9 @@ class Portal(Actor):
             and self._options.on_password_change is PasswordChange.TELL
         )
         self._logins.revoke(checker, avatar_id)
+        name = self._services.name_of(checker)
         for session in self._directory.of(avatar_id):
-            if session.checker is not checker:
+            if session.checker != name:
                 continue
             if tell:
                 session.mind.notify("password_changed")

@@ -1,21 +1,23 @@
-"""What the portal remembers of a login under way."""
+"""A login under way."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
-from actorcred.errors import CheckerUnavailable
+from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin
+from actorcred.exchange import Exchange
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
-from actorcred.portal.login import LoginFuture
+from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
-from actorcred.sessions.states import State
+from actorcred.sessions.states import SessionEvent, State, step
 
 __all__ = ["Attempt"]
 
@@ -23,36 +25,51 @@ __all__ = ["Attempt"]
 class Attempt:
     """A login under way; without interfaces, credentials that are only verified.
 
+    Its methods are in the order in which a login comes to them. They change what is known of this login
+    and nothing else.
+
     Args:
-        portal: the portal's mailbox, on which whoever waits for the login depends.
-        give_up: called with this object when nobody waits any more.
+        portal: the portal's mailbox, on which those who wait for the login depend.
+        give_up: called with this object when the client no longer waits.
         credentials: what the client presents.
         target: how to reach the client.
-        interfaces: what it wants to use its avatar as.
+        interfaces: what it requests of its avatar, in order of preference.
+        authorize_as: the avatar id that it wants to act as, if that is another one.
+
+    Attributes:
+        kind: the kind of credentials.
+        claimed: the user name that the client claimed.
+        deadline: when the login fails, on the portal's clock.
+        checker: the checker that is being asked, or that accepted the credentials.
+        avatar_id: who it is, once that is proven.
+        session_id: the id of the session that it will have.
+        mind: the client's mind, once the login has a place.
+        hub: the mind that the avatar is given; another one than the client's if the avatar is shared.
+        session: the session, once there is one.
     """
 
     __slots__ = (
-        "answer",
+        "_answer",
+        "_candidates",
+        "_details",
+        "_known",
+        "_source",
+        "_unavailable",
         "authorize_as",
         "avatar_id",
-        "candidates",
         "checker",
         "claimed",
         "credentials",
         "deadline",
-        "details",
         "future",
         "interfaces",
-        "keeps_place",
         "kind",
-        "known",
         "mind",
         "session",
+        "session_id",
         "shared",
-        "source",
         "state",
         "target",
-        "unavailable",
     )
 
     def __init__(
@@ -62,28 +79,144 @@ class Attempt:
         credentials: object,
         target: Any,
         interfaces: tuple[type, ...],
+        authorize_as: str | None,
     ) -> None:
-        self.authorize_as: str | None = None
+        self.authorize_as = authorize_as
         self.credentials: object | None = credentials
         self.target = target
         self.interfaces = interfaces
         self.future = LoginFuture(portal, partial(give_up, self))
         self.state = State.CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
-        self.source = str(getattr(credentials, "source", ""))
-        self.known = False
-        """Whether a checker knows the account; for the log only."""
         self.kind = type(credentials).__name__
         self.deadline = 0.0
-        # The checkers that were not asked yet, the one that is being asked, and its answer, by which a late one is known.
-        self.candidates: list[CheckerRef] = []
         self.checker: CheckerRef | None = None
-        self.answer: PendingAnswer | None = None
-        self.details: list[str] | None = None
-        self.unavailable: CheckerUnavailable | None = None
-        # Once it is proven:
+        self._source = str(getattr(credentials, "source", ""))
+        self._candidates: list[CheckerRef] = []
+        self._answer: PendingAnswer | None = None
+        self._details: list[str] | None = None
+        self._unavailable: CheckerUnavailable | None = None
+        self._known = False
         self.avatar_id: AvatarId = ""
-        self.keeps_place = False
+        self.session_id = ""
         self.mind: MindRef | None = None
         self.shared: SharedAvatar[Session] | None = None
         self.session: Session | None = None
+
+    # -- checking --------------------------------------------------------------------------------
+
+    def begin(self, checkers: list[CheckerRef], deadline: float) -> None:
+        """Set which checkers to ask, in order, and until when."""
+        checkers.reverse()
+        self._candidates = checkers
+        self.deadline = deadline
+
+    def next_checker(self) -> CheckerRef | None:
+        """Return the next checker to ask, or None."""
+        if not self._candidates:
+            return None
+        self.checker = self._candidates.pop()
+        if isinstance(self.credentials, Exchange):
+            self.credentials.last = not self._candidates
+        return self.checker
+
+    def expect(self, answer: PendingAnswer) -> None:
+        """Wait for an answer; an earlier one is late from now on."""
+        self._answer = answer
+
+    def expects(self, answer: PendingAnswer) -> bool:
+        """Return whether an answer is the one that is waited for. If it is, it is not any longer."""
+        if self._answer is not answer:
+            return False
+        self._answer = None
+        return True
+
+    def is_waiting(self) -> bool:
+        """Return whether a checker or the realm must answer."""
+        return self._answer is not None
+
+    def forget_answer(self) -> None:
+        """Wait for no answer; the one that was expected is late if it comes."""
+        self._answer = None
+
+    def note_refusal(self, detail: str, error: LoginFailed) -> None:
+        """Remember why a checker did not accept the credentials, until the next ones have been asked."""
+        if isinstance(error, CheckerUnavailable):
+            self._unavailable = error
+        self._known |= getattr(error, "known", False)
+        self._details = [*(self._details or ()), detail]
+
+    def note_known(self) -> None:
+        """Note that a checker knows the account."""
+        self._known = True
+
+    def failure(self) -> LoginFailed:
+        """Return the error for a login that no checker has accepted."""
+        detail = "; ".join(self._details or ())
+        error = self._unavailable
+        if error is None:
+            return UnauthorizedLogin(detail)
+        # A subclass is an adapter's own, which recognizes it by what it carries.
+        return CheckerUnavailable(detail) if type(error) is CheckerUnavailable else error
+
+    def verified(self, avatar_id: AvatarId) -> None:
+        """Succeed, if the credentials were only to be verified."""
+        self.state = step(self.state, SessionEvent.VERIFIED)
+        self.credentials = None
+        self.future.settle(avatar_id)  # type: ignore[arg-type]
+
+    def proven(self, avatar_id: AvatarId) -> None:
+        """Note who it is, and drop the credentials: a secret is not kept longer than it is needed."""
+        self.state = step(self.state, SessionEvent.PROVEN)
+        self.credentials = None
+        self.avatar_id = avatar_id
+        self.session_id = os.urandom(16).hex()
+
+    # -- opening ---------------------------------------------------------------------------------
+
+    def admit(self, mind: MindRef, shared: SharedAvatar[Session] | None) -> None:
+        """Note that the login has a place, and how its avatar reaches the client."""
+        self.state = step(self.state, SessionEvent.ADMITTED)
+        self.mind = mind
+        self.shared = shared
+
+    def give_session(self, session: Session) -> None:
+        """Set the session."""
+        assert self.mind is not None
+        self.session = self.mind.session = session
+
+    def succeed(self) -> bool:
+        """Settle the future with the login; return False if the client has given it up."""
+        assert self.session is not None
+        self.state = step(self.state, SessionEvent.OPENED)
+        session = self.session
+        session.succeed()
+        return self.future.settle(Login(session.interface, session.avatar, session.end))
+
+    # -- failing ---------------------------------------------------------------------------------
+
+    def fail(self) -> None:
+        """End the login; a checker is spared its work. `future` is settled by the caller, as the last step."""
+        self.state = step(self.state, SessionEvent.FAILED)
+        self.credentials = None
+        answer, self._answer = self._answer, None
+        if answer is not None and self.mind is None:  # a realm finishes, and is cleaned up after
+            answer.cancel()
+
+    def abandon_minds(self) -> None:
+        """Close the minds of a login that has no session."""
+        for mind in (self.mind, None if self.shared is None else self.shared.hub):
+            if mind is not None:
+                mind.abandon()
+
+    def report(self, error: LoginFailed) -> tuple[Any, ...]:
+        """Return the fields of `events.LoginRefused`."""
+        return (
+            error.code,
+            self.kind,
+            self.claimed,
+            error.detail,
+            self._known,
+            error.seen,
+            self._source,
+        )

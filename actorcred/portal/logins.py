@@ -1,4 +1,7 @@
-"""The logins under way, from credentials to an open session. Runs in the portal's context and waits for nobody."""
+"""The logins under way, from credentials to an open session.
+
+All of it runs in the portal's context and never waits.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from actorcred.actors import ActorRef
+from actorcred.actors import ActorRef, Future
 from actorcred.actors.lifecycle import stops_all
 from actorcred.errors import (
     CheckerUnavailable,
@@ -16,23 +19,22 @@ from actorcred.errors import (
     UnhandledCredentials,
 )
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.names import AvatarId
+from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.checking import Checking
 from actorcred.portal.events import LoggedIn, LoginRefused
-from actorcred.portal.login import Login
 from actorcred.portal.logouts import Logouts
-from actorcred.portal.messages import Answered, ExpireLogins
+from actorcred.portal.messages import CheckerAnswered, ExpireLogins, PlaceClaimed, RealmAnswered
 from actorcred.portal.opening import Opening
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.pending_answer import PendingAnswer
-from actorcred.portal.places import Places
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
-from actorcred.sessions.policies import Deny, Join
+from actorcred.sessions.policies import Policy
+from actorcred.sessions.registry import Place, Registry
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import SessionEvent, State, step
+from actorcred.sessions.states import State
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Logins"]
@@ -47,117 +49,127 @@ class Logins:
     Args:
         portal: the portal's ref, to which checkers and realm answer.
         options: the portal's settings.
-        roles: the checkers and the realm.
-        directory: where open sessions go.
-        logouts: ends sessions that have to make place.
+        services: the checkers and the realm.
+        directory: where open sessions are added.
+        registry: where places are claimed.
+        logouts: ends sessions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the parts of a portal
         self,
         portal: PortalRef,
         options: PortalOptions,
-        roles: Services,
+        services: Services,
         directory: Directory,
+        registry: Registry,
         logouts: Logouts,
     ) -> None:
         self._portal = portal
-        self._realm = roles.realm
         self._options = options
-        self._roles = roles
+        self._services = services
+        self._registry = registry
         self._logouts = logouts
         self._events = logouts.events
-        logouts.when_free = self.avatar_id_is_free
         logouts.when_gone = self.avatar_gone
+        self._shares = options.policy is Policy.SHARE
         self._closed = False
         # In the order of their deadlines, since all have the same time.
         self._attempts: dict[Attempt, None] = {}
         self._timer_runs = False
-        self._places = Places(options.limits, directory)
-        self._checking = Checking(options.may_act_as, self._tell_answered, self._proven, self.fail)
-        self._opening = Opening(portal, roles.realm, options.outbox, directory, self._places)
-        self._opening.tell = self._tell_answered
-        self._opening.succeeded = self._succeed
-        self._opening.failed = self.fail
+        self._checking = Checking(
+            options.may_act_as, self.checker_answered, self._proven, self.fail
+        )
+        self._opening = Opening(portal, services, options.outbox, directory, self)
 
     def __len__(self) -> int:
         return len(self._attempts)
 
-    # -- from step to step --------------------------------------------------------------------------------------------
+    # -- from step to step -----------------------------------------------------------------------
 
     def begin(self, attempt: Attempt) -> None:
-        """Take a new login in and ask the first checker."""
+        """Accept a new login and ask the first checker."""
         if self._closed:
-            self.fail(
-                attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=False)
-            )
+            self.fail(attempt, _draining(seen=False))
         elif len(self._attempts) >= self._options.max_pending_logins:
-            self.fail(
-                attempt,
-                LoginDenied(
-                    f"{len(self._attempts)} logins in flight", retry_after=RETRY_AFTER, seen=False
-                ),
-            )
+            full = f"{len(self._attempts)} logins in flight"
+            self.fail(attempt, LoginDenied(full, retry_after=RETRY_AFTER, seen=False))
         elif attempt.future.done():
             self.fail(attempt, _given_up())
-        elif not (checkers := self._roles.checkers_for(attempt.credentials)):
+        elif not (checkers := self._services.checkers_for(attempt.credentials)):
             self.fail(attempt, UnhandledCredentials(f"no checker takes {attempt.kind}"))
         else:
-            attempt.deadline = self._portal.now() + self._options.login_timeout
+            attempt.begin(checkers, self._portal.now() + self._options.login_timeout)
             self._attempts[attempt] = None
             self._arm_timer(self._options.login_timeout)
-            checkers.reverse()
-            attempt.candidates = checkers
             self._checking.ask_next(attempt)
 
-    def _tell_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
-        return self._portal.tell_if_alive(Answered(attempt, answer))
+    def checker_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
+        """Send the portal the late answer of a checker; return whether it takes it. On any thread."""
+        return self._portal.tell_if_alive(CheckerAnswered(attempt, answer))
 
-    def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Go on with what a checker or the realm has decided later than at once."""
-        if answer.role is self._realm:
-            self._opening.answered(attempt, answer)
-        else:
-            self._checking.answered(attempt, answer)
+    def realm_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
+        """Send the portal the late answer of the realm; return whether it takes it. On any thread."""
+        return self._portal.tell_if_alive(RealmAnswered(attempt, answer))
+
+    def checked(self, attempt: Attempt, answer: PendingAnswer) -> None:
+        """Continue with a late answer of a checker."""
+        self._checking.answered(attempt, answer)
+
+    def granted(self, attempt: Attempt, answer: PendingAnswer) -> None:
+        """Continue with a late answer of the realm."""
+        self._opening.answered(attempt, answer)
 
     def _proven(self, attempt: Attempt, avatar_id: AvatarId) -> None:
-        attempt.avatar_id = avatar_id
         if attempt.interfaces:
-            attempt.state = step(attempt.state, SessionEvent.PROVEN)
-            self._admit(attempt)
+            attempt.proven(avatar_id)
+            self._claim(attempt)
         else:
-            attempt.state = step(attempt.state, SessionEvent.VERIFIED)
             self._attempts.pop(attempt, None)
-            attempt.future.settle(avatar_id)  # type: ignore[arg-type]
+            attempt.verified(avatar_id)
 
-    def _admit(self, attempt: Attempt) -> None:
-        if self._places.unlimited:
-            self._opening.request_avatar(attempt)
+    def _claim(self, attempt: Attempt) -> None:
+        """Claim a place."""
+        within = attempt.deadline - self._portal.now()
+        try:
+            place = self._registry.claim(
+                attempt.avatar_id, attempt.session_id, attempt.interfaces, within
+            )
+        except LoginFailed as error:
+            self.fail(attempt, error)
             return
-        decision = self._places.decide(attempt)
-        if decision is None:
-            self._places.wait(attempt)
-        elif isinstance(decision, Deny):
-            self.fail(attempt, LoginDenied(decision.why, retry_after=RETRY_AFTER))
-        elif isinstance(decision, Join):
-            self._opening.join(attempt, decision.session)
-        elif decision.evict:
-            # First the place, then the end of those who have it: on a full server another login would take it.
-            self._places.wait(attempt, keep=True)
-            for session in decision.evict:
-                self._logouts.end(session, LogoutReason(LogoutCode.REPLACED))
+        if isinstance(place, Future):
+            tell = self._portal.tell_if_alive
+            place.add_done_callback(lambda done: tell(PlaceClaimed(attempt, done)))
         else:
-            self._opening.request_avatar(attempt)
+            self._enter(attempt, place)
 
-    def avatar_id_is_free(self, avatar_id: AvatarId) -> None:
-        """Go on with the logins that waited for another session or login of the same avatar id."""
-        for attempt in self._places.take_waiting(avatar_id):
-            self._guard(self._admit, attempt)
+    def placed(self, attempt: Attempt, done: Future[Place]) -> None:
+        """Continue with a place that was waited for."""
+        if attempt.state is not State.WAITING:
+            return  # it has failed, and its claim is withdrawn
+        try:
+            place = done.get()
+        except LoginFailed as error:
+            self.fail(attempt, error)
+            return
+        if place is not None and not place.is_open:  # it has ended meanwhile
+            self._registry.release(attempt.avatar_id, attempt.session_id)
+            self._claim(attempt)
+        else:
+            self._enter(attempt, place)
+
+    def _enter(self, attempt: Attempt, place: Place) -> None:
+        if place is None:
+            share = self._shares and attempt.avatar_id is not ANONYMOUS
+            self._opening.request_avatar(attempt, share=share)
+        else:
+            self._opening.join(attempt, place)
 
     def avatar_opened(self, session: Session) -> None:
-        """Succeed with a login whose avatar has run `on_login`, or asks its client meanwhile."""
+        """Complete a login whose avatar has run `on_login`, or calls its client meanwhile."""
         attempt = self._opening.take_held(session)
         if attempt is not None:
-            self._guard(self._succeed, attempt, session)
+            self._guard(self._complete, attempt, session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Fail a login whose avatar has ended before it had run `on_login`."""
@@ -165,56 +177,41 @@ class Logins:
         if attempt is not None:
             self.fail(attempt, self._opening.failure(session, cause))
 
-    def _succeed(self, attempt: Attempt, session: Session) -> None:
-        attempt.state = step(attempt.state, SessionEvent.OPENED)
-        session.announced = True
+    def hold(self, session: Session) -> None:
+        """Let others see a session whose avatar runs `on_login`."""
+        self._registry.opened(session)
+
+    def succeed(self, attempt: Attempt, session: Session) -> None:
+        """Complete a login whose avatar is ready, and let others see its session."""
+        self._complete(attempt, session)
+        self._registry.opened(session)
+
+    def _complete(self, attempt: Attempt, session: Session) -> None:
         self._attempts.pop(attempt, None)
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
-            checker = "?" if session.checker is None else session.checker.actor_class.__name__
-            self._events.emit(
-                LoggedIn, session.id, session.avatar_id, session.interface.__name__, checker
-            )
-        if not attempt.future.settle(Login(session.interface, session.avatar, session.end)):
+            interface = session.interface.__name__
+            self._events.emit(LoggedIn, session.id, session.avatar_id, interface, session.checker)
+        if not attempt.succeed():
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
-        if self._places.waiting:
-            self.avatar_id_is_free(session.avatar_id)
 
-    # -- failing ------------------------------------------------------------------------------------------------------
+    # -- failing ---------------------------------------------------------------------------------
 
     def fail(self, attempt: Attempt, error: LoginFailed) -> None:
         """End a login without a session, and leave nothing of it."""
-        session = attempt.session
-        was_opening = attempt.state is State.OPENING and session is None
-        attempt.state = step(attempt.state, SessionEvent.FAILED)
-        answer, attempt.answer = attempt.answer, None
-        attempt.credentials = None
+        attempt.fail()
         self._attempts.pop(attempt, None)
-        self._places.wait_no_more(attempt)
-        if was_opening:
-            self._places.leave(attempt)
-        if answer is not None and attempt.mind is None:  # a realm finishes, and is cleaned up after
-            answer.cancel()
+        session = attempt.session
         if session is not None:
             self._opening.take_held(session)
-            self._logouts.end(
-                session, LogoutReason(LogoutCode.STOPPED if error.seen else LogoutCode.LOST)
-            )
+            code = LogoutCode.STOPPED if error.seen else LogoutCode.LOST
+            self._logouts.end(session, LogoutReason(code))
         else:
-            _abandon(attempt)
-        told = (
-            error.code,
-            attempt.kind,
-            attempt.claimed,
-            error.detail,
-            attempt.known,
-            error.seen,
-            attempt.source,
-        )
-        self._events.emit(LoginRefused, *told)
+            attempt.abandon_minds()
+        self._events.emit(LoginRefused, *attempt.report(error))
         attempt.future.settle_error(error)
-        if was_opening:
-            self.avatar_id_is_free(attempt.avatar_id)
+        if session is None and attempt.session_id:
+            self._registry.release(attempt.avatar_id, attempt.session_id)
 
     def _guard(self, step: Callable[..., object], attempt: Attempt, *args: Any) -> None:
         """Take a step of one login among others. What it raises ends this login and none of the others."""
@@ -231,10 +228,7 @@ class Logins:
         failure = CheckerUnavailable(f"a fault: {type(error).__name__}")
         if attempt.session is not None:
             self._attempts.pop(attempt, None)
-            held = self._opening.take_held(attempt.session)
-            if attempt.state is State.OPENING and held is None:
-                attempt.state = step(attempt.state, SessionEvent.OPENED)
-                self._places.leave(attempt)
+            self._opening.take_held(attempt.session)
             attempt.session.end(LogoutCode.CRASHED)
             attempt.future.settle_error(failure)
         elif attempt.state is not State.ENDED:
@@ -244,18 +238,18 @@ class Logins:
                 attempt.future.settle_error(failure)
 
     def give_up(self, attempt: Attempt) -> None:
-        """End a login whose client does not wait any more."""
+        """End a login whose client no longer waits."""
         if attempt in self._attempts:
             self.fail(attempt, _given_up())
 
-    def role_is_gone(self, ref: ActorRef[Any]) -> None:
-        """Go on with the logins that a checker or the realm will not answer any more."""
+    def service_is_gone(self, ref: ActorRef[Any]) -> None:
+        """Continue with the logins that a checker or the realm will not answer."""
         for attempt in list(self._attempts):
-            if attempt.answer is not None:
+            if attempt.is_waiting():
                 self._guard(self._do_without, attempt, ref)
 
     def _do_without(self, attempt: Attempt, ref: ActorRef[Any]) -> None:
-        if attempt.state is State.OPENING and ref is self._realm:
+        if attempt.state is State.OPENING and ref is self._services.realm:
             self.fail(attempt, CheckerUnavailable("the realm is down"))
         elif attempt.state is State.CHECKING and attempt.checker is ref:
             self._checking.do_without(attempt)
@@ -268,13 +262,10 @@ class Logins:
                 and attempt.checker is checker
                 and attempt.state is not State.CHECKING
             ):
-                self._guard(
-                    self.fail,
-                    attempt,
-                    UnauthorizedLogin("the account was revoked during the login"),
-                )
+                revoked = UnauthorizedLogin("the account was revoked during the login")
+                self._guard(self.fail, attempt, revoked)
 
-    # -- deadlines ----------------------------------------------------------------------------------------------------
+    # -- deadlines -------------------------------------------------------------------------------
 
     def _arm_timer(self, seconds: float) -> None:
         if not self._timer_runs:
@@ -282,7 +273,7 @@ class Logins:
             self._portal.send_after(seconds, ExpireLogins())
 
     def expire(self) -> None:
-        """Fail the logins whose deadline has come."""
+        """Fail the logins whose deadline has passed."""
         self._timer_runs = False
         now = self._portal.now()
         while self._attempts:
@@ -295,21 +286,17 @@ class Logins:
             self._attempts.pop(attempt, None)
 
     def close(self) -> None:
-        """Admit nobody any more, and fail what is under way."""
+        """Refuse new logins, and fail those under way."""
         self._closed = True
         for attempt in list(self._attempts):
-            self._guard(
-                self.fail, attempt, LoginDenied("the portal is draining", retry_after=RETRY_AFTER)
-            )
+            self._guard(self.fail, attempt, _draining(seen=True))
 
 
 def _given_up() -> LoginFailed:
     error = LoginFailed("given up by the client")
-    error.seen = False  # to no end, so that floods of them are told as sums
+    error.seen = False  # so that a flood of them is reported as a sum
     return error
 
 
-def _abandon(attempt: Attempt) -> None:
-    for mind in (attempt.mind, None if attempt.shared is None else attempt.shared.hub):
-        if mind is not None:
-            mind.abandon()
+def _draining(*, seen: bool) -> LoginDenied:
+    return LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=seen)

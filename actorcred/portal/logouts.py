@@ -1,4 +1,4 @@
-"""The way from an open session to nothing. Runs in the portal's context and waits for nobody."""
+"""Ending sessions. All of it runs in the portal's context and never waits."""
 
 from __future__ import annotations
 
@@ -22,13 +22,10 @@ from actorcred.realm import LogOut
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
-from actorcred.sessions.states import State
+from actorcred.sessions.states import SessionEvent, State
 
 __all__ = ["Logouts"]
 
-
-_IN_ORDER = frozenset((LogoutCode.LOGOUT, LogoutCode.DRAINED))
-"""The ends that do not come before what the client still has waiting: its own wish, and that of a server that goes down."""
 
 logger = logging.getLogger("actorcred.portal")
 
@@ -39,7 +36,7 @@ class Logouts:
     Args:
         portal: the portal's ref.
         directory: where the sessions are.
-        events: where it is told.
+        events: where ends are reported.
         timeout: seconds for an avatar to leave.
     """
 
@@ -50,12 +47,12 @@ class Logouts:
         self._directory = directory
         self.events = events
         self._timeout = timeout
-        # When each avatar that is leaving has to be gone, in that order, since all have the same time.
+        # The deadlines of the avatars that are leaving, in their order, since all have the same time.
         self._leaving: dict[Session, float] = {}
         self._leaving_timer: Timer | None = None
         self._hurried: set[Session] = set()
-        self.when_free: Callable[[AvatarId], object] = lambda avatar_id: None
-        """Called with an avatar id when a session of it is gone."""
+        self.when_free: Callable[[AvatarId, str], object] = lambda avatar_id, session_id: None
+        """Called with the avatar id and the id of a session of which nothing is left."""
         self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: (
             None
         )
@@ -72,18 +69,15 @@ class Logouts:
             done: set when nothing is left of it.
         """
         if done is not None:
-            self._promise(session, done)
+            session.promise(done)
         if session.state is not State.OPEN:
             return
-        session.reason = reason
-        session.revoked = reason.code not in _IN_ORDER
+        session.end_for(reason)
         self._directory.begin_end(session)
-        shared = session.shared
-        if shared is not None and len(shared.sessions) > 1:
-            shared.discard(session)
+        if session.has_company():
+            session.part()
             if issubclass(session.avatar.actor_class, Avatar):
                 session.avatar.actor_inbox.put(Detached(session.mind, reason))
-            session.on_gone = None
             self._finish(session)
         else:
             self._leaving[session] = self._portal.now() + self._timeout
@@ -91,20 +85,11 @@ class Logouts:
                 self._watch_leaving()
             ask_to_leave(session, reason)
 
-    def _promise(self, session: Session, done: Future[None]) -> None:
-        if session.state is State.ENDED:
-            done.settle()
-        elif session.done is None:
-            session.done = done
-        else:
-            session.done.add_done_callback(lambda _: done.settle())
-
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped; it may be the avatar that ended it."""
         if session.state is State.OPEN:
-            session.reason = LogoutReason(
-                LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
-            )
+            code = LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
+            session.end_for(LogoutReason(code))
             self._directory.begin_end(session)
         self.when_gone(session, cause)
         if session.state is State.ENDING:
@@ -117,26 +102,25 @@ class Logouts:
         shared.hub.abandon()
         *others, last = shared.sessions.values()
         for session in others:
-            session.on_gone = None
+            session.leave_logout_to_another()
         for session in (*others, last):
             self.guard(self.avatar_gone, session, cause)
         shared.sessions.clear()
 
     def _finish(self, session: Session) -> None:
-        assert session.reason is not None
         self._directory.gone(session)
         self._leaving.pop(session, None)
         if self._hurried:
             self._hurried.discard(session)
         try:
-            self._tell_logged_out(session, session.reason)
+            self._report(session)
             _release(session)
         finally:
-            self.when_free(session.avatar_id)
+            self.when_free(session.avatar_id, session.id)
             self._check_drains()
 
     def guard(self, step: Callable[..., object], session: Session, *args: Any) -> None:
-        """Do something with one session among others. What it raises is logged, and hinders none of the others."""
+        """Do something with one session of several. What it raises is logged, and affects no other."""
         try:
             step(session, *args)
         except BaseException as error:
@@ -144,13 +128,13 @@ class Logouts:
                 raise
             logger.exception("The end of %r met a fault:", session)
 
-    def _tell_logged_out(self, session: Session, reason: LogoutReason) -> None:
-        if not session.announced:
-            return  # a login that failed
-        duration = self._portal.now() - session.opened
-        self.events.emit(
-            LoggedOut, session.id, session.avatar_id, str(reason.code), reason.detail, duration
-        )
+    def _report(self, session: Session) -> None:
+        reason = session.reason
+        if reason is not None and session.announced:  # else it is a login that failed
+            code, duration = str(reason.code), self._portal.now() - session.opened
+            self.events.emit(
+                LoggedOut, session.id, session.avatar_id, code, reason.detail, duration
+            )
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
         """End sessions by order; return how many."""
@@ -161,24 +145,24 @@ class Logouts:
             count += 1
         return count
 
-    # -- deadlines ----------------------------------------------------------------------------------------------------
+    # -- deadlines -------------------------------------------------------------------------------
 
     def watch_deadlines(self) -> None:
-        """See to it that idle and over-age sessions end, as long as there are sessions."""
+        """Start the timer that ends idle and old sessions; it runs while there are sessions."""
         if self._deadline_timer is None and self._directory.granularity is not None:
             self._deadline_timer = self._portal.send_every(
                 self._directory.granularity, ExpireSessions()
             )
 
     def expire(self) -> None:
-        """End the sessions whose time is over."""
+        """End the sessions whose deadline has passed."""
         for session, code in self._directory.expired(self._portal.now()):
             self.guard(self.end, session, LogoutReason(code))
         if not len(self._directory) and self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
 
-    # -- avatars that do not leave ------------------------------------------------------------------------------------
+    # -- avatars that do not leave ---------------------------------------------------------------
 
     def _watch_leaving(self) -> None:
         if self._leaving:
@@ -186,7 +170,7 @@ class Logouts:
             self._leaving_timer = self._portal.send_after(wait, ExpireLeaving())
 
     def expire_leaving(self) -> None:
-        """Hurry up the avatars whose time to leave is over."""
+        """Interrupt the avatars whose time to leave is over."""
         self._leaving_timer = None
         now = self._portal.now()
         for session in list(self._leaving):
@@ -197,9 +181,9 @@ class Logouts:
         self._watch_leaving()
 
     def _hurry_up(self, session: Session, now: float) -> None:
-        """Cancel what an avatar waits for. The second time, and where that is no help, stop it."""
+        """Cancel what an avatar waits for; the second time, or if it waits for nothing, stop it."""
         mailbox = session.avatar.actor_inbox
-        session.revoked = True
+        session.revoke()
         if session not in self._hurried and mailbox.interrupt():
             logger.error(
                 "%s did not leave within %g s: what it awaits is cancelled",
@@ -214,7 +198,7 @@ class Logouts:
             )
             mailbox.kill(TimeoutError("the avatar did not leave in time"))
 
-    # -- going down ---------------------------------------------------------------------------------------------------
+    # -- going down ------------------------------------------------------------------------------
 
     def drain(self, timeout: float, drained: Future[int]) -> None:
         """End all sessions.
@@ -232,11 +216,11 @@ class Logouts:
         self._check_drains()
 
     def drain_timeout(self, drained: Future[int]) -> None:
-        """Answer a drain whose time is over."""
+        """Settle the future of a drain whose time is over."""
         for entry in [entry for entry in self._drains if entry[0] is drained]:
             self._drains.remove(entry)
             for session in self._leaving:
-                session.revoked = True  # what its client still has waiting has had its time
+                session.revoke()  # what its client still has waiting has had its time
             logger.warning(
                 "%d sessions were still ending when the drain timed out", self._directory.ending
             )
@@ -250,24 +234,33 @@ class Logouts:
                 drained.settle(total)
 
     def abandon(self) -> None:
-        """End all sessions of a portal that stops. What is left to do is done where their avatars end."""
+        """End all sessions of a portal that stops. The rest is done when their avatars end."""
         reason = LogoutReason(LogoutCode.DRAINED)
         for session in list(self._directory):
-            session.reason = reason
+            session.end_for(reason)
             self.guard(self._directory.begin_end, session)
             self.guard(ask_to_leave, session, reason)
         for session in self._directory.ending_sessions():
-            self.guard(self._abandon, session, session.reason or reason)
+            self.guard(self._abandon, session)
         for drained, total, _ in self._drains:
             drained.settle(total - self._directory.ending)
 
-    def _abandon(self, session: Session, reason: LogoutReason) -> None:
-        self._tell_logged_out(session, reason)
+    def _abandon(self, session: Session) -> None:
+        self._report(session)
         mailbox = session.avatar.actor_inbox
         timer = mailbox.dispatcher.call_later(
             self._timeout, mailbox.kill, TimeoutError("the avatar did not leave in time")
         )
-        session.avatar.watch(partial(_last_rites, session, timer))
+        session.avatar.watch(partial(self._last_rites, session, timer))
+
+    def _last_rites(self, session: Session, timer: Timer, _: object) -> None:
+        """Finish the end of a session without the portal, on the thread of its avatar."""
+        timer.cancel()
+        session.step(SessionEvent.GONE)
+        if session.shared is not None:
+            session.shared.hub.abandon()
+        _release(session)
+        self.when_free(session.avatar_id, session.id)
 
 
 def ask_to_leave(session: Session, reason: LogoutReason) -> None:
@@ -279,29 +272,11 @@ def ask_to_leave(session: Session, reason: LogoutReason) -> None:
         ActorRef[Any](mailbox).stop(block=False)
 
 
-def _last_rites(session: Session, timer: Timer, _: object) -> None:
-    """Do without the portal what is left to do when an avatar is gone."""
-    timer.cancel()
-    session.state = State.ENDED
-    if session.shared is not None:
-        session.shared.hub.abandon()
-    _release(session)
-
-
 def _release(session: Session) -> None:
-    """Let go of a session's client, and of whoever waits for its end."""
-    assert session.reason is not None
-    if session.announced:
-        session.mind.close(session.reason)
-    else:
-        session.mind.session = None
-        session.mind.abandon()
-    if session.on_gone is not None:
-        realm, log_out = session.on_gone
-        session.on_gone = None
-        with contextlib.suppress(
-            pykka.ActorDeadError
-        ):  # the realm is down: nobody is left to be told
-            realm.tell(LogOut(log_out))
-    if session.done is not None:
-        session.done.settle()
+    """Close a session's mind, and notify those that wait for its end."""
+    log_out = session.release()
+    if log_out is not None:
+        realm, function = log_out
+        with contextlib.suppress(pykka.ActorDeadError):  # the realm is down
+            realm.tell(LogOut(function))
+    session.report_gone()

@@ -1,4 +1,4 @@
-"""What the portal is sent by its ref, by its own parts, and by those that it waits for. `Portal` matches them in one place."""
+"""The messages that the portal receives. `Portal` matches them in one place."""
 
 from __future__ import annotations
 
@@ -14,15 +14,16 @@ from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event, Subscriber
 from actorcred.portal.pending_answer import PendingAnswer
+from actorcred.sessions.registry import Place
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 
 __all__ = [
     "Annotate",
-    "Answered",
     "AvatarGone",
     "AvatarOpened",
     "BeginLogin",
+    "CheckerAnswered",
     "CountSessions",
     "Drain",
     "DrainTimeout",
@@ -37,7 +38,9 @@ __all__ = [
     "ListCredentialsInterfaces",
     "ListDigestAlgorithms",
     "ListInterfaces",
+    "PlaceClaimed",
     "Publish",
+    "RealmAnswered",
     "RegisterChecker",
     "Revoke",
     "ServiceBegun",
@@ -60,8 +63,24 @@ class BeginLogin(ControlMessage):
 
 
 @dataclass(slots=True)
-class Answered(ControlMessage):
-    """A checker or the realm has answered later than at once."""
+class CheckerAnswered(ControlMessage):
+    """A checker has answered, later than immediately."""
+
+    attempt: Attempt
+    answer: PendingAnswer
+
+
+@dataclass(slots=True)
+class PlaceClaimed(ControlMessage):
+    """The registry has decided on the place of a login, later than immediately."""
+
+    attempt: Attempt
+    done: Future[Place]
+
+
+@dataclass(slots=True)
+class RealmAnswered(ControlMessage):
+    """The realm has answered, later than immediately."""
 
     attempt: Attempt
     answer: PendingAnswer

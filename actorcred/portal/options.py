@@ -10,6 +10,7 @@ from actorcred.actors import RestartIntensity
 from actorcred.audit import ClaimedNames, UnknownNames
 from actorcred.mind.outbox import OutboxLimit
 from actorcred.sessions.policies import Limits, Policy
+from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
 
 __all__ = ["PasswordChange", "PortalOptions", "UnknownNames"]
 
@@ -53,6 +54,7 @@ class PortalOptions:
             package say that they know a name; with others, and with none but yours, you may want "show".
         log_names_key: the key of that hash, at most 64 bytes, so that it is the same after a restart and on several machines. By
             default each portal makes one of its own.
+        registry: makes what decides on places and finds sessions; see `actorcred.sessions.registry`.
     """
 
     login_timeout: float = 30.0
@@ -69,6 +71,7 @@ class PortalOptions:
     may_act_as: Callable[[str, str], bool] | None = None
     log_unknown_names: UnknownNames = UnknownNames.HASH
     log_names_key: bytes | None = field(default=None, repr=False)
+    registry: MakeRegistry = MemoryRegistry
 
     def __post_init__(self) -> None:
         for name, kind in (

@@ -1,4 +1,4 @@
-"""Where a checker or the realm puts its answer to a login, at once or later."""
+"""The answer of a checker or the realm to a login, which may come immediately or later."""
 
 from __future__ import annotations
 
@@ -20,22 +20,26 @@ __all__ = ["PendingAnswer", "is_stop_of"]
 class Asker(Protocol):
     """A login, as its answers know it."""
 
-    answer: PendingAnswer | None
+    def expect(self, answer: PendingAnswer) -> None:
+        """Wait for an answer; an earlier one is late from now on."""
+
+    def forget_answer(self) -> None:
+        """Wait for no answer."""
 
 
 A = TypeVar("A", bound=Asker)
 
 
 class PendingAnswer:
-    """Where a checker or the realm puts its answer to a login, which is then told to the portal.
+    """Where a checker or the realm puts its answer to a login.
 
-    It is known by its identity: one that is not its login's latest comes too late.
+    It is known by its identity: one that is not the latest of its login is late.
 
     Args:
         role: who is asked.
-        asker: the login, whose latest answer this is from now on.
-        tell: called with both when the answer comes later than at once, on whatever thread; returns whether the portal
-            still takes it.
+        asker: the login, which expects this answer from now on.
+        tell: called with both, on any thread, if the answer does not come while it is asked for; returns
+            whether the portal takes it.
     """
 
     __slots__ = (
@@ -55,27 +59,27 @@ class PendingAnswer:
     ) -> None:
         self.role = role
         self._attempt = asker
-        asker.answer = self
+        asker.expect(self)
         self._tell: Callable[[Any, PendingAnswer], bool] = tell
         self._value: Any = None
         self._error: BaseException | None = None
         self._work: Future[Any] | None = None
         self._cancelled = False
-        # The thread that is asking: what it answers itself, need not be told to the portal, which it runs already.
+        # An answer that comes on the asking thread, which is in the portal's turn, needs no message.
         self._asker = get_ident()
         self._there = False
 
     def ask(self, question: Question) -> bool:
-        """Ask; return False if who is asked is down."""
+        """Ask; return False if the role is down."""
         try:
-            self.role.hand_over(question, None)
+            self.role.deliver(question, None)
         except pykka.ActorDeadError:
-            self._attempt.answer = None
+            self._attempt.forget_answer()
             return False
         return True
 
     def is_there(self) -> bool:
-        """Return whether the answer came while it was asked for. If not, the portal will be told."""
+        """Return whether the answer came while it was asked for. If not, it comes as a message."""
         self._asker = 0
         return self._there
 
@@ -86,7 +90,7 @@ class PendingAnswer:
             work.cancel()
 
     def cancel(self) -> None:
-        """Spare a checker the work for a login that has failed, such as hashing."""
+        """Cancel the work for a login that has failed, such as hashing."""
         self._cancelled = True
         if self._work is not None:
             self._work.cancel()
@@ -128,7 +132,7 @@ class PendingAnswer:
 
 
 def is_stop_of(logout: Any, avatar: object) -> bool:
-    """Tell whether a realm's logout is the avatar's own `stop`, which the portal calls for anyway and without blocking."""
+    """Return whether a realm's logout is the avatar's own `stop`, which the portal sends anyway."""
     if isinstance(avatar, ActorRef) and logout == avatar.stop:
         return True
     owner = getattr(logout, "__self__", None)

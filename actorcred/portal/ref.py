@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from typing import Any, cast
 
 import pykka
@@ -36,7 +37,7 @@ from actorcred.portal.messages import (
     Subscribe,
     Unsubscribe,
 )
-from actorcred.sessions.session import Session
+from actorcred.sessions.session import Session, SessionInfo
 
 __all__ = ["PortalRef"]
 
@@ -96,11 +97,12 @@ class PortalRef(ActorRef[Any]):
     def _begin(
         self, credentials: object, mind: Any, interfaces: tuple[type, ...], authorize_as: str | None
     ) -> LoginFuture:
-        attempt = Attempt(self.actor_inbox, self._give_up, credentials, mind, interfaces)
-        attempt.authorize_as = authorize_as
+        attempt = Attempt(
+            self.actor_inbox, self._give_up, credentials, mind, interfaces, authorize_as
+        )
         try:
             # On an event loop all steps of a login that wait for nothing are taken in this call.
-            self.hand_over(BeginLogin(attempt), None)
+            self.deliver(BeginLogin(attempt), None)
         except pykka.ActorDeadError:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
@@ -142,17 +144,17 @@ class PortalRef(ActorRef[Any]):
 
     def count(self) -> Future[int]:
         """Return the number of open sessions."""
-        return self._request(CountSessions())
+        return self._look_up(CountSessions())
 
-    def session(self, session_id: str) -> Future[Session | None]:
+    def session(self, session_id: str) -> Future[SessionInfo | None]:
         """Return the open session with this id, or None."""
         _require("session_id", session_id, str)
-        return self._request(FindSession(session_id))
+        return self._look_up(FindSession(session_id))
 
-    def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[Session]]:
+    def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[SessionInfo]]:
         """Return the open sessions, of one avatar id or all, the oldest first."""
         _require("avatar_id", avatar_id, str, ANONYMOUS, None)
-        return self._request(FindSessions(avatar_id))
+        return self._look_up(FindSessions(avatar_id))
 
     def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
         """Note something about a session; a note of None is taken away.
@@ -161,7 +163,7 @@ class PortalRef(ActorRef[Any]):
             Whether there is such a session.
         """
         _require("session_id", session_id, str)
-        return self._request(Annotate(session_id, notes))
+        return self._look_up(Annotate(session_id, notes))
 
     def kick(
         self,
@@ -190,7 +192,7 @@ class PortalRef(ActorRef[Any]):
         _require("session_id", session_id, str, None)
         _require("avatar_id", avatar_id, str, ANONYMOUS, None)
         _require("reason", reason, str)
-        return self._request(Kick(session_id, avatar_id, reason))
+        return self._look_up(Kick(session_id, avatar_id, reason))
 
     def drain(self, timeout: float = 10.0) -> Future[int]:
         """Log everybody out and let nobody in any more, as before the server goes down.
@@ -303,6 +305,25 @@ class PortalRef(ActorRef[Any]):
 
     def _request(self, message: ControlMessage) -> Future[Any]:
         return self.ask(message, block=False)
+
+    def _look_up(self, message: ControlMessage) -> Future[Any]:
+        """Ask for what the registry finds, which answers with a future if it must ask others."""
+        found: Future[Any] = Future()
+        found.expect_from(self.actor_inbox)
+        self._request(message).add_done_callback(partial(_follow, found))
+        return found
+
+
+def _follow(found: Future[Any], reply: Future[Any]) -> None:
+    try:
+        result = reply.get()
+    except BaseException as error:
+        found.settle_error(error)
+    else:
+        if isinstance(result, Future):
+            found.follow(result)
+        else:
+            found.settle(result)
 
 
 def _require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:

@@ -98,6 +98,9 @@ class Services:
             )
             return
         role = SupervisedService(checker, interfaces, self._intensity)
+        same = sum(other.ref.actor_class is checker.actor_class for other in self._checkers)
+        if same:
+            role.name = f"{role.name} {same + 1}"
         self._checkers.append(role)
         checker.add_listener(self._portal)
         self._add(role)
@@ -132,6 +135,11 @@ class Services:
     def digest_algorithms(self) -> frozenset[str] | None:
         """Return the algorithms of HTTP Digest that the checkers can verify; None for any."""
         return digests_of_all(self._checkers)
+
+    def name_of(self, checker: ActorRef[Any] | None) -> str:
+        """Return the name of a checker, which is the same after a restart of the program."""
+        role = None if checker is None else self._by_ref.get(checker)
+        return "?" if role is None else role.name
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
         """Return the seconds until a role that crashed is made anew, 0 for at once."""

@@ -1,4 +1,4 @@
-"""The only list of who is here, and of when they have to go. No actor and no clock: the portal owns it, `now` comes in."""
+"""The list of a portal's sessions, and of their deadlines. Pure: the portal owns it, and passes the time in."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from actorcred.logout import LogoutCode
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.index import SessionIndex
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import SessionEvent, step
+from actorcred.sessions.states import SessionEvent
 
 __all__ = ["Directory"]
 
 
 class Directory:
-    """The sessions of a portal: those that are open, and those that are ending.
+    """The sessions of a portal that are open, and those that are ending.
 
     Args:
         idle_timeout: seconds without a sign of the client; None for no limit.
@@ -33,9 +33,9 @@ class Directory:
             (limit for limit in (idle_timeout, lifetime) if limit is not None), default=None
         )
         self.granularity = None if shortest is None else min(1.0, max(0.01, shortest / 4))
-        """Seconds between two looks for expired sessions; None if they never expire."""
-        # A session waits in the bucket of the time at which it may have to go. Being active does not move it: it is
-        # looked at when the bucket is due, and put into a later one.
+        """Seconds between two searches for expired sessions; None if they never expire."""
+        # A session is in the bucket of the time at which it may expire. Activity does not move it: when
+        # the bucket is due, the session is examined and put into a later one.
         self._buckets: dict[int, set[Session]] = {}
 
     def __len__(self) -> int:
@@ -53,22 +53,22 @@ class Directory:
         return self._index.by_avatar_id(avatar_id)
 
     def add(self, session: Session) -> None:
-        """Take in a session that was opened."""
-        session.state = step(session.state, SessionEvent.OPENED)
+        """Add a session that was opened."""
+        session.step(SessionEvent.OPENED)
         self._index.add(session)
         self._await_deadline(session)
 
     def begin_end(self, session: Session) -> None:
-        """Take a session out that is about to end; nobody finds it from now on."""
-        session.state = step(session.state, SessionEvent.END)
+        """Move a session to those that are ending; it cannot be found any more."""
+        session.step(SessionEvent.END)
         self._index.remove(session)
         self._forget_deadline(session)
         self._ending.setdefault(session.avatar_id, set()).add(session)
         self.ending += 1
 
     def gone(self, session: Session) -> None:
-        """Forget a session of which nothing is left."""
-        session.state = step(session.state, SessionEvent.GONE)
+        """Remove a session of which nothing is left."""
+        session.step(SessionEvent.GONE)
         ending = self._ending[session.avatar_id]
         ending.discard(session)
         if not ending:
@@ -76,14 +76,14 @@ class Directory:
         self.ending -= 1
 
     def is_ending(self, avatar_id: AvatarId) -> bool:
-        """Tell whether a session of this avatar id is still running its `on_logout`."""
+        """Return whether a session of this avatar id still runs its `on_logout`."""
         return avatar_id is not ANONYMOUS and avatar_id in self._ending
 
     def ending_sessions(self) -> list[Session]:
         """Return the sessions that run their `on_logout`."""
         return [session for ending in self._ending.values() for session in ending]
 
-    # -- deadlines ----------------------------------------------------------------------------------------------------
+    # -- deadlines -------------------------------------------------------------------------------
 
     def _await_deadline(self, session: Session) -> None:
         if self.granularity is None:

@@ -11,7 +11,7 @@ __all__ = ["SessionIndex"]
 
 
 class SessionIndex:
-    """Sessions in two dictionaries; each verb takes the same time however many there are."""
+    """Sessions in two dictionaries; each method takes constant time."""
 
     def __init__(self) -> None:
         self._by_id: dict[str, Session] = {}
@@ -26,7 +26,7 @@ class SessionIndex:
         return iter(list(self._by_id.values()))
 
     def add(self, session: Session) -> None:
-        """Put a session in."""
+        """Add a session."""
         self._by_id[session.id] = session
         avatar_id = session.avatar_id
         if avatar_id is ANONYMOUS:
@@ -39,7 +39,7 @@ class SessionIndex:
             self._by_avatar_id[avatar_id] = {present.id: present, session.id: session}
 
     def remove(self, session: Session) -> None:
-        """Take a session out."""
+        """Remove a session."""
         if self._by_id.pop(session.id, None) is None:
             return
         avatar_id = session.avatar_id

@@ -1,7 +1,8 @@
-"""One logged-in client: what the portal knows of it."""
+"""A session: what the portal knows of one logged-in client."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -15,9 +16,9 @@ from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.sessions.sharing import SharedAvatar
-from actorcred.sessions.states import State
+from actorcred.sessions.states import SessionEvent, State, step
 
-__all__ = ["AvatarRef", "Session", "SessionOwner"]
+__all__ = ["AvatarRef", "Session", "SessionInfo", "SessionOwner"]
 
 
 A = TypeVar("A", bound=pykka.Actor)
@@ -33,127 +34,171 @@ class SessionOwner(Protocol):
         """Return the time in seconds on the portal's clock."""
 
     def avatar_opened(self, session: Session) -> None:
-        """Have the login of a session succeed."""
+        """Complete the login of a session."""
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped."""
 
 
+class SessionInfo(Protocol):
+    """A session as `PortalRef.session` and `PortalRef.sessions` return it."""
+
+    @property
+    def id(self) -> str:
+        """The session's id."""
+
+    @property
+    def avatar_id(self) -> AvatarId:
+        """Who is logged in."""
+
+    @property
+    def interface(self) -> type:
+        """What the client may use the avatar as."""
+
+    @property
+    def checker(self) -> str:
+        """The name of the checker that accepted the credentials."""
+
+    @property
+    def since(self) -> float:
+        """When the session was opened, in seconds since the epoch."""
+
+    @property
+    def last_active(self) -> float:
+        """When the client last used it, in seconds since the epoch."""
+
+    @property
+    def notes(self) -> Mapping[str, Any]:
+        """What the application noted about the session; see `PortalRef.annotate`."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the client is logged in."""
+
+    @property
+    def avatar(self) -> ActorRef[Any]:
+        """The client's ref to the avatar."""
+
+    @property
+    def mind(self) -> MindRef:
+        """The ref to the client."""
+
+    def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
+        """End the session; see `Session.end`."""
+
+
 class Session:
-    """A logged-in client, as `Login.session` and the portal's look-ups return it. Not made by users.
+    """A logged-in client: `Login.session`. Sessions are not made by users.
 
     Attributes:
-        id: a random text with 128 bits of entropy; it names the session to operators and is no secret to log in with.
+        id: a random string with 128 bits of entropy. It names the session to operators, and nobody can
+            log in with it.
         avatar_id: who is logged in.
         interface: what the client may use the avatar as.
+        checker: the name of the checker that accepted the credentials.
         avatar: the client's ref to the avatar; it works while the session is open.
         mind: the ref to the client.
-        state: where the session stands.
+        state: the state of the session.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
         last_seen: when the client last used it, on the portal's clock.
     """
 
     __slots__ = (
+        "_announced",
+        "_done",
+        "_log_out",
         "_notes",
         "_owner",
-        "announced",
+        "_reason",
+        "_revoked",
+        "_shared",
         "avatar",
         "avatar_id",
         "bucket",
         "checker",
-        "done",
         "id",
         "interface",
         "last_seen",
         "mind",
-        "on_gone",
         "opened",
-        "reason",
-        "revoked",
-        "shared",
         "since",
         "state",
     )
-
-    avatar: AvatarRef[Any]
 
     def __init__(
         self,
         session_id: str,
         avatar_id: AvatarId,
         interface: type,
+        checker: str,
         mind: MindRef,
         owner: SessionOwner,
     ) -> None:
         self.id = session_id
         self.avatar_id = avatar_id
         self.interface = interface
+        self.checker = checker
         self.mind = mind
+        self.avatar: AvatarRef[Any]
         self.state = State.OPENING
         self.since = time.time()
         self.opened = self.last_seen = owner.now()
+        self.bucket = -1  # the directory's note of where it watches the session's deadline
         self._owner = owner
         self._notes: dict[str, Any] | None = None
-        # The rest is the portal's own.
-        self.announced = False
-        """Whether its login has succeeded: it may wait for the avatar's `on_login`."""
-        self.bucket = -1
-        self.checker: ActorRef[Any] | None = None
-        self.on_gone: tuple[ActorRef[Any], Callable[[], object]] | None = (
-            None  # the realm, and what it wants called
-        )
-        self.reason: LogoutReason | None = None
-        self.revoked = False
-        """Whether what the client has sent, and the avatar has not got yet, never will be handled."""
-        self.shared: SharedAvatar[Session] | None = None
-        self.done: Future[None] | None = None
+        self._announced = False
+        self._log_out: tuple[ActorRef[Any], Callable[[], object]] | None = None
+        self._reason: LogoutReason | None = None
+        self._revoked = False
+        self._shared: SharedAvatar[Session] | None = None
+        self._done: Future[None] | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:6]}... of {self.avatar_id!r}, {self.state.value}>"
+
+    # -- for protocols and the application -------------------------------------------------------
 
     @property
     def notes(self) -> Mapping[str, Any]:
         """What the application noted about this session; see `PortalRef.annotate`."""
         return MappingProxyType(self._notes or {})
 
-    def annotate(self, notes: Mapping[str, Any]) -> None:
-        """Add to the notes; a value of None takes a note away."""
-        merged = {
-            name: value for name, value in {**self.notes, **notes}.items() if value is not None
-        }
-        self._notes = merged or None
-
     @property
     def is_open(self) -> bool:
         """Whether the client is logged in."""
         return self.state is State.OPEN
 
+    @property
+    def last_active(self) -> float:
+        """When the client last used the session, in seconds since the epoch."""
+        return time.time() - max(0.0, self._owner.now() - self.last_seen)
+
     def touch(self) -> None:
-        """Note that the client is active; what it sends through `Login.avatar` counts without this."""
+        """Note that the client is active. What it sends through `Login.avatar` counts without this."""
         self.last_seen = self._owner.now()
 
+    def never_idle(self) -> None:
+        """Exempt the session from the idle time-out, as for a protocol with time-outs of its own."""
+        self.last_seen = math.inf
+
     def announce(self) -> None:
-        """Have the login succeed although `on_login` still runs, as when it asks the client, who must be in to answer."""
-        if not self.announced:
+        """Complete the login although `on_login` still runs, as when that calls the client."""
+        if not self._announced:
             self._owner.avatar_opened(self)
 
-    def avatar_gone(self, cause: BaseException | None) -> None:
-        """Tell the portal that the avatar has ended; the avatar's watcher."""
-        self._owner.avatar_gone(self, cause)
-
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
-        """Log out, from whatever thread and as often as one likes.
+        """Log out, on any thread and as often as one likes.
 
         Args:
             code: why; a protocol says `LogoutCode.LOST` when the connection broke.
-            detail: a text for the user.
+            detail: a string for the user.
 
         Returns:
             A future that is done when nothing is left of the session.
 
         Raises:
-            ValueError: if the code is none.
+            ValueError: if the code is unknown.
             TypeError: if the detail is no string.
         """
         if not isinstance(detail, str):
@@ -162,9 +207,125 @@ class Session:
             )
         return self._owner.end_session(self, LogoutReason(LogoutCode(code), detail))
 
+    # -- for the portal, in the order of a session's life ----------------------------------------
+
+    def give_avatar(self, ref: ActorRef[Any], shared: SharedAvatar[Session] | None) -> None:
+        """Set the avatar, and the sessions that share it with this one."""
+        self.avatar = AvatarRef(ref, self)
+        self._shared = shared
+        if shared is not None:
+            shared.add(self)
+
+    def when_gone(self, realm: ActorRef[Any], log_out: Callable[[], object]) -> None:
+        """Remember what the realm wants called when nothing is left of the session."""
+        self._log_out = (realm, log_out)
+
+    def log_out_like(self, other: Session) -> None:
+        """Have the realm call the same as for another session, whose avatar this one shares."""
+        self._log_out = other._log_out
+
+    def step(self, event: SessionEvent) -> None:
+        """Go to the next state.
+
+        Raises:
+            ValueError: if the event cannot happen in this state.
+        """
+        self.state = step(self.state, event)
+
+    def succeed(self) -> None:
+        """Note that the login has succeeded, as it does when the avatar has run `on_login`."""
+        self._announced = True
+
+    @property
+    def announced(self) -> bool:
+        """Whether the login has succeeded."""
+        return self._announced
+
+    def annotate(self, notes: Mapping[str, Any]) -> None:
+        """Add to the notes; a value of None removes a note."""
+        merged = {
+            name: value for name, value in {**self.notes, **notes}.items() if value is not None
+        }
+        self._notes = merged or None
+
+    def avatar_gone(self, cause: BaseException | None) -> None:
+        """Report to the portal that the avatar has ended; the avatar's watcher."""
+        self._owner.avatar_gone(self, cause)
+
+    @property
+    def shared(self) -> SharedAvatar[Session] | None:
+        """The sessions that share the avatar, this one included; None if it is not shared."""
+        return self._shared
+
+    def has_company(self) -> bool:
+        """Return whether other sessions share the avatar."""
+        return self._shared is not None and len(self._shared.sessions) > 1
+
+    def part(self) -> None:
+        """Leave the avatar to the other sessions that share it."""
+        assert self._shared is not None
+        self._shared.discard(self)
+        self._log_out = None
+
+    def leave_logout_to_another(self) -> None:
+        """Have the realm's logout called for another one of the sessions that shared the avatar."""
+        self._log_out = None
+
+    def end_for(self, reason: LogoutReason) -> None:
+        """Set why the session ends, and whether that revokes what its client has still waiting."""
+        self._reason = reason
+        self._revoked = reason.code not in _IN_ORDER
+
+    @property
+    def reason(self) -> LogoutReason | None:
+        """Why the session ends; None if it does not."""
+        return self._reason
+
+    def revoke(self) -> None:
+        """Refuse what the client has sent and the avatar has not handled."""
+        self._revoked = True
+
+    @property
+    def revoked(self) -> bool:
+        """Whether what the client has sent and the avatar has not handled is refused."""
+        return self._revoked
+
+    def promise(self, done: Future[None]) -> None:
+        """Have a future settled when nothing is left of the session."""
+        if self.state is State.ENDED:
+            done.settle()
+        elif self._done is None:
+            self._done = done
+        else:
+            self._done.add_done_callback(lambda _: done.settle())
+
+    def release(self) -> tuple[ActorRef[Any], Callable[[], object]] | None:
+        """Close the mind, with the reason if the login had succeeded.
+
+        Returns:
+            The realm and what it wants called, if anything.
+        """
+        assert self._reason is not None
+        if self._announced:
+            self.mind.close(self._reason)
+        else:
+            self.mind.session = None
+            self.mind.abandon()
+        log_out, self._log_out = self._log_out, None
+        return log_out
+
+    def report_gone(self) -> None:
+        """Settle the futures of those that wait until nothing is left of the session."""
+        if self._done is not None:
+            self._done.settle()
+
+
+_IN_ORDER = frozenset((LogoutCode.LOGOUT, LogoutCode.DRAINED))
+"""Ends that leave their place in the order to calls which wait: the client's own, and a drain."""
+
 
 class AvatarRef(ActorRef[A]):
-    """The client's ref to its avatar: it counts as a sign of life, and works while the session is open, not longer.
+    """The client's ref to its avatar: it works while the session is open, and notes the client's activity.
 
     The avatar's own `actor_ref`, which the program's other actors use, does neither.
     """
@@ -176,7 +337,7 @@ class AvatarRef(ActorRef[A]):
         self.session = session
 
     def is_alive(self) -> bool:
-        """Tell whether the session is open and the avatar alive."""
+        """Return whether the session is open and the avatar alive."""
         return self.session.is_open and super().is_alive()
 
     def tell(self, message: Any) -> None:
@@ -203,7 +364,7 @@ class AvatarRef(ActorRef[A]):
     def ask(
         self, message: Any, *, block: bool = True, timeout: float | None = None
     ) -> Any | Future[Any]:
-        """Ask the avatar, as `ActorRef.ask`; the answer is a `pykka.ActorDeadError` if the session is over."""
+        """Ask the avatar, as `ActorRef.ask`; if the session is over, that fails with `ActorDeadError`."""
         if self.session.is_open:
             self.session.touch()
             return super().ask(message, block=block, timeout=timeout)
@@ -211,13 +372,16 @@ class AvatarRef(ActorRef[A]):
         future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
         return future.get() if block else future
 
-    def hand_over(self, message: Any, reply: Any) -> None:
-        """Send the avatar a message, as `ActorRef.hand_over`; if the session is over, `pykka.ActorDeadError` is the answer."""
+    def deliver(self, message: Any, reply: Any) -> None:
+        """Send the avatar a message, as `ActorRef.deliver`.
+
+        If the session is over, the answer is a `pykka.ActorDeadError`.
+        """
         if not self.session.is_open:
             self._answer_dead(reply)
             return
         self.session.touch()
-        super().hand_over(message, reply)
+        super().deliver(message, reply)
 
     def _queued(self, message: Any) -> Any:
         # A request to stop has to be known as one: a full mailbox takes it all the same.

@@ -65,7 +65,7 @@ def test_a_message_that_is_handed_over_on_the_actors_own_loop_is_handled_at_once
 
     async def main():
         ref, answer = Echo.start(dispatcher=AsyncioDispatcher()), Future()
-        ref.hand_over("x", answer)
+        ref.deliver("x", answer)
         return answer.get(timeout=0)
 
     assert asyncio.run(main()) == "x"

@@ -54,7 +54,7 @@ def test_actors_run_before_the_call_returns_and_never_inside_of_each_other(clock
     echo.proxy().tell(runner, log)
     assert log == ["begin", "end", "other"]
     log.clear()
-    echo.hand_over(ProxyCall(("tell",), (runner, log), {}), None)
+    echo.deliver(ProxyCall(("tell",), (runner, log), {}), None)
     assert log == ["begin", "end", "other"]
 
 

@@ -264,15 +264,15 @@ def test_logins_that_gave_up_do_not_wait_with_their_clients(inline):
     stage = Slowly(NeverLeaves, policy=Policy.REPLACE, login_timeout=5.0, logout_timeout=1000.0)
     stage.login().logout()
     waiting = [stage.begin() for _ in range(50)]
-    places = stage.portal.actor_inbox.actor._logins._places
-    assert sum(map(len, places.waiting.values())) == 50
+    waiting_for_a_place = stage.portal.actor_inbox.actor._registry._waiting
+    assert sum(map(len, waiting_for_a_place.values())) == 50
     waiting[0].cancel()
     inline.advance(6)
 
     for answer in waiting[1:]:
         with pytest.raises(CheckerUnavailable):
             answer.get(timeout=0)
-    assert not places.waiting
+    assert not waiting_for_a_place
     inline.advance(1000)
 
 

@@ -17,7 +17,8 @@ from actorcred.sessions.states import TRANSITIONS, SessionEvent, State, step
 
 
 def make(number=0, avatar_id="ann", now=0.0):
-    return Session(f"id{number}", avatar_id, object, None, SimpleNamespace(now=lambda: now))
+    owner = SimpleNamespace(now=lambda: now)
+    return Session(f"id{number}", avatar_id, object, "Checker", None, owner)
 
 
 def test_every_state_can_be_reached_and_every_path_ends():

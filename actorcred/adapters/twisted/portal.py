@@ -239,9 +239,7 @@ class CredPortal:
         """Return a login as Twisted's protocols expect it."""
         session = login.session
         if client.connection is None:
-            session.last_seen = float(
-                "inf"
-            )  # nobody tells us when the client sends something; its protocol has time-outs
+            session.never_idle()  # what the client sends is not seen here; its protocol has time-outs
         else:
             client.connection.opened(login)
         client.session = session

@@ -53,7 +53,7 @@ def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
     """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
     asked = _WrappedAnswer(checker)
     try:
-        checker.hand_over(Check(asked, credentials), None)
+        checker.deliver(Check(asked, credentials), None)
     except pykka.ActorDeadError as error:
         asked.settle_error(error)
     return asked

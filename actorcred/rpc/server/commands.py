@@ -5,7 +5,6 @@ The signatures are the protocol's, but for the peer that each of them is given f
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -33,7 +32,7 @@ from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Credentials
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
-from actorcred.sessions.session import Session
+from actorcred.sessions.session import Session, SessionInfo
 
 __all__ = ["COMMANDS"]
 
@@ -278,28 +277,25 @@ def ping(peer: ServerConnection, last_seen: int | None = None) -> bool:
 def sessions(peer: ServerConnection) -> Any:
     """Return the user's own sessions, by whatever protocol (OWASP ASVS 5.0, 7.5.2)."""
     own = _link_of(peer).session
-    return _then(
-        _own_sessions(peer), lambda found: [_describe(peer, session, own) for session in found]
-    )
+    return _then(_own_sessions(peer), lambda found: [_describe(session, own) for session in found])
 
 
-def _own_sessions(peer: ServerConnection) -> Future[list[Session]]:
+def _own_sessions(peer: ServerConnection) -> Future[list[SessionInfo]]:
     session = _link_of(peer).session
     avatar_id: AvatarId = session.avatar_id
     if avatar_id is not ANONYMOUS:
         return peer.core.portal.sessions(avatar_id)
-    alone: Future[list[Session]] = Future()  # two anonymous clients are never the same user
+    alone: Future[list[SessionInfo]] = Future()  # two anonymous clients are never the same user
     alone.settle([session])
     return alone
 
 
-def _describe(peer: ServerConnection, session: Session, own: Session) -> dict[str, Any]:
-    quiet = peer.core.portal.now() - session.last_seen
+def _describe(session: SessionInfo, own: Session) -> dict[str, Any]:
     return {
         "session": session.id,
-        "current": session is own,
+        "current": session.id == own.id,
         "since": session.since,
-        "last_seen": time.time() - quiet,
+        "last_seen": session.last_active,
         "protocol": session.notes.get("protocol"),
         "client": session.notes.get("client"),
         "address": session.notes.get("address"),

@@ -264,7 +264,7 @@ class ServerConnection:
             self.demand_proof(method.reauthenticated_within)
         message, avatar = ProxyCall((method.name,), arguments, {}), link.session.avatar
         if avatar.actor_inbox.busy.locked():
-            avatar.hand_over(
+            avatar.deliver(
                 message,
                 wait_in(
                     link,
@@ -273,7 +273,7 @@ class ServerConnection:
                 ),
             )
         else:
-            avatar.hand_over(message, reply)
+            avatar.deliver(message, reply)
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Tell of a login on this connection that the portal did not see."""

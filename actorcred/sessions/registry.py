@@ -1,0 +1,238 @@
+"""Which logins get a place, and which sessions there are: the seam between a portal and where that is decided.
+
+`MemoryRegistry` decides within one process. A registry that decides for many machines has the same methods and
+answers with futures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Protocol, TypeAlias
+
+from actorcred.actors import Future
+from actorcred.errors import LoginDenied
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.sessions.directory import Directory
+from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
+from actorcred.sessions.session import Session, SessionInfo
+from actorcred.throttle import RETRY_AFTER
+
+__all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
+
+
+Place: TypeAlias = Session | None
+"""What a login gets: the session whose avatar it shares, or None for an avatar of its own."""
+
+
+class SessionHost(Protocol):
+    """What a registry needs of its portal."""
+
+    def end(self, session: Session, reason: LogoutReason) -> None:
+        """End a session, if it is open."""
+
+    def kick(self, sessions: Iterable[Session], detail: str) -> int:
+        """End sessions by order; return how many."""
+
+
+class Registry(Protocol):
+    """Decides which logins get a place, and finds sessions. For implementors.
+
+    A place is held from the claim until nothing is left of the session, its `on_logout` included. All methods
+    are called in the portal's context and must not block.
+    """
+
+    def claim(
+        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], within: float
+    ) -> Place | Future[Place]:
+        """Claim a place for a login whose credentials were accepted.
+
+        Args:
+            avatar_id: who logs in.
+            session_id: the id of the session that the login will have.
+            interfaces: what the client requests of its avatar, in order of preference.
+            within: seconds after which the portal gives the login up.
+
+        Returns:
+            The place; or a future of it, if other sessions must end first or others must be asked.
+
+        Raises:
+            LoginFailed: if there is no place; the future fails with the same.
+        """
+
+    def opened(self, session: Session) -> None:
+        """Note that the login which claimed a place has its session, so that others see it."""
+
+    def release(self, avatar_id: AvatarId, session_id: str) -> None:
+        """Release a place, or withdraw a claim. Called again, it does nothing."""
+
+    def find(self, session_id: str) -> SessionInfo | None | Future[SessionInfo | None]:
+        """Return the open session with this id, or None."""
+
+    def sessions(self, avatar_id: AvatarId | None) -> list[SessionInfo] | Future[list[SessionInfo]]:
+        """Return the open sessions of one avatar id or, with None, all; the oldest first."""
+
+    def count(self) -> int | Future[int]:
+        """Return the number of open sessions."""
+
+    def annotate(self, session_id: str, notes: Mapping[str, Any]) -> bool | Future[bool]:
+        """Note something about a session; return whether it exists."""
+
+    def kick(
+        self, session_id: str | None, avatar_id: AvatarId | None, detail: str
+    ) -> int | Future[int]:
+        """End one session, those of an avatar id, or with two None all; return how many."""
+
+
+MakeRegistry: TypeAlias = Callable[[Limits, Directory, SessionHost], Registry]
+"""Makes the registry of a portal from its limits, its own sessions, and what ends these."""
+
+
+class _Claim:
+    """A login that waits for its place."""
+
+    __slots__ = ("avatar_id", "place", "session_id")
+
+    def __init__(self, avatar_id: AvatarId, session_id: str) -> None:
+        self.avatar_id = avatar_id
+        self.session_id = session_id
+        self.place: Future[Place] = Future()
+
+
+class MemoryRegistry:
+    """The registry of a portal whose sessions are all in this process.
+
+    Args:
+        limits: how many sessions there may be, and what a second login of an avatar id does.
+        directory: the portal's sessions.
+        host: ends sessions that must make room.
+    """
+
+    def __init__(self, limits: Limits, directory: Directory, host: SessionHost) -> None:
+        self._limits = limits
+        self._directory = directory
+        self._host = host
+        self._unlimited = limits == Limits()  # every login gets a place, so none is counted
+        self._exclusive = limits.policy is not Policy.ALLOW
+        self._places: set[str] = set()
+        """The ids of all sessions with a place, from the claim to the end."""
+        self._opening: dict[AvatarId, set[str]] = {}
+        """Those of them whose login has no session yet."""
+        self._waiting: dict[AvatarId, dict[str, _Claim]] = {}
+        self._kept: set[str] = set()
+        """Claims for which sessions were ended: each keeps a place, which no other login may take."""
+
+    def claim(
+        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], within: float
+    ) -> Place | Future[Place]:
+        """Claim a place; see `Registry`."""
+        if self._unlimited:
+            return None
+        claim = _Claim(avatar_id, session_id)
+        self._decide(claim)
+        return claim.place.get() if claim.place.done() else claim.place
+
+    def opened(self, session: Session) -> None:
+        """Note that a login has its session."""
+        if not self._unlimited:
+            self._settle(session.avatar_id, session.id)
+            self._retry(session.avatar_id)
+
+    def release(self, avatar_id: AvatarId, session_id: str) -> None:
+        """Release a place, or withdraw a claim."""
+        if self._unlimited:
+            return
+        self._places.discard(session_id)
+        self._kept.discard(session_id)
+        self._settle(avatar_id, session_id)
+        self._stop_waiting(avatar_id, session_id)
+        self._retry(avatar_id)
+
+    # -- deciding --------------------------------------------------------------------------------
+
+    def _decide(self, claim: _Claim) -> None:
+        """Settle a claim, or have it wait."""
+        avatar_id = claim.avatar_id
+        anonymous = avatar_id is ANONYMOUS  # two anonymous clients are never the same user
+        opening = () if anonymous else self._opening.get(avatar_id, ())
+        if self._exclusive and not anonymous and (opening or self._directory.is_ending(avatar_id)):
+            self._wait(claim)
+            return
+        present = () if anonymous else self._directory.of(avatar_id)
+        total = len(self._places) + len(self._kept) - (claim.session_id in self._kept)
+        decision = decide(self._limits, present, len(opening), total)
+        if isinstance(decision, Deny):
+            self._kept.discard(claim.session_id)
+            claim.place.settle_error(LoginDenied(decision.why, retry_after=RETRY_AFTER))
+        elif isinstance(decision, Join):
+            self._grant(claim, decision.session)
+        elif decision.evict:
+            # The place first: on a full server another login would take it.
+            self._kept.add(claim.session_id)
+            self._wait(claim)
+            for session in decision.evict:
+                self._host.end(session, LogoutReason(LogoutCode.REPLACED))
+        else:
+            self._grant(claim, None)
+
+    def _wait(self, claim: _Claim) -> None:
+        self._waiting.setdefault(claim.avatar_id, {}).setdefault(claim.session_id, claim)
+
+    def _stop_waiting(self, avatar_id: AvatarId, session_id: str) -> None:
+        waiting = self._waiting.get(avatar_id)
+        if waiting is not None and waiting.pop(session_id, None) is not None and not waiting:
+            del self._waiting[avatar_id]
+
+    def _grant(self, claim: _Claim, place: Place) -> None:
+        self._kept.discard(claim.session_id)
+        self._places.add(claim.session_id)
+        self._opening.setdefault(claim.avatar_id, set()).add(claim.session_id)
+        claim.place.settle(place)
+
+    def _settle(self, avatar_id: AvatarId, session_id: str) -> None:
+        """Forget that a login is getting its avatar."""
+        opening = self._opening.get(avatar_id)
+        if opening is not None:
+            opening.discard(session_id)
+            if not opening:
+                del self._opening[avatar_id]
+
+    def _retry(self, avatar_id: AvatarId) -> None:
+        """Decide again about claims that wait for another session of the same avatar id, in order."""
+        while waiting := self._waiting.get(avatar_id):
+            claim = next(iter(waiting.values()))
+            self._decide(claim)
+            if not claim.place.done():
+                return
+            self._stop_waiting(avatar_id, claim.session_id)
+
+    # -- look-ups --------------------------------------------------------------------------------
+
+    def find(self, session_id: str) -> SessionInfo | None:
+        """Return the open session with this id, or None."""
+        return self._directory.find(session_id)
+
+    def sessions(self, avatar_id: AvatarId | None) -> list[SessionInfo]:
+        """Return the open sessions of one avatar id or, with None, all; the oldest first."""
+        return [*self._own(avatar_id)]
+
+    def count(self) -> int:
+        """Return the number of open sessions."""
+        return len(self._directory)
+
+    def annotate(self, session_id: str, notes: Mapping[str, Any]) -> bool:
+        """Note something about a session; return whether it exists."""
+        session = self._directory.find(session_id)
+        if session is not None:
+            session.annotate(notes)
+        return session is not None
+
+    def kick(self, session_id: str | None, avatar_id: AvatarId | None, detail: str) -> int:
+        """End one session, those of an avatar id, or with two None all; return how many."""
+        if session_id is None:
+            return self._host.kick(list(self._own(avatar_id)), detail)
+        session = self._directory.find(session_id)
+        return self._host.kick([] if session is None else [session], detail)
+
+    def _own(self, avatar_id: AvatarId | None) -> Iterable[Session]:
+        return self._directory if avatar_id is None else self._directory.of(avatar_id)
