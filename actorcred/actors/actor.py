@@ -88,9 +88,9 @@ class Actor(pykka.Actor):
             raise TypeError(
                 f"{cls.__name__}.__init__() must call super().__init__() before anything else"
             ) from None
-        actor._actor_made()
         if cls.restartable:
             mailbox.blueprint = Blueprint(args, kwargs, ref)
+            actor._actor_made()
         mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
         if cls.registered:
             pykka.ActorRegistry.register(ref)
@@ -168,7 +168,7 @@ class Actor(pykka.Actor):
         raise TypeError(f"{type(self).__name__} knows nothing of a {type(message).__name__}")
 
     def _actor_made(self) -> None:
-        """Run when a fresh instance is complete, before its first message; for base classes."""
+        """Run when a fresh instance is complete; for base classes of restartable actors."""
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
         """Return whether the actor goes on after an exception in a message without a reply; for actors that must."""

@@ -79,7 +79,8 @@ class Attempt:
         credentials: object,
         target: Any,
         interfaces: tuple[type, ...],
-        authorize_as: str | None,
+        *,
+        authorize_as: str | None = None,
     ) -> None:
         self.authorize_as = authorize_as
         self.credentials: object | None = credentials

@@ -19,7 +19,7 @@ from actorcred.errors import (
     UnhandledCredentials,
 )
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.checking import Checking
 from actorcred.portal.events import LoggedIn, LoginRefused
@@ -31,7 +31,6 @@ from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
-from actorcred.sessions.policies import Policy
 from actorcred.sessions.registry import Place, Registry
 from actorcred.sessions.session import Session
 from actorcred.sessions.states import State
@@ -71,7 +70,6 @@ class Logins:
         self._logouts = logouts
         self._events = logouts.events
         logouts.when_gone = self.avatar_gone
-        self._shares = options.policy is Policy.SHARE
         self._closed = False
         # In the order of their deadlines, since all have the same time.
         self._attempts: dict[Attempt, None] = {}
@@ -79,7 +77,7 @@ class Logins:
         self._checking = Checking(
             options.may_act_as, self.checker_answered, self._proven, self.fail
         )
-        self._opening = Opening(portal, services, options.outbox, directory, self)
+        self._opening = Opening(portal, services, options, directory, self)
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -129,19 +127,20 @@ class Logins:
 
     def _claim(self, attempt: Attempt) -> None:
         """Claim a place."""
-        within = attempt.deadline - self._portal.now()
         try:
             place = self._registry.claim(
-                attempt.avatar_id, attempt.session_id, attempt.interfaces, within
+                attempt.avatar_id, attempt.session_id, attempt.interfaces, attempt.deadline
             )
         except LoginFailed as error:
             self.fail(attempt, error)
             return
-        if isinstance(place, Future):
+        if place is None:
+            self._opening.request_avatar(attempt)
+        elif isinstance(place, Future):
             tell = self._portal.tell_if_alive
             place.add_done_callback(lambda done: tell(PlaceClaimed(attempt, done)))
         else:
-            self._enter(attempt, place)
+            self._opening.join(attempt, place)
 
     def placed(self, attempt: Attempt, done: Future[Place]) -> None:
         """Continue with a place that was waited for."""
@@ -152,24 +151,19 @@ class Logins:
         except LoginFailed as error:
             self.fail(attempt, error)
             return
-        if place is not None and not place.is_open:  # it has ended meanwhile
+        if place is None:
+            self._opening.request_avatar(attempt)
+        elif place.is_open:
+            self._opening.join(attempt, place)
+        else:  # it has ended meanwhile
             self._registry.release(attempt.avatar_id, attempt.session_id)
             self._claim(attempt)
-        else:
-            self._enter(attempt, place)
-
-    def _enter(self, attempt: Attempt, place: Place) -> None:
-        if place is None:
-            share = self._shares and attempt.avatar_id is not ANONYMOUS
-            self._opening.request_avatar(attempt, share=share)
-        else:
-            self._opening.join(attempt, place)
 
     def avatar_opened(self, session: Session) -> None:
         """Complete a login whose avatar has run `on_login`, or calls its client meanwhile."""
         attempt = self._opening.take_held(session)
         if attempt is not None:
-            self._guard(self._complete, attempt, session)
+            self._guard(self.succeed, attempt, session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Fail a login whose avatar has ended before it had run `on_login`."""
@@ -183,16 +177,14 @@ class Logins:
 
     def succeed(self, attempt: Attempt, session: Session) -> None:
         """Complete a login whose avatar is ready, and let others see its session."""
-        self._complete(attempt, session)
-        self._registry.opened(session)
-
-    def _complete(self, attempt: Attempt, session: Session) -> None:
         self._attempts.pop(attempt, None)
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
             interface = session.interface.__name__
             self._events.emit(LoggedIn, session.id, session.avatar_id, interface, session.checker)
-        if not attempt.succeed():
+        if attempt.succeed():
+            self._registry.opened(session)
+        else:
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
 
     # -- failing ---------------------------------------------------------------------------------

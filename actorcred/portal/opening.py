@@ -10,14 +10,16 @@ from actorcred.actors.cell import Cell
 from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface
 from actorcred.mind.mind import Mind, MindRef
-from actorcred.mind.outbox import OutboxLimit
+from actorcred.names import ANONYMOUS
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.messages import SharedAvatarGone
+from actorcred.portal.options import PortalOptions
 from actorcred.portal.pending_answer import PendingAnswer, is_stop_of
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.realm import Granted, RequestAvatar, examine
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.policies import Policy
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 
@@ -50,7 +52,7 @@ class Opening:
     Args:
         portal: the portal's ref.
         services: the realm, and the names of the checkers.
-        outbox: how much may wait for a client.
+        options: the portal's settings.
         directory: where open sessions are added.
         steps: what a login does next.
     """
@@ -59,24 +61,25 @@ class Opening:
         self,
         portal: PortalRef,
         services: Services,
-        outbox: OutboxLimit,
+        options: PortalOptions,
         directory: Directory,
         steps: LoginSteps,
     ) -> None:
         self._portal = portal
         self._services = services
         self._realm = services.realm
-        self._outbox = outbox
+        self._outbox = options.outbox
+        self._shares = options.policy is Policy.SHARE
         self._directory = directory
         self._steps = steps
         self._held: dict[Session, Attempt] = {}
         """Logins whose avatars run `on_login`, by their sessions."""
 
-    def request_avatar(self, attempt: Attempt, *, share: bool) -> None:
-        """Ask the realm for an avatar, which other sessions may share."""
+    def request_avatar(self, attempt: Attempt) -> None:
+        """Ask the realm for an avatar."""
         mind = own = self._start_mind(attempt.target)
         shared = None
-        if share:
+        if self._shares and attempt.avatar_id is not ANONYMOUS:
             shared = SharedAvatar[Session]()
             shared.hub = mind = self._start_mind(shared)
         attempt.admit(own, shared)
@@ -160,9 +163,9 @@ class Opening:
             attempt.session_id,
             attempt.avatar_id,
             interface,
-            self._services.name_of(attempt.checker),
-            attempt.mind,
-            self._portal,
+            checker=self._services.name_of(attempt.checker),
+            mind=attempt.mind,
+            owner=self._portal,
         )
         session.give_avatar(ref, shared)
         attempt.give_session(session)

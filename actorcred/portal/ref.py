@@ -98,7 +98,12 @@ class PortalRef(ActorRef[Any]):
         self, credentials: object, mind: Any, interfaces: tuple[type, ...], authorize_as: str | None
     ) -> LoginFuture:
         attempt = Attempt(
-            self.actor_inbox, self._give_up, credentials, mind, interfaces, authorize_as
+            self.actor_inbox,
+            self._give_up,
+            credentials,
+            mind,
+            interfaces,
+            authorize_as=authorize_as,
         )
         try:
             # On an event loop all steps of a login that wait for nothing are taken in this call.

@@ -87,6 +87,7 @@ class Services:
         self._events = events
         self._checkers: list[SupervisedService] = []
         self._by_ref: dict[ActorRef[Any], SupervisedService] = {}
+        self._names: dict[int, str] = {}  # by the numbers of mailboxes, which are faster than refs
         self._add(SupervisedService(realm, (), self._intensity))
 
     def add_checker(self, checker: CheckerRef, interfaces: tuple[type, ...]) -> None:
@@ -108,6 +109,7 @@ class Services:
     def _add(self, role: SupervisedService) -> None:
         portal, ref = self._portal, role.ref
         self._by_ref[ref] = role
+        self._names[ref.actor_inbox.number] = role.name
         ref.supervise(_ServiceSupervisor(portal, ref))
         ref.watch(lambda cause: portal.tell_if_alive(ServiceGone(ref, cause)))
 
@@ -138,8 +140,7 @@ class Services:
 
     def name_of(self, checker: ActorRef[Any] | None) -> str:
         """Return the name of a checker, which is the same after a restart of the program."""
-        role = None if checker is None else self._by_ref.get(checker)
-        return "?" if role is None else role.name
+        return "?" if checker is None else self._names.get(checker.actor_inbox.number, "?")
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
         """Return the seconds until a role that crashed is made anew, 0 for at once."""

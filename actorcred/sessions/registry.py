@@ -43,7 +43,7 @@ class Registry(Protocol):
     """
 
     def claim(
-        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], within: float
+        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
     ) -> Place | Future[Place]:
         """Claim a place for a login whose credentials were accepted.
 
@@ -51,7 +51,7 @@ class Registry(Protocol):
             avatar_id: who logs in.
             session_id: the id of the session that the login will have.
             interfaces: what the client requests of its avatar, in order of preference.
-            within: seconds after which the portal gives the login up.
+            deadline: when the portal gives the login up, on its clock.
 
         Returns:
             The place; or a future of it, if other sessions must end first or others must be asked.
@@ -61,12 +61,15 @@ class Registry(Protocol):
         """
 
     def opened(self, session: Session) -> None:
-        """Note that the login which claimed a place has its session, so that others see it."""
+        """Note that the login which claimed a place has its session, so that others see it.
+
+        Called again when the login has succeeded, if that came later.
+        """
 
     def release(self, avatar_id: AvatarId, session_id: str) -> None:
         """Release a place, or withdraw a claim. Called again, it does nothing."""
 
-    def find(self, session_id: str) -> SessionInfo | None | Future[SessionInfo | None]:
+    def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""
 
     def sessions(self, avatar_id: AvatarId | None) -> list[SessionInfo] | Future[list[SessionInfo]]:
@@ -123,7 +126,7 @@ class MemoryRegistry:
         """Claims for which sessions were ended: each keeps a place, which no other login may take."""
 
     def claim(
-        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], within: float
+        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
     ) -> Place | Future[Place]:
         """Claim a place; see `Registry`."""
         if self._unlimited:

@@ -131,6 +131,7 @@ class Session:
         session_id: str,
         avatar_id: AvatarId,
         interface: type,
+        *,
         checker: str,
         mind: MindRef,
         owner: SessionOwner,

@@ -37,7 +37,7 @@ class Host:
 
     def open(self, session_id, avatar_id="ann"):
         owner = SimpleNamespace(now=lambda: 0.0)
-        session = Session(session_id, avatar_id, object, "Checker", None, owner)
+        session = Session(session_id, avatar_id, object, checker="Checker", mind=None, owner=owner)
         self.directory.add(session)
         self.registry.opened(session)
         return session

@@ -18,7 +18,7 @@ from actorcred.sessions.states import TRANSITIONS, SessionEvent, State, step
 
 def make(number=0, avatar_id="ann", now=0.0):
     owner = SimpleNamespace(now=lambda: now)
-    return Session(f"id{number}", avatar_id, object, "Checker", None, owner)
+    return Session(f"id{number}", avatar_id, object, checker="Checker", mind=None, owner=owner)
 
 
 def test_every_state_can_be_reached_and_every_path_ends():
