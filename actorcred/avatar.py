@@ -28,12 +28,12 @@ class Opened(ControlMessage):
 
     session: Session
     opened: Callable[[], object] | None = None
-    """Called when `on_login` is done; None if nobody waits for it."""
+    """Called when `on_login` is done; None if no one waits for it."""
 
 
 @dataclass(slots=True)
 class Leave(ControlMessage):
-    """The session is over: run `on_logout` and stop."""
+    """The session has ended: run `on_logout` and stop."""
 
     reason: LogoutReason
 
@@ -47,16 +47,17 @@ class Attached(ControlMessage):
 
 @dataclass(slots=True)
 class Detached(ControlMessage):
-    """A session has ended that shared this avatar."""
+    """A session that shared this avatar has ended."""
 
     mind: MindRef
     reason: LogoutReason
 
 
 class Avatar(Actor):
-    """The business object of one logged-in user. Subclass it together with the interfaces that it implements.
+    """The application's object for one logged-in user.
 
-    It is stopped when its session ends, for whatever reason, and a crash of it ends its session and no other.
+    Subclass it together with the interfaces that it implements. It is stopped when its session
+    ends, for any reason. If it crashes, its session ends, and no other.
 
     Args:
         avatar_id: who is logged in.
@@ -65,7 +66,7 @@ class Avatar(Actor):
     Attributes:
         avatar_id: who is logged in.
         mind: the client. Under the policy SHARE it reaches all clients of this avatar.
-        session: the session, from `on_login` on; under the policy SHARE the first one.
+        session: the session, set before `on_login`; under the policy SHARE the first one.
     """
 
     registered = False
@@ -79,22 +80,26 @@ class Avatar(Actor):
         self._cred_reason: LogoutReason | None = None
 
     def on_login(self) -> Awaitable[None] | None:
-        """Run when the session is open, before the first message of the client. May be `async def`.
+        """Called when the session is open, before the client's first message. May be `async def`.
 
-        The login succeeds when this is done, or asks the client by `mind.call`. What it raises fails the login: the client is
-        told "unavailable", and the session ends. So does a login whose deadline comes meanwhile.
+        The login succeeds when this returns or uses `mind.call`. If it raises, the login fails: the
+        client gets "unavailable", and the session ends. The same happens if the login times out in
+        the meantime.
         """
 
     def on_logout(self, reason: LogoutReason) -> Awaitable[None] | None:
-        """Run once when the session ends, if `on_login` ran. Then the avatar and its mind stop. May be `async def`."""
+        """Called once when the session ends, if `on_login` was called. May be `async def`.
+
+        The avatar and its mind stop afterwards.
+        """
 
     def on_attach(self, mind: MindRef) -> Awaitable[None] | None:
-        """Run when a further session shares this avatar (policy SHARE)."""
+        """Called when a further session shares this avatar (policy SHARE)."""
 
     def on_detach(self, mind: MindRef, reason: LogoutReason) -> Awaitable[None] | None:
-        """Run when a session ends that shared this avatar with others (policy SHARE)."""
+        """Called when a session that shared this avatar with others ends (policy SHARE)."""
 
-    # -- what the portal sends ----------------------------------------------------------------------------------------
+    # -- messages of the portal --------------------------------------------------------------------
 
     def _actor_control(self, message: ControlMessage) -> Any:
         match message:
@@ -137,14 +142,14 @@ class Avatar(Actor):
         )
 
     def _cred_claim_logout(self, code: LogoutCode) -> LogoutReason | None:
-        """Return the reason for `on_logout`; None if it ran already or `on_login` never did."""
+        """Return the reason for `on_logout`; None if it already ran or `on_login` never did."""
         if not self._cred_logged_in:
             return None
         self._cred_logged_in = False
         return self._cred_reason or LogoutReason(code)
 
     def _cred_in_order(self, first: Callable[[], Any], second: Callable[[], Any]) -> Any:
-        """Run two hooks, the second one also if the first fails; return a coroutine if the first is one."""
+        """Run two hooks, the second even if the first fails; return a coroutine if the first is."""
         try:
             result = first()
         except BaseException as error:
@@ -174,7 +179,10 @@ async def _then(first: Coroutine[Any, Any, Any], second: Callable[[], object]) -
 
 
 def implements(avatar_class: type, interface: type) -> bool:
-    """Tell whether objects of a class can be used as an interface: a base class, an ABC, or a `typing.Protocol`."""
+    """Return whether a class implements an interface.
+
+    The interface is a base class, an ABC or a `typing.Protocol`.
+    """
     return bool(_implements(avatar_class, interface))
 
 
@@ -197,23 +205,23 @@ def _public(cls: type) -> set[str]:
 
 
 _FOR_ITSELF = frozenset({"now", "offload", "spawn"})
-"""Methods that an actor calls of itself, which the one around an object never does: the object may have its own."""
+"""Methods that an actor calls on itself; a wrapper never does, so the object's own are exposed."""
 
 
 class ObjectAvatar(Avatar):
-    """An avatar around a plain object, whose public methods and attributes it shows as its own."""
+    """An avatar that wraps a plain object and exposes its public methods and attributes."""
 
     def __init__(self, avatar_id: AvatarId, mind: MindRef, wrapped: Any) -> None:
         super().__init__(avatar_id, mind)
         self._wrapped = wrapped
 
     def on_login(self) -> Any:
-        """Tell the object, if it wants to know."""
+        """Call `on_login` of the object, if it has one."""
         hook = getattr(self._wrapped, "on_login", None)
         return hook() if callable(hook) else None
 
     def on_logout(self, reason: LogoutReason) -> Any:
-        """Tell the object, if it wants to know."""
+        """Call `on_logout` of the object, if it has one."""
         hook = getattr(self._wrapped, "on_logout", None)
         return hook(reason) if callable(hook) else None
 
@@ -237,7 +245,7 @@ def _delegate_attribute(name: str) -> property:
 def _wrapper_class(cls: Any, attributes: frozenset[str], has_on_login: bool) -> type[ObjectAvatar]:
     members: dict[str, Any] = {name: _delegate_attribute(name) for name in attributes}
     if not has_on_login:
-        members["on_login"] = Avatar.on_login  # so that the login need not wait for it
+        members["on_login"] = Avatar.on_login  # so that the login does not wait for it
     for name in dir(cls):
         if not name.startswith("_") and (name in _FOR_ITSELF or not hasattr(ObjectAvatar, name)):
             members[name] = (
@@ -249,7 +257,7 @@ def _wrapper_class(cls: Any, attributes: frozenset[str], has_on_login: bool) -> 
 def wrap_object(
     wrapped: object, avatar_id: AvatarId, mind: MindRef, dispatcher: Dispatcher
 ) -> ActorRef[ObjectAvatar]:
-    """Start an actor around a plain object."""
+    """Start an avatar that wraps a plain object."""
     taken = set(dir(ObjectAvatar)) - _FOR_ITSELF | {"avatar_id", "mind", "session", "actor_inbox"}
     attributes = frozenset(
         name

@@ -1,4 +1,4 @@
-"""The base of all checkers: credentials in, avatar id out."""
+"""The base class of checkers, which verify credentials and return an avatar id."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ P = ParamSpec("P")
 
 
 class Revocation(StrEnum):
-    """What happened to an account whose sessions may be live."""
+    """What happened to an account that might have open sessions."""
 
     DISABLED = "disabled"
     DELETED = "deleted"
@@ -59,7 +59,7 @@ class Kinds(Protocol):
 
     @property
     def offered_interfaces(self) -> tuple[type, ...]:
-        """Those by which each user can log in."""
+        """The kinds with which each of its users can log in."""
 
     @property
     def digest_algorithms(self) -> frozenset[str] | None:
@@ -76,10 +76,10 @@ class Offers:
 
 
 def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
-    """Return the kinds of credentials that can be offered where a client may ask any of several checkers.
+    """Return the kinds of credentials that can be offered if any of several checkers may decide.
 
-    Proofs of a password are among them only if every checker of passwords takes them: a client that chooses the strongest
-    would lock those out whom another one knows.
+    Proofs of a password are included only if every password checker accepts them. Otherwise a
+    client that chooses the strongest kind would lock out the users of the other checkers.
     """
     asked = tuple(checkers)
     kinds = dict.fromkeys(kind for checker in asked for kind in checker.credential_interfaces)
@@ -95,10 +95,11 @@ def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:
 
 
 def digests_of_all(checkers: Iterable[Kinds]) -> frozenset[str] | None:
-    """Return the algorithms of HTTP Digest that can be offered where a client may ask any of several checkers.
+    """Return the HTTP Digest algorithms that can be offered if any of several checkers may decide.
 
-    A client takes the first one that it knows, so one that some checker does not keep would lock its users out. If there is
-    none that all keep, those that any keeps are offered. None is any algorithm.
+    A client uses the first algorithm that it knows, so one for which a checker has no digests would
+    lock out its users. If no algorithm is common to all checkers, the algorithms of all of them are
+    offered. None means any algorithm.
     """
     asked = (
         checker
@@ -183,7 +184,7 @@ class CheckerRef(ActorRef["Checker"]):
 
 @dataclass(slots=True)
 class Check(Question):
-    """The question whose credentials these are."""
+    """Asks which user the credentials belong to."""
 
     credentials: object
 
@@ -195,7 +196,7 @@ class Check(Question):
 
 @dataclass(slots=True)
 class Continue(AnsweredMessage):
-    """Go on with a request for which something was done in the background."""
+    """Continue a request after work in the background."""
 
     step: Callable[..., object]
     done: Future[Any]
@@ -204,18 +205,19 @@ class Continue(AnsweredMessage):
 
 
 class Checker(Service):
-    """A source of truth about users, to be subclassed.
+    """Verifies the credentials of users; to be subclassed.
 
-    A checker that calls what blocks (a database, a directory server) either sets `dispatcher` to a pool of its own, or
-    returns a future. One that is stopped or crashes for good lets nobody in.
+    A checker that makes blocking calls (a database, a directory server) must either set
+    `dispatcher` to its own pool, or return a future. A checker that has ended
+    accepts no one.
 
     Attributes:
-        credential_interfaces: the kinds of credentials that it takes, classes; subclasses of them count. Set it on the
-            class, or in `__init__`.
-        offered_interfaces: those by which each of its users can log in, so that they may be offered to clients which
-            choose the strongest; None for all of them.
-        digest_algorithms: the algorithms of HTTP Digest, as "MD5", for which it keeps digests; None if it keeps what any can be
-            made of, or takes no answers to HTTP Digest.
+        credential_interfaces: the classes of credentials that it accepts, including their
+            subclasses. Set it on the class, or in `__init__`.
+        offered_interfaces: those with which each of its users can log in, so that they can be
+            offered to clients that choose the strongest; None for all of them.
+        digest_algorithms: the HTTP Digest algorithms, such as "MD5", for which it keeps digests;
+            None if it can compute any digest, or does not accept HTTP Digest.
     """
 
     ref_class = CheckerRef
@@ -253,12 +255,13 @@ class Checker(Service):
             The avatar id, or a future or a coroutine of it.
 
         Raises:
-            UnauthorizedLogin: if they do not prove who the client is. The next checker is asked.
-            LoginDenied: if a policy is against it, as too many failures. No other checker is asked.
-            CheckerUnavailable: if it cannot be told now. The next checker is asked.
-            RestartRole: if the checker cannot go on without being made anew.
-            OSError: as `CheckerUnavailable`.
-            Exception: any other one refuses this login, and is logged without its text.
+            UnauthorizedLogin: if they are not valid. The next checker is asked.
+            LoginDenied: if a policy forbids the login, such as too many failures. No other checker
+                is asked.
+            CheckerUnavailable: if they cannot be checked now. The next checker is asked.
+            RestartRole: if the checker must be restarted to continue.
+            OSError: like `CheckerUnavailable`.
+            Exception: any other exception refuses this login, and is logged without its message.
         """
 
     def cred_then(
@@ -268,14 +271,16 @@ class Checker(Service):
         *args: P.args,
         **_: P.kwargs,
     ) -> None:
-        """Run a method of this checker, with the future and `args`, in its own context once the future is done.
+        """Run a method of this checker in a turn of its own once a future is done.
 
-        If the last argument is a future, it fails when the method raises, or cannot be run since the checker is down.
+        If the last argument is a future, it fails if the method raises, or cannot be run because
+        the checker is down.
 
         Args:
-            future: what to wait for.
-            step: the method, as `self.verified`. A checker that is restarted meanwhile runs it as its own.
-            args: its further arguments.
+            future: what to wait for; also the first argument of the method.
+            step: the method, such as `self.verified`. If the checker is restarted in the meantime,
+                it runs on the new instance.
+            args: further arguments of the method.
         """
         mailbox, function = self.actor_inbox, step.__func__  # type: ignore[attr-defined]
         last = args[-1] if args else None
@@ -283,7 +288,7 @@ class Checker(Service):
         future.add_done_callback(lambda done: mailbox.put(Continue(function, done, args, answer)))
 
     def _actor_control(self, message: ControlMessage) -> Any:
-        if isinstance(message, Check):  # by far the most frequent
+        if isinstance(message, Check):  # by far the most frequent message
             self._serve(message, self.request_avatar_id, message.credentials)
         elif isinstance(message, Continue):
             self._continue(message)
@@ -304,12 +309,15 @@ class Checker(Service):
                 raise
 
     def _cred_fault(self, error: BaseException, subject: object) -> LoginFailed:
-        """Log an exception that came of a request, and return what the request fails with.
+        """Log an exception of a request, and return the error with which the request fails.
 
-        What concerns all users (files, connections, time-outs) makes the checker unavailable. Anything else is taken for a
-        fault of this one record or input, and looks to the client like a wrong password: "unavailable" for one name would say
-        that it exists. The text of the exception is not logged, since it may quote the credentials. The claimed name may be a
-        password that was typed in the wrong place: the audit log shows it as far as it may be shown.
+        Errors that concern all users (files, connections, time-outs) make the checker unavailable.
+        Any other exception is attributed to this record or input, and looks to the client like a
+        wrong password: "unavailable" for a single name would reveal that it exists.
+
+        The message of the exception is not logged, since it can quote the credentials. Neither is
+        the claimed name, which can be a password typed into the wrong field; the audit log shows it
+        as far as is permitted.
         """
         kind, credentials = (
             type(error).__name__,
@@ -335,16 +343,19 @@ def require_checker(
     """Return a checker's ref and the kinds of credentials to ask it about.
 
     Raises:
-        TypeError: if it is no started checker, or takes no credentials, or of a kind that nothing can be said to be of.
+        TypeError: if it is not a ref to a checker, if it accepts no credentials, or if one of its
+            kinds cannot be used with `isinstance` or matches any object.
     """
     if not isinstance(checker, CheckerRef):
         raise TypeError(
-            f"a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; not {checker!r}"
+            "a checker must be a ref, as MyChecker.start() returns it, of a subclass of Checker; "
+            f"not {checker!r}"
         )
     interfaces = interfaces or checker.credential_interfaces
     if not interfaces or not all(isinstance(interface, type) for interface in interfaces):
         raise TypeError(
-            f"{checker.actor_class.__name__}.credential_interfaces must name the classes of credentials it takes"
+            f"{checker.actor_class.__name__}.credential_interfaces must name "
+            "the classes of credentials it takes"
         )
     for interface in interfaces:
         _require_class_of_credentials(checker.actor_class.__name__, interface)
@@ -354,18 +365,18 @@ def require_checker(
 def _require_class_of_credentials(checker: str, interface: type) -> None:
     try:
         usable = not isinstance(None, interface) and not issubclass(type(None), interface)
-    except Exception as error:  # as of a Protocol without @runtime_checkable, or with attributes
+    except Exception as error:  # such as a Protocol without @runtime_checkable, or with attributes
         raise TypeError(
-            f"{checker}.credential_interfaces: nothing can be said to be a {interface.__name__}: {error}"
+            f"{checker}.credential_interfaces: {interface.__name__} does not support "
+            f"isinstance() and issubclass(): {error}"
         ) from error
     if not usable and interface is not object:
-        raise TypeError(
-            f"{checker}.credential_interfaces: {interface.__name__} says of anything that it is one"
-        )
+        raise TypeError(f"{checker}.credential_interfaces: {interface.__name__} matches any object")
 
 
 def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, Hashable, Hashable]:
-    """Return the keys of credentials where logins take turns: their checker, source and account."""
-    # Nothing is counted against this machine as a source, but it takes turns with clients inside of the process, as bots are.
+    """Return the keys under which logins take turns: their checker, source and account."""
+    # This machine is exempt from penalties as a source, but it takes turns with clients inside the
+    # process, such as bots.
     source = source_of(str(getattr(credentials, "source", "")), loopback=True)
     return checker.actor_inbox.number, source, account_of(str(getattr(credentials, "username", "")))

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 __all__ = ["GOING_DOWN", "LogoutCode", "LogoutReason"]
 
 GOING_DOWN = "the server is going down"
-"""What clients are told whose session ends, or who may not log in, since the server ends."""
+"""Sent to clients whose session ends, or that cannot log in, because the server shuts down."""
 
 
 class LogoutCode(StrEnum):
@@ -22,14 +22,14 @@ class LogoutCode(StrEnum):
     """The client logged out."""
 
     LOST = "lost"
-    """The client is gone without a word."""
+    """The client disconnected without logging out."""
 
     KICKED = "kicked"
     IDLE = "idle"
-    """Nothing came from the client for the idle timeout."""
+    """The client sent nothing during the idle timeout."""
 
     EXPIRED = "expired"
-    """The absolute lifetime of a session is over."""
+    """The session reached its maximum lifetime."""
 
     REPLACED = "replaced"
     """The same avatar id logged in again."""
@@ -38,7 +38,7 @@ class LogoutCode(StrEnum):
     """The account was disabled or deleted, or has a new password."""
 
     OVERFLOW = "overflow"
-    """The client did not keep up with its notifications."""
+    """The client was too slow for its notifications."""
 
     CRASHED = "crashed"
     """The avatar raised an unhandled exception."""
@@ -47,7 +47,7 @@ class LogoutCode(StrEnum):
     """The avatar was stopped by the program or stopped itself."""
 
     DRAINED = "drained"
-    """The server is going down."""
+    """The server is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +55,8 @@ class LogoutReason:
     """Why a session ended.
 
     Args:
-        code: one of a few kinds.
-        detail: a text for the user, as a moderator gives it with a kick.
+        code: the kind of reason.
+        detail: a message for the user, such as a moderator's comment on a kick.
     """
 
     code: LogoutCode
@@ -67,5 +67,5 @@ class LogoutReason:
 
     @property
     def by_client(self) -> bool:
-        """Whether it is the client that went, so that it need not be told."""
+        """Whether the client ended the session itself, so that it need not be notified."""
         return self.code in {LogoutCode.LOGOUT, LogoutCode.LOST}

@@ -1,4 +1,4 @@
-"""The realm: it turns an avatar id and a mind into an avatar."""
+"""The realm, which returns the avatar for an avatar id and a mind."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("actorcred.realm")
 
 
 class Granted(NamedTuple):
-    """A realm's answer, examined."""
+    """The validated answer of a realm."""
 
     interface: type
     avatar: Any
@@ -42,7 +42,7 @@ class RequestAvatar(Question):
 
 @dataclass(slots=True)
 class LogOut(ControlMessage):
-    """A session has ended: call what `request_avatar` returned as logout."""
+    """A session has ended: call the logout that `request_avatar` returned."""
 
     logout: Callable[[], object]
 
@@ -51,8 +51,8 @@ class Realm(Service):
     """The application's side of a login, to be subclassed.
 
     Class attributes:
-        interfaces: what clients may ask for. In a program they name an interface by its class, on a wire by the name
-            of the class; the first one is the default there.
+        interfaces: what clients may request. A program names an interface by its class, a network
+            client by the name of the class. The first one is the default for network clients.
     """
 
     interfaces: ClassVar[tuple[type, ...]] = ()
@@ -62,18 +62,19 @@ class Realm(Service):
         """Make an avatar.
 
         Args:
-            avatar_id: who logs in; `ANONYMOUS` for somebody unknown.
+            avatar_id: who logs in; `ANONYMOUS` for an anonymous user.
             mind: the client.
-            interfaces: what the client wants to use the avatar as, the dearest first.
+            interfaces: the interfaces that the client requests, in order of preference.
 
         Returns:
-            `(interface, avatar, logout)`: one of `interfaces`; a ref to a started actor, or a plain object, which is
-            then given an actor; and a callable that is called without arguments when the session has ended, as a rule
-            `avatar.stop`. Or a future or a coroutine of that.
+            `(interface, avatar, logout)`, or a future or a coroutine of that. `interface` is one of
+            `interfaces`. `avatar` is a ref to a started actor, or a plain object, which is then
+            wrapped in an actor. `logout` is called without arguments when the session has ended;
+            usually it is `avatar.stop`.
 
         Raises:
             NoInterface: if there is no avatar with one of the interfaces.
-            LoginDenied: if this user may not come in now.
+            LoginDenied: if this user may not log in now.
         """
 
     def _actor_control(self, message: ControlMessage) -> Any:
@@ -87,7 +88,7 @@ class Realm(Service):
             super()._actor_control(message)
 
     def _log_out(self, logout: Callable[[], object]) -> None:
-        """Call what `request_avatar` returned as logout; it must not take the realm down."""
+        """Call the logout that `request_avatar` returned; an exception must not crash the realm."""
         try:
             result = logout()
         except Exception:
@@ -101,11 +102,12 @@ def require_realm(realm: object) -> ActorRef[Realm]:
     """Return a realm's ref.
 
     Raises:
-        TypeError: if it is no started realm.
+        TypeError: if it is not a ref to a realm.
     """
     if not isinstance(realm, ActorRef) or not issubclass(realm.actor_class, Realm):
         raise TypeError(
-            f"a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; not {realm!r}"
+            "a realm must be a ref, as MyRealm.start() returns it, of a subclass of Realm; "
+            f"not {realm!r}"
         )
     return cast("ActorRef[Realm]", realm)
 
@@ -118,15 +120,16 @@ def _log_failure(done: Future[Any]) -> None:
 
 
 def examine(answer: Any, interfaces: tuple[type, ...], realm: str) -> Granted:
-    """Examine what a realm's `request_avatar` returned.
+    """Validate what a realm's `request_avatar` returned.
 
     Args:
-        answer: that.
-        interfaces: what was asked for.
+        answer: the returned value.
+        interfaces: the interfaces that were requested.
         realm: the realm's name, for the error.
 
     Raises:
-        CheckerUnavailable: its detail and its cause say what is wrong with the answer. An avatar in it is told to stop.
+        CheckerUnavailable: if the answer is invalid; its detail and its cause say why. An avatar in
+            the answer is stopped.
     """
     problem = _problem(answer, interfaces)
     if problem is None:
@@ -144,16 +147,28 @@ def _problem(answer: Any, interfaces: tuple[type, ...]) -> str | None:
         return f"must return (interface, avatar, logout), not {_kind(answer)}"
     interface, avatar, logout = answer
     if interface not in interfaces:
-        return f"returned the interface {interface!r}, which was not asked for; return one of its arguments"
+        return (
+            f"returned the interface {interface!r}, which was not asked for; "
+            "return one of its arguments"
+        )
     if not callable(logout):
         return f"must return a callable as logout, not {_kind(logout)}; as a rule avatar.stop"
     if avatar is None or isinstance(avatar, type):
-        return f"must return a started actor or an object as avatar, not {avatar!r}; call {Avatar.__name__}.start()"
+        return (
+            f"must return a started actor or an object as avatar, not {avatar!r}; "
+            f"call {Avatar.__name__}.start()"
+        )
     if isinstance(avatar, pykka.ActorRef) and not isinstance(avatar, ActorRef):
-        return f"must return an actor of actorcred.actors as avatar, not a {avatar.actor_class.__name__} of Pykka's own runtime"
+        return (
+            "must return an actor of actorcred.actors as avatar, "
+            f"not a {avatar.actor_class.__name__} of Pykka's own runtime"
+        )
     avatar_class = avatar.actor_class if isinstance(avatar, ActorRef) else type(avatar)
     if not implements(avatar_class, interface):
-        return f"returned a {avatar_class.__name__}, which does not implement {interface.__name__}; derive it from that class"
+        return (
+            f"returned a {avatar_class.__name__}, which does not implement {interface.__name__}; "
+            "derive it from that class"
+        )
     return None
 
 

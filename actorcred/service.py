@@ -1,4 +1,4 @@
-"""What checkers and realms have in common: they answer the portal, at once or later, and are restarted after a crash."""
+"""The base of checkers and realms: they answer the portal and are restarted after a crash."""
 
 from __future__ import annotations
 
@@ -19,27 +19,27 @@ logger = logging.getLogger("actorcred.portal")
 
 
 class Answer(Protocol):
-    """Where a checker or realm puts what it decides."""
+    """Receives the decision of a checker or realm."""
 
     def settle(self, value: Any) -> object:
-        """Take the result."""
+        """Accept the result."""
 
     def settle_error(self, error: BaseException) -> object:
-        """Take the reason why there is none."""
+        """Accept the reason why there is no result."""
 
     def started(self, work: Future[Any]) -> None:
-        """Learn what is under way for it, so that it can be cancelled when nobody wants the answer any more."""
+        """Called with the work in progress, so that it can be cancelled if no longer needed."""
 
 
 @dataclass(slots=True)
 class Question(AnsweredMessage):
-    """A question to a checker or realm; what it decides goes to `answer`."""
+    """A question to a checker or realm; the decision goes to `answer`."""
 
     answer: Answer
 
     @property
     def subject(self) -> object:
-        """What it is about, for the log."""
+        """What the question is about, for the log."""
         return None
 
 
@@ -51,11 +51,12 @@ class Crash(ControlMessage):
 
 
 class Service(Actor):
-    """An actor whose method returns a value, a future or a coroutine.
+    """An actor that answers each question with a value, a future or a coroutine.
 
-    Futures and coroutines of several requests are under way at the same time, so that one slow answer delays no other.
-    A `LoginFailed` is an answer. Any other exception fails the request and is logged. The actor itself crashes only by what is
-    its own (`on_start`, its own messages) or by raising `RestartRole`; whoever supervises it decides what becomes of it then.
+    Futures and coroutines of several requests run at the same time, so that a slow answer does not
+    delay others. A `LoginFailed` is an answer. Any other exception fails the request and is logged.
+    The actor itself crashes only in its own code (`on_start`, its own messages) or by raising
+    `RestartRole`; its supervisor then decides whether it is restarted.
     """
 
     restartable = True
@@ -68,7 +69,7 @@ class Service(Actor):
                 super()._actor_control(message)
 
     def _serve(self, question: Question, method: Callable[..., Any], *args: Any) -> None:
-        """Answer a question by what a method returns, or what that promises."""
+        """Answer a question with what a method returns, or with the result of its future."""
         answer = question.answer
         try:
             result = method(*args)
@@ -100,14 +101,14 @@ class Service(Actor):
             answer.settle_error(CheckerUnavailable(f"{type(self).__name__} is restarted"))
             self.actor_inbox.put(Crash(error))
         except CancelledError:
-            answer.settle_error(CheckerUnavailable(f"{type(self).__name__} gave the request up"))
+            answer.settle_error(CheckerUnavailable(f"{type(self).__name__} cancelled the request"))
         except BaseException as error:
             answer.settle_error(self._cred_fault(error, question.subject))
 
     def _cred_fault(self, error: BaseException, subject: object) -> LoginFailed:
-        """Log an exception that came of a request, and return what the request fails with.
+        """Log an exception of a request, and return the error with which the request fails.
 
-        Whoever called the portal finds the exception as its cause. A client is never told more than its code.
+        The caller of the portal finds the exception as its cause. A client gets only its code.
         """
         logger.error(
             "%s could not serve a request: %s",

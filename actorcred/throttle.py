@@ -1,4 +1,4 @@
-"""How long a source or an account has to wait after failed logins, and whose turn it is. Pure: time comes in."""
+"""Penalties after failed logins, and the limit of concurrent logins per account. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -10,49 +10,53 @@ __all__ = ["RETRY_AFTER", "Penalties", "Turns", "account_of"]
 
 
 RETRY_AFTER = 5.0
-"""Seconds after which a client may come back to a server that is full, too busy, or going down."""
+"""Seconds after which a client may retry on a server that is full, too busy, or shutting down."""
 
 LONGEST_NAME = 256
-"""Characters of a claimed name that are remembered; names of megabytes must not fill the memory."""
+"""Characters of a claimed name that are kept, so that huge names cannot fill the memory."""
 
 
 def account_of(name: str) -> str:
-    """Return what counts as one account: where "Ann" and "ann" are one user, nobody shall have the guesses of both."""
+    """Return the key of an account for counting failures.
+
+    If "Ann" and "ann" are the same user, guesses for both must count together.
+    """
     return name[:LONGEST_NAME].casefold()
 
 
 LOOKED_AT = 64
-"""How many of those that have been quiet for longest are looked at for one that may be forgotten."""
+"""How many of the oldest keys are searched for one that can be forgotten."""
 
 
 class Penalties:
-    """Makes sources and accounts wait after failed logins: longer with each failure, and less with time.
+    """Makes sources and accounts wait after failed logins: longer with each, less over time.
 
     Args:
-        step: seconds of waiting for the first failure that counts; it doubles with each further one.
-        free: failures that cost nothing.
-        most: seconds of waiting at most.
-        remember: sources and accounts that are remembered at most; the longest quiet ones are forgotten first.
+        step: seconds of waiting after the first failure that counts; doubled with each further one.
+        free: the number of failures without a penalty.
+        most: the longest wait in seconds.
+        remember: the maximum number of sources and accounts that are remembered; those with the
+            oldest failure are forgotten first.
     """
 
     FORGIVE = 4
-    """After so many times the waiting time without a failure, one failure is forgiven."""
+    """A failure is forgiven after this many times the current wait without another failure."""
 
     def __init__(self, step: float, free: int, most: float, remember: int = 10_000) -> None:
         self._step = step
         self._free = free
         self._most = most
         self._remember = remember
-        # key -> failures, and when the last one was
+        # key -> (the number of failures, the time of the last one), oldest failure first
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        # key -> how often it tried in vain since its last failure; only of those in the other one
+        # key -> the number of denied attempts since its last failure; only for keys in _failures
         self._denials: dict[str, int] = {}
 
     def __len__(self) -> int:
         return len(self._failures)
 
     def wait(self, key: str, now: float) -> float:
-        """Return the seconds that this key has to wait until it may try again; 0 if it may now."""
+        """Return the seconds that this key must wait before it may try again; 0 if it may now."""
         known = self._failures.get(key)
         if known is None:
             return 0.0
@@ -60,7 +64,7 @@ class Penalties:
         return max(0.0, last + self._penalty(self._forgiven(failures, last, now)) - now)
 
     def failed(self, key: str, now: float) -> None:
-        """Note a failed login."""
+        """Record a failed login."""
         failures, last = self._failures.pop(key, (0, now))
         self._failures[key] = (self._forgiven(failures, last, now) + 1, now)
         self._denials.pop(key, None)
@@ -68,20 +72,20 @@ class Penalties:
             self._forget_one(now)
 
     def _forget_one(self, now: float) -> None:
-        """Forget the longest quiet one that need not wait; the longest quiet one of all if the first few have to."""
+        """Forget the oldest key without a penalty; if the oldest few all have one, the oldest."""
         oldest = list(itertools.islice(self._failures, LOOKED_AT))
         key = next((key for key in oldest if not self.wait(key, now)), oldest[0])
         self.succeeded(key)
 
     def denied(self, key: str) -> int:
-        """Note that a key tried in vain during its penalty; return how often it did."""
+        """Record a denied attempt of a key during its penalty; return the number of them."""
         if key not in self._failures:
             return 0
         count = self._denials[key] = self._denials.get(key, 0) + 1
         return count
 
     def denials(self, key: str, now: float) -> int:
-        """Return how often a key tried in vain during the penalty that it has now; 0 if it has none."""
+        """Return the number of denied attempts in the current penalty of a key; 0 without one."""
         return self._denials.get(key, 0) if self.wait(key, now) else 0
 
     def succeeded(self, key: str) -> None:
@@ -99,12 +103,12 @@ class Penalties:
 
 
 class Turns:
-    """Lets only so many logins to one account be looked at at a time; the others wait for their turn.
+    """Limits the concurrent logins per account; the others wait for their turn.
 
-    Without it, many guesses at once would all be looked at before the first failure counts.
+    Otherwise many simultaneous guesses would all be checked before the first failure counts.
 
     Args:
-        abreast: how many.
+        abreast: the number of concurrent logins per account.
     """
 
     def __init__(self, abreast: int) -> None:
@@ -114,15 +118,16 @@ class Turns:
         self._going: set[str] = set()
 
     def __len__(self) -> int:
-        """Return how many accounts there are to which somebody logs in."""
+        """Return the number of accounts with a login in progress."""
         return len(self._busy)
 
     def take(self, account: str, go: Callable[[], bool]) -> None:
-        """Have `go()` called when it is its turn, which may be at once.
+        """Have `go()` called when it is its turn, possibly immediately.
 
         Args:
             account: the account.
-            go: begins, and returns True if `leave` will be called at the end; False if there is nothing to do any more.
+            go: starts the login. Must return True if `leave` will be called at the end, or False if
+                there is nothing to do any more.
         """
         self._waiting.setdefault(account, deque()).append(go)
         self._go_on(account)
@@ -134,7 +139,7 @@ class Turns:
 
     def _go_on(self, account: str) -> None:
         if account in self._going:
-            return  # somebody came to the end at once: whoever called goes on, so that no chain of ends is too deep
+            return  # called from inside go(): the outer call continues, which avoids deep recursion
         self._going.add(account)
         waiting = self._waiting.get(account, ())
         try:

@@ -1,7 +1,8 @@
-"""Actors without a thread each: Pykka's contract on mailboxes that a dispatcher runs when they have mail.
+"""Actors with Pykka's API, run by a dispatcher instead of one thread each.
 
-An actor of this package starts in a few microseconds and takes little more than a kilobyte, so there may be hundreds
-of thousands. Where they run is a dispatcher's business: a pool of threads, an asyncio event loop, or the caller.
+An actor of this package starts in a few microseconds and takes little more than a kilobyte, so
+there can be hundreds of thousands. A dispatcher decides where they run: on a pool of threads, on an
+asyncio event loop, or on the calling thread.
 """
 
 from actorcred.actors.actor import Actor

@@ -1,4 +1,7 @@
-"""What the running thread is doing for the actor system: a leaf that every part of the runtime may import."""
+"""What the running thread is doing for the actor system.
+
+This module imports no other part of the runtime, so every part can import it.
+"""
 
 from __future__ import annotations
 
@@ -14,16 +17,20 @@ class Awaited(Protocol):
 
     @property
     def target(self) -> Party | None:
-        """The mailbox of the actor that was asked; None where that is not known."""
+        """The mailbox of the actor that was asked; None if that is not known."""
 
 
 class Blocker(Protocol):
-    """What owns a thread: a dispatcher, or a pool of workers."""
+    """The owner of a thread: a dispatcher, or a pool of workers."""
 
     def block(
         self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
     ) -> bool:
-        """Acquire `waiter` on a thread of its own, at most `timeout` seconds; return whether it did."""
+        """Acquire `waiter` on a thread of this owner within `timeout` seconds.
+
+        Returns:
+            Whether `waiter` was acquired.
+        """
 
 
 class Host(Blocker, Protocol):
@@ -34,14 +41,14 @@ class Host(Blocker, Protocol):
 
 
 class Party(Protocol):
-    """An actor that runs, waits or is waited for: its mailbox, as everything below the mailbox sees it."""
+    """The mailbox of an actor that runs, waits or is waited for, as lower layers see it."""
 
     number: int
     busy: threading.Lock
 
     @property
     def label(self) -> str:
-        """The name of the actor in texts for humans."""
+        """The name of the actor in logs and error messages."""
 
     @property
     def dispatcher(self) -> Host:
@@ -49,21 +56,21 @@ class Party(Protocol):
 
     @property
     def waiting(self) -> object | None:
-        """What its coroutine waits for, if it does."""
+        """What its coroutine waits for, or None."""
 
 
 current_mailbox: ContextVar[Party | None] = ContextVar("actorcred.current_mailbox", default=None)
-"""The mailbox whose actor runs now. A context variable, so that it stays right inside of coroutines."""
+"""The mailbox of the running actor. A context variable, so that it is also right in coroutines."""
 
 
 class _Thread(threading.local):
     """Facts about one thread."""
 
     dispatcher: Blocker | None = None
-    """The dispatcher or the pool that owns this thread, if one does."""
+    """The dispatcher or the pool that owns this thread, or None."""
 
     depth: int = 0
-    """How many blocking asks deep this thread runs other actors itself."""
+    """The number of nested blocking asks in which this thread runs other actors itself."""
 
 
 thread = _Thread()

@@ -1,4 +1,4 @@
-"""Numbers of the whole process: names for actors, and what was lost."""
+"""Counters of the process: actor numbers, dead letters and dropped messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ next_actor = itertools.count(1).__next__
 
 
 def urn(number: int) -> str:
-    """Return the URN of an actor: a random UUID of this process plus the actor's number, hence as unique as a UUID."""
+    """Return the URN of an actor.
+
+    It is a random UUID of this process plus the actor's number, and so as unique as a UUID.
+    """
     return uuid.UUID(int=(_first + number) % (1 << 128)).urn
 
 
@@ -34,7 +37,7 @@ def count_dropped() -> None:
 
 
 def dead_letters() -> int:
-    """Return how many messages waited in vain for an actor that stopped, since the process started."""
+    """Return how many messages found their actor stopped, since the process started."""
     return _lost["dead letters"]
 
 

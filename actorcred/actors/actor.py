@@ -1,4 +1,4 @@
-"""The base class of all actors of this package: Pykka's contract, on a mailbox instead of a thread."""
+"""The base class of all actors of this package, with Pykka's API."""
 
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ R = TypeVar("R")
 
 
 class Actor(pykka.Actor):
-    """An actor that is run by a dispatcher when it has mail.
+    """An actor that a dispatcher runs when it has messages.
 
-    Everything that `pykka.Actor` documents holds: `start`, `stop`, `on_start`, `on_receive`, `on_stop`, `on_failure`,
-    proxies, one message at a time, messages of one sender in order. Any handler or hook may be `async def`; the
-    actor then handles no other message until it is through.
+    Everything that `pykka.Actor` documents holds: `start`, `stop`, `on_start`, `on_receive`,
+    `on_stop`, `on_failure`, proxies, one message at a time, messages of one sender in order. Any
+    handler or hook may be `async def`; the actor then handles no other message until it has
+    returned.
 
     Class attributes:
-        dispatcher: where the actors of this class run, unless `start(dispatcher=...)` says otherwise. With None it is
-            the dispatcher of the actor that starts them, or the default of the process.
+        dispatcher: where the actors of this class run, unless `start(dispatcher=...)` says
+            otherwise. None means the dispatcher of the actor that starts them, or else the default
+            of the process.
         mailbox_limit: how many messages may wait; None for no bound.
-        registered: whether started actors are in `pykka.ActorRegistry`. It is a list, so a class with very many
-            short-lived actors that are tracked elsewhere sets this to False.
-        restartable: whether a supervisor may restart a crashed actor; the arguments of `start` are then kept.
+        registered: whether started actors are in `pykka.ActorRegistry`. It is a list, so a class
+            with very many short-lived actors that are tracked elsewhere should set this to False.
+        restartable: whether a supervisor may restart a crashed actor; the arguments of `start` are
+            then kept.
     """
 
     __slots__ = ("_actor_ref", "actor_inbox")
@@ -102,7 +105,7 @@ class Actor(pykka.Actor):
 
     @classmethod
     def choose_dispatcher(cls) -> Dispatcher:
-        """Return where an actor of this class runs that is started here and now, unless `start` is told something else."""
+        """Return the dispatcher that `start` uses if it gets none."""
         dispatcher = cls.dispatcher or system.chosen_dispatcher()
         if dispatcher is None:
             starter = current_mailbox.get()
@@ -127,28 +130,32 @@ class Actor(pykka.Actor):
         return self._actor_ref
 
     def send_after(self, seconds: float, message: Any) -> Timer:
-        """Send this actor a message in `seconds`, unless it stops or the timer is cancelled before."""
+        """Send this actor a message in `seconds`, unless it stops or the timer is cancelled."""
         return self._actor_ref.send_after(seconds, message)
 
     def send_every(self, seconds: float, message: Any) -> Timer:
-        """Send this actor a message each `seconds` until it stops or the timer is cancelled."""
+        """Send this actor a message every `seconds` until it stops or the timer is cancelled."""
         return self._actor_ref.send_every(seconds, message)
 
     def now(self) -> float:
-        """Return the time in seconds on the clock that this actor's timers go by."""
+        """Return the time in seconds on the clock of this actor's timers."""
         return self.actor_inbox.dispatcher.now()
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run a coroutine beside this actor, which goes on with its messages; return a future of the result."""
+        """Run a coroutine while this actor continues to handle messages.
+
+        Returns:
+            A future of the coroutine's result.
+        """
         return self.actor_inbox.dispatcher.spawn(coroutine)
 
     def offload(
         self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[R]:
-        """Run a function that blocks or computes for long where it delays no actor; see `Dispatcher.offload`."""
+        """Run a function that blocks or computes in the background; see `Dispatcher.offload`."""
         return self.actor_inbox.dispatcher.offload(function, *args, keys=keys)
 
-    # -- Pykka's seam for runtimes ------------------------------------------------------------------------------------
+    # -- what Pykka expects of a runtime -----------------------------------------------------------
 
     @staticmethod
     def _create_actor_inbox() -> Any:
@@ -161,23 +168,23 @@ class Actor(pykka.Actor):
     def _start_actor_loop(self) -> None:
         self.actor_inbox.start()
 
-    # -- for base classes with a life of their own --------------------------------------------------------------------
+    # -- hooks for base classes --------------------------------------------------------------------
 
     def _actor_control(self, message: ControlMessage) -> Any:
-        """Handle a message between the parts of one system; for base classes that have such."""
-        raise TypeError(f"{type(self).__name__} knows nothing of a {type(message).__name__}")
+        """Handle an internal message; overridden by base classes that define such messages."""
+        raise TypeError(f"{type(self).__name__} does not handle a {type(message).__name__}")
 
     def _actor_made(self) -> None:
         """Run when a fresh instance is complete; for base classes of restartable actors."""
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
-        """Return whether the actor goes on after an exception in a message without a reply; for actors that must."""
+        """Return whether the actor continues after an exception in a message without a reply."""
         return False
 
     def _actor_last_words(self) -> Any:
-        """Run what has to run before the actor stops; for base classes with an end of their own."""
+        """Run the hooks of a stop; overridden by base classes that add some."""
         return self.on_stop()
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
-        """Run what has to run after a crash; for base classes with an end of their own."""
+        """Run the hooks of a crash; overridden by base classes that add some."""
         return self.on_failure(type(error), error, error.__traceback__)

@@ -1,4 +1,4 @@
-"""Threads for work that computes for long, such as hashing passwords, which is done in fair turns."""
+"""Background threads for long computations, such as hashing passwords, with fair scheduling."""
 
 from __future__ import annotations
 
@@ -18,32 +18,34 @@ __all__ = ["BACKLOG", "BOUND", "BackgroundPool", "Overloaded", "background_pool"
 R = TypeVar("R")
 
 BOUND = 10_000
-"""Calls that may wait."""
+"""The maximum number of waiting calls."""
 
 BACKLOG = 30.0
-"""Seconds of work that may wait of one key, for each thread: as long as a portal waits for a login by default."""
+"""Seconds of work per thread that may wait for one key: a portal's default login time-out."""
 
 NICENESS = 10
-"""How much the threads yield to event loops and to all else."""
+"""The niceness of the threads, so that they yield to event loops and everything else."""
 
 
 EXPRESS_NICENESS = 2
-"""The same of the threads for newcomers: they go before the others, and just after event loops."""
+"""The niceness of the threads for newcomers: before the other threads, just after event loops."""
 
 
 class Overloaded(Exception):
-    """Work was not done, since too much was waiting."""
+    """Work was not done because too much was waiting."""
 
 
 class BackgroundPool:
-    """Runs functions on a few threads of low priority, one per processor, in the turns of a `FairQueue`.
+    """Runs functions on low-priority threads, one per processor, in the order of a `FairQueue`.
 
-    As many further threads, which yield less, do work only of keys of which none is under way. So a newcomer need not wait
-    until one of many others is through, and does not share a processor evenly with them.
+    As many further threads, with a higher priority, run only work of keys that have nothing
+    running. So a newcomer need not wait until a call of another key has finished, and gets more
+    than an even share of the processor.
 
     Args:
-        threads: how many run at a time, without those for newcomers; by default as many as there are processors.
-        bound: calls that may wait.
+        threads: how many run at a time, not counting those for newcomers; by default one per
+            processor.
+        bound: the maximum number of waiting calls.
     """
 
     def __init__(self, threads: int | None = None, bound: int = BOUND) -> None:
@@ -67,13 +69,15 @@ class BackgroundPool:
         """Run a function on one of the threads when it is its turn.
 
         Args:
-            keys: whose work it is, three at most, the most general one first; by default the actor's that runs.
+            keys: whose work it is, three at most, the most general one first; by default the
+                running actor.
             function: what to call.
-            args: for it.
+            args: the arguments of the function.
 
         Returns:
-            A future of its result. If it is cancelled while the call waits for its turn, the call is not made. It fails with
-            `Overloaded` if too much waits and its key has the most of it.
+            A future of the result. If it is cancelled while the call waits for its turn, the call
+            is not made. It fails with `Overloaded` if too much is waiting and most of it belongs to
+            its key.
         """
         if not keys:
             mailbox = current_mailbox.get()
@@ -111,7 +115,7 @@ class BackgroundPool:
         with self._lock:
             entry = self._queue.take(newcomers_only=newcomers_only)
         if entry is None:
-            return False  # it was cancelled, or another thread was faster
+            return False  # it was cancelled, or another thread took it
         started = time.monotonic()
         try:
             entry.item.run()
@@ -126,7 +130,7 @@ _of_process: BackgroundPool | None = None
 
 
 def background_pool() -> BackgroundPool:
-    """Return the pool of this process; the first call makes it."""
+    """Return the pool of this process; the first call creates it."""
     global _of_process
     with _lock:
         if _of_process is None:

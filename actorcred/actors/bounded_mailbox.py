@@ -1,4 +1,4 @@
-"""A mailbox with a bound, and what happens to the message that would go beyond it."""
+"""A mailbox with a bound, and the policies for a message that would exceed it."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ __all__ = ["BoundedMailbox", "MailboxFull", "MailboxLimit", "Overflow"]
 
 
 class MailboxFull(Exception):
-    """The mailbox of an actor is at its bound, and its policy is to refuse the sender."""
+    """The mailbox of an actor is full, and its policy is to refuse the sender."""
 
 
 class Overflow(StrEnum):
-    """What happens to a message that would take a mailbox past its bound."""
+    """What happens to a message that would exceed the bound of a mailbox."""
 
     REFUSE = "refuse"
     """The sender gets `MailboxFull`."""
 
     DROP_OLDEST = "drop oldest"
-    """The longest waiting message goes; an ask among the dropped fails with `MailboxFull`."""
+    """The oldest waiting message is dropped; if it is an ask, it fails with `MailboxFull`."""
 
     DROP_NEWEST = "drop newest"
-    """The new message goes; if it is an ask, it fails with `MailboxFull`."""
+    """The new message is dropped; if it is an ask, it fails with `MailboxFull`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +36,9 @@ class MailboxLimit:
     """How many messages may wait for an actor, and what happens to the next one.
 
     Args:
-        bound: the number of messages, at least 1. Stop requests and control calls are always accepted, and never dropped.
-        overflow: the policy at the bound.
+        bound: the number of messages, at least 1. Stop requests and control messages are always
+            accepted, and never dropped.
+        overflow: the policy when the mailbox is full.
     """
 
     bound: int
@@ -50,7 +51,7 @@ class MailboxLimit:
 
 
 class BoundedMailbox(Cell):
-    """A mailbox that holds at most so many messages; see `MailboxLimit`."""
+    """A mailbox that holds a limited number of messages; see `MailboxLimit`."""
 
     __slots__ = ("dropped", "guard", "limit")
 
@@ -61,7 +62,7 @@ class BoundedMailbox(Cell):
         self.guard = threading.Lock()
 
     def push(self, item: Any) -> None:  # type: ignore[override]
-        """Append a message, as far as the limit allows.
+        """Append a message, or drop one if the limit is reached.
 
         Raises:
             MailboxFull: if the limit is reached and the policy is to refuse the sender.
@@ -78,18 +79,19 @@ class BoundedMailbox(Cell):
                 self.dropped += 1
         if full and overflow is Overflow.REFUSE:
             raise MailboxFull(
-                f"{self.label} has {self.limit.bound} messages waiting; send less, or start it with a larger bound"
+                f"{self.label} has {self.limit.bound} messages waiting; "
+                "send fewer, or start it with a larger bound"
             )
         if victim is not None:
             self._drop(victim)
 
     def pop(self) -> Any:
-        """Take the longest waiting message out."""
+        """Take out the oldest waiting message."""
         with self.guard:
             return super().pop()
 
     def _oldest(self) -> Any:
-        """Take out the longest waiting message that is not a control message."""
+        """Take out the oldest waiting message that is not a control message."""
         waiting = [super(BoundedMailbox, self).pop() for _ in range(self.qsize())]
         oldest = next((item for item in waiting if not is_control(item)), None)
         for item in waiting:

@@ -1,8 +1,18 @@
-"""A cell: the mailbox of an actor that takes its turns. Handlers and hooks may be coroutines.
+"""A cell: a mailbox that runs its actor in turns. Handlers and hooks may be coroutines.
 
-A turn is `run`, in which a dispatcher has the actor handle a batch of messages, or `run_now`, in which a
-caller has an idle actor handle one message without the queue. Both are called with `busy` taken and end
-with `leave`; the theory of operation in `mailbox` says why.
+There are two kinds of turn:
+
+* `run`: a dispatcher has the actor handle a batch of messages from the queue. If the actor was
+  waiting for a future, the turn first continues what waited for it.
+* `run_now`: a sender has an idle actor handle one message on the sender's thread, without the
+  queue. It declines if there is no instance, or if messages are waiting in the queue.
+
+Both are called with `busy` taken, and both end with `leave`, also if the handler raises.
+
+A handler or hook that is a coroutine ends the turn: it is spawned on the dispatcher, `waiting` is
+set to its future, and the batch stops. The future then holds `busy`, so the actor handles no other
+message until the coroutine is done. `mailbox` explains who may hold `busy` and why the order of
+these steps matters.
 """
 
 from __future__ import annotations
@@ -28,38 +38,38 @@ __all__ = ["Behaviour", "Cell"]
 logger = logging.getLogger("actorcred.actors")
 
 BATCH = 64
-"""Messages that one actor may handle before the others of its dispatcher have a turn."""
+"""Messages that an actor handles at most before other actors of its dispatcher have a turn."""
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
 
 
 class Behaviour(Living, Protocol):
-    """An actor, as its turns see it: what handles messages."""
+    """The part of an actor that `Cell` uses: the message handlers."""
 
     def on_receive(self, message: Any) -> Any:
         """Handle a message of the application."""
 
     def _handle_receive(self, message: Any) -> Any:
-        """Handle a message of a proxy; Pykka's."""
+        """Handle a message of a proxy; defined by Pykka."""
 
     def _actor_control(self, message: ControlMessage) -> Any:
-        """Handle a message between the parts of one system."""
+        """Handle an internal message."""
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
-        """Return whether the actor goes on after an exception in a message without a reply."""
+        """Return whether the actor continues after an exception in a message without a reply."""
 
 
 class Cell(Lifecycle):
-    """The unbounded mailbox of an actor, which handles what comes in turns."""
+    """The unbounded mailbox of an actor, which handles its messages in turns."""
 
     __slots__ = ()
 
     actor: Behaviour | None
 
-    # -- turns --------------------------------------------------------------------------------------------------------
+    # -- turns -------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Handle a batch of what waits; called by the dispatcher to which the mailbox was given, with `busy` taken."""
+        """Handle a batch of messages. Called by the dispatcher, with `busy` taken."""
         previous = current_mailbox.get()
         current_mailbox.set(self)
         try:
@@ -75,13 +85,13 @@ class Cell(Lifecycle):
             self.leave()
 
     def run_now(self, message: Any, reply: Receiver | None) -> bool:
-        """Handle a message on the calling thread, out of turn; the caller has taken `busy`.
+        """Handle a message on the calling thread, which has taken `busy`.
 
-        This spares a blocking ask of an idle actor two thread switches and the queue, and a server on the actor's own
-        event loop a turn of the loop.
+        This saves a blocking ask of an idle actor two thread switches and the queue, and a server
+        on the actor's own event loop one iteration of the loop.
 
         Returns:
-            Whether it could be handled; otherwise it has to be put into the queue.
+            Whether the message was handled; if not, the caller must put it into the queue.
         """
         previous = current_mailbox.get()
         current_mailbox.set(self)
@@ -111,7 +121,7 @@ class Cell(Lifecycle):
                 return
             try:
                 item = self.pop()
-            except Empty:  # a sender dropped the oldest message meanwhile
+            except Empty:  # meanwhile a sender dropped the oldest message
                 return
             message, reply = item, None
             if type(item) is Envelope:
@@ -130,7 +140,7 @@ class Cell(Lifecycle):
     def _log_slow(self, message: Any, seconds: float) -> None:
         logger.warning("%s took %.3f s for %s", self.label, seconds, describe(message))
 
-    # -- one message --------------------------------------------------------------------------------------------------
+    # -- one message -------------------------------------------------------------------------------
 
     def _handle(self, actor: Behaviour, message: Any, reply: Receiver | None) -> None:
         try:
@@ -182,12 +192,12 @@ class Cell(Lifecycle):
         elif actor is not None and not actor._actor_survives(error, message):
             self.fail(actor, error)
 
-    # -- hooks --------------------------------------------------------------------------------------------------------
+    # -- hooks -------------------------------------------------------------------------------------
 
     def call_hook(
         self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]
     ) -> None:
-        """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`."""
+        """Call a hook, await it if it is a coroutine, and pass its exception or None to `then`."""
         try:
             result = hook(*args)
         except BaseException as error:

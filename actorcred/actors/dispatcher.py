@@ -1,4 +1,4 @@
-"""What a dispatcher is: the thing that gives actors their turns. One file per kind stands beside this one."""
+"""The base class of dispatchers, which give actors their turns. Each kind has its own module."""
 
 from __future__ import annotations
 
@@ -26,10 +26,14 @@ _dispatchers: weakref.WeakSet[Dispatcher] = weakref.WeakSet()
 
 
 class Resident(Party, Protocol):
-    """The mailbox of an actor, as the dispatcher sees it that the actor lives on."""
+    """The mailbox of an actor, as its dispatcher sees it."""
 
     def run_now(self, message: Any, reply: Receiver | None) -> bool:
-        """Have the idle actor handle a message on the calling thread, which has taken the mailbox; return whether it could."""
+        """Handle a message on the calling thread, which has taken `busy`.
+
+        Returns:
+            Whether the message was handled.
+        """
 
 
 class Dispatcher(ABC):
@@ -37,7 +41,7 @@ class Dispatcher(ABC):
 
     Args:
         name: for logs and threads.
-        slow_handler: a handler that takes more than so many seconds is logged.
+        slow_handler: seconds; a handler that takes longer is logged.
     """
 
     caller_runs = False
@@ -47,7 +51,7 @@ class Dispatcher(ABC):
         self.name = name
         self.slow_handler = slow_handler
         self.mailboxes: set[Resident] = set()
-        """The living actors. This is what keeps an actor alive until it is stopped."""
+        """The living actors. This set keeps an actor alive until it is stopped."""
         with _lock:
             _dispatchers.add(self)
 
@@ -55,16 +59,16 @@ class Dispatcher(ABC):
         return f"<{type(self).__name__} {self.name!r}, {len(self.mailboxes)} actors>"
 
     def attach(self, mailbox: Resident) -> None:
-        """Take a new actor in."""
+        """Add a new actor."""
         self.mailboxes.add(mailbox)
 
     def detach(self, mailbox: Resident) -> None:
-        """Let an actor go that has stopped."""
+        """Remove an actor that has stopped."""
         self.mailboxes.discard(mailbox)
 
     @abstractmethod
     def schedule(self, task: Runnable) -> None:
-        """Have `task.run()` called soon. The caller made sure that it is scheduled only once."""
+        """Have `task.run()` called soon. The caller ensures that it is scheduled only once."""
 
     @abstractmethod
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
@@ -73,34 +77,36 @@ class Dispatcher(ABC):
     def offload(
         self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[R]:
-        """Run a function that blocks or computes for long where it delays no actor, and return a future of its result.
+        """Run a function that blocks or computes for long, in the background.
 
-        It runs on a pool that the whole process shares, one thread per processor, which yields to everything else. Keys
-        take turns there, so that one that wants much does not make the others wait.
+        It runs on a low-priority pool that the whole process shares, with one thread per processor.
+        Keys take turns there, so that one that requests much does not delay the others.
 
         Args:
             function: what to call.
-            args: for it.
-            keys: whose work it is, three at most, the most general one first; by default the actor's that runs.
+            args: the arguments of the function.
+            keys: whose work it is, three at most, the most general one first; by default the
+                running actor.
 
         Returns:
-            A future of the result. If it is cancelled while the call waits for its turn, the call is not made. It fails with
-            `Overloaded` if too much is waiting, most of it of the same keys.
+            A future of the result. If it is cancelled while the call waits for its turn, the call
+            is not made. It fails with `Overloaded` if too much is waiting and most of it belongs to
+            the same keys.
         """
         return background_pool().submit(keys, function, *args)
 
     def block(
         self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
     ) -> bool:
-        """Acquire `waiter` on a thread of this dispatcher, without starving the actors that wait for a turn.
+        """Acquire `waiter` on a thread of this dispatcher without starving its other actors.
 
         Args:
             waiter: a lock that is released when there is an answer.
-            timeout: seconds to wait; None waits for ever.
-            future: what is waited for; its `target` may become known meanwhile.
+            timeout: seconds to wait; None waits forever.
+            future: what is waited for; its `target` might become known in the meantime.
 
         Raises:
-            WaitsForItself: without a time-out, if the wait keeps the answer from coming.
+            WaitsForItself: without a time-out, if the wait itself prevents the answer.
         """
         target = None if future is None else future.target
         if (
@@ -113,19 +119,21 @@ class Dispatcher(ABC):
         return acquire(waiter, timeout)
 
     def runs_here(self) -> bool:
-        """Tell whether the calling thread may run an idle actor of this dispatcher itself, out of turn."""
+        """Return whether the calling thread may run an idle actor of this dispatcher itself."""
         return False
 
     def run_here(self, mailbox: Resident, message: Any, reply: Receiver | None) -> bool:
-        """Have an idle actor, whose mailbox the caller has taken, handle a message now. For dispatchers with `runs_here`.
+        """Have an idle actor handle a message now; for dispatchers whose `runs_here` can be true.
+
+        The caller has taken `busy` of the mailbox.
 
         Returns:
-            Whether it could; otherwise the message has to be put into the queue.
+            Whether the message was handled; if not, the caller must put it into the queue.
         """
         return mailbox.run_now(message, reply)
 
     def now(self) -> float:
-        """Return the time in seconds on the clock that this dispatcher's timers go by."""
+        """Return the time in seconds on the clock of this dispatcher's timers."""
         return time.monotonic()
 
     def call_later(
@@ -136,14 +144,15 @@ class Dispatcher(ABC):
         interval: float | None = None,
         owner: Owner | None = None,
     ) -> Timer:
-        """Call `callback(*args)` in `seconds`, then each `interval` seconds.
+        """Call `callback(*args)` in `seconds`, then every `interval` seconds.
 
-        The callback runs on the timers' thread and must be short. With an `owner` the timer ends with that actor.
+        The callback runs on the timer thread and must be short. With an `owner` the timer ends with
+        that actor.
         """
         return timers().add(self.now() + seconds, callback, *args, interval=interval, owner=owner)
 
     def close(self, timeout: float) -> None:
-        """End what belongs to this dispatcher, at most `timeout` seconds. Called by `actors.shutdown`."""
+        """Release what this dispatcher holds, within `timeout` seconds. For `actors.shutdown`."""
 
 
 def dispatchers() -> list[Dispatcher]:

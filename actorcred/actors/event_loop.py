@@ -1,4 +1,4 @@
-"""Actors on an asyncio event loop: no thread hop between a socket and an avatar."""
+"""Actors on an asyncio event loop, without a thread switch between a socket and an avatar."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ __all__ = ["AsyncioDispatcher", "background_loop"]
 logger = logging.getLogger("actorcred.actors")
 
 TURN = 0.005
-"""Seconds after which the actors let the loop see to its sockets."""
+"""Seconds after which the actors yield to the other callbacks of the loop."""
 
 POLL = 0.01
-"""Seconds between two looks for mail while a handler blocks the loop."""
+"""Seconds between two checks for scheduled actors while a handler blocks the loop."""
 
 
 BLOCKED = 1.0
@@ -40,15 +40,17 @@ def block_and_help(
     stuck: Callable[[], BaseException | None],
     loop: str,
 ) -> bool:
-    """Acquire `waiter` on the only thread of a dispatcher: the other actors have their turns meanwhile.
+    """Acquire `waiter` on the only thread of a dispatcher, and run other actors in the meantime.
 
-    Without that, an actor which blocks on the answer of another one of the same thread would wait for ever.
+    Otherwise an actor that blocks on the answer of another one on the same thread would wait
+    forever.
 
     Args:
-        ready: the actors that want a turn.
+        ready: the actors that are scheduled.
         waiter: a lock that is released when there is an answer.
-        timeout: seconds to wait; None waits for ever.
-        stuck: asked when nobody wants a turn; returns the error if there will be no answer, None otherwise.
+        timeout: seconds to wait; None waits forever.
+        stuck: called when no actor is scheduled; returns the error if there will be no answer, else
+            None.
         loop: what is blocked, for the log.
     """
     began = time.monotonic()
@@ -81,12 +83,13 @@ def block_and_help(
 class AsyncioDispatcher(Dispatcher):
     """Runs actors on an asyncio event loop, between its other callbacks.
 
-    Handlers that are coroutines become tasks of the loop. A handler that blocks, blocks the loop: use a pool for it.
+    Handlers that are coroutines become tasks of the loop. A handler that blocks also blocks the
+    loop: use `offload`, or a pool of threads, for such work.
 
     Args:
         loop: the event loop; by default the running one.
         name: for logs.
-        slow_handler: a handler that takes more than so many seconds is logged.
+        slow_handler: seconds; a handler that takes longer is logged.
 
     Raises:
         RuntimeError: if there is no `loop` and none is running.
@@ -105,17 +108,17 @@ class AsyncioDispatcher(Dispatcher):
         self._ready: deque[Runnable] = deque()
         self._armed = threading.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
-        # Turns run in a context of their own, or each would keep what the actor that scheduled it had set.
+        # Turns run in their own context; otherwise each would inherit that of the scheduling actor.
         self._context = contextvars.Context()
 
     def schedule(self, task: Runnable) -> None:
-        """Have `task.run()` called in one of the next turns of the loop."""
+        """Have `task.run()` called in one of the next iterations of the loop."""
         self._ready.append(task)
         if self._armed.acquire(False):
             self._arm()
 
     def runs_here(self) -> bool:
-        """Tell whether this is the loop's thread."""
+        """Return whether the calling thread is the loop's."""
         return asyncio._get_running_loop() is self.loop
 
     def _arm(self) -> None:
@@ -135,7 +138,7 @@ class AsyncioDispatcher(Dispatcher):
         until = time.monotonic() + TURN
         try:
             for _ in range(len(ready)):
-                if not ready:  # a handler that blocked has run them
+                if not ready:  # a handler that blocked has already run them
                     break
                 ready.popleft().run()
                 if time.monotonic() > until:
@@ -145,7 +148,7 @@ class AsyncioDispatcher(Dispatcher):
                 self._arm()
 
     def _abandon(self, error: RuntimeError) -> None:
-        """End the actors after the loop was closed under them, so that whoever asks gets an answer."""
+        """End the scheduled actors when the loop is closed, so that their callers get an answer."""
         while self._ready:
             task = self._ready.popleft()
             if hasattr(task, "abandon"):
@@ -171,23 +174,23 @@ class AsyncioDispatcher(Dispatcher):
         future.add_done_callback(lambda done: self._cancel_task(task) if done.cancelled() else None)
 
     def _cancel_task(self, task: asyncio.Task[None]) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and with it the task is gone
+        with contextlib.suppress(RuntimeError):  # the loop is closed, so the task has ended, too
             self.loop.call_soon_threadsafe(task.cancel)
 
     def block(
         self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
     ) -> bool:
-        """Acquire `waiter`; on the loop's thread the other actors have their turns meanwhile."""
+        """Acquire `waiter`; on the loop's thread, run the other actors in the meantime."""
         if asyncio._get_running_loop() is not self.loop:
             return super().block(waiter, timeout, future)
 
         def stuck() -> WaitsForItself | None:
-            # It is waited for up the stack, or goes on with something that only the loop can bring.
+            # The target is further up the stack, or waits for what only the loop can deliver.
             target = None if future is None else future.target
             if target is None or target.dispatcher is not self:
                 return None
             return refuse_wait(
-                target, f"both are on the event loop of {self.name!r}, which stands still meanwhile"
+                target, f"both are on the event loop of {self.name!r}, which is blocked meanwhile"
             )
 
         return block_and_help(
@@ -206,7 +209,7 @@ async def _settle(coroutine: Coroutine[Any, Any, Any], future: Future[Any]) -> N
 
 
 class _BackgroundLoop(AsyncioDispatcher):
-    """An event loop on a daemon thread of its own, for the coroutines of actors that run on pools."""
+    """An event loop on its own daemon thread, for the coroutines of actors that run on pools."""
 
     def __init__(self) -> None:
         super().__init__(asyncio.new_event_loop(), "background loop")
@@ -219,7 +222,7 @@ class _BackgroundLoop(AsyncioDispatcher):
         raise TypeError("the background loop runs coroutines of actors, not actors")
 
     def close(self, timeout: float) -> None:
-        """Cancel what still runs, and end the loop and its thread."""
+        """Cancel the running tasks, and end the loop and its thread."""
         global _background
         with _lock:
             if _background is self:
@@ -234,7 +237,7 @@ class _BackgroundLoop(AsyncioDispatcher):
     def _stop(self) -> None:
         for task in self._tasks:
             task.cancel()
-        # Two turns later the cancelled tasks have run their `finally` parts as far as these do not wait again.
+        # Two iterations later the cancelled tasks have run their `finally` blocks up to an `await`.
         self.loop.call_soon(self.loop.call_soon, self.loop.stop)
 
 
@@ -243,7 +246,7 @@ _background: _BackgroundLoop | None = None
 
 
 def background_loop() -> AsyncioDispatcher:
-    """Return the event loop for the coroutines of actors on pools; the first call starts it."""
+    """Return the event loop for coroutines of actors on pools; the first call starts it."""
     global _background
     with _lock:
         if _background is None:

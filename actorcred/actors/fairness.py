@@ -1,12 +1,15 @@
-"""A queue in which keys take turns: who has had the least is next. Pure: what work has cost is told.
+"""A fair queue: the next key is the one whose work has taken the least time so far.
 
-Keys come in paths, such as `(checker, source, account)`: the checkers share the threads, the sources share what their checker
-gets, and the accounts what their source gets. A thousand entries of one key delay another key by no more than the one that
-is under way.
+Keys form paths, such as `(checker, source, account)`: the checkers share the threads, the sources
+share what their checker gets, and the accounts share what their source gets. A thousand entries of
+one key delay another key only by the entry that is running.
 
-The share is of time, not of turns, or cheap work would wait for dear work: each key has the seconds on its account that its
-work took, and the waiting key with the fewest is next (start-time fair queueing, Goyal, Vin and Cheng 1996). A key that was
-away begins where the others are, so nobody saves turns up.
+Keys share time, not turns; otherwise cheap work would wait for expensive work. Each key is charged
+the seconds that its work took, and the waiting key with the lowest sum is next (start-time fair
+queueing, Goyal, Vin and Cheng 1996). A key that returns after a pause starts level with the others,
+so turns cannot be saved up.
+
+Pure: the caller measures the time.
 """
 
 from __future__ import annotations
@@ -21,16 +24,19 @@ __all__ = ["Entry", "FairQueue"]
 T = TypeVar("T")
 
 REMEMBERED = 1024
-"""Keys of one level without work of which it is known that they had more than their share; then the oldest are forgotten."""
+"""The maximum number of remembered keys per level that have no work; the oldest are forgotten.
+
+A key is remembered if it has had more than its share, or is on the first level.
+"""
 
 WEIGHT = 0.1
-"""Of the latest piece of work in the average of what work takes."""
+"""The weight of the latest entry in the running average of what an entry takes."""
 
 _numbers = itertools.count()
 
 
 class _Node:
-    """One key on one level: what waits and runs below it, and the seconds that its work has taken."""
+    """A key on one level: what waits and runs below it, and the seconds that its work has taken."""
 
     __slots__ = (
         "busy",
@@ -59,24 +65,24 @@ class _Node:
         self.running = 0
         self.spent = 0.0 if parent is None else parent.clock
         self.usual = 0.0
-        """Seconds that one piece of its work takes, a running average."""
+        """The seconds that one of its entries takes, as a running average."""
         self.stamp = 0
-        """Changes when the node enters or leaves the heap of its parent, whose older items are of no use then."""
+        """Changes when the node enters or leaves its parent's heap; older heap items are stale."""
         self.clock = 0.0
-        """What those who are here have had, each; a newcomer begins there."""
+        """The seconds that each active child has had so far; a newcomer starts with as many."""
         self.children: dict[Hashable, _Node] = {}
         self.idle: list[tuple[float, int, _Node]] = []
-        """A heap of the children with waiting work of which nothing runs: (spent, stamp, child)."""
+        """A heap of the children with waiting entries and none running: (spent, stamp, child)."""
         self.busy: dict[_Node, None] = {}
-        """The children of which something runs: no more than there are threads."""
+        """The children with running entries, at most as many as there are threads."""
         self.quiet: dict[Hashable, None] = {}
-        """The children without any work, the longest quiet first."""
+        """The children without any entries, the longest quiet first."""
         self.tally = _Tally()
         self.entries: dict[int, Entry[Any]] = {}
-        """What waits, at the end of a path, the oldest first."""
+        """The waiting entries of a leaf, the oldest first."""
 
     def child(self, key: Hashable) -> _Node:
-        """Return the node of a key, made if there is none."""
+        """Return the node of a key; create it if there is none."""
         found = self.children.get(key)
         if found is None:
             found = self.children[key] = _Node(key, self)
@@ -86,22 +92,22 @@ class _Node:
         return found
 
     def offer(self) -> None:
-        """Stand in line with the siblings."""
+        """Enter the parent's heap, if something waits and nothing runs."""
         parent = self.parent
         if parent is None or not self.waiting or self.running:
             return
         self.stamp = next(_numbers)
         heapq.heappush(parent.idle, (self.spent, self.stamp, self))
-        if len(parent.idle) > 2 * len(parent.children) + 16:  # most of them are of no use any more
+        if len(parent.idle) > 2 * len(parent.children) + 16:  # most of them are stale
             parent.idle = [place for place in parent.idle if place[2].in_line(place[1])]
             heapq.heapify(parent.idle)
 
     def in_line(self, stamp: int) -> bool:
-        """Return whether a place in the line of the idle is still this node's."""
+        """Return whether a heap item with this stamp is still valid."""
         return stamp == self.stamp and self.waiting > 0 and not self.running
 
     def first_idle(self) -> _Node | None:
-        """Return the child of which nothing runs, with waiting work, that has spent least."""
+        """Return the child with waiting entries and none running that has spent the least."""
         while self.idle:
             _, stamp, child = self.idle[0]
             if child.in_line(stamp):
@@ -110,27 +116,30 @@ class _Node:
         return None
 
     def next_child(self) -> _Node:
-        """Return the child that is next: of which the least runs, and which has spent least."""
+        """Return the next child: the one with the fewest running entries, then the least spent."""
         idle = self.first_idle()
         if idle is not None:
             return idle
         return min((child for child in self.busy if child.waiting), key=_share)
 
     def pass_time(self, seconds: float) -> None:
-        """Move the clock on by the share of each of the children that are here, and of one that may come.
+        """Advance the clock by the share of one child, counting the active ones and one newcomer.
 
-        Else it would stand still as long as new ones come, who all begin there, and go before those who had a turn.
+        Otherwise it would stand still as long as newcomers arrive. These start at the clock, and so
+        would always precede the children that had a turn.
         """
         self.clock += seconds / (1 + len(self.children) - len(self.quiet))
 
     def forget_quiet(self) -> None:
-        """Forget this node if it has nothing to do and had no more than its share; forget the oldest if there are too many."""
+        """Forget this node if it has no entries and had no more than its share.
+
+        Otherwise remember it as quiet, and forget the oldest quiet node if there are too many.
+        """
         parent = self.parent
         if parent is None or self.waiting or self.running:
             return
-        if (
-            self.spent <= parent.clock and parent.parent is not None
-        ):  # on the first level it is known what work costs
+        # On the first level the average cost of a key's work must be remembered.
+        if self.spent <= parent.clock and parent.parent is not None:
             parent.children.pop(self.key, None)
             return
         parent.quiet[self.key] = None
@@ -144,7 +153,7 @@ def _share(node: _Node) -> tuple[int, float]:
 
 
 class _Tally:
-    """Which child has the most waiting, at any time; each change is one up or down."""
+    """Tracks which child has the most waiting entries; each change must be by one."""
 
     __slots__ = ("_by_count", "_most")
 
@@ -153,7 +162,7 @@ class _Tally:
         self._most = 0
 
     def move(self, child: _Node, old: int, new: int) -> None:
-        """Note that a child has `new` waiting instead of `old`."""
+        """Record that a child has `new` waiting entries instead of `old`."""
         if old:
             those = self._by_count[old]
             del those[child]
@@ -165,17 +174,17 @@ class _Tally:
             self._most = new
 
     def heaviest(self, preferred: _Node | None) -> _Node:
-        """Return a child with the most waiting: the preferred one, if there are several."""
+        """Return a child with the most waiting entries: the preferred one in a tie."""
         most = self._by_count[self._most]
         return preferred if preferred is not None and preferred in most else next(reversed(most))
 
 
 class Entry(Generic[T]):
-    """One piece of work in the queue.
+    """An entry of the queue.
 
     Attributes:
         item: what was put.
-        waiting: whether it still waits; False once it was taken, dropped or discarded.
+        waiting: whether it is still waiting; False once it was taken, dropped or discarded.
     """
 
     __slots__ = ("item", "leaf", "number", "waiting")
@@ -188,14 +197,16 @@ class Entry(Generic[T]):
 
 
 class FairQueue(Generic[T]):
-    """The queue. Not safe between threads: its owner holds a lock.
+    """The fair queue. Not thread-safe: its owner must hold a lock.
 
-    One entry too many drops the newest entry of the path that has the most waiting, which may be itself.
+    An entry beyond the limits drops the newest entry of the path that has the most waiting entries,
+    which can be itself.
 
     Args:
-        bound: entries that may wait.
-        backlog: seconds of work that may wait of one key of the first level, by what its work took before.
-        levels: keys in a path.
+        bound: the maximum number of waiting entries.
+        backlog: the maximum seconds of work that may wait for one key of the first level, estimated
+            from its earlier work.
+        levels: the number of keys in a path.
     """
 
     def __init__(self, bound: int, backlog: float = float("inf"), levels: int = 3) -> None:
@@ -211,14 +222,15 @@ class FairQueue(Generic[T]):
         return self._root.waiting
 
     def put(self, path: tuple[Hashable, ...], item: T) -> tuple[Entry[T], Entry[T] | None]:
-        """Have an item wait for its turn.
+        """Add an item to the queue.
 
         Args:
-            path: whose it is, the most general key first. A missing key is as good as any other.
+            path: whose it is, the most general key first. Missing keys count as None.
             item: the item.
 
         Returns:
-            Its entry, and the entry that was dropped since the queue was full, which may be the same.
+            Its entry, and the entry that was dropped because the queue was full, which can be the
+            same, or None.
         """
         nodes = [self._root]
         for level in range(self._levels):
@@ -237,10 +249,11 @@ class FairQueue(Generic[T]):
         return entry, dropped
 
     def take(self, *, newcomers_only: bool = False) -> Entry[T] | None:
-        """Take the entry whose turn it is; None if there is none. `finish` ends it.
+        """Take out the next entry, or return None. The caller must `finish` the entry.
 
         Args:
-            newcomers_only: take it only if nothing of its first key runs, or nothing of its first two.
+            newcomers_only: take only an entry whose first key, or whose first two keys together,
+                have nothing running.
         """
         if not self._root.waiting:
             return None
@@ -259,7 +272,7 @@ class FairQueue(Generic[T]):
         return entry
 
     def finish(self, entry: Entry[T], seconds: float) -> None:
-        """End an entry that was taken, and put the seconds that it took on the account of its keys."""
+        """End an entry that was taken, and charge its keys the seconds that it took."""
         node = entry.leaf
         while node.parent is not None:
             node.running -= 1
@@ -273,7 +286,7 @@ class FairQueue(Generic[T]):
             node = node.parent
 
     def discard(self, entry: Entry[T]) -> bool:
-        """Take an entry out that nobody needs any more; return whether it still waited."""
+        """Remove an entry that is no longer needed; return whether it was still waiting."""
         if not entry.waiting:
             return False
         self._remove(entry)
@@ -284,7 +297,7 @@ class FairQueue(Generic[T]):
         return True
 
     def _newcomer(self) -> _Node | None:
-        """Return a key of the first or second level with waiting work of which nothing runs."""
+        """Return a node of the first or second level with waiting entries and none running."""
         first = self._root.first_idle()
         if first is not None or self._levels == 1:
             return first
@@ -309,10 +322,10 @@ class FairQueue(Generic[T]):
 
 
 def _heaviest(own: list[_Node]) -> Entry[Any]:
-    """Return the newest entry of the path that has the most waiting on each level.
+    """Return the newest entry of the path that has the most waiting entries on each level.
 
     Args:
-        own: the path of the entry that came last, which goes first where several have as much.
+        own: the path of the entry that was added last, which is preferred in a tie.
     """
     preferred = {node.parent: node for node in own[1:]}
     node = own[0]

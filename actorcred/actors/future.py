@@ -1,4 +1,4 @@
-"""A future that can be waited for by threads, by coroutines and by callbacks."""
+"""A future for threads, coroutines and callbacks."""
 
 from __future__ import annotations
 
@@ -34,22 +34,23 @@ R = TypeVar("R")
 
 _PENDING, _VALUE, _ERROR = 0, 1, 2
 
-# One lock for all futures: it guards a handful of byte codes, and a lock of its own would make each future half as big again.
+# One lock for all futures: it is held for a few byte codes only, and a lock per future would make
+# each future half as big again.
 _lock = threading.Lock()
 
 
 class AlreadySet(queue.Full):
-    """A result was set on a future that had one. A `queue.Full`, since that is what Pykka raises."""
+    """A result was set on a future that already has one. A `queue.Full`, as in Pykka."""
 
 
 class Future(pykka.Future[T]):
     """A handle to a value that is available now or later.
 
-    Everything that `pykka.Future` documents holds. In addition `await future` does not block the event loop,
-    `add_done_callback` calls back without a waiting thread, and `cancel` gives up.
+    Everything that `pykka.Future` documents holds. In addition `await future` does not block the
+    event loop, `add_done_callback` calls back without a waiting thread, and `cancel` gives up.
 
-    `map`, `filter`, `join` and `reduce` keep Pykka's way of working: the function runs once, in whoever first asks for
-    the result, never in the actor that produces the value.
+    `map`, `filter`, `join` and `reduce` work as in Pykka: the function runs once, in the first
+    caller that requests the result, never in the actor that produces the value.
     """
 
     __slots__ = (
@@ -66,7 +67,7 @@ class Future(pykka.Future[T]):
     _callbacks: list[Callable[[Any], object]] | None
     _sources: tuple[pykka.Future[Any], ...]
     _target: Party
-    """The mailbox of the actor that was asked; not set where that is not known."""
+    """The mailbox of the actor that was asked; not set if that is not known."""
 
     def __init__(self) -> None:
         self._state = _PENDING
@@ -77,7 +78,7 @@ class Future(pykka.Future[T]):
         state = "pending" if not self._state else "done" if self._state == _VALUE else "failed"
         return f"<actorcred.actors.Future {state}>"
 
-    # -- the producer's side ------------------------------------------------------------------------------------------
+    # -- producer ----------------------------------------------------------------------------------
 
     def set(self, value: T | None = None) -> None:
         """Set the value.
@@ -97,7 +98,7 @@ class Future(pykka.Future[T]):
         """Set an exception as the result.
 
         Args:
-            exc_info: what `sys.exc_info()` returned; without it, the exception that is being handled.
+            exc_info: what `sys.exc_info()` returned; by default, the exception being handled.
 
         Raises:
             AlreadySet: if the future has a result or a get hook.
@@ -113,15 +114,17 @@ class Future(pykka.Future[T]):
             )
 
     def settle(self, value: T | None = None) -> bool:
-        """Set the value unless there is a result already.
+        """Set the value unless there already is a result.
+
+        For a producer whose consumer might have cancelled.
 
         Returns:
-            Whether this call decided the result. A producer whose consumer may have cancelled asks here.
+            Whether this call decided the result.
         """
         return self._settle(_VALUE, value)
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
-        """Set an exception unless there is a result already; the twin of `settle`."""
+        """Set an exception unless there already is a result; the counterpart of `settle`."""
         return self._settle(_ERROR, (error, traceback or error.__traceback__))
 
     def _settle(self, state: int, value: Any) -> bool:
@@ -138,27 +141,27 @@ class Future(pykka.Future[T]):
         return True
 
     def cancel(self) -> bool:
-        """Give up on the result: whoever waits gets `CancelledError`, and a later result is thrown away.
+        """Give up: waiting callers get `CancelledError`, and a later result is discarded.
 
         Returns:
-            False if the result was there already.
+            False if there already was a result.
         """
         return self.settle_error(CancelledError("the future was cancelled"))
 
     def cancelled(self) -> bool:
-        """Tell whether `cancel` decided the result."""
+        """Return whether `cancel` decided the result."""
         return self._state == _ERROR and isinstance(self._value[0], CancelledError)
 
     def expect_from(self, mailbox: Party) -> None:
-        """Note which actor was asked, so that one which keeps it from answering can be told."""
+        """Record which actor was asked, so that deadlocks can be detected."""
         self._target = mailbox
 
     def follow(self, source: Future[Any], function: Callable[[Any], Any] | None = None) -> None:
-        """Take the result of another future as soon as it is there, unless there is a result by then.
+        """Take over the result of another future when it is done, unless there is one by then.
 
         Args:
             source: the other future.
-            function: makes the value out of the other one's; what it raises is the result.
+            function: converts the value; what it raises is the result.
         """
 
         def take(_: object) -> None:
@@ -172,17 +175,17 @@ class Future(pykka.Future[T]):
 
     @classmethod
     def adopt(cls, future: pykka.Future[T]) -> Future[T]:
-        """Return a future of Pykka's as one of this class."""
+        """Return a Pykka future as an instance of this class."""
         if isinstance(future, Future):
             return future
         adopted: Future[T] = Future()
         adopted.set_get_hook(lambda timeout: future.get(timeout=timeout))
         return adopted
 
-    # -- the consumer's side ------------------------------------------------------------------------------------------
+    # -- consumer ----------------------------------------------------------------------------------
 
     def done(self) -> bool:
-        """Tell whether `get` would return (or raise) at once."""
+        """Return whether `get` would return (or raise) immediately."""
         if self._get_hook is None:
             return self._state != _PENDING
         if not isinstance(self._get_hook_result, _Unset):
@@ -195,7 +198,7 @@ class Future(pykka.Future[T]):
         """Wait for the value.
 
         Args:
-            timeout: seconds to wait; None waits for ever.
+            timeout: seconds to wait; None waits forever.
 
         Returns:
             The value.
@@ -214,7 +217,7 @@ class Future(pykka.Future[T]):
         try:
             raise error.with_traceback(traceback)
         finally:
-            # The traceback holds this frame, and this frame the future: without this every failure is a cycle.
+            # The traceback refers to this frame, and the frame to the future: break this cycle.
             del self, error, traceback
 
     def _wait(self, timeout: float | None) -> bool:
@@ -236,7 +239,7 @@ class Future(pykka.Future[T]):
 
     @property
     def target(self) -> Party | None:
-        """The mailbox of the actor that was asked; None where that is not known."""
+        """The mailbox of the actor that was asked; None if that is not known."""
         return getattr(self, "_target", None)
 
     def _block(self, waiter: threading.Lock, timeout: float | None) -> bool:
@@ -246,7 +249,7 @@ class Future(pykka.Future[T]):
             and asyncio._get_running_loop() is not None
             and target.dispatcher.runs_here()
         ):
-            dispatcher = target.dispatcher  # also for code of the loop that no actor runs
+            dispatcher = target.dispatcher  # also for code on the loop outside of actors
         if dispatcher is None:
             return acquire(waiter, timeout)
         return dispatcher.block(waiter, timeout, self)
@@ -257,14 +260,15 @@ class Future(pykka.Future[T]):
         circle = [] if waiter is None else circle_of(waiter)
         if circle:
             logger.error(
-                "A wait took too long since actors wait for each other in a circle: %s",
+                "A wait timed out because actors wait for each other in a circle: %s",
                 describe_circle(circle),
             )
 
     def add_done_callback(self, callback: Callable[[Any], object]) -> None:
-        """Call `callback(future)` once there is a result; at once if there is one.
+        """Call `callback(future)` when there is a result; immediately if there already is one.
 
-        It runs in whichever thread sets the result, so it must be short and must not block. What it raises is logged.
+        It runs in the thread that sets the result, so it must be short and must not block. What it
+        raises is logged.
 
         Args:
             callback: called with this future.
@@ -283,13 +287,13 @@ class Future(pykka.Future[T]):
                 cast("tuple[Future[Any], ...]", self._sources)
             )
         else:
-            # A hook of the user's may block: only a thread can wait for it.
+            # A user's hook can block, so only a thread can wait for it.
             threading.Thread(
                 target=self._run_when_hook_answers, args=(callback,), daemon=True
             ).start()
 
     def remove_done_callback(self, callback: Callable[[Any], object]) -> None:
-        """Forget a callback that was not called yet."""
+        """Remove a callback that was not called yet."""
         with _lock, contextlib.suppress(ValueError):
             if self._callbacks is not None:
                 self._callbacks.remove(callback)
@@ -308,7 +312,10 @@ class Future(pykka.Future[T]):
         self._run(callback)
 
     def __await__(self) -> Generator[Any, None, T]:
-        """Wait for the value in a coroutine, without blocking the event loop; cancelling the wait leaves nothing behind."""
+        """Wait for the value in a coroutine, without blocking the event loop.
+
+        Cancelling the wait removes the callback of this wait.
+        """
         if not self.done():
             loop = asyncio._get_running_loop()
             if loop is None:
@@ -334,7 +341,7 @@ class Future(pykka.Future[T]):
                 loop.call_soon_threadsafe(release)
             except RuntimeError:
                 logger.debug(
-                    "An event loop was closed while a coroutine of it waited for a future."
+                    "An event loop was closed while one of its coroutines waited for a future."
                 )
 
         self.add_done_callback(wake)
@@ -345,10 +352,10 @@ class Future(pykka.Future[T]):
             self.remove_done_callback(wake)
             raise
 
-    # -- derived futures ----------------------------------------------------------------------------------------------
+    # -- derived futures ---------------------------------------------------------------------------
 
     def set_get_hook(self, func: GetHookFunc[T]) -> None:
-        """Set a function that makes the value when `get` is called; see `pykka.Future.set_get_hook`."""
+        """Set a function that computes the value in `get`; see `pykka.Future.set_get_hook`."""
         self._set_hook(func, ())
 
     def _set_hook(self, func: GetHookFunc[T], sources: tuple[pykka.Future[Any], ...]) -> None:
@@ -379,7 +386,7 @@ class Future(pykka.Future[T]):
         )
 
     def reduce(self: Future[Iterable[J]], func: Callable[[R, J], R], *args: R) -> Future[R]:
-        """Return a future of the items of the value, folded by `func` from `args[0]` if it is given."""
+        """Return a future of the items folded with `func`, starting from `args[0]` if given."""
         return self._derive(
             lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args)
         )
@@ -405,7 +412,7 @@ class _Countdown:
 
 
 def error_of(done: Future[Any]) -> BaseException | None:
-    """Return what a future that is done failed with; None if it has a value."""
+    """Return the exception of a future that is done; None if it has a value."""
     try:
         done.get()
     except BaseException as error:

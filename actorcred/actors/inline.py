@@ -1,4 +1,4 @@
-"""Actors on the caller's thread, in a fixed order and with a clock that only the owner moves."""
+"""Actors on the caller's thread, in a fixed order and with a clock that only the caller moves."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ __all__ = ["InlineDispatcher"]
 
 R = TypeVar("R")
 
-_ONLY_FUTURES = "on this dispatcher a coroutine cannot await {}; use AsyncioDispatcher, or an event loop of asyncio"
+_ONLY_FUTURES = (
+    "on this dispatcher a coroutine cannot await {}; "
+    "use AsyncioDispatcher, or run it on an asyncio event loop"
+)
 
 
 class InlineDispatcher(Dispatcher):
-    """Runs actors at once, on the thread that sends to them: deterministic, for tests and for foreign event loops.
+    """Runs actors immediately on the sending thread; for tests and for foreign event loops.
 
-    Sending from inside of a handler does not nest: what it wakes runs when the handler is through. Time stands still
-    but for `advance`. A coroutine handler may await futures of this package; where an asyncio loop runs on the thread,
-    it becomes a task of that loop and may await anything.
+    The order is deterministic. A send from inside a handler does not nest: the receiver runs when
+    the handler has returned. Only `advance` moves the clock. A coroutine handler may await futures
+    of this package; if an asyncio loop runs on the thread, it becomes a task of that loop and may
+    await anything.
 
     Args:
         name: for logs.
-        slow_handler: a handler that takes more than so many seconds is logged.
+        slow_handler: seconds; a handler that takes longer is logged.
     """
 
     def __init__(self, name: str = "inline", *, slow_handler: float = 1.0) -> None:
@@ -43,21 +47,20 @@ class InlineDispatcher(Dispatcher):
         self._timers = TimerQueue()
 
     def schedule(self, task: Runnable) -> None:
-        """Run `task.run()` now, or after the handler from within which this is called."""
+        """Call `task.run()` now, or after the running handler if this is called from inside one."""
         self._ready.append(task)
         self.run_ready()
 
     def run_ready(self) -> None:
-        """Run what waits for its turn, unless somebody does already, who then goes on with it."""
+        """Run the scheduled actors, unless another call is already doing so and will run them."""
         while self._ready and self._running.acquire(False):
             outer, thread.dispatcher = thread.dispatcher, self
             interruption: BaseException | None = None
             while self._ready:
+                # After an interruption (Ctrl-C), the actors that it stops still run their hooks.
                 try:
                     self._ready.popleft().run()
-                except (
-                    BaseException
-                ) as error:  # as Ctrl-C; the actors that it stops still run their hooks
+                except BaseException as error:
                     interruption = error
             thread.dispatcher = outer
             self._running.release()
@@ -67,7 +70,7 @@ class InlineDispatcher(Dispatcher):
     def block(
         self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
     ) -> bool:
-        """Acquire `waiter` inside of a handler; the other actors have their turns meanwhile."""
+        """Acquire `waiter` inside a handler, and run the other actors in the meantime."""
 
         def stuck() -> WaitsForItself | None:
             target = None if future is None else future.target
@@ -78,11 +81,14 @@ class InlineDispatcher(Dispatcher):
         return block_and_help(self._ready, waiter, timeout, stuck, f"the thread of {self.name!r}")
 
     def keeps_waiting(self, target: Party) -> bool:
-        """Return whether an actor that wants no turn cannot answer while this thread waits: it is at work up the stack."""
+        """Return whether an unscheduled actor cannot answer while this thread waits.
+
+        That is so if the actor is running further up the stack.
+        """
         return target.busy.locked() and target.waiting is None
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run a coroutine up to its first wait, and on when what it waits for is there."""
+        """Run a coroutine to its first wait, and continue it when what it waits for is done."""
         loop = asyncio._get_running_loop()
         if loop is not None:
             return AsyncioDispatcher(loop).spawn(coroutine)
@@ -91,13 +97,16 @@ class InlineDispatcher(Dispatcher):
         return steps.future
 
     def future_of(self, awaited: object) -> Future[Any] | None:
-        """Return a future of what a coroutine awaits, or None if it cannot be awaited here; for foreign event loops."""
+        """Return a future of what a coroutine awaits, or None if it cannot be awaited here.
+
+        Overridden for foreign event loops.
+        """
         return awaited if isinstance(awaited, Future) else None
 
     def offload(
         self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[R]:
-        """Run a function at once: what is inline is deterministic, and blocks."""
+        """Run a function immediately and block, so that the order is deterministic."""
         future: Future[R] = Future()
         try:
             future.settle(function(*args))
@@ -106,7 +115,7 @@ class InlineDispatcher(Dispatcher):
         return future
 
     def now(self) -> float:
-        """Return the seconds that `advance` has moved the clock by."""
+        """Return the seconds by which `advance` has moved the clock."""
         return self._time
 
     @property
@@ -122,13 +131,13 @@ class InlineDispatcher(Dispatcher):
         interval: float | None = None,
         owner: Owner | None = None,
     ) -> Timer:
-        """Call `callback(*args)` when the dispatcher's clock is `seconds` further, then each `interval` seconds."""
+        """Call `callback(*args)` in `seconds` of the dispatcher's clock, then every `interval`."""
         return self._timers.add(
             self.now() + seconds, callback, *args, interval=interval, owner=owner
         )
 
     def advance(self, seconds: float) -> None:
-        """Move the clock, and fire the timers that become due, each at its own time."""
+        """Move the clock, and fire the timers that become due, each at its due time."""
         until = self._time + seconds
         while (due := self._timers.next_due()) is not None and due <= until:
             self._time = max(self._time, due)
@@ -139,7 +148,7 @@ class InlineDispatcher(Dispatcher):
 
 
 class _Steps:
-    """Drives a coroutine that waits for futures, or for what the dispatcher can make one of."""
+    """Drives a coroutine that awaits futures, or what the dispatcher can convert to one."""
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any], dispatcher: InlineDispatcher) -> None:
         self.future: Future[Any] = Future()

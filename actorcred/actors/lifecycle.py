@@ -1,16 +1,22 @@
-"""The life of an actor: how it begins, crashes, is made anew and ends, and who is told of the end.
+"""The lifecycle of an actor: start, crash, restart and end, and the watchers of the end.
 
-An actor begins with its first turn. It ends in one of three ways, and each of them leads to `terminate`:
+An actor starts with its first turn. It can end in three ways, all of which call `terminate`:
 
-* in good order (`finish`): the hooks run, then the messages that still wait are answered;
-* by a crash (`fail`): it is logged and `on_failure` runs. Then the actor ends, or its supervisor decides
-  when a fresh instance is made behind the same mailbox and refs. Until then the actor is `down`: there
-  is no instance, and messages are refused until the message REVIVE comes;
-* from outside (`kill`, `abandon`), without hooks.
+* A regular stop (`finish`): the hooks run, then the waiting messages are refused.
+* A crash (`fail`): the exception is logged and `on_failure` runs. Then the actor ends, or its
+  supervisor decides when it is restarted, with a new instance behind the same mailbox and refs.
+  Until then the actor is `down`: there is no instance, and messages are refused until REVIVE or a
+  stop request arrives.
+* From outside, without hooks: `kill`, or `abandon` if the dispatcher can no longer run the actor.
 
-`stopped` is set before the hooks of the end run. From then on refs accept no message, and those that
-were sent before are refused once the hooks are through. A watcher is called once, after the last message
-was answered, or at once if it comes later.
+What the order of the steps guarantees:
+
+* `stopped` is set before the final hooks run. From then on refs accept no message. Messages that
+  were sent before are refused after the hooks.
+* Watchers are called last, when every waiting message has been refused. Each watcher is called
+  once; one that is added after the end is called immediately.
+
+Except for `kill`, every step runs with `busy` taken: see `mailbox`.
 """
 
 from __future__ import annotations
@@ -38,13 +44,13 @@ logger = logging.getLogger("actorcred.actors")
 Watcher: TypeAlias = Callable[[BaseException | None], object]
 
 _watchers_lock = threading.Lock()
-# What stands in place of the watchers once they were told, by how the actor ended.
+# Placeholders for the watchers after they have been called, by how the actor ended.
 _STOPPED: list[Watcher] = []
 _CRASHED: list[Watcher] = []
 
 
 class Living(Protocol):
-    """An actor, as its life sees it: the hooks."""
+    """The part of an actor that `Lifecycle` uses: the hooks."""
 
     registered: ClassVar[bool]
     _actor_ref: Any
@@ -56,14 +62,14 @@ class Living(Protocol):
         """Run when the constructor has, and the ref is the one that others have."""
 
     def _actor_last_words(self) -> Any:
-        """Run what has to run before the actor stops."""
+        """Run the hooks of a stop."""
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
-        """Run what has to run after a crash."""
+        """Run the hooks of a crash."""
 
 
 class Lifecycle(Mailbox):
-    """A mailbox whose actor begins, may crash and be made anew, and ends."""
+    """A mailbox that starts, restarts and ends its actor."""
 
     __slots__ = ("actor", "blueprint", "started", "stopped", "supervisor", "timers", "watchers")
 
@@ -81,22 +87,22 @@ class Lifecycle(Mailbox):
 
     @property
     def down(self) -> bool:
-        """Whether there is no instance, and a fresh one may be made."""
+        """Whether there is no instance now, but the actor may be restarted."""
         return self.actor is None and self.blueprint is not None
 
     def call_hook(
         self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]
     ) -> None:
-        """Call a hook of the actor, wait for it if it is a coroutine, and pass what it raised, or None, to `then`.
+        """Call a hook, await it if it is a coroutine, and pass what it raised, or None, to `then`.
 
-        `Cell` knows how: a hook is a turn, too.
+        Implemented by `Cell`.
         """
         raise NotImplementedError
 
-    # -- the beginning ------------------------------------------------------------------------------------------------
+    # -- start -------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begin the life of an actor that was constructed; called once, by `Actor.start`."""
+        """Start the actor after its construction; called once, by `Actor.start`."""
         if self.actor_class.on_start is pykka.Actor.on_start:
             self.started = True
             self.leave()
@@ -104,14 +110,14 @@ class Lifecycle(Mailbox):
             self.dispatcher.schedule(self)
 
     def begin(self) -> None:
-        """Run `on_start`; after a restart, of a fresh instance."""
+        """Run `on_start`; when the actor is restarted, of a new instance."""
         self.started = True
         if self.actor is None:
             assert self.blueprint is not None
             try:
                 self.actor = self.blueprint.construct(self)
             except Exception as error:
-                logger.exception("%s could not be made anew:", self.label)
+                logger.exception("%s could not be restarted:", self.label)
                 self.crashed(error)
                 return
         actor = self.actor
@@ -124,10 +130,10 @@ class Lifecycle(Mailbox):
 
         self.call_hook(actor.on_start, then=begun)
 
-    # -- a crash ------------------------------------------------------------------------------------------------------
+    # -- crash and restart -------------------------------------------------------------------------
 
     def fail(self, actor: Living, error: BaseException, *, hook: bool = True) -> None:
-        """End after an unhandled exception: log it, run `on_failure`, then stop or wait for the supervisor."""
+        """Crash: log the exception, run `on_failure`, then end or wait for the supervisor."""
         _log_failure(actor, error)
         if self.supervisor is None:
             self.close(actor)
@@ -145,7 +151,7 @@ class Lifecycle(Mailbox):
             failed(None)
 
     def crashed(self, error: BaseException) -> None:
-        """End the failed instance: for good, or until the supervisor has decided."""
+        """Drop the failed instance; end the actor, or wait for the supervisor's decision."""
         self.actor = None
         if self.supervisor is None or self.blueprint is None or self.stopped:
             self.terminate(error)
@@ -165,7 +171,7 @@ class Lifecycle(Mailbox):
             self.begin()
 
     def go_on_without_actor(self) -> None:
-        """Refuse what waits. An actor that is down may be made anew, or stopped."""
+        """Refuse the waiting messages; an actor that is down also handles REVIVE and stop."""
         while (item := self.take()) is not None:
             if not self.down:
                 self.refuse(item, "it has stopped")
@@ -180,17 +186,16 @@ class Lifecycle(Mailbox):
             else:
                 self.refuse(item, "it is down")
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- end ---------------------------------------------------------------------------------------
 
     def finish(self, actor: Living, reply: Receiver | None) -> None:
-        """Stop in good order: hooks, then answers to what still waits."""
+        """Stop regularly: run the hooks, then refuse the waiting messages."""
         self.close(actor)
         logger.debug("Stopped %s", actor)
 
         def stopped(error: BaseException | None) -> None:
-            if (
-                error is not None and self.actor is not None
-            ):  # else it was killed, which interrupts the hook
+            # Without an actor it was killed, which interrupts the hook.
+            if error is not None and self.actor is not None:
                 _log_failure(actor, error)
             self.terminate(None)
             if reply is not None:
@@ -199,7 +204,7 @@ class Lifecycle(Mailbox):
         self.call_hook(actor._actor_last_words, then=stopped)
 
     def break_off(self, actor: Living, error: BaseException, reply: Receiver | None) -> None:
-        """End after something that is not an `Exception`, as Ctrl-C: with Pykka, all actors stop."""
+        """Stop after an interruption such as Ctrl-C; as in Pykka, all actors stop."""
         logger.debug("%r in %s. Stopping all actors.", error, actor)
         if reply is not None:
             reply.settle_error(pykka.ActorDeadError(f"{actor._actor_ref} was interrupted"))
@@ -207,9 +212,9 @@ class Lifecycle(Mailbox):
         pykka.ActorRegistry.stop_all(block=False)
 
     def kill(self, cause: BaseException) -> None:
-        """End the actor at once and without its hooks, whatever it is doing. May be called from anywhere.
+        """End the actor immediately and without its hooks, whatever it is doing. Thread-safe.
 
-        A handler that runs at this moment goes on until it returns or awaits, and nothing comes of it.
+        A handler that is running continues until it returns or awaits.
         """
         actor = self.actor
         if actor is not None:
@@ -221,7 +226,10 @@ class Lifecycle(Mailbox):
         self.interrupt()
 
     def abandon(self, cause: BaseException) -> None:
-        """End an actor whose dispatcher is gone, without its hooks. Called by the dispatcher, which holds `busy`."""
+        """End an actor that its dispatcher can no longer run, without its hooks.
+
+        Called by the dispatcher, which holds `busy`.
+        """
         if self.actor is not None:
             logger.error("%s is lost: %s", self.label, cause)
             self.close(self.actor)
@@ -229,20 +237,20 @@ class Lifecycle(Mailbox):
         self.leave()
 
     def close(self, actor: Living) -> None:
-        """Accept no more mail, and send none."""
+        """Accept no more messages, and cancel the timers."""
         if actor.registered:
             pykka.ActorRegistry.unregister(actor._actor_ref)
         self.stopped = True
         self.cancel_timers()
 
     def cancel_timers(self) -> None:
-        """Cancel what the actor planned to be sent."""
+        """Cancel the timers of the actor."""
         timers, self.timers = self.timers, None
         for timer in timers or ():
             timer.cancel()
 
     def terminate(self, cause: BaseException | None) -> None:
-        """Let go of the actor for good, answer what still waits, and tell the watchers."""
+        """Drop the actor, refuse the waiting messages, and call the watchers."""
         self.actor = None
         self.blueprint = None
         self.stopped = True
@@ -259,21 +267,21 @@ class Lifecycle(Mailbox):
         if self.actor_class.registered:
             unregister((self,))
 
-    # -- who is told --------------------------------------------------------------------------------------------------
+    # -- watchers ----------------------------------------------------------------------------------
 
     def watch(self, watcher: Watcher) -> None:
-        """Call `watcher(cause)` at the end of the actor, at once if that has come."""
+        """Call `watcher(cause)` when the actor has ended, immediately if it already has."""
         with _watchers_lock:
             watchers = self.watchers
             gone = watchers is _STOPPED or watchers is _CRASHED
             if watchers is None:
-                self.watchers = watcher  # nearly always there is one at most, and a list would cost more than it
+                self.watchers = watcher  # there is rarely more than one, and a list costs memory
             elif not gone:
                 self.watchers = (
                     [*watchers, watcher] if isinstance(watchers, list) else [watchers, watcher]
                 )
         if gone:
-            # The exception itself is not kept: its traceback would keep the actor.
+            # The exception itself is not kept: its traceback would keep the actor alive.
             cause = (
                 pykka.ActorDeadError(f"{self.label} had crashed before")
                 if watchers is _CRASHED
@@ -291,17 +299,17 @@ class Lifecycle(Mailbox):
 
 
 class _Rebirth(threading.local):
-    """What the running thread makes anew."""
+    """The restart that the running thread performs."""
 
     mailbox: Any = None
-    """The mailbox for which a fresh actor is being made; its constructor takes it."""
+    """The mailbox for which a new actor is being constructed; its constructor takes it."""
 
 
 rebirth = _Rebirth()
 
 
 class Blueprint:
-    """What is needed to make an actor again: its class, the arguments of its `start`, and the ref that others have."""
+    """What is needed to restart an actor: the arguments of its `start`, and its ref."""
 
     __slots__ = ("_args", "_kwargs", "_ref")
 
@@ -311,7 +319,7 @@ class Blueprint:
         self._ref = ref
 
     def construct(self, mailbox: Mailbox) -> Living:
-        """Make a fresh instance that lives in `mailbox`, behind the refs which exist already."""
+        """Construct a new instance in `mailbox`, behind the existing refs."""
         rebirth.mailbox = mailbox
         try:
             actor: Living = mailbox.actor_class(*self._args, **self._kwargs)
@@ -323,7 +331,7 @@ class Blueprint:
 
 
 def unregister(mailboxes: Iterable[Mailbox]) -> None:
-    """Take actors out of Pykka's registry, many at once: one by one that is quadratic, since it is a list."""
+    """Remove many actors from Pykka's registry; one by one this is quadratic, as it is a list."""
     going = set(mailboxes)
     registry = pykka.ActorRegistry
     with registry._actor_refs_lock:
@@ -333,16 +341,17 @@ def unregister(mailboxes: Iterable[Mailbox]) -> None:
 
 
 def stops_all(error: BaseException) -> bool:
-    """Return whether an exception is to end the program, as Ctrl-C: with Pykka, all actors stop then.
+    """Return whether an exception should stop all actors, as Ctrl-C does in Pykka.
 
-    Others concern one call only: the panics of extensions in Rust, and the `SystemExit` of whatever parses a line of input
-    as a command line, by which any client could end the server.
+    Other exceptions concern one call only, such as a panic in a Rust extension. `SystemExit` is one
+    of them: code that parses a line of input as a command line can raise it, and then any client
+    could end the server.
     """
     return isinstance(error, KeyboardInterrupt) or type(error) is BaseException
 
 
 def _log_failure(actor: Living, error: BaseException) -> None:
     if isinstance(error, asyncio.CancelledError | CancelledError):
-        logger.warning("%s was cancelled while it waited", actor)  # whoever did so has said why
+        logger.warning("%s was cancelled while it waited", actor)  # the canceller has said why
         return
     logger.error("Unhandled exception in %s:", actor, exc_info=error)

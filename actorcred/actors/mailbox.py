@@ -1,40 +1,55 @@
-"""A mailbox: the queue of one actor, and the lock `busy` that says who may run the actor.
+"""A mailbox: the message queue of one actor, and the lock `busy` that decides who may run it.
 
 **Theory of operation**
 
-An idle actor is three small objects and no thread: the actor, its mailbox and a ref. `busy` is the
-whole synchronisation. It is a lock that no thread ever waits for: a thread that finds it free takes it
-and may run the actor, a thread that finds it taken leaves its message in the queue and goes on. So
-messages are handled one at a time, on any thread.
+An idle actor is three small objects (the actor, its mailbox and a ref) and no thread. `busy` is the
+only synchronization between the threads that send to it and run it. No thread ever waits for this
+lock. A thread that can take `busy` may run the actor; a thread that cannot leaves its message in
+the queue and continues. So the actor handles one message at a time, on any thread.
 
-Who may hold `busy`:
+A *turn* is one run of the actor: `Cell.run`, called by the dispatcher, handles a batch of messages
+from the queue; `Cell.run_now`, called by a sender, handles one message without the queue. Both are
+called with `busy` taken and end with `leave`.
 
-* no thread, from the construction of the actor to `Lifecycle.start`: the lock is made taken, so early
-  messages wait in the queue;
-* the sender that put a message into the queue and took `busy` after that (`put`). It hands the mailbox
-  to the dispatcher, and `busy` stays taken until the turn comes. So a mailbox is scheduled once,
-  however many messages come;
-* the thread that runs the turn (`Cell.run`);
-* a caller that runs an idle actor itself, out of turn (`Cell.run_now`);
-* a future, while a handler or hook that is a coroutine is under way (`waiting`). No thread runs the
-  actor then, and none may. The future's callback schedules the next turn.
+**Who may hold the lock**
 
-Leaving (`leave`) is the last act of a turn, because it gives the actor away: as soon as `busy` is free,
-another thread may run the actor. After it a turn must not touch the actor or the mailbox, except for
-the queue and `busy`.
+At most one party at a time. It need not be a thread, and it can pass `busy` to the next one:
 
-What each ordering guarantees:
+* The mailbox itself, from its construction to `Lifecycle.start`. The lock is created taken, so
+  messages that are sent before the start wait in the queue.
+* A sender that has put a message into the queue and then taken `busy` (`put`). It schedules the
+  mailbox with the dispatcher and passes `busy` to that turn. `busy` stays taken until the turn
+  ends, so a mailbox is scheduled only once, however many messages arrive.
+* The thread that runs a turn. For `run_now` it has taken `busy` itself.
+* A future, while the actor waits for a coroutine or for its supervisor (`waiting`). Until the
+  future is done no thread may run the actor. Its callback then schedules the next turn.
 
-* A sender first puts its message into the queue and then tries to take `busy`. A turn first releases
-  `busy` and then looks into the queue. The later of the two sees what the other one did: either the
-  sender gets `busy`, or the turn finds the message and takes `busy` again. So no message lies in the
-  queue of a free mailbox.
-* `Lifecycle.terminate` first sets `stopped` and then empties the queue. A sender that saw a living
-  actor puts its message into the queue nevertheless, and it is taken out by `terminate`, or by the turn
-  that the sender schedules. So each envelope is handled or answered with `ActorDeadError`, also one that
-  comes after the end.
-* The turn sets `waiting` while it holds `busy`, and `leave` adds the callback to the future at its very
-  end. If the future is done before that, the callback runs at once and finds a turn that is over.
+`Lifecycle.kill` is the exception: it ends the actor from any thread without taking `busy`. A
+handler that is running at that moment continues until it returns or awaits. Then its turn finds
+that there is no actor any more, and ends.
+
+**Why leaving is the last act of a turn**
+
+`leave` gives the actor away. As soon as it has released `busy`, or has passed it to a future,
+another thread may run the actor, even before `leave` returns. From then on the old turn must not
+touch the actor or the mailbox. The only exceptions are the queue and `busy`, which are
+thread-safe: `leave` uses them to check for messages that arrived in the meantime.
+
+**What each ordering guarantees**
+
+* *No message is left behind.* A sender first puts its message into the queue and then tries to take
+  `busy`. A turn first releases `busy` and then checks the queue. Whichever is later sees what the
+  other did: either the sender gets `busy`, or the turn finds the message and takes `busy` again. So
+  no message stays in the queue of a mailbox whose `busy` is free.
+* *Every ask is answered.* `Lifecycle.terminate` first sets `stopped` and then empties the queue. A
+  sender that saw `stopped` unset can still put its message into the queue afterwards. `terminate`
+  takes it out, or the turn after it does, by the first guarantee. So each ask is either handled or
+  answered with `ActorDeadError`, even if it arrives after the end.
+* *A turn ends before the next one begins.* A turn that must wait sets `waiting` while it holds
+  `busy`, but only `leave` adds the callback to the future. If the future is done by then, the
+  callback runs immediately, and the turn that it schedules cannot overlap the one that ends.
+* *Messages of one sender stay in order.* `run_now` handles its message only if the queue is empty
+  while it holds `busy`. So the message cannot overtake an earlier one.
 """
 
 from __future__ import annotations
@@ -57,7 +72,7 @@ __all__ = ["Mailbox"]
 
 
 class Mailbox(SimpleQueue):  # type: ignore[type-arg]
-    """The queue of one actor and its lock. `Lifecycle` adds the actor's life, `Cell` the turns."""
+    """The queue of one actor and its lock. `Lifecycle` adds start and end, `Cell` the turns."""
 
     __slots__ = ("actor_class", "busy", "dispatcher", "number", "waiting")
 
@@ -67,7 +82,7 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         self.actor_class = actor_class
         self.number = next_actor()
         self.busy = busy = Lock()
-        busy.acquire()  # until the actor is started nobody may run it
+        busy.acquire()  # no thread may run the actor until it is started
         self.waiting: tuple[Future[Any], Callable[[Future[Any]], None]] | None = None
 
     def __repr__(self) -> str:
@@ -75,18 +90,18 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
 
     @property
     def urn(self) -> str:
-        """The actor's universally unique name; made when it is asked for, since few are."""
+        """The actor's universally unique name; computed on demand, since few are needed."""
         return urn(self.number)
 
     @property
     def label(self) -> str:
-        """The name of the actor in texts for humans."""
+        """The name of the actor in logs and error messages."""
         return f"{self.actor_class.__name__} ({self.urn})"
 
-    # -- the queue ----------------------------------------------------------------------------------------------------
+    # -- the queue ---------------------------------------------------------------------------------
 
     push = SimpleQueue.put
-    """Append a message, or an envelope that wants an answer. The caller then sees to it that the mailbox is run."""
+    """Append a message, or an envelope with a reply. The caller must then have the mailbox run."""
 
     pop = SimpleQueue.get_nowait
 
@@ -97,7 +112,10 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
             self.dispatcher.schedule(self)
 
     def take(self) -> Any:
-        """Take out the oldest message; return None if there is none. Other threads may do the same at that moment."""
+        """Take out the oldest message; return None if there is none.
+
+        Other threads can do the same at the same time.
+        """
         if self.empty():
             return None
         try:
@@ -122,32 +140,37 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         else:
             count_dead_letter()
 
-    # -- whose turn it is ---------------------------------------------------------------------------------------------
+    # -- turns -------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Take a turn; called by the dispatcher to which the mailbox was given, with `busy` taken. `Cell` knows how."""
+        """Take a turn. Called by the dispatcher, with `busy` taken. Implemented by `Cell`."""
         raise NotImplementedError
 
     def run_now(self, message: Any, reply: Receiver | None) -> bool:
-        """Handle a message on the calling thread, out of turn; the caller has taken `busy`. Return whether it could be.
+        """Handle a message on the calling thread, which has taken `busy`. Implemented by `Cell`.
 
-        `Cell` knows how.
+        Returns:
+            Whether the message was handled.
         """
         raise NotImplementedError
 
     def wait_for(self, future: Future[Any], then: Callable[[Future[Any]], None]) -> None:
-        """Handle nothing until `future` is done, then call `then(future)` in the actor's context and go on."""
+        """Handle no message until `future` is done, then call `then(future)` in the next turn."""
         self.waiting = (future, then)
 
     def interrupt(self) -> bool:
-        """Cancel the coroutine that the actor is waiting for; return whether there is one. May be called from anywhere."""
+        """Cancel the coroutine that the actor waits for. Thread-safe.
+
+        Returns:
+            Whether the actor was waiting.
+        """
         waiting = self.waiting
         if waiting is not None:
             waiting[0].cancel()
         return waiting is not None
 
     def leave(self) -> None:
-        """End a turn. It is the last act: from here on another thread may run this mailbox."""
+        """End a turn and give up `busy`. Must be the last act of a turn, see the theory above."""
         if self.waiting is not None:
             self.waiting[0].add_done_callback(self._wake)
             return

@@ -1,4 +1,4 @@
-"""Messages between the parts of one system, and what a mailbox has to know of those of users."""
+"""Internal messages, and what a mailbox must know about messages of the application."""
 
 from __future__ import annotations
 
@@ -21,26 +21,29 @@ __all__ = [
 
 
 class Receiver(Protocol):
-    """Where an answer goes: a future, or what stands in for one."""
+    """Receives an answer: a future, or an object that replaces one."""
 
     def settle(self, value: Any = None) -> bool:
-        """Take the answer."""
+        """Accept the answer."""
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
-        """Take the exception that is the answer."""
+        """Accept an exception as the answer."""
 
 
 class ControlMessage:
-    """A message between the parts of one system: a slotted dataclass that its actor matches in `_actor_control`.
+    """An internal message: a slotted dataclass that its actor matches in `_actor_control`.
 
-    Unlike a message of the application, no bound of a mailbox refuses or drops it.
+    Unlike a message of the application, it is never refused or dropped by a bounded mailbox.
     """
 
     __slots__ = ()
 
 
 class AnsweredMessage(ControlMessage):
-    """A `ControlMessage` with an `answer`, which is settled with a `pykka.ActorDeadError` if the actor never gets the message."""
+    """A `ControlMessage` with an `answer`.
+
+    The answer is settled with a `pykka.ActorDeadError` if the actor never gets the message.
+    """
 
     __slots__ = ()
 
@@ -48,7 +51,7 @@ class AnsweredMessage(ControlMessage):
 
 
 class Sender(Protocol):
-    """Who sent a message."""
+    """The sender of a message."""
 
     @property
     def revoked(self) -> bool:
@@ -56,7 +59,7 @@ class Sender(Protocol):
 
 
 class Revocable:
-    """A message that is refused when its turn comes, if its sender has lost the right to send it meanwhile.
+    """A message that is refused if its sender has lost the right to send it before it is handled.
 
     Args:
         message: the message.
@@ -75,22 +78,22 @@ class _Revive(ControlMessage):
 
 
 REVIVE = _Revive()
-"""What a mailbox whose actor is down is sent when it is to be made anew."""
+"""Sent to a mailbox whose actor is down, to restart the actor."""
 
 
 def is_control(item: Any) -> bool:
-    """Tell whether a message is one between the parts of a system, or a request to stop."""
+    """Return whether a message is an internal message or a request to stop."""
     message = item.message if type(item) is Envelope else item
     return isinstance(message, ControlMessage) or type(message) is _ActorStop
 
 
 def reply_to(item: Any) -> Receiver | None:
-    """Return where the answer to a message goes, or None."""
+    """Return the receiver of the answer to a message, or None."""
     return item.reply_to if type(item) is Envelope else None  # type: ignore[return-value]
 
 
 def describe(message: Any) -> str:
-    """Name a message for the log without its contents, which may be secret."""
+    """Describe a message for the log without its contents, which can be secret."""
     if isinstance(message, ControlMessage):
         return type(message).__name__.lstrip("_")
     if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):

@@ -1,4 +1,4 @@
-"""References to actors: what everybody but the actor itself holds."""
+"""References to actors, which all other code holds instead of the actors themselves."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ __all__ = ["ActorRef"]
 A = TypeVar("A", bound=pykka.Actor)
 
 MAX_DEPTH = 16
-"""How deep blocking asks may nest on one stack before a thread of the pool takes over."""
+"""The number of blocking asks that can nest on one stack before a thread of the pool takes over."""
 
 
 class ActorRef(pykka.ActorRef[A]):
     """A reference to an actor, safe to pass around; see `pykka.ActorRef`.
 
-    It adds timers (`send_after`, `send_every`) and `watch`. A ref whose actor stopped holds nothing of it.
+    It adds timers (`send_after`, `send_every`) and `watch`. It does not keep a stopped actor alive.
     """
 
     __slots__ = ("actor_inbox",)
@@ -60,7 +60,7 @@ class ActorRef(pykka.ActorRef[A]):
         return self.actor_inbox.label
 
     def is_alive(self) -> bool:
-        """Tell whether the actor still handles messages."""
+        """Return whether the actor still handles messages."""
         return not self.actor_inbox.stopped
 
     def tell(self, message: Any) -> None:
@@ -68,7 +68,7 @@ class ActorRef(pykka.ActorRef[A]):
 
         Raises:
             pykka.ActorDeadError: if the actor has stopped.
-            MailboxFull: if its mailbox is at its bound and refuses.
+            MailboxFull: if its mailbox is full and refuses.
         """
         mailbox = self.actor_inbox
         if mailbox.stopped:
@@ -94,15 +94,16 @@ class ActorRef(pykka.ActorRef[A]):
 
         Args:
             message: anything.
-            block: whether to wait here; without it, a future is returned.
-            timeout: seconds to wait when blocking; None waits for ever.
+            block: whether to wait for the answer; if False, a future is returned.
+            timeout: seconds to wait when blocking; None waits forever.
 
         Returns:
             The answer, or a future of it.
 
         Raises:
             pykka.Timeout: when blocking, if there was no answer in time.
-            pykka.ActorDeadError: when blocking, if the actor has stopped or stops before it comes to the message.
+            pykka.ActorDeadError: when blocking, if the actor has stopped, or stops before it
+                handles the message.
             Exception: when blocking, what the actor raised.
         """
         future: Future[Any] = Future()
@@ -122,18 +123,18 @@ class ActorRef(pykka.ActorRef[A]):
         return future.get(timeout=timeout) if block else future
 
     def deliver(self, message: Any, reply: Receiver | None) -> None:
-        """Send a message whose answer goes to `reply`, as an `ask` without a future; for servers with many calls.
+        """Send a message whose answer goes to `reply`: an `ask` without a future, for busy servers.
 
-        An idle actor whose dispatcher is an event loop runs at once if this is the loop's thread, so `reply` may have the
-        answer when this returns.
+        An idle actor on an event loop runs immediately if the caller is on the loop's thread. So
+        `reply` can already have the answer when this returns.
 
         Args:
             message: anything.
-            reply: told the answer, from whatever thread; None if nobody wants it.
+            reply: gets the answer, from any thread; None if the answer is not needed.
 
         Raises:
             pykka.ActorDeadError: without a reply, if the actor has stopped.
-            MailboxFull: without a reply, if the actor's mailbox is at its bound and refuses.
+            MailboxFull: without a reply, if the actor's mailbox is full and refuses.
         """
         mailbox = self.actor_inbox
         if mailbox.stopped:
@@ -156,7 +157,7 @@ class ActorRef(pykka.ActorRef[A]):
             reply.settle_error(error)
 
     def _queued(self, message: Any) -> Any:
-        """Return what is put into the queue for a message that has to wait for its turn."""
+        """Return what is put into the queue for a message that must wait for its turn."""
         return message
 
     def _answer_dead(self, reply: Receiver | None) -> None:
@@ -172,14 +173,14 @@ class ActorRef(pykka.ActorRef[A]):
     @overload
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Future[bool]: ...
     def stop(self, *, block: bool = True, timeout: float | None = None) -> bool | Future[bool]:
-        """Ask the actor to stop once it has handled the messages that were sent before.
+        """Ask the actor to stop after the messages that were sent before.
 
         Args:
-            block: whether to wait until it has stopped; without it, a future is returned.
-            timeout: seconds to wait when blocking; None waits for ever.
+            block: whether to wait until it has stopped; if False, a future is returned.
+            timeout: seconds to wait when blocking; None waits forever.
 
         Returns:
-            True if the actor stopped, False if it was dead already; or a future of that.
+            True if the actor stopped, False if it was already dead; or a future of that.
 
         Raises:
             pykka.Timeout: when blocking, if it did not stop in time.
@@ -192,11 +193,11 @@ class ActorRef(pykka.ActorRef[A]):
         return stopped.get(timeout=timeout) if block else stopped
 
     def send_after(self, seconds: float, message: Any) -> Timer:
-        """Send the actor a message in `seconds`, unless it has stopped or the timer is cancelled by then."""
+        """Send the actor a message in `seconds`, unless it stops or the timer is cancelled."""
         return self._plan(seconds, None, message)
 
     def send_every(self, seconds: float, message: Any) -> Timer:
-        """Send the actor a message each `seconds` until it stops or the timer is cancelled."""
+        """Send the actor a message every `seconds` until it stops or the timer is cancelled."""
         if seconds <= 0:
             raise ValueError(f"the interval must be more than 0 seconds, not {seconds}")
         return self._plan(seconds, seconds, message)
@@ -208,24 +209,25 @@ class ActorRef(pykka.ActorRef[A]):
         )
 
     def supervise(self, supervisor: Supervisor) -> None:
-        """Let `supervisor(error)` decide after each crash of a restartable actor; the first one to be set stays."""
+        """Set the supervisor of a restartable actor, unless it already has one."""
         if self.actor_inbox.supervisor is None:
             self.actor_inbox.supervisor = supervisor
 
     def watch(self, watcher: Callable[[BaseException | None], object]) -> None:
-        """Call `watcher(cause)` when the actor is gone for good; at once if it is.
+        """Call `watcher(cause)` when the actor has ended; immediately if it already has.
 
-        It runs where the actor ended, so it must be short: as a rule it tells another actor.
+        It runs on the thread where the actor ended, so it must be short: usually it sends another
+        actor a message.
 
         Args:
-            watcher: called with None after a stop, with the exception after a crash; with an `ActorDeadError` if the
-                actor had crashed before.
+            watcher: called with None after a stop, with the exception after a crash, or with an
+                `ActorDeadError` if the actor had crashed before this call.
         """
         self.actor_inbox.watch(watcher)
 
 
 class StopFlag:
-    """The part of `threading.Event` that Pykka documents for `actor_stopped`, without the cost of one."""
+    """The part of `threading.Event` that Pykka documents for `actor_stopped`, at a lower cost."""
 
     __slots__ = ("_mailbox",)
 
@@ -233,11 +235,11 @@ class StopFlag:
         self._mailbox = mailbox
 
     def is_set(self) -> bool:
-        """Tell whether the actor handles no more messages."""
+        """Return whether the actor handles no more messages."""
         return self._mailbox.stopped
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the actor is gone, at most `timeout` seconds; return whether it is."""
+        """Wait at most `timeout` seconds until the actor has ended; return whether it has."""
         gone: Future[None] = Future()
         gone.expect_from(self._mailbox)
         self._mailbox.watch(lambda _: gone.settle())
@@ -249,7 +251,11 @@ class StopFlag:
 
 
 def _run_deeper(mailbox: Cell, message: Any, reply: Receiver, depth: int) -> bool:
-    """Run an idle actor, which the caller has taken, on this stack; return whether it could be run."""
+    """Have an idle actor, whose `busy` the caller has taken, handle a message on this stack.
+
+    Returns:
+        Whether the message was handled.
+    """
     thread.depth = depth + 1
     try:
         return mailbox.run_now(message, reply)

@@ -1,4 +1,8 @@
-"""Restarting crashed actors, as in Erlang/OTP: a fresh instance behind the same ref and mailbox, within an intensity."""
+"""Restarts of crashed actors, as in Erlang/OTP.
+
+A restart is a new instance behind the same ref and mailbox. The restart intensity limits how often
+this happens.
+"""
 
 from __future__ import annotations
 
@@ -11,20 +15,20 @@ from actorcred.actors.future import Future
 __all__ = ["RestartIntensity", "Restarts", "Supervisor"]
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-"""Seconds until an actor is tried again that crashed too often; each pause is twice the one before."""
+"""Seconds until an actor that crashed too often is restarted; each pause is twice the last one."""
 
 
 class Supervisor(Protocol):
-    """What decides on the crashes of a restartable actor. Called where the actor ran."""
+    """Decides on the restarts of a restartable actor. Called on the thread where the actor ran."""
 
     def crashed(self, error: BaseException) -> Future[float | None]:
-        """Return a future of the seconds until a fresh instance is made: 0 for at once, None for never.
+        """Return a future of the seconds until the restart: 0 for immediately, None for never.
 
-        During a pause the actor is down: what it is sent is answered with `pykka.ActorDeadError`.
+        During a pause the actor is down: its messages are answered with `pykka.ActorDeadError`.
         """
 
     def begun(self) -> None:
-        """Called when an instance has begun its life, the first one or a fresh one."""
+        """Called when an instance has started, the first one or a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +36,8 @@ class RestartIntensity:
     """How often an actor may crash before it stays down (Erlang/OTP: "maximum restart intensity").
 
     Args:
-        restarts: at most so many restarts ...
-        within: ... in so many seconds.
+        restarts: the number of restarts that are allowed in the period `within`.
+        within: seconds.
     """
 
     restarts: int = 3
@@ -42,12 +46,13 @@ class RestartIntensity:
     def __post_init__(self) -> None:
         if self.restarts < 0 or self.within <= 0:
             raise ValueError(
-                f"an intensity needs restarts >= 0 and within > 0, not {self.restarts} and {self.within}"
+                "an intensity needs restarts >= 0 and within > 0, "
+                f"not {self.restarts} and {self.within}"
             )
 
 
 class Restarts:
-    """The restarts of one actor, counted against an intensity. Pure: `now` comes in."""
+    """The restarts of one actor, counted against an intensity. Pure: `now` is an argument."""
 
     def __init__(self, intensity: RestartIntensity) -> None:
         self._intensity = intensity
@@ -56,9 +61,10 @@ class Restarts:
         self._last = 0.0
 
     def pause(self, now: float) -> float:
-        """Count a crash at `now` (seconds); return the seconds until a fresh instance may be made, 0 for at once.
+        """Count a crash at `now` (seconds); return the seconds until the restart, which can be 0.
 
-        Past the intensity the pauses grow, until the actor has lived for as long as the intensity's time.
+        Beyond the intensity the pauses grow, until the actor has lived for more than `within`
+        seconds.
         """
         lived = now - self._last - self._pause
         if lived > self._intensity.within:

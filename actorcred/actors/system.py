@@ -1,4 +1,4 @@
-"""The actor system of the process: the default dispatcher, the timers, what is alive, and how it all ends."""
+"""The actor system of the process: default dispatcher, living actors, statistics and shutdown."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ __all__ = [
 logger = logging.getLogger("actorcred.actors")
 
 EXIT_TIMEOUT = 2.0
-"""Seconds that actors which were forgotten get for their `on_stop` when the interpreter exits."""
+"""Seconds that actors which were not stopped get for `on_stop` when the interpreter exits."""
 
 _lock = threading.Lock()
 _default: Dispatcher | None = None
@@ -50,7 +50,7 @@ _chosen: contextvars.ContextVar[Dispatcher | None] = contextvars.ContextVar(
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """A count of what the actor system holds and what it lost; from `actors.statistics()`."""
+    """The numbers of actors, timers and lost messages; returned by `actors.statistics()`."""
 
     actors: int
     """Actors that are alive."""
@@ -59,14 +59,17 @@ class Statistics:
     """Timers in real time that will still fire."""
 
     dead_letters: int
-    """Messages, asks not counted, that waited in vain for an actor that stopped; since the process started."""
+    """Messages, not counting asks, that found their actor stopped; since the process started."""
 
     dropped: int
     """Messages that bounded mailboxes dropped; since the process started."""
 
 
 def default_dispatcher() -> Dispatcher:
-    """Return the dispatcher of actors that are started from outside of any actor: a pool of threads, unless it was set."""
+    """Return the dispatcher of actors that are started outside of any actor.
+
+    It is a pool of threads, unless another one was set.
+    """
     global _default
     with _lock:
         if _default is None:
@@ -76,7 +79,10 @@ def default_dispatcher() -> Dispatcher:
 
 @contextlib.contextmanager
 def starting_on(dispatcher: Dispatcher | None) -> Iterator[None]:
-    """Have the actors that are started inside run on a dispatcher, if nothing else says where; None changes nothing."""
+    """Set the dispatcher of actors that are started inside the block, unless they specify one.
+
+    None changes nothing.
+    """
     token = _chosen.set(dispatcher or _chosen.get())
     try:
         yield
@@ -85,12 +91,15 @@ def starting_on(dispatcher: Dispatcher | None) -> Iterator[None]:
 
 
 def chosen_dispatcher() -> Dispatcher | None:
-    """Return the dispatcher of `starting_on`, or None outside of it."""
+    """Return the dispatcher of the enclosing `starting_on`, or None."""
     return _chosen.get()
 
 
 def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
-    """Set the dispatcher of actors that are started from outside of any actor; None makes a pool of threads when needed."""
+    """Set the dispatcher of actors that are started outside of any actor.
+
+    With None, a pool of threads is created when needed.
+    """
     global _default
     with _lock:
         _default = dispatcher
@@ -98,7 +107,7 @@ def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
 
 def living() -> list[Cell]:
     """Return the mailboxes of all living actors, oldest first."""
-    # list(set) happens in one step under the interpreter's lock, so it is safe beside other threads' starts and stops.
+    # list(set) is atomic under the GIL, so other threads can start and stop actors meanwhile.
     cells = cast(
         "Iterable[Cell]",
         (mailbox for dispatcher in dispatchers() for mailbox in list(dispatcher.mailboxes)),
@@ -107,27 +116,28 @@ def living() -> list[Cell]:
 
 
 def statistics() -> Statistics:
-    """Count what the actor system holds and what it lost."""
+    """Return the numbers of actors, timers and lost messages of this process."""
     alive = sum(len(dispatcher.mailboxes) for dispatcher in dispatchers())
     return Statistics(alive, len(timers()), _counters.dead_letters(), _counters.dropped())
 
 
 def shutdown(timeout: float = 10.0) -> list[str]:
-    """Stop everything: ordinary actors, the last started first, then all others, then the threads.
+    """Stop everything: registered actors, the last started first, then all others, then threads.
 
     The actor system can be used again afterwards.
 
     Args:
-        timeout: seconds for all of it.
+        timeout: seconds for everything together.
 
     Returns:
-        The names of the actors that did not stop in time; they are logged, too, and ended as they are.
+        The names of the actors that did not stop in time. They are also logged, and ended without
+        their hooks.
     """
     deadline = time.monotonic() + timeout
     ordinary = [mailbox for mailbox in living() if mailbox.actor_class.registered]
     unregister(ordinary)
     _stop(reversed(ordinary), deadline)
-    # What is left belongs to actors that are gone, or was started meanwhile.
+    # The remaining actors belonged to those that have stopped, or were started meanwhile.
     while (rest := living()) and _stop(reversed(rest), deadline):
         pass
     left = living()
@@ -140,7 +150,7 @@ def shutdown(timeout: float = 10.0) -> list[str]:
         mailbox.kill(TimeoutError("the actor did not stop in time"))
     for dispatcher in dispatchers():
         dispatcher.close(max(0.0, deadline - time.monotonic()))
-    # The background pool is the last, since threads of the others hand work to it until they end.
+    # The background pool is last, since the other threads submit work to it until they end.
     for pool in sorted(independent_pools(), key=is_background):
         pool.close(max(0.0, deadline - time.monotonic()))
     timers().close(max(0.0, deadline - time.monotonic()))
@@ -148,7 +158,7 @@ def shutdown(timeout: float = 10.0) -> list[str]:
 
 
 def _stop(mailboxes: Iterable[Cell], deadline: float) -> bool:
-    """Ask actors to stop and wait for them until the deadline; tell whether all did."""
+    """Ask actors to stop and wait for them until the deadline; return whether all have stopped."""
     answers = []
     for mailbox in mailboxes:
         answer: Future[None] = Future()

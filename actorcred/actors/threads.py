@@ -1,4 +1,4 @@
-"""Actors on a pool of threads: the default dispatcher, and the one for handlers that block."""
+"""Actors on a pool of threads: the default dispatcher, also suitable for handlers that block."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ R = TypeVar("R")
 class ThreadDispatcher(Dispatcher):
     """Runs actors on a few daemon threads, which start with the first actor.
 
-    A thread that blocks in `Future.get()` inside of a handler is replaced for that time, so actors that wait for each
-    other never use the pool up. Coroutines run on one event loop in a thread of its own, shared by the process.
+    A thread that blocks in `Future.get()` inside a handler is replaced for that time, so actors
+    that wait for each other never use up the pool. Coroutines run on an event loop in its own
+    thread, shared by the process.
 
     Args:
         name: for logs and for the names of the threads.
-        threads: how many run at a time; by default as many as there are processors, 2 to 8.
-        slow_handler: a handler that takes more than so many seconds is logged.
+        threads: how many run at a time; by default one per processor, 2 to 8.
+        slow_handler: seconds; a handler that takes longer is logged.
     """
 
     caller_runs = True
@@ -38,10 +39,9 @@ class ThreadDispatcher(Dispatcher):
         size = min(8, max(2, os.cpu_count() or 2)) if threads is None else threads
         self._workers = workers = Workers(name, size, owner=self)
         super().__init__(name, slow_handler)
-        self.caller_runs = (
-            self.caller_runs
-        )  # each blocking ask looks it up, and finds it sooner in the instance
-        # Every message that wakes an actor passes here: the queue's own method spares a Python frame.
+        # Each blocking ask looks this up, which is faster in the instance than in the class.
+        self.caller_runs = self.caller_runs
+        # Every message that wakes an actor passes here; the queue's own method saves a frame.
         self.schedule = workers.put  # type: ignore[method-assign, assignment]
 
     def schedule(self, task: Runnable) -> None:
@@ -49,7 +49,7 @@ class ThreadDispatcher(Dispatcher):
         self._workers.put(task)
 
     def attach(self, mailbox: Resident) -> None:
-        """Take a new actor in."""
+        """Add a new actor."""
         self.mailboxes.add(mailbox)
         workers = self._workers
         if len(workers.threads) < workers.size:
@@ -59,18 +59,19 @@ class ThreadDispatcher(Dispatcher):
         """Run a function that blocks or computes on one of the threads.
 
         Returns:
-            A future of its result. If it is cancelled while the call still waits for its turn, the call is not made.
+            A future of its result. If it is cancelled while the call waits for its turn, the call
+            is not made.
         """
         return self._workers.submit(function, *args)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run a coroutine on the event loop that serves all pools of the process."""
+        """Run a coroutine on the event loop that all pools of the process share."""
         return background_loop().spawn(coroutine)
 
     def block(
         self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
     ) -> bool:
-        """Acquire `waiter`, with another thread in this one's place meanwhile."""
+        """Acquire `waiter`, while another thread replaces the calling one."""
         if waiter.acquire(False):
             return True
         self._workers.step_aside()
@@ -80,5 +81,5 @@ class ThreadDispatcher(Dispatcher):
             self._workers.step_back()
 
     def close(self, timeout: float) -> None:
-        """End the threads; those that are still in a handler end after it."""
+        """End the threads; one that is still in a handler ends after it."""
         self._workers.close(timeout)

@@ -1,4 +1,4 @@
-"""Timers: a queue that knows no clock, and the one thread that serves it in real time."""
+"""Timers: a queue that is independent of a clock, and a thread that serves it in real time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Owner", "Timer", "TimerQueue", "TimerThread", "timers"]
 logger = logging.getLogger("actorcred.actors")
 
 LONGEST_WAIT = 3600.0
-"""Seconds that the thread sleeps at a time: longer ones, such as infinity, are more than the system's clocks can count."""
+"""Seconds that the thread sleeps at most; more, such as infinity, overflows the system's clocks."""
 
 
 class Owner(Protocol):
-    """The mailbox of an actor with which timers end."""
+    """The mailbox of an actor that owns timers, which end with it."""
 
     timers: set[Timer] | None
 
@@ -30,7 +30,7 @@ class Owner(Protocol):
 
 
 class Timer:
-    """Something that will be called later, once or at an interval. Made by a dispatcher, an actor or a ref."""
+    """A call in the future, once or at an interval. Created by a dispatcher, an actor or a ref."""
 
     __slots__ = ("_queue", "args", "callback", "interval", "owner", "when")
 
@@ -60,7 +60,7 @@ class Timer:
         return self.callback is not None
 
     def cancel(self) -> None:
-        """Never fire again. It may be called from anywhere, and more than once."""
+        """Never fire again. Thread-safe; may be called more than once."""
         self._queue.cancel(self)
         self._leave_owner()
 
@@ -70,7 +70,7 @@ class Timer:
             timers.discard(self)
 
     def fire(self) -> None:
-        """Call the callback; what it raises is logged. For implementors of dispatchers."""
+        """Call the callback; what it raises is logged. For implementers of dispatchers."""
         callback = self.callback
         if callback is None:
             return
@@ -85,10 +85,10 @@ class Timer:
 
 
 class TimerQueue:
-    """Timers in the order in which they are due. Pure: `now` comes in, due timers come out.
+    """Timers in the order in which they are due. Pure: `now` is an argument.
 
-    Cancelling is O(1): the timer drops what it holds at once, and its empty place in the heap goes when it is due, or
-    when such places are more than half of the heap.
+    Cancelling is O(1): the timer releases its callback immediately, and its heap entry is removed
+    when it is due, or when such entries are more than half of the heap.
     """
 
     def __init__(self) -> None:
@@ -112,10 +112,10 @@ class TimerQueue:
         """Add a timer.
 
         Args:
-            when: seconds on the clock of whoever serves this queue.
+            when: when it is due, in seconds on the clock with which this queue is served.
             callback: called with `args`.
             args: for the callback.
-            interval: seconds after which it fires again, and so on; None fires once.
+            interval: seconds after which it fires again, repeatedly; None fires once.
             owner: the mailbox of the actor with which the timer ends.
         """
         timer = Timer(self, when, callback, args)
@@ -135,7 +135,7 @@ class TimerQueue:
             heapq.heappush(self._heap, (timer.when, next(self._order), timer))
 
     def cancel(self, timer: Timer) -> None:
-        """Take a timer out; see `Timer.cancel`."""
+        """Remove a timer; see `Timer.cancel`."""
         with self._lock:
             if timer.callback is None:
                 return
@@ -159,14 +159,17 @@ class TimerQueue:
             self._cancelled -= 1
 
     def pop_due(self, now: float) -> Timer | None:
-        """Take out and return one timer that is due at `now`, or None. An interval timer is put back for its next time."""
+        """Take out one timer that is due at `now`; return None if there is none.
+
+        An interval timer is put back for its next time.
+        """
         with self._lock:
             self._drop_cancelled()
             if not self._heap or self._heap[0][0] > now:
                 return None
             timer = heapq.heappop(self._heap)[2]
             if timer.interval is not None:
-                # Times that were missed (a suspended machine) are skipped, not fired in a burst.
+                # Missed times (after a suspend of the machine) are skipped, not fired in a burst.
                 behind = max(0.0, now - timer.when) // timer.interval
                 timer.when += timer.interval * (behind + 1)
                 heapq.heappush(self._heap, (timer.when, next(self._order), timer))
@@ -174,7 +177,7 @@ class TimerQueue:
 
 
 class TimerThread(TimerQueue):
-    """A timer queue on `time.monotonic()`, served by one daemon thread, which the first timer starts."""
+    """A timer queue on `time.monotonic()` with a daemon thread, which the first timer starts."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -189,19 +192,22 @@ class TimerThread(TimerQueue):
                 self._thread = threading.Thread(
                     target=self._serve, name="actorcred-timers", daemon=True
                 )
+                # The system has no more threads, or the interpreter is about to exit: neither is a
+                # reason to crash actors.
                 try:
                     self._thread.start()
-                except RuntimeError as error:  # no more threads, or the interpreter is about to exit: no reason to crash actors
+                except RuntimeError as error:
                     self._thread = None
                     logger.error(
-                        "No timer fires until the next one is added, since no thread can be started: %s",
+                        "No timer fires until the next one is added, "
+                        "because no thread can be started: %s",
                         error,
                     )
             elif timer.when < self._sleeps_until:
                 self._wake.notify()
 
     def close(self, timeout: float) -> None:
-        """End the thread; a later timer starts a new one. Timers that are pending then wait for that."""
+        """End the thread. Pending timers then fire only after a new timer starts another thread."""
         with self._wake:
             thread, self._thread = self._thread, None
             self._wake.notify()
@@ -212,7 +218,7 @@ class TimerThread(TimerQueue):
         while True:
             while (timer := self.pop_due(time.monotonic())) is not None:
                 self._fire(timer)
-                del timer  # or the thread would hold the last timer's callback while it sleeps
+                del timer  # else the thread would keep the last timer's callback while it sleeps
             with self._wake:
                 if self._thread is not threading.current_thread():
                     return
@@ -227,7 +233,7 @@ class TimerThread(TimerQueue):
     def _fire(timer: Timer) -> None:
         try:
             timer.fire()
-        except BaseException:  # as of sys.exit(): all other timers need this thread
+        except BaseException:  # such as sys.exit(): all other timers need this thread
             logger.exception("A timer's callback failed:")
 
 
@@ -235,5 +241,5 @@ _of_process = TimerThread()
 
 
 def timers() -> TimerThread:
-    """Return the timers of this process, which go by real time."""
+    """Return the real-time timers of this process."""
     return _of_process

@@ -1,4 +1,7 @@
-"""Who waits for whom, so that actors which wait for themselves, or in a circle, are told instead of hanging in silence."""
+"""Deadlock detection: which actors wait for which others.
+
+Actors that wait for themselves get an error; those that wait in a circle are logged.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,10 @@ __all__ = [
 
 
 class WaitsForItself(RuntimeError):
-    """A blocking `get()` would never return, since it keeps the answer from coming; the text names who waits for whom."""
+    """A blocking `get()` would never return, because it prevents the answer.
+
+    The message names the actors that wait.
+    """
 
 
 class _Wait(NamedTuple):
@@ -31,18 +37,22 @@ class _Wait(NamedTuple):
     since: float
 
 
-# There is an entry only while an actor waits; the keys mean nothing.
+# There is an entry only while an actor waits; the keys have no meaning.
 _waits: dict[object, _Wait] = {}
 
 
 def acquire(waiter: Lock, timeout: float | None) -> bool:
-    """Acquire a lock that is released when there is an answer, at most `timeout` seconds; return whether it did."""
+    """Wait at most `timeout` seconds for a lock that is released when there is an answer.
+
+    Returns:
+        Whether the lock was acquired.
+    """
     return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
 
 @contextlib.contextmanager
 def waiting_for(target: Party | None) -> Iterator[None]:
-    """Note that the running actor, if one runs, waits for the answer of another one."""
+    """Record that the running actor, if any, waits for an answer of the actor `target`."""
     waiter = current_mailbox.get()
     if waiter is None or target is None:
         yield
@@ -59,8 +69,8 @@ def refuse_wait(target: Party, where: str) -> WaitsForItself:
     """Return the error for a blocking `get()` that can never return.
 
     Args:
-        target: the actor whose answer is wanted.
-        where: why that is so.
+        target: the actor that is waited for.
+        where: why it cannot answer.
     """
     waiter = current_mailbox.get()
     who = "the running code" if waiter is None else "it" if waiter is target else waiter.label
@@ -71,18 +81,17 @@ def refuse_wait(target: Party, where: str) -> WaitsForItself:
 
 
 def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
-    """Return the actors that wait for each other in a circle, beginning with this one; [] if it is in none.
+    """Return the circle of waiting actors that an actor is part of; [] if there is none.
 
     Args:
-        waiter: the actor.
-        longer_than: waits that have lasted for fewer seconds do not count.
+        waiter: the actor, which is the first of the circle.
+        longer_than: seconds; shorter waits do not count.
     """
     latest = monotonic() - longer_than
     targets: dict[Party, list[Party]] = {}
     for wait in list(_waits.values()):
-        if (
-            wait.since <= latest and wait.waiter.busy.locked()
-        ):  # an idle one is only waited in, by tasks of its own
+        # If the waiter is idle, only a task that it spawned waits, and it can still answer.
+        if wait.since <= latest and wait.waiter.busy.locked():
             targets.setdefault(wait.waiter, []).append(wait.target)
     came_from: dict[Party, Party] = {}
     todo = [waiter]
@@ -101,7 +110,7 @@ def circle_of(waiter: Party, longer_than: float = 0.0) -> list[Party]:
 
 
 def circles(longer_than: float) -> list[list[Party]]:
-    """Return the circles whose actors all have waited for more than so many seconds, each once."""
+    """Return each circle whose actors have all waited for more than `longer_than` seconds."""
     found: dict[frozenset[Party], list[Party]] = {}
     for waiter in {wait.waiter for wait in list(_waits.values())}:
         circle = circle_of(waiter, longer_than)
@@ -111,5 +120,5 @@ def circles(longer_than: float) -> list[list[Party]]:
 
 
 def describe_circle(circle: list[Party]) -> str:
-    """Return in words who waits for whom."""
+    """Return a description of which actor waits for which."""
     return " waits for ".join(mailbox.label for mailbox in (*circle, circle[0]))

@@ -1,4 +1,4 @@
-"""The watchdog: one thread that says so when an event loop is stuck, or when actors wait for each other in a circle."""
+"""The watchdog: a thread that logs stuck event loops and actors that wait in a circle."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Watch:
     """What the watchdog looks for.
 
     Args:
-        stall: seconds for which an event loop may be kept from its work until that is logged, with the stack.
-        circle: seconds for which actors may wait for each other in a circle until that is logged.
-        interval: seconds between two looks.
+        stall: seconds after which a stuck event loop is logged, with its stack.
+        circle: seconds after which actors that wait for each other in a circle are logged.
+        interval: seconds between two checks.
     """
 
     stall: float = 5.0
@@ -35,7 +35,7 @@ class Watch:
 
 
 class _Beat:
-    """What is known of one loop: whether it has answered the last question."""
+    """The state of one loop: whether it has answered the last probe."""
 
     def __init__(self) -> None:
         self.asked: float | None = None
@@ -43,13 +43,13 @@ class _Beat:
         self.told = False
 
     def answer(self) -> None:
-        """Note that the loop works. Runs on it."""
+        """Record that the loop works. Runs on it."""
         self.thread = threading.get_ident()
         self.asked = None
 
 
 class _Watchdog:
-    """The thread, which lives as long as there is a loop to watch."""
+    """The watchdog and its thread, which runs as long as there is a loop to watch."""
 
     def __init__(self) -> None:
         self._watch: Watch | None = Watch()
@@ -61,7 +61,7 @@ class _Watchdog:
         self._told: set[frozenset[object]] = set()
 
     def set(self, watch: Watch | None) -> None:
-        """Look for this from now on; for nothing with None."""
+        """Change what the watchdog looks for; None ends it."""
         with self._wake:
             self._watch = watch
             self._wake.notify_all()
@@ -102,14 +102,14 @@ class _Watchdog:
                 self._wake.wait(watch.interval)
             for loop, beat in beats:
                 self._look_at(loop, beat, watch)
-            del beats, loop, beat  # or this thread would keep a loop that nobody else has any more
+            del beats, loop, beat  # else this thread would keep an unused loop alive
             self._look_for_circles(watch)
 
     def _look_at(self, loop: asyncio.AbstractEventLoop, beat: _Beat, watch: Watch) -> None:
         asked, now = beat.asked, monotonic()
         if asked is None:
             if beat.told:
-                logger.warning("An event loop that was stuck goes on")
+                logger.warning("An event loop that was stuck is running again")
                 beat.told = False
             if loop.is_running():
                 beat.asked = now
@@ -118,7 +118,7 @@ class _Watchdog:
                 except RuntimeError:  # it was closed meanwhile
                     beat.asked = None
         elif not loop.is_running():
-            beat.asked = None  # it has ended, and will not answer
+            beat.asked = None  # it was stopped, and will not answer
         elif now - asked > watch.stall and not beat.told:
             frame = None if beat.thread is None else sys._current_frames().get(beat.thread)
             if not _is_debugged(frame):
@@ -129,7 +129,7 @@ class _Watchdog:
                     else "(its thread is not known yet)\n"
                 )
                 logger.error(
-                    "An event loop has been stuck for %.0f s; no actor on it can go on. It is here:\n%s",
+                    "An event loop has been stuck for %.0f s; no actor on it can run. Stack:\n%s",
                     now - asked,
                     stack,
                 )
@@ -139,14 +139,14 @@ class _Watchdog:
         for key, circle in found.items():
             if key not in self._told:
                 logger.error(
-                    "Actors wait for each other in a circle, none of them can go on: %s",
+                    "Actors wait for each other in a circle, none of them can continue: %s",
                     describe_circle(circle),
                 )
         self._told = set(found)
 
 
 def _is_debugged(frame: FrameType | None) -> bool:
-    """Return whether somebody stands at a breakpoint there."""
+    """Return whether a debugger has stopped this code at a breakpoint."""
     while frame is not None:
         if frame.f_globals.get("__name__") in {"bdb", "pdb", "pydevd", "debugpy"}:
             return True
@@ -160,10 +160,10 @@ _watchdog = _Watchdog()
 def set_watchdog(watch: Watch | None) -> None:
     """Set what the watchdog of this process looks for.
 
-    It is there by default, but not under pytest, where loops are stuck on purpose.
+    It runs by default, except under pytest, where loops are stuck on purpose.
 
     Args:
-        watch: what to look for; None ends it.
+        watch: what to look for; None ends the watchdog.
     """
     _watchdog.set(watch)
 

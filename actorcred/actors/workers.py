@@ -1,4 +1,4 @@
-"""A pool of threads that run what is put to them. It knows no actors: dispatchers and back ends that block stand on it."""
+"""A pool of threads, independent of actors; the base of dispatchers and of backends that block."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ logger = logging.getLogger("actorcred.actors")
 R = TypeVar("R")
 
 MAX_THREADS = 10_000
-"""Threads of one pool, however many of them are blocked."""
+"""The maximum number of threads of one pool, including those that are blocked."""
 
 _lock = threading.Lock()
 _independent: weakref.WeakSet[Workers] = weakref.WeakSet()
 
 
 class Runnable(Protocol):
-    """Something that wants a turn: a mailbox with mail, or a job."""
+    """Something that a thread can run: a mailbox with messages, or a job."""
 
     def run(self) -> None:
         """Take the turn."""
 
 
 class Job:
-    """One call of a function, which settles a future."""
+    """One call of a function, whose result goes to a future."""
 
     __slots__ = ("_args", "_function", "future")
 
@@ -58,17 +58,18 @@ class Job:
 
 
 class Workers:
-    """A few daemon threads, which start with the first thing to do.
+    """A few daemon threads, which start with the first task.
 
-    A thread that blocks in `Future.get()` is replaced for that time, so calls that wait for each other never use the
-    pool up.
+    A thread that blocks in `Future.get()` is replaced for that time, so calls that wait for each
+    other never use up the pool.
 
     Args:
         name: for logs and for the names of the threads.
         size: how many run at a time.
-        niceness: how much more the threads yield to others of the system than the rest of the process does; only Linux
-            knows this per thread.
-        owner: the dispatcher whose threads these are, which also closes them; without one, `actors.shutdown` does.
+        niceness: added to the niceness of the process for these threads; only Linux supports this
+            per thread.
+        owner: the dispatcher that owns the threads and closes them; without one, `actors.shutdown`
+            closes them.
     """
 
     def __init__(
@@ -87,7 +88,10 @@ class Workers:
         self._lock = threading.Lock()
         self._numbers = itertools.count()
         self.put: Callable[[Runnable], None] = self._ready.put
-        """Have `task.run()` called by one of the threads, which `ensure` has started. The queue's own method spares a frame."""
+        """Have a thread call `task.run()`; the caller must call `ensure` before.
+
+        It is the queue's own method, which saves a Python frame.
+        """
         if owner is None:
             with _lock:
                 _independent.add(self)
@@ -96,7 +100,8 @@ class Workers:
         """Call a function on one of the threads.
 
         Returns:
-            A future of its result. If it is cancelled while the call still waits for its turn, the call is not made.
+            A future of its result. If it is cancelled while the call waits for its turn, the call
+            is not made.
         """
         job = Job(function, args)
         self.ensure()
@@ -113,7 +118,7 @@ class Workers:
     def block(
         self, waiter: threading.Lock, timeout: float | None, future: Awaited | None = None
     ) -> bool:
-        """Acquire `waiter` on one of the threads, with another one in its place meanwhile."""
+        """Acquire `waiter` on one of the threads, while another one replaces it."""
         if waiter.acquire(False):
             return True
         self.step_aside()
@@ -123,19 +128,19 @@ class Workers:
             self.step_back()
 
     def step_aside(self) -> None:
-        """Have another thread in the place of the calling one, which is about to block."""
+        """Have another thread replace the calling one, which is about to block."""
         with self._lock:
             self.blocked += 1
             if len(self.threads) - self.blocked < self.size:
                 self._start_thread()
 
     def step_back(self) -> None:
-        """End what `step_aside` began."""
+        """Undo `step_aside`: the calling thread no longer blocks."""
         with self._lock:
             self.blocked -= 1
 
     def close(self, timeout: float) -> None:
-        """End the threads; those that are still in a call end after it. Later calls start new ones."""
+        """End the threads; one that is still in a call ends after it. Later calls start others."""
         deadline = time.monotonic() + timeout
         with self._lock:
             threads = [
@@ -145,18 +150,19 @@ class Workers:
             self._ready.put(None)
         for worker in threads:
             worker.join(max(0.0, deadline - time.monotonic()))
-        # A thread that went home by itself leaves its order to end behind, which must not meet a later thread.
+        # A thread that retired by itself leaves its None in the queue, where it must not end a
+        # later thread.
         tasks = [self._ready.get() for _ in range(self._ready.qsize())] if not self.threads else []
         for task in tasks:
             if task is not None:
                 self._ready.put(task)
 
-    # -- the threads --------------------------------------------------------------------------------------------------
+    # -- threads -----------------------------------------------------------------------------------
 
     def _start_thread(self) -> bool:
         if len(self.threads) >= MAX_THREADS:
             logger.error(
-                "All %d threads of %r are blocked: what it has to do waits until one is free",
+                "All %d threads of %r are blocked: its tasks wait until one is free",
                 MAX_THREADS,
                 self.name,
             )
@@ -167,9 +173,7 @@ class Workers:
         self.threads.add(worker)
         try:
             worker.start()
-        except (
-            RuntimeError
-        ) as error:  # the system has no more threads, or the interpreter is about to exit
+        except RuntimeError as error:  # no more threads, or the interpreter is about to exit
             self.threads.discard(worker)
             logger.error(
                 "%r has %d threads and cannot get another one: %s",
@@ -186,18 +190,18 @@ class Workers:
             self._yield_more()
         take = self._ready.get
         while (task := take()) is not None:
-            with contextlib.suppress(
-                BaseException
-            ):  # the mailbox has logged it, and stopped what has to stop
+            # The mailbox has already logged the exception, and stopped what must stop.
+            with contextlib.suppress(BaseException):
                 task.run()
-            del task  # or an idle thread would keep the last actor or job alive
+            del task  # else an idle thread would keep the last actor or job alive
             if len(self.threads) - self.blocked > self.size and self._retire():
                 return
         with self._lock:
             self.threads.discard(threading.current_thread())
 
     def _yield_more(self) -> None:
-        # Linux applies it to the one thread; elsewhere, and where it is not allowed, the pool works without it.
+        # Linux applies this to one thread. Elsewhere, or if it is not permitted, the pool works
+        # without it.
         with contextlib.suppress(OSError, AttributeError):
             own = os.getpriority(os.PRIO_PROCESS, 0)
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), own + self._niceness)
@@ -211,6 +215,6 @@ class Workers:
 
 
 def independent_pools() -> list[Workers]:
-    """Return the pools that no dispatcher closes."""
+    """Return the pools without an owner, which no dispatcher closes."""
     with _lock:
         return list(_independent)

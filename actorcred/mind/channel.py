@@ -1,4 +1,4 @@
-"""The way to a client, and those that need no class of the user's."""
+"""Channels to clients: the base class, and adapters for callables, objects and actors."""
 
 from __future__ import annotations
 
@@ -18,14 +18,15 @@ __all__ = ["Channel"]
 
 
 class Channel(ABC):
-    """The way to a client, as a protocol implements it; simpler minds need none.
+    """A connection to a client, implemented by a protocol; simple clients need none.
 
-    Either method may return a future or a coroutine. That of `notify` says when the client can take more; until then
-    the mind sends nothing. That of `call` is the client's answer. An `OSError` says that the client is gone.
+    `notify` and `call` may return a future or a coroutine. For `notify`, it is done when the client
+    can accept more; until then the mind sends nothing. For `call`, its result is the client's
+    answer. An `OSError` means that the client has disconnected.
 
     Attributes:
-        takes_notifications: whether the client takes what it did not ask for. A notification to one that does not is dropped at
-            once, and `call` should fail.
+        takes_notifications: whether the client accepts what it did not request. If not,
+            notifications are dropped immediately, and `call` should fail.
     """
 
     __slots__ = ()
@@ -33,28 +34,34 @@ class Channel(ABC):
     takes_notifications: bool = True
 
     def ready(self) -> bool:
-        """Tell whether the calling thread may call `notify` itself, while nothing waits, which spares it the mind's turn."""
+        """Return whether the calling thread may call `notify` itself while nothing waits.
+
+        This saves a turn of the mind.
+        """
         return False
 
     def size(self, notification: Notification) -> int:
-        """Return the bytes of a notification as it is sent, if they are known, so that what waits can be bounded. Never raises."""
+        """Return the size of a notification in bytes as sent, or 0 if it is not known.
+
+        It is used to bound the outbox. Must not raise.
+        """
         return 0
 
     @abstractmethod
     def notify(self, notification: Notification) -> Any:
-        """Send a notification. `Notification.encoded` makes its bytes once for all clients that get it."""
+        """Send a notification. `Notification.encoded` encodes it once for all its clients."""
 
     @abstractmethod
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
-        """Ask the client; return its answer or a future of it."""
+        """Call the client; return its answer or a future of it."""
 
     def close(self, reason: LogoutReason) -> Any:
-        """Tell the client that the session is over. Called once; nothing more is sent after it."""
+        """Notify the client that the session has ended. Called once; nothing is sent after it."""
         return None
 
 
 LOGGED_OUT = "logged_out"
-"""What such a client is told at the end, if it is no object or actor without a method of that name."""
+"""The name that is called at the end of a session; objects and actors need not have it."""
 
 
 class _Nobody(Channel):
@@ -121,7 +128,7 @@ _FUNCTIONS = frozenset({FunctionType, MethodType, BuiltinFunctionType})
 def channel_to(target: Any) -> Channel:
     if target is None:
         return NOBODY
-    if type(target) in _FUNCTIONS:  # by far the most frequent in large numbers
+    if type(target) in _FUNCTIONS:  # by far the most frequent kind in large numbers
         return _ToCallable(target)
     if isinstance(target, Channel):
         return target

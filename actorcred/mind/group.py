@@ -14,7 +14,7 @@ __all__ = ["Group"]
 
 
 class Group:
-    """Minds that get the same notifications, as the people in a room. Safe to use from several actors.
+    """Minds that get the same notifications, such as the people in a room. Thread-safe.
 
     A mind leaves by itself when its session ends.
     """
@@ -35,12 +35,12 @@ class Group:
         return mind in set(self)
 
     def add(self, mind: MindRef) -> None:
-        """Let a mind hear what is said from now on."""
+        """Add a mind, which gets the notifications from now on."""
         with self._lock:
             self._minds.add(mind)
 
     def discard(self, mind: MindRef) -> None:
-        """Let a mind hear no more."""
+        """Remove a mind, if it is in the group."""
         with self._lock:
             self._minds.discard(mind)
 
@@ -50,13 +50,13 @@ class Group:
         """Send all minds one notification, which is encoded once.
 
         Args:
-            name: what happened.
-            args: the particulars.
+            name: the name of the notification.
+            args: its arguments.
             key: see `MindRef.notify`.
-            but: one mind that need not be told, as the speaker's own.
+            but: one mind that is left out, such as the speaker's own.
 
         Returns:
-            How many minds it went to.
+            The number of minds that it was sent to.
         """
         notification = Notification(name, args, key)
         count = 0

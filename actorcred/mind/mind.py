@@ -1,4 +1,4 @@
-"""The mind: the avatar's link to its client, an actor that carries notifications and calls."""
+"""The mind: the avatar's link to its client, an actor that delivers notifications and calls."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = ["CALL_TIMEOUT", "Mind", "MindRef"]
 logger = logging.getLogger("actorcred.mind")
 
 CALL_TIMEOUT = 10.0
-"""Seconds that a client has for the answer to a call, unless the caller says otherwise."""
+"""The default time-out of a call to a client in seconds."""
 
 _starting = threading.RLock()
 
@@ -34,27 +34,27 @@ class MindOwner(Protocol):
     """What a mind needs of its session."""
 
     def announce(self) -> None:
-        """Have the login succeed although `on_login` still runs."""
+        """Let the login succeed although `on_login` is still running."""
 
     def end(self, code: LogoutCode, detail: str = "") -> object:
         """End the session."""
 
 
 class _Flush(ControlMessage):
-    """Send what waits."""
+    """Send the waiting items."""
 
     __slots__ = ()
 
 
 class _GoOn(ControlMessage):
-    """Send what waits: the client can take more."""
+    """Send the waiting items, since the client can accept more."""
 
     __slots__ = ()
 
 
 @dataclass(slots=True)
 class _Close(ControlMessage):
-    """Tell the client that the session is over, and stop."""
+    """Notify the client that the session has ended, and stop."""
 
     reason: LogoutReason
 
@@ -76,21 +76,23 @@ class _Call:
 
     def dropped(self) -> None:
         self.future.settle_error(
-            ClientGone("the call was dropped: the client's outbox is full, or the client is gone")
+            ClientGone(
+                "the call was dropped: the client's outbox is full, or the client has disconnected"
+            )
         )
 
 
 class MindRef(ActorRef["Mind"]):
-    """What an avatar holds of its client. Every method may be called from anywhere and never blocks.
+    """An avatar's reference to its client. All methods are thread-safe and never block.
 
-    The actor behind it starts with the first thing that it has to do: many clients are told nothing for a long time, and many
-    channels can be told without it.
+    Its actor starts when it is first needed: many clients get no notifications for a long time, and
+    many channels can send them without it.
 
     Attributes:
-        channel: the way to the client.
-        outbox: what waits for the client; `outbox.dropped` counts what never will be sent.
-        session: what ends the session that the mind belongs to, while it is open.
-        dispatcher: where its actor runs, or will.
+        channel: the channel to the client.
+        outbox: what waits for the client; `outbox.dropped` counts what will never be sent.
+        session: ends the session of the mind while it is open; None afterwards.
+        dispatcher: where its actor runs, or will run.
     """
 
     __slots__ = ("channel", "dispatcher", "outbox", "session")
@@ -102,7 +104,7 @@ class MindRef(ActorRef["Mind"]):
         self.session: MindOwner | None = None
 
     def __getattr__(self, name: str) -> Cell:
-        """Start the actor when its mailbox is wanted for the first time."""
+        """Start the actor when its mailbox is first accessed."""
         if name != "actor_inbox":
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         with _starting:
@@ -112,7 +114,7 @@ class MindRef(ActorRef["Mind"]):
 
     @property
     def is_started(self) -> bool:
-        """Whether there was something to do for the actor."""
+        """Whether the actor was started."""
         try:
             object.__getattribute__(self, "actor_inbox")
         except AttributeError:
@@ -123,35 +125,36 @@ class MindRef(ActorRef["Mind"]):
         """Send the client a notification. It never raises for a slow or dead client.
 
         Args:
-            name: what happened.
-            args: the particulars.
-            key: as long as it waits, only the latest notification with the same key is kept, as the position of one
-                player. None keeps all.
+            name: the name of the notification.
+            args: its arguments.
+            key: of the waiting notifications with the same key only the latest is kept, such as the
+                position of one player. None keeps all.
         """
         self.send(Notification(name, args, key))
 
     def send(self, notification: Notification) -> None:
-        """Send a notification that may go to other minds, too; see `Group`."""
+        """Send a notification, which can be shared with other minds; see `Group`."""
         if not self.channel.takes_notifications:
-            return  # before the outbox, in which it could take the place of a call
+            return  # not into the outbox, where it could displace a call
         if self.outbox.idle and self.channel.ready():
             try:
                 self.channel.notify(notification)
             except Exception:
-                self._offer(notification)  # the mind finds out what is wrong with it
+                self._offer(notification)  # the mind tries again and handles the error
         else:
             self._offer(notification)
 
     def call(self, name: str, *args: Any, timeout: float | None = CALL_TIMEOUT) -> Future[Any]:
-        """Ask the client.
+        """Call the client.
 
         Args:
-            name: what to ask for.
-            args: the particulars.
+            name: the method to call.
+            args: its arguments.
             timeout: seconds for the answer; None waits as long as the session lasts.
 
         Returns:
-            A future of the answer. It fails with `ClientGone` when there will be none, with `pykka.Timeout` in time.
+            A future of the answer. It fails with `ClientGone` if there will be none, and with
+            `pykka.Timeout` if there is none in time.
         """
         call = _Call(name, args)
         if self.session is not None:
@@ -179,13 +182,13 @@ class MindRef(ActorRef["Mind"]):
         return offer
 
     def end_session(self, code: LogoutCode, detail: str = "") -> None:
-        """End the session whose client cannot be reached; nothing happens when it is over."""
+        """End the session because its client cannot be reached; do nothing if it has ended."""
         session = self.session
         if session is not None:
             session.end(code, detail)
 
     def close(self, reason: LogoutReason) -> None:
-        """Tell the client why, and stop. Called by the portal."""
+        """Notify the client of the logout, and stop. Called by the portal."""
         self.session = None
         if self.channel is NOBODY:
             self.abandon()
@@ -193,7 +196,7 @@ class MindRef(ActorRef["Mind"]):
             self.actor_inbox.put(_Close(reason))
 
     def abandon(self) -> None:
-        """Stop without a word to the client. Called by the portal."""
+        """Stop without notifying the client. Called by the portal."""
         if self.is_started:
             self.stop(block=False)
         else:
@@ -204,9 +207,10 @@ class Mind(Actor):
     """The client of one session.
 
     Args:
-        target: the way to the client. None: there is none. A `Channel`: the whole of it. An actor ref: the actor is
-            told, or asked, to run the method of that name. A callable: `target(name, *args)`. Any other object: its
-            method of that name. A method that returns a coroutine or a future holds back what follows until it is done.
+        target: how the client is reached. A `Channel` is used as it is. For an actor ref, the
+            actor's method of that name is run. A callable is called as `target(name, *args)`. For
+            any other object, its method of that name is called. None: there is no client. If a
+            notification returns a coroutine or a future, what follows waits until that is done.
         limit: how much may wait.
     """
 
@@ -240,7 +244,7 @@ class Mind(Actor):
     def launch(cls, ref: MindRef, dispatcher: Dispatcher) -> None:
         """Start the actor of a mind."""
         super().start(ref, dispatcher=dispatcher)
-        if ref.outbox.closed:  # somebody who comes too late finds an actor that has stopped
+        if ref.outbox.closed:  # a late caller then finds a stopped actor
             ref.stop(block=False)
 
     def _actor_control(self, message: ControlMessage) -> None:
@@ -314,7 +318,7 @@ class Mind(Actor):
     def _failed(self, name: str, error: Exception) -> None:
         if isinstance(error, OSError | pykka.ActorDeadError):
             cast("MindRef", self.actor_ref).end_session(LogoutCode.LOST, type(error).__name__)
-        elif isinstance(error, CallError):  # what the client says, which is no fault of ours
+        elif isinstance(error, CallError):  # the client's own error: no traceback
             logger.warning("A client's %r failed: %s", name, quoted(error))
         else:
             logger.warning("A client's %r failed:", name, exc_info=error)
@@ -323,28 +327,28 @@ class Mind(Actor):
         self._flush()
         drop_all(self._outbox)
         try:
-            # A client that holds us back is told all the same: this is the last that it can learn.
+            # Even a client that holds back notifications is notified: this is the last message.
             self._future_of(self._channel.close(reason))
         except Exception as error:
-            logger.debug("A client could not be told that its session is over: %r", error)
+            logger.debug("A client could not be notified of the end of its session: %r", error)
         self.stop()
 
     def on_stop(self) -> None:
-        """Let nobody wait for answers that will not come."""
+        """Fail all calls that have no answer yet."""
         drop_all(self._outbox)
         for future in list(self._calls or ()):
             future.settle_error(ClientGone("the session ended before the client answered"))
 
 
 def drop_all(outbox: Outbox) -> None:
-    """Close an outbox, and tell what waited in it."""
+    """Close an outbox, and call `dropped` of each waiting item."""
     for item in outbox.close():
         item.dropped()
 
 
 def _as_client_gone(error: Exception) -> Exception:
     return (
-        ClientGone("the client is gone")
+        ClientGone("the client has disconnected")
         if isinstance(error, OSError | pykka.ActorDeadError)
         else error
     )

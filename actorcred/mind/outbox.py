@@ -1,6 +1,7 @@
-"""What waits to be sent to one client: bounded, in order, and only the latest of its kind where that is enough.
+"""The outbox: a bounded queue of what waits to be sent to one client.
 
-Pure but for a lock: no actor, no clock, no socket.
+Items with a key replace earlier ones with the same key, so that only the latest is sent. Pure
+except for a lock: no actor, no clock, no socket.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from typing import Any, Protocol
 __all__ = ["Notification", "Offer", "Outbox", "OutboxLimit", "OutboxOverflow"]
 
 
-# Held for a few byte codes at a time, so one lock serves the outboxes of all clients and costs none of them memory.
+# Held for a few byte codes only, so one lock is enough for all outboxes and saves memory in each.
 _lock = threading.Lock()
 
 
 class OutboxOverflow(StrEnum):
-    """What happens when a client does not keep up and its outbox is full."""
+    """What happens when a client is too slow and its outbox is full."""
 
     DROP_OLDEST = "drop oldest"
     DROP_NEWEST = "drop newest"
@@ -32,9 +33,10 @@ class OutboxLimit:
     """How much may wait for one client.
 
     Args:
-        bound: notifications and calls, at least 1.
-        overflow: the policy at the bound.
-        size: bytes of the notifications as they are sent, where the way to the client knows them. One may always wait.
+        bound: the number of notifications and calls, at least 1.
+        overflow: the policy when the outbox is full.
+        size: the bytes of the notifications as sent, if the channel knows them. One notification of
+            any size may always wait.
     """
 
     bound: int = 256
@@ -50,23 +52,23 @@ class OutboxLimit:
 
 
 class Item(Protocol):
-    """What an outbox holds."""
+    """An item of an outbox."""
 
     @property
     def key(self) -> Hashable:
         """Items with the same key replace each other while they wait; None replaces nothing."""
 
     def dropped(self) -> None:
-        """Learn that it will never be sent."""
+        """Called when the item will never be sent."""
 
 
 class Notification:
-    """A message to clients that wants no answer. One object may wait in many outboxes.
+    """A message to clients that has no answer. One object can wait in many outboxes.
 
     Args:
-        name: what happened.
-        args: the particulars.
-        key: while it waits, a later notification with the same key takes its place.
+        name: the name of the notification.
+        args: its arguments.
+        key: while it waits, a later notification with the same key replaces it.
     """
 
     __slots__ = ("_encoded", "args", "key", "name")
@@ -81,11 +83,11 @@ class Notification:
         return f"<Notification {self.name}>"
 
     def encoded(self, codec: str, encode: Callable[[str, tuple[Any, ...]], bytes]) -> bytes:
-        """Return the bytes of this notification, made once for all clients that share a codec.
+        """Return this notification as bytes, encoded once for all clients that share a codec.
 
         Args:
             codec: the name of the codec.
-            encode: makes the bytes out of name and arguments.
+            encode: encodes the name and the arguments.
         """
         cache = self._encoded
         if cache is None:
@@ -96,16 +98,16 @@ class Notification:
         return data
 
     def dropped(self) -> None:
-        """Nobody waits for a notification."""
+        """Do nothing, since no caller waits for a notification."""
 
 
 class Offer(Enum):
-    """What became of an item that was offered to an outbox."""
+    """The result of offering an item to an outbox."""
 
-    WAKE = "accepted; the owner sleeps and has to be told"
-    QUEUED = "accepted; the owner is at work"
+    WAKE = "accepted; the owner is idle and must be woken"
+    QUEUED = "accepted; the owner is already sending"
     DROPPED = "not accepted"
-    OVERFLOW = "not accepted; the session has to end"
+    OVERFLOW = "not accepted; the session must end"
 
 
 class _Waiting:
@@ -119,7 +121,7 @@ class _Waiting:
 
 
 class Outbox:
-    """A queue with a bound, in which an item with a key takes the place of the waiting one with the same key."""
+    """A bounded queue in which an item with a key replaces the waiting one with the same key."""
 
     __slots__ = ("_awake", "_items", "_latest", "_size", "closed", "dropped", "limit")
 
@@ -129,7 +131,7 @@ class Outbox:
         self.closed = False
         self._awake = False
         self._size = 0
-        # Most clients have nothing waiting at most times, so an idle outbox holds no queue.
+        # Most outboxes are empty most of the time, so an idle one holds no queue.
         self._items: deque[_Waiting] | None = None
         self._latest: dict[Hashable, _Waiting] | None = None
 
@@ -138,15 +140,15 @@ class Outbox:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing waits, nothing is being sent, and more is accepted."""
+        """Whether the outbox is open, nothing waits and nothing is being sent."""
         return not self._awake and not self.closed
 
     def offer(self, item: Item, size: int = 0) -> Offer:
-        """Put an item at the end, or in the place of the one with the same key.
+        """Append an item, or replace the one with the same key.
 
         Args:
             item: what to send.
-            size: its bytes, as far as they are known.
+            size: its size in bytes; 0 if it is not known.
         """
         victims: list[Item] = []
         with _lock:
@@ -176,7 +178,7 @@ class Outbox:
         )
 
     def _earlier(self, key: Hashable) -> _Waiting | None:
-        """Return what waits with the same key."""
+        """Return the waiting entry with the same key, or None."""
         return None if key is None or self._latest is None else self._latest.get(key)
 
     def _has_room(self, size: int, count: int) -> bool:
@@ -186,7 +188,7 @@ class Outbox:
         )
 
     def _insert(self, item: Item, size: int) -> list[Item]:
-        """Put an item in; return those that had to go because of the bounds."""
+        """Insert an item; return those that were dropped because of the bounds."""
         if self._items is None:
             self._items = deque()
         earlier = self._earlier(item.key)
@@ -220,7 +222,7 @@ class Outbox:
         return waiting.item
 
     def take(self) -> Item | None:
-        """Take the next item out; None if there is none, and the owner then sleeps until it is woken."""
+        """Take out the next item; return None if there is none, after which the owner is idle."""
         with _lock:
             if self._items:
                 return self._pop()
@@ -229,7 +231,7 @@ class Outbox:
             return None
 
     def close(self) -> list[Item]:
-        """Accept nothing from now on; return what was waiting."""
+        """Accept no more items; return those that were waiting."""
         with _lock:
             self.closed = True
             left = [self._pop() for _ in range(len(self))]

@@ -1,4 +1,4 @@
-"""Work in the background is done in turns, given up when nobody wants it, and refused when there is too much."""
+"""Background work is done in turns, dropped when no longer needed, and refused beyond a limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WAIT = 30
 
 
 class Crowd:
-    """Occupies the ordinary threads of a pool, and perhaps one of those for newcomers, until it is told to go."""
+    """Occupies the ordinary threads of a pool, and perhaps one for newcomers, until `go` is set."""
 
     def __init__(self, pool: BackgroundPool, threads: int) -> None:
         self.go = threading.Event()

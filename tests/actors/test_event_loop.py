@@ -1,4 +1,4 @@
-"""Actors on an event loop go on while one of them blocks it, and are answered for when it is closed."""
+"""Actors on an event loop run while one of them blocks it, and are ended when it is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys take turns: who has had the least is next, nobody waits for another's backlog, and all is bounded."""
+"""Keys take turns: the one with the least time is next, and none waits for another's backlog."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ PATHS = st.tuples(st.sampled_from("AB"), st.sampled_from("wxyz"), st.sampled_fro
 def served(
     queue: FairQueue[Path], threads: int, seconds: float, cost: dict[str, float]
 ) -> tuple[Counter[Path], list[Path]]:
-    """Let threads work for some time; return the seconds that each path had, and the order in which work was begun."""
+    """Let threads work for some time.
+
+    Returns:
+        The seconds that each path had, and the order in which work was started.
+    """
     spent: Counter[Path] = Counter()
     order: list[Path] = []
     running: list[tuple[float, Entry[Path], float]] = []

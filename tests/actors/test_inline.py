@@ -1,4 +1,4 @@
-"""The inline dispatcher is deterministic: one turn after the other on the thread that sends, and a clock that stands still."""
+"""The inline dispatcher is deterministic: turns run on the sending thread, with its own clock."""
 
 from __future__ import annotations
 

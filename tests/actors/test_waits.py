@@ -1,4 +1,4 @@
-"""An actor that waits for itself, or in a circle, is told; whoever waits for others waits as before."""
+"""Actors that wait for themselves or in a circle are reported; other waits work as before."""
 
 from __future__ import annotations
 

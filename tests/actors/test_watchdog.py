@@ -48,7 +48,7 @@ def test_a_stuck_loop_is_logged_once_with_its_stack_and_when_it_goes_on(
     assert "stand_still_in_a_method_of_this_name" in caplog.text
     release.set()
     answer.get(timeout=10)
-    until(lambda: "goes on" in caplog.text)
+    until(lambda: "is running again" in caplog.text)
 
     assert caplog.text.count("has been stuck") == 1
 
@@ -56,9 +56,9 @@ def test_a_stuck_loop_is_logged_once_with_its_stack_and_when_it_goes_on(
 def test_a_circle_that_lasts_is_logged_once(watchdog, event_loop, caplog):
     one, other = (Blocker.start(dispatcher=AsyncioDispatcher(event_loop)) for _ in range(2))
     answer = one.proxy().awaits(other)
-    until(lambda: "in a circle, none of them can go on" in caplog.text)
+    until(lambda: "in a circle, none of them can continue" in caplog.text)
     asyncio.run_coroutine_threadsafe(asyncio.sleep(0.1), event_loop).result(10)
-    assert caplog.text.count("in a circle, none of them can go on") == 1
+    assert caplog.text.count("in a circle, none of them can continue") == 1
     other.actor_inbox.interrupt()
     with pytest.raises((asyncio.CancelledError, actors.CancelledError)):
         answer.get(timeout=10)

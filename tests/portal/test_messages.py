@@ -154,7 +154,7 @@ def test_a_kind_of_credentials_that_cannot_be_told_is_refused_where_it_is_regist
     stage = Stage()
     with pytest.raises(
         TypeError,
-        match=r"Takes.credential_interfaces: nothing can be said to be a NotRuntimeCheckable",
+        match=r"Takes.credential_interfaces: NotRuntimeCheckable does not support isinstance",
     ):
         Portal.start(stage.realm, [Takes.start()])
     with pytest.raises(TypeError, match="NotRuntimeCheckable"):
