@@ -43,6 +43,7 @@ from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 from actorcred.sessions.policies import Policy
 from actorcred.sessions.session import AvatarRef, Session, SessionInfo
+from actorcred.throttle import Admission, Penalty
 
 __all__ = [
     "ANONYMOUS",
@@ -50,6 +51,7 @@ __all__ = [
     "Actor",
     "ActorRef",
     "ActorcredError",
+    "Admission",
     "Anonymous",
     "Avatar",
     "AvatarId",
@@ -81,6 +83,7 @@ __all__ = [
     "OutboxOverflow",
     "PasswordChange",
     "PasswordRejected",
+    "Penalty",
     "Policy",
     "Portal",
     "PortalOptions",

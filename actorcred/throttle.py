@@ -5,8 +5,18 @@ from __future__ import annotations
 import itertools
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
 
-__all__ = ["RETRY_AFTER", "Penalties", "Turns", "account_of"]
+__all__ = [
+    "RETRY_AFTER",
+    "Admission",
+    "Penalties",
+    "Penalty",
+    "Turns",
+    "account_of",
+    "require_positive",
+]
 
 
 RETRY_AFTER = 5.0
@@ -24,32 +34,106 @@ def account_of(name: str) -> str:
     return name[:LONGEST_NAME].casefold()
 
 
+def require_positive(options: Any, *, or_zero: frozenset[str] = frozenset()) -> None:
+    """Check the numbers of a dataclass of settings; None and what is no number is not checked.
+
+    Args:
+        options: the settings.
+        or_zero: the names of those that may be 0.
+
+    Raises:
+        ValueError: if one is not more than 0.
+    """
+    for field in fields(options):
+        value = getattr(options, field.name)
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            continue
+        if not (value > 0 or (value == 0 and field.name in or_zero)):
+            raise ValueError(f"{field.name} must be more than 0, not {value!r}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Penalty:
+    """How long a source and an account must wait after failed logins.
+
+    Args:
+        step: seconds after the first failure that counts; each further one doubles it. 0 is no penalty.
+        longest: seconds at most. Time without failures removes the penalty.
+        free_failures: failed logins before the penalties begin.
+        free_denials: logins that a source may attempt while it is penalised. One more closes its
+            connection, and new ones are refused until the penalty is over.
+    """
+
+    step: float = 1.0
+    longest: float = 60.0
+    free_failures: int = 5
+    free_denials: int = 20
+
+    def __post_init__(self) -> None:
+        require_positive(self, or_zero=frozenset(("step", "free_failures", "free_denials")))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Admission:
+    """How many connections, logins and sessions a portal and its servers admit.
+
+    Args:
+        connections: connections of every transport of a server, those without a login included; None is
+            the process's limit of file descriptors (RLIMIT_NOFILE) less 64, which stay for databases,
+            files and logs.
+        unauthenticated: connections without a login, and no more than half of `connections`. From half
+            of it on, some are refused at random, more the more there are, as by OpenSSH's MaxStartups.
+        unauthenticated_per_source: the same from one address (of IPv6: one /64 network).
+        anonymous_per_source: sessions of anonymous clients from one address.
+        logins: logins in flight; one more is denied immediately.
+        sessions: sessions of the portal, those in their `on_logout` included; None is no limit.
+        sessions_per_avatar: sessions of one avatar id; None is no limit for the policies ALLOW and
+            SHARE, and 1 for the others. Anonymous clients are never the same user, so it does not
+            hold for them.
+        limit_loopback: whether connections from this machine have a source, too. By default neither they
+            nor those of Unix sockets have limits or penalties per source, since a proxy or any number
+            of users can be behind them.
+    """
+
+    connections: int | None = None
+    unauthenticated: int = 1000
+    unauthenticated_per_source: int = 200
+    anonymous_per_source: int = 100
+    logins: int = 1000
+    sessions: int | None = None
+    sessions_per_avatar: int | None = None
+    limit_loopback: bool = False
+
+    def __post_init__(self) -> None:
+        require_positive(self)
+
+
 LOOKED_AT = 64
 """How many of the oldest keys are searched for one that can be forgotten."""
 
 
 class Penalties:
-    """Makes sources and accounts wait after failed logins: longer with each, less over time.
+    """Makes sources and accounts wait after failed logins.
+
+    The wait grows with each failure and shrinks with time.
 
     Args:
-        step: seconds of waiting after the first failure that counts; doubled with each further one.
-        free: the number of failures without a penalty.
-        most: the longest wait in seconds.
-        remember: the maximum number of sources and accounts that are remembered; those with the
-            oldest failure are forgotten first.
+        penalty: how long.
+        remember: the number of keys (sources and accounts) that are remembered; those without a failure
+            for the longest time are forgotten first.
     """
 
     FORGIVE = 4
-    """A failure is forgiven after this many times the current wait without another failure."""
+    """One failure is forgiven after a time without failures that is this multiple of the wait."""
 
-    def __init__(self, step: float, free: int, most: float, remember: int = 10_000) -> None:
-        self._step = step
-        self._free = free
-        self._most = most
+    def __init__(self, penalty: Penalty, remember: int = 10_000) -> None:
+        self._step = penalty.step
+        self._free = penalty.free_failures
+        self._most = penalty.longest
         self._remember = remember
-        # key -> (the number of failures, the time of the last one), oldest failure first
+        # key -> its failures, and the time of the last one
         self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
-        # key -> the number of denied attempts since its last failure; only for keys in _failures
+        # key -> its denied attempts since its last failure; only keys that are in _failures
         self._denials: dict[str, int] = {}
 
     def __len__(self) -> int:

@@ -29,6 +29,7 @@ from actorcred import (
     UsernamePassword,
 )
 from actorcred.actors import ActorRef, Future
+from tests.settings import portal_options
 
 
 def records_of(caplog: pytest.LogCaptureFixture, logger: str) -> list[Any]:
@@ -168,7 +169,7 @@ class Stage:
         self.realm: ActorRef[Arena] = Arena.start(self.log, self.realm_answers)
         self.checkers = [PlainChecker.start(self.checker_answers) for _ in range(checkers)]
         self.portal: PortalRef = Portal.start(
-            self.realm, self.checkers, options or PortalOptions(**kwargs)
+            self.realm, self.checkers, options or portal_options(**kwargs)
         )
         self._booked = threading.Condition()
         self._minds: list[MindRef] = []

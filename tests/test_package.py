@@ -23,7 +23,7 @@ PUBLIC = {
     "OutboxLimit", "OutboxOverflow", "PasswordChange", "PasswordRejected", "Policy", "Portal", "PortalOptions",
     "PortalRef", "Realm", "Revocation", "Session", "UnauthorizedLogin", "UnhandledCredentials", "UsernameHashedPassword",
     "UsernamePassword", "BearerToken", "CallCode", "CallError", "Certificate", "ConnectionLost", "Exchange", "ProtocolError",
-    "RestartRole",
+    "RestartRole", "Admission", "Penalty", "SessionInfo",
     "ScramVerifier", "UsernameScram", "reauthenticated",
 }  # fmt: skip
 

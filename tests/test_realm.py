@@ -13,7 +13,6 @@ from actorcred import (
     LogoutCode,
     Policy,
     Portal,
-    PortalOptions,
     Realm,
     UsernamePassword,
     rpc,
@@ -22,6 +21,7 @@ from actorcred.actors import Future
 from actorcred.checkers.memory import MemoryChecker
 from tests.helpers import Player, until
 from tests.rpc.stage import on_loop
+from tests.settings import portal_options
 
 
 class Forgetful(Avatar, Player):
@@ -137,7 +137,7 @@ def town(on_login: Any, left: Left, *, plain_object: bool = False, **options: An
     return Portal.start(
         Town.start(),
         [MemoryChecker.start({"ann": "right"}, plaintext=True)],
-        PortalOptions(**options),
+        portal_options(**options),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.throttle import LONGEST_NAME, LOOKED_AT, Penalties, Turns, account_of
+from actorcred.throttle import LONGEST_NAME, LOOKED_AT, Penalties, Penalty, Turns, account_of
 
 
 def test_so_many_at_a_time_and_the_others_in_order():
@@ -67,7 +67,7 @@ def test_what_counts_as_one_account():
 
 
 def test_a_penalty_is_not_forgotten_for_a_flood_of_other_names():
-    penalties = Penalties(step=60.0, free=5, most=60.0, remember=LOOKED_AT)
+    penalties = Penalties(Penalty(step=60.0, free_failures=5, longest=60.0), remember=LOOKED_AT)
     for _ in range(6):
         penalties.failed("ann", 0.0)
     for number in range(1000):
@@ -77,7 +77,7 @@ def test_a_penalty_is_not_forgotten_for_a_flood_of_other_names():
 
 
 def test_where_all_have_penalties_the_longest_quiet_one_is_forgotten():
-    penalties = Penalties(step=60.0, free=0, most=60.0, remember=2)
+    penalties = Penalties(Penalty(step=60.0, free_failures=0, longest=60.0), remember=2)
     for number in range(3):
         penalties.failed(str(number), 0.0)
     assert [penalties.wait(str(number), 0.0) for number in range(3)] == [0.0, 60.0, 60.0]

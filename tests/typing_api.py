@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from actorcred import (
+    Admission,
     Avatar,
     AvatarId,
     Checker,
@@ -63,7 +64,7 @@ portal: PortalRef = Portal.start(
         MemoryChecker.start({"ann": "x"}),
         SQLiteChecker.start("accounts.sqlite"),
     ],
-    PortalOptions(policy=Policy.SHARE, max_sessions=10),
+    PortalOptions(policy=Policy.SHARE, admission=Admission(sessions=10)),
 )
 
 

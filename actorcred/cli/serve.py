@@ -26,11 +26,12 @@ from actorcred.portal.options import PortalOptions, UnknownNames
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 from actorcred.rpc.protocol.addresses import Address
-from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.options import Resume, ServerOptions, TrustedProxy
 from actorcred.rpc.server.server import Server
 from actorcred.rpc.server.server import serve as serve_portal
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
+from actorcred.throttle import Admission
 
 __all__ = ["serve"]
 
@@ -158,15 +159,16 @@ def serve(
     realm_class = _find_realm(realm)
     names = UnknownNames(log_unknown_names)
     portal_options = PortalOptions(
-        policy=Policy(policy), max_sessions=max_sessions, log_unknown_names=names
+        policy=Policy(policy),
+        admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
+        log_unknown_names=names,
     )
     with _usage():
+        proxied = identity_header or trusted_fronts
         server_options = ServerOptions(
-            grace=grace,
+            resume=Resume(grace=grace),
             passwords_in_clear=passwords_in_clear,
-            identity_header=identity_header,
-            trusted_fronts=trusted_fronts,
-            limit_loopback=limit_loopback,
+            proxy=TrustedProxy(trusted_fronts, identity_header) if proxied else None,
             origins=origins or None,
         )
 

@@ -55,6 +55,7 @@ class Portal(Actor):
         required = [require_checker(checker) for checker in checkers]
         self._options = options or PortalOptions()
         portal = cast("PortalRef", self._actor_ref)
+        portal.options = self._options
         self._events = Events(
             self._options.claimed_names(),
             portal.now,

@@ -88,7 +88,7 @@ class Logins:
         """Accept a new login and ask the first checker."""
         if self._closed:
             self.fail(attempt, _draining(seen=False))
-        elif len(self._attempts) >= self._options.max_pending_logins:
+        elif len(self._attempts) >= self._options.admission.logins:
             full = f"{len(self._attempts)} logins in flight"
             self.fail(attempt, LoginDenied(full, retry_after=RETRY_AFTER, seen=False))
         elif attempt.future.done():

@@ -11,6 +11,7 @@ from actorcred.audit import ClaimedNames, UnknownNames
 from actorcred.mind.outbox import OutboxLimit
 from actorcred.sessions.policies import Limits, Policy
 from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
+from actorcred.throttle import Admission, Penalty, require_positive
 
 __all__ = ["PasswordChange", "PortalOptions", "UnknownNames"]
 
@@ -31,11 +32,7 @@ class PortalOptions:
 
     Args:
         login_timeout: seconds for a login as a whole: checking, waiting for an earlier session to go, getting the avatar.
-        max_pending_logins: logins in flight; one more is denied at once.
         policy: for a second login of the same avatar id: ALLOW, REPLACE, REJECT or SHARE.
-        sessions_per_avatar: sessions of one avatar id at most; None is no limit for ALLOW and SHARE, 1 for the others.
-            Anonymous clients are nobody's twins, so it does not hold for them.
-        max_sessions: sessions of the portal at most, those in their `on_logout` among them; None is no limit.
         idle_timeout: seconds without a sign of the client after which a session ends; None is no limit. The default is
             the 30 minutes of NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.1).
         lifetime: seconds after which a session ends whatever happens; None is no limit. The default is the 12 hours of
@@ -54,14 +51,13 @@ class PortalOptions:
             package say that they know a name; with others, and with none but yours, you may want "show".
         log_names_key: the key of that hash, at most 64 bytes, so that it is the same after a restart and on several machines. By
             default each portal makes one of its own.
+        admission: how many connections, logins and sessions there may be.
+        penalty: how long a source and an account must wait after failed logins.
         registry: makes what decides on places and finds sessions; see `actorcred.sessions.registry`.
     """
 
     login_timeout: float = 30.0
-    max_pending_logins: int = 1000
     policy: Policy = Policy.ALLOW
-    sessions_per_avatar: int | None = None
-    max_sessions: int | None = None
     idle_timeout: float | None = 30 * 60.0
     lifetime: float | None = 12 * 3600.0
     logout_timeout: float = 10.0
@@ -71,6 +67,8 @@ class PortalOptions:
     may_act_as: Callable[[str, str], bool] | None = None
     log_unknown_names: UnknownNames = UnknownNames.HASH
     log_names_key: bytes | None = field(default=None, repr=False)
+    admission: Admission = field(default_factory=Admission)
+    penalty: Penalty = field(default_factory=Penalty)
     registry: MakeRegistry = MemoryRegistry
 
     def __post_init__(self) -> None:
@@ -86,18 +84,7 @@ class PortalOptions:
                 raise ValueError(
                     f"{name}={value!r} is unknown; use one of {', '.join(repr(str(k)) for k in kind)}"
                 ) from None
-        for name in (
-            "login_timeout",
-            "max_pending_logins",
-            "sessions_per_avatar",
-            "max_sessions",
-            "idle_timeout",
-            "lifetime",
-            "logout_timeout",
-        ):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise ValueError(f"{name} must be more than 0, not {value!r}")
+        require_positive(self)
         if self.log_names_key is not None and not 1 <= len(self.log_names_key) <= 64:
             raise ValueError(
                 f"log_names_key must have 1 to 64 bytes, not {len(self.log_names_key)}"
@@ -109,5 +96,6 @@ class PortalOptions:
 
     @property
     def limits(self) -> Limits:
-        """The part of the settings that decides who may come in beside whom."""
-        return Limits(self.policy, self.sessions_per_avatar, self.max_sessions)
+        """The settings that limit the sessions of an avatar id and of the portal."""
+        admission = self.admission
+        return Limits(self.policy, admission.sessions_per_avatar, admission.sessions)

@@ -37,6 +37,7 @@ from actorcred.portal.messages import (
     Subscribe,
     Unsubscribe,
 )
+from actorcred.portal.options import PortalOptions
 from actorcred.sessions.session import Session, SessionInfo
 
 __all__ = ["PortalRef"]
@@ -45,10 +46,15 @@ __all__ = ["PortalRef"]
 class PortalRef(ActorRef[Any]):
     """What protocols and the application hold of a portal: the whole of its interface.
 
-    Every method returns at once. Those that look something up or change something return a future.
+    Every method returns immediately. Those that look something up or change something return a future.
+
+    Attributes:
+        options: the portal's settings.
     """
 
-    __slots__ = ()
+    __slots__ = ("options",)
+
+    options: PortalOptions
 
     # -- for protocols ------------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from actorcred.rpc.protocol.codec import WireLimits
     from actorcred.rpc.protocol.connection import Connection
     from actorcred.rpc.server.asgi import WebApp
-    from actorcred.rpc.server.options import ServerOptions
+    from actorcred.rpc.server.options import Rates, Resume, ServerOptions, TrustedProxy
     from actorcred.rpc.server.server import Server, ThreadedServer, serve, serve_in_thread
 
 _HOMES = {
@@ -21,9 +21,12 @@ _HOMES = {
     "BlockingClient": "client.blocking",
     "Client": "client.client",
     "Connection": "protocol.connection",
+    "Rates": "server.options",
+    "Resume": "server.options",
     "Server": "server.server",
     "ServerOptions": "server.options",
     "ThreadedServer": "server.server",
+    "TrustedProxy": "server.options",
     "WebApp": "server.asgi",
     "WireLimits": "protocol.codec",
     "connect": "client.client",
@@ -37,9 +40,12 @@ __all__ = [
     "BlockingClient",
     "Client",
     "Connection",
+    "Rates",
+    "Resume",
     "Server",
     "ServerOptions",
     "ThreadedServer",
+    "TrustedProxy",
     "WebApp",
     "WireLimits",
     "connect",

@@ -24,6 +24,7 @@ from rich.text import Text
 from actorcred import (
     ActorcredError,
     ActorRef,
+    Admission,
     Policy,
     Portal,
     PortalOptions,
@@ -218,8 +219,7 @@ class Show:
             size, arguments.seed, arguments.data / "scores.sqlite", self._tick_times
         )
         options = PortalOptions(
-            max_pending_logins=arguments.avatars + 100,
-            max_sessions=arguments.max_sessions,
+            admission=Admission(logins=arguments.avatars + 100, sessions=arguments.max_sessions),
             policy=Policy.REPLACE,
         )
         self._portal: PortalRef = Portal.start(

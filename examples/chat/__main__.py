@@ -9,7 +9,16 @@ from pathlib import Path
 
 import asyncssh
 
-from actorcred import Policy, Portal, PortalOptions, PortalRef, UsernamePassword, actors, rpc
+from actorcred import (
+    Admission,
+    Policy,
+    Portal,
+    PortalOptions,
+    PortalRef,
+    UsernamePassword,
+    actors,
+    rpc,
+)
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asyncssh import SSHServer
 from actorcred.cli.lifetime import Life, drained
@@ -78,7 +87,9 @@ class Servers:
         archive = Archive(arguments.data / "chat.sqlite")
         chat = Chat.start(archive, tuple(arguments.admin or DEMO[:1]))
         portal = Portal.start(
-            chat, checkers, PortalOptions(policy=Policy.SHARE, sessions_per_avatar=8)
+            chat,
+            checkers,
+            PortalOptions(policy=Policy.SHARE, admission=Admission(sessions_per_avatar=8)),
         )
         await chat.proxy().keep_order_at(portal)
         made = cls(portal, archive, passwords)
@@ -87,7 +98,7 @@ class Servers:
 
     async def _listen(self, arguments: argparse.Namespace) -> None:
         host = arguments.host
-        options = rpc.ServerOptions(grace=arguments.grace)
+        options = rpc.ServerOptions(resume=rpc.Resume(grace=arguments.grace))
         self.rpc = await rpc.serve(self.portal, f"tcp:{host}:{arguments.rpc}", options=options)
         await self.rpc.listen(f"ws:{host}:{arguments.web}", app=make_app(self.rpc, PAGE))
         self.ssh = SSHServer(self.portal, TextChatter)

@@ -13,7 +13,7 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 
-from actorcred import Checker, PortalOptions, UnauthorizedLogin, UsernamePassword
+from actorcred import Checker, UnauthorizedLogin, UsernamePassword
 from actorcred.adapters.twisted import reactor_dispatcher
 from actorcred.adapters.twisted.credentials import from_twisted
 from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
@@ -23,6 +23,7 @@ from actorcred.exchange import UsernameScram
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from tests.adapters.greeters import GreeterRealm, IGreeter, error, result
+from tests.settings import portal_options
 
 pytestmark = pytest.mark.usefixtures("on_this_thread")
 
@@ -66,7 +67,7 @@ def talk(cred):
         )
         secrets = Secrets(username, password, authorize_as=settings.pop("authorize_as", ""))
         return Talk(
-            cred(GreeterRealm(), [checker], options=PortalOptions(**settings)), name, secrets
+            cred(GreeterRealm(), [checker], options=portal_options(**settings)), name, secrets
         )
 
     return make
@@ -118,7 +119,7 @@ def test_a_user_that_no_checker_goes_on_with_is_asked_all_the_same(cred):
 
 
 def test_a_login_that_is_broken_off_is_given_up(talk):
-    portal = talk(max_pending_logins=1).portal
+    portal = talk(logins=1).portal
     for _ in range(2):  # the second would be denied if the first were still under way
         made = Talk(portal, "SCRAM-SHA-256", Secrets("ann", "s3cret"))
         made.breaks_off = True

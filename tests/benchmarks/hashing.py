@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import bcrypt
 
-from actorcred import Portal, PortalOptions, UsernamePassword
+from actorcred import Admission, Portal, PortalOptions, UsernamePassword
 from actorcred.checkers.memory import MemoryChecker
 from tests.benchmarks.logins import Game, Player, mind
 from tests.benchmarks.measure import percentile
@@ -33,7 +33,9 @@ def storm(scale: float) -> dict[str, tuple[float, float]]:
     """Logins per second beside bare hashing, and the 99th percentile of asks beside an idle server."""
     count = max(20, int(400 * scale))
     checker = MemoryChecker.start({"ann": "password"}, rounds=ROUNDS)
-    portal = Portal.start(Game.start(), [checker], PortalOptions(max_pending_logins=count + 1))
+    portal = Portal.start(
+        Game.start(), [checker], PortalOptions(admission=Admission(logins=count + 1))
+    )
     avatar = portal.login(UsernamePassword("ann", "password"), mind, Player).get().avatar
 
     idle_done = threading.Event()

@@ -9,6 +9,7 @@ from abc import ABC, abstractmethod
 from typing import Any
 
 from actorcred import (
+    Admission,
     Avatar,
     Checker,
     Login,
@@ -64,7 +65,7 @@ class Users(Checker):
 def open_portal(count: int) -> PortalRef:
     users = {f"user{number}": "password" for number in range(count)}
     return Portal.start(
-        Game.start(), [Users.start(users)], PortalOptions(max_pending_logins=count + 1)
+        Game.start(), [Users.start(users)], PortalOptions(admission=Admission(logins=count + 1))
     )
 
 

@@ -14,13 +14,14 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright, expect
 
-from actorcred import Policy, Portal, PortalOptions, rpc
+from actorcred import Policy, Portal, rpc
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker
 from examples.arena.__main__ import PAGE
 from examples.arena.realm import Arena, Figures
 from examples.web import make_app
 from tests.rpc.stage import on_loop
+from tests.settings import portal_options
 
 PASSWORDS = {"ann": "correct horse", "bob": "battery staple"}
 
@@ -77,7 +78,7 @@ class Place:
 
 @asynccontextmanager
 async def place(**options: Any) -> AsyncIterator[Place]:
-    settings = PortalOptions(policy=Policy.REPLACE, **options)
+    settings = portal_options(policy=Policy.REPLACE, **options)
     arena = Arena.start(9.0)
     portal = Portal.start(
         arena,
@@ -196,7 +197,7 @@ async def test_a_reload_goes_on_as_the_same_avatar() -> None:
 
 @on_loop
 async def test_wrong_password_full_server_and_kick_each_say_so() -> None:
-    async with place(max_sessions=1) as game:
+    async with place(sessions=1) as game:
         page = await game.page()
         await log_in(page, "ann", "wrong")
         await expect(page.get_by_role("alert")).to_have_text("Name or password is wrong.")

@@ -24,6 +24,7 @@ from examples.chat.__main__ import PAGE as CHAT
 from examples.web import make_app
 from tests.examples.gate import Gate
 from tests.rpc.stage import on_loop
+from tests.settings import portal_options
 
 BUSY = "The server is busy: still waiting for its answer."
 PATIENCE = ClientOptions().login_timeout
@@ -58,7 +59,7 @@ async def place(page: Path = ARENA, **options: Any) -> AsyncIterator[Place]:
     actors.set_default_dispatcher(AsyncioDispatcher())
     gate = Gate.start()
     portal = Portal.start(
-        Arena.start(9.0), [gate, AnonymousChecker.start()], PortalOptions(**options)
+        Arena.start(9.0), [gate, AnonymousChecker.start()], portal_options(**options)
     )
     async with await rpc.serve(portal, "tcp:127.0.0.1:0") as server:
         await server.listen("ws:127.0.0.1:0", app=make_app(server, page))

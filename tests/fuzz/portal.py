@@ -16,7 +16,6 @@ from actorcred import (
     LoginFailed,
     LogoutCode,
     Policy,
-    PortalOptions,
     Revocation,
     UnauthorizedLogin,
     UsernamePassword,
@@ -26,6 +25,7 @@ from actorcred.actors import Future, InlineDispatcher, set_default_dispatcher
 from actorcred.portal.events import Event, LoggedIn
 from tests.fuzz.source import Source
 from tests.helpers import ArenaPlayer, Nothing, Player, Spectator, Stage
+from tests.settings import portal_options
 
 __all__ = ["drive"]
 
@@ -62,10 +62,10 @@ class Drive:
     def __init__(self, source: Source, dispatcher: InlineDispatcher) -> None:
         self.source = source
         self.dispatcher = dispatcher
-        options = PortalOptions(
+        options = portal_options(
             policy=source.choice(tuple(Policy)),
-            max_sessions=source.choice((None, 3)),
-            max_pending_logins=source.choice((1000, 2)),
+            sessions=source.choice((None, 3)),
+            logins=source.choice((1000, 2)),
             may_act_as=source.choice(
                 (None, lambda proven, wanted: True, lambda proven, wanted: 1 // 0)
             ),

@@ -10,13 +10,13 @@ from actorcred import (
     BearerToken,
     Checker,
     Portal,
-    PortalOptions,
     UnauthorizedLogin,
     UsernamePassword,
 )
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.wrappers.renaming import RenamingChecker, renaming
 from tests.helpers import Arena, Player
+from tests.settings import portal_options
 
 
 class Directory(Checker):
@@ -31,7 +31,7 @@ class Directory(Checker):
 
 
 def act_as(checker: Any, name: str, wanted: str, credentials: Any = None, **options: Any) -> str:
-    portal = Portal.start(Arena.start([]), [checker], PortalOptions(**options))
+    portal = Portal.start(Arena.start([]), [checker], portal_options(**options))
     login = portal.login(
         credentials or UsernamePassword(name, "right"), None, Player, authorize_as=wanted
     ).get(timeout=10)

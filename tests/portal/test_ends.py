@@ -16,7 +16,6 @@ from actorcred import (
     LogoutCode,
     Policy,
     Portal,
-    PortalOptions,
     Realm,
     Revocation,
     UsernamePassword,
@@ -24,6 +23,7 @@ from actorcred import (
 )
 from actorcred.actors import Future, MailboxLimit, Overflow, ThreadDispatcher
 from tests.helpers import PlainChecker, Player, Stage, until
+from tests.settings import portal_options
 
 ENDS = {
     "kicked": lambda stage, login: stage.portal.kick(avatar_id="ann"),
@@ -74,7 +74,7 @@ class Slowly:
         self.realm = Hall.start(avatar_class)
         self.hall = self.realm.actor_inbox.actor
         self.checkers = [PlainChecker.start()]
-        self.portal = Portal.start(self.realm, self.checkers, PortalOptions(**options))
+        self.portal = Portal.start(self.realm, self.checkers, portal_options(**options))
 
     def begin(self, name="ann"):
         return self.portal.login(UsernamePassword(name, "right"), None, Player)
@@ -277,7 +277,7 @@ def test_logins_that_gave_up_do_not_wait_with_their_clients(inline):
 
 
 def test_avatars_that_are_leaving_count_as_sessions(inline):
-    stage = Slowly(NeverLeaves, max_sessions=2, logout_timeout=30.0)
+    stage = Slowly(NeverLeaves, sessions=2, logout_timeout=30.0)
     stage.login("ann").logout()
     stage.login("bob")
     with pytest.raises(LoginDenied):
@@ -291,7 +291,7 @@ def test_avatars_that_are_leaving_count_as_sessions(inline):
 
 
 def test_on_a_full_server_nobody_takes_the_place_of_somebody_who_replaces_the_own_session(inline):
-    stage = Slowly(policy=Policy.REPLACE, max_sessions=2)
+    stage = Slowly(policy=Policy.REPLACE, sessions=2)
     old, _ = stage.login("ann"), stage.login("bob")
     old.avatar.proxy().move(1)  # it runs, so the old session is not gone at once
     newcomer = stage.begin("ann")
@@ -306,7 +306,7 @@ def test_on_a_full_server_nobody_takes_the_place_of_somebody_who_replaces_the_ow
 
 
 def test_a_place_that_was_kept_in_vain_is_free_again(inline):
-    stage = Slowly(policy=Policy.REPLACE, max_sessions=1)
+    stage = Slowly(policy=Policy.REPLACE, sessions=1)
     old = stage.login("ann")
     old.avatar.proxy().move(1)
     newcomer = stage.begin("ann")
@@ -318,7 +318,7 @@ def test_a_place_that_was_kept_in_vain_is_free_again(inline):
 
 
 def test_a_minute_of_logins_and_logouts_leaves_no_places_taken(inline):
-    stage = Stage(policy=Policy.REPLACE, max_sessions=3)
+    stage = Stage(policy=Policy.REPLACE, sessions=3)
     for number in range(30):
         stage.login(f"user{number % 3}")
         until(lambda: True)

@@ -211,7 +211,7 @@ def test_sources_without_number_are_summed_and_none_of_them_is_named(inline):
 
 
 def test_a_portal_that_is_full_tells_it_once_per_interval(inline):
-    stage = Stage(max_pending_logins=1)
+    stage = Stage(logins=1)
     never: list[Any] = []
 
     def wait() -> Any:

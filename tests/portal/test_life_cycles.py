@@ -235,7 +235,7 @@ def test_ten_thousand_logins_and_logouts_leave_no_object_behind(dispatcher, poli
 
 
 def test_clients_that_vanish_by_the_thousand_leave_nothing(dispatcher):
-    stage = Stage(max_pending_logins=5000)
+    stage = Stage(logins=5000)
     logins = [stage.begin(f"user {number}") for number in range(3000)]
     for login in logins:
         login.give_up()

@@ -28,6 +28,7 @@ from actorcred import (
 from actorcred.actors import Actor, CancelledError, Future
 from actorcred.portal.events import LoggedIn, LoginRefused
 from tests.helpers import Arena, ArenaPlayer, Nothing, PlainChecker, Player, Spectator, Stage
+from tests.settings import portal_options
 
 BASE = 4  # the portal, the realm, a checker, and the subscriber of events
 
@@ -225,7 +226,7 @@ def test_an_avatar_that_comes_after_the_deadline_is_stopped(inline):
 
 
 def test_logins_in_flight_are_bounded(inline):
-    stage = Stage(max_pending_logins=2)
+    stage = Stage(logins=2)
     pending: list[Future[str]] = [Future(), Future()]
     stage.checker_answers += pending
     first, second = stage.begin("a"), stage.begin("b")
@@ -456,15 +457,15 @@ def test_wrong_arguments_are_named(inline):
             PortalOptions(**wrong)
     for name in (
         "login_timeout",
-        "max_pending_logins",
+        "logins",
         "sessions_per_avatar",
-        "max_sessions",
+        "sessions",
         "idle_timeout",
         "lifetime",
         "logout_timeout",
     ):
         with pytest.raises(ValueError, match=f"{name} must be more than 0"):
-            PortalOptions(**{name: 0})
+            portal_options(**{name: 0})
 
 
 def test_a_stopped_portal_lets_nobody_in(inline):

@@ -232,7 +232,7 @@ def test_anonymous_clients_are_never_the_same_user(inline, policy):
 
 
 def test_the_portal_has_a_limit_of_its_own(inline):
-    stage = Stage(max_sessions=2)
+    stage = Stage(sessions=2)
     first = stage.login("a")
     stage.login("b")
 

@@ -42,6 +42,7 @@ from actorcred.portal.events import Event
 from actorcred.rpc.client.connection import ClientConnection
 from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
+from tests.settings import server_options, with_groups
 
 USERS = {"ann": "s3cret", "bob": "hush"}
 
@@ -329,7 +330,8 @@ async def stage(
     checkers: list[ActorRef[Any]] | None = None,
     **options: Any,
 ) -> AsyncIterator[WireStage]:
-    """Serve the game on one transport."""
+    """Serve the game on one transport; settings of groups are given by their names alone."""
+    portal_options = with_groups(portal_options, options)
     made = WireStage(transport, authority())
     context = None
     if transport == "tls":
@@ -346,11 +348,11 @@ async def stage(
     made.portal = Portal.start(
         Game.start(made.log, made.waiting, made.gate),
         [made.checker, AnonymousChecker.start(), *(checkers or [])],
-        portal_options or PortalOptions(),
+        portal_options,
     )
     await made.portal.subscribe(made.events.append)
     made.server = await rpc.serve(
-        made.portal, address, options=rpc.ServerOptions(**options), context=context
+        made.portal, address, options=server_options(**options), context=context
     )
     try:
         yield made

@@ -313,7 +313,7 @@ async def test_too_many_pending_requests_are_refused_one_by_one() -> None:
 
 @on_loop
 async def test_failed_logins_make_source_and_account_wait() -> None:
-    async with stage(free_failures=3, penalty=30, limit_loopback=True) as game:
+    async with stage(free_failures=3, step=30, limit_loopback=True) as game:
         for _ in range(4):
             with pytest.raises(UnauthorizedLogin):
                 await game.connect("ann", "wrong")
@@ -332,7 +332,7 @@ async def test_failed_logins_make_source_and_account_wait() -> None:
 @on_loop
 async def test_one_source_cannot_take_all_connections() -> None:
     async with stage(
-        max_unauthenticated=100, max_unauthenticated_per_source=5, limit_loopback=True
+        unauthenticated=100, unauthenticated_per_source=5, limit_loopback=True
     ) as game:
         streams = [await raw(game) for _ in range(5)]
         await game.until(lambda: len(game.core.peers) == 5)
@@ -369,7 +369,7 @@ async def test_a_killed_client_is_lost_and_leaves_nothing() -> None:
 
 @on_loop
 async def test_many_guesses_at_once_are_no_way_around_the_penalties() -> None:
-    async with stage(free_failures=3, penalty=30) as game:
+    async with stage(free_failures=3, step=30) as game:
         guesses = [
             game.connect(["ann", "ANN"][number % 2], f"guess {number}", mechanism="PLAIN")
             for number in range(50)
@@ -382,7 +382,7 @@ async def test_many_guesses_at_once_are_no_way_around_the_penalties() -> None:
 
 @on_loop
 async def test_many_good_logins_to_one_account_wait_for_each_other() -> None:
-    async with stage(free_failures=2, penalty=30) as game:
+    async with stage(free_failures=2, step=30) as game:
         clients = await asyncio.gather(
             *[
                 game.connect(mechanism=["PLAIN", "SCRAM-SHA-256"][number % 2])
@@ -402,7 +402,7 @@ async def begin_scram(game: Any, password: str) -> tuple[Any, tuple[bytes]]:
 
 @on_loop
 async def test_a_client_that_does_not_go_on_keeps_nobody_out() -> None:
-    async with stage(free_failures=1, penalty=30) as game:
+    async with stage(free_failures=1, step=30) as game:
         stuck = [await begin_scram(game, "s3cret") for _ in range(3)]
         assert (await game.connect(mechanism="SCRAM-SHA-256")).avatar_id == "ann"
         for connection, _ in stuck:
@@ -411,7 +411,7 @@ async def test_a_client_that_does_not_go_on_keeps_nobody_out() -> None:
 
 @on_loop
 async def test_guesses_that_are_kept_back_and_sent_at_once_are_no_way_around_either() -> None:
-    async with stage(free_failures=3, penalty=30) as game:
+    async with stage(free_failures=3, step=30) as game:
         begun = [await begin_scram(game, f"guess {number}") for number in range(30)]
         results = await asyncio.gather(
             *[connection.request("cred.respond", proof) for connection, proof in begun],
@@ -432,8 +432,7 @@ async def test_two_thousand_clients_at_once_of_which_half_have_a_wrong_password(
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 10_000), hard))
     chance = random.Random(7)
     try:
-        many = PortalOptions(max_pending_logins=2000)
-        async with stage("tcp", None, many, max_unauthenticated=5000, penalty=0) as game:
+        async with stage("tcp", logins=2000, unauthenticated=5000, step=0) as game:
             right = [chance.random() < 0.5 for _ in range(2000)]
             results = await asyncio.gather(
                 *[

@@ -349,7 +349,7 @@ async def waits(game: WireStage, *calls: tuple[Any, ...]) -> bool:
 
 @on_loop
 async def test_a_refusal_counts_as_a_failure_and_a_bad_message_does_not() -> None:
-    async with stage(penalty=30) as game:
+    async with stage(step=30) as game:
         assert not await waits(
             game, ("cred.login", "PLAIN", b"rubbish"), ("cred.login", "MAGIC", b"")
         )

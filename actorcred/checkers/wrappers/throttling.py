@@ -14,7 +14,7 @@ from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.errors import LoginDenied, UnauthorizedLogin, UnknownKey
 from actorcred.names import AvatarId
 from actorcred.network import source_of
-from actorcred.throttle import Penalties, Turns, account_of
+from actorcred.throttle import Penalties, Penalty, Turns, account_of
 
 __all__ = ["ThrottlingChecker", "plugin"]
 
@@ -39,7 +39,7 @@ class ThrottlingChecker(Filter):
         super().__init__(checkers)
         if step <= 0 or free < 0 or most <= 0:
             raise ValueError("step and most must be more than 0, and free no less than that")
-        self._penalties = Penalties(step, free, most)
+        self._penalties = Penalties(Penalty(step=step, free_failures=free, longest=most))
         self._turns = Turns(max(1, free))
 
     @classmethod

@@ -163,10 +163,10 @@ class _Socket:
 
     def _identity(self, host: str) -> ExternalIdentity | None:
         """Return who the client is by the word of a front, which must be one of those that are trusted."""
-        options = self._core.options
-        if not options.trusts(host):
+        proxy = self._core.options.proxy
+        if proxy is None or not proxy.includes(host):
             return None
-        wanted = options.identity_header.lower().encode()
+        wanted = proxy.identity_header.lower().encode()
         values = [value for name, value in self._scope.get("headers", ()) if name == wanted]
         if len(values) != 1 or not values[0]:
             return None
@@ -178,7 +178,7 @@ class _Socket:
 
     def _origin_is_welcome(self) -> bool:
         options = self._core.options
-        if options.origins is None and not options.identity_header:
+        if options.origins is None and options.proxy is None:
             return True
         origins = self._headers(b"origin")
         if options.origins is not None:

@@ -72,7 +72,7 @@ def login(
         raise _told(
             peer, LoginDenied(GOING_DOWN, retry_after=peer.core.retry_after, seen=False), mechanism
         )
-    keeps = wishes.resume and peer.core.options.grace > 0
+    keeps = wishes.resume and peer.core.options.resume.grace > 0
     link = SessionChannel(
         peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors
     )
@@ -201,9 +201,9 @@ def _enter(peer: ServerConnection, link: SessionChannel, heartbeat: bool) -> dic
         "limits": {
             "frame": options.wire.frame,
             "pending": options.wire.pending,
-            "requests_per_second": options.requests_per_second,
+            "requests_per_second": options.rates.requests_per_second,
             "heartbeat": options.heartbeat,
-            "grace": options.grace,
+            "grace": options.resume.grace,
         },
     }
 

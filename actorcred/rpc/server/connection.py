@@ -100,7 +100,7 @@ class ServerConnection:
         self._throttled = False
         self._stall: Stall | None = None
         self._flow: Flow | None = Flow(EARLY_BYTES_PER_SECOND, EARLY_BYTES, self.heard)
-        rate, burst = core.options.requests_per_second, core.options.request_burst
+        rate, burst = core.options.rates.requests_per_second, core.options.rates.request_burst
         self._rate = None if rate is None else RateLimit(rate, burst, self.heard)
         core.enter(self)
 
@@ -387,7 +387,7 @@ class ServerConnection:
         self.link = link
         self.speak(link.errors, answers_only=not link.takes_notifications)
         self._place.recognise()
-        rate, burst = self.core.options.bytes_per_second, self.core.options.bytes_burst
+        rate, burst = self.core.options.rates.bytes_per_second, self.core.options.rates.bytes_burst
         self._flow = None if rate is None else Flow(rate, burst, self.heard)
 
     def make_room(self) -> bool:

@@ -136,7 +136,7 @@ class Dialogue:
         A turn ends with the answer to the client, so that one who does not go on keeps nobody else out.
         """
         account = account_of(self._claimed)
-        if account and self._peer.core.options.penalty:
+        if account and self._peer.core.portal.options.penalty.step:
             self._peer.core.turns.take(account, partial(self._begin_turn, go, account))
         else:
             self._begin_turn(go)
@@ -258,7 +258,7 @@ def deny_source(peer: Peer) -> None:
     """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
     core, key = peer.core, "from " + peer.origin.source
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0
-    if wait and core.penalties.denied(key) > core.options.free_denials:
+    if wait and core.penalties.denied(key) > core.portal.options.penalty.free_denials:
         # Not before the client has its answer.
         core.loop.call_soon(
             peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1)

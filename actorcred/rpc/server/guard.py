@@ -6,7 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
-__all__ = ["Admission", "Backlog", "Flow", "Place", "RateLimit", "Stall"]
+__all__ = ["Backlog", "ConnectionLimiter", "Flow", "Place", "RateLimit", "Stall"]
 
 
 OLD_ENOUGH = 1.0
@@ -16,7 +16,7 @@ LOOKED_AT = 64
 """Connections that are looked at for one which may make room."""
 
 
-class Admission:
+class ConnectionLimiter:
     """Limits the connections, and more so those that have not logged in yet, as OpenSSH's MaxStartups does.
 
     Args:
@@ -142,7 +142,9 @@ class Place:
 
     __slots__ = ("_admission", "_recognised", "_taken", "address", "since", "source", "yields")
 
-    def __init__(self, admission: Admission, source: str, since: float, address: str = "") -> None:
+    def __init__(
+        self, admission: ConnectionLimiter, source: str, since: float, address: str = ""
+    ) -> None:
         self._admission = admission
         self.source = source
         self.since = since

@@ -18,7 +18,7 @@ from actorcred.methods import Method
 from actorcred.network import source_of
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused
-from actorcred.rpc.server.guard import Admission, Place
+from actorcred.rpc.server.guard import ConnectionLimiter, Place
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.session_channel import Line, SessionChannel
 from actorcred.rpc.server.shortage import Shortage, descriptor_limit
@@ -113,17 +113,18 @@ class Hub:
         self.ignored_notices = 0
         """Notifications from clients for methods that do not exist."""
         self._descriptors = descriptor_limit()
-        self.admission = Admission(
-            options.max_unauthenticated,
-            options.max_unauthenticated_per_source,
-            options.max_connections or self._descriptors,
-            options.max_anonymous_per_source,
+        admission, penalty = portal.options.admission, portal.options.penalty
+        self.admission = ConnectionLimiter(
+            admission.unauthenticated,
+            admission.unauthenticated_per_source,
+            admission.connections or self._descriptors,
+            admission.anonymous_per_source,
         )
         self.shortage = Shortage(self.loop)
         self.visitors: set[Newcomer] = set()
         """Connections that are no peers yet, as those that still speak HTTP."""
-        self.penalties = Penalties(options.penalty, options.free_failures, options.max_penalty)
-        self.turns = Turns(max(1, options.free_failures))
+        self.penalties = Penalties(penalty)
+        self.turns = Turns(max(1, penalty.free_failures))
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._dirty: list[Peer] = []
@@ -138,7 +139,7 @@ class Hub:
         Args:
             address: of the client; "" if it has none.
         """
-        return source_of(address, loopback=self.options.limit_loopback)
+        return source_of(address, loopback=self.portal.options.admission.limit_loopback)
 
     def admit(self, address: str) -> Place | None:
         """Count a connection in; return its place, which it has to leave, or None if it is refused.
@@ -177,7 +178,9 @@ class Hub:
 
     def is_shut_out(self, source: str, now: float) -> bool:
         """Return whether a source went on trying while it was penalised, so that it is not listened to until that is over."""
-        return self.penalties.denials("from " + source, now) > self.options.free_denials
+        return (
+            self.penalties.denials("from " + source, now) > self.portal.options.penalty.free_denials
+        )
 
     def spare_descriptors(self, used: int) -> bool:
         """Return whether a connection may take a descriptor, so that enough are left for those who are in.
@@ -241,7 +244,7 @@ class Hub:
         shortest = min(
             options.login_timeout,
             options.heartbeat,
-            options.grace or options.heartbeat,
+            options.resume.grace or options.heartbeat,
             options.write_timeout,
         )
         self._timer = self.loop.call_later(min(1.0, shortest / SWEEPS), self._sweep)
@@ -256,7 +259,7 @@ class Hub:
         for visitor in list(self.visitors):
             visitor.end_if_overdue(now)
         for link in list(self.lost_links):
-            if link.lost_at is not None and now - link.lost_at >= self.options.grace:
+            if link.lost_at is not None and now - link.lost_at >= self.options.resume.grace:
                 self.lost_links.discard(link)
                 self._end_session(link, LogoutCode.LOST)
         self._timer = None

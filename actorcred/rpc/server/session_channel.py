@@ -19,7 +19,7 @@ from actorcred.mind.outbox import Notification
 from actorcred.rpc.protocol.codec import MSGPACK, Codec
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import FaultForm
-from actorcred.rpc.server.guard import Admission, Backlog
+from actorcred.rpc.server.guard import Backlog, ConnectionLimiter
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.sessions.session import Session
 
@@ -58,7 +58,7 @@ class ChannelHub(Protocol):
     """What the connections of a server share, as far as channels need it."""
 
     options: ServerOptions
-    admission: Admission
+    admission: ConnectionLimiter
     thread: int
     links: dict[bytes, SessionChannel]
     lost_links: set[SessionChannel]
@@ -202,8 +202,8 @@ class SessionChannel(Channel):
             kept = self._kept = deque()
         kept.append((notification, size))
         self._kept_bytes += size
-        while len(kept) > options.replay or (
-            self._kept_bytes > options.replay_bytes and len(kept) > 1
+        while len(kept) > options.resume.replay or (
+            self._kept_bytes > options.resume.replay_bytes and len(kept) > 1
         ):
             self._kept_bytes -= kept.popleft()[1]
 

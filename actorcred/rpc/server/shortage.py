@@ -47,7 +47,7 @@ class Shortage:
         if self._timer is None:
             logger.error(
                 "No connection can be accepted: %s; %d are served. Allow the process more descriptors (ulimit -n), or fewer "
-                "connections (max_connections).",
+                "connections (Admission.connections).",
                 what,
                 connections,
             )

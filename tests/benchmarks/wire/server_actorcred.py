@@ -11,6 +11,7 @@ from typing import Any
 
 from actorcred import (
     ANONYMOUS,
+    Admission,
     Avatar,
     Checker,
     Group,
@@ -21,7 +22,7 @@ from actorcred import (
     rpc,
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
-from actorcred.rpc import ServerOptions
+from actorcred.rpc import Rates, ServerOptions
 
 everybody = Group()
 
@@ -80,12 +81,12 @@ async def main() -> None:
     logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
     set_default_dispatcher(AsyncioDispatcher())
     portal = Portal.start(
-        EchoRealm.start(), [AnyPassword.start()], PortalOptions(max_pending_logins=10_000)
+        EchoRealm.start(),
+        [AnyPassword.start()],
+        PortalOptions(admission=Admission(logins=10_000, unauthenticated=10_000)),
     )
     options = ServerOptions(
-        requests_per_second=None,
-        bytes_per_second=None,
-        max_unauthenticated=10_000,
+        rates=Rates(requests_per_second=None, bytes_per_second=None),
         login_timeout=300.0,
     )
     server = await rpc.serve(portal, "tcp:127.0.0.1:0", options=options)

@@ -12,6 +12,8 @@ from twisted.internet import reactor
 from twisted.spread import pb
 from zope.interface import implementer
 
+from actorcred import Admission
+
 everybody: dict[int, Any] = {}
 
 
@@ -63,7 +65,7 @@ def make_portal(name: str) -> Any:
 
     logging.getLogger("actorcred.audit").setLevel(logging.CRITICAL)
     return CredPortal(
-        EchoRealm(), [AnyPassword()], options=PortalOptions(max_pending_logins=10_000)
+        EchoRealm(), [AnyPassword()], options=PortalOptions(admission=Admission(logins=10_000))
     )
 
 

@@ -92,7 +92,7 @@ async def test_a_socket_that_shakes_hands_and_does_not_log_in_has_the_same_deadl
 async def test_silent_connections_of_every_transport_take_the_places_of_their_source_and_of_no_other(
     transport: str,
 ) -> None:
-    async with stage(transport, max_unauthenticated_per_source=5, limit_loopback=True) as game:
+    async with stage(transport, unauthenticated_per_source=5, limit_loopback=True) as game:
         silent = [await game.raw() for _ in range(5)]
         await game.until(lambda: len(game.core.admission) == 5)
         over, _ = await game.raw()
@@ -111,7 +111,7 @@ async def test_silent_connections_of_every_transport_take_the_places_of_their_so
 @on_loop
 async def test_a_unix_socket_and_loopback_have_no_limit_per_source(tmp_path: Path) -> None:
     for transport in ("unix", "tcp"):
-        async with stage(transport, tmp_path, max_unauthenticated_per_source=1) as game:
+        async with stage(transport, tmp_path, unauthenticated_per_source=1) as game:
             bare = [await game.bare() for _ in range(4)]
             await game.until(lambda: len(game.core.admission) == 4)
             for connection in bare:
@@ -120,7 +120,7 @@ async def test_a_unix_socket_and_loopback_have_no_limit_per_source(tmp_path: Pat
 
 @on_both_loops
 async def test_all_connections_have_a_limit_and_those_without_a_login_have_half_of_it() -> None:
-    async with stage("tcp", max_connections=8) as game:
+    async with stage("tcp", connections=8) as game:
         clients = [await game.connect() for _ in range(6)]
         await game.until(lambda: len(game.core.peers) == 6)
         more = []
@@ -156,7 +156,7 @@ async def test_a_shortage_of_descriptors_is_told_once_and_leaves_a_reserve(
     resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
     used = []
     try:
-        async with stage(transport, max_connections=10_000, max_unauthenticated=10_000) as game:
+        async with stage(transport, connections=10_000, unauthenticated=10_000) as game:
             client = await game.connect()
             while not used or used[-1] < 256 - RESERVE:
                 used.append(os.open(os.devnull, os.O_RDONLY))
@@ -200,7 +200,7 @@ async def test_a_source_that_goes_on_while_it_is_penalised_is_shut_out_until_the
     None
 ):
     async with stage(
-        free_failures=2, penalty=2, max_penalty=2, free_denials=5, limit_loopback=True
+        free_failures=2, step=2, longest=2, free_denials=5, limit_loopback=True
     ) as game:
         bad, mine = await game.raw("127.0.0.3")
         mine.write(
@@ -237,7 +237,7 @@ async def test_a_source_that_goes_on_while_it_is_penalised_is_shut_out_until_the
 
 @on_loop
 async def test_loopback_is_no_source_and_is_never_shut_out() -> None:
-    async with stage(free_failures=1, penalty=30, free_denials=0) as game:
+    async with stage(free_failures=1, step=30, free_denials=0) as game:
         for _ in range(3):
             with pytest.raises((UnauthorizedLogin, LoginDenied)):
                 await game.connect("ann", "wrong")
@@ -246,7 +246,7 @@ async def test_loopback_is_no_source_and_is_never_shut_out() -> None:
 
 @on_both_loops
 async def test_anonymous_sessions_of_one_source_are_bounded_and_those_in_grace_count() -> None:
-    async with stage(max_anonymous_per_source=3, limit_loopback=True, grace=30) as game:
+    async with stage(anonymous_per_source=3, limit_loopback=True, grace=30) as game:
         for _ in range(3):
             reader, writer = await game.raw("127.0.0.4")
             writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))

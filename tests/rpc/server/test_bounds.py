@@ -390,7 +390,7 @@ def test_a_name_that_is_too_long_is_refused_before_it_is_prepared(
 async def test_what_a_penalised_source_says_at_length_is_not_even_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    async with stage(free_failures=1, penalty=30, limit_loopback=True) as game:
+    async with stage(free_failures=1, step=30, limit_loopback=True) as game:
         for _ in range(2):
             with pytest.raises(UnauthorizedLogin):
                 await game.connect("ann", "wrong", mechanism="PLAIN")
@@ -405,7 +405,7 @@ async def test_what_a_penalised_source_says_at_length_is_not_even_read(
 
 @on_loop
 async def test_beginning_again_and_again_is_no_way_around_the_penalties() -> None:
-    async with stage(free_failures=3, penalty=30, limit_loopback=True) as game:
+    async with stage(free_failures=3, step=30, limit_loopback=True) as game:
         connection = await game.bare()
         first = b"n,,n=ann,r=abcdefghijklmnop"
         for _ in range(4):

@@ -43,7 +43,9 @@ async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
 async def serving(*fronts: str, origins: tuple[str, ...] | None = None) -> AsyncIterator[int]:
     portal = Portal.start(Game.start([], []), [ExternalChecker.start()])
     options = rpc.ServerOptions(
-        identity_header="X-Remote-User", trusted_fronts=fronts, origins=origins, grace=0
+        proxy=rpc.TrustedProxy(fronts, "X-Remote-User"),
+        origins=origins,
+        resume=rpc.Resume(grace=0),
     )
     async with await rpc.serve(portal, "ws:127.0.0.1:0", options=options) as server:
         yield int(str(server.addresses[0]).split(":")[-1].split("/")[0])

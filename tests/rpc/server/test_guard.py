@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from actorcred.network import source_of
-from actorcred.rpc.server.guard import Admission, Place, RateLimit
-from actorcred.throttle import Penalties
+from actorcred.rpc.server.guard import ConnectionLimiter, Place, RateLimit
+from actorcred.throttle import Penalties, Penalty
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_loopback_is_a_source_where_it_is_asked_for(address: str) -> None:
 
 
 def test_one_source_cannot_take_all_places() -> None:
-    admission = Admission(10, 2)
+    admission = ConnectionLimiter(10, 2)
     assert admission.enter("a", 1.0) is None
     assert admission.enter("a", 1.0) is None
     assert "this source" in str(admission.enter("a", 1.0))
@@ -46,7 +46,7 @@ def test_one_source_cannot_take_all_places() -> None:
 
 
 def test_refusals_at_random_begin_at_half_and_are_certain_when_it_is_full() -> None:
-    admission = Admission(10, 100)
+    admission = ConnectionLimiter(10, 100)
     for number in range(5):
         assert admission.enter(str(number), 0.0) is None
     assert admission.enter("x", 0.0) is None  # from half of it on the chance rises from nothing
@@ -58,13 +58,13 @@ def test_refusals_at_random_begin_at_half_and_are_certain_when_it_is_full() -> N
 
 
 def test_a_unix_socket_has_no_limit_of_its_own() -> None:
-    admission = Admission(100, 1)
+    admission = ConnectionLimiter(100, 1)
     assert admission.enter("", 1.0) is None
     assert admission.enter("", 1.0) is None
 
 
 def test_penalties_begin_after_some_failures_and_double() -> None:
-    penalties = Penalties(step=1.0, free=2, most=8.0)
+    penalties = Penalties(Penalty(step=1.0, free_failures=2, longest=8.0))
     waits = []
     now = 0.0
     for _ in range(8):
@@ -75,7 +75,7 @@ def test_penalties_begin_after_some_failures_and_double() -> None:
 
 
 def test_penalties_pass_by_and_are_forgotten_with_time() -> None:
-    penalties = Penalties(step=1.0, free=2, most=8.0)
+    penalties = Penalties(Penalty(step=1.0, free_failures=2, longest=8.0))
     for _ in range(4):
         penalties.failed("ann", 0.0)
     assert penalties.wait("ann", 0.0) == 2.0
@@ -86,7 +86,7 @@ def test_penalties_pass_by_and_are_forgotten_with_time() -> None:
 
 
 def test_a_success_forgets_the_failures() -> None:
-    penalties = Penalties(step=1.0, free=0, most=8.0)
+    penalties = Penalties(Penalty(step=1.0, free_failures=0, longest=8.0))
     penalties.failed("ann", 0.0)
     penalties.succeeded("ann")
     assert penalties.wait("ann", 0.0) == 0.0
@@ -94,7 +94,7 @@ def test_a_success_forgets_the_failures() -> None:
 
 
 def test_penalties_remember_so_many_and_no_more() -> None:
-    penalties = Penalties(step=1.0, free=0, most=8.0, remember=10)
+    penalties = Penalties(Penalty(step=1.0, free_failures=0, longest=8.0), remember=10)
     for number in range(1000):
         penalties.failed(str(number), 0.0)
     assert len(penalties) == 10
@@ -118,7 +118,7 @@ def test_the_burst_is_never_more_than_it_is(now: float) -> None:
 
 
 def test_connections_without_a_login_have_half_of_all_places() -> None:
-    admission = Admission(1000, 1000, connections=10)
+    admission = ConnectionLimiter(1000, 1000, connections=10)
     for number in range(5):
         assert admission.enter(str(number), 1.0) is None
     assert "without a login" in str(admission.enter("x", 1.0))
@@ -134,7 +134,7 @@ def test_connections_without_a_login_have_half_of_all_places() -> None:
 
 
 def test_where_there_are_few_places_one_source_has_no_more_than_half() -> None:
-    admission = Admission(1000, 200, connections=16)
+    admission = ConnectionLimiter(1000, 200, connections=16)
     for _ in range(4):
         assert admission.enter("a", 1.0) is None
     assert "this source" in str(admission.enter("a", 1.0))
@@ -142,7 +142,7 @@ def test_where_there_are_few_places_one_source_has_no_more_than_half() -> None:
 
 
 def test_a_place_is_given_back_once() -> None:
-    admission = Admission(10, 10)
+    admission = ConnectionLimiter(10, 10)
     assert admission.enter("a", 1.0) is None
     place = Place(admission, "a", 0.0)
     place.recognise()
@@ -154,7 +154,7 @@ def test_a_place_is_given_back_once() -> None:
 
 
 def test_who_goes_on_during_a_penalty_is_counted_until_it_is_over() -> None:
-    penalties = Penalties(step=1.0, free=0, most=8.0, remember=2)
+    penalties = Penalties(Penalty(step=1.0, free_failures=0, longest=8.0), remember=2)
     assert penalties.denied("ann") == 0
     penalties.failed("ann", 0.0)
     assert [penalties.denied("ann") for _ in range(3)] == [1, 2, 3]

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from actorcred.rpc.server.events import ConnectionBroken
-from actorcred.rpc.server.guard import LOOKED_AT, OLD_ENOUGH, Admission, Place
+from actorcred.rpc.server.guard import LOOKED_AT, OLD_ENOUGH, ConnectionLimiter, Place
 from tests.rpc.stage import on_both_loops, stage
 
 
@@ -17,7 +17,7 @@ async def test_silent_connections_make_room_for_those_who_log_in(
     transport: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.05)
-    async with stage(transport, max_unauthenticated=8) as game:
+    async with stage(transport, unauthenticated=8) as game:
         silent = []
         while len(game.core.admission) < 8:  # from the half on, chance refuses some
             silent.append(await game.raw())
@@ -37,7 +37,7 @@ async def test_silent_connections_make_room_for_those_who_log_in(
 @on_both_loops
 async def test_who_is_about_to_log_in_makes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.0)
-    async with stage(max_unauthenticated=2) as game:
+    async with stage(unauthenticated=2) as game:
         line = await game.bare()
         answer = await line.request(
             "cred.login", ("SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz")
@@ -51,7 +51,7 @@ async def test_who_is_about_to_log_in_makes_no_room(monkeypatch: pytest.MonkeyPa
         line.abort()
 
 
-def place(admission: Admission, since: float, yields: bool | None) -> Place:
+def place(admission: ConnectionLimiter, since: float, yields: bool | None) -> Place:
     assert admission.enter("a", 1.0) is None
     made = Place(admission, "a", since)
     if yields is not None:
@@ -60,7 +60,7 @@ def place(admission: Admission, since: float, yields: bool | None) -> Place:
 
 
 def test_the_oldest_goes_that_has_not_begun_to_log_in() -> None:
-    admission = Admission(10, 10)
+    admission = ConnectionLimiter(10, 10)
     place(admission, 0.0, False)
     place(admission, 1.0, None)
     third = place(admission, 2.0, True)
@@ -72,14 +72,14 @@ def test_the_oldest_goes_that_has_not_begun_to_log_in() -> None:
 
 
 def test_everybody_has_the_time_to_begin() -> None:
-    admission = Admission(10, 10)
+    admission = ConnectionLimiter(10, 10)
     place(admission, 5.0, True)
     assert admission.make_room(5.0 + OLD_ENOUGH / 2) is None
     assert admission.make_room(5.0 + OLD_ENOUGH) is not None
 
 
 def test_who_has_logged_in_or_is_gone_is_not_looked_at() -> None:
-    admission = Admission(10, 10)
+    admission = ConnectionLimiter(10, 10)
     place(admission, 0.0, True).recognise()
     place(admission, 0.0, True).leave()
     assert admission.make_room(100.0) is None
@@ -87,7 +87,7 @@ def test_who_has_logged_in_or_is_gone_is_not_looked_at() -> None:
 
 
 def test_not_all_are_looked_at() -> None:
-    admission = Admission(1000, 1000)
+    admission = ConnectionLimiter(1000, 1000)
     for _ in range(LOOKED_AT):
         place(admission, 0.0, False)
     place(admission, 0.0, True)

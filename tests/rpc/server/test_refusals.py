@@ -110,7 +110,7 @@ async def test_what_the_client_reads_is_the_same_whether_the_name_is_known(tmp_p
 
 @on_loop
 async def test_denied_logins_of_one_source_are_told_once_and_as_a_sum_at_the_end() -> None:
-    async with stage(free_failures=1, penalty=1000, max_penalty=1000, limit_loopback=True) as game:
+    async with stage(free_failures=1, step=1000, longest=1000, limit_loopback=True) as game:
         for _ in range(2):
             await refused(game, game.connect("ann", "wrong"))
         for _ in range(15):

@@ -57,7 +57,7 @@ async def test_a_broadcast_reaches_all_others_when_some_connections_are_reset_in
 
 @on_both_loops
 async def test_clients_that_log_in_and_reset_all_the_time_silence_nobody() -> None:
-    async with stage("tcp", grace=0, max_unauthenticated=10_000) as game:
+    async with stage("tcp", grace=0, unauthenticated=10_000) as game:
         heard = [Recorder() for _ in range(5)]
         clients = [await game.connect(handler=recorder) for recorder in heard]
 

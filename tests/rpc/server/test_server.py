@@ -36,6 +36,7 @@ from actorcred import (
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.portal.events import LoggedIn
 from tests.rpc.stage import USERS, Actor2, Game, Recorder, authority, on_loop, pump, stage
+from tests.settings import server_options
 
 
 class Certificates(Checker):
@@ -243,7 +244,9 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
         Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)]
     )
     async with await rpc.serve(
-        portal, f"tls:127.0.0.1:0?cert={tmp_path}/here.pem", options=rpc.ServerOptions(grace=0)
+        portal,
+        f"tls:127.0.0.1:0?cert={tmp_path}/here.pem",
+        options=rpc.ServerOptions(resume=rpc.Resume(grace=0)),
     ) as server:
         address = f"{server.addresses[0]}?ca={tmp_path}/ca.pem"
         for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", None):
@@ -329,13 +332,13 @@ async def test_a_realm_that_cannot_be_served_is_refused_at_once() -> None:
         {"login_timeout": 0},
         {"heartbeat": -1},
         {"replay": 0},
-        {"max_connections": 0},
+        {"bytes_burst": 0},
         {"requests_per_second": 0},
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
-        rpc.ServerOptions(**settings)
+        server_options(**settings)
 
 
 def test_limits_that_make_no_sense_are_named() -> None:
