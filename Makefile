@@ -1,4 +1,4 @@
-# Each target makes the virtual environment and installs what it needs.
+# Each target creates the virtual environment and installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -17,7 +17,7 @@ mail: $(VENV)/mail.installed
 pb: $(VENV)/twisted.installed
 	$(BIN)/python -m examples.pb
 
-# COVERAGE="-m coverage run" counts the lines that are run.
+# COVERAGE="-m coverage run" measures the coverage.
 test: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python $(COVERAGE) -m pytest $(PYTEST)
 
@@ -27,22 +27,22 @@ bench: $(VENV)/test,bench.installed
 bench-wire: $(VENV)/test,bench.installed
 	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
 
-# The arena with its defaults for two minutes: how long people wait at its door, and how many bots are in.
+# The arena with its defaults for two minutes: how long logins take, and how many bots log in.
 bench-arena: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.main_job $(MAIN_JOB)
 
 bench-enumeration: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.enumeration $(ENUMERATION)
 
-# The page of the reference that shows what comes of each checker with each kind of credentials.
+# The reference page that shows the result of each checker for each kind of credentials.
 outcomes: $(VENV)/test.installed $(VENV)/ldap.tried
 	ACTORCRED_WRITE_OUTCOMES=1 $(BIN)/python -m pytest -q tests/checkers/test_outcomes.py
 
-# Every fault against a real server, on each loop, and a table of what became of it.
+# Every fault against a real server, on each event loop, with a table of the results.
 faults: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python -m tests.faults $(FAULTS)
 
-# FUZZ is the seconds for all targets together.
+# FUZZ is the time for all targets together, in seconds.
 FUZZ ?= 60
 fuzz: $(VENV)/test,fuzz.installed
 	$(BIN)/python -m tests.fuzz $(FUZZ)
@@ -64,7 +64,7 @@ $(VENV)/%.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
 	touch '$@'
 
-# python-ldap is compiled, which needs headers that not everybody has.
+# python-ldap must be compiled, which needs headers that might not be installed.
 $(VENV)/ldap.tried: setup.cfg | $(VENV)/test.installed
 	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[ldap]' 2>/dev/null \
 	    || echo "LDAP will not be tested: python-ldap needs libldap2-dev and libsasl2-dev"

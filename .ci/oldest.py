@@ -1,4 +1,4 @@
-"""Print, as constraints for pip, the oldest versions that setup.cfg allows of what actorcred itself uses."""
+"""Print, as pip constraints, the oldest versions of actorcred's dependencies in setup.cfg."""
 
 import configparser
 import re

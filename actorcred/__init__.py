@@ -1,7 +1,8 @@
 """Pluggable authentication and session management for servers, in the actor model.
 
-A portal joins any number of protocols with any number of credential databases, and gives each logged-in user a
-business object of its own; none of the three knows the others. Every part is an actor.
+A portal connects any number of protocols with any number of credential databases, and gives each
+logged-in user a business object of their own. Protocols, databases and business objects know
+nothing about each other. Every part is an actor.
 """
 
 import logging as _logging

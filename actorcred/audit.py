@@ -1,15 +1,17 @@
-r"""The audit log: one record of the logger `actorcred.audit` per event, whose text is logfmt.
+r"""The audit log: one record of the logger `actorcred.audit` per event, formatted as logfmt.
 
-A record's text is the event's name, then `field=value` for each field. A value that is empty, or has a blank, a quote, `=`,
-a backslash, or anything but printable ASCII, is a string as JSON has it: `claimed="eve\nlogin avatar_id=admin"`. So no name
-that a client chooses can look like another field, or begin a line. Values are cut after 200 characters.
+A record's text is the event's name, followed by `field=value` for each field. A value that is empty
+or contains a blank, a quote, `=`, a backslash, or anything but printable ASCII is written as a JSON
+string: `claimed="eve\nlogin avatar_id=admin"`. So a name chosen by a client can neither look like
+another field nor begin a line. Values are cut after 200 characters.
 
 A record has these attributes, for formatters that write fields:
 
 * `event`: the event's name;
-* `event_fields`: all its fields, name -> value; numbers, truth values and None as they are, all else as strings;
-* each field by its own name as well, unless a record has such an attribute anyway (`name`, `msg`, `args`, `module`, ...), with "?"
-  for what is not printable.
+* `event_fields`: all its fields, name -> value; numbers, booleans and None are unchanged, all other
+  values are strings;
+* each field under its own name, too, unless all records have an attribute of that name (`name`,
+  `msg`, `args`, `module`, ...), with "?" for unprintable characters.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ __all__ = [
 audit = logging.getLogger("actorcred.audit")
 
 LONGEST_VALUE = 200
-"""Characters of a value in the log."""
+"""Maximum length of a value in the log, in characters."""
 
 _BARE = re.compile(r"[!#-<>-\[\]-~]+")  # printable ASCII without blank, quote, = and backslash
 _SET_LATER = frozenset(("message", "asctime", "taskName"))
@@ -49,11 +51,11 @@ _SET_LATER = frozenset(("message", "asctime", "taskName"))
 
 
 def printable(text: object, *, longest: int | None = LONGEST_VALUE) -> str:
-    """Return a text without control characters, so that a user's name cannot forge lines of a log.
+    """Return printable text, with "?" for other characters, so that a name cannot forge log lines.
 
     Args:
-        text: the text, or what has one.
-        longest: characters that it is cut after; None for no end.
+        text: a string, or an object to convert to a string.
+        longest: maximum length in characters; None for no limit.
     """
     cut = str(text)[:longest]
     return (
@@ -64,7 +66,7 @@ def printable(text: object, *, longest: int | None = LONGEST_VALUE) -> str:
 
 
 def plain(value: object) -> Any:
-    """Return a value as a number, a truth value, None, or a string that is not too long. Never raises."""
+    """Return a value as a number, a boolean, None, or a string of limited length. Never raises."""
     kind = type(value)
     if value is None or kind is bool or kind is float:
         return value
@@ -73,7 +75,7 @@ def plain(value: object) -> Any:
             return value
         text = str(value)[: LONGEST_VALUE + 1]
         if not text.isascii():
-            # Halves of characters, which no encoding takes: two of them are put together, one is replaced.
+            # Surrogates, which no encoding accepts: pairs are joined, single ones are replaced.
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     except Exception as error:
         return f"<{kind.__name__} without a text: {type(error).__name__}>"
@@ -81,7 +83,7 @@ def plain(value: object) -> Any:
 
 
 def quoted(value: object) -> str:
-    """Return a value as logfmt has it: as it is, or as a string of JSON if it is empty or has other than plain signs in it."""
+    """Return a value in logfmt: unchanged, or as a JSON string if it is empty or not plain."""
     return _quoted(plain(value))
 
 
@@ -102,7 +104,7 @@ def _escaped(character: str) -> str:
 
 
 def text_of(values: Mapping[str, object]) -> str:
-    """Return fields as logfmt."""
+    """Return fields in logfmt."""
     return " ".join(f"{name}={quoted(value)}" for name, value in values.items())
 
 
@@ -120,36 +122,37 @@ def write(event: Any) -> None:
     record.event = name
     record.event_fields = values
     for field, value in values.items():
-        # Neither what the record has already may be replaced, nor its methods.
+        # Existing attributes and methods of the record must not be replaced.
         if not hasattr(record, field) and field not in _SET_LATER and not field.startswith("_"):
             setattr(record, field, printable(value) if isinstance(value, str) else value)
     audit.handle(record)
 
 
 class UnknownNames(StrEnum):
-    """What stands in events and in the log for a name that a client claimed in vain, if no checker knows it.
+    """What events and the log show for the name in a failed login, if no checker knows it.
 
-    It may be a password that was typed into the wrong field. Names of accounts that a checker of this package knows are always
-    shown.
+    Such a name might be a password that was typed into the wrong field. Names of accounts that a
+    checker of this package knows are always shown.
     """
 
     SHOW = "show"
     """The name."""
 
     HASH = "hash"
-    """A keyed hash, the same for the same name, so that repeated tries can be seen to belong together."""
+    """A keyed hash, the same for the same name, so that repeated attempts can be correlated."""
 
     OMIT = "omit"
     """Nothing."""
 
 
 class ClaimedNames:
-    """How names are shown that clients claimed in vain.
+    """Decides how the names in failed logins are shown.
 
     Args:
-        unknown: what stands for those that no checker knows.
-        key: of the hash, at most 64 bytes; by default a random one.
-        remember: names of accounts that are remembered at most, for events of parts that cannot ask a checker.
+        unknown: what is shown for names that no checker knows.
+        key: the key of the hash, at most 64 bytes; random by default.
+        remember: maximum number of account names that are remembered, for events of parts that
+            cannot ask a checker.
     """
 
     def __init__(
@@ -161,7 +164,7 @@ class ClaimedNames:
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def shown(self, claimed: str, *, known: bool) -> str:
-        """Return what stands for a name.
+        """Return what is shown for a name.
 
         Args:
             claimed: the name.

@@ -1,7 +1,7 @@
-"""What a client presents, and who it turns out to be.
+"""Credentials: what a client presents to prove who it is.
 
-Credentials are plain values: a protocol makes them, a checker says which kinds it takes (`credential_interfaces`) and
-turns them into an avatar id. Their text never shows a secret.
+Credentials are plain values. A protocol creates them; a checker states which kinds it accepts
+(`credential_interfaces`) and turns them into an avatar id. Their repr never shows a secret.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 def _prepared(prepare: Callable[[Any], T], value: Any) -> T:
-    """Prepare what a client sent; what cannot be anybody's name or password is refused as any other wrong one."""
+    """Prepare a value from a client; an invalid name or password is refused like a wrong one."""
     try:
         return prepare(value)
     except ValueError as error:
@@ -42,7 +42,7 @@ class Anonymous:
     """The client does not say who it is (SASL ANONYMOUS, RFC 4505).
 
     Args:
-        trace: what the client says of itself, for the log only; often an e-mail address.
+        trace: what the client says about itself, for the log only; often an e-mail address.
     """
 
     trace: str = ""
@@ -50,18 +50,19 @@ class Anonymous:
 
 @dataclass(frozen=True, slots=True, init=False)
 class UsernamePassword:
-    """A name and a password in the clear.
+    """A name and a plaintext password.
 
     Args:
-        username: a text or UTF-8 bytes; prepared by RFC 8265.
-        password: a text or UTF-8 bytes; prepared by RFC 8265 if it can be. It does not show in the text of this object.
-        source: the client's address, where the protocol knows it, for checkers that go by it.
+        username: a string or UTF-8 bytes; prepared by RFC 8265.
+        password: a string or UTF-8 bytes; prepared by RFC 8265 if possible. The repr does not show
+            it.
+        source: the client's address, if the protocol knows it, for checkers that depend on it.
 
     Attributes:
-        sent: the password as it was sent, of which other programs made their hashes.
+        sent: the password as it was sent, which is what other programs hash.
 
     Raises:
-        UnauthorizedLogin: if one of them cannot be anybody's, as a name with control characters.
+        UnauthorizedLogin: if one of them is invalid, such as a name with control characters.
     """
 
     username: str
@@ -78,21 +79,24 @@ class UsernamePassword:
 
 
 def is_blank(sign: str) -> bool:
-    """Returns whether a character shows nothing, such as a tab, a no-break space, or a mark that comes along with a copied code."""
+    """Return whether a character is invisible, such as a tab or a no-break space.
+
+    So are format characters, which are often copied along with a code.
+    """
     return sign.isspace() or unicodedata.category(sign) == "Cf"
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class OneTimePassword:
-    """A name and a code that is good once, as an authenticator app shows it (RFC 6238).
+    """A name and a one-time code, as shown by an authenticator app (RFC 6238).
 
     Args:
-        username: a text or UTF-8 bytes; prepared by RFC 8265.
-        code: digits; blanks of any kind do not count. It does not show in the text of this object.
-        source: the client's address, where the protocol knows it.
+        username: a string or UTF-8 bytes; prepared by RFC 8265.
+        code: digits; blanks of any kind are ignored. The repr does not show it.
+        source: the client's address, if the protocol knows it.
 
     Raises:
-        UnauthorizedLogin: if the name cannot be anybody's.
+        UnauthorizedLogin: if the name is invalid.
     """
 
     username: str
@@ -107,12 +111,12 @@ class OneTimePassword:
 
 @dataclass(frozen=True, slots=True)
 class BearerToken:
-    """A token that somebody else gave the client, as OAuth 2.0 does (RFC 6750).
+    """A token that another party issued to the client, as in OAuth 2.0 (RFC 6750).
 
     Args:
-        token: the token. It does not show in the text of this object.
-        username: whom the client claims to be, if it says so.
-        source: the client's address, where the protocol knows it.
+        token: the token. The repr does not show it.
+        username: the name that the client claims, if any.
+        source: the client's address, if the protocol knows it.
     """
 
     token: str = field(repr=False)
@@ -122,11 +126,11 @@ class BearerToken:
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The certificate with which the client opened a TLS connection. The TLS library has verified it.
+    """The client's certificate of a TLS connection, which the TLS library has verified.
 
     Args:
         der: the certificate, in DER form.
-        subject: its subject: name of the attribute -> value, as `ssl.SSLSocket.getpeercert` names them.
+        subject: its subject: attribute -> value, named as in `ssl.SSLSocket.getpeercert`.
         names: its alternative names: pairs of kind ("DNS", "email", ...) and value.
     """
 
@@ -137,16 +141,17 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True, init=False)
 class ExternalIdentity:
-    """Who the client is by the word of a front that is trusted, as a proxy which has logged it in.
+    """A client's identity as stated by a trusted front, such as a proxy that has logged it in.
 
-    A protocol makes it only of what such a front sent, never of what a client could have sent itself.
+    A protocol must create it only from what such a front sent, never from anything that a client
+    could have sent itself.
 
     Args:
-        username: a text or UTF-8 bytes; prepared by RFC 8265.
-        front: which front says so, for the log.
+        username: a string or UTF-8 bytes; prepared by RFC 8265.
+        front: the name of the front, for the log.
 
     Raises:
-        UnauthorizedLogin: if the name cannot be anybody's.
+        UnauthorizedLogin: if the name is invalid.
     """
 
     username: str
@@ -159,17 +164,17 @@ class ExternalIdentity:
 
 @dataclass(frozen=True, slots=True, init=False)
 class SSHKey:
-    """A name, a public key, and what was signed with the private one (RFC 4252, section 7).
+    """A name, a public key, and data signed with the private key (RFC 4252, section 7).
 
     Args:
-        username: a text or UTF-8 bytes; prepared by RFC 8265.
-        blob: the public key in SSH's binary form, or a certificate in that form.
-        signed: what was signed: the session's id and the request.
+        username: a string or UTF-8 bytes; prepared by RFC 8265.
+        blob: the public key or a certificate, in SSH's binary form.
+        signed: the signed data: the session id and the request.
         signature: the signature in SSH's binary form: the name of the algorithm, and its bytes.
-        source: the client's address, where the protocol knows it; for `from=` in lists of keys.
+        source: the client's address, if the protocol knows it; for `from=` in lists of keys.
 
     Raises:
-        UnauthorizedLogin: if the name cannot be anybody's.
+        UnauthorizedLogin: if the name is invalid.
     """
 
     username: str
@@ -196,7 +201,7 @@ class SSHKey:
 
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """Several proofs of one user at once, as a password and a code. `AllOf` wants them all.
+    """Several proofs of one user, such as a password and a code. `AllOf` requires them all.
 
     Args:
         parts: the credentials.
@@ -206,10 +211,10 @@ class Combined:
 
     @property
     def username(self) -> str:
-        """Whom the first part claims that has a name."""
+        """The name claimed by the first part that has one."""
         return next((name for part in self.parts if (name := getattr(part, "username", ""))), "")
 
     @property
     def source(self) -> str:
-        """The client's address, by the first part that knows it."""
+        """The client's address, from the first part that has it."""
         return next((source for part in self.parts if (source := getattr(part, "source", ""))), "")

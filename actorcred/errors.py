@@ -1,26 +1,26 @@
-"""All errors of login and sessions, with the codes that stand for them on a wire.
+"""All errors of login and sessions, with their codes on the wire.
 
 The tree::
 
     ActorcredError
-        LoginFailed                     refused          a login did not succeed; catch this one
-            UnauthorizedLogin           refused          the credentials do not prove who the client claims to be
-                UnknownKey              refused          a key is good, but not one of the user's; no guess at a secret
-            UnhandledCredentials        refused          no checker takes credentials of this kind
-            LoginDenied                 denied           a policy is against it, now; `retry_after` says when to ask again
-            NoInterface                 no-interface     the realm has no avatar with a wanted interface
-            CheckerUnavailable          unavailable      a checker or the realm cannot answer; never a way in
-        CallError                       (any)            a method call failed; raise it in an avatar to tell the caller why
-        ProtocolError                   protocol-error   the peer broke the protocol, so the connection ends
-        ConnectionLost                                   the connection to the server is gone
-        ClientGone                                       a client cannot answer any more
-        PasswordRejected                                 a new password breaks a rule
-        AccountError                                     an account store was asked for what it cannot do
-        MissingExtra                                     an optional package is not installed
-        RestartRole                                      a checker or realm cannot go on and wants to be made anew
+        LoginFailed               refused         a login did not succeed; catch this one
+            UnauthorizedLogin     refused         the credentials do not prove the claimed identity
+                UnknownKey        refused         a key is valid, but not the user's; not a guess
+            UnhandledCredentials  refused         no checker accepts credentials of this kind
+            LoginDenied           denied          a policy forbids it now; see `retry_after`
+            NoInterface           no-interface    the realm has no avatar with a requested interface
+            CheckerUnavailable    unavailable     a checker or the realm cannot answer; no way in
+        CallError                 (any)           a method call failed; avatars raise it to say why
+        ProtocolError             protocol-error  the peer broke the protocol; the connection ends
+        ConnectionLost                            the connection to the server was lost
+        ClientGone                                a client can no longer answer
+        PasswordRejected                          a new password breaks a rule
+        AccountError                              an account store cannot do what was requested
+        MissingExtra                              an optional package is not installed
+        RestartRole                               a checker or realm must be recreated
 
-The text of a `LoginFailed` is what a client may read: it never tells whether a user exists. `detail` is for the log.
-The codes of calls are members of `CallCode`.
+Clients may read the text of a `LoginFailed`, so it never reveals whether a user exists. `detail` is
+for the log. The codes of calls are members of `CallCode`.
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class LoginFailed(ActorcredError):
     """A login did not succeed.
 
     Args:
-        detail: the cause, for the log only; it must hold no secret.
+        detail: the cause, for the log only; it must not contain a secret.
 
     Attributes:
-        code: what stands for this error on a wire.
+        code: the error's code on the wire.
         detail: the cause.
-        seen: whether the credentials were looked at. Failures of those that were not are summed in the log.
+        seen: whether the credentials were examined. The log sums up failures where they were not.
     """
 
     code = "refused"
@@ -77,15 +77,18 @@ class LoginFailed(ActorcredError):
         return self.message
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}()"  # texts get to clients, so the detail is in none of them
+        return f"{type(self).__name__}()"  # clients can see texts, so none contains the detail
 
 
 class UnauthorizedLogin(LoginFailed):
-    """The credentials do not prove who the client claims to be, or there is no such user: nobody can tell which.
+    """The credentials do not prove the claimed identity, or there is no such user.
+
+    A client cannot tell which.
 
     Args:
         detail: the cause, for the log only.
-        known: whether there is such an account, for the log only. It is in no text, and a portal passes it on to no client.
+        known: whether the account exists, for the log only. No text contains it, and a portal does
+            not pass it on to clients.
     """
 
     def __init__(self, detail: str = "", *, known: bool = False) -> None:
@@ -94,23 +97,24 @@ class UnauthorizedLogin(LoginFailed):
 
 
 class UnknownKey(UnauthorizedLogin):
-    """A client has proven that it has a key, but the user has another one, or there is no such user.
+    """A client has proven that it has a key, but it is not the user's, or there is no such user.
 
-    That is no guess: a client with several keys tries one after the other. So it does not count where failures are counted.
+    This is not a guess: a client with several keys tries them in turn. So it is not counted as a
+    failure.
     """
 
 
 class UnhandledCredentials(LoginFailed):
-    """No checker of the portal takes credentials of this kind."""
+    """No checker of the portal accepts credentials of this kind."""
 
 
 class LoginDenied(LoginFailed):
-    """A policy is against this login at present, whatever the credentials are worth.
+    """A policy forbids this login at present, whether or not the credentials are right.
 
     Args:
         detail: the cause, for the log only.
-        retry_after: seconds after which asking again makes sense; None if that cannot be said.
-        seen: whether the credentials were looked at.
+        retry_after: seconds after which a retry makes sense; None if unknown.
+        seen: whether the credentials were examined.
     """
 
     code = "denied"
@@ -131,10 +135,10 @@ class LoginDenied(LoginFailed):
 
 
 class NoInterface(LoginFailed):
-    """The realm has no avatar that implements one of the wanted interfaces.
+    """The realm has no avatar that implements one of the requested interfaces.
 
     Args:
-        interfaces: the interfaces that were asked for.
+        interfaces: the requested interfaces.
     """
 
     code = "no-interface"
@@ -149,7 +153,7 @@ class NoInterface(LoginFailed):
 
 
 class CheckerUnavailable(LoginFailed):
-    """A checker or the realm cannot answer now: its database is down, it crashed, or it took too long."""
+    """A checker or the realm cannot answer now: its database is down, it crashed, or timed out."""
 
     code = "unavailable"
     message = "login unavailable, try again later"
@@ -161,7 +165,7 @@ _BY_CODE: dict[str, type[LoginFailed]] = {
 
 
 def login_error(code: str, retry_after: float | None = None) -> LoginFailed | None:
-    """Return the error of a login that stands behind a code on the wire, or None if it is another kind of code."""
+    """Return the login error for a code on the wire, or None if it is another kind of code."""
     kind = _BY_CODE.get(code)
     if kind is None:
         return None
@@ -169,10 +173,10 @@ def login_error(code: str, retry_after: float | None = None) -> LoginFailed | No
 
 
 class CallCode(StrEnum):
-    """Why a call failed, as a wire says it. An application may use further codes of its own."""
+    """Why a call failed, as sent over the wire. An application may use further codes of its own."""
 
     FAILED = "failed"
-    """The method says so; the default of `CallError`."""
+    """The method reported a failure; the default of `CallError`."""
 
     UNKNOWN_METHOD = "unknown-method"
     """The interface of the login has no such method."""
@@ -184,38 +188,41 @@ class CallCode(StrEnum):
     """Only methods that begin with `cred.` can be called before the login."""
 
     OUT_OF_ORDER = "out-of-order"
-    """This is not the time for it, as a second login on one connection."""
+    """The call is not allowed in this state, such as a second login on one connection."""
 
     REAUTHENTICATE = "reauthenticate"
     """The user must prove the credentials again first."""
 
     TOO_MANY_REQUESTS = "too-many-requests"
-    """A limit of the server; ask again in `retry_after` seconds."""
+    """A limit of the server was exceeded; try again in `retry_after` seconds."""
 
     GONE = "gone"
     """The session is over."""
 
     UNANSWERED = "unanswered"
-    """The method has asked a client or an actor, which has not answered, or cannot be asked."""
+    """The method called a client or an actor that has not answered or cannot be reached."""
 
     INTERNAL = "internal"
-    """Something went wrong in the server, whose log has the cause."""
+    """Something went wrong in the server; its log has the cause."""
 
 
 class RestartRole(ActorcredError):
-    """A checker or a realm cannot go on: raised by it, has it made anew from the arguments of its `start`.
+    """Raised by a checker or a realm that cannot continue and must be recreated.
 
-    The request that was being served fails as unavailable. Any other exception fails its request only.
+    It is recreated with the arguments of its `start`, and the current request fails as unavailable.
+    Any other exception only makes its own request fail.
     """
 
 
 class CallError(ActorcredError):
-    """A method call failed. An avatar raises it to tell the caller; of other exceptions the caller learns nothing.
+    """A method call failed. An avatar raises it to inform the caller.
+
+    Details of other exceptions are not sent to the caller.
 
     Args:
-        message: what the caller may read.
-        code: a `CallCode`, or a word of the application's own.
-        retry_after: seconds after which calling again makes sense; None if that cannot be said.
+        message: a text for the caller.
+        code: a `CallCode`, or a code of the application's own.
+        retry_after: seconds after which a retry makes sense; None if unknown.
     """
 
     def __init__(
@@ -234,12 +241,12 @@ class ProtocolError(ActorcredError):
 
 
 class ConnectionLost(ActorcredError, ConnectionError):
-    """The connection to the server is gone, or was never made; the text says why.
+    """The connection to the server was lost, or could not be established; the text says why.
 
     Args:
         message: why.
-        code: the reason of the server's goodbye; "" without one.
-        retry_after: seconds after which connecting again makes sense; None if the server did not say.
+        code: the reason in the server's goodbye; "" without one.
+        retry_after: seconds after which reconnecting makes sense; None if the server did not say.
     """
 
     def __init__(self, message: str, code: str = "", retry_after: float | None = None) -> None:
@@ -249,7 +256,10 @@ class ConnectionLost(ActorcredError, ConnectionError):
 
 
 class ClientGone(ActorcredError):
-    """A call to a client will never be answered: there is no client, it is gone, or its outbox was full."""
+    """A call to a client will never be answered.
+
+    There is no client, it has disconnected, or its outbox was full.
+    """
 
 
 class PasswordRejected(ActorcredError):
@@ -257,7 +267,7 @@ class PasswordRejected(ActorcredError):
 
 
 class AccountError(ActorcredError):
-    """An account store was asked for something that it cannot do, as adding a name twice."""
+    """An account store cannot do what was requested, such as adding a name twice."""
 
 
 class MissingExtra(ActorcredError, ImportError):
@@ -265,7 +275,7 @@ class MissingExtra(ActorcredError, ImportError):
 
     Args:
         feature: what needs it.
-        extra: the extra of actorcred that brings it.
+        extra: the extra of actorcred that installs it.
     """
 
     def __init__(self, feature: str, extra: str) -> None:

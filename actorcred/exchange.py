@@ -1,4 +1,4 @@
-"""What a client presents: exchanges, which go on while they are checked."""
+"""Credentials with a challenge: answers to one, and exchanges that continue during the check."""
 
 from __future__ import annotations
 
@@ -23,30 +23,30 @@ __all__ = [
 
 
 class ExchangeState(Enum):
-    """Where an exchange stands."""
+    """The state of an exchange."""
 
     NEW = "new"
     CHALLENGED = "challenged"
-    """The client has been asked, and has not answered yet."""
+    """The client was sent a challenge, and has not answered yet."""
 
     OVER = "over"
-    """Nothing that the client says counts any more."""
+    """Further messages from the client are not accepted."""
 
 
 class ExchangeEvent(Enum):
-    """What moves an exchange on."""
+    """What changes the state of an exchange."""
 
     CHALLENGE = "challenge"
-    """The server asks."""
+    """The server sends a challenge."""
 
     ANSWER = "answer"
-    """The client answers what it was asked."""
+    """The client answers the challenge."""
 
     PRESENT = "present"
-    """The client has said all."""
+    """The client has sent everything."""
 
     FAIL = "fail"
-    """The client said what cannot be understood."""
+    """The client sent something that cannot be understood."""
 
 
 TRANSITIONS: dict[ExchangeState, dict[ExchangeEvent, ExchangeState]] = {
@@ -79,14 +79,14 @@ def step(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
 
 
 class UsernameHashedPassword(ABC):
-    """A name and the client's answer to a challenge, which only the plaintext password can confirm.
+    """A name and the client's answer to a challenge, which only the plaintext password can verify.
 
-    The base for challenge and response, as CRAM-MD5. A checker that keeps plaintext passwords looks the one of
-    `username` up and asks the credentials.
+    The base class for challenge and response, such as CRAM-MD5. A checker that stores plaintext
+    passwords looks up the one of `username` and calls `check_password`.
 
     Attributes:
-        username: whom the client claims to be.
-        source: the client's address, where the protocol knows it.
+        username: the name that the client claims.
+        source: the client's address, if the protocol knows it.
     """
 
     username: str
@@ -94,11 +94,13 @@ class UsernameHashedPassword(ABC):
 
     @abstractmethod
     def check_password(self, password: bytes) -> bool:
-        """Tell, in constant time, whether the answer was made with this plaintext password."""
+        """Return, in constant time, whether the answer was made with this plaintext password."""
 
 
 class UsernameDigestHash(UsernameHashedPassword):
-    """A name and an answer that the digest of name, realm and password can confirm, as in HTTP Digest (RFC 7616).
+    """A name and an answer that the digest of name, realm and password can verify.
+
+    HTTP Digest (RFC 7616) works this way.
 
     Attributes:
         realm: the realm of the digest.
@@ -110,23 +112,29 @@ class UsernameDigestHash(UsernameHashedPassword):
 
     @abstractmethod
     def check_hash(self, digest: str) -> bool:
-        """Tell, in constant time, whether the answer was made with this `H(username:realm:password)` in hexadecimal."""
+        """Return, in constant time, whether the answer was made with this digest.
+
+        Args:
+            digest: `H(username:realm:password)` in hexadecimal.
+        """
 
 
 class Exchange(ABC):
-    """Credentials that need a question to the client, which depends on what the checker knows of the user.
+    """Credentials that need a challenge, which depends on what the checker knows about the user.
 
-    A protocol gives it to the portal, sends the client each `challenge` and hands its answer to `respond`. The checker
-    asks it for its verdict.
+    A protocol passes it to the portal, sends the client each challenge and passes the answer to
+    `respond`. The checker asks it for the result.
 
     Attributes:
-        state: where it stands.
-        username: whom the client claims to be.
-        source: the client's address, where the protocol knows it.
-        last: whether no other checker will be asked. That one goes through the exchange also if it does not know the user,
-            so that neither words nor time tell; the portal sets it.
-        on_challenge: called with each challenge for the client; the protocol sets it.
-        outcome: what the client is to be sent when the login has succeeded, to prove that the server is the right one.
+        state: the current state.
+        username: the name that the client claims.
+        source: the client's address, if the protocol knows it.
+        last: whether no other checker will be asked; set by the portal. The last checker goes
+            through the exchange even if it does not know the user, so that neither text nor timing
+            reveals that.
+        on_challenge: called with each challenge for the client; set by the protocol.
+        outcome: what to send to the client after a successful login, as proof of the server's
+            identity.
     """
 
     state = ExchangeState.NEW
@@ -138,7 +146,7 @@ class Exchange(ABC):
 
     @abstractmethod
     def pretend(self, decided: Callable[[bool], object]) -> None:
-        """Go through the exchange with a client whose user does not exist, so that it cannot tell.
+        """Go through the exchange for a user who does not exist, so that the client cannot tell.
 
         Args:
             decided: called with False at the end.
@@ -146,22 +154,24 @@ class Exchange(ABC):
 
     @abstractmethod
     def respond(self, data: bytes) -> None:
-        """Take the client's answer to a challenge.
+        """Process the client's answer to a challenge.
 
         Raises:
-            ProtocolError: if no challenge was made, or it was answered before.
+            ProtocolError: if no challenge was sent, or it was already answered.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class ScramVerifier:
-    """What a server keeps of a password for SCRAM (RFC 5802, section 3). It does not suffice to log in with.
+    """What a server stores of a password for SCRAM (RFC 5802, section 3).
+
+    It is not sufficient to log in.
 
     Args:
         salt: random bytes.
         stored_key: `H(HMAC(SaltedPassword, "Client Key"))`.
         server_key: `HMAC(SaltedPassword, "Server Key")`.
-        iterations: of PBKDF2.
+        iterations: the number of iterations of PBKDF2.
     """
 
     salt: bytes = field(repr=False)
@@ -175,7 +185,8 @@ class UsernameScram(Exchange):
 
     Attributes:
         algorithm: the hash, "SHA-256" or "SHA-1".
-        iterations: what a user has whom a checker that was asked knows, so that one whom none knows looks the same.
+        iterations: the usual number of iterations in the checkers asked so far, so that an unknown
+            user looks like a known one.
     """
 
     algorithm: str
@@ -186,23 +197,24 @@ class UsernameScram(Exchange):
         """Go through the exchange with the client.
 
         Args:
-            verifier: what the checker keeps of the user's password.
-            decided: called with whether the client knows the password, once that is known.
+            verifier: what the checker stores of the user's password.
+            decided: called with the result: whether the client knows the password.
         """
 
     def check(self, verifier: ScramVerifier | None, decided: Callable[[bool], object]) -> None:
         """Go through the exchange with the client, whether its user exists or not.
 
         Args:
-            verifier: what the checker keeps of the user's password; None if it does not know the user.
-            decided: as with `verify`.
+            verifier: what the checker stores of the user's password; None if it does not know the
+                user.
+            decided: as in `verify`.
 
         Raises:
-            UnauthorizedLogin: if the user is unknown, and another checker will be asked.
+            UnauthorizedLogin: if the user is unknown and another checker will be asked.
         """
         if verifier is not None:
             self.verify(verifier, decided)
         elif self.last:
             self.pretend(decided)
         else:
-            raise UnauthorizedLogin("no such user, or nothing for SCRAM")
+            raise UnauthorizedLogin("no such user, or no SCRAM verifier")

@@ -1,4 +1,4 @@
-"""What a client may call of its avatar: the methods of the interface of its login, with the types of their arguments. Pure."""
+"""The methods of an interface that clients may call, with the types of their arguments. No I/O."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ _NO_INTERFACES: Final = (object, ABC, Protocol, Generic)
 
 
 def reauthenticated(*, within: float) -> Callable[[F], F]:
-    """Demand, as a decorator of an interface's method, that the user has proven the credentials again of late.
+    """Return a decorator for an interface's method that requires a recent reauthentication.
 
-    A client that has not gets the error "reauthenticate" and calls `cred.reauthenticate` (OWASP ASVS 5.0, 7.5.1).
+    A client that has not proven the credentials again gets the error "reauthenticate" and must call
+    `cred.reauthenticate` (OWASP ASVS 5.0, 7.5.1).
 
     Args:
-        within: seconds that the proof may be old.
+        within: maximum age of the proof, in seconds.
 
     Raises:
-        ValueError: if that is not more than 0.
+        ValueError: if `within` is not more than 0.
     """
     if not within > 0:
         raise ValueError(f"within must be more than 0 seconds, not {within!r}")
@@ -51,15 +52,16 @@ class Method:
 
     Args:
         name: its name.
-        function: as the interface declares it.
+        function: the function that the interface declares.
 
     Attributes:
         name: its name.
-        reauthenticated_within: seconds since the user must have proven the credentials again; None if that is not wanted.
+        reauthenticated_within: maximum age in seconds of the user's last proof of the credentials;
+            None if not required.
 
     Raises:
-        TypeError: if it cannot be called over a wire: it needs keyword arguments, or an annotation is of a kind that no
-            wire carries.
+        TypeError: if it cannot be called over the wire: it needs keyword arguments, or an argument
+            has a type that cannot be sent.
     """
 
     __slots__ = ("_kinds", "_rest", "name", "reauthenticated_within")
@@ -79,20 +81,21 @@ class Method:
             elif parameter.kind is parameter.KEYWORD_ONLY:
                 if parameter.default is parameter.empty:
                     raise TypeError(
-                        f"{function.__qualname__}() needs the keyword {parameter.name!r}; a wire has no keywords"
+                        f"{function.__qualname__}() needs the keyword {parameter.name!r}; "
+                        "calls over the wire have no keywords"
                     )
             elif parameter.kind is not parameter.VAR_KEYWORD:
                 kinds.append(kind)
                 least += parameter.default is parameter.empty
-        # By the number of arguments, since those at the end may be left out.
+        # By the number of arguments, since trailing ones can be omitted.
         self._kinds = {count: _tuple_of(kinds[:count]) for count in range(least, len(kinds) + 1)}
 
     def arguments(self, params: list[Any], convert: Callable[[Any, Any], Any]) -> tuple[Any, ...]:
         """Return the arguments for a call.
 
         Args:
-            params: as they came.
-            convert: returns a decoded value as a type; `Codec.convert`.
+            params: the arguments as received.
+            convert: converts a decoded value to a type; `Codec.convert`.
 
         Raises:
             CallError: if they do not fit; the code is `CallCode.BAD_ARGUMENTS`.
@@ -110,7 +113,8 @@ class Method:
         except msgspec.ValidationError as error:
             raise CallError(f"{self.name}: {error}", CallCode.BAD_ARGUMENTS) from None
         except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
-            # A set of arrays, or a check in a dataclass of the application, whose text is not the client's business.
+            # A set of arrays, or a check in a dataclass of the application, whose text clients must
+            # not see.
             raise CallError(
                 f"{self.name}: {type(error).__name__}", CallCode.BAD_ARGUMENTS
             ) from None
@@ -123,7 +127,7 @@ class Method:
 
 
 def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:
-    """Return the types of some parameters. Those of others, and of the result, need not be known at run time."""
+    """Return the types of the named parameters; other annotations need not exist at run time."""
     annotations = {
         name: function.__annotations__[name] for name in names if name in function.__annotations__
     }
@@ -147,26 +151,29 @@ def _check_kind(kind: Any, where: str) -> None:
     try:
         info = msgspec.inspect.type_info(kind)
     except TypeError as error:
-        raise TypeError(f"{where} cannot come over a wire: {error}") from None
+        raise TypeError(f"{where} cannot be sent over the wire: {error}") from None
     if isinstance(info, msgspec.inspect.CustomType):
         raise TypeError(
-            f"{where} cannot come over a wire: {kind!r} is neither a number, text, bytes, list, dict nor dataclass"
+            f"{where} cannot be sent over the wire: "
+            f"{kind!r} is not a number, string, bytes, list, dict or dataclass"
         )
 
 
 @lru_cache(256)
 def methods_of(interface: type) -> dict[str, Method]:
-    """Return the methods of an interface that clients may call: those that it declares, without private ones.
+    """Return the methods of an interface that clients may call: all that are not private.
 
     Args:
-        interface: a class; what its bases declare counts.
+        interface: a class; the methods of its bases are included.
 
     Raises:
-        TypeError: if a method cannot be called over a wire, or the class is an actor, whose other methods are nobody's business.
+        TypeError: if a method cannot be called over the wire, or the class is an actor, whose other
+            methods clients must not call.
     """
     if issubclass(interface, pykka.Actor):
         raise TypeError(
-            f"{interface.__name__} is an actor and no interface; list a plain class in Realm.interfaces, an ABC as a rule"
+            f"{interface.__name__} is an actor and not an interface; "
+            "list a plain class in Realm.interfaces, usually an ABC"
         )
     methods: dict[str, Method] = {}
     for base in reversed(interface.__mro__):

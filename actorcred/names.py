@@ -1,8 +1,9 @@
-"""Preparing names and passwords, so that the same one typed on two machines is the same (RFC 8264, RFC 8265).
+"""Prepare names and passwords, so that equal ones typed on two machines compare equal.
 
-ASCII, which nearly every name and password is, passes without loading the library. Anybody may send the other ones, so they cost
-no more than the time of their length: the library looks at each character anew, and for some of them at the whole text, which
-takes 40 s for a password of 16 KB.
+The rules are those of RFC 8264 and RFC 8265. ASCII, as in nearly all names and passwords, is
+handled without loading the library. Any client can send other text, so its cost must be linear in
+its length. The library alone would examine every character again, and for some characters the
+whole text each time, which takes 40 s for a password of 16 KB.
 """
 
 from __future__ import annotations
@@ -41,20 +42,22 @@ class _Anonymous(Enum):
 ANONYMOUS: Final = _Anonymous.ANONYMOUS
 """The avatar id of a client that did not say who it is.
 
-It is an object of its own, neither None nor "", so that a checker which forgets to return something, or looks up an
-empty name, grants nothing. Two anonymous clients are never the same user.
+It is a separate object, neither None nor "", so that a checker that forgets to return something, or
+looks up an empty name, grants nothing. Two anonymous clients are never the same user.
 """
 
 AvatarId: TypeAlias = str | Literal[_Anonymous.ANONYMOUS]
-"""Who a logged-in user is: a text that `make_avatar_id` accepts, or `ANONYMOUS`."""
+"""The identity of a logged-in user: a string that `make_avatar_id` accepts, or `ANONYMOUS`."""
 
 
 class TemporaryId(str):
-    """An avatar id as a checker answers it whose proof is good once, or until a time: it must not be remembered any longer.
+    """An avatar id, answered by a checker, whose proof is valid only once or until a certain time.
+
+    It must not be cached any longer.
 
     Args:
         avatar_id: the avatar id.
-        until: seconds since the epoch; 0 if the proof is good once, as a code.
+        until: seconds since the epoch; 0 if the proof is valid once, like a code.
     """
 
     __slots__ = ("until",)
@@ -62,34 +65,38 @@ class TemporaryId(str):
     until: float
 
     def __new__(cls, avatar_id: str, until: float = 0.0) -> TemporaryId:
-        """Make an avatar id with a time."""
+        """Create an avatar id with a time."""
         made = super().__new__(cls, avatar_id)
         made.until = until
         return made
 
 
 def until_of(answer: object) -> float:
-    """Return until when a checker's answer may be remembered, in seconds since the epoch; infinity if the checker does not say."""
+    """Return until when a checker's answer may be cached.
+
+    Returns:
+        Seconds since the epoch; infinity if the checker sets no limit.
+    """
     return answer.until if isinstance(answer, TemporaryId) else math.inf
 
 
 def temporary(avatar_id: AvatarId, until: float) -> AvatarId:
-    """Return an avatar id for an answer that may be remembered until a time, which may be never over."""
+    """Return an avatar id that may be cached until a time; infinity means no limit."""
     return (
         avatar_id if until == math.inf or avatar_id is ANONYMOUS else TemporaryId(avatar_id, until)
     )
 
 
 def make_avatar_id(name: str | bytes) -> str:
-    """Return a name in the form of an avatar id: Unicode NFC, so that one name typed on two machines is one user.
+    """Return a name as an avatar id: in Unicode NFC, so that equal names are the same user.
 
     Args:
-        name: a text, or its UTF-8 bytes.
+        name: a string, or its UTF-8 bytes.
 
     Raises:
         TypeError: if it is neither.
-        ValueError: if it is empty, is not UTF-8, or has lone surrogates, control characters or such that change the
-            direction of writing, with which one id can be made to look like another.
+        ValueError: if it is empty, is not UTF-8, or contains lone surrogates, control characters or
+            characters that change the writing direction, which can make one id look like another.
     """
     if isinstance(name, bytes):
         try:
@@ -97,9 +104,9 @@ def make_avatar_id(name: str | bytes) -> str:
         except UnicodeDecodeError:
             raise ValueError("an avatar id must be UTF-8") from None
     if not isinstance(name, str):
-        raise TypeError(f"an avatar id must be a text, not {type(name).__name__}")
+        raise TypeError(f"an avatar id must be a string, not {type(name).__name__}")
     if type(name) is not str:
-        hash(name)  # it will be a key; a class of its own may be against that
+        hash(name)  # it is used as a key, and a subclass might not be hashable
     if not name:
         raise ValueError("an avatar id must not be empty; for anonymous access return ANONYMOUS")
     if type(name) is TemporaryId:
@@ -116,48 +123,51 @@ def make_avatar_id(name: str | bytes) -> str:
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 LONGEST_NAME = 1023
-"""Bytes of a user name in UTF-8, as in XMPP (RFC 7622, section 3.3.1)."""
+"""Maximum length of a user name in bytes of UTF-8, as in XMPP (RFC 7622, section 3.3.1)."""
 
 LONGEST_PASSWORD = 16_384
-"""Bytes of a password in UTF-8; nobody shall have megabytes hashed."""
+"""Maximum length of a password in bytes of UTF-8, so that no client can have megabytes hashed."""
 
 _ASCII_NAME = re.compile(r"[!-~]+(?: [!-~]+)*")
 
 _ASCII_PASSWORD = re.compile(r"[ -~]*")
 
 MOST_MARKS = 64
-"""Combining marks in a row: sorting them takes the square of their number, and no writing needs more than a few (UAX 15)."""
+"""Maximum number of combining marks in a row.
+
+Sorting them takes quadratic time, and no writing system needs more than a few (UAX 15).
+"""
 
 _AROUND = frozenset("\u00b7\u0375\u05f3\u05f4\u200c\u200d")
-"""Characters that are allowed by what stands around them (RFC 5892, appendix A)."""
+"""Characters that are allowed or not depending on their neighbors (RFC 5892, appendix A)."""
 
 _BESIDE = frozenset(
     "\u30fb\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669"
 ) | frozenset("\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9")
-"""Characters that are allowed by what else is in the text, wherever it stands."""
+"""Characters that are allowed or not depending on other characters anywhere in the text."""
 
 
 class _Profile:
-    """A profile of PRECIS, as the library has it.
+    """A PRECIS profile, as implemented by the library.
 
     Args:
         name: the profile's name.
     """
 
     def __init__(self, name: str) -> None:
-        from precis_i18n import get_profile  # 20 ms, and most programs never see such a name
+        from precis_i18n import get_profile  # takes 20 ms, and few programs need it
         from precis_i18n.context import context_rule_error
 
         self._library: Any = get_profile(name)
         self._context_rule_error: Any = context_rule_error
         self._allowed = bytearray(0x110000)
-        """By code point: 1 for those that were found to be allowed in any text."""
+        """By code point: 1 for characters that were found to be allowed in any text."""
 
     def enforce(self, value: str) -> str:
-        """Return a text as the profile has it.
+        """Return a text as prepared by the profile.
 
         Raises:
-            UnicodeEncodeError: as the library does.
+            UnicodeEncodeError: if the text is not allowed, as in the library.
         """
         text: str = self._library.idempotence_check(self._library.apply_five_rules(value))
         if not text:
@@ -173,7 +183,7 @@ class _Profile:
         return text
 
     def _check_characters(self, text: str) -> None:
-        """Check each character once, however often it is in the text."""
+        """Check each distinct character of a text once."""
         if all(map(self._allowed.__getitem__, map(ord, text))):
             return
         characters = set(text) - _AROUND
@@ -215,25 +225,27 @@ def _enforce(profile: str, value: str, what: str) -> str:
     try:
         return _profile(profile).enforce(value)
     except UnicodeEncodeError as error:
-        # The library's text shows the character, which may be one of a password.
+        # The library's message shows the character, which might be one of a password.
         raise ValueError(
-            f"the {what} has a character that is not allowed: {error.reason.removeprefix('DISALLOWED/')}"
+            f"the {what} has a character that is not allowed: "
+            f"{error.reason.removeprefix('DISALLOWED/')}"
         ) from None
 
 
 def prepare_username(name: str | bytes) -> str:
     """Return a user name in the form in which it is compared.
 
-    It is the profile UsernameCasePreserved (RFC 8265, section 3.4), for each part between single spaces (section 3.5):
-    Unicode NFC, full-width letters as ordinary ones; control, formatting and compatibility characters and mixed
-    directions are refused. "Ann" and "ann" stay two names.
+    The profile is UsernameCasePreserved (RFC 8265, section 3.4), applied to each part between
+    single spaces (section 3.5). The result is in Unicode NFC, with full-width letters mapped to
+    ordinary ones; control, formatting and compatibility characters and mixed directions are
+    refused. "Ann" and "ann" remain two names.
 
     Args:
-        name: a text, or its UTF-8 bytes.
+        name: a string, or its UTF-8 bytes.
 
     Raises:
         TypeError: if it is neither.
-        ValueError: if it is no user name; says why not.
+        ValueError: if it is not a valid user name; the text says why.
     """
     text = _decoded(name, "user name", LONGEST_NAME)
     if _ASCII_NAME.fullmatch(text):
@@ -251,32 +263,34 @@ def prepare_username(name: str | bytes) -> str:
 def prepare_password(password: str | bytes) -> str:
     """Return a password in the form in which it is hashed.
 
-    It is the profile OpaqueString (RFC 8265, section 4.2): Unicode NFC, any space is an ordinary one, control characters
-    are refused. The empty password stays what it is; who checks it refuses it.
+    The profile is OpaqueString (RFC 8265, section 4.2). The result is in Unicode NFC, with all
+    spaces mapped to ordinary ones; control characters are refused. An empty password is returned
+    as it is; the caller must refuse it.
 
     Args:
-        password: a text, or its UTF-8 bytes.
+        password: a string, or its UTF-8 bytes.
 
     Raises:
         TypeError: if it is neither.
-        ValueError: if it is no password; says why not, without showing it.
+        ValueError: if it is not a valid password; the text says why, without showing it.
     """
     text = _decoded(password, "password", LONGEST_PASSWORD)
     return text if _ASCII_PASSWORD.fullmatch(text) else _enforce("OpaqueString", text, "password")
 
 
 def password_forms(password: str | bytes) -> tuple[str, ...]:
-    """Return the forms of a password that a client sent, in which it may have been hashed.
+    """Return the forms in which a password that a client sent can have been hashed.
 
-    The first one is what was sent, of which other programs make their hashes. The second one is the prepared form, if there
-    is one and it differs. So what `prepare_password` does not allow, such as a tab, is good for hashes of other programs.
+    The first is the password as sent, which is what other programs hash. The second is the prepared
+    form, if there is one and it differs. So a password that `prepare_password` refuses, such as one
+    with a tab, can still match hashes of other programs.
 
     Args:
-        password: a text, or its UTF-8 bytes.
+        password: a string, or its UTF-8 bytes.
 
     Raises:
         TypeError: if it is neither.
-        ValueError: if it is no text, is too long, or has a NUL; says which.
+        ValueError: if it is not UTF-8, is too long, or contains a NUL; the text says which.
     """
     sent = _decoded(password, "password", LONGEST_PASSWORD)
     if _ASCII_PASSWORD.fullmatch(sent):

@@ -1,4 +1,4 @@
-"""Addresses: this machine's own, and what counts as one source of clients. Pure."""
+"""Addresses: this machine's own, and what counts as one source of clients. No I/O."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 
 
 def is_local(url: str) -> bool:
-    """Tell whether a URL leads to this machine, so that nobody can read along."""
+    """Return whether a URL refers to this machine, so that no one can read the traffic."""
     return urlsplit(url).hostname in _LOOPBACK
 
 
 def source_of_peer(address: str) -> str:
-    """Return what counts as one source, of an address with or without a port."""
+    """Return the source of an address with or without a port."""
     host, colon, port = address.rpartition(":")
-    if ":" in host:  # of IPv6, where it may be a part of the address
+    if ":" in host:  # IPv6, where the last colon can be part of the address
         with contextlib.suppress(ValueError):
             ipaddress.ip_address(address)
             return source_of(address)
@@ -28,14 +28,17 @@ def source_of_peer(address: str) -> str:
 
 
 def source_of(address: str, *, loopback: bool = False) -> str:
-    """Return what counts as one source: an IPv4 address, or the /64 network of an IPv6 address, which is one customer's.
+    """Return what counts as one source of clients.
+
+    It is an IPv4 address, or the /64 network of an IPv6 address, which belongs to one customer.
 
     Args:
-        address: of a client; "" if it has none, as with a Unix socket.
-        loopback: whether this machine's own addresses are sources, too. Any number of users may stand behind them.
+        address: a client's address; "" if it has none, as with a Unix socket.
+        loopback: whether this machine's own addresses are sources, too. Any number of users can be
+            behind them.
 
     Returns:
-        The source; "" for what has none, so that nothing is counted or penalised by it.
+        The source; "" if there is none, so that nothing is counted or penalized by it.
     """
     if address == "127.0.0.1":
         return address if loopback else ""
@@ -55,7 +58,7 @@ def source_of(address: str, *, loopback: bool = False) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether a host is this machine itself."""
+    """Return whether a host is this machine itself."""
     if host == "127.0.0.1":
         return True
     try:
@@ -65,7 +68,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_private_connection(host: str, *, encrypted: bool) -> bool:
-    """Tell whether nobody else can read along with a connection.
+    """Return whether no third party can read the traffic of a connection.
 
     Args:
         host: the peer's address; "" if it has none, as on a Unix socket.

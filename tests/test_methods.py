@@ -115,7 +115,7 @@ def test_what_no_wire_carries_is_found_when_the_server_starts() -> None:
 
     class Game(Avatar): ...
 
-    with pytest.raises(TypeError, match="is an actor and no interface"):
+    with pytest.raises(TypeError, match="is an actor and not an interface"):
         methods_of(Game)
 
 

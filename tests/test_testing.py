@@ -53,7 +53,7 @@ def test_a_portal_a_mind_and_a_clock(start_portal, recording_mind, inline_dispat
 def test_a_mind_that_is_told_nothing_fails_the_test():
     mind = RecordingMind({"name?": "ann"})
     assert mind("name?") == "ann"
-    with pytest.raises(AssertionError, match="was not told 'bye'"):
+    with pytest.raises(AssertionError, match="was not sent 'bye'"):
         mind.wait_for("bye", timeout=0.01)
 
 

@@ -1,3 +1,3 @@
-"""Create checkers from strings: descriptors, plugins and their registry, and command-line options."""
+"""Create checkers from strings: descriptors, plugins, a registry, and command-line options."""
 
 __all__: list[str] = []

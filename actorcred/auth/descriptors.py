@@ -1,9 +1,12 @@
-r"""The texts with which a deployer chooses checkers, as `file:players.htpasswd` or `cache[seconds=60]:(ldap:ldaps://host/...)`.
+r"""Descriptors: strings with which a deployer chooses checkers.
 
-The grammar: `TYPE[KEY=VALUE,...]:ARGUMENT`; the options in brackets may be left out, and so may the colon and an argument
-that is empty. A checker that wraps others has them in parentheses as its argument. A backslash takes the meaning from one of
-`\ : , = ( ) [ ] $` after it. `${env:NAME}` stands for a variable of the environment and `${file:PATH}` for the first line of a
-file, so that no secret need be in the text itself.
+Examples are `file:players.htpasswd` and `cache[seconds=60]:(ldap:ldaps://host/...)`.
+
+The grammar is `TYPE[KEY=VALUE,...]:ARGUMENT`. The options in brackets can be omitted, and so can
+the colon if the argument is empty. A checker that wraps others has their descriptors in parentheses
+as its argument. A backslash escapes one of `\ : , = ( ) [ ] $`. `${env:NAME}` stands for an
+environment variable and `${file:PATH}` for the first line of a file, so that the string itself need
+not contain a secret.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9-]*")
 
 _SECRET = re.compile(r"\$\{(env|file):([^}]*)\}")
 
-# What may be secret: the words of memory:, options with such names, and passwords in URLs.
+# What might be secret: the argument of memory:, options with such names, and passwords in URLs.
 _HIDDEN = (
     re.compile(r"(\bmemory(?:\[[^\]]*\])?:)((?:\\.|[^()\\])*)"),
     re.compile(r"((?:password|secret)=)((?:\\.|[^,\]\\])*)"),
@@ -33,7 +36,7 @@ _HIDDEN = (
 
 
 class DescriptorError(AccountError):
-    """A text that should choose a checker is wrong; the message shows where.
+    """A descriptor is invalid; the message shows where.
 
     Args:
         message: what is wrong.
@@ -48,7 +51,7 @@ class DescriptorError(AccountError):
 
 
 def _masked(text: str) -> str:
-    """Hide what may be secret, sign by sign, so that positions stay."""
+    """Mask what might be secret character by character, so that positions stay the same."""
     for pattern in _HIDDEN:
         text = pattern.sub(lambda match: match[1] + "*" * len(match[2]), text)
     return text
@@ -56,7 +59,7 @@ def _masked(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Span:
-    """A part of a descriptor, as it is written."""
+    """A part of a descriptor, as written."""
 
     text: str
     start: int
@@ -70,7 +73,7 @@ class _Span:
         return DescriptorError(message, self.text, self.start + offset)
 
     def split(self, separator: str, most: int = -1) -> list[_Span]:
-        """Return the parts between separators that are neither escaped nor inside of brackets or a `${...}`."""
+        """Return the parts between separators that are not escaped, in brackets or in `${...}`."""
         parts: list[_Span] = []
         start, depth, index = self.start, 0, self.start
         while index < self.end:
@@ -93,7 +96,7 @@ class _Span:
         )
 
     def closing(self, index: int) -> int:
-        """Return where the bracket at `index` is closed."""
+        """Return the position of the bracket that closes the one at `index`."""
         pairs, expected, position = {"(": ")", "[": "]"}, [], index
         while position < self.end:
             sign = self.text[position]
@@ -109,7 +112,7 @@ class _Span:
         raise DescriptorError(f"the {self.text[index]!r} is never closed", self.text, index)
 
     def value(self) -> str:
-        """Return the text that is meant: without escapes, with the secrets put in."""
+        """Return the value, with escapes resolved and secrets inserted."""
         made, index = [], self.start
         while index < self.end:
             if self._escapes(index):
@@ -126,7 +129,7 @@ class _Span:
     def _secret(self, index: int) -> tuple[str, int]:
         match = _SECRET.match(self.text, index, self.end)
         if match is None:
-            raise DescriptorError("a secret is ${env:NAME} or ${file:PATH}", self.text, index)
+            raise DescriptorError("a secret must be ${env:NAME} or ${file:PATH}", self.text, index)
         kind, name = match.groups()
         if kind == "env":
             value = os.environ.get(name)
@@ -143,10 +146,10 @@ class _Span:
 
 
 class ArgString(str):
-    """The argument of a descriptor: a text, and the ways to take it apart that heed escapes.
+    """The argument of a descriptor: a string with methods to split it that respect escapes.
 
     Attributes:
-        options: what stood in brackets before it.
+        options: the options in brackets before it.
     """
 
     __slots__ = ("_span", "options")
@@ -156,18 +159,18 @@ class ArgString(str):
 
     @classmethod
     def make(cls, span: _Span, options: dict[str, str]) -> ArgString:
-        """Return the argument that a part of a descriptor means."""
+        """Return the argument for a part of a descriptor."""
         made = cls(span.value())
         made._span, made.options = span, options
         return made
 
     @classmethod
     def of(cls, text: str) -> ArgString:
-        """Return any text as an argument without options; for plugins that are called by hand."""
+        """Return a string as an argument without options, for plugins that are called directly."""
         return text if isinstance(text, ArgString) else cls.make(_Span(text, 0, len(text)), {})
 
     def __repr__(self) -> str:
-        return "ArgString(...)"  # it may be a secret
+        return "ArgString(...)"  # it might be a secret
 
     def fields(self, separator: str = ":") -> list[str]:
         """Return the parts between separators."""
@@ -177,14 +180,14 @@ class ArgString(str):
         """Return the descriptors in parentheses that the argument consists of.
 
         Raises:
-            DescriptorError: if it has anything else, or none, or one of them is wrong.
+            DescriptorError: if it contains anything else or nothing, or one of them is invalid.
         """
         found: list[Descriptor] = []
         index = self._span.start
         while not found or index < self._span.end:
             if self._span.text[index : index + 1] != "(" or index >= self._span.end:
                 raise self._span.error(
-                    "here must be a descriptor in parentheses, as (file:players)",
+                    "expected a descriptor in parentheses, such as (file:players)",
                     index - self._span.start,
                 )
             end = self._span.closing(index)
@@ -193,19 +196,19 @@ class ArgString(str):
         return found
 
     def error(self, message: str) -> DescriptorError:
-        """Return an error that shows this argument."""
+        """Return an error that points to this argument."""
         return self._span.error(message)
 
 
 @dataclass(frozen=True, slots=True)
 class Descriptor:
-    """What a descriptor says.
+    """A parsed descriptor.
 
     Args:
         kind: the type of checker.
         argument: the rest, with options.
-        text: the whole, of which this one may be a part.
-        start: where in it this one begins.
+        text: the whole string, of which this descriptor can be a part.
+        start: where in it this descriptor begins.
     """
 
     kind: str
@@ -214,15 +217,15 @@ class Descriptor:
     start: int = 0
 
     def error(self, message: str, offset: int = 0) -> DescriptorError:
-        """Return an error that shows a place in it; by default the type."""
+        """Return an error that points into the descriptor, by default to its type."""
         return DescriptorError(message, self.text, self.start + offset)
 
 
 def parse_descriptor(text: str) -> Descriptor:
-    """Read a descriptor.
+    """Parse a descriptor.
 
     Raises:
-        DescriptorError: says what is wrong, and shows where.
+        DescriptorError: if it is invalid; the text says why and shows where.
     """
     return _parse(_Span(text, 0, len(text)))
 
@@ -232,7 +235,7 @@ def _parse(span: _Span) -> Descriptor:
     match = _TYPE.match(text, span.start, end)
     if match is None:
         raise span.error(
-            "a descriptor begins with a type of authentication, as file:players.htpasswd"
+            "a descriptor begins with a type of authentication, such as file:players.htpasswd"
         )
     index, options = match.end(), {}
     if text[index:end].startswith("["):
@@ -240,7 +243,7 @@ def _parse(span: _Span) -> Descriptor:
         options = _options(_Span(text, index + 1, closed))
         index = closed + 1
     if index < end and text[index] != ":":
-        raise DescriptorError("after the type comes a colon and its argument", text, index)
+        raise DescriptorError("expected a colon and an argument after the type", text, index)
     argument = ArgString.make(_Span(text, min(index + 1, end), end), options)
     return Descriptor(match[0], argument, text, span.start)
 

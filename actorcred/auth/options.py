@@ -1,7 +1,8 @@
 """The options `--auth`, `--help-auth` and `--help-auth-type` for programs with argparse or click.
 
-`--auth TYPE:ARGUMENT` may be repeated; start what it collects with `actorcred.auth.registry.from_string`. Each function takes
-the kinds of credentials that the program's protocols make, so that the help shows what is of use there.
+`--auth TYPE:ARGUMENT` may be repeated; pass each of its values to
+`actorcred.auth.registry.from_string`. Each function takes the kinds of credentials that the
+program's protocols create, so that the help shows only types that can be used.
 """
 
 from __future__ import annotations
@@ -32,10 +33,10 @@ def _form(auth_type: str, form: str) -> str:
 
 
 def list_types(supported: Iterable[type] = (object,)) -> str:
-    """Return a text about the types of authentication that protocols can use.
+    """Return a list, as text, of the types of authentication that protocols can use.
 
     Args:
-        supported: the kinds of credentials that the protocols make.
+        supported: the kinds of credentials that the protocols create.
     """
     kinds = tuple(supported)
     usable = [plugin for plugin in plugins().values() if usable_with(plugin, kinds)]
@@ -51,14 +52,14 @@ def list_types(supported: Iterable[type] = (object,)) -> str:
 
 
 def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
-    """Return all that is to be said of a type of authentication.
+    """Return the description of one type of authentication.
 
     Args:
         name: the type.
-        supported: the kinds of credentials that the protocols make.
+        supported: the kinds of credentials that the protocols create.
 
     Raises:
-        ValueError: if there is none of that name.
+        ValueError: if there is no such type.
     """
     plugin = find_plugin(name)
     if plugin is None:
@@ -76,7 +77,10 @@ def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
     if not usable_with(plugin, supported):
         made += [
             "",
-            "WARNING: no protocol of this program makes such credentials, so nobody could log in by it.",
+            (
+                "WARNING: no protocol of this program creates such credentials, "
+                "so no client could log in with it."
+            ),
         ]
     return "\n".join(made)
 
@@ -87,12 +91,12 @@ def add_auth_arguments(
     *,
     required: bool = False,
 ) -> None:
-    """Add the options to a parser; `auth` of what it returns is a list of texts.
+    """Add the options to a parser, whose result has the attribute `auth`, a list of strings.
 
     Args:
         parser: the parser.
-        supported: the kinds of credentials that the protocols make.
-        required: whether one must be given.
+        supported: the kinds of credentials that the protocols create.
+        required: whether `--auth` is required.
     """
     kinds = tuple(supported)
 
@@ -126,11 +130,11 @@ def add_auth_arguments(
 def auth_options(
     supported: Iterable[type] = (object,), *, required: bool = False
 ) -> Callable[[F], F]:
-    """Return a decorator for click's commands, whose function gets `auth`, a tuple of texts.
+    """Return a decorator for click commands, whose function gets `auth`, a tuple of strings.
 
     Args:
-        supported: the kinds of credentials that the protocols make.
-        required: whether one must be given.
+        supported: the kinds of credentials that the protocols create.
+        required: whether `--auth` is required.
     """
     import click
 

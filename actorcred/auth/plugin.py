@@ -1,4 +1,4 @@
-"""What a deployer chooses by name: a type of authentication, its help, and how a checker is made of an argument."""
+"""Plugins: types of authentication, with a help text and a function that starts a checker."""
 
 from __future__ import annotations
 
@@ -20,15 +20,18 @@ __all__ = [
 
 
 class Plugin(Protocol):
-    """What an entry point in the group `actorcred.checkers` names; any object with these attributes will do."""
+    """The target of an entry point in the group `actorcred.checkers`.
+
+    Any object with these attributes is accepted.
+    """
 
     @property
     def auth_type(self) -> str:
-        """What stands before the colon: small letters, digits and hyphens."""
+        """The name before the colon: lowercase letters, digits and hyphens."""
 
     @property
     def arg_string_format(self) -> str:
-        """The form of the argument in a line, as "PATH"."""
+        """The form of the argument in one line, such as "PATH"."""
 
     @property
     def auth_help(self) -> str:
@@ -36,16 +39,19 @@ class Plugin(Protocol):
 
     @property
     def credential_interfaces(self) -> tuple[type, ...]:
-        """The kinds of credentials that its checkers take."""
+        """The kinds of credentials that its checkers accept."""
 
     @property
     def generate_checker(self) -> Callable[[ArgString], Any]:
-        """A function that starts a checker and returns its ref; a ValueError says what is wrong with the argument."""
+        """A function that starts a checker and returns its ref.
+
+        If the argument is invalid, it must raise a ValueError that says why.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class CheckerPlugin:
-    """A plugin, ready made; see `Plugin` for the attributes."""
+    """A plugin as a plain object; see `Plugin` for the attributes."""
 
     auth_type: str
     arg_string_format: str
@@ -59,17 +65,18 @@ def read_options(argument: ArgString, kinds: Mapping[str, Callable[[str], Any]])
 
     Args:
         argument: the argument.
-        kinds: name of the option -> what makes a value of its text, as `int`.
+        kinds: name of the option -> function that converts its string, such as `int`.
 
     Raises:
-        ValueError: if there is another option, or a value cannot be converted.
+        ValueError: if an option is unknown, or a value cannot be converted.
     """
     made = {}
     for name, text in ArgString.of(argument).options.items():
         convert = kinds.get(name)
         if convert is None:
             raise ValueError(
-                f"unknown option {name!r}; there {'are ' + ', '.join(kinds) if kinds else 'is none'}"
+                f"unknown option {name!r}; "
+                f"it takes {'the options ' + ', '.join(kinds) if kinds else 'no options'}"
             )
         try:
             made[name] = convert(text)
@@ -83,7 +90,7 @@ def read_options(argument: ArgString, kinds: Mapping[str, Callable[[str], Any]])
 
 
 def yes_or_no(text: str) -> bool:
-    """Return what "yes" or "no" means.
+    """Return True for "yes" and False for "no".
 
     Raises:
         ValueError: if it is neither.
@@ -96,7 +103,7 @@ def yes_or_no(text: str) -> bool:
 def start_with_path(
     start: Callable[..., CheckerRef], kinds: Mapping[str, Callable[[str], Any]]
 ) -> Callable[[ArgString], CheckerRef]:
-    """Return what makes a checker of a path and options, which are its arguments by name."""
+    """Return a function that starts a checker with a path and options as keyword arguments."""
 
     def generate(argument: ArgString) -> CheckerRef:
         if not argument:
@@ -107,7 +114,7 @@ def start_with_path(
 
 
 def start_without_argument(start: Callable[[], Any]) -> Callable[[ArgString], CheckerRef]:
-    """Return what makes a checker of nothing: no argument, no options."""
+    """Return a function that starts a checker without an argument or options."""
 
     def generate(argument: ArgString) -> CheckerRef:
         if argument:

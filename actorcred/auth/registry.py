@@ -1,6 +1,7 @@
-"""Checkers by a text, as the deployer of a server gives it: `file:players.htpasswd`, `sqlite:accounts.db`, `anonymous`.
+"""Create checkers from strings such as `file:players.htpasswd`, `sqlite:accounts.db`, `anonymous`.
 
-The types are entry points in the group `actorcred.checkers`, ours like anybody's; see docs/how-to/write-a-checker-plugin.
+The types are entry points in the group `actorcred.checkers`, those of this package like all others;
+see docs/how-to/write-a-checker-plugin.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ GROUP = "actorcred.checkers"
 """The group of the entry points."""
 
 SOURCES = "actorcred.checker_sources"
-"""The group of the entry points that name functions without arguments, which return many types at once, as those of another
-framework. The types' names begin with that of the entry point and a hyphen; a source is asked when such a type, or a list of all
-types, is wanted."""
+"""The group of the entry points for functions that return many types, such as another framework's.
+
+The functions have no arguments. The names of the types begin with the name of the entry point and a
+hyphen. A function is called when such a type, or a list of all types, is requested.
+"""
 
 _ATTRIBUTES = (
     "auth_type",
@@ -62,8 +65,8 @@ def _load() -> tuple[dict[str, Plugin], dict[str, str]]:
             if lacking := [name for name in _ATTRIBUTES if not hasattr(plugin, name)]:
                 raise TypeError(f"it lacks {', '.join(lacking)}")
             if found.setdefault(plugin.auth_type, plugin) is not plugin:
-                raise TypeError(f"there is a type called {plugin.auth_type!r} already")
-        except Exception as error:  # a third party's code: anything may be wrong with it
+                raise TypeError(f"a type called {plugin.auth_type!r} already exists")
+        except Exception as error:  # third-party code can fail in any way
             where = entry.dist.name if entry.dist is not None else "?"
             broken[entry.name] = f"{entry.value} of {where}: {type(error).__name__}: {error}"
             logger.error(
@@ -78,7 +81,7 @@ def _load_source(name: str) -> dict[str, Plugin]:
     for entry in entry_points(group=SOURCES, name=name):
         try:
             made: Iterable[Plugin] = entry.load()()
-        except ImportError as error:  # what it brings is not installed
+        except ImportError as error:  # the framework is not installed
             logger.debug("No types of authentication %s-...: %s", name, error)
             continue
         found.update((plugin.auth_type, plugin) for plugin in made)
@@ -86,7 +89,7 @@ def _load_source(name: str) -> dict[str, Plugin]:
 
 
 def plugins() -> dict[str, Plugin]:
-    """Return all installed types of authentication, by name; a broken one is logged, with its name, and left out."""
+    """Return all installed types of authentication by name; broken ones are logged and omitted."""
     found = dict(_load()[0])
     for name in sorted({entry.name for entry in entry_points(group=SOURCES)}):
         found = {**_load_source(name), **found}
@@ -94,22 +97,22 @@ def plugins() -> dict[str, Plugin]:
 
 
 def own_plugins() -> dict[str, Plugin]:
-    """Return the types that are entry points themselves, without those of sources."""
+    """Return the types that are entry points themselves, without those from sources."""
     return _load()[0]
 
 
 def find_plugin(auth_type: str) -> Plugin | None:
-    """Return a type of authentication, or None if there is none of that name."""
+    """Return a type of authentication, or None if there is no such type."""
     return _load()[0].get(auth_type) or _load_source(auth_type.partition("-")[0]).get(auth_type)
 
 
 def broken_plugins() -> dict[str, str]:
-    """Return the types that cannot be used, by the names of their entry points, and why not."""
+    """Return the types that cannot be used: name of the entry point -> reason."""
     return _load()[1]
 
 
 def usable_with(plugin: Plugin, kinds: Iterable[type]) -> bool:
-    """Tell whether protocols that make these kinds of credentials can use a plugin."""
+    """Return whether protocols that create these kinds of credentials can use a plugin."""
     made = tuple(kinds)
     return any(
         issubclass(kind, taken) or issubclass(taken, kind)
@@ -119,15 +122,15 @@ def usable_with(plugin: Plugin, kinds: Iterable[type]) -> bool:
 
 
 def from_string(text: str, *, dispatcher: Dispatcher | None = None) -> CheckerRef:
-    """Start the checker that a descriptor describes; see `actorcred.auth.descriptors` for the grammar.
+    """Start the checker of a descriptor; see `actorcred.auth.descriptors` for the grammar.
 
     Args:
         text: the descriptor.
-        dispatcher: where the checker runs, and those inside of it.
+        dispatcher: where the checker and those inside it run.
 
     Raises:
-        DescriptorError: shows what is wrong and where.
-        AccountError: if what it names cannot be used, as a file.
+        DescriptorError: if the descriptor is invalid; the text says why and shows where.
+        AccountError: if something that it names, such as a file, cannot be used.
         MissingExtra: if an optional package is needed.
     """
     with starting_on(dispatcher):
@@ -151,15 +154,16 @@ def _start(descriptor: Descriptor) -> CheckerRef:
         ) from None
     if not isinstance(checker, CheckerRef):
         raise descriptor.error(
-            f"the plugin of {descriptor.kind!r} returned no started checker, but {type(checker).__name__}"
+            f"the plugin of {descriptor.kind!r} must return a started checker, "
+            f"not {type(checker).__name__}"
         )
     return checker
 
 
 def start_groups(argument: ArgString) -> list[CheckerRef]:
-    """Start the checkers that stand in parentheses; if one of them cannot be started, none stays.
+    """Start the checkers in parentheses; if one of them cannot be started, the others are stopped.
 
-    Raises what `from_string` does.
+    Raises the same errors as `from_string`.
     """
     started: list[CheckerRef] = []
     try:
@@ -172,7 +176,7 @@ def start_groups(argument: ArgString) -> list[CheckerRef]:
 
 
 def start_group(argument: ArgString) -> CheckerRef:
-    """Start the one checker that stands in parentheses. Raises what `from_string` does."""
+    """Start the one checker in parentheses. Raises the same errors as `from_string`."""
     if len(argument.groups()) != 1:
-        raise argument.error("here must be one descriptor in parentheses")
+        raise argument.error("expected one descriptor in parentheses")
     return start_groups(argument)[0]

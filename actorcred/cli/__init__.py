@@ -1,4 +1,4 @@
-"""The command `actorcred`: serve a realm, call a server, keep accounts."""
+"""The command `actorcred`: serve a realm, call a server, manage accounts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command."""
-    # While modules are loaded and while the interpreter exits, Ctrl-C just ends the process: a traceback would help nobody.
+    # While modules are loaded and while the interpreter exits, Ctrl-C ends the process without a
+    # traceback, which would not help.
     usual = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         from actorcred.cli.commands import command

@@ -31,10 +31,10 @@ __all__ = ["call"]
 @click.argument("address", type=ADDRESS, metavar="URL")
 @click.argument("method")
 @click.argument("arguments", nargs=-1, metavar="[ARGS]...")
-@click.option("-u", "--username", default="", help="Who logs in.  [default: an anonymous guest]")
+@click.option("-u", "--username", default="", help="The user.  [default: an anonymous guest]")
 @PASSWORD_FILE
 @click.option(
-    "--interface", help="What to use the avatar as.  [default: the server's first interface]"
+    "--interface", help="The avatar's interface to use.  [default: the server's first interface]"
 )
 @click.option(
     "--mechanism", help="The SASL mechanism.  [default: the strongest that both sides have]"
@@ -56,14 +56,14 @@ __all__ = ["call"]
     type=click.FloatRange(0, min_open=True),
     default=ClientOptions().login_timeout,
     show_default=True,
-    help="Seconds for the login, which waits its turn on a busy server.",
+    help="Seconds for the login, which is queued on a busy server.",
 )
 @click.option(
     "--listen-for",
     type=click.FloatRange(0),
     default=0.0,
     metavar="SECONDS",
-    help="Print notifications for so long after the call.",
+    help="Print notifications for this long after the call.",
 )
 def call(
     address: Address,
@@ -78,16 +78,15 @@ def call(
     login_timeout: float,
     listen_for: float,
 ) -> None:
-    """Log in to the server at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
+    """Log in at URL, call METHOD of the avatar with ARGS, and print its result as JSON.
 
-    Each of ARGS is read as JSON, and as a text if it is none: 1.5, true, '{"x": 1}', hello. The password is asked for, or
-    comes from --password-file or the variable ACTORCRED_PASSWORD; it is never an argument, since all users of the machine
-    can see those.
+    Each of ARGS is read as JSON, or as a string if it is not JSON: 1.5, true, '{"x": 1}', hello.
+    The password is prompted for, or read from --password-file or the variable ACTORCRED_PASSWORD;
+    it is never an argument, since all users of the machine can see those.
 
-    \b
     Exit codes: 1 the method failed, 2 wrong usage, 3 login refused, denied or unavailable, 4 no
     connection.
-    """  # noqa: D301  # \b is click's sign for lines that stay as they are
+    """
     password = read_password(password_file) if username else None
     options = ClientOptions(
         interface=interface,
@@ -121,11 +120,11 @@ def call(
 
 @contextlib.contextmanager
 def _telling(timeout: float) -> Iterator[None]:
-    """End the command with a text and a code that say what went wrong."""
+    """End the command with a text and an exit code if there is an error."""
     try:
         yield
     except LoginFailed as error:
-        # What this side finds out is in the detail; what the server says is the text alone.
+        # Errors found on this side have a detail; those sent by the server only have a text.
         own = type(error) in {LoginFailed, CheckerUnavailable} and error.detail
         fail(f"{error}: {error.detail}" if own else error, ExitCode.REFUSED)
     except CallError as error:

@@ -1,4 +1,4 @@
-"""The subcommands together, and what they share."""
+"""The command with all its subcommands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ __all__ = ["command"]
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(importlib.metadata.version("actorcred"), prog_name="actorcred")
 def command() -> None:
-    """Log users in and serve their avatars: pluggable authentication and sessions, in the actor model."""
+    """Log users in and serve their avatars.
+
+    Pluggable authentication and sessions in the actor model.
+    """
 
 
 command.add_command(serve)

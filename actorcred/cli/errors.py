@@ -1,4 +1,4 @@
-"""Exit codes, and errors as a user of the command sees them."""
+"""Exit codes and error messages of the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["ExitCode", "fail"]
 
 
 class ExitCode(IntEnum):
-    """What the command's exit code says; 2 is click's own, for a wrong command line."""
+    """Exit codes of the command; 2 is click's own, for an invalid command line."""
 
     FAILED = 1
     """The method failed, or an account could not be changed."""
@@ -23,16 +23,15 @@ class ExitCode(IntEnum):
     """The login was refused or denied."""
 
     NO_CONNECTION = 4
-    """There is no server, or the connection was lost."""
+    """The server cannot be reached, or the connection was lost."""
 
     CRASHED = 5
-    """The portal of a server has crashed, so that there was nothing left to serve."""
+    """The portal of a server has crashed, so there was nothing left to serve."""
 
 
 def fail(message: Any, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     """End the command with an error."""
-    lines = [
-        printable(line, longest=None) for line in str(message).split("\n")
-    ]  # a server may have chosen the words
+    # Not all errors are this program's: a server might have sent the text.
+    lines = [printable(line, longest=None) for line in str(message).split("\n")]
     click.echo("actorcred: " + "\n".join(lines), err=True)
     raise click.exceptions.Exit(code)

@@ -1,4 +1,7 @@
-"""Keeping accounts in an htpasswd file. All that is no account, such as comments, stays byte for byte."""
+"""Manage accounts in an htpasswd file.
+
+Everything that is not an account, such as a comment, is kept byte for byte.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,11 @@ __all__ = ["HtpasswdFile"]
 
 
 class HtpasswdFile:
-    """The accounts in a file. Each method raises an `AccountError` that says what cannot be done.
+    """The accounts in a file. If a method fails, it raises an `AccountError` that says why.
 
     Args:
         path: the file, or a link to it.
-        form: how its lines are read.
+        form: the format of its lines.
     """
 
     def __init__(self, path: str, form: FileFormat | None = None) -> None:
@@ -31,7 +34,7 @@ class HtpasswdFile:
         self._form = form or FileFormat()
 
     def accounts(self) -> list[tuple[str, bool]]:
-        """Return names and whether they are disabled, in the order of the file."""
+        """Return the names and whether they are disabled, in the order of the file."""
         try:
             raw = self._path.read_bytes()
         except FileNotFoundError:
@@ -43,7 +46,7 @@ class HtpasswdFile:
         ]
 
     def add(self, name: str, password: str, *, scram: bool = False) -> None:
-        """Add an account; the file is made if there is none."""
+        """Add an account; the file is created if it does not exist."""
         self._refuse_scram(scram)
         name = prepare_username(name)
         entry = self._new_line(name, hash_password(password=password))
@@ -53,7 +56,7 @@ class HtpasswdFile:
             lines.append(entry + (b"\r" if lines and lines[0].endswith(b"\r") else b""))
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
-        """Set a new password. Further lines of the user, with old ones, are removed."""
+        """Set a new password. Further lines of the user, with old passwords, are removed."""
         self._refuse_scram(scram)
         stored = hash_password(password=password)
         with self._changing() as lines:
@@ -64,11 +67,11 @@ class HtpasswdFile:
             _remove(lines, others)
 
     def disable(self, name: str) -> None:
-        """Let nobody log in to an account."""
+        """Disable an account, so that its user cannot log in."""
         self._set_hashes(name, lambda stored: LOCKED + stored.lstrip(LOCKED))
 
     def enable(self, name: str) -> None:
-        """Let the user of an account log in again."""
+        """Enable an account that was disabled."""
         self._set_hashes(name, lambda stored: stored.lstrip(LOCKED))
 
     def delete(self, name: str) -> None:
@@ -76,7 +79,7 @@ class HtpasswdFile:
         with self._changing() as lines:
             _remove(lines, self._find(lines, name))
 
-    # -- lines --------------------------------------------------------------------------------------------------------
+    # -- lines -------------------------------------------------------------------------------------
 
     def _refuse_scram(self, scram: bool) -> None:
         if scram:
@@ -115,7 +118,7 @@ class HtpasswdFile:
                 self._set_hash(lines, line, change(line.stored))
 
     def _set_hash(self, lines: list[bytes], line: UserLine, stored: str) -> None:
-        """Put another hash into a line, and leave the rest of it as it is."""
+        """Replace the hash in a line, and leave the rest unchanged."""
         whole = lines[line.number - 1]
         content = whole.rstrip(b"\r")
         fields = self._form.fields(content)
@@ -124,11 +127,11 @@ class HtpasswdFile:
             self._form.delimiter.join(fields).encode(self._form.encoding) + whole[len(content) :]
         )
 
-    # -- the file -----------------------------------------------------------------------------------------------------
+    # -- the file ----------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _changing(self, *, make: bool = False) -> Iterator[list[bytes]]:
-        """Give the lines out, and write them when the caller is done; another process waits meanwhile."""
+        """Yield the lines and write them back afterwards; other processes wait meanwhile."""
         try:
             with locked(self._path):
                 raw = b"" if make and not self._path.exists() else self._path.read_bytes()

@@ -1,4 +1,7 @@
-"""The life of a server's process: it opens, serves until a signal comes, and ends in good order. The examples use it, too."""
+"""The lifetime of a server process: startup, serving until a signal arrives, orderly shutdown.
+
+The examples use it, too.
+"""
 
 from __future__ import annotations
 
@@ -24,16 +27,19 @@ __all__ = ["DRAIN_TIMEOUT", "Interrupted", "Life", "drained", "run"]
 T = TypeVar("T")
 
 DRAIN_TIMEOUT = 10.0
-"""Seconds for the end, unless something else was said."""
+"""Default timeout of the shutdown, in seconds."""
 
 HURRIED = 0.3
-"""Seconds that actors have to stop if there is no time for it."""
+"""Seconds for stopping the actors if there is no time left."""
 
 RESERVE = 1.0
-"""Seconds of them that are kept for stopping the actors, once everybody is logged out; a quarter, if there are few."""
+"""Seconds of the timeout that are reserved for stopping the actors, after all sessions have ended.
+
+If the timeout is short, it is a quarter of it.
+"""
 
 GRACE = 3.0
-"""Seconds after the end should have come at which a process whose event loop is blocked is ended from another thread."""
+"""Seconds after the timeout until another thread ends a process whose event loop is blocked."""
 
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -41,17 +47,18 @@ SIGNALS = tuple(
 
 
 class Interrupted(Exception):
-    """A signal came before the server was open."""
+    """A signal arrived before the server was open."""
 
 
 class Life:
-    """What a process knows of its end; `run` makes it.
+    """The shutdown state of a process; created by `run`.
 
-    The first SIGINT, SIGTERM or SIGHUP begins the end, and a second one ends what is still waited for. A process that was
-    told to ignore SIGHUP, as by nohup, goes on ignoring it.
+    The first SIGINT, SIGTERM or SIGHUP starts the shutdown, and a second one cancels what the
+    shutdown still waits for. A process that was started to ignore SIGHUP, as by nohup, continues to
+    ignore it.
 
     Attributes:
-        drain_timeout: seconds from the first signal to the end.
+        drain_timeout: seconds from the first signal to the end of the process.
     """
 
     def __init__(self, last_resort: LastResort) -> None:
@@ -63,14 +70,14 @@ class Life:
         self._deadline: float | None = None
         self._signals = 0
 
-    # -- signals ------------------------------------------------------------------------------------------------------
+    # -- signals -----------------------------------------------------------------------------------
 
     def take_signals(self) -> None:
-        """Begin to go by signals. On another thread than the main one there are none."""
+        """Install the signal handlers. This has no effect outside the main thread."""
         with contextlib.suppress(ValueError):
             for number in SIGNALS:
                 if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
-                    # Not the loop's own handlers: these have no turn if something blocks the loop.
+                    # Not the loop's own handlers: they do not run if something blocks the loop.
                     signal.signal(number, self._came)
 
     def _came(self, number: int, frame: FrameType | None) -> None:
@@ -80,50 +87,50 @@ class Life:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe((self._asked if first else self._hurried).set)
 
-    # -- what the program asks ----------------------------------------------------------------------------------------
+    # -- what the program calls --------------------------------------------------------------------
 
     @property
     def asked(self) -> bool:
-        """Whether the end has begun."""
+        """Whether the shutdown has started."""
         return self._asked.is_set()
 
     @property
     def hurried(self) -> bool:
-        """Whether a second signal came."""
+        """Whether a second signal has arrived."""
         return self._hurried.is_set()
 
     async def opened(self, opening: Coroutine[Any, Any, T]) -> T:
-        """Open something; return its result.
+        """Run a coroutine that opens something, and return its result.
 
         Raises:
-            Interrupted: if a signal comes before; opening is cancelled then.
+            Interrupted: if a signal arrives before it has finished; it is then cancelled.
         """
         return await self._unless(self._asked, opening)
 
     async def until_asked(self, seconds: float | None = None) -> None:
-        """Serve until a signal comes, or for some seconds."""
+        """Wait until the shutdown is requested, or for some seconds."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._asked.wait(), seconds)
 
     def end(self) -> None:
-        """Begin the end, as a signal does."""
+        """Start the shutdown, as a signal does."""
         self._asked.set()
 
     def clean_up(self, function: Callable[[], object]) -> None:
-        """Have a function called before the process is ended without its event loop."""
+        """Register a function to call before the process is ended without its event loop."""
         self._last_resort.clean_up.append(function)
 
     def left(self) -> float:
-        """Return the seconds that are left for logging everybody out; the first call begins to count."""
+        """Return the seconds left for ending sessions; the first call starts the countdown."""
         if self._deadline is None:
             self._deadline = self._loop.time() + self.drain_timeout
         return max(0.0, self._deadline - self._loop.time() - min(RESERVE, self.drain_timeout / 4))
 
     async def wait_for(self, *endings: Coroutine[Any, Any, Any]) -> list[Any]:
-        """Wait for all that belongs to the end; what still runs when a second signal comes is cancelled.
+        """Wait for the steps of the shutdown; a second signal cancels those still running.
 
         Returns:
-            The results, None for what was cancelled.
+            The results, with None for cancelled steps.
         """
         tasks = [asyncio.ensure_future(ending) for ending in endings]
         if not tasks:
@@ -153,7 +160,11 @@ class Life:
         return task.result()
 
     async def stop_actors(self) -> list[str]:
-        """Stop all actors while the loop runs, so that they have their `on_stop`; return the names of those that did not."""
+        """Stop all actors while the loop still runs, so that their `on_stop` is called.
+
+        Returns:
+            The names of those that did not stop.
+        """
         seconds = (
             HURRIED
             if self.hurried
@@ -163,30 +174,30 @@ class Life:
 
 
 async def drained(portal: PortalRef, seconds: float) -> int:
-    """Log everybody out of a portal; return the number of sessions that ended."""
+    """End all sessions of a portal; return how many there were."""
     return await portal.drain(seconds)
 
 
 class LastResort(threading.Thread):
-    """Ends a process whose event loop is blocked: nothing else would, SIGTERM included."""
+    """Ends a process whose event loop is blocked; SIGTERM alone would not."""
 
     def __init__(self) -> None:
         super().__init__(name="actorcred-last-resort", daemon=True)
         self._orders: Queue[float | None] = Queue()
         self.clean_up: list[Callable[[], object]] = []
-        """What is called before the end, such as taking a Unix socket away."""
+        """Functions to call before the process ends, such as one that removes a Unix socket."""
 
     def end_in(self, seconds: float) -> None:
-        """End the process in so many seconds. May be called by a signal handler, whatever it interrupts."""
+        """End the process after some seconds. A signal handler may call this at any point."""
         self._orders.put(time.monotonic() + seconds)
 
     def retire(self) -> None:
-        """Have no part in the end."""
+        """Stop this thread without ending the process."""
         self._orders.put(None)
         self.join()
 
     def run(self) -> None:
-        """Wait for orders, and for the time."""
+        """Wait for orders and for the deadline, then end the process."""
         until: float | None = None
         while True:
             try:
@@ -201,9 +212,8 @@ class LastResort(threading.Thread):
         for clean_up in self.clean_up:
             with contextlib.suppress(Exception):
                 clean_up()
-        flushing = threading.Thread(
-            target=logging.shutdown, daemon=True
-        )  # which what is blocked may block, too
+        # In another thread, since it might be blocked as well.
+        flushing = threading.Thread(target=logging.shutdown, daemon=True)
         flushing.start()
         flushing.join(GRACE)
         os.write(2, b"something blocks the event loop: the process ends without it\n")
@@ -214,9 +224,13 @@ def run(
     main: Callable[[Life], Awaitable[int]],
     loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> int:
-    """Run a server's main coroutine, and stop all actors at its end while its loop runs; return the exit code.
+    """Run a server's main coroutine, then stop all actors while its loop still runs.
 
-    A signal that comes while it opens ends it, too: `Interrupted` out of `main` is exit code 0.
+    A signal that arrives during startup ends it, too: if `main` raises `Interrupted`, the exit code
+    is 0.
+
+    Returns:
+        The exit code.
     """
     last_resort = LastResort()
 

@@ -1,4 +1,7 @@
-"""The log of a command that serves: lines on stderr, written by a thread of its own, so that a slow pipe delays nobody."""
+"""The log of a serving command: lines on stderr.
+
+A separate thread writes them, so that a slow pipe does not delay any client.
+"""
 
 from __future__ import annotations
 
@@ -18,28 +21,29 @@ __all__ = ["LineFormatter", "ThreadedHandler", "start_logging"]
 logger = logging.getLogger("actorcred.cli")
 
 RECORDS = 10_000
-"""Records that may wait to be written."""
+"""Maximum number of records waiting to be written."""
 
 CHARACTERS = 8_000_000
-"""And their characters at most."""
+"""Maximum number of characters waiting to be written."""
 
 SHARE_OF_INFO = 0.75
-"""The part of both that records below the level warning can fill."""
+"""The share of both limits that is available to records below the level warning."""
 
 BATCH = 65_536
-"""Characters that are written at a time."""
+"""Number of characters that are written at a time."""
 
 LAST_WORDS = 2.0
-"""Seconds at the end of the process for what waits to be written."""
+"""Seconds at the end of the process for writing the waiting records."""
 
 
 class LineFormatter(logging.Formatter):
     """Formats a record so that nothing in it can look like another record.
 
-    What is not printable is escaped, and further lines, such as those of a traceback, are indented.
+    Unprintable characters are escaped, and further lines, such as those of a traceback, are
+    indented.
 
     Args:
-        colours: whether levels have a colour, for terminals.
+        colours: whether levels are colored, for terminals.
     """
 
     COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}  # noqa: RUF012
@@ -70,14 +74,15 @@ def _escaped(line: str) -> str:
 
 
 class ThreadedHandler(logging.Handler):
-    """Has records written by a thread.
+    """Writes records in a separate thread.
 
-    A record that finds too many others waiting is dropped; how many were is written with the next ones.
+    If too many records are waiting, new ones are dropped; the number of dropped records is written
+    with the next ones.
 
     Args:
-        write: writes bytes, and may block.
-        records: how many may wait.
-        characters: how many characters of them.
+        write: writes bytes; it may block.
+        records: maximum number of waiting records.
+        characters: maximum number of their characters.
     """
 
     def __init__(
@@ -96,13 +101,16 @@ class ThreadedHandler(logging.Handler):
         self._closed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Put a record with those that wait. Neither blocks nor raises."""
+        """Queue a record for writing. Neither blocks nor raises."""
         try:
             text = self.format(record)
         except Exception as error:  # the arguments do not fit the message
-            text = f"{record.name}: a record could not be formatted ({type(error).__name__}): {quoted(record.msg)}"
+            text = (
+                f"{record.name}: a record could not be formatted ({type(error).__name__}): "
+                f"{quoted(record.msg)}"
+            )
         with self._changed:
-            # A flood of logins must not push out what tells of guesses and faults.
+            # A flood of logins must not displace records of guesses and faults.
             share = 1.0 if record.levelno >= logging.WARNING else SHARE_OF_INFO
             room = (
                 len(self._waiting) < self._records * share
@@ -120,7 +128,7 @@ class ThreadedHandler(logging.Handler):
             thread = threading.Thread(target=self._run, name="actorcred-log", daemon=True)
             try:
                 thread.start()
-            except RuntimeError:  # no more threads now; the next record tries again
+            except RuntimeError:  # cannot start a thread now; the next record tries again
                 return False
             self._thread = thread
         return True
@@ -129,7 +137,7 @@ class ThreadedHandler(logging.Handler):
         while batch := self._next_batch():
             try:
                 self._write(batch)
-            except OSError:  # nobody reads any more, or the disk is full
+            except OSError:  # the reader has closed the pipe, or the disk is full
                 with self._changed:
                     self._dropped += batch.count(b"\n")
             with self._changed:
@@ -137,7 +145,7 @@ class ThreadedHandler(logging.Handler):
                 self._changed.notify_all()
 
     def _next_batch(self) -> bytes:
-        """Wait for records; return some of them, or nothing at the end."""
+        """Wait for records; return some of them, or no bytes at the end."""
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._closed)
             lines: list[str] = []
@@ -153,20 +161,20 @@ class ThreadedHandler(logging.Handler):
 
     def _word_of_dropped(self) -> str:
         dropped, self._dropped = self._dropped, 0
-        text = "%d records of the log were dropped: they could not be written as fast as they came"
+        text = "%d log records were dropped because they could not be written fast enough"
         return self.format(
             logging.LogRecord(logger.name, logging.WARNING, __file__, 0, text, (dropped,), None)
         )
 
     def flush(self) -> None:
-        """Wait until all is written, but not for ever."""
+        """Wait until all records are written, but only for a limited time."""
         self.wait(LAST_WORDS)
 
     def wait(self, timeout: float) -> bool:
-        """Wait until all is written; return whether it is.
+        """Wait until all records are written; return whether they are.
 
         Args:
-            timeout: seconds to wait at most.
+            timeout: maximum time to wait, in seconds.
         """
         if self._thread is threading.current_thread():
             return False
@@ -174,7 +182,7 @@ class ThreadedHandler(logging.Handler):
             return self._changed.wait_for(lambda: not self._waiting and not self._busy, timeout)
 
     def close(self) -> None:
-        """Write what waits, and end the thread. Logging does so by itself at the end of the process."""
+        """Write the waiting records, and end the thread. Logging calls this at process exit."""
         written = self.wait(LAST_WORDS)
         with self._changed:
             self._closed = True
@@ -185,7 +193,7 @@ class ThreadedHandler(logging.Handler):
 
 
 def write_all(descriptor: int, data: bytes) -> None:
-    """Write all of some bytes to a file that may be one of those that do not block."""
+    """Write all bytes to a file descriptor, which can be a non-blocking one."""
     while data:
         try:
             data = data[os.write(descriptor, data) :]
@@ -194,13 +202,13 @@ def write_all(descriptor: int, data: bytes) -> None:
 
 
 def start_logging(level: str) -> None:
-    """Log to stderr from now on.
+    """Start logging to stderr.
 
     Args:
         level: "debug", "info", "warning" or "error".
     """
     try:
-        # Not by `sys.stderr`: a thread that is stuck in it would keep the process from ending.
+        # Not `sys.stderr`: a thread that is stuck in it would keep the process from exiting.
         descriptor = os.dup(2)
     except OSError:  # there is no stderr
         return
@@ -208,9 +216,10 @@ def start_logging(level: str) -> None:
     handler.setFormatter(LineFormatter(colours=os.isatty(descriptor)))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":
-        # Else each error that an avatar tells its client is a record with a traceback, which clients can cause at will.
+        # Otherwise each error that an avatar reports to its client would be logged with a
+        # traceback, which clients can cause at will.
         logging.getLogger("actorcred.actors").setLevel(max(logging.WARNING, logging.root.level))
-    # What Python itself would write to stderr, and block.
+    # Python itself would write these to stderr, which can block.
     logging.captureWarnings(True)
     sys.unraisablehook = lambda fault: _log_fault("An exception was ignored:", fault.exc_value)
     threading.excepthook = lambda fault: _log_fault("A thread failed:", fault.exc_value)

@@ -1,4 +1,4 @@
-"""`actorcred otp`: who has a second factor."""
+"""`actorcred otp`: manage second factors."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ def _open(path: str) -> Iterator[OTPCheckerRef]:
 def otp() -> None:
     """Enrol users for the codes of authenticator apps, a second factor.
 
-    PATH is the database that `--auth 'all:(file:players)(otp:PATH)'` checks against; it is made with the first user.
+    PATH is the database that `--auth 'all:(file:players)(otp:PATH)'` checks against; it is created
+    when the first user is enrolled.
     """
 
 
@@ -42,15 +43,15 @@ def otp() -> None:
 @_PATH
 @_NAME
 @click.option(
-    "--issuer", default="actorcred", show_default=True, help="What the app shows beside the name."
+    "--issuer", default="actorcred", show_default=True, help="What the app shows next to the name."
 )
 @click.option(
     "--bring-secret",
     is_flag=True,
-    help="Ask for a secret that the user has already, in base32, or read it from a pipe.",
+    help="Prompt for the user's existing secret, in base32, or read it from a pipe.",
 )
 def enrol(path: str, name: str, issuer: str, bring_secret: bool) -> None:
-    """Give the user NAME a new secret, and print the address for the app; it holds the secret."""
+    """Give the user NAME a new secret, and print the URL for the app, which contains it."""
     secret = click.prompt("Secret", hide_input=True, err=True) if bring_secret else None
     with _open(path) as checker:
         click.echo(checker.enrol(name, issuer, secret).get())
@@ -60,7 +61,7 @@ def enrol(path: str, name: str, issuer: str, bring_secret: bool) -> None:
 @_EXISTING_PATH
 @_NAME
 def remove(path: str, name: str) -> None:
-    """Take the secret of the user NAME away."""
+    """Remove the secret of the user NAME."""
     with _open(path) as checker:
         checker.remove(name).get()
     click.echo(f"removed {name}")
@@ -70,7 +71,7 @@ def remove(path: str, name: str) -> None:
 @_EXISTING_PATH
 @click.option("--json", "as_json", is_flag=True, help="Print an array of names.")
 def list_users(path: str, as_json: bool) -> None:
-    """List the users who have a secret, a line for each."""
+    """List the users who have a secret, one per line."""
     with _open(path) as checker:
         names = checker.enrolled().get()
     if as_json:

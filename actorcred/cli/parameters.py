@@ -1,4 +1,4 @@
-"""Parameters that several subcommands have."""
+"""Parameters shared by several subcommands."""
 
 from __future__ import annotations
 
@@ -41,17 +41,17 @@ ADDRESS = _AddressType()
 PASSWORD_FILE = click.option(
     "--password-file",
     type=click.Path(dir_okay=False, allow_dash=True),
-    help="The file whose first line is the password; - is the input.",
+    help="The file whose first line is the password; - for standard input.",
 )
-"""The option that `read_password` wants."""
+"""The option for `read_password`."""
 
 
 def read_password(file: str | None, *, confirm: bool = False) -> str:
-    """Return the password from a file, the environment, or the keyboard.
+    """Return the password from a file, the environment, or a prompt.
 
     Args:
-        file: whose first line it is; "-" is the standard input.
-        confirm: have it typed twice.
+        file: the file whose first line is the password; "-" for standard input.
+        confirm: whether it must be typed twice.
     """
     if file is not None:
         try:
@@ -64,14 +64,15 @@ def read_password(file: str | None, *, confirm: bool = False) -> str:
         return as_utf8(password)
     if not sys.stdin.isatty():
         fail(
-            f"there is no terminal to ask for the password; use --password-file or {PASSWORD_VARIABLE}",
+            "there is no terminal to prompt for the password; "
+            f"use --password-file or {PASSWORD_VARIABLE}",
             ExitCode.USAGE,
         )
     return as_utf8(click.prompt("Password", hide_input=True, confirmation_prompt=confirm, err=True))
 
 
 def as_utf8(text: str) -> str:
-    """Return a text from outside as UTF-8 has it, where the locale has no such letters."""
+    """Return a string from outside decoded as UTF-8, even if the locale lacks its characters."""
     try:
         return text if text.isascii() else os.fsencode(text).decode()
     except UnicodeError:

@@ -1,4 +1,4 @@
-"""`actorcred passwd`: the accounts of htpasswd files and of SQLite stores."""
+"""`actorcred passwd`: manage the accounts of htpasswd files and SQLite stores."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ __all__ = ["passwd"]
 
 
 class Accounts(Protocol):
-    """What can be done with accounts, wherever they are."""
+    """Operations on accounts, wherever they are stored."""
 
     def accounts(self) -> list[tuple[str, bool]]:
-        """Return names and whether they are disabled."""
+        """Return the names and whether they are disabled."""
 
     def add(self, name: str, password: str, *, scram: bool = False) -> None:
         """Add an account."""
@@ -42,17 +42,17 @@ class Accounts(Protocol):
         """Set a new password."""
 
     def disable(self, name: str) -> None:
-        """Let nobody log in to an account."""
+        """Disable an account, so that its user cannot log in."""
 
     def enable(self, name: str) -> None:
-        """Let the user of an account log in again."""
+        """Enable an account that was disabled."""
 
     def delete(self, name: str) -> None:
         """Delete an account."""
 
 
 class _SQLiteAccounts:
-    """The accounts in a database, which is opened when something is asked of it."""
+    """The accounts in a database, which is opened on first use."""
 
     def __init__(self, path: str, **options: Any) -> None:
         self._path, self._options = path, options
@@ -88,7 +88,8 @@ def _accounts_in(store: str) -> Accounts:
     """Return the accounts of a store.
 
     Raises:
-        ValueError: if there is no such kind of store, or it has no such option.
+        ValueError: if an option is invalid.
+        AccountError: if there is no such kind of store.
     """
     descriptor = parse_descriptor(store)
     path = str(descriptor.argument)
@@ -101,7 +102,7 @@ def _accounts_in(store: str) -> Accounts:
 
 @contextlib.contextmanager
 def _open(store: str) -> Iterator[Accounts]:
-    """Give out the accounts of a store, and end the command clearly if something cannot be done."""
+    """Yield the accounts of a store; an error ends the command with a clear message."""
     try:
         yield _accounts_in(store)
     except (ActorcredError, ValueError) as error:
@@ -114,13 +115,13 @@ def _open(store: str) -> Iterator[Accounts]:
 def passwd() -> None:
     """Add, change, disable and list accounts.
 
-    STORE is file:PATH for an htpasswd file, or sqlite:PATH for an SQLite store, with the options that --auth takes; both are made
-    when the first account is added. A server that runs sees the change within seconds: live sessions of disabled and deleted
-    accounts end.
+    STORE is file:PATH for an htpasswd file, or sqlite:PATH for an SQLite store, with the options
+    that --auth takes; both are created when the first account is added. A running server notices
+    the change within seconds: sessions of disabled and deleted accounts end.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # A locale without the letters of a name is no reason to fail.
+            # The command must not fail if the locale lacks the characters of a name.
             stream.reconfigure(
                 encoding=None if stream.isatty() else "utf-8", errors="backslashreplace"
             )
@@ -139,7 +140,7 @@ def _new_password(file: str | None) -> str:
 SCRAM = click.option(
     "--scram",
     is_flag=True,
-    help="Keep what SCRAM needs, too: proofs that do not show the password; sqlite only.",
+    help="Also store what SCRAM needs, which does not reveal the password; sqlite only.",
 )
 
 
@@ -169,7 +170,7 @@ def change(store: str, name: str, password_file: str | None, scram: bool) -> Non
 @passwd.command()
 @_with_store
 def disable(store: str, name: str) -> None:
-    """Let nobody log in to the account NAME."""
+    """Disable the account NAME, so that its user cannot log in."""
     with _open(store) as accounts:
         accounts.disable(name)
     click.echo(f"disabled {name}")
@@ -178,7 +179,7 @@ def disable(store: str, name: str) -> None:
 @passwd.command()
 @_with_store
 def enable(store: str, name: str) -> None:
-    """Let the user of the account NAME log in again."""
+    """Enable the account NAME, so that its user can log in again."""
     with _open(store) as accounts:
         accounts.enable(name)
     click.echo(f"enabled {name}")
@@ -201,7 +202,8 @@ def delete(store: str, name: str) -> None:
 def list_accounts(store: str, as_json: bool) -> None:
     """List the accounts of STORE.
 
-    To a terminal it is a table, otherwise a line for each account: its name, a tab, and active or disabled.
+    On a terminal the output is a table, otherwise one line per account: its name, a tab, and active
+    or disabled.
     """
     with _open(store) as accounts:
         found = accounts.accounts()

@@ -1,4 +1,4 @@
-"""Changing a file so that it stays what it is for everybody else: its owner, mode and links."""
+"""Rewrite a file without changing its owner, mode and links."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ __all__ = ["locked", "rewrite"]
 _NOT_BY_RENAMING = frozenset(
     (errno.EACCES, errno.EPERM, errno.EBUSY, errno.EXDEV, errno.EINVAL, errno.EOVERFLOW)
 )
-"""Why a new file cannot take the place of another one, or not without a change of what the other one is: a folder that this user
-may not write to, an owner that this user may not give, a mounted file, as of a container."""
+"""Errors because of which a new file cannot replace the old one, or not with the same attributes.
+
+Examples are a folder that this user may not write to, an owner that this user may not set, and a
+file that is mounted, as in a container.
+"""
 
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Wait until no other process is changing files in a file's folder, and keep them waiting.
+    """Lock a file's folder, so that only one process at a time changes files in it.
 
     Raises:
         OSError: if there is no such folder, or it may not be read.
@@ -38,17 +41,18 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def rewrite(path: Path, raw: bytes) -> None:
-    """Write a file as a whole; a new one is for its owner only.
+    """Write a whole file; if it did not exist, only its owner can read it.
 
-    A new file is put in the place of the old one, with its owner, group, mode and access list, so that nobody
-    reads half of it. Where that would lose something, as a second hard link, the old one is overwritten.
+    A new file replaces the old one, with its owner, group, mode and access list, so that no process
+    reads half of it. If something would get lost, such as a second hard link, the old file is
+    overwritten instead.
 
     Args:
-        path: the file itself, no link to it.
+        path: the file itself, not a link to it.
         raw: its new content.
 
     Raises:
-        OSError: if it cannot be written; the file is as it was then.
+        OSError: if it cannot be written; the file is then unchanged.
     """
     try:
         status = path.stat()
@@ -56,7 +60,7 @@ def rewrite(path: Path, raw: bytes) -> None:
         _replace(path, raw, None)
         return
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "it is no regular file")
+        raise OSError(errno.EINVAL, "it is not a regular file")
     if status.st_nlink == 1:
         try:
             _replace(path, raw, status)
@@ -96,7 +100,7 @@ def _overwrite(path: Path, raw: bytes) -> None:
 
 
 def _reserve(handle: int, size: int, wanted: int) -> None:
-    """Find out that a disk is full before anything of the old content is gone."""
+    """Detect a full disk before any of the old content is overwritten."""
     if wanted <= size:
         return
     try:

@@ -1,4 +1,4 @@
-"""`actorcred serve`: anybody's realm on the network."""
+"""`actorcred serve`: serve a realm on the network."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ __all__ = ["serve"]
 logger = logging.getLogger("actorcred.cli")
 
 
-@click.command(short_help="Put a realm on the network.")
+@click.command(short_help="Serve a realm on the network.")
 @click.option(
     "--realm",
     required=True,
@@ -53,8 +53,9 @@ logger = logging.getLogger("actorcred.cli")
     metavar="ADDRESS",
     default=("tcp:127.0.0.1:9986",),
     show_default=True,
-    help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], unix:PATH, ws:HOST:PORT[/PATH], "
-    "wss:HOST:PORT?cert=FILE&key=FILE. Port 0 is any free one. May be repeated.",
+    help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], "
+    "unix:PATH, ws:HOST:PORT[/PATH], wss:HOST:PORT?cert=FILE&key=FILE. "
+    "Port 0 is any free one. May be repeated.",
 )
 @auth_options(
     (kind for mechanism in SERVER_MECHANISMS.values() for kind in mechanism.kinds()), required=True
@@ -67,19 +68,21 @@ logger = logging.getLogger("actorcred.cli")
     help="What happens when a user logs in a second time.",
 )
 @click.option(
-    "--max-sessions", type=click.IntRange(1), help="Sessions at most.  [default: no limit]"
+    "--max-sessions",
+    type=click.IntRange(1),
+    help="Maximum number of sessions.  [default: no limit]",
 )
 @click.option(
     "--grace",
     type=click.FloatRange(0),
     default=30.0,
     show_default=True,
-    help="Seconds to come back after a lost connection.",
+    help="Seconds to reconnect after a lost connection.",
 )
 @click.option(
     "--passwords-in-clear",
     is_flag=True,
-    help="Take passwords also where somebody on the network may read along.",
+    help="Accept passwords even if others on the network can read them.",
 )
 @click.option(
     "--identity-header",
@@ -96,20 +99,21 @@ logger = logging.getLogger("actorcred.cli")
     "--origin",
     "origins",
     multiple=True,
-    help="From whose pages browsers may connect, as https://play.example.org. May be repeated.  [default: any; with "
-    "--identity-header those of the host that the request names]",
+    help="The origin of pages from which browsers may connect, such as https://play.example.org. "
+    "May be repeated.  "
+    "[default: any; with --identity-header, the host that the request names]",
 )
 @click.option(
     "--limit-loopback",
     is_flag=True,
-    help="Limit and penalise clients of this machine by their address, too, as those of others.",
+    help="Also apply limits and penalties by address to clients on this machine.",
 )
 @click.option(
     "--drain-timeout",
     type=click.FloatRange(0),
     default=10.0,
     show_default=True,
-    help="Seconds for all of the end.",
+    help="Seconds for the whole shutdown; a second signal cuts it short.",
 )
 @click.option(
     "--log-level",
@@ -123,12 +127,13 @@ logger = logging.getLogger("actorcred.cli")
     type=click.Choice([str(how) for how in UnknownNames]),
     default=str(PortalOptions().log_unknown_names),
     show_default=True,
-    help="What the log shows of a name that is not known, which may be a password typed into the wrong field.",
+    help="What the log shows of an unknown name, which might be a password typed into the wrong "
+    "field.",
 )
 @click.option(
     "--uvloop/--no-uvloop",
     default=None,
-    help="The event loop.  [default: uvloop where it is installed]",
+    help="The event loop.  [default: uvloop if it is installed]",
 )
 def serve(
     realm: str,
@@ -147,14 +152,13 @@ def serve(
     log_unknown_names: str,
     uvloop: bool | None,
 ) -> None:
-    """Put a realm on the network, until SIGTERM, SIGINT or SIGHUP; then everybody is logged out and the exit code is 0.
-
-    A second signal does not wait for them. Exit codes: 2 it cannot be served as it was asked for, 5 the portal has crashed.
+    """Serve a realm on the network until SIGTERM, SIGINT or SIGHUP, then end all sessions.
 
     \b
-    actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd --auth anonymous \\
-        --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
-    """  # noqa: D301  # \b is click's sign for lines that stay as they are
+    Exit codes: 0 after a signal, 2 cannot serve as requested, 5 the portal has crashed.
+    Example: actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd \\
+        --auth anonymous --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
+    """  # noqa: D301  # click does not rewrap a paragraph that begins with \b
     start_logging(log_level)
     realm_class = _find_realm(realm)
     names = UnknownNames(log_unknown_names)
@@ -199,7 +203,11 @@ async def _open(
 
 
 async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
-    """Serve until a signal comes or the portal is gone, then log everybody out; return the exit code."""
+    """Serve until a signal arrives or the portal ends, then end all sessions.
+
+    Returns:
+        The exit code.
+    """
     code = 0
     loop = asyncio.get_running_loop()
 
@@ -211,10 +219,10 @@ async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
         why = (
             "was stopped"
             if cause is None
-            else f"has crashed ({type(cause).__name__}), which is a fault of actorcred's"
+            else f"has crashed ({type(cause).__name__}), which is a bug in actorcred"
         )
         logger.critical(
-            "The portal %s: nobody can log in, so the server ends. Start it again, and report it.",
+            "The portal %s: no client can log in, so the server exits. Restart it and report this.",
             why,
         )
         life.end()
@@ -224,7 +232,7 @@ async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
         click.echo(f"listening on {address}")
     sys.stdout.flush()
     await life.until_asked()
-    click.echo("going down: logging everybody out")
+    click.echo("going down: ending all sessions")
     count, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
     if count is not None:
         click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
@@ -233,7 +241,7 @@ async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
 
 @contextlib.contextmanager
 def _usage() -> Iterator[None]:
-    """End the command clearly if something was asked for that cannot be."""
+    """End the command with a clear message if a request cannot be met."""
     try:
         yield
     except (ActorcredError, OSError, ValueError, TypeError) as error:
@@ -244,7 +252,7 @@ def _find_realm(path: str) -> type[Realm]:
     module_name, colon, class_name = path.partition(":")
     if not colon:
         fail(f"--realm {path!r} must have the form MODULE:CLASS", ExitCode.USAGE)
-    sys.path.insert(0, os.getcwd())  # as `python -m` has it
+    sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
         found = getattr(importlib.import_module(module_name), class_name)
     except ImportError as error:
@@ -252,7 +260,7 @@ def _find_realm(path: str) -> type[Realm]:
     except AttributeError:
         fail(f"--realm {path!r}: the module has no {class_name!r}", ExitCode.USAGE)
     if not isinstance(found, type) or not issubclass(found, Realm):
-        fail(f"--realm {path!r} is no subclass of actorcred.Realm", ExitCode.USAGE)
+        fail(f"--realm {path!r} is not a subclass of actorcred.Realm", ExitCode.USAGE)
     return found
 
 
@@ -261,7 +269,8 @@ def _start(realm_class: type[Realm]) -> ActorRef[Realm]:
         inspect.signature(realm_class).bind()
     except TypeError as error:
         raise TypeError(
-            f"the realm {realm_class.__name__} cannot be made without arguments ({error}); give them defaults"
+            f"the realm {realm_class.__name__} cannot be created without arguments ({error}); "
+            "give them defaults"
         ) from None
     return realm_class.start()
 

@@ -1,3 +1,3 @@
-"""Passwords: hashing, the formats that files and databases bring, and the policy for new ones."""
+"""Passwords: hashing, hash formats of files and databases, and the policy for new passwords."""
 
 __all__: list[str] = []

@@ -1,8 +1,8 @@
-"""Formats of hashes that databases bring and we do not make ourselves: Argon2, scrypt, PBKDF2, and those of libpass.
+"""Hash formats that are only verified, never created: Argon2, scrypt, PBKDF2, those of libpass.
 
-Each format says of a hash whether it can be verified, and by then everything about it is known to be in order: what passes
-does not raise any more, and takes neither more than some seconds nor more than `MOST_MEMORY`. A hash beyond that, as one with
-a damaged number, would hold a thread for hours each time somebody tries its user's name.
+Each format checks whether it can verify a hash. Verifying a hash that has passed the check does not
+raise an error, and takes at most some seconds and `MOST_MEMORY`. Without these limits, a hash with
+a damaged number could occupy a thread for hours at each login attempt of its user.
 """
 
 from __future__ import annotations
@@ -31,9 +31,12 @@ __all__ = [
 
 
 MOST_MEMORY = 256 * 1024 * 1024
-"""Bytes that verifying one hash may take; Django's defaults take 16 MB for scrypt and 100 MB for Argon2."""
+"""Maximum memory for verifying one hash, in bytes.
 
-# How often at most the step of an algorithm is repeated for one hash: five seconds or so. Defaults in use are about a tenth.
+Django's defaults need 16 MB for scrypt and 100 MB for Argon2.
+"""
+
+# Maximum numbers of repetitions for one hash: about five seconds. Usual defaults are about a tenth.
 MOST_ITERATIONS = 10_000_000  # of PBKDF2; Django 6.0: 1,200,000
 
 MOST_CRYPT_ROUNDS = 5_000_000  # of sha256-crypt and sha512-crypt; libpass: 656,000
@@ -55,11 +58,13 @@ _DJANGO_SCRYPT = re.compile(
 )
 
 _PASSLIB_SCRYPT = re.compile(
-    r"\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,3}),p=([0-9]{1,3})\$([A-Za-z0-9+/]*)\$([A-Za-z0-9+/]{43})",
+    r"\$scrypt\$ln=([0-9]{1,2}),r=([0-9]{1,3}),p=([0-9]{1,3})"
+    r"\$([A-Za-z0-9+/]*)\$([A-Za-z0-9+/]{43})",
 )
 
 _ARGON2 = re.compile(
-    r"\$argon2(?:id|i|d)\$v=(?:16|19)\$m=([0-9]{1,8}),t=([0-9]{1,5}),p=([0-9]{1,3})\$([A-Za-z0-9+/]{11,})\$([A-Za-z0-9+/]{22,})"
+    r"\$argon2(?:id|i|d)\$v=(?:16|19)\$m=([0-9]{1,8}),t=([0-9]{1,5}),p=([0-9]{1,3})"
+    r"\$([A-Za-z0-9+/]{11,})\$([A-Za-z0-9+/]{22,})"
 )
 
 _APR1 = re.compile(rf"\$apr1\${_CRYPT}{{0,8}}\${_CRYPT}{{22}}")
@@ -70,17 +75,18 @@ _SHA_CRYPT = re.compile(
 
 
 class OutOfBounds(ValueError):
-    """A number of a hash is not possible, or would cost too much; the text says which."""
+    """A parameter of a hash is impossible or too expensive; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashFormat:
-    """One format.
+    """A format of hashes.
 
     Args:
-        prefix: with which its hashes begin.
-        check: raises a ValueError for a hash that cannot be verified, and `MissingExtra` without the package.
-        verify: `verify(password, hash)`, of a hash that has passed the check.
+        prefix: what its hashes begin with.
+        check: raises a ValueError for a hash that cannot be verified, and `MissingExtra` if the
+            required package is not installed.
+        verify: `verify(password, hash)`, for a hash that has passed the check.
     """
 
     prefix: str
@@ -89,7 +95,7 @@ class HashFormat:
 
 
 def parts(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
-    """Return the groups of a pattern that a hash has to match."""
+    """Return the groups of a pattern that a hash must match."""
     found = pattern.fullmatch(text)
     if found is None:
         raise ValueError("a damaged hash")
@@ -97,7 +103,7 @@ def parts(pattern: re.Pattern[str], text: str) -> tuple[str, ...]:
 
 
 def decoded(text: str, size: int | None = None) -> bytes:
-    """Return what base64 stands for, with or without padding, if it is of the size that is wanted."""
+    """Decode base64, with or without padding, and check the size of the result if one is given."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:
@@ -108,10 +114,10 @@ def decoded(text: str, size: int | None = None) -> bytes:
 
 
 def bounded(what: str, number: int, most: int, least: int = 1) -> int:
-    """Return a number of a hash.
+    """Return a parameter of a hash.
 
     Raises:
-        OutOfBounds: if it cannot be verified with that.
+        OutOfBounds: if a hash with this value cannot be verified.
     """
     if not least <= number <= most:
         raise OutOfBounds(f"a hash with {what} out of bounds ({least} to {most})")
@@ -120,7 +126,7 @@ def bounded(what: str, number: int, most: int, least: int = 1) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Pbkdf2:
-    """What is to be known of a hash of PBKDF2 (RFC 8018)."""
+    """The parts of a PBKDF2 hash (RFC 8018)."""
 
     algorithm: str
     iterations: int
@@ -144,7 +150,7 @@ def _django_pbkdf2(text: str) -> Pbkdf2:
 
 @dataclass(frozen=True, slots=True)
 class Scrypt:
-    """What is to be known of a hash of scrypt (RFC 7914)."""
+    """The parts of a scrypt hash (RFC 7914)."""
 
     salt: bytes
     n: int
@@ -244,4 +250,4 @@ FORMATS = (
         "scrypt$", _django_scrypt, lambda password, text: _django_scrypt(text).fits(password)
     ),
 )
-"""All of them."""
+"""All formats of this module."""

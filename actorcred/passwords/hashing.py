@@ -1,9 +1,9 @@
-"""Hashing and verifying passwords: bcrypt, and the formats that password files bring.
+"""Hash and verify passwords: bcrypt, and the formats found in password files.
 
-bcrypt reads at most 72 bytes. A longer password is never cut short: it is hashed as `bcrypt-sha256` (bcrypt of a keyed
-SHA-256, passlib's format version 2), and compared with a plain bcrypt hash it is simply wrong.
+bcrypt reads at most 72 bytes. A longer password is never truncated: it is hashed as `bcrypt-sha256`
+(bcrypt of a keyed SHA-256, passlib's format version 2), and it never matches a plain bcrypt hash.
 
-All functions take keyword arguments only, since a password and a hash are both texts and easily swapped.
+Passwords and hashes are keyword arguments only, since both are strings and easily swapped.
 """
 
 from __future__ import annotations
@@ -40,13 +40,16 @@ DEFAULT_ROUNDS = 12
 """The cost of new hashes: 2 ** 12 iterations, about a quarter of a second."""
 
 MOST_ROUNDS = 16
-"""The highest cost of a hash that is verified: four seconds or so. One of 31, as bcrypt allows, would hold a thread for a day."""
+"""The highest cost of a hash that is verified, which takes about four seconds.
+
+bcrypt allows costs up to 31, which would occupy a thread for a day.
+"""
 
 LONGEST_HASH = 1024
-"""Characters of a hash."""
+"""Maximum length of a hash, in characters."""
 
 BCRYPT_LIMIT = 72
-"""bcrypt reads no more bytes of a password."""
+"""Number of bytes of a password that bcrypt reads."""
 
 _SALT = r"[./A-Za-z0-9]{21}[.Oeu]"  # 128 bits in 22 characters: the last one has two of them
 
@@ -60,24 +63,25 @@ FORMATS = (*_hashes.FORMATS, *_web_hashes.FORMATS)
 
 
 class UnsupportedHash(ValueError):
-    """A hash is in a format that cannot be verified, or not safely; the text names the format, never the hash.
+    """A hash cannot be verified, or not safely; the text names the format, never the hash.
 
-    What is to be done about it depends on where the hash is kept, so whoever has asked says it.
+    What to do about it depends on where the hash is stored, so the caller must explain that.
     """
 
 
 def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str:
-    """Hash a password for storage. It takes a good part of a second: use a pool of threads.
+    """Hash a password for storage. This takes a considerable part of a second: use a thread pool.
 
     Args:
-        password: a text or its UTF-8 bytes; it is prepared by RFC 8265 first.
+        password: a string or its UTF-8 bytes; it is prepared by RFC 8265 first.
         rounds: the base-2 logarithm of the number of iterations, 4 to 16.
 
     Returns:
-        A bcrypt hash ("$2b$..."), or for more than 72 bytes a bcrypt-sha256 hash ("$bcrypt-sha256$...").
+        A bcrypt hash ("$2b$..."), or a bcrypt-sha256 hash ("$bcrypt-sha256$...") if the password
+        has more than 72 bytes.
 
     Raises:
-        PasswordRejected: if the password is empty, holds control characters or is not UTF-8.
+        PasswordRejected: if the password is empty, contains control characters or is not UTF-8.
         ValueError: if `rounds` is out of range.
     """
     check_rounds(rounds)
@@ -90,16 +94,16 @@ def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str
 
 
 def check_rounds(rounds: int) -> None:
-    """Refuse a cost of new hashes that bcrypt does not take, or at which none could be verified.
+    """Check that bcrypt accepts a cost for new hashes, and that such hashes can be verified.
 
     Raises:
-        ValueError: says why.
+        ValueError: if not; the text says why.
     """
     if not 4 <= rounds <= 31:
         raise ValueError(f"bcrypt takes 4 to 31 rounds, not {rounds}")
     if rounds > MOST_ROUNDS:
         raise ValueError(
-            f"verifying a hash of {rounds} rounds would take minutes; take {MOST_ROUNDS} at most"
+            f"verifying a hash of {rounds} rounds would take minutes; use {MOST_ROUNDS} at most"
         )
 
 
@@ -107,41 +111,44 @@ def _shorten(raw: bytes, salt: bytes) -> bytes:
     return base64.b64encode(hmac.digest(salt, raw, "sha256"))
 
 
-def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8") -> bool:  # noqa: A002 - the field's term
-    """Tell whether a hash was made of a password. It takes as long as hashing: use a pool of threads.
+def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8") -> bool:  # noqa: A002
+    """Return whether a hash was made from a password. This is as slow as hashing it.
 
-    Other programs hash what they are given, and we what RFC 8265 makes of it. So both are tried where they differ, which
-    costs as often as much, whoever the user is.
+    Use a thread pool.
+
+    Other programs hash a password as it was sent, this package hashes its prepared form (RFC 8265).
+    If they differ, both are tried; this multiplies the cost, but equally for all users.
 
     Args:
-        password: a text or its bytes, as it was sent; one that could never have been hashed is wrong, and costs the same.
-        hash: bcrypt, also in the forms of passlib, Django and WordPress; PBKDF2 and scrypt in those of passlib, Django and
-            Werkzeug; phpass; "{SHA}"; with the extra `htpasswd` apr1, sha256-crypt and sha512-crypt; with the extra `sql` Argon2.
-        encoding: another one in which the password may have been when it was hashed.
+        password: a string or bytes, as it was sent; one that cannot have been hashed is wrong, and
+            costs the same.
+        hash: bcrypt, also in the forms of passlib, Django and WordPress; PBKDF2 and scrypt in those
+            of passlib, Django and Werkzeug; phpass; "{SHA}"; with the extra `htpasswd` apr1,
+            sha256-crypt and sha512-crypt; with the extra `sql` Argon2.
+        encoding: another encoding in which the password might have been hashed.
 
     Raises:
-        UnsupportedHash: if the format is none of these.
-        MissingExtra: if the format needs the extra.
+        UnsupportedHash: if the hash is in another format, damaged, or too expensive.
+        MissingExtra: if the format needs an extra.
     """
     check_format(hash=hash)
     tried = password_bytes(password, encoding)
     try:
-        fits = [_fits(raw, hash) for raw in tried or (b"?",)]  # all of them, however soon one does
+        fits = [_fits(raw, hash) for raw in tried or (b"?",)]  # all of them, even if the first fits
         return any(fits) and bool(tried)
-    except (
-        Exception
-    ) as error:  # of a library, about what it should have been spared; its text may show the hash
+    except Exception as error:
+        # From a library, despite the checks before; its text might show the hash.
         raise UnsupportedHash(
             f"a hash whose verification failed with {type(error).__name__}"
         ) from None
 
 
 def password_bytes(password: str | bytes, encoding: str = "utf-8") -> list[bytes]:
-    """Return what may have been hashed of a password that a client sent; nothing if that is not possible.
+    """Return the bytes that might have been hashed for a password from a client; none if invalid.
 
     Args:
-        password: a text or its bytes, as it was sent.
-        encoding: another one than UTF-8 in which it may have been.
+        password: a string or bytes, as it was sent.
+        encoding: an encoding other than UTF-8 that might have been used.
     """
     try:
         forms = [form for form in password_forms(password) if form]
@@ -155,7 +162,7 @@ def password_bytes(password: str | bytes, encoding: str = "utf-8") -> list[bytes
 
 
 def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
-    """Tell whether a hash was made of these bytes. It has been checked."""
+    """Return whether a hash, which has been checked, was made from these bytes."""
     for wrapping in _web_hashes.WRAPPINGS:
         if (inner := wrapping.unwrap(hash)) is not None:
             return _fits(wrapping.key(raw), inner)
@@ -173,14 +180,15 @@ def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
 
 
 def check_format(*, hash: str) -> None:  # noqa: A002
-    """Refuse a hash that `verify_password` could not verify: in another format, damaged, or at a cost that is too high.
+    """Check that `verify_password` can verify a hash.
 
     Raises:
-        UnsupportedHash: names the format, and why not. So is what is no text at all, as a database may have it.
+        UnsupportedHash: if it is in another format, damaged, too expensive, or not a string, which
+            a database can contain; the text names the format and the reason.
         MissingExtra: if the format needs an extra.
     """
     if not isinstance(hash, str):
-        raise UnsupportedHash(f"no text, but {type(hash).__name__}")
+        raise UnsupportedHash(f"not a string, but {type(hash).__name__}")
     if len(hash) > LONGEST_HASH:
         raise UnsupportedHash(f"a hash of more than {LONGEST_HASH} characters")
     try:
@@ -228,14 +236,14 @@ _NAMES = (
         r"(?:[0-9a-fA-F]{40}|[0-9a-fA-F]{64}|[0-9a-fA-F]{128})\Z",
         "a plain digest of the password, which is too weak",
     ),
-    (r"\*[0-9A-F]{40}\Z", "a hash of MySQL's own, which is too weak"),
+    (r"\*[0-9A-F]{40}\Z", "a hash in MySQL's own format, which is too weak"),
     (r"[!*]", "an account without a password, or disabled"),
     (
         r"[./A-Za-z0-9]{13}\Z",
         "a hash of the traditional DES crypt, which reads 8 characters of a password",
     ),
 )
-"""How what cannot be verified begins, and what it is; no part of it is shown but the name of a format."""
+"""Patterns and descriptions of hashes that cannot be verified; nothing else of them is shown."""
 
 
 def _name_format(hash: str) -> str:  # noqa: A002
@@ -253,14 +261,14 @@ def _format_of(hash: str) -> HashFormat | None:  # noqa: A002
 
 
 def needs_rehash(*, hash: str, rounds: int = DEFAULT_ROUNDS) -> bool:  # noqa: A002
-    """Tell whether a hash is weaker than a new one with `rounds` would be, so that it should be replaced at a login."""
+    """Return whether a hash is weaker than a new one with `rounds`, and should be replaced."""
     match = _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash)
     return match is None or int(match[1]) < rounds
 
 
 @cache
 def dummy_hash(rounds: int = DEFAULT_ROUNDS) -> str:
-    """Return a hash that no password has, for users who do not exist: refusing them then costs the same.
+    """Return a hash that no password matches, so that refusing an unknown user costs the same.
 
     Raises:
         ValueError: if `rounds` is out of range.

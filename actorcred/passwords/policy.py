@@ -1,4 +1,4 @@
-"""What a new password must be like."""
+"""The policy for new passwords."""
 
 from __future__ import annotations
 
@@ -14,13 +14,17 @@ __all__ = ["PasswordPolicy", "prepare_new_password"]
 
 @dataclass(frozen=True, slots=True)
 class PasswordPolicy:
-    """What a new password has to be (OWASP ASVS 5.0, 6.2): long enough, of any characters, and not a common one.
+    """Requirements for a new password: long enough, of any characters, and not a common one.
+
+    They follow OWASP ASVS 5.0, 6.2.
 
     Args:
-        min_length: characters at least; ASVS 6.2.1 asks for 8.
-        max_length: characters at most, so that nobody has megabytes hashed; ASVS 6.2.9 asks for 64 or more.
-        common: passwords in lower case that are refused, anything that has `in`. None takes the list of the package
-            zxcvbn (`pip install 'actorcred[accounts]'`), of which ASVS 6.2.4 asks for the first 3,000.
+        min_length: minimum number of characters; ASVS 6.2.1 requires 8.
+        max_length: maximum number of characters, so that no user can have megabytes hashed; ASVS
+            6.2.9 requires 64 or more.
+        common: passwords in lower case that are refused; any object that supports `in`. None stands
+            for the list of the package zxcvbn (`pip install 'actorcred[accounts]'`), of which ASVS
+            6.2.4 requires the first 3,000.
     """
 
     min_length: int = 8
@@ -28,10 +32,10 @@ class PasswordPolicy:
     common: Container[str] | None = None
 
     def check(self, *, password: str) -> None:
-        """Refuse a password that breaks a rule.
+        """Check a new password.
 
         Raises:
-            PasswordRejected: names the rule.
+            PasswordRejected: if it breaks a rule; the text names the rule.
             MissingExtra: if the list of common passwords is not installed.
         """
         if len(password) < self.min_length:
@@ -53,10 +57,10 @@ def _common_passwords() -> frozenset[str]:
 
 
 def prepare_new_password(*, password: str | bytes) -> str:
-    """Return a password in the form in which it is kept, prepared by RFC 8265.
+    """Return a password in the form in which it is stored, prepared by RFC 8265.
 
     Raises:
-        PasswordRejected: if it is empty, holds control characters or is not UTF-8.
+        PasswordRejected: if it is empty, contains control characters or is not UTF-8.
     """
     if (b"\0" in password) if isinstance(password, bytes) else ("\0" in password):
         raise PasswordRejected("the password must not hold NUL characters")

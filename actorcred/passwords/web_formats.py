@@ -1,6 +1,7 @@
-"""Formats of hashes that web applications write: Werkzeug, Django, passlib, phpass and WordPress.
+"""Formats of hashes in web applications: Werkzeug, Django, passlib, phpass and WordPress.
 
-Those that hold a hash of another format are `Wrapping`s: of it, and of what was hashed in place of the password.
+A format that contains a hash of another format, made of a value derived from the password, is a
+`Wrapping`.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ __all__ = ["FORMATS", "WRAPPINGS", "Wrapping", "is_phpass"]
 
 
 MOST_PHPASS_ROUNDS = 1 << 17
-"""Of MD5, a second or so of a long password; WordPress: 8,192."""
+"""Rounds of MD5, about a second for a long password; WordPress: 8,192."""
 
 PHPASS_LIMIT = 4096
-"""phpass hashes no longer password than that."""
+"""Maximum length of a password that phpass hashes, in bytes."""
 
 _HEX = r"[0-9a-f]+"
 
@@ -75,7 +76,7 @@ def _werkzeug_scrypt(text: str) -> Scrypt:
 
 
 def is_phpass(hash: str) -> bool:  # noqa: A002
-    """Return whether a hash is phpass' own: MD5 again and again, which is too weak to be kept."""
+    """Return whether a hash is in phpass' own format: iterated MD5, which is too weak to keep."""
     return hash.startswith(("$P$", "$H$"))
 
 
@@ -99,7 +100,7 @@ def _phpass(password: bytes, text: str) -> bool:
 
 
 def _encode64(raw: bytes) -> str:
-    """Return bytes in the base64 of crypt(3), three at a time, the lowest bits first."""
+    """Encode bytes in the base64 of crypt(3), three at a time, lowest bits first."""
     signs: list[str] = []
     for start in range(0, len(raw), 3):
         chunk = raw[start : start + 3]
@@ -121,17 +122,17 @@ FORMATS = (
     HashFormat("$P$", _read_phpass, _phpass),
     HashFormat("$H$", _read_phpass, _phpass),
 )
-"""All of them that are no wrappings."""
+"""All formats of this module that are not wrappings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wrapping:
-    """A format that holds a hash of another one.
+    """A format that contains a hash of another format.
 
     Args:
-        pattern: of its hashes.
-        key: what was hashed in place of a password.
-        inner: makes the other hash of the pattern's groups.
+        pattern: matches its hashes.
+        key: returns what was hashed instead of the password.
+        inner: returns the inner hash for the groups of the pattern.
     """
 
     pattern: re.Pattern[str]
@@ -139,7 +140,7 @@ class Wrapping:
     inner: Callable[..., str] = "{}".format
 
     def unwrap(self, hash: str) -> str | None:  # noqa: A002
-        """Return the other hash, or None if this one is of another format."""
+        """Return the inner hash, or None if the hash is not in this format."""
         match = self.pattern.fullmatch(hash)
         return None if match is None else self.inner(*match.groups())
 
@@ -171,4 +172,4 @@ WRAPPINGS = (
         "${}${:0>2}${}{}".format,
     ),
 )
-"""All of them."""
+"""All wrappings."""

@@ -1,7 +1,7 @@
-"""HTTP Digest (RFC 7616), for servers, without I/O: challenges, and credentials of what a client answers.
+"""HTTP Digest (RFC 7616) for servers, without I/O: challenges, and credentials from the answers.
 
-Clients of RFC 2617 are served, too; those of RFC 2069, which send no count, get each nonce for one request. Time and the
-client's address come in as arguments.
+Clients of RFC 2617 are served, too. Those of RFC 2069, which send no count, can use each nonce for
+one request only. The time and the client's address are arguments.
 """
 
 from __future__ import annotations
@@ -33,39 +33,46 @@ __all__ = [
 
 
 ALGORITHMS = {"MD5": "md5", "SHA-256": "sha256", "SHA-512-256": "sha512_256"}
-"""The names of RFC 7616 and those of hashlib."""
+"""Algorithms: name in RFC 7616 -> name in hashlib."""
 
 DIGESTS = ("SHA-256", "MD5")
-"""What is offered unless something else is wanted. Debian's curl 7.88 answers SHA-512-256 with SHA-256, and httpx 0.28 fails."""
+"""The algorithms that are offered by default.
+
+Debian's curl 7.88 answers SHA-512-256 with SHA-256, and httpx 0.28 fails.
+"""
 
 WINDOW = 64
-"""Requests of one nonce that may come out of order, as browsers send several at once."""
+"""Number of requests with one nonce that can arrive out of order; browsers send several at once."""
 
 LONGEST_HEADER = 16_384
-"""Characters of an Authorization header."""
+"""Maximum length of an Authorization header, in characters."""
 
-# RFC 9110, section 11.2: name = token or quoted string, with commas between. The repetitions are possessive: none gives back
-# what it has matched, so that a header takes no more than the time of its length, whatever is in it.
+# RFC 9110, section 11.2: name = token or quoted string, separated by commas. The quantifiers are
+# possessive, without backtracking, so that the time is linear in the length of any header.
 _PARAMETER = re.compile(
-    r"""[ \t,]*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+=[ \t]*+(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))[ \t]*+(?=,|\Z)"""
+    r"""[ \t,]*+([!#$%&'*+.^_`|~0-9A-Za-z-]++)[ \t]*+=[ \t]*+"""
+    r"""(?:"((?:[^"\\]|\\.)*+)"|([^\s",]++))[ \t]*+(?=,|\Z)"""
 )
 
 _EXTENDED = re.compile(r"(?i)utf-8'[^']*'(.*)")  # RFC 8187
 
 
 class StaleNonce(ActorcredError):
-    """The client's nonce is too old, used up or not ours: challenge it again with `stale=True`, and it asks nobody."""
+    """The client's nonce is too old, used up, or was not issued by this gate.
+
+    Challenge the client again with `stale=True`, so that it answers without asking its user.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class DigestRequest:
-    """What an answer is bound to.
+    """The request that an answer is bound to.
 
     Args:
-        method: of the request, as "GET".
-        uri: its target as it came, path and query.
-        address: the client's.
-        body: its body; only with `auth-int`.
+        method: the request's method, such as "GET".
+        uri: its target as received: path and query.
+        address: the client's address.
+        body: the request's body; only with `auth-int`.
     """
 
     method: str
@@ -75,7 +82,10 @@ class DigestRequest:
 
 
 def digest_of(algorithm: str, username: str, realm: str, password: str | bytes) -> str:
-    """Return `H(username:realm:password)` in hexadecimal, which is what a server may keep of a password."""
+    """Return `H(username:realm:password)` in hexadecimal.
+
+    A server can store this instead of the password.
+    """
     secret = password if isinstance(password, bytes) else password.encode()
     return _hash(algorithm, _raw(f"{username}:{realm}:") + secret)
 
@@ -86,15 +96,15 @@ def _hash(algorithm: str, data: bytes | str) -> str:
 
 
 def _raw(text: str) -> bytes:
-    """Return the bytes as the client sent them, and hashed them."""
+    """Return the bytes that the client sent and hashed."""
     return text.encode("utf-8", "surrogateescape")
 
 
 def text_of_header(header: str | bytes) -> str:
-    """Return what a client has sent as text: UTF-8, as browsers and curl send it; bytes that are none stay what they are.
+    """Decode a header as UTF-8, which browsers and curl send; other bytes become surrogates.
 
     Args:
-        header: bytes, or the text that servers make of them by Latin-1.
+        header: bytes, or a string that a server decoded as Latin-1.
     """
     try:
         raw = header if isinstance(header, bytes) else header.encode("latin-1")
@@ -104,17 +114,19 @@ def text_of_header(header: str | bytes) -> str:
 
 
 def parse_parameters(header: str | bytes) -> dict[str, str]:
-    """Return the parameters of an Authorization header of the scheme Digest; bytes that are not UTF-8 are surrogates in them.
+    """Return the parameters of an Authorization header of the scheme Digest.
+
+    Bytes that are not UTF-8 become surrogates.
 
     Raises:
-        ProtocolError: if it is none.
+        ProtocolError: if it is not such a header.
     """
     if len(header) > LONGEST_HEADER:
         raise ProtocolError(f"an Authorization header has at most {LONGEST_HEADER} characters")
     text = text_of_header(header)
     scheme, _, rest = text.strip().partition(" ")
     if scheme.lower() != "digest" or not _is_text(text):
-        raise ProtocolError("this is no Authorization header of the scheme Digest")
+        raise ProtocolError("not an Authorization header of the scheme Digest")
     found: dict[str, str] = {}
     position = 0
     while position < len(rest):
@@ -140,7 +152,10 @@ def _is_text(header: str) -> bool:
 
 
 def _name_as_text(name: str) -> str:
-    """Return a name; one that is not UTF-8 is Latin-1, as the library requests sends it (and hashes it as UTF-8)."""
+    """Return a name, decoded as Latin-1 if it is not UTF-8.
+
+    The library requests sends it as Latin-1, and hashes it as UTF-8.
+    """
     return name if _is_unicode(name) else _raw(name).decode("latin-1")
 
 
@@ -180,14 +195,17 @@ class DigestAnswer(UsernameDigestHash):
         self.source = request.address
 
     def __repr__(self) -> str:
-        return f"DigestAnswer(username={self.username!r}, realm={self.realm!r}, algorithm={self.algorithm!r})"
+        return (
+            f"DigestAnswer(username={self.username!r}, realm={self.realm!r}, "
+            f"algorithm={self.algorithm!r})"
+        )
 
     def check_password(self, password: bytes) -> bool:
-        """Tell whether the answer was made with this password."""
+        """Return whether the answer was made with this password."""
         return self.check_hash(digest_of(self.algorithm, self._name, self.realm, password))
 
     def check_hash(self, digest: str) -> bool:
-        """Tell whether the answer was made with this `H(username:realm:password)`."""
+        """Return whether the answer was made with this `H(username:realm:password)`."""
         given, request, algorithm = self._given, self._request, self.algorithm
         key = digest.lower()
         if self._session:
@@ -203,14 +221,14 @@ class DigestAnswer(UsernameDigestHash):
 
 @dataclass(slots=True)
 class _Counts:
-    """Which counts of a nonce were used: the highest one, and those in the window below it."""
+    """The used counts of a nonce: the highest one, and those in the window below it."""
 
     highest: int = 0
     seen: int = 0
 
     def take(self, count: int) -> bool:
         if count > self.highest:
-            # Bounded before the shift: a client may leave out four billion, and each would be a bit.
+            # Bounded before the shift: a client can skip four billion counts, each of them a bit.
             ahead = min(count - self.highest, WINDOW)
             self.seen = ((self.seen << ahead) | 1) & ((1 << WINDOW) - 1)
             self.highest = count
@@ -223,17 +241,19 @@ class _Counts:
 
 
 class DigestGate:
-    """Makes challenges, and knows which answers were given before.
+    """Creates challenges, and refuses answers that were given before.
 
     Args:
-        realm: what the client shows its user, and a part of every digest.
-        algorithms: what is offered, the dearest first: "SHA-256", "SHA-512-256", "MD5", each also with "-sess".
-        qops: what an answer may protect: "auth" the request's target, "auth-int" its body, too.
-        lifetime: seconds for which a nonce is good.
-        remember: used nonces that are remembered; those that are older than a forgotten one are stale.
+        realm: shown to the user by the client, and a part of every digest.
+        algorithms: the offered algorithms, in order of preference: "SHA-256", "SHA-512-256", "MD5",
+            each also with "-sess".
+        qops: what an answer can protect: "auth" the request's target, "auth-int" its body, too.
+        lifetime: seconds for which a nonce is valid.
+        remember: number of used nonces that are remembered; nonces older than a forgotten one are
+            stale.
 
     Raises:
-        ValueError: if an argument is none of these.
+        ValueError: if an argument is invalid.
     """
 
     def __init__(
@@ -247,7 +267,8 @@ class DigestGate:
         for name in algorithms:
             if name.removesuffix("-sess") not in ALGORITHMS:
                 raise ValueError(
-                    f"the algorithm {name!r} is none of {', '.join(ALGORITHMS)}, with or without -sess"
+                    f"the algorithm {name!r} is not one of {', '.join(ALGORITHMS)}, "
+                    "with or without -sess"
                 )
         if (
             not algorithms
@@ -266,7 +287,7 @@ class DigestGate:
         self._key = os.urandom(32)
         self._used: OrderedDict[str, _Counts] = OrderedDict()
         self._forgotten = -1.0
-        """When the newest nonce was made that was used and is forgotten."""
+        """Creation time of the newest used nonce that was forgotten."""
 
     def challenges(
         self,
@@ -276,13 +297,14 @@ class DigestGate:
         stale: bool = False,
         algorithms: Container[str] | None = None,
     ) -> list[str]:
-        """Return the values of the WWW-Authenticate headers of an answer 401. They are to be sent in UTF-8.
+        """Return the values of the WWW-Authenticate headers of a response 401, to be sent in UTF-8.
 
         Args:
-            address: the client's.
-            now: the time in seconds on any clock that only goes forward.
-            stale: whether only the nonce of its last answer was wrong.
-            algorithms: those that the checkers can verify, without -sess, as `PortalRef.digest_algorithms` says; None for all.
+            address: the client's address.
+            now: the time in seconds on any monotonic clock.
+            stale: whether only the nonce of the client's last answer was wrong.
+            algorithms: the algorithms that the checkers can verify, without -sess, as returned by
+                `PortalRef.digest_algorithms`; None for all.
         """
         offered = [
             name
@@ -291,22 +313,26 @@ class DigestGate:
         ]
         nonce = self._sign(f"{int(now * 1000):x}-{os.urandom(12).hex()}")
         realm = self.realm.replace("\\", "\\\\").replace('"', '\\"')
-        common = f'realm="{realm}", qop="{", ".join(self._qops)}", nonce="{nonce}", opaque="{self._opaque(nonce, address)}"'
+        common = (
+            f'realm="{realm}", qop="{", ".join(self._qops)}", nonce="{nonce}", '
+            f'opaque="{self._opaque(nonce, address)}"'
+        )
         tail = ", stale=true" if stale else ""
         return [f"Digest {common}, algorithm={name}, charset=UTF-8{tail}" for name in offered]
 
     def read(self, header: str | bytes, request: DigestRequest, now: float) -> DigestAnswer:
-        """Return the credentials of an Authorization header, whose count is used up with it.
+        """Return the credentials of an Authorization header, and mark its count as used.
 
         Args:
-            header: its value; bytes, or a text that a server made of them by Latin-1.
-            request: the request that it came with.
+            header: its value; bytes, or a string that a server decoded as Latin-1.
+            request: the request with this header.
             now: see `challenges`.
 
         Raises:
-            ProtocolError: if it is damaged, or not an answer to a challenge of ours for this request.
+            ProtocolError: if it is damaged, or does not answer a challenge of this gate for this
+                request.
             StaleNonce: if the client should be challenged again.
-            UnauthorizedLogin: if the name cannot be anybody's.
+            UnauthorizedLogin: if the name is invalid.
         """
         given = parse_parameters(header)
         name = self._name_of(given)
@@ -321,7 +347,7 @@ class DigestGate:
         if algorithm is None or given["realm"] != self.realm or (qop and qop not in self._qops):
             raise ProtocolError("the Authorization header answers another challenge")
         if not qop and "auth" not in self._qops:
-            raise ProtocolError("the answer has to protect the body")
+            raise ProtocolError("the answer must protect the body")
         uri = text_of_header(request.uri)
         if given["uri"] != uri and re.sub(r"^https?://[^/?]*", "", given["uri"]) != uri:
             raise ProtocolError("the Authorization header is for another target")
@@ -362,7 +388,7 @@ class DigestGate:
             self._opaque(given["nonce"], address).encode(), _raw(given["opaque"])
         )
         if not ours or not bound:
-            raise StaleNonce("the nonce is not ours, or another client's")
+            raise StaleNonce("the nonce was not issued here, or was issued to another client")
         made = int(text.partition("-")[0], 16) / 1000
         if now - made > self._lifetime or made <= self._forgotten:
             raise StaleNonce("the nonce is too old")
@@ -370,7 +396,7 @@ class DigestGate:
     def _use(self, nonce: str, count: str, now: float) -> None:
         if count and not re.fullmatch(r"[0-9a-fA-F]{8}", count):
             raise ProtocolError(
-                "the count in the Authorization header has to be 8 hexadecimal digits"
+                "the count in the Authorization header must be 8 hexadecimal digits"
             )
         counts = self._used.setdefault(nonce, _Counts())
         self._used.move_to_end(nonce)

@@ -1,4 +1,4 @@
-"""For people who write checkers, realms and servers: contract suites, fakes, and fixtures for pytest."""
+"""Test helpers for checkers, realms and servers: contract suites, fakes, and pytest fixtures."""
 
 from __future__ import annotations
 

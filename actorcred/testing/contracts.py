@@ -1,6 +1,7 @@
-"""What every checker and every realm promises, as tests to subclass.
+"""The contracts of checkers and realms, as test classes to subclass.
 
-Write a class whose name begins with `Test`, give it the fixture that makes yours, and say what is right and wrong::
+Write a class whose name begins with `Test`, override the fixture that starts your checker, and list
+right and wrong credentials::
 
     class TestMyChecker(CheckerContract):
         right = [(UsernamePassword("ann", "s3cret"), "ann")]
@@ -31,7 +32,7 @@ from actorcred.testing.fakes import HOSTILE_NAMES, RecordingMind, Visitor
 __all__ = ["CheckerContract", "RealmContract"]
 
 WAIT = 30.0
-"""Seconds that one login may take."""
+"""Maximum time for one login, in seconds."""
 
 StartPortal = Callable[..., PortalRef]
 
@@ -40,10 +41,11 @@ class CheckerContract:
     """The contract of a checker.
 
     Attributes:
-        right: pairs of credentials that let somebody in, and the avatar id.
-        wrong: credentials of a kind that the checker takes, which let nobody in: a wrong secret, an unknown user, ...
-        secrets: texts that must not get into a log.
-        reusable: whether the right credentials are good more than once.
+        right: pairs of valid credentials and the avatar id.
+        wrong: invalid credentials of kinds that the checker accepts: a wrong secret, an unknown
+            user, ...
+        secrets: strings that must not appear in a log.
+        reusable: whether the right credentials are valid more than once.
     """
 
     right: ClassVar[list[tuple[object, object]]] = []
@@ -53,8 +55,8 @@ class CheckerContract:
 
     @pytest.fixture
     def checker(self) -> CheckerRef:
-        """Return the checker, started; to be overridden."""
-        pytest.fail(f"{type(self).__name__} has to override the fixture `checker`")
+        """Return the started checker; must be overridden."""
+        pytest.fail(f"{type(self).__name__} must override the fixture `checker`")
 
     @pytest.fixture
     def portal(self, checker: CheckerRef, start_portal: StartPortal) -> PortalRef:
@@ -68,18 +70,18 @@ class CheckerContract:
 
     def test_the_suite_has_something_to_try(self) -> None:
         """`right` and `wrong` are filled in."""
-        assert self.right, "say in `right` what lets in"
-        assert self.wrong, "say in `wrong` what does not"
+        assert self.right, "`right` must list valid credentials"
+        assert self.wrong, "`wrong` must list invalid credentials"
 
     def test_it_says_what_it_takes(self, checker: CheckerRef) -> None:
-        """All that it is tried with is of a kind that it states."""
+        """All credentials in `right` and `wrong` are of a kind that the checker states."""
         for credentials in [*(credentials for credentials, _ in self.right), *self.wrong]:
             assert isinstance(credentials, checker.credential_interfaces), (
                 f"{credentials!r} is not in credential_interfaces"
             )
 
     def test_the_right_credentials_let_in(self, portal: PortalRef) -> None:
-        """Whoever is right is who they claim to be, each time."""
+        """Right credentials return the right avatar id, each time."""
         for _ in range(2 if self.reusable else 1):
             for credentials, avatar_id in self.right:
                 session = self.log_in(portal, credentials)
@@ -87,14 +89,14 @@ class CheckerContract:
                 assert avatar_id is not ANONYMOUS or session.avatar_id is ANONYMOUS
 
     def test_everything_else_is_refused_in_the_same_words(self, portal: PortalRef) -> None:
-        """Nobody learns whether a user exists, by text or code."""
+        """Neither text nor code reveals whether a user exists."""
         for credentials in self.wrong:
             with pytest.raises(UnauthorizedLogin) as refused:
                 self.log_in(portal, credentials)
             assert (str(refused.value), refused.value.code) == ("login refused", "refused")
 
     def test_hostile_names_let_nobody_in(self, checker: CheckerRef, portal: PortalRef) -> None:
-        """Names made to break a query, a path or a log are those of nobody, and no crash."""
+        """Names made to break a query, a path or a log belong to no user and cause no crash."""
         if not issubclass(UsernamePassword, checker.credential_interfaces):
             return
         for name in HOSTILE_NAMES:
@@ -102,7 +104,7 @@ class CheckerContract:
                 self.log_in(portal, UsernamePassword(name, "nobody's password"))
 
     def test_many_at_once_are_answered_each_its_own_way(self, portal: PortalRef) -> None:
-        """No answer gets to another login."""
+        """No login gets the answer of another one."""
         times = 10 if self.reusable else 1
         rights = [
             (portal.login(credentials, None, Visitor), who)
@@ -116,7 +118,7 @@ class CheckerContract:
                 future.get(timeout=WAIT)
 
     def test_a_login_that_is_given_up_harms_no_other(self, portal: PortalRef) -> None:
-        """Credentials that nobody waits for any more do not hold up those who wait."""
+        """Cancelled logins do not hold up others."""
         for credentials in self.wrong * 20:
             portal.login(credentials, None, Visitor).cancel()
         credentials, who = self.right[0]
@@ -125,7 +127,7 @@ class CheckerContract:
     def test_no_secret_gets_into_a_log(
         self, portal: PortalRef, caplog: pytest.LogCaptureFixture
     ) -> None:
-        """Logs at any level are free of secrets, and so are texts of errors."""
+        """Neither logs at any level nor error texts contain secrets."""
         caplog.set_level(logging.DEBUG)
         texts = []
         for credentials in [*(credentials for credentials, _ in self.right), *self.wrong]:
@@ -141,7 +143,7 @@ class CheckerContract:
     def test_when_it_has_stopped_nobody_gets_in(
         self, checker: CheckerRef, portal: PortalRef
     ) -> None:
-        """A checker that is gone is unavailable, and its actor is gone for good."""
+        """Logins with a stopped checker fail as unavailable, and its actor has ended."""
         checker.stop(timeout=WAIT)
         assert checker.actor_stopped.wait(WAIT)
         with pytest.raises(CheckerUnavailable):
@@ -149,26 +151,26 @@ class CheckerContract:
 
 
 class Unwanted:
-    """An interface that no realm has."""
+    """An interface that no realm provides."""
 
 
 class RealmContract:
     """The contract of a realm.
 
     Attributes:
-        avatar_ids: for whom avatars are asked; `ANONYMOUS` may be among them.
+        avatar_ids: the ids for which avatars are requested; can include `ANONYMOUS`.
     """
 
     avatar_ids: ClassVar[list[Any]] = ["ann"]
 
     @pytest.fixture
     def realm(self) -> ActorRef[Any]:
-        """Return the realm, started; to be overridden."""
-        pytest.fail(f"{type(self).__name__} has to override the fixture `realm`")
+        """Return the started realm; must be overridden."""
+        pytest.fail(f"{type(self).__name__} must override the fixture `realm`")
 
     @pytest.fixture
     def portal(self, realm: ActorRef[Any], start_portal: StartPortal) -> PortalRef:
-        """Return a portal with the realm, and a checker that lets everybody in."""
+        """Return a portal with the realm, and a checker that accepts every user."""
         from actorcred.checker import Checker
 
         class Everybody(Checker):
@@ -185,14 +187,14 @@ class RealmContract:
         return portal.login(_Name(avatar_id), mind, *interfaces).get(timeout=WAIT)
 
     def test_it_lists_its_interfaces(self, realm: ActorRef[Any]) -> None:
-        """What clients may ask for is stated."""
+        """The realm states which interfaces clients can request."""
         assert realm.actor_class.interfaces
         assert all(isinstance(interface, type) for interface in realm.actor_class.interfaces)
 
     def test_each_interface_has_an_avatar_that_implements_it(
         self, realm: ActorRef[Any], portal: PortalRef
     ) -> None:
-        """The realm keeps what it lists, also when it is not the first choice."""
+        """The realm provides each interface that it lists, even if it is not the first choice."""
         for avatar_id in self.avatar_ids:
             for interface in realm.actor_class.interfaces:
                 assert self.log_in(portal, avatar_id, None, interface).interface is interface
@@ -201,7 +203,7 @@ class RealmContract:
                 )
 
     def test_what_it_does_not_have_is_no_interface(self, portal: PortalRef) -> None:
-        """Such a login fails, and leaves nothing."""
+        """A login with an unknown interface fails and leaves nothing behind."""
         for avatar_id in self.avatar_ids:
             with pytest.raises(NoInterface):
                 self.log_in(portal, avatar_id, None, Unwanted)
@@ -210,7 +212,7 @@ class RealmContract:
     def test_logout_ends_the_avatar_and_tells_the_client_once(
         self, realm: ActorRef[Any], portal: PortalRef
     ) -> None:
-        """Calling it again does nothing."""
+        """Logging out a second time does nothing."""
         mind = RecordingMind()
         login = self.log_in(portal, self.avatar_ids[0], mind, realm.actor_class.interfaces[0])
         for _ in range(2):
@@ -223,7 +225,7 @@ class RealmContract:
     def test_the_end_of_one_avatar_ends_no_other_session(
         self, realm: ActorRef[Any], portal: PortalRef
     ) -> None:
-        """Users have nothing of each other's ends."""
+        """The end of one user's avatar does not affect other users."""
         interface = realm.actor_class.interfaces[0]
         first, second = RecordingMind(), RecordingMind()
         gone = self.log_in(portal, self.avatar_ids[0], first, interface)
@@ -236,7 +238,7 @@ class RealmContract:
         second.wait_for("logged_out")
 
     def test_a_drain_leaves_nothing(self, realm: ActorRef[Any], portal: PortalRef) -> None:
-        """When the server goes down, everybody is logged out."""
+        """When the server shuts down, all sessions end."""
         for avatar_id in self.avatar_ids:
             self.log_in(portal, avatar_id, None, realm.actor_class.interfaces[0])
         assert portal.drain(WAIT).get(timeout=WAIT) == len(self.avatar_ids)
@@ -247,7 +249,7 @@ class RealmContract:
 
 
 class _Name:
-    """Credentials of somebody whom the test believes."""
+    """Credentials that the test's checker accepts unchecked."""
 
     def __init__(self, avatar_id: Any) -> None:
         self.avatar_id = avatar_id

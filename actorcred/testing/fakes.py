@@ -1,4 +1,4 @@
-"""Stand-ins for the parts of a portal that a test is not about."""
+"""Fakes for the parts of a portal that are not under test."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ from actorcred.realm import Realm
 __all__ = ["HOSTILE_NAMES", "Hall", "RecordingMind", "Visitor", "assert_nothing_left"]
 
 WAIT = 10.0
-"""Seconds after which a test that waits has failed."""
+"""Seconds after which a waiting test fails."""
 
 
 HOSTILE_NAMES: tuple[str | bytes, ...] = (
-    "", " ", " ann", "ann ", "a  b", "\0", "ann\0", "\0ann", "ann\n", "ann\r\nbob", "\x1b[31mann", "ann\x7f", "\u2028ann",
-    "ann\u202e", "\u200bann", "\u2066ann\u2069", "\ud800", b"\xff", "\u0430nn", "\u2100nn", "\U0001f600",
+    "", " ", " ann", "ann ", "a  b", "\0", "ann\0", "\0ann", "ann\n", "ann\r\nbob", "\x1b[31mann",
+    "ann\x7f", "\u2028ann",
+    "ann\u202e", "\u200bann", "\u2066ann\u2069", "\ud800", b"\xff", "\u0430nn", "\u2100nn",
+    "\U0001f600",
     "a:b", "ann:", ":ann", "#ann", "a,b", "ann@example.org", "DOMAIN\\ann",
     "' OR '1'='1", '" OR 1=1 --', "ann'; DROP TABLE users; --", "ann'--", "%", "_nn", "\\", "ann\\",
-    "*", "a*", "ann)(uid=*", "*)(uid=*))(|(uid=*", "(&)", "\\61nn", "ann,ou=people,dc=example", "ann+cn=ann", "uid=ann",
-    "../ann", "/etc/passwd", "..", ".", "%u", "%%", "$(id)", "`id`", "${env:HOME}", "-ann", "--", "None", "null", "anonymous",
+    "*", "a*", "ann)(uid=*", "*)(uid=*))(|(uid=*", "(&)", "\\61nn", "ann,ou=people,dc=example",
+    "ann+cn=ann", "uid=ann",
+    "../ann", "/etc/passwd", "..", ".", "%u", "%%", "$(id)", "`id`", "${env:HOME}", "-ann", "--",
+    "None", "null", "anonymous",
     "x" * 1023, "x" * 10_000_000,
 )  # fmt: skip
-"""Names that have broken somebody's login: of no user, and of none that can be taken for "ann".
+"""Names that have broken logins elsewhere: no user has one, and none may be taken for "ann".
 
 :meta hide-value:
 """
@@ -52,7 +56,10 @@ class HallVisitor(Avatar, Visitor):
 
 
 class Hall(Realm):
-    """A realm that has an avatar for everybody, with the interface `Visitor`; for tests of checkers and protocols."""
+    """A realm with an avatar for every user, for tests of checkers and protocols.
+
+    Its interface is `Visitor`.
+    """
 
     interfaces = (Visitor,)
 
@@ -65,13 +72,13 @@ class Hall(Realm):
 
 
 class RecordingMind:
-    """A client that remembers what it is told; hand it to `portal.login` as the mind.
+    """A client that records what it is sent; pass it to `portal.login` as the mind.
 
     Args:
-        answers: name of a call -> what the client answers.
+        answers: name of a call -> the client's answer.
 
     Attributes:
-        told: notifications and calls, each a tuple of the name and the arguments.
+        told: received notifications and calls, each a tuple of the name and the arguments.
     """
 
     def __init__(self, answers: Mapping[str, Any] | None = None) -> None:
@@ -80,26 +87,26 @@ class RecordingMind:
         self._changed = threading.Condition()
 
     def __call__(self, name: str, *args: Any) -> Any:
-        """Be told something."""
+        """Receive a notification or a call."""
         with self._changed:
             self.told.append((name, *args))
             self._changed.notify_all()
         return self._answers.get(name)
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
-        """Return the arguments of all that was told under a name."""
+        """Return the arguments of all notifications and calls with a name."""
         return [args for known, *args in self.told if known == name]  # type: ignore[misc]
 
     def wait_for(self, name: str, timeout: float = WAIT) -> tuple[Any, ...]:
-        """Wait until something is told under a name, and return its arguments.
+        """Wait for a notification or call with a name, and return its arguments.
 
         Raises:
-            AssertionError: if nothing is in time.
+            AssertionError: if none arrives in time.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self.named(name), timeout):
                 raise AssertionError(
-                    f"the client was not told {name!r} within {timeout:g} s, but {self.told}"
+                    f"the client was not sent {name!r} within {timeout:g} s, but {self.told}"
                 )
             return tuple(self.named(name)[0])
 
@@ -107,14 +114,15 @@ class RecordingMind:
 def assert_nothing_left(
     threads_before: set[threading.Thread] | None = None, timeout: float = WAIT
 ) -> None:
-    """Stop everything, and fail if something does not stop or stays.
+    """Stop everything, and fail if anything does not stop or is left.
 
     Args:
-        threads_before: what `set(threading.enumerate())` returned before the test; None does not look at threads.
-        timeout: seconds to stop in.
+        threads_before: the result of `set(threading.enumerate())` before the test; with None,
+            threads are not checked.
+        timeout: maximum time for stopping, in seconds.
 
     Raises:
-        AssertionError: names what is left.
+        AssertionError: if anything is left; the text names it.
     """
     stuck = actors.shutdown(timeout)
     if stuck:

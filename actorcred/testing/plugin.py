@@ -1,4 +1,4 @@
-"""Fixtures for pytest, which are there wherever actorcred is installed."""
+"""Pytest fixtures, available wherever actorcred is installed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ __all__ = ["inline_dispatcher", "nothing_left_running", "recording_mind", "start
 
 @pytest.fixture
 def nothing_left_running() -> Iterator[None]:
-    """Stop everything after the test, and fail if something does not stop. Use it for a whole suite by `autouse`."""
+    """Stop everything after the test, and fail if anything does not stop.
+
+    Use it for a whole suite with `autouse`.
+    """
     from actorcred.actors import set_default_dispatcher
     from actorcred.testing.fakes import assert_nothing_left
 
@@ -30,7 +33,10 @@ def nothing_left_running() -> Iterator[None]:
 
 @pytest.fixture
 def inline_dispatcher() -> Iterator[InlineDispatcher]:
-    """Run all actors of the test on its own thread, with a clock that it moves: `inline_dispatcher.advance(seconds)`."""
+    """Run all actors of the test on its own thread, with a clock that the test advances.
+
+    It does so with `inline_dispatcher.advance(seconds)`.
+    """
     from actorcred.actors import InlineDispatcher, set_default_dispatcher
 
     made = InlineDispatcher()
@@ -41,7 +47,7 @@ def inline_dispatcher() -> Iterator[InlineDispatcher]:
 
 @pytest.fixture
 def recording_mind() -> RecordingMind:
-    """Return a client that remembers what it is told."""
+    """Return a client that records what it is sent."""
     from actorcred.testing.fakes import RecordingMind
 
     return RecordingMind()
@@ -49,9 +55,10 @@ def recording_mind() -> RecordingMind:
 
 @pytest.fixture
 def start_portal(nothing_left_running: None) -> Callable[..., PortalRef]:
-    """Return a function that starts a portal: `start_portal(*checkers, realm=..., options=...)`; the realm is a `Hall`.
+    """Return a function that starts a portal: `start_portal(*checkers, realm=..., options=...)`.
 
-    After the test everything is stopped, and the test fails if something does not stop.
+    The default realm is a `Hall`. After the test everything is stopped, and the test fails if
+    anything does not stop.
     """
     from actorcred import Portal
     from actorcred.testing.fakes import Hall

@@ -64,7 +64,7 @@ def test_descriptors_nest_and_escapes_are_heeded():
     [
         ("", "begins with a type", 0),
         (":x", "begins with a type", 0),
-        ("file!x", "comes a colon", 4),
+        ("file!x", "expected a colon", 4),
         ("file[a=1:x", "never closed", 4),
         ("file[a]:x", "KEY=VALUE", 5),
         ("file[a=1,a=2]:x", "given twice", 9),
@@ -82,7 +82,7 @@ def test_descriptors_nest_and_escapes_are_heeded():
         ("first:()", "begins with a type", 7),
         ("cache:(anonymous)(anonymous)", "one descriptor", 6),
         ("all:(memory:ann:right)(otp[x=1]:y)", "unknown option 'x'", 27),
-        ("file:${home}", "a secret is", 5),
+        ("file:${home}", "a secret must be", 5),
         ("file:${env:NO_SUCH_VARIABLE_HERE}", "no variable", 5),
         ("anonymous:x", "takes no argument", 10),
     ],

@@ -66,7 +66,7 @@ class SabotagedHouse(House):
 
 
 class Unspeakable:
-    """An interface with a method that cannot come over a wire."""
+    """An interface with a method that cannot be sent over the wire."""
 
     def take(self, what: threading.Thread) -> None: ...
 

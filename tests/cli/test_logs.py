@@ -99,10 +99,7 @@ def test_what_finds_no_room_is_dropped_and_counted(limits: dict[str, int]) -> No
 
     lines = pipe.data.decode().splitlines()
     assert lines.count("0123456789") == 101
-    assert (
-        lines[-1]
-        == "50 records of the log were dropped: they could not be written as fast as they came"
-    )
+    assert lines[-1] == "50 log records were dropped because they could not be written fast enough"
 
 
 def test_a_flood_of_ordinary_records_leaves_room_for_warnings() -> None:
@@ -155,7 +152,7 @@ def test_a_reader_that_is_gone_or_a_full_disk_ends_nothing() -> None:
     handler.close()
     assert written[1].splitlines() == [
         b"kept",
-        b"1 records of the log were dropped: they could not be written as fast as they came",
+        b"1 log records were dropped because they could not be written fast enough",
     ]
 
 

@@ -1,20 +1,20 @@
-"""Tells Twisted of actorcred's types of authentication; installed as a module of `twisted.plugins`, where Twisted looks.
+"""Registers actorcred's types of authentication with Twisted, as a module of `twisted.plugins`.
 
-Twisted keeps the names of this module's variables in `dropin.cache` until this file changes. So they do not depend on anything
-else: types of other packages, which come and go, are behind `actorcred:TYPE`.
+Twisted caches the names of this module's variables in `dropin.cache` until this file changes. So
+the names must not depend on anything else: the types of other packages, which can be installed and
+removed at any time, are available as `actorcred:TYPE`.
 """
 
 import contextlib
 
 TYPES = (
-    "all", "allow", "anonymous", "cache", "deny", "file", "first", "htdigest", "ldap", "memory", "rename", "sql", "sqlite",
-    "sshkey", "throttle", "unix",
+    "all", "allow", "anonymous", "cache", "deny", "file", "first", "htdigest", "ldap", "memory",
+    "rename", "sql", "sqlite", "sshkey", "throttle", "unix",
 )  # fmt: skip
-"""Those that have credentials which Twisted knows."""
+"""The types with credentials that Twisted knows."""
 
-with contextlib.suppress(
-    ImportError
-):  # a plugin that cannot be loaded would be in the way of all others
+# A plugin that cannot be loaded would also block all others.
+with contextlib.suppress(ImportError):
     from actorcred.adapters.twisted.plugins import AnyTypeFactory, factories_for_twisted
 
     any_type = AnyTypeFactory()
