@@ -1,4 +1,4 @@
-"""Checkers: one file per source of truth about users. Their names are here, too, and load nothing until they are used."""
+"""Checkers, one module for each source of users. The names here are imported when first used."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let in who does not say who they are."""
+"""Anonymous logins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["AnonymousChecker", "plugin"]
 
 
 class AnonymousChecker(Checker):
-    """Lets every client in that presents `Anonymous`, as the avatar id `ANONYMOUS`."""
+    """Accepts every client that presents `Anonymous`, with the avatar id `ANONYMOUS`."""
 
     credential_interfaces = (Anonymous,)
 
@@ -25,7 +25,7 @@ class AnonymousChecker(Checker):
 plugin = CheckerPlugin(
     "anonymous",
     "",
-    "Lets in everybody who does not say who they are, as nobody in particular.",
+    "Accepts every client that gives no name, as an anonymous user.",
     (Anonymous,),
     start_without_argument(AnonymousChecker.start),
 )

@@ -11,7 +11,7 @@ from typing import NamedTuple
 __all__ = ["KEYS", "SECURITY_KEYS", "KeyLine", "entries"]
 
 SECURITY_KEYS = frozenset((b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"))
-"""Kinds of keys that a FIDO authenticator holds (OpenSSH's PROTOCOL.u2f)."""
+"""Kinds of keys held by FIDO authenticators (OpenSSH's PROTOCOL.u2f)."""
 
 KEYS = SECURITY_KEYS | {
     b"ssh-ed25519",
@@ -20,12 +20,13 @@ KEYS = SECURITY_KEYS | {
     b"ecdsa-sha2-nistp384",
     b"ecdsa-sha2-nistp521",
 }
-"""Kinds of keys whose signatures count."""
+"""Kinds of keys that are accepted."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t"
 
-# In quotes only \" is an escape. Without quotes sshd takes no value, but restrictions that people mean should hold.
+# In quotes only \" is an escape. sshd accepts no value without quotes; here it is read, so that the
+# restriction that was meant is enforced.
 _OPTION = re.compile(rb'([^\s",=]+)(?:=(?:"((?:\\"|[^"])*+)"|([^\s",]*)))?(?:,|(?=[ \t]))')
 
 
@@ -34,8 +35,8 @@ class KeyLine(NamedTuple):
 
     Args:
         number: its line, from 1.
-        options: names in small letters, each with its value or None, in their order.
-        kind: of the key, such as `ssh-ed25519`.
+        options: lower-case names, each with its value or None, in their order.
+        kind: the kind of the key, such as `ssh-ed25519`.
         blob: the public key (RFC 4253, section 6.6).
     """
 
@@ -46,9 +47,10 @@ class KeyLine(NamedTuple):
 
 
 def entries(raw: bytes) -> Iterator[KeyLine]:
-    """Iterate over the keys in a file. Lines that hold none are left out.
+    """Iterate over the keys in a file. Lines without a key are skipped.
 
-    Only a newline ends a line: the comment of a key is its owner's text, and must not hold another key. It may be in any encoding.
+    Only a newline ends a line: the comment of a key is written by its owner, and must not add
+    another key. It can be in any encoding.
     """
     for number, line in enumerate(raw.removeprefix(_BOM).split(b"\n"), 1):
         entry = _entry_in(line.removesuffix(b"\r").lstrip(_BLANKS), number)
@@ -68,7 +70,7 @@ def _entry_in(line: bytes, number: int) -> KeyLine | None:
 
 
 def _key_in(text: bytes) -> tuple[bytes, bytes] | None:
-    """Return kind and blob of the key with which a text begins; None if there is none whose signatures count."""
+    """Return kind and blob of the key at the start of a text; None if no accepted key is there."""
     words = text.replace(b"\t", b" ").split(b" ")
     kind, encoded = words[0], next((word for word in words[1:] if word), b"")
     if kind not in KEYS:
@@ -80,7 +82,7 @@ def _key_in(text: bytes) -> tuple[bytes, bytes] | None:
 
 
 def _options_in(line: bytes) -> tuple[tuple[tuple[str, str | None], ...], bytes]:
-    """Return the options with which a line begins, and the rest of it; no options if they cannot be read."""
+    """Return the options at the start of a line, and the rest; no options if they are malformed."""
     options, position, separator = [], 0, b","
     while separator == b",":
         found = _OPTION.match(line, position)

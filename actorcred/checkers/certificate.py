@@ -26,23 +26,25 @@ from actorcred.names import make_avatar_id
 __all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
 
 IDENTITIES = ("email", "dns", "uri", "cn", "subject")
-"""What of a certificate can be the avatar id: an alternative name, the common name, or the whole subject (RFC 4514)."""
+"""Sources of the avatar id: alternative names, the common name, or the whole subject (RFC 4514)."""
 
 REMEMBERED = 100_000
-"""Certificates whose owners are remembered, so that a session ends when one of them is revoked."""
+"""Certificates whose owners are remembered, so that sessions end when a certificate is revoked."""
 
 
 class CertificateChecker(PollingChecker):
     """Checks the certificates with which clients opened TLS connections.
 
-    The TLS library has verified the chain. This looks who signed the certificate, that it is valid now and not revoked,
-    and who it is for. One that names several of what is wanted, or none, lets nobody in.
+    The TLS library has verified the chain. The checker verifies that the certificate is signed by
+    an accepted issuer, valid now and not revoked, and reads the user's name. A certificate with no
+    name of the chosen kind, or with several, is refused.
 
     Args:
-        ca: a PEM file with the certificates of those who may have signed it.
-        identity: what of it is the avatar id, one of `IDENTITIES`.
-        crl: a PEM file with lists of revoked certificates (RFC 5280), signed by the same; read again when it has changed.
-            When the time of a list is over nobody is let in until there is a new one.
+        ca: a PEM file with the certificates of the accepted issuers.
+        identity: which part of the certificate is the avatar id, one of `IDENTITIES`.
+        crl: a PEM file with revocation lists (RFC 5280), signed by the same issuers; read again
+            when it has changed. Once a list has expired, no client is accepted until there is a new
+            one.
 
     Raises:
         AccountError: if a file cannot be used.
@@ -60,7 +62,7 @@ class CertificateChecker(PollingChecker):
         except ImportError:
             raise MissingExtra("CertificateChecker", "certificate") from None
         if identity not in IDENTITIES:
-            raise ValueError(f"the identity {identity!r} is none of {', '.join(IDENTITIES)}")
+            raise ValueError(f"the identity {identity!r} is not one of {', '.join(IDENTITIES)}")
         self._identity = identity
         self._owners: OrderedDict[tuple[bytes, int], str] = OrderedDict()
         try:
@@ -84,7 +86,7 @@ class CertificateChecker(PollingChecker):
         return cast("CheckerRef", super().start(ca, identity, crl, dispatcher=dispatcher))
 
     def on_start(self) -> None:
-        """Begin to watch the list of revoked certificates."""
+        """Start watching the revocation lists."""
         if self._lists is not None:
             self.start_polling()
 
@@ -94,7 +96,7 @@ class CertificateChecker(PollingChecker):
             issuer, serial, avatar_id = self._read(credentials.der)
         except LoginFailed:
             raise
-        except Exception as error:  # the library's own and many of Python's, of what is damaged
+        except Exception as error:  # damaged data raises many kinds of errors
             raise UnauthorizedLogin(f"the certificate is damaged: {type(error).__name__}") from None
         self._owners[(issuer, serial)] = avatar_id
         while len(self._owners) > REMEMBERED:
@@ -102,7 +104,7 @@ class CertificateChecker(PollingChecker):
         return avatar_id
 
     def _read(self, der: bytes) -> tuple[bytes, int, str]:
-        """Return who has issued a certificate, with which number, and for whom, once it has been checked."""
+        """Check a certificate and return its issuer, its serial number and the avatar id."""
         from cryptography import x509
 
         certificate = x509.load_der_x509_certificate(der)
@@ -112,11 +114,13 @@ class CertificateChecker(PollingChecker):
             issuer is None
             or not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc
         ):
-            raise UnauthorizedLogin("the certificate is not valid now, or of another issuer")
+            raise UnauthorizedLogin("the certificate is not valid now, or has another issuer")
         self._check_lists(certificate, issuer, now)
         names = self._names_of(certificate)
         if len(names) != 1:
-            raise UnauthorizedLogin(f"the certificate names {len(names)} of {self._identity}")
+            raise UnauthorizedLogin(
+                f"the certificate has {len(names)} names of kind {self._identity}"
+            )
         return issuer.subject.public_bytes(), certificate.serial_number, make_avatar_id(names[0])
 
     def _names_of(self, certificate: Any) -> list[str]:
@@ -142,7 +146,7 @@ class CertificateChecker(PollingChecker):
             return []
         return list(names.get_values_for_type(kind))
 
-    # -- revoked certificates -----------------------------------------------------------------------------------------
+    # -- revoked certificates ----------------------------------------------------------------------
 
     def _parse_lists(self, raw: bytes) -> list[Any]:
         from cryptography import x509
@@ -156,7 +160,7 @@ class CertificateChecker(PollingChecker):
                 one.issuer == signer.subject and one.is_signature_valid(signer.public_key())
                 for signer in self._signers
             ):
-                raise ValueError("a list in it is not signed by an issuer of certificates")
+                raise ValueError("a list in it is not signed by an accepted issuer")
         return lists
 
     def _check_lists(self, certificate: Any, issuer: Any, now: datetime.datetime) -> None:
@@ -171,7 +175,7 @@ class CertificateChecker(PollingChecker):
             one.next_update_utc is not None and one.next_update_utc < now for one in mine
         ):
             raise CheckerUnavailable(
-                "there is no revocation list of this issuer whose time is not over"
+                "there is no revocation list of this issuer that has not expired"
             )
         if any(
             one.get_revoked_certificate_by_serial_number(certificate.serial_number) is not None
@@ -180,7 +184,7 @@ class CertificateChecker(PollingChecker):
             raise UnauthorizedLogin("the certificate is revoked")
 
     def poll(self) -> None:
-        """End the sessions of those whose certificates are revoked now."""
+        """End the sessions of users whose certificates have been revoked."""
         _, lists = (self._lists and self._lists.poll()) or ((), ())
         for one in lists:
             for revoked in one:
@@ -202,8 +206,9 @@ def _signed(certificate: Any, signer: Any) -> bool:
 plugin = CheckerPlugin(
     "certificate",
     "CA-PATH",
-    "TLS client certificates signed by those in a PEM file. Options: identity=email, dns, uri, cn or subject says what of it is "
-    "the name; crl=PATH names a list of revoked ones. The address has to ask clients for one: tls:...&client_ca=PATH.",
+    "TLS client certificates signed by an issuer in a PEM file. Options: identity=email, dns, uri, "
+    "cn or subject is the part with the name; crl=PATH is a file with revocation lists. The "
+    "address must request certificates from clients: tls:...&client_ca=PATH.",
     (Certificate,),
     start_with_path(CertificateChecker.start, {"identity": str, "crl": str}),
 )

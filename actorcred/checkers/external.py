@@ -1,4 +1,4 @@
-"""Clients that a trusted front has logged in already."""
+"""Clients that a trusted front has already authenticated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ __all__ = ["ExternalChecker", "plugin"]
 
 
 class ExternalChecker(Checker):
-    """Believes the front. Which one may be believed is the protocol's business, as `ServerOptions.trusted_fronts`."""
+    """Accepts the name given by a front.
+
+    Which fronts are trusted is decided by the protocol, as by `ServerOptions.trusted_fronts`.
+    """
 
     credential_interfaces = (ExternalIdentity,)
 
@@ -22,7 +25,8 @@ class ExternalChecker(Checker):
 plugin = CheckerPlugin(
     "external",
     "",
-    "Lets in those whom a trusted proxy before the server has logged in; see --identity-header and --trusted-front.",
+    "Accepts clients that a trusted proxy in front of the server has authenticated; see "
+    "--identity-header and --trusted-front.",
     (ExternalIdentity,),
     start_without_argument(ExternalChecker.start),
 )

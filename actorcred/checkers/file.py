@@ -1,4 +1,4 @@
-"""Users in a file of lines and fields, as Apache's htpasswd."""
+"""Users in a file with one user per line, such as Apache's htpasswd files."""
 
 from __future__ import annotations
 
@@ -23,20 +23,22 @@ __all__ = ["FILE_OPTIONS", "FileChecker", "FileFormat", "plugin"]
 logger = logging.getLogger("actorcred.checkers")
 
 FILE_OPTIONS = {"delimiter": str, "encoding": str}
-"""The options of the type file, which are those of `FileFormat`."""
+"""Options of the type "file", which are fields of `FileFormat`."""
 
 
 class FileChecker(PollingChecker, PasswordChecker):
-    """Checks against a file with a user per line, `name:hash`, as Apache's htpasswd writes it.
+    """Checks against a file with one user per line, `name:hash`, as written by Apache's htpasswd.
 
-    Hashes may be bcrypt and SHA-1, and with the extra `htpasswd` apr1, sha256-crypt and sha512-crypt. A user with a
-    hash in a format that is not safe cannot log in, and the log says so by name. The file is read again when it has
-    changed; sessions of users who were removed or got a new password are revoked a few seconds after.
+    Hashes may be bcrypt and SHA-1, and with the extra `htpasswd` apr1, sha256-crypt and
+    sha512-crypt. A user whose hash has an unsafe format cannot log in, and the log names the user.
+    The file is read again when it has changed; sessions of users who were removed or got a new
+    password are revoked a few seconds later.
 
     Args:
-        path: the file. Empty lines and those that begin with # do not count, nor do blanks around a line. Of two lines with
-            the same name the first one counts, but one that has it in the form of RFC 8265 before others. A line that cannot be
-            used, such as one in another encoding, is named in the log and harms no other.
+        path: the file. Empty lines, lines that begin with # and blanks around a line are ignored.
+            Of two lines with the same name the first one counts, but a line with the name in the
+            form of RFC 8265 takes precedence. A line that cannot be used, such as one in another
+            encoding, is logged and does not affect the others.
         format: how to read it.
 
     Raises:
@@ -50,7 +52,7 @@ class FileChecker(PollingChecker, PasswordChecker):
         self._format = format or FileFormat()
         self._path = os.fspath(path)
         self._dummy = ""
-        self._dummy_of: dict[str, Account] | None = None  # the accounts among which it was chosen
+        self._dummy_of: dict[str, Account] | None = None  # the accounts it was chosen from
         self._file = WatchedFile(
             path, self._parse, lines=True, hint=f"make one with `htpasswd -cB {path} NAME`"
         )
@@ -67,10 +69,10 @@ class FileChecker(PollingChecker, PasswordChecker):
         return cast("CheckerRef", super().start(path, format, dispatcher=dispatcher))
 
     def on_start(self) -> None:
-        """Begin to watch the file."""
+        """Start watching the file."""
         self.start_polling()
 
-    # -- reading ------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def _parse(self, raw: bytes) -> dict[str, Account]:
         wrong: list[ValueError] = []
@@ -89,9 +91,7 @@ class FileChecker(PollingChecker, PasswordChecker):
         where = f"{self._path}, line {line.number}"
         if others:
             numbers = ", ".join(str(other.number) for other in others)
-            logger.warning(
-                "%s: %r is in line %s, too, which does not count", where, line.name, numbers
-            )
+            logger.warning("%s: %r is also in line %s, which is ignored", where, line.name, numbers)
         if self._format.hash_function is not None:
             return Account(line.name, line.stored)
         try:
@@ -106,10 +106,10 @@ class FileChecker(PollingChecker, PasswordChecker):
             return Account(line.name, line.stored, usable=False)
         return Account(line.name, line.stored)
 
-    # -- checking -----------------------------------------------------------------------------------------------------
+    # -- checking ----------------------------------------------------------------------------------
 
     def dummy(self) -> str:
-        """Return a hash of some user that can be verified, so that an unknown one costs what that one does."""
+        """Return the usable hash of some user, so that an unknown user takes the same time."""
         accounts = self._file.value
         if self._dummy_of is not accounts:
             self._dummy = next(
@@ -119,7 +119,7 @@ class FileChecker(PollingChecker, PasswordChecker):
         return self._dummy
 
     def lookup(self, username: str) -> Account | None:
-        """Return the account of a user, from the file as it is now."""
+        """Return the account of a user, from the current content of the file."""
         try:
             accounts = self._file.read()
         except (OSError, ValueError) as error:
@@ -127,11 +127,11 @@ class FileChecker(PollingChecker, PasswordChecker):
         return accounts.get(self._format.key(username))
 
     def can_verify(self, account: Account) -> bool:
-        """Tell whether an account's hash can be verified; a function of the application is taken to know all of them."""
+        """Return whether an account's hash can be verified; always True with a `hash_function`."""
         return self._format.hash_function is not None or super().can_verify(account)
 
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
-        """Tell whether the password is right."""
+        """Return whether the password is right."""
         make = self._format.hash_function
         if make is None:
             return verify_password(
@@ -139,14 +139,14 @@ class FileChecker(PollingChecker, PasswordChecker):
             )
         try:
             made = make(credentials.username, credentials.password, account.hash)
-        except Exception as error:  # its text may show the hash
+        except Exception as error:  # its text might show the hash
             raise UnsupportedHash(f"hash_function failed with {type(error).__name__}") from None
         return hmac.compare_digest(made.encode(), account.hash.encode())
 
-    # -- revoking -----------------------------------------------------------------------------------------------------
+    # -- revoking ----------------------------------------------------------------------------------
 
     def poll(self) -> None:
-        """Revoke what the file does not bear out any more."""
+        """Revoke users who were removed from the file, disabled, or got a new password."""
         old, new = self._file.poll() or ({}, {})
         for key, account in old.items():
             now = new.get(key)
@@ -165,8 +165,9 @@ def _start(path: str, **options: str) -> CheckerRef:
 plugin = CheckerPlugin(
     "file",
     "PATH",
-    "A file with a user per line, NAME:HASH, as Apache's htpasswd and `actorcred passwd` write it. It is read again when it "
-    "has changed. With the option delimiter=SIGN the fields are divided by another sign; encoding=latin-1 reads an old file.",
+    "A file with one user per line, NAME:HASH, as written by Apache's htpasswd and `actorcred "
+    "passwd`. It is read again when it has changed. Options: delimiter=CHARACTER if fields are not "
+    "separated by colons; encoding=latin-1 for an old file.",
     (UsernamePassword,),
     start_with_path(_start, FILE_OPTIONS),
 )

@@ -1,4 +1,4 @@
-"""Users in a file as Apache's htdigest writes it."""
+"""Users in a file as written by Apache's htdigest."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ __all__ = ["HtdigestChecker", "plugin"]
 logger = logging.getLogger("actorcred.checkers")
 
 _ALGORITHMS = {32: "MD5", 64: "SHA-256"}
-"""Digits of a digest -> how it was made. Apache makes MD5."""
+"""Number of hex digits of a digest -> its algorithm. Apache's htdigest uses MD5."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line: its number from 1, the user as names are compared and as the line has it, the realm, and the digest."""
+    """A line: its number from 1, the name as compared and as written, the realm, and the digest."""
 
     number: int = field(compare=False)
     name: str
@@ -44,24 +44,26 @@ class _Row:
 
 
 _Users = dict[str, dict[str, _Row]]
-"""The lines of each user, by their algorithms."""
+"""The lines of each user, by algorithm."""
 
 
 class HtdigestChecker(PollingChecker):
     """Checks HTTP Digest, and passwords, against a file with lines `name:realm:digest`.
 
-    The digest suffices to log in by HTTP Digest, so the file is as secret as the passwords are; and MD5 is no hash for
-    passwords. Use it for files that exist. It is read again when it has changed, and sessions of users who were removed
-    or got a new password are revoked a few seconds after.
+    The digest is enough to log in by HTTP Digest, so the file must be kept as secret as the
+    passwords; and MD5 is not a hash for passwords. Use this checker for existing files. The file is
+    read again when it has changed, and sessions of users who were removed or got a new password are
+    revoked a few seconds later.
 
     Args:
-        path: the file; digests of MD5, or of SHA-256 for other makers' files. Of two lines with the same name the first one
-            counts, but one that has it in the form of RFC 8265 before others.
+        path: the file, with digests of MD5, or of SHA-256 if other programs made it. Of two lines
+            with the same name the first one counts, but a line with the name in the form of
+            RFC 8265 takes precedence.
         realm: the realm whose lines count; "" if the file has only one.
-        encoding: of the file, "latin-1" for an old one.
+        encoding: the encoding of the file, "latin-1" for an old one.
 
     Raises:
-        AccountError: if the file cannot be read, or has several realms and none is named.
+        AccountError: if the file cannot be read, or has several realms and `realm` is empty.
     """
 
     credential_interfaces = (UsernameDigestHash, UsernamePassword)
@@ -90,11 +92,11 @@ class HtdigestChecker(PollingChecker):
         return cast("CheckerRef", super().start(path, realm, encoding, dispatcher=dispatcher))
 
     def on_start(self) -> None:
-        """Begin to watch the file."""
+        """Start watching the file."""
         self.start_polling()
 
     def _parse(self, raw: bytes) -> tuple[str, _Users]:
-        """Return the realm, and the digests of its users by their algorithms."""
+        """Return the realm, and the lines of its users by algorithm."""
         rows = self._rows(raw)
         realms = {row.realm for row in rows}
         if not self._wanted and len(realms) > 1:
@@ -108,7 +110,7 @@ class HtdigestChecker(PollingChecker):
             if first is not row:
                 where = f"{self._path}, line {first.number}"
                 logger.warning(
-                    "%s: %r is in line %d, too, which does not count", where, row.name, row.number
+                    "%s: %r is also in line %d, which is ignored", where, row.name, row.number
                 )
         self.digest_algorithms = frozenset(
             algorithm for kept in users.values() for algorithm in kept
@@ -137,13 +139,12 @@ class HtdigestChecker(PollingChecker):
             raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
         if isinstance(credentials, UsernameDigestHash) and credentials.realm != realm:
             raise UnauthorizedLogin(
-                f"the answer is for the realm {credentials.realm!r}, the file for {realm!r}"
+                f"the answer is for the realm {credentials.realm!r}, the file is for {realm!r}"
             )
         name = credentials.username
         kept = digests.get(name, {})
-        usual = next(
-            iter(next(iter(digests.values()), {"MD5": ""}))
-        )  # of an unknown user, whose answer is checked as well
+        # For an unknown user, whose answer is checked as well.
+        usual = next(iter(next(iter(digests.values()), {"MD5": ""})))
         if isinstance(credentials, UsernamePassword):
             algorithm = next(iter(kept), usual)
             known = kept.get(algorithm)
@@ -165,9 +166,12 @@ class HtdigestChecker(PollingChecker):
     def _fits(
         self, credentials: UsernamePassword, realm: str, algorithm: str, row: _Row | None
     ) -> bool:
-        """Return whether a password is that of a line, as it was sent or as it is prepared, in the encodings of file and client."""
+        """Return whether a password matches a line.
+
+        It is tried as sent and as prepared, in the encodings of the file and of the client.
+        """
         written, digest = (credentials.username, "") if row is None else (row.written, row.digest)
-        # What the file's maker hashed: the bytes of the line.
+        # The program that made the file hashed the bytes of the line.
         name, place = (
             text.encode(self._encoding, "replace").decode("utf-8", "surrogateescape")
             for text in (written, realm)
@@ -179,7 +183,7 @@ class HtdigestChecker(PollingChecker):
         return any(fits)
 
     def poll(self) -> None:
-        """Revoke what the file does not bear out any more."""
+        """Revoke users who were removed from the file or got a new password."""
         (_, old), (_, new) = self._file.poll() or (("", {}), ("", {}))
         for name, digest in old.items():
             now = new.get(name)
@@ -193,15 +197,15 @@ def _row(number: int, line: str) -> _Row:
     realm, _, digest = rest.rpartition(":")
     digest = digest.strip().lower()
     if len(digest) not in _ALGORITHMS or not all(digit in "0123456789abcdef" for digit in digest):
-        raise ValueError("this is no name:realm:digest")
+        raise ValueError("this is not of the form name:realm:digest")
     return _Row(number, prepare_username(name), name, realm, digest)
 
 
 plugin = CheckerPlugin(
     "htdigest",
     "PATH",
-    "A file as Apache's htdigest writes it, for HTTP Digest and for passwords. The option realm=REALM says which lines count; "
-    "encoding=latin-1 reads an old file.",
+    "A file as written by Apache's htdigest, for HTTP Digest and for passwords. Options: "
+    "realm=REALM is the realm whose lines count; encoding=latin-1 for an old file.",
     (UsernameDigestHash, UsernamePassword),
     start_with_path(HtdigestChecker.start, {"realm": str, "encoding": str}),
 )

@@ -1,4 +1,4 @@
-"""The lines of password files, a user in each, as Apache's htpasswd writes them."""
+"""Lines of password files with one user each, as written by Apache's htpasswd."""
 
 from __future__ import annotations
 
@@ -16,21 +16,23 @@ _WERKZEUG = re.compile(r"(?:scrypt:[0-9]+:[0-9]+:[0-9]+|pbkdf2:[a-z0-9_]+:[0-9]+
 HashFunction = Callable[[str, str, str], str]
 
 LOCKED = "!"
-"""Before a hash, it lets nobody log in; the convention of shadow(5)."""
+"""A prefix of hashes that disables the account, by the convention of shadow(5)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
-    """How the lines of a password file are to be read.
+    """How to read the lines of a password file.
 
     Args:
-        delimiter: between two fields.
+        delimiter: the string between two fields.
         username_field: which field is the name, from 0.
         password_field: which field is the hash, from 0.
         case_sensitive: whether "Ann" and "ann" are two users.
-        hash_function: `hash_function(username, password, stored)` returns what `stored` is if the password is right;
-            for formats of your own. It runs on a thread of its own.
-        encoding: of the file, "latin-1" for an old one. Its passwords may have been hashed in it, too.
+        hash_function: `hash_function(username, password, stored)` must return a string equal to
+            `stored` if the password is right; for formats of your own. It runs on a thread of its
+            own.
+        encoding: the encoding of the file, "latin-1" for an old one. Its passwords may have been
+            hashed in that encoding, too.
     """
 
     delimiter: str = ":"
@@ -53,14 +55,14 @@ class FileFormat:
         check_encoding(self.encoding)
 
     def key(self, username: str) -> str:
-        """Return the form of a name under which it is looked up."""
+        """Return the form of a name that is used to look it up."""
         return username if self.case_sensitive else username.casefold()
 
     def fields(self, line: bytes) -> list[str]:
         """Return the fields of a line.
 
         Raises:
-            ValueError: if there are too few, or it is in another encoding.
+            ValueError: if there are too few, or the line is in another encoding.
         """
         fields = self._split(line.decode(self.encoding))
         if len(fields) <= max(self.username_field, self.password_field):
@@ -68,7 +70,7 @@ class FileFormat:
         return fields
 
     def _split(self, line: str) -> list[str]:
-        """Return the parts between delimiters; a hash of Werkzeug's has colons of its own."""
+        """Return the parts between delimiters; Werkzeug's hashes have colons of their own."""
         fields: list[str] = []
         start = 0
         while True:
@@ -82,12 +84,12 @@ class FileFormat:
 
 @dataclass(frozen=True, slots=True)
 class UserLine:
-    """A line.
+    """The line of a user.
 
     Args:
-        number: from 1.
-        name: the user, as names are compared.
-        written: the user, as the line has it.
+        number: its number, from 1.
+        name: the user's name, in the form in which names are compared.
+        written: the user's name, as in the file.
         stored: the hash.
     """
 
@@ -100,12 +102,12 @@ class UserLine:
 def user_lines(
     raw: bytes, form: FileFormat, bad: Callable[[int, ValueError], object]
 ) -> Iterator[UserLine]:
-    """Iterate over the lines of a file that can be used.
+    """Iterate over the usable lines of a file.
 
     Args:
         raw: the file.
         form: how to read it.
-        bad: called with the number of another line, and why it cannot be used.
+        bad: called with the number of each other line, and why it cannot be used.
     """
     for number, line in lines_that_count(raw, keep=form.delimiter.encode(form.encoding)):
         try:
@@ -121,9 +123,10 @@ def user_lines(
 
 
 def lines_by_user(lines: Iterable[UserLine], form: FileFormat) -> dict[str, list[UserLine]]:
-    """Return the lines of each user by the key of the name.
+    """Return the lines of each user, by the key of the name.
 
-    The one that counts comes first: it has the name as names are compared, or else is the first one in the file.
+    The line that counts is the first in its list: one with the name in the form in which names are
+    compared, or else the first one in the file.
     """
     found: dict[str, list[UserLine]] = {}
     for line in lines:

@@ -1,4 +1,4 @@
-"""Public keys that verify tokens: of a JWKS (RFC 7517) or in PEM form, in a file or at a URL."""
+"""Public keys that verify tokens: a JWKS (RFC 7517) or a PEM key, in a file or at a URL."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from actorcred.errors import CheckerUnavailable
 __all__ = ["MOST_TRIED", "Fetching", "KeyFile", "KeySet", "KeySource", "KeyURL"]
 
 MOST_TRIED = 8
-"""Keys that are tried on one token, if several may have signed it."""
+"""Keys that are tried for one token, if several might have signed it."""
 
 _EDWARDS = frozenset(("EdDSA", "Ed25519"))
-"""Two names of the same (RFC 8037, RFC 9864)."""
+"""Two names of the same algorithm (RFC 8037, RFC 9864)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +26,10 @@ class Fetching:
     """How often keys at a URL are fetched.
 
     Args:
-        lifespan: seconds for which they are used; a key that the issuer has withdrawn may count so long.
-        cooldown: seconds between two fetches for the sake of a key that is not known, so that nobody can flood the issuer.
+        lifespan: seconds for which they are used; a key that the issuer has withdrawn can be
+            accepted for that long.
+        cooldown: seconds between two fetches because of an unknown key, so that no client can make
+            the checker flood the issuer.
     """
 
     lifespan: float = 300.0
@@ -35,38 +37,38 @@ class Fetching:
 
     def __post_init__(self) -> None:
         if not 0 < self.lifespan < math.inf or not 0 <= self.cooldown < math.inf:
-            raise ValueError("lifespan must be more than 0, and cooldown no less than that")
+            raise ValueError("lifespan must be more than 0, and cooldown 0 or more")
 
 
 class KeySet:
     """The keys of an issuer.
 
     Args:
-        keys: the members of a JWKS. Those that make no signatures which can be verified here are left out.
+        keys: the members of a JWKS. Keys whose signatures cannot be verified here are skipped.
 
     Raises:
-        ValueError: if there is no other.
+        ValueError: if no usable key remains.
     """
 
     def __init__(self, keys: Any) -> None:
         if not isinstance(keys, list):
-            raise ValueError("it is no JWKS that can be used (it has no list of keys)")
+            raise ValueError("it is not a usable JWKS (it has no list of keys)")
         self._keys = [
             key
             for key in keys
             if isinstance(key, dict) and _makes_signatures(key) and _is_usable(key)
         ]
         if not self._keys:
-            raise ValueError(
-                "it is no JWKS that can be used (there is no key for signatures in it)"
-            )
+            raise ValueError("it is not a usable JWKS (there is no key for signatures in it)")
 
     def find(self, kid: str | None, algorithm: str) -> list[Any]:
-        """Return the keys that may have signed a token, `MOST_TRIED` at most.
+        """Return the keys that might have signed a token, at most `MOST_TRIED`.
 
         Args:
-            kid: the key that the token names. Keys without a name may be any; one key needs no name at all.
-            algorithm: with which the token says it is signed. A key without `alg` serves all of its type.
+            kid: the id of the key that the token names. Keys without an id match any id; if there
+                is only one key, it matches a token without an id.
+            algorithm: the algorithm that the token names. A key without `alg` can be used with all
+                algorithms of its type.
         """
         named = [key for key in self._keys if kid is not None and key.get("kid") == kid]
         nameless = [key for key in self._keys if key.get("kid") is None]
@@ -82,7 +84,7 @@ class PEMKey:
         self._text = text
 
     def find(self, kid: str | None, algorithm: str) -> list[Any]:
-        """Return it."""
+        """Return the key."""
         return [self._text]
 
 
@@ -104,7 +106,7 @@ def _is_usable(key: dict[str, Any]) -> bool:
 
 
 def _made(key: dict[str, Any], algorithm: str) -> Any:
-    """Return a key, for an algorithm; None if it is not for that."""
+    """Return a key for an algorithm; None if it cannot be used with that."""
     import jwt
 
     meant = key.get("alg")
@@ -117,17 +119,20 @@ def _made(key: dict[str, Any], algorithm: str) -> Any:
 
 
 class KeySource(Protocol):
-    """Where keys come from."""
+    """A source of keys."""
 
     def find(self, kid: str | None, algorithm: str) -> list[Any]:
-        """Return the keys that may have signed a token; see `KeySet`.
+        """Return the keys that might have signed a token; see `KeySet`.
 
         Raises:
             CheckerUnavailable: if the keys cannot be used now.
         """
 
     def renew(self) -> bool:
-        """Returns whether there may be other keys now, because a token has been signed with none of those that were found."""
+        """Look for new keys and return whether there might be some.
+
+        Called when a token was signed with none of the keys that were found.
+        """
 
 
 class KeyFile:
@@ -137,14 +142,14 @@ class KeyFile:
         self._file = WatchedFile(path, _parse)
 
     def find(self, kid: str | None, algorithm: str) -> list[Any]:
-        """Return the keys that may have signed a token."""
+        """Return the keys that might have signed a token."""
         try:
             return self._file.read().find(kid, algorithm)
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"the keys cannot be used: {why(error)}") from None
 
     def renew(self) -> bool:
-        """Returns False: the file has just been looked at."""
+        """Return False: the file has just been checked for changes."""
         return False
 
 
@@ -153,13 +158,12 @@ def _parse(raw: bytes) -> KeySet | PEMKey:
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-    text = raw.decode(json.detect_encoding(raw)).removeprefix(
-        "\ufeff"
-    )  # UTF-8, with a BOM too, or UTF-16
+    # UTF-8, possibly with a BOM, or UTF-16
+    text = raw.decode(json.detect_encoding(raw)).removeprefix("\ufeff")
     if text.lstrip().startswith("{"):
         return KeySet(_members_of(text))
     if "PRIVATE" in text:
-        raise ValueError("this is a private key; the public one is wanted")
+        raise ValueError("this is a private key; the public key is needed")
     try:
         load_pem_public_key(text.encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -171,18 +175,18 @@ def _members_of(text: str) -> Any:
     try:
         return json.loads(text).get("keys")
     except RecursionError:
-        raise ValueError("it is no JWKS that can be used (it is nested too deeply)") from None
+        raise ValueError("it is not a usable JWKS (it is nested too deeply)") from None
     except ValueError as error:
-        raise ValueError(f"it is no JWKS that can be used ({type(error).__name__})") from None
+        raise ValueError(f"it is not a usable JWKS ({type(error).__name__})") from None
 
 
 class KeyURL:
-    """Keys at a URL, which are fetched again when they are old, or when a token names one that is not among them.
+    """Keys at a URL, which are fetched again when they are old or a token names an unknown one.
 
     Args:
-        url: of a JWKS.
+        url: the URL of a JWKS.
         timeout: seconds for a fetch.
-        fetching: how often.
+        fetching: how often they are fetched.
     """
 
     def __init__(self, url: str, timeout: float, fetching: Fetching) -> None:
@@ -195,14 +199,14 @@ class KeyURL:
         self._fetched = -math.inf
 
     def find(self, kid: str | None, algorithm: str) -> list[Any]:
-        """Return the keys that may have signed a token."""
+        """Return the keys that might have signed a token."""
         with self._lock:
             if self._keys is None or time.monotonic() - self._fetched >= self._fetching.lifespan:
                 self._keys = self._fetch()
             return self._keys.find(kid, algorithm)
 
     def renew(self) -> bool:
-        """Fetch the keys, if that has not just been done."""
+        """Fetch the keys again, and return True, unless they have just been fetched."""
         with self._lock:
             if time.monotonic() - self._fetched < self._fetching.cooldown:
                 return False
@@ -218,7 +222,7 @@ class KeyURL:
             raise CheckerUnavailable(
                 f"the keys cannot be fetched: {type(error.__cause__ or error).__name__}"
             ) from None
-        except Exception as error:  # of what is no JWKS, or is nested without end
+        except Exception as error:  # it is not a JWKS, or nested too deeply
             raise CheckerUnavailable(f"the keys cannot be used: {type(error).__name__}") from None
         self._fetched = time.monotonic()
         return keys

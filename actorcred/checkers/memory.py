@@ -25,18 +25,18 @@ __all__ = ["MemoryChecker", "MemoryCheckerRef", "plugin"]
 
 
 SCRAM_ITERATIONS = 15_000
-"""Of PBKDF2 (RFC 7677, section 4). What they protect is in memory, beside the password itself."""
+"""Of PBKDF2 (RFC 7677, section 4). The verifiers are in memory, next to the passwords."""
 
 
 class _User(NamedTuple):
-    """What is kept of a user: a password or its hash, and what SCRAM needs for each hash function."""
+    """What is kept of a user: a password or its hash, and a SCRAM verifier per hash function."""
 
     secret: str
     verifiers: dict[str, ScramVerifier]
 
 
 class MemoryCheckerRef(CheckerRef):
-    """A ref to a `MemoryChecker`, with which users come and go."""
+    """A ref to a `MemoryChecker`, with methods to add and remove users."""
 
     __slots__ = ("_make_user", "_users")
 
@@ -44,11 +44,13 @@ class MemoryCheckerRef(CheckerRef):
     _make_user: Callable[[str], _User]
 
     def add(self, username: str, password: str) -> None:
-        """Add a user, or set a new password; the live sessions of the user are told. Hashes on the caller's thread.
+        """Add a user, or set a new password; then live sessions of the user end or are notified.
+
+        Hashes on the caller's thread.
 
         Raises:
-            ValueError: if the name is no user name.
-            PasswordRejected: if the password is empty or holds control characters.
+            ValueError: if the name is not a valid user name.
+            PasswordRejected: if the password is empty or contains control characters.
         """
         name = prepare_username(username)
         known = name in self._users
@@ -57,7 +59,7 @@ class MemoryCheckerRef(CheckerRef):
             self.revoke(name, Revocation.PASSWORD_CHANGED)
 
     def remove(self, username: str) -> None:
-        """Remove a user; the live sessions of the user end.
+        """Remove a user and end the user's live sessions.
 
         Raises:
             KeyError: if there is no such user.
@@ -68,19 +70,21 @@ class MemoryCheckerRef(CheckerRef):
 
 
 class MemoryChecker(PasswordChecker):
-    """Checks against users in memory. They outlive a restart of the checker, not one of the program.
+    """Checks against users in memory. They survive a restart of the checker, not of the program.
 
     Args:
-        users: name -> password. They are hashed with bcrypt before the checker starts, on the caller's thread.
-        plaintext: keep the passwords as they are. That is what challenge and response needs (credentials derived from
-            `UsernameHashedPassword` and `UsernameScram`), and whoever can read the memory of the process can read the
-            passwords.
+        users: name -> password. The passwords are hashed with bcrypt before the checker starts, on
+            the caller's thread.
+        plaintext: keep the passwords as they are. Challenge-response credentials need this (those
+            derived from `UsernameHashedPassword` and `UsernameScram`), and anyone who can read the
+            memory of the process can read the passwords.
         rounds: the cost of the hashes.
-        scram_iterations: of PBKDF2 in SCRAM. It costs the client at each login, and the caller three times for each user.
+        scram_iterations: iterations of PBKDF2 in SCRAM. The client computes them at each login, and
+            the caller three times for each user.
 
     Raises:
-        ValueError: if a name is no user name, or `rounds` is out of range.
-        PasswordRejected: if a password is empty or holds control characters.
+        ValueError: if a name is not a valid user name, or `rounds` is out of range.
+        PasswordRejected: if a password is empty or contains control characters.
     """
 
     ref_class = MemoryCheckerRef
@@ -107,11 +111,11 @@ class MemoryChecker(PasswordChecker):
     def _make_user(self, password: str) -> _User:
         if not self._plaintext:
             return _User(hash_password(password=password, rounds=self._rounds), {})
-        # All before the first login, whose time would tell else who is known.
+        # All are made before the first login, whose duration would otherwise reveal who is known.
         algorithms = ("SHA-256", "SHA-512", "SHA-1") if find_spec("scramp") is not None else ()
         prepared = prepare_new_password(password=password)
         verifiers: dict[str, ScramVerifier] = {}
-        with contextlib.suppress(PasswordRejected):  # not one for SCRAM
+        with contextlib.suppress(PasswordRejected):  # not valid for SCRAM
             verifiers |= {
                 name: make_verifier(prepared, self._scram_iterations, algorithm=name)
                 for name in algorithms
@@ -146,7 +150,7 @@ class MemoryChecker(PasswordChecker):
         return checker
 
     def dummy(self) -> str:
-        """Return a hash of the cost that the users' hashes have."""
+        """Return a hash with the cost of the users' hashes."""
         return dummy_hash(self._rounds)
 
     def lookup(self, username: str) -> Account | None:
@@ -163,7 +167,7 @@ class MemoryChecker(PasswordChecker):
         if isinstance(credentials, UsernamePassword) and not self._plaintext:
             return super().request_avatar_id(credentials)
         user = self._users.get(credentials.username)
-        # An unknown user's answer is checked as well, against a text that no user has.
+        # An unknown user's answer is checked as well, against a password that no user has.
         reference = (user.secret if user is not None else "\0").encode()
         if isinstance(credentials, UsernamePassword):
             right = hmac.compare_digest(credentials.password.encode(), reference)
@@ -201,8 +205,8 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "memory",
     "NAME:PASSWORD[:NAME:PASSWORD...]",
-    "Users in the text itself, for tests and demonstrations: everybody who sees the command line sees the passwords. "
-    "Names and passwords with a colon need a backslash before it.",
+    "Users in the argument itself, for tests and demonstrations: everyone who sees the command "
+    "line sees the passwords. A colon in a name or password needs a backslash before it.",
     (UsernamePassword, UsernameHashedPassword, UsernameScram),
     _generate,
 )

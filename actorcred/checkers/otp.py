@@ -1,4 +1,4 @@
-"""One-time codes as authenticator apps show them (TOTP, RFC 6238): a second factor, for `AllOf`."""
+"""One-time codes of authenticator apps (TOTP, RFC 6238): a second factor, for `AllOf`."""
 
 from __future__ import annotations
 
@@ -31,32 +31,35 @@ PERIOD = 30
 DIGITS = 6
 
 FEWEST_BITS = 80
-"""Of a secret that somebody brings, as old apps have made them; ours have 160. RFC 4226 asks for 128."""
+"""Of an imported secret, such as old apps have made; ours have 160. RFC 4226 requires 128."""
 
 WIDEST_SKEW = 10
-"""Periods by which clocks may differ at most: each of them makes one more code good, for those who guess, too."""
+"""Most periods by which clocks may differ. Each makes one more code valid, and guessing easier."""
 
 REMEMBERED = 32
-"""Codes of a user that are remembered as used. It is only the last few that still could be shown."""
+"""Used codes remembered for each user. Only the last few could still be shown."""
 
 SCHEMA = (
     """CREATE TABLE IF NOT EXISTS otp (
     name TEXT PRIMARY KEY NOT NULL,
     secret TEXT NOT NULL,
-    last INTEGER NOT NULL  -- the period of the last code that was used, as versions before otp_used have written it
+    last INTEGER NOT NULL  -- the period of the last used code, from versions before otp_used
 ) WITHOUT ROWID""",
     """CREATE TABLE IF NOT EXISTS otp_used (
     id INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
-    period INTEGER NOT NULL  -- of a code that was used
+    period INTEGER NOT NULL  -- of a used code
 )""",
     "CREATE INDEX IF NOT EXISTS otp_used_name ON otp_used (name, period)",
 )
 
-# Periods after the newest that counts now are of a clock that was ahead; they must not lock out until time catches up.
+# Periods after the newest valid one are from a clock that was ahead. They must not lock the user
+# out until time catches up.
 _USE_UP = """INSERT INTO otp_used (name, period) SELECT name, :period FROM otp
     WHERE name = :name AND secret = :secret AND NOT last BETWEEN :period AND :newest
-    AND NOT EXISTS (SELECT 1 FROM otp_used WHERE name = :name AND period BETWEEN :period AND :newest)"""
+    AND NOT EXISTS (
+        SELECT 1 FROM otp_used WHERE name = :name AND period BETWEEN :period AND :newest
+    )"""
 
 _FORGET = """DELETE FROM otp_used WHERE name = :name
     AND id NOT IN (SELECT id FROM otp_used WHERE name = :name ORDER BY id DESC LIMIT :count)"""
@@ -80,7 +83,7 @@ class _ListEnrolled(Order):
 
 
 class OTPCheckerRef(DatabaseRef):
-    """A ref to an `OTPChecker`, with which users are enrolled."""
+    """A ref to an `OTPChecker`, with methods to enrol and remove users."""
 
     __slots__ = ()
 
@@ -89,39 +92,40 @@ class OTPCheckerRef(DatabaseRef):
 
         Args:
             name: the user.
-            issuer: what the app shows beside the name.
-            secret: in base32, as programs show it: also in small letters, with blanks or hyphens, without padding; a random
-                one by default.
+            issuer: what the app shows next to the name.
+            secret: in base32 as programs show it, perhaps in lower case, with blanks or hyphens, or
+                without padding; a random one by default.
 
         Returns:
-            A future of the address that the app takes, as a QR code. It holds the secret. It fails with
-            `ValueError` if the name or the secret is none.
+            A future of the URI for the app's QR code, which contains the secret. It fails with
+            `ValueError` if the name or the secret is invalid.
         """
         return self.request(_Enrol(name, issuer, secret))
 
     def remove(self, name: str) -> Future[None]:
-        """Take a user's secret away. The future fails with `AccountError` if there is none."""
+        """Remove a user's secret. The future fails with `AccountError` if there is none."""
         return self.request(_Remove(name))
 
     def enrolled(self) -> Future[list[str]]:
-        """Return the names of those who have a secret."""
+        """Return a future of the names of all users who have a secret."""
         return self.request(_ListEnrolled())
 
 
 class OTPChecker(DatabaseChecker):
-    """Checks codes against secrets in an SQLite database, and takes no code twice, in whatever process.
+    """Checks one-time codes against secrets in an SQLite database.
 
-    A code counts while it is shown and, for clocks that differ, one period before and after, but no more after a later one was
+    A code is accepted only once, even if several processes use the database. It is valid while it
+    is shown and, since clocks differ, one period before and after, but not after a later code was
     used. Six digits can be guessed: ask for a password first (`AllOf`), and throttle.
 
     Args:
-        path: the database; made, for its owner only, if there is none.
+        path: the database; created, accessible to its owner only, if it is missing.
         clock: returns the seconds since the epoch.
-        skew: periods of 30 seconds by which a user's clock may differ, `WIDEST_SKEW` at most.
+        skew: periods of 30 seconds by which a user's clock may differ, at most `WIDEST_SKEW`.
 
     Raises:
         AccountError: if the database cannot be opened.
-        ValueError: if the skew is not in these bounds.
+        ValueError: if the skew is out of range.
     """
 
     ref_class = OTPCheckerRef
@@ -161,13 +165,13 @@ class OTPChecker(DatabaseChecker):
         raise TypeError(order)
 
     def request_avatar_id(self, credentials: OneTimePassword) -> str:
-        """Check a code, and use it up."""
+        """Check a code, and mark it as used."""
         try:
             row = self.database.execute(
                 "SELECT secret FROM otp WHERE name = ?", (credentials.username,)
             ).fetchone()
             secret = None if row is None else row[0]
-            # Somebody without a secret that can be used is checked against one that nobody has.
+            # A user without a usable secret is checked against a random one.
             key = self._key_of(credentials.username, secret)
             now = int(self._clock()) // PERIOD
             period = self._period_of(key or secrets.token_bytes(20), credentials.code, now)
@@ -177,10 +181,10 @@ class OTPChecker(DatabaseChecker):
                 raise UnauthorizedLogin("the code was used before", known=True)
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
-        return TemporaryId(credentials.username)  # the code is good once
+        return TemporaryId(credentials.username)  # the code can be used only once
 
     def _key_of(self, name: str, secret: object) -> bytes | None:
-        """Return the key of a user; None if there is none, or a damaged one."""
+        """Return the key of a user; None if there is none or it is damaged."""
         if secret is None:
             return None
         try:
@@ -190,7 +194,7 @@ class OTPChecker(DatabaseChecker):
             return None
 
     def _period_of(self, key: bytes, code: str, now: int) -> int | None:
-        """Return in which period a code is shown, if it is near enough to this one."""
+        """Return the period in which a code is shown, if it is close enough to the current one."""
         found = None
         for period in range(max(0, now - self._skew), now + self._skew + 1):
             if hmac.compare_digest(_code_of(key, period).encode(), code.encode("utf-8", "replace")):
@@ -198,26 +202,27 @@ class OTPChecker(DatabaseChecker):
         return found
 
     def _use_up(self, name: str, secret: object, period: int, now: int) -> bool:
-        """Note that a code was used; return whether it was the first time, and no later one was used before."""
+        """Mark a code as used; return whether neither it nor a later one was used before."""
         values = {"name": name, "secret": secret, "period": period, "newest": now + self._skew}
-        # One statement, so that of several processes one takes the code.
+        # A single statement, so that only one of several processes accepts the code.
         if not self.database.execute(_USE_UP, values).rowcount:
             return False
         self.database.execute(_FORGET, {"name": name, "count": REMEMBERED})
         return True
 
-    # -- managing -----------------------------------------------------------------------------------------------------
+    # -- managing ----------------------------------------------------------------------------------
 
     def _enrol(self, name: str, issuer: str, secret: str | None) -> str:
         name = prepare_username(name)
         key = _key_in(secret) if secret else secrets.token_bytes(20)
         if len(key) * 8 < FEWEST_BITS:
-            raise ValueError(f"the secret has to be base32 of {FEWEST_BITS} bits at least")
+            raise ValueError(f"the secret must be base32 of at least {FEWEST_BITS} bits")
         secret = base64.b32encode(key).decode().rstrip("=")  # as apps take it
         with self.writing() as database:
-            # Codes of the same secret stay used.
+            # Used codes of the same secret stay used.
             database.execute(
-                "DELETE FROM otp_used WHERE name = ? AND name NOT IN (SELECT name FROM otp WHERE secret = ?)",
+                "DELETE FROM otp_used WHERE name = ? "
+                "AND name NOT IN (SELECT name FROM otp WHERE secret = ?)",
                 (name, secret),
             )
             database.execute(
@@ -239,10 +244,10 @@ class OTPChecker(DatabaseChecker):
 
 
 def _key_in(secret: object) -> bytes:
-    """Return the key that is written in base32.
+    """Return the key encoded in base32.
 
     Raises:
-        ValueError: if it is none; the text does not show it.
+        ValueError: if it is invalid; the error's text does not show it.
     """
     signs = secret if isinstance(secret, str) else ""
     text = "".join(sign for sign in signs if not is_blank(sign) and sign != "-").rstrip("=")
@@ -251,7 +256,7 @@ def _key_in(secret: object) -> bytes:
     except (binascii.Error, ValueError):
         key = b""
     if not key:
-        raise ValueError("the secret has to be base32")
+        raise ValueError("the secret must be base32")
     return key
 
 
@@ -266,8 +271,9 @@ def _code_of(key: bytes, period: int) -> str:
 plugin = CheckerPlugin(
     "otp",
     "PATH",
-    "Codes of authenticator apps (TOTP), as a second factor: all:(file:players)(otp:codes.db). `actorcred otp` enrols users. "
-    "Option: skew=1, the periods of 30 seconds by which clocks may differ.",
+    "Codes of authenticator apps (TOTP), as a second factor: all:(file:players)(otp:codes.db). "
+    "`actorcred otp` enrols users. Option: skew=1, the periods of 30 seconds by which clocks may "
+    "differ.",
     (OneTimePassword,),
     start_with_path(OTPChecker.start, {"skew": int}),
 )

@@ -1,4 +1,4 @@
-"""Signatures of FIDO authenticators, as OpenSSH's `sk-` keys make them (its PROTOCOL.u2f)."""
+"""Signatures of FIDO authenticators, as made with OpenSSH's `sk-` keys (its PROTOCOL.u2f)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 __all__ = ["PRESENCE", "VERIFICATION", "flags_of"]
 
 PRESENCE, VERIFICATION = 0x01, 0x04
-"""Flags of a signature: the authenticator was touched; it knew its user, by a PIN or a finger."""
+"""Flags of a signature: the authenticator was touched; it verified its user by PIN or finger."""
 
 
 def flags_of(blob: bytes, signed: bytes, signature: bytes) -> int | None:
@@ -16,11 +16,12 @@ def flags_of(blob: bytes, signed: bytes, signature: bytes) -> int | None:
 
     Args:
         blob: the public key.
-        signed: what the client signed; Twisted's Conch gives what the authenticator did, which has a digest of that.
-        signature: with its kind, flags and counter.
+        signed: what the client signed. Twisted's Conch passes what the authenticator signed, which
+            contains a digest of it.
+        signature: the signature with its kind, flags and counter.
 
     Returns:
-        None if it is wrong.
+        The flags, or None if the signature is wrong.
 
     Raises:
         ValueError: if the key or the signature is damaged.
@@ -32,7 +33,7 @@ def flags_of(blob: bytes, signed: bytes, signature: bytes) -> int | None:
     kind, proof, flags, counter = parts.string(), parts.string(), parts.take(1), parts.take(4)
     parts.end()
     if kind != key.kind:
-        raise ValueError("the signature is of another kind than the key")
+        raise ValueError("the signature and the key are of different kinds")
     head = hashlib.sha256(key.application).digest() + flags + counter
     is_hashed = signed.startswith(head) and len(signed) == len(head) + hashlib.sha256().digest_size
     try:
@@ -74,14 +75,14 @@ def _verify(key: _Key, proof: bytes, message: bytes) -> None:
 
 
 class _Reader:
-    """Reads the parts of a message of SSH (RFC 4251, section 5)."""
+    """Reads the fields of an SSH message (RFC 4251, section 5)."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def take(self, count: int) -> bytes:
         if len(self._data) < count:
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         taken, self._data = self._data[:count], self._data[count:]
         return taken
 
@@ -93,4 +94,4 @@ class _Reader:
 
     def end(self) -> None:
         if self._data:
-            raise ValueError("there is something behind it")
+            raise ValueError("it has trailing data")

@@ -1,4 +1,4 @@
-"""Users in any database that SQLAlchemy reaches: PostgreSQL, MariaDB, SQLite and others."""
+"""Users in any database that SQLAlchemy supports: PostgreSQL, MariaDB, SQLite and others."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ __all__ = ["SQLChecker", "UserTable", "plugin"]
 T = TypeVar("T")
 
 _OTHER_CHARACTERS = frozenset((1267, 1270, 1271, 3988))
-"""MariaDB and MySQL: two texts cannot be compared, or converted."""
+"""Errors of MariaDB and MySQL: two strings cannot be compared, or converted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UserTable:
-    """Where the users are.
+    """Where the users are stored.
 
     Args:
-        table: the table's name; with a schema as "app.users".
+        table: the table's name; with a schema "app.users".
         username: the column with names.
-        password: the column with hashes: bcrypt, Argon2, scrypt, PBKDF2, phpass, in the forms of `passwords.verify_password`;
-            texts or bytes.
-        active: a column that is false for accounts nobody may log in to; "" if there is none.
-        query: instead of all of these, a query with the parameter `:username` that returns name, hash and, if it likes,
-            whether the account is active.
-        rehash: whether a hash of phpass, which is weak, is replaced by a bcrypt hash in PHP's form when its user logs in, where
-            the table may be written.
+        password: the column with hashes, as strings or bytes: bcrypt, Argon2, scrypt, PBKDF2,
+            phpass, in the forms of `passwords.verify_password`.
+        active: a column that is false for accounts that no one may log in to; "" if there is none.
+        query: instead of all of these, a query with the parameter `:username` that returns name,
+            hash and, optionally, whether the account is active.
+        rehash: whether a phpass hash, which is weak, is replaced by a bcrypt hash in PHP's form
+            when its user logs in, if the table can be written.
     """
 
     table: str = "users"
@@ -60,18 +60,19 @@ class UserTable:
 
 
 class SQLChecker(BlockingChecker):
-    """Checks names and passwords against a table of a database, or what a query returns.
+    """Checks names and passwords against a table of a database, or the result of a query.
 
-    Who logs in gets the name as the database has it, so where its collation takes "ANN" for "ann" they are one user.
-    An unknown user, an inactive account and a wrong password cost the same and read the same.
+    The avatar id is the name as stored in the database, so if its collation treats "ANN" and "ann"
+    as equal, they are one user. An unknown user, an inactive account and a wrong password take the
+    same time and get the same answer.
 
     Args:
-        url: of the database, as SQLAlchemy has them: "postgresql+psycopg://user:secret@host/db".
-        users: where the users are.
-        limits: how much is asked of the database at a time.
+        url: the database's URL for SQLAlchemy: "postgresql+psycopg://user:secret@host/db".
+        users: where the users are stored.
+        limits: limits on the requests to the database.
 
     Raises:
-        AccountError: if the URL is none, or its driver is not installed.
+        AccountError: if the URL is invalid, or its driver is not installed.
         MissingExtra: without the extra "sql".
     """
 
@@ -86,7 +87,10 @@ class SQLChecker(BlockingChecker):
         self._error: type[Exception] = sqlalchemy.exc.SQLAlchemyError
         self._engine = _make_engine(url, self.limits)
         self._select = _make_select(users)
-        self._remedy = f"have the application that writes {users.table if not users.query else 'the table'} set a new password"
+        self._remedy = (
+            "have the application that writes "
+            f"{users.table if not users.query else 'the table'} set a new password"
+        )
         self._usual = dummy_hash()
         self._complaints = Complaints()
         self._rehasher = (
@@ -125,7 +129,7 @@ class SQLChecker(BlockingChecker):
                 "no such user, one that is not active, or a row that cannot be used",
                 known=account is not None,
             )
-        self._usual = account.hash  # what an unknown user costs from now on
+        self._usual = account.hash  # verified for unknown users from now on
         if not self._verify(credentials, account.hash):
             raise UnauthorizedLogin("wrong password", known=True)
         if not self._is_still_good(credentials, account):
@@ -135,14 +139,14 @@ class SQLChecker(BlockingChecker):
         return account.avatar_id
 
     def _is_still_good(self, credentials: UsernamePassword, account: Account) -> bool:
-        """Return whether an account is what it was, or its weak hash has been replaced by another login of the user."""
+        """Return whether an account is unchanged, or another login only replaced its weak hash."""
         now = self._lookup(credentials.username)
         if now == account or now is None or not now.usable or not is_weak(account.hash):
             return now == account
         return self._verify(credentials, now.hash) and self._lookup(credentials.username) == now
 
     def _rehash(self, rehasher: Rehasher, credentials: UsernamePassword, account: Account) -> None:
-        """Have a weak hash replaced. What goes wrong is no matter of the login."""
+        """Have a weak hash replaced. Errors do not affect the login."""
         try:
             made = self._hashed(strong_hash, credentials, keys=turn_of(self, credentials))
             row = None if made is None else self._row(credentials.username)
@@ -163,11 +167,11 @@ class SQLChecker(BlockingChecker):
 
     def _hashed(self, function: Callable[..., T], *args: Any, keys: tuple[Hashable, ...]) -> T:
         """Return the result of a function that hashes."""
-        # On the pool that yields to everything else: hashing computes, and these threads are many.
+        # On the pool that yields to everything else, since hashing is CPU-bound and these threads
+        # are many.
         result = self.offload(function, *args, keys=keys)
-        done = (
-            threading.Event()
-        )  # not `result.get()`, for which the pool would start another thread
+        # Not `result.get()`, for which the pool would start another thread.
+        done = threading.Event()
         result.add_done_callback(lambda _: done.set())
         if not done.wait(self.limits.timeout) and result.cancel():
             raise CheckerUnavailable("hashing took too long")
@@ -177,7 +181,7 @@ class SQLChecker(BlockingChecker):
             raise too_many(error) from None
 
     def _lookup(self, username: str) -> Account | None:
-        """Return the account of a user; None if there is none, or one whose row cannot be used."""
+        """Return the account of a user; None if there is none or its row cannot be used."""
         row = self._row(username)
         try:
             return None if row is None else _read_row(row)
@@ -207,12 +211,12 @@ class SQLChecker(BlockingChecker):
         try:
             result = connection.execute(self._select, {"username": username})
             if len(result.keys()) < 2:
-                raise CheckerUnavailable("the query returns no name and hash")
+                raise CheckerUnavailable("the query does not return a name and a hash")
             return list(result.fetchmany(2))
         except UnicodeEncodeError:
-            return []  # the connection's encoding has no such name, so nobody has it
+            return []  # the connection's encoding cannot express the name, so no user has it
         except UnicodeDecodeError as error:
-            connection.invalidate()  # the rest of the answer may still be on its way
+            connection.invalidate()  # the rest of the answer might not have been read
             self._complaints.about(
                 username, f"the row is not in the connection's encoding, {error.encoding}"
             )
@@ -223,7 +227,7 @@ def _read_row(row: Any) -> Account:
     """Return the account in a row.
 
     Raises:
-        ValueError, TypeError, MissingExtra: if it cannot be used; says why.
+        ValueError, TypeError, MissingExtra: if it cannot be used, with the reason.
     """
     name, stored, *active = row
     usable = not active or bool(active[0])
@@ -234,23 +238,21 @@ def _read_row(row: Any) -> Account:
 
 
 def text_of(stored: Any) -> Any:
-    """Return the hash in a column, which may be of bytes, or padded to its length.
+    """Return the hash in a column, which can be bytes, or padded to the column's length.
 
     Raises:
-        UnsupportedHash: if the bytes are no text.
+        UnsupportedHash: if the bytes are not text.
     """
     if isinstance(stored, bytes | bytearray | memoryview):
         try:
             stored = bytes(stored).decode("ascii")
         except UnicodeDecodeError:
-            raise UnsupportedHash(
-                "bytes that are no text, as of a digest that is not written in digits"
-            ) from None
+            raise UnsupportedHash("bytes that are not text, such as a raw digest") from None
     return stored.rstrip(" \0") if isinstance(stored, str) else stored
 
 
 def _is_of_the_name(error: Exception) -> bool:
-    """Tell whether a database is well, and only says that there can be no such name in this column's character set."""
+    """Return whether an error only says that the column's character set cannot express a name."""
     import sqlalchemy
 
     code = next(iter(getattr(getattr(error, "orig", None), "args", ())), None)
@@ -261,7 +263,7 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
     import sqlalchemy
 
     seconds = max(1, int(limits.timeout))
-    bounds: dict[str, dict[str, int]] = {  # driver -> what it calls the time-outs
+    bounds: dict[str, dict[str, int]] = {  # driver -> its arguments for time-outs
         "psycopg": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
         "psycopg2": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
         "pymysql": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
@@ -271,7 +273,7 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
     }
     try:
         dialect = sqlalchemy.make_url(url).get_dialect()
-        # A database that was restarted is no reason to fail.
+        # A login must not fail because the database was restarted.
         settings: dict[str, Any] = {
             "pool_pre_ping": True,
             "connect_args": bounds.get(dialect.driver, {}),
@@ -281,7 +283,7 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
         engine = sqlalchemy.create_engine(url, **settings)
     except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
         raise AccountError(
-            "sql: needs the URL of a database, as postgresql+psycopg://user@host/db"
+            "sql: needs the URL of a database, such as postgresql+psycopg://user@host/db"
         ) from None
     except ImportError as error:
         raise AccountError(
@@ -291,17 +293,21 @@ def _make_engine(url: str, limits: BackendLimits) -> Any:
         sqlalchemy.event.listen(engine, "connect", _read_damaged_texts)
     if isinstance(engine.pool, sqlalchemy.pool.SingletonThreadPool):
         raise AccountError(
-            "sql: an SQLite database in memory is empty; name a file, as sqlite:///users.db"
+            "sql: an SQLite database in memory is empty; name a file, such as sqlite:///users.db"
         )
     if dialect.is_async:
         raise AccountError(
-            f"sql: {dialect.driver} is a driver for asyncio; name another, as postgresql+psycopg://"
+            f"sql: {dialect.driver} is a driver for asyncio; use another, such as "
+            "postgresql+psycopg://"
         )
     return engine
 
 
 def _read_damaged_texts(connection: Any, _: object) -> None:
-    """Have SQLite return a text that is not UTF-8 as a damaged one, instead of an error that looks like one of the database."""
+    """Have SQLite return a string that is not UTF-8 with replacement characters.
+
+    The error that it would raise otherwise looks like a failure of the database.
+    """
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
 
 
@@ -331,7 +337,7 @@ def _make_table(users: UserTable) -> Any:
 
 
 def _make_update(users: UserTable) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """Return what makes, of a name and a stored hash and a new one, what writes it and what reads it again."""
+    """Return a function that makes the statements of a `Rehasher`."""
     table = _make_table(users)
     name, password = table.columns[users.username], table.columns[users.password]
 
@@ -360,10 +366,12 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "sql",
     "URL",
-    "Any database that SQLAlchemy reaches, as postgresql+psycopg://user:${env:DB_PASSWORD}@host/db. Options: table=users, "
-    "username=username and password=password name the table and its columns, active=COLUMN one that is false for closed "
-    "accounts; or query=SELECT name, hash FROM ... WHERE name = :username. Weak hashes of phpass are replaced by bcrypt at "
-    "logins where the table may be written, unless rehash=no. threads=8 and timeout=10 bound what is asked.",
+    "Any database that SQLAlchemy supports, such as "
+    "postgresql+psycopg://user:${env:DB_PASSWORD}@host/db. Options: table=users, username=username "
+    "and password=password name the table and its columns, active=COLUMN one that is false for "
+    "closed accounts; or query=SELECT name, hash FROM ... WHERE name = :username. Weak phpass "
+    "hashes are replaced by bcrypt at login if the table can be written, unless rehash=no. "
+    "threads=8 and timeout=10 limit the requests to it.",
     (UsernamePassword,),
     _generate,
 )

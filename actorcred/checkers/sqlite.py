@@ -58,31 +58,35 @@ SCHEMA = (
             created REAL NOT NULL,
             changed REAL NOT NULL
         ) WITHOUT ROWID""",
-        # What happened to accounts with live sessions, for all processes that have the database open.
-        "CREATE TABLE revocation (number INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, what TEXT NOT NULL)",
+        # What happened to accounts that can have live sessions, for all processes that use the
+        # database.
+        (
+            "CREATE TABLE revocation (number INTEGER PRIMARY KEY AUTOINCREMENT, "
+            "name TEXT NOT NULL, what TEXT NOT NULL)"
+        ),
     ),
     (
         "ALTER TABLE account ADD COLUMN scram TEXT",
         "CREATE INDEX without_scram ON account (disabled) WHERE scram IS NULL",
-        # Whoever sets a new hash, be it an older version: what was made of the old password is not good any more.
+        # A new hash, even if set by an older version, makes the old password's verifier invalid.
         """CREATE TRIGGER scram_is_of_the_password AFTER UPDATE OF hash ON account
         WHEN new.hash <> old.hash AND new.scram IS old.scram
         BEGIN UPDATE account SET scram = NULL WHERE name = new.name; END""",
     ),
 )
-"""What leads from each version of the schema to the next one."""
+"""Statements that upgrade each version of the schema to the next one."""
 
 SCHEMA_VERSION = len(SCHEMA)
 
 REVOCATIONS_KEPT = 10_000
 
 SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {"scram": yes_or_no, "rounds": int}
-"""The options of the type sqlite, which are arguments of `SQLiteChecker.start`."""
+"""Options of the type "sqlite", which are arguments of `SQLiteChecker.start`."""
 
 
 @dataclass(frozen=True, slots=True)
 class AccountInfo:
-    """What an operator may see of an account. Times are seconds since the epoch."""
+    """What an operator can see of an account. Times are seconds since the epoch."""
 
     name: str
     disabled: bool
@@ -93,13 +97,13 @@ class AccountInfo:
 
     @classmethod
     def of(cls, row: tuple[Any, ...]) -> AccountInfo:
-        """Return what a row of those columns says."""
+        """Return the information in a row of those columns."""
         name, disabled, created, changed = row
         return cls(name, bool(disabled), created, changed)
 
 
 class _Secrets(NamedTuple):
-    """What is kept of a password."""
+    """What is stored of a password."""
 
     hash: str
     scram: str | None
@@ -158,35 +162,43 @@ class _FindAccount(Order):
 
 
 class SQLiteCheckerRef(DatabaseRef):
-    """A ref to an `SQLiteChecker`, with which accounts are managed. Every method returns a future."""
+    """A ref to an `SQLiteChecker`, with methods to manage accounts; all of them return futures."""
 
     __slots__ = ()
 
     def add_account(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
-        """Add an account; with `scram` the user can prove the password by SCRAM, too.
+        """Add an account; with `scram` the user can also prove the password by SCRAM.
 
-        The future fails with `AccountError` if there is one of this name, with `PasswordRejected` if the password
-        breaks a rule, and with `ValueError` if the name cannot be an avatar id.
+        The future fails with `AccountError` if there is already an account of this name, with
+        `PasswordRejected` if the password violates a rule, and with `ValueError` if the name cannot
+        be an avatar id.
         """
         return self.request(_AddAccount(name, password, scram))
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
-        """Set a new password; live sessions of the account end or are told. Fails as `add_account`.
+        """Set a new password; live sessions of the account end or are notified.
 
-        What SCRAM needs is made with `scram`, and where the account had it before.
+        A SCRAM verifier is made with `scram`, or if the account had one before. Fails like
+        `add_account`.
         """
         return self.request(_ChangePassword(name, password, scram))
 
     def disable_account(self, name: str) -> Future[None]:
-        """Let nobody log in to an account, and end its live sessions. Fails with `AccountError` if there is none."""
+        """Refuse logins to an account and end its live sessions.
+
+        Fails with `AccountError` if there is no such account.
+        """
         return self.request(_SetDisabled(name, True))
 
     def enable_account(self, name: str) -> Future[None]:
-        """Let the user of an account log in again. Fails with `AccountError` if there is none."""
+        """Accept logins to an account again. Fails with `AccountError` if there is none."""
         return self.request(_SetDisabled(name, False))
 
     def delete_account(self, name: str) -> Future[None]:
-        """Delete an account and end its live sessions. Fails with `AccountError` if there is none."""
+        """Delete an account and end its live sessions.
+
+        Fails with `AccountError` if there is no such account.
+        """
         return self.request(_DeleteAccount(name))
 
     def accounts(self) -> Future[list[AccountInfo]]:
@@ -199,21 +211,23 @@ class SQLiteCheckerRef(DatabaseRef):
 
 
 class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
-    """Checks against, and manages, accounts in an SQLite database, which is made if there is none.
+    """Manages accounts in an SQLite database and checks logins against them.
 
-    The database is in WAL mode, so other processes read while this one writes. Hashes made at a lower cost are
-    upgraded when their users log in.
+    The database is created if it is missing. It is in WAL mode, so that other processes can read
+    while this one writes. Hashes made at a lower cost are upgraded when their users log in.
 
     Args:
         path: the file.
         rounds: the cost of new hashes.
-        policy: what new passwords have to be.
-        scram: let clients prove their passwords by SCRAM, too, and keep what that needs of new passwords and of those that
-            log in. Users without it are refused by SCRAM, so where a password may be sent, SCRAM is offered once all
-            accounts that are not disabled have it.
+        policy: the rules for new passwords.
+        scram: also let clients prove their passwords by SCRAM, and store a SCRAM verifier of each
+            new password and of each user who logs in. Users without a verifier are refused by
+            SCRAM, so if a password can be sent, SCRAM is offered only once all accounts that are
+            not disabled have one.
 
     Raises:
-        AccountError: if the file cannot be opened, is no database, another one, or was made by a newer version.
+        AccountError: if the file cannot be opened, is not a database of this checker, or was made
+            by a newer version.
         ValueError: if `rounds` is out of range.
         MissingExtra: if `scram` needs the extra of that name.
     """
@@ -258,13 +272,13 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         )
 
     def on_start(self) -> None:
-        """Begin to watch for changes by other processes."""
+        """Start watching for changes by other processes."""
         self.start_polling()
 
-    # -- checking -----------------------------------------------------------------------------------------------------
+    # -- checking ----------------------------------------------------------------------------------
 
     def dummy(self) -> str:
-        """Return a hash of the cost of new ones."""
+        """Return a hash with the cost of new ones."""
         return dummy_hash(self._rounds)
 
     def lookup(self, username: str) -> Account | None:
@@ -283,7 +297,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             raise CheckerUnavailable(f"the database failed: {error}") from None
 
     def request_avatar_id(self, credentials: UsernamePassword | ScramSHA256) -> Future[str]:
-        """Check a password, or the proof that the client knows it."""
+        """Check a password, or a proof that the client knows it."""
         if isinstance(credentials, UsernamePassword):
             return super().request_avatar_id(credentials)
         stored = self._scram_of(credentials.username)
@@ -307,7 +321,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             decision.settle(name)
 
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
-        """Upgrade the hash if the cost setting has risen since it was made; the login does not wait for that."""
+        """Upgrade the hash if it was made at a lower cost; the login does not wait for that."""
         scram = self._scram_of(account.avatar_id)
         if needs_rehash(hash=account.hash, rounds=self._rounds) or (self._scram and scram is None):
             arguments = (
@@ -324,7 +338,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             secrets = upgraded.get()
         except Overloaded:
             return  # the next login will try again
-        except Exception as error:  # as without an extra that an account of another day had
+        except Exception as error:  # such as a missing extra that an old hash needs
             logger.warning(
                 "The hash of %r could not be upgraded: %s", account.avatar_id, type(error).__name__
             )
@@ -335,11 +349,11 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         try:
             self._write(update, *secrets, account.avatar_id, account.hash)
         except AccountError:
-            return  # the password was changed meanwhile: the new hash is a new one
+            return  # the password was changed meanwhile, so its hash is up to date
         except sqlite3.Error as error:
             logger.warning("A hash could not be upgraded, the next login will try again: %s", error)
 
-    # -- managing -----------------------------------------------------------------------------------------------------
+    # -- managing ----------------------------------------------------------------------------------
 
     def carry_out(self, order: Order) -> Any:
         """Change or look up accounts."""
@@ -361,7 +375,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
     def _make_then(
         self, password: str, scram: bool, store: Callable[[_Secrets], None]
     ) -> Future[Callable[[], None]]:
-        """Check a new password and make what is kept of it, in the background; return a future of what stores it."""
+        """Check and hash a new password in the background; return a future of what stores it."""
 
         def work() -> Callable[[], None]:
             self._policy.check(password=password)
@@ -419,7 +433,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
     def _find_account(self, name: str) -> AccountInfo | None:
         try:
             prepared = prepare_username(name)
-        except ValueError:  # it cannot be anybody's
+        except ValueError:  # no user can have it
             return None
         row = self._row(f"SELECT {AccountInfo.COLUMNS} FROM account WHERE name = ?", prepared)
         return None if row is None else AccountInfo.of(row)
@@ -427,7 +441,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
     def _write(
         self, statement: str, *values: Any, revoke: tuple[str, Revocation] | None = None
     ) -> None:
-        """Change one account, and in the same transaction tell all processes to revoke its sessions."""
+        """Change an account, and in the same transaction have all processes revoke its sessions."""
         with self.writing() as database:
             if database.execute(statement, values).rowcount == 0:
                 raise AccountError("there is no such account")
@@ -475,7 +489,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         )
         for number, name, what in rows.fetchall():
             self._last_revocation = number
-            # Of a kind that a newer version has: nothing is safer than to end the sessions.
+            # An unknown kind is from a newer version: ending the sessions is safest.
             known = Revocation(what) if what in set(Revocation) else Revocation.DISABLED
             cast("CheckerRef", self._actor_ref).revoke(name, known)
 
@@ -494,7 +508,7 @@ def _prepare(database: sqlite3.Connection) -> None:
         "SELECT hash, scram, disabled FROM account LIMIT 1",
         "SELECT number, name, what FROM revocation LIMIT 1",
     ):
-        database.execute(query)  # or it is another program's
+        database.execute(query)  # fails if the database is another program's
 
 
 def _read_scram(text: object, name: str, complaints: Complaints) -> ScramVerifier | None:
@@ -510,9 +524,10 @@ def _read_scram(text: object, name: str, complaints: Complaints) -> ScramVerifie
 plugin = CheckerPlugin(
     "sqlite",
     "PATH",
-    "Accounts in an SQLite database that `actorcred passwd` manages; it is made if there is none. With the option scram=yes "
-    "clients may prove their passwords without showing them, which is offered once all accounts have what that needs: by "
-    "`actorcred passwd add --scram`, or at their next login.",
+    "Accounts in an SQLite database that `actorcred passwd` manages; it is created if missing. "
+    "With the option scram=yes clients can prove their passwords without sending them. This is "
+    "offered once all accounts have a SCRAM verifier, from `actorcred passwd add --scram` or from "
+    "their next login.",
     (UsernamePassword, ScramSHA256),
     start_with_path(SQLiteChecker.start, SQLITE_OPTIONS),
 )

@@ -1,4 +1,4 @@
-"""SSH keys, against authorized_keys files."""
+"""SSH keys, checked against authorized_keys files."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ __all__ = ["SSHKeyChecker", "plugin"]
 logger = logging.getLogger("actorcred.checkers")
 
 LARGEST_FILE = 1024 * 1024
-"""Bytes of an authorized_keys file."""
+"""Bytes of the largest authorized_keys file that is read."""
 
 LARGEST_KEY = 65_536
-"""Bytes of a key or a certificate."""
+"""Bytes of the largest key or certificate that is accepted."""
 
 SIGNATURES = SECURITY_KEYS.union(
     (
@@ -58,7 +58,7 @@ SIGNATURES = SECURITY_KEYS.union(
         b"rsa-sha2-512",
     )
 )
-"""How what is signed may be signed. `ssh-rsa` is RSA with SHA-1 (RFC 8332), and not among them."""
+"""Accepted signature algorithms. `ssh-rsa`, which is RSA with SHA-1 (RFC 8332), is not accepted."""
 
 WITH_VALUE = frozenset(("from", "expiry-time", "principals"))
 WITHOUT_VALUE = frozenset(("cert-authority", "no-touch-required", "verify-required"))
@@ -69,25 +69,30 @@ HARMLESS = frozenset(
     for prefix in ("", "no-")
     for what in ("agent-forwarding", "port-forwarding", "x11-forwarding", "user-rc")
 )
-"""Options about what a portal's avatars do not have. With any other option a key is refused: nobody would keep to it."""
+"""Options about features that a portal's avatars do not have.
+
+A key with any other option is refused, since the option would not be enforced.
+"""
 
 _CERTIFICATE = b"-cert-v01@openssh.com"
 
 
 class SSHKeyChecker(BlockingChecker):
-    """Checks what clients signed with their SSH keys.
+    """Checks signatures made with clients' SSH keys.
 
-    Of the options in authorized_keys `from=`, `expiry-time=`, `cert-authority`, `principals=`, `no-touch-required` and
-    `verify-required` are honoured. A key with one that a portal cannot keep, such as `command=`, is refused. Keys of FIDO
-    authenticators (`sk-`) have to be touched, unless `no-touch-required` stands before them.
+    Of the options in authorized_keys `from=`, `expiry-time=`, `cert-authority`, `principals=`,
+    `no-touch-required` and `verify-required` are honoured. A key with an option that a portal
+    cannot enforce, such as `command=`, is refused. FIDO authenticators (`sk-` keys) must be
+    touched, unless the line of the key has `no-touch-required`.
 
     Args:
-        keys: the path of a user's file, with %u for the name (%% is a percent sign); or a function that returns the content of
-            one, or None for a user who has none. It is called on a thread.
-        limits: how much is looked up at a time.
+        keys: the path of a user's file, with %u for the name (%% is a percent sign); or a function
+            that returns the content of a user's file, or None if there is none. It is called on a
+            thread.
+        limits: limits on the lookups.
 
     Raises:
-        AccountError: if the path has no %u: its keys would be good for any name.
+        AccountError: if the path has no %u: its keys would be valid for any name.
         MissingExtra: without the extra "ssh".
     """
 
@@ -118,7 +123,7 @@ class SSHKeyChecker(BlockingChecker):
         return cast("CheckerRef", super().start(keys, limits, dispatcher=dispatcher))
 
     def check(self, credentials: SSHKey) -> str:
-        """Check a signature, then whether the key may come in under the name."""
+        """Check a signature, and then whether the key is accepted for the name."""
         shown = _shown_by(credentials)
         content = self._look_up(credentials.username)
         raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
@@ -126,24 +131,27 @@ class SSHKeyChecker(BlockingChecker):
             if self._admits(entry, shown, credentials):
                 return credentials.username
         raise UnknownKey(
-            "no key of this user, or one that may not come in now", known=raw is not None
+            "not a key of this user, or a key that is not accepted now", known=raw is not None
         )
 
     def _admits(self, entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
-        """Returns whether a line of authorized_keys lets a key in. One that cannot be read lets nobody in, and harms no other."""
+        """Return whether a line of authorized_keys accepts a key.
+
+        A line that cannot be read accepts no key, and does not affect the others.
+        """
         try:
             return _is_about(entry, shown) and _admits(entry, shown, credentials)
-        except Exception as error:  # the library's own and many of Python's, of what is damaged
+        except Exception as error:  # damaged data raises many kinds of errors
             why = f"it cannot be read ({type(error).__name__})"
             self._complaints.about(credentials.username, why, by=f"line {entry.number}")
             return False
 
 
 class FilePattern:
-    """Reads the authorized_keys file of a user.
+    """Reads the authorized_keys files of users.
 
     Args:
-        pattern: its path, with %u for the name.
+        pattern: the path of a user's file, with %u for the name.
     """
 
     def __init__(self, pattern: str) -> None:
@@ -151,9 +159,9 @@ class FilePattern:
         self._complaints = Complaints()
 
     def __call__(self, username: str) -> bytes | None:
-        """Return the content of the file, or None if there is none that can be used."""
+        """Return the content of a user's file, or None if there is no usable file."""
         if username.startswith(".") or "/" in username or "\\" in username:
-            return None  # would lead elsewhere
+            return None  # would lead to another folder
         path = self._path_of(username)
         try:
             return _read(path)
@@ -161,7 +169,7 @@ class FilePattern:
             if error.errno in _NO_FILE:
                 return None
             if self._are_others_well():
-                # For this name alone "unavailable" would say that it exists.
+                # "unavailable" for this name only would reveal that it exists.
                 self._complaints.about(username, f"{path} cannot be read: {error.strerror}")
                 return None
             raise CheckerUnavailable(f"{path} cannot be read: {error.strerror}") from None
@@ -170,7 +178,7 @@ class FilePattern:
         return Path("%".join(part.replace("%u", username) for part in self._pattern.split("%%")))
 
     def _are_others_well(self) -> bool:
-        """Tell whether the file of somebody who does not exist would be looked for without trouble."""
+        """Return whether the file of a user who does not exist can be looked for without errors."""
         try:
             _read(self._path_of(secrets.token_hex(16)))
         except OSError as error:
@@ -185,12 +193,12 @@ def _read(path: Path) -> bytes:
     """Return the content of a file.
 
     Raises:
-        OSError: if it is none, or too large.
+        OSError: if it is not a regular file, or too large.
     """
-    # What a user has put there instead, as a named pipe, must not hold the thread.
+    # Something else that a user has put there, such as a named pipe, must not block the thread.
     with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is no file")
+            raise OSError(errno.EINVAL, "it is not a regular file")
         raw = file.read(LARGEST_FILE + 1)
     if len(raw) > LARGEST_FILE:
         raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE} bytes")
@@ -198,12 +206,12 @@ def _read(path: Path) -> bytes:
 
 
 class _Shown(NamedTuple):
-    """What a client has shown.
+    """What a client has presented.
 
     Args:
-        key: its key, which has made the signature.
-        certificate: about the key; None if there is none.
-        flags: of the signature of an authenticator; None for other keys.
+        key: its key, which made the signature.
+        certificate: the certificate of the key; None if there is none.
+        flags: the flags of an authenticator's signature; None for other keys.
     """
 
     key: Any
@@ -212,7 +220,7 @@ class _Shown(NamedTuple):
 
     @property
     def listed(self) -> Any:
-        """The key that has to be in the user's file."""
+        """The key that must be in the user's file."""
         return self.key if self.certificate is None else self.certificate.signing_key
 
 
@@ -222,7 +230,7 @@ def _shown_by(credentials: SSHKey) -> _Shown:
 
 
 def _keys_of(blob: bytes) -> tuple[Any, Any]:
-    """Return the key of a client, and the certificate about it if there is one."""
+    """Return the key of a client, and its certificate if there is one."""
     import asyncssh
 
     algorithm = _first_string(blob)
@@ -234,7 +242,7 @@ def _keys_of(blob: bytes) -> tuple[Any, Any]:
         }
         & KEYS
     ):
-        raise UnauthorizedLogin("a key of a kind that does not count")
+        raise UnauthorizedLogin("a key of this kind is not accepted")
     if len(blob) > LARGEST_KEY:
         raise UnauthorizedLogin("the key is too large")
     text = algorithm + b" " + base64.b64encode(blob)
@@ -243,10 +251,8 @@ def _keys_of(blob: bytes) -> tuple[Any, Any]:
             certificate = asyncssh.import_certificate(text)
             return certificate.key, certificate
         return asyncssh.import_public_key(text), None
-    except (
-        Exception
-    ) as error:  # the library's own and many of Python's: a negative number is an OverflowError
-        raise UnauthorizedLogin(f"this is no public key: {type(error).__name__}") from None
+    except Exception as error:  # of many kinds: a negative number is an OverflowError
+        raise UnauthorizedLogin(f"this is not a public key: {type(error).__name__}") from None
 
 
 def _first_string(data: bytes) -> bytes:
@@ -254,9 +260,9 @@ def _first_string(data: bytes) -> bytes:
 
 
 def _check_signature(key: Any, credentials: SSHKey) -> int | None:
-    """Return the flags of the signature, if an authenticator has made it."""
+    """Check a signature; return its flags if an authenticator made it."""
     if _first_string(credentials.signature) not in SIGNATURES or not credentials.signed:
-        raise UnauthorizedLogin("a signature of this kind does not count")
+        raise UnauthorizedLogin("a signature of this kind is not accepted")
     flags = None
     try:
         if key.algorithm in SECURITY_KEYS:
@@ -264,7 +270,7 @@ def _check_signature(key: Any, credentials: SSHKey) -> int | None:
             right = flags is not None
         else:
             right = key.verify(credentials.signed, credentials.signature)
-    except Exception as error:  # the libraries', of what is damaged
+    except Exception as error:  # damaged data raises many kinds of errors
         raise UnauthorizedLogin(f"the signature is damaged: {type(error).__name__}") from None
     if not right:
         raise UnauthorizedLogin("wrong signature")
@@ -272,7 +278,7 @@ def _check_signature(key: Any, credentials: SSHKey) -> int | None:
 
 
 def _is_about(entry: KeyLine, shown: _Shown) -> bool:
-    """Returns whether a line of authorized_keys names the key of a client, or of the authority of its certificate."""
+    """Return whether a line of authorized_keys has a client's key, or its certificate's signer."""
     import asyncssh
 
     if any(name == "cert-authority" for name, _ in entry.options) is (shown.certificate is None):
@@ -289,7 +295,7 @@ def _is_about(entry: KeyLine, shown: _Shown) -> bool:
 
 
 def _admits(entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
-    """Returns whether the options of the line about a key let it in now."""
+    """Return whether the options of a key's line accept it now."""
     options: dict[str, list[str | None]] = {}
     for name, value in entry.options:
         options.setdefault(name, []).append(value)
@@ -306,7 +312,7 @@ def _admits(entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
     if impossible:
         names = ", ".join(quoted(name) for name in sorted(impossible))
         logger.warning(
-            "A key of %r is refused: the option %s cannot be kept", credentials.username, names
+            "A key of %r is refused: the option %s cannot be enforced", credentials.username, names
         )
         return False
     if any(_expired(text or "") for text in options.get("expiry-time", ())) or not _is_held(
@@ -319,17 +325,17 @@ def _admits(entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
 
 
 def _is_kept(name: str, value: str | None) -> bool:
-    """Returns whether an option is one to which a portal keeps."""
+    """Return whether a portal enforces an option, or has nothing that it would restrict."""
     return name in (HARMLESS | WITHOUT_VALUE if value is None else WITH_VALUE)
 
 
 def _is_held(shown: _Shown, options: Container[str], username: str) -> bool:
-    """Returns whether a FIDO authenticator was touched, and knew its user, as far as that is asked for."""
+    """Return whether a FIDO authenticator was touched and verified its user, as far as required."""
     if shown.flags is None:
         return True
     waived = "no-touch-required" in options
     if shown.certificate is not None:
-        # As in sshd(8): neither the user's authority nor whoever wrote the line can waive it alone.
+        # As in sshd(8): the authority and the author of the line must both waive it.
         waived = waived and "no-touch-required" in shown.certificate.options
     needed = (0 if waived else PRESENCE) | (VERIFICATION if "verify-required" in options else 0)
     missing = needed & ~shown.flags
@@ -344,7 +350,7 @@ def _is_held(shown: _Shown, options: Container[str], username: str) -> bool:
 
 
 def _expired(text: str) -> bool:
-    """Tell whether the time of `expiry-time=` is over, as sshd(8) reads it; one that cannot be read is."""
+    """Return whether the time of `expiry-time=`, as read by sshd(8), is over or cannot be read."""
     zone = datetime.UTC if text.endswith("Z") else None
     digits = text.removesuffix("Z")
     form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
@@ -356,9 +362,10 @@ def _expired(text: str) -> bool:
 
 
 def _good(certificate: Any, credentials: SSHKey, principals: Sequence[str | None]) -> bool:
-    """Returns whether a user's certificate is good for a name now. Its authority has been checked.
+    """Return whether a user's certificate is valid for a name now. Its authority has been checked.
 
-    Without principals from `principals=` at the authority, the name has to be one of the certificate's.
+    If the authority's line has no `principals=`, the name must be one of the certificate's
+    principals.
     """
     try:
         certificate.validate(1, None)  # SSH2_CERT_TYPE_USER, and its time
@@ -390,8 +397,9 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "sshkey",
     "PATH-WITH-%u",
-    "SSH keys in authorized_keys files, one for each user: /etc/keys/%u. The options from=, expiry-time=, cert-authority, "
-    "principals=, no-touch-required and verify-required are honoured; keys with options that cannot be kept are refused.",
+    "SSH keys in authorized_keys files, one for each user: /etc/keys/%u. The options from=, "
+    "expiry-time=, cert-authority, principals=, no-touch-required and verify-required are "
+    "honoured; keys with options that cannot be enforced are refused.",
     (SSHKey,),
     _generate,
 )

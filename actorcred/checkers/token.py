@@ -1,4 +1,4 @@
-"""Tokens that somebody else gives out: JSON Web Tokens (RFC 7519), as those of OpenID Connect."""
+"""JSON Web Tokens (RFC 7519) from another issuer, such as those of OpenID Connect."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ ANY = "any"
 """An issuer or audience that is not checked."""
 
 LONGEST_TOKEN = 16_384
-"""Characters."""
+"""Characters of the longest token that is accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRules:
-    """Which tokens count.
+    """Which tokens are accepted.
 
     Args:
-        algorithms: how they may be signed (RFC 7518), whatever a token says of itself: "RS256", "ES256", "EdDSA"; or with
-            a shared secret "HS256".
-        issuer: who must have given them out (`iss`); "any" takes all that the key signed.
-        audience: for whom (`aud`); "any" takes tokens for other services too.
+        algorithms: accepted signature algorithms (RFC 7518), whatever a token claims: "RS256",
+            "ES256", "EdDSA"; or "HS256" with a shared secret.
+        issuer: the required issuer (`iss`); "any" accepts all tokens that the key signed.
+        audience: the required audience (`aud`); "any" also accepts tokens for other services.
         claim: the claim that is the avatar id, a string or an integer.
         leeway: seconds by which clocks may differ.
-        kind: whether they are access tokens or ID tokens. Refresh and logout tokens, and those that are bound to a key of the
-            client, do not count in any case.
+        kind: whether access tokens or ID tokens are accepted. Refresh and logout tokens, and tokens
+            bound to a key of the client, are always refused.
 
     Raises:
-        ValueError: if they make no sense, or leave out `issuer` or `audience`.
+        ValueError: if they are inconsistent, or `issuer` or `audience` is missing.
     """
 
     algorithms: tuple[str, ...] = ("RS256", "ES256", "EdDSA")
@@ -55,10 +55,13 @@ class TokenRules:
     def __post_init__(self) -> None:
         if not self.issuer or not self.audience:
             raise ValueError(
-                "tokens need an issuer (iss=) and an audience (aud=); for tokens of or for anybody say iss=any, aud=any"
+                "tokens need an issuer (iss=) and an audience (aud=); to accept any, use "
+                "iss=any, aud=any"
             )
         if not self.algorithms or any(name.lower() == "none" for name in self.algorithms):
-            raise ValueError("tokens need a signature, so algorithms must name some, and not none")
+            raise ValueError(
+                "tokens need a signature: algorithms must not be empty or contain 'none'"
+            )
         if len({name.startswith("HS") for name in self.algorithms}) > 1:
             raise ValueError(
                 "algorithms for a shared secret (HS...) and for public keys do not go together"
@@ -73,18 +76,19 @@ class TokenRules:
 class TokenChecker(BlockingChecker):
     """Checks JSON Web Tokens.
 
-    A token has to have an end (`exp`). Whoever logs in with it stays in when it ends: bound the sessions' lifetime
-    (`PortalOptions.lifetime`) where that matters.
+    A token must have an expiry (`exp`). A session goes on when its token expires: limit the
+    sessions' lifetime (`PortalOptions.lifetime`) if that matters.
 
     Args:
-        keys: the URL of a JWKS (https, or http on this machine); or a file with a public key in PEM form or a JWKS.
-        rules: which tokens count.
-        secret: instead of keys, what is shared with who gives them out; for HS256 and the like.
-        limits: how much is asked of the URL.
-        fetching: how often the URL is asked.
+        keys: the URL of a JWKS (https, or http on this machine); or a file with a public key in PEM
+            form or a JWKS.
+        rules: which tokens are accepted.
+        secret: instead of keys, the secret shared with the issuer; for HS256 and the like.
+        limits: limits on the requests to the URL.
+        fetching: how often keys are fetched from the URL.
 
     Raises:
-        AccountError: if the keys or the secret do not fit the rules, or the file cannot be used.
+        AccountError: if the keys or the secret do not match the rules, or the file cannot be used.
         MissingExtra: without the extra "jwt".
     """
 
@@ -113,7 +117,7 @@ class TokenChecker(BlockingChecker):
         self._source: KeySource | None = None
         if keys.startswith("http://") and not is_local(keys):
             raise AccountError(
-                "jwt: keys that come over a network need https, or anybody on the way could put in others"
+                "jwt: keys fetched over a network need https, or they could be replaced on the way"
             )
         if keys.startswith(("http://", "https://")):
             self._source = KeyURL(keys, self.limits.timeout, fetching)
@@ -136,42 +140,44 @@ class TokenChecker(BlockingChecker):
         return cast("CheckerRef", super().start(*arguments, dispatcher=dispatcher))
 
     def check(self, credentials: BearerToken) -> str:
-        """Check a token, and return who it is for."""
+        """Check a token, and return the avatar id."""
         rules = self._rules
         if len(credentials.token) > LONGEST_TOKEN:
             raise UnauthorizedLogin("the token is too long")
         claims = self._claims_of(credentials.token)
         name = claims[rules.claim]
         try:
-            # It is checked each time, and so must not be remembered beyond its end.
+            # A token must not be remembered beyond its expiry.
             return TemporaryId(
                 make_avatar_id(str(name) if type(name) is int else name), float(claims["exp"])
             )
         except (TypeError, ValueError, OverflowError) as error:
-            raise UnauthorizedLogin(f"the claim {rules.claim} is no avatar id: {error}") from None
+            raise UnauthorizedLogin(
+                f"the claim {rules.claim} is not an avatar id: {error}"
+            ) from None
 
     def _claims_of(self, token: str) -> dict[str, Any]:
-        """Return what a token says, once its signature, its times and its kind have been checked."""
+        """Return the claims of a token, after checking its signature, times and kind."""
         import jwt
 
         try:
             header = jwt.get_unverified_header(token)
             claims = self._verified(token, header)
             refused = (
-                "it is signed with no key that is known"
+                "it is not signed with a known key"
                 if claims is None
                 else why_refused(header, claims, self._rules.kind)
             )
         except LoginFailed:
             raise
-        except Exception as error:  # the library's own and many of Python's, of what is damaged: too deep, no number, no text
-            raise UnauthorizedLogin(f"the token does not count: {type(error).__name__}") from None
+        except Exception as error:  # damaged tokens raise many kinds of errors
+            raise UnauthorizedLogin(f"the token is not accepted: {type(error).__name__}") from None
         if claims is None or refused:
-            raise UnauthorizedLogin(f"the token does not count: {refused}")
+            raise UnauthorizedLogin(f"the token is not accepted: {refused}")
         return claims
 
     def _verified(self, token: str, header: dict[str, Any]) -> dict[str, Any] | None:
-        """Return what a token says; None if no key that is known has signed it."""
+        """Return the claims of a token; None if no known key has signed it."""
         algorithm, kid = header.get("alg"), header.get("kid")
         if algorithm not in self._rules.algorithms:
             raise UnauthorizedLogin("the token is signed with another algorithm")
@@ -180,7 +186,8 @@ class TokenChecker(BlockingChecker):
         kid = kid if isinstance(kid, str) else None
         keys = self._source.find(kid, algorithm)
         claims = self._decode(token, keys, algorithm)
-        # The issuer may have another key by now. A token that names one which is known has just a wrong signature.
+        # The issuer might have a new key by now. A token that names a known key just has a wrong
+        # signature.
         if claims is None and (kid is None or not keys) and self._source.renew():
             claims = self._decode(token, self._source.find(kid, algorithm), algorithm)
         return claims
@@ -248,9 +255,10 @@ plugin = CheckerPlugin(
     "jwt",
     "URL-OR-PATH",
     "JSON Web Tokens, with public keys from the URL of a JWKS, a file with one, or a PEM file: "
-    "jwt[iss=ISSUER,aud=AUDIENCE]:URL-OR-PATH. Both have to be said; iss=any and aud=any take those of and for anybody. Options: "
-    "alg=RS256 ES256 EdDSA, kind=access, id or any, claim=sub (who it is), leeway=10, and for a URL lifespan=300, cooldown=5 and "
-    "timeout=10 seconds; or alg=HS256,secret=${file:PATH} without keys.",
+    "jwt[iss=ISSUER,aud=AUDIENCE]:URL-OR-PATH. Both are required; iss=any and aud=any accept any "
+    "issuer and audience. Options: alg=RS256 ES256 EdDSA, kind=access, id or any, claim=sub (the "
+    "claim with the name), leeway=10, and for a URL lifespan=300, cooldown=5 and timeout=10 "
+    "seconds; or alg=HS256,secret=${file:PATH} without keys.",
     (BearerToken,),
     _generate,
 )

@@ -1,4 +1,4 @@
-"""Which kind a JSON Web Token is of, so that one for another purpose does not log in (RFC 8725, section 3.11)."""
+"""Kinds of JSON Web Tokens: one for another purpose must not log in (RFC 8725, section 3.11)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ __all__ = ["TokenKind", "why_refused"]
 
 
 class TokenKind(Enum):
-    """Which tokens of an issuer log in."""
+    """Which tokens of an issuer are accepted."""
 
     ACCESS = "access"
-    """Access tokens, and such as do not show what they are."""
+    """Access tokens, and tokens that do not show their kind."""
 
     ID = "id"
-    """ID tokens of OpenID Connect, and such as do not show what they are."""
+    """ID tokens of OpenID Connect, and tokens that do not show their kind."""
 
     ANY = "any"
-    """Both. Tokens for other purposes do not log in even so."""
+    """Both. Tokens for other purposes are still refused."""
 
 
 _ACCESS_TYPES = frozenset(("at+jwt", "bearer", "access", "access_token"))
@@ -42,24 +42,33 @@ _OTHER_TYPES = frozenset(
         *("registrationaccesstoken", "initialaccesstoken", "passport"),
     )
 )
-"""What issuers write into `typ` of tokens that are for themselves or for other occasions; Keycloak does so in the payload."""
+"""Values of `typ` in tokens for the issuer itself or for other purposes.
+
+Keycloak has them in the payload.
+"""
 
 _EXPLICIT = re.compile(r".+\+([a-z0-9]+-)*jwt")
-"""Types of JWTs as RFC 8725 has them, such as logout+jwt, dpop+jwt, vc+sd-jwt: one that is not known must not count."""
+"""Types of JWTs in the form of RFC 8725, such as logout+jwt, dpop+jwt, vc+sd-jwt.
+
+Unknown ones must be refused.
+"""
 
 _ID_CLAIMS = frozenset(("nonce", "at_hash", "c_hash", "s_hash"))
-"""What only ID tokens have (OpenID Connect Core, sections 2 and 3.3.2.11), if a token does not say that it is something else."""
+"""Claims that only ID tokens have (OpenID Connect Core, sections 2 and 3.3.2.11).
+
+They count unless a token says that it is something else.
+"""
 
 
 def why_refused(
     header: Mapping[str, Any], claims: Mapping[str, Any], wanted: TokenKind
 ) -> str | None:
-    """Return why a token does not log in, although the issuer signed it; None if it does.
+    """Return why a token is refused, although the issuer signed it; None if it is accepted.
 
     Args:
-        header: of the token, once its signature has been verified.
-        claims: what it says.
-        wanted: which tokens log in.
+        header: the header of the token, whose signature has been verified.
+        claims: its claims.
+        wanted: which tokens are accepted.
     """
     types = {
         _name_of(header.get("typ")),
@@ -74,22 +83,24 @@ def why_refused(
     if other:
         return "it is a token of another kind"
     if isinstance(claims.get("events"), dict):
-        return "it tells of an event, as a logout token"  # RFC 8417; OpenID Connect Back-Channel Logout, section 2.4
+        # RFC 8417; OpenID Connect Back-Channel Logout, section 2.4
+        return "it reports an event, like a logout token"
     if claims.get("cnf"):
-        return "it is bound to a key of the client (cnf), and no bearer token"  # RFC 9449, section 7.2; RFC 8705, section 3
+        # RFC 9449, section 7.2; RFC 8705, section 3
+        return "it is bound to a key of the client (cnf), and not a bearer token"
     is_access = bool(types & _ACCESS_TYPES)
     is_id = bool(types & _ID_TYPES) or (
         not is_access and any(name in claims for name in _ID_CLAIMS)
     )
     if is_id and wanted is TokenKind.ACCESS:
-        return "it is an ID token; an access token is wanted"
+        return "it is an ID token, not an access token"
     if is_access and wanted is TokenKind.ID:
-        return "it is an access token; an ID token is wanted"
+        return "it is an access token, not an ID token"
     return None
 
 
 def _name_of(value: object) -> str:
-    """Return a type in its short form (RFC 7515, section 4.1.9); "other+jwt" for what is none."""
+    """Return a type in its short form (RFC 7515, section 4.1.9); "other+jwt" if it is malformed."""
     if value is None:
         return ""
     return (

@@ -1,4 +1,4 @@
-"""Users of the system, by PAM."""
+"""Users of the system, checked by PAM."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, Una
 __all__ = ["UnixChecker", "plugin"]
 
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/local/etc/pam.d")
-"""Where systems keep PAM services."""
+"""Folders in which systems keep PAM services."""
 
-AUTH_ERROR = 7  # of an account, it is no matter of the password
+AUTH_ERROR = 7  # from the account stack, it is not about the password
 
-# Linux-PAM, security/_pam_types.h: what is the user's matter. Everything else is PAM's own: a module that is missing, a
-# service that is not configured, a database that is down.
+# Linux-PAM, security/_pam_types.h: errors that concern the user. All others are PAM's own: a
+# missing module, a service that is not configured, a database that is down.
 _REFUSED = {
     6: "permission denied",
     AUTH_ERROR: "wrong password",
@@ -37,17 +37,18 @@ _REFUSED = {
 
 
 class UnixChecker(BlockingChecker):
-    """Checks names and passwords by PAM, and then whether the account may be used (`pam_acct_mgmt`).
+    """Checks names and passwords by PAM, and then that the account may be used (`pam_acct_mgmt`).
 
-    A process that is not root can check only its own user's password with `pam_unix`. A module that makes failures wait
-    (`pam_faildelay`, and `pam_unix` without `nodelay`) holds one of the threads so long.
+    With `pam_unix`, a process that is not root can check only its own user's password. A module
+    that delays failures (`pam_faildelay`, and `pam_unix` without `nodelay`) blocks one of the
+    threads for that time.
 
     Args:
         service: the PAM service, a file in /etc/pam.d.
-        limits: how much is asked of PAM at a time.
+        limits: limits on the requests to PAM.
 
     Raises:
-        ValueError: if the service is no name of a file.
+        ValueError: if the service is not a file name.
         AccountError: if there is no such file.
         MissingExtra: without the extra "pam".
     """
@@ -63,9 +64,8 @@ class UnixChecker(BlockingChecker):
         if not service or "/" in service or not service.isprintable():
             raise ValueError(f"a PAM service is the name of a file in /etc/pam.d, not {service!r}")
         if not any(Path(folder, service).is_file() for folder in FOLDERS):
-            raise AccountError(
-                f"there is no PAM service {service!r} in {FOLDERS[0]}"
-            )  # PAM would take the one called "other"
+            # PAM would use the service "other" instead.
+            raise AccountError(f"there is no PAM service {service!r} in {FOLDERS[0]}")
         self._service = service
         self._authenticator: Any = pam.PamAuthenticator
 
@@ -99,7 +99,8 @@ class UnixChecker(BlockingChecker):
                 else asked.reason
             )
             raise CheckerUnavailable(
-                f"the {stack} stack of the PAM service {self._service!r} failed with {asked.code}: {reason}"
+                f"the {stack} stack of the PAM service {self._service!r} failed with "
+                f"{asked.code}: {reason}"
             )
         if proven:
             cause = "the account may not be used" if asked.code == AUTH_ERROR else why
@@ -108,7 +109,7 @@ class UnixChecker(BlockingChecker):
 
 
 def _watch_account_stack(asked: Any) -> list[bool]:
-    """Return a list that is not empty once the password was right and PAM has come to the account."""
+    """Return a list that gets an item once the password was right and PAM checks the account."""
     reached: list[bool] = []
     manage = asked.pam_acct_mgmt
 
@@ -128,8 +129,8 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "unix",
     "SERVICE",
-    "Users of the system, by the PAM service of that name in /etc/pam.d; expired and locked accounts are refused. Options: "
-    "threads=8, timeout=10.",
+    "Users of the system, checked by the PAM service of that name in /etc/pam.d; expired and "
+    "locked accounts are refused. Options: threads=8, timeout=10.",
     (UsernamePassword,),
     _generate,
 )

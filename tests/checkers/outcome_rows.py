@@ -1,4 +1,7 @@
-"""Each checker with each kind of credentials, and real back ends that can be taken away: the rows of docs/reference/outcomes.md."""
+"""The rows of docs/reference/outcomes.md: each checker with each kind of credentials.
+
+Their back ends are real, and can be taken away.
+"""
 
 from __future__ import annotations
 
@@ -80,7 +83,7 @@ NOTHING = "-"
 UNSENDABLE = "no such name in this protocol"
 
 
-# -- presenting -----------------------------------------------------------------------------------------------------------
+# -- presenting ------------------------------------------------------------------------------------
 
 
 def password(name: str | bytes, secret: str) -> object:
@@ -88,7 +91,7 @@ def password(name: str | bytes, secret: str) -> object:
 
 
 def by_sasl(mechanism: str) -> Callable[[str | bytes, str], object]:
-    """Return what makes credentials of a name and a password as a client of a mechanism sends them."""
+    """Return what makes credentials of a name and a password as a mechanism's client sends them."""
 
     def make(name: str | bytes, secret: str) -> object:
         text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
@@ -148,7 +151,7 @@ def converse(portal: PortalRef, exchange: Any) -> Any:
     return login
 
 
-# -- the rows -------------------------------------------------------------------------------------------------------------
+# -- the rows --------------------------------------------------------------------------------------
 
 Fault = Callable[[], AbstractContextManager[Any]]
 
@@ -163,11 +166,13 @@ class Row:
         wrong: makes some of a kind that is wrong.
         unknown: makes some of nobody.
         named: makes right ones, but for the name.
-        names: the hostile ones; where somebody else gives the names out, those that can be nobody's.
+        names: the hostile ones; where another service gives the names out, those that are no
+            user's.
         disabled: makes right ones of an account that may not be used.
         down: takes the back end away.
         slow: lets it hang.
-        quick: the same checker with less patience, for a back end that hangs; a busy machine must not be taken for one.
+        quick: the same checker with less patience, for a back end that hangs; a busy machine must
+            not be taken for one.
     """
 
     checker: CheckerRef
@@ -216,7 +221,10 @@ class Row:
 def with_passwords(
     checker: CheckerRef, present: Callable[[str | bytes, str], object] = password, **more: Any
 ) -> Row:
-    """Return the row of a checker that knows ann, whose password is "right", and perhaps old, who may not come in."""
+    """Return the row of a checker that knows ann, whose password is "right".
+
+    It perhaps knows old, too, who may not come in.
+    """
     disabled = more.pop("disabled", "")
     return Row(
         checker,

@@ -1,4 +1,7 @@
-"""authorized_keys files as people have them: what sshd takes for a key is one, and what it takes for a comment is none."""
+"""authorized_keys files as people have them.
+
+What sshd takes for a key is one, and what it takes for a comment is none.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,10 @@ LAYOUTS = {
     "BOM": f"\ufeff{public(KEY)}\n",
     "tab after the options": f'from="192.0.2.0/24"\t{public(KEY)}\n',
     "comment in quotes": f'{public(KEY)} "ann"\n',
-    "damaged lines first": f'from="192.0.2.7",no-pty ssh-rsa AAAA broken\nfrom="192 {public(KEY)}\nssh-ed25519\n{public(KEY)}\n',
+    "damaged lines first": (
+        f'from="192.0.2.7",no-pty ssh-rsa AAAA broken\nfrom="192 {public(KEY)}\n'
+        f"ssh-ed25519\n{public(KEY)}\n"
+    ),
     "old kinds first": f"ssh-dss AAAAB3NzaC1kc3MAAAAA old\nssh-rsa not-base64!\n{public(KEY)}\n",
     "blank in a value": f'from="10.0.0.1, 192.0.2.7" {public(KEY)}\n',
     "large letters": f'FROM="192.0.2.7",No-Port-Forwarding,NO-X11-FORWARDING {public(KEY)}\n',
@@ -80,7 +86,10 @@ def test_a_comment_is_bytes(tmp_path, comment, encoding):
 
 @pytest.mark.parametrize("separator", SEPARATORS, ids=repr)
 def test_only_a_newline_ends_a_line(separator):
-    """Or the comment, which is its owner's text, could hold another key, or end what restricts the first."""
+    """Or the comment could hold another key, or end what restricts the first.
+
+    It is its owner's text.
+    """
     assert not lets_in(f"{public(OTHER)} me{separator}{public(EVIL)}\n", EVIL)
     assert not lets_in(f"{public(OTHER)}{separator}{public(EVIL)}\n", EVIL)
     assert not lets_in(f'from="203.0.113.9" {public(OTHER)} x{separator}{public(OTHER)}\n', OTHER)
@@ -105,7 +114,8 @@ def test_ssh_keygen_sees_the_same_keys(tmp_path, separator, comment):
         ).get_fingerprint()
         for entry in entries(raw)
     ]
-    # With no blank before such a sign ssh-keygen drops it out of the key, or the line: then we see no more than it does.
+    # With no blank before such a sign ssh-keygen drops it out of the key, or the line: then we see
+    # no more than it does.
     theirs = [line.split(b" ")[1].decode() for line in listed.splitlines() if b"SHA256:" in line]
     assert set(seen) <= set(theirs)
     assert not comment or seen == theirs

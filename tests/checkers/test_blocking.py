@@ -1,4 +1,4 @@
-"""Back ends that block: how many questions are under way, how long, and what happens to them at the end."""
+"""Back ends that block: how many requests are running, how long, and what becomes of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The contract of checkers, on each of ours that needs no server, and what those of names and passwords promise beyond it."""
+"""The contract of checkers, on each of ours that needs no server.
+
+Those of names and passwords promise more.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +45,9 @@ class Passwords(CheckerContract):
     wrong = [
         UsernamePassword(name, password)
         for name, password in [
-            ("ann", "wrong"), ("ann", ""), ("ann", "correct horse "), ("Ann", "correct horse"), ("nobody", "correct horse"),
-            ("nobody", ""), ("long", "x" * 72), ("long", "x" * 99), ("long", "x" * 101), ("ann'--", "x"), ("a:b", "x"),
-            ("a" * 1000, "b" * 10_000),
+            ("ann", "wrong"), ("ann", ""), ("ann", "correct horse "), ("Ann", "correct horse"),
+            ("nobody", "correct horse"), ("nobody", ""), ("long", "x" * 72), ("long", "x" * 99),
+            ("long", "x" * 101), ("ann'--", "x"), ("a:b", "x"), ("a" * 1000, "b" * 10_000),
         ]
     ]  # fmt: skip
     secrets = ["correct horse", "sn\u00f6 \u2603", "xxxxxxxx", "$2b$"]

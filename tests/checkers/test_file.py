@@ -313,7 +313,7 @@ def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log
     assert login(portal, "j\u00f6rg", "second").avatar_id == "j\u00f6rg"
     with pytest.raises(UnauthorizedLogin):
         login(portal, "j\u00f6rg", "first")
-    assert "line 3: 'j\u00f6rg' is in line 1, too, which does not count" in caplog.text
+    assert "line 3: 'j\u00f6rg' is also in line 1, which is ignored" in caplog.text
 
 
 BAD_BYTES = [b"\xff", b"j\xf6rg", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"a\xc2"]

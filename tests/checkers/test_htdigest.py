@@ -227,7 +227,7 @@ def test_of_two_lines_with_one_name_the_one_in_its_usual_form_counts_and_the_log
     assert login(portal, "j\u00f6rg", "second").avatar_id == "j\u00f6rg"
     with pytest.raises(UnauthorizedLogin):
         login(portal, "j\u00f6rg", "first")
-    assert "line 2: 'j\u00f6rg' is in line 1, too" in caplog.text
+    assert "line 2: 'j\u00f6rg' is also in line 1" in caplog.text
 
 
 def test_an_old_file_in_another_encoding_is_an_option(tmp_path):

@@ -1,4 +1,7 @@
-"""Keys as issuers publish them: without `alg`, without names, two types under one name, beside keys for encryption, with a BOM."""
+"""Keys as issuers publish them.
+
+Without `alg`, without names, two types under one name, beside keys for encryption, with a BOM.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each checker tells the log, and only the log, whether an account exists whose login it refuses."""
+"""Only the log says whether an account exists whose login a checker refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users in an LDAP directory: a real slapd, with TLS, groups, and everything that can go wrong with it."""
+"""Users in an LDAP directory: a real slapd, with TLS, groups, and all that can go wrong with it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.helpers import Arena, Player, until
 
 ldap = pytest.importorskip(
     "ldap",
-    reason="python-ldap is not installed: pip install 'actorcred[ldap]'; it needs libldap2-dev libsasl2-dev",
+    reason="python-ldap is not installed: pip install 'actorcred[ldap]'; "
+    "it needs libldap2-dev libsasl2-dev",
 )
 
 
@@ -43,10 +44,10 @@ def login(portal, name="ann", password="right"):
 
 
 WRONG = [
-    ("ann", "wrong"), ("nobody", "right"), ("ann", ""), ("locked", "x"), ("locked", ""), ("twin", "right"), ("*", "right"),
-    ("triplet", "right"),
-    ("ann)(uid=*", "right"), ("a*", "right"), ("(&)", "right"), (f"ann,{PEOPLE}", "right"), ("ann+cn=ann", "right"),
-    ("\\61nn", "right"),
+    ("ann", "wrong"), ("nobody", "right"), ("ann", ""), ("locked", "x"), ("locked", ""),
+    ("twin", "right"), ("*", "right"), ("triplet", "right"),
+    ("ann)(uid=*", "right"), ("a*", "right"), ("(&)", "right"), (f"ann,{PEOPLE}", "right"),
+    ("ann+cn=ann", "right"), ("\\61nn", "right"),
 ]  # fmt: skip
 
 
@@ -118,7 +119,10 @@ def test_tls_and_starttls_need_a_certificate_that_counts(directory):
 def test_members_of_a_group_only(directory, tmp_path):
     (tmp_path / "secret").write_text("admin\n")
     for more in ("", r"dn=uid=%u\,ou=people\,dc=example,"):
-        text = f"ldap[{more}bind=cn=admin\\,dc=example,password=${{file:{tmp_path}/secret}},group=cn=staff\\,dc=example]"
+        text = (
+            f"ldap[{more}bind=cn=admin\\,dc=example,password=${{file:{tmp_path}/secret}},"
+            "group=cn=staff\\,dc=example]"
+        )
         portal = serve(from_string(f"{text}:{directory.url}/{PEOPLE}"))
         assert login(portal) == "ann"
         with pytest.raises(UnauthorizedLogin):
@@ -300,8 +304,10 @@ def test_what_cannot_be_used_is_said(tmp_path):
     (tmp_path / "text").write_text("no certificate")
     (tmp_path / "empty").touch()
     for text, message in [
-        ("ldap:", "needs a URL"), ("ldap:nonsense", "needs a URL"), ("ldap:ldap://127.0.0.1", "needs a base"),
-        ("ldap:ldap://ldap.example.org/dc=example", "in the clear"), ("ldap[dn=uid=ann]:ldaps://host", "needs %u"),
+        ("ldap:", "needs a URL"), ("ldap:nonsense", "needs a URL"),
+        ("ldap:ldap://127.0.0.1", "needs a base"),
+        ("ldap:ldap://ldap.example.org/dc=example", "in the clear"),
+        ("ldap[dn=uid=ann]:ldaps://host", "needs %u"),
         ("ldap[starttls=maybe]:ldaps://host/dc=x", "cannot be 'maybe'"),
         ("ldap[starttls=yes]:ldaps://host/dc=x", "leave out starttls"),
         (f"ldap[ca={tmp_path}/none]:ldaps://host/dc=x", "there is no such file"),
@@ -310,16 +316,16 @@ def test_what_cannot_be_used_is_said(tmp_path):
         ("ldap[ca=/etc/passwd]:ldap://127.0.0.1/dc=x", "of no use without TLS"),
         ("ldap[bind=cn=a]:ldaps://host/dc=x", "bind= and password= go together"),
         ("ldap[password=a]:ldaps://host/dc=x", "bind= and password= go together"),
-        ("ldap[bind=admin,password=a]:ldaps://host/dc=x", "no name of an entry"),
+        ("ldap[bind=admin,password=a]:ldaps://host/dc=x", "not the name of an entry"),
         ("ldap[group=staff]:ldaps://host/dc=x", "group= is 'staff'"),
         ("ldap[nested=yes]:ldaps://host/dc=x", "needs group="),
         ("ldap[nested=maybe,group=cn=a]:ldaps://host/dc=x", "one of no, yes, in-chain"),
-        ("ldap[group_base=cn=b,group=cn=a]:ldaps://host/dc=x", "nothing to search"),
+        ("ldap[group_base=cn=b,group=cn=a]:ldaps://host/dc=x", "of no use without"),
         ("ldap[dn=%u@host]:ldaps://host", "dn= is 'x@host'"),
         ("ldap[id=a b]:ldaps://host/dc=x", "cannot be the name of an attribute"),
         ("ldap:ldaps://host/people?uid", "the URL's base"),
         ("ldap:ldaps://host/dc=x?uid,mail", "one attribute"),
-        ("ldap:ldaps://host/dc=x?uid?sub?(cn=x", "no filter"),
+        ("ldap:ldaps://host/dc=x?uid?sub?(cn=x", "not a filter"),
         ("ldap:ldaps://host/dc=x????bindname=cn=x", "extensions"),
         ("ldap:ldaps://host/dc=x?uid?deep", "needs a URL"),
         ("ldap:ldap://127.0.0.1:x/dc=x", "the port"),

@@ -166,7 +166,7 @@ def test_a_long_password_of_blanks_takes_no_long_time(codes):
     assert not lets_in(portal, UsernamePassword("ann", " " * 900 + "1 2 3"))
 
 
-# -- clocks ---------------------------------------------------------------------------------------------------------------
+# -- clocks ----------------------------------------------------------------------------------------
 
 
 def test_a_jump_of_the_clock_forward_and_back_locks_nobody_out(codes, clock):
@@ -193,7 +193,8 @@ def test_a_jump_that_an_older_version_has_noted_locks_nobody_out(codes, clock, t
 def test_a_code_that_an_older_version_has_used_up_is_used_up(tmp_path, clock):
     with open_sqlite(tmp_path / "old.db") as database:
         database.execute(
-            "CREATE TABLE otp (name TEXT PRIMARY KEY NOT NULL, secret TEXT NOT NULL, last INTEGER NOT NULL) WITHOUT ROWID"
+            "CREATE TABLE otp (name TEXT PRIMARY KEY NOT NULL, secret TEXT NOT NULL, "
+            "last INTEGER NOT NULL) WITHOUT ROWID"
         )
         database.execute("INSERT INTO otp VALUES ('ann', ?, 1)", (SECRET,))
     portal = serve(OTPChecker.start(tmp_path / "old.db", clock))
@@ -242,7 +243,7 @@ def test_the_option_in_a_text(tmp_path):
             from_string(f"otp[skew={wrong}]:{tmp_path}/codes.db")
 
 
-# -- the command ----------------------------------------------------------------------------------------------------------
+# -- the command -----------------------------------------------------------------------------------
 
 
 def test_the_command_takes_a_secret_that_somebody_brings_and_does_not_show_it(tmp_path):

@@ -1,6 +1,7 @@
-"""What comes of each checker with each kind of credentials, by real logins: docs/reference/outcomes.md shows it.
+"""What comes of each checker with each kind of credentials, by real logins.
 
-`make outcomes` writes that page anew; here each of its rows is compared with what happens.
+docs/reference/outcomes.md shows it. `make outcomes` writes that page anew; here each of its rows is
+compared with what happens.
 """
 
 from __future__ import annotations
@@ -20,17 +21,23 @@ rows: list[str] = []
 
 HEADER = """# Outcomes
 
-What comes of a login with each checker and each kind of credentials. `make outcomes` writes this page by real logins: with
-PostgreSQL, MariaDB, OpenLDAP, PAM, and an issuer of tokens over HTTP, which are stopped for "down" and frozen for "slow". The tests
+What comes of a login with each checker and each kind of credentials. `make outcomes` writes this \
+page by real logins: with
+PostgreSQL, MariaDB, OpenLDAP, PAM, and an issuer of tokens over HTTP, which are stopped for \
+"down" and frozen for "slow". The tests
 compare each row with what happens.
 
-* **in**: the user gets in. **refused**, **unavailable**: the codes of [errors](errors.md), which are all that a client learns.
-* **hostile name**: each of `actorcred.testing.HOSTILE_NAMES` with an otherwise right secret: quotes, wildcards, control and bidi
+* **in**: the user gets in. **refused**, **unavailable**: the codes of [errors](errors.md), which \
+are all that a client learns.
+* **hostile name**: each of `actorcred.testing.HOSTILE_NAMES` with an otherwise right secret: \
+quotes, wildcards, control and bidi
   characters, paths, 10 MB.
-* **disabled**: an account that is disabled, locked, expired or revoked; for a code, one that was used before.
+* **disabled**: an account that is disabled, locked, expired or revoked; for a code, one that was \
+used before.
 * **-**: there is no such thing with this checker.
 
-The checkers around others are around one that asks PostgreSQL. `CachingChecker` remembers ann, so she gets in while it is down.
+The checkers around others are around one that asks PostgreSQL. `CachingChecker` remembers ann, \
+so she gets in while it is down.
 
 """
 

@@ -45,9 +45,11 @@ def lets_in(line, credentials):
     ("options", "flags", "wanted"),
     [
         ("", TOUCHED, True), ("", SEEN_A_FINGER, True), ("", 0, False), ("", 4, False),
-        ("no-touch-required ", 0, True), ("NO-TOUCH-REQUIRED,from=\"192.0.2.7\" ", 0, True), ('no-touch-required="x" ', 1, False),
+        ("no-touch-required ", 0, True), ("NO-TOUCH-REQUIRED,from=\"192.0.2.7\" ", 0, True),
+        ('no-touch-required="x" ', 1, False),
         ("verify-required ", TOUCHED, False), ("verify-required ", SEEN_A_FINGER, True),
-        ("verify-required,no-touch-required ", 4, True), ("verify-required,no-touch-required ", 0, False),
+        ("verify-required,no-touch-required ", 4, True),
+        ("verify-required,no-touch-required ", 0, False),
         ('from="10.0.0.1" ', TOUCHED, False), ("restrict ", TOUCHED, False),
     ],
 )  # fmt: skip
@@ -95,7 +97,8 @@ def test_another_application_is_another_key(authenticator):
     [
         ("", [], TOUCHED, True), ("", [], 0, False), (",no-touch-required", [], 0, False),
         ("", ["-O", "no-touch-required"], 0, False),
-        (",no-touch-required", ["-O", "no-touch-required"], 0, True), (",verify-required", [], TOUCHED, False),
+        (",no-touch-required", ["-O", "no-touch-required"], 0, True),
+        (",verify-required", [], TOUCHED, False),
         ("", ["-O", "verify-required"], TOUCHED, False),
     ],
 )  # fmt: skip

@@ -256,7 +256,10 @@ def test_changed_keys_certificates_and_signatures_are_refused(good_blobs, data):
 
 @pytest.fixture(scope="module")
 def good_blobs(folder, tmp_path_factory):
-    """Return a checker that lets nobody in, public keys and certificates of all kinds, and a signature."""
+    """Return a checker that lets nobody in, public keys and certificates, and a signature.
+
+    The keys and certificates are of all kinds.
+    """
     blobs = [private(folder, kind).public_data for kind in KINDS]
     for kind in KINDS:
         place = tmp_path_factory.mktemp("certified")

@@ -1,4 +1,7 @@
-"""JSON Web Tokens: who signed them, for whom, and until when. Keys from files, and from a real HTTP server."""
+"""JSON Web Tokens: who signed them, for whom, and until when.
+
+Keys are from files, and from a real HTTP server.
+"""
 
 from __future__ import annotations
 
@@ -74,8 +77,9 @@ def test_a_token_that_counts_lets_in(key_file, dispatcher):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"exp": 1}, {"exp": None}, {"nbf": 4_000_000_000}, {"iss": "https://evil.example"}, {"iss": None}, {"aud": "others"},
-        {"aud": None}, {"sub": None}, {"sub": ""}, {"sub": "a\nb"}, {"sub": "ann\u202e"},
+        {"exp": 1}, {"exp": None}, {"nbf": 4_000_000_000}, {"iss": "https://evil.example"},
+        {"iss": None}, {"aud": "others"}, {"aud": None}, {"sub": None}, {"sub": ""},
+        {"sub": "a\nb"}, {"sub": "ann\u202e"},
     ],
 )  # fmt: skip
 def test_any_other_lets_nobody_in(key_file, inline, changes):
@@ -95,8 +99,11 @@ def test_the_rules_say_how_it_is_signed_and_not_the_token(key_file):
         .rstrip(b"=")
         .decode()
     )
-    for token in (sign(other), unsigned, f"{hs}.{payload}.{forged}", f"{header}.{payload}.", f"{header}.{payload}.{signature}A",
-                  "", "x", "a.b.c", "." * 100, "x" * 20_000, sign(KEYS["ES256"], "ES256")):  # fmt: skip
+    for token in (
+        sign(other), unsigned, f"{hs}.{payload}.{forged}", f"{header}.{payload}.",
+        f"{header}.{payload}.{signature}A", "", "x", "a.b.c", "." * 100, "x" * 20_000,
+        sign(KEYS["ES256"], "ES256"),
+    ):  # fmt: skip
         with pytest.raises(UnauthorizedLogin):
             login(portal, token)
 
@@ -212,11 +219,15 @@ def test_settings_that_make_no_sense_are_refused(tmp_path, key_file):
     private.write_bytes(RSA.private_bytes(*form))
     for text, message in [
         ("jwt[OPEN]:", "secret goes with"), ("jwt[OPEN,alg=none]:x", "need a signature"),
-        ("jwt[OPEN,alg=HS256 RS256]:x", "do not go together"), ("jwt[OPEN,alg=HS256,secret=short]:", "32 bytes"),
-        (f"jwt[OPEN,secret={SECRET}]:{key_file}", "secret goes with"), ("jwt[OPEN]:/no/such/file", "cannot read"),
+        ("jwt[OPEN,alg=HS256 RS256]:x", "do not go together"),
+        ("jwt[OPEN,alg=HS256,secret=short]:", "32 bytes"),
+        (f"jwt[OPEN,secret={SECRET}]:{key_file}", "secret goes with"),
+        ("jwt[OPEN]:/no/such/file", "cannot read"),
         (f"jwt[OPEN]:{private}", "private key"), (f"jwt[OPEN]:{nonsense}", "neither a JWKS nor"),
-        ("jwt[OPEN]:http://issuer.example/jwks.json", "need https"), (f"jwt[OPEN,kind=shoe]:{key_file}", "kind"),
-        (f"jwt[iss=any]:{key_file}", "iss=any, aud=any"), (f"jwt[aud=arena]:{key_file}", "iss=any, aud=any"),
+        ("jwt[OPEN]:http://issuer.example/jwks.json", "need https"),
+        (f"jwt[OPEN,kind=shoe]:{key_file}", "kind"),
+        (f"jwt[iss=any]:{key_file}", "iss=any, aud=any"),
+        (f"jwt[aud=arena]:{key_file}", "iss=any, aud=any"),
         (f"jwt[iss=,aud=]:{key_file}", "iss=any, aud=any"), (f"jwt:{key_file}", "iss=any, aud=any"),
     ]:  # fmt: skip
         with pytest.raises(AccountError, match=message) as wrong:

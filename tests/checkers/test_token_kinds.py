@@ -1,4 +1,7 @@
-"""Tokens of another kind do not get in, although the issuer signed them for this service (RFC 8725, section 3.11)."""
+"""Tokens of another kind do not get in, although the issuer signed them for this service.
+
+See RFC 8725, section 3.11.
+"""
 
 from __future__ import annotations
 
@@ -141,8 +144,13 @@ def test_issuer_and_audience_are_checked_unless_any_will_do():
         assert lets_in({}, changes, audience="any") == "ann"
 
 
-@pytest.mark.parametrize(("value", "who"), [(7, "7"), (2**63, str(2**63)), ("7", "7"), (7.5, None), (True, None), ([7], None),
-                                           ({}, None)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("value", "who"),
+    [
+        (7, "7"), (2**63, str(2**63)), ("7", "7"), (7.5, None), (True, None), ([7], None),
+        ({}, None),
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("claim", ["sub", "user_id"])
 def test_a_number_is_a_name(claim, value, who):
     assert lets_in({}, {claim: value}, claim=claim) == who

@@ -1,4 +1,7 @@
-"""Many wrong logins at one store starve nobody: not the users of the next store, nor those who come from elsewhere."""
+"""Many wrong logins at one store starve no one else.
+
+Neither the users of the next store, nor those who come from elsewhere.
+"""
 
 from __future__ import annotations
 

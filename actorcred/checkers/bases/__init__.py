@@ -1,3 +1,3 @@
-"""What several checkers share."""
+"""Base classes of checkers, and code that several of them share."""
 
 __all__: list[str] = []

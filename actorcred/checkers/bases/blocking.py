@@ -1,4 +1,4 @@
-"""What checkers have in common whose back ends block: a bounded number of threads, and an end to waiting."""
+"""Base class of checkers with blocking back ends: bounded threads, and a timeout per request."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ _numbers = itertools.count(1)
 
 
 MOST_THREADS, LONGEST_TIMEOUT = 256, 3600.0
-"""Of one checker."""
+"""Largest values of `BackendLimits`; the timeout is in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackendLimits:
-    """How much a checker asks of its back end.
+    """Limits on a checker's requests to its back end.
 
     Args:
-        threads: questions that may be under way at the same time.
-        waiting: questions that may wait for a thread. Past that a login is unavailable at once: the latest one of the source
-            that has the most waiting.
-        timeout: seconds after which a question is given up. Its thread stays busy until the back end lets go.
+        threads: requests that can run at the same time.
+        waiting: requests that can wait for a thread. When more arrive, the latest request of the
+            source with the most waiting ones fails immediately with `CheckerUnavailable`.
+        timeout: seconds after which a request is given up. Its thread stays busy until the back
+            end returns.
     """
 
     threads: int = 8
@@ -47,12 +48,13 @@ class BackendLimits:
             raise ValueError(f"waiting must be 0 or more, not {self.waiting!r}")
         if not 0 < self.timeout <= LONGEST_TIMEOUT:
             raise ValueError(
-                f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:g} s, not {self.timeout!r}"
+                f"timeout must be more than 0 and at most {LONGEST_TIMEOUT:g} s, "
+                f"not {self.timeout!r}"
             )
 
 
 def take_limits(options: dict[str, Any]) -> BackendLimits:
-    """Take the limits out of a descriptor's options."""
+    """Remove the limits from a descriptor's options and return them."""
     return BackendLimits(
         **{name: options.pop(name) for name in ("threads", "timeout") if name in options}
     )
@@ -60,7 +62,7 @@ def take_limits(options: dict[str, Any]) -> BackendLimits:
 
 @dataclass(slots=True)
 class _Question:
-    """What is asked of the back end, and where the answer goes."""
+    """A request to the back end, and the future of its answer."""
 
     credentials: Any
     decision: Future[str]
@@ -70,21 +72,21 @@ class _Question:
 
 @dataclass(slots=True)
 class _Asked(ControlMessage):
-    """The thread of a question is free again."""
+    """The thread of a request is free again."""
 
     entry: Entry[_Question]
 
 
 @dataclass(slots=True)
 class _TooLate(ControlMessage):
-    """The time of a question is over."""
+    """The timeout of a request has expired."""
 
     entry: Entry[_Question]
 
 
 @dataclass(slots=True)
 class _GiveUp(ControlMessage):
-    """Nobody waits for the answer to a question any more."""
+    """No one waits for the answer to a request any more."""
 
     entry: Entry[_Question]
 
@@ -92,10 +94,11 @@ class _GiveUp(ControlMessage):
 class BlockingChecker(Checker):
     """Asks a back end that blocks, on threads of its own.
 
-    Sources take turns at the threads, and within a source its accounts, so a crowd of one source delays no other one for long.
+    Sources take turns at the threads, and so do the accounts within a source, so that many
+    requests from one source do not delay other sources for long.
 
     Args:
-        limits: how much is asked of it.
+        limits: limits on the requests to the back end.
     """
 
     def __init__(self, limits: BackendLimits | None = None) -> None:
@@ -112,7 +115,10 @@ class BlockingChecker(Checker):
 
     @abstractmethod
     def check(self, credentials: Any) -> str:
-        """Check credentials. Runs on one of the threads, beside others, and must not touch the checker's state.
+        """Check credentials.
+
+        Runs on one of the threads, concurrently with other checks, and must not touch the
+        checker's state.
 
         Returns:
             The avatar id.
@@ -122,7 +128,7 @@ class BlockingChecker(Checker):
         """
 
     def request_avatar_id(self, credentials: Any) -> Future[str]:
-        """Have the credentials checked, and return a future of the avatar id."""
+        """Check the credentials on one of the threads and return a future of the avatar id."""
         if not self.limits.waiting and self._under_way >= self.limits.threads:
             raise self._too_many()
         decision: Future[str] = Future()
@@ -139,7 +145,10 @@ class BlockingChecker(Checker):
         return decision
 
     def release(self) -> None:
-        """Close the connections to the back end. Called once the checker has ended and no question is under way any more."""
+        """Close the connections to the back end.
+
+        Called once the checker has ended and no request is running any more.
+        """
 
     def _actor_control(self, message: ControlMessage) -> Any:
         match message:
@@ -161,7 +170,8 @@ class BlockingChecker(Checker):
 
     def _too_many(self) -> CheckerUnavailable:
         return CheckerUnavailable(
-            f"{self._under_way + len(self._waiting)} questions to the back end are under way or wait"
+            f"{self._under_way + len(self._waiting)} requests to the back end are running or "
+            "waiting"
         )
 
     def _ask_next(self) -> None:
@@ -180,7 +190,7 @@ class BlockingChecker(Checker):
             question.decision.settle_error(CheckerUnavailable("the checker has stopped"))
             return
         try:
-            if not question.decision.done():  # else it was given up meanwhile
+            if not question.decision.done():  # not given up meanwhile
                 question.decision.settle(self.check(question.credentials))
         except BaseException as error:
             question.decision.settle_error(error)
@@ -196,7 +206,8 @@ class BlockingChecker(Checker):
             self.release()
 
     def _asked(self, entry: Entry[_Question]) -> None:
-        # Counted when the thread is free and not when the client is answered, or a back end that hangs had no bound.
+        # Counted until the thread is free, not until the client has its answer: otherwise the load
+        # on a back end that hangs would not be bounded.
         self._under_way -= 1
         self._waiting.finish(entry, time.monotonic() - entry.item.began)
         self._cancel_timer(entry.item)
@@ -212,12 +223,12 @@ class BlockingChecker(Checker):
             question.timer.cancel()
 
     def on_stop(self) -> None:
-        """Let the threads go; one that the back end does not let go ends later."""
+        """Release the threads; one that is blocked in the back end ends later."""
         self._pool.close(0.0)
         while (entry := self._waiting.take()) is not None:
             self._end(entry.item, CheckerUnavailable("the checker has stopped"))
         self._leave(0, ended=True)
 
     def on_failure(self, *_: Any) -> None:
-        """Let the threads go; a restarted checker has its own."""
+        """Release the threads; a restarted checker has its own."""
         self.on_stop()

@@ -1,4 +1,4 @@
-"""What the checkers have in common that keep an SQLite database of their own."""
+"""Base class of checkers that keep an SQLite database of their own."""
 
 from __future__ import annotations
 
@@ -24,24 +24,26 @@ BUSY_TIMEOUT = 5.0
 def open_database(
     path: str | os.PathLike[str], prepare: Callable[[sqlite3.Connection], object]
 ) -> sqlite3.Connection:
-    """Open a database in WAL mode, so that others read while one writes; it is made, for its owner only, if there is none.
+    """Open a database in WAL mode, so that other processes can read while one writes.
+
+    A missing file is created, accessible to its owner only.
 
     Args:
         path: the file.
-        prepare: makes or upgrades the tables, in a transaction that no other process takes part in.
+        prepare: creates or upgrades the tables, in a transaction that excludes other writers.
 
     Raises:
-        AccountError: if it cannot be opened, or is none.
+        AccountError: if it cannot be opened, or is not a database.
     """
     name = os.fspath(path)
     try:
         if name != ":memory:":
             os.close(os.open(name, os.O_CREAT | os.O_RDWR, 0o600))
-        # The actor may run on several threads, but on one at a time.
+        # The actor can run on several threads, but only on one at a time.
         database = sqlite3.connect(
             name, timeout=BUSY_TIMEOUT, check_same_thread=False, isolation_level=None
         )
-        # One damaged text must not make a whole answer an error.
+        # One damaged string must not make a whole query fail.
         database.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
             database.execute("PRAGMA journal_mode = WAL")
@@ -61,7 +63,7 @@ def open_database(
 
 @dataclass(slots=True)
 class Order(AnsweredMessage):
-    """Something to be done with the accounts of a checker."""
+    """An operation on the accounts of a checker."""
 
     answer: Future[Any] = field(default_factory=Future, kw_only=True, repr=False)
 
@@ -72,16 +74,16 @@ class DatabaseRef(CheckerRef):
     __slots__ = ()
 
     def request(self, order: Order) -> Future[Any]:
-        """Give an order; return a future of what comes of it."""
+        """Send an order; return a future of its result."""
         self.tell(order)
         return order.answer
 
 
 class DatabaseChecker(Checker):
-    """Keeps a database.
+    """A checker with a database.
 
     Args:
-        database: from `open_database`; it is closed when the checker ends.
+        database: from `open_database`; closed when the checker ends.
     """
 
     ref_class = DatabaseRef
@@ -100,7 +102,7 @@ class DatabaseChecker(Checker):
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[sqlite3.Connection]:
-        """Write in a transaction, which an exception takes back."""
+        """Write in a transaction, which is rolled back after an exception."""
         self.database.execute("BEGIN IMMEDIATE")
         try:
             yield self.database
@@ -117,7 +119,7 @@ class DatabaseChecker(Checker):
 
     @abstractmethod
     def carry_out(self, order: Any) -> Any:
-        """Carry out an order; return its result, or a future of a function that ends it."""
+        """Carry out an order; return its result, or a future of a function that completes it."""
 
     def _attempt(self, order: Order) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What the checkers of stored password hashes have in common."""
+"""Base class of checkers of stored password hashes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["Account", "PasswordChecker", "advice", "too_many"]
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """What a checker knows of a user.
+    """What a checker knows about a user.
 
     Args:
-        avatar_id: who logs in with it.
+        avatar_id: the avatar id of logins with this account.
         hash: the stored hash.
-        usable: False for an account that nobody may log in to.
+        usable: False if no one may log in to the account.
     """
 
     avatar_id: str
@@ -38,21 +38,25 @@ class Account:
 
 
 def too_many(error: Overloaded) -> LoginDenied:
-    """Return what a client is told when too many passwords wait to be verified, most of them from where it is."""
+    """Return the error of a login that is denied because too many passwords wait to be verified.
+
+    Most of them come from the same source as the login.
+    """
     return LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
 
 
 def advice(error: Exception, remedy: str) -> str:
-    """Return what is wrong with a hash, and what to do about it; a missing package says that itself."""
+    """Return what is wrong with a hash, and what to do about it; `MissingExtra` says both."""
     return str(error) if isinstance(error, MissingExtra) else f"{error}; {remedy}"
 
 
 class PasswordChecker(Checker):
     """Checks a name and a password against stored hashes.
 
-    Hashing runs in the background, so the checker is free for the next login. An unknown user, an account that is not
-    usable, one whose hash cannot be verified and a wrong password cost the same and read the same. An account that changes
-    while its password is being verified is refused.
+    Hashing runs in the background, so that the checker is free for the next login. An unknown user,
+    an unusable account, a hash that cannot be verified and a wrong password take the same time and
+    get the same answer. A login is refused if the account changes while its password is being
+    verified.
 
     Attributes:
         remedy: what to do about a hash that cannot be verified, for the log.
@@ -70,15 +74,15 @@ class PasswordChecker(Checker):
         """Return the account of a user, or None.
 
         Raises:
-            CheckerUnavailable: if that cannot be told now.
+            CheckerUnavailable: if the account cannot be looked up now.
         """
 
     def dummy(self) -> str:
-        """Return a hash against which the passwords of unknown users are verified, for the cost of it."""
+        """Return a hash to verify the passwords of unknown users against, to take equal time."""
         return dummy_hash(DEFAULT_ROUNDS)
 
     def can_verify(self, account: Account) -> bool:
-        """Tell whether an account's hash can be verified; the log says why one cannot."""
+        """Return whether an account's hash can be verified; if not, the log says why."""
         try:
             check_format(hash=account.hash)
         except (UnsupportedHash, MissingExtra) as error:
@@ -87,11 +91,14 @@ class PasswordChecker(Checker):
         return True
 
     def verify(self, credentials: UsernamePassword, account: Account) -> bool:
-        """Tell whether the password is right. Runs on a thread of its own and must not touch the checker's state."""
+        """Return whether the password is right.
+
+        Runs on a thread of its own and must not touch the checker's state.
+        """
         return verify_password(password=credentials.sent, hash=account.hash)
 
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
-        """Learn that a user has logged in; the place to upgrade a weak hash."""
+        """Called when a user has logged in; the place to upgrade a weak hash."""
 
     def request_avatar_id(self, credentials: UsernamePassword) -> Future[str]:
         """Verify a password in the background and return a future of the avatar id."""

@@ -1,4 +1,4 @@
-"""What the checkers have in common that look at intervals whether their source has changed."""
+"""Base class of checkers that poll their source for changes."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from actorcred.checker import Checker
 __all__ = ["POLL", "PollingChecker"]
 
 POLL = 2.0
-"""Seconds between two looks at a file or database that may have changed."""
+"""Seconds between two checks of a file or database for changes."""
 
 
 class _Poll(ControlMessage):
-    """Look whether the source has changed."""
+    """Check whether the source has changed."""
 
     __slots__ = ()
 
 
 class PollingChecker(Checker):
-    """Looks at its source every `POLL` seconds, once told so."""
+    """Polls its source every `POLL` seconds, after `start_polling`."""
 
     def start_polling(self) -> None:
-        """Begin to look at the source; called by `on_start`."""
+        """Start polling the source; called by `on_start`."""
         self.send_every(POLL, _Poll())
 
     @abstractmethod
     def poll(self) -> None:
-        """Look at the source, and revoke those who may no longer be here."""
+        """Check the source for changes, and revoke users who may no longer be logged in."""
 
     def _actor_control(self, message: ControlMessage) -> Any:
         if isinstance(message, _Poll):

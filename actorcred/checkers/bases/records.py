@@ -1,4 +1,7 @@
-"""Records that cannot be used: their users are refused as unknown ones are, and the log says once why."""
+"""Logging of records that cannot be used.
+
+Their users are refused like unknown ones, and the log says why, once.
+"""
 
 from __future__ import annotations
 
@@ -10,22 +13,22 @@ __all__ = ["Complaints"]
 logger = logging.getLogger("actorcred.checkers")
 
 REMEMBERED = 1000
-"""Records that are remembered as logged; when there are more, all may be logged once more."""
+"""Records remembered as logged. When there are more, all are forgotten and can be logged again."""
 
 
 class Complaints:
-    """Logs what is wrong with a record, once and not at each login: names can be tried by anybody."""
+    """Logs what is wrong with a record once, not at each login, since anyone can try a name."""
 
     def __init__(self) -> None:
         self._made: set[tuple[str, str, str]] = set()
 
     def about(self, name: object, why: object, by: str = "") -> None:
-        """Log that a user cannot log in. May be called on any thread.
+        """Log that a user cannot log in. Can be called on any thread.
 
         Args:
-            name: the user, or what stands for the record.
-            why: what is wrong; it must hold no secret.
-            by: what it concerns, if there are other ways in.
+            name: the user, or whatever identifies the record.
+            why: what is wrong; it must not contain a secret.
+            by: the affected way of logging in, if there are others.
         """
         complaint = (f"{name!r:.200}", f" by {by}" if by else "", str(why))
         if complaint in self._made:

@@ -1,4 +1,7 @@
-"""Replacing weak hashes of other people's tables at logins, where their application can read what takes their place."""
+"""Replacing weak hashes in other applications' tables at login.
+
+Hashes are replaced only if their application can read the new form.
+"""
 
 from __future__ import annotations
 
@@ -19,39 +22,40 @@ __all__ = ["Rehasher", "is_weak", "strong_hash"]
 logger = logging.getLogger("actorcred.checkers")
 
 PATIENCE = 1.0
-"""Seconds for which a login waits until its new hash is written; a table that is locked must not hold it up."""
+"""Most seconds that a login waits for its new hash to be written; the table might be locked."""
 
 is_weak = is_phpass
-"""Only those: their applications read bcrypt, too, which is not so of Django's and others'."""
+"""Only phpass is replaced: its applications also read bcrypt, unlike Django and others."""
 
 
 def strong_hash(credentials: UsernamePassword) -> str | None:
-    """Return the bcrypt hash, as PHP writes it, of a password that was right; None if PHP could not verify it.
+    """Return the bcrypt hash of a correct password in PHP's form; None if PHP could not verify it.
 
-    It takes as long as verifying one.
+    Takes as long as verifying a bcrypt hash.
     """
     forms = password_bytes(credentials.sent)
-    # The application hashes what it is given: with several forms, or more than bcrypt reads, it would come to another result.
+    # The application hashes its input as it is: if a password has several forms, or is longer than
+    # bcrypt reads, its result would be different.
     if len(forms) != 1 or len(forms[0]) > BCRYPT_LIMIT or forms[0] != credentials.password.encode():
         return None
     try:
         return "$2y$" + hash_password(password=credentials.password).removeprefix("$2b$")
-    except PasswordRejected:  # good for old hashes only, as with a tab
+    except PasswordRejected:  # valid for old hashes only, such as one with a tab
         return None
 
 
 class _NotKept(Exception):
-    """A column does not hold what was written, as a short one."""
+    """A column did not keep what was written, for example because it is too short."""
 
 
 class Rehasher:
     """Writes new hashes, on a thread of its own.
 
     Args:
-        engine: of the database.
-        statements: makes, of a table's name and stored hash as they are in the database and a new hash, what writes it and
-            what reads it again.
-        name: of the table, for the log.
+        engine: the database's engine.
+        statements: called with a user name and a stored hash as they are in the table, and a new
+            hash; returns the statement that writes it and the one that reads it back.
+        name: the table's name, for the log.
     """
 
     def __init__(
@@ -64,14 +68,16 @@ class Rehasher:
         self._busy = threading.Lock()
         self._closed = False
         self.may_write = True
-        """Whether it is worth trying: not after the database has refused."""
+        """Whether to try to write: False after the database has refused."""
 
     def replace(self, username: Any, stored: Any, made: str) -> None:
-        """Replace a stored hash by a new one, unless it has changed. Waits a little, and never raises.
+        """Replace a stored hash by a new one, unless it has changed.
+
+        Waits up to `PATIENCE` seconds, and never raises.
 
         Args:
             username: the name as it is in the table.
-            stored: the hash as it is in the table, texts or bytes.
+            stored: the hash as it is in the table, a string or bytes.
             made: the new hash.
         """
         if not self._busy.acquire(blocking=False):
@@ -90,11 +96,11 @@ class Rehasher:
     def _replace(self, username: Any, stored: Any, made: str) -> None:
         try:
             self._write(username, stored, made if isinstance(stored, str) else made.encode())
-        except Exception as error:  # the library's, of a database that may be in any state; its text shows the hashes
+        except Exception as error:  # any error of the driver, whose text can show the hashes
             self.may_write = False
             why = "a column is too short" if isinstance(error, _NotKept) else type(error).__name__
             logger.warning(
-                "Weak hashes in %s stay, since it cannot be written: %s", self._name, why
+                "Weak hashes in %s are kept, since it cannot be written: %s", self._name, why
             )
 
     def _write(self, username: Any, stored: Any, made: str | bytes) -> None:
@@ -107,11 +113,11 @@ class Rehasher:
                 raise _NotKept
 
     def close(self) -> None:
-        """Let the thread go, and close the engine's connections; one that is being written with is closed after that."""
+        """Release the thread, and close the engine's connections once no write is running."""
         self._thread.close(0.0)
         self._closed = True
         self._dispose()
 
     def _dispose(self) -> None:
-        if self._busy.acquire(blocking=False):  # and nothing is written any more
+        if self._busy.acquire(blocking=False):  # no write is running
             self._engine.dispose()

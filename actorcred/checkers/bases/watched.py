@@ -19,19 +19,22 @@ __all__ = ["WatchedFile", "check_encoding", "lines_that_count", "why"]
 logger = logging.getLogger("actorcred.checkers")
 
 TRIES = 5
-"""How often a file is read that changes while it is read."""
+"""Attempts to read a file that changes while it is read."""
 
 FRESH = 1.0
-"""Seconds after its last change for which a file may still be being written, or change again without a new time."""
+"""Seconds after a file's last change in which it might still be written.
+
+A further change might not alter its time stamp.
+"""
 
 LONGEST_WRITING = 5.0
-"""Seconds after which a file counts that is changed again and again, and never ends in a whole line."""
+"""Seconds after which a file is used although it keeps changing and has no newline at its end."""
 
 T = TypeVar("T")
 
 
 def why(error: OSError | ValueError) -> str:
-    """Return in a few words why a file cannot be used."""
+    """Return a short reason why a file cannot be used."""
     if isinstance(error, OSError):
         return error.strerror or type(error).__name__
     if isinstance(error, UnicodeDecodeError):
@@ -40,10 +43,10 @@ def why(error: OSError | ValueError) -> str:
 
 
 def check_encoding(encoding: str) -> None:
-    """Refuse an encoding of which a file of lines cannot be.
+    """Check that an encoding can be used for files of lines.
 
     Raises:
-        ValueError: if there is none of that name, or ASCII reads differently in it.
+        ValueError: if there is no such encoding, or it is not compatible with ASCII.
     """
     ascii_only = bytes(range(128))
     try:
@@ -52,19 +55,19 @@ def check_encoding(encoding: str) -> None:
         fits = False
     if not fits:
         raise ValueError(
-            f"{encoding!r} is no encoding in which ASCII stays what it is, as utf-8 and latin-1 are"
+            f"{encoding!r} is not an encoding compatible with ASCII, such as utf-8 or latin-1"
         )
 
 
 def lines_that_count(raw: bytes, *, keep: bytes = b"") -> Iterator[tuple[int, bytes]]:
-    """Iterate over the lines of a file with their numbers from 1, without those that are empty or begin with #.
+    """Iterate over a file's lines with their numbers from 1, except empty lines and comments (#).
 
-    They end at newlines and at nothing else, and are bytes, so that one in another encoding does no harm to the others.
-    Blanks around them do not count, nor does a byte order mark.
+    Only a newline ends a line. Lines are bytes, so that one in another encoding does not affect the
+    others. Blanks around them and a byte order mark are removed.
 
     Args:
         raw: the file.
-        keep: blanks that mean something, as between fields.
+        keep: blanks that are significant, such as a separator of fields.
 
     Raises:
         ValueError: if the file is UTF-16.
@@ -79,7 +82,10 @@ def lines_that_count(raw: bytes, *, keep: bytes = b"") -> Iterator[tuple[int, by
 
 
 def _is_fresh(changed: int, now: float) -> bool:
-    """Return whether a time in nanoseconds is less than `FRESH` ago. One in the future is not: it may be so for years."""
+    """Return whether a time in nanoseconds is less than `FRESH` seconds ago.
+
+    A time in the future is not fresh, since it might stay in the future for years.
+    """
     return 0 <= now - changed / 1e9 < FRESH
 
 
@@ -88,16 +94,17 @@ def _digest(raw: bytes) -> bytes:
 
 
 class WatchedFile(Generic[T]):
-    """A file, and what it means.
+    """A file, and the value parsed from it.
 
     Args:
         path: the file.
         parse: makes a value of its bytes; a ValueError says what is wrong with them.
-        lines: whether a fresh file whose last line has no end is still being written, as by programs that do not replace it.
+        lines: whether a fresh file whose last line has no newline counts as still being written,
+            since some programs do not replace the file.
         hint: what to do if there is no such file, for the error's text.
 
     Raises:
-        AccountError: if the file cannot be read, or has no meaning.
+        AccountError: if the file cannot be read or parsed.
     """
 
     def __init__(
@@ -126,29 +133,32 @@ class WatchedFile(Generic[T]):
 
     @property
     def value(self) -> T:
-        """What it meant when it was read last."""
+        """The value when the file was last read."""
         return self._value
 
     def read(self) -> T:
-        """Return what the file means now.
+        """Return the current value.
 
         Raises:
-            OSError: if it cannot be read.
-            ValueError: if it has no meaning.
+            OSError: if the file cannot be read.
+            ValueError: if it cannot be parsed.
         """
         if self._settled and self._look() == self._signature:
             return self._value
         signature, raw, settled = self._load()
         if not self._is_being_written(raw, signature[0]):
             digest = _digest(raw)
-            # The value first: whoever sees the new signature, on whatever thread, gets the new value.
+            # The value first: any thread that sees the new signature must get the new value.
             if digest != self._digest:
                 self._value = self._meaning(raw, digest)
             self._digest, self._settled, self._signature = digest, settled, signature
         return self._value
 
     def _meaning(self, raw: bytes, digest: bytes) -> T:
-        """Return what bytes mean; what is wrong with them is found out, and logged, once and not at each login."""
+        """Return the value of the file's bytes.
+
+        An error is remembered, so that a bad file is parsed and logged once, not at each login.
+        """
         if self._wrong is not None and self._wrong[0] == digest:
             raise self._wrong[1].with_traceback(None)
         try:
@@ -158,13 +168,14 @@ class WatchedFile(Generic[T]):
             raise
 
     def _load(self) -> tuple[tuple[int, ...], bytes, bool]:
-        """Return the file's signature and bytes, and whether another change would have another signature."""
+        """Return the file's signature and bytes, and whether a change would alter the signature."""
         for _ in range(TRIES):
             before, now = self._look(), time.time()
             raw = self.path.read_bytes()
             if self._look() == before:
-                break  # else the next reading will see the rest
-        # Two changes within the grain of the file system's clock look alike. A time ahead of our clock says nothing.
+                break  # else the next read will see the rest
+        # Two changes within the resolution of the file system's clock look the same. A time ahead
+        # of the system's clock says nothing.
         return before, raw, not _is_fresh(before[1], now)
 
     def _is_being_written(self, raw: bytes, changed: int) -> bool:
@@ -177,7 +188,7 @@ class WatchedFile(Generic[T]):
 
     def _look(self) -> tuple[int, ...]:
         status = self.path.stat()
-        # The time of the last change to the inode, too: `touch`, `cp -p` and `rsync -t` set the other one as they like.
+        # Includes the inode's change time, since `touch`, `cp -p` and `rsync -t` set the other one.
         return (
             status.st_mtime_ns,
             status.st_ctime_ns,
@@ -187,11 +198,12 @@ class WatchedFile(Generic[T]):
         )
 
     def poll(self) -> tuple[T, T] | None:
-        """Look at the file, at intervals.
+        """Check the file for changes; called at intervals.
 
         Returns:
-            What it meant before and what it means now, for lines once they have stayed the same from one look to the next;
-            None if nothing has changed. A file that cannot be used is logged, and changes nothing.
+            The old and the new value, or None if nothing has changed. With `lines`, a change counts
+            once it was seen by two calls in a row. A file that cannot be used is logged, and does
+            not count as a change.
         """
         try:
             value = self.read()

@@ -28,22 +28,26 @@ logger = logging.getLogger("actorcred.checkers")
 class LDAPChecker(BlockingChecker):
     """Checks names and passwords by binding to an LDAP server (RFC 4513).
 
-    Who logs in gets the name as the directory writes it, which takes "ANN" for "ann", or what the attribute `id` says. A
-    person with several names is one avatar id: the name in the entry's own DN, or else the first in the order of the
-    alphabet; name an attribute with a single value by `id`. Names in any normal form are found; the avatar id is in NFC.
+    The avatar id is the name as written in the directory, which treats "ANN" and "ann" as equal, or
+    the value of the attribute `id`. A user with several names has one avatar id: the name in the
+    entry's own DN, or else the first in alphabetical order; better set `id` to an attribute with a
+    single value. Names in any normal form are found; the avatar id is in NFC.
 
-    An empty password is never sent, since a server takes it for an anonymous bind; names are escaped (RFC 4514, RFC 4515);
-    referrals are not followed, and an entry that is one lets nobody in. A password that has to be changed first (`pwdReset`)
-    is refused, with that cause in the log, if the server knows password policies (draft-behera-ldap-password-policy).
+    An empty password is never sent, since servers take it for an anonymous bind; names are escaped
+    (RFC 4514, RFC 4515); referrals are not followed, and an entry that is a referral is refused. A
+    password that must be changed first (`pwdReset`) is refused, with that cause in the log, if the
+    server supports password policies (draft-behera-ldap-password-policy).
 
     Args:
-        url: ldap://, ldaps:// or ldapi://, with base, attribute of the name (uid by default), scope and filter as in RFC
-            4516: "ldaps://host/ou=people,dc=example?uid?sub?(objectClass=person)".
+        url: ldap://, ldaps:// or ldapi://, with base, attribute of the name (uid by default), scope
+            and filter as in RFC 4516:
+            "ldaps://host/ou=people,dc=example?uid?sub?(objectClass=person)".
         settings: how users are found.
-        limits: how much is asked of the server at a time. It keeps as many connections.
+        limits: limits on the requests to the server. Connections are kept for each thread.
 
     Raises:
-        AccountError: if the URL is none, an option cannot be used, or passwords would go over a network in the clear.
+        AccountError: if the URL is invalid, an option cannot be used, or passwords would be sent
+            over a network in the clear.
         MissingExtra: without the extra "ldap".
     """
 
@@ -84,7 +88,7 @@ class LDAPChecker(BlockingChecker):
         self._directory.clear()
 
     def check(self, credentials: UsernamePassword) -> str:
-        """Find the user, bind, and look at the group."""
+        """Find the user, bind, and check the group."""
         if not credentials.password:
             raise UnauthorizedLogin("the password is empty")
         try:
@@ -116,11 +120,11 @@ class LDAPChecker(BlockingChecker):
         self._complaints.about(username, why, "LDAP")
         return UnauthorizedLogin(why, known=True)
 
-    # -- finding the entry --------------------------------------------------------------------------------------------
+    # -- finding the entry -------------------------------------------------------------------------
 
     def _search_and_bind(self, username: str, password: str) -> tuple[str, Attributes]:
         found = self._search(username)
-        # Somebody who is not there costs a bind, too.
+        # An unknown user costs a bind, too.
         dn, attributes = found or (f"cn=nobody-of-this-name,{self._place.base}", {})
         if not self._directory.bind(dn, password) or found is None:
             why = "wrong password, no such user, several of that name, or a locked account"
@@ -128,7 +132,7 @@ class LDAPChecker(BlockingChecker):
         return dn, attributes
 
     def _search(self, username: str) -> tuple[str, Attributes] | None:
-        """Return the only entry of that name."""
+        """Return the entry of that name, if there is exactly one."""
         from ldap.filter import escape_filter_chars
 
         place = self._place
@@ -154,16 +158,17 @@ class LDAPChecker(BlockingChecker):
             return found[0]
         if self._place.filtered and not found:
             raise UnauthorizedLogin(
-                "the filter of the URL does not fit, or the entry cannot be read", known=True
+                "the filter of the URL does not match, or the entry cannot be read", known=True
             )
         attribute = self._place.attribute
         logger.error(
-            "LDAP: users cannot read the attribute %r of their own entries, or it is not the name",
+            "LDAP: users cannot read the attribute %r of their own entries, or it does not hold "
+            "the name",
             attribute,
         )
         raise CheckerUnavailable(f"the attribute {attribute} of the user's entry cannot be read")
 
-    # -- reading it ---------------------------------------------------------------------------------------------------
+    # -- reading it --------------------------------------------------------------------------------
 
     def _bears(self, attributes: Attributes, username: str) -> bool:
         wanted = _as_compared(username)
@@ -172,7 +177,7 @@ class LDAPChecker(BlockingChecker):
         )
 
     def _first(self, dn: str, attributes: Attributes, attribute: str) -> str:
-        """Return the value of an attribute that counts, "" if there is none."""
+        """Return a value of an attribute, preferably the one in the DN; "" if there is none."""
         values = sorted(self._values(attributes, attribute))
         if len(values) > 1:
             own = {
@@ -192,10 +197,10 @@ class LDAPChecker(BlockingChecker):
 
 
 def _text(value: bytes, attribute: str) -> str:
-    """Return a value as text.
+    """Return a value as a string.
 
     Raises:
-        UnicodeError: if it is none.
+        UnicodeError: if it is not text.
     """
     if attribute.lower() == "objectguid" and len(value) == 16:
         return str(uuid.UUID(bytes_le=value))  # as Active Directory's own tools show it
@@ -207,7 +212,7 @@ def _as_compared(text: str) -> str:
 
 
 def _own_name(dn: str) -> list[tuple[str, str]]:
-    """Return the attributes and values that an entry is named by."""
+    """Return the attributes and values in an entry's own name, the first part of its DN."""
     from ldap.dn import str2dn
 
     return [(attribute, value) for attribute, value, _ in str2dn(dn)[0]]
@@ -228,11 +233,12 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "ldap",
     "URL",
-    "An LDAP directory: ldaps://host/BASE?uid searches the user below BASE and binds as who is found. Options: "
-    "dn=uid=%u\\,BASE binds without a search; id=ATTRIBUTE is the avatar id in place of the name; bind=DN and "
-    "password=${file:PATH} say who searches; group=DN lets in its members only, nested=yes those of groups in it, too "
-    "(nested=in-chain has Active Directory look), with group_base=DN to search; starttls=yes, ca=PATH; threads=8 and timeout=10 "
-    "bound what is asked. Commas in options need a backslash.",
+    "An LDAP directory: ldaps://host/BASE?uid searches for the user below BASE and binds as the "
+    "entry found. Options: dn=uid=%u\\,BASE binds without a search; id=ATTRIBUTE is the avatar id "
+    "instead of the name; bind=DN and password=${file:PATH} are the account that searches; "
+    "group=DN accepts its members only, nested=yes also those of groups in it (nested=in-chain "
+    "lets Active Directory find them), with group_base=DN to search; starttls=yes, ca=PATH; "
+    "threads=8 and timeout=10 limit the requests. Commas in options need a backslash.",
     (UsernamePassword,),
     _generate,
 )

@@ -1,4 +1,4 @@
-"""An LDAP server, as a checker uses it: connections that are kept, searches by a service, binds as users."""
+"""A checker's access to an LDAP server: kept connections, searches by a service, binds as users."""
 
 from __future__ import annotations
 
@@ -17,22 +17,25 @@ __all__ = ["Attributes", "LDAPDirectory", "Search"]
 T = TypeVar("T")
 
 Attributes = dict[str, list[bytes]]
-"""Of an entry, by their names in small letters."""
+"""The attributes of an entry, by lower-case name."""
 
 MUST_CHANGE = 2
-"""changeAfterReset: an error of draft-behera-ldap-password-policy-10, section 6.2, that comes with a bind that succeeds."""
+"""changeAfterReset, an error that is returned with a successful bind.
+
+See draft-behera-ldap-password-policy-10, section 6.2.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Search:
-    """A question.
+    """A search.
 
     Args:
         base: where to search.
-        scope: python-ldap's number.
-        filter: what entries must fit.
-        attributes: which to return; ("1.1",) is none.
-        most: how many entries there may be; 0 leaves it to the server.
+        scope: python-ldap's constant.
+        filter: the filter that entries must match.
+        attributes: which to return; ("1.1",) for none.
+        most: the highest number of entries; 0 leaves it to the server.
     """
 
     base: str
@@ -43,12 +46,14 @@ class Search:
 
 
 class LDAPDirectory:
-    """An LDAP server. Its methods block, and may be called on any thread; they raise what python-ldap raises.
+    """An LDAP server.
+
+    Its methods block, can be called on any thread, and raise the errors of python-ldap.
 
     Args:
         address: its URL, without base.
         settings: who searches, and how a connection is encrypted.
-        timeout: seconds for each question.
+        timeout: seconds for each request.
     """
 
     def __init__(self, address: str, settings: LDAPSettings, timeout: float) -> None:
@@ -80,11 +85,11 @@ class LDAPDirectory:
         self._binding.clear()
 
     def search(self, search: Search) -> list[tuple[str, Attributes]]:
-        """Return the entries that are found, without those that are on other servers."""
+        """Return the entries found, except those on other servers."""
         return self._searching.use(lambda connection: self._search(connection, search))
 
     def has(self, dn: str, wanted: str) -> bool:
-        """Return whether there is an entry that a filter fits."""
+        """Return whether an entry matches a filter."""
         try:
             return bool(self.search(Search(dn, self._ldap.SCOPE_BASE, wanted)))
         except self._ldap.NO_SUCH_OBJECT:
@@ -100,7 +105,10 @@ class LDAPDirectory:
         ]
 
     def names_of(self, attribute: str) -> frozenset[str]:
-        """Return all names of an attribute in small letters, its OID among them; a server answers with one of its own choice."""
+        """Return all names of an attribute in lower case, including its OID.
+
+        A server chooses one of them for its answers.
+        """
         if attribute not in self._names:
             self._names[attribute] = self._find_names(attribute)
         return self._names[attribute]
@@ -127,17 +135,17 @@ class LDAPDirectory:
         """Return whether a password is that of an entry.
 
         Raises:
-            UnauthorizedLogin: if it is, but has to be changed first.
+            UnauthorizedLogin: if it is, but must be changed first.
         """
         return self._binding.use(lambda connection: self._bind(connection, dn, password))
 
     def bind_and_read(
         self, search: Search, password: str
     ) -> tuple[bool, list[tuple[str, Attributes]]]:
-        """Bind as the entry that is the base of a search, and search as that.
+        """Bind as the base entry of a search, and search as that entry.
 
         Returns:
-            Whether the password is right, and what is found.
+            Whether the password is right, and the entries found.
 
         Raises:
             UnauthorizedLogin: see `bind`.
@@ -153,14 +161,13 @@ class LDAPDirectory:
 
         return self._binding.use(work)
 
-    # -- on a connection ----------------------------------------------------------------------------------------------
+    # -- on a connection ---------------------------------------------------------------------------
 
     def _connect(self) -> Any:
         ldap, settings = self._ldap, self._settings
         connection = ldap.initialize(self._address)
-        connection.set_option(
-            ldap.OPT_REFERRALS, 0
-        )  # whoever is referred to would get the password
+        # Another server that a referral names would get the password.
+        connection.set_option(ldap.OPT_REFERRALS, 0)
         connection.set_option(ldap.OPT_NETWORK_TIMEOUT, self._timeout)
         connection.set_option(ldap.OPT_TIMEOUT, self._timeout)
         if settings.ca:
@@ -191,7 +198,7 @@ class LDAPDirectory:
             sizelimit=search.most,
             timeout=self._timeout,
         )
-        # What has no name is a reference to another server.
+        # An entry without a DN is a reference to another server.
         return [
             (dn, {key.lower(): values for key, values in entry.items()})
             for dn, entry in found
@@ -211,7 +218,7 @@ class LDAPDirectory:
 
 
 class _Pool:
-    """Connections that are not in use. As many are made as threads ask at the same time."""
+    """Connections that are not in use. As many are made as threads need at the same time."""
 
     def __init__(self, connect: Callable[[], Any], ldap: Any) -> None:
         self._connect = connect
@@ -220,14 +227,14 @@ class _Pool:
         self._idle: list[Any] = []
 
     def use(self, work: Callable[[Any], T]) -> T:
-        """Run `work` with a connection; with a new one if an old one turns out to be gone."""
+        """Run `work` with a connection; with a new one if an old one turns out to be closed."""
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         if connection is not None:
             try:
                 return self._run(work, connection)
             except self._gone:
-                self.clear()  # the server was restarted: the others are gone as well
+                self.clear()  # the server was restarted: the others are closed as well
         return self._run(work, self._connect())
 
     def _run(self, work: Callable[[Any], T], connection: Any) -> T:
@@ -255,5 +262,5 @@ class _Pool:
 
 
 def _unbind(connection: Any) -> None:
-    with contextlib.suppress(Exception):  # it may be gone already
+    with contextlib.suppress(Exception):  # it might be closed already
         connection.unbind_s()

@@ -1,4 +1,4 @@
-"""Who belongs to a group of an LDAP directory, through groups in groups, too."""
+"""Membership in groups of an LDAP directory, also through nested groups."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ __all__ = ["LEVELS", "MOST_GROUPS", "LDAPGroup"]
 
 
 LEVELS = 10
-"""Groups in groups that are followed, one in the other."""
+"""Levels of nested groups that are followed."""
 
 MOST_GROUPS = 1000
 """Groups of one user that are followed."""
 
 AT_A_TIME = 50
-"""Members in a filter."""
+"""Members in one filter."""
 
 IN_CHAIN = "1.2.840.113556.1.4.1941"
 """Active Directory's LDAP_MATCHING_RULE_IN_CHAIN."""
 
 
 class LDAPGroup:
-    """A group of whose members only may come in.
+    """A group whose members may log in.
 
     Args:
-        directory: where it is.
-        settings: which it is, and whether groups in it count.
+        directory: the directory with the group.
+        settings: which group it is, and whether nested groups count.
     """
 
     def __init__(self, directory: LDAPDirectory, settings: LDAPSettings) -> None:
@@ -40,11 +40,11 @@ class LDAPGroup:
         self._base = settings.group_base
 
     def has(self, dn: str, name: str) -> bool:
-        """Return whether a user belongs to it.
+        """Return whether a user is a member.
 
         Args:
             dn: the user's entry.
-            name: the user's name, for posix groups.
+            name: the user's name, for POSIX groups.
 
         Raises:
             UnauthorizedLogin: if the user is in more groups than are followed.
@@ -56,7 +56,10 @@ class LDAPGroup:
         return self._nested == "yes" and self._walk(dn, name)
 
     def _walk(self, dn: str, name: str) -> bool:
-        """Go up from the user, a level at a time. The server compares names, which can be written in several ways."""
+        """Go up from the user, one level at a time.
+
+        Names are compared by the server, since they can be written in several ways.
+        """
         seen: set[str] = set()
         above = self._above([dn], name, seen)
         for _ in range(LEVELS):
@@ -66,11 +69,11 @@ class LDAPGroup:
                 return True
             above = self._above(above, "", seen)
         raise UnauthorizedLogin(
-            f"not found in the group within {LEVELS} levels of groups in groups", known=True
+            f"not found in the group within {LEVELS} levels of nested groups", known=True
         )
 
     def _above(self, below: list[str], name: str, seen: set[str]) -> list[str]:
-        """Return the groups that have members among those below, and were not seen yet."""
+        """Return the groups that have members in `below` and are not in `seen`."""
         import ldap
 
         found = []
@@ -94,7 +97,7 @@ class LDAPGroup:
         return self._base
 
     def _context(self) -> str:
-        """Return the part of the directory that the group is in; if the server does not tell, what is around the group."""
+        """Return the naming context that holds the group; by default, the group's parent entry."""
         from ldap.dn import explode_dn
 
         own = _as_compared(self._dn)
@@ -109,12 +112,12 @@ class LDAPGroup:
     @staticmethod
     def _too_many() -> UnauthorizedLogin:
         return UnauthorizedLogin(
-            f"in more than {MOST_GROUPS} groups, or than the server lists", known=True
+            f"in more than {MOST_GROUPS} groups, or in more than the server lists", known=True
         )
 
 
 def members(entries: Iterable[str], name: str = "") -> str:
-    """Return the filter for groups that have one of these entries, or a user of that name, as a member."""
+    """Return the filter for groups with one of these entries, or a user of that name, as member."""
     from ldap.filter import escape_filter_chars
 
     parts = [
@@ -128,7 +131,7 @@ def members(entries: Iterable[str], name: str = "") -> str:
 
 
 def in_chain(dn: str) -> str:
-    """Return the filter for groups that have an entry as a member through groups in groups, for Active Directory."""
+    """Return Active Directory's filter for groups with an entry as a direct or nested member."""
     from ldap.filter import escape_filter_chars
 
     return f"(member:{IN_CHAIN}:={escape_filter_chars(dn)})"

@@ -1,4 +1,4 @@
-"""How users are found in an LDAP directory, and what of that can be checked before anybody logs in."""
+"""How users are found in an LDAP directory, and checks of these settings before the first login."""
 
 from __future__ import annotations
 
@@ -24,21 +24,26 @@ _ANY_ENTRY = "(objectClass=*)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LDAPSettings:
-    """How users are found and who may come in.
+    """How users are found and who may log in.
 
     Args:
-        dn: a user's entry, with %u for the name, as "uid=%u,ou=people,dc=example": the checker binds as that. Without it
-            the user's entry is searched below the base of the URL, and then bound as.
-        id: the attribute whose value is the avatar id, as "entryUUID" or "employeeNumber"; by default that of the name.
-        bind: who searches; "" searches anonymously.
-        password: of that one.
-        group: the entry of a group of whose members only may come in (`member`, `uniqueMember` or `memberUid`).
-        nested: whether members of groups in that group count. "yes" walks up from the user, at most 10 levels and 1,000
-            groups; "in-chain" has an Active Directory do it.
-        group_base: where "yes" searches groups; by default the part of the directory (naming context) that holds the group.
+        dn: the DN of a user's entry, with %u for the name, such as "uid=%u,ou=people,dc=example":
+            the checker binds as that entry. Without it, the checker searches for the user's entry
+            below the base of the URL, and then binds as that.
+        id: the attribute whose value is the avatar id, such as "entryUUID" or "employeeNumber"; by
+            default that of the name.
+        bind: the account that searches; "" searches anonymously.
+        password: the password of that account.
+        group: the entry of a group; only its members may log in (`member`, `uniqueMember` or
+            `memberUid`).
+        nested: whether members of groups in that group count. "yes" walks up from the user, at most
+            10 levels and 1,000 groups; "in-chain" lets an Active Directory do it.
+        group_base: where "yes" searches for groups; by default the part of the directory (naming
+            context) that holds the group.
         starttls: encrypt the connection of an ldap:// URL before anything is sent.
-        ca: a PEM file with the certificates of those who may have signed the server's; by default the system's.
-        insecure: send passwords in the clear over a network.
+        ca: a PEM file with the certificates of the accepted issuers of the server's certificate; by
+            default the system's.
+        insecure: allow passwords to be sent over a network in the clear.
     """
 
     dn: str = ""
@@ -55,15 +60,15 @@ class LDAPSettings:
 
 @dataclass(frozen=True, slots=True)
 class LDAPPlace:
-    """Where users are.
+    """Where users are found.
 
     Args:
         address: the server's URL.
-        base: where users are searched.
-        attribute: the one of the name.
-        scope: python-ldap's number.
-        filter: what users' entries fit.
-        filtered: whether that filter says anything.
+        base: where users are searched for.
+        attribute: the attribute with the name.
+        scope: python-ldap's constant.
+        filter: the filter that users' entries match.
+        filtered: whether that filter restricts anything.
     """
 
     address: str
@@ -75,10 +80,10 @@ class LDAPPlace:
 
 
 def take_place(url: str, settings: LDAPSettings) -> LDAPPlace:
-    """Return where users are, after checking all that can be without the server.
+    """Return where users are found, after all checks that are possible without the server.
 
     Raises:
-        AccountError: names what is wrong.
+        AccountError: if something is wrong; says what.
     """
     place = _read_url(url)
     scheme = place.address.partition(":")[0].lower()
@@ -97,23 +102,27 @@ def _read_url(url: str) -> LDAPPlace:
     try:
         parts = ldapurl.LDAPUrl(url)
     except ValueError:
-        raise AccountError("ldap: needs a URL, as ldaps://host/ou=people,dc=example?uid") from None
+        raise AccountError(
+            "ldap: needs a URL, such as ldaps://host/ou=people,dc=example?uid"
+        ) from None
     _check_port(parts.hostport)
     if parts.extensions:
         raise AccountError(
-            "ldap: the URL has extensions, which are not known; use options, as ldap[starttls=yes]:URL"
+            "ldap: the URL has extensions, which are not supported; use options, such as "
+            "ldap[starttls=yes]:URL"
         )
     attributes = parts.attrs or ["uid"]
     if len(attributes) != 1:
-        raise AccountError(f"ldap: one attribute has the user's name, not {', '.join(attributes)}")
+        raise AccountError(
+            f"ldap: one attribute must have the user's name, not {', '.join(attributes)}"
+        )
     return LDAPPlace(
         parts.initializeUrl(),
         parts.dn or "",
         attributes[0],
         ldap.SCOPE_SUBTREE if parts.scope is None else parts.scope,
-        f"(&{parts.filterstr})"
-        if parts.filterstr
-        else _ANY_ENTRY,  # several in a row are all wanted
+        # Several filters in a row must all match.
+        f"(&{parts.filterstr})" if parts.filterstr else _ANY_ENTRY,
         filtered=bool(parts.filterstr) and parts.filterstr != _ANY_ENTRY,
     )
 
@@ -155,7 +164,7 @@ def _check_certificates(path: str, *, encrypted: bool) -> None:
         )
         raise AccountError(f"ldap: no certificates can be read from ca={path}: {reason}") from None
     if not found:
-        why = "there is no such file" if found is None else "there are none of an authority in it"
+        why = "there is no such file" if found is None else "it contains no CA certificates"
         raise AccountError(f"ldap: no certificates can be read from ca={path}: {why}")
 
 
@@ -164,7 +173,7 @@ def _check_words(place: LDAPPlace, settings: LDAPSettings) -> None:
         raise AccountError("ldap: needs a base to search in the URL, or the option dn=")
     if settings.dn and "%u" not in settings.dn:
         raise AccountError(
-            "ldap: the option dn= needs %u for the name, as uid=%u,ou=people,dc=example"
+            "ldap: the option dn= needs %u for the name, such as uid=%u,ou=people,dc=example"
         )
     if bool(settings.bind) != bool(settings.password):
         raise AccountError(
@@ -173,10 +182,10 @@ def _check_words(place: LDAPPlace, settings: LDAPSettings) -> None:
     if settings.nested not in NESTING:
         raise AccountError(f"ldap: nested= is one of {', '.join(NESTING)}, not {settings.nested!r}")
     if settings.nested != "no" and not settings.group:
-        raise AccountError("ldap: nested= needs group=, whose members may come in")
+        raise AccountError("ldap: nested= needs group=, whose members may log in")
     if settings.group_base and settings.nested != "yes":
         raise AccountError(
-            "ldap: group_base= says where nested=yes searches; there is nothing to search without it"
+            "ldap: group_base= says where nested=yes searches, and is of no use without that"
         )
     for attribute in (place.attribute, settings.id):
         if attribute and not _ATTRIBUTE.fullmatch(attribute):
@@ -196,15 +205,16 @@ def _names(place: LDAPPlace, settings: LDAPSettings) -> list[tuple[str, str]]:
 def _check_dn(what: str, dn: str) -> None:
     from ldap.dn import is_dn
 
-    # Active Directory takes ann@corp.example, too, for who binds.
+    # Active Directory also accepts ann@corp.example as the account that binds.
     if not is_dn(dn) and not (what == "bind=" and "@" in dn):
         raise AccountError(
-            f"ldap: {what} is {dn!r}, which is no name of an entry, as ou=people,dc=example"
+            f"ldap: {what} is {dn!r}, which is not the name of an entry, such as "
+            "ou=people,dc=example"
         )
 
 
 def _check_filter(place: LDAPPlace) -> None:
-    """Have the library read the filter; it does so before it connects to anything."""
+    """Have the library parse the filter, which it does before it connects to anything."""
     import ldap
 
     connection: Any = ldap.initialize("ldapi://%2Fdev%2Fnull")
@@ -212,7 +222,7 @@ def _check_filter(place: LDAPPlace) -> None:
         connection.search_ext_s("", ldap.SCOPE_BASE, f"(&{place.filter}({place.attribute}=x))")
     except ldap.FILTER_ERROR:
         raise AccountError(
-            f"ldap: {place.filter!r} is no filter, as (objectClass=person)"
+            f"ldap: {place.filter!r} is not a filter, such as (objectClass=person)"
         ) from None
     except ldap.LDAPError:
         return

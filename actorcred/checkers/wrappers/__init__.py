@@ -1,3 +1,3 @@
-"""Checkers around checkers."""
+"""Checkers that wrap other checkers."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Several checkers that must all say yes, as a password and a second factor."""
+"""Several checkers that must all accept a client, such as a password and a second factor."""
 
 from __future__ import annotations
 
@@ -32,12 +32,13 @@ _DIGITS = frozenset("0123456789")
 
 
 class AllOf(Wrapper):
-    """Lets those in of whom every one of several checkers says yes, and all say the same avatar id.
+    """Accepts a client only if all wrapped checkers do and agree on the avatar id.
 
-    They are asked in turn, and the first no ends it, so a code is not used up by a wrong password. The client presents a
-    `Combined` with a part for each; or one thing for all of them; or, where some want a `OneTimePassword`, a
-    `UsernamePassword` with the code's six digits after the password, which any protocol can carry; blanks before the code and
-    between its digits do not count.
+    They are asked in turn, and the first refusal ends the login, so that a wrong password does not
+    use up a code. The client presents a `Combined` with a part for each; or credentials that all of
+    them take; or, if some take a `OneTimePassword`, a `UsernamePassword` with the code's six digits
+    after the password, which any protocol can carry. Blanks before the code and between its digits
+    are ignored.
 
     Args:
         checkers: refs to started checkers. They stop with this one.
@@ -49,7 +50,7 @@ class AllOf(Wrapper):
         return cls.launch(checkers, dispatcher=dispatcher)
 
     def kinds(self) -> tuple[type, ...]:
-        """Return `Combined`, and what every wrapped checker takes."""
+        """Return `Combined`, and the kinds that every wrapped checker takes."""
         common = [
             kind
             for kind in super().kinds()
@@ -72,7 +73,7 @@ class AllOf(Wrapper):
         return issubclass(kind, taken) or (kind is UsernamePassword and OneTimePassword in taken)
 
     async def request_avatar_id(self, credentials: Any) -> Any:
-        """Ask all of them."""
+        """Ask all wrapped checkers."""
         first, *others = self._readings_of(credentials)
         try:
             return await self._ask_all(first())
@@ -93,7 +94,7 @@ class AllOf(Wrapper):
             )
             if part is None:
                 raise UnauthorizedLogin(
-                    f"nothing for {checker.actor_class.__name__}", known=bool(found)
+                    f"no credentials for {checker.actor_class.__name__}", known=bool(found)
                 )
             try:
                 answer = await ask_checker(checker, part)
@@ -101,14 +102,17 @@ class AllOf(Wrapper):
                 kind = UnknownKey if isinstance(error, UnknownKey) else UnauthorizedLogin
                 raise kind(error.detail, known=error.known or bool(found)) from None
             found.add(checked_avatar_id(checker, answer))
-            # A code is good once, also with a checker that does not say so.
+            # A code can be used only once, even if its checker does not say so.
             until = 0.0 if isinstance(part, OneTimePassword) else min(until, until_of(answer))
         if len(found) != 1:
-            raise UnauthorizedLogin("the checkers do not agree on who it is", known=True)
+            raise UnauthorizedLogin("the checkers do not agree on the avatar id", known=True)
         return temporary(found.pop(), until)
 
     def _readings_of(self, credentials: Any) -> list[Callable[[], tuple[object, ...]]]:
-        """Return what makes the parts of credentials: of a password with a blank before the code both that it can be."""
+        """Return functions that make the parts of credentials.
+
+        There are two if blanks before the code might belong to the password.
+        """
         if isinstance(credentials, Combined):
             return [lambda: credentials.parts]
         wants_code = any(
@@ -130,7 +134,10 @@ class AllOf(Wrapper):
 
 
 def _split(typed: str) -> tuple[str, str]:
-    """Return a password, perhaps with blanks behind it, and the code after it, in whose digits there may be blanks."""
+    """Return a password and the code after it.
+
+    The password can still have trailing blanks; there can be blanks between the code's digits.
+    """
     position, digits = len(typed), ""
     while (
         position
@@ -145,7 +152,7 @@ def _split(typed: str) -> tuple[str, str]:
 
 
 def _without_blanks(password: str) -> str:
-    """Return a password without the blanks behind it."""
+    """Return a password without trailing blanks."""
     end = len(password)
     while end and is_blank(password[end - 1]):
         end -= 1
@@ -160,8 +167,8 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "all",
     "(TYPE:...)(TYPE:...)...",
-    "All of several, who must agree on who it is: a password and a second factor, as all:(file:players)(otp:codes.db). Clients "
-    "type the code after the password.",
+    "All of several checkers, which must agree on the user: a password and a second factor, as in "
+    "all:(file:players)(otp:codes.db). Clients type the code after the password.",
     (Combined, UsernamePassword),
     _generate,
 )

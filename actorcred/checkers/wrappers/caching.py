@@ -1,4 +1,4 @@
-"""Remembering who logged in, for checkers that are slow or cost something."""
+"""Caching of successful logins, for checkers that are slow or expensive."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ __all__ = ["CachingChecker", "plugin"]
 
 
 class CachingChecker(Filter):
-    """Asks another checker, and for a while lets the same name and password or token in without asking again.
+    """Asks another checker, and remembers its successful logins for a while.
 
-    Only a yes is remembered, by a keyed hash whose key never leaves the process. An account that the other checker revokes
-    is forgotten at once; a change that it does not tell of is noticed when the time is over. What is good once, as a code after
-    a password, is not remembered, and a token not beyond its end: checkers say so by a `TemporaryId`. Other kinds of
-    credentials are always passed on.
+    The same name and password, or the same token, is then accepted without asking again. Refusals
+    are not remembered. Logins are remembered by a keyed hash whose key never leaves the process. An
+    account that the other checker revokes is forgotten immediately; a change that it does not
+    report is noticed when the time is over. Credentials that can be used only once, such as a code
+    after a password, are not remembered, nor is a token beyond its expiry: checkers report both by
+    a `TemporaryId`. Other kinds of credentials are always passed on.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
-        seconds: how long a yes is good for.
+        seconds: how long a login is remembered.
         entries: how many are remembered; the oldest ones are forgotten first.
     """
 
@@ -41,7 +43,7 @@ class CachingChecker(Filter):
         self._seconds = seconds
         self._entries = entries
         self._key = os.urandom(32)
-        # key -> who, and until when; the oldest first
+        # key -> avatar id, and until when; the oldest first
         self._known: OrderedDict[bytes, tuple[AvatarId, float]] = OrderedDict()
 
     @classmethod
@@ -70,7 +72,7 @@ class CachingChecker(Filter):
         return hashlib.blake2b(message, key=self._key).digest()
 
     def before(self, credentials: Any) -> AvatarId | None:
-        """Return who it is if that is known."""
+        """Return the remembered avatar id, if there is one."""
         key = self._key_of(credentials)
         known = None if key is None else self._known.get(key)
         if known is None or known[1] <= self.now():
@@ -78,7 +80,7 @@ class CachingChecker(Filter):
         return known[0]
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Remember who it is, as long as the proof is good."""
+        """Remember the avatar id, as long as the credentials are valid."""
         key = self._key_of(credentials)
         seconds = min(self._seconds, until_of(avatar_id) - time.time())
         if key is not None and seconds > 0:
@@ -89,7 +91,7 @@ class CachingChecker(Filter):
         return avatar_id
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
-        """Forget the account, and pass on what happened to it."""
+        """Forget the account, and pass the revocation on."""
         for key in [key for key, (known, _) in self._known.items() if known == avatar_id]:
             del self._known[key]
         super().revoked(avatar_id, what)
@@ -103,7 +105,8 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "cache",
     "(TYPE:...)",
-    "Remembers for a while who logged in, for a checker that is slow. Options: seconds=60, entries=10000.",
+    "Remembers successful logins for a while, for a checker that is slow. Options: seconds=60, "
+    "entries=10000.",
     (object,),
     _generate,
 )

@@ -1,4 +1,4 @@
-"""The first of several checkers that says yes."""
+"""The first of several checkers that accepts a client."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["FirstOf", "plugin"]
 
 
 class FirstOf(Wrapper):
-    """Asks checkers in turn, as a portal does, so that several can stand where one is wanted.
+    """Asks checkers in turn, as a portal does, so that several can be used where one is expected.
 
     Args:
         checkers: refs to started checkers. They stop with this one.
@@ -29,7 +29,7 @@ class FirstOf(Wrapper):
         return cls.launch(checkers, dispatcher=dispatcher)
 
     async def request_avatar_id(self, credentials: Any) -> Any:
-        """Ask one after the other."""
+        """Ask one checker after the other."""
         errors: list[LoginFailed] = []
         asked = [
             checker
@@ -63,5 +63,9 @@ def _generate(argument: ArgString) -> CheckerRef:
 
 
 plugin = CheckerPlugin(
-    "first", "(TYPE:...)(TYPE:...)...", "The first of several that says yes.", (object,), _generate
+    "first",
+    "(TYPE:...)(TYPE:...)...",
+    "The first of several checkers that accepts the client.",
+    (object,),
+    _generate,
 )

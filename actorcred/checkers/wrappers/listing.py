@@ -1,4 +1,4 @@
-"""Lists of those who may come in, or may not."""
+"""Lists of users who may log in, or may not."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("actorcred.checkers")
 
 
 class _ListingChecker(PollingChecker, Filter):
-    """Asks another checker, and then looks who it is."""
+    """Asks another checker, and then looks the user up in a list."""
 
     def __init__(
         self, checkers: tuple[CheckerRef, ...], names: Collection[str] | os.PathLike[str]
@@ -52,12 +52,15 @@ class _ListingChecker(PollingChecker, Filter):
         return cls.launch((checker,), names, dispatcher=dispatcher)
 
     def on_start(self) -> None:
-        """Begin to watch the file."""
+        """Start watching the file."""
         if self._file is not None:
             self.start_polling()
 
     def _parse(self, raw: bytes) -> frozenset[str]:
-        """Return the avatar ids in a file. A line that cannot be used is named in the log and harms no other."""
+        """Return the avatar ids in a file.
+
+        A line that cannot be used is logged and does not affect the others.
+        """
         names: set[str] = set()
         unreadable: UnicodeDecodeError | None = None
         for number, line in lines_that_count(raw):
@@ -72,25 +75,25 @@ class _ListingChecker(PollingChecker, Filter):
         return frozenset(names)
 
     def also_meant(self, line: bytes) -> Iterator[str]:
-        """Iterate over other avatar ids that a line of the file may mean."""
+        """Iterate over other avatar ids that a line of the file might mean."""
         return iter(())
 
     def may_enter(self, avatar_id: AvatarId, names: frozenset[str]) -> bool:
-        """Tell whether somebody may come in by this list."""
-        raise TypeError("to be said by the subclass")
+        """Return whether a user may log in according to a list."""
+        raise TypeError("subclasses must override may_enter")
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Refuse those who may not come in."""
+        """Refuse users who may not log in."""
         try:
             names = self._names if self._file is None else self._file.read()
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"the list cannot be used: {why(error)}") from None
         if not self.may_enter(avatar_id, names):
-            raise UnauthorizedLogin("not by the list", known=True)
+            raise UnauthorizedLogin("refused by the list", known=True)
         return avatar_id
 
     def poll(self) -> None:
-        """Revoke those who may not be here any more."""
+        """Revoke users who may no longer be logged in."""
         before, now = (self._file and self._file.poll()) or (frozenset(), frozenset())
         for name in before ^ now:
             if self.may_enter(name, before) and not self.may_enter(name, now):
@@ -98,30 +101,31 @@ class _ListingChecker(PollingChecker, Filter):
 
 
 class AllowingChecker(_ListingChecker):
-    """Asks another checker, and then lets in only those on a list.
+    """Asks another checker, and then accepts only users on a list.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
-        names: avatar ids; or the path of a file with one on each line, which is read again when it has changed.
+        names: avatar ids; or the path of a file with one on each line, which is read again when it
+            has changed.
 
     Raises:
         AccountError: if the file cannot be read.
     """
 
     def may_enter(self, avatar_id: AvatarId, names: frozenset[str]) -> bool:
-        """Tell whether somebody is on the list."""
+        """Return whether a user is on the list."""
         return avatar_id in names
 
 
 class DenyingChecker(_ListingChecker):
-    """Asks another checker, and then keeps out those on a list. Its arguments are those of `AllowingChecker`.
+    """Asks another checker, and then refuses users on a list. Takes `AllowingChecker`'s arguments.
 
-    A line of the file keeps out everybody whom it may mean: a name in the form in which names are compared, and in Latin-1 if it
-    is not UTF-8.
+    A line of the file refuses every user that it might mean: a name is also taken in the form in
+    which names are compared, and as Latin-1 if it is not UTF-8.
     """
 
     def also_meant(self, line: bytes) -> Iterator[str]:
-        """Iterate over other avatar ids that a line of the file may mean."""
+        """Iterate over other avatar ids that a line of the file might mean."""
         for encoding in ("utf-8", "latin-1"):
             try:
                 text = line.decode(encoding)
@@ -133,7 +137,7 @@ class DenyingChecker(_ListingChecker):
             return
 
     def may_enter(self, avatar_id: AvatarId, names: frozenset[str]) -> bool:
-        """Tell whether somebody is not on the list."""
+        """Return whether a user is not on the list."""
         return avatar_id not in names
 
 
@@ -145,10 +149,10 @@ def _plugin(kind: type[_ListingChecker], auth_type: str, who: str) -> CheckerPlu
         names: Any = next(iter(options.values()))
         return kind.start(start_group(argument), names)
 
-    text = f"Lets in {who}: the option names=ann bob, or file=PATH with one on each line."
+    text = f"Accepts {who}: the option names=ann bob, or file=PATH with one name on each line."
     return CheckerPlugin(auth_type, "(TYPE:...)", text, (object,), generate)
 
 
-allow_plugin = _plugin(AllowingChecker, "allow", "only those on a list")
+allow_plugin = _plugin(AllowingChecker, "allow", "only users on a list")
 
-deny_plugin = _plugin(DenyingChecker, "deny", "all but those on a list")
+deny_plugin = _plugin(DenyingChecker, "deny", "all users except those on a list")

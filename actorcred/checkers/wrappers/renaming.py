@@ -1,4 +1,4 @@
-"""Avatar ids under other names."""
+"""Renaming of avatar ids."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ logger = logging.getLogger("actorcred.checkers")
 
 
 class RenamingChecker(Filter):
-    """Asks another checker, and gives those who come in other avatar ids.
+    """Asks another checker, and changes the avatar id of each login.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
-        rename: avatar id -> avatar id. Two people whom it gives the same one are the same user. `ANONYMOUS` stays.
+        rename: avatar id -> avatar id. Two people for whom it returns the same id are the same
+            user. `ANONYMOUS` is not changed.
     """
 
     def __init__(self, checkers: tuple[CheckerRef, ...], rename: Callable[[str], str]) -> None:
@@ -44,7 +45,7 @@ class RenamingChecker(Filter):
         return cls.launch((checker,), rename, dispatcher=dispatcher)
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Return the other name."""
+        """Return the new avatar id."""
         return (
             avatar_id
             if avatar_id is ANONYMOUS
@@ -52,12 +53,15 @@ class RenamingChecker(Filter):
         )
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
-        """Pass on what happened to an account, under its other name. One for which there is none has no sessions here."""
+        """Pass on a revocation under the new avatar id.
+
+        An account that has no new avatar id has no sessions here.
+        """
         try:
             renamed = self.after(None, avatar_id)
-        except Exception as error:  # the application's, about one name
+        except Exception as error:  # raised by the application's function for one name
             logger.warning(
-                "What happened to %r cannot be passed on: there is no other name (%s)",
+                "The revocation of %r cannot be passed on: it has no new avatar id (%s)",
                 avatar_id,
                 type(error).__name__,
             )
@@ -71,11 +75,11 @@ def renaming(
     """Return a function for `RenamingChecker`.
 
     Args:
-        strip: this domain is taken away: "ann@example.org" becomes "ann". Those of other domains stay, since theirs is
-            another Ann.
-        lower: make capitals small, after Unicode's case folding.
-        add: this domain is added to names without one.
-        names: these ones become those, before anything else.
+        strip: the domain to remove: "ann@example.org" becomes "ann". Names in other domains are
+            not changed, since their "ann" is another user.
+        lower: convert to lower case, by Unicode's case folding.
+        add: the domain to add to names without one.
+        names: old name -> new name, replaced before anything else.
     """
 
     def rename(name: str) -> str:
@@ -106,8 +110,9 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "rename",
     "(TYPE:...)",
-    "Gives those who come in other names. Options: strip=DOMAIN takes @DOMAIN away, add=DOMAIN puts it where there is none, "
-    "lower=yes makes capitals small, names=root>admin ann>anna renames some.",
+    "Changes the names of users. Options: strip=DOMAIN removes @DOMAIN, add=DOMAIN adds it to "
+    "names without a domain, lower=yes converts to lower case, names=root>admin ann>anna renames "
+    "some.",
     (object,),
     _generate,
 )

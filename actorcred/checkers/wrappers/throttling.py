@@ -1,4 +1,4 @@
-"""Making accounts and sources wait after failed logins."""
+"""Throttling of accounts and sources after failed logins."""
 
 from __future__ import annotations
 
@@ -20,17 +20,18 @@ __all__ = ["ThrottlingChecker", "plugin"]
 
 
 class ThrottlingChecker(Filter):
-    """Asks another checker, but denies accounts and sources that failed too often: longer with each failure.
+    """Asks another checker, but denies accounts and sources that failed too often.
 
-    Logins to one account beyond `free` at a time wait for those before them, so that many guesses at once are no way
-    around. SSH keys that a user does not have are no guesses, and count for nothing. Our own server throttles by itself; this is
-    for protocols that do not.
+    They are denied for longer with each failure. Logins to one account beyond `free` at a time wait
+    for those before them, so that simultaneous guesses are throttled, too. SSH keys that a user
+    does not have are not guesses, and do not count. The server in `actorcred.rpc` throttles by
+    itself; this is for protocols that do not.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
-        step: seconds to wait after the first failure that counts; it doubles with each further one.
-        free: failures that cost nothing.
-        most: seconds to wait at most.
+        step: seconds to wait after the first failure that counts; doubled with each further one.
+        free: failures without a penalty.
+        most: the most seconds to wait.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class ThrottlingChecker(Filter):
     ) -> None:
         super().__init__(checkers)
         if step <= 0 or free < 0 or most <= 0:
-            raise ValueError("step and most must be more than 0, and free no less than that")
+            raise ValueError("step and most must be more than 0, and free 0 or more")
         self._penalties = Penalties(Penalty(step=step, free_failures=free, longest=most))
         self._turns = Turns(max(1, free))
 
@@ -56,7 +57,7 @@ class ThrottlingChecker(Filter):
         return cls.launch((checker,), step, free, most, dispatcher=dispatcher)
 
     def request_avatar_id(self, credentials: Any) -> Any:
-        """Ask the wrapped checker, in turn."""
+        """Ask the wrapped checker when it is the login's turn."""
         account = _account_of(credentials)
         decision: Future[AvatarId] = Future()
         if account:
@@ -67,7 +68,7 @@ class ThrottlingChecker(Filter):
 
     def _go(self, credentials: Any, decision: Future[AvatarId]) -> bool:
         if decision.done():
-            return False  # gone meanwhile
+            return False  # cancelled meanwhile
         try:
             self.before(credentials)
         except LoginDenied as error:
@@ -77,7 +78,7 @@ class ThrottlingChecker(Filter):
         return True
 
     def answered(self, credentials: Any) -> None:
-        """Let the next one have its turn."""
+        """Let the next login to the account have its turn."""
         account = _account_of(credentials)
         if account:
             self._turns.leave(account)
@@ -92,7 +93,7 @@ class ThrottlingChecker(Filter):
         ]
 
     def before(self, credentials: Any) -> None:
-        """Deny those who have to wait."""
+        """Deny accounts and sources that must wait."""
         now = self.now()
         wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
         if wait:
@@ -101,14 +102,20 @@ class ThrottlingChecker(Filter):
             )
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Forget the failures of the account. Those of the source stay: it may own one account and try others."""
+        """Forget the failures of the account.
+
+        Those of the source stay, since it might own one account and try others.
+        """
         for key in self._keys(credentials):
             if key.startswith("as "):
                 self._penalties.succeeded(key)
         return avatar_id
 
     def refused(self, credentials: Any, error: BaseException) -> None:
-        """Note a failure that may have been a guess; an SSH agent offers keys that the user does not have here."""
+        """Count a failure that might have been a guess.
+
+        Unknown SSH keys are not guesses: an agent offers all keys that it has.
+        """
         if isinstance(error, UnauthorizedLogin) and not isinstance(error, UnknownKey):
             now = self.now()
             for key in self._keys(credentials):
@@ -127,8 +134,9 @@ def _generate(argument: ArgString) -> CheckerRef:
 plugin = CheckerPlugin(
     "throttle",
     "(TYPE:...)",
-    "Makes accounts and sources wait after failed logins. Options: free=5 failures that cost nothing, step=1 second to wait "
-    "after the next one, twice that after each further one, most=60 seconds.",
+    "Makes accounts and sources wait after failed logins. Options: free=5 failures without a "
+    "penalty, step=1 second to wait after the next one, doubled after each further one, most=60 "
+    "seconds.",
     (object,),
     _generate,
 )

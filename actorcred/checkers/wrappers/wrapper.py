@@ -1,4 +1,4 @@
-"""What checkers that wrap other checkers have in common."""
+"""Base classes of checkers that wrap other checkers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ logger = logging.getLogger("actorcred.checkers")
 
 
 class _WrappedAnswer(Future[Any]):
-    """What a wrapped checker will answer."""
+    """The future answer of a wrapped checker."""
 
     __slots__ = ("_checker",)
 
@@ -36,7 +36,7 @@ class _WrappedAnswer(Future[Any]):
         self._checker = checker
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
-        """Take an error; one that says that the checker is down, in the words of a login."""
+        """Fail with an error, or with `CheckerUnavailable` if the checker is down."""
         if isinstance(error, pykka.ActorDeadError):
             error, traceback = (
                 CheckerUnavailable(f"{self._checker.actor_class.__name__} is down"),
@@ -45,12 +45,12 @@ class _WrappedAnswer(Future[Any]):
         return super().settle_error(error, traceback)
 
     def started(self, work: Future[Any]) -> None:
-        """Give the work up when nobody wants the answer any more."""
+        """Cancel the work when the answer is cancelled."""
         self.add_done_callback(lambda done: work.cancel() if done.cancelled() else None)
 
 
 def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
-    """Ask a checker; return a future of what it returns. It fails with a `LoginFailed`."""
+    """Ask a checker; return a future of its answer, which fails with a `LoginFailed`."""
     asked = _WrappedAnswer(checker)
     try:
         checker.deliver(Check(asked, credentials), None)
@@ -63,7 +63,7 @@ def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
     """Return the avatar id that a checker answered.
 
     Raises:
-        CheckerUnavailable: if it is none.
+        CheckerUnavailable: if it is not an avatar id.
     """
     try:
         return ANONYMOUS if answer is ANONYMOUS else make_avatar_id(answer)
@@ -75,14 +75,14 @@ def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
 
 @dataclass(slots=True)
 class _Revoked(ControlMessage):
-    """Something happened to an account of a wrapped checker."""
+    """An account of a wrapped checker was revoked."""
 
     avatar_id: AvatarId
     what: Revocation
 
 
 class _Relay:
-    """Tells a wrapper of what happened to accounts, as a checker tells a portal."""
+    """Passes revocations by a wrapped checker to the wrapper, in place of a portal."""
 
     def __init__(self, wrapper: ActorRef[Any]) -> None:
         self._wrapper = wrapper
@@ -123,13 +123,13 @@ class CombinedOffers:
 
 
 class Wrapper(Checker):
-    """A checker that asks others. They belong to it: it restarts those that crash, and they stop when it does.
+    """A checker that asks others. It restarts those that crash, and they stop when it stops.
 
     Args:
         checkers: refs to started checkers.
 
     Raises:
-        TypeError: if one of them is something else.
+        TypeError: if one of them is not a ref to a checker.
     """
 
     def __init__(self, checkers: tuple[CheckerRef, ...]) -> None:
@@ -146,7 +146,10 @@ class Wrapper(Checker):
     def launch(
         cls, checkers: tuple[CheckerRef, ...], *args: Any, dispatcher: Dispatcher | None = None
     ) -> CheckerRef:
-        """Start the wrapper around started checkers, or stop them if it cannot be; for the `start` of subclasses."""
+        """Start the wrapper around started checkers; for the `start` methods of subclasses.
+
+        If it cannot be started, the checkers are stopped.
+        """
         try:
             ref: ActorRef[Any] = super().start(checkers, *args, dispatcher=dispatcher)
         except BaseException:
@@ -161,7 +164,10 @@ class Wrapper(Checker):
         return cast("CheckerRef", ref)
 
     def kinds(self) -> tuple[type, ...]:
-        """Return the kinds of credentials that this wrapper takes; by default all that some wrapped checker takes."""
+        """Return the kinds of credentials that this wrapper takes.
+
+        By default, these are all that any wrapped checker takes.
+        """
         return tuple(
             dict.fromkeys(
                 kind for checker in self.checkers for kind in checker.credential_interfaces
@@ -181,12 +187,12 @@ class Wrapper(Checker):
             super()._actor_control(message)
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
-        """Pass on what happened to an account of a wrapped checker."""
+        """Pass on the revocation of an account by a wrapped checker."""
         cast("CheckerRef", self._actor_ref).revoke(avatar_id, what)
 
 
 class Filter(Wrapper):
-    """A wrapper around one checker that may refuse before it is asked, and change or refuse what it answers."""
+    """A wrapper around one checker that can refuse logins itself, and change or refuse answers."""
 
     @property
     def checker(self) -> CheckerRef:
@@ -194,17 +200,20 @@ class Filter(Wrapper):
         return self.checkers[0]
 
     def before(self, credentials: Any) -> AvatarId | None:
-        """Refuse credentials, or return an avatar id without asking; None asks."""
+        """Refuse credentials, or return an avatar id, or return None to ask the wrapped checker."""
 
     def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Return the avatar id to answer with, or refuse it. Until when it may be remembered need not be kept."""
+        """Return the avatar id to answer with, or refuse it.
+
+        The time until which the answer may be remembered is kept by the caller.
+        """
         return avatar_id
 
     def refused(self, credentials: Any, error: BaseException) -> None:
-        """Learn that the wrapped checker refused."""
+        """Called when the wrapped checker, or `after`, has refused."""
 
     def answered(self, credentials: Any) -> None:
-        """Learn that the wrapped checker has answered, or that nobody waits for it any more."""
+        """Called when the wrapped checker has answered, or the login was cancelled."""
 
     def request_avatar_id(self, credentials: Any) -> Any:
         """Ask the wrapped checker."""
@@ -216,7 +225,7 @@ class Filter(Wrapper):
         return decision
 
     def ask(self, credentials: Any, decision: Future[AvatarId]) -> None:
-        """Ask the wrapped checker, for a decision."""
+        """Ask the wrapped checker, and settle a decision by its answer."""
         asked = ask_checker(self.checker, credentials)
         decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
         self.cred_then(asked, self._answered, credentials, decision)
@@ -235,7 +244,7 @@ class Filter(Wrapper):
 
 
 class _Supervisor:
-    """Has a wrapped checker made anew after crashes, as a portal does with its own."""
+    """Restarts a wrapped checker after crashes, as a portal restarts its own."""
 
     def __init__(self, checker: CheckerRef) -> None:
         self._checker = checker
@@ -243,7 +252,7 @@ class _Supervisor:
         self._down = False
 
     def crashed(self, error: BaseException) -> Future[float | None]:
-        """Decide at once."""
+        """Return how long to wait before the restart."""
         pause = self._restarts.pause(self._checker.actor_inbox.dispatcher.now())
         if pause and not self._down:
             logger.error(
@@ -257,7 +266,7 @@ class _Supervisor:
         return decided
 
     def begun(self) -> None:
-        """Say so if it was down."""
+        """Log that the checker is back, if it was down."""
         if self._down:
             logger.warning("%s is back", self._checker)
         self._down = False

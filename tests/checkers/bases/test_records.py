@@ -1,4 +1,7 @@
-"""A record, or a stranger's input, that cannot be used: its user is refused as an unknown one is, and the others log in."""
+"""A record, or a stranger's input, that cannot be used.
+
+Its user is refused as an unknown one is, and the others log in.
+"""
 
 from __future__ import annotations
 
@@ -72,11 +75,14 @@ def outcome(portal, credentials):
     return failed.value.code
 
 
-# -- files ----------------------------------------------------------------------------------------------------------------
+# -- files -----------------------------------------------------------------------------------------
 
 
 def test_a_file_with_all_kinds_of_damaged_hashes_serves_the_others(tmp_path, caplog):
-    """They stand before the good ones: an unknown user is verified against the first hash that can be."""
+    """They stand before the good ones.
+
+    An unknown user is verified against the first hash that can be.
+    """
     path = tmp_path / "users"
     lines = [f"user{number}:{stored}\n" for number, stored in enumerate(TEXTS.values())]
     path.write_text("".join([*lines, f"bob:{GOOD}\n"]))
@@ -131,7 +137,7 @@ def test_a_function_of_the_application_that_fails_for_one_record_fails_for_no_ot
     assert "no number" not in caplog.text
 
 
-# -- databases ------------------------------------------------------------------------------------------------------------
+# -- databases -------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -229,7 +235,8 @@ def test_damaged_rows_of_the_account_store(tmp_path, caplog):
             "UPDATE account SET hash = CAST(x'2432ff' AS TEXT), scram = 7 WHERE name = 'ann'"
         )
         database.execute(
-            "UPDATE account SET hash = x'00ff', scram = 'SCRAM-SHA-256$1:AAAA$AAAA:AAAA' WHERE name = 'cleo'"
+            "UPDATE account SET hash = x'00ff', scram = 'SCRAM-SHA-256$1:AAAA$AAAA:AAAA' "
+            "WHERE name = 'cleo'"
         )
         database.execute("INSERT INTO revocation (name, what) VALUES ('ann', 'of the future')")
     portal = serve(store)
@@ -278,7 +285,7 @@ def test_an_old_apps_short_secret_works_with_any_package(tmp_path):
         checker.enrol("bob", secret="GEZDGNBV").get(timeout=10)
 
 
-# -- what strangers send --------------------------------------------------------------------------------------------------
+# -- what strangers send ---------------------------------------------------------------------------
 
 SECRET = "0123456789abcdef0123456789abcdef"
 
@@ -365,7 +372,10 @@ def test_names_and_passwords_are_prepared_as_the_library_does(text):
 )
 @pytest.mark.timeout(10)
 def test_the_longest_password_is_prepared_in_no_time(password):
-    """They took 10 to 40 s, or sorted marks for a quarter of a second: each as long as all other clients waited."""
+    """They took 10 to 40 s, or sorted marks for a quarter of a second.
+
+    All other clients waited as long for each.
+    """
     for _ in range(20):
         try:
             assert prepare_password(password) == password

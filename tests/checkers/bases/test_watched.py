@@ -125,7 +125,10 @@ TOMORROW = 86_400
 
 @pytest.mark.parametrize("ahead", [30, TOMORROW, 100 * 365 * TOMORROW])
 def test_a_file_of_the_future_without_an_end_is_read(path, ahead):
-    """As by a machine whose clock is ahead, or `touch -d`: its lines counted once the time was past."""
+    """As by a machine whose clock is ahead, or `touch -d`.
+
+    Its lines counted once the time was past.
+    """
     file = WatchedFile(path, words, lines=True)
     path.write_text("two")
     then = time.time() + ahead
@@ -171,7 +174,7 @@ def test_a_file_that_is_written_all_the_time_and_never_has_an_end_is_read(path, 
 
 
 def test_a_change_that_keeps_time_and_size_is_seen(path):
-    """As by `rsync -t --inplace`, or a second change within the grain of the file system's clock."""
+    """As by `rsync -t --inplace`, or two changes within the grain of the file system's clock."""
     file = WatchedFile(path, words, lines=True)
     status = path.stat()
     with path.open("r+") as same:

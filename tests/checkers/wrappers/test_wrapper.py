@@ -1,4 +1,7 @@
-"""Checkers around checkers: who is let in, what is remembered, and that what happened to an account gets through."""
+"""Checkers around checkers.
+
+Who is let in, what is remembered, and that what happened to an account gets through.
+"""
 
 from __future__ import annotations
 
@@ -342,8 +345,9 @@ def test_names_by_a_text(dispatcher, text, who):
 
 def test_a_wrapper_that_cannot_be_started_leaves_nothing(inline):
     for text in (
-        "cache[seconds=-1]:(memory:ann:right)", "throttle[step=0]:(anonymous)", "allow[file=/no/such]:(anonymous)",
-        "rename[names=ann]:(anonymous)", "allow:(anonymous)", "deny[names=\x01]:(memory:ann:right)",
+        "cache[seconds=-1]:(memory:ann:right)", "throttle[step=0]:(anonymous)",
+        "allow[file=/no/such]:(anonymous)", "rename[names=ann]:(anonymous)", "allow:(anonymous)",
+        "deny[names=\x01]:(memory:ann:right)",
     ):  # fmt: skip
         with pytest.raises(AccountError):
             from_string(text)
@@ -352,9 +356,9 @@ def test_a_wrapper_that_cannot_be_started_leaves_nothing(inline):
 
 def test_a_domain_is_taken_from_its_own_people_only():
     rename = renaming(strip="example.org", lower=True, names={"root": "admin"})
-    assert [rename(name) for name in ("Ann@Example.ORG", "ann@evil.org", "@example.org", "root", "bob")] == [
-        "ann", "ann@evil.org", "@example.org", "admin", "bob",
-    ]  # fmt: skip
+    assert [
+        rename(name) for name in ("Ann@Example.ORG", "ann@evil.org", "@example.org", "root", "bob")
+    ] == ["ann", "ann@evil.org", "@example.org", "admin", "bob"]
 
 
 def test_a_name_that_is_none_after_renaming_lets_nobody_in(dispatcher):
