@@ -216,7 +216,7 @@ class SMTPConnection(SMTP):
     """One connection.
 
     Attributes:
-        login: what the portal granted; None before.
+        login: the login that the portal granted; None before.
     """
 
     def __init__(self, server: SMTPServer) -> None:

@@ -64,8 +64,8 @@ session each time.
 ANSWER_GRACE = 5.0
 """Seconds for finishing the answer to a request after its client logged out by another request.
 
-The application itself may log out this way, too. WebSockets and streams, which have no natural end,
-are ended immediately.
+This also holds for a request by which the application itself logs the client out. WebSockets and
+streams, which have no natural end, are ended immediately.
 """
 
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
@@ -526,7 +526,7 @@ class _Serving:
         elif self._visit.is_answering and self._is_event_stream:
             await self._send_on(
                 {"type": "http.response.body", "body": b""}
-            )  # an event stream may end anywhere
+            )  # an event stream can end anywhere
         elif self._visit.is_answering:
             # A partial answer must not look complete: the server closes the connection after an
             # exception.

@@ -107,7 +107,7 @@ class SSHConnection(asyncssh.SSHServer):
     """The server's side of one connection.
 
     Attributes:
-        login: what the portal granted; None before.
+        login: the login that the portal granted; None before.
     """
 
     def __init__(self, server: SSHServer) -> None:
@@ -173,7 +173,7 @@ class SSHConnection(asyncssh.SSHServer):
         return "", "", "en", prompts
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
-        """Log in with what was typed."""
+        """Log in with the typed answers."""
         return await self._log_in(lambda: self._typed(username, list(responses)))
 
     def _typed(self, username: str, answers: list[str]) -> object:

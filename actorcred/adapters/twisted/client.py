@@ -81,7 +81,7 @@ class ProtocolChannel(Channel):
             self.original,
             None,
             None,
-        )  # the protocol may keep `log_out`, and with it this
+        )  # the protocol might keep `log_out`, and with it this object
         if connection is None:
             return
         if session is not None:

@@ -24,7 +24,7 @@ logger = logging.getLogger("actorcred.rpc.client")
 LIMITS = WireLimits(
     frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000_000, keys=100_000, pending=10_000
 )
-"""Limits on what a server sends; they are wider than a server's, as it is trusted more."""
+"""Limits on what a server may send. It is trusted more than a client, so they are wider."""
 
 Handle = Callable[[str, list[Any]], Any]
 

@@ -114,7 +114,7 @@ ADVICE = {
 
 
 def advice(error: OSError) -> str:
-    """Return what to do after an error of listening on an address; "" if that is unknown."""
+    """Return what to do after listening on an address failed; "" if that is unknown."""
     unknown_host = isinstance(error, socket.gaierror)
     return (
         "the host is not known: use a name or an address of this machine"
