@@ -64,7 +64,7 @@ LONGEST_AUTH = 12_288
 """Octets of a line of AUTH (RFC 4954, section 4); OAUTHBEARER tokens can have thousands."""
 
 MOST_RECIPIENTS = 1000
-"""Recipients of a message; clients use another one for the rest (RFC 5321, 4.5.3.1.10)."""
+"""Recipients of a message; clients send more separately (RFC 5321, section 4.5.3.1.10)."""
 
 
 @runtime_checkable
@@ -207,7 +207,7 @@ class SMTPChannel(LoopChannel):
         """Discard a notification."""
 
     def over(self, reason: LogoutReason) -> None:
-        """Send the reason and disconnect, unless the client itself logged out."""
+        """Send the reason and disconnect, unless the client itself logged out or used STARTTLS."""
         if not reason.by_client:
             self._connection.farewell(goodbye(reason))
 

@@ -39,7 +39,7 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
         DISCONNECT_BY_APPLICATION, why
     ),
 }
-"""By protocol class: sends why the session has ended, before the connection is closed. In ASCII."""
+"""By class name: sends why a session has ended, in ASCII, before its connection is closed."""
 
 
 _speaking: ContextVar[ProtocolConnection | None] = ContextVar("speaking", default=None)
