@@ -1,4 +1,4 @@
-"""What avatars answer, for the adapters: no future is left in it, as a method has that asks another actor or its client."""
+"""Calls of avatars' methods. A result that is itself a future is followed to its value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def call(avatar: ActorRef[Any], method: str, *args: Any, **kwargs: Any) -> Futur
 
 
 def flat(future: Future[Any]) -> Future[Any]:
-    """Return a future of what is left when each future has been followed to the next."""
+    """Return a future of the final result, after following futures that resolve to futures."""
     made: Future[Any] = Future()
 
     def take(done: Future[Any]) -> None:
@@ -37,7 +37,7 @@ def flat(future: Future[Any]) -> Future[Any]:
 
 
 async def ask(avatar: ActorRef[Any], method: str, *args: Any) -> Any:
-    """Call a method of an avatar, and return what it answers.
+    """Call a method of an avatar; return its final result.
 
     Raises:
         pykka.ActorDeadError: if the session is over.

@@ -1,4 +1,4 @@
-"""What the clients of protocols on an asyncio loop have in common, as minds reach them."""
+"""What the channels to clients on an asyncio loop have in common."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ __all__ = ["LoopChannel", "drain", "goodbye"]
 
 
 def goodbye(reason: LogoutReason) -> str:
-    """Return what a client reads at the end of its session, in one line."""
+    """Return the line that a client is sent at the end of its session."""
     return printable(f"logged out: {reason}")
 
 
 async def drain(logins: Iterable[Login | None], timeout: float) -> int:
-    """End sessions because the server goes down; wait at most `timeout` seconds for `on_logout`, and return how many they were."""
+    """End sessions because the server shuts down; return their number.
+
+    Waits at most `timeout` seconds for `on_logout`.
+    """
     ended = [login.session.end(LogoutCode.DRAINED) for login in logins if login is not None]
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(timeout):
@@ -35,7 +38,7 @@ async def drain(logins: Iterable[Login | None], timeout: float) -> int:
 
 
 class LoopChannel(Channel):
-    """A client whose connection lives on the loop that runs when this is made. Minds may be anywhere."""
+    """A channel to a client on the loop that creates it. Its mind may be on any thread."""
 
     __slots__ = ("_loop", "_thread")
 
@@ -45,22 +48,22 @@ class LoopChannel(Channel):
 
     @abstractmethod
     def told(self, name: str, args: tuple[Any, ...]) -> None:
-        """Take a notification. Runs on the loop."""
+        """Called for a notification. Runs on the loop."""
 
     @abstractmethod
     def over(self, reason: LogoutReason) -> None:
-        """Learn that the session is over. Runs on the loop."""
+        """Called when the session has ended. Runs on the loop."""
 
     def notify(self, notification: Notification) -> None:
         """Send a notification."""
         self._here(self.told, notification.name, notification.args)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
-        """Refuse: these protocols have no way to ask a client."""
-        raise ClientGone("a client of this protocol cannot be asked")
+        """Raise `ClientGone`: these protocols have no calls to clients."""
+        raise ClientGone("clients of this protocol cannot be called")
 
     def close(self, reason: LogoutReason) -> None:
-        """Say goodbye."""
+        """Tell the client that its session has ended."""
         self._here(self.over, reason)
 
     def _here(self, function: Callable[..., object], *args: Any) -> None:

@@ -1,4 +1,4 @@
-"""The session's cookie (RFC 6265) among those of other applications."""
+"""The session cookie (RFC 6265), which must be found among those of other applications."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 __all__ = ["SessionCookie"]
 
 TRIED = 256
-"""Cookies of our name that are looked at in one request; browsers keep fewer for a whole site."""
+"""Cookies of our name that are tried in one request; browsers keep fewer for a whole site."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[0-9A-Za-z_-]{1,256}")
@@ -16,16 +16,17 @@ _PREFIX = re.compile(r"(?i)__(?:Host|Secure)-")
 
 
 class SessionCookie:
-    """The cookie that a session goes on with.
+    """The cookie that continues a session.
 
-    With TLS its name begins with `__Host-`: no other host of the domain, and nothing that came without TLS, can set it or
-    shadow it (RFC 6265bis, section 4.1.3.2). Without TLS browsers refuse such a name.
+    With TLS its name begins with `__Host-`: no other host of the domain, and no response without
+    TLS, can set or shadow it (RFC 6265bis, section 4.1.3.2). Without TLS browsers refuse such a
+    name.
 
     Args:
-        name: its name; the prefix is added where it may be. One that has a prefix keeps it.
+        name: its name; the prefix is added with TLS. A name that has a prefix keeps it.
 
     Raises:
-        ValueError: if no cookie can have this name.
+        ValueError: if the name is not valid for a cookie.
     """
 
     def __init__(self, name: str) -> None:
@@ -40,11 +41,12 @@ class SessionCookie:
         return self._with_tls if encrypted else self._bare
 
     def values(self, headers: Iterable[str], encrypted: bool) -> list[str]:
-        """Return the values that a request has for the cookie, in the order of the client: the longest path is first.
+        """Return the values of the cookie in a request, in the client's order: longest path first.
 
         Args:
-            headers: its Cookie headers; with HTTP/2 there may be one for each cookie (RFC 9113, section 8.2.3).
-            encrypted: whether it came by TLS.
+            headers: the Cookie headers; with HTTP/2 there can be one for each cookie (RFC 9113,
+                section 8.2.3).
+            encrypted: whether the request came over TLS.
         """
         name, found = self.name(encrypted), []
         for other, value in _pairs(headers):
@@ -62,7 +64,7 @@ class SessionCookie:
 
 
 def _pairs(headers: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Iterate over names and values (RFC 6265, section 5.4): whatever another application's cookie is, the next one counts."""
+    """Iterate over names and values (RFC 6265, section 5.4), whatever other cookies look like."""
     for header in headers:
         for part in header.split(";"):
             name, _, value = part.partition("=")

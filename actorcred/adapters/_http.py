@@ -1,4 +1,4 @@
-"""What the ASGI adapter reads of a request, and what it answers itself."""
+"""Requests as the ASGI adapter reads them, and the answers that it sends itself."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ NO_PROXIES = TrustedProxies()
 
 
 class HTTPRequest:
-    """What matters here of a request.
+    """The parts of a request that the adapter needs.
 
     Args:
-        scope: the server's.
-        proxies: those whose word on the client's connection counts.
+        scope: the ASGI scope.
+        proxies: the proxies that are trusted to describe the client's connection.
     """
 
     def __init__(self, scope: Scope, proxies: TrustedProxies = NO_PROXIES) -> None:
@@ -53,7 +53,8 @@ class HTTPRequest:
         self.source = str((scope.get("client") or ("",))[0])
         self.encrypted = scope.get("scheme") in {"https", "wss"}
         if not self.encrypted and self.source in proxies:
-            # The proxy may be on this machine, its client is not: without its word on TLS anybody may read along.
+            # The proxy can be on this machine, but its client is not. Unless the proxy reports TLS,
+            # the connection must be considered readable by others.
             self.encrypted = said_https(
                 self.headers(b"forwarded"), self.headers(b"x-forwarded-proto")
             )
@@ -67,7 +68,7 @@ class HTTPRequest:
         self.stale = False
 
     def headers(self, name: bytes) -> list[str]:
-        """Return the headers of a name."""
+        """Return the values of all headers with a name."""
         return [
             value.decode("latin-1")
             for key, value in self.scope.get("headers", ())
@@ -75,27 +76,27 @@ class HTTPRequest:
         ]
 
     def header(self, name: bytes) -> str:
-        """Return the one header of a name, or "" if there is none or more."""
+        """Return the value of the header with a name, or "" if it is missing or repeated."""
         found = self.headers(name)
         return found[0] if len(found) == 1 else ""
 
     def from_own_page(self) -> bool:
-        """Tell whether no other site's page can have sent this in the name of a client whose browser has the cookie."""
+        """Return whether this cannot be a cross-site forgery, so that its cookie may be used."""
         origin = self.header(b"origin")
         if not origin or (self.method in SAFE and not self.is_websocket):
             return True
         try:
             return urlsplit(origin).netloc == self.header(b"host")
-        except ValueError:  # no URL, as http://[
+        except ValueError:  # not a URL, such as http://[
             return False
 
 
 class Gone(Exception):
-    """The client has gone while it was being logged in."""
+    """The client disconnected during its login."""
 
 
 class Incoming:
-    """What a client sends, looked at ahead while it is being logged in, so that its going is seen."""
+    """A client's messages, read ahead during its login so that a disconnection is noticed."""
 
     AHEAD = 4
 
@@ -105,10 +106,10 @@ class Incoming:
         self._next: asyncio.Task[MutableMapping[str, Any]] | None = None
 
     async def while_connected(self, work: Any) -> None:
-        """Do something unless the client goes meanwhile.
+        """Await something, but cancel it if the client disconnects.
 
         Raises:
-            Gone: if it goes.
+            Gone: if the client disconnects.
         """
         task = asyncio.ensure_future(work)
         try:
@@ -142,7 +143,7 @@ class Incoming:
 
 
 async def answer(send: Send, status: int, text: str, headers: list[Header]) -> None:
-    """Send an answer of one line of text."""
+    """Send an answer that is one line of text."""
     body = (text + "\n").encode()
     kind, size = (
         (b"content-type", b"text/plain; charset=utf-8"),
@@ -156,12 +157,13 @@ async def answer(send: Send, status: int, text: str, headers: list[Header]) -> N
 def basic(value: str) -> tuple[str, str]:
     """Return the name and password of an Authorization header (RFC 7617).
 
-    They are UTF-8, as the challenge says; what is not, is Latin-1, as clients send it that do not read challenges.
+    The challenge asks for UTF-8. Anything else is decoded as Latin-1, which is what clients send
+    that ignore the challenge.
     """
     try:
         raw = base64.b64decode(value.strip(), validate=True)
     except (binascii.Error, ValueError):
-        raise UnauthorizedLogin("the Authorization header is no base64") from None
+        raise UnauthorizedLogin("the Authorization header is not base64") from None
     try:
         text = raw.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""What a proxy says of the client's connection, if the deployer trusts it."""
+"""What trusted proxies report about the client's connection."""
 
 from __future__ import annotations
 
@@ -12,18 +12,19 @@ _PROTO = re.compile(r'(?i)(?:\A|;)\s*proto\s*=\s*"?(\w+)"?\s*(?=;|\Z)')
 
 
 class TrustedProxies:
-    """The proxies whose word counts.
+    """The proxies that the deployer trusts.
 
     Args:
-        addresses: of them: "10.0.0.7", networks as "10.0.0.0/8", and "unix" for whatever comes by a Unix socket.
+        addresses: their addresses such as "10.0.0.7", networks such as "10.0.0.0/8", and "unix" for
+            all that connect over a Unix socket.
 
     Raises:
-        ValueError: if one is no address.
+        ValueError: if an address is not valid.
     """
 
     def __init__(self, addresses: Iterable[str] = ()) -> None:
         if isinstance(addresses, str):
-            raise ValueError("trusted proxies are a list of addresses, not one text")
+            raise ValueError("trusted proxies are a list of addresses, not one string")
         wanted = list(addresses)
         self._unix = "unix" in wanted
         self._networks = tuple(
@@ -31,7 +32,7 @@ class TrustedProxies:
         )
 
     def __contains__(self, source: str) -> bool:
-        """Return whether a request from this address comes from one of them; "" is a Unix socket."""
+        """Return whether an address is that of a trusted proxy; "" is a Unix socket."""
         if not source:
             return self._unix
         try:
@@ -43,14 +44,15 @@ class TrustedProxies:
 
 
 def said_https(forwarded: list[str], protos: list[str]) -> bool:
-    """Return whether the proxy next to us says that it was reached by TLS.
+    """Return whether the nearest proxy reports that it was reached over TLS.
 
     Args:
-        forwarded: the headers Forwarded (RFC 7239), whose last element is that proxy's.
-        protos: the headers X-Forwarded-Proto, whose last word is that proxy's.
+        forwarded: the Forwarded headers (RFC 7239), whose last element is that proxy's.
+        protos: the X-Forwarded-Proto headers, whose last word is that proxy's.
     """
     said = [header.rpartition(",")[2].strip().lower() for header in protos[-1:]]
     for header in forwarded[-1:]:
         said += [match[1].lower() for match in _PROTO.finditer(header.rpartition(",")[2])]
-    # A header that the proxy does not write is the client's: it cannot make a connection better than the other one says.
+    # A header that the proxy does not write can come from the client. It must not make the
+    # connection look more secure than the other header says, so both must agree.
     return bool(said) and all(word in {"https", "wss"} for word in said)

@@ -1,4 +1,7 @@
-"""What aiosmtpd logs of its clients, without what they send: a password may stand where a command is expected."""
+"""A filter that removes clients' input from aiosmtpd's log.
+
+A client might send a password where a command is expected.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +29,12 @@ COMMANDS = frozenset(
 HIDDEN = "(not shown)"
 
 _QUOTES = ("readline", ">>", "<<", "unrecognised", "over limit", "decode base64")
-"""Parts of the formats of records that quote a client, or an answer that may."""
+"""Parts of the formats of log records that quote a client, or an answer that might quote it."""
 
 
 class _Filter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
-        """Show of a client's line the command, if it is one."""
+        """Reduce a quoted line to its command or the code of the answer."""
         if any(part in str(record.msg) for part in _QUOTES) and isinstance(record.args, tuple):
             *others, quoted = record.args
             record.args = (*others, _command_of(quoted))
@@ -45,7 +48,7 @@ def _command_of(quoted: object) -> str:
 
 
 def hide_what_clients_send() -> None:
-    """Have aiosmtpd's logger show no line of a client, but its command and the code of the answer."""
+    """Have aiosmtpd's logger show only commands and the codes of answers, not what clients send."""
     logger = logging.getLogger("mail.log")
     if not any(isinstance(one, _Filter) for one in logger.filters):
         logger.addFilter(_Filter())

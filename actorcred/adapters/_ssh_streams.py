@@ -1,4 +1,4 @@
-"""The channels of an SSH connection: shells, commands and subsystems, which are messages to the avatar."""
+"""The channels of an SSH connection: shells, commands and subsystems, as messages to the avatar."""
 
 from __future__ import annotations
 
@@ -23,29 +23,33 @@ __all__ = ["Exec", "Shell", "Stream", "Subsystem", "Terminal"]
 logger = logging.getLogger("actorcred.adapters.asyncssh")
 
 WAITING_LINES = 64
-"""Lines that may wait for a shell's avatar until the client is not read from."""
+"""Lines that may wait for the avatar of a shell before reading from the client is paused."""
 
 
 @runtime_checkable
 class Shell(Protocol):
-    """An interface with a text shell: lines from the client, texts to it."""
+    """An interface with a text shell, which handles the client's input line by line."""
 
     def shell_opened(self, terminal: Terminal) -> Any:
-        """Greet: return a text, or None."""
+        """Called when a shell was opened; return a greeting, or None."""
 
     def shell_line(self, terminal: Terminal, line: str) -> Any:
-        """Take a line, without its end; return a text for the client, or None."""
+        """Handle a line, without its end; return a string for the client, or None."""
 
     def shell_closed(self, terminal: Terminal) -> Any:
-        """Learn that the shell is gone; the session may go on without it."""
+        """Called when the shell was closed; the session can continue without it."""
 
 
 @runtime_checkable
 class Exec(Protocol):
-    """An interface that runs commands, as `ssh host command` sends one."""
+    """An interface that runs commands, such as that of `ssh host command`."""
 
     def execute(self, command: str) -> Any:
-        """Run a command; return its output, a text or bytes, or None. A `CallError` is its failure, with exit status 1."""
+        """Run a command; return its output as a string or bytes, or None.
+
+        Raises:
+            CallError: if the command failed; the exit status is 1 then.
+        """
 
 
 @runtime_checkable
@@ -53,22 +57,22 @@ class Subsystem(Protocol):
     """An interface with subsystems, which are streams of bytes."""
 
     def subsystem_opened(self, terminal: Terminal, name: str) -> Any:
-        """Take a new stream; `terminal.write` sends to the client. A `CallError` refuses it."""
+        """Accept a new stream, or raise `CallError`; `terminal.write` sends to the client."""
 
     def subsystem_data(self, terminal: Terminal, data: bytes) -> Any:
-        """Take bytes; return bytes for the client, or None."""
+        """Handle bytes from the client; return bytes to send, or None."""
 
     def subsystem_closed(self, terminal: Terminal) -> Any:
-        """Learn that the stream is gone."""
+        """Called when the stream was closed."""
 
 
 class Terminal:
-    """One shell or stream of a client, as the avatar sees it. Its methods may be called from anywhere.
+    """One shell or stream of a client, as the avatar sees it. Its methods are thread-safe.
 
     Attributes:
-        term: the kind of terminal, as "xterm"; "" without one.
+        term: the kind of terminal, such as "xterm"; "" without one.
         columns: its width in characters; 0 if unknown.
-        rows: its height; 0 if unknown.
+        rows: its height in characters; 0 if unknown.
     """
 
     def __init__(self, stream: Stream) -> None:
@@ -77,7 +81,7 @@ class Terminal:
         self.columns = self.rows = 0
 
     def write(self, data: str | bytes) -> None:
-        """Send the client something; nothing happens when it is gone."""
+        """Send data to the client. Does nothing if the channel is closed."""
         self._stream.here(self._stream.write, data)
 
     def close(self, status: int = 0) -> None:
@@ -86,7 +90,7 @@ class Terminal:
 
     @property
     def closed(self) -> bool:
-        """Whether the client's end is gone."""
+        """Whether the channel is closed."""
         return self._stream.closed
 
 
@@ -94,13 +98,13 @@ class Carrier(Protocol):
     """The connection that carries a stream."""
 
     streams: dict[Stream, None]
-    """Those that are open."""
+    """The open streams."""
     backlog: deque[str]
-    """Notifications that wait for a shell."""
+    """Notifications to show in the next shell."""
 
 
 class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
-    """One channel: a shell, a command, or a subsystem. What it is given, it asks the avatar, one thing after the other."""
+    """One channel: a shell, a command or a subsystem. Its input is sent to the avatar in order."""
 
     def __init__(self, connection: Carrier, login: Login) -> None:
         self._connection = connection
@@ -120,22 +124,22 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         with contextlib.suppress(RuntimeError):  # it is closed
             self._loop.call_soon_threadsafe(function, *args)
 
-    # -- what asyncssh calls ------------------------------------------------------------------------------------------
+    # -- called by asyncssh ------------------------------------------------------------------------
 
     def connection_made(self, chan: Any) -> None:
-        """Begin."""
+        """Store the channel."""
         self._chan = chan
 
     def pty_requested(
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: Any
     ) -> bool:
-        """Note what terminal it is."""
+        """Store the kind of terminal and its size."""
         self._terminal.term = term_type
         self._terminal.columns, self._terminal.rows = term_size[:2]
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
-        """Note its new size."""
+        """Store the new size."""
         self._terminal.columns, self._terminal.rows = width, height
 
     def shell_requested(self) -> bool:
@@ -145,22 +149,22 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         return self.is_shell
 
     def exec_requested(self, command: str) -> bool:
-        """Run a command, if the interface does."""
+        """Run a command, if the interface runs commands."""
         self._serve = lambda: self._serve_command(command)
         return implements(self._interface, Exec)
 
     def subsystem_requested(self, subsystem: str) -> bool:
-        """Open a subsystem, if the interface has some."""
+        """Open a subsystem, if the interface has subsystems."""
         self._chan.set_encoding(None)
         self._serve = lambda: self._serve_subsystem(subsystem)
         return implements(self._interface, Subsystem)
 
     def session_started(self) -> None:
-        """Serve what was asked for."""
+        """Serve what was requested."""
         self._task = self._loop.create_task(self._run())
 
     def data_received(self, data: Any, datatype: Any) -> None:
-        """Take what the client sends."""
+        """Queue what the client sends."""
         if isinstance(data, bytes):
             self._input.put_nowait(data)
         else:
@@ -173,20 +177,20 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
             self._chan.pause_reading()
 
     def eof_received(self) -> bool:
-        """Learn that the client sends nothing more."""
+        """Called when the client will send no more data."""
         if self._rest:
             self._input.put_nowait(self._rest)
         self._input.put_nowait(None)
         return True  # the answers are still to be sent
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Learn that the channel is gone."""
+        """Called when the channel was closed."""
         self.closed = True
         self._connection.streams.pop(self, None)
         if self._task is not None:
             self._task.cancel()
 
-    # -- serving ------------------------------------------------------------------------------------------------------
+    # -- serving -----------------------------------------------------------------------------------
 
     async def _run(self) -> None:
         self._connection.streams[self] = None
@@ -197,9 +201,9 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         except CallError as error:
             self.write(f"{error.message}\n", asyncssh.EXTENDED_DATA_STDERR)
         except pykka.ActorDeadError:
-            logger.debug("The session of an SSH client ended under its channel.")
+            logger.debug("The session of an SSH client ended while a channel was open.")
         except Exception:
-            logger.exception("A channel of SSH failed:")
+            logger.exception("An SSH channel failed:")
             self.write("something went wrong in the server\n", asyncssh.EXTENDED_DATA_STDERR)
         finally:
             self._connection.streams.pop(self, None)
@@ -247,11 +251,11 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
             self.write_line(str(text))
 
     def write_line(self, text: str) -> None:
-        """Send a text with an end of line."""
+        """Send a line, adding the end of line if it is missing."""
         self.write(text if text.endswith("\n") else text + "\n")
 
     def write(self, data: str | bytes, kind: int | None = None) -> None:
-        """Send something, in the form of the channel; `kind` is None or asyncssh's number for errors."""
+        """Send data in the channel's encoding; `kind` is None, or asyncssh's number of stderr."""
         if self._chan.is_closing():
             return
         encoding = self._chan.get_encoding()[0]
@@ -262,6 +266,6 @@ class Stream(asyncssh.SSHServerSession):  # type: ignore[type-arg]
         self._chan.write(data, kind)
 
     def exit(self, status: int) -> None:
-        """End the channel."""
+        """Close the channel with an exit status."""
         if not self._chan.is_closing():
             self._chan.exit(status)

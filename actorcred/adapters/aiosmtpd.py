@@ -1,4 +1,7 @@
-"""SMTP submission (RFC 6409) by aiosmtpd: AUTH through a portal, and the envelope goes to the avatar. Needs the extra "smtp"."""
+"""SMTP submission (RFC 6409) with aiosmtpd: AUTH at a portal, and messages to the avatar.
+
+Needs the extra "smtp".
+"""
 
 from __future__ import annotations
 
@@ -55,48 +58,48 @@ logger = logging.getLogger("actorcred.adapters.aiosmtpd")
 hide_what_clients_send()
 
 MAX_TRIES = 10
-"""Failed logins of one connection after which it is closed; some clients try one password by three mechanisms."""
+"""Failed logins before a connection is closed. Some clients try a password by three mechanisms."""
 
 LONGEST_AUTH = 12_288
-"""Octets of a line of AUTH (RFC 4954, section 4): a token of OAUTHBEARER can have thousands."""
+"""Octets of a line of AUTH (RFC 4954, section 4); OAUTHBEARER tokens can have thousands."""
 
 MOST_RECIPIENTS = 1000
-"""Of one message; clients begin another one for the rest (RFC 5321, section 4.5.3.1.10)."""
+"""Recipients of a message; clients send more separately (RFC 5321, section 4.5.3.1.10)."""
 
 
 @runtime_checkable
 class Submission(Protocol):
-    """An interface that takes mail."""
+    """An interface that accepts mail."""
 
     def submit(self, sender: str, recipients: list[str], data: bytes) -> Any:
-        """Take a message.
+        """Accept a message.
 
         Args:
             sender: the address of MAIL FROM; "" for a bounce.
-            recipients: those of RCPT TO.
-            data: the message as it came, with CRLF.
+            recipients: the addresses of RCPT TO.
+            data: the message as received, with CRLF.
 
         Returns:
-            A text for the client, as a queue's number, or None.
+            A string for the client, such as a queue id, or None.
 
         Raises:
-            CallError: if it is refused; with `retry_after` the client may try again.
+            CallError: if the message is refused; with `retry_after` the client may try again.
         """
 
 
 @runtime_checkable
 class Screening(Submission, Protocol):
-    """An interface that takes mail, and says of each address at once whether it does, before the message comes."""
+    """An interface that accepts mail, and checks each address before the message is sent."""
 
     def check_sender(self, sender: str) -> Any:
-        """Look at the address of MAIL FROM; "" for a bounce.
+        """Check the address of MAIL FROM; "" for a bounce.
 
         Raises:
             CallError: see `Submission.submit`.
         """
 
     def check_recipient(self, sender: str, recipient: str) -> Any:
-        """Look at an address of RCPT TO.
+        """Check an address of RCPT TO.
 
         Raises:
             CallError: see `Submission.submit`.
@@ -131,13 +134,15 @@ class LoginServer(ServerMechanism):
 
 
 class SMTPServer:
-    """A portal behind aiosmtpd.
+    """An SMTP server whose clients log in at a portal.
 
     Args:
-        portal: where clients log in.
-        interfaces: what they ask for; each has `submit`, as `Submission`, and may have what `Screening` adds.
-        passwords_in_clear: take passwords also where somebody on the network may read along.
-        options: for `aiosmtpd.smtp.SMTP`, as `hostname`, `data_size_limit`, or `tls_context` for STARTTLS.
+        portal: the portal.
+        interfaces: the interfaces to request, in order of preference; each has `submit`, as in
+            `Submission`, and may have the methods of `Screening`.
+        passwords_in_clear: accept passwords also over connections that others can read.
+        options: for `aiosmtpd.smtp.SMTP`, such as `hostname`, `data_size_limit`, or `tls_context`
+            for STARTTLS.
 
     Raises:
         TypeError: if no interface is given.
@@ -160,9 +165,9 @@ class SMTPServer:
         """Listen on the running loop.
 
         Args:
-            host: where.
-            port: where; 0 is any free one.
-            ssl: for TLS from the first byte (port 465).
+            host: the address to listen on.
+            port: the port; 0 is any free one.
+            ssl: for implicit TLS (port 465).
 
         Returns:
             The loop's server.
@@ -174,10 +179,10 @@ class SMTPServer:
         return SMTPConnection(self)
 
     async def close(self, timeout: float = 10.0) -> int:
-        """Log everybody out who came by SMTP, and close the connections. Close the loop's server before.
+        """End all SMTP sessions and close the connections. Close the loop's server first.
 
         Args:
-            timeout: seconds for the avatars' `on_logout`.
+            timeout: seconds to wait for the avatars' `on_logout`.
 
         Returns:
             The number of sessions that were ended.
@@ -190,7 +195,7 @@ class SMTPServer:
 
 
 class SMTPChannel(LoopChannel):
-    """A client, as its mind reaches it; SMTP has nothing to notify with."""
+    """The channel to a client. SMTP has no notifications."""
 
     __slots__ = ("_connection",)
 
@@ -199,10 +204,10 @@ class SMTPChannel(LoopChannel):
         self._connection = connection
 
     def told(self, name: str, args: tuple[Any, ...]) -> None:
-        """Let it pass."""
+        """Discard a notification."""
 
     def over(self, reason: LogoutReason) -> None:
-        """Say goodbye, unless it is the client that went or begins anew."""
+        """Send the reason and disconnect, unless the client itself logged out or used STARTTLS."""
         if not reason.by_client:
             self._connection.farewell(goodbye(reason))
 
@@ -211,7 +216,7 @@ class SMTPConnection(SMTP):
     """One connection.
 
     Attributes:
-        login: what the portal granted; None before.
+        login: the login that the portal granted; None before.
     """
 
     def __init__(self, server: SMTPServer) -> None:
@@ -223,17 +228,17 @@ class SMTPConnection(SMTP):
             self, enable_SMTPUTF8=True, loop=asyncio.get_running_loop(), **server.options
         )
         self.line_length_limit = shortest
-        # The class has one for all connections, which grows with each of them.
+        # The class attribute is shared by all connections and grows with each of them.
         self.command_size_limits = defaultdict(lambda: self.command_size_limit, AUTH=LONGEST_AUTH)
         self.server = server
         self.login: Login | None = None
         self._failures = 0
         self._said_quit = False
 
-    # -- the connection -----------------------------------------------------------------------------------------------
+    # -- the connection ----------------------------------------------------------------------------
 
     def connection_made(self, transport: Any) -> None:
-        """Begin, or begin anew after STARTTLS: what was before counts no more (RFC 3207, section 4.2)."""
+        """Begin, or discard all previous state after STARTTLS (RFC 3207, section 4.2)."""
         self._log_out(LogoutCode.LOGOUT)
         super().connection_made(transport)
         self.server.connections.add(self)
@@ -250,18 +255,18 @@ class SMTPConnection(SMTP):
             login.session.end(code)
 
     def farewell(self, why: str) -> None:
-        """Tell the client why, and close the connection."""
+        """Send the client a reason, and close the connection."""
         transport: Any = self.transport
         if transport is not None and not transport.is_closing():
             transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
             transport.close()
 
     async def handle_exception(self, error: Exception) -> str:
-        """Answer what nobody foresaw, or what a client says in the place of TLS."""
+        """Handle an unexpected exception, or a failed TLS handshake."""
         peer = self.session.peer if self.session is not None else ""
         if isinstance(error, TLSSetupException):
             logger.warning(
-                "The handshake of TLS failed with %s: %s", peer, type(error.__cause__).__name__
+                "The TLS handshake with %s failed: %s", peer, type(error.__cause__).__name__
             )
         else:
             logger.error("A command of %s failed:", peer, exc_info=error)
@@ -286,7 +291,7 @@ class SMTPConnection(SMTP):
         found = {name: SERVER_MECHANISMS[name] for name in names}
         return {**found, "LOGIN": LoginServer} if "PLAIN" in found else found
 
-    # -- commands -----------------------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------
 
     async def handle_EHLO(
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
@@ -298,7 +303,7 @@ class SMTPConnection(SMTP):
         return [others[0], *([f"250-AUTH {names}"] if names else []), *others[1:]]
 
     async def check_auth_needed(self, caller_method: str) -> bool:
-        """Demand a login for whatever takes mail."""
+        """Refuse a command that needs a login; return whether that was done."""
         if self.login is not None and self.login.session.is_open:
             return False
         await self.push("530 5.7.0 Authentication required")
@@ -373,7 +378,7 @@ class SMTPConnection(SMTP):
     async def handle_MAIL(
         self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]
     ) -> str:
-        """Take the sender's address, if the avatar does."""
+        """Accept the sender's address, if the avatar does."""
         sender = "" if address == "<>" else address
         refusal = _refusal_of_form(sender) or await self._screen(
             "550 5.7.1", "check_sender", sender
@@ -387,7 +392,7 @@ class SMTPConnection(SMTP):
     async def handle_RCPT(
         self, server: Any, session: Any, envelope: Any, address: str, rcpt_options: list[str]
     ) -> str:
-        """Take a recipient's address, if the avatar does."""
+        """Accept a recipient's address, if the avatar does."""
         if len(envelope.rcpt_tos) >= MOST_RECIPIENTS:
             return "452 4.5.3 Too many recipients"
         refusal = _refusal_of_form(address)
@@ -400,14 +405,14 @@ class SMTPConnection(SMTP):
         return "250 2.1.5 OK"
 
     async def _screen(self, code: str, method: str, *addresses: str) -> str | None:
-        """Have the avatar look at addresses, if it does so; return how it refuses them."""
+        """Have an avatar with `Screening` check addresses; return the reply if it refuses them."""
         if self.login is None or not issubclass(self.login.interface, Screening):
             return None
         _, refusal = await self._ask_avatar(code, method, *addresses)
         return refusal
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        """Hand a message over to the avatar."""
+        """Pass a message to the avatar."""
         recipients, data = list(envelope.rcpt_tos), envelope.original_content
         answer, refusal = await self._ask_avatar(
             "550 5.7.1", "submit", _sender(envelope), recipients, data
@@ -415,7 +420,7 @@ class SMTPConnection(SMTP):
         return refusal or f"250 2.0.0 {printable(answer) if answer else 'OK'}"
 
     async def _ask_avatar(self, code: str, method: str, *args: Any) -> tuple[Any, str | None]:
-        """Call a method of the avatar; return what it returns, and the reply if it refuses."""
+        """Call a method of the avatar; return its result, and the reply if it refuses."""
         if self.login is None:
             return None, "530 5.7.0 Authentication required"
         try:
@@ -437,7 +442,10 @@ def _sender(envelope: Any) -> str:
 
 
 def _refusal_of_form(address: str) -> str | None:
-    """Return the reply to an address that would spoil headers and logs: not UTF-8, or with control characters."""
+    """Return the refusal of an address that is not UTF-8 or has control characters, or None.
+
+    Such an address would corrupt headers and logs.
+    """
     return None if address.isprintable() else "553 5.1.3 Error: malformed address"
 
 

@@ -1,9 +1,10 @@
-"""HTTP authentication for any ASGI application: Basic, Digest and Bearer at a portal, and the avatar in the scope.
+"""HTTP authentication for any ASGI application: Basic, Digest and Bearer logins at a portal.
 
     app = AuthMiddleware(app, portal, Player)
 
-In the application `scope["avatar"]` is the client's ref to its avatar, and `scope["actorcred"]` the `Visit` with all the rest. A
-session lasts for one request, or with `cookie=...` until it is logged out, idle for too long, or ended by order.
+In the application, `scope["avatar"]` is the client's ref to its avatar, and `scope["actorcred"]` is
+the `Visit` with everything else. A session lasts for one request; with `cookie=...`, it lasts until
+it is logged out, idle for too long, or ended by the server.
 """
 
 from __future__ import annotations
@@ -51,41 +52,51 @@ __all__ = ["AuthMiddleware", "Visit"]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 NOTIFICATIONS = 256
-"""Notifications that are kept for a session until somebody reads them; then the oldest goes."""
+"""Unread notifications that are kept for a session; further ones displace the oldest."""
 
 COOKIE_GRACE = 60.0
-"""Seconds in which a client that logged in by a header must bring its cookie for the first time: one that never does, as a script,
-logs in again with each request, and would leave a session each time."""
+"""Seconds in which a client that logged in by a header must send its cookie for the first time.
+
+A client that never does, such as a script, logs in again with each request, and would leave a
+session each time.
+"""
 
 ANSWER_GRACE = 5.0
-"""Seconds in which a request may still be answered whose client has logged out by another one; it may be the application's way
-to log out, too. What has no end of its own, WebSockets and streams, ends at once."""
+"""Seconds for finishing the answer to a request after its client logged out by another request.
+
+This also holds for a request by which the application itself logs the client out. WebSockets and
+streams, which have no natural end, are ended immediately.
+"""
 
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
-"""Codes with which a WebSocket is closed (RFC 6455, section 7.4.1, and the registry of IANA)."""
+"""Close codes of WebSockets (RFC 6455, section 7.4.1, and the IANA registry)."""
 
 
 class AuthMiddleware:
-    """Logs the clients of an ASGI application in.
+    """Middleware that logs the clients of an ASGI application in.
 
     Args:
         app: the application.
-        portal: where they log in.
-        interfaces: what they ask for, the dearest first.
-        realm: what browsers show with their question, and a part of every digest: that of the file, if the digests are stored.
-        algorithms: what HTTP Digest may use, the dearest first; of these it offers what the checkers can verify. Add
-            "SHA-512-256" only for clients of your own: curl 7 and httpx fail where it is offered.
-        cookie: the name of the cookie by which a session goes on over many requests; None for a session per request. By https
-            it is `__Host-` and the name, and Secure.
-        required: answer 401 where nobody is logged in. Without it the application gets such requests, too, with an avatar of
-            None, and may call `Visit.log_in`.
-        passwords_in_clear: take Basic and Bearer also where somebody on the network may read along.
-        trusted_proxies: addresses and networks of the proxies that say by X-Forwarded-Proto or Forwarded whether their client
-            came by https, such as "127.0.0.1"; "unix" for one that comes by a Unix socket. Each must write that header itself.
+        portal: the portal where clients log in.
+        interfaces: the interfaces to request, in order of preference.
+        realm: the HTTP realm, which browsers display; it is a part of every digest and must be that
+            of the file if digests are stored.
+        algorithms: the algorithms of HTTP Digest, in order of preference; those that the checkers
+            can verify are offered. Add "SHA-512-256" only if all clients are your own: curl 7 and
+            httpx fail if it is offered.
+        cookie: the name of the cookie that continues a session over many requests; None for a
+            session per request. Over https the name is prefixed with `__Host-`, and the cookie is
+            Secure.
+        required: answer 401 to clients that are not logged in. Otherwise the application gets their
+            requests, with None as avatar, and may call `Visit.log_in`.
+        passwords_in_clear: accept Basic and Bearer also over connections that others can read.
+        trusted_proxies: addresses and networks of the proxies that report by X-Forwarded-Proto or
+            Forwarded whether their client used https, such as "127.0.0.1"; "unix" for one that
+            connects over a Unix socket. Each must write that header itself.
 
     Raises:
         TypeError: if no interface is given.
-        ValueError: if the realm or an algorithm cannot be used, no cookie can have that name, or a proxy's address is none.
+        ValueError: if the realm, an algorithm, the cookie's name or a proxy's address is not valid.
     """
 
     def __init__(
@@ -113,7 +124,7 @@ class AuthMiddleware:
         self._kept: dict[str, _Kept] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request or a WebSocket, as ASGI says."""
+        """Serve a request or a WebSocket, as an ASGI application."""
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
@@ -135,21 +146,21 @@ class AuthMiddleware:
         else:
             await _Serving(self, visit, request, send).serve(self._app, receive)
 
-    # -- sessions -----------------------------------------------------------------------------------------------------
+    # -- sessions ----------------------------------------------------------------------------------
 
     def _returning(self, request: HTTPRequest) -> Visit | None:
-        """Return the visit of a client that comes back to its session, if it may."""
+        """Return the visit of a client that continues its session, or None."""
         if not request.from_own_page():
             return None
         proof = _hash(request.authorization) if request.authorization else None
         for kept in self._sessions_of(request):
-            if proof is None or proof == kept.proof:  # else somebody else, or another password
+            if proof is None or proof == kept.proof:  # otherwise another user or password
                 kept.returned()
                 return Visit(self, request, kept)
         return None
 
     def _sessions_of(self, request: HTTPRequest) -> Iterable[_Kept]:
-        """Return the sessions for which a request has cookies; the order is the client's, with the longest path first."""
+        """Return the sessions of a request's cookies, in the client's order: longest path first."""
         if self.cookie is None:
             return
         for token in self.cookie.values(request.headers(b"cookie"), request.encrypted):
@@ -160,15 +171,15 @@ class AuthMiddleware:
     async def _log_in(self, visit: Visit, request: HTTPRequest) -> None:
         try:
             credentials = await self._credentials(request)
-        except LoginFailed as error:  # a name that cannot be anybody's, or a damaged header
-            if not request.stale:  # with such a nonce a client just has to try again
+        except LoginFailed as error:  # an impossible name, or a damaged header
+            if not request.stale:  # a client retries with a new nonce
                 self.portal.tell_refused(error, "HTTP", address=request.source)
             raise
         if credentials is not None:
             await visit.log_in(credentials)
 
     async def _credentials(self, request: HTTPRequest) -> object | None:
-        """Return what a client presents; None if it presents nothing that can be used here."""
+        """Return the credentials of a request; None if it has none that can be used here."""
         scheme, _, value = request.authorization.partition(" ")
         source, private = request.source, self._in_clear or request.private
         if scheme.lower() == "basic" and private:
@@ -184,11 +195,11 @@ class AuthMiddleware:
                 raise UnauthorizedLogin(str(error)) from None
             except StaleNonce:
                 request.stale = True
-                raise UnauthorizedLogin("a nonce that is used up") from None
+                raise UnauthorizedLogin("the nonce is stale") from None
         return None
 
     def keep(self, kept: _Kept) -> str:
-        """Have a session go on with requests that bring a cookie; return its value."""
+        """Let later requests continue a session by a cookie; return the cookie's value."""
         token = secrets.token_urlsafe(32)
         key = _hash(token)
         self._kept[key] = kept
@@ -201,17 +212,17 @@ class AuthMiddleware:
         return token
 
     async def close(self, timeout: float = 10.0) -> int:
-        """End the sessions that wait for their next request; call it when the server goes down.
+        """End the sessions that are kept by cookies. Must be called when the server shuts down.
 
         Args:
-            timeout: seconds for the avatars' `on_logout`.
+            timeout: seconds to wait for the avatars' `on_logout`.
 
         Returns:
             The number of sessions that were ended.
         """
         return await drain([kept.login for kept in self._kept.values()], timeout)
 
-    # -- refusals -----------------------------------------------------------------------------------------------------
+    # -- refusals ----------------------------------------------------------------------------------
 
     async def _refuse(self, error: LoginFailed, request: HTTPRequest, send: Send) -> None:
         if request.is_websocket:
@@ -243,7 +254,7 @@ class AuthMiddleware:
         await answer(send, status, str(error), headers)
 
     def _has_dead_cookie(self, request: HTTPRequest) -> bool:
-        """Return whether a client should forget its cookie: not if it leads to a session that just did not count here."""
+        """Return whether the client's cookie leads to no open session and must be deleted."""
         if self.cookie is None or not self.cookie.values(
             request.headers(b"cookie"), request.encrypted
         ):
@@ -251,7 +262,7 @@ class AuthMiddleware:
         return next(iter(self._sessions_of(request)), None) is None
 
     async def _challenges(self, request: HTTPRequest) -> list[str]:
-        """Return the schemes that can be used, for a client to choose the first one that it knows (RFC 9110, section 11.6.1)."""
+        """Return the challenges, in order of preference (RFC 9110, section 11.6.1)."""
         kinds = tuple(await self.portal.list_credentials_interfaces())
         made = []
         if issubclass(UsernameDigestHash, kinds):
@@ -261,7 +272,8 @@ class AuthMiddleware:
             )
         if self._in_clear or request.private:
             realm = self._gate.realm.replace("\\", "\\\\").replace('"', '\\"')
-            # A client that brought a token needs another one (RFC 6750, section 3.1); one that brought none is told no error.
+            # A client that sent a token gets an error; one that sent none must not (RFC 6750,
+            # section 3.1).
             wrong = (
                 ', error="invalid_token"'
                 if request.authorization.lower().startswith("bearer ")
@@ -282,12 +294,12 @@ class AuthMiddleware:
 
 
 class _Kept:
-    """A session that goes on over many requests.
+    """A session that lasts for many requests.
 
     Args:
-        login: what the portal granted.
-        client: how its mind reaches the client.
-        authorization: the header that it came by; "" for a form.
+        login: the login that the portal granted.
+        client: the channel to the client.
+        authorization: the Authorization header of the login; "" for a form.
     """
 
     def __init__(self, login: Login, client: HTTPChannel, authorization: str) -> None:
@@ -298,28 +310,28 @@ class _Kept:
         self._grace: asyncio.TimerHandle | None = None
 
     def served(self) -> None:
-        """Learn that the client has the answer to a request, and with the first one its cookie."""
+        """Called after a request was answered, the first time with the cookie."""
         if self._waits_for_cookie and self._grace is None:
             loop = asyncio.get_running_loop()
             self._grace = loop.call_later(COOKIE_GRACE, self.login.session.end, LogoutCode.IDLE)
 
     def returned(self) -> None:
-        """Learn that the client came with its cookie."""
+        """Called when the client sent its cookie."""
         self.login.session.touch()
         self.stop_waiting()
 
     def stop_waiting(self) -> None:
-        """Let the session last, or be over."""
+        """Stop waiting for the client's first request with the cookie."""
         self._waits_for_cookie = False
         if self._grace is not None:
             self._grace.cancel()
 
 
 class Visit:
-    """One request of a client of an application.
+    """One request of a client of the application.
 
     Attributes:
-        login: what the portal granted; None for a client that is not logged in.
+        login: the login that the portal granted; None for a client that is not logged in.
     """
 
     def __init__(
@@ -328,17 +340,17 @@ class Visit:
         self._middleware = middleware
         self._request = request
         self.login = None if kept is None else kept.login
-        # The rest is the middleware's own.
+        # The rest is internal to the middleware.
         self.client = None if kept is None else kept.client
         self.kept = kept
         self.task: asyncio.Future[None] | None = None
-        """The application at work on the request; ended together with the session."""
+        """The application's task for the request; it is cancelled when the session ends."""
         self.is_answering = False
-        """Whether an answer has begun and has not come to its end."""
+        """Whether an answer has begun and is not complete."""
         self._grace: asyncio.TimerHandle | None = None
         self._reads_notifications = False
         self.token: str | None = None
-        """What the answer sets the cookie to; None leaves it."""
+        """The value that the answer sets the cookie to; None leaves it unchanged."""
 
     @property
     def avatar(self) -> AvatarRef[Any] | None:
@@ -346,13 +358,15 @@ class Visit:
         return None if self.login is None else self.login.avatar
 
     async def log_in(self, credentials: object) -> Login:
-        """Log the client in, as an application does with a form; with a cookie, the session goes on after this request.
+        """Log the client in, for applications with a login form.
+
+        If the middleware has a cookie, the session continues after this request.
 
         Args:
-            credentials: what the client presents.
+            credentials: the client's credentials.
 
         Raises:
-            LoginFailed: if it did not succeed; then the client stays what it was.
+            LoginFailed: if the login failed; nothing has changed then.
         """
         middleware = self._middleware
         client = HTTPChannel()
@@ -364,11 +378,11 @@ class Visit:
             self.token = middleware.keep(self.kept)
         self._request.scope["avatar"] = self.avatar
         client.watch(self.break_off)
-        await asyncio.sleep(0)  # a session that was ended meanwhile breaks the application off here
+        await asyncio.sleep(0)  # if the session was ended meanwhile, this is cancelled here
         return login
 
     async def log_out(self) -> None:
-        """Log the client out; nothing happens if it is not logged in."""
+        """Log the client out. Does nothing if it is not logged in."""
         login, client = self.login, self.client
         self.login = self.client = self.kept = None
         if login is not None and client is not None:
@@ -379,7 +393,7 @@ class Visit:
             await login.session.end()
 
     def break_off(self, reason: LogoutReason) -> None:
-        """End what the application does, since its client may do nothing any more."""
+        """Cancel the application's work on the request, because the session has ended."""
         if self.task is None:
             return
         ends_itself = not self._request.is_websocket and (
@@ -393,22 +407,25 @@ class Visit:
             self.task.cancel(goodbye(reason))
 
     def served(self) -> None:
-        """Learn that the application is done with the request."""
+        """Called when the application has finished the request."""
         if self.client is not None:
             self.client.unwatch(self.break_off)
         if self._grace is not None:
             self._grace.cancel()
 
     async def notifications(self) -> AsyncIterator[tuple[str, tuple[Any, ...]]]:
-        """Iterate over what the avatar tells its client, as name and arguments, until the session is over; for event streams."""
+        """Iterate over the avatar's notifications until the session ends, for event streams.
+
+        Yields their names and arguments.
+        """
         client = self.client
-        self._reads_notifications = True  # so that it ends by itself
+        self._reads_notifications = True  # such a request ends by itself
         while client is not None and (notification := await client.next()) is not None:
             yield notification
 
 
 class HTTPChannel(LoopChannel):
-    """The client of a session, as its mind reaches it: what it is told waits until it is asked for."""
+    """The channel to the client of a session. Notifications are queued until they are read."""
 
     __slots__ = ("_arrived", "_waiting", "_watchers", "reason")
 
@@ -422,12 +439,12 @@ class HTTPChannel(LoopChannel):
         ] = {}  # a set that keeps their order
 
     def told(self, name: str, args: tuple[Any, ...]) -> None:
-        """Keep a notification."""
+        """Queue a notification."""
         self._waiting.append((name, args))
         self._arrived.set()
 
     def over(self, reason: LogoutReason) -> None:
-        """Tell whoever serves this client that its session is over."""
+        """Notify the watchers that the session has ended."""
         self.reason = reason
         self._arrived.set()
         watchers, self._watchers = self._watchers, {}
@@ -435,18 +452,18 @@ class HTTPChannel(LoopChannel):
             tell(reason)
 
     def watch(self, tell: Callable[[LogoutReason], object]) -> None:
-        """Have something called when the session is over; at once, if it is."""
+        """Call a function when the session has ended; immediately, if it has already."""
         if self.reason is None:
             self._watchers[tell] = None
         else:
             tell(self.reason)
 
     def unwatch(self, tell: Callable[[LogoutReason], object]) -> None:
-        """Have it called no more."""
+        """Remove a function that `watch` added."""
         self._watchers.pop(tell, None)
 
     async def next(self) -> tuple[str, tuple[Any, ...]] | None:
-        """Return the next notification, or None when the session is over."""
+        """Return the next notification, or None when the session has ended."""
         while not self._waiting and self.reason is None:
             self._arrived.clear()
             await self._arrived.wait()
@@ -475,13 +492,13 @@ class _Serving:
             await task
         except asyncio.CancelledError:
             if not task.cancelled() or visit.client is None or visit.client.reason is None:
-                raise  # the server's own wish
+                raise  # cancelled by the server
             await self._break_off(visit.client.reason)
         finally:
             task.cancel()
             visit.served()
             if self._middleware.cookie is None or visit.token:
-                await visit.log_out()  # the client cannot come back: it has got no cookie
+                await visit.log_out()  # without a cookie the client cannot continue the session
             elif visit.kept is not None:
                 visit.kept.served()
 
@@ -499,7 +516,7 @@ class _Serving:
         await self._send_on(message)
 
     async def _break_off(self, reason: LogoutReason) -> None:
-        """Tell a client that its session has been ended while it was served."""
+        """Answer a request whose session was ended while it was served."""
         text = goodbye(reason)
         if self._request.is_websocket:
             code = TRY_AGAIN_LATER if reason.code is LogoutCode.DRAINED else POLICY_VIOLATION
@@ -509,9 +526,10 @@ class _Serving:
         elif self._visit.is_answering and self._is_event_stream:
             await self._send_on(
                 {"type": "http.response.body", "body": b""}
-            )  # which has no end that could be missed
+            )  # an event stream can end anywhere
         elif self._visit.is_answering:
-            # Half an answer must not look like a whole one: the server sees an exception, and closes the connection.
+            # A partial answer must not look complete: the server closes the connection after an
+            # exception.
             raise ConnectionAbortedError(text)
 
 
@@ -525,5 +543,5 @@ def _is_event_stream(message: MutableMapping[str, Any]) -> bool:
 
 
 def _hash(secret: str) -> str:
-    """Return what stands for a secret in tables, whose look-ups then tell nothing by their time."""
+    """Return the hash of a secret, as a key of tables: look-up times reveal nothing about it."""
     return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

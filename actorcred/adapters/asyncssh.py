@@ -1,7 +1,7 @@
-"""SSH by asyncssh: passwords, keyboard-interactive and keys through a portal, and an avatar behind each connection.
+"""SSH with asyncssh: logins at a portal by password, keyboard-interactive and key.
 
-What a client may do with its connection is what the interface of its login declares: `Shell`, `Exec`, `Subsystem`. Needs the
-extra "ssh".
+The interface of a login declares what the client may do with its connection: `Shell`, `Exec`,
+`Subsystem`. Needs the extra "ssh".
 """
 
 from __future__ import annotations
@@ -30,24 +30,25 @@ __all__ = ["Exec", "SSHServer", "Shell", "Subsystem", "Terminal"]
 logger = logging.getLogger("actorcred.adapters.asyncssh")
 
 MAX_TRIES = 6
-"""Failed logins of one connection after which it is closed, as OpenSSH's MaxAuthTries."""
+"""Failed logins before a connection is closed, as OpenSSH's MaxAuthTries."""
 
 MAX_KEYS = 20
-"""Keys that one connection may try in vain. They are no guesses: an agent offers all that it has, one after the other."""
+"""Refused keys before a connection is closed. They are not guesses: agents offer all their keys."""
 
 BACKLOG = 256
-"""Notifications that are kept for a client until it has opened its shell."""
+"""Notifications that are kept for a client until it opens a shell."""
 
 PASSWORD, CODE = "Password: ", "Verification code: "
 
 
 class SSHServer:
-    """A portal behind asyncssh.
+    """An SSH server whose clients log in at a portal.
 
     Args:
-        portal: where clients log in.
-        interfaces: what they ask for, the dearest first.
-        render: makes the text of a notification for terminals, called with its name and arguments; None or "" shows nothing.
+        portal: the portal.
+        interfaces: the interfaces to request, in order of preference.
+        render: returns the text of a notification for terminals, given its name and arguments; None
+            or "" shows nothing.
 
     Raises:
         TypeError: if no interface is given.
@@ -67,12 +68,12 @@ class SSHServer:
         """Listen on the running loop.
 
         Args:
-            host: where.
-            port: where; 0 is any free one.
-            options: for `asyncssh.listen`; `server_host_keys` is needed.
+            host: the address to listen on.
+            port: the port; 0 is any free one.
+            options: for `asyncssh.listen`; `server_host_keys` is required.
 
         Returns:
-            Asyncssh's acceptor, whose `get_port` tells the port.
+            Asyncssh's acceptor, whose `get_port` returns the port.
         """
         defaults = {
             "encoding": "utf-8",
@@ -87,10 +88,10 @@ class SSHServer:
         return SSHConnection(self)
 
     async def close(self, timeout: float = 10.0) -> int:
-        """Log everybody out who came by SSH, and close the connections. Close the acceptor before.
+        """End all SSH sessions and close the connections. Close the acceptor first.
 
         Args:
-            timeout: seconds for the avatars' `on_logout`.
+            timeout: seconds to wait for the avatars' `on_logout`.
 
         Returns:
             The number of sessions that were ended.
@@ -106,7 +107,7 @@ class SSHConnection(asyncssh.SSHServer):
     """The server's side of one connection.
 
     Attributes:
-        login: what the portal granted; None before.
+        login: the login that the portal granted; None before.
     """
 
     def __init__(self, server: SSHServer) -> None:
@@ -120,13 +121,14 @@ class SSHConnection(asyncssh.SSHServer):
         self._under_way: Future[Any] | None = None
         self._lost = False
 
-    # -- what asyncssh calls ------------------------------------------------------------------------------------------
+    # -- called by asyncssh ------------------------------------------------------------------------
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
-        """Begin."""
+        """Register the connection."""
         self._conn: Any = conn
         self._source = str((conn.get_extra_info("peername") or ("",))[0])
-        # Asyncssh would check the signature by itself, against keys that it is told; here it is a checker that does.
+        # Asyncssh would verify the signature itself, against keys that it is given. Here a checker
+        # does that.
         vars(conn)["validate_public_key"] = self._check_key
         self.server.connections.add(self)
 
@@ -140,7 +142,7 @@ class SSHConnection(asyncssh.SSHServer):
             self.login.session.end(LogoutCode.LOGOUT if exc is None else LogoutCode.LOST)
 
     async def begin_auth(self, username: str) -> bool:
-        """Find out what the checkers take, and demand a login."""
+        """Find out which credentials the checkers accept, and require a login."""
         self._kinds = tuple(await self.server.portal.list_credentials_interfaces())
         return True
 
@@ -148,15 +150,15 @@ class SSHConnection(asyncssh.SSHServer):
         return any(issubclass(kind, taken) for taken in self._kinds)
 
     def public_key_auth_supported(self) -> bool:
-        """Tell whether a checker takes SSH keys."""
+        """Return whether a checker accepts SSH keys."""
         return self._takes(SSHKey)
 
     def password_auth_supported(self) -> bool:
-        """Tell whether a checker takes passwords."""
+        """Return whether a checker accepts passwords."""
         return self._takes(UsernamePassword)
 
     def kbdint_auth_supported(self) -> bool:
-        """Tell whether a checker takes passwords, or a password and a code."""
+        """Return whether a checker accepts passwords, or a password and a code."""
         return self._takes(UsernamePassword) or self._takes(Combined)
 
     async def validate_password(self, username: str, password: str) -> bool:
@@ -164,14 +166,14 @@ class SSHConnection(asyncssh.SSHServer):
         return await self._log_in(lambda: UsernamePassword(username, password, source=self._source))
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> Any:
-        """Ask for a password, and for a code where some checker wants two factors."""
+        """Ask for a password, and for a code if some checker requires two factors."""
         prompts = [(PASSWORD, False)]
         if Combined in self._kinds:
             prompts.append((CODE, False))
         return "", "", "en", prompts
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
-        """Log in with what was typed."""
+        """Log in with the typed answers."""
         return await self._log_in(lambda: self._typed(username, list(responses)))
 
     def _typed(self, username: str, answers: list[str]) -> object:
@@ -184,7 +186,7 @@ class SSHConnection(asyncssh.SSHServer):
         self, username: str, blob: bytes, message: bytes, signature: bytes
     ) -> bool:
         if not message:
-            return True  # any key may be tried: which ones a user has, is told nobody
+            return True  # accept any key here, so as not to reveal which keys a user has
         session_id = self._conn._session_id
         signed = len(session_id).to_bytes(4, "big") + session_id + message
         return await self._log_in(
@@ -192,12 +194,12 @@ class SSHConnection(asyncssh.SSHServer):
         )
 
     def session_requested(self) -> Any:
-        """Take a channel."""
+        """Accept a channel, if the client is logged in."""
         if self.login is None:
             return False
         return Stream(self, self.login)
 
-    # -- logging in ---------------------------------------------------------------------------------------------------
+    # -- logging in --------------------------------------------------------------------------------
 
     async def _log_in(self, present: Callable[[], object], *, is_key: bool = False) -> bool:
         client = SSHChannel(self)
@@ -211,7 +213,7 @@ class SSHConnection(asyncssh.SSHServer):
             return False
         finally:
             self._under_way = None
-        if self._lost:  # the connection went while the answer was on its way
+        if self._lost:  # the connection was lost during the login
             self.login.session.end(LogoutCode.LOST)
             return False
         return True
@@ -219,7 +221,7 @@ class SSHConnection(asyncssh.SSHServer):
     def _presented(self, present: Callable[[], object]) -> object:
         try:
             return present()
-        except LoginFailed as error:  # a name that cannot be anybody's
+        except LoginFailed as error:  # a name that no user can have
             self.server.portal.tell_refused(error, "SSH", address=self._source)
             raise
 
@@ -231,13 +233,13 @@ class SSHConnection(asyncssh.SSHServer):
         if self._lost:
             return
         if not isinstance(error, UnauthorizedLogin):
-            # The protocol itself can say "no" only; that is for a person to read.
+            # The protocol itself only has success and failure; the banner is for the user.
             self._conn.send_auth_banner(f"{error}\r\n")
         if self._failures >= MAX_TRIES or self._keys >= MAX_KEYS:
             self.disconnect("too many failed logins", asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE)
 
     def told(self, text: str) -> None:
-        """Show a text in all shells, or keep it until there is one."""
+        """Show a text in all shells, or keep it until one is opened."""
         shells = [stream for stream in self.streams if stream.is_shell]
         for shell in shells:
             shell.write_line(text)
@@ -245,18 +247,19 @@ class SSHConnection(asyncssh.SSHServer):
             self.backlog.append(text)
 
     def disconnect(self, why: str, code: int = asyncssh.DISC_BY_APPLICATION) -> None:
-        """Close the connection, and say why."""
+        """Close the connection with a reason."""
         if not self._lost:
             self._conn.create_task(_disconnect(code, why))
 
 
 async def _disconnect(code: int, why: str) -> None:
-    # `conn.disconnect` would close the channels first, upon which OpenSSH goes without reading why.
+    # `conn.disconnect` would close the channels first, and OpenSSH then exits without reading the
+    # reason.
     raise asyncssh.DisconnectError(code, why)
 
 
 class SSHChannel(LoopChannel):
-    """A client, as its mind reaches it."""
+    """The channel to a client."""
 
     __slots__ = ("_connection",)
 
@@ -272,5 +275,5 @@ class SSHChannel(LoopChannel):
             self._connection.told(text)
 
     def over(self, reason: LogoutReason) -> None:
-        """Close the connection, whose session is over."""
+        """Close the connection, because its session has ended."""
         self._connection.disconnect(goodbye(reason))

@@ -42,7 +42,10 @@ def on_this_thread(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPat
 
 @pytest.fixture
 def errors_of_twisted() -> Iterator[list[str]]:
-    """Yield the errors that Twisted logs, as they come; those of Deferreds that nobody handles come when they are collected."""
+    """Yield the errors that Twisted logs, as they arrive.
+
+    Those of Deferreds without an errback are logged when they are garbage-collected.
+    """
     from twisted.logger import LogLevel, formatEvent, globalLogPublisher
 
     found: list[str] = []
@@ -66,7 +69,7 @@ def clock() -> Any:
 
 @pytest.fixture
 def cred(clock: Any) -> Any:
-    """Make portals whose actors are on the reactor, with a clock that the test moves; the reactor itself does not run."""
+    """Make portals with actors on the reactor, which does not run; the test moves the clock."""
     from actorcred.adapters.twisted import CredPortal, ReactorDispatcher
 
     dispatcher = ReactorDispatcher(clock=clock)

@@ -1,4 +1,7 @@
-"""What the contract of adapters needs of each server: clients that log in, ask something, hear why they have to go, or vanish."""
+"""What the contract of adapters needs from each server.
+
+Its clients log in, ask something, are sent the reason of a logout, or vanish.
+"""
 
 from __future__ import annotations
 
@@ -138,7 +141,7 @@ class Front(ABC):
 
     @abstractmethod
     def begin(self, name: str, password: str) -> Callable[[], object]:
-        """Send a login without waiting for the answer; return what closes the socket without a word."""
+        """Send a login without waiting for the answer; return a function that closes the socket."""
 
     @abstractmethod
     def connections(self) -> int:

@@ -33,7 +33,7 @@ class AsyncioFront(Front):
 
 
 _last_words: list[str] = []
-"""What servers said to asyncssh's clients before they closed a connection; it shows that in its log only."""
+"""What servers sent to asyncssh's clients before closing a connection; only its log shows that."""
 
 
 class _Ear(logging.Handler):
@@ -247,7 +247,7 @@ class HttpClient(Client):
 
 
 class Http(AsyncioFront):
-    """HTTP by ASGI. A client asks who it is, and then keeps its session by a request that is not answered."""
+    """HTTP by ASGI. A client asks who it is, and keeps its session by an unanswered request."""
 
     def start(self) -> None:
         self.open = 0

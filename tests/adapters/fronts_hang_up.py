@@ -1,4 +1,4 @@
-"""Every protocol of Twisted's that logs in, as far as its login: for clients that hang up before the answer."""
+"""The logins of all Twisted protocols that have one: clients that hang up before the answer."""
 
 from __future__ import annotations
 

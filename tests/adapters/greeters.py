@@ -1,4 +1,4 @@
-"""A service that greets, as Twisted's application and as ours, and what its tests ask of portals and Deferreds."""
+"""A service that greets, as Twisted's application and as ours, and helpers of its tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The threads in which Twisted's reactor and an asyncio loop run, for tests that wait in another one."""
+"""Threads that run Twisted's reactor and an asyncio loop, for tests that wait in another one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @functools.cache
 def reactor() -> Any:
-    """Return Twisted's reactor, which runs in a thread until the process ends: it can be started once only."""
+    """Return Twisted's reactor, running in a thread until the process ends: it cannot restart."""
     from twisted.internet import reactor as made
 
     started = threading.Event()
@@ -24,7 +24,7 @@ def reactor() -> Any:
 
 
 def in_reactor(function: Callable[..., Any], *args: Any) -> Any:
-    """Call a function in the reactor's thread, and return its result; a Deferred's when it has fired."""
+    """Call a function in the reactor's thread; return its result, or that of a fired Deferred."""
     from twisted.internet import threads
 
     return threads.blockingCallFromThread(reactor(), function, *args)
@@ -53,7 +53,7 @@ class HttpServer:
             app,
             "127.0.0.1",
             0,
-            # What uvicorn takes by itself is, in its older versions, a part of websockets that is deprecated.
+            # By default, older versions of uvicorn use a deprecated part of websockets.
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,

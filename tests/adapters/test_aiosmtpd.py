@@ -251,7 +251,8 @@ def test_without_a_login_nothing_is_taken(stages):
 def test_what_cannot_be_understood_is_refused_and_the_connection_goes_on(stages):
     client = stages().client()
     for words, code in (
-        ("", 504), ("NONSENSE", 504), ("PLAIN one two", 504), ("PLAIN !!!", 501), ("PLAIN", 334), ("LOGIN =", 334),
+        ("", 504), ("NONSENSE", 504), ("PLAIN one two", 504), ("PLAIN !!!", 501),
+        ("PLAIN", 334), ("LOGIN =", 334),
         ("SCRAM-SHA-256 bm9uc2Vuc2U=", 501), ("PLAIN " + base64.b64encode(b"no nul").decode(), 501),
     ):  # fmt: skip
         got, _ = client.docmd(f"AUTH {words}")
@@ -271,7 +272,7 @@ def test_an_answer_that_is_too_long_for_a_line_is_refused_and_the_connection_goe
 
 @pytest.fixture(scope="module")
 def large_token() -> tuple[Any, str]:
-    """Return how to start a checker, and a token that it takes with as much in it as a line of AUTH holds."""
+    """Return how to start a checker, and a token for it as long as a line of AUTH allows."""
     key = "k" * 32
     claims = {
         "sub": "ann",
@@ -367,7 +368,7 @@ def test_noise_in_the_place_of_tls_is_logged_once(stages, contexts, caplog):
         client.close()
         assert log_in(stage.client(), "PLAIN") == 235
         (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
-        assert "The handshake of TLS failed with ('127.0.0.1'" in record.getMessage()
+        assert "The TLS handshake with ('127.0.0.1'" in record.getMessage()
         assert record.exc_info is None
 
 

@@ -1,4 +1,4 @@
-"""HTTP with curl: each scheme, sessions of one request and by cookie, in Starlette, FastAPI and Django."""
+"""HTTP with curl: each scheme, sessions per request or by cookie, in Starlette, FastAPI, Django."""
 
 from __future__ import annotations
 
@@ -211,10 +211,13 @@ def test_each_scheme_lets_in_who_is_right_and_nobody_else(stages):
     ):
         assert stage.curl(*words)[::2] == (200, who), words
     for words in (
-        ("-u", "ann:wrong"), ("-u", "nobody:s3cret"), ("--digest", "-u", "ann:wrong"), ("--digest", "-u", "nobody:s3cret"),
-        ("-H", "Authorization: Bearer stolen"), ("-H", "Authorization: Basic !!!"), ("-H", "Authorization: Basic YW5u"),
-        ("-H", "Authorization: Digest nonsense"), ("-H", "Authorization: Nonsense x"), ("-H", "Authorization:"),
-        ("-H", "Authorization: Bearer ticket", "-H", "Authorization: Basic x"), ("-u", "ann\x01:s3cret"),
+        ("-u", "ann:wrong"), ("-u", "nobody:s3cret"),
+        ("--digest", "-u", "ann:wrong"), ("--digest", "-u", "nobody:s3cret"),
+        ("-H", "Authorization: Bearer stolen"), ("-H", "Authorization: Basic !!!"),
+        ("-H", "Authorization: Basic YW5u"), ("-H", "Authorization: Digest nonsense"),
+        ("-H", "Authorization: Nonsense x"), ("-H", "Authorization:"),
+        ("-H", "Authorization: Bearer ticket", "-H", "Authorization: Basic x"),
+        ("-u", "ann\x01:s3cret"),
     ):  # fmt: skip
         status, headers, body = stage.curl(*words)
         assert (status, body) == (401, "login refused\n"), words
@@ -444,7 +447,7 @@ def test_other_scopes_pass_through():
         AuthMiddleware(inner, None)  # type: ignore[arg-type]
 
 
-# -- frameworks -----------------------------------------------------------------------------------------------------------
+# -- frameworks ----------------------------------------------------------------------------------
 
 
 def starlette_app(portal: Any) -> Any:

@@ -1,4 +1,7 @@
-"""The session's cookie among others, behind proxies, and what its logout ends. An ASGI server's part is played by the test."""
+"""The session cookie among others and behind proxies, and what a logout ends.
+
+The tests play the part of the ASGI server.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +140,8 @@ class Stage:
         self, *headers: tuple[bytes, bytes], path: str = "/", kind: str = "http", **more: Any
     ) -> Exchange:
         scope = {
-            "type": kind, "method": "GET", "path": path, "query_string": b"", "headers": [(b"host", b"x"), *headers],
+            "type": kind, "method": "GET", "path": path, "query_string": b"",
+            "headers": [(b"host", b"x"), *headers],
             "client": ("127.0.0.1", 5), "scheme": "http", **more,
         }  # fmt: skip
         return Exchange(self.middleware, scope)
@@ -185,7 +189,7 @@ def on_loop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., Non
     return run
 
 
-# -- among others ---------------------------------------------------------------------------------------------------------
+# -- among others --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -214,8 +218,9 @@ async def test_http_2_brings_a_header_for_each_cookie(headers):
 @pytest.mark.parametrize(
     "other",
     [
-        'settings={"a":1,"b":2}', "a[b]=1", "novalue", "=1", "=", "", 'q="x', 'q="', "a=b c", "utm=\xe9", "x=\x01", "sid", "sid=",
-        "SID=1", "path=/x", "expires=Thu, 01 Jan", "$Version=1", "secure", "a=1;", "a=b=c==", "__Host-sid=1", "sid =old", "x\x85=1",
+        'settings={"a":1,"b":2}', "a[b]=1", "novalue", "=1", "=", "", 'q="x', 'q="', "a=b c",
+        "utm=\xe9", "x=\x01", "sid", "sid=", "SID=1", "path=/x", "expires=Thu, 01 Jan",
+        "$Version=1", "secure", "a=1;", "a=b=c==", "__Host-sid=1", "sid =old", "x\x85=1",
     ],
 )  # fmt: skip
 @on_loop
@@ -267,7 +272,7 @@ def test_a_name_that_no_cookie_can_have_is_an_error(name):
         AuthMiddleware(app, None, Reader, cookie=name)  # type: ignore[arg-type]
 
 
-# -- TLS and proxies ------------------------------------------------------------------------------------------------------
+# -- TLS and proxies -----------------------------------------------------------------------------
 
 
 @on_loop
@@ -295,8 +300,9 @@ FORWARDED = (b"forwarded", b'for=192.0.2.1;proto=http, for="[2001:db8::1]";Proto
 @pytest.mark.parametrize(
     ("proxies", "client"),
     [
-        (["127.0.0.1"], ("127.0.0.1", 5)), (["10.0.0.0/8", "::1"], ("::1", 5)), (["10.0.0.0/8"], ("::ffff:10.1.2.3", 5)),
-        (["unix"], None), (["fe80::/10"], ("fe80::1%eth0", 5)),
+        (["127.0.0.1"], ("127.0.0.1", 5)), (["10.0.0.0/8", "::1"], ("::1", 5)),
+        (["10.0.0.0/8"], ("::ffff:10.1.2.3", 5)), (["unix"], None),
+        (["fe80::/10"], ("fe80::1%eth0", 5)),
     ],
 )  # fmt: skip
 @on_loop
@@ -340,7 +346,7 @@ def test_proxies_are_addresses(proxies):
         AuthMiddleware(app, None, Reader, trusted_proxies=proxies)  # type: ignore[arg-type]
 
 
-# -- a logout by another request --------------------------------------------------------------------------------------------
+# -- a logout by another request -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("path", ["/", "/news"])

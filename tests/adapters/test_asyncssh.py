@@ -1,4 +1,4 @@
-"""SSH with OpenSSH's own client and asyncssh's: passwords, codes, keys, shells, commands and subsystems."""
+"""SSH with OpenSSH and asyncssh clients: passwords, codes, keys, shells, commands, subsystems."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ class Stage:
         )
 
 
-# -- what a connection can do ---------------------------------------------------------------------------------------------
+# -- what a connection can do --------------------------------------------------------------------
 
 
 def test_openssh_runs_commands_with_their_output_and_status(stages, tmp_path):
@@ -327,7 +327,7 @@ def test_without_an_interface_there_is_no_server():
         SSHServer(None)  # type: ignore[arg-type]
 
 
-# -- logins ---------------------------------------------------------------------------------------------------------------
+# -- logins --------------------------------------------------------------------------------------
 
 
 def test_openssh_reads_why_it_was_thrown_out(stages, tmp_path):

@@ -1,4 +1,4 @@
-"""What a client hears whose bearer token does not count: by HTTP (RFC 6750) and by SASL in SMTP (RFC 7628)."""
+"""Answers to an invalid bearer token: by HTTP (RFC 6750) and by SASL in SMTP (RFC 7628)."""
 
 from __future__ import annotations
 

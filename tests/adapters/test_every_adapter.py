@@ -1,4 +1,7 @@
-"""One contract for all adapters, with real clients: who gets in, who does not, how a session ends, and that nothing is left."""
+"""One contract for all adapters, with real clients.
+
+Who gets in, who does not, how a session ends, and that nothing is left.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +72,8 @@ class Stage:
 
     def assert_nothing_is_left(self) -> None:
         until(lambda: self.portal.count().get(timeout=10) == 0)
-        # What belongs to avatars and minds is gone; the portal, the realm, the checkers and the subscriber stay.
+        # All of avatars and minds is removed. The portal, the realm, the checkers and the
+        # subscriber stay.
         base = (
             3
             + len(self.checkers)

@@ -1,4 +1,4 @@
-"""HTTP Digest and Basic with the programs that people use: curl, Chromium, httpx and requests; with files by Apache's htdigest."""
+"""HTTP Digest and Basic with real clients: curl, Chromium, httpx, requests; files by htdigest."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def digests(path: Path, realm: str, *users: tuple[str, str, str]) -> Path:
     return path
 
 
-# -- the clients: each returns the status and the body ------------------------------------------------------------------------
+# -- the clients: each returns the status and the body -------------------------------------------
 
 
 def by_curl(url: str, name: str, password: str, scheme: str = "digest") -> tuple[int, str]:

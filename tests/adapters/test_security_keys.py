@@ -77,9 +77,16 @@ def run(port: int, agent: Agent, folder: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", ["ed25519", "ecdsa"])
-@pytest.mark.parametrize(("options", "flags", "lets_in"), [("", 1, True), ("", 0, False), ("no-touch-required ", 0, True),
-                                                          ("verify-required ", 1, False),
-                                                          ("verify-required ", 5, True)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "flags", "lets_in"),
+    [
+        ("", 1, True),
+        ("", 0, False),
+        ("no-touch-required ", 0, True),
+        ("verify-required ", 1, False),
+        ("verify-required ", 5, True),
+    ],
+)
 def test_openssh_logs_in_with_the_key_of_an_authenticator(
     serve, tmp_path, kind, options, flags, lets_in
 ):

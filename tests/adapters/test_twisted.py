@@ -68,7 +68,7 @@ from tests.helpers import Player, Stage
 pytestmark = pytest.mark.usefixtures("on_this_thread")
 
 
-# -- the interface of Twisted's portal ------------------------------------------------------------------------------------
+# -- the interface of Twisted's portal -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("checker", [ours, theirs])
@@ -306,7 +306,7 @@ def test_an_avatars_answer_that_comes_from_its_client_is_followed(cred):
     assert face.ask("greet_later", "x") == "the client's word"
 
 
-# -- parts that cross over ------------------------------------------------------------------------------------------------
+# -- parts that cross over -----------------------------------------------------------------------
 
 
 def test_our_checker_serves_twisteds_portal():
@@ -442,8 +442,9 @@ def test_web_guards_digests_are_checked_by_our_checkers(cred, tmp_path):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"algorithm": "foo"}, {"uri": None}, {"qop": "auth-int"}, {"nc": None}, {"cnonce": None}, {"response": None}, {"qop": "x"},
-     {"algorithm": ""}, {"algorithm": "md5-sess"}, {"realm": None}, {"realm": "\u00e9"}, {"username": "\u202e"}],
+    [{"algorithm": "foo"}, {"uri": None}, {"qop": "auth-int"}, {"nc": None}, {"cnonce": None},
+     {"response": None}, {"qop": "x"}, {"algorithm": ""}, {"algorithm": "md5-sess"},
+     {"realm": None}, {"realm": "\u00e9"}, {"username": "\u202e"}],
     ids=str,
 )  # fmt: skip
 def test_web_guards_digests_that_cannot_be_checked_are_refused(cred, tmp_path, changes):
@@ -478,7 +479,7 @@ def test_web_guards_digests_that_cannot_be_checked_are_refused(cred, tmp_path, c
     assert result(portal.login(password(), None, IGreeter))[1].avatar_id == b"ann"
 
 
-# -- POP3 without a real socket: what is bound to a connection ---------------------------------------------------------------
+# -- POP3 without a real socket: what is bound to a connection -----------------------------------
 
 
 def test_what_a_client_sends_keeps_its_session_and_idleness_ends_its_connection(cred, clock):

@@ -1,4 +1,7 @@
-"""Twisted: a client that hangs up during its login, over each protocol and at each step, logs nothing and leaves nothing."""
+"""Twisted: clients that hang up during a login, over each protocol and at each step.
+
+They leave nothing behind, and nothing is logged.
+"""
 
 from __future__ import annotations
 

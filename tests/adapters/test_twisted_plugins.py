@@ -112,7 +112,7 @@ def test_a_type_that_cannot_be_used_is_not_offered():
 
 
 def test_a_program_of_twisteds_takes_our_types(tmp_path):
-    """`twistd words --auth sqlite:accounts.db`, installed as a user has it, and a client that logs in."""
+    """A client logs in at `twistd words --auth sqlite:accounts.db`, installed as a user has it."""
     accounts = SQLiteChecker.start(tmp_path / "accounts.db")
     accounts.add_account("ann", "a long s3cret").get(timeout=30)
     accounts.stop()
@@ -201,12 +201,15 @@ def assert_irc_login(port: Path, server: Any) -> None:
                 said += data
 
 
-# -- Twisted's own tests --------------------------------------------------------------------------------------------------
+# -- Twisted's own tests -------------------------------------------------------------------------
 
 
 def run_own_tests(*modules: str, code: str = "pass") -> subprocess.CompletedProcess[str]:
     """Run Twisted's own tests; `code` changes what is expected of them."""
-    program = f"import sys; from tests.adapters import twisteds_own_tests as own; {code}; sys.exit(own.main({modules!r} or own.MODULES))"
+    program = (
+        "import sys; from tests.adapters import twisteds_own_tests as own; "
+        f"{code}; sys.exit(own.main({modules!r} or own.MODULES))"
+    )
     command = [sys.executable, "-c", program]
     return subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False

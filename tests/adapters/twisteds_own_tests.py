@@ -1,9 +1,10 @@
-"""Twisted's own tests of whatever logs in, with `CredPortal` in the place of `twisted.cred.portal.Portal`.
+"""Twisted's own tests of logins, with `CredPortal` in the place of `twisted.cred.portal.Portal`.
 
     python -m tests.adapters.twisteds_own_tests [MODULE...]
 
-runs those of the installed Twisted and prints how many pass, and of each that cannot, why. The exit code is 1 if another one fails,
-or if one that is said to fail passes or is not there any more.
+runs those of the installed Twisted and prints how many pass, and why each of the others cannot. The
+exit code is 1 if another one fails, or if one that is listed as failing passes or does not exist
+any more.
 """
 
 from __future__ import annotations
@@ -32,16 +33,22 @@ MODULES = [
     "twisted.words.test.test_service",
     "twisted.words.test.test_tap",
 ]
-"""Those that make a portal, but for three of Conch's: test_conch drives OpenSSH, test_endpoints and test_cftp need PyHamcrest."""
+"""The modules that make a portal, except three of Conch's.
+
+test_conch drives OpenSSH, test_endpoints and test_cftp need PyHamcrest.
+"""
 
 CANNOT = {
-    "twisted.conch.test.test_userauth.SSHUserAuthServerTests.test_failedPrivateKeyAuthenticationWithoutSignature": (
-        "any SSH key may be tried, so that nobody learns which ones a user has"
-    ),
+    (
+        "twisted.conch.test.test_userauth.SSHUserAuthServerTests."
+        "test_failedPrivateKeyAuthenticationWithoutSignature"
+    ): ("any SSH key may be tried, so that nobody learns which ones a user has"),
     "twisted.mail.test.test_imap.AuthenticatorTests.test_customChallengers": (
         "its checker returns None for a user whom it does not know; that lets nobody in"
     ),
-    "twisted.mail.test.test_imap.HandCraftedTests.test_emptyStringLiteral": "an empty name is nobody's",
+    "twisted.mail.test.test_imap.HandCraftedTests.test_emptyStringLiteral": (
+        "an empty name is nobody's"
+    ),
     "twisted.mail.test.test_imap.IMAP4ServerTests.test_nonIAccountAvatar": (
         "the portal itself refuses what a realm returns with an interface that nobody asked for"
     ),
@@ -169,7 +176,10 @@ def summary(what: str, results: dict[str, str]) -> str:
         sum(one.startswith(kind) for one in results.values())
         for kind in ("passed", "skipped", "failed")
     )
-    return f"{passed} of {len(results)} {what} pass, {skipped} skip themselves, {failed} cannot or fail"
+    return (
+        f"{passed} of {len(results)} {what} pass, "
+        f"{skipped} skip themselves, {failed} cannot or fail"
+    )
 
 
 if __name__ == "__main__":

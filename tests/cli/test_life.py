@@ -181,14 +181,14 @@ def taken() -> Iterator[int]:
     ("address", "text"),
     [
         ("tcp:127.0.0.1", "must have the form tcp:HOST:PORT"),
-        ("tcp:127.0.0.1:{taken}", "take another port"),
-        ("ws:127.0.0.1:{taken}", "take another port"),
+        ("tcp:127.0.0.1:{taken}", "use another port"),
+        ("ws:127.0.0.1:{taken}", "use another port"),
         ("tcp:no.such.invalid:0", "the host is not known"),
         ("tcp:" + "a" * 70 + ":0", "cannot be a name"),
         ("tcp:203.0.113.1:0", "this machine has no such address"),
         ("tls:127.0.0.1:0", "add ?cert=FILE&key=FILE"),
         ("tls:127.0.0.1:0?cert=/no/such", "the certificates of tls://127.0.0.1:0 cannot be used"),
-        ("unix:/no/such/folder/x", "the folder has to exist"),
+        ("unix:/no/such/folder/x", "the directory must exist"),
     ],
 )
 def test_a_mistaken_address_says_what_to_do(address: str, text: str, taken: int) -> None:

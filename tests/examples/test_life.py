@@ -90,10 +90,10 @@ def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(
     [
         ("arena", ("--listen", "nonsense"), "must begin with one of tcp:"),
         ("arena", ("--listen", "tcp:127.0.0.1:0"), "must begin with ws: or wss:"),
-        ("arena", ("--listen", "ws:127.0.0.1:{taken}"), "take another port"),
+        ("arena", ("--listen", "ws:127.0.0.1:{taken}"), "use another port"),
         ("arena", ("--listen", "ws:no.such.invalid:0"), "the host is not known"),
         ("arena", ("--listen", "wss:127.0.0.1:0"), "add ?cert=FILE&key=FILE"),
-        ("chat", ("--web", "{taken}"), "take another port"),
+        ("chat", ("--web", "{taken}"), "use another port"),
         ("chat", ("--ssh", "{taken}"), "Another port or folder may help"),
         ("chat", ("--telnet", "{taken}"), "Another port or folder may help"),
         ("chat", ("--rpc", "99999"), "must be from 0 to 65535"),

@@ -1,6 +1,7 @@
-"""Twisted: its protocols on our portals, and checkers, realms and plugins that cross over either way.
+"""Twisted's protocols on our portals, and checkers, realms and plugins converted both ways.
 
-`CredPortal` stands where a protocol of Twisted's wants a `twisted.cred.portal.Portal`. Needs the extra "twisted".
+`CredPortal` replaces `twisted.cred.portal.Portal` in Twisted's protocols. Needs the extra
+"twisted".
 """
 
 try:

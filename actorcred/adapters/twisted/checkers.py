@@ -30,7 +30,7 @@ __all__ = ["CredChecker", "PortalChecker", "TextAvatarId", "TwistedChecker", "av
 
 
 class TextAvatarId(str):
-    """The avatar id of a checker of Twisted's that answers texts instead of bytes; its realm gets a text again."""
+    """An avatar id from a Twisted checker that returns str, not bytes; its realm gets str again."""
 
     __slots__ = ()
 
@@ -39,7 +39,7 @@ def avatar_id_from_twisted(answer: Any) -> AvatarId:
     """Return Twisted's avatar id as ours.
 
     Raises:
-        CheckerUnavailable: if it is none: neither a text nor bytes, or with control characters.
+        CheckerUnavailable: if it is not valid: neither str nor bytes, or with control characters.
     """
     if answer is THEIR_ANONYMOUS:  # the empty tuple is one object
         return ANONYMOUS
@@ -58,10 +58,10 @@ def avatar_id_to_twisted(avatar_id: AvatarId) -> Any:
 
 
 class TwistedChecker(Checker):
-    """A checker of Twisted's, for our portals. Runs on the reactor.
+    """A Twisted checker, for our portals. Runs on the reactor.
 
-    What it raises or fails with is an answer: refusals of Twisted Cred's are refusals, anything else is logged, and the login
-    is unavailable.
+    Twisted Cred's refusals become ours. Any other exception or failure is logged and becomes
+    `CheckerUnavailable`.
 
     Args:
         checker: a provider of `ICredentialsChecker`.
@@ -84,7 +84,7 @@ class TwistedChecker(Checker):
         )
 
     def request_avatar_id(self, credentials: Any) -> Any:
-        """Ask Twisted's checker."""
+        """Ask the Twisted checker."""
         try:
             answer = self._checker.requestAvatarId(to_twisted(credentials))
         except Exception as error:
@@ -99,7 +99,7 @@ class TwistedChecker(Checker):
         return decision
 
     def _failed(self, failure: Any, decision: Future[AvatarId]) -> None:
-        if not decision.cancelled():  # or this is only what cancelling the Deferred has led to
+        if not decision.cancelled():  # otherwise this failure comes from cancelling the Deferred
             decision.settle_error(our_error(failure.value, self._checker))
 
 
@@ -111,7 +111,7 @@ class CredChecker:
         checker: a ref to the started checker.
 
     Attributes:
-        credentialInterfaces: the kinds of credentials that it takes.
+        credentialInterfaces: the kinds of credentials that it accepts.
     """
 
     def __init__(self, checker: CheckerRef) -> None:
@@ -119,20 +119,20 @@ class CredChecker:
         self.credentialInterfaces = kinds_to_twisted(checker.credential_interfaces)
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:  # noqa: N802  # Twisted's name
-        """Return a Deferred of the avatar id, in Twisted's form. It fails with Twisted Cred's errors."""
+        """Return a Deferred of the avatar id in Twisted's form, which fails with Cred's errors."""
         return _answer(lambda presented: ask_checker(self.checker, presented), credentials)
 
 
 @implementer(ICredentialsChecker)
 class PortalChecker:
-    """All checkers of one of our portals, as one of Twisted's.
+    """All checkers of one of our portals, as one Twisted checker.
 
     Args:
         portal: the portal.
-        interfaces: the kinds of credentials that it takes.
+        interfaces: the kinds of credentials that it accepts.
 
     Attributes:
-        credentialInterfaces: these.
+        credentialInterfaces: the same.
     """
 
     def __init__(self, portal: PortalRef, interfaces: Sequence[InterfaceClass]) -> None:

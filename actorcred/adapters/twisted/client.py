@@ -1,4 +1,4 @@
-"""The client of one of Twisted's protocols, as minds reach it."""
+"""The channel to a client of a Twisted protocol."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ __all__ = ["ProtocolChannel"]
 
 
 class ProtocolChannel(Channel):
-    """The client of one of Twisted's protocols, as our minds reach it. What is done with it is done on the reactor.
+    """The channel to a client of a Twisted protocol. It runs everything on the reactor.
 
     Args:
-        mind: what the protocol gave to `login`.
-        connection: its connection, where it is known.
+        mind: the mind that the protocol passed to `login`.
+        connection: the client's connection, if it is known.
 
     Attributes:
         original: the mind.
-        hears: the face of its avatar, which is told what the mind does not hear.
-        session: its session, once it is logged in.
-        wanted: the interfaces that it asked for.
+        hears: the avatar's face, which gets the notifications that the mind has no method for.
+        session: the client's session, once it is logged in.
+        wanted: the interfaces that the client requested.
     """
 
     __slots__ = ("connection", "hears", "original", "session", "wanted")
@@ -43,20 +43,20 @@ class ProtocolChannel(Channel):
         self.wanted: tuple[InterfaceClass, ...] = ()
 
     def log_out(self) -> None:
-        """Log out; what Twisted's protocols call at the end."""
+        """Log out. This is the logout function that Twisted's protocols call."""
         if self.session is not None:
             self.session.end()
 
     def notify(self, notification: Notification) -> Any:
-        """Send a notification: to the mind, or to the face of the avatar if that has such a method and the mind has not."""
+        """Send a notification to the mind, or to the avatar's face if only that has the method."""
         return _on_reactor(self._tell, notification.name, notification.args)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
-        """Ask the mind."""
+        """Call the mind."""
         return _on_reactor(self._ask, name, args)
 
     def close(self, reason: LogoutReason) -> None:
-        """Say goodbye, unless it is the client that went."""
+        """End the connection with a farewell, unless the client itself logged out."""
         on_reactor(self._close, reason)
 
     def _tell(self, name: str, args: tuple[Any, ...]) -> Any:
@@ -81,14 +81,14 @@ class ProtocolChannel(Channel):
             self.original,
             None,
             None,
-        )  # the protocol may keep `log_out`, and with it this
+        )  # the protocol might keep `log_out`, and with it this object
         if connection is None:
             return
         if session is not None:
             connection.closed(session)
         if not reason.by_client:
             if hasattr(mind, "callRemote"):
-                # The last that it hears; whether it has such a method, is its own business.
+                # A last notification, for clients that have this method.
                 mind.callRemote("logged_out", str(reason.code), reason.detail).addErrback(
                     lambda _: None
                 )

@@ -1,4 +1,4 @@
-"""The connections of Twisted's protocols: who is logged in over one, and how each protocol is told that it is over."""
+"""The connections of Twisted's protocols: their logins and sessions, and their farewells."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
         DISCONNECT_BY_APPLICATION, why
     ),
 }
-"""By the name of a protocol's class: what is said before a connection is closed whose session is over. The text is ASCII."""
+"""By class name: sends why a session has ended, in ASCII, before its connection is closed."""
 
 
 _speaking: ContextVar[ProtocolConnection | None] = ContextVar("speaking", default=None)
-"""The attached connection whose data are being handled."""
+"""The attached connection whose data is being handled."""
 
 
 def transport_of(protocol: Any) -> Any:
-    """Return the transport of a protocol, or None; that of twisted.web's is one further in."""
+    """Return the transport of a protocol, or None; twisted.web's is in an inner protocol."""
     return getattr(getattr(protocol, "_channel", protocol), "transport", None)
 
 
@@ -66,7 +66,7 @@ class ProtocolConnection:
     Args:
         protocol: Twisted's protocol.
         source: the client's address; "" if it has none.
-        portal: where its client logs in, also by a `CredPortal` that is not bound to it.
+        portal: the portal where its client logs in, also by a `CredPortal` that is not bound to it.
     """
 
     def __init__(self, protocol: Any, source: str, portal: PortalRef | None = None) -> None:
@@ -91,9 +91,9 @@ class ProtocolConnection:
 
     @staticmethod
     def speaking_to(portal: PortalRef) -> ProtocolConnection | None:
-        """Return the attached connection whose data are being handled, if its clients log in at this portal.
+        """Return the attached connection whose data is being handled, if it uses this portal.
 
-        So web's guard and telnet, whose protocols hold no portal, have their connections too.
+        This is for twisted.web's guard and telnet, whose protocols have no `portal` attribute.
         """
         connection = _speaking.get()
         return connection if connection is not None and connection._portal_ref == portal else None
@@ -115,14 +115,14 @@ class ProtocolConnection:
             del (
                 protocol.dataReceived,
                 protocol.connectionLost,
-            )  # or protocol and connection keep each other
+            )  # breaks the reference cycle of protocol and connection
             self.lost(on_purpose=bool(getattr(transport_of(protocol), "disconnecting", False)))
             return lost(*reason)
 
         protocol.dataReceived, protocol.connectionLost = data_received, connection_lost
 
     def begun(self, login: LoginFuture) -> None:
-        """Learn that the client logs in."""
+        """Called when the client has begun to log in."""
         if self._protocol is None:
             login.give_up()
             return
@@ -133,24 +133,24 @@ class ProtocolConnection:
         self._under_way = tuple(other for other in self._under_way if other is not login)
 
     def if_there(self, outcome: Any) -> Any:
-        """Return the outcome of a login, or a Deferred that never fires if the connection is gone.
+        """Return the outcome of a login, or a Deferred that never fires if the connection is lost.
 
-        Nobody is there to be told, and the protocols log what they cannot tell.
+        No client is left to be answered, and protocols log what they cannot send.
         """
         return Deferred() if self._protocol is None else outcome
 
     def opened(self, login: Login) -> None:
-        """Learn that the client is logged in."""
+        """Called when the client is logged in."""
         if self._protocol is None:
             login.session.end(LogoutCode.LOST)
         self._sessions = (*self._sessions, login.session)
 
     def closed(self, session: Session) -> None:
-        """Learn that a session is over."""
+        """Called when a session has ended."""
         self._sessions = tuple(other for other in self._sessions if other is not session)
 
     def lost(self, *, on_purpose: bool) -> None:
-        """Log out whoever came by a connection that is gone.
+        """End the logins and sessions of the connection, which is lost.
 
         Args:
             on_purpose: whether the server closed it.
@@ -162,9 +162,9 @@ class ProtocolConnection:
             session.end(LogoutCode.LOGOUT if on_purpose else LogoutCode.LOST)
 
     def farewell(self, reason: LogoutReason) -> None:
-        """Tell the client that its session is over, in its protocol's way, and close the connection.
+        """Send the client its protocol's farewell, and close the connection.
 
-        One that carries another session, as PB's can, stays open.
+        A connection with another session, which is possible with PB, stays open.
         """
         protocol = self._protocol
         transport = transport_of(protocol)
@@ -180,7 +180,7 @@ class ProtocolConnection:
 
 
 class _Factory:
-    """A protocol's factory with the portal of one connection, for protocols that look for it there."""
+    """A protocol's factory with the portal of one connection, for protocols that use its portal."""
 
     def __init__(self, factory: Any, portal: object) -> None:
         vars(self).update(_factory=factory, portal=portal)

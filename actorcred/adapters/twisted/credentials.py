@@ -1,4 +1,4 @@
-"""Twisted Cred's credentials and ours: what their protocols present to our checkers, and ours to theirs."""
+"""Conversion of Twisted Cred's credentials to ours and back."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ KINDS: dict[InterfaceClass, type] = {
     theirs.IAnonymous: ours.Anonymous,
     theirs.ISSHPrivateKey: ours.SSHKey,
 }
-"""What is the same on both sides; the dearest first where credentials are of several kinds."""
+"""The kinds that both sides have. For credentials of several kinds, the first one is used."""
 
 
-# -- theirs as ours -------------------------------------------------------------------------------------------------------
+# -- theirs as ours --------------------------------------------------------------------------------
 
 
 class TwistedPassword(ours.UsernamePassword):
@@ -42,7 +42,7 @@ class TwistedPassword(ours.UsernamePassword):
 
 
 class TwistedHashedPassword(UsernameHashedPassword):
-    """Twisted's name and answer to a challenge."""
+    """Twisted's name and response to a challenge."""
 
     def __init__(self, original: Any, source: str) -> None:
         self.original = original
@@ -56,12 +56,12 @@ class TwistedHashedPassword(UsernameHashedPassword):
         return f"{type(self).__name__}(username={self.username!r})"
 
     def check_password(self, password: bytes) -> bool:
-        """Tell whether the answer was made with this password."""
+        """Return whether the response was made with this password."""
         return _checked(self.original.checkPassword, password)
 
 
 class TwistedDigestHash(TwistedHashedPassword, UsernameDigestHash):
-    """Twisted's answer to a challenge of HTTP Digest."""
+    """Twisted's response to an HTTP Digest challenge."""
 
     def __init__(self, original: Any, source: str) -> None:
         super().__init__(original, source)
@@ -70,7 +70,7 @@ class TwistedDigestHash(TwistedHashedPassword, UsernameDigestHash):
         self.algorithm = algorithm.upper().removesuffix("-SESS")
 
     def check_hash(self, digest: str) -> bool:
-        """Tell whether the answer was made with this `H(username:realm:password)`."""
+        """Return whether the response was made with this `H(username:realm:password)`."""
         return _checked(self.original.checkHash, digest.encode())
 
 
@@ -86,7 +86,7 @@ class TwistedSSHKey(ours.SSHKey):
 
 
 class TwistedCredentials:
-    """Credentials of a kind that only Twisted's side knows."""
+    """Credentials of a kind that only Twisted has."""
 
     def __init__(self, original: Any, source: str) -> None:
         self.original = original
@@ -102,16 +102,16 @@ def _text(value: Any) -> str:
 
 
 def _checked(check: Callable[[bytes], Any], secret: bytes) -> bool:
-    """Return what credentials of Twisted's say of a secret: an answer, or a Deferred that has fired.
+    """Return whether Twisted's credentials accept a secret, by a value or a fired Deferred.
 
     Raises:
-        UnauthorizedLogin: if they raise something. They are of what the client sent, and look only now what it is: of HTTP
-            Digest, an unknown algorithm is a KeyError, and no URI a TypeError.
-        CheckerUnavailable: if they answer later.
+        UnauthorizedLogin: if they raise an exception. They parse what the client sent only now: in
+            HTTP Digest, an unknown algorithm is a KeyError, and a missing URI a TypeError.
+        CheckerUnavailable: if the Deferred has not fired.
     """
     try:
         answer = check(secret)
-    except Exception as error:  # its text may show the secret
+    except Exception as error:  # its text might contain the secret
         raise UnauthorizedLogin(
             f"these credentials cannot be checked: {type(error).__name__}"
         ) from None
@@ -121,7 +121,7 @@ def _checked(check: Callable[[bytes], Any], secret: bytes) -> bool:
     answer.addCallbacks(results.append, lambda failure: results.append(False))
     if not results:
         raise CheckerUnavailable(
-            "these credentials answer later, for which our checkers do not wait"
+            "these credentials returned an unfired Deferred, which our checkers do not wait for"
         )
     return bool(results[0])
 
@@ -140,26 +140,26 @@ def from_twisted(credentials: Any, source: str = "") -> object:
 
     Args:
         credentials: any provider of an interface of credentials; ours are returned as they are.
-        source: the client's address, where it is known.
+        source: the client's address, if it is known.
 
     Raises:
-        UnauthorizedLogin: if they cannot be anybody's, as with control characters in the name.
+        UnauthorizedLogin: if no user can have them, as with control characters in the name.
     """
     for interface, kind in KINDS.items():
         if interface.providedBy(credentials):
             return _FROM[kind](credentials, source)
         if isinstance(credentials, kind):
             return credentials
-    # Theirs provide an interface; SCRAM, tokens and certificates of ours do not.
+    # Twisted's provide an interface; our SCRAM, tokens and certificates do not.
     return TwistedCredentials(credentials, source) if list(providedBy(credentials)) else credentials
 
 
-# -- ours as theirs -------------------------------------------------------------------------------------------------------
+# -- ours as theirs --------------------------------------------------------------------------------
 
 
 @implementer(theirs.IUsernameHashedPassword)
 class HashedPassword:
-    """Our name and answer to a challenge, for a checker of Twisted's."""
+    """Our name and response to a challenge, for a Twisted checker."""
 
     def __init__(self, credentials: UsernameHashedPassword) -> None:
         self.username = credentials.username.encode()
@@ -168,19 +168,19 @@ class HashedPassword:
 
 @implementer(theirs.IUsernameDigestHash)
 class DigestHash(HashedPassword):
-    """Our answer to a challenge of HTTP Digest, for a checker of Twisted's."""
+    """Our response to an HTTP Digest challenge, for a Twisted checker."""
 
     def __init__(self, credentials: UsernameDigestHash) -> None:
         super().__init__(credentials)
         self._credentials = credentials
 
     def checkHash(self, digest: bytes) -> bool:  # noqa: N802  # Twisted's name
-        """Tell whether the answer was made with this digest."""
+        """Return whether the response was made with this digest."""
         return self._credentials.check_hash(_text(digest))
 
 
 def to_twisted(credentials: Any) -> Any:
-    """Return our credentials as Twisted's; those that came from there are the same again."""
+    """Return our credentials as Twisted's; converted ones are returned as the original."""
     original = getattr(credentials, "original", None)
     if original is not None:
         return original
@@ -205,16 +205,16 @@ def to_twisted(credentials: Any) -> Any:
     return credentials
 
 
-# -- kinds ----------------------------------------------------------------------------------------------------------------
+# -- kinds -----------------------------------------------------------------------------------------
 
 
 def kinds_from_twisted(interfaces: Iterable[InterfaceClass]) -> tuple[type, ...]:
-    """Return our kinds of credentials for Twisted's; one that only they have is a class that stands for it."""
+    """Return our kinds of credentials for Twisted's; Twisted's own become classes of interfaces."""
     return tuple(KINDS.get(interface) or class_of(interface) for interface in interfaces)
 
 
 def kinds_to_twisted(kinds: Iterable[type]) -> list[InterfaceClass]:
-    """Return Twisted's kinds of credentials for ours; those that they do not have are left out."""
+    """Return Twisted's kinds of credentials for ours, omitting those that Twisted does not have."""
     found: dict[InterfaceClass, None] = {}
     for kind in kinds:
         interface = interface_of(kind)

@@ -1,4 +1,4 @@
-"""Actors on Twisted's reactor: inline, so that what needs no waiting is done before the call returns."""
+"""Actors on Twisted's reactor. They run inline: work without waits is done when a call returns."""
 
 from __future__ import annotations
 
@@ -26,16 +26,18 @@ R = TypeVar("R")
 
 
 class ReactorDispatcher(InlineDispatcher):
-    """Runs actors on the reactor's thread: at once if they are sent to from there, else in one of its next turns.
+    """Runs actors on the reactor's thread.
 
-    Timers go by the reactor's clock. Coroutines may await Deferreds, and where the reactor is asyncio's, whatever asyncio can.
-    Before the reactor runs, the thread that sends counts as its own.
+    A message sent from that thread is handled immediately, one from another thread in a later
+    iteration of the reactor. Timers use the reactor's clock. Coroutines may await Deferreds, and,
+    with the asyncio reactor, anything that asyncio can await. Before the reactor runs, the sending
+    thread counts as the reactor's.
 
     Args:
         reactor: the reactor; by default the installed one.
-        clock: for the timers, as `twisted.internet.task.Clock`; by default the reactor.
+        clock: for the timers, such as `twisted.internet.task.Clock`; by default the reactor.
         name: for logs.
-        slow_handler: a handler that takes more than so many seconds is logged.
+        slow_handler: seconds; handlers that take longer are logged.
     """
 
     def __init__(
@@ -55,12 +57,12 @@ class ReactorDispatcher(InlineDispatcher):
         self._timers: _ReactorTimers = _ReactorTimers(self)
 
     def runs_here(self) -> bool:
-        """Tell whether this is the reactor's thread."""
+        """Return whether this is the reactor's thread."""
         thread: int | None = threadable.ioThread
         return thread is None or thread == threading.get_ident()
 
     def run_here(self, mailbox: Resident, message: Any, reply: Receiver | None) -> bool:
-        """Have an idle actor handle a message now; what it wakes runs when it is through."""
+        """Have an idle actor handle a message now; actors that it wakes run afterwards."""
         if not self._running.acquire(False):
             return mailbox.run_now(message, reply)
         outer, thread.dispatcher = thread.dispatcher, self
@@ -73,11 +75,14 @@ class ReactorDispatcher(InlineDispatcher):
                 self.run_ready()
 
     def keeps_waiting(self, target: Party) -> bool:
-        """Return whether an actor cannot answer while this thread waits: what it waits for may need the reactor."""
+        """Return whether an actor might be unable to answer while this thread waits.
+
+        It might itself wait for the reactor.
+        """
         return self.runs_here()
 
     def schedule(self, task: Runnable) -> None:
-        """Run `task.run()` now, after the handler from within which this is called, or in the reactor's next turn."""
+        """Run `task.run()` now, after the current handler, or in the reactor's next iteration."""
         self._ready.append(task)
         if self.runs_here():
             self.run_ready()
@@ -85,7 +90,7 @@ class ReactorDispatcher(InlineDispatcher):
             self.reactor.callFromThread(self.run_ready)
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
-        """Call a function on the reactor's thread: at once if this is it."""
+        """Call a function on the reactor's thread: immediately if this is that thread."""
         if self.runs_here():
             function(*args)
         else:
@@ -96,7 +101,7 @@ class ReactorDispatcher(InlineDispatcher):
         return future_of(awaited) if isinstance(awaited, Deferred) else super().future_of(awaited)
 
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
-        """Run a coroutine up to its first wait, and on when what it waits for is there."""
+        """Run a coroutine up to its first wait, and continue it when the awaited result arrives."""
         if self.runs_here():
             return super().spawn(coroutine)
         future: Future[Any] = Future()
@@ -106,16 +111,16 @@ class ReactorDispatcher(InlineDispatcher):
     def offload(
         self, function: Callable[..., R], *args: Any, keys: tuple[Hashable, ...] = ()
     ) -> Future[R]:
-        """Run a function that blocks or computes for long on the threads that all dispatchers share for that."""
+        """Run a function that blocks or computes for long on the shared pool of threads."""
         return Dispatcher.offload(self, function, *args, keys=keys)
 
     def close(self, timeout: float) -> None:
-        """Take back what was planned with the reactor."""
+        """Cancel the delayed call of the reactor."""
         self.call(self._timers.disarm)
 
 
 class _ReactorTimers(TimerQueue):
-    """A timer queue that is served by one delayed call of the reactor."""
+    """A timer queue that uses one delayed call of the reactor."""
 
     def __init__(self, dispatcher: ReactorDispatcher) -> None:
         super().__init__()
@@ -144,14 +149,15 @@ class _ReactorTimers(TimerQueue):
             self._delayed = clock.callLater(max(0.0, due - clock.seconds()), self._fire)
 
     def disarm(self) -> None:
-        """Plan nothing with the reactor."""
+        """Cancel the delayed call."""
         delayed, self._delayed = self._delayed, None
         if delayed is not None and delayed.active():
             delayed.cancel()
 
     def _fire(self) -> None:
         self._delayed = None
-        # What a timer plans while this fires is for the next call, or a timer of 0 seconds would hold the reactor.
+        # Timers that are added meanwhile wait for the next call. Otherwise a repeated timer of 0
+        # seconds would block the reactor.
         now = self._dispatcher.now()
         while (timer := self.pop_due(now)) is not None:
             timer.fire()
@@ -163,7 +169,7 @@ _dispatcher: ReactorDispatcher | None = None
 
 
 def reactor_dispatcher() -> ReactorDispatcher:
-    """Return the dispatcher on the installed reactor that all adapters of this process share."""
+    """Return the dispatcher on the installed reactor; all adapters of the process share it."""
     global _dispatcher
     with _lock:
         if _dispatcher is None:
@@ -172,12 +178,15 @@ def reactor_dispatcher() -> ReactorDispatcher:
 
 
 def on_reactor(function: Callable[..., object], *args: Any) -> None:
-    """Call a function on the reactor's thread: at once if this is it."""
+    """Call a function on the reactor's thread: immediately if this is that thread."""
     reactor_dispatcher().call(function, *args)
 
 
 def deferred_of(future: Future[T]) -> Deferred[T]:
-    """Return a Deferred of a future's result. It fires on the reactor's thread; cancelling it cancels the future."""
+    """Return a Deferred of a future's result; cancelling it cancels the future.
+
+    The Deferred fires on the reactor's thread.
+    """
     deferred: Deferred[T] = Deferred(lambda _: _cancel(future))
     if future.done():
         _fire(deferred, future)

@@ -1,4 +1,4 @@
-"""Twisted Cred's errors and ours."""
+"""Conversion of Twisted Cred's errors to ours and back."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = logging.getLogger("actorcred.adapters.twisted")
 
 
 class Denied(theirs.LoginDenied, theirs.UnauthorizedLogin):
-    """A policy is against a login. Some protocols ask only whether it is unauthorized.
+    """A policy denied a login. Also an `UnauthorizedLogin`, as some protocols check only for that.
 
     Args:
-        message: what a client may read.
-        retry_after: seconds after which asking again makes sense; None if that cannot be said.
+        message: the text for the client.
+        retry_after: seconds after which to try again; None if unknown.
     """
 
     def __init__(self, message: str, retry_after: float | None) -> None:
@@ -29,11 +29,12 @@ class Denied(theirs.LoginDenied, theirs.UnauthorizedLogin):
 
 
 class Unexpected(ours.CheckerUnavailable):
-    """A part of Twisted's raised what is no refusal.
+    """Twisted code raised an exception that is not a refusal.
 
     Args:
-        original: that. A protocol of Twisted's gets it as it is: some of its parts speak to each other by exceptions.
-        detail: for the log.
+        original: the exception. Twisted's protocols get it unchanged, as some of Twisted's parts
+            communicate by exceptions.
+        detail: a text for the log.
     """
 
     def __init__(self, original: BaseException, detail: str) -> None:
@@ -42,11 +43,11 @@ class Unexpected(ours.CheckerUnavailable):
 
 
 def our_error(error: BaseException, who: object) -> ours.LoginFailed:
-    """Return our error for what a part of Twisted's raised.
+    """Return our error for an exception of Twisted code.
 
     Args:
-        error: what it raised. What is no refusal is logged.
-        who: the part.
+        error: the exception. It is logged unless it is a refusal.
+        who: the object that raised it.
     """
     if isinstance(error, ours.LoginFailed):
         return error
@@ -60,8 +61,8 @@ def our_error(error: BaseException, who: object) -> ours.LoginFailed:
     name = type(who).__name__
     if (
         type(error).__module__ != "twisted.conch.error"
-    ):  # as NotEnoughAuthentication, by which SSH asks for another factor
-        # Without the text of the exception, which may quote the credentials.
+    ):  # such as NotEnoughAuthentication, by which SSH asks for another factor
+        # Without the text of the exception, which might quote the credentials.
         logger.error(
             "%s failed: %s\n%s", name, detail, "".join(traceback.format_tb(error.__traceback__))
         )
@@ -69,10 +70,10 @@ def our_error(error: BaseException, who: object) -> ours.LoginFailed:
 
 
 def their_error(error: BaseException) -> BaseException:
-    """Return Twisted Cred's error for one of ours; those that are no refusal stay what they are.
+    """Return Twisted Cred's error for one of ours; errors that are not refusals stay unchanged.
 
-    `CheckerUnavailable` is none: Twisted's protocols then say that the server has a problem, which is true. A realm without an
-    interface raises NotImplementedError there.
+    `CheckerUnavailable` is not a refusal: Twisted's protocols report a problem of the server, which
+    is correct. `NoInterface` becomes NotImplementedError, as Twisted's realms raise.
     """
     if isinstance(error, ours.LoginDenied):
         return Denied(str(error), error.retry_after)
@@ -86,5 +87,5 @@ def their_error(error: BaseException) -> BaseException:
 
 
 def raise_theirs(failure: Any) -> NoReturn:
-    """Make Twisted Cred's error of what a Deferred failed with."""
+    """Raise Twisted Cred's error for the failure of a Deferred."""
     raise their_error(failure.value)

@@ -1,4 +1,4 @@
-"""What Twisted's protocols hold of an avatar that is an actor: an object with the interface that they asked for."""
+"""Faces: objects through which Twisted's protocols use an avatar that is an actor."""
 
 from __future__ import annotations
 
@@ -18,18 +18,19 @@ __all__ = ["Face", "answer_of", "face_class"]
 
 
 def answer_of(future: Future[Any]) -> Any:
-    """Return what a future holds, or raise it; a Deferred if that is still to come.
+    """Return a future's result or raise its error; return a Deferred if it is not done yet.
 
-    Avatars on the reactor answer at once, unless they wait for something, and Twisted's protocols need many answers at once.
+    Avatars on the reactor answer immediately unless they wait for something. Twisted's protocols
+    need many answers immediately.
     """
     return future.get() if future.done() else deferred_of(future)
 
 
 class Face:
-    """An avatar, as one of Twisted's protocols sees it. Each method asks the actor.
+    """An avatar, as a Twisted protocol sees it. Each method asks the actor.
 
-    Subclass it for a protocol whose methods are not those of the avatar; notifications to the client are calls of the face's
-    methods of the same name, where it has them.
+    Subclass it for a protocol whose methods are not those of the avatar. Notifications to the
+    client call the face's method of the same name, if it has one.
 
     Args:
         avatar: the client's ref to the avatar.
@@ -53,7 +54,7 @@ def _asks(name: str) -> Callable[..., Any]:
 
 @cache
 def face_class(interface: InterfaceClass) -> type[Face]:
-    """Return the class of faces that provide an interface by asking the avatar for each of its methods."""
+    """Return the class of faces that provide an interface by calling the avatar's methods."""
     methods = {
         name: _asks(name)
         for name, what in interface.namesAndDescriptions(all=True)

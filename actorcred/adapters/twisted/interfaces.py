@@ -1,4 +1,4 @@
-"""Zope's interfaces as classes, and the other way round, so that a portal can be asked for what Twisted's protocols ask for."""
+"""Conversion between Zope's interfaces and classes, so that portals can be asked for interfaces."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ __all__ = ["class_of", "interface_of", "original_of"]
 
 
 def original_of(thing: Any) -> Any:
-    """Return the object of Twisted's that an object of ours stands for; the object itself if it stands for none."""
+    """Return the Twisted object that one of our objects wraps; the object itself if none."""
     return getattr(thing, "original", thing)
 
 
 class _OfInterface(ABCMeta):
-    """The class of classes that stand for an interface of Zope's."""
+    """The metaclass of classes that stand for a Zope interface."""
 
     interface: InterfaceClass
 
@@ -33,7 +33,7 @@ class _OfInterface(ABCMeta):
 
 @cache
 def class_of(interface: InterfaceClass) -> type:
-    """Return the class that stands for an interface of Zope's: what provides the interface is an instance of it."""
+    """Return the class that stands for a Zope interface; providers of it are its instances."""
     return _OfInterface(
         interface.__name__,
         (),

@@ -1,4 +1,7 @@
-"""Perspective Broker on our portals: `PBServerFactory(CredPortal(...))` comes here, so that each login knows its connection."""
+"""Perspective Broker on our portals.
+
+`PBServerFactory(CredPortal(...))` uses this module, so that each login knows its connection.
+"""
 
 from __future__ import annotations
 
@@ -34,14 +37,15 @@ __all__ = ["CallFailed", "Perspective"]
 
 
 class CallFailed(pb.Error):
-    """A call failed; the text is what the client may read."""
+    """A call failed; the text is for the client."""
 
 
 @implementer(pb.IPerspective)
 class Perspective(Face):
-    """An avatar that is an actor, for PB: clients may call what the interface of the login declares.
+    """An avatar that is an actor, for PB. Clients may call the methods of the login's interface.
 
-    Arguments are checked against its annotations. Name it in the faces of a `CredPortal`: `{IPerspective: (Player, Perspective)}`.
+    Arguments are checked against its annotations. Use it in the faces of a `CredPortal`:
+    `{IPerspective: (Player, Perspective)}`.
     """
 
     def perspectiveMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
@@ -58,7 +62,7 @@ class Perspective(Face):
                 raise CallError(f"{name}: give the arguments by position")
             if method.reauthenticated_within is not None:
                 raise CallError(
-                    f"{name}: the password has to be proven again first, which PB cannot"
+                    f"{name}: requires proving the password again, which PB does not support"
                 )
             answer = self.ask(name, *method.arguments(list(params), msgspec.convert))
         except Exception as error:
@@ -67,7 +71,7 @@ class Perspective(Face):
 
 
 def _told(error: BaseException) -> CallFailed:
-    """Return what a client is told of an error; of all but a `CallError` only that there was one."""
+    """Return the error to send to a client; only the text of a `CallError` is disclosed."""
     return CallFailed(
         error.message if isinstance(error, CallError) else "something went wrong in the server"
     )
@@ -78,7 +82,7 @@ def _raise_told(failure: Any) -> None:
 
 
 class PBPortal(Protocol):
-    """What is needed here of a `CredPortal`."""
+    """The parts of a `CredPortal` that this module needs."""
 
     portal: PortalRef
 
@@ -95,7 +99,7 @@ class PBPortal(Protocol):
 
 @implementer(pb.IPBRoot)
 class Root:
-    """What PB asks for the first object of each connection."""
+    """Returns the first object of each connection."""
 
     def __init__(self, portal: PBPortal) -> None:
         self._portal = portal
@@ -116,7 +120,7 @@ class Entrance(pb.Referenceable, ProtocolConnection):
         broker.notifyOnDisconnect(self._disconnected)
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
-        """Take a message. That of a login is read and answered without the machinery for any object, as a fifth of its cost."""
+        """Handle a message. A login bypasses PB's serialization, at a fifth of the cost."""
         if message == "login" and len(args) == 2 and type(args[1]) is bytes and len(kw) == 1:
             challenge, challenger = self.remote_login(args[1])
             return [b"tuple", challenge, [b"remote", broker.registerReference(challenger)]]
@@ -133,7 +137,7 @@ class Entrance(pb.Referenceable, ProtocolConnection):
         return self.log_in(ours.Anonymous(), mind)
 
     def log_in(self, presented: object, mind: Any) -> Any:
-        """Log in; return what the client gets as its perspective, or a Deferred of it."""
+        """Log in; return the client's perspective, or a Deferred of it."""
         client = PBChannel(mind, self)
         login = self._portal.begin(presented, client, (pb.IPerspective,))
         if login.done():
@@ -148,15 +152,15 @@ class Entrance(pb.Referenceable, ProtocolConnection):
         )
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
-        """Tell of a login that the portal did not see."""
+        """Report a login that was refused before it reached the portal."""
         self._portal.portal.tell_refused(error, kind, address=self.source)
 
     def _shown(self, login: Login, client: PBChannel) -> Any:
-        """Return what stands for the avatar on the wire."""
+        """Return the object that represents the avatar on the wire."""
         avatar = self._portal.granted(login, client)[1]
         shown = avatar if IJellyable.providedBy(avatar) else client
         if self._protocol is not None:
-            # When the client has let go of it, nobody can use the session any more.
+            # The session is unusable once the client has released its reference.
             self._protocol._localCleanup[shown.processUniqueID()] = client.log_out
         return shown
 
@@ -165,7 +169,7 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
 
 class Challenger(pb.Referenceable):
-    """Takes a client's answer to its challenge."""
+    """Receives a client's response to its challenge."""
 
     def __init__(self, entrance: Entrance, username: str | bytes, challenge: bytes) -> None:
         self._entrance: Entrance | None = entrance
@@ -173,7 +177,7 @@ class Challenger(pb.Referenceable):
         self._challenge = challenge
 
     def remoteMessageReceived(self, broker: Any, message: str, args: Any, kw: Any) -> Any:  # noqa: N802  # Twisted's name
-        """Take a message; see `Entrance.remoteMessageReceived`."""
+        """Handle a message; see `Entrance.remoteMessageReceived`."""
         if (
             message == "respond"
             and len(args) == 3
@@ -191,7 +195,7 @@ class Challenger(pb.Referenceable):
         return super().remoteMessageReceived(broker, message, args, kw)
 
     def remote_respond(self, response: bytes, mind: Any) -> Any:
-        """Log in."""
+        """Log in with a response to the challenge."""
         entrance, self._entrance = self._entrance, None
         if entrance is None:
             raise CallFailed("this challenge has been answered")
@@ -199,14 +203,17 @@ class Challenger(pb.Referenceable):
             presented = ChallengeResponse(
                 self._username, self._challenge, response, entrance.source
             )
-        except LoginFailed as error:  # a name that cannot be anybody's
+        except LoginFailed as error:  # a name that no user can have
             entrance.tell_refused(error, "ChallengeResponse")
             return defer.fail(their_error(error))
         return entrance.log_in(presented, mind)
 
 
 class PBChannel(pb.Referenceable, ProtocolChannel):
-    """A client of PB, and what it holds as its perspective: messages for the avatar, as long as the session is open."""
+    """The channel to a PB client, and its perspective, which passes calls to the avatar.
+
+    Calls are passed as long as the session is open.
+    """
 
     def __init__(self, mind: Any, connection: ProtocolConnection) -> None:
         ProtocolChannel.__init__(self, mind, connection)
@@ -221,16 +228,16 @@ class PBChannel(pb.Referenceable, ProtocolChannel):
 
 
 class ChallengeResponse(UsernameHashedPassword):
-    """A name and the answer to PB's challenge: `MD5(MD5(password) + challenge)`.
+    """A name and the response to PB's challenge: `MD5(MD5(password) + challenge)`.
 
     Args:
-        username: whom the client claims to be.
-        challenge: what it was asked.
-        response: its answer.
+        username: the name that the client claims.
+        challenge: the challenge that it was sent.
+        response: its response.
         source: its address.
 
     Raises:
-        UnauthorizedLogin: if the name cannot be anybody's.
+        UnauthorizedLogin: if no user can have the name.
     """
 
     __slots__ = ("_challenge", "_response", "_wire_name", "source", "username")
@@ -252,22 +259,22 @@ class ChallengeResponse(UsernameHashedPassword):
 
     @property
     def original(self) -> TheirChallengeResponse:
-        """The same for a checker of Twisted's."""
+        """The same for a Twisted checker."""
         return TheirChallengeResponse(self, self._wire_name)
 
     def check_password(self, password: bytes) -> bool:
-        """Tell whether the answer was made with this password."""
+        """Return whether the response was made with this password."""
         return self.check_md5(md5(password, usedforsecurity=False).digest())
 
     def check_md5(self, digest: bytes) -> bool:
-        """Tell whether the answer was made with a password that has this MD5 digest."""
+        """Return whether the response was made with a password that has this MD5 digest."""
         right = md5(digest + self._challenge, usedforsecurity=False).digest()
         return hmac.compare_digest(right, self._response)
 
 
 @implementer(IUsernameHashedPassword, pb.IUsernameMD5Password)
 class TheirChallengeResponse:
-    """A `ChallengeResponse` for a checker of Twisted's."""
+    """A `ChallengeResponse` for a Twisted checker."""
 
     def __init__(self, response: ChallengeResponse, username: str | bytes) -> None:
         self.username = username

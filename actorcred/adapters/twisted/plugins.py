@@ -1,7 +1,8 @@
-"""Plugins that cross over: Twisted's types of authentication for our `--auth`, and ours for Twisted's.
+"""Plugins converted both ways: Twisted's authentication types for our `--auth`, ours for Twisted.
 
-`file` of Twisted's is `twisted-file` here. Ours have their own names there; those that Twisted has a type for, as `file`, are
-`actorcred-file`. Those of other packages are `actorcred:TYPE`.
+Twisted's type `file` is `twisted-file` here. Our types have their own names in Twisted; those that
+collide with one of Twisted's, such as `file`, are `actorcred-file`. Types of other packages are
+`actorcred:TYPE`.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from actorcred.errors import ActorcredError
 __all__ = ["AnyTypeFactory", "CredCheckerFactory", "factories_for_twisted", "types_from_twisted"]
 
 TWISTEDS_OWN = frozenset({"anonymous", "file", "memory", "sshkey", "unix"})
-"""The types that Twisted brings itself."""
+"""The types that Twisted itself has."""
 
 
-# -- Twisted's for us -----------------------------------------------------------------------------------------------------
+# -- Twisted's for us ------------------------------------------------------------------------------
 
 
 def types_from_twisted() -> list[Plugin]:
-    """Return the types of authentication of all plugins of Twisted's, but for our own."""
+    """Return the authentication types of all Twisted plugins, except our own."""
     found: dict[str, Plugin] = {}
     for factory in getPlugins(ICheckerFactory):
         if not isinstance(factory, CredCheckerFactory | AnyTypeFactory):
@@ -57,7 +58,7 @@ def _generator(factory: Any) -> Callable[[ArgString], CheckerRef]:
         read_options(argument, {})
         try:
             checker = factory.generateChecker(str(argument))
-        except Exception as error:  # a third party's code
+        except Exception as error:  # third-party code
             raise ValueError(str(error) or type(error).__name__) from None
         run_reactor()
         return TwistedChecker.start(checker)
@@ -66,9 +67,9 @@ def _generator(factory: Any) -> Callable[[ArgString], CheckerRef]:
 
 
 def run_reactor() -> None:
-    """Run the reactor on a thread of its own if nobody runs it: checkers of Twisted's may need it.
+    """Run the reactor on a thread of its own if it is not running: Twisted's checkers can need it.
 
-    A program that runs it itself does so before it makes such checkers.
+    A program that runs the reactor itself must start it before it creates such checkers.
     """
     from twisted.internet import reactor
 
@@ -83,18 +84,18 @@ def run_reactor() -> None:
     started.wait()
 
 
-# -- ours for Twisted -----------------------------------------------------------------------------------------------------
+# -- ours for Twisted ------------------------------------------------------------------------------
 
 
 @implementer(ICheckerFactory, IPlugin)
 class CredCheckerFactory:
-    """One of our types of authentication, for Twisted. What it is, is looked up when it is asked for.
+    """One of our authentication types, for Twisted. The plugin is looked up when it is needed.
 
     Args:
-        auth_type: our name of it.
+        auth_type: our name of the type.
 
     Attributes:
-        authType: its name there.
+        authType: its name in Twisted.
     """
 
     def __init__(self, auth_type: str) -> None:
@@ -103,7 +104,7 @@ class CredCheckerFactory:
 
     @property
     def authHelp(self) -> str:  # noqa: N802  # Twisted's name
-        """Its help."""
+        """The help text."""
         return getattr(find_plugin(self._type), "auth_help", "It cannot be used.")
 
     @property
@@ -117,29 +118,35 @@ class CredCheckerFactory:
         return kinds_to_twisted(getattr(find_plugin(self._type), "credential_interfaces", ()))
 
     def generateChecker(self, argument: str = "") -> CredChecker:  # noqa: N802  # Twisted's name
-        """Return a checker for a portal of Twisted's, or of ours.
+        """Return a checker for a Twisted portal or ours.
 
         Raises:
-            ValueError: says what is wrong with the argument.
+            ValueError: if the argument is not valid; the text says why.
         """
         return _checker(f"{self._type}:{argument}")
 
 
 @implementer(ICheckerFactory, IPlugin)
 class AnyTypeFactory:
-    """All our types of authentication, those of other packages too, as one of Twisted's: `actorcred:TYPE:ARGUMENT`."""
+    """All our authentication types as one Twisted type, `actorcred:TYPE:ARGUMENT`.
+
+    This includes the types of other packages.
+    """
 
     authType = "actorcred"  # noqa: N815  # Twisted's name
     argStringFormat = "TYPE[:ARGUMENT]"  # noqa: N815  # Twisted's name
 
     @property
     def authHelp(self) -> str:  # noqa: N802  # Twisted's name
-        """Its help."""
-        return f"Any type of authentication that actorcred finds here: {', '.join(sorted(own_plugins()))}."
+        """The help text."""
+        return (
+            "Any type of authentication that actorcred finds here: "
+            f"{', '.join(sorted(own_plugins()))}."
+        )
 
     @property
     def credentialInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
-        """The kinds of credentials that any of them takes, as Twisted has them."""
+        """The kinds of credentials that any of the types accepts, as Twisted has them."""
         return kinds_to_twisted(
             kind for plugin in own_plugins().values() for kind in plugin.credential_interfaces
         )
@@ -157,6 +164,6 @@ def _checker(descriptor: str) -> CredChecker:
 
 
 def factories_for_twisted(types: Iterable[str]) -> dict[str, CredCheckerFactory]:
-    """Return some of our types, by names to be variables of a module."""
+    """Return factories for some of our types, by the names of module variables."""
     made = map(CredCheckerFactory, types)
     return {factory.authType.replace("-", "_"): factory for factory in made}

@@ -1,4 +1,4 @@
-"""Twisted Cred's portal, as Twisted's protocols know it, on a portal of ours."""
+"""A portal with Twisted Cred's interface, for Twisted's protocols, on one of our portals."""
 
 from __future__ import annotations
 
@@ -39,28 +39,33 @@ __all__ = ["CredPortal", "Faces"]
 F = TypeVar("F")
 
 Faces = Mapping[InterfaceClass, tuple[type, Callable[[AvatarRef[Any]], Any]]]
-"""Twisted's interface -> ours, and what makes an object with theirs, or a Deferred of one, of the client's ref to the avatar; see
-`Face`."""
+"""Twisted's interface -> our interface and a function; see `Face`.
+
+The function is given the client's ref to the avatar and returns an object with Twisted's interface,
+or a Deferred of one.
+"""
 
 TIMEOUT = 10.0
-"""Seconds for what Twisted's interface wants at once, of a portal that is not on the reactor."""
+"""Seconds to wait for a portal that is not on the reactor, where Twisted's interface blocks."""
 
 
 class CredPortal:
-    """A portal with the interface of `twisted.cred.portal.Portal`, for any protocol of Twisted's that takes one.
+    """A portal with the interface of `twisted.cred.portal.Portal`, for Twisted's protocols.
 
-    Sessions end when the protocol calls `logout`. With `attach` they also end with their connection, and end it.
+    Sessions end when the protocol calls `logout`. With `attach` they also end with their
+    connection, and close it when they end.
 
     Args:
-        realm: the ref of a portal of ours; or a realm, ours or Twisted's, for which one is started on the reactor.
+        realm: the ref of one of our portals; or a realm, ours or Twisted's, for which a portal is
+            started on the reactor.
         checkers: checkers, ours or Twisted's.
-        faces: how avatars of our realms look to protocols. For an interface that is not in it, the avatar's class has to
-            implement that interface, and is asked for each of its methods.
-        options: settings, with a realm.
+        faces: how protocols see avatars of our realms. For any other interface, the avatar's class
+            must implement it, and each of its methods is called on the avatar.
+        options: the settings of the portal that is started for a realm.
 
     Attributes:
         portal: the ref of our portal.
-        realm: the realm, as it was given; None where a portal was.
+        realm: the realm that was given; None if a portal was given.
     """
 
     def __init__(
@@ -78,7 +83,7 @@ class CredPortal:
             realm = Portal.start(realm, (), options, dispatcher=dispatcher)
         elif options is not None:
             raise TypeError(
-                "options are for a portal that is made here, not for one that is there already"
+                "options are for a portal that is started here, not for one that exists already"
             )
         self.portal: PortalRef = realm
         self._faces = dict(faces or {})
@@ -91,7 +96,7 @@ class CredPortal:
     def _dispatcher() -> Dispatcher:
         return reactor_dispatcher()
 
-    # -- Twisted's interface ------------------------------------------------------------------------------------------
+    # -- Twisted's interface -----------------------------------------------------------------------
 
     def login(
         self,
@@ -104,13 +109,14 @@ class CredPortal:
 
         Args:
             credentials: Twisted's, or ours.
-            mind: what reaches the client: None; something with `callRemote`; or an object with methods.
-            interfaces: what the client wants to use its avatar as, the dearest first.
-            authorize_as: whom it wants to act as; see `PortalRef.login`.
+            mind: reaches the client: None, an object with `callRemote`, or an object with methods.
+            interfaces: the interfaces that the client requests, in order of preference.
+            authorize_as: the user to act as; see `PortalRef.login`.
 
         Returns:
-            A Deferred of the interface, the avatar, and a function without arguments that logs out. It fails with Twisted
-            Cred's errors, and with `CheckerUnavailable` if it cannot be told now. Where nothing has to be waited for, it has fired.
+            A Deferred of the interface, the avatar, and a function without arguments that logs out.
+            It fails with Twisted Cred's errors, and with `CheckerUnavailable` if the login cannot
+            be decided now. It has already fired if nothing had to be waited for.
         """
         connection = self._connection or ProtocolConnection.speaking_to(self.portal)
         if ISSHPrivateKey.providedBy(credentials) and not credentials.signature:
@@ -129,7 +135,7 @@ class CredPortal:
     def _presented(self, credentials: Any, source: str) -> object:
         try:
             return from_twisted(credentials, source)
-        except LoginFailed as error:  # a name that cannot be anybody's
+        except LoginFailed as error:  # a name that no user can have
             self.portal.tell_refused(error, type(credentials).__name__, address=source)
             raise
 
@@ -149,7 +155,10 @@ class CredPortal:
         return face.addCallbacks(ready, failed)
 
     def registerChecker(self, checker: Any, *credentialInterfaces: InterfaceClass) -> None:  # noqa: N802, N803  # Twisted's names
-        """Add a checker, ours or Twisted's, to be asked after those that are registered for the same credentials."""
+        """Add a checker, ours or Twisted's.
+
+        It is asked after those that are registered for the same credentials.
+        """
         shown = CredChecker(checker) if isinstance(checker, CheckerRef) else checker
         if isinstance(checker, CheckerRef):
             added = self.portal.register_checker(checker, *kinds_from_twisted(credentialInterfaces))
@@ -164,9 +173,10 @@ class CredPortal:
 
     @property
     def checkers(self) -> Mapping[InterfaceClass, Any]:
-        """The checkers by the kinds of credentials that they take, to look at; `registerChecker` adds one.
+        """The checkers by the kinds of credentials that they accept; read-only.
 
-        Of several for one kind it is the last that was registered here, and of those that were not, one that asks them all.
+        For each kind it is the last checker that was registered here, or, if none was, one that
+        asks all of the portal's.
         """
         interfaces = self.listCredentialsInterfaces()
         others = PortalChecker(self.portal, interfaces)
@@ -175,25 +185,29 @@ class CredPortal:
         )
 
     def listCredentialsInterfaces(self) -> list[InterfaceClass]:  # noqa: N802  # Twisted's name
-        """Return the kinds of credentials that some checker takes, as far as Twisted has them."""
+        """Return the kinds of credentials that some checker accepts, as far as Twisted has them."""
         return kinds_to_twisted(self.portal.list_credentials_interfaces().get(timeout=TIMEOUT))
 
     def __conform__(self, interface: InterfaceClass) -> Any:
-        """Return what stands for this portal where another interface is wanted, as Perspective Broker does."""
+        """Return an adapter to another interface, or None; PB uses this for `IPBRoot`."""
         if interface.__identifier__ != "twisted.spread.flavors.IPBRoot":
             return None
         from actorcred.adapters.twisted.pb import Root
 
         return Root(self)
 
-    # -- for protocols that know more ---------------------------------------------------------------------------------
+    # -- for protocols with known connections ------------------------------------------------------
 
     def attach(self, factory: F) -> F:
-        """Have the protocols that a factory builds log in here, each knowing its connection; return the factory.
+        """Make the protocols that a factory builds log in here, with their connections.
 
-        A client's address then comes with its credentials, for checkers that go by it. A session ends when the connection does;
-        a login under way is given up, and its Deferred never fires. When a session ends, the client is told in its protocol's
-        way (`connection.FAREWELLS`) and the connection is closed.
+        Credentials then have the client's address, for checkers that use it. When a connection
+        ends, its sessions end; a pending login is abandoned, and its Deferred never fires. When a
+        session ends, the client is sent its protocol's farewell (`connection.FAREWELLS`) and the
+        connection is closed.
+
+        Returns:
+            The factory.
         """
         target: Any = factory
         build = target.buildProtocol
@@ -220,7 +234,7 @@ class CredPortal:
         interfaces: Iterable[InterfaceClass],
         authorize_as: str | None = None,
     ) -> LoginFuture:
-        """Log a client in with credentials of ours; return the portal's future, whose result is for `granted`."""
+        """Log a client in with our credentials; return the portal's future, for `granted`."""
         client.wanted = tuple(interfaces)
         login = self.portal.login(
             credentials, client, *map(self._class_for, client.wanted), authorize_as=authorize_as
@@ -239,7 +253,7 @@ class CredPortal:
         """Return a login as Twisted's protocols expect it."""
         session = login.session
         if client.connection is None:
-            session.never_idle()  # what the client sends is not seen here; its protocol has time-outs
+            session.never_idle()  # what the client sends is not seen here
         else:
             client.connection.opened(login)
         client.session = session
@@ -250,7 +264,7 @@ class CredPortal:
     def _face_of(
         self, login: Login, wanted: Iterable[InterfaceClass]
     ) -> tuple[InterfaceClass, Any]:
-        """Return which interface was granted, and the object with it."""
+        """Return the granted interface, and the object that has it."""
         interface = next(theirs for theirs in wanted if self._class_for(theirs) is login.interface)
         if interface in self._faces:
             return interface, self._faces[interface][1](login.avatar)
@@ -262,7 +276,10 @@ class CredPortal:
 
 
 def _may_try_the_key() -> Exception:
-    """Return what tells an SSH client to sign with its key: any key may be tried, so which ones a user has, is told nobody."""
+    """Return the exception that makes an SSH client sign with its key.
+
+    It is returned for any key, so as not to reveal which keys a user has.
+    """
     from twisted.conch.error import ValidPublicKey
 
     return ValidPublicKey()

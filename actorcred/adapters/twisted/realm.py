@@ -23,11 +23,11 @@ __all__ = ["TwistedAvatar", "TwistedRealm"]
 
 
 class TwistedAvatar(Avatar):
-    """The actor around an avatar of Twisted's.
+    """An actor that wraps a Twisted avatar.
 
     Attributes:
         original: the avatar.
-        provides: the interface that was asked for; of the class.
+        provides: the requested interface; a class attribute.
     """
 
     provides: InterfaceClass
@@ -37,7 +37,10 @@ class TwistedAvatar(Avatar):
         self.original = original
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method of the avatar; for protocols that are not Twisted's. A Deferred is answered when it fires."""
+        """Call a method of the avatar, for protocols that are not Twisted's.
+
+        The result of a Deferred is returned when it fires.
+        """
         result = getattr(self.original, name)(*args, **kwargs)
         return _awaited(result) if isinstance(result, Deferred) else result
 
@@ -52,18 +55,18 @@ def _avatar_class(interface: InterfaceClass) -> type[TwistedAvatar]:
 
 
 class TwistedMind:
-    """What a realm of Twisted's gets of a client that did not come by Twisted's portal."""
+    """The mind that a Twisted realm gets for a client of a protocol that is not Twisted's."""
 
     def __init__(self, mind: MindRef) -> None:
         self._mind = mind
 
     def callRemote(self, name: str, *args: Any) -> Deferred[Any]:  # noqa: N802  # Twisted's name
-        """Ask the client; return a Deferred of its answer."""
+        """Call the client; return a Deferred of its answer."""
         return deferred_of(self._mind.call(name, *args))
 
 
 class TwistedRealm(Realm):
-    """A realm of Twisted's, for our portals. Runs on the reactor, and so do its avatars.
+    """A Twisted realm, for our portals. It and its avatars run on the reactor.
 
     Args:
         realm: a provider of `IRealm`.
@@ -86,7 +89,7 @@ class TwistedRealm(Realm):
         )
 
     def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
-        """Ask Twisted's realm."""
+        """Ask the Twisted realm."""
         wanted = [interface for cls in interfaces if (interface := interface_of(cls)) is not None]
         if not wanted:
             raise NoInterface(interfaces)
@@ -109,7 +112,7 @@ class TwistedRealm(Realm):
     def _start_avatar(self, answer: Any, avatar_id: AvatarId, mind: MindRef) -> Any:
         interface, original, logout = answer
         if not isinstance(interface, InterfaceClass):
-            return answer  # the portal says what is wrong with it
+            return answer  # the portal reports what is wrong with it
         avatar = _avatar_class(interface).start(
             avatar_id, mind, original, dispatcher=self.actor_inbox.dispatcher
         )
@@ -118,6 +121,6 @@ class TwistedRealm(Realm):
     def _refusal(self, error: BaseException, interfaces: tuple[type, ...]) -> LoginFailed:
         if isinstance(
             error, NotImplementedError
-        ):  # what Twisted's realms raise for an interface that they do not have
+        ):  # Twisted's realms raise this for an interface that they do not have
             return NoInterface(interfaces)
         return our_error(error, self.realm)

@@ -1,6 +1,6 @@
 /**
- * The browser's client of an actorcred server: JSON over WebSocket, SASL, calls, notifications, and coming back to the
- * session after a lost connection or a reload. One ES module without dependencies.
+ * The client of an actorcred server for browsers: JSON over WebSocket, SASL, calls, notifications,
+ * and resuming the session after a lost connection or a reload. One ES module, no dependencies.
  *
  *     import { connect } from "./actorcred.js";
  *     const client = await connect("/rpc/socket", { username: "ann", password: "s3cret" });
@@ -9,12 +9,14 @@
  */
 
 const SUBPROTOCOL = "actorcred.json";
-const FINAL = new Set(["logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"]);
-const SLOW_LOGIN = 3; // seconds after which people like to know that somebody is still at it
+const FINAL = new Set([
+  "logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error",
+]);
+const SLOW_LOGIN = 3; // seconds after which a login is reported as slow
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
-/** A login or a call failed; `code` says why, `retryAfter` when to try again, in seconds. */
+/** A login or a call failed; `code` says why. Try again after `retryAfter` seconds, if not null. */
 export class CredError extends Error {
   constructor(code, message, retryAfter = null) {
     super(message);
@@ -27,19 +29,23 @@ export class CredError extends Error {
 /**
  * Connect and log in.
  *
- * @param {string} url of the WebSocket; a path is taken as one of this page's server.
+ * @param {string} url the WebSocket's URL, or a path on the server of this page.
  * @param {object} options
- *   username, password: who logs in; without them an anonymous guest.
+ *   username, password: the user's; without them the login is anonymous.
  *   token: an OAuth bearer token in place of a password.
- *   interface: the name of the wanted interface, or several, the dearest first.
- *   storage: where a resume token waits for the next load of the page, as `sessionStorage`; null to keep none.
+ *   interface: the name of the interface, or several in order of preference.
+ *   storage: keeps the resume token over a reload of the page, by default `sessionStorage`; null to
+ *     keep none.
  *   timeout: seconds for connecting.
- *   loginTimeout: seconds for logging in, once connected: more than the 30 that a server takes by default.
- *   notifications: false for a page that only calls: the server sends it nothing that it did not ask for, nor why it ends.
- *   listeners: { name: function } for notifications, events and calls of the server, there before the first can come.
+ *   loginTimeout: seconds for logging in, once connected; longer than a server's default of 30.
+ *   notifications: false for a page that only makes calls: the server sends it no notifications,
+ *     nor the reason why it ends the session.
+ *   listeners: { name: function } for notifications, events and calls of the server, registered
+ *     before the first can arrive.
  * @returns {Promise<Client>} the client, logged in.
- * @throws {CredError} if that does not succeed, with the code "unreachable" (no connection), "refused", "denied" (`retryAfter`
- *   says when to try again) or "unavailable" (not now, or no answer in time).
+ * @throws {CredError} if that fails, with the code "unreachable" (no connection), "refused",
+ *   "denied" (`retryAfter` says when to try again), or "unavailable" (not now, or no answer in
+ *   time).
  */
 export async function connect(url, options = {}) {
   const client = new Client(url, options);
@@ -48,9 +54,9 @@ export async function connect(url, options = {}) {
 }
 
 /**
- * Go on with the session that the page had before it was loaded anew.
+ * Resume the session that the page had before it was reloaded.
  *
- * @returns {Promise<Client|null>} the client, or null if there is no such session any more.
+ * @returns {Promise<Client|null>} the client, or null if the session does not exist any more.
  */
 export async function resume(url, options = {}) {
   const client = new Client(url, options);
@@ -65,21 +71,29 @@ export async function resume(url, options = {}) {
 }
 
 /**
- * A logged-in client. Events beside the server's own notifications, for `on`:
- * "slow" (), when a login has taken some seconds and goes on; "reconnecting" (error, seconds), "reconnected" (complete),
- * "closed" (error).
+ * A logged-in client. In addition to the server's notifications it has these events, for `on`:
+ * "slow" (), when a login takes more than a few seconds; "reconnecting" (error, seconds),
+ * "reconnected" (complete), "closed" (error).
  */
 export class Client {
   constructor(url, options) {
     this.url = new URL(url, location.href).href.replace(/^http/, "ws");
-    this.options = { timeout: 10, loginTimeout: 40, storage: globalThis.sessionStorage ?? null, client: ["actorcred.js", ""], ...options };
+    this.options = {
+      timeout: 10,
+      loginTimeout: 40,
+      storage: globalThis.sessionStorage ?? null,
+      client: ["actorcred.js", ""],
+      ...options,
+    };
     this.avatarId = null;
     this.interface = "";
     this.session = "";
     this.limits = {};
     this.notifications = 0;
     this._listeners = new Map();
-    for (const [name, listener] of Object.entries(this.options.listeners ?? {})) this.on(name, listener);
+    for (const [name, listener] of Object.entries(this.options.listeners ?? {})) {
+      this.on(name, listener);
+    }
     this._calls = new Map();
     this._lastId = 0;
     this._socket = null;
@@ -91,7 +105,10 @@ export class Client {
     globalThis.addEventListener?.("pagehide", this._remember);
   }
 
-  /** Call `listener` at each notification or event of this name. For a call of the server its result is the answer. */
+  /**
+   * Call `listener` for each notification, event or call of this name. Its result is the answer to
+   * a call of the server.
+   */
   on(name, listener) {
     this._listeners.set(name, [...(this._listeners.get(name) ?? []), listener]);
     return this;
@@ -107,14 +124,14 @@ export class Client {
     return new Promise((resolve, reject) => this._calls.set(id, { resolve, reject }));
   }
 
-  /** Have a method of the avatar run, without an answer. Returns whether there is a connection. */
+  /** Call a method of the avatar without an answer. Returns whether there is a connection. */
   notify(method, ...params) {
     if (this._socket?.readyState !== WebSocket.OPEN) return false;
     this._send([2, method, params]);
     return true;
   }
 
-  /** Prove the credentials again, as some methods demand with the error "reauthenticate". */
+  /** Prove the credentials again, as some methods require with the error "reauthenticate". */
   async reauthenticate(password = this.options.password) {
     await this._authenticate("cred.reauthenticate", { ...this.options, password });
   }
@@ -129,7 +146,7 @@ export class Client {
     this._socket?.close();
   }
 
-  // -- connecting -----------------------------------------------------------------------------------------------------
+  // -- connecting ---------------------------------------------------------------------------------
 
   async _open(enter) {
     this._goodbye = null;
@@ -138,21 +155,31 @@ export class Client {
     let open = false;
     const gone = new Promise((_, reject) => {
       socket.onclose = () => {
-        const unreachable = new CredError("unreachable", "the server cannot be reached, or takes no more connections");
-        reject(this._goodbye ?? (open ? new CredError("lost", "the connection was lost during the login") : unreachable));
+        const unreachable = new CredError(
+          "unreachable",
+          "the server cannot be reached, or accepts no more connections",
+        );
+        const lost = new CredError("lost", "the connection was lost during the login");
+        reject(this._goodbye ?? (open ? lost : unreachable));
         if (socket === this._socket) this._lost();
       };
     });
     const opened = new Promise((resolve) => (socket.onopen = resolve));
-    socket.onmessage = (event) => socket === this._socket && this._received(JSON.parse(event.data));
+    socket.onmessage = (event) => {
+      if (socket === this._socket) this._received(JSON.parse(event.data));
+    };
     gone.catch(() => {});
     const slow = setTimeout(() => this._emit("slow"), SLOW_LOGIN * 1000);
     try {
       const { timeout, loginTimeout } = this.options;
-      await within(timeout, Promise.race([opened, gone]), new CredError("unreachable", "the server cannot be reached"));
+      const unreachable = new CredError("unreachable", "the server cannot be reached");
+      await within(timeout, Promise.race([opened, gone]), unreachable);
       open = true;
-      // A server that is slow can be reached, so it is never said that it cannot.
-      const late = new CredError("unavailable", `the server has not answered the login within ${loginTimeout} s`);
+      // The server can be reached, so a slow login is not "unreachable".
+      const late = new CredError(
+        "unavailable",
+        `the server has not answered the login within ${loginTimeout} s`,
+      );
       await within(loginTimeout, Promise.race([enter(this), gone]), late);
     } catch (error) {
       this._drop();
@@ -179,7 +206,7 @@ export class Client {
     this._token = null;
     const answer = await this.call("cred.resume", token, seen, true);
     this._enter(answer);
-    this.notifications += answer.notifications - seen; // some may have come since
+    this.notifications += answer.notifications - seen; // some might have arrived since
     this._keep();
     return !answer.refresh;
   }
@@ -203,7 +230,7 @@ export class Client {
     return answer;
   }
 
-  // -- coming back ----------------------------------------------------------------------------------------------------
+  // -- reconnecting -------------------------------------------------------------------------------
 
   _drop() {
     const socket = this._socket;
@@ -236,7 +263,9 @@ export class Client {
       try {
         await this._open(async () => {
           try {
-            if (this._token === null) throw new CredError("refused", "there is no session to go on with");
+            if (this._token === null) {
+              throw new CredError("refused", "there is no session to resume");
+            }
             complete = await this._resume();
           } catch (refusal) {
             if (refusal.code !== "refused") throw refusal;
@@ -245,7 +274,8 @@ export class Client {
         });
       } catch (failure) {
         error = failure;
-        if (!["unreachable", "denied", "unavailable", "lost", "drained", "silent"].includes(failure.code)) break;
+        const passing = ["unreachable", "denied", "unavailable", "lost", "drained", "silent"];
+        if (!passing.includes(failure.code)) break;
         seconds = Math.max(failure.retryAfter ?? 0, Math.min(30, seconds * 2));
         continue;
       }
@@ -280,7 +310,7 @@ export class Client {
     this._heartbeat = setTimeout(beat, interval);
   }
 
-  // -- over a reload of the page --------------------------------------------------------------------------------------
+  // -- reloads of the page ------------------------------------------------------------------------
 
   get _key() {
     return "actorcred " + this.url;
@@ -304,7 +334,7 @@ export class Client {
     this.options.storage?.removeItem(this._key);
   }
 
-  // -- messages -------------------------------------------------------------------------------------------------------
+  // -- messages -----------------------------------------------------------------------------------
 
   _send(message) {
     this._socket.send(JSON.stringify(message));
@@ -319,7 +349,8 @@ export class Client {
       else call?.reject(new CredError(error.code, error.message, error.retry_after ?? null));
     } else if (message[0] === 2 && message[1] === "cred.goodbye") {
       const [reason, retryAfter] = message[2];
-      this._goodbye = new CredError(reason.code, reason.message || "the server said goodbye", retryAfter ?? null);
+      const text = reason.message || "the server said goodbye";
+      this._goodbye = new CredError(reason.code, text, retryAfter ?? null);
     } else if (message[0] === 2) {
       this.notifications += 1;
       this._emit(message[1], ...message[2]);
@@ -345,22 +376,31 @@ export class Client {
       this._send([1, id, null, (await listener(...params)) ?? null]);
     } catch (error) {
       if (!(error instanceof CredError)) console.error(`the listener of ${method} failed:`, error);
-      const known = error instanceof CredError ? error : new CredError("internal", "the client failed");
-      this._send([1, id, { code: known.code, message: known.message }, null]);
+      const internal = new CredError("internal", "the client failed");
+      const { code, message } = error instanceof CredError ? error : internal;
+      this._send([1, id, { code, message }, null]);
     }
   }
 }
 
-// -- SASL -------------------------------------------------------------------------------------------------------------
+// -- SASL -----------------------------------------------------------------------------------------
 
 function chooseMechanism(offers, secrets, url) {
-  const isPrivate = url.protocol === "wss:" || ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+  const isLocal = ["localhost", "127.0.0.1", "[::1]"].includes(url.hostname);
+  const isPrivate = url.protocol === "wss:" || isLocal;
   const usable = [];
-  if (secrets.token) usable.push(isPrivate && new OAuthBearer(secrets));
-  else if (secrets.password === undefined || secrets.password === null) usable.push(new Anonymous());
-  else usable.push(globalThis.crypto?.subtle && new ScramSha256(secrets), isPrivate && new Plain(secrets));
+  if (secrets.token) {
+    usable.push(isPrivate && new OAuthBearer(secrets));
+  } else if (secrets.password === undefined || secrets.password === null) {
+    usable.push(new Anonymous());
+  } else {
+    usable.push(globalThis.crypto?.subtle && new ScramSha256(secrets));
+    usable.push(isPrivate && new Plain(secrets));
+  }
   const chosen = usable.find((mechanism) => mechanism && offers.includes(mechanism.name));
-  if (!chosen) throw new CredError("refused", "the server offers no mechanism that is of use here");
+  if (!chosen) {
+    throw new CredError("refused", "the server offers no mechanism that can be used here");
+  }
   return chosen;
 }
 
@@ -388,7 +428,8 @@ class ScramSha256 {
   name = "SCRAM-SHA-256";
 
   constructor(secrets) {
-    this._username = secrets.username.normalize("NFKC").replaceAll("=", "=3D").replaceAll(",", "=2C");
+    const username = secrets.username.normalize("NFKC");
+    this._username = username.replaceAll("=", "=3D").replaceAll(",", "=2C");
     this._password = secrets.password.normalize("NFKC");
   }
 
@@ -410,25 +451,32 @@ class ScramSha256 {
     const clientKey = await hmac(salted, encoder.encode("Client Key"));
     const storedKey = new Uint8Array(await crypto.subtle.digest("SHA-256", clientKey));
     const signature = await hmac(storedKey, message);
-    this._serverSignature = toBase64(await hmac(await hmac(salted, encoder.encode("Server Key")), message));
+    const serverKey = await hmac(salted, encoder.encode("Server Key"));
+    this._serverSignature = toBase64(await hmac(serverKey, message));
     const proof = toBase64(clientKey.map((byte, index) => byte ^ signature[index]));
     return toBase64(encoder.encode(`${withoutProof},p=${proof}`));
   }
 
   async finish(data) {
     if (fieldsOf(decoder.decode(fromBase64(data ?? ""))).v !== this._serverSignature) {
-      throw new CredError("protocol-error", "the server does not know the password: it is not the one it claims to be");
+      throw new CredError(
+        "protocol-error",
+        "the server does not know the password: it is not the one it claims to be",
+      );
     }
   }
 }
 
 async function saltPassword(password, salt, iterations) {
-  const key = await crypto.subtle.importKey("raw", encoder.encode(password), "PBKDF2", false, ["deriveBits"]);
-  return new Uint8Array(await crypto.subtle.deriveBits({ name: "PBKDF2", hash: "SHA-256", salt, iterations }, key, 256));
+  const secret = encoder.encode(password);
+  const key = await crypto.subtle.importKey("raw", secret, "PBKDF2", false, ["deriveBits"]);
+  const parameters = { name: "PBKDF2", hash: "SHA-256", salt, iterations };
+  return new Uint8Array(await crypto.subtle.deriveBits(parameters, key, 256));
 }
 
 async function hmac(secret, message) {
-  const key = await crypto.subtle.importKey("raw", secret, { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", secret, algorithm, false, ["sign"]);
   return new Uint8Array(await crypto.subtle.sign("HMAC", key, message));
 }
 
@@ -444,10 +492,12 @@ function fromBase64(text) {
   return Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
 }
 
-/** Return what a promise gives, or fail with an error after some seconds. */
+/** Return the result of a promise, or fail with an error after so many seconds. */
 async function within(seconds, promise, error) {
   let timer;
-  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(error), seconds * 1000)));
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(error), seconds * 1000);
+  });
   try {
     return await Promise.race([promise, late]);
   } finally {

@@ -1,4 +1,7 @@
-"""The blocking client, for programs without an event loop: the asyncio client on a loop in a thread of its own."""
+"""The blocking client, for programs without an event loop.
+
+It runs the asyncio client on an event loop in a thread of its own.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def connect_blocking(
 ) -> BlockingClient:
     """Connect to a server and log in; see `actorcred.rpc.connect` for arguments and errors.
 
-    The handler is called on the client's own thread, and must not call the client and wait.
+    The handler is called on the client's own thread and must not make blocking calls to the client.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="actorcred-client", daemon=True)
@@ -55,12 +58,12 @@ def connect_blocking(
 
 
 class BlockingClient:
-    """A logged-in client, as `connect_blocking` returns it. Use it as a context manager, or call `close`.
+    """A logged-in client, as returned by `connect_blocking`.
 
-    It may be used from several threads at a time.
+    Use it as a context manager, or call `close`. It may be used from several threads at a time.
 
     Attributes:
-        client: the asyncio client, whose attributes say who is logged in.
+        client: the asyncio client; its attributes describe the login.
     """
 
     def __init__(
@@ -90,13 +93,13 @@ class BlockingClient:
         """Call a method of the avatar.
 
         Args:
-            method: its name.
-            args: for it.
+            method: the name of the method.
+            args: its arguments.
             timeout: seconds to wait for the answer; None waits as long as the connection lasts.
 
         Raises:
             CallError: if the method failed; `code` says why.
-            ConnectionLost: if the connection was lost before the answer came.
+            ConnectionLost: if the connection was lost before the answer arrived.
             TimeoutError: if there was no answer in time.
         """
 
@@ -107,7 +110,7 @@ class BlockingClient:
         return self._run(call())
 
     def notify(self, method: str, *args: Any) -> None:
-        """Have a method of the avatar run, without an answer.
+        """Call a method of the avatar without waiting for an answer.
 
         Raises:
             ConnectionLost: if there is no connection.
@@ -123,15 +126,15 @@ class BlockingClient:
         self._run(self.client.reauthenticate(password))
 
     def sessions(self) -> list[dict[str, Any]]:
-        """Return the user's own sessions, this one and others."""
+        """Return all sessions of the user, including this one."""
         return self._run(self.client.sessions())
 
     def end_session(self, session: str) -> bool:
-        """End another session of the user, after `reauthenticate`; return whether there was one."""
+        """End another session of the user; return whether it existed. Needs `reauthenticate`."""
         return self._run(self.client.end_session(session))
 
     def close(self) -> None:
-        """Log out and close the connection; it is no error if it is closed already."""
+        """Log out and close the connection. Does nothing if it is already closed."""
         if self._thread.is_alive():
             self._run(self.client.close())
             _end(self._loop, self._thread)

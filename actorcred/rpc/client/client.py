@@ -1,4 +1,4 @@
-"""The asyncio client: it logs in, calls, is notified, and comes back to its session when the connection was lost."""
+"""The asyncio client: logins, calls, notifications, and resuming sessions."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ logger = logging.getLogger("actorcred.rpc.client")
 T = TypeVar("T")
 
 SLOW_LOGIN = 3.0
-"""Seconds after which a login is slow, which whoever waits for it may like to know."""
+"""Seconds after which a login is reported as slow."""
 
 FINAL = frozenset(
     {"logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"}
 )
-"""Reasons of a goodbye after which a client does not come back by itself."""
+"""Goodbye codes after which a client does not reconnect by itself."""
 
 
 async def connect(
@@ -58,23 +58,24 @@ async def connect(
     """Connect to a server and log in.
 
     Args:
-        address: as `tcp://127.0.0.1:9986`, `tls:...`, `unix:...`, `ws:...` or `wss:...`.
-        username: who logs in; without name, password and token as an anonymous guest.
-        password: the password. It is sent as it is only where nobody can read along.
+        address: for example `tcp://127.0.0.1:9986`, `tls:...`, `unix:...`, `ws:...` or `wss:...`.
+        username: the user's name; without name, password and token the login is anonymous.
+        password: the password. It is sent in clear only over a private connection.
         token: a bearer token in place of a password.
-        authorize_as: whom to act as, if that is somebody else.
-        handler: is told what the server says and asks: a callable `handler(name, *args)`, or an object with methods.
-        options: how the client behaves.
+        authorize_as: the user to act as, if not the one who logs in.
+        handler: handles the server's notifications and calls: a callable `handler(name, *args)`, or
+            an object with methods.
+        options: the client's settings.
         settings: fields of `ClientOptions`, in place of `options`.
 
     Returns:
         The client, logged in.
 
     Raises:
-        LoginFailed: if the login did not succeed; `CheckerUnavailable` also if there was no answer in time.
-        ConnectionLost: if there is no connection, or it did not come in time.
-        ProtocolError: if the server does not speak this protocol, or cannot prove that it is the right one.
-        ValueError: if the address is none.
+        LoginFailed: if the login failed; `CheckerUnavailable` also if there was no answer in time.
+        ConnectionLost: if the connection could not be made, or not in time.
+        ProtocolError: if the server does not speak this protocol, or cannot prove its identity.
+        ValueError: if the address is not valid.
     """
     where = Address.parse(address) if isinstance(address, str) else address
     client = Client(
@@ -88,16 +89,18 @@ async def connect(
 
 
 class Client:
-    """A logged-in client, as `connect` returns it. Use it as an asynchronous context manager, or call `close`.
+    """A logged-in client, as returned by `connect`.
+
+    Use it as an asynchronous context manager, or call `close`.
 
     Attributes:
         avatar_id: who is logged in; None for an anonymous guest.
         interface: the name of the interface that the avatar is used as.
         session: the id of the session.
-        limits: what the server says of its limits.
-        notifications: how many have come in this session.
-        on_reconnect: called with True after the session went on, with False after a new login or when notifications were
-            missed for good: what the client knows of the world may be out of date then.
+        limits: the limits that the server announced.
+        notifications: the number of notifications received in this session.
+        on_reconnect: called with True after the session was resumed, with False after a new login
+            or if notifications were lost: the client's state might be out of date then.
     """
 
     def __init__(
@@ -142,14 +145,15 @@ class Client:
     ) -> None:
         await self.close()
 
-    # -- what users do ------------------------------------------------------------------------------------------------
+    # -- public methods ----------------------------------------------------------------------------
 
     def call(self, method: str, *args: Any) -> Awaitable[Any]:
-        """Call a method of the avatar. The request is on its way when this returns; await the answer.
+        """Call a method of the avatar. The request is sent when this returns; await the answer.
 
         Raises, when awaited:
             CallError: if the method failed; `code` says why.
-            ConnectionLost: if the connection was lost before the answer came; nobody knows if the method ran.
+            ConnectionLost: if the connection was lost before the answer arrived; the method might
+                or might not have run.
         """
         if self._line is not None and self._comeback is None:
             return self._line.request(method, args)
@@ -161,7 +165,7 @@ class Client:
         return await self._request(method, args)
 
     def notify(self, method: str, *args: Any) -> None:
-        """Have a method of the avatar run, without an answer.
+        """Call a method of the avatar without waiting for an answer.
 
         Raises:
             ConnectionLost: if there is no connection.
@@ -171,27 +175,30 @@ class Client:
         self._line.send(self._line.connection.notify(method, args))
 
     async def reauthenticate(self, password: str | None = None) -> None:
-        """Prove the credentials again, as some methods demand with the error "reauthenticate".
+        """Prove the credentials again, as some methods require with the error "reauthenticate".
 
         Args:
             password: the password that the user typed; by default that of the login.
 
         Raises:
-            LoginFailed: if that was not right.
+            LoginFailed: if the credentials were refused.
         """
         secrets = self._secrets if password is None else replace(self._secrets, password=password)
         await self._authenticate("cred.reauthenticate", secrets)
 
     async def sessions(self) -> list[dict[str, Any]]:
-        """Return the user's own sessions, this one and others."""
+        """Return all sessions of the user, including this one."""
         return list(await self.call("cred.sessions"))
 
     async def end_session(self, session: str) -> bool:
-        """End another session of the user, after `reauthenticate`; return whether there was one."""
+        """End another session of the user; return whether it existed. Needs `reauthenticate`."""
         return bool(await self.call("cred.end", session))
 
     async def close(self) -> None:
-        """Log out and close the connection. Returns when it is closed; it is no error if it is already."""
+        """Log out, close the connection, and wait until it is closed.
+
+        Does nothing if it is already closed.
+        """
         if self._comeback is not None:
             self._comeback.cancel()
             self._finish()
@@ -206,11 +213,11 @@ class Client:
         self._finish()
 
     async def wait_closed(self) -> ConnectionLost:
-        """Wait until the client is disconnected for good; return why."""
+        """Wait until the client is disconnected and will not reconnect; return why."""
         await asyncio.shield(self._finished)
         return self._goodbye
 
-    # -- connecting ---------------------------------------------------------------------------------------------------
+    # -- connecting --------------------------------------------------------------------------------
 
     async def _open(self) -> None:
         try:
@@ -232,7 +239,7 @@ class Client:
         self._line = ClientConnection(wire, self._handle, self._count, self._lost)
 
     async def _patiently(self, login: Coroutine[Any, Any, T]) -> T:
-        """Wait for a login: a server that is slow can be reached, so it is never said that it cannot."""
+        """Wait for a login. A time-out here is `CheckerUnavailable`: the server can be reached."""
         slow = self._loop.call_later(SLOW_LOGIN, self._tell_slow_login)
         try:
             async with asyncio.timeout(self._options.login_timeout):
@@ -249,7 +256,7 @@ class Client:
         if self._options.on_slow_login is not None:
             self._options.on_slow_login()
         else:
-            logger.info("%s is slow: the answer to the login is still waited for", self.address)
+            logger.info("%s is slow: still waiting for the answer to the login", self.address)
 
     def _count(self) -> None:
         self.notifications += 1
@@ -275,7 +282,7 @@ class Client:
         wishes["notifications"] = options.notifications
         if options.interface is not None:
             wishes["interface"] = options.interface
-        self.notifications = 0  # from here on, since the first may come together with the answer
+        self.notifications = 0  # reset now, as the first one can arrive together with the answer
         self._entered(await self._authenticate("cred.login", self._secrets, wishes))
 
     async def _authenticate(self, method: str, secrets: Secrets, *more: Any) -> dict[str, Any]:
@@ -283,7 +290,7 @@ class Client:
         try:
             answer = await self._request(method, (mechanism.name, mechanism.start(), *more))
             while "challenge" in answer:
-                # PBKDF2 takes its time, which is not the event loop's.
+                # PBKDF2 is slow and would block the event loop.
                 proof = await asyncio.to_thread(mechanism.answer, self._bytes(answer["challenge"]))
                 answer = await self._request("cred.respond", (proof,))
             data = answer.get("data")
@@ -301,7 +308,8 @@ class Client:
                 f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}"
             )
         if name is not None:
-            # Chosen without binding: else it would say that the server has none, which one that has takes for an attack.
+            # Without channel binding. Otherwise the client would claim that the server does not
+            # support it, and a server that does would take that for an attack.
             return CLIENT_MECHANISMS[name](
                 secrets if name.endswith("-PLUS") else replace(secrets, binding=None)
             )
@@ -309,27 +317,31 @@ class Client:
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
             raise LoginFailed(
-                f"the server offers {', '.join(offers) or 'no mechanism'}, none of which is of use here"
+                f"the server offers {', '.join(offers) or 'no mechanism'}, "
+                "none of which can be used here"
             )
         return mechanism
 
     async def _first_answer(self, method: str) -> Any:
-        """Ask the server for something that it knows at once; only then it is sure that there is a server."""
+        """Request something that a server answers immediately, to find out whether one is there."""
         try:
             async with asyncio.timeout(self._options.timeout):
                 return await self._request(method, ())
         except TimeoutError:
-            text = f"{self.address} accepts connections, but does not answer within {self._options.timeout:g} s"
+            text = (
+                f"{self.address} accepts connections, "
+                f"but does not answer within {self._options.timeout:g} s"
+            )
             raise ConnectionLost(text) from None
 
     def _bytes(self, data: Any) -> bytes:
-        """Return what the server sent as bytes; in JSON they are base64."""
+        """Return binary data from the server; in JSON it is base64."""
         if self._line is None:
             raise self._goodbye
         try:
             return bytes(self._line.connection.codec.convert(data, bytes))
         except ValueError:
-            raise ProtocolError("the server's SASL data are no bytes") from None
+            raise ProtocolError("the server's SASL data is not binary") from None
 
     def _entered(self, answer: dict[str, Any]) -> None:
         try:
@@ -343,16 +355,16 @@ class Client:
             raise ProtocolError(f"the server's answer to the login lacks {error}") from None
         self._logged_in = True
 
-    # -- coming back --------------------------------------------------------------------------------------------------
+    # -- reconnecting ------------------------------------------------------------------------------
 
     def _lost(self, line: ClientConnection, goodbye: ConnectionLost) -> None:
-        """Learn that a connection is gone."""
+        """Called when a connection was lost."""
         if line is not self._line:
-            return  # it was given up
+            return  # it was already abandoned
         self._line = None
         self._goodbye = goodbye
         if self._comeback is not None or not self._logged_in:
-            return  # whoever connects at the moment sees to it
+            return  # handled by the attempt to connect that is in progress
         if self._options.reconnect and goodbye.code not in FINAL:
             self._comeback = self._loop.create_task(self._come_back(goodbye.retry_after or 0.05))
         else:
@@ -380,7 +392,10 @@ class Client:
                 self._abort()
 
     async def _try_to_come_back(self, pause: float) -> float:
-        """Connect and go on, or give up if that makes no sense; return the seconds until the next try, without a connection."""
+        """Connect and resume or log in, or give up if that cannot succeed.
+
+        Returns the seconds until the next attempt, if there is no connection.
+        """
         try:
             await self._connect()
             whole = await self._patiently(self._resume_or_log_in())
@@ -397,7 +412,7 @@ class Client:
         except (LoginFailed, CallError) as error:
             self._abort()
             self._goodbye, final = (
-                ConnectionLost(f"the server does not take the client back: {error}", "refused"),
+                ConnectionLost(f"the server refused the new login: {error}", "refused"),
                 True,
             )
         else:
@@ -418,7 +433,7 @@ class Client:
             logger.exception("on_reconnect failed:")
 
     async def _resume_or_log_in(self) -> bool:
-        """Go on with the session, or begin a new one; return whether nothing was missed."""
+        """Resume the session, or begin a new one; return whether no notification was lost."""
         if self._token is not None:
             token, self._token = self._token, None
             seen = self.notifications
@@ -430,13 +445,14 @@ class Client:
                     raise _as_login_error(error) from None
             else:
                 self._entered(answer)
-                self.notifications += answer["notifications"] - seen  # some may have come since
+                # Some might have arrived since.
+                self.notifications += answer["notifications"] - seen
                 return not answer["refresh"]
         await self._log_in()
         return False
 
     def _abort(self) -> None:
-        """Have no more to do with the connection."""
+        """Abandon the connection."""
         line, self._line = self._line, None
         if line is not None:
             line.abort()

@@ -1,4 +1,4 @@
-"""The client's end of one connection: calls and their answers, what the server says and asks, and whether it still lives."""
+"""The client's end of one connection: calls both ways, notifications, and the heartbeat."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ logger = logging.getLogger("actorcred.rpc.client")
 LIMITS = WireLimits(
     frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000_000, keys=100_000, pending=10_000
 )
-"""What is accepted from a server, which is trusted more than a client is."""
+"""Limits on what a server may send. It is trusted more than a client, so they are wider."""
 
 Handle = Callable[[str, list[Any]], Any]
 
@@ -36,9 +36,9 @@ class ClientConnection:
 
     Args:
         wire: the transport.
-        handle: is given the name and the parameters of what the server says and asks.
-        noticed: called for each notification of the server that is not `cred.goodbye`.
-        lost: called with this connection and the reason when it is gone.
+        handle: called with the name and the parameters of each notification and call of the server.
+        noticed: called for each notification of the server except `cred.goodbye`.
+        lost: called with this connection and the reason when it is lost.
     """
 
     def __init__(
@@ -73,13 +73,13 @@ class ClientConnection:
         alone = not self._calls and not self._out
         self._calls[number] = future
         if alone:
-            self._wire.write([data])  # nothing is under way with which it could be gathered
+            self._wire.write([data])  # no other message to gather it with
         else:
             self.send(data)
         return future
 
     def send(self, data: bytes) -> None:
-        """Send a message, with all others of this turn of the loop."""
+        """Send a message, together with all others of this iteration of the loop."""
         if not self._out:
             self._loop.call_soon(self._flush)
         self._out.append(data)
@@ -90,18 +90,18 @@ class ClientConnection:
             self._wire.write(out)
 
     def abort(self, reason: ConnectionLost | None = None) -> None:
-        """Close at once, and have no more to do with it."""
+        """Close immediately and ignore whatever still arrives."""
         self._goodbye = self._goodbye or reason
-        self._lost("the connection was given up")
+        self._lost("the connection was abandoned")
         self._wire.abort()
 
     def channel_binding(self) -> tuple[str, bytes] | None:
-        """Return what a login can be bound to this connection by; None without TLS, or without the extra "scram"."""
+        """Return the channel binding of this connection; None without TLS or the extra "scram"."""
         der = self._wire.server_certificate()
         return None if der is None or find_spec("scramp") is None else end_point_binding(der)
 
     def start_heartbeat(self, interval: float, seen: Callable[[], int]) -> None:
-        """Ask the server for a sign of life at each interval, in seconds; it learns how many notifications were seen."""
+        """Ping the server every `interval` seconds, with the number of notifications received."""
         self._heartbeat = self._loop.call_later(interval, self._beat, interval, seen)
 
     def _beat(self, interval: float, seen: Callable[[], int]) -> None:
@@ -111,7 +111,7 @@ class ClientConnection:
         self.request("cred.ping", (seen(),)).add_done_callback(_forget_result)
         self.start_heartbeat(interval, seen)
 
-    # -- what comes ---------------------------------------------------------------------------------------------------
+    # -- receiving ---------------------------------------------------------------------------------
 
     def _lost(self, why: str) -> None:
         lost, self._when_lost = self._when_lost, None
@@ -159,7 +159,7 @@ class ClientConnection:
         try:
             result = self._handle(notice.method, notice.params)
         except CallError:
-            pass  # the handler does not know it, or says no: nobody waits for an answer
+            pass  # unknown to the handler, or refused by it: a notification has no answer
         except Exception:
             logger.exception("The handler of %r failed:", notice.method)
         else:
@@ -211,7 +211,7 @@ def _goodbye_of(params: list[Any]) -> ConnectionLost:
 
 
 def make_handle(target: Any) -> Handle:
-    """Return a function of name and parameters for what a user gave as handler: nothing, a callable, or an object."""
+    """Return a function of name and parameters for a handler: None, a callable or an object."""
     if target is None:
         return _nobody
     if callable(target):

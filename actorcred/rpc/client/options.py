@@ -1,4 +1,4 @@
-"""How a client behaves."""
+"""The settings of a client."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ __all__ = ["ClientOptions"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientOptions:
-    """How a client behaves.
+    """The settings of a client.
 
     Args:
-        interface: what to use the avatar as: the name of an interface, or several, the dearest first; by default the
-            first one of the realm.
+        interface: the name of the interface to use the avatar as, or several in order of
+            preference; by default the first one of the realm.
         mechanism: the SASL mechanism; by default the strongest that both sides have.
-        reconnect: come back after the connection was lost, to the same session if that is possible.
-        max_pause: seconds between two attempts at most.
+        reconnect: reconnect after the connection was lost, to the same session if possible.
+        max_pause: seconds between two attempts to reconnect, at most.
         timeout: seconds for connecting, and for the first answer of the server.
-        login_timeout: seconds for logging in, once connected: more than the 30 that a portal takes by default, so that it is the
-            portal that says that it cannot be done.
-        on_slow_login: called when a login has taken some seconds and goes on; by default that is logged.
+        login_timeout: seconds for logging in, once connected. It is longer than a portal's default
+            of 30, so that the portal's own time-out is reported to the client.
+        on_slow_login: called when a login takes more than a few seconds; by default that is logged.
         client: name and version, for the user's list of sessions.
         context: for TLS; by default certificates are verified against those of the system.
-        json: write JSON; on WebSocket only.
-        notifications: whether the server may send what the client did not ask for. Without it comes no goodbye either, so that
-            a client that reconnects does so even after it was kicked.
+        json: use JSON; on WebSocket only.
+        notifications: whether the server may send notifications. Without them there is no goodbye
+            either, so a client with `reconnect` reconnects even after it was kicked.
     """
 
     interface: str | list[str] | None = None

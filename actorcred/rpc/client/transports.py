@@ -21,19 +21,19 @@ LARGEST_FRAME = 16 * 1024 * 1024
 
 
 class ClientTransport(Protocol):
-    """What a client needs of its transport."""
+    """What a client needs from its transport."""
 
     codec: Codec
     framed: bool
 
     def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """Hand over what comes, and say at the end why it is the end."""
+        """Pass received data to `received`, and the reason of the disconnection to `lost`."""
 
     def write(self, messages: list[bytes]) -> None:
         """Send messages."""
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
 
     def server_certificate(self) -> bytes | None:
         """Return the certificate of the server, in DER form, or None without TLS."""
@@ -42,10 +42,10 @@ class ClientTransport(Protocol):
 async def open_wire(
     address: Address, context: ssl.SSLContext | None, *, json: bool
 ) -> ClientTransport:
-    """Connect.
+    """Connect to an address.
 
     Raises:
-        ConnectionLost: if that is not possible.
+        ConnectionLost: if that fails.
         MissingExtra: for WebSocket without the extra "websocket".
         ValueError: for JSON on a stream.
     """
@@ -55,7 +55,7 @@ async def open_wire(
         return await _open_websocket(address, context, json=json)
     if json:
         raise ValueError(
-            f"{address} is a stream, which has MessagePack only; JSON needs ws: or wss:"
+            f"{address} is a stream, which supports MessagePack only; JSON needs ws: or wss:"
         )
     loop = asyncio.get_running_loop()
     try:
@@ -90,11 +90,11 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
         self._gone: str | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """Hand over what comes from now on."""
+        """Pass received data on from now on."""
         self._received, self._lost = received, lost
         early, self._early = self._early, []
         for data in early:
@@ -103,11 +103,11 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
             lost(self._gone)
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to put what comes."""
+        """Return the buffer to receive into."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what came."""
+        """Process received bytes."""
         data = bytes(self._buffer[:nbytes])
         if self._received is None:
             self._early.append(data)
@@ -115,7 +115,7 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
             self._received(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Learn that the connection is gone."""
+        """Report the loss of the connection."""
         why = (
             "the server closed the connection" if exc is None else f"the connection was lost: {exc}"
         )
@@ -130,7 +130,7 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
         self._transport.write(b"".join(messages))
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -164,7 +164,7 @@ async def _open_websocket(
 
 
 def _frames_logger() -> logging.Logger:
-    """Return the library's logger at the level info: at debug it shows what is sent, passwords among it."""
+    """Return websockets' logger at level info: at debug it logs what is sent, with passwords."""
     logger = logging.getLogger("actorcred.rpc.client.websocket")
     logger.setLevel(max(logging.INFO, logging.getLogger("websockets.client").getEffectiveLevel()))
     return logger
@@ -182,7 +182,7 @@ class ClientWebSocketTransport:
         self._outgoing: asyncio.Queue[bytes] = asyncio.Queue()
 
     def start(self, received: Callable[[bytes], None], lost: Callable[[str], None]) -> None:
-        """Hand over what comes from now on."""
+        """Pass received data on from now on."""
         self._tasks = [
             asyncio.create_task(self._read(received, lost)),
             asyncio.create_task(self._write()),
@@ -213,7 +213,7 @@ class ClientWebSocketTransport:
             self._outgoing.put_nowait(message)
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         self._socket.transport.abort()
 
     def server_certificate(self) -> bytes | None:

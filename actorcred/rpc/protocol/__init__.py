@@ -1,3 +1,3 @@
-"""The wire without I/O: codecs, messages, addresses."""
+"""The wire protocol without I/O: codecs, messages, addresses."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""Addresses as one text, for servers and clients: `tcp:127.0.0.1:9986`, `tls:...`, `unix:/path`, `ws:...`, `wss:...`."""
+"""Addresses of servers as strings: `tcp:127.0.0.1:9986`, `tls:...`, `unix:/path`, `ws:...`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _KINDS = ("tcp", "tls", "unix", "ws", "wss")
 _HOST_PORT = re.compile(r"(\[[^]]*\]|[^:/\[\]]*):(\d{1,5})(/.*)?")
 
 _TLS_OPTIONS = ("cert", "key", "client_ca", "ca", "name")
-"""The files of a server, and how a client verifies one."""
+"""The files of a server, and what a client verifies it with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen or to connect.
+    """An address to listen on or to connect to.
 
     Args:
         kind: "tcp", "tls", "unix", "ws" or "wss".
-        host: a name or an address; "" with a Unix socket.
+        host: a name or an address; "" for a Unix socket.
         port: 0 for any free one, when listening.
-        path: of a Unix socket, or of the URL of a WebSocket.
-        options: what follows a question mark, as `cert` and `key`.
+        path: the path of a Unix socket, or of a WebSocket's URL.
+        options: the options after the question mark, such as `cert` and `key`.
     """
 
     kind: str
@@ -41,12 +41,13 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> Address:
-        """Read an address, as `tcp:127.0.0.1:9986`, `tls:[::1]:9987?cert=c.pem&key=k.pem`, `unix:/run/arena`, `ws:0.0.0.0:80/rpc`.
+        """Parse an address.
 
-        Two slashes after the kind are taken, too, as URLs have them.
+        Examples are `tcp:127.0.0.1:9986`, `tls:[::1]:9987?cert=c.pem&key=k.pem`,
+        `unix:/run/arena`, `ws:0.0.0.0:80/rpc`. Two slashes after the kind are accepted, as in URLs.
 
         Raises:
-            ValueError: with what is wrong.
+            ValueError: if the address is not valid; the text says why.
         """
         kind, colon, rest = text.partition(":")
         if kind not in _KINDS or not colon:
@@ -69,12 +70,13 @@ class Address:
         match = _HOST_PORT.fullmatch(rest)
         if match is None or int(match[2]) > 65535:
             raise ValueError(
-                f"the address {text!r} must have the form {kind}:HOST:PORT, with the port from 0 to 65535"
+                f"the address {text!r} must have the form {kind}:HOST:PORT, "
+                "with the port from 0 to 65535"
             )
         path = match[3] or ""
         if path and kind in {"tcp", "tls"}:
             raise ValueError(
-                f"the address {text!r} has a path, {path!r}, which {kind} knows nothing of"
+                f"the address {text!r} has a path, {path!r}, but {kind} addresses have none"
             )
         return cls(kind, match[1].strip("[]") or "127.0.0.1", int(match[2]), path or "/", options)
 
@@ -87,30 +89,35 @@ class Address:
 
     @property
     def encrypted(self) -> bool:
-        """Whether TLS protects it."""
+        """Whether connections use TLS."""
         return self.kind in {"tls", "wss"}
 
     @property
     def private(self) -> bool:
-        """Whether nobody on a network can read along."""
+        """Whether no one on a network can eavesdrop on connections."""
         return self.encrypted or self.kind == "unix" or is_loopback(self.host)
 
 
 ADVICE = {
-    errno.EADDRINUSE: "another program listens there: take another port, or 0 for any free one",
-    errno.EADDRNOTAVAIL: "this machine has no such address: take 127.0.0.1 for itself alone, 0.0.0.0 for all of its addresses",
-    errno.EACCES: "this needs a right that the process lacks: take a port from 1024 on, or another folder",
-    errno.EPERM: "this needs a right that the process lacks: take a port from 1024 on, or another folder",
-    errno.ENOENT: "the folder has to exist",
+    errno.EADDRINUSE: "another program listens there: use another port, or 0 for any free one",
+    errno.EADDRNOTAVAIL: (
+        "this machine has no such address: "
+        "use 127.0.0.1 for local clients only, 0.0.0.0 for all of its addresses"
+    ),
+    errno.EACCES: (
+        "the process lacks the permission: use a port from 1024 up, or another directory"
+    ),
+    errno.EPERM: "the process lacks the permission: use a port from 1024 up, or another directory",
+    errno.ENOENT: "the directory must exist",
 }
-"""What to do if an address cannot be listened on, by the error of the system."""
+"""What to do if listening on an address failed, by error number."""
 
 
 def advice(error: OSError) -> str:
-    """Return what to do if an address cannot be listened on."""
+    """Return what to do after listening on an address failed; "" if that is unknown."""
     unknown_host = isinstance(error, socket.gaierror)
     return (
-        "the host is not known: take a name or an address of this machine"
+        "the host is not known: use a name or an address of this machine"
         if unknown_host
         else ADVICE.get(error.errno or 0, "")
     )

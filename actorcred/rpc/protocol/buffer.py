@@ -1,4 +1,7 @@
-"""The buffer into which all connections of a thread receive: one by one, and each takes out at once what came."""
+"""The receive buffer that all connections of a thread share.
+
+Each connection copies the received bytes out of it before another one receives.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ __all__ = ["receive_buffer"]
 
 
 SIZE = 64 * 1024
-"""Bytes. asyncio's own way allots 256 KB for each piece, which costs more than all the rest of a call."""
+"""Bytes. By default asyncio allocates 256 KB per read, which costs more than the rest of a call."""
 
 _local = threading.local()
 

@@ -1,4 +1,4 @@
-"""Messages to bytes and back, as MessagePack or JSON, with limits on what is accepted. Pure."""
+"""Messages to bytes and back, as MessagePack or JSON, with limits on what is accepted. No I/O."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ __all__ = [
 
 
 class Request(msgspec.Struct, array_like=True, tag=0, forbid_unknown_fields=True):
-    """`[0, id, method, params]`: the peer calls a method and wants an answer."""
+    """`[0, id, method, params]`: the peer calls a method and expects an answer."""
 
     id: int
-    method: Any  # text; some clients send it as bytes
+    method: Any  # a string; some clients send it as bytes
     params: list[Any]
 
 
@@ -44,28 +44,30 @@ class Response(msgspec.Struct, array_like=True, tag=1, forbid_unknown_fields=Tru
 
 
 class NotificationMessage(msgspec.Struct, array_like=True, tag=2, forbid_unknown_fields=True):
-    """`[2, method, params]`: the peer says something and wants no answer."""
+    """`[2, method, params]`: the peer sends a notification, which has no answer."""
 
     method: Any
     params: list[Any]
 
 
-Message = Union[Request, Response, NotificationMessage]  # noqa: UP007  # the decoders take it as a value
+Message = Union[Request, Response, NotificationMessage]  # noqa: UP007  # a value, for the decoders
 
 _SMALL = frozenset({float, int, bool, type(None)})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WireLimits:
-    """What is accepted from a peer. A message beyond them is a breach of the protocol and ends the connection.
+    """Limits on what a peer may send.
+
+    A message that exceeds one is a protocol violation and ends the connection.
 
     Args:
         frame: bytes of one message.
-        nesting: arrays and maps within each other, the parameter list being the first.
-        string: characters of a text, or bytes of a binary.
+        nesting: depth of nested arrays and maps, the parameter list being the first.
+        string: characters of a string, or bytes of a binary.
         items: elements of an array.
         keys: entries of a map.
-        pending: requests that wait for their answer. One more is answered with the error "too-many-requests".
+        pending: unanswered requests. Further ones get the error "too-many-requests".
     """
 
     frame: int = 64 * 1024
@@ -83,10 +85,10 @@ class WireLimits:
                 )
 
     def check(self, params: Iterable[Any]) -> None:
-        """Check what was decoded.
+        """Check decoded values.
 
         Raises:
-            ProtocolError: if it is beyond a limit.
+            ProtocolError: if they exceed a limit.
         """
         for value in params:
             if type(value) not in _SMALL:
@@ -100,7 +102,7 @@ class WireLimits:
             kind = type(value)
             if kind is str or kind is bytes:
                 if len(value) > self.string:
-                    raise ProtocolError(f"a text or binary is longer than {self.string}")
+                    raise ProtocolError(f"a string or binary is longer than {self.string}")
             elif kind is list or kind is tuple:
                 if len(value) > self.items:
                     raise ProtocolError(f"an array has more than {self.items} elements")
@@ -116,33 +118,37 @@ class WireLimits:
 _KEYS = frozenset({str, bytes, int, float, bool, type(None)})
 
 LONG = 256
-"""Bytes of a message of MessagePack from which on its maps are looked at before it is decoded."""
+"""Bytes. The maps of longer MessagePack messages are checked before the message is decoded."""
 
 
 def check_keys(keys: Iterable[Any]) -> None:
-    """Check the types of a map's keys. Texts and bytes have hashes that no client can foresee, and few numbers have the same.
+    """Check the types of a map's keys, against keys made to collide.
+
+    A client cannot predict the hashes of strings and bytes, and few numbers share one.
 
     Raises:
-        ProtocolError: if there is an array or another thing with parts among them.
+        ProtocolError: if one of them is an array or another compound value.
     """
     for key in keys:
         if type(key) not in _KEYS:
-            raise ProtocolError("the key of a map is neither a text nor bytes nor a number")
+            raise ProtocolError("the key of a map is neither a string nor bytes nor a number")
 
 
 def check_maps(data: bytes | memoryview, most: int) -> None:
-    """Check the maps in a message of MessagePack before any is built, since building one of keys that collide takes long.
+    """Check the maps in a MessagePack message before they are built.
+
+    Building a map takes long if its keys collide.
 
     Args:
         data: the message.
-        most: entries of a map.
+        most: the largest number of entries of a map.
 
     Raises:
         ProtocolError: if a map has more entries, or keys of a kind that could be made to collide.
-        ValueError: if it is no message.
+        ValueError: if the data is not a message.
     """
     try:
-        # The keys of nearly all maps are texts.
+        # The keys of nearly all maps are strings.
         msgpack.unpackb(data, max_map_len=most, strict_map_key=True, raw=True)
     except ValueError:
         msgpack.unpackb(
@@ -155,7 +161,7 @@ def _check_pairs(pairs: list[tuple[Any, Any]]) -> None:
 
 
 def weigh(values: Iterable[Any]) -> int:
-    """Return about how many bytes of memory decoded values take."""
+    """Return roughly how many bytes of memory decoded values take."""
     size, waiting = 0, [*values]
     while waiting:
         value = waiting.pop()
@@ -176,14 +182,14 @@ def weigh(values: Iterable[Any]) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """One way to write messages.
+    """An encoding of messages.
 
     Args:
-        name: of it.
-        binary: whether it has bytes; without them they are base64 texts.
-        encode: returns the bytes of a message; raises TypeError if something in it cannot be written.
-        decode: returns the message in a frame; raises ValueError if there is none, RecursionError if it is nested
-            beyond all measure.
+        name: its name.
+        binary: whether it has a type for bytes; otherwise they are base64 strings.
+        encode: returns the bytes of a message; raises TypeError if a value cannot be encoded.
+        decode: returns the message in a frame; raises ValueError if it is not one, RecursionError
+            if it is nested too deeply.
     """
 
     name: str
@@ -192,10 +198,10 @@ class Codec:
     decode: Callable[[bytes | memoryview], Message]
 
     def convert(self, value: Any, kind: Any) -> Any:
-        """Return a decoded value as a type.
+        """Convert a decoded value to a type.
 
         Raises:
-            msgspec.ValidationError: if it does not fit.
+            msgspec.ValidationError: if it does not match.
         """
         return msgspec.convert(value, kind, builtin_types=_BYTES if self.binary else ())
 
@@ -214,7 +220,7 @@ MSGPACK: Final = Codec(
 JSON: Final = Codec(
     "json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode
 )
-"""JSON, for WebSocket, where a frame holds one message."""
+"""JSON, for WebSocket, whose frames hold one message each."""
 
 SUBPROTOCOLS = {"actorcred.msgpack": MSGPACK, "actorcred.json": JSON}
-"""Of WebSocket: what is in a frame."""
+"""The codecs by WebSocket subprotocol."""

@@ -1,7 +1,8 @@
 """MessagePack-RPC without I/O and without a clock: bytes in, messages out; calls in, bytes out.
 
-The protocol is the published one (`spec.md` of the project msgpack-rpc): requests, answers and notifications, both ways,
-pipelined, answered in any order. All limits on what a peer may send are enforced here.
+The protocol is the published one (`spec.md` of the project msgpack-rpc): requests, answers and
+notifications, both ways, pipelined, answered in any order. All limits on what a peer may send are
+enforced here.
 """
 
 from __future__ import annotations
@@ -32,35 +33,36 @@ __all__ = ["PREFIX", "Connection", "Excess"]
 LIMITS = WireLimits()
 
 MAX_ID = 2**32 - 1
-"""Ids of requests are unsigned integers of 32 bits."""
+"""Request ids are unsigned 32-bit integers."""
 
 SCANNED = 2048
-"""Bytes of an incomplete message from which on it gets a scanner, so that it is not looked at anew with each piece."""
+"""Bytes. Incomplete messages from this length on get a scanner, to parse each byte only once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Excess:
-    """A request over the limit of pending ones; it is to be answered with an error and not to be carried out."""
+    """A request over the limit of pending ones; it must be answered with an error, not executed."""
 
     id: int
 
 
 PREFIX = "cred."
-"""Of the methods that the server answers itself."""
+"""Prefix of the methods that the server answers itself."""
 
 
 class Connection:
     """One end of a connection.
 
     Args:
-        codec: how messages are written.
-        limits: what is accepted from the peer.
-        framed: whether what is received comes in frames of one message each, as on WebSocket, and not as a stream.
+        codec: the encoding of messages.
+        limits: the limits on what the peer may send.
+        framed: whether data arrives in frames of one message each, as on WebSocket, instead of as
+            a stream.
 
     Attributes:
-        codec: how messages are written.
-        limits: what is accepted from the peer.
-        errors: the form in which the peer is sent errors.
+        codec: the encoding of messages.
+        limits: the limits on what the peer may send.
+        errors: the form of errors sent to the peer.
     """
 
     __slots__ = (
@@ -91,10 +93,10 @@ class Connection:
         self._theirs: set[int] | None = None
         self._ours: set[int] | None = None
 
-    # -- bytes in -----------------------------------------------------------------------------------------------------
+    # -- bytes in ----------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> Sequence[Message | Excess]:
-        """Take what came from the peer.
+        """Process data from the peer.
 
         Args:
             data: some bytes of the stream; or one frame.
@@ -103,16 +105,16 @@ class Connection:
             The messages that are complete now.
 
         Raises:
-            ProtocolError: if the peer broke the protocol. The connection is of no use any more.
+            ProtocolError: if the peer violated the protocol. The connection is unusable then.
         """
         if self._closed:
-            raise ProtocolError("the connection was closed after a breach of the protocol")
+            raise ProtocolError("the connection was closed after a protocol violation")
         try:
             if not self._tail and len(data) <= self.limits.frame:
                 try:
                     if len(data) > LONG and self.codec.binary:
                         check_maps(data, self.limits.keys)
-                    message = self.codec.decode(data)  # mostly what comes is just one message
+                    message = self.codec.decode(data)  # usually the data is exactly one message
                 except (ValueError, RecursionError):
                     if self._framed:
                         raise
@@ -129,8 +131,8 @@ class Connection:
             raise
         except (ValueError, RecursionError) as error:
             self._closed = True
-            # The text comes from the decoder and tells of the data's form only.
-            raise ProtocolError(f"this is no message of the protocol: {error}") from None
+            # The decoder's text describes only the form of the data.
+            raise ProtocolError(f"the data is not a message of the protocol: {error}") from None
 
     def _decode(self, frame: memoryview) -> Message:
         self._check_size(len(frame))
@@ -179,7 +181,7 @@ class Connection:
                 self._scanner.skip()
 
     def _accept(self, message: Message) -> Message | Excess | None:
-        """Check a message against the limits; return None for an answer that nobody waits for any more."""
+        """Check a message against the limits; return None for an answer no longer waited for."""
         if type(message) is Response:
             if not self._ours or message.id not in self._ours:
                 return None
@@ -200,15 +202,15 @@ class Connection:
         if theirs is None:
             theirs = self._theirs = set()
         elif request.id in theirs:
-            raise ProtocolError("the id of a request is that of an unanswered one")
+            raise ProtocolError("the id of a request is already used by an unanswered one")
         if not 0 <= request.id <= MAX_ID:
-            raise ProtocolError("the id of a request is not an unsigned integer of 32 bits")
+            raise ProtocolError("the id of a request is not an unsigned 32-bit integer")
         if len(theirs) >= self.limits.pending:
             return Excess(request.id)
         theirs.add(request.id)
         return request
 
-    # -- calls out ----------------------------------------------------------------------------------------------------
+    # -- calls out ---------------------------------------------------------------------------------
 
     def request(self, method: str, params: Sequence[Any]) -> tuple[int, bytes]:
         """Call a method of the peer.
@@ -227,7 +229,7 @@ class Connection:
         return number, data
 
     def forget(self, request_id: int) -> None:
-        """Wait no more for the answer to a request of ours."""
+        """Stop waiting for the answer to one of our requests."""
         if self._ours is not None:
             self._ours.discard(request_id)
 
@@ -243,7 +245,7 @@ class Connection:
         """Return the bytes of the answer to a request of the peer.
 
         Raises:
-            TypeError: if the result cannot be encoded; the request still waits for its answer.
+            TypeError: if the result cannot be encoded; the request is still unanswered then.
         """
         data = self.codec.encode((1, request_id, None, result))
         if self._theirs is not None:
@@ -251,21 +253,21 @@ class Connection:
         return data
 
     def fail(self, request_id: int, error: CallError) -> bytes:
-        """Return the bytes of an error in answer to a request of the peer."""
+        """Return the bytes of an error as the answer to a request of the peer."""
         if self._theirs is not None:
             self._theirs.discard(request_id)
         return self.codec.encode((1, request_id, fault_of(error, self.errors), None))
 
     def refuse(self, excess: Excess) -> bytes:
         """Return the answer to a request over the limit of pending ones."""
-        text = f"more than {self.limits.pending} requests wait for their answers"
+        text = f"more than {self.limits.pending} requests are unanswered"
         fault = fault_of(CallError(text, CallCode.TOO_MANY_REQUESTS), self.errors)
-        # Its id may be that of no other request, so nothing is taken off the list.
+        # Its id was not recorded, so there is nothing to discard.
         return self.codec.encode((1, excess.id, fault, None))
 
 
 def _method_name(method: Any) -> str:
-    if type(method) is bytes:  # some clients have no texts
+    if type(method) is bytes:  # some clients do not have strings
         with contextlib.suppress(UnicodeDecodeError):
             return method.decode()
-    raise ProtocolError("the name of a method is not a text")
+    raise ProtocolError("the name of a method is not a string")

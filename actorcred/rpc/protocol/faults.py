@@ -1,4 +1,4 @@
-"""How an error looks on the wire: as a map, or in one of the forms that other clients of MessagePack-RPC show. Pure."""
+"""Errors on the wire: as a map, or in a form that other MessagePack-RPC clients display. No I/O."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ __all__ = ["FaultForm", "fault_of", "read_fault"]
 
 
 class FaultForm(StrEnum):
-    """What a client wants errors to be. MessagePack-RPC leaves that open."""
+    """The form of errors that a client requests. MessagePack-RPC does not specify one."""
 
     MAP = "map"
-    """`{"code": code, "message": message, "retry_after": seconds}`; the last one where trying again makes sense."""
+    """`{"code": code, "message": message, "retry_after": seconds}`.
+
+    `retry_after` is present only if trying again makes sense.
+    """
 
     LIST = "list"
-    """`[code, message]`, of which Neovim's client for Python shows the message."""
+    """`[code, message]`; Neovim's Python client displays the message."""
 
     TEXT = "text"
-    """`"code: message"`, which Neovim itself shows, as do clients that take an error for a text."""
+    """`"code: message"`; Neovim displays it, as do other clients that expect a string."""
 
 
 def fault_of(error: CallError, form: FaultForm = FaultForm.MAP) -> Any:
-    """Return what is sent for an error."""
+    """Return an error as it is sent."""
     if form is FaultForm.LIST:
         return [error.code, error.message]
     if form is FaultForm.TEXT:
@@ -36,7 +39,7 @@ def fault_of(error: CallError, form: FaultForm = FaultForm.MAP) -> Any:
 
 
 def read_fault(fault: Any) -> CallError:
-    """Return the error that a peer sent; whatever else peers make of errors is taken as its message."""
+    """Return the error that a peer sent; a value of an unknown form becomes its message."""
     if isinstance(fault, dict):
         code, message = fault.get("code", CallCode.FAILED), fault.get("message", "")
         return CallError(str(message), str(code), retry_after=fault.get("retry_after"))
