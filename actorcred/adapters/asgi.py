@@ -13,11 +13,10 @@ import asyncio
 import hashlib
 import secrets
 import time
-from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
-from actorcred.adapters._client import LoopChannel, drain, goodbye
+from actorcred.adapters._client import drain, goodbye
 from actorcred.adapters._cookies import SessionCookie
 from actorcred.adapters._http import (
     Gone,
@@ -30,6 +29,7 @@ from actorcred.adapters._http import (
     answer,
     basic,
 )
+from actorcred.adapters._http_channel import HTTPChannel
 from actorcred.adapters._proxies import TrustedProxies
 from actorcred.credentials import BearerToken, UsernamePassword
 from actorcred.errors import (
@@ -50,9 +50,6 @@ from actorcred.sessions.session import AvatarRef
 __all__ = ["AuthMiddleware", "Visit"]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
-
-NOTIFICATIONS = 256
-"""Unread notifications that are kept for a session; further ones displace the oldest."""
 
 COOKIE_GRACE = 60.0
 """Seconds in which a client that logged in by a header must send its cookie for the first time.
@@ -422,52 +419,6 @@ class Visit:
         self._reads_notifications = True  # such a request ends by itself
         while client is not None and (notification := await client.next()) is not None:
             yield notification
-
-
-class HTTPChannel(LoopChannel):
-    """The channel to the client of a session. Notifications are queued until they are read."""
-
-    __slots__ = ("_arrived", "_waiting", "_watchers", "reason")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._waiting: deque[tuple[str, tuple[Any, ...]]] = deque(maxlen=NOTIFICATIONS)
-        self._arrived = asyncio.Event()
-        self.reason: LogoutReason | None = None
-        self._watchers: dict[
-            Callable[[LogoutReason], object], None
-        ] = {}  # a set that keeps their order
-
-    def told(self, name: str, args: tuple[Any, ...]) -> None:
-        """Queue a notification."""
-        self._waiting.append((name, args))
-        self._arrived.set()
-
-    def over(self, reason: LogoutReason) -> None:
-        """Notify the watchers that the session has ended."""
-        self.reason = reason
-        self._arrived.set()
-        watchers, self._watchers = self._watchers, {}
-        for tell in watchers:
-            tell(reason)
-
-    def watch(self, tell: Callable[[LogoutReason], object]) -> None:
-        """Call a function when the session has ended; immediately, if it has already."""
-        if self.reason is None:
-            self._watchers[tell] = None
-        else:
-            tell(self.reason)
-
-    def unwatch(self, tell: Callable[[LogoutReason], object]) -> None:
-        """Remove a function that `watch` added."""
-        self._watchers.pop(tell, None)
-
-    async def next(self) -> tuple[str, tuple[Any, ...]] | None:
-        """Return the next notification, or None when the session has ended."""
-        while not self._waiting and self.reason is None:
-            self._arrived.clear()
-            await self._arrived.wait()
-        return self._waiting.popleft() if self._waiting else None
 
 
 class _Serving:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, cast
 from actorcred.actors import Dispatcher, Future, Overloaded
 from actorcred.auth.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checker import CheckerRef, Revocation, turn_of
+from actorcred.checkers.bases.account_schema import prepare
 from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, Order, open_database
 from actorcred.checkers.bases.passwords import Account, PasswordChecker
 from actorcred.checkers.bases.polling import PollingChecker
@@ -48,35 +49,6 @@ from actorcred.sasl.scram import (
 __all__ = ["SQLITE_OPTIONS", "AccountInfo", "SQLiteChecker", "SQLiteCheckerRef", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
-
-SCHEMA = (
-    (
-        """CREATE TABLE account (
-            name TEXT PRIMARY KEY NOT NULL,
-            hash TEXT NOT NULL,
-            disabled INTEGER NOT NULL DEFAULT 0,
-            created REAL NOT NULL,
-            changed REAL NOT NULL
-        ) WITHOUT ROWID""",
-        # What happened to accounts that can have live sessions, for all processes that use the
-        # database.
-        (
-            "CREATE TABLE revocation (number INTEGER PRIMARY KEY AUTOINCREMENT, "
-            "name TEXT NOT NULL, what TEXT NOT NULL)"
-        ),
-    ),
-    (
-        "ALTER TABLE account ADD COLUMN scram TEXT",
-        "CREATE INDEX without_scram ON account (disabled) WHERE scram IS NULL",
-        # A new hash, even if set by an older version, makes the old password's verifier invalid.
-        """CREATE TRIGGER scram_is_of_the_password AFTER UPDATE OF hash ON account
-        WHEN new.hash <> old.hash AND new.scram IS old.scram
-        BEGIN UPDATE account SET scram = NULL WHERE name = new.name; END""",
-    ),
-)
-"""Statements that upgrade each version of the schema to the next one."""
-
-SCHEMA_VERSION = len(SCHEMA)
 
 REVOCATIONS_KEPT = 10_000
 
@@ -245,7 +217,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         check_rounds(rounds)
         if scram:
             require_scram()
-        super().__init__(open_database(path, _prepare))
+        super().__init__(open_database(path, prepare))
         self._scram = scram
         if scram:
             self.credential_interfaces = (UsernamePassword, ScramSHA256)
@@ -492,23 +464,6 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             # An unknown kind is from a newer version: ending the sessions is safest.
             known = Revocation(what) if what in set(Revocation) else Revocation.DISABLED
             cast("CheckerRef", self._actor_ref).revoke(name, known)
-
-
-def _prepare(database: sqlite3.Connection) -> None:
-    version = database.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise AccountError(
-            f"the account store has schema {version}, made by a newer actorcred; upgrade"
-        )
-    for older in range(version, SCHEMA_VERSION):
-        for statement in SCHEMA[older]:
-            database.execute(statement)
-    database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-    for query in (
-        "SELECT hash, scram, disabled FROM account LIMIT 1",
-        "SELECT number, name, what FROM revocation LIMIT 1",
-    ):
-        database.execute(query)  # fails if the database is another program's
 
 
 def _read_scram(text: object, name: str, complaints: Complaints) -> ScramVerifier | None:

@@ -16,8 +16,9 @@ from actorcred import (
     UnauthorizedLogin,
     UsernamePassword,
 )
+from actorcred.checkers.bases.account_schema import SCHEMA
 from actorcred.checkers.bases.polling import POLL
-from actorcred.checkers.sqlite import SCHEMA, SQLiteChecker
+from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.checkers.wrappers.caching import CachingChecker
 from actorcred.checkers.wrappers.first_of import FirstOf
 from actorcred.passwords.hashing import hash_password
