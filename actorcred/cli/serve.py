@@ -161,18 +161,16 @@ def serve(
     """  # noqa: D301  # click does not rewrap a paragraph that begins with \b
     start_logging(log_level)
     realm_class = _find_realm(realm)
-    names = UnknownNames(log_unknown_names)
     portal_options = PortalOptions(
         policy=Policy(policy),
         admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
-        log_unknown_names=names,
+        log_unknown_names=UnknownNames(log_unknown_names),
     )
     with _usage():
-        proxied = identity_header or trusted_fronts
         server_options = ServerOptions(
             resume=Resume(grace=grace),
             passwords_in_clear=passwords_in_clear,
-            proxy=TrustedProxy(trusted_fronts, identity_header) if proxied else None,
+            proxy=_proxy(trusted_fronts, identity_header),
             origins=origins or None,
         )
 
@@ -187,6 +185,12 @@ def serve(
         return await _serve(life, portal, server)
 
     raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
+
+
+def _proxy(networks: tuple[str, ...], header: str) -> TrustedProxy | None:
+    if bool(networks) != bool(header):
+        raise click.UsageError("--trusted-front and --identity-header need each other")
+    return TrustedProxy(networks, header) if networks else None
 
 
 async def _open(

@@ -251,7 +251,7 @@ def test_denied_unavailable_and_without_interface_are_told_apart(stages):
     assert (status, body) == (429, "login denied, try again in 6.6 s\n")
     assert "retry-after: 7" in headers
     stage = stages()
-    for checker in stage.portal.actor_inbox.actor._roles._checkers:
+    for checker in stage.portal.actor_inbox.actor._services._checkers:
         checker.ref.stop()
     assert stage.curl(*ANN)[0] == 503
 
