@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from actorcred.rpc.client.blocking import BlockingClient, connect_blocking
     from actorcred.rpc.client.client import Client, connect
+    from actorcred.rpc.client.options import ClientOptions
     from actorcred.rpc.protocol.addresses import Address
     from actorcred.rpc.protocol.codec import WireLimits
     from actorcred.rpc.protocol.connection import Connection
@@ -20,6 +21,7 @@ _HOMES = {
     "Address": "protocol.addresses",
     "BlockingClient": "client.blocking",
     "Client": "client.client",
+    "ClientOptions": "client.options",
     "Connection": "protocol.connection",
     "Rates": "server.options",
     "Resume": "server.options",
@@ -39,6 +41,7 @@ __all__ = [
     "Address",
     "BlockingClient",
     "Client",
+    "ClientOptions",
     "Connection",
     "Rates",
     "Resume",

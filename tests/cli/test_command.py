@@ -286,12 +286,20 @@ def test_an_account_that_may_prove_its_password_logs_in_by_scram(tmp_path: Path)
         ):  # fmt: skip
             if lets_in:
                 with rpc.connect_blocking(
-                    served.addresses[0], name, password, mechanism=mechanism
+                    served.addresses[0],
+                    name,
+                    password,
+                    options=rpc.ClientOptions(mechanism=mechanism),
                 ) as client:
                     assert client.avatar_id == name
             else:
                 with pytest.raises(UnauthorizedLogin):
-                    rpc.connect_blocking(served.addresses[0], name, password, mechanism=mechanism)
+                    rpc.connect_blocking(
+                        served.addresses[0],
+                        name,
+                        password,
+                        options=rpc.ClientOptions(mechanism=mechanism),
+                    )
     finally:
         assert served.end() == 0
 

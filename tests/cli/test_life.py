@@ -96,7 +96,7 @@ def test_an_avatar_that_blocks_the_event_loop_does_not_keep_the_process_from_end
     path = tmp_path / "game.sock"
     with house("BlockingHouse", "--drain-timeout", "0.5", "--listen", f"unix:{path}") as server:
         server.wait_for(2)
-        client = rpc.connect_blocking(server.addresses[0], timeout=5)
+        client = rpc.connect_blocking(server.addresses[0], options=rpc.ClientOptions(timeout=5))
         assert client.call("greet") == "hello"
         assert server.end() == 0
         assert "blocks the event loop" in server.said
@@ -107,7 +107,7 @@ def test_an_avatar_that_blocks_the_event_loop_does_not_keep_the_process_from_end
 def test_a_portal_that_crashes_ends_the_server_with_a_code_of_its_own() -> None:
     with house("SabotagedHouse") as server:
         server.wait_for(1)
-        client = rpc.connect_blocking(server.addresses[0], timeout=5)
+        client = rpc.connect_blocking(server.addresses[0], options=rpc.ClientOptions(timeout=5))
         client.notify("break_portal")
         assert server.ended() == 5
         assert "The portal has crashed (RuntimeError)" in " ".join(server.said.split())
@@ -237,7 +237,7 @@ def test_a_client_that_is_interrupted_has_no_traceback() -> None:
 def test_a_server_that_is_gone_is_told_to_its_clients() -> None:
     with house("House", "--drain-timeout", "1") as server:
         server.wait_for(1)
-        client = rpc.connect_blocking(server.addresses[0], timeout=5)
+        client = rpc.connect_blocking(server.addresses[0], options=rpc.ClientOptions(timeout=5))
         assert server.end() == 0
         with pytest.raises(ConnectionLost):
             client.call("greet")

@@ -94,8 +94,8 @@ class Chat:
             f"tcp:{self.rpc}",
             name,
             PASSWORDS[name],
-            interface=interface,
             handler=lambda *event: made.hear(event),
+            options=rpc.ClientOptions(interface=interface),
         )
         self.stack.push_async_callback(made.client.close)
         made.history = await made.client.call("join", "lobby")

@@ -165,7 +165,12 @@ async def test_the_python_client_that_has_no_answer_at_all_says_unavailable_and_
 ):
     async with place() as it:
         with pytest.raises(CheckerUnavailable) as refused:
-            await rpc.connect(it.server.addresses[0], "ann", "s3cret", login_timeout=0.3)
+            await rpc.connect(
+                it.server.addresses[0],
+                "ann",
+                "s3cret",
+                options=rpc.ClientOptions(login_timeout=0.3),
+            )
         assert "can be reached" in refused.value.detail
 
 
@@ -173,7 +178,9 @@ async def test_the_python_client_that_has_no_answer_at_all_says_unavailable_and_
 async def test_a_client_comes_back_after_a_time_in_which_nobody_could_log_in() -> None:
     async with place() as it:
         it.open()
-        client = await rpc.connect(it.server.addresses[0], "ann", "s3cret", reconnect=True)
+        client = await rpc.connect(
+            it.server.addresses[0], "ann", "s3cret", options=rpc.ClientOptions(reconnect=True)
+        )
         back: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         client.on_reconnect = back.set_result
         client._token = None  # as after a restart of the server: the session cannot be resumed

@@ -256,7 +256,14 @@ class WireStage:
     ) -> rpc.Client:
         settings.setdefault("context", self.client_context())
         settings.setdefault("json", self.transport == "websocket-json")
-        client = await rpc.connect(self.address, username, password, **settings)
+        own = {
+            name: settings.pop(name)
+            for name in ("token", "authorize_as", "handler")
+            if name in settings
+        }
+        client = await rpc.connect(
+            self.address, username, password, options=rpc.ClientOptions(**settings), **own
+        )
         self.clients.append(client)
         return client
 

@@ -30,7 +30,6 @@ def connect_blocking(
     authorize_as: str = "",
     handler: Any = None,
     options: ClientOptions | None = None,
-    **settings: Any,
 ) -> BlockingClient:
     """Connect to a server and log in; see `actorcred.rpc.connect` for arguments and errors.
 
@@ -47,7 +46,6 @@ def connect_blocking(
         authorize_as=authorize_as,
         handler=handler,
         options=options,
-        **settings,
     )
     try:
         client = asyncio.run_coroutine_threadsafe(login, loop).result()

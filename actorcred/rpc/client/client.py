@@ -53,7 +53,6 @@ async def connect(
     authorize_as: str = "",
     handler: Any = None,
     options: ClientOptions | None = None,
-    **settings: Any,
 ) -> Client:
     """Connect to a server and log in.
 
@@ -66,7 +65,6 @@ async def connect(
         handler: handles the server's notifications and calls: a callable `handler(name, *args)`, or
             an object with methods.
         options: the client's settings.
-        settings: fields of `ClientOptions`, in place of `options`.
 
     Returns:
         The client, logged in.
@@ -82,7 +80,7 @@ async def connect(
         where,
         Secrets(username, password, token, authorize_as),
         handler,
-        options or ClientOptions(**settings),
+        options or ClientOptions(),
     )
     await client._open()
     return client

@@ -19,7 +19,11 @@ class Ours(AsyncioTarget):
     async def login(self, number: int) -> Any:
         """Connect and log in."""
         return await rpc.connect(
-            self._address, f"u{number}", "x", handler=self.heard, mechanism="PLAIN"
+            self._address,
+            f"u{number}",
+            "x",
+            handler=self.heard,
+            options=rpc.ClientOptions(mechanism="PLAIN"),
         )
 
     def heard(self, name: str, *args: Any) -> None:

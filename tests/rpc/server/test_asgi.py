@@ -76,7 +76,10 @@ async def test_mounted_in_starlette_the_other_routes_stay() -> None:
         assert "export async function connect" in script
         assert "404" in (await get(port, "/game/other.js"))[0].splitlines()[0]
         async with await rpc.connect(
-            f"ws:127.0.0.1:{port}/game/socket", "ann", "s3cret", json=True
+            f"ws:127.0.0.1:{port}/game/socket",
+            "ann",
+            "s3cret",
+            options=rpc.ClientOptions(json=True),
         ) as client:
             assert await client.call("echo", "ü") == "ü"
         await app.close()
@@ -109,7 +112,7 @@ async def test_beside_django() -> None:
     async with serving(app) as port:
         assert "hello from Django" in (await get(port, "/hello"))[1]
         async with await rpc.connect(
-            f"ws:127.0.0.1:{port}/socket", "ann", "s3cret", json=True
+            f"ws:127.0.0.1:{port}/socket", "ann", "s3cret", options=rpc.ClientOptions(json=True)
         ) as client:
             assert await client.call("move", 2) == [2.0, 0.0]
 

@@ -48,11 +48,19 @@ async def test_each_algorithm_is_bound_whoever_listens_and_however_the_certifica
         address = f"{server.addresses[0]}?ca={ca}"
         for algorithm in ("SHA-1", "SHA-256", "SHA-512"):
             async with await rpc.connect(
-                address, "ann", "s3cret", mechanism=f"SCRAM-{algorithm}-PLUS"
+                address,
+                "ann",
+                "s3cret",
+                options=rpc.ClientOptions(mechanism=f"SCRAM-{algorithm}-PLUS"),
             ) as client:
                 assert client.avatar_id == "ann"
             with pytest.raises(UnauthorizedLogin):
-                await rpc.connect(address, "ann", "wrong", mechanism=f"SCRAM-{algorithm}-PLUS")
+                await rpc.connect(
+                    address,
+                    "ann",
+                    "wrong",
+                    options=rpc.ClientOptions(mechanism=f"SCRAM-{algorithm}-PLUS"),
+                )
 
 
 @on_loop
@@ -67,8 +75,12 @@ async def test_a_websocket_that_is_passed_on_is_another_connection(tmp_path: Pat
         async with relay(stream, tmp_path / "between.pem", ca) as port:
             far = f"wss://127.0.0.1:{port}/?ca={ca}"
             with pytest.raises(UnauthorizedLogin):
-                await rpc.connect(far, "ann", "s3cret", mechanism="SCRAM-SHA-256-PLUS")
-            async with await rpc.connect(far, "ann", "s3cret", mechanism="PLAIN") as client:
+                await rpc.connect(
+                    far, "ann", "s3cret", options=rpc.ClientOptions(mechanism="SCRAM-SHA-256-PLUS")
+                )
+            async with await rpc.connect(
+                far, "ann", "s3cret", options=rpc.ClientOptions(mechanism="PLAIN")
+            ) as client:
                 assert client.avatar_id == "ann"
 
 
@@ -109,5 +121,8 @@ async def test_without_tls_there_is_nothing_to_be_bound_to() -> None:
     async with await rpc.serve(portal(), "tcp:127.0.0.1:0") as server:
         with pytest.raises(ProtocolError):
             await rpc.connect(
-                str(server.addresses[0]), "ann", "s3cret", mechanism="SCRAM-SHA-256-PLUS"
+                str(server.addresses[0]),
+                "ann",
+                "s3cret",
+                options=rpc.ClientOptions(mechanism="SCRAM-SHA-256-PLUS"),
             )

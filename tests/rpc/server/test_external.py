@@ -54,7 +54,11 @@ async def serving(*fronts: str, origins: tuple[str, ...] | None = None) -> Async
 async def log_in(port: int, json: bool = False, authorize_as: str = "") -> object:
     address = f"ws:127.0.0.1:{port}"
     async with await rpc.connect(
-        address, "whoever", None, mechanism="EXTERNAL", json=json, authorize_as=authorize_as
+        address,
+        "whoever",
+        None,
+        authorize_as=authorize_as,
+        options=rpc.ClientOptions(mechanism="EXTERNAL", json=json),
     ) as client:
         return client.avatar_id
 

@@ -205,7 +205,10 @@ async def test_certificates_may_come_by_the_address(tmp_path: Path) -> None:
         ) as server:
             address = str(server.addresses[0])
             async with await rpc.connect(
-                f"{address}?ca={tmp_path}/ca.pem", "ann", "s3cret", mechanism="PLAIN"
+                f"{address}?ca={tmp_path}/ca.pem",
+                "ann",
+                "s3cret",
+                options=rpc.ClientOptions(mechanism="PLAIN"),
             ) as client:
                 assert await client.call("echo", kind) == kind
             with pytest.raises(ConnectionError, match="cannot connect"):
@@ -250,11 +253,18 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
     ) as server:
         address = f"{server.addresses[0]}?ca={tmp_path}/ca.pem"
         for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", None):
-            async with await rpc.connect(address, "ann", "s3cret", mechanism=mechanism) as client:
+            async with await rpc.connect(
+                address, "ann", "s3cret", options=rpc.ClientOptions(mechanism=mechanism)
+            ) as client:
                 assert client.avatar_id == "ann"
         for username, password in (("ann", "wrong"), ("nobody", "s3cret")):
             with pytest.raises(UnauthorizedLogin):
-                await rpc.connect(address, username, password, mechanism="SCRAM-SHA-256-PLUS")
+                await rpc.connect(
+                    address,
+                    username,
+                    password,
+                    options=rpc.ClientOptions(mechanism="SCRAM-SHA-256-PLUS"),
+                )
         # Somebody in between with a certificate that the client trusts passes everything on.
         async with relay(
             server.addresses[0], tmp_path / "between.pem", tmp_path / "ca.pem"
@@ -264,7 +274,7 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
                     f"tls://127.0.0.1:{port}?ca={tmp_path}/ca.pem",
                     "ann",
                     "s3cret",
-                    mechanism="SCRAM-SHA-256-PLUS",
+                    options=rpc.ClientOptions(mechanism="SCRAM-SHA-256-PLUS"),
                 )
 
 
@@ -376,7 +386,10 @@ async def test_a_client_gives_up_a_server_that_does_not_answer() -> None:
 
     async with await asyncio.start_server(mute, "127.0.0.1", 0) as server:
         with pytest.raises(ConnectionError, match=r"within 0\.1 s"):
-            await rpc.connect(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.1)
+            await rpc.connect(
+                f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}",
+                options=rpc.ClientOptions(timeout=0.1),
+            )
 
 
 @on_loop
@@ -388,7 +401,10 @@ async def test_a_client_notices_a_server_that_speaks_something_else() -> None:
 
     async with await asyncio.start_server(other, "127.0.0.1", 0) as server:
         with pytest.raises((ConnectionError, ProtocolError), match="protocol"):
-            await rpc.connect(f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=5)
+            await rpc.connect(
+                f"tcp:127.0.0.1:{server.sockets[0].getsockname()[1]}",
+                options=rpc.ClientOptions(timeout=5),
+            )
 
 
 @on_loop
