@@ -1,4 +1,4 @@
-"""Promises of the whole package: its names, its import time, the size of its files."""
+"""Promises of the whole package: its names, its imports, the size of its files."""
 
 from __future__ import annotations
 

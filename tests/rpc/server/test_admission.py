@@ -124,9 +124,7 @@ async def test_all_connections_have_a_limit_and_those_without_a_login_have_half_
         clients = [await game.connect() for _ in range(6)]
         await game.until(lambda: len(game.core.peers) == 6)
         more = []
-        while (
-            game.core.admission.connections < 8
-        ):  # above half of a source's half, chance refuses some
+        while game.core.admission.connections < 8:  # close to the limit, chance refuses some
             more.append(await game.raw())
             await asyncio.sleep(0.001)
         over, _ = await game.raw()
