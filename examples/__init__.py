@@ -1,4 +1,4 @@
-"""Programs that show the package at work; `make` runs them."""
+"""Example programs; `make` runs them."""
 
 import signal
 import sys

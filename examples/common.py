@@ -1,4 +1,4 @@
-"""What the examples have in common: accounts to try them with, secrets in files, and servers until Ctrl-C."""
+"""Code shared by the examples: demo accounts, secret files, and running servers until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ __all__ = [
 ]
 
 ADVICE = "Another port or folder may help; --help lists the options."
-"""What to do if something cannot be opened."""
+"""Advice for a failed start."""
 
 
 class Servers(Protocol):
-    """What an example has opened."""
+    """The servers of an example."""
 
     def introduce(self) -> None:
-        """Say how to come in."""
+        """Print how to connect."""
 
     async def close(self, life: Life) -> None:
-        """Take no more connections, and log everybody out."""
+        """Accept no more connections, and end all sessions."""
 
 
 def serve(
@@ -48,13 +48,13 @@ def serve(
     arguments: argparse.Namespace,
     *faults: type[Exception],
 ) -> int:
-    """Open an example's servers, and close them at a signal or when their time is over; return an exit code.
+    """Start an example's servers, and stop them at a signal or the time limit; return an exit code.
 
     Args:
-        what: what is opened, for people.
-        opening: opens it.
+        what: the name of the example in messages.
+        opening: starts the servers.
         arguments: those of the command, with what `add_arguments` adds.
-        faults: what opening may raise, besides OSError, UnicodeError and ActorcredError.
+        faults: what opening can raise, in addition to OSError, UnicodeError and ActorcredError.
     """
     expected: tuple[type[Exception], ...] = (OSError, UnicodeError, ActorcredError, *faults)
 
@@ -67,7 +67,7 @@ def serve(
             return 2
         servers.introduce()
         await life.until_asked(arguments.duration)
-        print("Going down: logging everybody out.", flush=True)
+        print("Shutting down: ending all sessions.", flush=True)
         await servers.close(life)
         return 0
 
@@ -77,7 +77,7 @@ def serve(
 def add_arguments(
     parser: argparse.ArgumentParser, ports: dict[str, int], supported: tuple[type, ...], folder: str
 ) -> None:
-    """Add the options of an example that serves: where and for how long, who may log in, and where its files are."""
+    """Add the options common to the servers: address, duration, checkers and data folder."""
     parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
     for name, port in ports.items():
         parser.add_argument(
@@ -110,13 +110,13 @@ def _port(text: str) -> int:
 async def start_checkers(
     arguments: argparse.Namespace, names: tuple[str, ...]
 ) -> tuple[list[CheckerRef], dict[str, str]]:
-    """Start the checkers that `--auth` describes, or one with accounts to try it with.
+    """Start the checkers that `--auth` describes, or one with demo accounts.
 
     Returns:
-        The checkers, and the passwords by name of the accounts that were made.
+        The checkers, and the passwords by name of the accounts that were created.
 
     Raises:
-        ActorcredError: if one cannot be started.
+        ActorcredError: if a checker cannot be started.
     """
     blocking = ThreadDispatcher("checkers", 2)
     if arguments.auth:
@@ -133,18 +133,18 @@ async def start_checkers(
 
 
 async def demo_account(accounts: SQLiteCheckerRef, folder: Path, name: str) -> str:
-    """Make an account for a person, or take that of an earlier run; return its password."""
+    """Create a demo account, or load that of an earlier run; return its password."""
     kept = folder / f"{name}.txt"
     if not kept.exists():
         write_secret(kept, [secrets.token_urlsafe(9)])
     password = kept.read_text().strip()
-    with contextlib.suppress(AccountError):  # it is there
+    with contextlib.suppress(AccountError):  # the account exists
         await accounts.add_account(name, password)
     return password
 
 
 def write_secret(path: Path, lines: list[str]) -> None:
-    """Replace a file as a whole, readable by its owner only."""
+    """Replace a file by a new one, readable by its owner only."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write("\n".join(lines) + "\n")

@@ -1,4 +1,4 @@
-"""The page of an example: static files, and the sockets of the portal beside them."""
+"""The web page of an example: static files, and the portal's sockets on the same port."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every test may use any dispatcher, and must leave nothing running."""
+"""Every test can use any dispatcher, and must leave nothing running."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ FOREIGN = (
     "examples/test_patience.py::test_a_page",
     "rpc/test_other_languages.py",
 )
-"""Tests that drive programs which are not Python's: files, or beginnings of the names of tests in them."""
+"""Tests that drive programs not written in Python: files, or prefixes of test names in them."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that drive other programs, in this one place."""
+    """Mark the tests that drive other programs, in one place."""
     here = Path(__file__).parent
     places = {name: here / name.partition("::")[0] for name in FOREIGN}
     missing = [name for name, path in places.items() if not path.is_file()]
@@ -65,7 +65,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.foreign)
 
 
-# Started by nohup, or in the background of a shell script, the programs of the tests would rightly ignore these, too.
+# If pytest was started by nohup or in the background of a shell script, the programs that tests
+# start would correctly ignore these signals, too.
 if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -79,7 +80,7 @@ def nothing_is_left(nothing_left_running: None) -> None:
 
 @pytest.fixture
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """An event loop that runs in a thread of its own."""
+    """An event loop that runs in its own thread."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="test-loop")
     thread.start()
@@ -106,5 +107,5 @@ def dispatcher(request: pytest.FixtureRequest) -> Dispatcher:
 
 @pytest.fixture
 def inline(inline_dispatcher: InlineDispatcher) -> InlineDispatcher:
-    """The inline dispatcher, whose clock the test moves, as the default of the test."""
+    """The inline dispatcher, with a clock that the test moves, as the default of the test."""
     return inline_dispatcher

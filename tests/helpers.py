@@ -33,12 +33,12 @@ from tests.settings import portal_options
 
 
 def records_of(caplog: pytest.LogCaptureFixture, logger: str) -> list[Any]:
-    """Return what `logger` itself has logged: asyncio's own complaints, of garbage of an earlier test, are in no test's way."""
+    """Return the records of `logger` itself, without asyncio's complaints about earlier tests."""
     return [record for record in caplog.records if record.name == logger]
 
 
 def until(condition: Callable[[], object]) -> None:
-    """Wait until something is so, which another thread or process sees to."""
+    """Wait for a condition that another thread or process fulfils."""
     tick = threading.Event()
     for _ in range(3000):
         if condition():
@@ -49,7 +49,7 @@ def until(condition: Callable[[], object]) -> None:
 
 @contextmanager
 def open_sqlite(path: Path | str) -> Iterator[sqlite3.Connection]:
-    """Open a SQLite database; what is changed is committed at the end, and the file closed."""
+    """Open a SQLite database; changes are committed at the end, and the file is closed."""
     with closing(sqlite3.connect(path)) as database, database:
         yield database
 
@@ -110,7 +110,7 @@ class ArenaPlayer(Avatar, Player, Spectator):
 
 
 class Arena(Realm):
-    """`answers` takes what `request_avatar` returns instead, as a future or a function of its arguments."""
+    """A realm; `answers` has its next results: futures, or functions of the arguments."""
 
     interfaces = (Player, Spectator)
 
@@ -131,7 +131,7 @@ class Arena(Realm):
 
 
 class PlainChecker(Checker):
-    """Everybody's password is "right"; `answers` takes what is returned or raised instead."""
+    """The password of all users is "right"; `answers` has results or errors to use instead."""
 
     credential_interfaces = (UsernamePassword, Anonymous)
 
@@ -156,7 +156,7 @@ class PlainChecker(Checker):
 
 
 class Stage:
-    """A portal and everything that a test wants to see of it."""
+    """A portal, and everything that a test observes of it."""
 
     def __init__(
         self, options: PortalOptions | None = None, *, checkers: int = 1, **kwargs: Any
@@ -200,7 +200,7 @@ class Stage:
         return self.portal.count().get(timeout=10)
 
     def named(self, kind: type, count: int = 0) -> list[Any]:
-        """Return the events of a kind, once there are so many of them."""
+        """Return the events of a kind, once there are at least `count`."""
         with self._booked:
             arrived = self._booked.wait_for(
                 lambda: sum(isinstance(e, kind) for e in self.events) >= count, timeout=10
@@ -209,7 +209,7 @@ class Stage:
             return [event for event in self.events if isinstance(event, kind)]
 
     def wait_for_minds(self) -> None:
-        """Wait until the clients of all sessions have been told that they are over."""
+        """Wait until the clients of all sessions have been notified of their end."""
         for mind in self._minds:
             gone: Future[None] = Future()
             mind.watch(lambda _, gone=gone: gone.settle())
@@ -217,7 +217,7 @@ class Stage:
 
 
 def django_application(*urls: Any) -> Any:
-    """Return Django's ASGI application with some URLs. Its settings are the process's, so all tests go by these."""
+    """Return Django's ASGI application with some URLs. Its settings are shared by all tests."""
     import django
     from django.conf import settings
     from django.core.handlers.asgi import ASGIHandler

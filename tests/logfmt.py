@@ -1,4 +1,4 @@
-"""A reader of logfmt, as tools that read a log have one."""
+"""A logfmt parser, like those of log tools."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def parse(line: str) -> dict[str, str | bool]:
     """Return the fields of a line; a word without a value is True.
 
     Raises:
-        ValueError: if it is no logfmt.
+        ValueError: if the line is not logfmt.
     """
     found: dict[str, str | bool] = {}
     position = 0

@@ -1,4 +1,4 @@
-"""The audit log: nobody forges a field, and nothing that an event holds breaks it."""
+"""The audit log: no client can forge a field, and no value in an event breaks it."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Unprintable:
 
 @dataclass(frozen=True)
 class Odd(Event):
-    """Fields as a log record has attributes, and a value that cannot be shown."""
+    """Fields with names of log record attributes, and a value that cannot be shown."""
 
     name: ClassVar[str] = "odd"
 
@@ -149,7 +149,7 @@ def test_hashes_of_names_belong_together_only_under_the_same_key() -> None:
     assert first.shown("s3cret", known=False) != first.shown("s3cret2", known=False)
 
 
-def test_a_name_that_a_checker_knew_is_shown_also_where_no_checker_is_asked_and_not_all_are_kept() -> (
+def test_a_name_that_a_checker_knew_is_shown_where_no_checker_is_asked_and_not_all_are_kept() -> (
     None
 ):
     names = ClaimedNames(UnknownNames.OMIT, remember=10)

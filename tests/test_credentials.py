@@ -1,4 +1,4 @@
-"""Avatar ids are one form per user, and ANONYMOUS is none of them."""
+"""Avatar ids have one form per user, and ANONYMOUS is none of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README and the pages in docs: their lines, their links, the commands of the README, and what they draw from the code."""
+"""The README and the pages in docs: lines, links, commands of the README, and facts of the code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COLUMNS = 100
 _LINK = re.compile(r"(?<!!)\[[^][]*\]\(([^()\s]+)\)")
 
 _UNBREAKABLE = re.compile(r"\s*([*-] )?\S*(https?://|\]\()\S*")
-"""A line that is nothing but one link."""
+"""A line that consists of one link."""
 
 
 def _of(page: Path) -> str:
@@ -77,7 +77,7 @@ def _block(kind: str, number: int = 0) -> str:
 
 
 def _command(block: str) -> tuple[list[str], dict[str, str], str]:
-    """Return the arguments of a command of the README, its variables, and what it prints."""
+    """Return the arguments of a command in the README, its variables, and its output."""
     line, _, output = block.partition("\n")
     words = line.removeprefix("$ ").split()
     program = words.index("actorcred")

@@ -1,4 +1,7 @@
-"""The project as a wheel, from its source distribution and editable: mypy, pyright and Twisted find what is in it."""
+"""The project installed from a wheel, a source distribution and in editable mode.
+
+mypy, pyright and Twisted find its contents.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ WRONG_LINE = "5"
 
 
 def run(*command: object, cwd: Path) -> str:
-    """Run a program; return what it says."""
+    """Run a program; return its output."""
     done = subprocess.run(
         [*map(str, command)], cwd=cwd, capture_output=True, text=True, timeout=120, check=False
     )
@@ -38,11 +41,11 @@ def run(*command: object, cwd: Path) -> str:
 
 
 class Environment:
-    """A virtual environment with what the project needs.
+    """A virtual environment with the project's dependencies.
 
     Attributes:
         python: its interpreter.
-        home: a folder with a user's program, in which things are run.
+        home: a folder with a user's program, in which commands run.
         source: a copy of the project.
     """
 
@@ -56,7 +59,7 @@ class Environment:
         self.python = folder / "environment" / "bin" / "python"
         pip(self.python, "install", "setuptools>=77", "wheel", f"{self.source}[twisted]")
         self.uninstall()
-        shutil.rmtree(self.source / "build")  # or a wheel has what is there
+        shutil.rmtree(self.source / "build")  # its contents would get into the wheel
 
     def install(self, kind: str) -> None:
         """Install the project: "wheel", "sdist" or "editable"."""
@@ -87,7 +90,10 @@ class Environment:
 
     def files_of_twisted(self) -> set[str]:
         """Return the modules in Twisted's folder."""
-        code = "import twisted, pathlib; print(*pathlib.Path(twisted.__file__).parent.rglob('*.py'), sep='\\n')"
+        code = (
+            "import twisted, pathlib; "
+            "print(*pathlib.Path(twisted.__file__).parent.rglob('*.py'), sep='\\n')"
+        )
         return set(run(self.python, "-c", code, cwd=self.home).splitlines())
 
 
@@ -98,7 +104,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Environment:
 
 @pytest.fixture(scope="module", params=["wheel", "sdist", "editable"])
 def installed(environment: Environment, request: pytest.FixtureRequest) -> Iterator[Environment]:
-    """Install the project; when its tests are over, nothing of it may be left, and all of Twisted."""
+    """Install the project; after its tests nothing of it may remain, but all of Twisted."""
     before = environment.files_of_twisted()
     environment.install(request.param)
     yield environment
@@ -118,7 +124,7 @@ def test_twistd_offers_our_types_and_remembers_them(installed):
 
 
 def test_types_of_another_package_come_and_go(installed, tmp_path):
-    """Although Twisted remembers which plugins there are."""
+    """Although Twisted caches the list of plugins."""
     shutil.copytree(ROOT / "docs/how-to/plugin", tmp_path / "ticket")
     known = installed.twistd("--help-auth-type", "actorcred")
     pip(installed.python, "install", "--no-deps", "--no-build-isolation", tmp_path / "ticket")
@@ -131,7 +137,7 @@ def test_types_of_another_package_come_and_go(installed, tmp_path):
 
 
 def test_twisted_is_itself_in_the_source_folder(installed):
-    """Which has a folder `twisted` as well."""
+    """The source folder has a folder `twisted` as well."""
     assert "sqlite" in installed.twistd("--help-auth", cwd=installed.source)
     where = run(
         installed.python, "-c", "import twisted.cred; print(twisted.__file__)", cwd=installed.source

@@ -1,4 +1,4 @@
-"""Which methods clients may call, and with what."""
+"""The methods that clients can call, and their arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the package promises as a whole: its names, its weight, the size of its files."""
+"""Promises of the whole package: its names, its imports, the size of its files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from actorcred import actors
 ROOT = Path(__file__).parents[1]
 MODULES = sorted(module.name for module in pkgutil.walk_packages(actorcred.__path__, "actorcred."))
 PUBLIC = {
-    "ANONYMOUS", "AccountError", "Actor", "ActorRef", "ActorcredError", "Anonymous", "Avatar", "AvatarId", "AvatarRef",
-    "Channel", "Checker", "CheckerRef", "CheckerUnavailable", "ClientGone", "Future", "Group", "Login", "LoginDenied",
-    "LoginFailed", "LoginFuture", "LogoutCode", "LogoutReason", "MindRef", "MissingExtra", "NoInterface", "Notification",
-    "OutboxLimit", "OutboxOverflow", "PasswordChange", "PasswordRejected", "Policy", "Portal", "PortalOptions",
-    "PortalRef", "Realm", "Revocation", "Session", "UnauthorizedLogin", "UnhandledCredentials", "UsernameHashedPassword",
-    "UsernamePassword", "BearerToken", "CallCode", "CallError", "Certificate", "ConnectionLost", "Exchange", "ProtocolError",
-    "RestartRole", "Admission", "Penalty", "SessionInfo",
+    "ANONYMOUS", "AccountError", "Actor", "ActorRef", "ActorcredError", "Anonymous", "Avatar",
+    "AvatarId", "AvatarRef", "Channel", "Checker", "CheckerRef", "CheckerUnavailable", "ClientGone",
+    "Future", "Group", "Login", "LoginDenied", "LoginFailed", "LoginFuture", "LogoutCode",
+    "LogoutReason", "MindRef", "MissingExtra", "NoInterface", "Notification", "OutboxLimit",
+    "OutboxOverflow", "PasswordChange", "PasswordRejected", "Policy", "Portal", "PortalOptions",
+    "PortalRef", "Realm", "Revocation", "Session", "UnauthorizedLogin", "UnhandledCredentials",
+    "UsernameHashedPassword", "UsernamePassword", "BearerToken", "CallCode", "CallError",
+    "Certificate", "ConnectionLost", "Exchange", "ProtocolError", "RestartRole",
+    "Admission", "Penalty", "SessionInfo",
     "ScramVerifier", "UsernameScram", "reauthenticated",
 }  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Mistakes in a realm or an avatar: the developer finds the cause, a client learns nothing, and nothing is left."""
+"""Bugs in a realm or an avatar: the log has the cause, clients learn nothing, and nothing leaks."""
 
 from __future__ import annotations
 
@@ -101,11 +101,11 @@ async def test_a_client_is_not_told(realm, kind, text):
     assert realm.__name__ not in str(failed.value)
 
 
-# -- on_login -----------------------------------------------------------------------------------------------------------------
+# -- on_login ------------------------------------------------------------------------------------
 
 
 class Left:
-    """What is left of logins."""
+    """What remains after logins."""
 
     def __init__(self) -> None:
         self.log: list[Any] = []

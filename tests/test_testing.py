@@ -1,4 +1,4 @@
-"""What we ship for other people's tests, as they use it."""
+"""The tools for other projects' tests, as they use them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,10 @@ class TestBroken(CheckerContract):
     ("body", "failing"),
     [
         (
-            "if credentials == UsernamePassword('ann', 's3cret'): return 'ann'\n        raise UnauthorizedLogin('no')",
+            (
+                "if credentials == UsernamePassword('ann', 's3cret'): return 'ann'\n"
+                "        raise UnauthorizedLogin('no')"
+            ),
             0,
         ),
         ("return credentials.username", 2),

@@ -1,4 +1,4 @@
-"""How many logins to one account are looked at at a time."""
+"""The number of logins to one account that are checked at a time."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""A multiplayer arena: the realm, avatars and minds of actorcred at work, with bots for players."""
+"""A multiplayer arena: a realm, its avatars and minds, with bots as players."""

@@ -1,4 +1,4 @@
-"""Serve the arena with bots in it, watch it, and count at the end: `python -m examples.arena --help`."""
+"""Serve the arena with bots, show live figures and a summary: `python -m examples.arena --help`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ from examples.web import make_app
 PAGE = Path(__file__).parent / "page"
 
 DRAIN_TIMEOUT = 30.0
-"""Seconds for the end, with thousands of players."""
+"""Seconds for the shutdown, with thousands of players."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments, console = _parse(argv), Console()
 
     async def live(life: Life) -> int:
-        # The portal, the arena and all avatars run on this loop; what blocks has threads of its own.
+        # The portal, the arena and all avatars run on this loop; blocking work runs on threads.
         actors.set_default_dispatcher(AsyncioDispatcher())
         life.drain_timeout = DRAIN_TIMEOUT
         try:
@@ -68,7 +68,7 @@ def main(argv: list[str] | None = None) -> int:
         arena.introduce(console)
         await arena.watch(console, life)
         if life.asked:
-            console.print("Interrupted: logging everybody out.")
+            console.print("Interrupted: ending all sessions.")
         return 0 if await arena.close(console, life) else 1
 
     return run(live)
@@ -177,7 +177,7 @@ def _share(text: str) -> float:
 
 @dataclass
 class Ledger:
-    """What the portal's events say; the bots' own counts must agree with it."""
+    """Counts of logins and logouts from the portal's events; the bots' own counts must agree."""
 
     logins: int = 0
     refused: int = 0
@@ -186,7 +186,7 @@ class Ledger:
         self.logouts: Counter[str] = Counter()
 
     def __call__(self, event: Event) -> None:
-        """Book an event."""
+        """Count an event."""
         if isinstance(event, LoggedIn):
             self.logins += 1
         elif isinstance(event, LoginRefused):
@@ -196,10 +196,10 @@ class Ledger:
 
 
 class Show:
-    """The server, its bots, and the figures; made by `open`.
+    """The server, its bots, and the figures; created by `open`.
 
     Args:
-        arguments: the command's.
+        arguments: those of the command.
         htpasswd: the password file of the bots.
     """
 
@@ -241,16 +241,17 @@ class Show:
         await self._server.listen(self._arguments.listen, app=make_app(self._server, PAGE))
 
     def introduce(self, console: Console) -> None:
-        """Say where the page is."""
+        """Print the page's address."""
         if self._server is not None:
             address = self._server.addresses[0]
             scheme = "https" if address.encrypted else "http"
             console.print(
-                f"Play at [bold]{scheme}://{address.host}:{address.port}/[/bold] as a guest, or as {DEMO} with {self._password}"
+                f"Play at [bold]{scheme}://{address.host}:{address.port}/[/bold] as a guest, "
+                f"or as {DEMO} with {self._password}"
             )
 
     def start_bots(self, accounts: list[tuple[str, str]]) -> None:
-        """Let the bots come. They are clients, so they run apart from the server."""
+        """Start the bots. They are clients, so they run apart from the server."""
         clients = ThreadDispatcher("bots", 2)
         habits = Habits(self._arguments.wrong, self._arguments.crash_rate)
         for name, password in accounts:
@@ -262,7 +263,10 @@ class Show:
             )
 
     async def watch(self, console: Console, life: Life) -> None:
-        """Show the figures once a second until a signal comes or the time is over, and kick some bot each second."""
+        """Show the figures once a second until a signal or the time limit.
+
+        Also kick one bot each second.
+        """
         duration = self._arguments.duration
         end = None if duration is None else time.monotonic() + duration
         before, then = Counter(self._counts), time.monotonic()
@@ -292,7 +296,7 @@ class Show:
         ]
         if sessions:
             self._portal.kick(
-                session_id=self._random.choice(sessions).id, reason="you stood in my light"
+                session_id=self._random.choice(sessions).id, reason="kicked at random"
             )
 
     async def _figures(self, news: Counter[str], seconds: float) -> dict[str, tuple[float, str]]:
@@ -307,7 +311,7 @@ class Show:
         }
 
     async def close(self, console: Console, life: Life) -> bool:
-        """Log everybody out, stop everything, print the summary; return whether it adds up."""
+        """End all sessions, stop everything, print the summary; return whether the counts agree."""
         for bot in self._bots:
             bot.stop(block=False)
         top = cast("list[tuple[str, int]]", await self._arena.proxy().top())
@@ -343,7 +347,8 @@ class Show:
             "Best of all runs: " + ", ".join(f"{escape(name)} {points}" for name, points in top)
         )
         console.print(
-            f"logins {self._ledger.logins} = logouts {logouts} + present {present}: {'yes' if adds_up else 'NO'}"
+            f"logins {self._ledger.logins} = logouts {logouts} + present {present}: "
+            f"{'yes' if adds_up else 'NO'}"
         )
         return adds_up
 
@@ -357,5 +362,5 @@ def _table(figures: list[tuple[str, str]]) -> Table:
 
 
 if __name__ == "__main__":
-    logging.getLogger("actorcred").setLevel(logging.CRITICAL)  # crashes are part of the show
+    logging.getLogger("actorcred").setLevel(logging.CRITICAL)  # crashes are part of the demo
     sys.exit(main())

@@ -1,4 +1,4 @@
-"""The accounts of the bots: an htpasswd file for the server, and a list of passwords for the clients."""
+"""The bots' accounts: an htpasswd file for the server and a list of passwords for the clients."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from actorcred.passwords.hashing import hash_password
 from examples.common import write_secret
 
 DEMO = "ann"
-"""The account that is made for a person who wants to try the page."""
+"""The account made for a person who tries the page."""
 
 ROUNDS = 5
-"""The cost of the bots' hashes: low, since thousands are to log in within seconds. People's need 12."""
+"""The bcrypt cost of the bots' hashes.
+
+It is low, since thousands log in within seconds. Hashes for people need 12.
+"""
 
 
 def make_accounts(
     folder: Path, count: int, enough: threading.Event
 ) -> tuple[Path, list[tuple[str, str]]]:
-    """Make accounts, or take those of an earlier run.
+    """Create accounts, or load those of an earlier run.
 
     Args:
-        folder: where the files are, or will be.
+        folder: where the files are stored.
         count: how many accounts.
-        enough: set if nobody wants them any more; nothing is written then.
+        enough: set when the accounts are no longer needed; then nothing is written.
 
     Returns:
         The htpasswd file, and the names and passwords.

@@ -1,4 +1,4 @@
-"""Players that are programs: each is an actor, and the client of one session at a time."""
+"""Bots: each is an actor, and the client of one session at a time."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from actorcred.actors import Future
 from examples.arena.realm import Player
 
 PAUSE = 1.0
-"""Seconds between two acts of a bot, on the average."""
+"""Average seconds between two actions of a bot."""
 
 
 @dataclass(frozen=True, slots=True)
 class Habits:
-    """How bots behave; the probabilities are per login or per act.
+    """How bots behave; the probabilities are per login or per action.
 
     Args:
         wrong_password: that a bot mistypes its password.
         crash: that it makes its avatar crash.
-        logout: that it logs out, and comes back later.
-        vanish: that it loses its connection, and comes back later.
+        logout: that it logs out and returns later.
+        vanish: that it loses its connection and returns later.
         talk: that it says something.
     """
 
@@ -37,7 +37,7 @@ class Habits:
 
 
 class Bot(Actor):
-    """A player that wanders about.
+    """A player that wanders about at random.
 
     Args:
         portal: where it logs in.
@@ -45,7 +45,7 @@ class Bot(Actor):
         password: its password.
         habits: what it does.
         seed: of its decisions.
-        counts: is told what happens to it.
+        counts: receives the counts of what happens to it.
     """
 
     def __init__(
@@ -67,14 +67,14 @@ class Bot(Actor):
         self._login: Login | None = None
 
     def on_start(self) -> None:
-        """Come in at some time of the first seconds."""
+        """Log in at a random time within the first seconds."""
         self._later("log_in", self._random.uniform(0, 2))
 
     def _later(self, method: str, seconds: float) -> None:
         self.send_after(seconds, ProxyCall((method,), (), {}))
 
     def log_in(self) -> None:
-        """Log in, this actor being the mind."""
+        """Log in with this actor as the mind."""
         wrong = self._random.random() < self._habits.wrong_password
         self._counts["wrong passwords"] += wrong
         credentials = UsernamePassword(
@@ -85,7 +85,7 @@ class Bot(Actor):
         answer.add_done_callback(lambda done: me.put(ProxyCall(("logged_in",), (done,), {})))
 
     def logged_in(self, done: Future[Login]) -> None:
-        """Begin to play, or try again."""
+        """Start to play, or try again."""
         try:
             self._login = done.get()
         except LoginFailed:
@@ -96,7 +96,7 @@ class Bot(Actor):
             self._later("act", self._random.uniform(0, PAUSE))
 
     def act(self) -> None:
-        """Do something."""
+        """Perform one random action."""
         login, habits, dice = self._login, self._habits, self._random.random()
         if login is None or not login.session.is_open:
             return  # `logged_out` brings it back
@@ -125,7 +125,7 @@ class Bot(Actor):
         self._counts["crashes"] += 1
         login.avatar.tell(
             ProxyCall(("stumble",), (), {})
-        )  # told, not asked: nobody waits for the exception
+        )  # a tell, not an ask: no one waits for the exception
 
     def _log_out(self, login: Login) -> None:
         login.logout()
@@ -133,27 +133,27 @@ class Bot(Actor):
     def _vanish(self, login: Login) -> None:
         login.logout(LogoutCode.LOST)
 
-    # -- what the arena says ------------------------------------------------------------------------------------------
+    # -- notifications from the arena --------------------------------------------------------------
 
     def welcome(self, x: float, y: float, score: int) -> None:
-        """Learn where it is."""
+        """Called with its position and score after the login."""
         self._counts["notifications"] += 1
 
     def near(self, name: str, x: float, y: float) -> None:
-        """See somebody."""
+        """Called when another player comes near."""
         self._counts["notifications"] += 1
 
     def said(self, name: str, text: str) -> None:
-        """Hear somebody."""
+        """Called when another player speaks."""
         self._counts["notifications"] += 1
 
     def picked_up(self, score: int) -> None:
-        """Own one thing more."""
+        """Called when it has picked something up."""
         self._counts["notifications"] += 1
         self._counts["pick-ups"] += 1
 
     def logged_out(self, code: str, detail: str) -> None:
-        """Be out, and come back after a while."""
+        """Called when its session has ended; log in again after a while."""
         self._login = None
         if code != LogoutCode.DRAINED:
             self._later("log_in", self._random.uniform(0.5, 1.5))

@@ -1,4 +1,7 @@
-"""The arena as a realm: it gives each user who logs in a body in the world. It knows nothing of passwords or sockets."""
+"""The arena as a realm: gives each user who logs in a body in the world.
+
+It knows nothing of passwords or sockets.
+"""
 
 from __future__ import annotations
 
@@ -31,10 +34,10 @@ TICK = 0.1
 """Seconds between two steps of the world."""
 
 VIEW = 14.0
-"""How far somebody sees who watches, as on the page, and how far a voice carries."""
+"""How far a watching client sees, as on the page, and how far a voice carries."""
 
 LONGEST_TEXT = 200
-"""Characters that can be said at once."""
+"""Maximum length of a spoken line in characters."""
 
 
 class Player(ABC):
@@ -42,27 +45,33 @@ class Player(ABC):
 
     @abstractmethod
     def move(self, dx: float, dy: float) -> None:
-        """Go a step."""
+        """Move one step."""
 
     @abstractmethod
     def say(self, text: str) -> None:
-        """Say something to everybody near."""
+        """Say something to all players nearby."""
 
     @abstractmethod
     def watch(self) -> dict[str, Any]:
-        """Have what is in view sent at each tick: `scene(players, pickups)`. Returns what the world looks like for good."""
+        """Subscribe to what is in view: `scene(players, pickups)` is sent at each tick.
+
+        Returns the constant properties of the world.
+        """
 
     @abstractmethod
     def who(self) -> list[tuple[str, int]]:
-        """Return names and scores of those who are here: guests and people first, the best first; a hundred at most."""
+        """Return the names and scores of the players present, at most a hundred.
+
+        Guests and people come before bots, and high scores first.
+        """
 
     @abstractmethod
     def stumble(self) -> None:
-        """Find a bug in the game: the avatar crashes."""
+        """Trigger a bug in the game: the avatar crashes."""
 
 
 class ArenaPlayer(Avatar, Player):
-    """One player. It forwards what the client wants to the arena, which decides."""
+    """One player. It forwards the client's requests to the arena, which decides."""
 
     def __init__(
         self, avatar_id: AvatarId, mind: MindRef, arena: ActorRef[Arena], name: str
@@ -80,27 +89,27 @@ class ArenaPlayer(Avatar, Player):
         self._arena.tell(Leave(self._name))
 
     def move(self, dx: float, dy: float) -> None:
-        """Go a step."""
+        """Move one step."""
         if not math.isfinite(dx + dy):
             raise CallError("a step must be a finite number")
         self._arena.tell(Move(self._name, dx, dy))
 
     def say(self, text: str) -> None:
-        """Say something to everybody near."""
+        """Say something to all players nearby."""
         if text.strip():
             self._arena.tell(Say(self._name, text.strip()[:LONGEST_TEXT]))
 
     def watch(self) -> Any:
-        """Have what is in view sent at each tick."""
+        """Subscribe to what is in view."""
         return self._arena.ask(Watch(self._name), block=False)
 
     def who(self) -> Any:
-        """Return who is here."""
+        """Return who is present."""
         return self._arena.ask(Who(self._name), block=False)
 
     def stumble(self) -> None:
         """Crash."""
-        raise RuntimeError("the floor gave way")
+        raise RuntimeError("a bug in the game")
 
 
 class _Message:
@@ -111,7 +120,7 @@ class _Message:
 
 
 class Enter(_Message):
-    """A player comes in."""
+    """A player enters."""
 
     __slots__ = ("mind",)
 
@@ -121,13 +130,13 @@ class Enter(_Message):
 
 
 class Leave(_Message):
-    """A player goes."""
+    """A player leaves."""
 
     __slots__ = ()
 
 
 class Move(_Message):
-    """A player wants to move."""
+    """A player requests a move."""
 
     __slots__ = ("dx", "dy")
 
@@ -148,23 +157,23 @@ class Say(_Message):
 
 
 class Watch(_Message):
-    """Somebody wants to see what is in view."""
+    """A client subscribes to what is in view."""
 
     __slots__ = ()
 
 
 class Who(_Message):
-    """Somebody wants to know who is here."""
+    """A client asks who is present."""
 
     __slots__ = ()
 
 
 class Tick:
-    """The world takes a step."""
+    """The world advances by one step."""
 
 
 class Figures:
-    """How the server does, for those who watch."""
+    """Figures of the server, for the watching clients."""
 
     def __init__(self, values: dict[str, float]) -> None:
         self.values = values
@@ -176,8 +185,8 @@ class Arena(Realm):
     Args:
         size: the length of each side of the world.
         seed: of everything that is random.
-        scores: the SQLite file in which scores are kept from run to run; by default they are not.
-        tick_times: takes the seconds that each step of the world took.
+        scores: the SQLite file in which scores are kept between runs; by default they are lost.
+        tick_times: receives the seconds that each step of the world took.
     """
 
     interfaces = (Player,)
@@ -219,12 +228,12 @@ class Arena(Realm):
         self.send_every(TICK, Tick())
 
     def on_stop(self) -> None:
-        """Keep the scores."""
+        """Save the scores."""
         self._save(self._world.bodies.values())
         self._scores.close()
 
     def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
-        """Make a player."""
+        """Create a player."""
         if Player not in interfaces:
             raise NoInterface(interfaces)
         name = f"guest {next(self._guests)}" if avatar_id is ANONYMOUS else avatar_id
@@ -232,11 +241,11 @@ class Arena(Realm):
         return Player, avatar, avatar.stop
 
     def on_receive(self, message: Any) -> Any:
-        """Do what a player or the clock wants."""
+        """Handle a message from a player or from the clock."""
         return self._handlers[type(message)](message)
 
     def top(self, count: int = 5) -> list[tuple[str, int]]:
-        """Return the names and points of the best, of all runs."""
+        """Return the names and points of the best players of all runs."""
         self._save(self._world.bodies.values())
         return self._scores.execute(
             "SELECT name, points FROM score ORDER BY points DESC, name LIMIT ?", (count,)
@@ -302,7 +311,7 @@ class Arena(Realm):
     def _show_scene(self, name: str, mind: MindRef) -> None:
         players, pickups = self._world.scene(name, VIEW)
         shown = [(body.name, round(body.x, 2), round(body.y, 2), body.score) for body in players]
-        # A client that does not keep up gets the latest scene only.
+        # A slow client gets only the latest scene.
         mind.notify("scene", shown, [(round(x, 2), round(y, 2)) for x, y in pickups], key="scene")
 
     def _tick(self, _: Tick) -> None:
@@ -325,5 +334,5 @@ class Arena(Realm):
             self._notice(self._minds[other.name], body)
 
     def _notice(self, mind: MindRef, body: Body) -> None:
-        # If a client does not keep up, it gets the latest position of each player and none of those before.
+        # A slow client gets only the latest position of each player.
         mind.notify("near", body.name, body.x, body.y, key=body.name)

@@ -1,4 +1,7 @@
-"""The rules of the arena. No actor, no clock, no network: positions in, sightings and pick-ups out."""
+"""The rules of the arena: positions in, sightings and pick-ups out.
+
+It has no actor, clock or network.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,10 @@ SIGHT = 3.0
 """How far a player sees."""
 
 MAX_STEP = 1.5
-"""How far a player gets in one move."""
+"""How far a player moves in one step."""
 
 REACH = 0.7
-"""How near a player must come to pick something up."""
+"""How close a player must come to pick something up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Obstacle:
 
 @dataclass(slots=True)
 class Body:
-    """Where a player is."""
+    """A player's position."""
 
     name: str
     x: float
@@ -43,7 +46,8 @@ class World:
         size: the length of each side.
         seed: of everything that is random.
         obstacles: how many rocks; by default as many as leave room to walk.
-        pickups: how many things lie about at any time; by default so many that there is nearly always one in sight.
+        pickups: how many things lie about at any time; by default enough that one is nearly always
+            in sight.
     """
 
     def __init__(
@@ -78,18 +82,18 @@ class World:
 
     @property
     def pickups(self) -> list[tuple[float, float]]:
-        """Where things lie about."""
+        """The positions of things to pick up."""
         return [spot for spots in self._pickups.values() for spot in spots]
 
     def enter(self, name: str, score: int = 0) -> Body:
-        """Put a player somewhere."""
+        """Place a player at a random position."""
         body = Body(name, *self._free_spot(), score)
         self.bodies[name] = body
         self._cells[_cell(body.x, body.y)].add(name)
         return body
 
     def leave(self, name: str) -> Body:
-        """Take a player out."""
+        """Remove a player."""
         body = self.bodies.pop(name)
         self._leave_cell(body)
         return body
@@ -101,7 +105,10 @@ class World:
             del self._cells[cell]
 
     def move(self, name: str, dx: float, dy: float) -> bool:
-        """Move a player, as far as rocks and borders let it; return whether it picked something up."""
+        """Move a player as far as rocks and borders allow.
+
+        Returns whether it picked something up.
+        """
         body = self.bodies[name]
         length = math.hypot(dx, dy)
         if length > MAX_STEP:
@@ -126,7 +133,7 @@ class World:
         return False
 
     def seen_by(self, name: str) -> list[Body]:
-        """Return the players whom one sees."""
+        """Return the players that a player sees."""
         body = self.bodies[name]
         here = (body.x, body.y)
         return [
@@ -137,7 +144,7 @@ class World:
         ]
 
     def scene(self, name: str, distance: float) -> tuple[list[Body], list[tuple[float, float]]]:
-        """Return the players, with oneself, and the things to pick up within a distance."""
+        """Return the players, including this one, and the things to pick up within a distance."""
         body = self.bodies[name]
         here = (body.x, body.y)
         left, bottom = _cell(body.x - distance, body.y - distance)

@@ -1,1 +1,1 @@
-"""A chat that is reached by a browser, MessagePack-RPC, SSH and telnet at once."""
+"""A chat that is reached by browser, MessagePack-RPC, SSH and telnet at the same time."""

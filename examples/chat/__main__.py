@@ -1,4 +1,4 @@
-"""Serve the chat for browsers, MessagePack-RPC, SSH and telnet: `python -m examples.chat --help`."""
+"""Serve the chat by browser, MessagePack-RPC, SSH and telnet: `python -m examples.chat --help`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
 DEMO = ("ann", "bob")
-"""The accounts that are made to try it with; the first one is the administrator."""
+"""The demo accounts; the first one is the administrator."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -67,7 +67,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 class Servers:
-    """All doors of one portal; made by `open`."""
+    """All servers of one portal; created by `open`."""
 
     def __init__(self, portal: PortalRef, archive: Archive, passwords: dict[str, str]) -> None:
         self.portal = portal
@@ -108,7 +108,7 @@ class Servers:
         self._telnet = await telnet.listen(self.portal, host, arguments.telnet, TextChatter)
 
     def introduce(self) -> None:
-        """Say how to come in."""
+        """Print how to connect."""
         tcp, web = self.rpc.addresses
         host, port = self._telnet.sockets[0].getsockname()[:2]
         for name, password in self._passwords.items():
@@ -122,7 +122,7 @@ class Servers:
         )
 
     async def close(self, life: Life) -> None:
-        """Take no more connections, and log everybody out."""
+        """Accept no more connections, and end all sessions."""
         self._acceptor.close()
         self._telnet.close()
         await life.wait_for(
@@ -133,7 +133,7 @@ class Servers:
 
 
 def _host_key(folder: Path) -> Path:
-    """Return the server's key, by which SSH's clients know it again; make it at the first start."""
+    """Return the server's SSH host key; generate it at the first start."""
     path = folder / "ssh_host_key"
     if not path.exists():
         asyncssh.generate_private_key("ssh-ed25519").write_private_key(str(path))

@@ -1,4 +1,4 @@
-"""What the chat keeps: lines, bans and mutes, in SQLite."""
+"""The chat's storage: lines, bans and mutes, in SQLite."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ __all__ = ["Archive"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS lines (
-    number INTEGER PRIMARY KEY AUTOINCREMENT, room TEXT NOT NULL, at REAL NOT NULL, name TEXT NOT NULL, text TEXT NOT NULL
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    room TEXT NOT NULL,
+    at REAL NOT NULL,
+    name TEXT NOT NULL,
+    text TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS lines_of_room ON lines (room, number);
 CREATE TABLE IF NOT EXISTS bans (name TEXT PRIMARY KEY, until REAL NOT NULL, why TEXT NOT NULL);
@@ -22,7 +26,7 @@ CREATE TABLE IF NOT EXISTS mutes (name TEXT PRIMARY KEY, until REAL NOT NULL);
 
 
 class Archive:
-    """A database. Its methods block for a moment and may be called from any thread.
+    """A database. Its methods block for a moment and can be called from any thread.
 
     Args:
         path: its file.
@@ -44,7 +48,7 @@ class Archive:
             return self._database.execute(statement, values).fetchall()
 
     def add(self, room: str, name: str, text: str) -> Line:
-        """Keep a line."""
+        """Store a line."""
         at = time.time()
         statement = "INSERT INTO lines (room, at, name, text) VALUES (?, ?, ?, ?) RETURNING number"
         ((number,),) = self._all(statement, room, at, name, text)
@@ -60,14 +64,14 @@ class Archive:
         return [Line(*row) for row in reversed(rows)]  # type: ignore[arg-type]
 
     def set_until(self, table: str, name: str, until: float, why: str = "") -> None:
-        """Ban or mute somebody until a time; one that is over lifts it."""
+        """Ban or mute a user until a time; a time in the past lifts it."""
         if table == "bans":
             self._all("INSERT OR REPLACE INTO bans VALUES (?, ?, ?)", name, until, why)
         else:
             self._all("INSERT OR REPLACE INTO mutes VALUES (?, ?)", name, until)
 
     def seconds_left(self, table: str, name: str) -> float:
-        """Return for how long somebody is banned or muted; 0 if not."""
+        """Return how long a user is still banned or muted, in seconds; 0 if not."""
         statement = (
             "SELECT until FROM bans WHERE name = ?"
             if table == "bans"

@@ -1,4 +1,4 @@
-"""What people can do in the chat, whatever protocol they came by."""
+"""The operations of the chat, the same for every protocol."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ __all__ = ["Chatter", "Line", "Moderator", "TextChatter"]
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something that was said in a room.
+    """A line that was said in a room.
 
     Args:
         number: counts the lines of all rooms.
         at: when, in seconds since the epoch.
         name: who said it.
-        text: what.
+        text: what was said.
     """
 
     number: int
@@ -29,11 +29,18 @@ class Line:
 
 
 class Chatter(ABC):
-    """Anybody. The client is told `said(room, line)`, `came(room, name)`, `went(room, name)` and `whispered(name, to, text)`."""
+    """Any user.
+
+    The client is sent `said(room, line)`, `came(room, name)`, `went(room, name)` and
+    `whispered(name, to, text)`.
+    """
 
     @abstractmethod
     async def join(self, room: str) -> list[Line]:
-        """Enter a room; return what was said there before, the oldest first. What comes next, is told."""
+        """Enter a room; return its earlier lines, the oldest first.
+
+        Later lines are sent as notifications.
+        """
 
     @abstractmethod
     async def leave(self, room: str) -> None:
@@ -45,7 +52,7 @@ class Chatter(ABC):
 
     @abstractmethod
     async def whisper(self, name: str, text: str) -> None:
-        """Tell one person something."""
+        """Send a private line to one user."""
 
     @abstractmethod
     async def who(self, room: str) -> list[str]:
@@ -57,19 +64,19 @@ class Moderator(Chatter):
 
     @abstractmethod
     async def kick(self, name: str, why: str = "") -> int:
-        """Throw somebody out; return how many sessions ended."""
+        """End all sessions of a user; return how many there were."""
 
     @abstractmethod
     async def ban(self, name: str, minutes: float, why: str = "") -> int:
-        """Throw somebody out, and let them not come back for some time; 0 minutes lifts a ban."""
+        """End all sessions of a user and refuse new logins for a time; 0 minutes lifts a ban."""
 
     @abstractmethod
     async def mute(self, name: str, minutes: float) -> None:
-        """Let somebody say nothing for some time; 0 minutes gives the word back."""
+        """Forbid a user to speak for a time; 0 minutes lifts it."""
 
 
 class TextChatter(Chatter, Shell, ABC):
-    """Anybody with a terminal."""
+    """Any user with a terminal."""
 
     @abstractmethod
     async def shell_opened(self, terminal: Any) -> None: ...

@@ -1,4 +1,7 @@
-"""The chat itself: a realm, an actor per room, and an avatar per person, who may be there by several protocols at once."""
+"""The chat: a realm, an actor per room, and an avatar per user.
+
+A user can be connected by several protocols at the same time.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +29,17 @@ __all__ = ["LOBBY", "Chat"]
 
 LOBBY = "lobby"
 HISTORY = 50
-"""Lines that somebody gets to read who comes into a room."""
+"""How many earlier lines a user gets when entering a room."""
 
 LONGEST_TEXT, LONGEST_ROOM = 1000, 40
 
 PACE, SPAN = 10, 5.0
-"""Lines that one person may say within so many seconds."""
+"""Lines that one user may say within so many seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What a room tells those who are in it."""
+    """An event that a room or a user sends to its members."""
 
     event: str
     room: str
@@ -44,7 +47,7 @@ class Heard:
 
 
 def clean(text: str, longest: int, what: str) -> str:
-    """Return a text without control characters, which would play tricks on terminals.
+    """Return a string without control characters, which could manipulate terminals.
 
     Raises:
         CallError: if nothing is left, or it is too long.
@@ -56,7 +59,7 @@ def clean(text: str, longest: int, what: str) -> str:
 
 
 class Room(Actor):
-    """A room: who is in it, and what is said, in one order for all."""
+    """A room: its members, and its lines in one order for all."""
 
     registered = False
 
@@ -67,7 +70,7 @@ class Room(Actor):
         self._people: dict[ActorRef[Any], str] = {}
 
     def enter(self, person: ActorRef[Any], name: str) -> list[Line]:
-        """Take somebody in; return what was said before."""
+        """Add a member; return the earlier lines."""
         if person not in self._people:
             self._people[person] = name
             room = self.actor_ref.proxy()
@@ -76,19 +79,19 @@ class Room(Actor):
         return self._archive.latest(self._name, HISTORY)
 
     def go(self, person: ActorRef[Any]) -> None:
-        """Let somebody go."""
+        """Remove a member."""
         name = self._people.pop(person, None)
         if name is not None:
             self._tell("went", name)
 
     def say(self, name: str, text: str) -> Line:
-        """Keep a line and tell everybody."""
+        """Store a line and send it to all members."""
         line = self._archive.add(self._name, name, text)
         self._tell("said", line)
         return line
 
     def who(self) -> list[str]:
-        """Return the names."""
+        """Return the members' names."""
         return sorted(self._people.values())
 
     def _tell(self, event: str, what: Any) -> None:
@@ -101,11 +104,11 @@ class Chat(Realm):
     """The realm.
 
     Args:
-        archive: what is kept.
+        archive: the storage.
         admins: the names of the administrators.
     """
 
-    interfaces = (Chatter, Moderator)  # terminals are nothing for a wire
+    interfaces = (Chatter, Moderator)  # TextChatter needs a terminal, so it is not served by RPC
 
     def __init__(self, archive: Archive, admins: tuple[str, ...] = ()) -> None:
         super().__init__()
@@ -117,7 +120,7 @@ class Chat(Realm):
         self._portal: PortalRef | None = None
 
     def keep_order_at(self, portal: PortalRef) -> None:
-        """Learn of the portal, at which sessions are ended."""
+        """Set the portal whose sessions are ended by kicks and bans."""
         self._portal = portal
 
     def on_stop(self) -> None:
@@ -126,7 +129,7 @@ class Chat(Realm):
             room.actor_ref.stop(block=False)
 
     def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
-        """Let somebody in who is not banned."""
+        """Give the user's avatar, unless the user is banned."""
         name = str(avatar_id)
         if left := self._archive.seconds_left("bans", name):
             raise LoginDenied("banned", retry_after=round(left) or 1)
@@ -145,19 +148,19 @@ class Chat(Realm):
         return self._rooms[name]
 
     def person(self, name: str) -> ActorRef[Person] | None:
-        """Return somebody who is here, or None."""
+        """Return the avatar of a user who is logged in, or None."""
         person = self._people.get(name)
         return person if person is not None and person.is_alive() else None
 
     def throw_out(self, name: str, why: str) -> Any:
-        """End all sessions of somebody; return a future of how many."""
+        """End all sessions of a user; return a future of how many there were."""
         if self._portal is None:
             raise CallError("nobody can be thrown out yet")
         return self._portal.kick(avatar_id=name, reason=why)
 
 
 class Person(TextShell, Avatar, TextChatter):
-    """Somebody, with as many connections as they like."""
+    """A user, with any number of connections."""
 
     def __init__(self, avatar_id: Any, mind: MindRef, chat: Any, archive: Archive) -> None:
         Avatar.__init__(self, avatar_id, mind)
@@ -175,7 +178,7 @@ class Person(TextShell, Avatar, TextChatter):
             room.go(self.actor_ref)
 
     async def join(self, room: str) -> list[Line]:
-        """Enter a room, or read again what was said there."""
+        """Enter a room, or return its earlier lines again."""
         room = clean(room, LONGEST_ROOM, "a room's name").lower()
         new = room not in self._rooms
         if new:
@@ -183,7 +186,7 @@ class Person(TextShell, Avatar, TextChatter):
         lines: list[Line] = await self._rooms[room].enter(self.actor_ref, self.name)
         if new and lines:
             self._last[room] = lines[-1].number
-        # What came since is told, in its turn: here it would be read twice.
+        # Newer lines arrive as notifications; here they would be read twice.
         return [line for line in lines if line.number <= self._last.get(room, 0)]
 
     async def leave(self, room: str) -> None:
@@ -203,7 +206,7 @@ class Person(TextShell, Avatar, TextChatter):
         return line.number
 
     async def whisper(self, name: str, text: str) -> None:
-        """Tell one person something."""
+        """Send a private line to one user."""
         self._may_speak()
         text = clean(text, LONGEST_TEXT, "a line")
         person = await self.chat.person(name)
@@ -227,7 +230,7 @@ class Person(TextShell, Avatar, TextChatter):
         self._spoken.append(now)
 
     def on_receive(self, message: Any) -> None:
-        """Hear what a room or a person says."""
+        """Handle an event from a room or another user."""
         if message.event == "whispered":
             self._show("whispered", *message.what)
         elif message.room in self._rooms:
@@ -236,24 +239,24 @@ class Person(TextShell, Avatar, TextChatter):
             self._show(message.event, message.room, message.what)
 
     def _show(self, event: str, *what: Any) -> None:
-        """Tell all clients of this person."""
+        """Notify all clients of this user."""
         self.mind.notify(event, *what)
         self.show_in_terminals(event, *what)
 
 
 class Admin(Person, Moderator):
-    """Somebody who keeps order."""
+    """An administrator."""
 
     async def kick(self, name: str, why: str = "") -> int:
-        """Throw somebody out."""
+        """End all sessions of a user."""
         count: int = await (await self.chat.throw_out(name, why or "thrown out"))
         return count
 
     async def ban(self, name: str, minutes: float, why: str = "") -> int:
-        """Throw somebody out for some time."""
+        """End all sessions of a user and refuse new logins for a time."""
         self.archive.set_until("bans", name, time.time() + minutes * 60, why)
         return await self.kick(name, why or f"banned for {minutes:g} minutes") if minutes > 0 else 0
 
     async def mute(self, name: str, minutes: float) -> None:
-        """Let somebody say nothing for some time."""
+        """Forbid a user to speak for a time."""
         self.archive.set_until("mutes", name, time.time() + minutes * 60)

@@ -1,4 +1,4 @@
-"""A line protocol from zero: a name, a password, then lines of text both ways, for telnet and nc."""
+"""A line protocol without a library, for telnet and nc: name, password, then lines both ways."""
 
 from __future__ import annotations
 
@@ -22,13 +22,16 @@ from actorcred import (
 HIDE, SHOW = (
     b"\xff\xfb\x01",
     b"\xff\xfc\x01",
-)  # RFC 857: the server will echo, and does not; so nobody sees the password
-SLOW = 3.0  # seconds after which people like to know that somebody is still at it
+)  # RFC 857: the server announces echo but does not echo, so the password is not shown
+SLOW = 3.0  # seconds of waiting after which the user is told that the server is busy
 COMMAND = re.compile(rb"\xff\xff|\xff[\xfb-\xfe].|\xff.", re.DOTALL)  # RFC 854
 
 
 class Telnet(Channel):
-    """One connection: its client, as the mind reaches it, and its terminal, as the avatar does. Actors may be anywhere."""
+    """One connection: the channel of its client's mind, and the terminal of its avatar.
+
+    Its methods can be called from any thread.
+    """
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._reader, self._writer, self._loop = reader, writer, asyncio.get_running_loop()
@@ -40,7 +43,7 @@ class Telnet(Channel):
     def _send(self, data: bytes) -> None:
         self._writer.write(data)
         if self._writer.transport.get_write_buffer_size() > 1_000_000:
-            self._writer.transport.abort()  # who does not read, goes
+            self._writer.transport.abort()  # the client does not read
 
     def close(self, reason: LogoutReason | None = None) -> None:
         if reason is not None and not reason.by_client:
@@ -56,7 +59,7 @@ class Telnet(Channel):
         self, notification: Notification
     ) -> None: ...  # the avatar writes to the terminal itself
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
-        raise OSError("this client cannot be asked")
+        raise OSError("this client does not answer requests")
 
     async def line(self) -> str:
         raw = await self._reader.readuntil(b"\n")
@@ -95,7 +98,7 @@ class Telnet(Channel):
         except (OSError, EOFError, asyncio.LimitOverrunError, pykka.ActorDeadError):
             with contextlib.suppress(pykka.ActorDeadError):
                 await shell.shell_closed(self)
-            await logout(LogoutCode.LOST)  # nothing happens if it is over
+            await logout(LogoutCode.LOST)  # does nothing if the session has ended
 
 
 async def listen(portal: PortalRef, host: str, port: int, *interfaces: type) -> asyncio.Server:

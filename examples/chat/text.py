@@ -1,4 +1,4 @@
-"""The chat in a terminal: what is typed, and what is shown."""
+"""The chat in a terminal: parsing of input, and display."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ ADMIN_HELP = """
 
 
 class Terminal(Protocol):
-    """Where a person reads and types: one of SSH's, or of telnet's."""
+    """Where a user reads and types: an SSH or telnet terminal."""
 
     def write(self, text: str) -> None:
-        """Show a text."""
+        """Write a string."""
 
     def close(self) -> None:
-        """End it."""
+        """Close the terminal."""
 
     @property
     def closed(self) -> bool:
-        """Whether it is gone."""
+        """Whether it is closed."""
 
 
 def show_line(line: Line) -> str:
-    """Return a line as it is shown."""
+    """Return a line as it is displayed."""
     return f"<{line.name}> {line.text}"
 
 
 def show_event(event: str, current: str, *what: Any) -> str:
-    """Return what is shown of an event in a terminal whose room is `current`."""
+    """Return an event as it is displayed in a terminal whose room is `current`."""
     if event == "whispered":
         name, to, text = what
         return f"({name} to {to}) {text}"
@@ -46,16 +46,16 @@ def show_event(event: str, current: str, *what: Any) -> str:
 
 
 class TextShell(Chatter):
-    """The part of a person that has terminals. What is called here is what any client may call.
+    """The terminal part of a user's avatar. Commands call the same methods that any client calls.
 
-    Answers are written to the terminal here, as all else is: so they are in one order with what others say.
+    Answers and events are written to the terminal in one place, so that they stay in order.
     """
 
     def __init__(self) -> None:
         self._terminals: dict[Terminal, str] = {}
 
     async def shell_opened(self, terminal: Terminal) -> None:
-        """Greet, and show what was said before."""
+        """Show the earlier lines of the lobby."""
         terminal.write(f"Welcome.\n{self._help}\n\n")
         self._enter(terminal, "lobby", await self.join("lobby"))
 
@@ -64,7 +64,7 @@ class TextShell(Chatter):
         terminal.write("".join(show_line(line) + "\n" for line in lines))
 
     async def shell_line(self, terminal: Terminal, line: str) -> None:
-        """Do what was typed."""
+        """Handle a typed line."""
         room = self._terminals.get(terminal, "lobby")
         try:
             if line.startswith("/"):
@@ -94,7 +94,7 @@ class TextShell(Chatter):
         self._terminals.pop(terminal, None)
 
     def show_in_terminals(self, event: str, *what: Any) -> None:
-        """Show something in all terminals."""
+        """Show an event in all terminals."""
         for terminal, room in list(self._terminals.items()):
             if terminal.closed:
                 self.shell_closed(terminal)

@@ -1,6 +1,7 @@
-// A client in Node.js for any actorcred server: JSON over WebSocket, login by SCRAM-SHA-256, calls, notifications, requests of the
-// server, and coming back to a session. It was written from docs/protocol.md and needs Node.js 22, or 20.10 with the flag
-// --experimental-websocket, and no package. For browsers the server has a client of its own, which comes back by itself.
+// A client in Node.js for any actorcred server: JSON over WebSocket, login by SCRAM-SHA-256, calls,
+// notifications, requests of the server, and resuming a session. It was written from
+// docs/protocol.md and needs Node.js 22, or 20.10 with the flag --experimental-websocket, and no
+// package. For browsers the server has its own client, which reconnects by itself.
 //
 //     const client = await Client.connect("ws://127.0.0.1:9987/");
 //     client.on("moved", (x, y) => console.log("at", x, y));
@@ -13,7 +14,7 @@ import { createHash, createHmac, pbkdf2, randomBytes } from "node:crypto";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 
-/** A login or a call failed; `code` says why, `retryAfter` when to try again, in seconds. */
+/** A login or call failed: `code` is the reason, `retryAfter` the seconds until the next try. */
 export class CredError extends Error {
   constructor({ code, message, retry_after: retryAfter = null }) {
     super(message);
@@ -22,7 +23,7 @@ export class CredError extends Error {
   }
 }
 
-/** One connection. `closed` is a promise of its end: the server's goodbye, or why there was none. */
+/** One connection. `closed` is a promise of its end: the server's goodbye, or an error. */
 export class Client {
   #socket;
   #lastId = 0;
@@ -35,7 +36,8 @@ export class Client {
     const socket = new WebSocket(url, "actorcred.json");
     await new Promise((resolve, reject) => {
       socket.onopen = resolve;
-      socket.onclose = () => reject(new CredError({ code: "unreachable", message: `there is no server at ${url}` }));
+      const message = `there is no server at ${url}`;
+      socket.onclose = () => reject(new CredError({ code: "unreachable", message }));
     });
     return new Client(socket);
   }
@@ -46,14 +48,19 @@ export class Client {
     socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
   }
 
-  /** Call a function at each notification of this name. For a request of the server its value is the answer. */
+  /**
+   * Call a function at each notification or request of this name. The function's value is the
+   * answer to a request.
+   */
   on(name, handler) {
     this.#handlers.set(name, handler);
   }
 
   /** Call a method; returns a promise of its result. */
   call(method, ...params) {
-    if (this.#socket.readyState !== WebSocket.OPEN) return Promise.reject(new CredError(this.#goodbye));
+    if (this.#socket.readyState !== WebSocket.OPEN) {
+      return Promise.reject(new CredError(this.#goodbye));
+    }
     const id = (this.#lastId += 1);
     this.#send([0, id, method, params]);
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
@@ -63,17 +70,23 @@ export class Client {
   async login(name, password, options = {}) {
     const nonce = randomBytes(18).toString("base64");
     const first = `n=${name.replaceAll("=", "=3D").replaceAll(",", "=2C")},r=${nonce}`;
-    const { challenge } = await this.call("cred.login", "SCRAM-SHA-256", toBase64(`n,,${first}`), options);
+    const message = toBase64(`n,,${first}`);
+    const { challenge } = await this.call("cred.login", "SCRAM-SHA-256", message, options);
     const [proof, signature] = await scram(fromBase64(challenge), first, nonce, password);
     const answer = await this.call("cred.respond", toBase64(proof));
-    if (fromBase64(answer.data) !== `v=${signature}`) throw new CredError({ code: "protocol-error", message: "not the right server" });
+    if (fromBase64(answer.data) !== `v=${signature}`) {
+      throw new CredError({ code: "protocol-error", message: "not the right server" });
+    }
     return this.#enter(answer);
   }
 
-  /** Go on with the session of another client, whose connection was lost. Returns whether nothing was missed for good. */
+  /**
+   * Resume the session of another client, whose connection was lost. Returns whether no
+   * notification was lost.
+   */
   async resume(lost) {
     const answer = this.#enter(await this.call("cred.resume", lost.token, lost.notifications));
-    this.notifications += answer.notifications; // some may have come since
+    this.notifications += answer.notifications; // some might have arrived since
     return !answer.refresh;
   }
 
@@ -89,7 +102,12 @@ export class Client {
   }
 
   #enter(answer) {
-    ({ avatar_id: this.avatarId, session: this.session, limits: this.limits, token: this.token } = answer);
+    ({
+      avatar_id: this.avatarId,
+      session: this.session,
+      limits: this.limits,
+      token: this.token,
+    } = answer);
     return answer;
   }
 
@@ -129,21 +147,30 @@ const fromBase64 = (text) => Buffer.from(text, "base64").toString();
 const hmac = (key, data) => createHmac("sha256", key).update(data).digest();
 
 async function scram(challenge, first, nonce, password) {
-  const fields = Object.fromEntries(challenge.split(",").map((field) => [field[0], field.slice(2)]));
-  if (!fields.r.startsWith(nonce) || !(fields.i >= 4096)) throw new CredError({ code: "protocol-error", message: "a bad challenge" });
-  const salted = await promisify(pbkdf2)(password.normalize("NFKC"), Buffer.from(fields.s, "base64"), +fields.i, 32, "sha256");
+  const pairs = challenge.split(",").map((field) => [field[0], field.slice(2)]);
+  const fields = Object.fromEntries(pairs);
+  if (!fields.r.startsWith(nonce) || !(fields.i >= 4096)) {
+    throw new CredError({ code: "protocol-error", message: "a bad challenge" });
+  }
+  const salt = Buffer.from(fields.s, "base64");
+  const normalized = password.normalize("NFKC");
+  const salted = await promisify(pbkdf2)(normalized, salt, +fields.i, 32, "sha256");
   const last = `c=biws,r=${fields.r}`;
   const signed = `${first},${challenge},${last}`;
   const key = hmac(salted, "Client Key");
   const mask = hmac(createHash("sha256").update(key).digest(), signed);
   const proof = key.map((byte, index) => byte ^ mask[index]);
-  return [`${last},p=${proof.toString("base64")}`, hmac(hmac(salted, "Server Key"), signed).toString("base64")];
+  return [
+    `${last},p=${proof.toString("base64")}`,
+    hmac(hmac(salted, "Server Key"), signed).toString("base64"),
+  ];
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1]).href) {
   const [url, name, method, ...params] = process.argv.slice(2);
   const client = await Client.connect(url);
   await client.login(name, process.env.PASSWORD);
-  console.log(JSON.stringify(await client.call(method, ...params.map((param) => JSON.parse(param)))));
+  const result = await client.call(method, ...params.map((param) => JSON.parse(param)));
+  console.log(JSON.stringify(result));
   await client.logout();
 }

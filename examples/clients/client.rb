@@ -1,5 +1,6 @@
-# A client in Ruby for any actorcred server: MessagePack-RPC over TCP, login by SCRAM-SHA-256, calls, notifications, requests
-# of the server, and coming back to a session. It was written from docs/protocol.md and needs the gem msgpack.
+# A client in Ruby for any actorcred server: MessagePack-RPC over TCP, login by SCRAM-SHA-256,
+# calls, notifications, requests of the server, and resuming a session. It was written from
+# docs/protocol.md and needs the gem msgpack.
 #
 #     client = Cred::Client.new("127.0.0.1", 9986)
 #     client.on("moved") { |x, y| puts "at #{x}, #{y}" }
@@ -15,7 +16,7 @@ require "securerandom"
 require "socket"
 
 module Cred
-  # A login or a call failed; `code` says why, `retry_after` when to try again, in seconds.
+  # A login or call failed: `code` is the reason, `retry_after` the seconds until the next try.
   class Error < StandardError
     attr_reader :code, :retry_after
 
@@ -25,7 +26,7 @@ module Cred
     end
   end
 
-  # One connection. Handlers run on the thread that reads, so they must not call and wait.
+  # One connection. Handlers run on the reading thread, so they must not call and wait.
   class Client
     attr_reader :avatar_id, :session, :limits, :token, :notifications, :goodbye
 
@@ -37,7 +38,8 @@ module Cred
       @reader = Thread.new { read }
     end
 
-    # Run a block at each notification of this name. For a request of the server its value is the answer.
+    # Run a block at each notification or request of this name. The block's value is the answer
+    # to a request.
     def on(name, &block)
       @handlers[name] = block
     end
@@ -62,14 +64,17 @@ module Cred
       challenge = call("cred.login", "SCRAM-SHA-256", "n,,#{first}".b, options).fetch("challenge")
       proof, signature = prove(challenge, first, nonce, password)
       answer = call("cred.respond", proof.b)
-      raise Error.new("protocol-error", "not the right server") unless answer["data"] == "v=#{signature}"
+      unless answer["data"] == "v=#{signature}"
+        raise Error.new("protocol-error", "not the right server")
+      end
       enter(answer)
     end
 
-    # Go on with the session of another client, whose connection was lost. Returns whether nothing was missed for good.
+    # Resume the session of another client, whose connection was lost. Returns whether no
+    # notification was lost.
     def resume(lost)
       answer = enter(call("cred.resume", lost.token, lost.notifications))
-      @lock.synchronize { @notifications += answer["notifications"] } # some may have come since
+      @lock.synchronize { @notifications += answer["notifications"] } # some arrived meanwhile
       !answer["refresh"]
     end
 
@@ -86,15 +91,19 @@ module Cred
     private
 
     def enter(answer)
-      @avatar_id, @session, @limits, @token = answer.values_at("avatar_id", "session", "limits", "token")
+      @avatar_id, @session, @limits, @token =
+        answer.values_at("avatar_id", "session", "limits", "token")
       answer
     end
 
     def prove(challenge, first, nonce, password)
       fields = challenge.split(",").to_h { |field| field.split("=", 2) }
-      raise Error.new("protocol-error", "a bad challenge") unless fields["r"].start_with?(nonce) && fields["i"].to_i >= 4096
-      salted = OpenSSL::KDF.pbkdf2_hmac(password.unicode_normalize(:nfkc), salt: fields["s"].unpack1("m"),
-                                        iterations: fields["i"].to_i, length: 32, hash: "SHA256")
+      unless fields["r"].start_with?(nonce) && fields["i"].to_i >= 4096
+        raise Error.new("protocol-error", "a bad challenge")
+      end
+      normalized, salt = password.unicode_normalize(:nfkc), fields["s"].unpack1("m")
+      salted = OpenSSL::KDF.pbkdf2_hmac(normalized, salt: salt, iterations: fields["i"].to_i,
+                                        length: 32, hash: "SHA256")
       last = "c=biws,r=#{fields["r"]}"
       signed = "#{first},#{challenge},#{last}"
       hmac = ->(key, data) { OpenSSL::HMAC.digest("SHA256", key, data) }
@@ -106,9 +115,10 @@ module Cred
 
     def read
       MessagePack::Unpacker.new(@socket).each { |message| receive(*message) }
-    rescue SystemCallError, IOError # the goodbye, if there was one, says why
+    rescue SystemCallError, IOError # the goodbye, if there was one, has the reason
     ensure
-      @lock.synchronize { @waiting.tap { @waiting = nil } }.each_value { |answer| answer << [lost, nil] }
+      waiting = @lock.synchronize { @waiting.tap { @waiting = nil } }
+      waiting.each_value { |answer| answer << [lost, nil] }
       @socket.close
     end
 
@@ -135,7 +145,8 @@ module Cred
     end
 
     def lost
-      Error.new(*(@goodbye || { "code" => "lost", "message" => "the connection was lost" }).values_at("code", "message"))
+      goodbye = @goodbye || { "code" => "lost", "message" => "the connection was lost" }
+      Error.new(*goodbye.values_at("code", "message"))
     end
   end
 end

@@ -23,7 +23,7 @@ from examples.mail.realm import PostOffice
 from examples.mail.store import Store
 
 DEMO = ("ann", "bob")
-"""The accounts that are made to try it with."""
+"""The demo accounts."""
 
 MESSAGES = ("Lunch on Friday?", "Your book is ready", "Minutes of Monday")
 
@@ -55,7 +55,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
 
 
 class Servers:
-    """The three servers on one portal; made by `open`."""
+    """The three servers on one portal; created by `open`."""
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class Servers:
             CannotListenError: if a port is taken; or OSError.
             ActorcredError: if the database or a checker cannot be used.
         """
-        # Twisted's reactor and asyncio are one loop here.
+        # Twisted's reactor and asyncio share one loop here.
         asyncioreactor.install(asyncio.get_running_loop())
         from twisted.internet import reactor
 
@@ -121,7 +121,7 @@ class Servers:
         self._smtp = await self.smtp.listen(host, self._arguments.smtp)
 
     def introduce(self) -> None:
-        """Say where it is."""
+        """Print the addresses."""
         host = self._arguments.host
         for name, password in self._passwords.items():
             print(f"account: {name} with {password}")
@@ -133,12 +133,13 @@ class Servers:
         )
         if not is_loopback(host):
             print(
-                "Without TLS passwords can be read by others on the network; put a proxy with TLS before it.",
+                "Without TLS passwords can be read by others on the network; "
+                "put a proxy with TLS before it.",
                 file=sys.stderr,
             )
 
     async def close(self, life: Life) -> None:
-        """Take no more connections, and log everybody out."""
+        """Accept no more connections, and end all sessions."""
         loop = asyncio.get_running_loop()
         for port in self._ports:
             stopped = port.stopListening()
@@ -155,7 +156,10 @@ def put_messages(store: Store, domain: str) -> None:
     if store.open(DEMO[0]):
         for number, subject in enumerate(MESSAGES, 1):
             sender, owner = f"{DEMO[1]}@{domain}", f"{DEMO[0]}@{domain}"
-            text = f"From: {sender}\r\nTo: {owner}\r\nSubject: {subject}\r\nMessage-ID: <{number}@{domain}>\r\n\r\nSee you!\r\n"
+            text = (
+                f"From: {sender}\r\nTo: {owner}\r\nSubject: {subject}\r\n"
+                f"Message-ID: <{number}@{domain}>\r\n\r\nSee you!\r\n"
+            )
             store.add(DEMO[0], text.encode(), (), int(time.time()) - 3600 * number)
 
 

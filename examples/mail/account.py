@@ -1,4 +1,4 @@
-"""A postbox, as IMAP sees it. What its avatar tells the client, this takes over."""
+"""A mailbox as IMAP sees it, kept up to date by the avatar's notifications."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ Change = Callable[[Selected], None]
 
 
 class Account(Face):
-    """A postbox, for the commands of `IMAPServer`.
+    """A mailbox, for the commands of `IMAPServer`.
 
     Attributes:
         selected: the folder that the client has selected.
-        on_news: called when there is something to tell of it.
+        on_news: called when there is news of it for the client.
     """
 
     def __init__(self, avatar: AvatarRef[Any]) -> None:
@@ -33,43 +33,43 @@ class Account(Face):
         self._followed: int | None = None
         self._missed: list[Change] = []
 
-    # -- notifications ------------------------------------------------------------------------------------------------
+    # -- notifications -----------------------------------------------------------------------------
 
     def arrived(self, folder: int, entry: Entry) -> None:
-        """Called when a message came."""
+        """Called when a message has arrived."""
         self._change(folder, lambda selected: selected.take(entry))
 
     def changed(self, folder: int, entry: Entry) -> None:
-        """Called when a message has other flags."""
+        """Called when the flags of a message have changed."""
         self._change(folder, lambda selected: selected.take(entry))
 
     def removed(self, folder: int, uids: list[int]) -> None:
-        """Called when messages are gone."""
+        """Called when messages have been removed."""
         self._change(folder, lambda selected: selected.lose(uids))
 
     def _change(self, folder: int, change: Change) -> None:
         if folder != self._followed:
             return
-        if self.selected is None:  # it is still being opened
+        if self.selected is None:  # the folder is still being opened
             self._missed.append(change)
             return
         change(self.selected)
         if self.on_news is not None:
             self.on_news()
 
-    # -- what the server asks -----------------------------------------------------------------------------------------
+    # -- requests of the server --------------------------------------------------------------------
 
     async def answer(self, name: str, *args: Any) -> Any:
         """Ask the avatar."""
         return await maybeDeferred(self.ask, name, *args)
 
     async def folder(self, name: str) -> Folder | None:
-        """Return a folder by its name; None if there is none."""
+        """Return a folder by its name, or None if there is none."""
         folders: list[Folder] = await self.answer("folders")
         return next((folder for folder in folders if folder.name == name), None)
 
     async def select(self, folder: Folder, writeable: bool) -> Selected:
-        """Follow what happens in a folder."""
+        """Select a folder and follow its changes."""
         self._followed, self._missed = folder.number, []
         entries: list[Entry] = await self.answer("entries", folder.number)
         after = max([folder.next_uid, *(entry.uid + 1 for entry in entries[-1:])])
@@ -79,11 +79,11 @@ class Account(Face):
         return self.selected
 
     def unselect(self) -> None:
-        """Follow nothing more."""
+        """Stop following changes."""
         self.selected = self._followed = None
 
     async def refresh(self, folders: Iterable[int]) -> None:
-        """Learn of new messages now, if the selected folder is one of these."""
+        """Fetch new messages now, if the selected folder is one of these."""
         selected = self.selected
         if selected is not None and selected.folder.number in folders:
             for entry in await self.answer("entries", selected.folder.number, selected.next_uid):

@@ -1,4 +1,4 @@
-"""FETCH: what a client asks of a message (RFC 3501, section 6.4.5), and the answer."""
+"""FETCH (RFC 3501, section 6.4.5): its arguments and responses."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FAST = (b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE")
 _MACROS = {b"ALL": (*_FAST, b"ENVELOPE"), b"FAST": _FAST, b"FULL": (*_FAST, b"ENVELOPE", b"BODY")}
 
 MAX_ITEMS = 50
-"""What one FETCH may ask for. Each item can be as long as the message."""
+"""Maximum number of items in one FETCH. Each item can be as long as the message."""
 
 WITHOUT_TEXT = frozenset((b"UID", b"FLAGS", b"INTERNALDATE", b"RFC822.SIZE"))
 WITH_STRUCTURE = frozenset((b"ENVELOPE", b"BODY", b"BODYSTRUCTURE"))
@@ -31,7 +31,7 @@ class Message:
     """A message of a mailbox, as a session sees it.
 
     Args:
-        number: its place in the mailbox.
+        number: its sequence number.
         entry: what is known without its text.
         raw: its text.
     """
@@ -43,19 +43,19 @@ class Message:
 
     @cached_property
     def part(self) -> Part:
-        """Its text, in parts."""
+        """The message as a tree of parts."""
         return Part.parse(self.raw)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """What of a message is asked for.
+    """The part of a message that a FETCH item names.
 
     Args:
-        numbers: those of a part.
+        numbers: the part number.
         what: "HEADER", "HEADER.FIELDS", "HEADER.FIELDS.NOT", "TEXT", "MIME", or "" for all.
-        names: of fields.
-        partial: the first byte and how many; None for all.
+        names: the header fields.
+        partial: the first byte and the number of bytes; None for all.
     """
 
     numbers: tuple[int, ...] = ()
@@ -65,7 +65,7 @@ class Section:
 
     @classmethod
     def read(cls, arguments: Arguments) -> Section:
-        """Take one of a command."""
+        """Parse a section from a command's arguments."""
         arguments.skip(b"[")
         numbers: tuple[int, ...] = ()
         if not arguments.next_is(b"]", b"H", b"T", b"M"):
@@ -100,7 +100,7 @@ class Section:
         return first, count
 
     def label(self) -> bytes:
-        """Return how it is named in the answer."""
+        """Return its name in the response."""
         words = [b"%d" % number for number in self.numbers]
         names = b" " + parenthesised(map(_name, self.names)) if self.names else b""
         place = b".".join([*words, self.what] if self.what else words)
@@ -108,7 +108,7 @@ class Section:
         return b"BODY[" + place + names + b"]" + start
 
     def of(self, message: Part) -> bytes | None:
-        """Return it of a message; None if the message has no such part."""
+        """Return its bytes from a message, or None if the message has no such part."""
         found = self._whole(message)
         if found is None or self.partial is None:
             return found
@@ -147,10 +147,10 @@ ALIASES = {
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that is asked of a message.
+    """One item of a FETCH.
 
     Args:
-        name: as "FLAGS".
+        name: such as "FLAGS".
         section: for a part of the text.
         peek: whether the message stays unread.
     """
@@ -161,16 +161,16 @@ class Item:
 
     @property
     def needs_text(self) -> bool:
-        """Whether the text has to be read."""
+        """Whether the message's text is needed."""
         return self.name not in WITHOUT_TEXT
 
     @property
     def reads(self) -> bool:
-        """Whether the message is then no longer unread."""
+        """Whether fetching it marks the message as read."""
         return self.section is not None and not self.peek
 
     def answer(self, message: Message) -> bytes:
-        """Return what it is of a message, with its name."""
+        """Return its name and value for a message."""
         if self.section is not None:
             data = self.section.of(message.part)
             return self.name + b" " + (b"NIL" if data is None else literal(data))
@@ -191,7 +191,7 @@ UID, FLAGS = Item(b"UID"), Item(b"FLAGS")
 
 
 def read_items(arguments: Arguments) -> list[Item]:
-    """Take what a FETCH asks for, each only once."""
+    """Parse the items of a FETCH, each only once."""
     if arguments.next_is(b"("):
         items = arguments.listed(lambda: _read_item(arguments))
     elif arguments.next_is(*_MACROS):

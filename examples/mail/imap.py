@@ -1,4 +1,7 @@
-"""A postbox by IMAP4rev1 (RFC 3501), on Twisted's server, with IDLE (RFC 2177), MOVE (RFC 6851) and UIDPLUS (RFC 4315)."""
+"""IMAP4rev1 (RFC 3501) on Twisted's server.
+
+It has IDLE (RFC 2177), MOVE (RFC 6851) and UIDPLUS (RFC 4315).
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ __all__ = ["Account", "IMAPServer"]
 Command: TypeAlias = Callable[["IMAPServer", Arguments], Coroutine[Any, Any, bytes]]
 
 BY_NUMBER = frozenset((b"FETCH", b"STORE", b"SEARCH"))
-"""Commands during which no message may lose its number (RFC 3501, section 7.4.1)."""
+"""Commands during which no message may change its number (RFC 3501, section 7.4.1)."""
 
 CAPABILITIES = (
     b"IMAP4rev1",
@@ -41,16 +44,17 @@ CAPABILITIES = (
 )
 
 SPECIAL = {name: f"\\{name}".encode() for name in ("Archive", "Drafts", "Junk", "Sent", "Trash")}
-"""What folders of these names are for (RFC 6154)."""
+"""Special uses of folders with these names (RFC 6154)."""
 
 PERMANENT = parenthesised(flag.encode() for flag in FLAGS)
 
 
 class IMAPServer(Messages):
-    """Twisted's, with commands of ours.
+    """Twisted's server, with our own commands.
 
-    Twisted 26.10 merges header fields of one name and changes their case, cannot send what is not ASCII in an ENVELOPE, sends the
-    whole of a message where a part is asked for, and compares dates with times; much of that is in private methods.
+    Twisted 26.10 merges header fields of one name and changes their case, cannot send what is not
+    ASCII in an ENVELOPE, sends the whole message when a part is requested, and compares dates with
+    times; much of that is in private methods.
     """
 
     IDENT = b"IMAP4rev1 server ready"
@@ -59,22 +63,22 @@ class IMAPServer(Messages):
         super().__init__(*args, **kwargs)
         self._idles = False
 
-    # -- commands in general ------------------------------------------------------------------------------------------
+    # -- commands in general -----------------------------------------------------------------------
 
     async def do(self, name: bytes, arguments: Arguments) -> bytes:
-        """Do a command, if this is the time for it."""
+        """Run a command, if it is allowed in this state."""
         command = _COMMANDS.get(name) or _COMMANDS_OF[self.state].get(name)
         if command is None:
             raise Malformed("there is no such command now")
         return await command(self, arguments)
 
     def done(self, name: bytes) -> None:
-        """Tell what other sessions did, unless numbers have to stay."""
+        """Report changes by other sessions, unless message numbers must stay."""
         if name not in BY_NUMBER:
             self._say_news()
 
     def tell_news(self) -> None:
-        """Tell what other sessions did, if the client waits for that."""
+        """Report changes by other sessions, if the client is in IDLE."""
         if self._idles:
             self._say_news()
 
@@ -85,17 +89,17 @@ class IMAPServer(Messages):
                 self.sendLine(b"* " + line)
 
     async def noop(self, arguments: Arguments) -> bytes:
-        """Tell the news, as every command does."""
+        """Do nothing; changes are reported as after every command."""
         arguments.end()
         return b"NOOP completed"
 
     async def check(self, arguments: Arguments) -> bytes:
-        """Do the same: all is written at once."""
+        """Do nothing: all changes are written immediately."""
         arguments.end()
         return b"CHECK completed"
 
     async def by_uid(self, arguments: Arguments) -> bytes:
-        """Do a command that goes by UIDs."""
+        """Run a command that uses UIDs."""
         arguments.space()
         command = _BY_UID.get(arguments.atom())
         if command is None:
@@ -103,7 +107,7 @@ class IMAPServer(Messages):
         return await command(self, arguments, True)
 
     async def idle(self, arguments: Arguments) -> bytes:
-        """Tell news until the client has enough."""
+        """Report changes until the client sends DONE."""
         arguments.end()
         self.sendLine(b"+ idling")
         self._idles = True
@@ -115,10 +119,10 @@ class IMAPServer(Messages):
             self._idles = False
         return b"IDLE terminated"
 
-    # -- the connection -----------------------------------------------------------------------------------------------
+    # -- the connection ----------------------------------------------------------------------------
 
     def sendServerGreeting(self) -> None:
-        """Greet with what the server can do, as soon as it is known."""
+        """Send the greeting with the capabilities, as soon as they are known."""
         self.pauseProducing()
         greeting = Deferred.fromCoroutine(self._capabilities())
         greeting.addCallback(
@@ -138,7 +142,7 @@ class IMAPServer(Messages):
         return self.portal
 
     async def capability(self, arguments: Arguments) -> bytes:
-        """Tell what the server can do."""
+        """Send the capabilities."""
         arguments.end()
         self.sendLine(b"* CAPABILITY " + await self._capabilities())
         return b"CAPABILITY completed"
@@ -190,7 +194,7 @@ class IMAPServer(Messages):
         except LoginDenied as error:
             raise Refused(f"[LIMIT] {error}") from None
         except LoginFailed:
-            raise Refused("[AUTHENTICATIONFAILED] name or password are wrong") from None
+            raise Refused("[AUTHENTICATIONFAILED] wrong name or password") from None
         except CheckerUnavailable as error:
             raise Refused(f"[UNAVAILABLE] {error}") from None
         self.state = "auth"
@@ -198,7 +202,7 @@ class IMAPServer(Messages):
         self.setTimeout(self.POSTAUTH_TIMEOUT)
         return b"[CAPABILITY " + await self._capabilities() + b"] logged in"
 
-    # -- folders ------------------------------------------------------------------------------------------------------
+    # -- folders -----------------------------------------------------------------------------------
 
     def _name(self, arguments: Arguments) -> str:
         arguments.space()
@@ -224,7 +228,7 @@ class IMAPServer(Messages):
         return b"[READ-WRITE] selected" if writeable else b"[READ-ONLY] selected"
 
     async def examine(self, arguments: Arguments) -> bytes:
-        """Select a folder, not to be changed."""
+        """Select a folder read-only."""
         return await self.select(arguments, writeable=False)
 
     def _unselect(self) -> None:
@@ -232,20 +236,20 @@ class IMAPServer(Messages):
         self.state = "auth"
 
     async def unselect(self, arguments: Arguments) -> bytes:
-        """Select nothing."""
+        """Deselect the folder."""
         arguments.end()
         self._unselect()
         return b"UNSELECT completed"
 
     async def close(self, arguments: Arguments) -> bytes:
-        """Select nothing, and remove what is marked for it."""
+        """Deselect the folder, and remove its messages marked as deleted."""
         if self.selected.writeable:
             await self.expunge(arguments, False)
         self._unselect()
         return b"CLOSE completed"
 
     async def status(self, arguments: Arguments) -> bytes:
-        """Tell about a folder without selecting it."""
+        """Report counts of a folder without selecting it."""
         name = self._name(arguments)
         arguments.space()
         wanted = arguments.listed(arguments.atom)
@@ -280,51 +284,51 @@ class IMAPServer(Messages):
         return command + b" completed"
 
     async def lsub(self, arguments: Arguments) -> bytes:
-        """List folders that clients are to show."""
+        """List subscribed folders."""
         return await self.list(arguments, subscribed=True)
 
     async def namespace(self, arguments: Arguments) -> bytes:
-        """Tell that all folders are the user's own (RFC 2342)."""
+        """Report that all folders are the user's own (RFC 2342)."""
         arguments.end()
         self.sendLine(b'* NAMESPACE (("" "/")) NIL NIL')
         return b"NAMESPACE completed"
 
     async def create(self, arguments: Arguments) -> bytes:
-        """Make a folder."""
+        """Create a folder."""
         name = self._name(arguments)
         arguments.end()
         await self.account.answer(
             "create", name.removesuffix("/")
-        )  # by which clients say that more is to be in it
+        )  # a trailing "/" announces subfolders
         return b"CREATE completed"
 
     async def delete(self, arguments: Arguments) -> bytes:
-        """Remove a folder."""
+        """Delete a folder."""
         name = self._name(arguments)
         arguments.end()
         await self.account.answer("delete", name)
         return b"DELETE completed"
 
     async def rename(self, arguments: Arguments) -> bytes:
-        """Give a folder another name."""
+        """Rename a folder."""
         name, new = self._name(arguments), self._name(arguments)
         arguments.end()
         await self.account.answer("rename", name, new)
         return b"RENAME completed"
 
     async def subscribe(self, arguments: Arguments, wanted: bool = True) -> bytes:
-        """Have clients show a folder."""
+        """Subscribe to a folder."""
         name = self._name(arguments)
         arguments.end()
         await self.account.answer("subscribe", name, wanted)
         return b"completed"
 
     async def unsubscribe(self, arguments: Arguments) -> bytes:
-        """Have clients show a folder no more."""
+        """Unsubscribe from a folder."""
         return await self.subscribe(arguments, wanted=False)
 
     async def append(self, arguments: Arguments) -> bytes:
-        """Put a message in."""
+        """Add a message to a folder."""
         name = self._name(arguments)
         arguments.space()
         flags: list[str] = []

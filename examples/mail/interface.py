@@ -1,4 +1,7 @@
-"""What mail protocols can ask of a postbox. Each asks for an interface of its own, and all see the same mail."""
+"""The interfaces of a mailbox for mail protocols.
+
+Each protocol requests its own interface, and all see the same mail.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ INBOX = 0
 
 
 def canonical(name: str) -> str:
-    """Return a folder's name, with INBOX in capitals if it is that or in it, as it has no case of its own."""
+    """Return a folder's name, with INBOX in capitals if it is that or below it.
+
+    INBOX is case-insensitive.
+    """
     first, slash, rest = name.partition("/")
     return f"INBOX{slash}{rest}" if first.upper() == "INBOX" else name
 
@@ -27,8 +33,8 @@ class Entry:
     Args:
         uid: its number, which no other message of the mailbox ever had.
         size: in bytes.
-        received: when it came, in seconds since the epoch.
-        flags: as "\\Seen".
+        received: when it arrived, in seconds since the epoch.
+        flags: such as "\\Seen".
     """
 
     uid: int
@@ -42,10 +48,10 @@ class Folder:
     """A folder of a mailbox.
 
     Args:
-        number: which stays its own, also under another name; 0 is INBOX.
-        name: as people see it; "/" stands between the parts of one.
-        subscribed: whether clients show it that go by that.
-        validity: what changes when its messages are numbered anew.
+        number: permanent, also after a rename; 0 is INBOX.
+        name: its full path, with "/" between the parts.
+        subscribed: whether clients that go by subscriptions show it.
+        validity: its UIDVALIDITY, which changes when its messages are renumbered.
         next_uid: the number of its next message.
     """
 
@@ -57,26 +63,26 @@ class Folder:
 
 
 class Maildrop(ABC):
-    """What POP3 needs: the messages of a folder, which is INBOX. Methods return futures."""
+    """The interface for POP3: the messages of a folder, which is INBOX. Methods return futures."""
 
     @abstractmethod
     def entries(self, folder: int = INBOX, first: int = 1) -> Any:
-        """Return the messages from a number on, a list of `Entry`, in the order of their numbers."""
+        """Return the messages from a number on, a list of `Entry`, ordered by number."""
 
     @abstractmethod
     def texts(self, folder: int, uids: list[int]) -> Any:
-        """Return the texts of messages: number -> bytes; those that are gone are left out."""
+        """Return the texts of messages: number -> bytes; removed messages are left out."""
 
     @abstractmethod
     def remove(self, folder: int, uids: list[int]) -> Any:
-        """Remove messages; return the numbers of those that were there."""
+        """Remove messages; return the numbers of those that existed."""
 
 
 class Mailbox(Maildrop):
-    """What IMAP needs.
+    """The interface for IMAP.
 
-    The client is told `arrived(folder, entry)`, `changed(folder, entry)` and `removed(folder, uids)`. What cannot be done raises
-    `CallError`.
+    The client is sent `arrived(folder, entry)`, `changed(folder, entry)` and
+    `removed(folder, uids)`. Operations that cannot be done raise `CallError`.
     """
 
     @abstractmethod
@@ -85,27 +91,27 @@ class Mailbox(Maildrop):
 
     @abstractmethod
     def create(self, name: str) -> Any:
-        """Make a folder, and those that it is in."""
+        """Create a folder and its missing parents."""
 
     @abstractmethod
     def rename(self, name: str, new: str) -> Any:
-        """Give a folder another name, and with it those that are in it."""
+        """Rename a folder and its subfolders."""
 
     @abstractmethod
     def delete(self, name: str) -> Any:
-        """Remove a folder and its messages."""
+        """Delete a folder and its messages."""
 
     @abstractmethod
     def subscribe(self, name: str, wanted: bool) -> Any:
-        """Say whether clients are to show a folder."""
+        """Set whether the user is subscribed to a folder."""
 
     @abstractmethod
     def add(self, folder: int, data: bytes, flags: list[str], received: int) -> Any:
-        """Put a message in; return its `Entry`."""
+        """Add a message; return its `Entry`."""
 
     @abstractmethod
     def flag(self, folder: int, uids: list[int], flags: list[str], mode: int) -> Any:
-        """Add flags (mode 1), take them away (-1) or set them (0); return the entries."""
+        """Add flags (mode 1), remove them (-1) or set them (0); return the entries."""
 
     @abstractmethod
     def transfer(self, folder: int, uids: list[int], target: int, move: bool) -> Any:
@@ -113,4 +119,4 @@ class Mailbox(Maildrop):
 
 
 class Outgoing(Screening, ABC):
-    """What SMTP needs."""
+    """The interface for SMTP."""

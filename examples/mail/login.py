@@ -1,4 +1,4 @@
-"""What SASL sends in lines, for IMAP4 and POP3."""
+"""SASL in lines of text, for IMAP4 and POP3."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ __all__ = ["answer_of", "decoded"]
 
 
 def answer_of(line: bytes) -> bytes:
-    """Return what a client's line says.
+    """Return the bytes that a client's line encodes.
 
     Raises:
-        ProtocolError: if that is nothing, or it breaks off.
+        ProtocolError: if it encodes nothing, or cancels the exchange.
     """
     if line.strip() == b"*":
-        raise ProtocolError("broken off by the client")
+        raise ProtocolError("cancelled by the client")
     return from_base64(line.strip())
 
 
 def decoded(initial: bytes) -> bytes:
-    """Return what a client sent with its command; "=" is the empty message (RFC 4959 and 5034)."""
+    """Return the decoded initial response; "=" is the empty message (RFC 4959 and 5034)."""
     return b"" if initial == b"=" else from_base64(initial)

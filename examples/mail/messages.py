@@ -19,10 +19,10 @@ from examples.mail.wire import Refused, Wire
 __all__ = ["Messages"]
 
 BATCH = 1_048_576
-"""Bytes of messages that are read at once."""
+"""Bytes of messages that are read in one request."""
 
 MAX_NAME = 1200
-"""Bytes of a mailbox's name or pattern, more than the names of folders can have."""
+"""Maximum length of a mailbox name or pattern in bytes, more than folder names can have."""
 
 MODES = {b"FLAGS": 0, b"+FLAGS": 1, b"-FLAGS": -1}
 
@@ -30,13 +30,13 @@ Numbered = tuple[int, Entry]
 
 
 class Messages(Wire):
-    """What can be done with messages. Commands with `uid` go by UIDs, as after UID."""
+    """Commands on messages. Those called with `uid` use UIDs."""
 
     account: Account
 
     @property
     def selected(self) -> Selected:
-        """The folder that is selected."""
+        """The selected folder."""
         selected = self.account.selected
         if selected is None:
             raise Malformed("no mailbox is selected")
@@ -44,20 +44,20 @@ class Messages(Wire):
 
     @property
     def changeable(self) -> Selected:
-        """The folder that is selected, if it may be changed."""
+        """The selected folder, if it was selected for changes."""
         selected = self.selected
         if not selected.writeable:
             raise Refused("the mailbox is read-only")
         return selected
 
     async def ask(self, name: str, *args: Any) -> Any:
-        """Ask the avatar about the folder."""
+        """Call the avatar with the selected folder's number."""
         return await self.account.answer(name, self.selected.folder.number, *args)
 
-    # -- FETCH --------------------------------------------------------------------------------------------------------
+    # -- FETCH -------------------------------------------------------------------------------------
 
     async def fetch(self, arguments: Arguments, uid: bool) -> bytes:
-        """Send what is asked of messages."""
+        """Send the requested items of messages."""
         arguments.space()
         numbers = arguments.numbers()
         arguments.space()
@@ -75,7 +75,7 @@ class Messages(Wire):
         return b"FETCH completed"
 
     async def _send(self, batch: list[Numbered], items: list[Item], outlet: Outlet) -> int:
-        """Send of some messages what is asked; return how many of them are gone."""
+        """Send the requested items of some messages; return how many of these no longer exist."""
         seen = await self._see(batch) if any(item.reads for item in items) else {}
         texts = {}
         needs_text = any(item.needs_text for item in items)
@@ -84,13 +84,13 @@ class Messages(Wire):
         there = [(number, entry) for number, entry in batch if not needs_text or entry.uid in texts]
         for number, entry in there:
             message = Message(number, seen.get(entry.uid, entry), texts.pop(entry.uid, b""))
-            # A client is told of the flag that its command has set.
+            # A client must be notified of the flag that its own command has set.
             more = [FLAGS] if entry.uid in seen and FLAGS not in items else []
             await self._send_one(message, [*items, *more], outlet)
         return len(batch) - len(there)
 
     async def _send_one(self, message: Message, items: list[Item], outlet: Outlet) -> None:
-        """Send of a message what is asked, one thing after the other as the client reads them."""
+        """Send the requested items of one message, each when the client has read the one before."""
         start = b"* %d FETCH (" % message.number
         for item in items:
             self.transport.writeSequence([start, item.answer(message)])
@@ -105,7 +105,7 @@ class Messages(Wire):
             return {}
         return await self._flag(unseen, [SEEN], 1)
 
-    # -- STORE, SEARCH ------------------------------------------------------------------------------------------------
+    # -- STORE, SEARCH -----------------------------------------------------------------------------
 
     async def store(self, arguments: Arguments, uid: bool) -> bytes:
         """Change flags."""
@@ -128,7 +128,7 @@ class Messages(Wire):
         return b"STORE completed"
 
     async def _flag(self, uids: list[int], flags: list[str], mode: int) -> dict[int, Entry]:
-        """Change flags; return the messages by their UIDs. The client must be told."""
+        """Change flags; return the messages by their UIDs. The client must be notified."""
         entries: list[Entry] = await self.ask("flag", uids, flags, mode) if uids else []
         for entry in entries:
             self.selected.take(entry, told=True)
@@ -140,7 +140,7 @@ class Messages(Wire):
         self.sendLine(b"* %d FETCH %b" % (number, answers))
 
     async def search(self, arguments: Arguments, uid: bool) -> bytes:
-        """Tell which messages are as the client asks."""
+        """Send the numbers of the messages that match."""
         arguments.space()
         charset = "utf-8"
         if arguments.next_is(b"CHARSET "):
@@ -163,7 +163,7 @@ class Messages(Wire):
         self.sendLine(b" ".join([b"* SEARCH", *(b"%d" % number for number in found)]))
         return b"SEARCH completed"
 
-    # -- COPY, MOVE, EXPUNGE ------------------------------------------------------------------------------------------
+    # -- COPY, MOVE, EXPUNGE -----------------------------------------------------------------------
 
     async def copy(self, arguments: Arguments, uid: bool) -> bytes:
         """Copy messages to a folder."""
@@ -195,7 +195,7 @@ class Messages(Wire):
         return b"[COPYUID %d %b %b] " % (target.validity, _set_of(made), _set_of(made.values()))
 
     async def expunge(self, arguments: Arguments, uid: bool) -> bytes:
-        """Remove the messages that are marked for it; after UID, those of a set."""
+        """Remove the messages marked as deleted; after UID, those of a set."""
         numbers = None
         if uid:
             arguments.space()
@@ -207,11 +207,11 @@ class Messages(Wire):
             self.selected.lose(deleted)
         return b"EXPUNGE completed"
 
-    # -- names --------------------------------------------------------------------------------------------------------
+    # -- names -------------------------------------------------------------------------------------
 
     @staticmethod
     def mailbox_name(arguments: Arguments) -> str:
-        """Take the name of a mailbox."""
+        """Parse the name of a mailbox."""
         name = _short(arguments.astring())
         try:
             return canonical(name.decode("imap4-utf-7"))
@@ -220,11 +220,11 @@ class Messages(Wire):
 
     @staticmethod
     def mailbox_pattern(arguments: Arguments) -> str:
-        """Take the name of a mailbox, with wildcards."""
+        """Parse the name of a mailbox with wildcards."""
         return _short(arguments.pattern()).decode("imap4-utf-7", "replace")
 
     async def existing(self, name: str, code: str = "") -> Folder:
-        """Return a folder.
+        """Return a folder by its name.
 
         Raises:
             Refused: if there is none; its text begins with the code.
@@ -237,12 +237,12 @@ class Messages(Wire):
 
 def _short(name: bytes) -> bytes:
     if len(name) > MAX_NAME:
-        raise Malformed("no mailbox has such a long name")
+        raise Malformed("the mailbox name is too long")
     return name
 
 
 def _batches(chosen: list[Numbered], with_text: bool) -> Iterator[list[Numbered]]:
-    """Yield messages in portions whose texts are not too long together."""
+    """Yield messages in batches whose total length is limited."""
     portion: list[Numbered] = []
     size = 0
     for number, entry in chosen:
@@ -264,7 +264,7 @@ def _charset(name: bytes) -> str:
 
 
 def _set_of(uids: Iterable[int]) -> bytes:
-    """Return numbers as IMAP writes a set, in their order."""
+    """Return numbers as an IMAP sequence set, in their order."""
     runs = []
     for _, run in itertools.groupby(enumerate(uids), lambda pair: pair[1] - pair[0]):
         numbers = [number for _, number in run]

@@ -1,4 +1,7 @@
-"""A message as its bytes: header fields, body and parts, none of them rewritten. Whatever it is, it has a structure."""
+"""A message as bytes: header fields, body and parts, none of them rewritten.
+
+Any sequence of bytes has a structure.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +13,13 @@ from functools import cached_property
 __all__ = ["Part", "disposition", "parameters"]
 
 MAX_DEPTH = 16
-"""Parts that are nested more deeply are shown as one. Clients refuse deep lists, imapflow those of more than 25 levels."""
+"""Maximum depth of nested parts; deeper ones are shown as one.
+
+Clients refuse deep lists, imapflow those of more than 25 levels.
+"""
 
 MAX_PARTS = 1000
-"""Parts of one multipart; the last has the rest."""
+"""Maximum number of parts of a multipart; the last part has the rest."""
 
 _BLANK_LINE = re.compile(rb"(?:\A|(?<=\n))\r?\n")
 _FIELD = re.compile(rb"[^\n]*(?:\n[ \t][^\n]*)*\n?")
@@ -34,8 +40,8 @@ class Part:
     Args:
         header: all fields, with the blank line that ends them if there is one.
         body: the rest.
-        default: its type if it says none.
-        depth: how many parts it is in.
+        default: its type if it declares none.
+        depth: how many parts enclose it.
     """
 
     header: bytes
@@ -45,16 +51,19 @@ class Part:
 
     @classmethod
     def parse(cls, raw: bytes, default: tuple[bytes, bytes] = TEXT, depth: int = 0) -> Part:
-        """Return a message or part. Header and body together are its bytes."""
+        """Parse a message or part. Its header and body together are the same bytes."""
         blank = _BLANK_LINE.search(raw)
         end = len(raw) if blank is None else blank.end()
         return cls(raw[:end], raw[end:], default, depth)
 
-    # -- its header ---------------------------------------------------------------------------------------------------
+    # -- header ------------------------------------------------------------------------------------
 
     @cached_property
     def fields(self) -> list[tuple[bytes, bytes]]:
-        """Its fields in order: the name in lower case, and the bytes. A line that is no field has an empty name."""
+        """Its fields in order: the name in lower case, and the bytes.
+
+        A line that is not a field has an empty name.
+        """
         found = []
         for field in _FIELD.findall(self.header[: len(self.header) - len(self.blank_line)]):
             name, colon, _ = field.partition(b":")
@@ -64,12 +73,12 @@ class Part:
 
     @cached_property
     def blank_line(self) -> bytes:
-        """What ends its header; empty if the message ends before."""
+        """The line that ends its header; empty if the message ends before it."""
         blank = _BLANK_LINE.search(self.header)
         return b"" if blank is None else blank.group()
 
     def chosen(self, names: tuple[bytes, ...], negate: bool) -> bytes:
-        """Return the fields of these names, or all others, with the blank line."""
+        """Return the fields with these names, or all others, with the blank line."""
         wanted = {name.lower() for name in names}
         return (
             b"".join(field for name, field in self.fields if (name in wanted) != negate)
@@ -77,18 +86,18 @@ class Part:
         )
 
     def values(self, name: bytes) -> list[bytes]:
-        """Return what the fields of a name say, unfolded."""
+        """Return the unfolded values of all fields with a name."""
         return [_unfolded(field) for known, field in self.fields if known == name]
 
     def value(self, name: bytes) -> bytes | None:
-        """Return what the first field of a name says."""
+        """Return the value of the first field with a name."""
         return next(iter(self.values(name)), None)
 
-    # -- what it contains ---------------------------------------------------------------------------------------------
+    # -- content -----------------------------------------------------------------------------------
 
     @cached_property
     def type(self) -> tuple[bytes, bytes]:
-        """Its type and subtype, in lower case. One that cannot be what it says is plain text."""
+        """Its type and subtype, in lower case; text/plain if the declared type is invalid."""
         said = self._said_type
         if said[0] == b"multipart":
             return said if self.parts else TEXT
@@ -106,14 +115,14 @@ class Part:
 
     @cached_property
     def parameters(self) -> dict[bytes, bytes]:
-        """Those of its type."""
+        """The parameters of its type."""
         if self.value(b"content-type") is None or self.type != self._said_type:
             return {b"charset": b"us-ascii"} if self.type == TEXT else {}
         return parameters(self.value(b"content-type") or b"")
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        """The parts of a multipart, or the one message in a message."""
+        """The parts of a multipart, or the one message in a message/rfc822 part."""
         if self.depth >= MAX_DEPTH:
             return ()
         if self._said_type == MESSAGE:
@@ -128,16 +137,16 @@ class Part:
 
     @property
     def is_multipart(self) -> bool:
-        """Whether it has parts of its own."""
+        """Whether it is a multipart."""
         return self.type[0] == b"multipart"
 
     @property
     def message(self) -> Part | None:
-        """The message in it, if it is of type message/rfc822."""
+        """The enclosed message, if it is of type message/rfc822."""
         return self.parts[0] if self.type == MESSAGE else None
 
     def find(self, numbers: tuple[int, ...]) -> Part | None:
-        """Return a part of a message by its numbers (RFC 3501, section 6.4.5); None if there is none."""
+        """Return a part by its numbers (RFC 3501, section 6.4.5), or None if there is none."""
         part, inside = self, self if numbers else None
         for number in numbers:
             siblings = () if inside is None else inside.parts if inside.is_multipart else (inside,)
@@ -148,7 +157,7 @@ class Part:
         return part
 
     def leaves(self) -> Iterator[Part]:
-        """Yield the parts that have none."""
+        """Yield the parts that have no parts."""
         if not self.is_multipart and self.message is None:
             yield self
             return
@@ -162,12 +171,12 @@ def parameters(field: bytes) -> dict[bytes, bytes]:
         name.lower(): re.sub(rb"\\(.)", rb"\1", quoted, flags=re.DOTALL) if quoted else plain
         for name, quoted, plain in reversed(
             _PARAMETER.findall(field)
-        )  # so that the first of a name counts
+        )  # the first parameter of a name counts
     }
 
 
 def disposition(part: Part) -> tuple[bytes, dict[bytes, bytes]] | None:
-    """Return how a part is to be shown, and the parameters of that."""
+    """Return a part's disposition and its parameters."""
     field = part.value(b"content-disposition")
     match = None if field is None else _VALUE.match(field)
     return None if match is None or field is None else (match[1].lower(), parameters(field))
@@ -178,13 +187,13 @@ def _unfolded(field: bytes) -> bytes:
 
 
 def _split(body: bytes, boundary: bytes) -> list[bytes]:
-    """Return the parts between the lines with a boundary; the last may lack its end."""
+    """Return the parts between the boundary lines; the last boundary can be missing."""
     line = re.compile(rb"(?:\A|\r?\n)--" + re.escape(boundary) + rb"(--)?[ \t]*(?:\r?\n|\Z)")
     found: list[bytes] = []
     match = line.search(body)
     while match is not None and match[1] is None:
         start = match.end()
-        # The line end before a boundary belongs to it, also where it ends a boundary just before.
+        # The line end before a boundary belongs to it, even if it ends another boundary.
         match = line.search(body, start - 2) if len(found) < MAX_PARTS - 1 else None
         found.append(body[start:] if match is None else body[start : max(start, match.start())])
     return found

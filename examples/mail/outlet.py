@@ -1,4 +1,4 @@
-"""Sessions that take turns, and send no faster than their clients read."""
+"""Fair sharing of the event loop between connections, and sending no faster than clients read."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from zope.interface import implementer
 __all__ = ["Outlet", "Turns"]
 
 MAX_WORK = 0.02
-"""Seconds for which a command may keep other sessions from theirs."""
+"""Seconds that a command may work before other connections get their turn."""
 
 
 class Turns:
-    """A connection whose commands let others have their turn. Mix it into a protocol of Twisted's that has timeouts.
+    """Mixin for Twisted's protocols with timeouts, whose commands let other connections run.
 
     Attributes:
-        lost: whether the connection is.
+        lost: whether the connection is lost.
     """
 
     transport: Any
@@ -29,7 +29,7 @@ class Turns:
     _rested = 0.0
 
     async def rest(self) -> None:
-        """Let other sessions have their turn, if this one has worked for a while.
+        """Yield to other connections, if this one has worked for a while.
 
         Raises:
             CancelledError: if the connection is lost.
@@ -43,13 +43,13 @@ class Turns:
             raise CancelledError
 
     def rested(self) -> None:
-        """Note that others had their turn."""
+        """Note that other connections had their turn."""
         self._rested = time.monotonic()
 
 
 @implementer(IPushProducer)
 class Outlet:
-    """Holds back what is sent while the client does not read. Use with `with`."""
+    """Pauses sending while the client does not read. Use it with `with`."""
 
     def __init__(self, wire: Turns) -> None:
         self._wire = wire
@@ -63,7 +63,7 @@ class Outlet:
         self._wire.transport.unregisterProducer()
 
     async def opened(self) -> None:
-        """Wait until the client has read, and let others have their turn."""
+        """Wait until the client has read, and yield to other connections."""
         while self._closed is not None:
             await self._closed
             self._wire.rested()
@@ -71,12 +71,12 @@ class Outlet:
         await self._wire.rest()
 
     def pauseProducing(self) -> None:
-        """Hold back."""
+        """Pause."""
         if self._closed is None:
             self._closed = Deferred()
 
     def resumeProducing(self) -> None:
-        """Go on."""
+        """Resume."""
         closed, self._closed = self._closed, None
         if closed is not None:
             closed.callback(None)

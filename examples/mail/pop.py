@@ -1,4 +1,7 @@
-"""A postbox for Twisted's POP3 server. A session sees the messages that were there when it began (RFC 1939, section 4)."""
+"""A mailbox for Twisted's POP3 server.
+
+A session sees the messages that existed when it began (RFC 1939, section 4).
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Drop(Face):
     """A maildrop, for the commands of `POP3Server`.
 
     Args:
-        avatar: the postbox.
+        avatar: the mailbox.
         entries: its messages.
     """
 
@@ -69,20 +72,20 @@ class Drop(Face):
         def found(texts: dict[int, bytes]) -> bytes:
             if entry.uid not in texts:
                 raise pop3.POP3Error(b"no such message")
-            return texts.pop(entry.uid)  # or the answer keeps it until the garbage is collected
+            return texts.pop(entry.uid)  # frees the text before the answer is garbage-collected
 
         return maybeDeferred(self.ask, "texts", INBOX, [entry.uid]).addCallback(found)
 
     def delete(self, entry: Entry) -> None:
-        """Mark a message; it goes at the end."""
+        """Mark a message as deleted; it is removed at QUIT."""
         self._deleted.add(entry.uid)
 
     def undeleteMessages(self) -> None:
-        """Take all marks away."""
+        """Remove all marks."""
         self._deleted.clear()
 
     def sync(self) -> Any:
-        """Remove what is marked; return when that is done, or a Deferred."""
+        """Remove the marked messages; return None, or a Deferred of the end."""
         deleted, self._deleted = sorted(self._deleted), set()
         return self.ask("remove", INBOX, deleted) if deleted else None
 
@@ -95,11 +98,11 @@ def open_drop(avatar: AvatarRef[Any]) -> Deferred[Drop]:
 
 
 class POP3Server(Turns, pop3.POP3):
-    """Twisted's, with commands of ours for messages.
+    """Twisted's server, with our own commands for messages.
 
-    Twisted 26.10 adds a CR to each line of a message, takes an empty one for deleted, and closes the connection after a wrong
-    number. This says goodbye only when the deleted messages are gone. It offers no APOP, for which the passwords would have to
-    be kept as they are.
+    Twisted 26.10 adds a CR to each line of a message, treats an empty one as deleted, and closes
+    the connection after a wrong number. This server says goodbye only after the deleted messages
+    have been removed. It offers no APOP, which would need plaintext passwords.
     """
 
     magic = b"POP3 server ready"
@@ -113,10 +116,13 @@ class POP3Server(Turns, pop3.POP3):
         self._works = False
         self._long: Deferred[Any] | None = None
 
-    # -- one command after the other ----------------------------------------------------------------------------------
+    # -- one command after the other ---------------------------------------------------------------
 
     def lineReceived(self, line: bytes) -> None:
-        """Take a command, or an answer to a challenge. While a command is done, no more is read than came with the next."""
+        """Handle a command, or an answer to a challenge.
+
+        While a command runs, reading is paused from the next line on.
+        """
         self.resetTimeout()
         answer, self._answer = self._answer, None
         if answer is not None:
@@ -130,7 +136,7 @@ class POP3Server(Turns, pop3.POP3):
             Deferred.fromCoroutine(self._work()).addErrback(self._failed)
 
     async def _work(self) -> None:
-        """Do the commands that came, each when the client has read what was said to those before."""
+        """Run the queued commands, each when the client has read the earlier answers."""
         try:
             with Outlet(self) as outlet:
                 while self._lines:
@@ -149,7 +155,7 @@ class POP3Server(Turns, pop3.POP3):
         return line
 
     def connectionLost(self, reason: Any = None) -> None:
-        """Break off a login that is under way, and do nothing more."""
+        """Cancel a running login, and do nothing more."""
         self.lost = True
         self._lines.clear()
         answer, self._answer = self._answer, None
@@ -158,7 +164,7 @@ class POP3Server(Turns, pop3.POP3):
         super().connectionLost(reason)
 
     def timeoutConnection(self) -> None:
-        """Close the connection, also of a client that reads nothing."""
+        """Close the connection, even if the client reads nothing."""
         if self._works or self.transport.disconnecting:
             self.transport.abortConnection()
         else:
@@ -166,7 +172,7 @@ class POP3Server(Turns, pop3.POP3):
             self.setTimeout(self.timeOut)
 
     def processCommand(self, command: bytes, *args: bytes) -> None:
-        """Do a command; one that cannot be done leaves the session as it is."""
+        """Run a command; an invalid one leaves the session as it is."""
         try:
             if self.mbox is not None and command.upper() in LOGIN_COMMANDS:
                 raise pop3.POP3Error(b"already logged in")
@@ -179,12 +185,12 @@ class POP3Server(Turns, pop3.POP3):
             self._failed(Failure())
 
     def _wait_for(self, done: Deferred[Any]) -> None:
-        """Let the next commands wait until something is done."""
+        """Delay the next commands until something is done."""
         self._long = done.addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
         error = failure.value
-        if self.lost or failure.check(CancelledError):  # by which a lost connection ends a login
+        if self.lost or failure.check(CancelledError):  # a lost connection cancels its login
             return
         if failure.check(LoginFailed):
             self._ebMailbox(failure)
@@ -198,14 +204,14 @@ class POP3Server(Turns, pop3.POP3):
             logger.error("A command could not be done: %s", failure.getTraceback())
             self.failResponse(b"[SYS/TEMP] something went wrong in the server")
 
-    # -- logging in ---------------------------------------------------------------------------------------------------
+    # -- login -------------------------------------------------------------------------------------
 
     def do_APOP(self, *_: bytes) -> None:
         """Refuse."""
         self.failResponse(b"no APOP here; use AUTH, or USER and PASS")
 
     def do_PASS(self, *words: bytes) -> None:
-        """Log in; commands that the client sent already wait for that."""
+        """Log in; pipelined commands wait for that."""
         user, self._userIs = self._userIs, None
         if user is None:
             raise pop3.POP3Error(b"USER required before PASS")
@@ -213,7 +219,7 @@ class POP3Server(Turns, pop3.POP3):
         self._wait_for(login.addCallback(self._cbMailbox, user))
 
     def do_CAPA(self) -> None:
-        """List what the server can do."""
+        """Send the capabilities."""
 
         def tell(names: dict[str, Any]) -> None:
             sasl = [" ".join(["SASL", *names]).encode()] if names else []
@@ -250,7 +256,7 @@ class POP3Server(Turns, pop3.POP3):
         self._answer = answer
         return answer_of(await answer)
 
-    # -- messages -----------------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------
 
     @property
     def _drop(self) -> Drop:
@@ -263,16 +269,16 @@ class POP3Server(Turns, pop3.POP3):
         )
 
     def do_STAT(self) -> None:
-        """Tell how many messages there are, and their size together."""
+        """Send the number of messages and their total size."""
         sizes = [entry.size for _, entry in self._drop.listed()]
         self.successResponse(b"%d %d" % (len(sizes), sum(sizes)))
 
     def do_LIST(self, number: bytes | None = None) -> None:
-        """Tell the size of a message, or of all."""
+        """Send the size of a message, or of all."""
         self._list(number, lambda entry: b"%d" % entry.size)
 
     def do_UIDL(self, number: bytes | None = None) -> None:
-        """Tell the lasting number of a message, or of all."""
+        """Send the unique id of a message, or of all."""
         self._list(number, lambda entry: b"%d" % entry.uid)
 
     def _list(self, number: bytes | None, shown: Callable[[Entry], bytes]) -> None:
@@ -302,13 +308,13 @@ class POP3Server(Turns, pop3.POP3):
         )
 
     def _send_text(self, text: bytes) -> None:
-        """Send a text as it is, but for the dots that POP3 adds, which the client takes away, and the end of its last line."""
+        """Send a text unchanged, except for dot-stuffing and the end of its last line."""
         end = b"" if text.endswith(b"\n") or not text else b"\r\n"
         stuffed = re.sub(rb"(\A|(?<=\n))\.", b"..", text)
         self.transport.writeSequence([b"+OK %d octets\r\n" % len(text), stuffed, end, b".\r\n"])
 
     def do_DELE(self, number: bytes) -> None:
-        """Mark a message; it goes at the end."""
+        """Mark a message as deleted; it is removed at QUIT."""
         self._drop.delete(self._drop.entry(number)[1])
         self.successResponse(b"deleted")
 

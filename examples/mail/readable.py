@@ -1,4 +1,4 @@
-"""A message as people read it: decoded, and in lower case, so that it can be searched."""
+"""A message as text for searches: decoded, and in lower case."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from examples.mail.mime import Part
 __all__ = ["Readable"]
 
 SLOW = frozenset(("punycode", "idna"))
-"""Codecs of Python's that take a text's length squared, and are no charsets."""
+"""Python's codecs that need time quadratic in the length of a text, and are no charsets."""
 
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
 
 
 class Readable(Message):
-    """A message. What was decoded once is kept."""
+    """A message, which caches what was decoded."""
 
     @cached_property
     def headers(self) -> Sequence[str]:
@@ -32,13 +32,13 @@ class Readable(Message):
 
     @cached_property
     def texts(self) -> Sequence[str]:
-        """Its parts that are text."""
+        """Its text parts."""
         return [
             _decoded_part(leaf).casefold() for leaf in self.part.leaves() if leaf.type[0] == b"text"
         ]
 
     def values(self, name: bytes) -> Sequence[str]:
-        """Return what the fields of a name say."""
+        """Return the values of all fields with a name."""
         if name not in self._values:
             self._values[name] = [
                 _decoded_field(value).casefold() for value in self.part.values(name)
@@ -57,7 +57,7 @@ def _decoded_part(part: Part) -> str:
 
 
 def _decoded_field(value: bytes) -> str:
-    """Return a field as people read it, with what RFC 2047 has encoded, and what is UTF-8 or Latin-1 as it is."""
+    """Return a field as text: RFC 2047 words decoded, and raw bytes as UTF-8 or Latin-1."""
     return _ENCODED_WORD.sub(_decoded_word, _BETWEEN_WORDS.sub("", _decoded(value, "utf-8")))
 
 
@@ -85,11 +85,11 @@ def _without_encoding(part: Part) -> bytes:
 
 
 def _decoded(data: bytes, charset: str) -> str:
-    """Return text in the charset that a mail names, else in UTF-8, else in Latin-1, which all bytes are."""
+    """Return text decoded by the declared charset, else as UTF-8, else as Latin-1."""
     for name in (charset, "utf-8"):
         try:
             if codecs.lookup(name).name not in SLOW:
                 return data.decode(name)
-        except (UnicodeError, LookupError, ValueError):  # it is another one, then
+        except (UnicodeError, LookupError, ValueError):  # try the next charset
             continue
     return data.decode("latin-1")

@@ -19,7 +19,7 @@ __all__ = ["PostOffice"]
 THREADS = 4
 
 MAX_NAME = 200
-"""Characters of a folder's name."""
+"""Maximum length of a folder's name in characters."""
 
 WELCOME = b"""\
 From: Postmaster <postmaster@%s>\r
@@ -31,7 +31,7 @@ This mailbox was made when you logged in for the first time.\r
 
 
 class Box(Actor):
-    """One mailbox that is in use: all that is done with it, in one order, and everybody told who has it open."""
+    """A mailbox in use: runs all operations in one order, and notifies all its sessions."""
 
     registered = False
 
@@ -42,13 +42,16 @@ class Box(Actor):
         self._minds = Group()
 
     def watch(self, mind: MindRef) -> None:
-        """Let a client know what happens."""
+        """Notify a client of changes from now on."""
         self._minds.add(mind)
 
-    # -- folders ------------------------------------------------------------------------------------------------------
+    # -- folders -----------------------------------------------------------------------------------
 
     def folders(self) -> list[Folder]:
-        """See `Mailbox`. In databases of old, INBOX may be in another case in the names of folders."""
+        """See `Mailbox`.
+
+        In old databases, folder names can have INBOX in another case.
+        """
         found = self._store.folders(self._owner)
         names = {folder.name for folder in found}
         return [
@@ -64,7 +67,7 @@ class Box(Actor):
         words = _parts_of(name)
         there = self._names()
         if name in there:
-            raise CallError("there is such a folder already")
+            raise CallError("the folder already exists")
         every = ["/".join(words[:count]) for count in range(1, len(words) + 1)]
         self._store.create(
             self._owner,
@@ -78,9 +81,9 @@ class Box(Actor):
         _parts_of(new)
         there = self._names()
         if new in there:
-            raise CallError("there is such a folder already")
+            raise CallError("the folder already exists")
         if new.startswith(f"{name}/"):
-            raise CallError("a folder cannot be in itself")
+            raise CallError("a folder cannot be moved into itself")
         inner = {
             number: new + old[len(name) :]
             for old, number in there.items()
@@ -95,7 +98,7 @@ class Box(Actor):
         name = canonical(name)
         number = self._number(name)
         if any(other.startswith(f"{name}/") for other in self._names()):
-            raise CallError("there are folders in it")
+            raise CallError("the folder has subfolders")
         gone = [entry.uid for entry in self.entries(number)]
         self._store.delete(self._owner, number)
         self._minds.notify("removed", number, gone)
@@ -118,13 +121,13 @@ class Box(Actor):
             raise CallError("INBOX stays")
         return number
 
-    # -- messages -----------------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------
 
     def _box(self, folder: int) -> str:
         """Return the key of a folder.
 
         Raises:
-            CallError: if there is none.
+            CallError: if the folder does not exist.
         """
         if folder != INBOX and not self._store.has_folder(self._owner, folder):
             raise CallError("the folder was deleted")
@@ -169,10 +172,10 @@ class Box(Actor):
 
 
 def _parts_of(name: str) -> list[str]:
-    """Return the names of a folder and of those that it is in.
+    """Return the components of a folder's path.
 
     Raises:
-        CallError: if it cannot be a name.
+        CallError: if the name is invalid.
     """
     words = name.split("/")
     if (
@@ -182,7 +185,7 @@ def _parts_of(name: str) -> list[str]:
         or len(name) > MAX_NAME
         or set(name) & set("%*")
     ):
-        raise CallError("no folder can have this name")
+        raise CallError("the folder's name is invalid")
     return words
 
 
@@ -190,9 +193,9 @@ class PostOffice(Realm):
     """The realm.
 
     Args:
-        store: where mailboxes are.
-        domain: what stands after the @ in the addresses of its users.
-        accounts: where users are looked up who have not logged in yet, and so have no mailbox.
+        store: the storage of mailboxes.
+        domain: the part of users' addresses after the @.
+        accounts: for looking up users who have not logged in yet, and so have no mailbox.
     """
 
     interfaces = (Maildrop, Mailbox, Outgoing)
@@ -208,7 +211,7 @@ class PostOffice(Realm):
         self._boxes: dict[str, tuple[ActorRef[Box], int]] = {}
 
     async def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
-        """Open a mailbox, which is made for a new user."""
+        """Open the user's mailbox, which is created at the first login."""
         interface = next((wanted for wanted in interfaces if issubclass(Postbox, wanted)), None)
         if interface is None:
             raise NoInterface(interfaces)
@@ -243,7 +246,7 @@ class PostOffice(Realm):
         """Put a message into the mailboxes of its recipients.
 
         Raises:
-            CallError: if one of them has none; then nobody gets it.
+            CallError: if one of them has no mailbox; then no recipient gets it.
         """
         owners = [await self.find(address) for address in recipients]
         received = int(time.time())
@@ -257,10 +260,12 @@ class PostOffice(Realm):
         return f"{len(owners)} delivered"
 
     async def find(self, address: str) -> str:
-        """Return whose mailbox an address is; who may log in has one, and gets it with the first mail.
+        """Return the owner of the mailbox with an address.
+
+        A user who can log in has one; it is created with the first mail.
 
         Raises:
-            CallError: if it is nobody's.
+            CallError: if no user has the address.
         """
         owner = self._owner_of(address) or ""
         if await self._pool.submit(self._store.exists, owner):
@@ -273,7 +278,7 @@ class PostOffice(Realm):
         raise CallError(f"there is no mailbox {address}")
 
     def owns(self, owner: str, address: str) -> bool:
-        """Tell whether an address is that of a user."""
+        """Return whether an address is that of a user."""
         return self._owner_of(address) == owner
 
     def _owner_of(self, address: str) -> str | None:
@@ -284,7 +289,7 @@ class PostOffice(Realm):
 
 
 class Postbox(Avatar, Mailbox, Outgoing):
-    """One session of a user. What it is asked for, its mailbox answers."""
+    """One session of a user. It forwards requests to the mailbox."""
 
     def __init__(self, avatar_id: Any, mind: MindRef, box: ActorRef[Box], office: Any) -> None:
         super().__init__(avatar_id, mind)
@@ -292,7 +297,7 @@ class Postbox(Avatar, Mailbox, Outgoing):
         self._office = office
 
     def on_login(self) -> None:
-        """Let the client know what other sessions do."""
+        """Notify the client of changes by other sessions from now on."""
         self._box.watch(self.mind)
 
     def folders(self) -> Any:
@@ -340,12 +345,12 @@ class Postbox(Avatar, Mailbox, Outgoing):
         return self._box.transfer(folder, uids, target, move)
 
     async def check_sender(self, sender: str) -> None:
-        """Let people send in their own name only."""
+        """Accept a sender only if it is the user's own address."""
         if not await self._office.owns(str(self.avatar_id), sender):
             raise CallError(f"you may not send as {sender or 'nobody'}")
 
     async def check_recipient(self, sender: str, recipient: str) -> None:
-        """Take mail for those who have a mailbox, or may log in."""
+        """Accept a recipient that has a mailbox or can log in."""
         await self._office.find(recipient)
 
     async def submit(self, sender: str, recipients: list[str], data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""SEARCH: a client's question (RFC 3501, section 6.4.4), as a function of a message."""
+"""SEARCH (RFC 3501, section 6.4.4): a query, compiled to a function of a message."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from examples.mail.syntax import Arguments, Malformed, Numbers, date_of, moment_
 __all__ = ["CHARSETS", "Query", "read_query"]
 
 CHARSETS = {b"US-ASCII": "ascii", b"UTF-8": "utf-8", b"ISO-8859-1": "latin-1"}
-"""The charsets of questions."""
+"""Supported charsets of queries."""
 
 MAX_DEPTH = 50
-"""Questions within questions."""
+"""Maximum depth of nested queries."""
 
 MAX_DATE = 200
-"""Bytes of a Date field."""
+"""Maximum length of a Date field in bytes."""
 
 MAX_KEYS = 100
-"""Questions in one SEARCH."""
+"""Maximum number of keys in one SEARCH."""
 
 Rest = Callable[[], Awaitable[None]]
 Test = Callable[[Readable], Coroutine[Any, Any, bool]]
@@ -31,11 +31,11 @@ Test = Callable[[Readable], Coroutine[Any, Any, bool]]
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """A question.
+    """A query.
 
     Args:
-        test: whether a message is one that is looked for.
-        needs_text: whether the text has to be read for that.
+        test: returns whether a message matches.
+        needs_text: whether the test needs the message's text.
     """
 
     test: Test
@@ -59,7 +59,7 @@ _SIMPLE = {
     b"OLD": _EVERY,
     b"RECENT": _NONE,
     b"NEW": _NONE,
-}  # no message is recent here
+}  # no message is \Recent here
 for _name in ("Answered", "Deleted", "Draft", "Flagged", "Seen"):
     _SIMPLE[_name.upper().encode()] = _flag(f"\\{_name}")
     _SIMPLE[b"UN" + _name.upper().encode()] = _flag(f"\\{_name}", wanted=False)
@@ -73,13 +73,13 @@ _DATES: dict[bytes, Callable[[datetime.date, datetime.date], bool]] = {
 
 
 class _Reader:
-    """Reads a question.
+    """Parses a query.
 
     Args:
-        arguments: of the command.
+        arguments: those of the command.
         charset: of its strings.
         lasts: the last number and the last UID of the mailbox.
-        rest: lets others have their turn.
+        rest: yields to other connections.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class _Reader:
         self._depth = self._count = 0
 
     def all_of(self, end: bytes = b"") -> Query:
-        """Take keys that have to hold together, up to a parenthesis or to the end."""
+        """Parse keys that must all match, up to a parenthesis or to the end."""
         found = [self.key()]
         while not (self._arguments.next_is(end) if end else self._arguments.done()):
             self._arguments.space()
@@ -107,11 +107,11 @@ class _Reader:
         return Query(test, any(query.needs_text for query in found))
 
     def key(self) -> Query:
-        """Take one key."""
+        """Parse one key."""
         self._depth += 1
         self._count += 1
         if self._depth > MAX_DEPTH or self._count > MAX_KEYS:
-            raise Malformed("the question is too deep or too long")
+            raise Malformed("the search is nested too deeply or too long")
         try:
             return self._key()
         finally:
@@ -213,22 +213,22 @@ def _received(message: Readable) -> datetime.date:
 
 
 def _sent(message: Readable) -> datetime.date | None:
-    """Return the day of a Date field, as its sender's clock had it; None if it has none that can be understood."""
+    """Return the day of a Date field in its sender's time zone, or None if it has no valid one."""
     field = (message.part.value(b"date") or b"")[:MAX_DATE].decode("latin-1")
     try:
         parsed = email.utils.parsedate(field)
         return None if parsed is None else datetime.date(*parsed[:3])
-    except (ValueError, OverflowError, IndexError):  # also Python's, for some that are no dates
+    except (ValueError, OverflowError, IndexError):  # Python's parser raises them for bad dates
         return None
 
 
 def read_query(arguments: Arguments, charset: str, lasts: tuple[int, int], rest: Rest) -> Query:
-    """Take the question of a SEARCH.
+    """Parse the query of a SEARCH.
 
     Args:
-        arguments: of the command.
+        arguments: those of the command.
         charset: of its strings.
         lasts: the last number and the last UID of the mailbox.
-        rest: lets others have their turn.
+        rest: yields to other connections.
     """
     return _Reader(arguments, charset, lasts, rest).all_of()

@@ -1,4 +1,7 @@
-"""The folder that a session has selected. Its numbers stay as they are until the client has been told of a change."""
+"""The folder that a session has selected.
+
+Its message numbers stay the same until the client has been notified of a change.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ class Selected:
     """A folder, as one session knows it.
 
     Args:
-        folder: it.
+        folder: the folder.
         entries: its messages.
         writeable: whether it was selected for changes.
     """
@@ -32,19 +35,19 @@ class Selected:
         self._untold: set[int] = set()
         self._arrived = False
 
-    # -- what other sessions do ---------------------------------------------------------------------------------------
+    # -- changes by other sessions -----------------------------------------------------------------
 
     @property
     def next_uid(self) -> int:
-        """The number from which on messages are not known yet."""
+        """The lowest number of a message that is not known yet."""
         return self._next
 
     def take(self, entry: Entry, told: bool = False) -> None:
-        """Take over a message or its new flags.
+        """Record a new message or its new flags.
 
         Args:
-            entry: it.
-            told: whether the client is told of them anyway.
+            entry: the message.
+            told: whether the client is notified of the flags anyway.
         """
         if entry.uid >= self._next:
             self._next = entry.uid + 1
@@ -65,11 +68,11 @@ class Selected:
         return index if index < len(self.entries) and self.entries[index].uid == uid else None
 
     def lose(self, uids: Iterable[int]) -> None:
-        """Note that messages are gone."""
+        """Record the removal of messages."""
         self._gone.update(uids)
 
     def news(self) -> list[bytes]:
-        """Return what the client must be told, after which its numbers are the new ones."""
+        """Return the pending responses for the client; its new numbers are valid after them."""
         told = self._expunged()
         if self._arrived:
             told.append(b"%d EXISTS" % len(self.entries))
@@ -84,7 +87,7 @@ class Selected:
         return told
 
     def forget_arrivals(self) -> None:
-        """Note that the client is told of the number of messages anyway."""
+        """Note that the number of messages is sent to the client anyway."""
         self._arrived = False
 
     def _expunged(self) -> list[bytes]:
@@ -95,9 +98,9 @@ class Selected:
         self._gone.clear()
         return [
             b"%d EXPUNGE" % number for number in reversed(gone)
-        ]  # from the end, so that each is right when it is read
+        ]  # from the end, so that each number is valid when the client reads it
 
-    # -- what commands ask --------------------------------------------------------------------------------------------
+    # -- queries of commands -----------------------------------------------------------------------
 
     @property
     def lasts(self) -> tuple[int, int]:
@@ -114,12 +117,12 @@ class Selected:
         ]
 
     def number(self, uid: int) -> int | None:
-        """Return the number of a message; None if it has none."""
+        """Return the number of a message, or None if it has none."""
         index = self._index(uid)
         return None if index is None else index + 1
 
     def deleted(self, numbers: Numbers | None) -> list[int]:
-        """Return the UIDs of the messages that are marked for that, all or those of a set."""
+        """Return the UIDs of the messages marked as deleted, all or those of a set."""
         entries = (
             self.entries
             if numbers is None
@@ -136,6 +139,6 @@ class Selected:
 
 
 def known_flags(flags: Iterable[str]) -> list[str]:
-    """Return flags in their own spelling; others are left out."""
+    """Return the known flags in their standard spelling; others are left out."""
     names = {flag.lower(): flag for flag in FLAGS}
     return [names[flag.lower()] for flag in flags if flag.lower() in names]

@@ -1,4 +1,7 @@
-"""Mailboxes in a database that SQLAlchemy reaches. What is here blocks; the realm's actors run it on threads."""
+"""Mailboxes in a database, by SQLAlchemy.
+
+The methods block; the realm's actors run them on threads.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,15 @@ from examples.mail.interface import INBOX, Entry, Folder
 __all__ = ["Store", "box_of"]
 
 TRASH = "Trash"
-"""The folder that a new mailbox has beside INBOX."""
+"""The folder that a new mailbox has in addition to INBOX."""
 
 PORTION = 500
-"""Messages or folders in one query."""
+"""Maximum number of messages or folders in one query."""
 
 K = TypeVar("K", int, str)
 
 _tables = sa.MetaData()
-# Names differ by case, also where the database would take them for the same.
+# Names differ by case, even in a database that compares case-insensitively.
 _Name = sa.String(255).with_variant(mysql.VARCHAR(255, collation="utf8mb4_bin"), "mysql", "mariadb")
 _Text = sa.LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb")
 
@@ -40,7 +43,7 @@ folders = sa.Table(
     _tables,
     sa.Column("owner", _Name, sa.ForeignKey("mailboxes.owner"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
-    sa.Column("name", _Name),  # none if it was deleted, so that no other gets its number
+    sa.Column("name", _Name),  # null if the folder was deleted, so that its number is not reused
     sa.Column("subscribed", sa.Boolean, nullable=False),
 )
 messages = sa.Table(
@@ -56,7 +59,9 @@ messages = sa.Table(
 
 
 def box_of(owner: str, folder: int) -> str:
-    """Return by what a folder's messages are known in the tables; INBOX was all that there was once.
+    """Return the key of a folder's messages in the tables.
+
+    That of INBOX is the owner's name alone, since it was once the only folder.
 
     No user's name has a control character.
     """
@@ -67,10 +72,10 @@ class Store:
     """The mailboxes of all users.
 
     Args:
-        url: of the database, as SQLAlchemy has it.
+        url: of the database, as for SQLAlchemy.
 
     Raises:
-        AccountError: if it cannot be used.
+        AccountError: if the database cannot be used.
     """
 
     def __init__(self, url: str) -> None:
@@ -88,7 +93,7 @@ class Store:
         self._engine.dispose()
 
     def open(self, owner: str) -> bool:
-        """Make a mailbox, unless there is one; return whether it is new."""
+        """Create a mailbox unless it exists; return whether it is new."""
         with self._engine.begin() as connection:
             if self._row(connection, owner) is not None:
                 return False
@@ -115,7 +120,7 @@ class Store:
         row = connection.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else (row[0], row[1])
 
-    # -- folders ------------------------------------------------------------------------------------------------------
+    # -- folders -----------------------------------------------------------------------------------
 
     def folders(self, owner: str) -> list[Folder]:
         """Return the folders of a mailbox, INBOX first."""
@@ -145,7 +150,7 @@ class Store:
         ]
 
     def has_folder(self, owner: str, number: int) -> bool:
-        """Return whether a mailbox has a folder, other than INBOX."""
+        """Return whether a mailbox has a folder other than INBOX."""
         query = sa.select(folders.c.number).where(
             folders.c.owner == owner, folders.c.number == number, folders.c.name.is_not(None)
         )
@@ -153,7 +158,7 @@ class Store:
             return connection.execute(query).one_or_none() is not None
 
     def create(self, owner: str, names: list[str]) -> None:
-        """Make folders."""
+        """Create folders."""
         with self._engine.begin() as connection:
             self._row(connection, owner, lock=True)
             for name in names:
@@ -165,7 +170,8 @@ class Store:
             sa.select(sa.func.max(folders.c.number)).where(folders.c.owner == owner)
         ).scalar()
         number = (last or INBOX) + 1
-        # With the number, the second folder of a name has another validity also if it is made in the same second.
+        # The number is part of the validity, so that a folder that is deleted and created again
+        # within one second has another one.
         values = {
             "owner": box_of(owner, number),
             "validity": int(time.time()) + number,
@@ -177,19 +183,19 @@ class Store:
         )
 
     def rename(self, owner: str, names: dict[int, str]) -> None:
-        """Give folders other names, by their numbers."""
+        """Rename folders, by their numbers."""
         with self._engine.begin() as connection:
             for number, name in names.items():
                 self._change(connection, owner, number, name=name)
 
     def delete(self, owner: str, number: int) -> None:
-        """Remove a folder and its messages."""
+        """Delete a folder and its messages."""
         with self._engine.begin() as connection:
             connection.execute(messages.delete().where(messages.c.owner == box_of(owner, number)))
             self._change(connection, owner, number, name=None)
 
     def subscribe(self, owner: str, number: int, wanted: bool) -> None:
-        """Keep whether clients are to show a folder."""
+        """Set whether a folder is subscribed."""
         with self._engine.begin() as connection:
             self._change(connection, owner, number, subscribed=wanted)
 
@@ -201,7 +207,7 @@ class Store:
             .values(values)
         )
 
-    # -- messages, by the key of a folder -----------------------------------------------------------------------------
+    # -- messages, by the key of a folder ----------------------------------------------------------
 
     def entries(self, box: str, first: int = 1) -> list[Entry]:
         """Return the messages from a number on."""
@@ -239,7 +245,7 @@ class Store:
             return {uid: bytes(data) for uid, data in rows}
 
     def add(self, box: str, data: bytes, flags: Iterable[str], received: int) -> Entry:
-        """Put a message in."""
+        """Add a message."""
         with self._engine.begin() as connection:
             return self._add(
                 connection, box, data, Entry(0, len(data), received, tuple(sorted(set(flags))))
@@ -263,7 +269,7 @@ class Store:
         return entry
 
     def flag(self, box: str, uids: list[int], flags: Iterable[str], mode: int) -> list[Entry]:
-        """Add flags (mode 1), take them away (-1) or set them (0); return the entries."""
+        """Add flags (mode 1), remove them (-1) or set them (0); return the entries."""
         with self._engine.begin() as connection:
             self._row(connection, box, lock=True)
             changed = []
@@ -285,7 +291,7 @@ class Store:
         with self._engine.begin() as connection:
             for locked in sorted(
                 {box, target}
-            ):  # in one order, so that two of these do not wait for each other
+            ):  # in one order, so that two transfers cannot deadlock
                 self._row(connection, locked, lock=True)
             made = {}
             for entry in self._some(connection, box, uids):
@@ -297,7 +303,7 @@ class Store:
             return made
 
     def remove(self, box: str, uids: Iterable[int]) -> list[int]:
-        """Remove messages; return the numbers of those that were there."""
+        """Remove messages; return the numbers of those that existed."""
         with self._engine.begin() as connection:
             self._row(connection, box, lock=True)
             there = [entry.uid for entry in self._some(connection, box, uids)]
@@ -309,7 +315,7 @@ class Store:
 
 
 def _portions(keys: Iterable[K]) -> Iterator[list[K]]:
-    """Yield numbers or keys a few at a time, since databases bound how many a query may have."""
+    """Yield numbers or keys in batches, since databases limit the parameters of a query."""
     every = sorted(keys)
     for start in range(0, len(every), PORTION):
         yield every[start : start + PORTION]

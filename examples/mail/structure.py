@@ -1,4 +1,4 @@
-"""ENVELOPE and BODYSTRUCTURE of a message (RFC 3501, section 7.4.2), whatever its fields look like."""
+"""ENVELOPE and BODYSTRUCTURE (RFC 3501, section 7.4.2) of any message, even a malformed one."""
 
 from __future__ import annotations
 
@@ -10,17 +10,20 @@ from examples.mail.syntax import parenthesised, quoted
 
 __all__ = ["body_structure", "envelope"]
 
-# A string that does not end goes on to the end of the field, or each quote would be looked for anew.
+# An unterminated string runs to the end of the field; else each quote would start a new search.
 _TOKEN = re.compile(
     rb'"((?:[^"\\]|\\.)*)(?:"|\\?\Z)|\(([^()]*)\)|<([^<>]*)>|([,:;])|([^\s"()<>,:;]+)|([()<>"])',
     re.DOTALL,
 )
 
 MAX_FIELD = 65_536
-"""Bytes of a field in which addresses are looked for."""
+"""Maximum number of bytes of a field that are searched for addresses."""
 
 Address = tuple[bytes | None, bytes | None, bytes | None, bytes | None]
-"""Name, route, mailbox and host; without a host it begins a group, without a mailbox it ends one."""
+"""Name, route, mailbox and host.
+
+Without a host it begins a group, without a mailbox it ends one.
+"""
 
 
 def envelope(message: Part) -> bytes:
@@ -45,7 +48,7 @@ def _address_list(fields: list[bytes]) -> bytes:
 
 
 class _Reader:
-    """Collects what is between two commas."""
+    """Collects the tokens between two commas."""
 
     def __init__(self) -> None:
         self.grouped = False
@@ -57,7 +60,7 @@ class _Reader:
         self.angle: bytes | None = None
 
     def take(self, token: re.Match[bytes]) -> None:
-        """Take a word, a comment, or what is between angle brackets."""
+        """Add a word, a comment, or the content of angle brackets."""
         string, comment, angle, _, word, stray = token.groups()
         if angle is not None:
             self.angle = angle
@@ -69,19 +72,19 @@ class _Reader:
             self.words.append(word or stray)
 
     def name(self) -> bytes:
-        """Return the name of a group, and forget it."""
+        """Return the name of a group, and reset."""
         words = b" ".join(self.words)
         self._clear()
         return words
 
     def addresses(self) -> Iterator[Address]:
-        """Yield the address that was read, if there is one, and forget it."""
+        """Yield the address that was read, if there is one, and reset."""
         words, comment, angle = self.words, self.comment, self.angle
         self._clear()
         if angle is not None:
             yield _address(b" ".join(words) or comment, angle)
         elif words:
-            # An address may have spaces around its dots, and some senders write nothing but a name.
+            # An address can have spaces around its dots, and some senders write only a name.
             yield _address(
                 comment,
                 b"".join(words) if any(b"@" in word for word in words) else b" ".join(words),
@@ -122,8 +125,8 @@ def body_structure(part: Part, extended: bool) -> bytes:
     """Return the structure of a message or part.
 
     Args:
-        part: it.
-        extended: with what BODYSTRUCTURE has and BODY has not.
+        part: the message or part.
+        extended: whether to add the fields that only BODYSTRUCTURE has.
     """
     if not part.is_multipart:
         return parenthesised([*_basic(part, extended), *(_extension(part) if extended else ())])

@@ -1,4 +1,4 @@
-"""What IMAP's commands and responses are made of (RFC 3501, section 9), without I/O."""
+"""The grammar of IMAP's commands and responses (RFC 3501, section 9), without I/O."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", 
 _ATOM = re.compile(rb"[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 _ASTRING = re.compile(
     rb"[^\x00-\x20\x7f(){%*\"\\]+"
-)  # 8-bit names are no atoms, but some clients send them
+)  # 8-bit names are not atoms, but some clients send them
 _PATTERN = re.compile(rb"[^\x00-\x20\x7f(){\"\\]+")
 _FLAG = re.compile(rb"\\?[^\x00-\x20\x7f-\xff(){%*\"\\]+")
 _QUOTED = re.compile(rb'"((?:[^"\\\r\n]|\\["\\])*)"')
@@ -47,7 +47,7 @@ _END = int(datetime.datetime(9999, 1, 1, tzinfo=datetime.UTC).timestamp())
 
 
 class Malformed(ValueError):
-    """A command is not as the standard says."""
+    """A command that violates the standard."""
 
 
 class Numbers:
@@ -63,7 +63,7 @@ class Numbers:
             self._ranges.append((low, high))
 
     def up_to(self, last: int) -> Callable[[int], bool]:
-        """Return what tells whether a number is in the set, if `*` is the last one."""
+        """Return a test whether a number is in the set, if `*` stands for `last`."""
         merged: list[list[int]] = []
         for low, high in sorted(
             sorted((first or last, end or last)) for first, end in self._ranges
@@ -82,7 +82,7 @@ class Numbers:
 
 
 class Arguments:
-    """Reads the arguments of a command.
+    """Parses the arguments of a command.
 
     Args:
         data: the command with its literals, as `{3}`, CRLF and three bytes.
@@ -93,7 +93,7 @@ class Arguments:
         self._at = 0
 
     def next_is(self, *starts: bytes) -> bool:
-        """Return whether one of these texts is next, in any case."""
+        """Return whether one of these strings is next, in any case."""
         longest = max(map(len, starts))
         rest = self._data[self._at : self._at + longest].upper()
         return any(rest.startswith(start) for start in starts)
@@ -103,24 +103,24 @@ class Arguments:
         return self._at >= len(self._data)
 
     def end(self) -> None:
-        """Demand that nothing is left."""
+        """Require that nothing is left."""
         if self._data[self._at :].strip():
             raise Malformed("there are too many arguments")
 
     def skip(self, text: bytes) -> None:
-        """Demand a text, in any case."""
+        """Require a string, in any case."""
         if not self.next_is(text):
             raise Malformed(f"{text.decode()!r} is missing")
         self._at += len(text)
 
     def space(self) -> None:
-        """Demand one space; more than that is what some clients send."""
+        """Require a space; more than one is accepted, as some clients send more."""
         self.skip(b" ")
         while self.next_is(b" "):
             self._at += 1
 
     def match(self, pattern: re.Pattern[bytes], what: str) -> re.Match[bytes]:
-        """Take what matches."""
+        """Parse what matches a pattern."""
         match = pattern.match(self._data, self._at)
         if match is None:
             raise Malformed(f"{what} is missing or wrong")
@@ -128,11 +128,11 @@ class Arguments:
         return match
 
     def atom(self) -> bytes:
-        """Take a word, in upper case."""
+        """Parse a word, in upper case."""
         return self.match(_ATOM, "a word").group().upper()
 
     def string(self) -> bytes:
-        """Take a quoted string or a literal."""
+        """Parse a quoted string or a literal."""
         if self.next_is(b'"'):
             return re.sub(rb"\\(.)", rb"\1", self.match(_QUOTED, "a quoted string")[1])
         size = int(self.match(_LITERAL, "a string")[1])
@@ -142,25 +142,25 @@ class Arguments:
         return self._data[start : self._at]
 
     def astring(self) -> bytes:
-        """Take a word or a string."""
+        """Parse a word or a string."""
         return (
             self.string() if self.next_is(b'"', b"{") else self.match(_ASTRING, "a string").group()
         )
 
     def pattern(self) -> bytes:
-        """Take a mailbox name that may have wildcards."""
+        """Parse a mailbox name with wildcards."""
         return self.string() if self.next_is(b'"', b"{") else self.match(_PATTERN, "a name").group()
 
     def number(self) -> int:
-        """Take a number."""
+        """Parse a number."""
         return int(self.match(re.compile(rb"\d{1,10}"), "a number").group())
 
     def numbers(self) -> Numbers:
-        """Take a set of numbers."""
+        """Parse a set of numbers."""
         return Numbers(self.match(_NUMBERS, "a set of numbers").group())
 
     def flags(self) -> list[str]:
-        """Take flags, in parentheses or without."""
+        """Parse flags, with or without parentheses."""
         if not self.next_is(b"("):
             found = [self._flag()]
             while not self.done():
@@ -173,7 +173,7 @@ class Arguments:
         return self.match(_FLAG, "a flag").group().decode()
 
     def listed(self, take: Callable[[], T]) -> list[T]:
-        """Take what stands in parentheses, one after the other."""
+        """Parse a parenthesized list."""
         found: list[T] = []
         self.skip(b"(")
         while not self.next_is(b")"):
@@ -185,7 +185,7 @@ class Arguments:
 
 
 def quoted(value: bytes | None) -> bytes:
-    """Return a string as IMAP writes it: quoted if it can be, else a literal; NIL for None."""
+    """Return a string as IMAP writes it: quoted if possible, else a literal; NIL for None."""
     if value is None:
         return b"NIL"
     if _PLAIN.match(value):
@@ -194,17 +194,17 @@ def quoted(value: bytes | None) -> bytes:
 
 
 def literal(value: bytes) -> bytes:
-    """Return a string as a literal, which may be anything."""
+    """Return a string as a literal, which can contain any bytes."""
     return b"{%d}\r\n%b" % (len(value), value)
 
 
 def parenthesised(items: Iterable[bytes]) -> bytes:
-    """Return a list."""
+    """Return a parenthesized list."""
     return b"(" + b" ".join(items) + b")"
 
 
 def date_of(text: bytes) -> datetime.date:
-    """Return a date as in `5-Nov-2026`."""
+    """Return the date of a string such as `5-Nov-2026`."""
     match = _DATE.fullmatch(text.decode("ascii", "replace"))
     if match is None:
         raise Malformed("a date is missing or wrong")
@@ -212,7 +212,10 @@ def date_of(text: bytes) -> datetime.date:
 
 
 def date_time_of(text: bytes) -> int:
-    """Return the seconds since the epoch of a time as in ` 5-Nov-2026 12:00:00 +0100`, of 1970 to 9998."""
+    """Return the seconds since the epoch of a time such as ` 5-Nov-2026 12:00:00 +0100`.
+
+    The years 1970 to 9998 are accepted.
+    """
     match = _DATE_TIME.fullmatch(text.decode("ascii", "replace"))
     if match is None:
         raise Malformed("a time is missing or wrong")
@@ -224,7 +227,7 @@ def date_time_of(text: bytes) -> int:
     ahead = (zone_hours * 60 + zone_minutes) * (60 if match[7] == "+" else -60)
     found = int(_date(match).timestamp()) + hours * 3600 + minutes * 60 + seconds - ahead
     if not 0 <= found < _END:
-        raise Malformed("no message is as old or as new as that")
+        raise Malformed("the time is out of range")
     return found
 
 
@@ -237,19 +240,25 @@ def _date(match: re.Match[str]) -> datetime.datetime:
 
 
 def moment_of(seconds: int) -> datetime.datetime:
-    """Return a time; the nearest that there is, if a database has another one."""
+    """Return a time, moved into the supported range if a database has one outside."""
     return datetime.datetime.fromtimestamp(min(max(seconds, _FIRST), _END - 1), datetime.UTC)
 
 
 def internal_date(seconds: int) -> bytes:
     """Return a time as IMAP writes it."""
     moment = moment_of(seconds)
-    return f'"{moment.day:02}-{MONTHS[moment.month - 1].title()}-{moment.year:04} {moment:%H:%M:%S} +0000"'.encode()
+    return (
+        f'"{moment.day:02}-{MONTHS[moment.month - 1].title()}-{moment.year:04} '
+        f'{moment:%H:%M:%S} +0000"'
+    ).encode()
 
 
 def matches(pattern: str, name: str) -> bool:
-    """Return whether a name is of a pattern: `*` stands for anything, `%` for anything without "/"."""
-    places = {0}  # up to which the name can be what was read of the pattern
+    """Return whether a name matches a pattern.
+
+    `*` stands for anything, `%` for anything without "/".
+    """
+    places = {0}  # ends of the prefixes of the name that match the pattern read so far
     for char in _WILDCARDS.sub(lambda run: "*" if "*" in run[0] else "%", pattern):
         if char == "*":
             places = set(range(min(places, default=len(name) + 1), len(name) + 1))
@@ -261,7 +270,7 @@ def matches(pattern: str, name: str) -> bool:
 
 
 def _within_level(places: set[int], name: str) -> set[int]:
-    """Return these places, and all behind them up to a "/"."""
+    """Return these places, and all after them up to the next "/"."""
     found: set[int] = set()
     for place in sorted(places):
         if place not in found:

@@ -1,4 +1,7 @@
-"""IMAP's lines: commands with their literals, one after the other, and answers no faster than the client reads."""
+"""IMAP's lines: commands with their literals, run in order.
+
+Answers are sent no faster than the client reads.
+"""
 
 from __future__ import annotations
 
@@ -23,18 +26,18 @@ _LITERAL = re.compile(rb"\{(\d{1,10})(\+?)\}\Z")
 _COMMAND = re.compile(rb"([^\x00-\x20\x7f-\xff(){%*\"\\+]+) +([A-Za-z]+)")
 
 MAX_BEFORE_LOGIN, MAX_COMMAND, MAX_APPEND = 4096, 65_536, 33_554_432 + 4096
-"""Bytes of a command with its literals. aiosmtpd takes messages of 32 MiB."""
+"""Maximum length of a command with its literals. aiosmtpd takes messages of 32 MiB."""
 
 
 class Refused(Exception):
-    """A command is not done; the client is told why."""
+    """A command is refused; the reason is sent to the client."""
 
 
 class Wire(Turns, imap4.IMAP4Server):
-    """Twisted's, which reads commands whole, and does one at a time.
+    """Twisted's server, which reads commands whole and runs one at a time.
 
-    While it does one, it reads nothing, so that what a client sends ahead stays in order. Twisted 26.10 does some commands before
-    those that came first, and cannot go on when two FETCH come at once.
+    While a command runs, nothing is read, so that pipelined commands stay in order. Twisted 26.10
+    runs some commands before earlier ones, and fails when two FETCH arrive together.
     """
 
     MAX_LENGTH = 65_536
@@ -46,10 +49,10 @@ class Wire(Turns, imap4.IMAP4Server):
         self._missing = 0
         self._answer: Deferred[bytes] | None = None
 
-    # -- what comes ---------------------------------------------------------------------------------------------------
+    # -- input -------------------------------------------------------------------------------------
 
     def lineReceived(self, line: bytes) -> None:
-        """Take a line of a command, or what a command waits for."""
+        """Handle a line of a command, or the input that a command waits for."""
         self.resetTimeout()
         answer, self._answer = self._answer, None
         if answer is not None:
@@ -78,21 +81,21 @@ class Wire(Turns, imap4.IMAP4Server):
             self.setRawMode()
 
     def _limit(self) -> int:
-        """Return how long the command that is being read may be. Only messages are long."""
+        """Return the maximum length of the command that is being read. Only messages are long."""
         command = _COMMAND.match(self._text)
         is_append = command is not None and command[2].upper() == b"APPEND"
         return MAX_APPEND if is_append and self.state != "unauth" else MAX_COMMAND
 
     def _refuse_size(self, at_once: bool) -> None:
         command, self._text = _COMMAND.match(self._text), bytearray()
-        if at_once or command is None:  # what comes next is no command
+        if at_once or command is None:  # what follows is not a command
             self.sendLine(b"* BYE the command is too long")
             self.transport.loseConnection()
         else:
             self.sendLine(command[1] + b" NO [TOOBIG] the command is too long")
 
     def rawDataReceived(self, data: bytes) -> None:
-        """Take a part of a literal."""
+        """Handle a part of a literal."""
         self.resetTimeout()
         self._text += data[: self._missing]
         rest = data[self._missing :]
@@ -106,21 +109,21 @@ class Wire(Turns, imap4.IMAP4Server):
         self.transport.loseConnection()
 
     async def next_line(self) -> bytes:
-        """Return what the client sends within a command."""
+        """Return the next line that the client sends within a command."""
         answer: Deferred[bytes] = Deferred()
         self._answer = answer
         self.resumeProducing()
         return await answer
 
     def connectionLost(self, reason: Any = None) -> None:
-        """Break off what waits for the client."""
+        """Cancel whatever waits for the client."""
         self.lost = True
         answer, self._answer = self._answer, None
         if answer is not None:
             answer.cancel()
         super().connectionLost(reason)
 
-    # -- what is done -------------------------------------------------------------------------------------------------
+    # -- commands ----------------------------------------------------------------------------------
 
     def _begin(self, text: bytes) -> None:
         match = _COMMAND.match(text)
@@ -154,14 +157,14 @@ class Wire(Turns, imap4.IMAP4Server):
 
     @abstractmethod
     async def do(self, name: bytes, arguments: Arguments) -> bytes:
-        """Do a command; return what to say at its end."""
+        """Run a command; return the text of its completion."""
 
     @abstractmethod
     def done(self, name: bytes) -> None:
-        """Called before the client is told that a command is done."""
+        """Called before the completion of a command is sent."""
 
     def timeoutConnection(self) -> None:
-        """Close the connection, also of a client that reads nothing."""
+        """Close the connection, even if the client reads nothing."""
         super().timeoutConnection()
         if self.paused:
             self.transport.abortConnection()

@@ -1,1 +1,4 @@
-"""A service of Twisted's Perspective Broker on our portal, and the same service as ours, by PB and by our own wire."""
+"""A service of Twisted's Perspective Broker on our portal.
+
+The same service is also written as actors, and served by PB and by our own wire.
+"""

@@ -1,7 +1,7 @@
 """Serve one service in three ways, and call each: `python -m examples.pb`.
 
 1. Twisted's realm on a PB server, over our portal: nothing of the application is changed.
-2. Our realm on a PB server: old clients do not notice.
+2. Our realm on a PB server: old clients need no change.
 3. Our realm on our own wire: what new clients use.
 """
 
@@ -21,7 +21,7 @@ NAME, PASSWORD = "ann", "s3cret"
 
 
 async def main(life: Life) -> int:
-    """Serve and call, unless a signal comes before that is done; return an exit code."""
+    """Serve and call, unless a signal arrives first; return an exit code."""
     return await life.opened(_show())
 
 

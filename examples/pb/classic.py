@@ -1,4 +1,7 @@
-"""A service as Twisted's documentation has it: SimplePerspective and SimpleRealm. It knows nothing of actorcred."""
+"""A service as in Twisted's documentation: SimplePerspective and SimpleRealm.
+
+It knows nothing of actorcred.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +15,14 @@ __all__ = ["SimpleRealm"]
 
 
 class SimplePerspective(pb.Avatar):
-    """What a user can do."""
+    """The methods of a user."""
 
     def __init__(self, name: bytes, mind: Any) -> None:
         self.name = name
         self.mind = mind
 
     def perspective_echo(self, text: str) -> str:
-        """Return a text, and tell the client that it was heard."""
+        """Return a string, and notify the client that it was heard."""
         self.mind.callRemote("heard", text)
         return f"{self.name.decode()} said {text}"
 
@@ -30,10 +33,16 @@ class SimplePerspective(pb.Avatar):
 
 @implementer(IRealm)
 class SimpleRealm:
-    """Makes perspectives."""
+    """Creates perspectives."""
 
-    def requestAvatar(self, avatarId: bytes, mind: Any, *interfaces: Any) -> Any:  # noqa: N802, N803  # Twisted's names
-        """Return one."""
+    # Twisted's names
+    def requestAvatar(  # noqa: N802
+        self,
+        avatarId: bytes,  # noqa: N803
+        mind: Any,
+        *interfaces: Any,
+    ) -> Any:
+        """Return a perspective."""
         if pb.IPerspective not in interfaces:
             raise NotImplementedError
         avatar = SimplePerspective(avatarId, mind)

@@ -11,11 +11,11 @@ __all__ = ["Echo", "EchoRealm"]
 
 
 class Echo(ABC):
-    """What a client may call."""
+    """The methods that a client can call."""
 
     @abstractmethod
     def echo(self, text: str) -> str:
-        """Return a text, and tell the client that it was heard."""
+        """Return a string, and notify the client that it was heard."""
 
 
 class EchoAvatar(Avatar, Echo):
@@ -28,11 +28,11 @@ class EchoAvatar(Avatar, Echo):
 
 
 class EchoRealm(Realm):
-    """Makes avatars."""
+    """Creates avatars."""
 
     interfaces = (Echo,)
 
     def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
-        """Start one."""
+        """Start an avatar."""
         avatar = EchoAvatar.start(avatar_id, mind)
         return Echo, avatar, avatar.stop

@@ -1,4 +1,4 @@
-"""The texts that choose checkers: what they mean, and how mistakes are shown."""
+"""Checkers created from strings: their meaning, and error messages."""
 
 from __future__ import annotations
 
@@ -96,8 +96,9 @@ def test_a_mistake_is_shown_where_it_is(text, message, position):
 
 def test_a_mistake_shows_no_secret():
     for text in (
-        "memory:ann:s3cret:bob", "sql[x:postgresql://ann:s3cret@host/db", "first:(memory:ann:s3cret)x",
-        r"first:(memory:ann:\(s3cret)x", "sql[x=1]:postgresql://ann:p@s3cret@host/db", "jwt[alg=HS256,secret=s3cret,x=1]:",
+        "memory:ann:s3cret:bob", "sql[x:postgresql://ann:s3cret@host/db",
+        "first:(memory:ann:s3cret)x", r"first:(memory:ann:\(s3cret)x",
+        "sql[x=1]:postgresql://ann:p@s3cret@host/db", "jwt[alg=HS256,secret=s3cret,x=1]:",
         r"ldap[password=\,s3cret,x=1]:ldaps://host/dc=x", "memory[x=1]:ann:s3cret",
     ):  # fmt: skip
         with pytest.raises(DescriptorError) as wrong:
@@ -108,9 +109,9 @@ def test_a_mistake_shows_no_secret():
 @pytest.mark.parametrize(
     ("text", "module", "extra"),
     [
-        ("sql:sqlite://", "sqlalchemy", "sql"), ("ldap:ldaps://host/dc=x", "ldap", "ldap"), ("unix:login", "pam", "pam"),
-        ("jwt:https://host/jwks", "jwt", "jwt"), ("sshkey:/%u", "asyncssh", "ssh"),
-        ("certificate:x", "cryptography", "certificate"),
+        ("sql:sqlite://", "sqlalchemy", "sql"), ("ldap:ldaps://host/dc=x", "ldap", "ldap"),
+        ("unix:login", "pam", "pam"), ("jwt:https://host/jwks", "jwt", "jwt"),
+        ("sshkey:/%u", "asyncssh", "ssh"), ("certificate:x", "cryptography", "certificate"),
         ("sqlite[scram=yes]:x", "scramp", "scram"),
     ],
 )  # fmt: skip
@@ -125,7 +126,7 @@ def test_without_its_extra_a_type_says_what_to_install(text, module, extra, monk
 
 def test_of_several_none_stays_if_one_cannot_be_started():
     with pytest.raises(DescriptorError):
-        from_string("first:(anonymous)(memory:odd)")  # the fixture sees what is left
+        from_string("first:(anonymous)(memory:odd)")  # the fixture checks for leaked actors
 
 
 def test_every_type_says_what_it_is():
@@ -164,7 +165,7 @@ def test_an_escaped_text_means_itself(text):
 
 
 @given(
-    st.sampled_from(sorted(set(plugins()) - {"sqlite", "otp"})),  # these make files
+    st.sampled_from(sorted(set(plugins()) - {"sqlite", "otp"})),  # these create files
     st.text(max_size=30) | st.text("()[]:,=\\${}/%u.memoryfile", max_size=30),
 )
 @settings(deadline=None)

@@ -1,4 +1,4 @@
-"""The options for choosing checkers, in each of the three libraries."""
+"""Command-line options for checkers, in each of the three libraries."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_types_that_can_be_used_are_listed(program):
     assert code == 0
     for name in ("file:PATH", "sqlite:PATH", "sql:URL", "cache:(TYPE:...)", "all:(TYPE:...)"):
         assert name in text
-    for name in ("sshkey:", "certificate:", "anonymous"):  # no protocol of this program could
+    for name in ("sshkey:", "certificate:", "anonymous"):  # no protocol here can use these
         assert name not in text
 
 

@@ -1,4 +1,7 @@
-"""The plugin of docs/how-to/write-a-checker-plugin, built as a wheel, installed into a fresh environment, and served with."""
+"""The plugin of docs/how-to/write-a-checker-plugin as users get it.
+
+It is built as a wheel, installed into a fresh environment, and served with.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,10 @@ import pytest
 from actorcred import LoginFailed, rpc
 
 ROOT = Path(__file__).parents[2]
-BROKEN = '[project]\nname = "broken"\nversion = "1"\n[project.entry-points."actorcred.checkers"]\nbroken = "nowhere:plugin"\n[tool.setuptools]\npy-modules = []\n'  # noqa: E501
+BROKEN = (
+    '[project]\nname = "broken"\nversion = "1"\n[project.entry-points."actorcred.checkers"]\n'
+    'broken = "nowhere:plugin"\n[tool.setuptools]\npy-modules = []\n'
+)
 
 
 def pip(python: Path | str, *words: object) -> None:
@@ -25,7 +31,7 @@ def pip(python: Path | str, *words: object) -> None:
 
 
 def copy_project(folder: Path) -> None:
-    """Copy what a wheel of the project is built from, since building leaves files behind."""
+    """Copy the sources of a wheel, since a build leaves files behind."""
     for name in ("actorcred", "twisted"):
         shutil.copytree(
             ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "dropin.cache")
@@ -36,7 +42,7 @@ def copy_project(folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the programs of an environment with actorcred, the plugin and a broken one."""
+    """Return the `bin` folder of an environment with actorcred, the plugin and a broken one."""
     folder = tmp_path_factory.mktemp("plugin")
     shutil.copytree(ROOT / "docs/how-to/plugin", folder / "ticket")
     (folder / "broken").mkdir()

@@ -1,4 +1,4 @@
-"""A certificate authority that makes what trustme does not: odd certificates and revocation lists."""
+"""A certificate authority for odd certificates and revocation lists, which trustme cannot make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY = datetime.timedelta(days=1)
 
 
 class Authority:
-    """A CA of its own."""
+    """A CA with its own key."""
 
     def __init__(self, name="Test CA"):
         self.key = ec.generate_private_key(ec.SECP256R1())

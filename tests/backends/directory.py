@@ -1,4 +1,4 @@
-"""An LDAP directory with people in it."""
+"""An LDAP directory with users."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def entries():
     yield "ou=old,dc=example", {"objectClass": ["organizationalUnit"]}
     for name, password in PASSWORDS.items():
         yield f"uid={escape_dn_chars(name)},{PEOPLE}", {
-            "objectClass": ["inetOrgPerson"], "cn": [name], "sn": [name], "uid": [name], "userPassword": [password],
+            "objectClass": ["inetOrgPerson"], "cn": [name], "sn": [name], "uid": [name],
+            "userPassword": [password],
         }  # fmt: skip
     twin = {
         "objectClass": ["inetOrgPerson"],
@@ -41,7 +42,8 @@ def entries():
         {"objectClass": ["inetOrgPerson"], "cn": ["x"], "sn": ["x"], "uid": ["locked"]},
     )
     yield "cn=policy,dc=example", {
-        "objectClass": ["pwdPolicy", "device"], "cn": ["policy"], "pwdAttribute": ["userPassword"], "pwdMustChange": ["TRUE"],
+        "objectClass": ["pwdPolicy", "device"], "cn": ["policy"], "pwdAttribute": ["userPassword"],
+        "pwdMustChange": ["TRUE"],
     }  # fmt: skip
     yield from unusual_people()
     yield from groups()
@@ -73,7 +75,7 @@ def unusual_people():
 
 
 def groups():
-    """Kim is in a chain of three groups that is a circle, Lee in a posix group, and Ann in one after another."""
+    """Kim is in a cycle of three groups, Lee in a posix group, and Ann in nested groups."""
     yield "ou=groups,dc=example", {"objectClass": ["organizationalUnit"]}
 
     def group(name, *members):
@@ -96,7 +98,7 @@ def groups():
 
 @contextlib.contextmanager
 def running_directory(folder):
-    """Run an OpenLDAP server, whose attribute `ca` is the file of its authority."""
+    """Run an OpenLDAP server. Its attribute `ca` is the path of its CA certificate."""
     import ldap
     from ldap.controls.simple import ManageDSAITControl
 

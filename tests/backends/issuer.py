@@ -1,4 +1,4 @@
-"""Who gives out tokens: keys, and an HTTP server on loopback that publishes them."""
+"""A token issuer: keys, and an HTTP server on loopback that publishes them."""
 
 from __future__ import annotations
 

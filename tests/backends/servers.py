@@ -1,4 +1,4 @@
-"""Real servers for tests, started on free loopback ports in a folder of their own, and stopped after."""
+"""Real servers for tests, started in temporary folders on free loopback ports."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ import pytest
 T = TypeVar("T")
 
 START = 60.0
-"""Seconds that a server has to come up."""
+"""Seconds that a server may take to start."""
 
 
 def eventually(attempt: Callable[[], T], error: type[Exception]) -> T:
-    """Try until it goes well; for what was started, or hung, and comes to itself in its own time."""
+    """Retry until success, for a server that is starting or recovering."""
     deadline = time.monotonic() + START
     while True:
         try:
@@ -38,7 +38,7 @@ def free_port() -> int:
 
 
 def program(name: str, package: str, *places: str) -> str:
-    """Return the path of a program, or skip the test and say what to install."""
+    """Return the path of a program, or skip the test with the package to install."""
     found = shutil.which(
         name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", *places])
     )
@@ -48,17 +48,17 @@ def program(name: str, package: str, *places: str) -> str:
 
 
 class Backend:
-    """A server that runs.
+    """A running server.
 
     Attributes:
         port: where it listens.
-        url: where clients find it.
-        tls_url: where they find it by TLS.
+        url: its address for clients.
+        tls_url: its address for clients by TLS.
     """
 
     tls_url = ""
     ready: list[str] = []
-    """A command that succeeds once the server does not only listen, but answers."""
+    """A command that succeeds only if the server answers, not merely listens."""
 
     def __init__(
         self, command: list[str], port: int, url: str, log: Path, user: str | None = None
@@ -88,7 +88,10 @@ class Backend:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop at once, as in a crash; its children too, which would keep PostgreSQL from starting again while they are there."""
+        """Stop immediately, as in a crash, with all child processes.
+
+        PostgreSQL does not start again while old children run.
+        """
         if self._process is not None:
             children = self._children()
             self._process.send_signal(signal.SIGCONT)
@@ -120,9 +123,9 @@ class Backend:
 
     @contextlib.contextmanager
     def frozen(self) -> Iterator[None]:
-        """Let it hang: connections are taken by the kernel, and nothing is answered."""
+        """Freeze it: the kernel accepts connections, and nothing is answered."""
         assert self._process is not None
-        os.kill(self._process.pid, signal.SIGSTOP)  # first, so that it makes no more children
+        os.kill(self._process.pid, signal.SIGSTOP)  # first, so that it forks no more children
         pids = [self._process.pid, *self._children()]
         for pid in pids[1:]:
             with contextlib.suppress(ProcessLookupError):
@@ -136,7 +139,7 @@ class Backend:
 
 
 def _is_running(pid: int) -> bool:
-    """Return whether a process is there, and is more than a zombie that nobody has waited for."""
+    """Return whether a process exists and is not a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
@@ -144,7 +147,7 @@ def _is_running(pid: int) -> bool:
 
 
 def _unprivileged(folder: Path, name: str) -> str | None:
-    """Return a user for a server that does not run as root, and give it the folder."""
+    """Return a user for a server that refuses to run as root, and give it the folder."""
     if os.getuid() != 0:
         return None
     shutil.chown(folder, name)
@@ -249,7 +252,7 @@ ppolicy_default "cn=policy,dc=example"
 
 
 def slapd(folder: Path) -> Backend:
-    """Return an OpenLDAP server, with TLS by certificates that are in the folder."""
+    """Start an OpenLDAP server, with TLS by the certificates in the folder."""
     server = program("slapd", "slapd")
     (folder / "data").mkdir()
     (folder / "slapd.conf").write_text(SLAPD.format(folder=folder))
@@ -267,7 +270,10 @@ def slapd(folder: Path) -> Backend:
 
 @contextlib.contextmanager
 def running(make: Callable[[Path], Backend], folder: Path | None = None) -> Iterator[Backend]:
-    """Run a server in a folder; by default in one that other users than the test's can enter, as pytest's cannot be."""
+    """Run a server in a folder.
+
+    By default it is one that other users can enter, unlike pytest's.
+    """
     with tempfile.TemporaryDirectory(prefix="actorcred-", ignore_cleanup_errors=True) as own:
         os.chmod(own, 0o755)
         backend = make(folder or Path(own))

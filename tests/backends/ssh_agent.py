@@ -1,4 +1,4 @@
-"""An agent for SSH clients (draft-ietf-sshm-ssh-agent) that holds keys of authenticators made of software."""
+"""An SSH agent (draft-ietf-sshm-ssh-agent) with keys of a software authenticator."""
 
 from __future__ import annotations
 

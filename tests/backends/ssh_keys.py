@@ -1,4 +1,4 @@
-"""SSH keys by ssh-keygen, and what is signed with them."""
+"""SSH keys made by ssh-keygen, and signatures by them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def keygen(*words):
 
 
 def make_keys(folder):
-    """Make keys of all kinds, another one, and one of an authority."""
+    """Create keys of all kinds, one more, and one signed by an authority."""
     for kind, words in KINDS.items():
         keygen("-t", kind, *words, "-N", "", "-C", "ann's", "-f", folder / kind)
     keygen("-t", "ed25519", "-N", "", "-f", folder / "other")
@@ -51,7 +51,7 @@ def proof(key, username="ann", *, blob=None, algorithm=None, source="192.0.2.7",
 
 
 class Authenticator:
-    """A FIDO authenticator made of software, with one `sk-` key of OpenSSH's.
+    """A FIDO authenticator in software, with one of OpenSSH's `sk-` keys.
 
     Args:
         kind: ed25519 or ecdsa.
@@ -72,7 +72,7 @@ class Authenticator:
         self.public = f"{self.algorithm.decode()} {base64.b64encode(self.public_data).decode()}"
 
     def sign(self, data, flags=1, counter=7):
-        """Return a signature, as one who was touched makes it (1), was not (0), or has seen a finger too (5)."""
+        """Return a signature with flags: touched (1), not touched (0), or verified (5)."""
         tail = bytes([flags]) + counter.to_bytes(4, "big")
         message = hashlib.sha256(self._application).digest() + tail + hashlib.sha256(data).digest()
         if isinstance(self._private, ed25519.Ed25519PrivateKey):

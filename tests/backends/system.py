@@ -1,7 +1,7 @@
-"""A system with users, as PAM sees it: files of the test's own in a namespace of its own.
+"""A system with users for PAM: the test's own files in a mount namespace.
 
-A process in that namespace sees them in the place of the system's, so nothing of the system is touched and nobody has to be
-root.
+A process in that namespace sees them in place of the system's files, so nothing of the system
+changes and the test does not need root.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ text, *pairs = json.load(sys.stdin)
 portal = Portal.start(Hall.start(), [from_string(text)])
 for name, password in pairs:
     try:
-        print(portal.login(UsernamePassword(name, password), None, Visitor).get(timeout=60).session.avatar_id)
+        login = portal.login(UsernamePassword(name, password), None, Visitor)
+        print(login.get(timeout=60).session.avatar_id)
     except LoginFailed as error:
         print(error.code)
 assert actors.shutdown() == []
@@ -57,7 +58,7 @@ class System:
 
     def __init__(self, folder: Path) -> None:
         self.log = ""
-        """What the last check logged."""
+        """The log of the last check."""
         probe = subprocess.run(
             ["unshare", "-rm", "mount", "--bind", "/etc", "/etc"], capture_output=True, check=False
         )
@@ -88,7 +89,7 @@ class System:
         )
 
     def check(self, text: str, *pairs: tuple[str, str]) -> list[str]:
-        """Log users in by a descriptor; return their avatar ids, or the codes of the errors."""
+        """Log users in by a descriptor; return their avatar ids, or the error codes."""
         done = subprocess.run(
             [
                 "unshare",

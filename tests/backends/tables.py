@@ -1,4 +1,4 @@
-"""A table of users, with hashes as all kinds of programs make them."""
+"""A table of users, with hashes as various programs make them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ USERS = {
 
 
 def fill(url):
-    """Put the table into a database."""
+    """Write the table to a database."""
     engine = sqlalchemy.create_engine(url)
     text = sqlalchemy.String(255)
     columns = [

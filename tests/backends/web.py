@@ -1,4 +1,4 @@
-"""Hashes as web applications make them, by the real libraries."""
+"""Hashes of web applications, made by the real libraries."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def werkzeug(method: str) -> Maker:
 
 
 def php(program: str, *words: str) -> str:
-    """Return what a program in PHP prints."""
+    """Return the output of a PHP program."""
     command = shutil.which("php")
     if command is None:
         pytest.skip("php is not installed; on Debian: apt-get install php-cli")
@@ -63,7 +63,7 @@ WEB: dict[str, Maker] = {
     "phpass": passlib.hash.phpass.using(rounds=8).hash,
     "phpass of phpBB": passlib.hash.phpass.using(rounds=8, ident="$H$").hash,
 }
-"""By Python; those by PHP are in `PHP`."""
+"""Hashes made by Python; those by PHP are in `PHP`."""
 
 PHP: dict[str, Maker] = {
     "wordpress 6.8": lambda password: php(WORDPRESS, password),

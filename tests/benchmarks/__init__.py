@@ -1,1 +1,1 @@
-"""Speed and memory, each figure beside a peer in the same run: `python -m tests.benchmarks`."""
+"""Speed and memory, each figure next to a peer in the same run: `python -m tests.benchmarks`."""

@@ -1,4 +1,4 @@
-"""Print all figures, each measured in a process of its own beside its peer."""
+"""Print all figures, each measured in its own process next to its peer."""
 
 from __future__ import annotations
 
@@ -88,8 +88,11 @@ def main() -> None:
 
 
 def machine() -> str:
-    """Return the date and what the machine is."""
-    return f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    """Return the date and a description of the machine."""
+    return (
+        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}"
+    )
 
 
 def _run(function: str, scale: float) -> object:

@@ -1,4 +1,7 @@
-"""Whether the time of a refusal tells if a user exists: unknown user against wrong password, for each checker with hashes."""
+"""Whether the time of a refusal reveals if a user exists.
+
+It compares unknown users with wrong passwords, for each checker with hashes.
+"""
 
 from __future__ import annotations
 
@@ -106,7 +109,7 @@ def by_password(portal: Any, name: str, number: int) -> Any:
 
 
 def by_scram(portal: Any, name: str, number: int) -> Any:
-    """Answer with a proof that is wrong, and costs the client nothing."""
+    """Answer with a wrong proof, which costs the client nothing."""
     nonce = f"{number:024}"
     exchange = ScramSHA256(f"n,,n={name},r={nonce}")
     challenges: list[bytes] = []
@@ -120,7 +123,10 @@ def by_scram(portal: Any, name: str, number: int) -> Any:
 def measure(
     start: Callable[[Path], Any], tries: int, refuse: Callable[[Any, str, int], Any]
 ) -> tuple[float, float]:
-    """Return the medians of the times of both refusals in microseconds, taken in turns, as the machine's speed drifts."""
+    """Return the median time of both refusals in microseconds.
+
+    They are measured in turns, since the machine's speed drifts.
+    """
     actors.set_default_dispatcher(InlineDispatcher())
     times: dict[str, list[float]] = {"ann": [], "eve": []}
     texts = set()

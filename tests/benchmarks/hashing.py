@@ -1,4 +1,4 @@
-"""How near logins come to the speed of bare bcrypt, and what a login storm does to those who are logged in."""
+"""The speed of logins compared with bare bcrypt, and the effect of a login storm on sessions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.benchmarks.measure import percentile
 
 ROUNDS = 9
 WAIT = 0.002
-"""Seconds between two asks of the avatar that is watched."""
+"""Seconds between two calls to the observed avatar."""
 
 
 def _ask_until(avatar: object, done: threading.Event) -> list[float]:
@@ -30,7 +30,10 @@ def _ask_until(avatar: object, done: threading.Event) -> list[float]:
 
 
 def storm(scale: float) -> dict[str, tuple[float, float]]:
-    """Logins per second beside bare hashing, and the 99th percentile of asks beside an idle server."""
+    """Return logins per second, and the median and 99th percentile of call times in microseconds.
+
+    The peer of the first is bare hashing, that of the others an idle server.
+    """
     count = max(20, int(400 * scale))
     checker = MemoryChecker.start({"ann": "password"}, rounds=ROUNDS)
     portal = Portal.start(

@@ -1,4 +1,4 @@
-"""What a login and a session cost, beside Twisted Cred's function calls and beside a thread per actor."""
+"""The cost of a login and a session, compared with Twisted Cred and with a thread per actor."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from tests.benchmarks.runtime import Theirs, start
 
 
 class Player(ABC):
-    """What is asked for."""
+    """The requested interface."""
 
     @abstractmethod
     def move(self, dx: float) -> float: ...
 
 
 class GamePlayer(Avatar, Player):
-    """What is got."""
+    """The avatar."""
 
     def move(self, dx: float) -> float:
         return dx
 
 
 class Game(Realm):
-    """Where it is got."""
+    """The realm."""
 
     def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
         avatar = GamePlayer.start(avatar_id, mind)
@@ -70,7 +70,7 @@ def open_portal(count: int) -> PortalRef:
 
 
 def mind(name: str, *args: Any) -> None:
-    """A client that is told things."""
+    """A client that ignores its notifications."""
 
 
 def log_in(portal: PortalRef, first: int, count: int) -> list[Login]:
@@ -102,7 +102,7 @@ def memory(scale: float) -> tuple[float, float]:
 
 
 def pipelined_on_loop(scale: float) -> tuple[float, float]:
-    """Microseconds per login without hashing, many at a time, on an event loop, where servers have their portals."""
+    """Microseconds per login without hashing, many at a time, on an event loop, as servers do."""
     count = int(20_000 * scale)
 
     async def run() -> float:

@@ -1,7 +1,8 @@
-"""Whether the arena keeps its promises with its defaults: how long people wait at its door, and how many of its bots are in.
+"""Whether the arena with its defaults meets its targets for login times and present bots.
 
-It starts `python -m examples.arena` as a user does, and from the line with the address on three kinds of clients come over
-WebSocket, each a hundred times in two minutes: ann with her password, somebody with a wrong one, and a guest.
+It starts `python -m examples.arena` as a user does. Once the address is printed, three kinds of
+clients connect over WebSocket, each a hundred times in two minutes: ann with her password, a
+client with a wrong one, and a guest.
 """
 
 from __future__ import annotations
@@ -30,32 +31,32 @@ from websockets.asyncio.client import connect
 from tests.benchmarks.__main__ import machine
 
 LONGEST = 1.0
-"""Seconds within which everybody at the door has an answer, p99."""
+"""Maximum seconds for an answer to a login, p99."""
 
 SHARE = 0.98
-"""Of the bots that are in, from `SETTLED` on."""
+"""Minimum share of the bots that are logged in, from `SETTLED` on."""
 
 SETTLED = 60.0
-"""Seconds after which the bots are in."""
+"""Seconds after which the bots are logged in."""
 
 TIMEOUT = 40.0
-"""Seconds after which a client of this program gives up: more than the portal's patience."""
+"""Seconds after which a client here gives up: more than the portal's timeout."""
 
 
 @dataclass
 class Arena:
-    """The process, and what it says of itself."""
+    """The process and its output."""
 
     process: asyncio.subprocess.Process
     port: int = 0
     password: str = ""
     sessions: list[tuple[float, int]] = field(default_factory=list)
-    """When, and how many."""
+    """Pairs of a time and a count."""
 
     said: str = ""
 
     async def listen(self) -> None:
-        """Read until it says where it is."""
+        """Read until it prints its address."""
         while not self.port:
             await self._line()
 
@@ -77,7 +78,7 @@ class Arena:
 
 @asynccontextmanager
 async def arena(*words: str) -> AsyncIterator[Arena]:
-    """Start an arena with data of its own, and end it."""
+    """Start an arena with its own data, and end it."""
     with tempfile.TemporaryDirectory() as folder:
         command = [
             sys.executable,
@@ -108,7 +109,7 @@ async def arena(*words: str) -> AsyncIterator[Arena]:
 
 
 class Door:
-    """Comes to the arena as a page does, from any address of this machine.
+    """Connects to the arena as a page does, from any address of this machine.
 
     Args:
         port: of the arena.
@@ -147,13 +148,16 @@ class Door:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """Return the least value that this share of the values does not exceed: of 100, p99 is the 99th."""
+    """Return the least value that this share of the values does not exceed.
+
+    Of 100 values, p99 is the 99th.
+    """
     return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
 
 
 @dataclass
 class Figures:
-    """What one kind of client got."""
+    """The results of one kind of client."""
 
     name: str
     expected: str | None
@@ -173,14 +177,14 @@ class Figures:
 
     @property
     def kept(self) -> bool:
-        """Whether that is as it should be."""
+        """Whether the target is met."""
         return bool(self.seconds) and not self.wrong and percentile(self.seconds, 0.99) <= LONGEST
 
 
 async def measure(
     tries: int, seconds: float, words: list[str]
 ) -> tuple[list[Figures], list[float], str]:
-    """Return the figures of ann, a wrong password and a guest, and how many bots were in, second by second."""
+    """Return the figures of ann, a wrong password and a guest, and the bots present each second."""
     ann, wrong, guest = (
         Figures("ann", None),
         Figures("a wrong password", "refused"),
@@ -200,7 +204,8 @@ async def measure(
 
         await asyncio.gather(
             several(ann, lambda _: door.come("127.0.0.1", "PLAIN", f"\0ann\0{game.password}")),
-            # Each from an address of its own, and for another account: who guesses again and again has to wait.
+            # Each client has its own address and another account, since repeated guesses are
+            # delayed.
             several(
                 wrong,
                 lambda number: door.come(
@@ -221,7 +226,7 @@ async def measure(
 
 
 def main() -> int:
-    """Run the command; return 1 if the figures are missed."""
+    """Run the command; return 1 if a target is missed."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.main_job", description=__doc__
     )
@@ -255,7 +260,8 @@ def main() -> int:
     present = sum(count >= SHARE * arguments.avatars for count in sessions)
     least = min(sessions, default=0.0) / arguments.avatars
     console.print(
-        f"bots that are in: at least {least:.1%}, {percentile(sessions or [0.0], 0.5) / arguments.avatars:.1%} on the median, "
+        f"bots that are in: at least {least:.1%}, "
+        f"{percentile(sessions or [0.0], 0.5) / arguments.avatars:.1%} on the median, "
         f"{SHARE:.0%} in {present} of {len(sessions)} seconds"
     )
     kept = all(one.kept for one in clients) and least >= SHARE

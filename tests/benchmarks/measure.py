@@ -1,4 +1,4 @@
-"""Small tools of the benchmarks."""
+"""Small helpers of the benchmarks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Callable
 
 
 def resident() -> int:
-    """Return the bytes of memory that this process occupies."""
+    """Return the resident memory of this process in bytes."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def bytes_per(count: int, make: Callable[[], object]) -> tuple[float, object]:
-    """Return by how many bytes memory grows per thing, and what `make` made, which must be kept."""
+    """Return the memory in bytes per item, and the result of `make`, which must be kept."""
     gc.collect()
     before = resident()
     made = make()
@@ -25,7 +25,7 @@ def bytes_per(count: int, make: Callable[[], object]) -> tuple[float, object]:
 
 
 def microseconds(count: int, run: Callable[[], object], repeat: int = 3) -> float:
-    """Return the median time per thing of several runs of something that does `count` things."""
+    """Return the median time per item of several runs, each of `count` items."""
     times = []
     for _ in range(repeat):
         gc.collect()

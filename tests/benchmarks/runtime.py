@@ -1,4 +1,4 @@
-"""What an actor costs, beside one of Pykka's own runtime."""
+"""The cost of an actor, next to one of Pykka's own runtime."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Ours(Actor):
 
 
 class Theirs(pykka.ThreadingActor):
-    """The same on a thread of its own."""
+    """The same on its own thread."""
 
     use_daemon_thread = True
 

@@ -1,4 +1,4 @@
-"""Realms that give the command trouble."""
+"""Misbehaving realms for the tests of the command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from actorcred.names import AvatarId
 
 
 class Guest:
-    """What a client may do."""
+    """The methods that a client can call."""
 
     def greet(self) -> str: ...
 
@@ -21,7 +21,7 @@ class Guest:
 
 
 class Clinging(Avatar, Guest):
-    """An avatar that never ends its `on_logout`."""
+    """An avatar whose `on_logout` never ends."""
 
     def greet(self) -> str:
         return "hello"
@@ -31,14 +31,14 @@ class Clinging(Avatar, Guest):
 
 
 class Blocking(Clinging):
-    """One that even blocks the event loop."""
+    """One that also blocks the event loop."""
 
     def on_logout(self, reason: LogoutReason) -> None:  # type: ignore[override]
         threading.Event().wait()
 
 
 class Saboteur(Clinging):
-    """One that has the portal crash, as only a fault of the portal's own could."""
+    """One that crashes the portal, as only a bug in the portal could."""
 
     def on_logout(self, reason: LogoutReason) -> None:  # type: ignore[override]
         pass

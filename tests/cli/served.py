@@ -1,4 +1,4 @@
-"""A server, started as a user starts it."""
+"""A server started as a user starts it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Self
 
 
 class Served:
-    """A server that was started by the command; at the end of the `with` it is gone.
+    """A server started by the command, and stopped at the end of the `with` block.
 
     Args:
         words: of the command line, after `actorcred serve`.
@@ -42,12 +42,12 @@ class Served:
             self.addresses += re.findall(r"^listening on (\S+)", self.read_line())
 
     def wait_until_said(self, text: str) -> None:
-        """Wait until it has said something."""
+        """Wait until it has printed a string."""
         while text not in self.said:
             self.read_line()
 
     def read_line(self) -> str:
-        """Return the next line that it says."""
+        """Return the next line that it prints."""
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, self.said

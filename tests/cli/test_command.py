@@ -281,8 +281,9 @@ def test_an_account_that_may_prove_its_password_logs_in_by_scram(tmp_path: Path)
     try:
         served.wait_for(1)
         for name, password, mechanism, lets_in in (
-            ("ann", PASSWORD, "SCRAM-SHA-256", True), ("ann", PASSWORD, "PLAIN", True), ("ann", PASSWORD, None, True),
-            ("ann", "wrong", "SCRAM-SHA-256", False), ("bob", PASSWORD, "SCRAM-SHA-256", False), ("bob", PASSWORD, None, True),
+            ("ann", PASSWORD, "SCRAM-SHA-256", True), ("ann", PASSWORD, "PLAIN", True),
+            ("ann", PASSWORD, None, True), ("ann", "wrong", "SCRAM-SHA-256", False),
+            ("bob", PASSWORD, "SCRAM-SHA-256", False), ("bob", PASSWORD, None, True),
         ):  # fmt: skip
             if lets_in:
                 with rpc.connect_blocking(
@@ -336,7 +337,7 @@ def test_the_version_is_that_of_the_package() -> None:
 
 
 class Needy(Arena):
-    """A realm that the command cannot make."""
+    """A realm that the command cannot create."""
 
     def __init__(self, dictionary: str) -> None:
         super().__init__()

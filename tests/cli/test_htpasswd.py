@@ -1,4 +1,7 @@
-"""Password files are changed as Apache's tool changes them: what is no account stays, and the file stays what it is."""
+"""Changes to password files, compared with Apache's tool.
+
+Lines that are no accounts stay, and so do the file's owner and mode.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def hashes():
 
 @pytest.fixture
 def made(tmp_path, hashes):
-    """A file of a text with `{right}` in the place of a hash."""
+    """A file of a string in which `{right}` stands for a hash."""
 
     def make(text):
         path = tmp_path / "players"
@@ -58,7 +61,7 @@ def checker_of(path, form=None):
 
 
 def password_of(path, name, *tried):
-    """Return which password lets a user in by the checker, if one does."""
+    """Return the password that logs a user in by the checker, if one does."""
     with checker_of(path) as checker:
         account = checker.lookup(name)
     if account is None or not account.usable:
@@ -69,7 +72,10 @@ def password_of(path, name, *tried):
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"], ids=["none", "lf", "crlf"])
 def test_all_else_stays_byte_for_byte(made, end):
     between = end or "\n"
-    text = f"# players{between}  # more\x85{between}{between}no account{between}ann:{{right}}:Ann's comment{between}bob:{{old}}"
+    text = (
+        f"# players{between}  # more\x85{between}{between}no account{between}"
+        f"ann:{{right}}:Ann's comment{between}bob:{{old}}"
+    )
     path = made(text + end)
     before = path.read_bytes()
     file = HtpasswdFile(str(path))
@@ -85,7 +91,7 @@ def test_all_else_stays_byte_for_byte(made, end):
 
 
 def test_a_deleted_user_is_in_no_line_any_more(made):
-    """As by Apache's own tool; an old line further down would let an old password in."""
+    """As with Apache's own tool; an old line further down would accept an old password."""
     path = made("ann:{right}\nbob:{right}\nann:{old}\n")
     HtpasswdFile(str(path)).delete("ann")
     assert path.read_text().count("ann") == 0
@@ -161,7 +167,7 @@ def test_files_of_another_form_and_encoding_are_kept_in_it(tmp_path, hashes):
             file.add(name, PASSWORD)
 
 
-# -- the file itself ------------------------------------------------------------------------------------------------------
+# -- the file itself -----------------------------------------------------------------------------
 
 
 def change(path):
@@ -171,7 +177,7 @@ def change(path):
 
 @needs_root
 def test_owner_group_and_mode_stay(made):
-    """After `sudo actorcred passwd`, the server of another user must be able to read its file as before."""
+    """After `sudo actorcred passwd`, the server of another user must be able to read its file."""
     path, nobody = made("ann:{right}\n"), pwd.getpwnam("nobody")
     os.chown(path, nobody.pw_uid, nobody.pw_gid)
     path.chmod(0o640)
@@ -218,7 +224,7 @@ def test_links_stay_links(made, tmp_path):
     [("fchown", errno.EPERM), ("replace", errno.EBUSY), ("replace", errno.EXDEV)],
 )
 def test_where_no_file_can_take_its_place_it_is_overwritten(made, monkeypatch, call, number):
-    """Of another owner, who lets this user's group write; or a file that is mounted into a container by itself."""
+    """The file of another owner in a group-writable mode, or a file mounted into a container."""
     path = made("ann:{right}\n")
 
     def fail(*_):

@@ -1,4 +1,4 @@
-"""The life of `actorcred serve`: how it starts, how it is told to end, and that it does end."""
+"""The life of `actorcred serve`: start, shutdown, and that it always ends."""
 
 from __future__ import annotations
 
@@ -244,7 +244,7 @@ def test_a_server_that_is_gone_is_told_to_its_clients() -> None:
         client.close()
 
 
-def test_a_slow_login_of_the_client_says_that_it_waits_and_in_the_end_that_logins_are_unavailable() -> (
+def test_a_slow_login_of_the_client_says_that_it_waits_and_then_that_logins_are_unavailable() -> (
     None
 ):
     with house("SlowHouse") as server:

@@ -1,4 +1,7 @@
-"""The log of a command that serves: no record can look like another one, and nobody who does not read it delays a login."""
+"""The log of a serving command.
+
+No record can forge another one, and a log that is not read delays no login.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ def test_what_looks_like_markup_is_text_and_levels_have_colours_only_at_a_termin
 
 
 class Pipe:
-    """Takes what is written only while it is open."""
+    """Accepts data only while it is open."""
 
     def __init__(self) -> None:
         self.open = threading.Event()
@@ -178,7 +181,8 @@ def test_the_last_words_of_a_process_that_crashes_are_written() -> None:
         "start_logging('info')\n"
         "for number in range(1000): logging.getLogger('actorcred.test').error('word %d', number)\n"
         "import os, sys\n"
-        "sys.stderr = open(os.devnull, 'w')  # else the traceback may stand in the middle of a line\n"
+        "sys.stderr = open(os.devnull, 'w')  # else the traceback "
+        "may stand in the middle of a line\n"
         "raise RuntimeError('crashed')\n"
     )
     done = subprocess.run(
@@ -194,7 +198,7 @@ def test_the_last_words_of_a_process_that_crashes_are_written() -> None:
 
 
 async def come_and_go(address: str, times: int) -> int:
-    """Log in and out, a few at a time; return how many got in."""
+    """Log in and out, a few at a time; return how many logins succeeded."""
 
     async def one() -> int:
         count = 0
@@ -230,7 +234,7 @@ def test_a_log_that_nobody_reads_keeps_no_client_out_and_the_server_ends_in_orde
     assert process.stderr is not None
     try:
         address = process.stdout.readline().decode().split()[-1]
-        assert asyncio.run(come_and_go(address, 600)) == 600  # several times what a pipe holds
+        assert asyncio.run(come_and_go(address, 600)) == 600  # several times a pipe's capacity
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
         log = process.stderr.read().decode()

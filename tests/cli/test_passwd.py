@@ -1,4 +1,4 @@
-"""`actorcred passwd`: stores by the text that --auth takes, in any locale, and lists that programs can read."""
+"""`actorcred passwd`: stores given as for --auth, any locale, and machine-readable lists."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.cli.test_command import PASSWORD, run
 from tests.helpers import open_sqlite
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": ""}
-"""The environment of a cron job, as old versions of Python take it."""
+"""The environment of a cron job, as old versions of Python see it."""
 
 
 def add(store: str, name: str, *, password: str = PASSWORD, **environment: str) -> None:

@@ -1,4 +1,4 @@
-"""A checker that takes as long as a test wants."""
+"""A checker that answers when the test says so."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actorcred import Checker, Future, LoginFailed, UsernamePassword
 
 
 class Gate(Checker):
-    """Lets everybody in, or refuses all, when it is told to."""
+    """Accepts or refuses all logins once it is opened."""
 
     credential_interfaces = (UsernamePassword,)
 
@@ -25,12 +25,12 @@ class Gate(Checker):
         return decision
 
     def open(self, refusal: LoginFailed | None = None) -> None:
-        """Answer all who wait and all who come."""
+        """Answer all pending and future logins."""
         self._opened = refusal or True
         self._go_on()
 
     def waiting(self) -> int:
-        """Return how many wait."""
+        """Return the number of pending logins."""
         return len(self._waiting)
 
     def _go_on(self) -> None:

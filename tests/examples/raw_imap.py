@@ -1,4 +1,4 @@
-"""An IMAP client that shows bytes as they came, and understands what a server says without any help of its own."""
+"""An IMAP client that shows bytes as received, and parses responses without any library."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class RawIMAP:
         return found
 
     def send(self, *parts: bytes) -> str:
-        """Send a command, of which every second part is a literal; return its tag."""
+        """Send a command; every second part is a literal. Return its tag."""
         tag = next(self._tags)
         texts = (
             b"{%d+}\r\n%b" % (len(part), part) if number % 2 else part
@@ -47,32 +47,32 @@ class RawIMAP:
         return tag
 
     def wait(self, tag: str) -> tuple[bytes, list[bytes]]:
-        """Return what is said at the end of a command, and what came before."""
+        """Return the completion of a command, and the responses before it."""
         told = []
         while not (line := self.read()).startswith(tag.encode() + b" "):
             told.append(line)
         return line.removeprefix(tag.encode() + b" ").strip(), told
 
     def command(self, *parts: bytes) -> list[bytes]:
-        """Do a command; return what the server tells."""
+        """Run a command; return the server's responses."""
         said, told = self.wait(self.send(*parts))
         assert said.startswith(b"OK"), (parts[0][:80], said)
         return told
 
     def refused(self, *parts: bytes) -> bytes:
-        """Do a command that fails; return why."""
+        """Run a command that fails; return the reason."""
         said, _ = self.wait(self.send(*parts))
         assert said.startswith((b"NO", b"BAD")), (parts[0][:80], said)
         return said
 
     def fetch(self, numbers: int | str, *items: str) -> dict[str, Any]:
-        """Fetch something of one message."""
+        """Fetch items of one message."""
         (line,) = self.command(f"FETCH {numbers} ({' '.join(items)})".encode())
         return fetched(line)
 
 
 def fetched(line: bytes) -> dict[str, Any]:
-    """Return what a FETCH says."""
+    """Return the items of a FETCH response."""
     match = re.match(rb"\* \d+ FETCH ", line)
     assert match, line[:80]
     words, end = _list(line, match.end())
@@ -81,7 +81,7 @@ def fetched(line: bytes) -> dict[str, Any]:
 
 
 def _list(data: bytes, at: int) -> tuple[list[Any], int]:
-    """Return the list that begins here and where it ends: strings as bytes, None for NIL."""
+    """Return the list that begins here and its end: strings as bytes, None for NIL."""
     assert data[at : at + 1] == b"(", data[at : at + 40]
     found: list[Any] = []
     at += 1

@@ -1,4 +1,4 @@
-"""An example, started as a user starts it."""
+"""An example started as a user starts it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ ROOT = Path(__file__).parents[2]
 
 
 class Started:
-    """A process, and what it printed."""
+    """A process and its output."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
         self.process = process
         self.text = ""
 
     async def read_until(self, pattern: str) -> re.Match[str]:
-        """Read what it prints until something is there."""
+        """Read its output until a pattern matches."""
         assert self.process.stdout is not None
         while (match := re.search(pattern, self.text)) is None:
             line = await asyncio.wait_for(self.process.stdout.readline(), 60)

@@ -1,4 +1,4 @@
-"""The arena adds up, also when it is interrupted, and says what is wrong with its arguments."""
+"""The arena's counts agree, even when it is interrupted, and it reports wrong arguments."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_an_interrupted_game_still_logs_everybody_out(tmp_path):
         out, err = game.communicate(timeout=60)
 
     assert game.returncode == 0, out + err
-    assert "Interrupted: logging everybody out." in out
+    assert "Interrupted: ending all sessions." in out
     assert ": yes" in out
 
 

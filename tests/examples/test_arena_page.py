@@ -28,7 +28,7 @@ PASSWORDS = {"ann": "correct horse", "bob": "battery staple"}
 
 @pytest.fixture(scope="module", autouse=True)
 def chromium() -> Iterator[str]:
-    """Return the browser; install it where that is allowed."""
+    """Return the browser; install it if that is allowed."""
     if shutil.which("chromium") is None and shutil.which("apt-get") and os.geteuid() == 0:
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         for words in (["update", "-qq"], ["install", "-yqq", "chromium"]):
@@ -48,7 +48,7 @@ def chromium() -> Iterator[str]:
 
 
 class Place:
-    """The arena's server, and a browser before it."""
+    """The arena's server, and a browser for it."""
 
     def __init__(self, portal: Any, arena: Any, browser: Any) -> None:
         self.portal = portal
@@ -139,13 +139,13 @@ async def test_two_people_see_each_other_move_and_hear_each_other() -> None:
         before = await bob.evaluate(CANVAS)
         (*_, start) = _places_of(scenes, "ann")
         await ann.locator("#world").focus()
-        for key in ("ArrowRight", "a", "ArrowUp", "s"):  # the border may be in the way of one
+        for key in ("ArrowRight", "a", "ArrowUp", "s"):  # the border can block one direction
             await ann.keyboard.down(key)
             await ann.wait_for_timeout(400)  # as long as a person holds a key
             await ann.keyboard.up(key)
         await bob.wait_for_function(f"before => {CANVAS} !== before", arg=before)
         async with asyncio.timeout(10):
-            # Not where she is in the end: the last keys may have led back.
+            # Not where she is in the end: the last keys might have led back.
             while all(place == start for place in _places_of(scenes, "ann")):
                 await asyncio.sleep(0.01)
         await ann.get_by_label("Say something").fill("hello <b>bob</b>")
@@ -155,7 +155,7 @@ async def test_two_people_see_each_other_move_and_hear_each_other() -> None:
 
 
 def _places_of(frames: list[Any], name: str) -> list[Any]:
-    """Return where a player was, scene by scene."""
+    """Return a player's positions, scene by scene."""
     scenes = [frame[2][0] for frame in frames if frame[:2] == [2, "scene"]]
     return [player[1:3] for scene in scenes for player in scene if player[0] == name]
 
@@ -174,7 +174,7 @@ async def test_a_finger_walks_too() -> None:
         await page.wait_for_function(f"before => {CANVAS} !== before", arg=before)
         await page.mouse.up()
         width = await page.evaluate("document.documentElement.scrollWidth")
-        assert width <= 390  # nothing sticks out on a phone
+        assert width <= 390  # nothing overflows on a phone
 
 
 @on_loop
@@ -207,7 +207,7 @@ async def test_wrong_password_full_server_and_kick_each_say_so() -> None:
         await come_as_guest(other)
         await expect(other.get_by_role("alert")).to_contain_text("The arena is full")
         await game.portal.kick(avatar_id="ann", reason="be nice")
-        await expect(page.get_by_role("alert")).to_have_text("You were sent out: be nice")
+        await expect(page.get_by_role("alert")).to_have_text("You were kicked: be nice")
         await expect(page.get_by_role("heading", name="Come in")).to_be_visible()
 
 
@@ -237,7 +237,10 @@ async def test_the_figures_are_shown_as_numbers_and_charts() -> None:
             game.arena.tell(Figures({"sessions": value, "messages/s": 1234.0, "tick p99 ms": 1.25}))
             await expect(page.locator("[data-figure='sessions']")).to_have_text(f"{value}.0")
         await expect(page.locator("[data-figure='messages/s']")).to_have_text("1,234")
-        drawn = "[...document.querySelector('dl canvas').getContext('2d').getImageData(0, 0, 90, 20).data].some(Boolean)"
+        drawn = (
+            "[...document.querySelector('dl canvas').getContext('2d')"
+            ".getImageData(0, 0, 90, 20).data].some(Boolean)"
+        )
         assert await page.evaluate(drawn)
 
 
@@ -252,8 +255,10 @@ async def test_the_page_can_be_used_with_the_keyboard_alone_and_everything_has_a
         await page.keyboard.press("Enter")
         await seen(page, "ann")
         assert await page.evaluate("document.activeElement.id") == "world"
-        unnamed = """[...document.querySelectorAll('button, input, canvas[tabindex], ol')].filter(element =>
-            !element.textContent.trim() && !element.ariaLabel && !element.labels?.length).map(element => element.outerHTML)"""
+        unnamed = """[...document.querySelectorAll('button, input, canvas[tabindex], ol')]
+            .filter(element =>
+                !element.textContent.trim() && !element.ariaLabel && !element.labels?.length)
+            .map(element => element.outerHTML)"""
         assert await page.evaluate(unnamed) == []
         for role in ("status", "log"):
             assert await page.locator(f"[role={role}]").count() == 1

@@ -1,4 +1,4 @@
-"""The chat with real clients: Chromium, our own, OpenSSH's and a bare socket."""
+"""The chat with real clients: Chromium, our own client, OpenSSH's and a bare socket."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def on_its_own_loop(test: Callable[..., Awaitable[None]]) -> Callable[..., None]
 
 
 class Chat:
-    """A chat that serves, and its clients."""
+    """A running chat and its clients."""
 
     def __init__(self, process: Started, folder: Path) -> None:
         self.process = process
@@ -46,7 +46,8 @@ class Chat:
 
     async def find_ports(self) -> None:
         match = await self.process.read_until(
-            r"browser: http://127.0.0.1:(\d+)/\s+ssh: +ssh -p (\d+) \S+\s+telnet: +telnet 127.0.0.1 (\d+)\s+rpc: .*tcp://(\S+)"
+            r"browser: http://127.0.0.1:(\d+)/\s+ssh: +ssh -p (\d+) "
+            r"\S+\s+telnet: +telnet 127.0.0.1 (\d+)\s+rpc: .*tcp://(\S+)"
         )
         self.web, self.ssh, self.telnet, self.rpc = match.groups()
 
@@ -144,7 +145,7 @@ class Telnet:
         return await self.reader.read(4096)
 
     async def until(self, text: str) -> str:
-        """Read until something is there; return all that was read."""
+        """Read until a string has arrived; return everything read."""
         while text not in self.text:
             data = await self.read()
             assert data, f"it ended without {text!r}: {self.text!r}"
@@ -214,7 +215,8 @@ class Browser:
 
     async def said(self) -> list[str]:
         lines = await self.page.locator("#lines li.said").evaluate_all(
-            "items => items.map(item => [item.querySelector('b').textContent, item.lastChild.textContent.slice(1)])"
+            "items => items.map(item => [item.querySelector('b').textContent, "
+            "item.lastChild.textContent.slice(1)])"
         )
         return [f"{name}> {text}" for name, text in lines]
 
@@ -342,9 +344,9 @@ async def test_rooms_whispers_and_what_cannot_be_done(tmp_path):
         await dan.until("'nobody' is not here")
         await dan.until("(dan to bob) psst")
         for words, code in (
-            (("say", "cellar", "x"), "not-there"), (("say", "lobby", "\x1b\n"), "bad-text"), (("join", ""), "bad-text"),
-            (("say", "lobby", "x" * 1001), "bad-text"), (("kick", "dan"), "unknown-method"),
-            (("shell_line", None, "x"), "unknown-method"),
+            (("say", "cellar", "x"), "not-there"), (("say", "lobby", "\x1b\n"), "bad-text"),
+            (("join", ""), "bad-text"), (("say", "lobby", "x" * 1001), "bad-text"),
+            (("kick", "dan"), "unknown-method"), (("shell_line", None, "x"), "unknown-method"),
         ):  # fmt: skip
             with pytest.raises(CallError) as refused:
                 await bob.client.call(*words)

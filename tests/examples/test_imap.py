@@ -1,4 +1,4 @@
-"""The post office by IMAP: mails of all kinds as they came, and each command as the standard has it."""
+"""The mail example by IMAP: mails of all kinds, byte for byte, and all standard commands."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def filled(post: Mail, *mails: bytes) -> RawIMAP:
 
 
 def check_consistent(client: RawIMAP, number: int, raw: bytes) -> None:
-    """Compare all that can be asked of a mail with its bytes."""
+    """Compare all properties of a mail with its bytes."""
     names = (
         "ENVELOPE",
         "BODYSTRUCTURE",
@@ -80,7 +80,7 @@ def blank_line(header: bytes) -> bytes:
 
 
 def check_structure(client: RawIMAP, number: int, structure: list[Any], text: bytes) -> None:
-    """Fetch each part that a structure names, and compare its size."""
+    """Fetch each part of a structure, and compare its size."""
     for place, leaf in leaves(structure, ()):
         name = ".".join(map(str, place))
         found = client.fetch(number, f"BODY.PEEK[{name}]", f"BODY.PEEK[{name}.MIME]")
@@ -146,7 +146,7 @@ def test_what_comes_by_smtp_has_but_one_line_more(post):
 
 
 def sent_by(pop: Any, command: str) -> bytes:
-    """Return what POP3 sends in lines, without the dots that it adds."""
+    """Return what POP3 sends in lines, without dot-stuffing."""
     pop._putcmd(command)
     assert pop.file.readline().startswith(b"+OK")
     found = b""
@@ -187,7 +187,8 @@ def test_fields_are_sent_byte_for_byte_and_in_their_order(post):
         == [john, [b"Jane", None, b"jane", b"example.org"]]
     )
     assert envelope[5][:4] == [
-        [None, None, b"friends", None], [None, None, b"ann", b"example.org"], [b"Bob", None, b"bob", b"example.org"], [None] * 4
+        [None, None, b"friends", None], [None, None, b"ann", b"example.org"],
+        [b"Bob", None, b"bob", b"example.org"], [None] * 4
     ]  # fmt: skip
     assert envelope[6:] == [None, None, None, b"<multi@example.org>"]
 
@@ -197,14 +198,22 @@ def test_parts_of_parts(post):
     client = filled(post, MAILS["multipart"], MAILS["whole message"])
     client.command(b"EXAMINE Test")
     for place, text in (
-        ("1.1", b"na=EFve"), ("1.2", b"<p>second</p>"), ("2.1", b"inner text"), ("2.2", b"AAECAw=="), ("3", None), ("1.1.2", None),
-        ("2.HEADER", b"From: inner@example.org\r\nSubject: inner\r\nContent-Type: multipart/mixed; boundary=in\r\n\r\n"),
-        ("2.HEADER.FIELDS (SUBJECT)", b"Subject: inner\r\n\r\n"), ("1.2.MIME", b"Content-Type: text/html\r\n\r\n"),
-        ("1.TEXT", None),
+        ("1.1", b"na=EFve"), ("1.2", b"<p>second</p>"), ("2.1", b"inner text"),
+        ("2.2", b"AAECAw=="), ("3", None), ("1.1.2", None),
+        (
+            "2.HEADER",
+            (
+                b"From: inner@example.org\r\nSubject: inner\r\n"
+                b"Content-Type: multipart/mixed; boundary=in\r\n\r\n"
+            ),
+        ),
+        ("2.HEADER.FIELDS (SUBJECT)", b"Subject: inner\r\n\r\n"),
+        ("1.2.MIME", b"Content-Type: text/html\r\n\r\n"), ("1.TEXT", None),
     ):  # fmt: skip
         assert client.fetch(1, f"BODY[{place}]") == {f"BODY[{place}]": text}
     assert client.fetch(2, "BODY[1]", "BODY[1.HEADER]", "BODY[1.1]") == {
-        "BODY[1]": b"Subject: inner\r\n\r\ninner body\r\n", "BODY[1.HEADER]": b"Subject: inner\r\n\r\n",
+        "BODY[1]": b"Subject: inner\r\n\r\ninner body\r\n",
+        "BODY[1.HEADER]": b"Subject: inner\r\n\r\n",
         "BODY[1.1]": b"inner body\r\n"
     }  # fmt: skip
 
@@ -261,10 +270,10 @@ def test_what_a_client_learns_when_it_selects(post):
 def test_commands_that_are_sent_ahead_are_done_in_order(post):
     client = filled(post, *[b"Subject: %d\r\n\r\n%d\r\n" % (n, n) for n in range(1, 8)])
     commands = [
-        b"FETCH 1:3 (BODY.PEEK[])", b"FETCH 4 FLAGS", b"STORE 4 +FLAGS (\\Flagged)", b"FETCH 4 FLAGS", b"SEARCH FLAGGED",
-        b"UID FETCH 5:* UID",
-        b"STORE 4 -FLAGS.SILENT \\Flagged", b"SEARCH FLAGGED", b"NOOP", b"FETCH 1:* (FLAGS BODY[])", b"SEARCH UNSEEN",
-        b"UID SEARCH ALL",
+        b"FETCH 1:3 (BODY.PEEK[])", b"FETCH 4 FLAGS", b"STORE 4 +FLAGS (\\Flagged)",
+        b"FETCH 4 FLAGS", b"SEARCH FLAGGED", b"UID FETCH 5:* UID",
+        b"STORE 4 -FLAGS.SILENT \\Flagged", b"SEARCH FLAGGED", b"NOOP", b"FETCH 1:* (FLAGS BODY[])",
+        b"SEARCH UNSEEN", b"UID SEARCH ALL",
     ]  # fmt: skip
     client.socket.sendall(b"".join(b"p%d %b\r\n" % pair for pair in enumerate(commands)))
     answers = [client.wait(f"p{number}") for number in range(len(commands))]
@@ -288,17 +297,19 @@ def test_searches(post):
         client.command(b'APPEND Test (\\Draft) "%b" ' % day, b"Subject: dated %d\r\n\r\n" % number)
     umlauts = "grüße".encode()
     for question, found in (
-        ((b"BEFORE 5-Nov-2026",), [6]), ((b"ON 05-Nov-2026",), [7]), ((b"SINCE 5-nov-2026 BEFORE 6-Nov-2026",), [7]),
-        ((b"ON 6-Nov-2026",), [8]),
+        ((b"BEFORE 5-Nov-2026",), [6]), ((b"ON 05-Nov-2026",), [7]),
+        ((b"SINCE 5-nov-2026 BEFORE 6-Nov-2026",), [7]), ((b"ON 6-Nov-2026",), [8]),
         ((b"SENTON 5-Nov-2026",), [3]), ((b"SENTSINCE 1-Jan-2026 SENTBEFORE 6-Nov-2026",), [3]),
         ((b"DRAFT NOT ON 5-Nov-2026",), [6, 8]),
-        ((b"CHARSET UTF-8 SUBJECT ", umlauts), [1, 2]), ((b"CHARSET utf-8 OR BODY ", umlauts, b" SUBJECT nothing"), [1]),
-        ((b"CHARSET ISO-8859-1 TEXT ", b"gr\xfc\xdfe"), [1, 2]), ((b"CHARSET UTF-8 BODY ", "NAÏVE".encode()), [3]),
+        ((b"CHARSET UTF-8 SUBJECT ", umlauts), [1, 2]),
+        ((b"CHARSET utf-8 OR BODY ", umlauts, b" SUBJECT nothing"), [1]),
+        ((b"CHARSET ISO-8859-1 TEXT ", b"gr\xfc\xdfe"), [1, 2]),
+        ((b"CHARSET UTF-8 BODY ", "NAÏVE".encode()), [3]),
         ((b"CHARSET UTF-8 SUBJECT ", "café".encode()), [3]),
         ((b"OR (SUBJECT dated SEEN) (2:3 NOT 3)",), [2]), ((b"UID 8:*",), [8]), ((b"*",), [8]),
-        ((b"LARGER 2999 SMALLER 3001",), [5]),
-        ((b"HEADER Message-ID multi@",), [3]), ((b"HEADER Received \"\"",), [3]), ((b"KEYWORD x",), []),
-        ((b"UNKEYWORD x 1",), [1]), ((b"TO bob",), [3]),
+        ((b"LARGER 2999 SMALLER 3001",), [5]), ((b"HEADER Message-ID multi@",), [3]),
+        ((b"HEADER Received \"\"",), [3]), ((b"KEYWORD x",), []), ((b"UNKEYWORD x 1",), [1]),
+        ((b"TO bob",), [3]),
     ):  # fmt: skip
         line = b" ".join([b"* SEARCH", *(b"%d" % number for number in found)]) + CRLF
         assert client.command(b"SEARCH " + question[0], *question[1:]) == [line], question
@@ -324,10 +335,10 @@ def test_searches(post):
 def test_wrong_commands_leave_the_session_as_it_is(post):
     client = filled(post, MAILS["multipart"])
     for wrong in (
-        b"FETCH 1 BODY[", b"FETCH 1 BODY[1.]<0.0>", b"FETCH 1 BODY[]<0.0>", b"FETCH 0 FLAGS", b"FETCH x FLAGS",
-        b"FETCH 1 (FLAGS", b"FETCH 1 BODY[MIME]",
-        b"FETCH", b"STORE 1 FLAG \\Seen", b"STORE 1", b"NONSENSE", b"UID", b"UID NOOP", b"STATUS Test ()", b"APPEND Test x",
-        b"LOGIN a b",
+        b"FETCH 1 BODY[", b"FETCH 1 BODY[1.]<0.0>", b"FETCH 1 BODY[]<0.0>", b"FETCH 0 FLAGS",
+        b"FETCH x FLAGS", b"FETCH 1 (FLAGS", b"FETCH 1 BODY[MIME]",
+        b"FETCH", b"STORE 1 FLAG \\Seen", b"STORE 1", b"NONSENSE", b"UID", b"UID NOOP",
+        b"STATUS Test ()", b"APPEND Test x", b"LOGIN a b",
         b"FETCH 99999999999 FLAGS", b"COPY 1", b'SELECT "Test', b"SELECT Te&st",
         b"APPEND Test \"32-Foo-2026 00:00:00 +0000\" {1+}\r\nx", b"SELECT \xff",
     ):  # fmt: skip
@@ -403,9 +414,13 @@ def test_folders(post):
     for wrong in (b"a", b"Inbox", b'""', b"a//b", b"/", b'"a*"', b"a/b"):
         assert client.refused(b"CREATE " + wrong).startswith(b"NO"), wrong
     for pattern, names in (
-        (b'"" "*"', [b"INBOX", b"Entw&APw-rfe", b"Trash", b"a", b"a/b", b"a/b/c", b"with space", b"x"]), (b'"" a/%', [b"a/b"]),
-        (b'"" inbox', [b"INBOX"]), (b'a/ "*"', [b"a/b", b"a/b/c"]), (b'"" T%', [b"Trash"]), (b'"" "%/%/c"', [b"a/b/c"]),
-        (b'"" ""', [b""]),
+        (
+            b'"" "*"',
+            [b"INBOX", b"Entw&APw-rfe", b"Trash", b"a", b"a/b", b"a/b/c", b"with space", b"x"],
+        ),
+        (b'"" a/%', [b"a/b"]),
+        (b'"" inbox', [b"INBOX"]), (b'a/ "*"', [b"a/b", b"a/b/c"]), (b'"" T%', [b"Trash"]),
+        (b'"" "%/%/c"', [b"a/b/c"]), (b'"" ""', [b""]),
     ):  # fmt: skip
         assert [line.split(b'"')[3] for line in client.command(b"LIST " + pattern)] == names, (
             pattern

@@ -1,4 +1,4 @@
-"""Parts of the post office's IMAP server by themselves."""
+"""Units of the mail example's IMAP server."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_mail_that_is_made_to_cost_much_does_not(raw):
     envelope(message.part)
     body_structure(message.part, extended=True)
     assert not asyncio.run(query.test(message))
-    assert time.process_time() - begun < 5  # a way that takes the length squared would take minutes
+    assert time.process_time() - begun < 5  # quadratic time would take minutes
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_header_and_body_are_the_bytes_of_a_message(raw):
 
 def test_sets_of_numbers():
     for text, last, found in (
-        (b"1:3,5", 9, {1, 2, 3, 5}), (b"3:1", 9, {1, 2, 3}), (b"*", 4, {4}), (b"7:*", 4, {4, 5, 6, 7}), (b"*:2,9", 3, {2, 3, 9}),
-        (b"1,1,2:4,3", 9, {1, 2, 3, 4}),
+        (b"1:3,5", 9, {1, 2, 3, 5}), (b"3:1", 9, {1, 2, 3}), (b"*", 4, {4}),
+        (b"7:*", 4, {4, 5, 6, 7}), (b"*:2,9", 3, {2, 3, 9}), (b"1,1,2:4,3", 9, {1, 2, 3, 4}),
     ):  # fmt: skip
         contains = Numbers(text).up_to(last)
         assert {number for number in range(1, 12) if contains(number)} == found, text

@@ -1,4 +1,4 @@
-"""Each example ends at a signal whenever it comes, and says what to do where it cannot open; never with a traceback."""
+"""Each example ends at a signal at any time, and reports a failed start without a traceback."""
 
 from __future__ import annotations
 
@@ -72,10 +72,11 @@ def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(
     async def go() -> None:
         words = () if example == "pb" else words_of(example, tmp_path)
         async with started(f"examples.{example}", *words) as it:
-            await asyncio.sleep(seconds)  # wherever it is by then
+            await asyncio.sleep(seconds)  # at any stage of the start
             if it.process.returncode is None:
                 it.process.send_signal(signal.SIGINT)
-            # In the first moments, while modules are loaded, the signal itself ends it; before them the interpreter is alone.
+            # In the first moments, while modules are loaded, the signal itself ends it; before that
+            # there is only the interpreter.
             assert await it.ended() in {0, -signal.SIGINT}
             ours = re.search(
                 r'File ".*/(?!examples/__init__)(examples|actorcred|twisted)/', it.text

@@ -1,4 +1,4 @@
-"""The post office with Python's poplib, imaplib and smtplib, and with curl."""
+"""The mail example with Python's poplib, imaplib and smtplib, and with curl."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ AUTH = "memory:ann:a1:bob:b2"
 
 
 class Mail:
-    """A post office, and its clients."""
+    """A running mail example and its clients."""
 
     def __init__(self, process: Started) -> None:
         self.process = process
@@ -92,7 +92,7 @@ async def mail(
 
 
 def with_mail(test: Callable[[Mail], object]) -> Callable[..., None]:
-    """Run a function of a post office as a test."""
+    """Run a function of a mail example as a test."""
 
     def body(tmp_path: Path) -> None:
         async def limited() -> None:
@@ -133,7 +133,7 @@ def test_a_new_account_gets_its_mailbox_at_its_first_login_and_all_protocols_see
     post.send("one", "two")
     imap.noop()
     assert subjects(imap) == ["Welcome", "one", "two"]
-    assert pop.stat()[0] == 1  # what was there when it began
+    assert pop.stat()[0] == 1  # the messages that existed when the session began
     again = post.pop()
     assert [line.split()[0] for line in again.list()[1]] == [b"1", b"2", b"3"]
     text = b"\n".join(again.retr(2)[1])
@@ -199,7 +199,8 @@ def test_flags_searches_parts_and_new_messages(post):
     first, second = post.imap(), post.imap()
     multipart = (
         b"Subject: parts\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n"
-        b"--x\r\nContent-Type: text/plain\r\n\r\nfirst part\r\n--x\r\nContent-Type: text/html\r\n\r\n<b>second</b>\r\n--x--\r\n"
+        b"--x\r\nContent-Type: text/plain\r\n\r\nfirst part\r\n--x\r\nContent-Type: text/html\r\n"
+        b"\r\n<b>second</b>\r\n--x--\r\n"
     )
     assert (
         first.append("INBOX", "(\\Flagged)", '"05-Nov-2026 12:00:00 +0000"', multipart)[0] == "OK"
@@ -210,8 +211,10 @@ def test_flags_searches_parts_and_new_messages(post):
     assert second.fetch("2", "(BODY[1])")[1][0][1].strip() == b"first part"
     assert b"05-Nov-2026 12:00:00" in second.fetch("2", "(INTERNALDATE FLAGS)")[1][0]
     for words, found in (
-        (("SUBJECT", "PART"), b"2"), (("FLAGGED",), b"2"), (("UNSEEN",), b"1 3"), (("FROM", "postmaster"), b"1"),
-        (("TEXT", "second"), b"2"), (("HEADER", "Subject", "pla"), b"3"), (("SUBJECT", "nothing"), b""), (("BODY", "<b>"), b"2"),
+        (("SUBJECT", "PART"), b"2"), (("FLAGGED",), b"2"), (("UNSEEN",), b"1 3"),
+        (("FROM", "postmaster"), b"1"), (("TEXT", "second"), b"2"),
+        (("HEADER", "Subject", "pla"), b"3"), (("SUBJECT", "nothing"), b""),
+        (("BODY", "<b>"), b"2"),
     ):  # fmt: skip
         assert second.search(None, *words)[1] == [found], words
     assert second.store("3", "+FLAGS", "\\Seen \\Nonsense")[1] == [b"3 (FLAGS (\\Seen))"]
@@ -316,7 +319,7 @@ def test_the_classic_deployment_mail_in_mariadb_and_the_systems_users(tmp_path):
 
 
 def visit(post: Mail, count: int) -> None:
-    """Log in as a user of the system, twice by different protocols, and send something to oneself."""
+    """Log in as a user of the system, twice by different protocols, and send oneself a mail."""
     assert len(subjects(post.imap("ann", "right"))) == count
     for name, password in (
         ("ann", "wrong"),

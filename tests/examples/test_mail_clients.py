@@ -1,7 +1,7 @@
-"""The post office with the programs that people read mail with, and mails of all kinds.
+"""The mail example with common mail programs, and mails of all kinds.
 
-Some clients change or leave what they cannot carry themselves; those mails are named with each of them. They may not hinder the
-others, and have to be on the server afterwards as before.
+Some clients change or skip mails that they cannot handle; these mails are named with each client.
+They must not affect the others, and must be unchanged on the server afterwards.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from tests.examples.test_imap import opened
 from tests.examples.test_mail import Mail, with_mail
 
 NO_HEADER = {"header only", "header, no end of line", "no header", "mbox line", "empty"}
-"""Mails that have no end of a header, or none."""
+"""Mails with an unterminated header, or with none."""
 
 BARE_CR = {"bare CR", "binary"}
 
@@ -34,7 +34,7 @@ BARE_CR = {"bare CR", "binary"}
 def with_mails(
     test: Callable[[Mail, RawIMAP], None], folder: Path, *, old: bytes | None = None
 ) -> None:
-    """Run a function of a post office, where ann has all the mails, and of an IMAP session of hers."""
+    """Run a function of a mail example in which ann has all the mails, and of her IMAP client."""
 
     def body(post: Mail) -> None:
         client = opened(post)
@@ -85,12 +85,12 @@ def in_maildir(folder: Path) -> dict[Path, bytes]:
 
 
 def check_mails(found: Iterable[bytes], added: bytes, without: Collection[str]) -> None:
-    """Compare mails byte for byte, but for their ends of lines and for fields that the client adds.
+    """Compare mails byte for byte, except for line ends and for fields that the client adds.
 
     Args:
-        found: what the client has.
+        found: the client's mails.
         added: a pattern of what it adds.
-        without: the names of mails that it cannot carry.
+        without: the names of mails that it cannot handle.
     """
     texts = {re.sub(added, b"", text.replace(b"\r\n", b"\n")) for text in found}
     missing = {name for name, raw in MAILS.items() if raw.replace(b"\r\n", b"\n") not in texts}
@@ -98,7 +98,7 @@ def check_mails(found: Iterable[bytes], added: bytes, without: Collection[str]) 
 
 
 def check_kept(client: RawIMAP, first: int = 1) -> None:
-    """Check that the server has all mails as they were."""
+    """Check that the server still has all mails unchanged."""
     client.command(b"SELECT INBOX")
     for number, raw in enumerate(MAILS.values(), first):
         assert client.fetch(number, "BODY.PEEK[]") == {"BODY[]": raw}
@@ -125,13 +125,15 @@ def test_mbsync(tmp_path):
         configuration = write(
             tmp_path,
             "mbsyncrc",
-            f"IMAPAccount a\nHost 127.0.0.1\nPort {post.imap_port}\nUser ann\nPass a1\nSSLType None\n\nIMAPStore far\nAccount a\n\n"
+            f"IMAPAccount a\nHost 127.0.0.1\nPort {post.imap_port}\nUser ann\nPass a1\n"
+            f"SSLType None\n\nIMAPStore far\nAccount a\n\n"
             f"MaildirStore near\nPath {near}/\nInbox {near}/INBOX\n\n"
-            "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n",
+            "Channel all\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\n"
+            "SyncState *\n",
         )
         sync = [mbsync, "-c", configuration, "all"]
         run(sync, tmp_path)
-        # It cannot put its own field into a header that has no end.
+        # It cannot put its own field into an unterminated header.
         without = {"header only", "header, no end of line", "empty", *BARE_CR}
         check_mails(in_maildir(near / "INBOX").values(), rb"X-TUID: [^\n]*\n", without)
         check_kept(client)
@@ -164,12 +166,13 @@ def test_offlineimap_with_maxage(tmp_path):
             f"[general]\naccounts = a\nmetadata = {tmp_path}/metadata\nui = basic\n"
             "[Account a]\nlocalrepository = near\nremoterepository = far\nmaxage = 3\n"
             f"[Repository near]\ntype = Maildir\nlocalfolders = {near}\n"
-            f"[Repository far]\ntype = IMAP\nremotehost = 127.0.0.1\nremoteport = {post.imap_port}\nssl = no\nstarttls = no\n"
+            f"[Repository far]\ntype = IMAP\nremotehost = 127.0.0.1\n"
+            f"remoteport = {post.imap_port}\nssl = no\nstarttls = no\n"
             "remoteuser = ann\nremotepass = a1\n",
         )
         sync = [offlineimap, "-c", configuration]
         run(sync, tmp_path)
-        # It has Python's email read and write each mail.
+        # It lets Python's email package parse and write each mail.
         without = {
             *NO_HEADER,
             *BARE_CR,
@@ -217,12 +220,13 @@ def test_fetchmail_takes_no_damaged_copies(tmp_path, protocol):
             ],
             tmp_path,
         )
-        # It ends each mail with a line end and each header with a blank line, and breaks long lines.
+        # It ends each mail with a line end and each header with a blank line, and breaks long
+        # lines.
         ends = {"dots", "open boundary", "no line end", "header only", "header, no end of line"}
         without = {*NO_HEADER, *BARE_CR, *ends, "blank line first", "long line", "NUL"}
         received = rb"\AReceived: from 127\.0\.0\.1[^\n]*\n(?:[ \t][^\n]*\n)*"
         check_mails((path.read_bytes() for path in taken.iterdir()), received, without)
-        # What it calls no mail, it leaves.
+        # It skips mails that it considers invalid.
         client.command(b"NOOP")
         left = [
             client.fetch(number, "BODY[]")["BODY[]"]
@@ -241,15 +245,22 @@ def test_neomutt(tmp_path):
         for place in ("cur", "new", "tmp"):
             (copies / place).mkdir(parents=True)
         keys = [
-            f"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{copies}<enter><untag-pattern>~A<enter>",
-            f"<jump>{number_of('no from')}<enter><flag-message><jump>{number_of('dots')}<enter><delete-message>",
+            (
+                f"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{copies}<enter>"
+                "<untag-pattern>~A<enter>"
+            ),
+            (
+                f"<jump>{number_of('no from')}<enter><flag-message>"
+                f"<jump>{number_of('dots')}<enter><delete-message>"
+            ),
             "<sync-mailbox><exit>",
         ]
         box = f"imap://ann@127.0.0.1:{post.imap_port}/"
         settings = [
-            f'folder="{box}"', f'spoolfile="{box}INBOX"', "imap_user=ann", "imap_pass=a1", "ssl_starttls=no", "ssl_force_tls=no",
-            "mbox_type=Maildir",
-            "confirmappend=no", "delete=yes", "quit=yes", "wait_key=no", "sleep_time=0", "sort=mailbox-order", "mark_old=no",
+            f'folder="{box}"', f'spoolfile="{box}INBOX"', "imap_user=ann", "imap_pass=a1",
+            "ssl_starttls=no", "ssl_force_tls=no", "mbox_type=Maildir",
+            "confirmappend=no", "delete=yes", "quit=yes", "wait_key=no", "sleep_time=0",
+            "sort=mailbox-order", "mark_old=no",
         ]  # fmt: skip
         configuration = write(
             tmp_path,
@@ -271,7 +282,7 @@ def test_neomutt(tmp_path):
 
 
 def in_terminal(command: list[str], folder: Path) -> None:
-    """Run a program in a terminal to its end, and let the screen be."""
+    """Run a program in a terminal to its end, and ignore its screen."""
     ours, its = pty.openpty()
     environment = {**os.environ, "HOME": str(folder), "TERM": "xterm", "LC_ALL": "C.UTF-8"}
     process = subprocess.Popen(
@@ -297,7 +308,7 @@ def in_terminal(command: list[str], folder: Path) -> None:
 
 
 def check_report(report: dict[str, Any], client: RawIMAP) -> None:
-    """Check what a client says of the mails, and what it did with them."""
+    """Check a client's report on the mails, and the changes that it made."""
     assert [base64.b64decode(text) for text in report["texts"]] == list(MAILS.values())
     assert report["sizes"] == [len(raw) for raw in MAILS.values()]
     assert report["subjects"][number_of("no from") - 1] == "no from"
@@ -317,16 +328,22 @@ require "base64"
 imap = Net::IMAP.new("127.0.0.1", port: ARGV[0].to_i)
 imap.authenticate("PLAIN", "ann", "a1")
 imap.select("INBOX")
-mails = imap.fetch(1..-1, ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]"])
+mails = imap.fetch(
+  1..-1,
+  ["UID", "FLAGS", "INTERNALDATE", "RFC822.SIZE", "ENVELOPE", "BODYSTRUCTURE", "BODY.PEEK[]"],
+)
 report = {
   texts: mails.map { |mail| Base64.strict_encode64(mail.attr["BODY[]"] || "") },
   sizes: mails.map { |mail| mail.attr["RFC822.SIZE"] },
-  subjects: mails.map { |mail| (mail.attr["ENVELOPE"].subject || "").dup.force_encoding("UTF-8").scrub },
+  subjects: mails.map { |mail|
+    (mail.attr["ENVELOPE"].subject || "").dup.force_encoding("UTF-8").scrub
+  },
   inner: mails[0].attr["BODYSTRUCTURE"].parts[1].envelope.subject,
   found: imap.search(["SUBJECT", "Gr\\u00fc\\u00dfe".b], "UTF-8"),
   since: imap.search(["SINCE", "1-Jan-2026"]).size,
 }
-imap.store(mails.index { |mail| mail.attr["ENVELOPE"].subject == "no from" } + 1, "+FLAGS", [:Flagged])
+without_from = mails.index { |mail| mail.attr["ENVELOPE"].subject == "no from" } + 1
+imap.store(without_from, "+FLAGS", [:Flagged])
 imap.create("Kept/here")
 imap.move(1, "Kept/here")
 imap.logout
@@ -347,12 +364,14 @@ def test_rubys_net_imap(tmp_path):
 IMAPFLOW = """
 import { ImapFlow } from "imapflow";
 const client = new ImapFlow({
-    host: "127.0.0.1", port: +process.argv[2], secure: false, doSTARTTLS: false, auth: { user: "ann", pass: "a1" }, logger: false,
+    host: "127.0.0.1", port: +process.argv[2], secure: false, doSTARTTLS: false,
+    auth: { user: "ann", pass: "a1" }, logger: false,
 });
 await client.connect();
 const lock = await client.getMailboxLock("INBOX");
 const mails = [];
-const wanted = { uid: true, flags: true, envelope: true, bodyStructure: true, source: true, size: true,
+const wanted = { uid: true, flags: true, envelope: true, bodyStructure: true, source: true,
+    size: true,
     internalDate: true, headers: true };
 for await (const mail of client.fetch("1:*", wanted)) mails.push(mail);
 const report = {
@@ -376,7 +395,7 @@ console.log(JSON.stringify(report));
 @pytest.fixture(scope="session")
 def imapflow(pytestconfig, tmp_path_factory):
     """Return a folder where imapflow is installed."""
-    cache = getattr(pytestconfig, "cache", None)  # there is none with `-p no:cacheprovider`
+    cache = getattr(pytestconfig, "cache", None)  # None with `-p no:cacheprovider`
     folder = (
         Path(cache.mkdir("imapflow")) if cache is not None else tmp_path_factory.mktemp("imapflow")
     )

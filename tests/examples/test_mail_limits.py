@@ -1,4 +1,4 @@
-"""The post office, and clients that ask too much, or what cannot be."""
+"""The mail example with excessive and with invalid requests."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LARGE = b"Subject: large\r\n\r\n" + b"hello world \r\n" * 300_000
 
 
 def megabytes(post: Mail) -> int:
-    """Return how much memory the server takes."""
+    """Return the server's memory in MB."""
     status = Path(f"/proc/{post.process.process.pid}/status").read_text()
     return int(re.findall(r"VmRSS:\s+(\d+)", status)[0]) // 1024
 
@@ -138,9 +138,9 @@ def test_times():
     assert date_time_of(b" 1-Jan-1970 00:00:00 +0000") == 0
     for wrong in (
         b"31-Dec-9999 23:59:59 -2359", b" 1-Jan-0001 00:00:00 +2359", b" 1-Jan-0500 00:00:00 +0000",
-        b" 1-Jan-2026 99:99:99 +9999", b" 1-Jan-2026 24:00:00 +0000", b" 1-Jan-2026 00:60:00 +0000", b" 1-Jan-2026 00:00:61 +0000",
-        b" 1-Jan-2026 00:00:00 +2400", b" 1-Jan-2026 00:00:00 +0060", b" 1-Jan-1970 00:00:00 +0001", b"31-Dec-9998 23:59:59 -0001",
-        b"29-Feb-2026 00:00:00 +0000",
+        b" 1-Jan-2026 99:99:99 +9999", b" 1-Jan-2026 24:00:00 +0000", b" 1-Jan-2026 00:60:00 +0000",
+        b" 1-Jan-2026 00:00:61 +0000", b" 1-Jan-2026 00:00:00 +2400", b" 1-Jan-2026 00:00:00 +0060",
+        b" 1-Jan-1970 00:00:00 +0001", b"31-Dec-9998 23:59:59 -0001", b"29-Feb-2026 00:00:00 +0000",
     ):  # fmt: skip
         with pytest.raises(Malformed):
             date_time_of(wrong)
@@ -214,7 +214,7 @@ def test_a_client_of_pop3_that_does_not_read_takes_no_memory_and_holds_up_nobody
     other = logged_in(post)
     for _ in range(40):
         assert len(other.lines("TOP 2 0")) == 2
-    assert megabytes(post) - before < 90  # all would be 130, and twice that where dots are added
+    assert megabytes(post) - before < 90  # all would be 130, and twice that with dot-stuffing
     for _ in range(30):
         assert pop.line() == b"+OK %d octets\r\n" % len(LARGE)
         assert pop.file.read(len(LARGE) + 3) == LARGE + b".\r\n"
@@ -254,5 +254,5 @@ def test_what_is_sent_after_quit_is_not_done(post):
     assert pop.file.read() == b"+OK \r\n+OK Bye\r\n"
     pop = POP3(post)
     plain = b"AUTH PLAIN\r\n" + base64.b64encode(b"\0ann\0a1") + b"\r\nSTAT\r\n"
-    pop.socket.sendall(plain)  # with the answer to what is not asked yet
+    pop.socket.sendall(plain)  # with the answer to a challenge not sent yet
     assert [pop.line()[:6] for _ in range(3)] == [b"+ \r\n", b"+OK Au", b"+OK 1 "]

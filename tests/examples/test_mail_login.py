@@ -1,4 +1,4 @@
-"""Logging in to the post office by SASL, and POP3's commands."""
+"""Logging in to the mail example by SASL, and POP3's commands."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def coded(data: bytes | None) -> str:
 
 
 class POP3:
-    """A POP3 client that sends what a test wants."""
+    """A POP3 client that sends arbitrary lines."""
 
     def __init__(self, post: Mail) -> None:
         self.socket = socket.create_connection(("127.0.0.1", post.pop_port), timeout=20)
@@ -46,7 +46,7 @@ class POP3:
 
 
 def authenticate(said: str, client: ClientMechanism, say: Any) -> bytes:
-    """Log in by a mechanism; return what is said at the end."""
+    """Log in by a mechanism; return the final answer."""
     answer: bytes = say(said)
     while answer.startswith(b"+ "):
         challenge = base64.b64decode(answer[2:])

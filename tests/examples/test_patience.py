@@ -1,4 +1,7 @@
-"""A login that is merely slow is never called unreachable: the pages, telnet and the clients wait, and say so."""
+"""A slow login is never reported as an unreachable server.
+
+The pages, telnet and the clients wait, and say so.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,7 @@ def test_the_clients_patience_is_longer_than_the_servers(options: Any) -> None:
 
 
 class Place:
-    """A portal with a gate before it, on the network."""
+    """A portal on the network, with a gate as its checker."""
 
     def __init__(self, gate: Any, portal: Any, server: rpc.Server) -> None:
         self.gate = gate
@@ -108,7 +111,7 @@ async def test_the_arenas_page_waits_for_a_slow_login_and_says_so() -> None:
         (LoginDenied("full", retry_after=7.0), "Try again in 7 s."),
         (
             CheckerUnavailable("down"),
-            "The server is there, but logging in is not possible at the moment.",
+            "The server is up, but logging in is not possible at the moment.",
         ),
     ],
 )
@@ -135,7 +138,7 @@ async def test_a_page_that_has_no_answer_at_all_says_unavailable_in_the_end() ->
     async with place() as it, browser_at(it) as page:
         await log_in(page, it)
         await page.clock.fast_forward(45_000)
-        await expect(page.get_by_role("alert")).to_contain_text("The server is there")
+        await expect(page.get_by_role("alert")).to_contain_text("The server is up")
 
 
 @on_loop
@@ -145,7 +148,7 @@ async def test_the_python_client_waits_for_a_slow_login_and_says_so(
     monkeypatch.setattr(client_module, "SLOW_LOGIN", 0.0)
     said = asyncio.Event()
     async with place() as it:
-        # The patience for connecting is over long before the login is.
+        # The timeout for connecting is over long before the login ends.
         options = ClientOptions(timeout=1.0, on_slow_login=said.set)
         login = asyncio.create_task(
             rpc.connect(it.server.addresses[0], "ann", "s3cret", options=options)
@@ -160,9 +163,7 @@ async def test_the_python_client_waits_for_a_slow_login_and_says_so(
 
 
 @on_loop
-async def test_the_python_client_that_has_no_answer_at_all_says_unavailable_and_not_that_there_is_no_server() -> (
-    None
-):
+async def test_the_python_client_without_any_answer_says_unavailable_and_not_unreachable() -> None:
     async with place() as it:
         with pytest.raises(CheckerUnavailable) as refused:
             await rpc.connect(
@@ -190,7 +191,7 @@ async def test_a_client_comes_back_after_a_time_in_which_nobody_could_log_in() -
         async with asyncio.timeout(30):
             while client._options.reconnect and client._line is None and client._comeback is None:
                 await asyncio.sleep(0.01)
-            await asyncio.sleep(0.5)  # time for a try or two, which must not be the last
+            await asyncio.sleep(0.5)  # time for one or two tries, which must not be the last
             it.open()
             assert not await back
         assert client.avatar_id == "ann"

@@ -1,4 +1,4 @@
-"""The service of Perspective Broker's documentation, in its three ways."""
+"""The service of Perspective Broker's documentation, in its three variants."""
 
 from __future__ import annotations
 

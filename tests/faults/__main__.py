@@ -1,4 +1,7 @@
-"""Run all faults on each loop and print the table: `make faults FAULTS="--only slowloris --loop uvloop"`."""
+"""Run all faults on each event loop and print a table.
+
+Example: `make faults FAULTS="--only slowloris --loop uvloop"`.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from tests.faults import every
 from tests.faults.fault import LOOPS, Fault, Outcome, run
 
 HEAD = (
-    "fault | loop | before: sessions/connections/actors/tasks/threads/descriptors, memory | after | "
+    "fault | loop | before: sessions/connections/actors/tasks/threads/descriptors, "
+    "memory | after | "
     "worst answer to an honest client | seconds | verdict"
 )
 
@@ -39,7 +43,7 @@ def main() -> int:
 
 
 def _row(tried: Fault, loop: str) -> bool:
-    """Run a fault and print its row; return whether all is well."""
+    """Run a fault and print its row; return whether it passed."""
     begin = time.monotonic()
     outcome: Outcome | None = None
     try:

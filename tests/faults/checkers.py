@@ -1,4 +1,4 @@
-"""A checker of a third party, `faults:`, with as many users as one likes and every fault that a checker can have."""
+"""A third-party checker, `faults:`, with any number of users and every fault of a checker."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from actorcred.auth.plugin import CheckerPlugin, start_without_argument
 __all__ = ["DISTRIBUTION", "PASSWORD", "STORED", "plugin"]
 
 PASSWORD = "right"
-"""Of all users."""
+"""The password of all users."""
 
 DISTRIBUTION = {
     "METADATA": "Metadata-Version: 2.1\nName: faults\nVersion: 1\n",
     "entry_points.txt": "[actorcred.checkers]\nfaults = tests.faults.checkers:plugin\n",
 }
-"""Files with which Python takes the checker for an installed plugin."""
+"""Files by which Python recognizes the checker as an installed plugin."""
 
 
 STORED = "ann"
-"""The one user who is not ours, but the next checker's."""
+"""The one user of the next checker, not of this one."""
 
 
 class Unserializable:
@@ -30,7 +30,7 @@ class Unserializable:
 
 
 class FaultyChecker(Checker):
-    """Everybody's password is the same; names that begin with "checker-" have a fault each."""
+    """All users have the same password; names that begin with "checker-" have a fault each."""
 
     credential_interfaces = (UsernamePassword,)
 

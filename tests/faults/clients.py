@@ -1,4 +1,4 @@
-"""Raw clients: blocking sockets that keep to the protocol, or not, as the test says."""
+"""Raw clients: blocking sockets that follow the protocol or violate it, as the test needs."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["ATTACKER", "HONEST", "Closed", "Raw", "WebSocket", "connect", "many"
 
 HONEST = "127.0.0.1"
 ATTACKER = "127.0.0.2"
-"""Where misbehaving clients come from, unless it is said."""
+"""The default source address of misbehaving clients."""
 
 PATIENCE = 30.0
-"""Seconds after which a client that waits has been forgotten."""
+"""Seconds after which a waiting client has been forgotten."""
 
 _TCP_REPAIR = 19
 
@@ -44,11 +44,11 @@ class Raw:
     """A client on a stream: TCP, TLS or a Unix socket. Its constructor connects.
 
     Attributes:
-        notes: the notifications that came while it waited for something else.
+        notes: the notifications that arrived while it waited for something else.
     """
 
     living: ClassVar[set[Raw]] = set()
-    """Those that were not closed."""
+    """Clients that are not closed."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Raw:
         self._number = 0
 
     def begin(self) -> None:
-        """Shake hands, if there is a need to."""
+        """Perform the handshake, if the transport has one."""
         if self.address.kind in {"tls", "wss"}:
             self.socket = tls_context().wrap_socket(self.socket)
 
@@ -97,14 +97,14 @@ class Raw:
     ) -> None:
         self.close()
 
-    # -- bytes --------------------------------------------------------------------------------------------------------
+    # -- bytes -------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
         """Send bytes: whole messages."""
         self.socket.sendall(data)
 
     def receive(self) -> bytes:
-        """Return what came; b"" at the end."""
+        """Return received bytes; b"" at the end."""
         return self.socket.recv(65536)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class Raw:
 
     @classmethod
     def close_all(cls) -> None:
-        """Close those that a fault has left open."""
+        """Close the clients that a fault has left open."""
         for client in list(cls.living):
             client.close()
 
@@ -123,7 +123,10 @@ class Raw:
         self.close()
 
     def vanish(self) -> bool:
-        """Be gone without a packet, as a machine that loses its power; return whether the system lets one (root)."""
+        """Disappear without a packet, like a machine that loses its power.
+
+        Returns whether the system allows it (root).
+        """
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, _TCP_REPAIR, 1)
         except OSError:
@@ -131,7 +134,7 @@ class Raw:
         self.close()
         return True
 
-    # -- messages -----------------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------
 
     def message(self) -> Any:
         """Return the next message.
@@ -247,7 +250,7 @@ class WebSocket(Raw):
 
 
 def frame(data: bytes, opcode: int = 2) -> bytes:
-    """Return a WebSocket frame of a client, whose mask is of zeros."""
+    """Return a client's WebSocket frame with a zero mask."""
     size = len(data)
     head = (
         bytes([0x80 | size])
@@ -260,7 +263,7 @@ def frame(data: bytes, opcode: int = 2) -> bytes:
 
 
 def tls_context() -> ssl.SSLContext:
-    """Return settings that believe every certificate."""
+    """Return settings that accept any certificate."""
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -273,7 +276,7 @@ def connect(address: Address, **settings: Any) -> Raw:
 
 
 def many(address: Address, users: int, **options: Any) -> list[Raw]:
-    """Return logged-in clients of users with names of their own."""
+    """Return logged-in clients, each with its own user name."""
     clients = []
     for number in range(users):
         client = connect(address)

@@ -1,4 +1,4 @@
-"""Sessions that end, come back, replace each other, or wait for themselves."""
+"""Sessions that end, are resumed, replace each other, or wait for themselves."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def replacing(ground: Ground) -> None:
     options=("--policy", "replace", "--max-sessions", "12", *QUICK),
 )
 def replacing_when_full(ground: Ground) -> None:
-    """Ten users fill the server. Who is in may come again, who is not is denied, and nobody loses a session by that."""
+    """Ten users fill the server: they can log in again, others cannot, and no session is lost."""
     clients = many(ground.server.address, 10, resume=False)
     for number in range(10):
         with connect(ground.server.address) as newcomer:
@@ -61,7 +61,7 @@ def replacing_when_full(ground: Ground) -> None:
 
 @fault("tokens are replayed, and stolen", options=("--grace", "3", "--limit-loopback"))
 def tokens(ground: Ground) -> None:
-    """A token is good once; the one who has it has the session, from then on alone; guesses are penalised."""
+    """A token is valid once, its holder alone has the session, and guesses are penalised."""
     address = ground.server.address
     used = 0
     for number in range(10):
@@ -85,7 +85,8 @@ def tokens(ground: Ground) -> None:
         for number in range(50):
             guesses[_code(guesser, f"guess{number}")] += 1
     ground.note(
-        f"{used} tokens; of 50 guesses {', '.join(f'{count} {what}' for what, count in guesses.items())}"
+        f"{used} tokens; of 50 guesses "
+        f"{', '.join(f'{count} {what}' for what, count in guesses.items())}"
     )
     assert set(guesses) == {"refused", "denied"}, guesses
     assert guesses["refused"] < 10, guesses
@@ -125,7 +126,7 @@ def _answered(client: Raw, number: int) -> bool:
     "reconnect storms: all lose their connection at once and come back", options=("--grace", "3")
 )
 def reconnecting(ground: Ground) -> None:
-    """50 clients, ten times: reset all, resume all, with notifications under way."""
+    """50 clients, ten times: reset all, resume all, while notifications are sent."""
     address = ground.server.address
     clients, tokens = [], []
     for number in range(50):
@@ -162,7 +163,10 @@ def _resumed(client: Raw, number: int) -> str:
 
 
 def _ended_with_a_queue(ground: Ground, user: str, end: Callable[[Raw], object]) -> None:
-    """100 calls wait; after the session's end at most the one that runs is carried out, and the goodbye comes at once."""
+    """100 calls wait; after the session's end at most the running one completes.
+
+    The goodbye is sent immediately.
+    """
     with (
         connect(ground.server.address, source=ATTACKER) as thief,
         connect(ground.server.address, source=HONEST) as judge,
@@ -207,7 +211,7 @@ def revoked_with_a_queue(ground: Ground) -> None:
         (ground.folder / "users").write_text("")
         with connect(
             ground.server.address, source="127.0.0.3"
-        ) as client:  # who has the file read again
+        ) as client:  # its login has the file read again
             client.try_login(STORED, "secret")
 
     _ended_with_a_queue(ground, STORED, delete)
@@ -220,7 +224,7 @@ def revoked_with_a_queue(ground: Ground) -> None:
     patience=40.0,
 )
 def endless_logout(ground: Ground) -> None:
-    """Its user gets in again when its deadline is over; failed logins do not pile up meanwhile."""
+    """Its user can log in again after the deadline; failed logins do not pile up meanwhile."""
     with connect(ground.server.address) as client:
         client.login("slow", resume=False)
         client.call("stop_slowly")
@@ -241,7 +245,7 @@ def endless_logout(ground: Ground) -> None:
 
 @fault("an avatar that waits for itself", options=QUICK, tracebacks=True)
 def waiting_for_oneself(ground: Ground) -> None:
-    """A blocking wait raises at once; nobody else waits with it."""
+    """A blocking wait raises immediately, and delays no one else."""
     answered = []
     for number in range(3):
         with connect(ground.server.address, timeout=8) as client:
@@ -259,7 +263,7 @@ def waiting_for_oneself(ground: Ground) -> None:
     tracebacks=True,
 )
 def waiting_in_circles(ground: Ground) -> None:
-    """Their sessions end when their clients go, and so do they; the log names the circle."""
+    """Sessions end when their clients disconnect, and the avatars stop; the log names the cycle."""
     with (
         connect(ground.server.address, timeout=60) as left,
         connect(ground.server.address, timeout=60) as right,

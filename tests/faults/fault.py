@@ -1,4 +1,7 @@
-"""What a fault is, and how it is tried: count, do harm while an honest client goes on, let it settle, count again."""
+"""Faults and how they are tried.
+
+Count, do harm while an honest client continues, let it settle, count again.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +25,25 @@ __all__ = ["FAULTS", "LOOPS", "Fault", "Ground", "Honest", "Outcome", "fault", "
 LOOPS = ("uvloop", "asyncio")
 
 MEMORY = 24 * 1024
-"""KB that a process may grow by: its allocator keeps what it once had."""
+"""KB by which a process may grow, since its allocator keeps freed memory."""
 
 POOLS = 8
-"""Threads that come on demand and stay: pools have a bound, and are no leak."""
+"""Threads that are started on demand and stay: pools are bounded, and not a leak."""
 
 PATIENCE = 15.0
-"""Seconds within which everything has to be as it was."""
+"""Seconds within which everything must be as before."""
 
 FROZEN = 10.0
-"""Seconds for which no honest client may wait for an answer, however busy the machine."""
+"""Seconds that an honest client may wait for an answer at most, however busy the machine."""
 
 
 class Honest:
-    """A client that logs in, calls and waits, again and again, and notes how long the longest answer took.
+    """A client that logs in, calls and waits, repeatedly, and records its longest wait.
 
     Attributes:
-        calls: answers that it got.
+        calls: answers that it received.
         worst: seconds that the slowest took.
-        error: what ended it before its time.
+        error: what ended it early.
     """
 
     def __init__(self, server: Served, user: str = "honest") -> None:
@@ -85,18 +88,18 @@ class Fault:
 
     Args:
         name: for the table.
-        do: does the harm; asserts what must be so during it.
-        both: whether the test suite tries it on asyncio, too; `make faults` takes both loops for all.
+        do: does the harm, and asserts what must hold meanwhile.
+        both: whether the tests run it on asyncio, too; `make faults` uses both loops for all.
         slow: it takes more than 5 s.
-        auth: descriptors of checkers; "{url}" stands for that of the backend, "{folder}" for the folder.
+        auth: descriptors of checkers; "{url}" stands for the backend's, "{folder}" for the folder.
         listen: addresses.
         options: further words for the command.
         backend: runs a server behind the checker, in a folder.
-        prepare: called with the folder before the server starts; what it returns is entered.
+        prepare: called with the folder before the server starts; its result is entered.
         settings: of `Served`.
         allowed: by how much a count may be higher afterwards.
-        patience: seconds within which the counts have to be as before.
-        honest: whether an honest client is there all the time; `do` sees to it otherwise.
+        patience: seconds within which the counts must be as before.
+        honest: whether an honest client runs all the time; if not, `do` takes care of that.
         ends: whether the server ends during it, so that nothing is counted afterwards.
         tracebacks: whether the log may have some.
         frozen: seconds for which the honest client may have waited at most.
@@ -122,7 +125,7 @@ class Fault:
 
 @dataclass
 class Ground:
-    """Where a fault is tried.
+    """The environment of a fault.
 
     Attributes:
         server: the server.
@@ -145,7 +148,7 @@ class Ground:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a fault.
+    """The result of a fault.
 
     Args:
         before: the count before.
@@ -169,7 +172,7 @@ FAULTS: list[Fault] = []
 def fault(
     name: str, **settings: Any
 ) -> Callable[[Callable[[Ground], None]], Callable[[Ground], None]]:
-    """Make a function a fault; see `Fault` for the settings."""
+    """Register a function as a fault; see `Fault` for the settings."""
 
     def add(do: Callable[[Ground], None]) -> Callable[[Ground], None]:
         FAULTS.append(Fault(name, do, **settings))
@@ -182,9 +185,10 @@ def run(tried: Fault, loop: str) -> Outcome:
     """Try a fault on a loop.
 
     Raises:
-        AssertionError: says what is not as it should be.
+        AssertionError: if something is not as it should be.
     """
-    # Not pytest's folder: servers run as users that cannot enter it, and Unix sockets have short names.
+    # Not pytest's folder: servers run as users that cannot enter it, and the paths of Unix sockets
+    # must be short.
     with (
         tempfile.TemporaryDirectory(prefix="faults-", ignore_cleanup_errors=True) as name,
         contextlib.ExitStack() as stack,
@@ -232,7 +236,7 @@ def _served(tried: Fault, folder: Path, backend: Backend | None, loop: str) -> I
 
 
 def _traceback(said: str) -> str:
-    """Return the first traceback with what stands around it, if there is one."""
+    """Return the first traceback with its surrounding lines, if there is one."""
     place = said.find("Traceback")
     return said[max(0, place - 300) : place + 2000]
 

@@ -1,4 +1,4 @@
-"""Too much of something: calls, notifications, logins, garbage, names that are dear to look at."""
+"""Too much of something: calls, notifications, logins, garbage, expensive names."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from tests.faults.lines import QUICK, TLS, certificates
 from tests.faults.served import poll
 
 SECONDS = 2.0
-"""For which a flood goes on."""
+"""Seconds for which a flood lasts."""
 
 
 @contextlib.contextmanager
 def attacking(attack: Callable[[int], None], threads: int = 1) -> Iterator[None]:
-    """Run an attack again and again on threads of its own; errors of its connections are a part of it."""
+    """Run an attack repeatedly on its own threads; errors of its connections are expected."""
     over = threading.Event()
 
     def storm(number: int) -> None:
@@ -52,7 +52,7 @@ def attacking(attack: Callable[[int], None], threads: int = 1) -> Iterator[None]
 def hold(
     ground: Ground, attack: Callable[[int], None], threads: int = 1, seconds: float = SECONDS
 ) -> None:
-    """Attack for some seconds, and note what it cost the server."""
+    """Attack for some seconds, and note the cost for the server."""
     cpu, begin = ground.server.cpu(), time.monotonic()
     peak = 0
     with attacking(attack, threads):
@@ -103,20 +103,27 @@ def notifications(ground: Ground) -> None:
 
 
 BAD_FRAMES = [
-    b"\xc1", b"\x00", b"\x90", b"\x94\x00", b"\x93\x00\x01\xa1x", b"\x94\x05\x01\xa1x\x90", b"\x94\x00\xa1i\xa1x\x90",
-    b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff", b"\xdb\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x91" * 10_000,
-    b"\x94\x00\x01\xa1x" + b"\x91" * 60_000, b"\x94\x00\x01\xc4\x02\xff\xff\x90", b"\x94\x00\xcf" + b"\xff" * 8 + b"\xa1x\x90",
-    b"\x94\x00\xff\xa1x\x90", b"\x94\x01\x63\xc0\xc0", b"\x93\x02\xa1x\x01", b"GET / HTTP/1.1\r\n\r\n",
-    b"\x16\x03\x01" + b"\0" * 300, msgpack.packb([0, 1, "cred.login", [None, None, None]]),
+    b"\xc1", b"\x00", b"\x90", b"\x94\x00", b"\x93\x00\x01\xa1x", b"\x94\x05\x01\xa1x\x90",
+    b"\x94\x00\xa1i\xa1x\x90", b"\xdd\xff\xff\xff\xff", b"\xc6\xff\xff\xff\xff",
+    b"\xdb\xff\xff\xff\xff", b"\xdf\xff\xff\xff\xff", b"\x91" * 10_000,
+    b"\x94\x00\x01\xa1x" + b"\x91" * 60_000, b"\x94\x00\x01\xc4\x02\xff\xff\x90",
+    b"\x94\x00\xcf" + b"\xff" * 8 + b"\xa1x\x90", b"\x94\x00\xff\xa1x\x90", b"\x94\x01\x63\xc0\xc0",
+    b"\x93\x02\xa1x\x01", b"GET / HTTP/1.1\r\n\r\n", b"\x16\x03\x01" + b"\0" * 300,
+    msgpack.packb([0, 1, "cred.login", [None, None, None]]),
     msgpack.packb([0, 1, "cred.login", ["PLAIN", 7, {"client": {1: 2}}]]),
-    msgpack.packb([0, 1, "cred.login", ["PLAIN", b"\xff\0\xff\0\xff", {}]]), msgpack.packb([0, 1, "cred.resume", [b"\xff", -1]]),
-    msgpack.packb([0, 1, "cred.resume", ["x", 2**63]]), msgpack.packb([0, 1, "cred.login", ["SCRAM-SHA-256", b"n,,n=,r=", {}]]),
-    msgpack.packb([0, 1, "cred.login", ["CRAM-MD5", b"x" * 30_000, {}]]), msgpack.packb([0, 1, "cred.respond", [float("nan")]]),
-    msgpack.packb([0, 1, "x" * 30_000, []]), msgpack.packb([0, 1, "cred.ping", [-(2**63)]]),
-    msgpack.packb([0, 1, "cred.reauthenticate", ["PLAIN"]]), msgpack.packb([0, 1, "cred.end", [{}]]),
-    b"\x94\x00\x01\xa1x\x91" + b"\xc7\xff\x01" + b"\0" * 255, b"\x94\x00\x01\xa1x\x91\xd7\xff" + b"\xff" * 8,
+    msgpack.packb([0, 1, "cred.login", ["PLAIN", b"\xff\0\xff\0\xff", {}]]),
+    msgpack.packb([0, 1, "cred.resume", [b"\xff", -1]]),
+    msgpack.packb([0, 1, "cred.resume", ["x", 2**63]]),
+    msgpack.packb([0, 1, "cred.login", ["SCRAM-SHA-256", b"n,,n=,r=", {}]]),
+    msgpack.packb([0, 1, "cred.login", ["CRAM-MD5", b"x" * 30_000, {}]]),
+    msgpack.packb([0, 1, "cred.respond", [float("nan")]]), msgpack.packb([0, 1, "x" * 30_000, []]),
+    msgpack.packb([0, 1, "cred.ping", [-(2**63)]]),
+    msgpack.packb([0, 1, "cred.reauthenticate", ["PLAIN"]]),
+    msgpack.packb([0, 1, "cred.end", [{}]]),
+    b"\x94\x00\x01\xa1x\x91" + b"\xc7\xff\x01" + b"\0" * 255,
+    b"\x94\x00\x01\xa1x\x91\xd7\xff" + b"\xff" * 8,
 ]  # fmt: skip
-"""Messages that are wrong in a way of their own."""
+"""Messages that are each invalid in a different way."""
 
 BAD_HANDSHAKES = [
     b"\0" * 100, b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"A" * 70_000,
@@ -129,7 +136,7 @@ BAD_HANDSHAKES = [
 
 @fault("bad frames", listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"), options=QUICK)
 def bad_frames(ground: Ground) -> None:
-    """Each bad frame before and after a login, on streams and WebSockets; and bad frames of WebSocket itself."""
+    """Each bad frame before and after a login, on streams and WebSockets; bad WebSocket frames."""
     before_login = after_login = 0
     for address in ground.server.addresses:
         for number, bad in enumerate(BAD_FRAMES):
@@ -161,14 +168,16 @@ def bad_frames(ground: Ground) -> None:
 
 
 TLS_GARBAGE = [
-    b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 200, b"\x16\x03\x01\xff\xff" + b"A" * 70_000,
-    b"\x15\x03\x01\x00\x02\x02\x28", b"\x80\x2e\x01\x00\x02", b"GET / HTTP/1.0\r\n\r\n", b"\x17\x03\x03\x40\x00" + b"\0" * 17_000,
+    b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\xff" * 200,
+    b"\x16\x03\x01\xff\xff" + b"A" * 70_000, b"\x15\x03\x01\x00\x02\x02\x28",
+    b"\x80\x2e\x01\x00\x02", b"GET / HTTP/1.0\r\n\r\n", b"\x17\x03\x03\x40\x00" + b"\0" * 17_000,
     b"\x14\x03\x01\x00\x01\x01" * 100, b"\x94\x00\x01\xa1x\x90", b"\x16\x03\x01\x00\x00" * 5_000,
 ]  # fmt: skip
 
 
 @fault(
-    "TLS garbage", listen=("tls:127.0.0.1:0" + TLS, "wss:127.0.0.1:0" + TLS), prepare=certificates, options=QUICK,
+    "TLS garbage", listen=("tls:127.0.0.1:0" + TLS, "wss:127.0.0.1:0" + TLS), prepare=certificates,
+    options=QUICK,
 )  # fmt: skip
 def tls_garbage(ground: Ground) -> None:
     tried = 0
@@ -187,12 +196,12 @@ def tls_garbage(ground: Ground) -> None:
                         pass
             tried += 1
         with contextlib.suppress(OSError, Closed), connect(address) as client:
-            cast("ssl.SSLSocket", client.socket).unwrap().close()  # an end in the middle
+            cast("ssl.SSLSocket", client.socket).unwrap().close()  # an end in mid-stream
     ground.note(f"{tried} handshakes")
 
 
 def colliding_map() -> bytes:
-    """Return a message with a map whose keys have one hash: tuples of floats that collide in Python's."""
+    """Return a message with a map whose keys have the same hash: colliding tuples of floats."""
     base = [1.5 * 2.0 ** (61 * power) for power in range(-16, 16)]
     keys = list(itertools.islice(itertools.product(base, repeat=3), 2250))
     body = b"".join(
@@ -221,7 +230,7 @@ TRIES = 50
 
 @fault("input that is dear to look at: long names, keys that collide", honest=False)
 def dear(ground: Ground) -> None:
-    """Each of them, one after the other on connections of their own. Nobody else is there, so that CPU is theirs."""
+    """Each of them, one after the other on its own connection. No other client uses the CPU."""
     for what, message in DEAR.items():
         cpu = ground.server.cpu()
         for _ in range(TRIES):
@@ -239,7 +248,7 @@ def dear(ground: Ground) -> None:
     options=("--grace", "2", "--limit-loopback"),
 )
 def anonymous(ground: Ground) -> None:
-    """They log in, keep their sessions by the grace, and go."""
+    """They log in, keep their sessions for the grace period, and disconnect."""
     refused: Counter[str] = Counter()
     for _ in range(500):
         with contextlib.suppress(Closed, OSError), connect(ground.server.address) as client:
@@ -258,7 +267,10 @@ def anonymous(ground: Ground) -> None:
     allowed={"memory": 64 * 1024},
 )
 def many_logins(ground: Ground) -> None:
-    """3,000 clients of 30 sources connect at once; each tries until it is in, and they stay until all are."""
+    """3,000 clients from 30 sources connect together; each retries until its login succeeds.
+
+    They stay until all are logged in.
+    """
     begin = time.monotonic()
     tries = asyncio.run(_all_in(ground, 3000))
     held = ground.server.count()
@@ -314,7 +326,7 @@ def _is_in(data: bytes) -> bool:
 
 @fault("a penalised source goes on trying", frozen=2.0, options=("--limit-loopback",))
 def penalised(ground: Ground) -> None:
-    """Wrong passwords as fast as they go: what is denied is cheap, told in few lines, and then not listened to."""
+    """Wrong passwords at full speed: denials are cheap, logged in few lines, and then ignored."""
     lines = ground.server.said().count("\n")
     answered: Counter[str] = Counter()
 

@@ -1,4 +1,4 @@
-"""Connections that break, hang or say nothing."""
+"""Connections that break, hang or are silent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.faults.fault import Ground, fault
 from tests.faults.served import ROOT, poll
 
 QUICK = ("--grace", "1")
-"""Options of a server that soon gives up lost sessions."""
+"""Options of a server that gives up lost sessions soon."""
 
 TLS = "?cert={folder}/cert.pem&key={folder}/key.pem"
 EVERY = (
@@ -53,7 +53,7 @@ def certificates(folder: Path) -> None:
 
 @contextlib.contextmanager
 def process_with_clients(ground: Ground) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process of its own with 20 clients that are in and 20 that say nothing; the test kills it."""
+    """Start a process with 20 logged-in and 20 silent clients; the test kills it."""
     command = [sys.executable, "-c", KILLED, str(ground.server.address)]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT
@@ -97,7 +97,7 @@ def half_open(ground: Ground) -> None:
     clients = many(ground.server.address, 20)
     vanished = sum(client.vanish() for client in clients)
     ground.note(f"{vanished} vanished")
-    # What is written to them is answered by a reset.
+    # Writing to them is answered by a reset.
     with connect(ground.server.address) as caster:
         caster.login("caster", resume=False)
         for number in range(3):
@@ -135,7 +135,10 @@ def silent(ground: Ground) -> None:
 
 @fault("slowloris on each transport", slow=True, listen=EVERY, prepare=certificates, patience=60.0)
 def slowloris(ground: Ground) -> None:
-    """Half of the connections say nothing at all, half a byte now and then; all have the login's deadline of 30 s."""
+    """Half of the connections are silent, half send a byte now and then.
+
+    All have the login's deadline of 30 s.
+    """
     sockets = []
     for kind, address in enumerate(ground.server.addresses):
         for number in range(40):
@@ -179,7 +182,7 @@ def _drip(one: tuple[str, socket.socket, bool], ends: dict[str, float], begin: f
 
 
 def burst(ground: Ground, address: Address, count: int) -> list[Raw]:
-    """Return clients that asked for 10 MB of notifications each and do not read."""
+    """Return clients that requested 10 MB of notifications each and do not read."""
     clients = []
     for number in range(count):
         client = connect(address, receive_buffer=4096)
@@ -236,7 +239,7 @@ def stalled(ground: Ground) -> None:
 
 @fault("resets in the middle of broadcasts", both=True, options=QUICK)
 def resets(ground: Ground) -> None:
-    """Listeners, one caster, and clients that log in and reset without an end."""
+    """Listeners, one broadcaster, and clients that log in and reset repeatedly."""
     listeners = many(ground.server.address, 20, resume=False)
     over = threading.Event()
 

@@ -1,4 +1,4 @@
-"""The realm of the faulty world: avatars with everything that a fault needs, and a count of what the process holds."""
+"""The faults' realm: avatars with everything that a fault needs, and a count of resources."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from actorcred.sessions.session import Session
 __all__ = ["BROKEN", "COUNTER", "Faulty", "Probe", "count_everything"]
 
 BROKEN = "broken-"
-"""What the name of a user begins with whose hook of that name raises."""
+"""The prefix of a user whose hook of the following name raises."""
 
 COUNTER = "counter"
-"""The user that counts, and is told nothing: its session is not a part of what is tried."""
+"""The user that counts and gets no notifications: its session is not part of the fault."""
 
 PACE = 0.1
 """Seconds that `pay` takes."""
 
 
 class Probe(ABC):
-    """What a client may call."""
+    """The methods that a client can call."""
 
     @abstractmethod
     def echo(self, value: Any) -> Any: ...
@@ -175,11 +175,11 @@ class Player(Avatar, Probe):
         self.slow_end = True
 
     def ask_self(self) -> Any:
-        """Wait for oneself in Pykka's style."""
+        """Wait for itself in Pykka's style."""
         return self.actor_ref.proxy().echo("me").get()
 
     async def ask_self_later(self) -> Any:
-        """Wait for oneself by `await`."""
+        """Wait for itself by `await`."""
         return await self.actor_ref.proxy().echo("me")
 
     async def ask_other(self, who: str, back: bool) -> Any:
@@ -200,7 +200,7 @@ class Player(Avatar, Probe):
 
 
 class Faulty(Realm):
-    """A realm, two of whose users cannot have an avatar."""
+    """A realm with two users that cannot have an avatar."""
 
     interfaces = (Probe,)
 
@@ -220,7 +220,7 @@ class Faulty(Realm):
 
 
 def count_everything() -> dict[str, int]:
-    """Count what the process holds; memory in KB, after a clean-up."""
+    """Count the process's resources after a garbage collection; memory in KB."""
     gc.collect()
     ctypes.CDLL(None).malloc_trim(0)
     objects = gc.get_objects()

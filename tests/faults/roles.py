@@ -1,4 +1,7 @@
-"""Roles of the application and what is behind them: hooks that raise, checkers that hang, back ends that die or freeze."""
+"""Roles of the application and their backends.
+
+Hooks raise, checkers hang, backends die or freeze.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,10 @@ HOOKS = (
     "on-detach",
     "method",
 )
-"""Each is the rest of the name of a user whose hook of that name raises."""
+"""The hooks that raise; each is a suffix of a user's name."""
 
 CHECKERS = ("raises", "base", "number", "odd", "denies")
-"""Each is the rest of the name of a user at whom the checker has a fault."""
+"""The checker's faults; each is a suffix of a user's name."""
 
 SECRET = "not-for-the-log"
 
@@ -64,7 +67,7 @@ def hooks(ground: Ground) -> None:
 
 
 def _live(client: Raw, name: str) -> str:
-    """Log in, call and log out; return what came of it."""
+    """Log in, call and log out; return the result."""
     password = SECRET if name.startswith("checker-") else "right"
     try:
         error, _ = client.try_login(name, password, resume=False)
@@ -79,10 +82,10 @@ def _live(client: Raw, name: str) -> str:
     return "in"
 
 
-# Coroutines of a checker on threads get a loop of their own, with its descriptors, when there is the first.
+# Coroutines of a checker on threads get their own loop, with its descriptors, at the first use.
 @fault("a checker that hangs", options=QUICK, slow=True, patience=60.0, allowed={"descriptors": 3})
 def hanging(ground: Ground) -> None:
-    """300 logins that the checker never answers; all others go on, and the deadline of logins frees them."""
+    """300 logins that the checker never answers; others succeed, and the deadline frees them."""
     clients = []
     for number in range(300):
         client = connect(ground.server.address, source=f"127.0.2.{number % 250 + 1}")
@@ -131,7 +134,7 @@ def directory_with_users(folder: Path) -> Iterator[Backend]:
 
 
 def _killed_and_frozen(ground: Ground) -> None:
-    """Logins from the store go on for a while, meanwhile it is killed, started again, frozen and thawed."""
+    """Log in from the store while it is killed, started again, frozen and thawed."""
     backend = ground.backend
     assert backend is not None
     answers: Counter[str] = Counter()
@@ -156,7 +159,7 @@ def _killed_and_frozen(ground: Ground) -> None:
 
 
 def _in_again(ground: Ground) -> None:
-    """Wait until the user of the store gets in, which is to be so without a restart of the server."""
+    """Wait until the user of the store can log in, without a restart of the server."""
     begin = time.monotonic()
     for _ in poll(75, 0.5):
         with connect(ground.server.address, source=HONEST, timeout=60) as client:
@@ -173,15 +176,15 @@ for name, backend, text in (
     ("LDAP", directory_with_users, f"ldap:{{url}}/{PEOPLE}"),
 ):
     fault(
-        f"{name} is killed and frozen", slow=True, auth=(text,), backend=backend, options=QUICK, patience=60.0,
-        allowed={"descriptors": 16, "threads": 24, "memory": 48 * 1024},
+        f"{name} is killed and frozen", slow=True, auth=(text,), backend=backend, options=QUICK,
+        patience=60.0, allowed={"descriptors": 16, "threads": 24, "memory": 48 * 1024},
     )(_killed_and_frozen)  # fmt: skip
 
 USERS = 20
 
 
 def _write(path: Path, hashes: list[str], turn: int) -> None:
-    """Replace a password file, now and then by half of it."""
+    """Replace a password file, sometimes by half of it."""
     text = "".join(f"user{number}:{made}\n" for number, made in enumerate(hashes))
     other = path.with_suffix(".new")
     other.write_text(text[: len(text) // 2] if turn % 7 == 6 else text)
@@ -194,18 +197,19 @@ def password_file(folder: Path) -> None:
 
 
 DAMAGED = (
-    "$2b$00$" + "." * 53, "$2b$03$" + "." * 53, "$2b$99$" + "." * 53, "$bcrypt-sha256$v=2,t=2b,r=0$" + "." * 22 + "$" + "." * 31,
-    "$bcrypt-sha256$v=2,t=2b,r=99$" + "." * 22 + "$" + "." * 31, "pbkdf2_sha256$0$salt$AAAA", "pbkdf2_sha256$99999999$salt$AAAA",
-    "scrypt$0$salt$8$1$AAAA", "scrypt$3$salt$8$1$AAAA", "scrypt$16384$salt$0$1$AAAA", "scrypt$16777216$salt$8$1$AAAA",
-    "$apr1$y", "$scrypt$ln=1,r,p=1$aa$bb", "$scrypt$ln=99,r=8,p=1$YWJj$YWJj", "$6$rounds=999999999$a$b",
-    "$argon2id$v=19$m=99999999,t=1,p=1$a$b",
-    "{SHA}x", "$2y$", "", "\udcff",
+    "$2b$00$" + "." * 53, "$2b$03$" + "." * 53, "$2b$99$" + "." * 53,
+    "$bcrypt-sha256$v=2,t=2b,r=0$" + "." * 22 + "$" + "." * 31,
+    "$bcrypt-sha256$v=2,t=2b,r=99$" + "." * 22 + "$" + "." * 31, "pbkdf2_sha256$0$salt$AAAA",
+    "pbkdf2_sha256$99999999$salt$AAAA", "scrypt$0$salt$8$1$AAAA", "scrypt$3$salt$8$1$AAAA",
+    "scrypt$16384$salt$0$1$AAAA", "scrypt$16777216$salt$8$1$AAAA", "$apr1$y",
+    "$scrypt$ln=1,r,p=1$aa$bb", "$scrypt$ln=99,r=8,p=1$YWJj$YWJj", "$6$rounds=999999999$a$b",
+    "$argon2id$v=19$m=99999999,t=1,p=1$a$b", "{SHA}x", "$2y$", "", "\udcff",
 )  # fmt: skip
-"""Hashes that cannot be verified, or not in bounded time; each is a record of one user."""
+"""Hashes that cannot be verified, or not in bounded time; each is the record of one user."""
 
 
 def damaged_file(folder: Path) -> None:
-    """Make a password file, in which only one user's hash is good."""
+    """Create a password file in which only one user's hash is valid."""
     lines = [f"odd{number}:{made}" for number, made in enumerate(DAMAGED)]
     lines.append("whole:" + hash_password(password="secret", rounds=4))
     (folder / "users").write_text("\n".join(lines), "utf-8", "surrogateescape")
@@ -218,7 +222,7 @@ def damaged_file(folder: Path) -> None:
     options=QUICK,
 )
 def damaged_records(ground: Ground) -> None:
-    """Whoever logs in under these names is refused as an unknown user is; the one with a good record gets in."""
+    """Logins under these names are refused like unknown users; the one good record is accepted."""
     answers: Counter[str] = Counter()
     for turn in range(6):
         for number in range(len(DAMAGED)):
@@ -238,7 +242,7 @@ def damaged_records(ground: Ground) -> None:
     options=QUICK,
 )
 def replaced_file(ground: Ground) -> None:
-    """Users of the file log in all the time; in the end the file is whole, and everybody gets in."""
+    """Users of the file log in all the time; once the file is whole again, all logins succeed."""
     hashes = [hash_password(password="secret", rounds=4) for _ in range(USERS)]
     answers: Counter[str] = Counter()
     over = threading.Event()

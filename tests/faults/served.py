@@ -1,4 +1,4 @@
-"""A server in a process of its own, as the command starts it, and what can be counted of it."""
+"""A server in its own process, as the command starts it, and its resource counts."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ __all__ = ["Count", "Served", "poll"]
 
 ROOT = Path(__file__).parents[2]
 START = 60.0
-"""Seconds that a server has to come up."""
+"""Seconds that a server may take to start."""
 
 END = 60.0
-"""Seconds after which a server that was asked to end is taken for stuck."""
+"""Seconds after which a server that was asked to end is considered stuck."""
 
 PAUSE = 0.05
-"""Seconds between two looks at something that another process sees to."""
+"""Seconds between two checks of another process's state."""
 
 
 class poll:  # noqa: N801
-    """Look again and again until a deadline: `for _ in poll(10): ...`. Ends without an error when the time is over."""
+    """Repeat until a deadline: `for _ in poll(10): ...`. Ends without an error after that time."""
 
     def __init__(self, seconds: float, pause: float = PAUSE) -> None:
         self._deadline = time.monotonic() + seconds
@@ -55,7 +55,7 @@ class poll:  # noqa: N801
 
 @dataclass(frozen=True)
 class Count:
-    """What a server holds; memory in KB."""
+    """A server's resources; memory in KB."""
 
     sessions: int
     connections: int
@@ -66,7 +66,7 @@ class Count:
     memory: int
 
     def excess(self, before: Count, allowed: Mapping[str, int]) -> dict[str, int]:
-        """Return what there is more of than before, beyond what is allowed."""
+        """Return the counts above those before, beyond what is allowed."""
         more = {name: value - getattr(before, name) for name, value in vars(self).items()}
         return {name: value for name, value in more.items() if value > allowed.get(name, 0)}
 
@@ -83,14 +83,14 @@ class Count:
 
 
 class Served:
-    """A server by `actorcred serve`, with the realm of this package.
+    """A server run by `actorcred serve`, with the realm of this package.
 
     Args:
         folder: for its files.
         auth: descriptors of its checkers.
-        listen: addresses besides the one for counting, such as "tcp:127.0.0.1:0".
+        listen: addresses in addition to the one for counting, such as "tcp:127.0.0.1:0".
         options: further words for the command.
-        descriptors: how many it may have (`ulimit -n`); 0 leaves the limit as it is.
+        descriptors: how many it may have (`ulimit -n`); 0 leaves the limit unchanged.
         environment: variables for it.
         wrapper: words before the command, such as those of faketime.
         log: where its output goes; by default a file in the folder.
@@ -197,10 +197,10 @@ class Served:
         """Connect to the first address."""
         return connect(self.address, **settings)
 
-    # -- counting -----------------------------------------------------------------------------------------------------
+    # -- counting ----------------------------------------------------------------------------------
 
     def count(self) -> Count:
-        """Count what the server holds, through a session of its own that stays."""
+        """Count the server's resources, through its own session that stays."""
         if self._counter is None:
             self._counter = Raw(Address.parse(f"unix:{self._counter_path}"))
             self._counter.login(COUNTER)
@@ -218,7 +218,7 @@ class Served:
             self._counter = None
 
     def settle(self, before: Count, allowed: Mapping[str, int], seconds: float) -> Count:
-        """Wait until the server holds no more than before, or for so many seconds; return the last count."""
+        """Wait at most so many seconds until the server's counts are as before; return the last."""
         for _ in poll(seconds, 0.2):
             now = self.count()
             if not now.excess(before, allowed):
@@ -226,7 +226,7 @@ class Served:
         return now
 
     def warm_up(self) -> None:
-        """Have each part of the server run once, so that what it makes only once is not counted as a leak."""
+        """Run each part of the server once, so that one-time allocations do not count as a leak."""
         for address in self.addresses:
             with contextlib.suppress(Closed, OSError), connect(address, source=HONEST) as client:
                 client.try_login("warm", "wrong")
@@ -235,7 +235,7 @@ class Served:
                 client.until_closed()
 
     def descriptors(self) -> int:
-        """Return how many descriptors the process has, seen from outside."""
+        """Return the number of descriptors of the process, seen from outside."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
 
     def resident(self) -> int:
@@ -250,7 +250,7 @@ class Served:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- the end -----------------------------------------------------------------------------------
 
     def end(self, number: int = signal.SIGTERM, patience: float = END) -> int:
         """Send a signal; return the exit code.
@@ -268,7 +268,7 @@ class Served:
             ) from None
 
     def kill(self) -> None:
-        """End the process at once."""
+        """Kill the process."""
         self._forget_counter()
         self.process.kill()
         self.process.wait()

@@ -1,7 +1,7 @@
-"""Every fault, against a real server: what was there before is there after, and nobody else was harmed.
+"""Every fault against a real server: resources are the same afterwards, and other clients unharmed.
 
-`make faults` runs all of them on each loop and prints a table. Here are those that take less than 5 s, unless one asks for
-the others by `-m long`.
+`make faults` runs all of them on each loop and prints a table. Here are those that take less than
+5 s; `-m long` selects the others.
 """
 
 from __future__ import annotations

@@ -21,15 +21,18 @@ from tests.faults.lines import QUICK
 from tests.faults.served import ROOT, poll
 
 DESCRIPTORS = 128
-"""Of a server that has few."""
+"""The limit of a server with few descriptors."""
 
 
 @fault(
-    "there are no more descriptors", listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"), settings={"descriptors": DESCRIPTORS},
-    options=QUICK, patience=40.0,
+    "there are no more descriptors", listen=("tcp:127.0.0.1:0", "ws:127.0.0.1:0"),
+    settings={"descriptors": DESCRIPTORS}, options=QUICK, patience=40.0,
 )  # fmt: skip
 def no_descriptors(ground: Ground) -> None:
-    """Silent clients take what there is; who is in goes on, the log says it in few lines, and there is a place afterwards."""
+    """Silent clients use up all descriptors; sessions go on, and the log has few lines of it.
+
+    Afterwards new clients can connect.
+    """
     lines = ground.server.said().count("\n")
     taken: list[Raw] = []
     for number in range(2 * DESCRIPTORS):
@@ -91,11 +94,11 @@ def full_disk(folder: Path) -> Iterator[None]:
 
 
 @fault(
-    "the disk is full", prepare=full_disk, auth=("sqlite:{folder}/disk/accounts.db",), options=QUICK,
-    settings={"log": lambda folder: folder / "disk" / "log"}, tracebacks=True,
+    "the disk is full", prepare=full_disk, auth=("sqlite:{folder}/disk/accounts.db",),
+    options=QUICK, settings={"log": lambda folder: folder / "disk" / "log"}, tracebacks=True,
 )  # fmt: skip
 def disk_full(ground: Ground) -> None:
-    """The log and the accounts are on it: logins go on, and so do the log and all else when there is space again."""
+    """The log and the accounts are on it: logins go on, and everything else once there is space."""
     ballast = ground.folder / "disk" / "ballast"
     with contextlib.suppress(OSError), ballast.open("wb", buffering=0) as file:
         while True:
@@ -121,20 +124,20 @@ def disk_full(ground: Ground) -> None:
 
 
 def faketime(folder: Path) -> dict[str, str]:
-    """Return the environment of a process whose wall clock goes by a file."""
+    """Return the environment of a process whose wall clock is set by a file."""
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
     if not libraries:
         pytest.skip("libfaketime is not installed; on Debian: apt-get install faketime")
     (folder / "clock").write_text("+0")
     return {
-        "LD_PRELOAD": str(libraries[0]), "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"), "FAKETIME_NO_CACHE": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
+        "LD_PRELOAD": str(libraries[0]), "FAKETIME_TIMESTAMP_FILE": str(folder / "clock"),
+        "FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
 
 
 @fault("the clock jumps", settings={"environment": faketime}, options=QUICK, auth=("anonymous",))
 def clock(ground: Ground) -> None:
-    """By a day ahead, two back, and a year: sessions and time-outs go by the clock that does not jump."""
+    """A day ahead, two back, and a year: sessions and timeouts use the monotonic clock."""
     clients = many(ground.server.address, 10, heartbeat=True)
     shown = []
     for offset in ("+1d", "-1d", "+365d", "-3650d", "+0"):
@@ -153,16 +156,16 @@ def clock(ground: Ground) -> None:
 
 
 DRAIN = 2.0
-"""Seconds that a server has for its end."""
+"""Seconds that a server has for its shutdown."""
 
 MARGIN = 8.0
-"""Seconds more that it may take on a busy machine: three times the deadline would be more."""
+"""Additional seconds on a busy machine: three times the deadline would be more."""
 
 TWO = ("tcp:127.0.0.1:0", "unix:{folder}/game.sock")
 
 
 def _loaded(ground: Ground, over: threading.Event) -> list[threading.Thread]:
-    """Return threads with clients that log in, call and are cut off, until it is over."""
+    """Return threads with clients that log in, call and are cut off, until an event is set."""
 
     def load(number: int) -> None:
         while not over.is_set():
@@ -181,7 +184,7 @@ def _loaded(ground: Ground, over: threading.Event) -> list[threading.Thread]:
 
 
 def _drained(ground: Ground, signals: tuple[int, ...]) -> None:
-    """End the server under load; one avatar's `on_logout` never ends, and 50 clients do not read."""
+    """End the server under load, with an `on_logout` that never ends and 50 mute clients."""
     over = threading.Event()
     loaded = _loaded(ground, over)
     stuck = connect(ground.server.address)
@@ -216,6 +219,6 @@ for what, signals in (
     ("SIGINT", (signal.SIGINT,)),
 ):
     fault(
-        f"{what} under load", listen=TWO, options=("--drain-timeout", f"{DRAIN:g}"), honest=False, ends=True,
-        both=what == "SIGTERM",
+        f"{what} under load", listen=TWO, options=("--drain-timeout", f"{DRAIN:g}"), honest=False,
+        ends=True, both=what == "SIGTERM",
     )(partial(_drained, signals=signals))  # fmt: skip

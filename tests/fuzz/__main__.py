@@ -1,4 +1,4 @@
-"""Fuzz all targets, for so many seconds together: `make fuzz FUZZ=600`. What is found is kept and named."""
+"""Fuzz all targets, for so many seconds together: `make fuzz FUZZ=600`. Findings are kept."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from tests.fuzz.targets import TARGETS
 HERE = Path(__file__).parent
 CORPUS = HERE / "corpus"
 FOUND = HERE / "found"
-"""Inputs that broke something; not a part of the project."""
+"""Inputs that broke something; not part of the project."""
 
 SLOW = 10
-"""Seconds after which an input has taken too long."""
+"""Seconds after which an input counts as too slow."""
 
 START = 10
-"""Seconds that a process may take to begin and to end, besides its share."""
+"""Seconds that a process may take to start and to end, in addition to its share."""
 
 
 def main() -> int:
@@ -75,7 +75,8 @@ def _fuzz(name: str, seconds: int, keep: bool) -> bool:
         runs = re.findall(r"^#(\d+)", done.stderr, re.MULTILINE)
         what = "good" if done.returncode == 0 else f"BAD: exit code {done.returncode}"
         print(
-            f"{name:12} {time.monotonic() - begin:5.0f} s {int(runs[-1]) if runs else 0:10} inputs  {what}",
+            f"{name:12} {time.monotonic() - begin:5.0f} s "
+            f"{int(runs[-1]) if runs else 0:10} inputs  {what}",
             flush=True,
         )
         if done.returncode:
@@ -88,7 +89,7 @@ def _fuzz(name: str, seconds: int, keep: bool) -> bool:
 
 
 def _keep(name: str, kept: Path, new: Path) -> None:
-    """Have the kept corpus be few inputs that reach what all of them reach, the short ones before the long."""
+    """Minimize the corpus: keep few inputs that reach everything, short ones before long ones."""
     inputs = sorted(
         (path.read_bytes() for folder in (kept, new) for path in folder.iterdir()), key=len
     )
@@ -103,7 +104,7 @@ def _keep(name: str, kept: Path, new: Path) -> None:
 
 
 def _steps(name: str, data: bytes) -> set[object]:
-    """Return the steps from line to line of the package that an input makes."""
+    """Return the line-to-line steps in the package that an input makes."""
     steps: set[object] = set()
 
     def enter(frame: FrameType, event: str, argument: object) -> Any:

@@ -1,4 +1,7 @@
-"""Fuzz one target with atheris: `python -m tests.fuzz.one TARGET [options of libFuzzer] [folders]`."""
+"""Fuzz one target with atheris.
+
+Run it as `python -m tests.fuzz.one TARGET [options of libFuzzer] [folders]`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A portal that is sent anything that protocols, roles and the application can send it, in any order."""
+"""A portal that is sent any message of protocols, roles and the application, in any order."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ class Drive:
     """One run.
 
     Args:
-        source: what to do.
-        dispatcher: on which all runs.
+        source: chooses what to do.
+        dispatcher: runs all actors.
     """
 
     def __init__(self, source: Source, dispatcher: InlineDispatcher) -> None:
@@ -77,12 +77,12 @@ class Drive:
         self.drained = False
 
     def step(self) -> None:
-        """Do one thing; what an application gets for wrong arguments is TypeError or ValueError, where it calls."""
+        """Do one thing. Wrong arguments of an application may raise TypeError or ValueError."""
         act = self.source.choice(
             (
-                self.login, self.login, self.login, self.answer_late, self.settle, self.give_up, self.end, self.kick, self.revoke,
-                self.annotate, self.subscribe, self.publish, self.advance, self.call, self.crash, self.look, self.register,
-                self.drain,
+                self.login, self.login, self.login, self.answer_late, self.settle, self.give_up,
+                self.end, self.kick, self.revoke, self.annotate, self.subscribe, self.publish,
+                self.advance, self.call, self.crash, self.look, self.register, self.drain,
             )
         )  # fmt: skip
         try:
@@ -157,7 +157,7 @@ class Drive:
         )
 
     def answer_late(self) -> None:
-        """Settle what a role had promised."""
+        """Settle a future that a role returned."""
         if not self.pending:
             return
         later = self.pending.pop(self.source.number(len(self.pending) - 1))
@@ -171,7 +171,7 @@ class Drive:
             )
 
     def settle(self) -> None:
-        """See what became of the logins so far."""
+        """Check the results of the logins so far."""
         self.dispatcher.run_ready()
         for future in self.futures:
             if not future.done():
@@ -204,8 +204,9 @@ class Drive:
         session = self._session()
         wanted: dict[str, Any] = self.source.choice(
             (
-                {"everyone": True}, {"avatar_id": "ann"}, {"avatar_id": self.odd()}, {"session_id": session.id if session else "x"},
-                {"session_id": self.odd()}, {}, {"everyone": True, "avatar_id": "ann"},
+                {"everyone": True}, {"avatar_id": "ann"}, {"avatar_id": self.odd()},
+                {"session_id": session.id if session else "x"}, {"session_id": self.odd()}, {},
+                {"everyone": True, "avatar_id": "ann"},
             )
         )  # fmt: skip
         self.stage.portal.kick(**wanted, reason=self.source.choice(("", "why", self.odd())))
@@ -266,7 +267,7 @@ class Drive:
             self.drained = True
 
     def check(self) -> None:
-        """Assert that the portal lives, and serves a user of its own."""
+        """Assert that the portal is alive, and serves a user of its own."""
         portal = self.stage.portal
         self.dispatcher.advance(120.0)
         assert portal.is_alive(), "the portal has died"
@@ -282,7 +283,7 @@ class Drive:
 
 
 def drive(source: Source) -> None:
-    """Do what the bytes say, and assert that the portal serves afterwards."""
+    """Run the steps that the bytes encode, and assert that the portal serves afterwards."""
     logging.disable(logging.CRITICAL)
     dispatcher = InlineDispatcher()
     set_default_dispatcher(dispatcher)

@@ -1,4 +1,4 @@
-"""Bytes of a fuzzer as values."""
+"""A fuzzer's bytes as values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ T = TypeVar("T")
 
 
 class Source:
-    """Takes one value after the other from bytes; when they are at an end, all are zero.
+    """Takes values from bytes, one after the other; when they are used up, all are zero.
 
     Args:
         data: the bytes.
@@ -31,7 +31,7 @@ class Source:
         return taken
 
     def number(self, most: int = 255) -> int:
-        """Take a number from 0 on."""
+        """Take a number from 0 to `most`."""
         size = (most.bit_length() + 7) // 8 or 1
         return int.from_bytes(self.take(size), "big") % (most + 1)
 
@@ -40,7 +40,7 @@ class Source:
         return values[self.number(len(values) - 1)]
 
     def chunk(self) -> bytes:
-        """Take bytes whose number comes before them, in one byte, or in two after 255."""
+        """Take a chunk of bytes, whose length is in the byte before it, or in two after 255."""
         size = self.number()
         return self.take(self.number(0xFFFF) if size == 255 else size)
 

@@ -1,6 +1,7 @@
-"""What is fuzzed: functions of bytes, each of which raises only if there is a bug. Documented errors are part of the answer.
+"""The fuzz targets: functions of bytes that raise only if there is a bug.
 
-No target looks at a clock: an input that takes too long is the fuzzer's to find (`-timeout`).
+Documented errors are valid results. No target looks at a clock: slow inputs are found by the
+fuzzer (`-timeout`).
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Target:
 
     Args:
         run: takes an input.
-        seeds: inputs to begin with.
-        longest: bytes of an input at most.
+        seeds: the initial inputs.
+        longest: maximum length of an input in bytes.
     """
 
     run: Callable[[bytes], None]
@@ -48,7 +49,7 @@ class Target:
     longest: int = 2048
 
 
-# -- the wire ---------------------------------------------------------------------------------------------------------
+# -- the wire ------------------------------------------------------------------------------------
 
 LIMITS = WireLimits(frame=4096, nesting=8, string=1024, items=64, keys=16, pending=8)
 
@@ -78,7 +79,7 @@ def wire_json(data: bytes) -> None:
     _feed(JSON, True, data)
 
 
-# -- SASL -------------------------------------------------------------------------------------------------------------
+# -- SASL ----------------------------------------------------------------------------------------
 
 BINDING = ("tls-server-end-point", bytes(range(32)))
 SITUATIONS = (Situation(private=True), Situation(private=True, binding=BINDING))
@@ -133,17 +134,17 @@ def sasl_client(data: bytes) -> None:
                 mechanism.finish(challenge)
             elif b"i=" not in challenge or re.search(
                 rb"i=\d{1,4}(,|$)", challenge
-            ):  # its cost is what the server says
+            ):  # the server chooses the cost
                 mechanism.answer(challenge)
 
 
-# -- strings of a deployer, and of a store ----------------------------------------------------------------------------
+# -- strings of deployers and of stores ----------------------------------------------------------
 
 
 def descriptors(data: bytes) -> None:
     text = data.decode("utf-8", "replace")
     if "${file:" in text:
-        return  # it would be read
+        return  # the file would be read
     with contextlib.suppress(DescriptorError):
         _walk(parse_descriptor(text), 20)
     with contextlib.suppress(DescriptorError):
@@ -158,7 +159,7 @@ def _walk(descriptor: Descriptor, depth: int) -> None:
 
 
 def hashes(data: bytes) -> None:
-    """What passes the check can be verified; and no hash of a fuzzer is that of an odd password."""
+    """Hashes that pass the check can be verified, and none matches an unrelated password."""
     text = data.decode("utf-8", "replace")
     try:
         check_format(hash=text)
@@ -169,13 +170,13 @@ def hashes(data: bytes) -> None:
 
 
 def _is_cheap(text: str) -> bool:
-    """Return whether all costs in a hash are small, so that thousands can be verified."""
+    """Return whether all costs in a hash are low enough to verify thousands."""
     if text.startswith(("$2", "$bcrypt")):
         return re.search(r"(?:^\$2.\$|,r=)0?[0-5]\$", text) is not None
     return all(int(number) <= 2048 for number in re.findall(r"\d+", text[: text.rfind("$")]))
 
 
-# -- what clients send by other protocols -----------------------------------------------------------------------------
+# -- what clients send by other protocols --------------------------------------------------------
 
 REQUEST = DigestRequest("GET", "/", "192.0.2.1")
 
@@ -191,7 +192,7 @@ def digest(data: bytes) -> None:
 
 
 def _checker(started: Any) -> Any:
-    """Return the actor itself, to be asked without a mailbox."""
+    """Return the actor itself, for direct calls without a mailbox."""
     return started.actor_inbox.actor
 
 
@@ -217,11 +218,12 @@ _tokens = _checker(
 
 
 def tokens(data: bytes) -> None:
-    """Any text as a token, or any JSON as the claims of one that is signed."""
+    """Any string as a token, or any JSON as the claims of a signed one."""
     if data[:1] > b"\x7f":
         with contextlib.suppress(UnauthorizedLogin):
             raise AssertionError(
-                f"{_tokens.check(BearerToken(data[1:].decode('utf-8', 'replace')))} came in without a signature"
+                f"{_tokens.check(BearerToken(data[1:].decode('utf-8', 'replace')))} "
+                "came in without a signature"
             )
         return
     with contextlib.suppress(ValueError, RecursionError):
@@ -239,11 +241,11 @@ def portal(data: bytes) -> None:
     drive(Source(data))
 
 
-# -- all of them ------------------------------------------------------------------------------------------------------
+# -- all targets ---------------------------------------------------------------------------------
 
 
 def _chunks(*parts: bytes | int) -> bytes:
-    """Return what a `Source` takes as these numbers and chunks."""
+    """Return bytes that a `Source` reads as these numbers and chunks."""
     return b"".join(
         bytes([part]) if isinstance(part, int) else _size(len(part)) + part for part in parts
     )
@@ -254,7 +256,7 @@ def _size(size: int) -> bytes:
 
 
 def _strings(*parts: bytes) -> bytes:
-    """Return SSH's form of some strings."""
+    """Return some strings in SSH's encoding."""
     return b"".join(len(part).to_bytes(4, "big") + part for part in parts)
 
 
@@ -269,7 +271,8 @@ def _client(name: str, *challenges: bytes) -> bytes:
 
 
 _HEADER = (
-    b'Digest username="ann", realm="login", nonce="{nonce}", uri="/", response="00", opaque="{opaque}", '
+    b'Digest username="ann", realm="login", nonce="{nonce}", uri="/", '
+    b'response="00", opaque="{opaque}", '
     b"qop=auth, cnonce=a, nc=00000001, algorithm=SHA-256"
 )
 _CLAIMS = b'{}\n{"sub": "ann", "exp": 9999999999, "iss": "here", "aud": "game"}'

@@ -1,4 +1,4 @@
-"""What fuzzing has found useful once: each input is tried again, without a fuzzer."""
+"""Inputs that fuzzing found useful, each tried again without a fuzzer."""
 
 from __future__ import annotations
 

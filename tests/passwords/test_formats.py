@@ -1,4 +1,4 @@
-"""Hashes that somebody stored: one that passes the check can be verified, and no other one does harm."""
+"""Stored hashes: those that pass the check can be verified, and all others are harmless."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ CHEAP = {
 
 @pytest.fixture(scope="module")
 def modest():
-    """Verify nothing that takes long, since there will be hundreds."""
+    """Limit the cost of hashes, since hundreds are verified."""
     with pytest.MonkeyPatch.context() as patch:
         for bound in (
             "MOST_ITERATIONS",
@@ -148,7 +148,7 @@ def modest():
 
 @st.composite
 def damaged(draw):
-    """Take a good hash and change it here and there."""
+    """Change a valid hash in some places."""
     text = draw(st.sampled_from(sorted(CHEAP.values())))
     for _ in range(draw(st.integers(1, 3))):
         start = draw(st.integers(0, len(text)))

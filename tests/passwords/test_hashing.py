@@ -1,4 +1,4 @@
-"""Hashing without silent truncation, in formats that others read."""
+"""Hashing without silent truncation, in formats that other programs read."""
 
 from __future__ import annotations
 
@@ -107,4 +107,4 @@ def test_a_password_typed_on_another_machine_is_the_same(one, other):
         assert verify_password(password=typed, hash=hash_password(password=set_as, rounds=4))
     assert not verify_password(
         password="ﬁ", hash=hash_password(password="fi", rounds=4)
-    )  # compatibility is another matter
+    )  # compatibility is tested elsewhere

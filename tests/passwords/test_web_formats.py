@@ -1,4 +1,4 @@
-"""Hashes of web applications, as the real libraries make them, in databases and in files."""
+"""Hashes of web applications, made by the real libraries, in databases and in files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whom a client wants to act as (RFC 4422, section 3.4.1): its own name is nobody else, in whatever form it comes."""
+"""Authorization ids (RFC 4422, section 3.4.1): a client's own name is accepted in any form."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.settings import portal_options
 
 
 class Directory(Checker):
-    """Answers with its own spelling of a name, as LDAP and databases do that do not tell capitals apart."""
+    """Returns its own spelling of a name, like LDAP and case-insensitive databases."""
 
     credential_interfaces = (UsernamePassword, BearerToken)
 

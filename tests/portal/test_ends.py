@@ -1,4 +1,4 @@
-"""A session that has ended does nothing any more, and one that does not end holds nobody up."""
+"""An ended session does nothing, and a session that does not end delays no one."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Slowly:
         return self.begin(name).get(timeout=10)
 
 
-# -- what the client has waiting ----------------------------------------------------------------------------------------------
+# -- pending calls -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("end", ENDS)
@@ -95,7 +95,7 @@ def test_what_a_client_has_waiting_never_reaches_an_avatar_whose_session_was_end
     waiting = [login.avatar.proxy().move(number) for number in range(2, 100)]
     login.avatar.tell("a message without an answer")
     ENDS[end](stage, login)
-    stage.portal.count().get(timeout=10)  # it has seen to that
+    stage.portal.count().get(timeout=10)  # by now it has handled that
     stage.hall.go_on.set()
 
     assert first.get(timeout=10) == 1
@@ -165,7 +165,7 @@ def test_a_replaced_session_with_a_long_queue_does_not_hold_up_its_user(dispatch
     assert stage.hall.begun == [0]
 
 
-# -- avatars that do not leave ------------------------------------------------------------------------------------------------
+# -- avatars that do not stop --------------------------------------------------------------------
 
 
 class NeverLeaves(Slow):
@@ -174,7 +174,7 @@ class NeverLeaves(Slow):
 
 
 class Stubborn(Slow):
-    """Does not even let itself be cancelled."""
+    """Even ignores its cancellation."""
 
     async def on_logout(self, reason):
         while True:
@@ -235,7 +235,7 @@ def test_avatars_of_a_portal_that_was_stopped_have_no_longer(event_loop):
     actors.set_default_dispatcher(actors.AsyncioDispatcher(event_loop))
     stage = Slowly(Stubborn, logout_timeout=0.05)
     login = stage.login()
-    ended = login.session.end  # whoever asks after the portal's end
+    ended = login.session.end  # read after the portal's end
     stage.portal.stop(timeout=10)
 
     assert login.avatar.actor_stopped.wait(10)
@@ -257,7 +257,7 @@ def test_a_leaving_avatar_in_time_is_left_alone(inline, caplog):
     assert inline.pending_timers == 0 or stage.portal.count().get() == 0
 
 
-# -- who waits for them -------------------------------------------------------------------------------------------------------
+# -- waiters for the end -------------------------------------------------------------------------
 
 
 def test_logins_that_gave_up_do_not_wait_with_their_clients(inline):
@@ -293,7 +293,7 @@ def test_avatars_that_are_leaving_count_as_sessions(inline):
 def test_on_a_full_server_nobody_takes_the_place_of_somebody_who_replaces_the_own_session(inline):
     stage = Slowly(policy=Policy.REPLACE, sessions=2)
     old, _ = stage.login("ann"), stage.login("bob")
-    old.avatar.proxy().move(1)  # it runs, so the old session is not gone at once
+    old.avatar.proxy().move(1)  # it runs, so the old session does not end immediately
     newcomer = stage.begin("ann")
     with pytest.raises(LoginDenied):
         stage.login("cleo")

@@ -1,4 +1,4 @@
-"""Events of a portal: each refusal is told once, floods are summed, and nothing that listens can harm a login."""
+"""Portal events: each refusal is sent once, floods are summed, and listeners harm no login."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Scored(Event):
 
 
 class Broken(logging.Handler):
-    """Raises, as a handler of an application may that has no handleError of its own."""
+    """Raises, like an application's handler without a handleError of its own."""
 
     def emit(self, record: logging.LogRecord) -> None:
         raise OSError("the log's disk is full")
@@ -129,7 +129,7 @@ def test_a_fault_while_the_log_is_broken_fails_the_login_in_question_and_no_othe
     assert stage.count() == 1
 
 
-def test_a_subscriber_that_hangs_is_sent_so_many_events_and_no_more_and_the_log_says_how_many_it_lost(
+def test_a_subscriber_that_hangs_is_sent_so_many_events_only_and_the_log_says_how_many_it_lost(
     caplog,
 ):
     go_on = threading.Event()
@@ -153,7 +153,7 @@ def test_a_subscriber_that_hangs_is_sent_so_many_events_and_no_more_and_the_log_
     events.close()
 
 
-# -- floods ---------------------------------------------------------------------------------------------------------------
+# -- floods --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_a_throttle_that_denies_unseen_is_summed_and_wrong_passwords_are_one_rec
     assert stage.named(LoginRefused)[-1].count == 45
 
 
-# -- names ----------------------------------------------------------------------------------------------------------------
+# -- names ---------------------------------------------------------------------------------------
 
 
 def refusals(

@@ -1,4 +1,7 @@
-"""Logins, logouts, kicks, crashes and drains in any order leave directory, actors, timers and threads as before."""
+"""Logins, logouts, kicks, crashes and drains in any order leak nothing.
+
+The directory, actors, timers and threads are the same as before.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ NAMES = st.sampled_from(["ann", "bob", "cleo"])
 
 
 class LifeCycles(RuleBasedStateMachine):
-    """A portal on the inline dispatcher, whose checker and realm sometimes answer late, wrong or never."""
+    """A portal on the inline dispatcher; checker and realm may answer late, wrong or never."""
 
     logins = Bundle("logins")
     steps = Bundle("steps")
@@ -122,7 +125,7 @@ class LifeCycles(RuleBasedStateMachine):
 
     @rule(dice=st.integers(0, 19))
     def drain(self, dice):
-        if dice == 19:  # seldom, since nobody gets in after it
+        if dice == 19:  # rarely, since no login succeeds after it
             self.stage.portal.drain(timeout=5)
 
     @rule()
@@ -170,7 +173,7 @@ class LifeCycles(RuleBasedStateMachine):
             answer.cancel()
         self.clock.advance(30)
         for name in ("ann", "bob", "cleo", "zed"):
-            assert self.stage.begin(name).done()  # nothing that went before keeps anybody waiting
+            assert self.stage.begin(name).done()  # no earlier step delays a login
         self.stage.portal.drain().get(timeout=0)
         self.clock.advance(30)
         left = [m.label for m in self.clock.mailboxes if m.actor_class in (ArenaPlayer, Mind)]
@@ -197,7 +200,7 @@ def count_objects() -> dict[str, int]:
         for kind in kinds:
             if issubclass(
                 type(thing), kind
-            ):  # not isinstance: a lazy object of another library may be asked for its class
+            ):  # not isinstance: a lazy object of another library can compute its class
                 counts[kind.__name__] += 1
     return counts
 

@@ -1,4 +1,4 @@
-"""From credentials to an avatar: what works, what is refused, and that nothing is left of a login that fails."""
+"""From credentials to an avatar: successes, refusals, and that a failed login leaves nothing."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_a_login_gives_an_interface_an_avatar_and_a_way_out(dispatcher):
     assert avatar.proxy().move(2).get(timeout=10) == 2
     assert login.session.avatar_id == "ann"
     assert stage.count() == 1
-    assert living() == BASE + 2  # the avatar, and the mind, which has told its client something
+    assert living() == BASE + 2  # the avatar, and the mind, which has notified its client
     logout().get(timeout=10)
     logout().get(timeout=10)
     assert stage.count() == 0
@@ -220,7 +220,7 @@ def test_an_avatar_that_comes_after_the_deadline_is_stopped(inline):
     assert stage.log == [
         ("start", "ann"),
         ("stop", "ann"),
-    ]  # it never was logged in, so it is not logged out
+    ]  # it was never logged in, so it is not logged out
     assert stage.count() == 0
     assert living() == BASE
 
@@ -252,7 +252,7 @@ def test_a_client_that_vanishes_during_its_login_leaves_nothing(inline, when):
     with pytest.raises(CancelledError):
         login.get()
     if when == "checking":
-        assert step.cancelled()  # as a hash that nobody needs any more
+        assert step.cancelled()  # like a hash that is not needed any more
     else:
         avatar = ArenaPlayer.start("ann", None, stage.log)
         step.set((Player, avatar, avatar.stop))
@@ -342,7 +342,7 @@ def test_a_realm_that_returns_rubbish_is_told_what_is_wrong(inline, caplog, answ
     assert f"Arena.request_avatar() {problem}" in caplog.text or problem in caplog.text
     assert living() == BASE
     assert stage.count() == 0
-    assert stage.login().interface is Player  # the realm goes on
+    assert stage.login().interface is Player  # the realm still works
 
 
 def test_a_plain_object_is_a_valid_avatar(dispatcher):
@@ -506,7 +506,7 @@ def test_secrets_are_in_no_log_and_no_text(inline, caplog):
 def test_names_in_the_audit_log_cannot_forge_a_line(inline, caplog):
     caplog.set_level(logging.INFO, "actorcred.audit")
     stage = Stage(log_unknown_names="show")
-    forged = UsernamePassword("eve", "wrong")  # as a protocol's own credentials may be
+    forged = UsernamePassword("eve", "wrong")  # like a protocol's own credentials
     object.__setattr__(forged, "username", "eve\nlogin session_id=1 avatar_id=admin\x1b[2J")
     with pytest.raises(UnauthorizedLogin):
         stage.portal.login(forged, None, Player).get(timeout=10)

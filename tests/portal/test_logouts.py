@@ -1,4 +1,4 @@
-"""From an open session to nothing: who may come in beside whom, and every way a session ends."""
+"""Second logins under the session policies, and every way in which a session ends."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reasons(stage: Stage) -> list[str]:
     return [event.reason for event in stage.named(LoggedOut)]
 
 
-# -- second logins ----------------------------------------------------------------------------------------------------------
+# -- second logins -------------------------------------------------------------------------------
 
 
 def test_allow_gives_each_login_an_avatar_of_its_own(inline):
@@ -85,7 +85,7 @@ def test_replace_waits_for_an_old_avatar_that_takes_its_time(inline):
     stage.login()
     waiting, other = stage.begin(), stage.begin("bob")
     assert not waiting.done()
-    assert other.done()  # only the same avatar id has to wait
+    assert other.done()  # only the same avatar id must wait
     assert stage.count() == 1
     done.set(None)
 
@@ -242,7 +242,7 @@ def test_the_portal_has_a_limit_of_its_own(inline):
     stage.login("c")
 
 
-# -- the directory ----------------------------------------------------------------------------------------------------------
+# -- the directory -------------------------------------------------------------------------------
 
 
 def test_sessions_are_found_listed_counted_and_annotated(inline):
@@ -284,7 +284,7 @@ def test_a_kick_ends_sessions_and_says_why(inline, whom, left):
     assert stage.named(LoggedOut)[0].detail == "cheating"
 
 
-# -- ends -------------------------------------------------------------------------------------------------------------------
+# -- ends ----------------------------------------------------------------------------------------
 
 
 def test_an_idle_session_ends_and_one_in_use_does_not(inline):

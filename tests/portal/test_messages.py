@@ -1,4 +1,4 @@
-"""The portal does not die of a message, whatever a client, a checker, a realm or the application does."""
+"""No message of a client, a checker, a realm or the application kills the portal."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from tests.helpers import Arena, ArenaPlayer, PlainChecker, Player, Stage
 
 
 def still_serves(stage: Stage) -> bool:
-    """Return whether the portal lives, and others get in."""
+    """Return whether the portal is alive, and other clients can log in."""
     return (
         stage.portal.is_alive() and stage.login("zoe").avatar.proxy().move(1).get(timeout=10) == 1
     )
@@ -122,7 +122,7 @@ class NotRuntimeCheckable(Protocol):
 
 
 class Data(ABC):
-    """An interface that cannot tell what is of it."""
+    """An interface whose `isinstance` check raises."""
 
     @abstractmethod
     def data(self) -> None: ...
@@ -133,7 +133,7 @@ class Data(ABC):
 
 
 class Moody(type):
-    """Cannot tell what is of its classes once it is angry."""
+    """Its class checks raise once it is angry."""
 
     angry = False
 
@@ -195,7 +195,7 @@ def test_an_interface_that_cannot_tell_who_implements_it_fails_its_login_and_lea
     assert stage.count() == 0
     gone = [entry for entry in stage.log if entry == ("stop", "ann")]
     assert len(gone) == 1
-    assert actors.statistics().actors <= before + 1  # a mind may be about to stop
+    assert actors.statistics().actors <= before + 1  # a mind might be about to stop
 
 
 def test_wrong_arguments_raise_where_the_application_calls(inline):
@@ -281,7 +281,7 @@ class Surprise(Exception):
 
 
 class Evil:
-    """A value of which nearly nothing can be done."""
+    """A value on which nearly every operation raises."""
 
     def __eq__(self, other):
         raise Surprise
@@ -305,8 +305,9 @@ class Evil:
 
 MESSAGES = [getattr(messages, name) for name in messages.__all__]
 VALUES = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.floats(allow_nan=True), st.lists(st.none(), max_size=2),
-    st.builds(Evil), st.builds(Future), st.builds(Event), st.just(print),
+    st.none(), st.booleans(), st.integers(), st.text(max_size=3), st.floats(allow_nan=True),
+    st.lists(st.none(), max_size=2), st.builds(Evil), st.builds(Future), st.builds(Event),
+    st.just(print),
 )  # fmt: skip
 
 CONTENTS = st.lists(VALUES, min_size=4, max_size=4)
@@ -329,7 +330,7 @@ def test_no_message_ends_the_portal_or_the_sessions_of_others(sent):
         stage = Stage(login_timeout=20.0)
         bystander = stage.login("bystander")
         for kind, arguments, asked in sent:
-            # A drain or a kick in good order would end the bystander's session.
+            # A drain or an ordinary kick would end the bystander's session.
             first = {
                 messages.Drain: ["soon", Future()],
                 messages.Kick: ["no such session", None],
@@ -369,7 +370,7 @@ def test_a_login_whose_step_raises_is_refused_and_leaves_nothing(inline, monkeyp
     stage = Stage()
 
     class Target:
-        """A mind that is of no class."""
+        """A mind without a class of its own."""
 
         @property
         def __class__(self):

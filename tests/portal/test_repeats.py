@@ -1,4 +1,4 @@
-"""Telling once per interval what happens again and again. Time is the test's."""
+"""Logging repeated events once per interval. The test moves the clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request takes no role down; a role that cannot go on is made anew, and one that is down comes back."""
+"""A failed request stops no role; a crashed role is restarted, and one that is down recovers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SECRET = "my secret password"
 
 
 class Unforeseen(Exception):
-    """An exception that nobody has thought of, whose text quotes what it was given."""
+    """An unexpected exception, whose text quotes its input."""
 
 
 def raises_at_once():
@@ -44,7 +44,7 @@ def raises_in_a_future():
 
 
 class Panic(BaseException):
-    """What extensions in Rust raise when they panic is no `Exception`."""
+    """A panic of a Rust extension is not an `Exception`."""
 
 
 def panics():
@@ -74,7 +74,7 @@ def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_c
         "PlainChecker could not check UsernamePassword of the user in the audit log: "
         in caplog.text
     )
-    assert "mallory" not in caplog.text  # it may be a password that was typed as a name
+    assert "mallory" not in caplog.text  # it might be a password typed as a name
     assert fault.__name__ in caplog.text or fault is raises_in_a_future  # the traceback
     assert SECRET not in caplog.text
 

@@ -1,4 +1,4 @@
-// What tests/rpc/test_other_languages.py has the client for Node.js do; prints what it saw as JSON.
+// Drives the Node.js client for tests/rpc/test_other_languages.py; prints what it saw as JSON.
 import { Client } from "../../examples/clients/client.mjs";
 
 const url = process.argv[2];
@@ -14,7 +14,10 @@ const note = (name) => (...params) => {
 const client = await Client.connect(url);
 for (const name of ["welcome", "tick"]) client.on(name, note(name));
 client.on("times seven", (number) => number * 7);
-const seen = { wrong: await code(client.login("ann", "wrong")), early: await code(client.call("move", 1)) };
+const seen = {
+  wrong: await code(client.login("ann", "wrong")),
+  early: await code(client.call("move", 1)),
+};
 await client.login("ann", "s3cret", { interface: "Player", client: ["node", "1"] });
 seen.avatar_id = client.avatarId;
 seen.moved = await client.call("move", 3, 4);

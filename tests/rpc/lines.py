@@ -1,4 +1,4 @@
-"""A client's end of a connection that hides nothing: what comes is seen as it is, and what is sent together is one write."""
+"""A raw client connection: received messages are visible as sent, and sent ones share a write."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PASSWORD = b"\0ann\0s3cret"
 
 
 class Line:
-    """A connection. `heard` is all that came; `gone` whether it is closed."""
+    """A connection. `heard` has all received messages; `gone` is whether it is closed."""
 
     def __init__(self, wire: Any) -> None:
         self.connection = Connection(wire.codec, LIMITS, framed=wire.framed)
@@ -61,7 +61,7 @@ class Line:
         )  # type: ignore[no-any-return]
 
     async def call(self, method: str, *params: Any) -> Response:
-        """Call a method and wait for the answer, as it came."""
+        """Call a method and wait for the answer, as received."""
         return await self.answer(*self.send((method, *params)))
 
     async def log_in(self, **options: Any) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Line:
 
     @property
     def answered(self) -> list[int]:
-        """The ids of the answers, in the order in which they came."""
+        """The ids of the answers, in order of arrival."""
         return [message.id for message in self.heard if isinstance(message, Response)]
 
     @property
@@ -83,12 +83,12 @@ class Line:
         return [message for message in self.heard if isinstance(message, Request)]
 
     def cut(self) -> None:
-        """Close at once, without a word."""
+        """Close without a goodbye."""
         self._wire.abort()
 
 
 async def line(game: WireStage) -> Line:
-    """Connect, by whatever the stage's transport is."""
+    """Connect by the stage's transport."""
     return Line(
         await open_wire(
             game.address, game.client_context(), json=game.transport == "websocket-json"

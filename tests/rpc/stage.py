@@ -1,4 +1,4 @@
-"""A small game on the network, which tests of the wire share."""
+"""A small game on the network, shared by the tests of the wire."""
 
 from __future__ import annotations
 
@@ -190,7 +190,7 @@ class Game(Realm):
 
 
 class Recorder:
-    """A client's handler that remembers what it heard."""
+    """A client's handler that records its notifications."""
 
     def __init__(self) -> None:
         self.heard: list[tuple[Any, ...]] = []
@@ -219,13 +219,13 @@ class Recorder:
 
 
 class WireStage:
-    """A server and all that a test wants to see of it; use `stage()`."""
+    """A server and everything that a test observes of it; use `stage()`."""
 
     server: rpc.Server
     portal: Any
     checker: MemoryCheckerRef
     gate: asyncio.Event
-    """Lets the calls of `wait` go on."""
+    """Releases the calls of `wait`."""
 
     def __init__(self, transport: str, authority: trustme.CA) -> None:
         self.transport = transport
@@ -270,7 +270,7 @@ class WireStage:
     async def raw(
         self, source: str = "127.0.0.1"
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect without a word, from an address of this machine; it is closed at the end."""
+        """Connect silently from an address of this machine; the connection is closed at the end."""
         streams = await asyncio.open_connection(
             self.address.host, self.address.port, local_addr=(source, 0)
         )
@@ -290,7 +290,7 @@ class WireStage:
         return int(await self.portal.count())
 
     async def until(self, condition: Callable[[], Any]) -> None:
-        """Wait, turn by turn of the loop, until something is so."""
+        """Wait for a condition, turn by turn of the loop."""
         async with asyncio.timeout(10):
             while True:
                 value = condition()
@@ -310,14 +310,14 @@ def plain(username: str, password: str) -> bytes:
 
 
 def reset(writer: asyncio.StreamWriter) -> None:
-    """Close a connection without a word, as the system does for a process that was killed with data unread."""
+    """Close a connection by a reset, like the system for a killed process with unread data."""
     sock = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Pass bytes on until there are no more."""
+    """Forward bytes until the end."""
     with contextlib.suppress(OSError):
         while data := await reader.read(65536):
             writer.write(data)
@@ -400,7 +400,7 @@ def on_loop(test: Callable[..., Any], loop_factory: Any = None) -> Callable[...,
 
 
 def on_both_loops(test: Callable[..., Any]) -> Callable[..., None]:
-    """Run a coroutine function as a test twice, on the event loop of asyncio and on that of uvloop."""
+    """Run a coroutine function as a test twice, on the event loops of asyncio and of uvloop."""
 
     @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
     @functools.wraps(test)
@@ -419,7 +419,7 @@ def on_both_loops(test: Callable[..., Any]) -> Callable[..., None]:
 
 
 class SomeCertificates(Checker):
-    """Lets those in who have a certificate of our authority, by their name in it."""
+    """Accepts clients with a certificate of our authority, by their name in it."""
 
     def request_avatar_id(self, credentials: Any) -> str:
         return dict(credentials.names)["DNS"]

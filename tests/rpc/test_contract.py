@@ -1,4 +1,4 @@
-"""What the protocol promises, over each transport."""
+"""The contract of the protocol, over each transport."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Clients that are slow, dead, wicked, or too many."""
+"""Clients that are slow, dead, malicious, or too many."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ async def raw(game: WireStage) -> tuple[asyncio.StreamReader, asyncio.StreamWrit
 
 
 async def goodbye(reader: asyncio.StreamReader) -> str:
-    """Return the reason of the server's goodbye, which is the last that it sends."""
+    """Return the reason of the server's goodbye, which is its last message."""
     async with asyncio.timeout(10):
         *_, last = msgpack.Unpacker(_File(await reader.read()), raw=False)
     assert last[:2] == [2, "cred.goodbye"]
@@ -82,7 +82,7 @@ async def test_rubbish_is_answered_with_a_goodbye_and_harms_nobody(data: bytes) 
         try:
             assert await goodbye(reader) == "protocol-error"
         except ConnectionResetError:
-            assert len(data) > 64_000  # the kernel does that when not all was read
+            assert len(data) > 64_000  # the kernel resets if not all was read
         writer.close()
         assert await client.call("echo", "fine") == "fine"
         await game.until(lambda: len(game.core.peers) == 1)
@@ -129,7 +129,7 @@ async def test_a_login_byte_by_byte_has_one_deadline_and_not_one_per_byte() -> N
         dripping = asyncio.create_task(drip())
         with contextlib.suppress(
             ConnectionResetError
-        ):  # the kernel forgets a goodbye to a client that goes on writing
+        ):  # the kernel drops a goodbye to a client that keeps writing
             assert await goodbye(reader) == "login-timeout"
         assert not dripping.done()
         dripping.cancel()
@@ -160,7 +160,8 @@ async def test_a_half_open_connection_is_found_within_two_heartbeats() -> None:
     async with stage(heartbeat=0.1, grace=0) as game:
         client = await game.connect()
         assert client._line._heartbeat is not None
-        client._line._heartbeat.cancel()  # as if the machine had lost its network: nothing comes any more, not even an end
+        # As if the machine had lost its network: nothing arrives any more, not even an end.
+        client._line._heartbeat.cancel()
         assert (await client.wait_closed()).code == "silent"
         assert game.log == [("ann", "lost")]
         assert [event for event in game.events if isinstance(event, ConnectionBroken)]
@@ -287,7 +288,7 @@ async def test_too_many_requests_per_second_are_refused_with_the_time_to_wait() 
             *[client.call("echo", number) for number in range(20)], return_exceptions=True
         )
         refused = [result for result in results if isinstance(result, CallError)]
-        assert 16 <= len(refused) <= 18  # the login took some of the burst
+        assert 16 <= len(refused) <= 18  # the login used some of the burst
         assert {error.code for error in refused} == {"too-many-requests"}
         assert all(0 < error.retry_after < 1 for error in refused if error.retry_after is not None)
         throttled = [event for event in game.events if isinstance(event, RequestsThrottled)]
@@ -326,7 +327,7 @@ async def test_failed_logins_make_source_and_account_wait() -> None:
         throttled = [event for event in game.events if isinstance(event, LoginThrottled)]
         assert [event.claimed for event in throttled] == [
             "ann"
-        ]  # the next one of this source is told with the sum
+        ]  # the next record of this source has the sum
 
 
 @on_loop
@@ -393,7 +394,7 @@ async def test_many_good_logins_to_one_account_wait_for_each_other() -> None:
 
 
 async def begin_scram(game: Any, password: str) -> tuple[Any, tuple[bytes]]:
-    """Let a connection be challenged; return it, and what it has to say next."""
+    """Start a SCRAM exchange; return the connection, and the next message to send."""
     connection = await game.bare()
     mechanism = CLIENT_MECHANISMS["SCRAM-SHA-256"](Secrets("ann", password))
     told = await connection.request("cred.login", ("SCRAM-SHA-256", mechanism.start(), {}))
@@ -460,7 +461,7 @@ async def test_a_server_without_file_descriptors_recovers(caplog: pytest.LogCapt
     async with stage() as game:
         before = await game.connect()
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        probes = [socket.socket() for _ in range(20)]  # the clients' own, made while there are some
+        probes = [socket.socket() for _ in range(20)]  # for clients, before they run out
         used = max(probe.fileno() for probe in probes) + 1
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 3, hard))
         try:

@@ -1,4 +1,4 @@
-"""A client that others wrote, in a process of its own: Neovim's, which speaks MessagePack-RPC to anybody."""
+"""A third-party client in its own process: Neovim's, which speaks MessagePack-RPC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ try:
     session.request("nothing")
 except Exception as error:
     failure = str(error)
-print(json.dumps([login["avatar_id"], login["interface"], place, heard, failure, session.request("move", 1, 0)]))
+moved = session.request("move", 1, 0)
+print(json.dumps([login["avatar_id"], login["interface"], place, heard, failure, moved]))
 assert session.request("cred.logout") is True
 """
 

@@ -1,4 +1,4 @@
-"""Clients in other languages, written from docs/protocol.md, and Neovim, each in a process of its own."""
+"""Clients in other languages, written from docs/protocol.md, and Neovim, in separate processes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLIENTS = HERE.parents[1] / "examples" / "clients"
 
 @functools.cache
 def ruby() -> list[str]:
-    """Return how Ruby is called; skip if it is not there."""
+    """Return the command for Ruby; skip if it is not installed."""
     program = shutil.which("ruby")
     if (
         program is None
@@ -36,7 +36,7 @@ def ruby() -> list[str]:
 
 @functools.cache
 def node() -> list[str]:
-    """Return how Node.js is called so that it has WebSocket; skip if it is not there, or too old."""
+    """Return the command for Node.js with WebSocket; skip if it is not installed, or too old."""
     program = shutil.which("node")
     if program is None:
         pytest.skip("node is not installed: apt install nodejs")
@@ -70,7 +70,7 @@ async def run(*words: str) -> str:
 
 
 def check(game: WireStage, seen: dict[str, Any]) -> None:
-    """Check what a client saw that did what the scripts do."""
+    """Check the observations of a client that did what the scripts do."""
     assert seen == {
         "wrong": ["refused", "login refused", None],
         "early": ["not-logged-in", "log in first: cred.login", None],
@@ -128,8 +128,17 @@ BROWSERS = """
 globalThis.location = {{ href: "http://127.0.0.1/" }};
 const {{ connect }} = await import("{module}");
 const heard = [];
-const listeners = {{ welcome: () => heard.push("welcome"), tick: () => heard.push("tick"), closed: () => heard.push("closed") }};
-const client = await connect("{url}", {{ username: "ann", password: "s3cret", notifications: {notifications}, listeners }});
+const listeners = {{
+  welcome: () => heard.push("welcome"),
+  tick: () => heard.push("tick"),
+  closed: () => heard.push("closed"),
+}};
+const client = await connect("{url}", {{
+  username: "ann",
+  password: "s3cret",
+  notifications: {notifications},
+  listeners,
+}});
 await client.call("tell", 2);
 await client.call("echo", 1);
 const counted = client.notifications;
@@ -192,7 +201,7 @@ def neovim() -> str:
             "locked: the door is locked",
             "unknown-method: no method 'nothing'",
         ),
-        ("map", "unknown error", "unknown error", "unknown error"),  # what the option is for
+        ("map", "unknown error", "unknown error", "unknown error"),  # the purpose of the option
     ],
 )
 @on_loop

@@ -1,4 +1,7 @@
-"""What docs/protocol.md promises to the author of a client beyond the contract: lost lines, names, counts, bad messages."""
+"""Promises of docs/protocol.md to authors of clients beyond the contract.
+
+They are about lost lines, names, counts and bad messages.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,7 @@ def test_the_page_has_each_code_of_an_error_and_each_option_of_a_login() -> None
     )
 
 
-# -- a lost line ----------------------------------------------------------------------------------------------------------
+# -- a lost line ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -86,7 +89,7 @@ async def test_the_ids_of_a_new_connection_have_nothing_to_do_with_those_of_the_
 
 
 @on_loop
-async def test_a_session_that_cannot_be_resumed_ends_with_the_line_and_what_is_in_flight_fails() -> (
+async def test_a_session_that_cannot_be_resumed_ends_with_the_line_and_calls_in_flight_fail() -> (
     None
 ):
     async with stage() as game:
@@ -148,7 +151,7 @@ async def test_a_client_that_goes_on_after_its_logout_is_logged_out_all_the_same
         assert game.log == [("ann", "logout")]
 
 
-# -- counts ---------------------------------------------------------------------------------------------------------------
+# -- counts --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -175,7 +178,7 @@ async def test_a_resume_with_a_number_that_cannot_be_is_told_to_refresh(
 
 
 @on_loop
-async def test_a_ping_with_too_large_a_number_means_all_that_was_sent_and_one_below_nought_means_none() -> (
+async def test_a_ping_with_too_large_a_number_means_all_and_one_with_a_negative_number_none() -> (
     None
 ):
     async with stage() as game:
@@ -199,7 +202,7 @@ async def test_a_ping_needs_no_login() -> None:
         here.cut()
 
 
-# -- names and SASL -------------------------------------------------------------------------------------------------------
+# -- names and SASL ------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -209,7 +212,7 @@ async def test_a_ping_needs_no_login() -> None:
         ("\uff41nn", "ann"),  # a full-width letter
         ("Ann", None),  # case is kept
         (" ann", None),
-        ("a\u200bnn", None),  # an invisible character is not left out
+        ("a\u200bnn", None),  # an invisible character is not ignored
         ("ann\x01", None),
         ("x" * 1024, None),
     ],
@@ -337,7 +340,7 @@ async def test_in_json_sasl_data_must_be_base64_with_its_padding(text: str) -> N
 
 
 async def waits(game: WireStage, *calls: tuple[Any, ...]) -> bool:
-    """Return whether the account has to wait after ten times these calls."""
+    """Return whether the account must wait after ten times these calls."""
     here: Line = await line(game)
     for _ in range(10):
         for call in calls:

@@ -1,4 +1,4 @@
-"""The wire on uvloop, which the command takes where it is installed."""
+"""The wire on uvloop, which the command uses if it is installed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-// The arena's page. The game's rules are the server's; here is only what a person sees and does.
+// The arena's page: display and input. The rules of the game are on the server.
 
 import { connect, resume } from "./rpc/actorcred.js";
 import { drawChart, drawWorld } from "./draw.js";
@@ -13,16 +13,16 @@ const TALK_KEPT = 100;
 const POINTS_KEPT = 60;
 
 let client = null;
-let world = null; // what does not change: size, obstacles, one's own name
+let world = null; // constant properties: size, obstacles, the player's own name
 let scene = { players: [], pickups: [], at: 0 };
 let before = scene;
 let walker = null;
-let restarting = false; // the server said goodbye because it goes down, and is not back yet
+let restarting = false; // the server announced its shutdown, and is not back yet
 const held = new Set();
 let finger = null;
 const history = new Map();
 
-// -- coming in and going out ------------------------------------------------------------------------------------------
+// -- login and logout -----------------------------------------------------------------------------
 
 const listeners = {
   scene: (players, pickups) => {
@@ -49,11 +49,11 @@ const listeners = {
 function farewell(error) {
   switch (error.code) {
     case "logout": return null;
-    case "kicked": return `You were sent out: ${error.message}`;
-    case "replaced": return "You have come in from somewhere else.";
-    case "revoked": return "Your account was closed or has a new password.";
-    case "idle": return "You were away for too long.";
-    case "expired": return "It was a long day: please log in again.";
+    case "kicked": return `You were kicked: ${error.message}`;
+    case "replaced": return "You logged in from another place.";
+    case "revoked": return "Your account was closed, or its password was changed.";
+    case "idle": return "You were inactive for too long.";
+    case "expired": return "Your session has expired. Please log in again.";
     default: return refusal(error);
   }
 }
@@ -65,8 +65,13 @@ function refusal(error) {
       const wait = error.retryAfter ? ` Try again in ${Math.ceil(error.retryAfter)} s.` : "";
       return `The arena is full, or there were too many attempts.${wait}`;
     }
-    case "unavailable": return "The server is there, but logging in is not possible at the moment. Try again later.";
-    case "unreachable": return "The server cannot be reached, or it takes no more connections. Try again in a moment.";
+    case "unavailable":
+      return "The server is up, but logging in is not possible at the moment. Try again later.";
+    case "unreachable":
+      return (
+        "The server cannot be reached, or it accepts no more connections. " +
+        "Try again in a moment."
+      );
     case "lost": return "The connection was lost. Try again.";
     default: return error.message;
   }
@@ -131,7 +136,7 @@ $("#login").addEventListener("submit", (event) => {
 $("#guest").addEventListener("click", () => comeIn({}));
 $("#leave").addEventListener("click", () => client?.close());
 
-// -- walking ----------------------------------------------------------------------------------------------------------
+// -- walking --------------------------------------------------------------------------------------
 
 function keyOf(event) {
   return event.key.length === 1 ? event.key.toLowerCase() : event.key;
@@ -156,9 +161,11 @@ for (const kind of ["pointerdown", "pointermove"]) {
     walk();
   });
 }
-for (const kind of ["pointerup", "pointercancel"]) $("#world").addEventListener(kind, () => (finger = null));
+for (const kind of ["pointerup", "pointercancel"]) {
+  $("#world").addEventListener(kind, () => (finger = null));
+}
 
-/** Go a step at once, and one at each tick as long as something is held. */
+/** Move one step now, and one at each tick as long as a key or pointer is held. */
 function walk() {
   if (walker !== null) return;
   const step = () => {
@@ -184,7 +191,7 @@ function direction() {
   return length < 0.01 ? [0, 0] : [dx / length, dy / length];
 }
 
-// -- talking, and who is here -----------------------------------------------------------------------------------------
+// -- talk and the list of players -----------------------------------------------------------------
 
 function addTalk(name, text) {
   const talk = $("#talk");
@@ -211,13 +218,15 @@ async function showPeople() {
   $("#list").replaceChildren(...people.map(([name, score]) => {
     const entry = document.createElement("li");
     entry.classList.toggle("me", name === world?.name);
-    for (const text of [name, score]) entry.append(Object.assign(document.createElement("span"), { textContent: text }));
+    for (const text of [name, score]) {
+      entry.append(Object.assign(document.createElement("span"), { textContent: text }));
+    }
     return entry;
   }));
 }
 setInterval(showPeople, 3000);
 
-// -- figures and the world --------------------------------------------------------------------------------------------
+// -- figures and the world ------------------------------------------------------------------------
 
 function showFigures(values) {
   $("#count").textContent = `(${values.sessions})`;
@@ -232,20 +241,29 @@ function showFigures(values) {
   }
 }
 
-/** Tell a screen reader, when it asks, what the canvas shows. */
+/** Describe what the canvas shows, for screen readers. */
 function describeSurroundings() {
   const me = scene.players.find(([name]) => name === world?.name);
   if (!me) return;
-  const near = scene.players.filter((player) => player !== me && Math.hypot(player[1] - me[1], player[2] - me[2]) < 4);
-  const gold = scene.pickups.map(([x, y]) => [Math.hypot(x - me[1], y - me[2]), x - me[1], y - me[2]]).sort((a, b) => a[0] - b[0])[0];
+  const distance = (x, y) => Math.hypot(x - me[1], y - me[2]);
+  const near = scene.players.filter(
+    (player) => player !== me && distance(player[1], player[2]) < 4,
+  );
+  const [gold] = scene.pickups
+    .map(([x, y]) => [distance(x, y), x - me[1], y - me[2]])
+    .sort((a, b) => a[0] - b[0]);
   const names = near.slice(0, 5).map(([name]) => name).join(", ") || "nobody";
-  const way = gold ? `Nearest gold: ${Math.round(gold[0])} steps ${compass(gold[1], gold[2])}.` : "No gold in view.";
+  const way = gold
+    ? `Nearest gold: ${Math.round(gold[0])} steps ${compass(gold[1], gold[2])}.`
+    : "No gold in view.";
   $("#surroundings").textContent = `Near you: ${names}. ${way}`;
 }
 setInterval(describeSurroundings, 1000);
 
 function compass(dx, dy) {
-  const names = ["east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east"];
+  const names = [
+    "east", "north-east", "north", "north-west", "west", "south-west", "south", "south-east",
+  ];
   return names[(Math.round(Math.atan2(dy, dx) / (Math.PI / 4)) + 8) % 8];
 }
 
@@ -255,7 +273,7 @@ function frame() {
 }
 requestAnimationFrame(frame);
 
-// -- a reload goes on where it was ------------------------------------------------------------------------------------
+// -- resuming after a reload ----------------------------------------------------------------------
 
 try {
   client = await resume("rpc/socket", { listeners, client: ["arena page", "1"] });

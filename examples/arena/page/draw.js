@@ -1,8 +1,16 @@
 // Drawing: the world from above, and small charts.
 
-const COLOURS = { ground: "#141a29", grid: "#1e2638", rock: "#3a4560", gold: "#ffcf5c", me: "#50e3c2", other: "#8aa4ff", text: "#e8ecf5" };
+const COLOURS = {
+  ground: "#141a29",
+  grid: "#1e2638",
+  rock: "#3a4560",
+  gold: "#ffcf5c",
+  me: "#50e3c2",
+  other: "#8aa4ff",
+  text: "#e8ecf5",
+};
 
-/** Fit a canvas to its place on the page, with the screen's full resolution; return its context in CSS pixels. */
+/** Fit a canvas to its box at the screen's full resolution; return its context in CSS pixels. */
 function fit(canvas) {
   const scale = devicePixelRatio || 1;
   const width = canvas.clientWidth;
@@ -16,7 +24,7 @@ function fit(canvas) {
   return { context, width, height };
 }
 
-/** Draw what is around the player, between the last two scenes, so that it moves smoothly. */
+/** Draw the player's surroundings, interpolated between the last two scenes. */
 export function drawWorld(canvas, world, before, scene) {
   const { context, width, height } = fit(canvas);
   const me = positionOf(world.name, world, before, scene);
@@ -91,7 +99,10 @@ export function drawChart(canvas, points) {
   const { context, width, height } = fit(canvas);
   context.clearRect(0, 0, width, height);
   const most = Math.max(...points, 0.001);
-  const at = (index) => [(index / Math.max(1, points.length - 1)) * width, height - 2 - (points[index] / most) * (height - 4)];
+  const at = (index) => [
+    (index / Math.max(1, points.length - 1)) * width,
+    height - 2 - (points[index] / most) * (height - 4),
+  ];
   context.strokeStyle = COLOURS.me;
   context.lineWidth = 1.5;
   context.beginPath();

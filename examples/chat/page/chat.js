@@ -1,4 +1,4 @@
-// The chat's page: rooms, what is said in them, and who is there.
+// The chat's page: rooms, their lines and their members.
 
 import { connect } from "./rpc/actorcred.js";
 
@@ -9,20 +9,24 @@ const LOBBY = "lobby";
 let client = null;
 let myself = "";
 let current = LOBBY;
-let restarting = false; // the server said goodbye because it goes down, and is not back yet
-const rooms = new Map(); // name -> { entries, unread, ready }; what comes before a room's history is in that history
+let restarting = false; // the server announced its shutdown, and is not back yet
+// name -> { entries, unread, ready }; lines that arrive before a room's history are part of it
+const rooms = new Map();
 
-// -- coming in and going out ------------------------------------------------------------------------------------------
+// -- login and logout -----------------------------------------------------------------------------
 
 const listeners = {
   said: (room, line) => rooms.get(room)?.ready && add(room, lineEntry(line)),
   came: (room, name) => presence(room, name, "came"),
   went: (room, name) => presence(room, name, "went"),
-  whispered: (name, to, text) => add(current, { kind: "private", text: `${name} to ${to}: ${text}` }),
+  whispered: (name, to, text) => {
+    add(current, { kind: "private", text: `${name} to ${to}: ${text}` });
+  },
   slow: () => showStatus("The server is busy: still waiting for its answer."),
   reconnecting: (error) => {
     restarting ||= error.code === "drained";
-    showStatus((restarting ? "The server is restarting." : "The connection was lost.") + " Trying again.");
+    const what = restarting ? "The server is restarting." : "The connection was lost.";
+    showStatus(`${what} Trying again.`);
   },
   reconnected: () => enter(),
   closed: (error) => leave(farewell(error)),
@@ -31,7 +35,7 @@ const listeners = {
 function farewell(error) {
   switch (error.code) {
     case "logout": return null;
-    case "kicked": return `You were thrown out: ${error.message}`;
+    case "kicked": return `You were kicked: ${error.message}`;
     default: return refusal(error);
   }
 }
@@ -43,8 +47,13 @@ function refusal(error) {
       const wait = error.retryAfter ? ` Try again in ${Math.ceil(error.retryAfter)} s.` : "";
       return `The chat is full, or there were too many attempts.${wait}`;
     }
-    case "unavailable": return "The server is there, but logging in is not possible at the moment. Try again later.";
-    case "unreachable": return "The server cannot be reached, or it takes no more connections. Try again in a moment.";
+    case "unavailable":
+      return "The server is up, but logging in is not possible at the moment. Try again later.";
+    case "unreachable":
+      return (
+        "The server cannot be reached, or it accepts no more connections. " +
+        "Try again in a moment."
+      );
     case "lost": return "The connection was lost. Try again.";
     default: return error.message;
   }
@@ -55,7 +64,12 @@ async function comeIn(username, password) {
   button.disabled = true;
   $("#refusal").hidden = true;
   try {
-    client = await connect("rpc/socket", { username, password, listeners, client: ["chat page", "1"] });
+    client = await connect("rpc/socket", {
+      username,
+      password,
+      listeners,
+      client: ["chat page", "1"],
+    });
     myself = username;
     await enter();
   } catch (error) {
@@ -95,7 +109,7 @@ function showStatus(text) {
   $("#status").hidden = text === null;
 }
 
-// -- rooms ------------------------------------------------------------------------------------------------------------
+// -- rooms ----------------------------------------------------------------------------------------
 
 async function join(name) {
   const room = { entries: [], unread: false, ready: false };
@@ -143,7 +157,7 @@ async function showPeople() {
   }));
 }
 
-// -- what is said -----------------------------------------------------------------------------------------------------
+// -- lines ----------------------------------------------------------------------------------------
 
 function lineEntry(line) {
   return { kind: "said", name: line.name, text: line.text, at: line.at };
@@ -152,7 +166,7 @@ function lineEntry(line) {
 function presence(room, name, what) {
   if (!rooms.get(room)?.ready) return;
   add(room, { kind: "event", text: `${name} ${what}` });
-  if (room === current) showPeople().catch(() => {}); // the connection may be going
+  if (room === current) showPeople().catch(() => {}); // the connection might be closing
 }
 
 function add(name, entry) {
@@ -176,7 +190,10 @@ function element(entry) {
   item.className = entry.kind;
   if (entry.kind === "said") {
     const time = document.createElement("time");
-    time.textContent = new Date(entry.at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+    time.textContent = new Date(entry.at * 1000).toLocaleTimeString([], {
+      hour: "2-digit",
+      minute: "2-digit",
+    });
     const name = document.createElement("b");
     name.textContent = entry.name;
     item.append(time, name, ` ${entry.text}`);
@@ -199,7 +216,7 @@ async function act(text) {
   throw new Error(`There is no /${word} here.`);
 }
 
-// -- forms ------------------------------------------------------------------------------------------------------------
+// -- forms ----------------------------------------------------------------------------------------
 
 $("#login").addEventListener("submit", (event) => {
   event.preventDefault();

@@ -1,1 +1,1 @@
-"""The wire beside those of others: server and client in processes of their own, on loopback, in one run."""
+"""The wire compared with others: server and client in separate processes, on loopback."""

@@ -35,7 +35,7 @@ COLYSEUS = [
     "@colyseus/sdk@0.17",
     "express@5",
 ]
-"""The package `colyseus` itself would fetch a transport from elsewhere than npm."""
+"""The package `colyseus` itself would download a transport from outside npm."""
 
 
 def main() -> None:
@@ -73,7 +73,7 @@ def _median(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _systems(console: Console) -> list[str]:
-    """Return what can be measured here, and say what cannot."""
+    """Return the systems that can be measured here, and print those that cannot."""
     found = ["actorcred"]
     for name, module in (
         ("actorcred uvloop", "uvloop"),
@@ -159,7 +159,10 @@ def _install_colyseus() -> Path:
 
 
 def _table(medians: dict[str, dict[str, float]]) -> Table:
-    machine = f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, Python {platform.python_version()}"
+    machine = (
+        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
+        f"Python {platform.python_version()}"
+    )
     table = Table("figure", *medians, "aim of actorcred, beside pb", title=machine)
     peer = medians.get("pb")
     for key, name, unit, aim in FIGURES:

@@ -1,10 +1,14 @@
-// The client of Colyseus, driven as driver.py drives the others: PORT SERVER_PID SCALE; prints the figures as JSON.
+// The client of Colyseus, measured like the others by driver.py: PORT SERVER_PID SCALE; prints the
+// figures as JSON.
 import { readFileSync } from "node:fs";
 import { Client } from "@colyseus/sdk";
 
 const [port, pid, scale] = process.argv.slice(2).map(Number);
 const COUNTS = { sessions: 1000, calls: 40000, sequential: 4000, rounds: 20, idle: 5000 };
-const counts = Object.fromEntries(Object.entries(COUNTS).map(([name, count]) => [name, Math.max(10, Math.trunc(count * scale))]));
+const scaled = (count) => Math.max(10, Math.trunc(count * scale));
+const counts = Object.fromEntries(
+  Object.entries(COUNTS).map(([name, count]) => [name, scaled(count)]),
+);
 const client = new Client(`ws://127.0.0.1:${port}`);
 let heard = 0;
 let wanted = Infinity;
@@ -35,7 +39,8 @@ async function inFlight(count, width, act) {
   return (count / (performance.now() - started)) * 1000;
 }
 
-const resident = () => Number(/VmRSS:\s*(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]);
+const status = () => readFileSync(`/proc/${pid}/status`, "utf8");
+const resident = () => Number(/VmRSS:\s*(\d+)/.exec(status())[1]);
 const sessions = [];
 const enter = async () => sessions.push(await login());
 const figures = {};

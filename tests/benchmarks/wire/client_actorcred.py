@@ -1,4 +1,7 @@
-"""Our client: `python -m tests.benchmarks.wire.client_actorcred PORT SERVER_PID SCALE` prints its figures as JSON."""
+"""Our client: prints its figures as JSON.
+
+Run it as `python -m tests.benchmarks.wire.client_actorcred PORT SERVER_PID SCALE`.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ class Ours(AsyncioTarget):
         await session.call("echo", "hi")
 
     async def fan(self, session: Any) -> None:
-        """Have everybody told something."""
+        """Broadcast a notification to all clients."""
         await session.call("fan")
 
 

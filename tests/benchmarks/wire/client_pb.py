@@ -14,7 +14,7 @@ from tests.benchmarks.wire.driver import Target, drive
 
 
 class Client(pb.Referenceable):  # type: ignore[misc]
-    """Hears notifications."""
+    """Receives notifications."""
 
     def __init__(self, target: Target) -> None:
         self._target = target
@@ -37,7 +37,7 @@ class PB(Target):
         return self._promised  # type: ignore[no-any-return]
 
     def all_heard(self) -> None:
-        """Fire it."""
+        """Fire the Deferred."""
         self._promised.callback(None)
 
     def together(self, coroutines: list[Coroutine[Any, Any, None]]) -> Awaitable[Any]:
@@ -55,7 +55,7 @@ class PB(Target):
         await session.callRemote("echo", "hi")
 
     async def fan(self, session: Any) -> None:
-        """Have everybody told something."""
+        """Broadcast a notification to all clients."""
         await session.callRemote("fan")
 
 

@@ -36,7 +36,7 @@ class SocketIO(AsyncioTarget):
         await session.call("echo", "hi")
 
     async def fan(self, session: Any) -> None:
-        """Have everybody told something."""
+        """Broadcast a notification to all clients."""
         await session.call("fan")
 
 

@@ -1,4 +1,4 @@
-"""What is measured, the same for all systems: it drives sessions of one of them and prints the figures."""
+"""The measurements, the same for all systems: drives sessions and prints the figures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.benchmarks.wire.game import CALLS_IN_FLIGHT, COUNTS, LOGINS_IN_FLIGHT
 
 
 class Target(ABC):
-    """A system, seen from its client. It knows nothing of event loops, since that of a peer is another one."""
+    """A client of one system. It must not use an event loop, since peers use different ones."""
 
     _heard = 0
     _wanted = 0
@@ -27,17 +27,17 @@ class Target(ABC):
             self.all_heard()
 
     def expect(self, count: int) -> Awaitable[Any]:
-        """Return what can be awaited until so many notifications have come."""
+        """Return an awaitable of the arrival of so many notifications."""
         self._heard, self._wanted = 0, count
         return self.promise()
 
     @abstractmethod
     def promise(self) -> Awaitable[Any]:
-        """Return what can be awaited until `all_heard` is called."""
+        """Return an awaitable of the call of `all_heard`."""
 
     @abstractmethod
     def all_heard(self) -> None:
-        """Keep the promise."""
+        """Resolve the awaitable."""
 
     @abstractmethod
     def together(self, coroutines: list[Coroutine[Any, Any, None]]) -> Awaitable[Any]:
@@ -49,15 +49,15 @@ class Target(ABC):
 
     @abstractmethod
     async def echo(self, session: Any) -> None:
-        """Call something."""
+        """Call a method."""
 
     @abstractmethod
     async def fan(self, session: Any) -> None:
-        """Have everybody told something."""
+        """Broadcast a notification to all clients."""
 
 
 def resident_kilobytes(pid: int) -> int:
-    """Return the memory of a process."""
+    """Return the resident memory of a process in KB."""
     with open(f"/proc/{pid}/status") as file:
         return int(file.read().split("VmRSS:")[1].split()[0])
 
@@ -65,7 +65,7 @@ def resident_kilobytes(pid: int) -> int:
 async def in_flight(
     target: Target, count: int, width: int, act: Callable[[int], Awaitable[Any]]
 ) -> float:
-    """Do something `count` times, `width` at a time; return how often per second."""
+    """Run something `count` times, `width` at a time; return the rate per second."""
     numbers = iter(range(count))
 
     async def worker() -> None:
@@ -133,7 +133,7 @@ class AsyncioTarget(Target):
         return self._promised
 
     def all_heard(self) -> None:
-        """Set it."""
+        """Set its result."""
         self._promised.set_result(None)
 
     def together(self, coroutines: list[Coroutine[Any, Any, None]]) -> Awaitable[Any]:

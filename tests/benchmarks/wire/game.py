@@ -1,4 +1,4 @@
-"""What all the servers of the benchmark do: say back, and tell everybody."""
+"""The methods that all benchmark servers have: echo, and broadcast."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ class EchoRoom extends Room {
   }
 
   onAuth(client, options) {
-    return options.username !== undefined; // lets everybody in, without hashing
+    return options.username !== undefined; // accepts everyone, without hashing
   }
 }
 

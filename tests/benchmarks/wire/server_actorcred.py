@@ -1,4 +1,7 @@
-"""Our server: `python -m tests.benchmarks.wire.server_actorcred [uvloop]` prints its port and process id."""
+"""Our server: prints its port and process id.
+
+Run it as `python -m tests.benchmarks.wire.server_actorcred [uvloop]`.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ everybody = Group()
 
 
 class Echo(ABC):
-    """What clients may call."""
+    """The methods that clients can call."""
 
     @abstractmethod
     def echo(self, text: str) -> str:
@@ -36,14 +39,14 @@ class Echo(ABC):
 
     @abstractmethod
     def fan(self) -> int:
-        """Tell everybody something."""
+        """Broadcast a notification to all clients."""
 
 
 class EchoAvatar(Avatar, Echo):
     """A user."""
 
     def on_login(self) -> None:
-        """Be one of all."""
+        """Join the broadcast group."""
         everybody.add(self.mind)
 
     def echo(self, text: str) -> str:
@@ -51,12 +54,12 @@ class EchoAvatar(Avatar, Echo):
         return text
 
     def fan(self) -> int:
-        """Tell everybody something."""
+        """Broadcast a notification to all clients."""
         return everybody.notify("n", "hello")
 
 
 class EchoRealm(Realm):
-    """Everybody's home."""
+    """The realm of all users."""
 
     interfaces = (Echo,)
 
@@ -67,12 +70,12 @@ class EchoRealm(Realm):
 
 
 class AnyPassword(Checker):
-    """Lets everybody in, without hashing."""
+    """Accepts everyone, without hashing."""
 
     credential_interfaces = (UsernamePassword,)
 
     def request_avatar_id(self, credentials: UsernamePassword) -> Any:
-        """Say yes."""
+        """Accept."""
         return credentials.username or ANONYMOUS
 
 

@@ -1,4 +1,7 @@
-"""The same as a Twisted Perspective Broker; with the word CredPortal, on our portal in place of Twisted's."""
+"""The same as a Twisted Perspective Broker.
+
+With the argument CredPortal, it runs on our portal instead of Twisted's.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ class EchoAvatar(pb.Avatar):  # type: ignore[misc]
         return text
 
     def perspective_fan(self) -> int:
-        """Tell everybody something."""
+        """Broadcast a notification to all clients."""
         for mind in everybody.values():
             mind.callRemote("n", "hello").addErrback(lambda _: None)
         return len(everybody)
@@ -36,23 +39,23 @@ class EchoAvatar(pb.Avatar):  # type: ignore[misc]
 
 @implementer(portal.IRealm)
 class EchoRealm:
-    """Everybody's home."""
+    """The realm of all users."""
 
     def requestAvatar(self, avatarId: Any, mind: Any, *interfaces: Any) -> Any:  # Twisted's names
         """Make an avatar."""
-        # In Twisted 26.10 minds of several connections cannot be put in a set.
+        # In Twisted 26.10, minds of several connections cannot be put in a set.
         everybody[id(mind)] = mind
         return pb.IPerspective, EchoAvatar(mind), lambda: everybody.pop(id(mind), None)
 
 
 @implementer(checkers.ICredentialsChecker)
 class AnyPassword:
-    """Lets everybody in, without hashing."""
+    """Accepts everyone, without hashing."""
 
     credentialInterfaces = (credentials.IUsernamePassword, credentials.IUsernameHashedPassword)  # noqa: N815
 
     def requestAvatarId(self, presented: Any) -> Any:
-        """Say yes."""
+        """Accept."""
         return presented.username
 
 

@@ -16,7 +16,7 @@ server.eio.transports = ["websocket"]
 
 @server.event  # type: ignore[untyped-decorator]
 async def connect(sid: str, environ: Any, auth: Any) -> bool:
-    """Let everybody in, without hashing."""
+    """Accept everyone, without hashing."""
     if not auth or "username" not in auth:
         return False
     await server.save_session(sid, {"username": auth["username"]})
@@ -32,7 +32,7 @@ async def echo(sid: str, text: str) -> str:
 
 @server.event  # type: ignore[untyped-decorator]
 async def fan(sid: str) -> int:
-    """Tell everybody something."""
+    """Broadcast a notification to all clients."""
     await server.emit("n", "hello", room="all")
     return 1
 

@@ -1,4 +1,4 @@
-"""Addresses as texts."""
+"""Addresses as strings."""
 
 from __future__ import annotations
 

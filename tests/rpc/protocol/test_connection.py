@@ -1,4 +1,4 @@
-"""The protocol without I/O: two ends over a link that a test cuts as it likes."""
+"""The protocol without I/O: two ends over a link that a test cuts into pieces."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_rubbish_breaks_the_connection(data: bytes) -> None:
 
 def test_an_endless_message_is_cut_off_at_the_limit_of_a_frame() -> None:
     connection = Connection(limits=SMALL)
-    connection.receive(b"\x93\x02\xa1m\xdb\x7f\xff\xff\xff")  # a text of two gigabytes begins
+    connection.receive(b"\x93\x02\xa1m\xdb\x7f\xff\xff\xff")  # a string of two gigabytes begins
     with pytest.raises(ProtocolError, match="longer than 2000"):
         for _ in range(100):
             connection.receive(b"x" * 100)
@@ -211,7 +211,7 @@ def test_an_idle_connection_takes_less_than_a_kilobyte() -> None:
     assert connections
 
 
-# -- fuzzing: nothing but the documented error, and bounded memory --------------------------------------------------------
+# -- fuzzing: only documented errors, and bounded memory -----------------------------------------
 
 values = st.recursive(
     st.none()

@@ -1,4 +1,4 @@
-"""Who may connect: limits and deadlines that hold from the moment a connection is accepted, whatever it speaks."""
+"""Who may connect: limits and deadlines from the moment a connection is accepted."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HANDSHAKE = b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upg
 
 
 async def ends(reader: asyncio.StreamReader) -> bytes:
-    """Return what a connection brings until the server closes it."""
+    """Return what a connection sends until the server closes it."""
     async with asyncio.timeout(10):
         try:
             return await reader.read()
@@ -89,7 +89,7 @@ async def test_a_socket_that_shakes_hands_and_does_not_log_in_has_the_same_deadl
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "websocket"])
 @on_both_loops
-async def test_silent_connections_of_every_transport_take_the_places_of_their_source_and_of_no_other(
+async def test_silent_connections_of_every_transport_take_the_places_of_their_source_and_no_other(
     transport: str,
 ) -> None:
     async with stage(transport, unauthenticated_per_source=5, limit_loopback=True) as game:
@@ -124,9 +124,7 @@ async def test_all_connections_have_a_limit_and_those_without_a_login_have_half_
         clients = [await game.connect() for _ in range(6)]
         await game.until(lambda: len(game.core.peers) == 6)
         more = []
-        while (
-            game.core.admission.connections < 8
-        ):  # from the half of a half on, chance refuses some
+        while game.core.admission.connections < 8:  # close to the limit, chance refuses some
             more.append(await game.raw())
             await asyncio.sleep(0.001)
         over, _ = await game.raw()
@@ -192,11 +190,11 @@ async def test_the_end_of_a_shortage_is_told_too(
         assert len(records_of(caplog, "actorcred.rpc")) == 2
 
 
-# -- sources that go on ---------------------------------------------------------------------------------------------------
+# -- sources that continue -----------------------------------------------------------------------
 
 
 @on_both_loops
-async def test_a_source_that_goes_on_while_it_is_penalised_is_shut_out_until_the_penalty_is_over() -> (
+async def test_a_source_that_goes_on_while_it_is_penalised_is_shut_out_until_the_penalty_ends() -> (
     None
 ):
     async with stage(
@@ -256,7 +254,7 @@ async def test_anonymous_sessions_of_one_source_are_bounded_and_those_in_grace_c
         reader, writer = await game.raw("127.0.0.4")
         writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
         assert b"denied" in await reader.readuntil(b"retry_after")
-        writer.write(plain("ann", "s3cret"))  # who logs in has no such limit
+        writer.write(plain("ann", "s3cret"))  # a logged-in client has no such limit
         await reader.readuntil(b"welcome")
         other, writer = await game.raw("127.0.0.5")
         writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
@@ -267,12 +265,12 @@ async def test_anonymous_sessions_of_one_source_are_bounded_and_those_in_grace_c
         game.core.admission.leave_anonymous("127.0.0.4")
 
 
-# -- pages beside the sockets ---------------------------------------------------------------------------------------------
+# -- pages next to the sockets -------------------------------------------------------------------
 
 
 @contextlib.asynccontextmanager
 async def pages(**options: Any) -> AsyncIterator[tuple[WireStage, int]]:
-    """Serve pages, sockets of ours and a socket of the application's own on one port."""
+    """Serve pages, our sockets and one of the application's own on one port."""
 
     async def slow(request: Any) -> Any:
         async def body() -> AsyncIterator[str]:

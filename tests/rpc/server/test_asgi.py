@@ -1,4 +1,4 @@
-"""The portal mounted in other people's applications."""
+"""The portal mounted in applications of other frameworks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.rpc.stage import USERS, Game, on_loop, stage
 
 @contextlib.asynccontextmanager
 async def serving(app: Any) -> AsyncIterator[int]:
-    """Serve any ASGI application with uvicorn, as its users do; give out the port."""
+    """Serve any ASGI application with uvicorn, as users do; yield the port."""
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, ws="websockets-sansio"))
     server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign,assignment]
     task = asyncio.create_task(server.serve())
@@ -106,7 +106,7 @@ async def test_beside_django() -> None:
     game = rpc.WebApp(make_portal())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
-        """Give WebSockets to the portal and the rest to Django, as Django's documentation says."""
+        """Route WebSockets to the portal and the rest to Django, as in Django's documentation."""
         await (game if scope["type"] in {"websocket", "lifespan"} else pages)(scope, receive, send)
 
     async with serving(app) as port:
@@ -149,4 +149,4 @@ async def test_pages_of_strangers_can_be_refused() -> None:
                 str(game.address), origin="https://evil.example.org", **settings
             ):
                 pass
-        await game.connect()  # a program, which is no page
+        await game.connect()  # a program, not a page

@@ -1,4 +1,4 @@
-"""SCRAM that is bound to its TLS connection, on every listener that has TLS."""
+"""SCRAM bound to its TLS connection, on every listener that has TLS."""
 
 from __future__ import annotations
 

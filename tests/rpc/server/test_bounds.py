@@ -1,4 +1,7 @@
-"""What a client costs before and after its login: bounded in number, in bytes and in time, also within one turn of the loop."""
+"""The cost of a client is bounded in number, bytes and time, before and after its login.
+
+The bounds also hold within one turn of the loop.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +33,11 @@ from tests.rpc.stage import WireStage, on_both_loops, on_loop, plain, stage
 
 MB = 1024 * 1024
 
-# -- what a client does not read ------------------------------------------------------------------------------------------
+# -- unread notifications ------------------------------------------------------------------------
 
 
 def buffered(game: WireStage) -> int:
-    """Return the bytes that wait for clients in connections."""
+    """Return the bytes buffered for clients in connections."""
     size = 0
     for peer in game.core.peers:
         wire: Any = peer.wire
@@ -79,8 +82,10 @@ async def mute(game: WireStage, transport: str) -> socket.socket:
     if transport == "websocket":
         await loop.sock_sendall(
             sock,
-            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
-            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: actorcred.msgpack\r\n\r\n",
+            b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: "
+            b"actorcred.msgpack\r\n\r\n",
         )
         await loop.sock_recv(sock, 200)
         messages = [b"\x82" + bytes([0x80 | len(data)]) + bytes(4) + data for data in messages]
@@ -111,7 +116,7 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
 
         async def talk() -> None:
             while True:
-                for session in sessions:  # the game goes on
+                for session in sessions:  # the game continues
                     session.mind.notify("flood", "x" * 20_000)
                 if end == "stay and talk":
                     for sock in socks:
@@ -166,7 +171,7 @@ def test_a_reader_has_stopped_when_nothing_is_taken_for_long() -> None:
     assert not stall.is_over(700, 40.0)
 
 
-# -- what waits for an avatar ---------------------------------------------------------------------------------------------
+# -- calls that wait for an avatar ---------------------------------------------------------------
 
 
 @on_both_loops
@@ -176,7 +181,7 @@ async def test_notifications_to_an_avatar_that_awaits_are_bounded_in_number_and_
             client = await game.connect()
             for _ in range(1000):
                 client.notify("wait", "x" * size)
-            assert await client.call("cred.ping")  # all of them were looked at
+            assert await client.call("cred.ping")  # all of them were handled
             await game.until(lambda: game.log)
             (session,) = await game.portal.sessions("ann")
             assert session.avatar.actor_inbox.qsize() <= most
@@ -200,7 +205,7 @@ async def test_calls_that_wait_are_bounded_in_bytes_and_the_client_is_told() -> 
         results = await asyncio.gather(*calls, return_exceptions=True)
         refused = [result for result in results if isinstance(result, CallError)]
         assert {error.code for error in refused} == {"too-many-requests"}
-        assert results.count("through") == 4  # one at work, three waiting
+        assert results.count("through") == 4  # one running, three waiting
         assert await client.call("wait") == "through"
 
 
@@ -255,7 +260,7 @@ def test_what_takes_more_memory_than_bytes_weighs_more() -> None:
     assert weigh([1, 2.5, None, b"abc"]) >= 100
 
 
-# -- an outbox ------------------------------------------------------------------------------------------------------------
+# -- an outbox -----------------------------------------------------------------------------------
 
 
 def note(name: str, key: Any = None) -> Notification:
@@ -309,7 +314,7 @@ async def test_the_clients_outbox_is_bounded_by_what_its_notifications_take_on_t
         sock.close()
 
 
-# -- before the login -----------------------------------------------------------------------------------------------------
+# -- before the login ----------------------------------------------------------------------------
 
 
 def packed_map(keys: list[bytes]) -> bytes:

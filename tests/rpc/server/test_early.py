@@ -1,4 +1,4 @@
-"""What a client sends together with its login."""
+"""Messages that a client sends together with its login."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOGIN = ("cred.login", "PLAIN", PASSWORD)
 
 
 class Slow(Checker):
-    """Decides when the test says so."""
+    """Answers when the test says so."""
 
     credential_interfaces = (UsernamePassword,)
 
@@ -38,7 +38,7 @@ class Slow(Checker):
 async def slow_login(
     **options: object,
 ) -> AsyncIterator[tuple[WireStage, Line, int, list[Future[str]]]]:
-    """A login that waits for the test's decision: stage, connection, the login's id, and the decisions."""
+    """A login that waits for the test: stage, connection, the login's id, and its decisions."""
     decisions: list[Future[str]] = []
     async with stage(checkers=[Slow.start(decisions)], **options) as game:  # type: ignore[arg-type]
         here = await line(game)
@@ -64,7 +64,7 @@ async def test_calls_that_are_sent_with_the_login_are_carried_out_after_it_and_i
         )
         assert (await here.answer(logout)).result is True
         assert here.answered == [login, first, second, logout]
-        assert isinstance(here.heard[0], Response)  # no notification comes before it
+        assert isinstance(here.heard[0], Response)  # no notification arrives before it
         await here.until(lambda: here.gone)
         assert game.log == [("ann", "logout")]
 

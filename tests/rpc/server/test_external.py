@@ -1,4 +1,4 @@
-"""Who a client is by the word of a proxy, which must be one that is trusted."""
+"""EXTERNAL logins by the headers of a proxy, which must be trusted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.rpc.stage import Game, on_loop, pump
 
 @contextlib.asynccontextmanager
 async def proxy(port: int, *headers: str) -> AsyncIterator[int]:
-    """Pass connections on, and put headers into their requests, as a proxy that has logged its client in."""
+    """Forward connections with additional headers, like a proxy that authenticated its client."""
     tasks = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -117,7 +117,7 @@ async def test_a_page_of_another_site_cannot_act_as_its_visitor() -> None:
             f"ws://127.0.0.1:{front}", origin=f"http://127.0.0.1:{front}", **settings
         ):  # its own page
             pass
-        assert await log_in(front) == "ann"  # a program, which is no page
+        assert await log_in(front) == "ann"  # a program, not a page
 
 
 @on_loop

@@ -1,4 +1,7 @@
-"""What is read of one connection has a bound in bytes per second, lower before the login; nobody else waits for it."""
+"""Reading from a connection is limited in bytes per second, more strictly before the login.
+
+Other connections do not wait for it.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ async def test_a_flood_before_the_login_is_not_read_and_others_get_in() -> None:
             client = await game.connect()
             assert await client.call("echo", "in") == "in"
         (flooding,) = [peer for peer in game.core.peers if peer.link is None]
-        # The server ignored no more than it may have read by now.
+        # The server ignored no more than it can have read by now.
         waited = asyncio.get_running_loop().time() - flooding._place.since
         most = EARLY_BYTES + 64 * 1024 + EARLY_BYTES_PER_SECOND * waited
         assert game.core.ignored_notices * len(JUNK) <= most

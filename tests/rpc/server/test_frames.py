@@ -1,4 +1,4 @@
-"""What a client of a port for WebSocket can send besides messages has bounds, before the login and after it."""
+"""Limits on everything but messages that a WebSocket client can send, before and after login."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from actorcred.rpc.server.web import FRAMES_AT_ONCE
 from tests.rpc.stage import WireStage, on_both_loops, on_loop, stage
 
 HANDSHAKE = (
-    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\n"
     b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Protocol: actorcred.json\r\n\r\n"
 )
 PIECE, TEXT, PING, PONG = 0, 1, 9, 10

@@ -1,4 +1,4 @@
-"""Who may connect and try to log in. Time and chance are the test's."""
+"""Who may connect and try to log in. The test controls time and chance."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_refusals_at_random_begin_at_half_and_are_certain_when_it_is_full() -> N
     admission = ConnectionLimiter(10, 100)
     for number in range(5):
         assert admission.enter(str(number), 0.0) is None
-    assert admission.enter("x", 0.0) is None  # from half of it on the chance rises from nothing
+    assert admission.enter("x", 0.0) is None  # above half the chance rises from zero
     assert "at random" in str(admission.enter("y", 0.1))
     for _ in range(4):
         assert admission.enter("z", 0.99) is None

@@ -1,4 +1,4 @@
-"""The options of a login by which a client says what it can take."""
+"""Login options by which a client announces what it supports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def mind_of(game: WireStage, session: str) -> Any:
     return (await game.portal.session(session)).mind
 
 
-# -- errors ---------------------------------------------------------------------------------------------------------------
+# -- errors --------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("form", KINDS)
@@ -151,7 +151,7 @@ async def test_a_resumed_session_keeps_the_form_of_errors_and_a_refused_resume_i
         assert (await there.call("cred.logout")).result is True
 
 
-# -- answers only ---------------------------------------------------------------------------------------------------------
+# -- answers only --------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
@@ -211,7 +211,7 @@ async def test_what_is_not_sent_fills_no_outbox_and_no_window_of_a_resume() -> N
 
 
 @on_loop
-async def test_a_notification_does_not_push_a_call_out_of_the_outbox_of_a_client_that_will_not_get_it() -> (
+async def test_a_notification_pushes_no_call_out_of_the_outbox_if_the_client_will_not_get_it() -> (
     None
 ):
     async with stage(portal_options=PortalOptions(outbox=OutboxLimit(bound=2))) as game:

@@ -1,4 +1,4 @@
-"""Connections that say nothing do not close the door to those who want to log in."""
+"""Silent connections do not lock out clients that want to log in."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ async def test_silent_connections_make_room_for_those_who_log_in(
     monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.05)
     async with stage(transport, unauthenticated=8) as game:
         silent = []
-        while len(game.core.admission) < 8:  # from the half on, chance refuses some
+        while len(game.core.admission) < 8:  # above half, chance refuses some
             silent.append(await game.raw())
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.06)

@@ -1,4 +1,4 @@
-"""Every refusal on the wire is one record, and floods of them are sums."""
+"""Every refusal on the wire is one log record, and floods of them are summed."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from tests.rpc.stage import WireStage, on_loop, stage
 async def refused(
     game: WireStage, call: Awaitable[Any], kind: type[Exception] = LoginFailed
 ) -> LoginRefused:
-    """Return the one record of a login that must fail."""
+    """Return the only record of a login that must fail."""
     before = len(game.events)
     with pytest.raises(kind):
         await call
     await game.until(lambda: len(game.events) > before)
-    assert await game.count() >= 0  # the portal has told all that it was told by now
+    assert await game.count() >= 0  # by now the portal has sent all its events
     event, *others = [event for event in game.events[before:] if isinstance(event, LoginRefused)]
     assert others == []
     return event

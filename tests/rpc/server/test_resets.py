@@ -1,4 +1,7 @@
-"""Connections that break in the middle of what the server does for all: the others do not notice. On both event loops."""
+"""Connections that break while the server sends to all do not affect the others.
+
+The tests run on both event loops.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +40,14 @@ async def test_a_broadcast_reaches_all_others_when_some_connections_are_reset_in
     async with stage("tcp", grace=0) as game:
         heard = [Recorder() for _ in range(8)]
         clients = []
-        for recorder in heard:  # between the listeners are those who will break
+        for recorder in heard:  # between the listeners are connections that will break
             clients.append(await game.connect(handler=recorder))
             await raw_login(game)
         broken = [peer_of(game, session) for session in await game.portal.sessions("bob")]
         for number in range(20):
             if number % 2:
                 for peer in broken:
-                    # As a loop does on an error of the socket; `connection_lost` comes a turn later.
+                    # As a loop does on a socket error; `connection_lost` is called a turn later.
                     peer.wire._transport.abort()
             await clients[0].call("shout", f"{number}")
         for recorder in heard:
@@ -122,7 +125,7 @@ async def test_the_sweep_goes_on_after_one_that_fails(monkeypatch: pytest.Monkey
                 writer.close()
         assert failed
         client = await game.connect(reconnect=False)
-        client._line._wire.abort()  # the grace, too, still ends
+        client._line._wire.abort()  # the grace period still ends
         await game.until(lambda: game.log == [("ann", "lost")])
 
 
@@ -209,7 +212,7 @@ async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(
 
 
 @on_both_loops
-async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_comes_back_by_the_other() -> (
+async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_returns_by_the_other() -> (
     None
 ):
     async with stage("websocket", grace=20) as game:

@@ -44,7 +44,7 @@ async def test_a_client_comes_back_and_gets_what_it_missed(transport: str, tmp_p
         for number in range(3):
             for peer in game.core.peers:
                 peer.heard -= (
-                    1000  # the grace counts from the loss, and not from the client's last word
+                    1000  # the grace period counts from the loss, not from the last message
                 )
             await lose(client)
             await other.call("shout", f"missed {number}")
@@ -98,7 +98,7 @@ async def test_who_missed_more_than_was_kept_is_told_to_refresh() -> None:
         await heard.until(lambda events: ("after",) in events)
         assert heard.named("news") == []
         await lose(client)
-        assert await back.get() is True  # from here on both sides count the same again
+        assert await back.get() is True  # from here on both sides agree on the count
 
 
 @on_loop
@@ -188,9 +188,7 @@ async def test_a_session_that_is_taken_over_says_goodbye_to_its_old_connection()
 
 
 @on_loop
-async def test_a_call_under_way_when_the_connection_is_lost_fails_and_the_next_waits_for_the_return() -> (
-    None
-):
+async def test_a_call_in_flight_fails_when_the_connection_is_lost_and_the_next_waits() -> None:
     async with stage() as game:
         client = await resumable(game)
         slow = asyncio.ensure_future(client.call("later"))

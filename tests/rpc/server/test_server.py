@@ -1,4 +1,4 @@
-"""Serving: what can be served where, by whom, and what is wrong with the rest."""
+"""Serving: what can be served where and by whom, and the errors for the rest."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from tests.settings import server_options
 
 
 class Certificates(Checker):
-    """By the name in the certificate."""
+    """Identifies clients by the name in the certificate."""
 
     credential_interfaces = (Certificate,)
 
@@ -102,7 +102,7 @@ async def test_passwords_are_not_taken_where_somebody_may_read_along(
             else:
                 with pytest.raises(CallError, match="not offered"):
                     await game.connect(mechanism="PLAIN")
-                client = await game.connect()  # SCRAM shows nobody the password
+                client = await game.connect()  # SCRAM reveals the password to no one
                 assert "PLAIN" not in await client.call("cred.mechanisms")
 
 
@@ -163,7 +163,7 @@ async def test_a_checker_that_is_down_is_unavailable_and_no_way_in() -> None:
                 await game.connect(mechanism=mechanism)
 
 
-# -- what cannot be served ------------------------------------------------------------------------------------------------
+# -- errors of serving ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ async def test_certificates_may_come_by_the_address(tmp_path: Path) -> None:
             ) as client:
                 assert await client.call("echo", kind) == kind
             with pytest.raises(ConnectionError, match="cannot connect"):
-                await rpc.connect(address, "ann", "s3cret")  # a certificate that nobody vouches for
+                await rpc.connect(address, "ann", "s3cret")  # a self-signed certificate
 
 
 @on_loop
@@ -230,7 +230,7 @@ async def test_a_server_that_ends_closes_connections_in_whatever_moment_of_their
         for _ in range(turns):
             await asyncio.sleep(0)
         await server.close(timeout=5)
-        gc.collect()  # what was not closed is a warning now, and so an error
+        gc.collect()  # anything not closed is a warning now, and so an error
         for client in clients:
             client.close()
 
@@ -265,7 +265,7 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
                     password,
                     options=rpc.ClientOptions(mechanism="SCRAM-SHA-256-PLUS"),
                 )
-        # Somebody in between with a certificate that the client trusts passes everything on.
+        # A man in the middle with a certificate that the client trusts forwards everything.
         async with relay(
             server.addresses[0], tmp_path / "between.pem", tmp_path / "ca.pem"
         ) as port:
@@ -280,7 +280,7 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
 
 @contextlib.asynccontextmanager
 async def relay(address: Any, certificate: Path, ca: Path) -> AsyncIterator[int]:
-    """Pass bytes on between TLS clients and a TLS server."""
+    """Forward bytes between TLS clients and a TLS server."""
     outward = ssl.create_default_context(cafile=str(ca))
     inward = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     inward.load_cert_chain(certificate)
@@ -356,7 +356,7 @@ def test_limits_that_make_no_sense_are_named() -> None:
         rpc.WireLimits(frame=0)
 
 
-# -- clients --------------------------------------------------------------------------------------------------------------
+# -- clients -------------------------------------------------------------------------------------
 
 
 @on_loop
