@@ -129,8 +129,8 @@ class CheckerRef(ActorRef["Checker"]):
     """A ref to a checker.
 
     Attributes:
-        offers: what the checker takes and offers. The checker puts it here, so that it can be read on
-            any thread, and while the checker is down.
+        offers: what the checker takes and offers. The checker sets it, so that it can be read on any
+            thread, and while the checker is down.
     """
 
     __slots__ = ("_listeners", "offers")
@@ -228,8 +228,8 @@ class Checker(Service):
     def show_offers(self) -> None:
         """Put into the ref what this checker takes and offers; on any thread.
 
-        It is called when the checker has been constructed. A checker that changes one of the three attributes
-        later must call it then.
+        It is called when the checker has been constructed. A checker that changes one of the three
+        attributes later must call it then.
         """
         cast("CheckerRef", self._actor_ref).offers = Offers(
             self.credential_interfaces,

@@ -1,6 +1,7 @@
-"""A portal on the network: MessagePack-RPC with SASL, over TCP, TLS, Unix sockets and WebSocket; servers and clients.
+"""A portal on the network: servers and clients for MessagePack-RPC with SASL.
 
-The names below are loaded when they are used, so that `actorcred.rpc.protocol.connection`, which is pure, loads nothing else.
+Transports are TCP, TLS, Unix sockets and WebSocket. The names below are loaded when they are used,
+so that importing `actorcred.rpc.protocol.connection`, which is pure, loads nothing else.
 """
 
 from importlib import import_module

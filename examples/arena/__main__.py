@@ -100,13 +100,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         help="where the page is (%(default)s)",
     )
     parser.add_argument("--headless", action="store_true", help="no page, only bots")
-    parser.add_argument(
-        "--avatars",
-        type=_positive,
-        default=2000,
-        metavar="N",
-        help="how many bots play (%(default)s)",
-    )
+    _add_options_of_bots(parser)
     parser.add_argument(
         "--duration",
         type=float,
@@ -118,6 +112,27 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         type=_positive,
         metavar="N",
         help="players at most, bots among them (no limit)",
+    )
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path("arena-data"),
+        metavar="DIR",
+        help="accounts and scores (%(default)s)",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.headless and arguments.duration is None:
+        arguments.duration = 20.0
+    return arguments
+
+
+def _add_options_of_bots(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--avatars",
+        type=_positive,
+        default=2000,
+        metavar="N",
+        help="how many bots play (%(default)s)",
     )
     parser.add_argument(
         "--wrong",
@@ -136,17 +151,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--seed", type=int, default=1, help="of everything random but the passwords (%(default)s)"
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        default=Path("arena-data"),
-        metavar="DIR",
-        help="accounts and scores (%(default)s)",
-    )
-    arguments = parser.parse_args(argv)
-    if arguments.headless and arguments.duration is None:
-        arguments.duration = 20.0
-    return arguments
 
 
 def _web_address(text: str) -> Address:

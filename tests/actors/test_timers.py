@@ -164,7 +164,7 @@ def test_a_callback_that_fails_is_logged_and_harms_no_other(inline, caplog):
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_an_actor_that_plans_a_timer_when_no_thread_can_be_started_lives_and_the_next_timer_serves_both(
+def test_planning_a_timer_when_no_thread_can_be_started_harms_no_actor_and_the_next_serves_both(
     monkeypatch, caplog
 ):
     fired: list[str] = []
