@@ -129,7 +129,7 @@ class CheckerRef(ActorRef["Checker"]):
     """A ref to a checker.
 
     Attributes:
-        offers: what the checker takes and offers. The checker sets it, so that it can be read on any
+        offers: what the checker takes and offers. The checker sets it, so it can be read on any
             thread, and while the checker is down.
     """
 
