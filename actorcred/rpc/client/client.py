@@ -25,6 +25,7 @@ from actorcred.rpc.client.connection import ClientConnection, make_handle
 from actorcred.rpc.client.options import ClientOptions
 from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
+from actorcred.rpc.protocol.goodbye import FINAL
 from actorcred.sasl.mechanism import ClientMechanism, Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, choose
 
@@ -37,11 +38,6 @@ T = TypeVar("T")
 
 SLOW_LOGIN = 3.0
 """Seconds after which a login is reported as slow."""
-
-FINAL = frozenset(
-    {"logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "protocol-error"}
-)
-"""Goodbye codes after which a client does not reconnect by itself."""
 
 
 async def connect(
