@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import ssl
 from collections import defaultdict
@@ -27,21 +26,21 @@ from actorcred.errors import (
 )
 from actorcred.exchange import ExchangeState
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.network import is_private_connection
 from actorcred.portal.events import printable
-from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
-from actorcred.sasl.binding import with_bindings
+from actorcred.sasl.binding import situation_of
+from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sasl.mechanism import (
     Challenge,
     Credentials,
     ServerMechanism,
     Situation,
     Step,
-    from_base64,
     text_of,
 )
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sasl.stepper import Stepper
 
 try:
     from aiosmtpd.smtp import SMTP, TLSSetupException
@@ -268,16 +267,16 @@ class SMTPConnection(SMTP):
         return "451 4.3.0 something went wrong in the server"
 
     def _situation(self) -> Situation:
-        """Return what mechanisms have to know of the connection."""
+        """Return the facts of the connection that mechanisms go by."""
         assert self.session is not None
         assert self.transport is not None
         peer = self.session.peer
-        host = str(peer[0]) if isinstance(peer, tuple) else ""
-        private = is_private_connection(
-            host, encrypted=self.transport.get_extra_info("sslcontext") is not None
+        return situation_of(
+            str(peer[0]) if isinstance(peer, tuple) else "",
+            encrypted=self.transport.get_extra_info("sslcontext") is not None,
+            host=self.hostname,
+            tls=self.transport.get_extra_info("ssl_object"),
         )
-        tls = self.transport.get_extra_info("ssl_object")
-        return with_bindings(Situation(private=private, host=self.hostname, source=host), tls)
 
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""
@@ -329,15 +328,10 @@ class SMTPConnection(SMTP):
                 self.farewell("too many failed logins")
 
     async def _authenticate_by(self, mechanism: ServerMechanism, initial: str | None) -> str:
-        """Go through an exchange; return the reply."""
+        """Go through a login; return the reply."""
         try:
-            first = None if initial is None else _decoded(initial)
-            login, outcome = await negotiate(
-                mechanism, first, self._ask, self._log_in, self.server.portal
-            )
-            self.login = login
-            if outcome is not None:
-                await self._ask(outcome)
+            first = None if initial is None else decode_initial(initial)
+            await negotiate(Stepper(mechanism), first, self._ask, self._log_in, self.server.portal)
         except ProtocolError as error:
             self._log_out(LogoutCode.LOGOUT)
             return f"501 5.5.2 {printable(error)}"
@@ -349,9 +343,9 @@ class SMTPConnection(SMTP):
             raise
         return "235 2.7.0 Authentication successful"
 
-    def _log_in(self, step: Credentials) -> LoginFuture:
+    async def _log_in(self, step: Credentials) -> None:
         portal = self.server.portal
-        return portal.login(
+        self.login = await portal.login(
             step.credentials,
             SMTPChannel(self),
             *self.server.interfaces,
@@ -359,16 +353,13 @@ class SMTPConnection(SMTP):
         )
 
     async def _ask(self, challenge: bytes) -> bytes:
-        await self.push(b"334 " + base64.b64encode(challenge))
+        await self.push(b"334 " + encode_challenge(challenge))
         try:
-            line = (await self._reader.readline()).strip()
-        except (
-            ValueError
-        ):  # longer than SMTP's lines may be; the rest of it is read as a command, and is none
+            line = await self._reader.readline()
+        except ValueError:
+            # Longer than SMTP's lines. The rest of it is read as a command, which does not exist.
             raise ProtocolError("the line is too long") from None
-        if line == b"*":
-            raise ProtocolError("aborted by the client")
-        return _decoded(line.decode("ascii", "replace"))
+        return decode_answer(line)
 
     async def handle_MAIL(
         self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]
@@ -439,11 +430,6 @@ def _sender(envelope: Any) -> str:
 def _refusal_of_form(address: str) -> str | None:
     """Return the reply to an address that would spoil headers and logs: not UTF-8, or with control characters."""
     return None if address.isprintable() else "553 5.1.3 Error: malformed address"
-
-
-def _decoded(text: str) -> bytes:
-    """Return what base64 stands for; "=" is the empty message (RFC 4954, section 4)."""
-    return b"" if text == "=" else from_base64(text)
 
 
 def _reply(error: LoginFailed) -> str:

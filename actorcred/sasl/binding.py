@@ -9,10 +9,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 from weakref import WeakKeyDictionary
 
+from actorcred.credentials import ExternalIdentity
+from actorcred.network import is_private_connection
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding
 
-__all__ = ["served_binding", "unique_binding", "with_bindings"]
+__all__ = ["served_binding", "situation_of", "unique_binding", "with_bindings"]
 
 FRESH = 60.0
 """Seconds for which a context's certificate is remembered: a renewed one may be loaded into a context that is in use."""
@@ -20,6 +22,29 @@ FRESH = 60.0
 _known: WeakKeyDictionary[ssl.SSLContext, tuple[float, tuple[str, bytes] | None]] = (
     WeakKeyDictionary()
 )
+
+
+def situation_of(
+    address: str,
+    *,
+    encrypted: bool,
+    host: str = "localhost",
+    tls: ssl.SSLObject | ssl.SSLSocket | None = None,
+    identity: ExternalIdentity | None = None,
+) -> Situation:
+    """Return the facts of a connection that mechanisms go by.
+
+    Args:
+        address: the peer's; "" if it has none, such as on a Unix socket.
+        encrypted: whether the connection has TLS.
+        host: the server's name, for challenges.
+        tls: the TLS of the connection, for channel binding, such as asyncio's
+            `transport.get_extra_info("ssl_object")`; None if it is not known.
+        identity: the client's identity as stated by a trusted proxy.
+    """
+    private = is_private_connection(address, encrypted=encrypted)
+    situation = Situation(private=private, host=host, source=address, identity=identity)
+    return with_bindings(situation, tls)
 
 
 def with_bindings(situation: Situation, tls: ssl.SSLObject | ssl.SSLSocket | None) -> Situation:
