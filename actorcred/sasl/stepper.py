@@ -211,12 +211,14 @@ class Stepper:
 
     __slots__ = ("_error", "_replies_carry_data", "exchange", "mechanism", "state")
 
+    _error: Exception
+    """The portal's refusal, while the client is still to be told."""
+
     def __init__(self, mechanism: ServerMechanism, *, replies_carry_data: bool = False) -> None:
         self.mechanism = mechanism
         self.state = LoginState.NEW
         self._replies_carry_data = replies_carry_data
         self.exchange: Exchange | None = None
-        self._error: Exception | None = None
 
     @property
     def over(self) -> bool:
@@ -240,15 +242,16 @@ class Stepper:
         self._move(LoginEvent.ANSWER)
         if state is LoginState.PROVEN:
             return _GRANTED
-        if state is not LoginState.EXPLAINED:
-            failed = self._respond(data or b"")
+        if self.exchange is not None:
+            failed = self._respond(self.exchange, data or b"")
             if failed is not None or state is LoginState.EXAMINED:
                 return failed or WAIT
-        assert self._error is not None
         return Failed(self._error)
 
     def challenged(self, challenge: bytes) -> Challenge:
         """Take a challenge of an `Exchange`, which its `on_challenge` was called with."""
+        if self.exchange is None:
+            raise ProtocolError("out of order: no checker can examine these credentials")
         self._move(LoginEvent.EXAMINE)
         return Challenge(challenge)
 
@@ -293,7 +296,7 @@ class Stepper:
             error: the error; a `ProtocolError` if the client aborts, or sends what its protocol
                 cannot decode.
         """
-        if self.state is LoginState.EXPLAINED and self._error is not None:
+        if self.state is LoginState.EXPLAINED:
             error = self._error  # a client that does not acknowledge its refusal is refused
         self._move(LoginEvent.FAIL)
         return Failed(error)
@@ -312,11 +315,10 @@ class Stepper:
             self.state = TRANSITIONS[before][LoginEvent.CHALLENGE]
         return step
 
-    def _respond(self, data: bytes) -> Failed | None:
+    def _respond(self, exchange: Exchange, data: bytes) -> Failed | None:
         """Hand an answer to the exchange, which may call back from within."""
-        assert self.exchange is not None
         try:
-            self.exchange.respond(data)
+            exchange.respond(data)
         except (ProtocolError, UnauthorizedLogin) as error:
             self.state = LoginState.OVER
             return _broken(error)

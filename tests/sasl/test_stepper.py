@@ -166,7 +166,7 @@ def test_the_client_is_read_in_states_that_wait_for_it_only(state: LoginState) -
 def test_a_call_out_of_order_is_an_error_and_changes_nothing(
     state: LoginState, call: Any, allowed: set[LoginState]
 ) -> None:
-    made = IN_STATE[state]()
+    made = Scram().stepper if state is LoginState.DECIDING else IN_STATE[state]()
     if state in allowed:
         call(made)
         return
@@ -184,6 +184,14 @@ def test_credentials_with_the_choice_of_the_mechanism() -> None:
     assert made.exchange is None
     assert made.succeeded() == Granted()
     assert made.over
+
+
+def test_no_checker_can_ask_about_credentials_that_are_complete() -> None:
+    made = stepper("PLAIN")
+    made.receive(PLAIN)
+    with pytest.raises(ProtocolError, match="out of order"):
+        made.challenged(b"?")
+    assert made.succeeded() == Granted()
 
 
 def test_a_client_that_sends_nothing_first_is_challenged_with_nothing() -> None:
