@@ -6,6 +6,7 @@ import asyncio
 import logging
 import ssl
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any, Protocol, runtime_checkable
 
 import pykka
@@ -39,7 +40,7 @@ from actorcred.sasl.mechanism import (
     Step,
     text_of,
 )
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS, check_legacy, offered
 from actorcred.sasl.stepper import Stepper
 
 try:
@@ -136,20 +137,30 @@ class SMTPServer:
         portal: where clients log in.
         interfaces: what they ask for; each has `submit`, as `Submission`, and may have what `Screening` adds.
         passwords_in_clear: take passwords also where somebody on the network may read along.
+        legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
+            if the checkers support no better SCRAM.
         options: for `aiosmtpd.smtp.SMTP`, as `hostname`, `data_size_limit`, or `tls_context` for STARTTLS.
 
     Raises:
         TypeError: if no interface is given.
+        ValueError: if `legacy_mechanisms` names anything else.
     """
 
     def __init__(
-        self, portal: PortalRef, *interfaces: type, passwords_in_clear: bool = False, **options: Any
+        self,
+        portal: PortalRef,
+        *interfaces: type,
+        passwords_in_clear: bool = False,
+        legacy_mechanisms: Collection[str] | None = None,
+        **options: Any,
     ) -> None:
         if not interfaces:
             raise TypeError("SMTPServer() needs at least one interface after the portal")
+        check_legacy(legacy_mechanisms)
         self.portal = portal
         self.interfaces = interfaces
         self.passwords_in_clear = passwords_in_clear
+        self.legacy_mechanisms = legacy_mechanisms
         self.options = options
         self.connections: set[SMTPConnection] = set()
 
@@ -281,7 +292,12 @@ class SMTPConnection(SMTP):
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""
         kinds = await self.server.portal.list_credentials_interfaces(for_everybody=True)
-        names = offered(kinds, self._situation(), passwords_in_clear=self.server.passwords_in_clear)
+        names = offered(
+            kinds,
+            self._situation(),
+            passwords_in_clear=self.server.passwords_in_clear,
+            legacy=self.server.legacy_mechanisms,
+        )
         found = {name: SERVER_MECHANISMS[name] for name in names}
         return {**found, "LOGIN": LoginServer} if "PLAIN" in found else found
 

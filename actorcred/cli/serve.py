@@ -29,7 +29,7 @@ from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.server import Server
 from actorcred.rpc.server.server import serve as serve_portal
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS
+from actorcred.sasl.mechanisms import LEGACY, SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
 
 __all__ = ["serve"]
@@ -79,6 +79,13 @@ logger = logging.getLogger("actorcred.cli")
     "--passwords-in-clear",
     is_flag=True,
     help="Take passwords also where somebody on the network may read along.",
+)
+@click.option(
+    "--legacy-mechanism",
+    "legacy_mechanisms",
+    multiple=True,
+    type=click.Choice(LEGACY),
+    help="A SASL mechanism for old clients to be allowed. May be repeated.",
 )
 @click.option(
     "--identity-header",
@@ -137,6 +144,7 @@ def serve(
     max_sessions: int | None,
     grace: float,
     passwords_in_clear: bool,
+    legacy_mechanisms: tuple[str, ...],
     identity_header: str,
     trusted_fronts: tuple[str, ...],
     limit_loopback: bool,
@@ -164,6 +172,7 @@ def serve(
         server_options = ServerOptions(
             grace=grace,
             passwords_in_clear=passwords_in_clear,
+            legacy_mechanisms=legacy_mechanisms,
             identity_header=identity_header,
             trusted_fronts=trusted_fronts,
             limit_loopback=limit_loopback,

@@ -69,6 +69,7 @@ class CramMD5Server(ServerMechanism):
 
     name = "CRAM-MD5"
     credentials = UsernameHashedPassword
+    legacy = True
 
     def __init__(self, situation: Situation) -> None:
         super().__init__(situation)
@@ -95,6 +96,7 @@ class CramMD5Client(ClientMechanism):
     """Answers the question."""
 
     name = "CRAM-MD5"
+    legacy = True
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__(secrets)

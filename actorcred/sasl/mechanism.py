@@ -82,6 +82,7 @@ class ServerMechanism(ABC):
         name: as registered with IANA.
         credentials: the kinds of credentials that it makes, one of which a checker must take.
         exposes_password: whether somebody who reads along learns the password or token.
+        legacy: whether it is for old clients, and off unless it is asked for by name.
 
     Args:
         situation: of the connection.
@@ -93,6 +94,7 @@ class ServerMechanism(ABC):
     name: ClassVar[str]
     credentials: ClassVar[type | tuple[type, ...]]
     exposes_password: ClassVar[bool] = False
+    legacy: ClassVar[bool] = False
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
@@ -172,12 +174,14 @@ class ClientMechanism(ABC):
 
     Class attributes:
         name: as registered with IANA.
+        legacy: whether it is for old servers, and off unless it is asked for by name.
 
     Args:
         secrets: what to log in with.
     """
 
     name: ClassVar[str]
+    legacy: ClassVar[bool] = False
 
     def __init__(self, secrets: Secrets) -> None:
         self.secrets = secrets

@@ -369,7 +369,13 @@ def _make(base: type[Any], side: str, algorithm: str, plus: str, **attributes: A
     return type(
         title,
         (base,),
-        {"__doc__": base.__doc__, "__module__": __name__, "name": name, **attributes},
+        {
+            "__doc__": base.__doc__,
+            "__module__": __name__,
+            "name": name,
+            "legacy": algorithm == "SHA-1",
+            **attributes,
+        },
     )
 
 

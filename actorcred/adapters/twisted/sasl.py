@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from twisted.cred import error as theirs
@@ -20,7 +20,7 @@ from actorcred.errors import UnauthorizedLogin
 from actorcred.exchange import Exchange
 from actorcred.sasl import binding
 from actorcred.sasl.mechanism import Credentials, ServerMechanism, Situation
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS, check_legacy, offered
 from actorcred.sasl.stepper import Action, Stepper
 
 __all__ = ["AskClient", "Granted", "authenticate", "mechanisms", "situation_of"]
@@ -41,20 +41,30 @@ def situation_of(transport: Any, host: str = "localhost") -> Situation:
 
 
 async def mechanisms(
-    portal: CredPortal, situation: Situation, *, passwords_in_clear: bool = False
+    portal: CredPortal,
+    situation: Situation,
+    *,
+    passwords_in_clear: bool = False,
+    legacy_mechanisms: Collection[str] | None = None,
 ) -> dict[str, type[ServerMechanism]]:
-    """Return the mechanisms that a client can log in by, the strongest first.
+    """Return the mechanisms that a client can log in by, in order of preference.
 
     Args:
-        portal: where it logs in.
-        situation: of its connection.
+        portal: the portal.
+        situation: the facts of the connection; see `situation_of`.
         passwords_in_clear: whether passwords may be sent where others on the network can read them.
+        legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
+            if the checkers support no better SCRAM.
+
+    Raises:
+        ValueError: if `legacy_mechanisms` names anything else.
     """
+    check_legacy(legacy_mechanisms)
     kinds = await deferred_of(portal.portal.list_credentials_interfaces(for_everybody=True))
-    return {
-        name: SERVER_MECHANISMS[name]
-        for name in offered(kinds, situation, passwords_in_clear=passwords_in_clear)
-    }
+    names = offered(
+        kinds, situation, passwords_in_clear=passwords_in_clear, legacy=legacy_mechanisms
+    )
+    return {name: SERVER_MECHANISMS[name] for name in names}
 
 
 async def authenticate(

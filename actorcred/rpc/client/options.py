@@ -16,7 +16,8 @@ class ClientOptions:
     Args:
         interface: what to use the avatar as: the name of an interface, or several, the dearest first; by default the
             first one of the realm.
-        mechanism: the SASL mechanism; by default the strongest that both sides have.
+        mechanism: the SASL mechanism; by default the strongest that both sides have, but never
+            CRAM-MD5 or SCRAM-SHA-1.
         reconnect: come back after the connection was lost, to the same session if that is possible.
         max_pause: seconds between two attempts at most.
         timeout: seconds for connecting, and for the first answer of the server.

@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from actorcred.rpc.protocol.codec import WireLimits
+from actorcred.sasl.mechanisms import check_legacy
 
 __all__ = ["ServerOptions"]
 
@@ -44,6 +45,8 @@ class ServerOptions:
         max_penalty: seconds.
         reauthentication: seconds for which `cred.end` believes a proof of the credentials.
         passwords_in_clear: offer PLAIN and OAUTHBEARER also where somebody may read along: neither TLS nor on this machine.
+        legacy_mechanisms: SASL mechanisms for old clients that are allowed in spite of their age,
+            such as ("SCRAM-SHA-1",) or ("CRAM-MD5",).
         origins: from which pages of the web browsers may connect, as ("https://play.example.org",). None is any, since no
             cookie logs in here, so that a strange page can do no more than any other client; with `identity_header`, by
             which a strange page would act as its visitor, None is only the host that the request itself names.
@@ -80,6 +83,7 @@ class ServerOptions:
     max_penalty: float = 60.0
     reauthentication: float = 300.0
     passwords_in_clear: bool = False
+    legacy_mechanisms: tuple[str, ...] = ()
     origins: tuple[str, ...] | None = None
     identity_header: str = ""
     trusted_fronts: tuple[str, ...] = ()
@@ -87,6 +91,7 @@ class ServerOptions:
     backlog_bytes: int = 1024 * 1024
 
     def __post_init__(self) -> None:
+        check_legacy(self.legacy_mechanisms)
         if bool(self.identity_header) != bool(self.trusted_fronts):
             raise ValueError("identity_header and trusted_fronts need each other")
         for front in self.trusted_fronts:
