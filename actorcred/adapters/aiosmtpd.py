@@ -55,10 +55,11 @@ logger = logging.getLogger("actorcred.adapters.aiosmtpd")
 hide_what_clients_send()
 
 MAX_TRIES = 10
-"""Failed logins of one connection after which it is closed; some clients try one password by three mechanisms."""
+"""Failed logins after which a connection is closed. Some clients try one password by three
+mechanisms."""
 
 LONGEST_AUTH = 12_288
-"""Octets of a line of AUTH (RFC 4954, section 4): a token of OAUTHBEARER can have thousands."""
+"""Octets of a line of AUTH (RFC 4954, section 4). A token of OAUTHBEARER can have thousands."""
 
 MOST_RECIPIENTS = 1000
 """Of one message; clients begin another one for the rest (RFC 5321, section 4.5.3.1.10)."""
@@ -104,7 +105,7 @@ class Screening(Submission, Protocol):
 
 
 class LoginServer(ServerMechanism):
-    """AUTH LOGIN, which has no RFC: asks for name and password. Old clients of mail know nothing else."""
+    """AUTH LOGIN, which has no RFC: asks for name and password, for old mail clients."""
 
     name = "LOGIN"
     credentials = UsernamePassword
@@ -115,13 +116,13 @@ class LoginServer(ServerMechanism):
         self._username: str | None = None
 
     def step(self, data: bytes | None) -> Step:
-        """Take what the client says; this mechanism alone may ask twice."""
+        """Take a message of the client. This is the only mechanism that challenges twice."""
         if self.state is ExchangeState.CHALLENGED and self._username is None:
             self.state = ExchangeState.NEW
         return super().step(data)
 
     def take(self, data: bytes | None) -> Step:
-        """Take the name, which may come with the request, then the password."""
+        """Take the name, which may be sent with the request, then the password."""
         if data is None:
             return Challenge(b"Username:")
         if self._username is None:
@@ -306,7 +307,7 @@ class SMTPConnection(SMTP):
     async def handle_EHLO(
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
-        """Offer the mechanisms that can be used."""
+        """Offer the mechanisms that can be used on this connection."""
         session.host_name = hostname
         names = " ".join(await self.mechanisms())
         others = [line for line in responses if not line.startswith("250-AUTH")]

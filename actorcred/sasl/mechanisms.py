@@ -137,7 +137,7 @@ def choose(offers: Iterable[str], secrets: Secrets, *, private: bool) -> ClientM
 
     Args:
         offers: the names that the server offers.
-        secrets: what the client has to log in with.
+        secrets: what the client logs in with.
         private: whether no third party can read along, so that a password may be sent.
     """
     names = set(offers)

@@ -1,4 +1,4 @@
-"""SMTP by GNU SASL's own client: SCRAM over STARTTLS, bound to the connection where that client can be."""
+"""SMTP by GNU SASL's own client: SCRAM over STARTTLS, with channel binding where it can."""
 
 from __future__ import annotations
 

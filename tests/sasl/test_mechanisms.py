@@ -376,7 +376,7 @@ def test_secrets_do_not_show() -> None:
     assert "digest" not in repr(CramMD5("ann", b"c", "digest"))
 
 
-# -- SCRAM, message by message -----------------------------------------------------------------------------------------------
+# -- SCRAM, message by message ---------------------------------------------------------------------
 
 NONCE = "rOprNGfwEbeRWgbNEkqO"
 FIRST = f"n,,n=user,r={NONCE}"
@@ -461,10 +461,16 @@ def test_the_client_names_the_kind_of_binding(name: str, kind: str, value: bytes
 @pytest.mark.parametrize(
     ("name", "flag"),
     [
-        ("SCRAM-SHA-256", "p=tls-unique"), ("SCRAM-SHA-256", "y"), ("SCRAM-SHA-256-PLUS", "n"), ("SCRAM-SHA-256-PLUS", "y"),
-        ("SCRAM-SHA-256-PLUS", "p=tls-exporter"), ("SCRAM-SHA-256-PLUS", "p="), ("SCRAM-SHA-256", "x"), ("SCRAM-SHA-256", ""),
+        ("SCRAM-SHA-256", "p=tls-unique"),
+        ("SCRAM-SHA-256", "y"),
+        ("SCRAM-SHA-256-PLUS", "n"),
+        ("SCRAM-SHA-256-PLUS", "y"),
+        ("SCRAM-SHA-256-PLUS", "p=tls-exporter"),
+        ("SCRAM-SHA-256-PLUS", "p="),
+        ("SCRAM-SHA-256", "x"),
+        ("SCRAM-SHA-256", ""),
     ],
-)  # fmt: skip
+)
 def test_a_binding_cannot_be_talked_away(name: str, flag: str) -> None:
     with pytest.raises(ProtocolError):
         SERVER_MECHANISMS[name](Situation(binding=BINDING, tls_unique=UNIQUE)).step(

@@ -20,7 +20,7 @@ __all__ = ["Dialogue", "deny_source"]
 
 
 LONG = 128
-"""Bytes of a client's message above which it is not decoded while its source is penalized."""
+"""Bytes of a client's message above which it is not decoded while its source is penalised."""
 
 Decide = Callable[[Credentials], Future[Any]]
 
@@ -70,7 +70,7 @@ class Dialogue:
 
         Raises:
             CallError: if the message is out of order.
-            LoginDenied: if it is long, and the client's source is penalized.
+            LoginDenied: if it is long, and the client's source is penalised.
         """
         if self._answer is not None or not self._stepper.waits_for_client:
             raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
@@ -88,7 +88,7 @@ class Dialogue:
         return answer
 
     def _deny_source(self) -> None:
-        """Raise `LoginDenied` if the client's source has to wait."""
+        """Raise `LoginDenied` if the client's source must wait."""
         source, core = self._peer.origin.source, self._peer.core
         wait = core.penalties.wait("from " + source, core.loop.time()) if source else 0.0
         if wait:
@@ -96,7 +96,7 @@ class Dialogue:
             raise self._denied(wait)
 
     def _denied(self, wait: float) -> LoginDenied:
-        """Tell of a login that was denied, and shut a source out that does not stop."""
+        """Report a denied login; return its error. A source that does not stop is shut out."""
         deny_source(self._peer)
         self._peer.core.portal.publish(
             LoginThrottled(self._peer.origin.address, self._claimed, wait)
@@ -118,7 +118,7 @@ class Dialogue:
             raise CallError("SASL data must be base64 in JSON", CallCode.BAD_ARGUMENTS) from None
 
     def encoded(self, data: bytes) -> Any:
-        """Return bytes in the form in which the client sends its own: some clients have no bytes."""
+        """Return bytes in the form that the client uses: some clients have no type for bytes."""
         return data.decode("utf-8", "replace") if self._text else data
 
     def _step(self, message: bytes | None) -> None:
@@ -135,9 +135,9 @@ class Dialogue:
             self._failed(step.error, unseen=step.unseen)
 
     def _take_turn(self, go: Callable[[], object]) -> None:
-        """Have the server look at what the client said when it is its turn at the account, unless it is too early.
+        """Call `go` when it is this login's turn at the account, unless a penalty denies it.
 
-        A turn ends with the answer to the client, so that one who does not go on keeps nobody else out.
+        A turn ends with the answer to the client, so a client that stops does not block others.
         """
         account = self._account
         if account and self._peer.core.options.penalty:
@@ -161,12 +161,12 @@ class Dialogue:
         try:
             go()
         except Exception as error:
-            # It may be another client's end of a turn that brought this one on, which must not hear of it.
+            # The caller may be another client that ends its turn, and must not get this error.
             self._failed(error)
         return True
 
-    def _failed(self, error: Exception, *, unseen: bool = False) -> None:
-        """End the login with an error."""
+    def _failed(self, error: Exception, *, unseen: bool = True) -> None:
+        """End the login with an error. `unseen`: the portal does not know of it."""
         if isinstance(error, UnauthorizedLogin):
             if unseen:
                 self._peer.tell_refused(error, self._stepper.mechanism.name)
@@ -196,7 +196,7 @@ class Dialogue:
             self._ask(self._stepper.challenged(challenge).challenge)
 
     def _keys(self) -> list[str]:
-        """Return what a failure penalizes: the source, and the account that was claimed."""
+        """Return what is penalised for a failure: the source, and the account that was claimed."""
         source, account = self._peer.origin.source, self._account
         keys = ["from " + source] if source else []
         if account:
@@ -251,7 +251,7 @@ class Dialogue:
             self._peer.dialogue = None
 
     def cancel(self) -> None:
-        """Give up: the client is gone, or does not keep to the mechanism."""
+        """Give the login up: the client has disconnected, or broke the rules of the mechanism."""
         decision = self._decision
         self._cancelled = True
         self._end()
@@ -260,11 +260,11 @@ class Dialogue:
 
 
 def deny_source(peer: Peer) -> None:
-    """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
+    """Count a denied login. A source that continues during its penalty is disconnected."""
     core, key = peer.core, "from " + peer.origin.source
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0
     if wait and core.penalties.denied(key) > core.options.free_denials:
-        # Not before the client has its answer.
+        # After the client has its answer.
         core.loop.call_soon(
             peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1)
         )
