@@ -46,7 +46,7 @@ class Dialogue:
         self._decide = decide
         self._consent = consent
         self._answer: Future[Any] | None = None
-        self._cancelled = False
+        self._over = False
         self._decision: Future[Any] | None = None
         self._claimed = ""
         self._account = ""
@@ -80,7 +80,7 @@ class Dialogue:
         try:
             message = self._decoded(data)
             if self._decision is None:
-                self._step(message)
+                self._act(self._stepper.receive(message))
             else:
                 self._take_turn(partial(self._step, message))
         except Exception as error:
@@ -147,7 +147,7 @@ class Dialogue:
 
     def _begin_turn(self, go: Callable[[], object], account: str = "") -> bool:
         core, answer = self._peer.core, self._answer
-        if self._cancelled:
+        if self._over:
             return False
         now, wait = core.loop.time(), 0.0
         for key in self._keys():
@@ -171,6 +171,7 @@ class Dialogue:
             if unseen:
                 self._peer.tell_refused(error, self._stepper.mechanism.name)
             self._refuse(error)
+            self.cancel()  # a decision of the portal that is still to come
             return
         answer = self._answer
         self.cancel()
@@ -192,7 +193,7 @@ class Dialogue:
         decision.add_done_callback(lambda done: core.here(self._decided, done))
 
     def _challenged(self, challenge: bytes) -> None:
-        if not self._cancelled and not self._stepper.over:
+        if not self._over:
             self._ask(self._stepper.challenged(challenge).challenge)
 
     def _keys(self) -> list[str]:
@@ -210,7 +211,7 @@ class Dialogue:
             answer.settle({"challenge": self.encoded(challenge)})
 
     def _decided(self, done: Future[Any]) -> None:
-        if self._cancelled or self._stepper.over or done.cancelled():
+        if self._over or done.cancelled():
             return
         try:
             decision = done.get()
@@ -245,6 +246,7 @@ class Dialogue:
             answer.settle_error(error)
 
     def _end(self) -> None:
+        self._over = True
         self._answer = None
         self._end_turn()
         if self._peer.dialogue is self:
@@ -253,7 +255,6 @@ class Dialogue:
     def cancel(self) -> None:
         """Give the login up: the client has disconnected, or broke the rules of the mechanism."""
         decision = self._decision
-        self._cancelled = True
         self._end()
         if decision is not None and hasattr(decision, "give_up"):
             decision.give_up()
