@@ -375,7 +375,7 @@ def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("names", ["CRAM-MD5", ("SCRAM-SHA-256",), ("MD5",)])
 def test_a_legacy_mechanism_that_is_none_is_named(names: Any) -> None:
-    with pytest.raises(ValueError, match="legacy_mechanisms.*(SCRAM-SHA-1 and )?CRAM-MD5"):
+    with pytest.raises(ValueError, match="legacy_mechanisms"):
         rpc.ServerOptions(legacy_mechanisms=names)
 
 
