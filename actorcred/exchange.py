@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import StrEnum
 
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 
@@ -22,7 +22,7 @@ __all__ = [
 ]
 
 
-class ExchangeState(Enum):
+class ExchangeState(StrEnum):
     """The state of an exchange."""
 
     NEW = "new"
@@ -33,7 +33,7 @@ class ExchangeState(Enum):
     """Further messages from the client are not accepted."""
 
 
-class ExchangeEvent(Enum):
+class ExchangeEvent(StrEnum):
     """What changes the state of an exchange."""
 
     CHALLENGE = "challenge"
@@ -73,9 +73,7 @@ def step(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
     try:
         return TRANSITIONS[state][event]
     except KeyError:
-        raise ProtocolError(
-            f"out of order: {event.value} in an exchange that is {state.value}"
-        ) from None
+        raise ProtocolError(f"out of order: {event} in an exchange that is {state}") from None
 
 
 class UsernameHashedPassword(ABC):

@@ -1,104 +1,129 @@
-"""A SASL exchange of a protocol on an asyncio loop, from the client's first word to the portal's decision."""
+"""Driving a SASL login by coroutines, and the portal's side of it on an asyncio loop."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Protocol
 
-from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.exchange import Exchange, ExchangeState
-from actorcred.portal.login import Login, LoginFuture
+from actorcred.errors import LoginFailed, ProtocolError, UnauthorizedLogin
+from actorcred.exchange import Exchange
 from actorcred.portal.ref import PortalRef
-from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
+from actorcred.sasl.mechanism import Challenge, Credentials
+from actorcred.sasl.stepper import Action, Failed, Granted, Stepper
 
-__all__ = ["negotiate"]
+__all__ = ["AskClient", "Hearing", "drive", "negotiate"]
 
 AskClient = Callable[[bytes], Awaitable[bytes]]
-LogIn = Callable[[Credentials], LoginFuture]
+"""Sends a client a challenge and returns its answer. Raises `ProtocolError` if it aborts."""
+
+LogIn = Callable[[Credentials], Coroutine[Any, Any, object]]
+
+
+class Hearing(Protocol):
+    """The portal's side of a login: runs it, and feeds the stepper what comes of it."""
+
+    def begin(self, step: Credentials) -> None:
+        """Log in."""
+
+    async def next(self, stepper: Stepper) -> Action:
+        """Wait for a challenge of a checker or for the portal's decision; return the next step."""
+
+
+async def drive(
+    stepper: Stepper, initial: bytes | None, ask: AskClient, hearing: Hearing, portal: PortalRef
+) -> None:
+    """Go through a login. Returns when it has succeeded. Independent of the kind of event loop.
+
+    Args:
+        stepper: the login, new.
+        initial: the client's initial response; None without one.
+        ask: see `AskClient`.
+        hearing: the portal's side.
+        portal: notified of names that no user can have.
+
+    Raises:
+        ProtocolError: if the client breaks the rules of the mechanism, or aborts.
+        Exception: the portal's error, if the login did not succeed.
+    """
+    step: Action = stepper.receive(initial)
+    while not isinstance(step, Granted):
+        if isinstance(step, Challenge):
+            step = await _answer(stepper, step, ask)
+        elif isinstance(step, Failed):
+            if step.unseen and isinstance(step.error, UnauthorizedLogin):
+                mechanism = stepper.mechanism
+                portal.tell_refused(step.error, mechanism.name, address=mechanism.situation.source)
+            raise step.error
+        else:
+            if isinstance(step, Credentials):
+                hearing.begin(step)
+            step = await hearing.next(stepper)
+
+
+async def _answer(stepper: Stepper, challenge: Challenge, ask: AskClient) -> Action:
+    try:
+        data = await ask(challenge.challenge)
+    except ProtocolError as error:
+        return stepper.failed(error)
+    return stepper.receive(data)
 
 
 async def negotiate(
-    mechanism: ServerMechanism,
-    first: bytes | None,
-    ask: AskClient,
-    log_in: LogIn,
-    portal: PortalRef,
-) -> tuple[Login, bytes | None]:
-    """Go through an exchange.
+    stepper: Stepper, initial: bytes | None, ask: AskClient, log_in: LogIn, portal: PortalRef
+) -> None:
+    """Go through a login on the running asyncio loop.
 
     Args:
-        mechanism: the one that the client chose.
-        first: what it sent with its choice; None for nothing.
-        ask: sends the client a challenge and returns its answer.
-        log_in: presents credentials to the portal.
-        portal: which is told of names that cannot be anybody's.
-
-    Returns:
-        The login, and what the client is to be sent with the server's consent, if there is something.
+        stepper: the login, new.
+        initial: the client's initial response; None without one.
+        ask: see `AskClient`.
+        log_in: presents the credentials to the portal, and stores the `Login`. The caller ends
+            the session if this function raises after that.
+        portal: notified of names that no user can have.
 
     Raises:
         LoginFailed: if it did not succeed.
-        ProtocolError: if the client does not keep to the mechanism.
+        ProtocolError: if the client breaks the rules of the mechanism, or aborts.
     """
-    data = first
-    while isinstance(step := _step(mechanism, data, portal), Challenge):
-        data = await ask(step.challenge)
-    if not isinstance(step.credentials, Exchange):
-        return await _plainly(mechanism, step, ask, log_in), None
-    return await _converse(step, step.credentials, ask, log_in), step.credentials.outcome
-
-
-async def _plainly(
-    mechanism: ServerMechanism, step: Credentials, ask: AskClient, log_in: LogIn
-) -> Login:
-    """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
+    hearing = _LoopHearing(log_in)
     try:
-        return await log_in(step)
-    except UnauthorizedLogin:
-        refusal = mechanism.refusal()
-        if refusal is not None:
-            with contextlib.suppress(
-                ProtocolError
-            ):  # it may break off, and is refused all the same
-                await ask(refusal)
-        raise
-
-
-def _step(
-    mechanism: ServerMechanism, data: bytes | None, portal: PortalRef
-) -> Challenge | Credentials:
-    try:
-        return mechanism.step(data)
-    except UnauthorizedLogin as error:
-        portal.tell_refused(error, mechanism.name, address=mechanism.situation.source)
-        raise
-
-
-async def _converse(step: Credentials, exchange: Exchange, ask: AskClient, log_in: LogIn) -> Login:
-    """Carry questions and answers between a checker and the client until the portal has decided."""
-    loop = asyncio.get_running_loop()
-    challenges: asyncio.Queue[bytes] = asyncio.Queue()
-    exchange.on_challenge = lambda challenge: loop.call_soon_threadsafe(
-        challenges.put_nowait, challenge
-    )
-    decision = loop.create_task(_decided(log_in(step)))
-    challenged = loop.create_task(challenges.get())
-    try:
-        await asyncio.wait((decision, challenged), return_when=asyncio.FIRST_COMPLETED)
-        if challenged.done() and not decision.done():
-            exchange.respond(await ask(challenged.result()))
-        return await decision
-    except UnauthorizedLogin:
-        if exchange.state is ExchangeState.NEW:
-            # No checker knows the user. The client is asked all the same, or it would learn just that.
-            exchange.pretend(lambda right: None)
-            exchange.respond(await ask(await challenged))
-        raise
+        await drive(stepper, initial, ask, hearing, portal)
     finally:
-        decision.cancel()
-        challenged.cancel()
+        hearing.close()
 
 
-async def _decided(login: LoginFuture) -> Login:
-    return await login
+class _LoopHearing:
+    """The portal's side of a login on the running loop."""
+
+    def __init__(self, log_in: LogIn) -> None:
+        self._log_in = log_in
+        self._loop = asyncio.get_running_loop()
+        self._news: asyncio.Queue[bytes | asyncio.Task[object]] = asyncio.Queue()
+        self._decision: asyncio.Task[object] | None = None
+
+    def begin(self, step: Credentials) -> None:
+        if isinstance(step.credentials, Exchange):
+            step.credentials.on_challenge = self._challenged
+        self._decision = self._loop.create_task(self._log_in(step))
+        self._decision.add_done_callback(self._news.put_nowait)
+
+    def _challenged(self, challenge: bytes) -> None:
+        self._loop.call_soon_threadsafe(self._news.put_nowait, challenge)
+
+    async def next(self, stepper: Stepper) -> Action:
+        news = await self._news.get()
+        if isinstance(news, bytes):
+            return stepper.challenged(news)
+        try:
+            news.result()
+        except UnauthorizedLogin as error:
+            return stepper.refused(error)
+        except LoginFailed as error:
+            return stepper.failed(error)
+        return stepper.succeeded()
+
+    def close(self) -> None:
+        """Give the login up if it is not decided."""
+        if self._decision is not None:
+            self._decision.cancel()

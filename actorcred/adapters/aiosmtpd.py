@@ -6,10 +6,10 @@ Needs the extra "smtp".
 from __future__ import annotations
 
 import asyncio
-import base64
 import logging
 import ssl
 from collections import defaultdict
+from collections.abc import Collection
 from typing import Any, Protocol, runtime_checkable
 
 import pykka
@@ -30,21 +30,21 @@ from actorcred.errors import (
 )
 from actorcred.exchange import ExchangeState
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.network import is_private_connection
 from actorcred.portal.events import printable
-from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
-from actorcred.sasl.binding import with_bindings
+from actorcred.sasl.binding import situation_of
+from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sasl.mechanism import (
     Challenge,
     Credentials,
     ServerMechanism,
     Situation,
     Step,
-    from_base64,
     text_of,
 )
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS, check_legacy, offered
+from actorcred.sasl.stepper import Stepper
 
 try:
     from aiosmtpd.smtp import SMTP, TLSSetupException
@@ -107,7 +107,7 @@ class Screening(Submission, Protocol):
 
 
 class LoginServer(ServerMechanism):
-    """AUTH LOGIN, which has no RFC: asks for name and password. Old clients of mail know nothing else."""
+    """AUTH LOGIN, which has no RFC: asks for name and password, for old mail clients."""
 
     name = "LOGIN"
     credentials = UsernamePassword
@@ -118,13 +118,13 @@ class LoginServer(ServerMechanism):
         self._username: str | None = None
 
     def step(self, data: bytes | None) -> Step:
-        """Take what the client says; this mechanism alone may ask twice."""
+        """Take a message of the client. This is the only mechanism that challenges twice."""
         if self.state is ExchangeState.CHALLENGED and self._username is None:
             self.state = ExchangeState.NEW
         return super().step(data)
 
     def take(self, data: bytes | None) -> Step:
-        """Take the name, which may come with the request, then the password."""
+        """Take the name, which may be sent with the request, then the password."""
         if data is None:
             return Challenge(b"Username:")
         if self._username is None:
@@ -141,21 +141,31 @@ class SMTPServer:
         interfaces: the interfaces to request, in order of preference; each has `submit`, as in
             `Submission`, and may have the methods of `Screening`.
         passwords_in_clear: accept passwords also over connections that others can read.
+        legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
+            if the checkers support no better SCRAM.
         options: for `aiosmtpd.smtp.SMTP`, such as `hostname`, `data_size_limit`, or `tls_context`
             for STARTTLS.
 
     Raises:
         TypeError: if no interface is given.
+        ValueError: if `legacy_mechanisms` names anything else.
     """
 
     def __init__(
-        self, portal: PortalRef, *interfaces: type, passwords_in_clear: bool = False, **options: Any
+        self,
+        portal: PortalRef,
+        *interfaces: type,
+        passwords_in_clear: bool = False,
+        legacy_mechanisms: Collection[str] | None = None,
+        **options: Any,
     ) -> None:
         if not interfaces:
             raise TypeError("SMTPServer() needs at least one interface after the portal")
+        check_legacy(legacy_mechanisms)
         self.portal = portal
         self.interfaces = interfaces
         self.passwords_in_clear = passwords_in_clear
+        self.legacy_mechanisms = legacy_mechanisms
         self.options = options
         self.connections: set[SMTPConnection] = set()
 
@@ -273,21 +283,26 @@ class SMTPConnection(SMTP):
         return "451 4.3.0 something went wrong in the server"
 
     def _situation(self) -> Situation:
-        """Return what mechanisms have to know of the connection."""
+        """Return the facts of the connection that mechanisms go by."""
         assert self.session is not None
         assert self.transport is not None
         peer = self.session.peer
-        host = str(peer[0]) if isinstance(peer, tuple) else ""
-        private = is_private_connection(
-            host, encrypted=self.transport.get_extra_info("sslcontext") is not None
+        return situation_of(
+            str(peer[0]) if isinstance(peer, tuple) else "",
+            encrypted=self.transport.get_extra_info("sslcontext") is not None,
+            host=self.hostname,
+            tls=self.transport.get_extra_info("ssl_object"),
         )
-        tls = self.transport.get_extra_info("ssl_object")
-        return with_bindings(Situation(private=private, host=self.hostname, source=host), tls)
 
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""
         kinds = await self.server.portal.list_credentials_interfaces(for_everybody=True)
-        names = offered(kinds, self._situation(), passwords_in_clear=self.server.passwords_in_clear)
+        names = offered(
+            kinds,
+            self._situation(),
+            passwords_in_clear=self.server.passwords_in_clear,
+            legacy=self.server.legacy_mechanisms,
+        )
         found = {name: SERVER_MECHANISMS[name] for name in names}
         return {**found, "LOGIN": LoginServer} if "PLAIN" in found else found
 
@@ -296,7 +311,7 @@ class SMTPConnection(SMTP):
     async def handle_EHLO(
         self, server: Any, session: Any, envelope: Any, hostname: str, responses: list[str]
     ) -> list[str]:
-        """Offer the mechanisms that can be used."""
+        """Offer the mechanisms that can be used on this connection."""
         session.host_name = hostname
         names = " ".join(await self.mechanisms())
         others = [line for line in responses if not line.startswith("250-AUTH")]
@@ -334,15 +349,10 @@ class SMTPConnection(SMTP):
                 self.farewell("too many failed logins")
 
     async def _authenticate_by(self, mechanism: ServerMechanism, initial: str | None) -> str:
-        """Go through an exchange; return the reply."""
+        """Go through a login; return the reply."""
         try:
-            first = None if initial is None else _decoded(initial)
-            login, outcome = await negotiate(
-                mechanism, first, self._ask, self._log_in, self.server.portal
-            )
-            self.login = login
-            if outcome is not None:
-                await self._ask(outcome)
+            first = None if initial is None else decode_initial(initial)
+            await negotiate(Stepper(mechanism), first, self._ask, self._log_in, self.server.portal)
         except ProtocolError as error:
             self._log_out(LogoutCode.LOGOUT)
             return f"501 5.5.2 {printable(error)}"
@@ -354,9 +364,9 @@ class SMTPConnection(SMTP):
             raise
         return "235 2.7.0 Authentication successful"
 
-    def _log_in(self, step: Credentials) -> LoginFuture:
+    async def _log_in(self, step: Credentials) -> None:
         portal = self.server.portal
-        return portal.login(
+        self.login = await portal.login(
             step.credentials,
             SMTPChannel(self),
             *self.server.interfaces,
@@ -364,16 +374,13 @@ class SMTPConnection(SMTP):
         )
 
     async def _ask(self, challenge: bytes) -> bytes:
-        await self.push(b"334 " + base64.b64encode(challenge))
+        await self.push(b"334 " + encode_challenge(challenge))
         try:
-            line = (await self._reader.readline()).strip()
-        except (
-            ValueError
-        ):  # longer than SMTP's lines may be; the rest of it is read as a command, and is none
+            line = await self._reader.readline()
+        except ValueError:
+            # Longer than SMTP's lines. The rest of it is read as a command, which does not exist.
             raise ProtocolError("the line is too long") from None
-        if line == b"*":
-            raise ProtocolError("aborted by the client")
-        return _decoded(line.decode("ascii", "replace"))
+        return decode_answer(line)
 
     async def handle_MAIL(
         self, server: Any, session: Any, envelope: Any, address: str, mail_options: list[str]
@@ -447,11 +454,6 @@ def _refusal_of_form(address: str) -> str | None:
     Such an address would corrupt headers and logs.
     """
     return None if address.isprintable() else "553 5.1.3 Error: malformed address"
-
-
-def _decoded(text: str) -> bytes:
-    """Return what base64 stands for; "=" is the empty message (RFC 4954, section 4)."""
-    return b"" if text == "=" else from_base64(text)
 
 
 def _reply(error: LoginFailed) -> str:

@@ -29,7 +29,7 @@ from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.options import Resume, ServerOptions, TrustedProxy
 from actorcred.rpc.server.server import Server
 from actorcred.rpc.server.server import serve as serve_portal
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS
+from actorcred.sasl.mechanisms import LEGACY, SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
 from actorcred.throttle import Admission
 
@@ -83,6 +83,13 @@ logger = logging.getLogger("actorcred.cli")
     "--passwords-in-clear",
     is_flag=True,
     help="Accept passwords even if others on the network can read them.",
+)
+@click.option(
+    "--legacy-mechanism",
+    "legacy_mechanisms",
+    multiple=True,
+    type=click.Choice(LEGACY),
+    help="A SASL mechanism for old clients to be allowed. May be repeated.",
 )
 @click.option(
     "--identity-header",
@@ -143,6 +150,7 @@ def serve(
     max_sessions: int | None,
     grace: float,
     passwords_in_clear: bool,
+    legacy_mechanisms: tuple[str, ...],
     identity_header: str,
     trusted_fronts: tuple[str, ...],
     limit_loopback: bool,
@@ -170,6 +178,7 @@ def serve(
         server_options = ServerOptions(
             resume=Resume(grace=grace),
             passwords_in_clear=passwords_in_clear,
+            legacy_mechanisms=legacy_mechanisms,
             proxy=_proxy(trusted_fronts, identity_header),
             origins=origins or None,
         )

@@ -1,3 +1,3 @@
-"""SASL mechanisms (RFC 4422), for servers and clients, without I/O: bytes from the peer become credentials or answers."""
+"""SASL (RFC 4422) without I/O: mechanisms, the stepper that drives a login, and HTTP Digest."""
 
 __all__: list[str] = []

@@ -1,4 +1,4 @@
-"""ANONYMOUS (RFC 4505): the client does not say who it is."""
+"""ANONYMOUS (RFC 4505): the client does not identify itself."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGEST_TRACE = 255
 
 
 class AnonymousServer(ServerMechanism):
-    """Takes what the client says of itself, which may be nothing."""
+    """Takes the client's trace, which may be empty."""
 
     name = "ANONYMOUS"
     credentials = Anonymous

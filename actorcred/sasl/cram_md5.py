@@ -1,4 +1,7 @@
-"""CRAM-MD5 (RFC 2195): challenge and response, for old clients; the server must know the plaintext password."""
+"""CRAM-MD5 (RFC 2195): challenge and response, for old clients.
+
+The server must store the plaintext password.
+"""
 
 from __future__ import annotations
 
@@ -27,16 +30,16 @@ _RESPONSE = re.compile(r"(.+) ([0-9a-f]{32})", re.DOTALL | re.IGNORECASE)
 
 
 class CramMD5(UsernameHashedPassword):
-    """A name and the answer to a challenge.
+    """A name and the response to a challenge.
 
     Args:
-        username: whom the client claims to be.
-        challenge: what the server asked.
-        digest: the answer: `HMAC-MD5(password, challenge)` in hexadecimal.
-        source: the client's address, where the protocol knows it.
+        username: the name that the client claims.
+        challenge: the server's challenge.
+        digest: the response: `HMAC-MD5(password, challenge)` in hexadecimal.
+        source: the client's address, if the protocol knows it.
 
     Raises:
-        UnauthorizedLogin: if the name cannot be anybody's.
+        UnauthorizedLogin: if no user can have this name.
     """
 
     __slots__ = ("_challenge", "_digest", "source", "username")
@@ -54,7 +57,7 @@ class CramMD5(UsernameHashedPassword):
         return f"CramMD5(username={self.username!r})"
 
     def check_password(self, password: bytes) -> bool:
-        """Tell whether the answer was made with this password."""
+        """Return whether the response was made with this password."""
         return hmac.compare_digest(
             _digest(password, self._challenge).encode(), self._digest.lower().encode()
         )
@@ -65,17 +68,18 @@ def _digest(password: bytes, challenge: bytes) -> str:
 
 
 class CramMD5Server(ServerMechanism):
-    """Asks a question that it never asked before."""
+    """Sends a challenge that it has never sent before."""
 
     name = "CRAM-MD5"
     credentials = UsernameHashedPassword
+    legacy = True
 
     def __init__(self, situation: Situation) -> None:
         super().__init__(situation)
         self._challenge: bytes | None = None
 
     def take(self, data: bytes | None) -> Step:
-        """Ask, then take the answer."""
+        """Send the challenge, then take the response."""
         if self._challenge is None:
             if data:
                 raise ProtocolError("a CRAM-MD5 client says nothing before it is asked")
@@ -92,19 +96,20 @@ class CramMD5Server(ServerMechanism):
 
 
 class CramMD5Client(ClientMechanism):
-    """Answers the question."""
+    """Answers the challenge."""
 
     name = "CRAM-MD5"
+    legacy = True
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__(secrets)
         self._answered = False
 
     def start(self) -> None:
-        """Wait for the question."""
+        """Return None: the server sends the challenge first."""
 
     def answer(self, challenge: bytes) -> bytes:
-        """Return the answer."""
+        """Return the response."""
         if self._answered:
             return super().answer(challenge)
         self._answered = True

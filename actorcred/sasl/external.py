@@ -1,4 +1,4 @@
-"""EXTERNAL (RFC 4422, appendix A): the client has shown who it is by its TLS certificate, or to a trusted front."""
+"""EXTERNAL (RFC 4422, appendix A): a TLS certificate or a trusted proxy identifies the client."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ __all__ = ["ExternalClient", "ExternalServer"]
 
 
 class ExternalServer(ServerMechanism):
-    """Takes whom the client wants to act as, which may be nobody else."""
+    """Takes the user that the client wants to act as; empty for its own."""
 
     name = "EXTERNAL"
     credentials = (Certificate, ExternalIdentity)
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """Tell whether there is a certificate or the word of a front."""
+        """Return whether the connection has a certificate or a proxy's statement."""
         return (situation.identity or situation.certificate) is not None
 
     def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
-        # The front's own certificate is not that of the client behind it.
+        # A proxy's own certificate is not that of the client behind it.
         shown = self.situation.identity or self.situation.certificate
         if shown is None:
             raise ProtocolError(
@@ -42,7 +42,7 @@ class ExternalServer(ServerMechanism):
 
 
 class ExternalClient(ClientMechanism):
-    """Leaves it to the certificate."""
+    """Relies on the certificate."""
 
     name = "EXTERNAL"
 

@@ -1,4 +1,4 @@
-"""The messages of a SCRAM client (RFC 5802, section 7), read by their grammar."""
+"""Parsers of a SCRAM client's messages (RFC 5802, section 7)."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ NO_BINDINGS: Mapping[str, bytes] = MappingProxyType({})
 _SASLNAME = r"(?:[^,=\0]|=2C|=3D)+"
 _EXTENSIONS = r"((?:,[A-Za-z]=[^,\0]+)*)"
 _FIRST = re.compile(
-    rf"((?:n|y|p=([A-Za-z0-9.-]+)),(?:a=({_SASLNAME}))?,)((m=[^,]*,)?n=({_SASLNAME}),r=([!-+\--~]+){_EXTENSIONS})"
+    rf"((?:n|y|p=([A-Za-z0-9.-]+)),(?:a=({_SASLNAME}))?,)"
+    rf"((m=[^,]*,)?n=({_SASLNAME}),r=([!-+\--~]+){_EXTENSIONS})"
 )
 _FINAL = re.compile(
     rf"(c=([A-Za-z0-9+/]+={{0,2}}),r=([!-+\--~]+){_EXTENSIONS}),p=([A-Za-z0-9+/]+={{0,2}})"
 )
 
 _RESERVED = frozenset("acemnipsrv")
-"""Attributes with a meaning of their own; one that comes again as an extension could say something else."""
+"""Attributes that RFC 5802 defines. As extensions they could contradict the first ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,10 @@ class ClientFirst:
     Args:
         header: its beginning, which the proof covers.
         bare: the rest.
-        kind: of channel binding that the client wants; "" without.
+        kind: the kind of channel binding that the client uses; "" without.
         username: the name.
-        nonce: the client's part of it.
-        authorize_as: whom it wants to act as; "" for whom it is.
+        nonce: the client's part of the nonce.
+        authorize_as: the user that the client wants to act as; "" for its own.
     """
 
     header: str
@@ -49,10 +50,10 @@ class ClientFirst:
 
     @classmethod
     def parse(cls, message: str) -> ClientFirst:
-        """Read a message.
+        """Parse a message. Unknown extensions are ignored.
 
         Raises:
-            ProtocolError: if it is none, or wants what no version of SCRAM has (m=). Other extensions mean nothing.
+            ProtocolError: if it is malformed, or has a mandatory extension (m=).
         """
         match = _FIRST.fullmatch(message)
         if match is None:
@@ -67,12 +68,12 @@ class ClientFirst:
         """Return the bytes by which the exchange is bound to its connection; b"" if it is not.
 
         Args:
-            bindings: what the connection has, kind -> bytes.
-            plus: whether the mechanism is one that binds.
+            bindings: the bindings of the connection, kind -> bytes.
+            plus: whether the mechanism is one with channel binding.
 
         Raises:
-            ProtocolError: if the client does not want what the mechanism says, wants what the connection does not have, or was
-                told that there is none, although there is.
+            ProtocolError: if the message does not fit the mechanism, names a binding that the
+                connection does not have, or says that the server has none although it has.
         """
         if plus != bool(self.kind):
             raise ProtocolError(
@@ -92,10 +93,10 @@ class ClientFinal:
     """A client's last message.
 
     Args:
-        without_proof: all but the proof, which covers it.
-        binding: the header of the first message, and what the exchange is bound by.
-        nonce: of both sides.
-        proof: that the client knows the password.
+        without_proof: the message without the proof, which covers it.
+        binding: the header of the first message, and the bytes of the channel binding.
+        nonce: the nonce of both sides.
+        proof: the proof that the client knows the password.
     """
 
     without_proof: str
@@ -105,10 +106,10 @@ class ClientFinal:
 
     @classmethod
     def parse(cls, message: str) -> ClientFinal:
-        """Read a message.
+        """Parse a message.
 
         Raises:
-            ProtocolError: as with `ClientFirst.parse`.
+            ProtocolError: as in `ClientFirst.parse`.
         """
         match = _FINAL.fullmatch(message)
         if match is None:

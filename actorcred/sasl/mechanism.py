@@ -1,4 +1,4 @@
-"""What a mechanism is, on either side."""
+"""The base of mechanisms, for servers and clients."""
 
 from __future__ import annotations
 
@@ -26,18 +26,22 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """The client must be sent a challenge, perhaps an empty one."""
+    """A challenge to be sent to the client.
+
+    Args:
+        challenge: the bytes, which may be empty.
+    """
 
     challenge: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Here are the credentials.
+    """The credentials that the client has presented.
 
     Args:
-        credentials: for the portal.
-        authorize_as: whom the client wants to act as; "" for whom it is.
+        credentials: the credentials, for the portal.
+        authorize_as: the user that the client wants to act as; "" for its own.
     """
 
     credentials: object
@@ -49,16 +53,18 @@ Step: TypeAlias = Challenge | Credentials
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What a server knows of the connection.
+    """The facts of a connection that mechanisms go by; see `actorcred.sasl.binding.situation_of`.
 
     Args:
-        private: whether nobody else can read along: TLS, a Unix socket, or the same machine.
-        certificate: the client's, if it showed one.
+        private: whether no third party can read along: TLS, a Unix socket, or the same machine.
+        certificate: the client's certificate; None without.
         host: the server's name, for challenges.
         source: the client's address, for checkers that go by it; "" if it has none.
-        identity: who the client is by the word of a trusted front; None without one.
-        binding: what channel binding of SCRAM goes by: its kind and bytes of the TLS connection; None without.
-        tls_unique: what it may go by besides on TLS 1.2 (RFC 5929, section 3); None without.
+        identity: the client's identity as stated by a trusted proxy; None without.
+        binding: the channel binding of the TLS connection for SCRAM, its kind and bytes; None
+            without.
+        tls_unique: the bytes of the further binding that TLS 1.2 has (RFC 5929, section 3); None
+            without.
     """
 
     private: bool = False
@@ -70,7 +76,7 @@ class Situation:
     tls_unique: bytes | None = None
 
     def bindings(self) -> dict[str, bytes]:
-        """Return all that channel binding may go by: kind -> bytes."""
+        """Return all channel bindings of the connection: kind -> bytes."""
         found = {} if self.tls_unique is None else {"tls-unique": self.tls_unique}
         return found if self.binding is None else {self.binding[0]: self.binding[1], **found}
 
@@ -79,20 +85,22 @@ class ServerMechanism(ABC):
     """The server's side of one exchange.
 
     Class attributes:
-        name: as registered with IANA.
-        credentials: the kinds of credentials that it makes, one of which a checker must take.
-        exposes_password: whether somebody who reads along learns the password or token.
+        name: the name registered with IANA.
+        credentials: the kinds of credentials that it creates, one of which a checker must accept.
+        exposes_password: whether a third party that reads along learns the password or token.
+        legacy: whether it is for old clients, and off unless it is asked for by name.
 
     Args:
-        situation: of the connection.
+        situation: the connection's facts.
 
     Attributes:
-        state: where the exchange stands.
+        state: the state of the mechanism.
     """
 
     name: ClassVar[str]
     credentials: ClassVar[type | tuple[type, ...]]
     exposes_password: ClassVar[bool] = False
+    legacy: ClassVar[bool] = False
 
     def __init__(self, situation: Situation) -> None:
         self.situation = situation
@@ -100,33 +108,31 @@ class ServerMechanism(ABC):
 
     @classmethod
     def kinds(cls) -> tuple[type, ...]:
-        """Return the kinds of credentials that it makes."""
+        """Return the kinds of credentials that it creates."""
         return cls.credentials if isinstance(cls.credentials, tuple) else (cls.credentials,)
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """Tell whether it can be used on a connection, apart from what may be read along."""
+        """Return whether it can be used on a connection, leaving aside who can read along."""
         return True
 
     @classmethod
     def served_by(cls, kinds: tuple[type, ...]) -> bool:
-        """Tell whether checkers that take such kinds of credentials take some that this mechanism makes."""
+        """Return whether checkers of these kinds of credentials accept some of this mechanism."""
         return any(issubclass(made, kinds) for made in cls.kinds())
 
     def step(self, data: bytes | None) -> Step:
-        """Take what the client says.
+        """Take a message of the client.
 
         Args:
-            data: None at first if the client sent nothing with its request.
+            data: the message; None at first if the client sent nothing with its request.
 
         Raises:
-            ProtocolError: if that cannot be understood, or comes out of order; then the exchange is over.
-            UnauthorizedLogin: if it names who cannot be anybody.
+            ProtocolError: if it is malformed or out of order; then the exchange is over.
+            UnauthorizedLogin: if it has a name that no user can have.
         """
-        before, self.state = (
-            self.state,
-            step(self.state, ExchangeEvent.FAIL),
-        )  # until it has gone well
+        # The state is that of a failure until `take` has returned.
+        before, self.state = self.state, step(self.state, ExchangeEvent.FAIL)
         taken = self.take(data)
         self.state = step(
             before,
@@ -135,28 +141,28 @@ class ServerMechanism(ABC):
         return taken
 
     def refusal(self) -> bytes | None:
-        """Return the challenge that tells a client why its credentials do not count, before the exchange fails; None for none.
+        """Return the mechanism's own error, to be sent as a challenge before the exchange fails.
 
-        What the client answers has no meaning. Protocols whose errors tell it themselves need not send this.
+        The client's answer to it is ignored. None if the mechanism defines no error.
         """
         return None
 
     @abstractmethod
     def take(self, data: bytes | None) -> Step:
-        """Take what the client says, as `step`; for implementors."""
+        """Take a message of the client, like `step`; for implementors."""
 
 
 @dataclass(frozen=True, slots=True)
 class Secrets:
-    """What a client has to log in with.
+    """What a client logs in with.
 
     Args:
         username: its name.
-        password: its password; None if it has none.
-        token: a bearer token; None if it has none.
-        authorize_as: whom it wants to act as; "" for whom it is.
+        password: its password; None without.
+        token: a bearer token; None without.
+        authorize_as: the user that it wants to act as; "" for its own.
         trace: what an anonymous client says of itself.
-        binding: what channel binding goes by, as `Situation.binding`; None if the connection has none.
+        binding: the channel binding, as in `Situation.binding`; None without.
     """
 
     username: str = ""
@@ -171,42 +177,44 @@ class ClientMechanism(ABC):
     """The client's side of one exchange.
 
     Class attributes:
-        name: as registered with IANA.
+        name: the name registered with IANA.
+        legacy: whether it is for old servers, and off unless it is asked for by name.
 
     Args:
         secrets: what to log in with.
     """
 
     name: ClassVar[str]
+    legacy: ClassVar[bool] = False
 
     def __init__(self, secrets: Secrets) -> None:
         self.secrets = secrets
 
     @abstractmethod
     def start(self) -> bytes | None:
-        """Return what to send with the request for the login; None for nothing."""
+        """Return the initial response, to be sent with the request; None without."""
 
     def answer(self, challenge: bytes) -> bytes:
         """Return the answer to a challenge.
 
         Raises:
-            ProtocolError: if it cannot be understood, or there should be none.
+            ProtocolError: if it is malformed, or the mechanism has no such challenge.
         """
         raise ProtocolError(f"{self.name} has no such challenge")
 
     def finish(self, outcome: bytes | None) -> None:
-        """Check what the server sent with its consent.
+        """Check the data that the server sent with its consent.
 
         Raises:
-            ProtocolError: if it proves that the server is not the right one.
+            ProtocolError: if they do not prove that the server knows the password.
         """
 
 
 def text_of(data: bytes) -> str:
-    """Return UTF-8 bytes from a client as text.
+    """Return UTF-8 bytes from a client as a string.
 
     Raises:
-        ProtocolError: if they are none.
+        ProtocolError: if they are not UTF-8.
     """
     try:
         return data.decode()
@@ -215,10 +223,10 @@ def text_of(data: bytes) -> str:
 
 
 def from_base64(text: str | bytes) -> bytes:
-    """Return what base64 from a client stands for.
+    """Decode base64 from a client.
 
     Raises:
-        ProtocolError: if it is none.
+        ProtocolError: if it is not base64.
     """
     try:
         return base64.b64decode(text, validate=True)

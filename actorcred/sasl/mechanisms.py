@@ -1,9 +1,9 @@
-"""All mechanisms, the strongest first."""
+"""All mechanisms, in order of preference, and the choice among them."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from actorcred.errors import ProtocolError
 from actorcred.sasl.anonymous import AnonymousClient, AnonymousServer
@@ -14,7 +14,17 @@ from actorcred.sasl.oauthbearer import OAuthBearerClient, OAuthBearerServer
 from actorcred.sasl.plain import PlainClient, PlainServer
 from actorcred.sasl.scram import SCRAM_CLIENTS, SCRAM_SERVERS
 
-__all__ = ["SERVER_MECHANISMS", "choose", "offered"]
+__all__ = [
+    "CLIENT_MECHANISMS",
+    "LEGACY",
+    "SERVER_MECHANISMS",
+    "check_legacy",
+    "choose",
+    "find",
+    "offered",
+]
+
+_PLUS = "-PLUS"
 
 _SERVERS: tuple[type[ServerMechanism], ...] = (
     ExternalServer,
@@ -37,42 +47,104 @@ SERVER_MECHANISMS = {mechanism.name: mechanism for mechanism in _SERVERS}
 
 CLIENT_MECHANISMS = {mechanism.name: mechanism for mechanism in _CLIENTS}
 
+_BETTER = frozenset(mechanism.name for mechanism in SCRAM_SERVERS if not mechanism.legacy)
 
-def offered(
-    credentials: Iterable[type], situation: Situation, *, passwords_in_clear: bool
-) -> list[str]:
-    """Return the names of the mechanisms that a server offers.
+
+LEGACY = tuple(
+    name
+    for name, mechanism in SERVER_MECHANISMS.items()
+    if mechanism.legacy and not name.endswith(_PLUS)
+)
+"""Mechanisms for old clients, which are off unless they are asked for by name. A name stands for
+its form with channel binding, too."""
+
+
+def check_legacy(names: Collection[str] | None) -> None:
+    """Check the value of an option `legacy_mechanisms`.
+
+    Raises:
+        ValueError: if it names anything but legacy mechanisms.
+    """
+    if isinstance(names, str):
+        raise ValueError(f"legacy_mechanisms must be a tuple of names, such as ({names!r},)")
+    for name in names or ():
+        if name not in LEGACY:
+            known = " and ".join(LEGACY)
+            raise ValueError(
+                f"legacy_mechanisms: {name!r} is not a legacy mechanism; those are {known}"
+            )
+
+
+def find(
+    name: str, situation: Situation, *, passwords_in_clear: bool, legacy: Collection[str] = ()
+) -> type[ServerMechanism] | None:
+    """Return the mechanism of a name; None if it is unknown, or must not be used on a connection.
 
     Args:
-        credentials: the kinds of credentials that some checker takes.
-        situation: of the connection.
-        passwords_in_clear: whether to offer on any connection those that somebody who reads along could steal from.
+        name: the name that a client sent.
+        situation: the connection's facts.
+        passwords_in_clear: whether passwords and tokens are accepted on any connection.
+        legacy: the legacy mechanisms that are allowed.
+    """
+    mechanism = SERVER_MECHANISMS.get(name)
+    if (
+        mechanism is None
+        or (mechanism.legacy and name.removesuffix(_PLUS) not in legacy)
+        or (mechanism.exposes_password and not (situation.private or passwords_in_clear))
+        or not mechanism.possible(situation)
+    ):
+        return None
+    return mechanism
+
+
+def offered(
+    credentials: Iterable[type],
+    situation: Situation,
+    *,
+    passwords_in_clear: bool,
+    legacy: Collection[str] | None = (),
+) -> list[str]:
+    """Return the names of the mechanisms that a server offers, in order of preference.
+
+    Args:
+        credentials: the kinds of credentials that some checker accepts.
+        situation: the connection's facts.
+        passwords_in_clear: whether passwords and tokens are accepted on any connection.
+        legacy: the legacy mechanisms that are allowed. None allows them if the checkers support
+            no better SCRAM.
     """
     kinds = tuple(credentials)
-    safe = situation.private or passwords_in_clear
-    return [
+    names = [
         name
         for name, mechanism in SERVER_MECHANISMS.items()
-        if mechanism.possible(situation)
-        and (safe or not mechanism.exposes_password)
-        and mechanism.served_by(kinds)
+        if mechanism.served_by(kinds)
+        and find(
+            name,
+            situation,
+            passwords_in_clear=passwords_in_clear,
+            legacy=LEGACY if legacy is None else legacy,
+        )
     ]
+    if legacy is None and any(name in _BETTER for name in names):
+        return [name for name in names if not SERVER_MECHANISMS[name].legacy]
+    return names
 
 
 def choose(offers: Iterable[str], secrets: Secrets, *, private: bool) -> ClientMechanism | None:
     """Return the strongest mechanism that a server offers and the client can use, or None.
 
+    Legacy mechanisms are never chosen: a server that offers nothing better may be an attacker.
+
     Args:
-        offers: what the server offers.
-        secrets: what the client has to log in with.
-        private: whether nobody can read along, so that a password may be sent.
+        offers: the names that the server offers.
+        secrets: what the client logs in with.
+        private: whether no third party can read along, so that a password may be sent.
     """
     names = set(offers)
     for wanted in _usable(secrets, private):
         if wanted in names:
-            with contextlib.suppress(
-                ProtocolError
-            ):  # it cannot carry this name or password; perhaps another one can
+            # It may be unable to carry this name or password; perhaps another one can.
+            with contextlib.suppress(ProtocolError):
                 return CLIENT_MECHANISMS[wanted](secrets)
     return None
 
@@ -89,6 +161,6 @@ def _usable(secrets: Secrets, private: bool) -> list[str]:
     scram = [
         kind.name
         for kind in SCRAM_CLIENTS
-        if secrets.binding is not None or not kind.name.endswith("-PLUS")
+        if not kind.legacy and (secrets.binding is not None or not kind.name.endswith(_PLUS))
     ]
-    return [*scram, *plain, "CRAM-MD5"]
+    return [*scram, *plain]

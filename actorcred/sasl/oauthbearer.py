@@ -1,4 +1,4 @@
-"""OAUTHBEARER (RFC 7628): a token that an OAuth 2.0 server gave the client."""
+"""OAUTHBEARER (RFC 7628): a token that an OAuth 2.0 server issued to the client."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from actorcred.sasl.mechanism import (
 
 __all__ = ["OAuthBearerClient", "OAuthBearerServer"]
 
-# RFC 7628, section 3.1: the header of RFC 5801 without channel binding, then pairs that end with control-A.
-_MESSAGE = re.compile(r"[ny],(?:a=([^,\x01]+))?,\x01((?:[a-z]+=[^\x01]*\x01)+)\x01", re.IGNORECASE)
+# RFC 7628, section 3.1: the header of RFC 5801 without channel binding, then pairs that each end
+# with control-A.
+_MESSAGE = re.compile(
+    r"[ny],(?:a=([^,\x01]+))?,\x01((?:[a-z]+=[^\x01]*\x01)+)\x01",
+    re.IGNORECASE,
+)
 _BEARER = re.compile(r"Bearer +([A-Za-z0-9._~+/-]+=*)\s*", re.IGNORECASE)  # RFC 6750, section 2.1
 
 
@@ -67,5 +71,5 @@ class OAuthBearerClient(ClientMechanism):
         return f"n,{who},\x01auth=Bearer {self.secrets.token}\x01\x01".encode()
 
     def answer(self, challenge: bytes) -> bytes:
-        """Return the answer to the server's error (RFC 7628, section 3.2.3), after which it fails the exchange."""
+        """Return the answer to the server's error, which ends the exchange (RFC 7628, 3.2.3)."""
         return b"\x01"

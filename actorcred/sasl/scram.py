@@ -1,8 +1,9 @@
-"""SCRAM (RFC 5802, RFC 7677): neither side shows the other the password, and both prove that they know it.
+"""SCRAM (RFC 5802, RFC 7677): both sides prove that they know the password, and neither sends it.
 
-With SHA-256, with SHA-512 for checkers that name it, and with SHA-1 for old clients. The names that end in -PLUS bind the
-exchange to the TLS connection (RFC 5929): by its server's certificate (tls-server-end-point), or on TLS 1.2 also by its
-handshake (tls-unique), as the client chooses; so that nobody can pass it on from one connection to another.
+With SHA-256, with SHA-512 for checkers that name it, and with SHA-1 for old clients. The mechanisms
+whose names end in -PLUS bind the exchange to the TLS connection (RFC 5929), so that it cannot be
+relayed from one connection to another: by the server's certificate (tls-server-end-point), or on
+TLS 1.2 also by the handshake (tls-unique), as the client chooses.
 """
 
 from __future__ import annotations
@@ -51,10 +52,12 @@ __all__ = [
 ]
 
 ITERATIONS = 600_000
-"""Of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet advises. It costs the client."""
+"""Iterations of PBKDF2 with SHA-256 for new verifiers, as OWASP's Password Storage Cheat Sheet
+advises. The client computes them at each login."""
 
 LEAST_ITERATIONS, MOST_ITERATIONS = 4096, 10_000_000
-"""Of verifiers that somebody stored: less is refused by clients (RFC 7677), and more would hold them for a quarter of a minute."""
+"""Bounds of iterations in stored verifiers. Clients refuse fewer (RFC 7677), and more would take
+them a quarter of a minute."""
 
 _KEY = r"([A-Za-z0-9+/]{43}=)"  # 32 bytes in base64
 _VERIFIER = re.compile(rf"SCRAM-SHA-256\$([0-9]{{4,8}}):([A-Za-z0-9+/]+={{0,2}})\${_KEY}:{_KEY}")
@@ -71,10 +74,15 @@ _SECRET = os.urandom(32)
 @cache
 def _scramp() -> Any:
     try:
-        import scramp  # an extra, and not to be loaded by those who do not use it
+        import scramp  # an extra; not loaded unless it is used
     except ImportError:
         raise MissingExtra("SCRAM", "scram") from None
     return scramp
+
+
+@cache
+def _is_installed() -> bool:
+    return find_spec("scramp") is not None  # without loading it; the search takes 0.1 ms
 
 
 def require_scram() -> None:
@@ -83,7 +91,7 @@ def require_scram() -> None:
 
 
 def constant_salt(username: str) -> bytes:
-    """Return a salt for a name, the same at each call in this process, for verifiers that are not stored."""
+    """Return the salt of a name, constant in this process, for verifiers that are not stored."""
     return hmac.digest(_SECRET, username.encode(), "sha256")[:16]
 
 
@@ -93,16 +101,17 @@ def make_verifier(
     salt: bytes | None = None,
     algorithm: str = "SHA-256",
 ) -> ScramVerifier:
-    """Return what a server keeps of a password. Computes for a third of a second or so.
+    """Return the verifier of a password. This takes about a third of a second.
 
     Args:
-        password: a text; it is prepared with SASLprep (RFC 4013).
+        password: the password, which is prepared by SASLprep (RFC 4013).
         iterations: of PBKDF2, at least 4096.
         salt: random bytes; by default new ones.
         algorithm: "SHA-256", "SHA-512" or "SHA-1".
 
     Raises:
-        PasswordRejected: if the password is one that SCRAM cannot carry, as with characters that are younger than RFC 4013.
+        PasswordRejected: if SCRAM cannot carry the password, such as one with characters that are
+            newer than RFC 4013.
         MissingExtra: without the extra "scram".
     """
     mechanism = _scramp().ScramMechanism(f"SCRAM-{algorithm}")
@@ -117,7 +126,7 @@ def make_verifier(
 
 
 def scram_to_text(verifier: ScramVerifier) -> str:
-    """Return a verifier for SHA-256 as the text that RFC 5803 and PostgreSQL store."""
+    """Return a verifier for SHA-256 as the string that RFC 5803 and PostgreSQL store."""
     salt, stored, server = (
         base64.b64encode(part).decode()
         for part in (verifier.salt, verifier.stored_key, verifier.server_key)
@@ -126,10 +135,10 @@ def scram_to_text(verifier: ScramVerifier) -> str:
 
 
 def scram_from_text(text: str) -> ScramVerifier:
-    """Return the verifier that `scram_to_text` made a text of.
+    """Return the verifier that `scram_to_text` made a string of.
 
     Raises:
-        ValueError: if the text is damaged.
+        ValueError: if the string is damaged.
     """
     match = _VERIFIER.fullmatch(text)
     if match is None:
@@ -146,15 +155,16 @@ def scram_from_text(text: str) -> ScramVerifier:
 
 
 def end_point_binding(der: bytes) -> tuple[str, bytes] | None:
-    """Return what binds an exchange to a TLS connection by its server's certificate (RFC 5929, section 4).
+    """Return the channel binding by a server's certificate (RFC 5929, section 4).
 
     Args:
         der: the certificate.
 
     Returns:
-        The kind of binding and its bytes; None if the certificate's signature names no hash function, as with Ed25519.
+        Its kind and bytes; None if the certificate's signature names no hash function, such as
+        Ed25519.
     """
-    from asn1crypto.x509 import Certificate  # comes with scramp
+    from asn1crypto.x509 import Certificate  # installed with scramp
 
     try:
         name = Certificate.load(der).hash_algo
@@ -165,21 +175,21 @@ def end_point_binding(der: bytes) -> tuple[str, bytes] | None:
 
 
 class ScramExchange(UsernameScram):
-    """The server's side of one exchange. Its steps: the client's first message (made with it), a challenge, a response.
+    """The server's side of one exchange: the client's first message, a challenge, a response.
 
     Args:
         client_first: the client's first message.
-        plus: whether the exchange has to be bound to the TLS connection.
-        bindings: by what it may be, kind -> bytes; a client that claims the server has none is refused, as somebody may be in
-            between.
-        source: the client's address, where the protocol knows it.
+        plus: whether the exchange must be bound to the TLS connection.
+        bindings: the bindings of the connection, kind -> bytes. A client that says that the server
+            has none although it has is refused, since a third party may have told it so.
+        source: the client's address, if the protocol knows it.
 
     Attributes:
-        authorize_as: whom the client wants to act as; "" for whom it is.
+        authorize_as: the user that the client wants to act as; "" for its own.
 
     Raises:
-        ProtocolError: if that is none.
-        UnauthorizedLogin: if the name in it cannot be anybody's.
+        ProtocolError: if the message is malformed.
+        UnauthorizedLogin: if it has a name that no user can have.
     """
 
     def __init__(
@@ -200,7 +210,7 @@ class ScramExchange(UsernameScram):
         if len(self._first.username) > LONGEST_NAME:
             raise UnauthorizedLogin(f"the user name is longer than {LONGEST_NAME} characters")
         try:
-            # Not by SASLprep, which takes invisible characters out of a name.
+            # Not by SASLprep, which removes invisible characters from a name.
             self.username = prepare_username(self._first.username)
         except ValueError as error:
             raise UnauthorizedLogin(str(error)) from None
@@ -212,7 +222,7 @@ class ScramExchange(UsernameScram):
         """Send the client its challenge, and call `decided` when it has answered.
 
         Raises:
-            UnauthorizedLogin: if the client was challenged before; each exchange goes for one verifier.
+            UnauthorizedLogin: if the client was challenged before. An exchange is for one verifier.
         """
         if self.state is not ExchangeState.NEW:
             raise UnauthorizedLogin("the client was challenged before")
@@ -227,7 +237,7 @@ class ScramExchange(UsernameScram):
 
     def pretend(self, decided: Callable[[bool], object]) -> None:
         """Challenge a client whose user does not exist; no answer will be right."""
-        unmatched = os.urandom(self._hash().digest_size)  # nobody has a key whose hash this is
+        unmatched = os.urandom(self._hash().digest_size)  # no known key has this hash
         verifier = ScramVerifier(
             constant_salt(self.username), unmatched, unmatched, self.iterations or ITERATIONS
         )
@@ -247,7 +257,7 @@ class ScramExchange(UsernameScram):
             self._decided(right)
 
     def _is_right(self, final: ClientFinal) -> bool:
-        """Return whether the client knows the password and speaks with this server (RFC 5802, section 3)."""
+        """Return whether the proof is right, and made for this exchange (RFC 5802, section 3)."""
         signed = f"{self._first.bare},{self._server_first},{final.without_proof}".encode()
         signature = self._hmac(self._verifier.stored_key, signed)
         key = bytes(a ^ b for a, b in zip(final.proof, signature, strict=False))
@@ -267,7 +277,10 @@ class ScramExchange(UsernameScram):
 
 
 class ScramSHA512(ScramExchange):
-    """An exchange with SHA-512. A checker that keeps verifiers for it names this class among its `credential_interfaces`."""
+    """An exchange with SHA-512.
+
+    A checker that keeps verifiers for it names this class among its `credential_interfaces`.
+    """
 
     algorithm = "SHA-512"
 
@@ -285,20 +298,21 @@ class ScramSHA1(ScramExchange):
 
 
 class _ScramServer(ServerMechanism):
-    """Takes the client's first message; the rest is between the exchange and a checker."""
+    """Takes the client's first message; a checker and the exchange do the rest."""
 
     credentials: ClassVar[type[ScramExchange]]
 
     @classmethod
     def possible(cls, situation: Situation) -> bool:
-        """Tell whether the extra is installed, and the exchange can be bound if it has to."""
-        return find_spec("scramp") is not None and (
-            not cls.name.endswith("-PLUS") or bool(situation.bindings())
-        )
+        """Return whether the extra is installed, and the exchange can be bound if it must be."""
+        return _is_installed() and (not cls.name.endswith("-PLUS") or bool(situation.bindings()))
 
     @classmethod
     def served_by(cls, kinds: tuple[type, ...]) -> bool:
-        """Tell whether a checker keeps verifiers. For SHA-512 it has to say so: with SHA-256 and SHA-1 `UsernameScram` began."""
+        """Return whether a checker keeps verifiers.
+
+        `UsernameScram` stands for SHA-256 and SHA-1; for SHA-512 a checker names its class.
+        """
         if cls.credentials is ScramSHA512:
             kinds = tuple(kind for kind in kinds if kind is not UsernameScram)
         return super().served_by(kinds)
@@ -318,13 +332,14 @@ class _ScramServer(ServerMechanism):
 
 
 class _ScramClient(ClientMechanism):
-    """Proves that it knows the password, and has the server prove the same."""
+    """Proves that it knows the password, and checks the server's proof of the same."""
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__(secrets)
         if secrets.authorize_as:
             raise ProtocolError(
-                f"{self.name} of this client cannot carry an authorization identity; use PLAIN over TLS"
+                f"{self.name} of this client cannot carry an authorization identity;"
+                " use PLAIN over TLS"
             )
         try:
             name, password = (
@@ -369,7 +384,13 @@ def _make(base: type[Any], side: str, algorithm: str, plus: str, **attributes: A
     return type(
         title,
         (base,),
-        {"__doc__": base.__doc__, "__module__": __name__, "name": name, **attributes},
+        {
+            "__doc__": base.__doc__,
+            "__module__": __name__,
+            "name": name,
+            "legacy": algorithm == "SHA-1",
+            **attributes,
+        },
     )
 
 
@@ -380,11 +401,12 @@ SCRAM_SERVERS: list[type[ServerMechanism]] = [
     for plus in ("-PLUS", "")
     for algorithm, kind in _KINDS
 ]
-"""The server's sides, the strongest first."""
+"""The server's sides, in order of preference."""
 
 SCRAM_CLIENTS: list[type[ClientMechanism]] = [
     _make(_ScramClient, "Client", algorithm, plus)
     for plus in ("-PLUS", "")
     for algorithm in ("SHA-256", "SHA-512", "SHA-1")
 ]
-"""The client's sides, the dearest first: SHA-256 is what servers keep verifiers of, and SHA-512 proves no more."""
+"""The client's sides, in order of preference. Servers keep verifiers for SHA-256, and SHA-512
+proves no more."""

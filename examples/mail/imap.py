@@ -5,7 +5,6 @@ It has IDLE (RFC 2177), MOVE (RFC 6851) and UIDPLUS (RFC 4315).
 
 from __future__ import annotations
 
-import base64
 import re
 import time
 from collections.abc import Callable, Coroutine
@@ -17,9 +16,9 @@ from twisted.mail import imap4
 
 from actorcred.adapters.twisted.sasl import Granted, authenticate, mechanisms, situation_of
 from actorcred.errors import CheckerUnavailable, ProtocolError
+from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from examples.mail.account import Account
 from examples.mail.interface import Entry, Folder
-from examples.mail.login import answer_of, decoded
 from examples.mail.messages import Messages
 from examples.mail.selected import FLAGS, SEEN, known_flags
 from examples.mail.syntax import Arguments, Malformed, date_time_of, matches, parenthesised, quoted
@@ -177,7 +176,7 @@ class IMAPServer(Messages):
             arguments.space()
             initial = arguments.astring()
         try:
-            first = None if initial is None else decoded(initial)
+            first = None if initial is None else decode_initial(initial)
             mechanism = kind(situation_of(self.transport))
             login = authenticate(self._portal, mechanism, first, self._answer_to, imap4.IAccount)
             return await self._logged_in(Deferred.fromCoroutine(login))
@@ -185,8 +184,8 @@ class IMAPServer(Messages):
             raise Malformed(str(error)) from None
 
     async def _answer_to(self, challenge: bytes) -> bytes:
-        self.sendLine(b"+ " + base64.b64encode(challenge))
-        return answer_of(await self.next_line())
+        self.sendLine(b"+ " + encode_challenge(challenge))
+        return decode_answer(await self.next_line())
 
     async def _logged_in(self, login: Deferred[Granted]) -> bytes:
         try:

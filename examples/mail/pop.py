@@ -5,7 +5,6 @@ A session sees the messages that existed when it began (RFC 1939, section 4).
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
 from collections import deque
@@ -21,9 +20,9 @@ from twisted.python.failure import Failure
 from actorcred.adapters.twisted import Face
 from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
 from actorcred.errors import ProtocolError
+from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sessions.session import AvatarRef
 from examples.mail.interface import INBOX, Entry
-from examples.mail.login import answer_of, decoded
 from examples.mail.mime import Part
 from examples.mail.outlet import Outlet, Turns
 
@@ -244,17 +243,17 @@ class POP3Server(Turns, pop3.POP3):
         if kind is None:
             raise pop3.POP3Error(b"there is no such mechanism")
         portal: Any = self.portal
-        first = None if initial is None else decoded(initial)
+        first = None if initial is None else decode_initial(initial)
         mechanism = kind(situation_of(self.transport))
         self._cbMailbox(await authenticate(portal, mechanism, first, self._ask, pop3.IMailbox), b"")
 
     async def _ask(self, challenge: bytes) -> bytes:
-        self.sendLine(b"+ " + base64.b64encode(challenge))
+        self.sendLine(b"+ " + encode_challenge(challenge))
         if self._lines:
-            return answer_of(self._next_line())
+            return decode_answer(self._next_line())
         answer: Deferred[bytes] = Deferred()
         self._answer = answer
-        return answer_of(await answer)
+        return decode_answer(await answer)
 
     # -- messages ----------------------------------------------------------------------------------
 

@@ -16,7 +16,18 @@ import pytest
 import scramp
 import trustme
 
-from actorcred import Avatar, CallError, Portal, PortalOptions, Realm, actors
+from actorcred import (
+    Avatar,
+    CallError,
+    Checker,
+    Portal,
+    PortalOptions,
+    Realm,
+    UnauthorizedLogin,
+    UsernameHashedPassword,
+    UsernamePassword,
+    actors,
+)
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.aiosmtpd import (
     MAX_TRIES,
@@ -29,6 +40,7 @@ from actorcred.adapters.aiosmtpd import (
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.checkers.token import TokenChecker, TokenRules
+from actorcred.sasl.mechanisms import LEGACY
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import eventually
@@ -178,7 +190,7 @@ def scram(
 
 
 def test_each_mechanism_lets_in_who_is_right_and_nobody_else(stages):
-    stage = stages()
+    stage = stages(legacy_mechanisms=LEGACY)
     assert offered(stage.client()) == {
         "PLAIN",
         "LOGIN",
@@ -456,11 +468,37 @@ def test_tls_from_the_first_byte(stages, contexts):
 
 def test_where_others_may_read_along_no_password_is_taken(stages, monkeypatch):
     monkeypatch.setattr("actorcred.network.is_loopback", lambda host: False)
-    client = stages().client()
+    client = stages(legacy_mechanisms=LEGACY).client()
     assert offered(client) == {"CRAM-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"}
     assert log_in(client, "PLAIN") == 504
     assert scram(client, "SCRAM-SHA-256", "ann", "s3cret") == (235, True)
     assert offered(stages(passwords_in_clear=True).client()) >= {"PLAIN", "LOGIN"}
+
+
+class OldStore(Checker):
+    """Keeps passwords for CRAM-MD5 alone, as the databases of some old mail servers do."""
+
+    credential_interfaces = (UsernamePassword, UsernameHashedPassword)
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        if not credentials.check_password(b"s3cret"):
+            raise UnauthorizedLogin
+        return credentials.username
+
+
+def test_cram_md5_is_offered_only_for_a_store_that_has_nothing_better(stages):
+    new, old = stages().client(), stages(OldStore.start()).client()
+    assert offered(new) == {"PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-512"}
+    for mechanism in LEGACY:
+        assert new.docmd(f"AUTH {mechanism}") == (504, b"5.5.4 Unrecognized authentication type")
+    assert offered(old) == {"PLAIN", "LOGIN", "CRAM-MD5"}
+    assert log_in(old, "CRAM-MD5") == 235
+    assert offered(stages(OldStore.start(), legacy_mechanisms=()).client()) == {"PLAIN", "LOGIN"}
+
+
+def test_only_legacy_mechanisms_can_be_named_as_such(stages):
+    with pytest.raises(ValueError, match="'PLAIN' is not a legacy mechanism"):
+        SMTPServer(stages().portal, Outgoing, legacy_mechanisms=("PLAIN",))
 
 
 def test_no_mechanism_is_offered_where_no_checker_takes_one(stages):

@@ -10,6 +10,7 @@ import pytest
 import trustme
 
 from actorcred import PortalOptions
+from actorcred.sasl.mechanisms import LEGACY
 from tests.adapters.front import LOCALHOST
 from tests.adapters.test_aiosmtpd import Stage
 from tests.backends.servers import program
@@ -59,7 +60,7 @@ def secure(stages, tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["SHA-1", "SHA-256"])
 def test_gsasl_binds_the_exchange_to_tls_1_2(secure, algorithm):
-    ask = secure()
+    ask = secure(legacy_mechanisms=LEGACY)
     for words in ((), ("-z", "ann")):
         assert ask("-m", f"SCRAM-{algorithm}-PLUS", *words, tls=TLS_1_2)[0]
     assert not ask("-m", f"SCRAM-{algorithm}-PLUS", password="wrong", tls=TLS_1_2)[0]
@@ -67,7 +68,7 @@ def test_gsasl_binds_the_exchange_to_tls_1_2(secure, algorithm):
 
 @pytest.mark.parametrize("tls", [TLS_1_2, TLS_1_3])
 def test_gsasl_without_a_binding(secure, tls):
-    ask = secure()
+    ask = secure(legacy_mechanisms=LEGACY)
     for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-1", "CRAM-MD5", "PLAIN"):
         right, said = ask("-m", mechanism, "--no-cb", tls=tls)
         assert right, said

@@ -19,7 +19,7 @@ from actorcred.adapters.twisted.credentials import from_twisted
 from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.errors import ProtocolError
-from actorcred.exchange import UsernameScram
+from actorcred.exchange import UsernameHashedPassword, UsernameScram
 from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from tests.adapters.greeters import GreeterRealm, IGreeter, error, result
@@ -167,6 +167,38 @@ def test_passwords_are_offered_where_others_cannot_read_them(cred):
     assert list(
         result(Deferred.fromCoroutine(mechanisms(portal, far, passwords_in_clear=True)))
     ) == ["PLAIN"]
+
+
+class OldStore(Checker):
+    """Keeps passwords for CRAM-MD5 alone."""
+
+    credential_interfaces = (UsernameHashedPassword,)
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        return "ann"
+
+
+def test_legacy_mechanisms_are_offered_by_name_or_for_want_of_better_ones(cred):
+    def names(checker: Any, **settings: Any) -> list[str]:
+        portal = cred(GreeterRealm(), [checker])
+        there = situation_of(StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 1)))
+        return list(result(Deferred.fromCoroutine(mechanisms(portal, there, **settings))))
+
+    dispatcher = reactor_dispatcher()
+    new = MemoryChecker.start({"ann": "s3cret"}, plaintext=True, dispatcher=dispatcher)
+    old = OldStore.start(dispatcher=dispatcher)
+    assert names(new) == ["SCRAM-SHA-512", "SCRAM-SHA-256"]
+    assert names(new, legacy_mechanisms=("CRAM-MD5",)) == [*names(new), "CRAM-MD5"]
+    assert names(old) == ["CRAM-MD5"]
+    assert names(old, legacy_mechanisms=()) == []
+    wrong = Deferred.fromCoroutine(
+        mechanisms(
+            cred(GreeterRealm(), [old]),
+            situation_of(StringTransport()),
+            legacy_mechanisms=("PLAIN",),
+        )
+    )
+    assert isinstance(error(wrong), ValueError)
 
 
 def test_credentials_of_ours_stay_as_they_are():

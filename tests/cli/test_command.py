@@ -194,6 +194,7 @@ def test_a_password_is_never_taken_from_the_command_line_and_asked_for_only_at_a
         (("--realm", REALM, "--auth", "memory:ann"), "names and passwords in turn"),
         (("--realm", REALM, "--auth", "anonymous:x"), "takes no argument"),
         (("--realm", REALM, "--auth", "sqlite:"), "needs the path"),
+        (("--legacy-mechanism", "PLAIN"), "is not one of 'SCRAM-SHA-1', 'CRAM-MD5'"),
         (("--realm", REALM, "--auth", "anonymous", "--listen", "http:x"), "must begin with"),
         (
             ("--realm", REALM, "--auth", "anonymous", "--listen", "tcp:203.0.113.1:1"),

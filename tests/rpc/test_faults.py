@@ -37,7 +37,7 @@ from actorcred.rpc.server.events import (
     RequestsThrottled,
 )
 from actorcred.sasl.mechanism import Secrets
-from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
+from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, LEGACY
 from tests.rpc.stage import Recorder, WireStage, on_loop, stage
 
 
@@ -138,7 +138,7 @@ async def test_a_login_byte_by_byte_has_one_deadline_and_not_one_per_byte() -> N
 
 @on_loop
 async def test_a_client_that_leaves_in_the_middle_of_its_login_leaves_nothing() -> None:
-    async with stage() as game:
+    async with stage(legacy_mechanisms=LEGACY) as game:
         for message in (
             [0, 1, "cred.login", ["SCRAM-SHA-256", b"n,,n=ann,r=abcdefghijklmnopqrstuvwxyz"]],
             [0, 1, "cred.login", ["CRAM-MD5"]],
@@ -485,7 +485,7 @@ async def test_secrets_reach_no_log_and_no_text(
     transport: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    async with stage(transport, passwords_in_clear=True) as game:
+    async with stage(transport, passwords_in_clear=True, legacy_mechanisms=LEGACY) as game:
         for mechanism in ("PLAIN", "CRAM-MD5", "SCRAM-SHA-256"):
             client = await game.connect(mechanism=mechanism, reconnect=True)
             texts = [

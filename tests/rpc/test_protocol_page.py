@@ -21,6 +21,7 @@ from actorcred.errors import (
 )
 from actorcred.rpc.protocol.codec import Request
 from actorcred.rpc.server.login_options import LoginOptions
+from actorcred.sasl.mechanisms import LEGACY
 from tests.rpc.lines import PASSWORD, Line, line
 from tests.rpc.stage import TRANSPORTS, WireStage, on_loop, stage
 
@@ -270,7 +271,7 @@ BAD = [
 async def test_a_bad_first_message_has_its_code_and_ends_the_exchange(
     mechanism: Any, initial: Any, code: str
 ) -> None:
-    async with stage() as game:
+    async with stage(legacy_mechanisms=LEGACY) as game:
         here = await line(game)
         assert (await here.call("cred.login", mechanism, initial)).error["code"] == code
         assert (await here.call("cred.respond", b"")).error["code"] == "out-of-order"
@@ -295,7 +296,7 @@ async def test_a_bad_first_message_has_its_code_and_ends_the_exchange(
 async def test_a_bad_response_has_its_code_and_ends_the_exchange(
     begin: tuple[Any, ...], response: Any, code: str
 ) -> None:
-    async with stage() as game:
+    async with stage(legacy_mechanisms=LEGACY) as game:
         here = await line(game)
         assert "challenge" in (await here.call("cred.login", *begin)).result
         assert (await here.call("cred.respond", response)).error["code"] == code

@@ -49,10 +49,17 @@ def answer(
     what = f"{request.method}:{request.uri}" + (f":{h(request.body)}" if qop == "auth-int" else "")
     middle = f"{count:08x}:0a4f113b:{qop}:" if qop else ""
     given = {
-        "username": f'"{name}"', "realm": f'"{asked["realm"]}"', "nonce": f'"{asked["nonce"]}"', "uri": f'"{request.uri}"',
-        "response": f'"{h(key + ":" + asked["nonce"] + ":" + middle + h(what))}"', "opaque": f'"{asked["opaque"]}"',
-        "algorithm": algorithm, **({"qop": qop, "nc": f"{count:08x}"} if qop else {}), "cnonce": '"0a4f113b"', **changes,
-    }  # fmt: skip
+        "username": f'"{name}"',
+        "realm": f'"{asked["realm"]}"',
+        "nonce": f'"{asked["nonce"]}"',
+        "uri": f'"{request.uri}"',
+        "response": f'"{h(key + ":" + asked["nonce"] + ":" + middle + h(what))}"',
+        "opaque": f'"{asked["opaque"]}"',
+        "algorithm": algorithm,
+        **({"qop": qop, "nc": f"{count:08x}"} if qop else {}),
+        "cnonce": '"0a4f113b"',
+        **changes,
+    }
     return "Digest " + ", ".join(
         f"{name}={value}" for name, value in given.items() if name not in drop
     )
@@ -68,7 +75,8 @@ def answer(
 def test_the_example_of_rfc_7616(algorithm, response):
     header = (
         'Digest username="Mufasa", realm="http-auth@example.org", uri="/dir/index.html", '
-        f'algorithm={algorithm}, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", nc=00000001, '
+        f'algorithm={algorithm}, nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", '
+        "nc=00000001, "
         'cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ", qop=auth, '
         f'response="{response}", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
     )
@@ -79,7 +87,8 @@ def test_the_example_of_rfc_7616(algorithm, response):
 
 def test_the_example_of_rfc_2617():
     header = (
-        'Digest username="Mufasa", realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html", '
+        'Digest username="Mufasa", realm="testrealm@host.com", '
+        'nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", uri="/dir/index.html", '
         'qop=auth, nc=00000001, cnonce="0a4f113b", response="6629fae49393a05397450978507c4ef1", '
         'opaque="5ccc069c403ebaf9f0171e9517f40e41"'
     )
@@ -192,11 +201,23 @@ def test_a_nonce_that_was_forgotten_is_no_way_to_replay(gate):
 @pytest.mark.parametrize(
     "change",
     [
-        {"drop": ("opaque",)}, {"drop": ("response",)}, {"drop": ("cnonce",)}, {"drop": ("username",)}, {"drop": ("nc",)},
-        {"realm": '"others"'}, {"algorithm": "SHA-256"}, {"algorithm": "MD4"}, {"qop": "auth-int"}, {"uri": '"/other"'},
-        {"nc": "1"}, {"nc": "0000000g"}, {"userhash": "true"}, {"username*": "UTF-8''x"}, {"response": '"x'},
+        {"drop": ("opaque",)},
+        {"drop": ("response",)},
+        {"drop": ("cnonce",)},
+        {"drop": ("username",)},
+        {"drop": ("nc",)},
+        {"realm": '"others"'},
+        {"algorithm": "SHA-256"},
+        {"algorithm": "MD4"},
+        {"qop": "auth-int"},
+        {"uri": '"/other"'},
+        {"nc": "1"},
+        {"nc": "0000000g"},
+        {"userhash": "true"},
+        {"username*": "UTF-8''x"},
+        {"response": '"x'},
     ],
-)  # fmt: skip
+)
 def test_what_is_no_answer_is_refused(gate, change):
     header = answer(challenge_of(gate), **change)
     with pytest.raises(ProtocolError):
@@ -261,12 +282,22 @@ def test_a_count_far_ahead_costs_no_more_than_the_next_one(gate):
 @pytest.mark.parametrize(
     "rest",
     [
-     " " * 16_000 + "(", ", " * 8000 + "(", "\t,\t" * 5000 + "(", "a" * 16_000, "a" + " " * 16_000 + "(",
-     "a=" + " " * 16_000 + "(",
-     "a=b" + " " * 16_000 + "(", 'a="' + "\\a" * 8000, 'a="' + "\\" * 15_001, 'a="b"' + " ," * 7900 + "(",
-     "a=" + "b" * 16_000 + '"', "username*=utf-8''" + "%41" * 5000 + "'", "a=b," * 4000],
+        " " * 16_000 + "(",
+        ", " * 8000 + "(",
+        "\t,\t" * 5000 + "(",
+        "a" * 16_000,
+        "a" + " " * 16_000 + "(",
+        "a=" + " " * 16_000 + "(",
+        "a=b" + " " * 16_000 + "(",
+        'a="' + "\\a" * 8000,
+        'a="' + "\\" * 15_001,
+        'a="b"' + " ," * 7900 + "(",
+        "a=" + "b" * 16_000 + '"',
+        "username*=utf-8''" + "%41" * 5000 + "'",
+        "a=b," * 4000,
+    ],
     ids=lambda rest: rest[:6] + rest[-2:],
-)  # fmt: skip
+)
 def test_a_header_takes_the_time_of_its_length(rest):
     """Blanks before what is no name took the square of it: 1.9 s for one request."""
     before = time.thread_time()

@@ -32,8 +32,16 @@ from actorcred.exchange import (
 )
 from actorcred.sasl.cram_md5 import CramMD5
 from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
-from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS, choose, offered
-from actorcred.sasl.scram import ScramSHA256, ScramSHA512, make_verifier
+from actorcred.sasl.mechanisms import (
+    CLIENT_MECHANISMS,
+    LEGACY,
+    SERVER_MECHANISMS,
+    check_legacy,
+    choose,
+    find,
+    offered,
+)
+from actorcred.sasl.scram import ScramSHA1, ScramSHA256, ScramSHA512, make_verifier
 
 CERTIFICATE = Certificate(b"der", {"commonName": "ann"})
 PRIVATE = Situation(private=True, certificate=CERTIFICATE)
@@ -295,7 +303,7 @@ def test_the_server_offers_what_some_checker_can_serve() -> None:
     def names(
         kinds: list[type], situation: Situation = PRIVATE, *, clear: bool = False
     ) -> list[str]:
-        return offered(kinds, situation, passwords_in_clear=clear)
+        return offered(kinds, situation, passwords_in_clear=clear, legacy=LEGACY)
 
     assert names([UsernamePassword]) == ["PLAIN"]
     assert names([UsernamePassword], Situation()) == []
@@ -368,7 +376,7 @@ def test_secrets_do_not_show() -> None:
     assert "digest" not in repr(CramMD5("ann", b"c", "digest"))
 
 
-# -- SCRAM, message by message -----------------------------------------------------------------------------------------------
+# -- SCRAM, message by message ---------------------------------------------------------------------
 
 NONCE = "rOprNGfwEbeRWgbNEkqO"
 FIRST = f"n,,n=user,r={NONCE}"
@@ -453,10 +461,16 @@ def test_the_client_names_the_kind_of_binding(name: str, kind: str, value: bytes
 @pytest.mark.parametrize(
     ("name", "flag"),
     [
-        ("SCRAM-SHA-256", "p=tls-unique"), ("SCRAM-SHA-256", "y"), ("SCRAM-SHA-256-PLUS", "n"), ("SCRAM-SHA-256-PLUS", "y"),
-        ("SCRAM-SHA-256-PLUS", "p=tls-exporter"), ("SCRAM-SHA-256-PLUS", "p="), ("SCRAM-SHA-256", "x"), ("SCRAM-SHA-256", ""),
+        ("SCRAM-SHA-256", "p=tls-unique"),
+        ("SCRAM-SHA-256", "y"),
+        ("SCRAM-SHA-256-PLUS", "n"),
+        ("SCRAM-SHA-256-PLUS", "y"),
+        ("SCRAM-SHA-256-PLUS", "p=tls-exporter"),
+        ("SCRAM-SHA-256-PLUS", "p="),
+        ("SCRAM-SHA-256", "x"),
+        ("SCRAM-SHA-256", ""),
     ],
-)  # fmt: skip
+)
 def test_a_binding_cannot_be_talked_away(name: str, flag: str) -> None:
     with pytest.raises(ProtocolError):
         SERVER_MECHANISMS[name](Situation(binding=BINDING, tls_unique=UNIQUE)).step(
@@ -487,8 +501,76 @@ def test_a_verifier_of_another_algorithm_lets_nobody_in() -> None:
 
 def test_sha_512_is_offered_where_a_checker_names_it() -> None:
     def names(*kinds: type, **situation: Any) -> list[str]:
-        return offered(kinds, Situation(**situation), passwords_in_clear=False)
+        return offered(kinds, Situation(**situation), passwords_in_clear=False, legacy=LEGACY)
 
     assert names(UsernameScram, ScramSHA512) == ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]
     assert names(ScramSHA512, tls_unique=UNIQUE) == ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-512"]
     assert "SCRAM-SHA-512" not in names(UsernameScram)
+
+
+# -- mechanisms for old clients ------------------------------------------------------------
+
+CHALLENGED = (UsernamePassword, UsernameHashedPassword, UsernameScram)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "legacy", "names"),
+    [
+        (CHALLENGED, (), ["SCRAM-SHA-256"]),
+        (CHALLENGED, ("CRAM-MD5",), ["SCRAM-SHA-256", "CRAM-MD5"]),
+        (CHALLENGED, ("SCRAM-SHA-1",), ["SCRAM-SHA-256", "SCRAM-SHA-1"]),
+        (CHALLENGED, None, ["SCRAM-SHA-256"]),
+        ((ScramSHA512, ScramSHA1), None, ["SCRAM-SHA-512"]),
+        ((UsernameHashedPassword,), (), []),
+        ((UsernameHashedPassword,), None, ["CRAM-MD5"]),
+        ((UsernameHashedPassword, ScramSHA1), None, ["SCRAM-SHA-1", "CRAM-MD5"]),
+        ((UsernamePassword,), None, []),
+    ],
+)
+def test_legacy_mechanisms_are_offered_by_name_or_for_want_of_better_ones(
+    kinds: Any, legacy: Any, names: list[str]
+) -> None:
+    assert offered(kinds, Situation(), passwords_in_clear=False, legacy=legacy) == names
+
+
+def test_passwords_over_tls_replace_no_legacy_mechanism() -> None:
+    kinds = (UsernamePassword, UsernameHashedPassword)
+    assert offered(kinds, PRIVATE, passwords_in_clear=False, legacy=None) == ["CRAM-MD5", "PLAIN"]
+
+
+def test_a_legacy_mechanism_is_not_found_unless_it_is_allowed() -> None:
+    def found(name: str, *legacy: str) -> bool:
+        situation = Situation(binding=BINDING)
+        return find(name, situation, passwords_in_clear=False, legacy=legacy) is not None
+
+    assert LEGACY == ("SCRAM-SHA-1", "CRAM-MD5")
+    for name in LEGACY:
+        assert not found(name)
+        assert found(name, name)
+    assert not found("SCRAM-SHA-1-PLUS", "CRAM-MD5")
+    assert found("SCRAM-SHA-1-PLUS", "SCRAM-SHA-1")
+    assert found("SCRAM-SHA-256")
+    assert not found("PLAIN")
+    assert not found("EXTERNAL")
+    assert not found("MAGIC")
+
+
+@pytest.mark.parametrize("names", ["CRAM-MD5", ("PLAIN",), ("MD5",), ("SCRAM-SHA-1-PLUS",)])
+def test_what_is_no_legacy_mechanism_is_no_value_of_the_option(names: Any) -> None:
+    with pytest.raises(ValueError, match="legacy_mechanisms"):
+        check_legacy(names)
+
+
+def test_legacy_mechanisms_are_valid_by_name() -> None:
+    check_legacy(None)
+    check_legacy(())
+    check_legacy(LEGACY)
+
+
+@pytest.mark.parametrize("name", ["SCRAM-SHA-1", "SCRAM-SHA-1-PLUS", "CRAM-MD5"])
+def test_a_client_never_chooses_a_legacy_mechanism_by_itself(name: str) -> None:
+    secrets = Secrets("ann", "x", binding=BINDING)
+    assert choose([name], secrets, private=True) is None
+    chosen = choose([name, "PLAIN"], secrets, private=True)
+    assert chosen is not None
+    assert chosen.name == "PLAIN"

@@ -1,62 +1,70 @@
-"""SASL for Twisted's protocols: what `actorcred.sasl` has, on a `CredPortal`, with Deferreds."""
+"""SASL for Twisted's protocols: the mechanisms of `actorcred.sasl` on a `CredPortal`."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from twisted.cred import error as theirs
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredQueue
 from twisted.internet.interfaces import ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface.interface import InterfaceClass
 
+from actorcred.adapters import _sasl
+from actorcred.adapters._sasl import AskClient
 from actorcred.adapters.twisted.dispatcher import deferred_of, on_reactor
 from actorcred.adapters.twisted.errors import their_error
 from actorcred.adapters.twisted.portal import CredPortal
-from actorcred.errors import ProtocolError, UnauthorizedLogin
-from actorcred.exchange import Exchange, ExchangeState
-from actorcred.network import is_private_connection
-from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism, Situation
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.errors import UnauthorizedLogin
+from actorcred.exchange import Exchange
+from actorcred.sasl import binding
+from actorcred.sasl.mechanism import Credentials, ServerMechanism, Situation
+from actorcred.sasl.mechanisms import SERVER_MECHANISMS, check_legacy, offered
+from actorcred.sasl.stepper import Action, Stepper
 
 __all__ = ["AskClient", "Granted", "authenticate", "mechanisms", "situation_of"]
 
-AskClient = Callable[[bytes], Awaitable[bytes]]
-"""Sends a client a challenge and returns its answer. Raises `ProtocolError` if that is none."""
-
 Granted = tuple[InterfaceClass, Any, Callable[[], None]]
-"""What `CredPortal.login` answers."""
+"""The result of `CredPortal.login`."""
 
 
 def situation_of(transport: Any, host: str = "localhost") -> Situation:
-    """Return what mechanisms must know of a connection.
+    """Return the facts of a connection that mechanisms go by.
 
     Args:
         transport: Twisted's.
         host: the server's name.
     """
     peer = str(getattr(transport.getPeer(), "host", None) or "")
-    private = is_private_connection(peer, encrypted=ISSLTransport.providedBy(transport))
-    return Situation(private=private, host=host, source=peer)
+    return binding.situation_of(peer, encrypted=ISSLTransport.providedBy(transport), host=host)
 
 
 async def mechanisms(
-    portal: CredPortal, situation: Situation, *, passwords_in_clear: bool = False
+    portal: CredPortal,
+    situation: Situation,
+    *,
+    passwords_in_clear: bool = False,
+    legacy_mechanisms: Collection[str] | None = None,
 ) -> dict[str, type[ServerMechanism]]:
-    """Return the mechanisms that a client can log in by, the strongest first.
+    """Return the mechanisms that a client can log in by, in order of preference.
 
     Args:
-        portal: where it logs in.
-        situation: of its connection.
+        portal: the portal.
+        situation: the facts of the connection; see `situation_of`.
         passwords_in_clear: whether passwords may be sent where others on the network can read them.
+        legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
+            if the checkers support no better SCRAM.
+
+    Raises:
+        ValueError: if `legacy_mechanisms` names anything else.
     """
+    check_legacy(legacy_mechanisms)
     kinds = await deferred_of(portal.portal.list_credentials_interfaces(for_everybody=True))
-    return {
-        name: SERVER_MECHANISMS[name]
-        for name in offered(kinds, situation, passwords_in_clear=passwords_in_clear)
-    }
+    names = offered(
+        kinds, situation, passwords_in_clear=passwords_in_clear, legacy=legacy_mechanisms
+    )
+    return {name: SERVER_MECHANISMS[name] for name in names}
 
 
 async def authenticate(
@@ -69,120 +77,76 @@ async def authenticate(
     """Log a client in by SASL.
 
     Args:
-        portal: where.
-        mechanism: the one that the client chose.
-        first: what it sent with its choice; None for nothing.
-        ask: sends it a challenge.
-        interface: what it wants to use its avatar as.
+        portal: the portal.
+        mechanism: the mechanism that the client chose.
+        first: the client's initial response; None without one.
+        ask: sends the client a challenge and returns its answer; raises `ProtocolError` if the
+            client aborts.
+        interface: the interface that the client requests of its avatar.
 
     Returns:
-        What `CredPortal.login` does.
+        The result of `CredPortal.login`.
 
     Raises:
         LoginFailed: Twisted Cred's, if it did not succeed.
-        ProtocolError: if the client does not keep to the mechanism.
+        ProtocolError: if the client breaks the rules of the mechanism, or aborts.
     """
-    data = first
-    while isinstance(step := _step(portal, mechanism, data), Challenge):
-        data = await ask(step.challenge)
-    if not isinstance(step.credentials, Exchange):
-        return await _plainly(portal, mechanism, step, ask, interface)
-    granted = await _Conversation(step.credentials).hold(_log_in(portal, step, interface), ask)
-    if step.credentials.outcome is not None:
-        try:
-            await ask(step.credentials.outcome)
-        except BaseException:
-            granted[2]()
-            raise
+    hearing = _Hearing(portal, interface)
+    try:
+        await _sasl.drive(Stepper(mechanism), first, ask, hearing, portal.portal)
+    except BaseException as error:
+        hearing.give_up()
+        if isinstance(error, UnauthorizedLogin):
+            raise their_error(error) from None
+        raise
+    granted: Granted = hearing.result
     return granted
 
 
-def _step(
-    portal: CredPortal, mechanism: ServerMechanism, data: bytes | None
-) -> Challenge | Credentials:
-    try:
-        return mechanism.step(data)
-    except UnauthorizedLogin as error:
-        portal.portal.tell_refused(error, mechanism.name, address=mechanism.situation.source)
-        raise their_error(error) from None
+class _Hearing:
+    """The portal's side of a login on the reactor.
 
+    Attributes:
+        result: what the portal has granted, or its failure.
+    """
 
-def _log_in(portal: CredPortal, step: Credentials, interface: InterfaceClass) -> Deferred[Granted]:
-    return portal.login(step.credentials, None, interface, authorize_as=step.authorize_as or None)
+    def __init__(self, portal: CredPortal, interface: InterfaceClass) -> None:
+        self._portal = portal
+        self._interface = interface
+        self._news: DeferredQueue[bytes | None] = DeferredQueue()
+        self._decision: Deferred[Any] | None = None
+        self.result: Any = None
 
-
-def _is_refusal(error: object) -> bool:
-    return isinstance(error, theirs.UnauthorizedLogin) and not isinstance(error, theirs.LoginDenied)
-
-
-async def _plainly(
-    portal: CredPortal,
-    mechanism: ServerMechanism,
-    step: Credentials,
-    ask: AskClient,
-    interface: InterfaceClass,
-) -> Granted:
-    """Log in with credentials that are complete; a client whose mechanism has words for a refusal hears them first."""
-    try:
-        return await _log_in(portal, step, interface)
-    except theirs.UnauthorizedLogin as error:
-        refusal = mechanism.refusal()
-        if refusal is not None and _is_refusal(error):
-            with contextlib.suppress(
-                ProtocolError
-            ):  # it may break off, and is refused all the same
-                await ask(refusal)
-        raise
-
-
-class _Conversation:
-    """Carries questions and answers between a checker and a client until the portal has decided."""
-
-    def __init__(self, exchange: Exchange) -> None:
-        self._exchange = exchange
-        self._challenges: list[bytes] = []
-        self._results: list[Any] = []
-        self._news: Deferred[None] | None = None
-        exchange.on_challenge = lambda challenge: on_reactor(
-            self._happened, self._challenges, challenge
+    def begin(self, step: Credentials) -> None:
+        credentials = step.credentials
+        if isinstance(credentials, Exchange):
+            credentials.on_challenge = lambda challenge: on_reactor(self._news.put, challenge)
+        self._decision = self._portal.login(
+            credentials, None, self._interface, authorize_as=step.authorize_as or None
         )
+        self._decision.addBoth(self._decided)
 
-    def _happened(self, where: list[Any], what: Any) -> None:
-        where.append(what)
-        news, self._news = self._news, None
+    def _decided(self, result: Any) -> None:
+        self.result = result
+        self._news.put(None)
+
+    async def next(self, stepper: Stepper) -> Action:
+        news = await self._news.get()
         if news is not None:
-            news.callback(None)
+            return stepper.challenged(news)
+        if not isinstance(self.result, Failure):
+            return stepper.succeeded()
+        error: Any = self.result.value
+        unauthorized = isinstance(error, theirs.UnauthorizedLogin)
+        if unauthorized and not isinstance(error, theirs.LoginDenied):
+            return stepper.refused(error)
+        return stepper.failed(error)
 
-    async def _until(self, condition: Callable[[], object]) -> None:
-        while not condition():
-            self._news = Deferred()
-            await self._news
-
-    async def hold(self, decision: Deferred[Granted], ask: AskClient) -> Granted:
-        """Return what the portal grants, or raise what it answers."""
-        decision.addBoth(lambda result: self._happened(self._results, result))
-        try:
-            await self._until(lambda: self._challenges or self._results)
-            if not self._results:
-                self._exchange.respond(await ask(self._challenges[0]))
-            await self._until(lambda: self._results)
-        finally:
-            self._give_up(decision)
-        result = self._results[0]
-        if not isinstance(result, Failure):
-            granted: Granted = result
-            return granted
-        error: Any = result.value
-        if _is_refusal(error) and self._exchange.state is ExchangeState.NEW:
-            await self._pretend(ask)
-        raise error
-
-    def _give_up(self, decision: Deferred[Granted]) -> None:
-        if not self._results:
-            decision.cancel()
-
-    async def _pretend(self, ask: AskClient) -> None:
-        """Ask a client whose user no checker knows all the same, or it would learn just that."""
-        self._exchange.pretend(lambda right: None)
-        await self._until(lambda: self._challenges)
-        self._exchange.respond(await ask(self._challenges[0]))
+    def give_up(self) -> None:
+        """Cancel the login if it is not decided; log out if it has succeeded."""
+        if self._decision is None:
+            return
+        if self.result is None:
+            self._decision.cancel()
+        elif not isinstance(self.result, Failure):
+            self.result[2]()

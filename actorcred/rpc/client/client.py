@@ -27,7 +27,7 @@ from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.protocol.goodbye import FINAL
 from actorcred.sasl.mechanism import ClientMechanism, Secrets
-from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, choose
+from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, LEGACY, choose
 
 __all__ = ["Client", "ClientOptions", "connect"]
 
@@ -311,8 +311,8 @@ class Client:
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
             raise LoginFailed(
-                f"the server offers {', '.join(offers) or 'no mechanism'}, "
-                "none of which can be used here"
+                f"the server offers {', '.join(offers) or 'no mechanism'}, none of which can be used"
+                f" here; legacy mechanisms ({', '.join(LEGACY)}) are used only if asked for by name"
             )
         return mechanism
 

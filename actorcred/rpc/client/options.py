@@ -16,7 +16,8 @@ class ClientOptions:
     Args:
         interface: the name of the interface to use the avatar as, or several in order of
             preference; by default the first one of the realm.
-        mechanism: the SASL mechanism; by default the strongest that both sides have.
+        mechanism: the SASL mechanism; by default the strongest that both sides have, but never
+            CRAM-MD5 or SCRAM-SHA-1.
         reconnect: reconnect after the connection was lost, to the same session if possible.
         max_pause: seconds between two attempts to reconnect, at most.
         timeout: seconds for connecting, and for the first answer of the server.

@@ -10,7 +10,6 @@ from typing import Any
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
-from actorcred.network import is_private_connection
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
@@ -21,8 +20,7 @@ from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.setup import open_hub
 from actorcred.rpc.server.transport import Origin
 from actorcred.rpc.server.web import VISITOR, Receive, Scope, Send, WebVisitor
-from actorcred.sasl.binding import with_bindings
-from actorcred.sasl.mechanism import Situation
+from actorcred.sasl.binding import situation_of
 
 __all__ = ["WebApp"]
 
@@ -130,13 +128,16 @@ class _Socket:
             return
         self._task = asyncio.current_task()
         self._text = not SUBPROTOCOLS[name].binary
-        private = is_private_connection(host, encrypted=self._scope.get("scheme") == "wss")
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
         tls = None if self._visitor is None else self._visitor.tls()
-        situation = with_bindings(
-            Situation(private, None, server[0], host, self._identity(host)), tls
+        situation = situation_of(
+            host,
+            encrypted=self._scope.get("scheme") == "wss",
+            host=server[0],
+            tls=tls,
+            identity=self._identity(host),
         )
         self._peer = ServerConnection(
             self._core,

@@ -31,7 +31,7 @@ from actorcred.rpc.server.hub import Commands
 from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Credentials
-from actorcred.sasl.mechanisms import SERVER_MECHANISMS, offered
+from actorcred.sasl.mechanisms import find, offered
 from actorcred.sessions.session import Session, SessionInfo
 
 __all__ = ["COMMANDS"]
@@ -48,7 +48,12 @@ def mechanisms(peer: ServerConnection) -> Future[list[str]]:
     safe = clear or peer.origin.situation.private
     return _then(
         core.portal.list_credentials_interfaces(for_everybody=safe),
-        lambda kinds: offered(kinds, peer.origin.situation, passwords_in_clear=clear),
+        lambda kinds: offered(
+            kinds,
+            peer.origin.situation,
+            passwords_in_clear=clear,
+            legacy=core.options.legacy_mechanisms,
+        ),
     )
 
 
@@ -105,13 +110,14 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
         peer.dialogue.cancel()  # the client has thought better of it
         if peer.origin.source:  # each beginning costs, so it is no way around the penalties
             peer.core.penalties.failed("from " + peer.origin.source, peer.core.loop.time())
-    kind = SERVER_MECHANISMS.get(mechanism)
-    private = peer.origin.situation.private or peer.core.options.passwords_in_clear
-    if (
-        kind is None
-        or not kind.possible(peer.origin.situation)
-        or (kind.exposes_password and not private)
-    ):
+    options = peer.core.options
+    kind = find(
+        mechanism,
+        peer.origin.situation,
+        passwords_in_clear=options.passwords_in_clear,
+        legacy=options.legacy_mechanisms,
+    )
+    if kind is None:
         raise CallError(
             "this mechanism is not offered here; see cred.mechanisms", CallCode.BAD_ARGUMENTS
         )

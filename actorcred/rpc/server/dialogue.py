@@ -1,4 +1,4 @@
-"""One exchange of SASL on a connection, from the client's first word to the portal's decision."""
+"""A SASL login on a connection: its answers, turns and penalties around a `Stepper`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 from actorcred.actors import Future
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
-from actorcred.exchange import Exchange, ExchangeState
 from actorcred.rpc.server.events import LoginThrottled
 from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
+from actorcred.sasl.stepper import Action, Failed, Granted, Stepper
 from actorcred.throttle import LONGEST_NAME, account_of
 
 __all__ = ["Dialogue", "deny_source"]
 
 
 LONG = 128
-"""Bytes of a client's words from which on they are not even read while its source is penalised."""
+"""Bytes of a client's message above which it is not decoded while its source is penalised."""
 
 Decide = Callable[[Credentials], Future[Any]]
 
@@ -28,28 +28,28 @@ Consent = Callable[[Any], tuple[dict[str, Any], Callable[[], object]]]
 
 
 class Dialogue:
-    """One exchange.
+    """One login or reauthentication.
 
     Args:
         peer: the connection.
         mechanism: the mechanism that the client chose.
         decide: given the credentials, returns the portal's decision as a future.
-        consent: given that decision, returns what the client is told, and what is done when it has been.
+        consent: given that decision, returns the answer to the client, and a function that is
+            called when it has been sent.
     """
 
     def __init__(
         self, peer: Peer, mechanism: ServerMechanism, decide: Decide, consent: Consent
     ) -> None:
         self._peer = peer
-        self._mechanism = mechanism
+        self._stepper = Stepper(mechanism, replies_carry_data=True)
         self._decide = decide
         self._consent = consent
         self._answer: Future[Any] | None = None
-        self._asked = False
-        self._cancelled = False
+        self._over = False
         self._decision: Future[Any] | None = None
-        self._exchange: Exchange | None = None
         self._claimed = ""
+        self._account = ""
         self._turn = ""
         """The account at which it is this login's turn."""
         self._text = False
@@ -57,39 +57,38 @@ class Dialogue:
     @property
     def waits_for_client(self) -> bool:
         """Whether a challenge waits for its answer."""
-        return self._asked
+        return self._answer is None and self._stepper.waits_for_client
 
     def say(self, data: Any) -> Future[Any]:
-        """Take what the client says.
+        """Take a message of the client.
 
         Args:
             data: bytes, in the form of the codec; None for nothing.
 
         Returns:
-            A future of the answer to the client: `{"challenge": bytes}`, or what it is told when all is well.
+            A future of the answer to the client: `{"challenge": bytes}`, or the result.
 
         Raises:
-            CallError: if that was out of order or cannot be understood.
+            CallError: if the message is out of order.
+            LoginDenied: if it is long, and the client's source is penalised.
         """
-        first = self._decision is None and not self._asked
-        if self._answer is not None or not (first or self._asked):
+        if self._answer is not None or not self._stepper.waits_for_client:
             raise CallError("no challenge waits for a response", CallCode.OUT_OF_ORDER)
         if isinstance(data, bytes | str) and len(data) > LONG:
-            self._deny_source()  # before anything is prepared, which takes long for some names
+            self._deny_source()  # before names are prepared, which takes long for some
         answer = self._answer = Future()
-        self._asked = False
         try:
             message = self._decoded(data)
-            if self._exchange is not None:
-                self._take_turn(partial(self._exchange.respond, message or b""))
+            if self._decision is None:
+                self._act(self._stepper.receive(message))
             else:
-                self._step(message)
+                self._take_turn(partial(self._step, message))
         except Exception as error:
             self._failed(error)
         return answer
 
     def _deny_source(self) -> None:
-        """Raise `LoginDenied` if the client's source has to wait."""
+        """Raise `LoginDenied` if the client's source must wait."""
         source, core = self._peer.origin.source, self._peer.core
         wait = core.penalties.wait("from " + source, core.loop.time()) if source else 0.0
         if wait:
@@ -97,7 +96,7 @@ class Dialogue:
             raise self._denied(wait)
 
     def _denied(self, wait: float) -> LoginDenied:
-        """Tell of a login that was denied, and shut a source out that does not stop."""
+        """Report a denied login; return its error. A source that does not stop is shut out."""
         deny_source(self._peer)
         self._peer.core.portal.publish(
             LoginThrottled(self._peer.origin.address, self._claimed, wait)
@@ -119,23 +118,28 @@ class Dialogue:
             raise CallError("SASL data must be base64 in JSON", CallCode.BAD_ARGUMENTS) from None
 
     def encoded(self, data: bytes) -> Any:
-        """Return bytes in the form in which the client sends its own: some clients have no bytes."""
+        """Return bytes in the form that the client uses: some clients have no type for bytes."""
         return data.decode("utf-8", "replace") if self._text else data
 
     def _step(self, message: bytes | None) -> None:
-        step = self._mechanism.step(message)
-        if isinstance(step, Challenge):
+        self._act(self._stepper.receive(message))
+
+    def _act(self, step: Action) -> None:
+        if isinstance(step, Credentials):
+            self._claimed = str(getattr(step.credentials, "username", ""))[:LONGEST_NAME]
+            self._account = account_of(self._claimed)
+            self._take_turn(partial(self._look, step))
+        elif isinstance(step, Challenge):
             self._ask(step.challenge)
-            return
-        self._claimed = str(getattr(step.credentials, "username", ""))[:LONGEST_NAME]
-        self._take_turn(partial(self._look, step))
+        elif isinstance(step, Failed):
+            self._failed(step.error, unseen=step.unseen)
 
     def _take_turn(self, go: Callable[[], object]) -> None:
-        """Have the server look at what the client said when it is its turn at the account, unless it is too early.
+        """Call `go` when it is this login's turn at the account, unless a penalty denies it.
 
-        A turn ends with the answer to the client, so that one who does not go on keeps nobody else out.
+        A turn ends with the answer to the client, so a client that stops does not block others.
         """
-        account = account_of(self._claimed)
+        account = self._account
         if account and self._peer.core.portal.options.penalty.step:
             self._peer.core.turns.take(account, partial(self._begin_turn, go, account))
         else:
@@ -143,10 +147,11 @@ class Dialogue:
 
     def _begin_turn(self, go: Callable[[], object], account: str = "") -> bool:
         core, answer = self._peer.core, self._answer
-        if self._cancelled:
+        if self._over:
             return False
-        now = core.loop.time()
-        wait = max((core.penalties.wait(key, now) for key in self._keys()), default=0.0)
+        now, wait = core.loop.time(), 0.0
+        for key in self._keys():
+            wait = max(wait, core.penalties.wait(key, now))
         if wait:
             self.cancel()
             if answer is not None:
@@ -156,17 +161,19 @@ class Dialogue:
         try:
             go()
         except Exception as error:
-            # It may be another client's end of a turn that brought this one on, which must not hear of it.
+            # The caller may be another client that ends its turn, and must not get this error.
             self._failed(error)
         return True
 
-    def _failed(self, error: Exception) -> None:
-        """End the exchange with what came of the client's words."""
-        answer = self._answer
-        if isinstance(error, UnauthorizedLogin):  # a name that cannot be any user's
-            self._peer.tell_refused(error, self._mechanism.name)
+    def _failed(self, error: Exception, *, unseen: bool = True) -> None:
+        """End the login with an error. `unseen`: the portal does not know of it."""
+        if isinstance(error, UnauthorizedLogin):
+            if unseen:
+                self._peer.tell_refused(error, self._stepper.mechanism.name)
             self._refuse(error)
+            self.cancel()  # a decision of the portal that is still to come
             return
+        answer = self._answer
         self.cancel()
         if isinstance(error, ProtocolError | ValueError):
             error = CallError(str(error), CallCode.BAD_ARGUMENTS)
@@ -179,50 +186,49 @@ class Dialogue:
             self._peer.core.turns.leave(turn)
 
     def _look(self, step: Credentials) -> None:
-        core, credentials = self._peer.core, step.credentials
-        if isinstance(credentials, Exchange):
-            self._exchange = credentials
-            credentials.on_challenge = lambda challenge: core.here(self._ask, challenge)
+        core, exchange = self._peer.core, self._stepper.exchange
+        if exchange is not None:
+            exchange.on_challenge = lambda challenge: core.here(self._challenged, challenge)
         decision = self._decision = self._decide(step)
         decision.add_done_callback(lambda done: core.here(self._decided, done))
 
+    def _challenged(self, challenge: bytes) -> None:
+        if not self._over:
+            self._ask(self._stepper.challenged(challenge).challenge)
+
     def _keys(self) -> list[str]:
         """Return what is penalised for a failure: the source, and the account that was claimed."""
-        source, account = self._peer.origin.source, account_of(self._claimed)
-        return [
-            key for key, what in (("from " + source, source), ("as " + account, account)) if what
-        ]
+        source, account = self._peer.origin.source, self._account
+        keys = ["from " + source] if source else []
+        if account:
+            keys.append("as " + account)
+        return keys
 
     def _ask(self, challenge: bytes) -> None:
         answer, self._answer = self._answer, None
-        self._asked = True
         self._end_turn()
         if answer is not None:
             answer.settle({"challenge": self.encoded(challenge)})
 
     def _decided(self, done: Future[Any]) -> None:
-        if self._cancelled or done.cancelled():
+        if self._over or done.cancelled():
             return
-        exchange = self._exchange
         try:
             decision = done.get()
         except UnauthorizedLogin as error:
-            refuse = partial(self._refuse, error)
-            if exchange is None or exchange.state is not ExchangeState.NEW or self._answer is None:
-                refuse()
-            else:
-                # No checker knows the user. The client is asked all the same, or it would learn just that.
-                exchange.pretend(lambda _: refuse())
+            self._act(self._stepper.refused(error))
         except Exception as error:
+            self._stepper.failed(error)
             self._refuse(error)
         else:
             self._succeed(decision)
 
     def _succeed(self, decision: Any) -> None:
-        self._peer.core.penalties.succeeded("as " + account_of(self._claimed))
+        granted = self._stepper.succeeded()
+        self._peer.core.penalties.succeeded("as " + self._account)
         told, afterwards = self._consent(decision)
-        if self._exchange is not None and self._exchange.outcome is not None:
-            told["data"] = self.encoded(self._exchange.outcome)
+        if isinstance(granted, Granted) and granted.data is not None:
+            told["data"] = self.encoded(granted.data)
         answer = self._answer
         self._end()
         if answer is not None:
@@ -240,26 +246,26 @@ class Dialogue:
             answer.settle_error(error)
 
     def _end(self) -> None:
+        self._over = True
         self._answer = None
         self._end_turn()
         if self._peer.dialogue is self:
             self._peer.dialogue = None
 
     def cancel(self) -> None:
-        """Give up: the client is gone, or does not keep to the mechanism."""
+        """Give the login up: the client has disconnected, or broke the rules of the mechanism."""
         decision = self._decision
-        self._cancelled = True
         self._end()
         if decision is not None and hasattr(decision, "give_up"):
             decision.give_up()
 
 
 def deny_source(peer: Peer) -> None:
-    """Note that a login was denied. A source that goes on during its penalty is shut out: its connections end."""
+    """Count a denied login. A source that continues during its penalty is disconnected."""
     core, key = peer.core, "from " + peer.origin.source
     wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0
     if wait and core.penalties.denied(key) > core.portal.options.penalty.free_denials:
-        # Not before the client has its answer.
+        # After the client has its answer.
         core.loop.call_soon(
             peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1)
         )

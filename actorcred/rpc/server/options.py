@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field
 
 from actorcred.rpc.protocol.codec import WireLimits
+from actorcred.sasl.mechanisms import check_legacy
 from actorcred.throttle import require_positive
 
 __all__ = ["Rates", "Resume", "ServerOptions", "TrustedProxy"]
@@ -100,6 +101,8 @@ class ServerOptions:
         reauthentication: seconds for which `cred.end` accepts a proof of the credentials.
         passwords_in_clear: offer PLAIN and OAUTHBEARER also on connections that can be wiretapped, which
             neither have TLS nor come from this machine.
+        legacy_mechanisms: SASL mechanisms for old clients that are allowed in spite of their age, such as
+            ("SCRAM-SHA-1",) or ("CRAM-MD5",).
         origins: the web pages from which browsers may connect, as ("https://play.example.org",). None is
             any: no cookie logs in here, so a foreign page can do no more than any other client. With
             `proxy`, a foreign page could act as its visitor; then None is only the host that the request
@@ -118,9 +121,11 @@ class ServerOptions:
     write_timeout: float = 60.0
     reauthentication: float = 300.0
     passwords_in_clear: bool = False
+    legacy_mechanisms: tuple[str, ...] = ()
     origins: tuple[str, ...] | None = None
     write_buffer: int = 64 * 1024
     backlog_bytes: int = 1024 * 1024
 
     def __post_init__(self) -> None:
+        check_legacy(self.legacy_mechanisms)
         require_positive(self)

@@ -15,6 +15,7 @@ from actorcred.sasl.binding import served_binding
 from actorcred.sasl.scram import end_point_binding
 from tests.rpc.server.test_server import relay
 from tests.rpc.stage import USERS, Game, authority, on_loop
+from tests.settings import server_options
 
 
 def context_of(issued: trustme.LeafCert, **settings: Any) -> ssl.SSLContext:
@@ -43,7 +44,10 @@ async def test_each_algorithm_is_bound_whoever_listens_and_however_the_certifica
     where = f"{kind}:127.0.0.1:0" + (f"?cert={tmp_path}/here.pem" if given == "file" else "")
     context = context_of(issued) if given == "context" else None
     async with await rpc.serve(
-        portal(), where, context=context, options=rpc.ServerOptions(resume=rpc.Resume(grace=0))
+        portal(),
+        where,
+        context=context,
+        options=server_options(grace=0, legacy_mechanisms=("SCRAM-SHA-1",)),
     ) as server:
         address = f"{server.addresses[0]}?ca={ca}"
         for algorithm in ("SHA-1", "SHA-256", "SHA-512"):

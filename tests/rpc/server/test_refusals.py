@@ -14,6 +14,7 @@ from actorcred import CallError, LoginDenied, LoginFailed, NoInterface, PortalOp
 from actorcred.portal.events import LoginRefused
 from actorcred.portal.messages import TellRepeated
 from actorcred.rpc.server.events import LoginThrottled
+from actorcred.sasl.mechanisms import LEGACY
 from tests.rpc.stage import WireStage, on_loop, stage
 
 
@@ -77,7 +78,7 @@ async def test_a_client_that_proves_to_be_somebody_else_is_told() -> None:
 
 @on_loop
 async def test_a_password_typed_as_a_name_is_not_told_and_a_known_name_is() -> None:
-    async with stage(free_failures=100) as game:
+    async with stage(free_failures=100, legacy_mechanisms=LEGACY) as game:
         for mechanism in ("PLAIN", "CRAM-MD5", "SCRAM-SHA-256"):
             event = await refused(game, game.connect("hunter2", "x", mechanism=mechanism))
             assert event.claimed.startswith("hash:")

@@ -107,6 +107,40 @@ async def test_passwords_are_not_taken_where_somebody_may_read_along(
 
 
 @on_loop
+async def test_mechanisms_for_old_clients_are_off_unless_they_are_named() -> None:
+    async with stage() as game:
+        client = await game.connect()
+        names = ["SCRAM-SHA-512", "SCRAM-SHA-256", "PLAIN", "ANONYMOUS"]
+        assert await client.call("cred.mechanisms") == names
+        for mechanism in ("CRAM-MD5", "SCRAM-SHA-1"):
+            with pytest.raises(CallError, match="not offered here") as refused:
+                await game.connect(mechanism=mechanism)
+            assert refused.value.code == "bad-arguments"
+            with pytest.raises(CallError, match="not offered here"):
+                await client._request("cred.reauthenticate", (mechanism, None))
+    async with stage(legacy_mechanisms=("CRAM-MD5",)) as game:
+        client = await game.connect(mechanism="CRAM-MD5")
+        offered = await client.call("cred.mechanisms")
+        assert "CRAM-MD5" in offered
+        assert "SCRAM-SHA-1" not in offered
+
+
+@on_loop
+async def test_a_client_chooses_no_mechanism_for_old_servers_by_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def first_answer(self: Any, method: str) -> list[str]:
+        return ["SCRAM-SHA-1", "CRAM-MD5"]
+
+    async with stage(legacy_mechanisms=("CRAM-MD5",)) as game:
+        monkeypatch.setattr("actorcred.rpc.client.client.Client._first_answer", first_answer)
+        with pytest.raises(LoginFailed) as refused:
+            await game.connect()
+        assert "only if asked for by name" in refused.value.detail
+        await game.connect(mechanism="CRAM-MD5")
+
+
+@on_loop
 async def test_the_second_login_follows_the_policy() -> None:
     async with stage("tcp", None, PortalOptions(policy=Policy.REPLACE)) as game:
         first = await game.connect()
@@ -246,10 +280,11 @@ async def test_scram_is_bound_to_a_tls_connection(tmp_path: Path) -> None:
     portal = Portal.start(
         Game.start([], []), [MemoryChecker.start(USERS, plaintext=True, scram_iterations=4096)]
     )
+    options = server_options(grace=0, legacy_mechanisms=("SCRAM-SHA-1",))
     async with await rpc.serve(
         portal,
         f"tls:127.0.0.1:0?cert={tmp_path}/here.pem",
-        options=rpc.ServerOptions(resume=rpc.Resume(grace=0)),
+        options=options,
     ) as server:
         address = f"{server.addresses[0]}?ca={tmp_path}/ca.pem"
         for mechanism in ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-1-PLUS", None):
@@ -349,6 +384,12 @@ async def test_a_realm_that_cannot_be_served_is_refused_at_once() -> None:
 def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(settings))):
         server_options(**settings)
+
+
+@pytest.mark.parametrize("names", ["CRAM-MD5", ("SCRAM-SHA-256",), ("MD5",)])
+def test_a_legacy_mechanism_that_is_none_is_named(names: Any) -> None:
+    with pytest.raises(ValueError, match="legacy_mechanisms"):
+        rpc.ServerOptions(legacy_mechanisms=names)
 
 
 def test_limits_that_make_no_sense_are_named() -> None:
