@@ -35,14 +35,14 @@ def account_of(name: str) -> str:
 
 
 def require_positive(options: Any, *, or_zero: frozenset[str] = frozenset()) -> None:
-    """Check the numbers of a dataclass of settings; None and what is no number is not checked.
+    """Check that the numbers in a dataclass of settings are positive. Other values are ignored.
 
     Args:
         options: the settings.
-        or_zero: the names of those that may be 0.
+        or_zero: the names of settings that may also be 0.
 
     Raises:
-        ValueError: if one is not more than 0.
+        ValueError: if a number is not positive.
     """
     for field in fields(options):
         value = getattr(options, field.name)
@@ -57,11 +57,12 @@ class Penalty:
     """How long a source and an account must wait after failed logins.
 
     Args:
-        step: seconds after the first failure that counts; each further one doubles it. 0 is no penalty.
-        longest: seconds at most. Time without failures removes the penalty.
+        step: seconds after the first failure that counts; each further failure doubles them. 0
+            disables penalties.
+        longest: the maximum in seconds. The penalty decreases with time without failures.
         free_failures: failed logins before the penalties begin.
-        free_denials: logins that a source may attempt while it is penalised. One more closes its
-            connection, and new ones are refused until the penalty is over.
+        free_denials: logins that a source may attempt during its penalty. One more closes its
+            connection, and new connections are refused until the penalty is over.
     """
 
     step: float = 1.0
@@ -78,21 +79,22 @@ class Admission:
     """How many connections, logins and sessions a portal and its servers admit.
 
     Args:
-        connections: connections of every transport of a server, those without a login included; None is
-            the process's limit of file descriptors (RLIMIT_NOFILE) less 64, which stay for databases,
-            files and logs.
-        unauthenticated: connections without a login, and no more than half of `connections`. From half
-            of it on, some are refused at random, more the more there are, as by OpenSSH's MaxStartups.
+        connections: connections of all transports of a server, including those without a login.
+            None is the process's limit of file descriptors (RLIMIT_NOFILE) minus 64, which are
+            reserved for databases, files and logs.
+        unauthenticated: connections without a login, and no more than half of `connections`. From
+            half of this number on, connections are refused at random, with a probability that grows
+            with their number, as in OpenSSH's MaxStartups.
         unauthenticated_per_source: the same from one address (of IPv6: one /64 network).
         anonymous_per_source: sessions of anonymous clients from one address.
-        logins: logins in flight; one more is denied immediately.
-        sessions: sessions of the portal, those in their `on_logout` included; None is no limit.
+        logins: logins in progress; further ones are denied immediately.
+        sessions: sessions of the portal, including those in their `on_logout`; None is no limit.
         sessions_per_avatar: sessions of one avatar id; None is no limit for the policies ALLOW and
-            SHARE, and 1 for the others. Anonymous clients are never the same user, so it does not
-            hold for them.
-        limit_loopback: whether connections from this machine have a source, too. By default neither they
-            nor those of Unix sockets have limits or penalties per source, since a proxy or any number
-            of users can be behind them.
+            SHARE, and 1 for the others. It does not apply to anonymous clients, which are never the
+            same user.
+        limit_loopback: whether limits and penalties per source apply to connections from this
+            machine. By default they do not, as for Unix sockets, since a proxy or any number of
+            users can be behind them.
     """
 
     connections: int | None = None
@@ -109,7 +111,7 @@ class Admission:
 
 
 LOOKED_AT = 64
-"""How many of the oldest keys are searched for one that can be forgotten."""
+"""The number of the oldest keys that are searched for one that can be forgotten."""
 
 
 class Penalties:
@@ -118,9 +120,9 @@ class Penalties:
     The wait grows with each failure and shrinks with time.
 
     Args:
-        penalty: how long.
-        remember: the number of keys (sources and accounts) that are remembered; those without a failure
-            for the longest time are forgotten first.
+        penalty: the settings.
+        remember: the number of keys (sources and accounts) that are remembered; those without a
+            failure for the longest time are forgotten first.
     """
 
     FORGIVE = 4

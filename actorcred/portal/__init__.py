@@ -1,3 +1,3 @@
-"""The portal: an actor that joins protocols, checkers and a realm, and owns every session."""
+"""The portal: an actor that connects protocols, checkers and a realm, and owns all sessions."""
 
 __all__: list[str] = []

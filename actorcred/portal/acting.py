@@ -1,4 +1,4 @@
-"""Whom a client may act as, after it has proven who it is (RFC 4422, section 3.4.1)."""
+"""Authorization of clients to act as another user (RFC 4422, section 3.4.1)."""
 
 from __future__ import annotations
 
@@ -21,28 +21,30 @@ MayActAs = Callable[[str, str], bool]
 
 
 def act_as(proven: AvatarId, attempt: Attempt, ask: MayActAs | None) -> AvatarId:
-    """Return the avatar id that a client may act as. Its own name is no other, however the checker's answer looks.
+    """Return the avatar id that a client will act as.
+
+    A client needs no permission to act as itself, by its avatar id or by the name that it claimed.
 
     Args:
-        proven: who it is, as the checker says.
-        attempt: its login, which says whom it wants to act as.
+        proven: the avatar id that the checker returned.
+        attempt: the login, whose `authorize_as` is the avatar id to act as.
         ask: the application's `may_act_as`.
 
     Raises:
-        UnauthorizedLogin: if it may not.
+        UnauthorizedLogin: if it is not permitted.
         CheckerUnavailable: if `ask` fails.
     """
     wanted = attempt.authorize_as or ""
-    # The name that comes with a token is a claim; who it is says the token.
+    # A name that is sent with a token is only a claim: the token identifies the user.
     claimed = "" if isinstance(attempt.credentials, BearerToken) else attempt.claimed
     if proven is not ANONYMOUS and _prepared(wanted) in {_prepared(proven), _prepared(claimed)}:
         return proven
     try:
         wanted = make_avatar_id(wanted)
     except ValueError:
-        raise UnauthorizedLogin("may not act as what is no avatar id") from None
+        raise UnauthorizedLogin("the name to act as is not an avatar id") from None
     if not _may_act_as(proven, wanted, ask):
-        raise UnauthorizedLogin("may not act as somebody else")
+        raise UnauthorizedLogin("may not act as another user")
     return wanted
 
 
@@ -52,11 +54,9 @@ def _may_act_as(proven: AvatarId, wanted: str, ask: MayActAs | None) -> bool:
     try:
         may: object = ask(proven, wanted)
         if not isinstance(may, bool):
-            if isinstance(may, CoroutineType):
+            if isinstance(may, CoroutineType):  # it would count as true
                 may.close()
-            raise TypeError(
-                f"it must return True or False, not a {type(may).__name__}"
-            )  # a coroutine is true
+            raise TypeError(f"it must return True or False, not a {type(may).__name__}")
     except Exception as error:
         logger.exception(
             "PortalOptions.may_act_as(%r, %r) failed:", printable(proven), printable(wanted)
@@ -66,7 +66,7 @@ def _may_act_as(proven: AvatarId, wanted: str, ask: MayActAs | None) -> bool:
 
 
 def _prepared(name: str) -> str:
-    """Return a name in the form in which it is compared."""
+    """Return a name in its form for comparison."""
     try:
         return prepare_username(name)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The portal: it joins protocols, checkers and a realm, and owns every session from login to logout."""
+"""The portal actor, which connects protocols, checkers and a realm, and owns all sessions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ logger = logging.getLogger("actorcred.portal")
 
 
 class Portal(Actor):
-    """The actor behind a `PortalRef`. Start it, and use the ref; it is not made for subclassing.
+    """The actor behind a `PortalRef`. Start it and use the ref; it is not meant for subclassing.
 
     Args:
         realm: a ref to the started realm.
@@ -39,7 +39,7 @@ class Portal(Actor):
         options: settings.
 
     Raises:
-        TypeError: if one of them is something else, or a checker takes no credentials.
+        TypeError: if the realm or a checker is not one, or a checker takes no credentials.
     """
 
     ref_class = PortalRef
@@ -92,10 +92,10 @@ class Portal(Actor):
         return cast("PortalRef", super().start(realm, checkers, options, dispatcher=dispatcher))
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
-        """Fail what the message belongs to, and continue: the portal holds the sessions of all.
+        """Fail the login or session that the message belongs to, and continue.
 
-        Thus an exception of an application's callback, or a fault of this package, ends one login or
-        session and no other.
+        The portal owns all sessions, so an exception in a callback of the application or a bug in
+        this package must not end more than one.
         """
         complain("The portal could not handle %s:", describe(message), error=error)
         for argument in _contents(message):
@@ -121,13 +121,13 @@ class Portal(Actor):
         self._events.close()
 
     def on_failure(self, *_: Any) -> None:
-        """End all sessions after a crash, too."""
+        """End all sessions after a crash as well."""
         self.on_stop()
 
-    # -- messages -----------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------
 
     def _actor_control(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911, PLR0912  # a table
-        """Hand a message to the part whose business it is; the most frequent ones come first."""
+        """Pass a message to the part that handles it. The most frequent messages come first."""
         match message:
             case m.BeginLogin():
                 return self._logins.begin(message.attempt)

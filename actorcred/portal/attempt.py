@@ -1,4 +1,4 @@
-"""A login under way."""
+"""A login in progress."""
 
 from __future__ import annotations
 
@@ -23,29 +23,29 @@ __all__ = ["Attempt"]
 
 
 class Attempt:
-    """A login under way; without interfaces, credentials that are only verified.
+    """A login in progress; without interfaces, its credentials are only verified.
 
-    Its methods are in the order in which a login comes to them. They change what is known of this login
-    and nothing else.
+    The methods are in the order of a login's steps. They change the state of this login and nothing
+    else.
 
     Args:
-        portal: the portal's mailbox, on which those who wait for the login depend.
+        portal: the portal's mailbox, which settles the future.
         give_up: called with this object when the client no longer waits.
         credentials: what the client presents.
         target: how to reach the client.
         interfaces: what it requests of its avatar, in order of preference.
-        authorize_as: the avatar id that it wants to act as, if that is another one.
+        authorize_as: the avatar id that it requests to act as, if that is another one.
 
     Attributes:
         kind: the kind of credentials.
         claimed: the user name that the client claimed.
         deadline: when the login fails, on the portal's clock.
         checker: the checker that is being asked, or that accepted the credentials.
-        avatar_id: who it is, once that is proven.
+        avatar_id: the avatar id, once it is proven.
         session_id: the id of the session that it will have.
         mind: the client's mind, once the login has a place.
-        hub: the mind that the avatar is given; another one than the client's if the avatar is shared.
-        session: the session, once there is one.
+        shared: the avatar that later sessions can join; None if there is none.
+        session: the session, once it exists.
     """
 
     __slots__ = (
@@ -107,7 +107,7 @@ class Attempt:
     # -- checking --------------------------------------------------------------------------------
 
     def begin(self, checkers: list[CheckerRef], deadline: float) -> None:
-        """Set which checkers to ask, in order, and until when."""
+        """Set the checkers to ask, in order, and the deadline."""
         checkers.reverse()
         self._candidates = checkers
         self.deadline = deadline
@@ -126,7 +126,7 @@ class Attempt:
         self._answer = answer
 
     def expects(self, answer: PendingAnswer) -> bool:
-        """Return whether an answer is the one that is waited for. If it is, it is not any longer."""
+        """Return whether an answer is the expected one. If so, it is no longer expected."""
         if self._answer is not answer:
             return False
         self._answer = None
@@ -137,11 +137,11 @@ class Attempt:
         return self._answer is not None
 
     def forget_answer(self) -> None:
-        """Wait for no answer; the one that was expected is late if it comes."""
+        """Stop waiting for an answer; the expected one is late if it still arrives."""
         self._answer = None
 
     def note_refusal(self, detail: str, error: LoginFailed) -> None:
-        """Remember why a checker did not accept the credentials, until the next ones have been asked."""
+        """Remember why a checker did not accept the credentials, until the others were asked."""
         if isinstance(error, CheckerUnavailable):
             self._unavailable = error
         self._known |= getattr(error, "known", False)
@@ -157,17 +157,17 @@ class Attempt:
         error = self._unavailable
         if error is None:
             return UnauthorizedLogin(detail)
-        # A subclass is an adapter's own, which recognizes it by what it carries.
+        # A subclass belongs to an adapter, which needs the data that it carries.
         return CheckerUnavailable(detail) if type(error) is CheckerUnavailable else error
 
     def verified(self, avatar_id: AvatarId) -> None:
-        """Succeed, if the credentials were only to be verified."""
+        """Complete a login whose credentials were only to be verified."""
         self.state = step(self.state, SessionEvent.VERIFIED)
         self.credentials = None
         self.future.settle(avatar_id)  # type: ignore[arg-type]
 
     def proven(self, avatar_id: AvatarId) -> None:
-        """Note who it is, and drop the credentials: a secret is not kept longer than it is needed."""
+        """Set the avatar id, and drop the credentials: secrets are not kept longer than needed."""
         self.state = step(self.state, SessionEvent.PROVEN)
         self.credentials = None
         self.avatar_id = avatar_id
@@ -176,7 +176,7 @@ class Attempt:
     # -- opening ---------------------------------------------------------------------------------
 
     def admit(self, mind: MindRef, shared: SharedAvatar[Session] | None) -> None:
-        """Note that the login has a place, and how its avatar reaches the client."""
+        """Record that the login has a place, and set its minds."""
         self.state = step(self.state, SessionEvent.ADMITTED)
         self.mind = mind
         self.shared = shared
@@ -197,11 +197,11 @@ class Attempt:
     # -- failing ---------------------------------------------------------------------------------
 
     def fail(self) -> None:
-        """End the login; a checker is spared its work. `future` is settled by the caller, as the last step."""
+        """End the login and cancel a checker's work. The caller must settle `future` last."""
         self.state = step(self.state, SessionEvent.FAILED)
         self.credentials = None
         answer, self._answer = self._answer, None
-        if answer is not None and self.mind is None:  # a realm finishes, and is cleaned up after
+        if answer is not None and self.mind is None:  # a realm may finish: its avatar is discarded
             answer.cancel()
 
     def abandon_minds(self) -> None:

@@ -22,9 +22,9 @@ class Checking:
 
     Args:
         may_act_as: whether a client may act as another user.
-        tell: called with a login and its checker's answer, if that does not come immediately.
+        tell: called with a login and its checker's answer, if that is not immediate.
         proven: called with a login and its avatar id.
-        failed: called with a login that no checker accepts, and why.
+        failed: called with a login that no checker accepts, and the error.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class Checking:
         self._failed(attempt, attempt.failure())
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Continue with what a checker has decided."""
+        """Continue with a checker's answer."""
         if not attempt.expects(answer):
             return  # late: the login has failed, or continued without this checker
         try:

@@ -1,4 +1,4 @@
-"""What happens at a portal, for the application and for the audit log."""
+"""The events of a portal, for the application and the audit log."""
 
 from __future__ import annotations
 
@@ -41,15 +41,18 @@ class Event:
     """Something that happened at a portal.
 
     Class attributes:
-        name: of the event in the log.
-        level: of its record.
+        name: the event's name in the log.
+        level: the level of its log record.
     """
 
     name: ClassVar[str] = "event"
     level: ClassVar[int] = logging.INFO
 
     def summed_by(self) -> str | None:
-        """Return the source by which such events are summed, told once per interval with a `count`; None if each is told."""
+        """Return the source by which such events are summed; None if each one is published.
+
+        Sums are published once per interval, with a `count`.
+        """
         return None
 
 
@@ -72,13 +75,15 @@ class LoginRefused(Event):
     Attributes:
         code: `errors.LoginFailed.code` of the error that the client got.
         credentials: the kind of credentials.
-        claimed: the user name that the client claimed, if the credentials have one. If no checker knows it, it is treated as
-            `PortalOptions.log_unknown_names` says.
+        claimed: the user name that the client claimed, if the credentials have one. If no checker
+            knows it, it is shown according to `PortalOptions.log_unknown_names`.
         detail: the cause.
-        known: whether a checker knows the account. One that is not of this package may not say so.
-        seen: whether the credentials were looked at to the end. Those that were not are summed by address: the server was full,
-            too many logins had failed before, or the client did not wait for the answer.
-        address: where the client is, if the credentials say so.
+        known: whether a checker knows the account. Checkers from other packages might not report
+            this.
+        seen: whether the credentials were completely examined. If not, because the server was full,
+            too many logins had failed before, or the client did not wait for the answer, such
+            logins are summed by address.
+        address: the client's address, if the credentials contain it.
         count: how many logins this stands for; the other fields are of the last one.
     """
 
@@ -95,17 +100,17 @@ class LoginRefused(Event):
     count: int = 1
 
     def summed_by(self) -> str | None:
-        """Return the source of a login whose credentials were not looked at."""
+        """Return the source of a login whose credentials were not examined."""
         return None if self.seen else source_of_peer(self.address)
 
 
 @dataclass(frozen=True, slots=True)
 class LoggedOut(Event):
-    """A session ended, and nothing is left of it.
+    """A session has ended completely.
 
     Attributes:
         reason: a `LogoutCode`.
-        detail: the text that was given with it.
+        detail: the detail that was given with the reason.
         duration: seconds from login to logout.
     """
 
@@ -120,7 +125,7 @@ class LoggedOut(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionKicked(Event):
-    """Somebody ordered that a session ends; `LoggedOut` follows."""
+    """A session was ended by `PortalRef.kick`; `LoggedOut` follows."""
 
     name: ClassVar[str] = "kicked"
 
@@ -131,7 +136,7 @@ class SessionKicked(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoleRestarted(Event):
-    """A checker or the realm crashed, and a fresh instance has taken its place."""
+    """A checker or the realm crashed and was replaced by a new instance."""
 
     name: ClassVar[str] = "restarted"
     level: ClassVar[int] = logging.WARNING
@@ -142,7 +147,10 @@ class RoleRestarted(Event):
 
 @dataclass(frozen=True, slots=True)
 class RoleDown(Event):
-    """A checker or the realm stopped, or crashed too often; logins that need it are unavailable until `RoleBack`."""
+    """A checker or the realm stopped, or crashed too often.
+
+    Logins that need it are unavailable until `RoleBack`.
+    """
 
     name: ClassVar[str] = "down"
     level: ClassVar[int] = logging.ERROR
@@ -165,11 +173,11 @@ Subscriber: TypeAlias = "Callable[[Event], object] | pykka.ActorRef[Any]"
 
 
 def complain(text: str, *args: object, error: BaseException | None = None) -> None:
-    """Log an exception, by default the one that is being handled if there is one. Never raises, also if logging is what failed."""
+    """Log an exception, by default the one being handled. Never raises, even if logging fails."""
     try:
         logger.error(text, *args, exc_info=error or sys.exception())
     except Exception:
-        # A handler or filter of the application is broken. This one is logging's own; now and then suffices.
+        # A handler or filter of the application is broken. Use logging's own, once per interval.
         record = logging.LogRecord(
             logger.name, logging.ERROR, __file__, 0, "logging failed: " + text, args, sys.exc_info()
         )
@@ -185,7 +193,7 @@ _complaining = threading.Lock()
 
 
 def require_subscriber(subscriber: object) -> None:
-    """Check what is to be told of events.
+    """Check a subscriber of events.
 
     Raises:
         TypeError: if it is neither a function nor an actor ref.
@@ -197,7 +205,10 @@ def require_subscriber(subscriber: object) -> None:
 
 
 class _Subscription(Actor):
-    """Calls a subscriber's function in a context of its own: a slow one delays nobody, and loses events past a bound."""
+    """Calls a subscriber's function in an actor of its own.
+
+    A slow function delays no one, and loses events beyond the limit of the mailbox.
+    """
 
     registered = False
     mailbox_limit = MailboxLimit(10_000, Overflow.DROP_NEWEST)
@@ -211,7 +222,7 @@ class _Subscription(Actor):
         lost = getattr(self.actor_inbox, "dropped", 0)
         if lost > self._lost:
             complain(
-                "A subscriber of events is too slow: it was not told of %d events",
+                "A subscriber of events is too slow: it lost %d events",
                 lost - self._lost,
             )
             self._lost = lost
@@ -226,10 +237,10 @@ class Events:
     """The subscribers of a portal, and its audit log (see `actorcred.audit`).
 
     Args:
-        names: how names are shown that clients claimed in vain.
+        names: how the names in failed logins are shown.
         clock: returns the time in seconds.
-        later: `later(seconds)` has `tell_repeated` called after so many; without it sums are told when the next event of their
-            kind comes, and at the end.
+        later: `later(seconds)` must have `tell_repeated` called after that time. Without it, sums
+            are published with the next event that is summed, and at the end.
     """
 
     def __init__(
@@ -246,7 +257,7 @@ class Events:
         self._subscribers: dict[pykka.ActorRef[Any], bool] = {}
 
     def subscribe(self, subscriber: Subscriber) -> pykka.ActorRef[Any]:
-        """Send all events from now on to a function or an actor; return the ref with which to unsubscribe."""
+        """Subscribe a function or an actor to all events; return the ref for `unsubscribe`."""
         require_subscriber(subscriber)
         if isinstance(subscriber, pykka.ActorRef):
             self._subscribers[subscriber] = False
@@ -261,29 +272,30 @@ class Events:
             ref.stop(block=False)
 
     def close(self) -> None:
-        """Tell what was not told yet, and let all subscribers go after the events that they were sent."""
+        """Publish the sums so far, and remove all subscribers. Sent events still arrive."""
         self._tell_sums(self._repeats.flush())
         for ref in list(self._subscribers):
             self.unsubscribe(ref)
 
     def wanted(self, kind: type[Event]) -> bool:
-        """Return whether anybody listens to such events."""
+        """Return whether such events have a subscriber or are logged."""
         return bool(self._subscribers) or audit.isEnabledFor(kind.level)
 
     def emit(self, kind: type[Event], *fields: Any) -> None:
-        """Tell the subscribers and the audit log of an event `kind(*fields)`, if anybody listens. Never raises."""
+        """Publish an event `kind(*fields)`, if it is wanted. Never raises."""
         try:
             event = kind(*fields) if self.wanted(kind) else None
         except Exception:
-            complain("An event could not be made:")
+            complain("An event could not be created:")
         else:
             if event is not None:
                 self.publish(event)
 
     def publish(self, event: Event) -> None:
-        """Tell the subscribers and the audit log of an event.
+        """Send an event to the subscribers and the audit log.
 
-        Never raises, whatever a handler or filter of the log, a subscriber, or a value in the event does.
+        Never raises, whatever a handler or filter of the log, a subscriber, or a value in the event
+        does.
         """
         try:
             source = event.summed_by()
@@ -293,10 +305,10 @@ class Events:
                 self._tell_sums(self._repeats.note(event.name, source, event, self._clock()))
                 self._remind()
         except Exception:
-            complain("An event could not be told:")
+            complain("An event could not be published:")
 
     def tell_repeated(self) -> None:
-        """Tell the sums of the intervals that are over."""
+        """Publish the sums of the intervals that have ended."""
         self._timer_runs = False
         self._tell_sums(self._repeats.due(self._clock()))
         self._remind()
@@ -318,7 +330,7 @@ class Events:
                     )
                 self._tell(event)
             except Exception:
-                complain("A sum of events could not be told:")
+                complain("A sum of events could not be published:")
 
     def _with_name_treated(self, event: Any) -> Any:
         claimed = getattr(event, "claimed", "")
@@ -341,4 +353,4 @@ class Events:
             except pykka.ActorDeadError:
                 del self._subscribers[ref]
             except Exception:
-                complain("An event could not be told to %s:", ref)
+                complain("An event could not be sent to %s:", ref)

@@ -1,4 +1,4 @@
-"""A successful login, and the future of one."""
+"""A successful login, and its future."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ class Login(_LoginFields):
     """A successful login: `interface, avatar, logout = login`.
 
     Attributes:
-        interface: the one of the wanted interfaces that the realm granted.
+        interface: the requested interface that the realm granted.
         avatar: a ref to the avatar, for this client; it works until logout.
-        logout: ends the session; it may be called from anywhere and more than once. See `Session.end`.
+        logout: ends the session. It may be called on any thread and more than once; see
+            `Session.end`.
     """
 
     __slots__ = ()
@@ -41,9 +42,10 @@ class Login(_LoginFields):
 
 
 class LoginFuture(Future[Login]):
-    """The future of a login. Whoever stops waiting for it gives the login up, and nothing of it is left.
+    """The future of a login. When the caller stops waiting for it, the login is given up.
 
-    That happens when `get(timeout=...)` raises `pykka.Timeout`, when a task that awaits it is cancelled, and at `cancel`.
+    That happens when `get(timeout=...)` raises `pykka.Timeout`, when a task that awaits it is
+    cancelled, and on `cancel`. No session remains then.
     """
 
     __slots__ = ("_when_cancelled",)
@@ -55,14 +57,14 @@ class LoginFuture(Future[Login]):
 
     def _settle(self, state: int, value: Any) -> bool:
         settled = super()._settle(state, value)
-        self._when_cancelled = None  # it holds the login under way, which holds this future
+        self._when_cancelled = None  # it refers to the attempt, which refers to this future
         return settled
 
     def cancel(self) -> bool:
-        """Give the login up: whoever waits gets `CancelledError`, and nothing of the login is left.
+        """Give the login up. Callers that wait get `CancelledError`, and no session remains.
 
         Returns:
-            False if it had succeeded or failed before.
+            False if the login had already succeeded or failed.
         """
         tell = self._when_cancelled
         cancelled = super().cancel()
@@ -74,18 +76,18 @@ class LoginFuture(Future[Login]):
         """Wait for the login.
 
         Args:
-            timeout: seconds to wait; None waits as long as the portal's `login_timeout` lasts.
+            timeout: seconds to wait; with None, the portal's `login_timeout` is the only limit.
 
         Raises:
             LoginFailed: if it did not succeed.
-            pykka.Timeout: if it took too long; it is given up then.
+            pykka.Timeout: if it took too long. The login is then given up.
         """
         try:
             return super().get(timeout=timeout)
         except pykka.Timeout:
             if self.cancel():
                 raise
-            return super().get()  # it came at the last moment
+            return super().get()  # it was settled at the last moment
 
     def __await__(self) -> Generator[Any, None, Login]:
         """Wait for the login in a coroutine; cancelling the wait gives the login up."""

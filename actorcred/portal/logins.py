@@ -1,4 +1,4 @@
-"""The logins under way, from credentials to an open session.
+"""The logins in progress, from credentials to an open session.
 
 All of it runs in the portal's context and never waits.
 """
@@ -43,7 +43,7 @@ logger = logging.getLogger("actorcred.portal")
 
 
 class Logins:
-    """The logins under way of one portal.
+    """The logins in progress at one portal.
 
     Args:
         portal: the portal's ref, to which checkers and realm answer.
@@ -71,7 +71,7 @@ class Logins:
         self._events = logouts.events
         logouts.when_gone = self.avatar_gone
         self._closed = False
-        # In the order of their deadlines, since all have the same time.
+        # In the order of their deadlines, since the timeout is the same for all.
         self._attempts: dict[Attempt, None] = {}
         self._timer_runs = False
         self._checking = Checking(
@@ -102,11 +102,11 @@ class Logins:
             self._checking.ask_next(attempt)
 
     def checker_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
-        """Send the portal the late answer of a checker; return whether it takes it. On any thread."""
+        """Send a checker's late answer to the portal; return whether it was sent. Thread-safe."""
         return self._portal.tell_if_alive(CheckerAnswered(attempt, answer))
 
     def realm_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
-        """Send the portal the late answer of the realm; return whether it takes it. On any thread."""
+        """Send the realm's late answer to the portal; return whether it was sent. Thread-safe."""
         return self._portal.tell_if_alive(RealmAnswered(attempt, answer))
 
     def checked(self, attempt: Attempt, answer: PendingAnswer) -> None:
@@ -143,7 +143,7 @@ class Logins:
             self._opening.join(attempt, place)
 
     def placed(self, attempt: Attempt, done: Future[Place]) -> None:
-        """Continue with a place that was waited for."""
+        """Continue a login that has waited for its place."""
         if attempt.state is not State.WAITING:
             return  # it has failed, and its claim is withdrawn
         try:
@@ -160,23 +160,23 @@ class Logins:
             self._claim(attempt)
 
     def avatar_opened(self, session: Session) -> None:
-        """Complete a login whose avatar has run `on_login`, or calls its client meanwhile."""
+        """Complete a login whose avatar has run `on_login`, or calls its client from there."""
         attempt = self._opening.take_held(session)
         if attempt is not None:
             self._guard(self.succeed, attempt, session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
-        """Fail a login whose avatar has ended before it had run `on_login`."""
+        """Fail a login whose avatar ended before `on_login` had finished."""
         attempt = self._opening.take_held(session)
         if attempt is not None:
             self.fail(attempt, self._opening.failure(session, cause))
 
     def hold(self, session: Session) -> None:
-        """Let others see a session whose avatar runs `on_login`."""
+        """Make a session visible to others while its avatar runs `on_login`."""
         self._registry.opened(session)
 
     def succeed(self, attempt: Attempt, session: Session) -> None:
-        """Complete a login whose avatar is ready, and let others see its session."""
+        """Complete a login whose avatar is ready, and make its session visible to others."""
         self._attempts.pop(attempt, None)
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
@@ -190,7 +190,7 @@ class Logins:
     # -- failing ---------------------------------------------------------------------------------
 
     def fail(self, attempt: Attempt, error: LoginFailed) -> None:
-        """End a login without a session, and leave nothing of it."""
+        """Fail a login, and release all that it holds."""
         attempt.fail()
         self._attempts.pop(attempt, None)
         session = attempt.session
@@ -206,18 +206,18 @@ class Logins:
             self._registry.release(attempt.avatar_id, attempt.session_id)
 
     def _guard(self, step: Callable[..., object], attempt: Attempt, *args: Any) -> None:
-        """Take a step of one login among others. What it raises ends this login and none of the others."""
+        """Do a step of one of several logins. An exception ends this login only."""
         try:
             step(attempt, *args)
         except BaseException as error:
             if stops_all(error):
                 raise
-            logger.exception("A login failed by a fault:")
+            logger.exception("A login failed with an unexpected error:")
             self.abort(attempt, error)
 
     def abort(self, attempt: Attempt, error: BaseException) -> None:
-        """End a login of which a step has raised what it must not."""
-        failure = CheckerUnavailable(f"a fault: {type(error).__name__}")
+        """End a login after an unexpected exception."""
+        failure = CheckerUnavailable(f"unexpected error: {type(error).__name__}")
         if attempt.session is not None:
             self._attempts.pop(attempt, None)
             self._opening.take_held(attempt.session)
@@ -247,7 +247,7 @@ class Logins:
             self._checking.do_without(attempt)
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
-        """Refuse the logins under way of an account that was disabled or changed since it was checked."""
+        """Refuse the logins of an account that was disabled or changed after it was checked."""
         for attempt in list(self._attempts):
             if (
                 attempt.avatar_id == avatar_id
@@ -278,7 +278,7 @@ class Logins:
             self._attempts.pop(attempt, None)
 
     def close(self) -> None:
-        """Refuse new logins, and fail those under way."""
+        """Refuse new logins, and fail those in progress."""
         self._closed = True
         for attempt in list(self._attempts):
             self._guard(self.fail, attempt, _draining(seen=True))

@@ -35,8 +35,8 @@ class Logouts:
 
     Args:
         portal: the portal's ref.
-        directory: where the sessions are.
-        events: where ends are reported.
+        directory: the portal's sessions.
+        events: publishes logouts.
         timeout: seconds for an avatar to leave.
     """
 
@@ -47,16 +47,17 @@ class Logouts:
         self._directory = directory
         self.events = events
         self._timeout = timeout
-        # The deadlines of the avatars that are leaving, in their order, since all have the same time.
+        # The deadlines of avatars that are leaving. They are in order, since the timeout is the
+        # same for all.
         self._leaving: dict[Session, float] = {}
         self._leaving_timer: Timer | None = None
         self._hurried: set[Session] = set()
         self.when_free: Callable[[AvatarId, str], object] = lambda avatar_id, session_id: None
-        """Called with the avatar id and the id of a session of which nothing is left."""
+        """Called with the avatar id and the id of a session that has ended completely."""
         self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: (
             None
         )
-        """Called with a session when its avatar has stopped, and with what it failed of."""
+        """Called with a session whose avatar has ended, and the exception if it crashed."""
         self._deadline_timer: Timer | None = None
         self._drains: list[tuple[Future[int], int, Timer]] = []
 
@@ -66,7 +67,7 @@ class Logouts:
         Args:
             session: the session.
             reason: why.
-            done: set when nothing is left of it.
+            done: settled when it has ended completely.
         """
         if done is not None:
             session.promise(done)
@@ -86,7 +87,7 @@ class Logouts:
             ask_to_leave(session, reason)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
-        """Finish the end of a session whose avatar has stopped; it may be the avatar that ended it."""
+        """Finish the end of a session whose avatar has stopped, even if it was still open."""
         if session.state is State.OPEN:
             code = LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
             session.end_for(LogoutReason(code))
@@ -120,13 +121,13 @@ class Logouts:
             self._check_drains()
 
     def guard(self, step: Callable[..., object], session: Session, *args: Any) -> None:
-        """Do something with one session of several. What it raises is logged, and affects no other."""
+        """Do a step for one of several sessions. Exceptions are logged and affect no other one."""
         try:
             step(session, *args)
         except BaseException as error:
             if stops_all(error):
                 raise
-            logger.exception("The end of %r met a fault:", session)
+            logger.exception("Ending %r failed:", session)
 
     def _report(self, session: Session) -> None:
         reason = session.reason
@@ -137,7 +138,7 @@ class Logouts:
             )
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
-        """End sessions by order; return how many."""
+        """End sessions at the application's request; return their number."""
         count = 0
         for session in sessions:
             self.events.emit(SessionKicked, session.id, session.avatar_id, detail)
@@ -148,7 +149,7 @@ class Logouts:
     # -- deadlines -------------------------------------------------------------------------------
 
     def watch_deadlines(self) -> None:
-        """Start the timer that ends idle and old sessions; it runs while there are sessions."""
+        """Start the timer that ends idle and old sessions; it runs while sessions exist."""
         if self._deadline_timer is None and self._directory.granularity is not None:
             self._deadline_timer = self._portal.send_every(
                 self._directory.granularity, ExpireSessions()
@@ -170,7 +171,7 @@ class Logouts:
             self._leaving_timer = self._portal.send_after(wait, ExpireLeaving())
 
     def expire_leaving(self) -> None:
-        """Interrupt the avatars whose time to leave is over."""
+        """Interrupt the avatars that did not leave in time."""
         self._leaving_timer = None
         now = self._portal.now()
         for session in list(self._leaving):
@@ -194,18 +195,19 @@ class Logouts:
             self._leaving[session] = now + self._timeout
         else:
             logger.error(
-                "%s did not leave within %g s: it is stopped as it is", mailbox.label, self._timeout
+                "%s did not leave within %g s: it is stopped by force", mailbox.label, self._timeout
             )
             mailbox.kill(TimeoutError("the avatar did not leave in time"))
 
-    # -- going down ------------------------------------------------------------------------------
+    # -- shutdown ----------------------------------------------------------------------------------
 
     def drain(self, timeout: float, drained: Future[int]) -> None:
         """End all sessions.
 
         Args:
-            timeout: seconds to wait until they are gone.
-            drained: set to the number of sessions that ended, at the latest in `timeout` seconds.
+            timeout: seconds to wait for their end.
+            drained: settled with the number of sessions that ended, after `timeout` seconds at
+                most.
         """
         sessions = list(self._directory)
         total = len(sessions) + self._directory.ending
@@ -216,11 +218,11 @@ class Logouts:
         self._check_drains()
 
     def drain_timeout(self, drained: Future[int]) -> None:
-        """Settle the future of a drain whose time is over."""
+        """Settle the future of a drain whose timeout has expired."""
         for entry in [entry for entry in self._drains if entry[0] is drained]:
             self._drains.remove(entry)
             for session in self._leaving:
-                session.revoke()  # what its client still has waiting has had its time
+                session.revoke()  # the time for waiting calls is over
             logger.warning(
                 "%d sessions were still ending when the drain timed out", self._directory.ending
             )
@@ -234,7 +236,7 @@ class Logouts:
                 drained.settle(total)
 
     def abandon(self) -> None:
-        """End all sessions of a portal that stops. The rest is done when their avatars end."""
+        """End all sessions of a portal that stops. They are released when their avatars end."""
         reason = LogoutReason(LogoutCode.DRAINED)
         for session in list(self._directory):
             session.end_for(reason)
@@ -273,7 +275,7 @@ def ask_to_leave(session: Session, reason: LogoutReason) -> None:
 
 
 def _release(session: Session) -> None:
-    """Close a session's mind, and notify those that wait for its end."""
+    """Close a session's mind, call the realm's logout, and settle the futures of its end."""
     log_out = session.release()
     if log_out is not None:
         realm, function = log_out

@@ -57,14 +57,14 @@ __all__ = [
 
 @dataclass(slots=True)
 class BeginLogin(ControlMessage):
-    """Take in a new login."""
+    """Begin a login."""
 
     attempt: Attempt
 
 
 @dataclass(slots=True)
 class CheckerAnswered(ControlMessage):
-    """A checker has answered, later than immediately."""
+    """A checker has answered asynchronously."""
 
     attempt: Attempt
     answer: PendingAnswer
@@ -72,7 +72,7 @@ class CheckerAnswered(ControlMessage):
 
 @dataclass(slots=True)
 class PlaceClaimed(ControlMessage):
-    """The registry has decided on the place of a login, later than immediately."""
+    """The registry has decided asynchronously on the place of a login."""
 
     attempt: Attempt
     done: Future[Place]
@@ -80,7 +80,7 @@ class PlaceClaimed(ControlMessage):
 
 @dataclass(slots=True)
 class RealmAnswered(ControlMessage):
-    """The realm has answered, later than immediately."""
+    """The realm has answered asynchronously."""
 
     attempt: Attempt
     answer: PendingAnswer
@@ -95,12 +95,12 @@ class GiveUpLogin(ControlMessage):
 
 @dataclass(slots=True)
 class ExpireLogins(ControlMessage):
-    """Fail the logins whose deadline has come."""
+    """Fail the logins whose deadline has passed."""
 
 
 @dataclass(slots=True)
 class AvatarOpened(ControlMessage):
-    """An avatar has run `on_login`, or asks its client meanwhile."""
+    """An avatar has run `on_login`, or calls its client from there."""
 
     session: Session
 
@@ -110,7 +110,7 @@ class AvatarOpened(ControlMessage):
 
 @dataclass(slots=True)
 class EndSession(ControlMessage):
-    """End a session; `done` is settled when nothing is left of it."""
+    """End a session; `done` is settled when it has ended completely."""
 
     session: Session
     reason: LogoutReason
@@ -135,17 +135,17 @@ class SharedAvatarGone(ControlMessage):
 
 @dataclass(slots=True)
 class ExpireSessions(ControlMessage):
-    """End the sessions whose time is over."""
+    """End the sessions whose deadline has passed."""
 
 
 @dataclass(slots=True)
 class ExpireLeaving(ControlMessage):
-    """Hurry up the avatars whose time to leave is over."""
+    """Interrupt the avatars that did not leave in time."""
 
 
 @dataclass(slots=True)
 class Kick(ControlMessage):
-    """End sessions by order; the reply is their number."""
+    """End sessions at the application's request; the reply is their number."""
 
     session_id: str | None
     avatar_id: AvatarId | None
@@ -154,7 +154,7 @@ class Kick(ControlMessage):
 
 @dataclass(slots=True)
 class Annotate(ControlMessage):
-    """Note something about a session; the reply is whether there is such a session."""
+    """Add notes to a session; the reply is whether the session exists."""
 
     session_id: str
     notes: dict[str, Any]
@@ -169,7 +169,7 @@ class FindSession(ControlMessage):
 
 @dataclass(slots=True)
 class FindSessions(ControlMessage):
-    """The reply is the open sessions of an avatar id, or all."""
+    """The reply is the open sessions of an avatar id, or all open sessions."""
 
     avatar_id: AvatarId | None
 
@@ -189,7 +189,7 @@ class Drain(ControlMessage):
 
 @dataclass(slots=True)
 class DrainTimeout(ControlMessage):
-    """The time of a drain is over."""
+    """The timeout of a drain has expired."""
 
     drained: Future[int]
 
@@ -199,7 +199,7 @@ class DrainTimeout(ControlMessage):
 
 @dataclass(slots=True)
 class RegisterChecker(ControlMessage):
-    """Ask a further checker."""
+    """Add a checker."""
 
     checker: CheckerRef
     interfaces: tuple[type, ...]
@@ -207,7 +207,7 @@ class RegisterChecker(ControlMessage):
 
 @dataclass(slots=True)
 class ListInterfaces(ControlMessage):
-    """The reply is what clients may ask for."""
+    """The reply is the interfaces that clients may request."""
 
 
 @dataclass(slots=True)
@@ -233,7 +233,7 @@ class Revoke(ControlMessage):
 
 @dataclass(slots=True)
 class ServiceCrashed(ControlMessage):
-    """A checker or the realm has crashed; the reply is the pause until it is made anew."""
+    """A checker or the realm has crashed; the reply is the seconds until its restart."""
 
     ref: ActorRef[Any]
     error: BaseException
@@ -241,14 +241,14 @@ class ServiceCrashed(ControlMessage):
 
 @dataclass(slots=True)
 class ServiceBegun(ControlMessage):
-    """A checker or the realm works, perhaps again."""
+    """A checker or the realm has started or restarted."""
 
     ref: ActorRef[Any]
 
 
 @dataclass(slots=True)
 class ServiceGone(ControlMessage):
-    """A checker or the realm has ended for good."""
+    """A checker or the realm has stopped permanently."""
 
     ref: ActorRef[Any]
     cause: BaseException | None
@@ -266,18 +266,18 @@ class Publish(ControlMessage):
 
 @dataclass(slots=True)
 class Subscribe(ControlMessage):
-    """Send all events from now on to a function or an actor; the reply is the ref to unsubscribe."""
+    """Subscribe a function or an actor to events; the reply is the ref for `Unsubscribe`."""
 
     subscriber: Subscriber
 
 
 @dataclass(slots=True)
 class Unsubscribe(ControlMessage):
-    """Send a subscriber no more events."""
+    """Remove a subscriber."""
 
     subscription: pykka.ActorRef[Any]
 
 
 @dataclass(slots=True)
 class TellRepeated(ControlMessage):
-    """Publish the sums of repeated events whose interval is over."""
+    """Publish the sums of repeated events whose interval has ended."""

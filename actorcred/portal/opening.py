@@ -27,13 +27,13 @@ __all__ = ["Opening"]
 
 
 class LoginSteps(Protocol):
-    """What happens to a login next, as its opening sees it."""
+    """The steps of a login around its opening."""
 
     def realm_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
-        """Called on any thread with an answer of the realm that did not come immediately.
+        """Called on any thread with an answer of the realm that was not immediate.
 
         Returns:
-            Whether the portal takes it.
+            Whether the portal accepts it.
         """
 
     def hold(self, session: Session) -> None:
@@ -43,7 +43,7 @@ class LoginSteps(Protocol):
         """Called with a login whose avatar is ready."""
 
     def fail(self, attempt: Attempt, error: LoginFailed) -> None:
-        """Called with a login that gets no session, and why."""
+        """Called with a login that failed, and the reason."""
 
 
 class Opening:
@@ -54,7 +54,7 @@ class Opening:
         services: the realm, and the names of the checkers.
         options: the portal's settings.
         directory: where open sessions are added.
-        steps: what a login does next.
+        steps: called for the further steps of a login.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Opening:
         return Mind.start(target, self._outbox, dispatcher=dispatcher)
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Continue with what the realm has decided."""
+        """Continue with the realm's answer."""
         if not attempt.expects(answer):
             answer.discard_avatar()
             return
@@ -175,14 +175,14 @@ class Opening:
     # -- avatars that run `on_login` -------------------------------------------------------------
 
     def take_held(self, session: Session) -> Attempt | None:
-        """Return the login that waits for the `on_login` of a session's avatar; it no longer waits."""
+        """Remove and return the login that waits for the `on_login` of a session's avatar."""
         return self._held.pop(session, None)
 
     def failure(self, session: Session, cause: BaseException | None) -> CheckerUnavailable:
-        """Return the error for a login whose avatar has ended before `on_login` was done."""
+        """Return the error for a login whose avatar ended before `on_login` had finished."""
         avatar = session.avatar.actor_class.__name__
         if cause is None:
-            return CheckerUnavailable(f"{avatar} has stopped before it had run on_login()")
+            return CheckerUnavailable(f"{avatar} stopped before on_login() had finished")
         error = CheckerUnavailable(f"{avatar}.on_login() failed: {type(cause).__name__}")
         error.__cause__ = cause
         return error
@@ -198,7 +198,7 @@ def _tell_opened(mailbox: Cell, session: Session) -> bool:
     if kind.on_login is not Avatar.on_login or kind.on_start is not Actor.on_start:
         return False
     message = Opened(session)
-    # No code of the user runs then, so it needs no turn of its own.
+    # No code of the application runs, so this needs no turn of its own.
     if mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
         mailbox.dispatcher.run_here(mailbox, message, None)
     else:

@@ -1,4 +1,4 @@
-"""The settings of a portal, each default written once, here."""
+"""The settings of a portal, with their defaults."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ __all__ = ["PasswordChange", "PortalOptions", "UnknownNames"]
 
 
 class PasswordChange(StrEnum):
-    """What happens to the live sessions of an account that gets a new password (OWASP ASVS 5.0, 7.4.3)."""
+    """What happens to open sessions when a password changes (OWASP ASVS 5.0, 7.4.3)."""
 
     END = "end"
-    """They end at once."""
+    """They end immediately."""
 
     TELL = "tell"
-    """Their minds are notified with "password_changed", and they go on."""
+    """Their minds are notified with "password_changed", and they continue."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,29 +31,36 @@ class PortalOptions:
     """The settings of a portal.
 
     Args:
-        login_timeout: seconds for a login as a whole: checking, waiting for an earlier session to go, getting the avatar.
-        policy: for a second login of the same avatar id: ALLOW, REPLACE, REJECT or SHARE.
-        idle_timeout: seconds without a sign of the client after which a session ends; None is no limit. The default is
-            the 30 minutes of NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.1).
-        lifetime: seconds after which a session ends whatever happens; None is no limit. The default is the 12 hours of
-            NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.2).
-        logout_timeout: seconds for an avatar to finish the call that it runs, its `on_logout` and its `on_stop`, once its session
-            has ended. Then what it awaits is cancelled, and if that does not help the avatar is stopped without them.
-        outbox: how many notifications may wait for a client, and what happens then.
-        restart: how often a checker or the realm may crash before it is down for a while; the pauses until it is tried again grow
-            to a minute.
-        on_password_change: what happens to live sessions. Sessions of disabled and deleted accounts end in any case.
-        may_act_as: called with a proven avatar id and another one that the client wants to act as; says whether it may.
-            None: nobody may.
-        log_unknown_names: what stands in events and in the audit log for a name that a client claimed in vain and that no checker
-            knows: "show", "hash" or "omit". It may be a password that was typed into the wrong field, so by default it is a keyed
-            hash: the name cannot be read, and repeated tries can still be seen to belong together. Only the checkers of this
-            package say that they know a name; with others, and with none but yours, you may want "show".
-        log_names_key: the key of that hash, at most 64 bytes, so that it is the same after a restart and on several machines. By
-            default each portal makes one of its own.
-        admission: how many connections, logins and sessions there may be.
+        login_timeout: seconds for a whole login: checking the credentials, waiting for an earlier
+            session to end, and getting the avatar.
+        policy: what happens when an avatar id logs in that is already logged in: ALLOW, REPLACE,
+            REJECT or SHARE.
+        idle_timeout: seconds without activity of the client after which a session ends; None is no
+            limit. The default is the 30 minutes of NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.1).
+        lifetime: seconds after which a session ends in any case; None is no limit. The default is
+            the 12 hours of NIST SP 800-63B, AAL2 (OWASP ASVS 5.0, 7.3.2).
+        logout_timeout: seconds for an avatar to finish its current call, its `on_logout` and its
+            `on_stop` after its session has ended. Then what it awaits is cancelled. If it awaits
+            nothing, or takes as long again, it is stopped without running them.
+        outbox: the limits of each client's queue of notifications, and what happens when it is
+            full.
+        restart: how often a checker or the realm may crash before it is down. Restarts are then
+            tried after pauses that grow to a minute.
+        on_password_change: what happens to open sessions of the account. Sessions of disabled and
+            deleted accounts end in any case.
+        may_act_as: called with the proven avatar id and another one that the client requests to act
+            as; must return whether that is permitted. None: no client may act as another user.
+        log_unknown_names: how events and the audit log show a name that a client claimed without
+            success and that no checker knows: "show", "hash" or "omit". It might be a password that
+            was typed into the wrong field, so the default is a keyed hash, which hides the name but
+            still shows which attempts belong together. Only the checkers of this package report
+            which names they know. If all checkers are your own, consider "show".
+        log_names_key: the key of that hash, 1 to 64 bytes. Set it to get the same hashes after a
+            restart and on several machines. By default each portal generates its own.
+        admission: the limits on connections, logins and sessions.
         penalty: how long a source and an account must wait after failed logins.
-        registry: makes what decides on places and finds sessions; see `actorcred.sessions.registry`.
+        registry: creates the registry, which decides on places and finds sessions; see
+            `actorcred.sessions.registry`.
     """
 
     login_timeout: float = 30.0
@@ -82,7 +89,8 @@ class PortalOptions:
                 object.__setattr__(self, name, kind(value))
             except ValueError:
                 raise ValueError(
-                    f"{name}={value!r} is unknown; use one of {', '.join(repr(str(k)) for k in kind)}"
+                    f"{name}={value!r} is unknown; "
+                    f"use one of {', '.join(repr(str(k)) for k in kind)}"
                 ) from None
         require_positive(self)
         if self.log_names_key is not None and not 1 <= len(self.log_names_key) <= 64:
@@ -91,7 +99,7 @@ class PortalOptions:
             )
 
     def claimed_names(self) -> ClaimedNames:
-        """Return what shows the names that clients claimed in vain."""
+        """Return how the names in failed logins are shown."""
         return ClaimedNames(self.log_unknown_names, self.log_names_key)
 
     @property

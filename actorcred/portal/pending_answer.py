@@ -1,4 +1,4 @@
-"""The answer of a checker or the realm to a login, which may come immediately or later."""
+"""The answer of a checker or the realm to a login, which can be immediate or late."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ __all__ = ["PendingAnswer", "is_stop_of"]
 
 
 class Asker(Protocol):
-    """A login, as its answers know it."""
+    """What an answer needs of its login."""
 
     def expect(self, answer: PendingAnswer) -> None:
         """Wait for an answer; an earlier one is late from now on."""
 
     def forget_answer(self) -> None:
-        """Wait for no answer."""
+        """Stop waiting for an answer."""
 
 
 A = TypeVar("A", bound=Asker)
 
 
 class PendingAnswer:
-    """Where a checker or the realm puts its answer to a login.
+    """The place where a checker or the realm puts its answer to a login.
 
-    It is known by its identity: one that is not the latest of its login is late.
+    Answers are compared by identity: one that is not the latest of its login is late.
 
     Args:
-        role: who is asked.
+        role: the checker or realm that is asked.
         asker: the login, which expects this answer from now on.
-        tell: called with both, on any thread, if the answer does not come while it is asked for; returns
-            whether the portal takes it.
+        tell: called with the login and this answer, on any thread, if the answer is not immediate;
+            returns whether the portal accepts it.
     """
 
     __slots__ = (
@@ -65,7 +65,7 @@ class PendingAnswer:
         self._error: BaseException | None = None
         self._work: Future[Any] | None = None
         self._cancelled = False
-        # An answer that comes on the asking thread, which is in the portal's turn, needs no message.
+        # An answer on the asking thread, within the portal's turn, needs no message.
         self._asker = get_ident()
         self._there = False
 
@@ -79,12 +79,12 @@ class PendingAnswer:
         return True
 
     def is_there(self) -> bool:
-        """Return whether the answer came while it was asked for. If not, it comes as a message."""
+        """Return whether the answer was immediate. If not, it will arrive as a message."""
         self._asker = 0
         return self._there
 
     def started(self, work: Future[Any]) -> None:
-        """Remember what is under way."""
+        """Remember the work in progress, which may be cancelled."""
         self._work = work
         if self._cancelled:
             work.cancel()
@@ -96,12 +96,12 @@ class PendingAnswer:
             self._work.cancel()
 
     def settle(self, value: Any) -> None:
-        """Take what the role returned."""
+        """Store what the role returned."""
         self._value = value
         self._deliver()
 
     def settle_error(self, error: BaseException) -> None:
-        """Take what the role raised."""
+        """Store what the role raised."""
         self._error = error
         self._deliver()
 

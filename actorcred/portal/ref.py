@@ -1,4 +1,4 @@
-"""What protocols and the application hold of a portal."""
+"""The ref to a portal, which is the interface for protocols and the application."""
 
 from __future__ import annotations
 
@@ -44,9 +44,10 @@ __all__ = ["PortalRef"]
 
 
 class PortalRef(ActorRef[Any]):
-    """What protocols and the application hold of a portal: the whole of its interface.
+    """A ref to a portal: its whole interface for protocols and the application.
 
-    Every method returns immediately. Those that look something up or change something return a future.
+    All methods return immediately. Those that look something up or change something return a
+    future.
 
     Attributes:
         options: the portal's settings.
@@ -56,7 +57,7 @@ class PortalRef(ActorRef[Any]):
 
     options: PortalOptions
 
-    # -- for protocols ------------------------------------------------------------------------------------------------
+    # -- for protocols -----------------------------------------------------------------------------
 
     def login(
         self, credentials: object, mind: Any, *interfaces: type, authorize_as: str | None = None
@@ -65,16 +66,20 @@ class PortalRef(ActorRef[Any]):
 
         Args:
             credentials: what the client presents.
-            mind: how to reach the client: None, a callable, an object with methods, an actor ref, or a `Channel`.
-            interfaces: what the client wants to use its avatar as, the dearest first; at least one.
-            authorize_as: the avatar id that the client wants to act as, if that is not the proven one. It is refused unless
-                `PortalOptions.may_act_as` allows it.
+            mind: how to reach the client: None, a callable, an object with methods, an actor ref,
+                or a `Channel`.
+            interfaces: the interfaces that the client requests of its avatar, in order of
+                preference; at least one.
+            authorize_as: the avatar id that the client requests to act as, if that is not the
+                proven one. The login is refused unless `PortalOptions.may_act_as` permits it.
 
         Returns:
-            A future of a `Login`. It fails with a `LoginFailed`, whose text is what the client may read.
+            A future of a `Login`. It fails with a `LoginFailed`, whose text may be sent to the
+            client.
 
         Raises:
-            TypeError: if no interface is given, one is not a class, or `authorize_as` is no string.
+            TypeError: if no interface is given, one is not a class, or `authorize_as` is not a
+                string.
         """
         for interface in interfaces or (None,):
             if not isinstance(interface, type):
@@ -84,7 +89,7 @@ class PortalRef(ActorRef[Any]):
         return self._begin(credentials, mind, interfaces, authorize_as)
 
     def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
-        """Find out whose credentials these are, without a session; as when a user must prove them again.
+        """Check credentials without opening a session, such as to reauthenticate a user.
 
         Args:
             credentials: what the client presents.
@@ -94,7 +99,7 @@ class PortalRef(ActorRef[Any]):
             A future of the avatar id. It fails with a `LoginFailed`, as a login does.
 
         Raises:
-            TypeError: if `authorize_as` is no string.
+            TypeError: if `authorize_as` is not a string.
         """
         if authorize_as is not None:
             _require("authorize_as", authorize_as, str)
@@ -112,7 +117,7 @@ class PortalRef(ActorRef[Any]):
             authorize_as=authorize_as,
         )
         try:
-            # On an event loop all steps of a login that wait for nothing are taken in this call.
+            # On an event loop, all steps of a login that need not wait are done within this call.
             self.deliver(BeginLogin(attempt), None)
         except pykka.ActorDeadError:
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
@@ -122,34 +127,39 @@ class PortalRef(ActorRef[Any]):
         self.tell_if_alive(GiveUpLogin(attempt))
 
     def list_interfaces(self) -> Future[tuple[type, ...]]:
-        """Return what clients may ask for, as the realm lists it; the first one is the default."""
+        """Return the interfaces that the realm lists for clients; the first one is the default."""
         return self._request(ListInterfaces())
 
     def list_credentials_interfaces(self, *, for_everybody: bool = False) -> Future[list[type]]:
         """Return the kinds of credentials that some checker takes.
 
         Args:
-            for_everybody: leave out proofs of a password by which not every user with a password can log in.
+            for_everybody: leave out proofs of a password with which not every user who has a
+                password can log in.
         """
         return self._request(ListCredentialsInterfaces(for_everybody))
 
     def digest_algorithms(self) -> Future[frozenset[str] | None]:
-        """Return the algorithms of HTTP Digest that can be offered, such as "MD5" for a file by Apache's htdigest; None for any."""
+        """Return the algorithms of HTTP Digest that can be offered; None for any.
+
+        For example, a file written by Apache's htdigest supports only "MD5".
+        """
         return self._request(ListDigestAlgorithms())
 
-    # -- for the application ------------------------------------------------------------------------------------------
+    # -- for the application -----------------------------------------------------------------------
 
     def register_checker(
         self, checker: ActorRef[Any], *credential_interfaces: type
     ) -> Future[None]:
-        """Add a checker, to be asked after those that are registered for the same credentials.
+        """Add a checker. It is asked after those that are already registered.
 
         Args:
             checker: a ref to a started checker.
-            credential_interfaces: the kinds of credentials to ask it about; by default those that it states.
+            credential_interfaces: the kinds of credentials to ask it about; by default all that it
+                takes.
 
         Raises:
-            TypeError: if it is not a checker, or takes no credentials.
+            TypeError: if `checker` is not a checker, or takes no credentials.
         """
         return self._request(RegisterChecker(*require_checker(checker, credential_interfaces)))
 
@@ -163,15 +173,15 @@ class PortalRef(ActorRef[Any]):
         return self._look_up(FindSession(session_id))
 
     def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[SessionInfo]]:
-        """Return the open sessions, of one avatar id or all, the oldest first."""
+        """Return the open sessions of one avatar id or, by default, all; oldest first."""
         _require("avatar_id", avatar_id, str, ANONYMOUS, None)
         return self._look_up(FindSessions(avatar_id))
 
     def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
-        """Note something about a session; a note of None is taken away.
+        """Add notes to a session; a value of None removes a note.
 
         Returns:
-            Whether there is such a session.
+            Whether the session exists.
         """
         _require("session_id", session_id, str)
         return self._look_up(Annotate(session_id, notes))
@@ -184,19 +194,20 @@ class PortalRef(ActorRef[Any]):
         everyone: bool = False,
         reason: str = "",
     ) -> Future[int]:
-        """End sessions by order.
+        """End sessions.
 
         Args:
-            session_id: end this one,
-            avatar_id: or all of this avatar id,
-            everyone: or all there are.
-            reason: a text for `on_logout`, the mind and the log.
+            session_id: end this session.
+            avatar_id: end all sessions of this avatar id.
+            everyone: end all sessions.
+            reason: a string for `on_logout`, the mind and the log.
 
         Returns:
-            How many sessions it concerned.
+            The number of sessions that are ended.
 
         Raises:
-            TypeError: unless exactly one of the three says whom, and all are of the right type.
+            TypeError: unless exactly one of `session_id`, `avatar_id` and `everyone` is given, or
+                if a type is wrong.
         """
         if [session_id is not None, avatar_id is not None, bool(everyone)].count(True) != 1:
             raise TypeError("kick() needs exactly one of session_id, avatar_id and everyone=True")
@@ -206,22 +217,22 @@ class PortalRef(ActorRef[Any]):
         return self._look_up(Kick(session_id, avatar_id, reason))
 
     def drain(self, timeout: float = 10.0) -> Future[int]:
-        """Log everybody out and let nobody in any more, as before the server goes down.
+        """Refuse new logins and end all sessions, such as before the server shuts down.
 
         Args:
-            timeout: seconds that the avatars have for their `on_logout`.
+            timeout: seconds for the avatars to run their `on_logout`.
 
         Returns:
-            The number of sessions that ended, when all have or the time is over.
+            The number of ended sessions, once all have ended or the timeout has expired.
 
         Raises:
-            TypeError: if the time is no number.
-            ValueError: if it is negative or no number at all (NaN).
+            TypeError: if the timeout is not a number.
+            ValueError: if it is negative or NaN.
         """
         _require("timeout", timeout, (int, float))
         if not timeout >= 0:
             raise ValueError(f"the timeout of drain() must be 0 seconds or more, not {timeout!r}")
-        timeout = min(timeout, sys.float_info.max)  # an integer may be larger than any float
+        timeout = min(timeout, sys.float_info.max)  # an integer can be larger than any float
         drained: Future[int] = Future()
         drained.expect_from(self.actor_inbox)
         if not self.tell_if_alive(Drain(timeout, drained)):
@@ -229,15 +240,16 @@ class PortalRef(ActorRef[Any]):
         return drained
 
     def subscribe(self, subscriber: Subscriber) -> Future[pykka.ActorRef[Any]]:
-        """Send all events (`actorcred.portal.events`) from now on to a function, or to an actor as messages.
+        """Subscribe a function or an actor to all events; see `actorcred.portal.events`.
 
-        A function is called in a context of its own, one event at a time.
+        An actor receives the events as messages. A function is called by an actor of its own, with
+        one event at a time.
 
         Returns:
-            A ref to hand to `unsubscribe`.
+            A ref for `unsubscribe`.
 
         Raises:
-            TypeError: if it is neither.
+            TypeError: if the subscriber is neither.
         """
         require_subscriber(subscriber)
         return self._request(Subscribe(subscriber))
@@ -245,17 +257,20 @@ class PortalRef(ActorRef[Any]):
     def unsubscribe(self, subscription: pykka.ActorRef[Any]) -> Future[None]:
         """Send no more events to a subscriber.
 
+        Args:
+            subscription: the ref that `subscribe` returned.
+
         Raises:
-            TypeError: if it is not what `subscribe` returned.
+            TypeError: if it is not a ref.
         """
         _require("subscription", subscription, pykka.ActorRef)
         return self._request(Unsubscribe(subscription))
 
     def publish(self, event: Event) -> None:
-        """Tell the subscribers and the audit log of an event; for protocols, which have events of their own.
+        """Send an event of a protocol to the subscribers and the audit log.
 
         Raises:
-            TypeError: if it is no `Event`.
+            TypeError: if it is not an `Event`.
         """
         _require("event", event, Event)
         self.tell_if_alive(Publish(event))
@@ -263,20 +278,22 @@ class PortalRef(ActorRef[Any]):
     def tell_refused(
         self, error: LoginFailed, kind: str, claimed: str = "", address: str = ""
     ) -> None:
-        """Tell of a login that a protocol refused without asking the portal, such as one with a name that cannot be prepared.
+        """Report a login that a protocol refused without asking the portal.
+
+        An example is a login with a name that cannot be prepared.
 
         Args:
-            error: why.
+            error: the reason.
             kind: the kind of credentials.
             claimed: the user name that the client claimed.
-            address: where the client is.
+            address: the client's address.
         """
         known = getattr(error, "known", False)
         self.publish(
             LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address)
         )
 
-    # -- for the package's own parts ----------------------------------------------------------------------------------
+    # -- for this package --------------------------------------------------------------------------
 
     def now(self) -> float:
         """Return the time in seconds on the portal's clock."""
@@ -291,7 +308,7 @@ class PortalRef(ActorRef[Any]):
         return done
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
-        """Learn from a checker what happened to an account.
+        """Called by a checker when an account was disabled or deleted, or has a new password.
 
         Raises:
             pykka.ActorDeadError: if the portal has stopped.
@@ -307,7 +324,7 @@ class PortalRef(ActorRef[Any]):
         return True
 
     def avatar_opened(self, session: Session) -> None:
-        """Have the login of a session succeed."""
+        """Complete the login of a session."""
         self.tell_if_alive(AvatarOpened(session))
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
@@ -318,7 +335,7 @@ class PortalRef(ActorRef[Any]):
         return self.ask(message, block=False)
 
     def _look_up(self, message: ControlMessage) -> Future[Any]:
-        """Ask for what the registry finds, which answers with a future if it must ask others."""
+        """Send a request to the registry, which may answer with a future."""
         found: Future[Any] = Future()
         found.expect_from(self.actor_inbox)
         self._request(message).add_done_callback(partial(_follow, found))
@@ -338,10 +355,10 @@ def _follow(found: Future[Any], reply: Future[Any]) -> None:
 
 
 def _require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:
-    """Check an argument where the application calls, so that the portal need not.
+    """Check an argument in the caller, so that the portal need not.
 
     Raises:
-        TypeError: if the value is neither of the type nor one of the others.
+        TypeError: if the value is not of a given type and not one of the others.
     """
     if not isinstance(value, kind) and not any(value is other for other in others):
         kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))

@@ -1,4 +1,4 @@
-"""Telling of what happens again and again once per interval, with a count. Pure: time comes in."""
+"""Sums of repeated events: one report per interval, with a count. Pure: no clock."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ __all__ = ["OTHERS", "Repeats", "Told"]
 T = TypeVar("T")
 
 OTHERS = "others"
-"""The source under which those are summed that are too many to be remembered."""
+"""The source of sums over sources that are too many to be remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Told(Generic[T]):
-    """What is to be told now.
+    """A report that is due.
 
     Args:
-        source: where it came from, or `OTHERS`.
-        what: the latest of those that are summed.
-        count: how many they are.
+        source: where the events came from, or `OTHERS`.
+        what: the latest of them.
+        count: their number.
     """
 
     source: str
@@ -32,7 +32,7 @@ class Told(Generic[T]):
 
 @dataclass(slots=True)
 class _Interval(Generic[T]):
-    """One interval of one source, and what has come in it after the first."""
+    """One interval of one source, and the events in it after the first one."""
 
     until: float
     latest: T
@@ -40,30 +40,33 @@ class _Interval(Generic[T]):
 
 
 class Repeats(Generic[T]):
-    """Lets the first of a kind from a source be told at once, and those that follow once per interval.
+    """Sums up events of the same kind and source.
+
+    The first event is reported immediately, those that follow once per interval.
 
     Args:
-        interval: seconds.
-        remember: kinds and sources that are told apart at most; the others of a kind are summed as `OTHERS`.
+        interval: seconds between two reports.
+        remember: the number of pairs of kind and source that are distinguished; the other sources
+            of a kind are summed as `OTHERS`.
     """
 
     def __init__(self, interval: float = 10.0, remember: int = 1000) -> None:
         self._interval = interval
         self._remember = remember
-        # In the order of their ends, since all are equally long.
+        # In the order of their ends, since all intervals are equally long.
         self._spans: OrderedDict[tuple[str, str], _Interval[T]] = OrderedDict()
 
     def __len__(self) -> int:
-        """Return how many kinds and sources are remembered."""
+        """Return the number of pairs of kind and source that are remembered."""
         return len(self._spans)
 
     def note(self, kind: str, source: str, what: T, now: float) -> list[Told[T]]:
-        """Note that something has happened; return what is to be told now.
+        """Record an event; return the reports that are due now.
 
         Args:
-            kind: what is summed together, if it is of one source.
+            kind: events of the same kind and source are summed.
             source: where it comes from.
-            what: the thing itself.
+            what: the event.
             now: the time in seconds.
         """
         told = self.due(now)
@@ -80,7 +83,7 @@ class Repeats(Generic[T]):
         return told
 
     def due(self, now: float) -> list[Told[T]]:
-        """Return what came in the intervals that are over by now; a source from which nothing came is forgotten."""
+        """Return the sums of intervals that have ended; sources without events are forgotten."""
         told = []
         while self._spans and self.next_due() <= now:
             key, span = self._spans.popitem(last=False)
@@ -90,11 +93,11 @@ class Repeats(Generic[T]):
         return told
 
     def next_due(self) -> float:
-        """Return when the first interval is over; infinity if there is none."""
+        """Return when the first interval ends; infinity if there is none."""
         return next(iter(self._spans.values())).until if self._spans else float("inf")
 
     def flush(self) -> list[Told[T]]:
-        """Return what was not told yet, and forget everything."""
+        """Return what was not reported yet, and forget everything."""
         spans, self._spans = self._spans, OrderedDict()
         return [
             Told(source, span.latest, span.count)

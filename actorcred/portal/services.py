@@ -1,4 +1,4 @@
-"""The checkers and the realm of a portal: which of them to ask, and what becomes of those that crash."""
+"""The checkers and the realm of a portal: which of them to ask, and restarts after crashes."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ class SupervisedService:
         """Return whether a checker is to be asked about credentials."""
         try:
             return isinstance(credentials, self.credential_interfaces)
-        except Exception:  # an application's class may say anything of what is asked of it
+        except Exception:  # a class of the application can raise anything from its instance check
             logger.exception(
-                "%s cannot be asked, since its credential_interfaces cannot tell what they are:",
+                "%s is not asked, since a check for its credential_interfaces failed:",
                 self.name,
             )
             return False
 
     @property
     def offered_interfaces(self) -> tuple[type, ...]:
-        """The kinds of credentials by which each user of a checker can log in."""
+        """The kinds of credentials with which every user of a checker can log in."""
         return cast("CheckerRef", self.ref).offered_interfaces
 
     @property
@@ -53,18 +53,18 @@ class SupervisedService:
 
 
 class _ServiceSupervisor:
-    """Has the portal decide on the crashes of a role."""
+    """Lets the portal decide on the crashes of a role."""
 
     def __init__(self, portal: PortalRef, ref: ActorRef[Any]) -> None:
         self._portal = portal
         self._ref = ref
 
     def crashed(self, error: BaseException) -> Future[float | None]:
-        """Ask the portal."""
+        """Ask the portal for the pause before a restart."""
         return self._portal.ask(ServiceCrashed(self._ref, error), block=False)
 
     def begun(self) -> None:
-        """Tell the portal."""
+        """Report to the portal that the role works."""
         self._portal.tell_if_alive(ServiceBegun(self._ref))
 
 
@@ -75,7 +75,7 @@ class Services:
         portal: the portal.
         realm: its realm.
         intensity: how often each of them may crash.
-        events: where it is told.
+        events: publishes crashes and restarts.
     """
 
     def __init__(
@@ -87,11 +87,11 @@ class Services:
         self._events = events
         self._checkers: list[SupervisedService] = []
         self._by_ref: dict[ActorRef[Any], SupervisedService] = {}
-        self._names: dict[int, str] = {}  # by the numbers of mailboxes, which are faster than refs
+        self._names: dict[int, str] = {}  # by mailbox number, faster than by ref
         self._add(SupervisedService(realm, (), self._intensity))
 
     def add_checker(self, checker: CheckerRef, interfaces: tuple[type, ...]) -> None:
-        """Take a checker in, to be asked after those that were there before."""
+        """Add a checker, which is asked after the earlier ones."""
         role = self._by_ref.get(checker)
         if role is not None:
             role.credential_interfaces = tuple(
@@ -114,7 +114,7 @@ class Services:
         ref.watch(lambda cause: portal.tell_if_alive(ServiceGone(ref, cause)))
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
-        """Return the checkers that take such credentials, in the order in which they were registered."""
+        """Return the checkers that take such credentials, in the order of registration."""
         try:
             return [
                 role.ref
@@ -143,7 +143,7 @@ class Services:
         return "?" if checker is None else self._names.get(checker.actor_inbox.number, "?")
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
-        """Return the seconds until a role that crashed is made anew, 0 for at once."""
+        """Return the seconds until a crashed role is restarted; 0 means immediately."""
         role = self._by_ref[ref]
         pause = role.restarts.pause(now)
         if not pause:
@@ -165,7 +165,7 @@ class Services:
         return pause
 
     def begun(self, ref: ActorRef[Any]) -> None:
-        """Note that a role works, perhaps again."""
+        """Record that a role works, possibly after a crash."""
         role = self._by_ref[ref]
         if role.down:
             role.down = False
@@ -173,9 +173,9 @@ class Services:
             self._events.emit(RoleBack, role.name)
 
     def gone(self, ref: ActorRef[Any], cause: BaseException | None) -> None:
-        """Note that a role is down for good."""
+        """Record that a role has stopped permanently."""
         why = "stopped" if cause is None else f"crashed with {type(cause).__name__}"
-        self._tell_down(self._by_ref[ref], why, "it does not come back")
+        self._tell_down(self._by_ref[ref], why, "it will not be restarted")
 
     def _tell_down(self, role: SupervisedService, why: str, outlook: str) -> None:
         logger.error(
@@ -184,6 +184,6 @@ class Services:
         self._events.emit(RoleDown, role.name, why)
 
     def close(self) -> None:
-        """Let go of the checkers."""
+        """Stop listening to the checkers."""
         for role in self._checkers:
             cast("CheckerRef", role.ref).remove_listener(self._portal)

@@ -1,1 +1,1 @@
-"""Sessions: who is here, who may come, and when they have to go."""
+"""Sessions: their states, limits, lookup and deadlines."""

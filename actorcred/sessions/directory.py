@@ -1,4 +1,4 @@
-"""The list of a portal's sessions, and of their deadlines. Pure: the portal owns it, and passes the time in."""
+"""The sessions of a portal, and their deadlines. Pure: the portal passes the time in."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Directory:
     """The sessions of a portal that are open, and those that are ending.
 
     Args:
-        idle_timeout: seconds without a sign of the client; None for no limit.
+        idle_timeout: seconds without activity of the client; None for no limit.
         lifetime: seconds that a session lasts at most; None for no limit.
     """
 
@@ -34,8 +34,9 @@ class Directory:
         )
         self.granularity = None if shortest is None else min(1.0, max(0.01, shortest / 4))
         """Seconds between two searches for expired sessions; None if they never expire."""
-        # A session is in the bucket of the time at which it may expire. Activity does not move it: when
-        # the bucket is due, the session is examined and put into a later one.
+        # A session is in the bucket of its earliest possible expiry. Activity does not move it:
+        # when the bucket is due, the session is examined, and put into a later one if it was
+        # active.
         self._buckets: dict[int, set[Session]] = {}
 
     def __len__(self) -> int:
@@ -59,7 +60,7 @@ class Directory:
         self._await_deadline(session)
 
     def begin_end(self, session: Session) -> None:
-        """Move a session to those that are ending; it cannot be found any more."""
+        """Move a session to those that are ending; it can no longer be found."""
         session.step(SessionEvent.END)
         self._index.remove(session)
         self._forget_deadline(session)
@@ -67,7 +68,7 @@ class Directory:
         self.ending += 1
 
     def gone(self, session: Session) -> None:
-        """Remove a session of which nothing is left."""
+        """Remove a session that has ended completely."""
         session.step(SessionEvent.GONE)
         ending = self._ending[session.avatar_id]
         ending.discard(session)
@@ -105,7 +106,7 @@ class Directory:
                 del self._buckets[session.bucket]
 
     def expired(self, now: float) -> list[tuple[Session, LogoutCode]]:
-        """Return the open sessions whose time is over at `now`, with the reason."""
+        """Return the open sessions whose deadline has passed at `now`, with the reason."""
         if self.granularity is None:
             return []
         over = []

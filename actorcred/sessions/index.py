@@ -1,4 +1,4 @@
-"""Finding open sessions by their id and by their avatar id."""
+"""Lookup of open sessions by their id and by their avatar id."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ class SessionIndex:
 
     def __init__(self) -> None:
         self._by_id: dict[str, Session] = {}
-        # Nearly every avatar id has one session, and a dictionary for each would cost more than the session.
+        # Nearly every avatar id has one session, and a dictionary for each would cost more than the
+        # session.
         self._by_avatar_id: dict[str, Session | dict[str, Session]] = {}
         self._anonymous: dict[str, Session] = {}
 

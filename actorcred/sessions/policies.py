@@ -1,4 +1,4 @@
-"""Who may come in beside whom. Pure: a policy looks and decides; the portal acts."""
+"""Policies for concurrent sessions. Pure: a policy only decides; the portal acts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ S = TypeVar("S")
 
 
 class Policy(StrEnum):
-    """What happens when an avatar id logs in that is logged in already."""
+    """What happens when an avatar id logs in that is already logged in."""
 
     ALLOW = "allow"
     """Each login has an avatar of its own."""
@@ -30,11 +30,12 @@ class Policy(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many sessions there may be.
+    """The limits on sessions.
 
     Args:
-        policy: for a second login of an avatar id.
-        per_avatar: sessions of one avatar id; None is no limit for ALLOW and SHARE, and 1 for REPLACE and REJECT.
+        policy: for an avatar id that is already logged in.
+        per_avatar: sessions of one avatar id; None is no limit for ALLOW and SHARE, and 1 for
+            REPLACE and REJECT.
         total: sessions of the portal; None is no limit.
     """
 
@@ -45,21 +46,21 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Admit(Generic[S]):
-    """The newcomer may come in once all of `evict` are gone."""
+    """The login is admitted as soon as all sessions in `evict` have ended."""
 
     evict: tuple[S, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Join(Generic[S]):
-    """The newcomer shares the avatar of `session`."""
+    """The login shares the avatar of `session`."""
 
     session: S
 
 
 @dataclass(frozen=True, slots=True)
 class Deny:
-    """The newcomer may not come in; `why` is for the log."""
+    """The login is denied; `why` is for the log."""
 
     why: str
 
@@ -68,12 +69,13 @@ Decision: TypeAlias = Admit[S] | Join[S] | Deny
 
 
 def decide(limits: Limits, present: Sequence[S], opening: int, total: int) -> Decision[S]:
-    """Decide on a login that was proven.
+    """Decide on a login whose credentials are proven.
 
     Args:
         limits: the rules.
-        present: the sessions of the same avatar id, oldest first; none for an anonymous client, who is nobody's twin.
-        opening: how many other logins of the same avatar id are getting their avatar at this moment.
+        present: the sessions of the same avatar id, oldest first; empty for anonymous clients,
+            which are never the same user.
+        opening: the number of other logins of the same avatar id that are getting their avatar.
         total: all sessions of the portal and all logins that are getting their avatar.
     """
     evict: tuple[S, ...] = ()

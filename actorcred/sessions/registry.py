@@ -1,7 +1,7 @@
-"""Which logins get a place, and which sessions there are: the seam between a portal and where that is decided.
+"""The registry, which decides which logins get a place, and finds sessions.
 
-`MemoryRegistry` decides within one process. A registry that decides for many machines has the same methods and
-answers with futures.
+`MemoryRegistry` decides within one process. A registry for many machines has the same methods and
+returns futures.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
 
 
 Place: TypeAlias = Session | None
-"""What a login gets: the session whose avatar it shares, or None for an avatar of its own."""
+"""The place of a login: the session whose avatar it shares, or None for an avatar of its own."""
 
 
 class SessionHost(Protocol):
@@ -32,14 +32,14 @@ class SessionHost(Protocol):
         """End a session, if it is open."""
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
-        """End sessions by order; return how many."""
+        """End sessions at the application's request; return their number."""
 
 
 class Registry(Protocol):
-    """Decides which logins get a place, and finds sessions. For implementors.
+    """Decides which logins get a place, and finds sessions. An interface for implementors.
 
-    A place is held from the claim until nothing is left of the session, its `on_logout` included. All methods
-    are called in the portal's context and must not block.
+    A place is held from the claim until the session has ended completely, including its
+    `on_logout`. All methods are called in the portal's context and must not block.
     """
 
     def claim(
@@ -51,44 +51,45 @@ class Registry(Protocol):
             avatar_id: who logs in.
             session_id: the id of the session that the login will have.
             interfaces: what the client requests of its avatar, in order of preference.
-            deadline: when the portal gives the login up, on its clock.
+            deadline: when the portal fails the login, in seconds on its clock.
 
         Returns:
-            The place; or a future of it, if other sessions must end first or others must be asked.
+            The place, or a future of it if other sessions must end or other machines must be asked
+            first.
 
         Raises:
-            LoginFailed: if there is no place; the future fails with the same.
+            LoginFailed: if there is no place. A future fails with the same error.
         """
 
     def opened(self, session: Session) -> None:
-        """Note that the login which claimed a place has its session, so that others see it.
+        """Record that the login which claimed a place has its session. Others may now see it.
 
-        Called again when the login has succeeded, if that came later.
+        Called again when the login has succeeded, if that is later.
         """
 
     def release(self, avatar_id: AvatarId, session_id: str) -> None:
-        """Release a place, or withdraw a claim. Called again, it does nothing."""
+        """Release a place, or withdraw a claim. Further calls must do nothing."""
 
     def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""
 
     def sessions(self, avatar_id: AvatarId | None) -> list[SessionInfo] | Future[list[SessionInfo]]:
-        """Return the open sessions of one avatar id or, with None, all; the oldest first."""
+        """Return the open sessions of one avatar id or, with None, all; oldest first."""
 
     def count(self) -> int | Future[int]:
         """Return the number of open sessions."""
 
     def annotate(self, session_id: str, notes: Mapping[str, Any]) -> bool | Future[bool]:
-        """Note something about a session; return whether it exists."""
+        """Add notes to a session; return whether it exists."""
 
     def kick(
         self, session_id: str | None, avatar_id: AvatarId | None, detail: str
     ) -> int | Future[int]:
-        """End one session, those of an avatar id, or with two None all; return how many."""
+        """End one session, those of an avatar id, or all if both are None; return their number."""
 
 
 MakeRegistry: TypeAlias = Callable[[Limits, Directory, SessionHost], Registry]
-"""Makes the registry of a portal from its limits, its own sessions, and what ends these."""
+"""Creates the registry of a portal from its limits, its own sessions, and the host to end them."""
 
 
 class _Claim:
@@ -106,9 +107,9 @@ class MemoryRegistry:
     """The registry of a portal whose sessions are all in this process.
 
     Args:
-        limits: how many sessions there may be, and what a second login of an avatar id does.
+        limits: the limits on sessions, and the policy for concurrent ones.
         directory: the portal's sessions.
-        host: ends sessions that must make room.
+        host: ends sessions to make room.
     """
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost) -> None:
@@ -120,10 +121,10 @@ class MemoryRegistry:
         self._places: set[str] = set()
         """The ids of all sessions with a place, from the claim to the end."""
         self._opening: dict[AvatarId, set[str]] = {}
-        """Those of them whose login has no session yet."""
+        """Those of these sessions that are not open yet."""
         self._waiting: dict[AvatarId, dict[str, _Claim]] = {}
         self._kept: set[str] = set()
-        """Claims for which sessions were ended: each keeps a place, which no other login may take."""
+        """Claims for which sessions were ended. Each reserves a place against other logins."""
 
     def claim(
         self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
@@ -170,7 +171,7 @@ class MemoryRegistry:
         elif isinstance(decision, Join):
             self._grant(claim, decision.session)
         elif decision.evict:
-            # The place first: on a full server another login would take it.
+            # Reserve the place first: on a full server another login would take it.
             self._kept.add(claim.session_id)
             self._wait(claim)
             for session in decision.evict:
@@ -201,7 +202,7 @@ class MemoryRegistry:
                 del self._opening[avatar_id]
 
     def _retry(self, avatar_id: AvatarId) -> None:
-        """Decide again about claims that wait for another session of the same avatar id, in order."""
+        """Decide again, in order, about claims that wait for a session of the same avatar id."""
         while waiting := self._waiting.get(avatar_id):
             claim = next(iter(waiting.values()))
             self._decide(claim)
@@ -216,7 +217,7 @@ class MemoryRegistry:
         return self._directory.find(session_id)
 
     def sessions(self, avatar_id: AvatarId | None) -> list[SessionInfo]:
-        """Return the open sessions of one avatar id or, with None, all; the oldest first."""
+        """Return the open sessions of one avatar id or, with None, all; oldest first."""
         return [*self._own(avatar_id)]
 
     def count(self) -> int:
@@ -224,14 +225,14 @@ class MemoryRegistry:
         return len(self._directory)
 
     def annotate(self, session_id: str, notes: Mapping[str, Any]) -> bool:
-        """Note something about a session; return whether it exists."""
+        """Add notes to a session; return whether it exists."""
         session = self._directory.find(session_id)
         if session is not None:
             session.annotate(notes)
         return session is not None
 
     def kick(self, session_id: str | None, avatar_id: AvatarId | None, detail: str) -> int:
-        """End one session, those of an avatar id, or with two None all; return how many."""
+        """End one session, those of an avatar id, or all if both are None; return their number."""
         if session_id is None:
             return self._host.kick(list(self._own(avatar_id)), detail)
         session = self._directory.find(session_id)

@@ -1,4 +1,4 @@
-"""A session: what the portal knows of one logged-in client."""
+"""A session: what the portal knows about one logged-in client."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SessionInfo(Protocol):
 
     @property
     def avatar_id(self) -> AvatarId:
-        """Who is logged in."""
+        """The avatar id that is logged in."""
 
     @property
     def interface(self) -> type:
@@ -81,23 +81,23 @@ class SessionInfo(Protocol):
 
     @property
     def mind(self) -> MindRef:
-        """The ref to the client."""
+        """The mind, through which the client is reached."""
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
         """End the session; see `Session.end`."""
 
 
 class Session:
-    """A logged-in client: `Login.session`. Sessions are not made by users.
+    """The session of a logged-in client, as in `Login.session`. Only the portal creates sessions.
 
     Attributes:
-        id: a random string with 128 bits of entropy. It names the session to operators, and nobody can
-            log in with it.
-        avatar_id: who is logged in.
+        id: a random string with 128 bits of entropy. It identifies the session to operators, and
+            cannot be used to log in.
+        avatar_id: the avatar id that is logged in.
         interface: what the client may use the avatar as.
         checker: the name of the checker that accepted the credentials.
         avatar: the client's ref to the avatar; it works while the session is open.
-        mind: the ref to the client.
+        mind: the mind, through which the client is reached.
         state: the state of the session.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
@@ -176,31 +176,31 @@ class Session:
         return time.time() - max(0.0, self._owner.now() - self.last_seen)
 
     def touch(self) -> None:
-        """Note that the client is active. What it sends through `Login.avatar` counts without this."""
+        """Record that the client is active. Messages sent through `Login.avatar` do so, too."""
         self.last_seen = self._owner.now()
 
     def never_idle(self) -> None:
-        """Exempt the session from the idle time-out, as for a protocol with time-outs of its own."""
+        """Exempt the session from the idle timeout, for a protocol with timeouts of its own."""
         self.last_seen = math.inf
 
     def announce(self) -> None:
-        """Complete the login although `on_login` still runs, as when that calls the client."""
+        """Complete the login while `on_login` still runs, such as when that calls the client."""
         if not self._announced:
             self._owner.avatar_opened(self)
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
-        """Log out, on any thread and as often as one likes.
+        """End the session. May be called on any thread and more than once.
 
         Args:
-            code: why; a protocol says `LogoutCode.LOST` when the connection broke.
+            code: the reason; protocols use `LogoutCode.LOST` when the connection was lost.
             detail: a string for the user.
 
         Returns:
-            A future that is done when nothing is left of the session.
+            A future that is done when the session has ended completely, including its `on_logout`.
 
         Raises:
             ValueError: if the code is unknown.
-            TypeError: if the detail is no string.
+            TypeError: if the detail is not a string.
         """
         if not isinstance(detail, str):
             raise TypeError(
@@ -211,18 +211,18 @@ class Session:
     # -- for the portal, in the order of a session's life ----------------------------------------
 
     def give_avatar(self, ref: ActorRef[Any], shared: SharedAvatar[Session] | None) -> None:
-        """Set the avatar, and the sessions that share it with this one."""
+        """Set the avatar, and the sessions that share it."""
         self.avatar = AvatarRef(ref, self)
         self._shared = shared
         if shared is not None:
             shared.add(self)
 
     def when_gone(self, realm: ActorRef[Any], log_out: Callable[[], object]) -> None:
-        """Remember what the realm wants called when nothing is left of the session."""
+        """Set the realm's logout function, which is called when the session has ended."""
         self._log_out = (realm, log_out)
 
     def log_out_like(self, other: Session) -> None:
-        """Have the realm call the same as for another session, whose avatar this one shares."""
+        """Use the logout function of another session, whose avatar this one shares."""
         self._log_out = other._log_out
 
     def step(self, event: SessionEvent) -> None:
@@ -234,7 +234,7 @@ class Session:
         self.state = step(self.state, event)
 
     def succeed(self) -> None:
-        """Note that the login has succeeded, as it does when the avatar has run `on_login`."""
+        """Record that the login has succeeded."""
         self._announced = True
 
     @property
@@ -250,7 +250,7 @@ class Session:
         self._notes = merged or None
 
     def avatar_gone(self, cause: BaseException | None) -> None:
-        """Report to the portal that the avatar has ended; the avatar's watcher."""
+        """Report to the portal that the avatar has ended. This is the avatar's watcher."""
         self._owner.avatar_gone(self, cause)
 
     @property
@@ -269,11 +269,11 @@ class Session:
         self._log_out = None
 
     def leave_logout_to_another(self) -> None:
-        """Have the realm's logout called for another one of the sessions that shared the avatar."""
+        """Leave the realm's logout to another session that shared the avatar."""
         self._log_out = None
 
     def end_for(self, reason: LogoutReason) -> None:
-        """Set why the session ends, and whether that revokes what its client has still waiting."""
+        """Set why the session ends, and whether that refuses the client's waiting messages."""
         self._reason = reason
         self._revoked = reason.code not in _IN_ORDER
 
@@ -283,16 +283,16 @@ class Session:
         return self._reason
 
     def revoke(self) -> None:
-        """Refuse what the client has sent and the avatar has not handled."""
+        """Refuse the client's messages that the avatar has not handled."""
         self._revoked = True
 
     @property
     def revoked(self) -> bool:
-        """Whether what the client has sent and the avatar has not handled is refused."""
+        """Whether the client's messages that the avatar has not handled are refused."""
         return self._revoked
 
     def promise(self, done: Future[None]) -> None:
-        """Have a future settled when nothing is left of the session."""
+        """Have a future settled when the session has ended completely."""
         if self.state is State.ENDED:
             done.settle()
         elif self._done is None:
@@ -304,7 +304,7 @@ class Session:
         """Close the mind, with the reason if the login had succeeded.
 
         Returns:
-            The realm and what it wants called, if anything.
+            The realm and its logout function, if there is one.
         """
         assert self._reason is not None
         if self._announced:
@@ -316,19 +316,19 @@ class Session:
         return log_out
 
     def report_gone(self) -> None:
-        """Settle the futures of those that wait until nothing is left of the session."""
+        """Settle the futures of the end of the session."""
         if self._done is not None:
             self._done.settle()
 
 
 _IN_ORDER = frozenset((LogoutCode.LOGOUT, LogoutCode.DRAINED))
-"""Ends that leave their place in the order to calls which wait: the client's own, and a drain."""
+"""Reasons for which the client's waiting messages are still handled."""
 
 
 class AvatarRef(ActorRef[A]):
-    """The client's ref to its avatar: it works while the session is open, and notes the client's activity.
+    """The client's ref to its avatar. It works while the session is open, and records activity.
 
-    The avatar's own `actor_ref`, which the program's other actors use, does neither.
+    The avatar's own `actor_ref`, for other actors of the program, does neither.
     """
 
     __slots__ = ("session",)
@@ -365,7 +365,10 @@ class AvatarRef(ActorRef[A]):
     def ask(
         self, message: Any, *, block: bool = True, timeout: float | None = None
     ) -> Any | Future[Any]:
-        """Ask the avatar, as `ActorRef.ask`; if the session is over, that fails with `ActorDeadError`."""
+        """Ask the avatar, as `ActorRef.ask`.
+
+        If the session is over, that fails with `pykka.ActorDeadError`.
+        """
         if self.session.is_open:
             self.session.touch()
             return super().ask(message, block=block, timeout=timeout)
@@ -385,5 +388,5 @@ class AvatarRef(ActorRef[A]):
         super().deliver(message, reply)
 
     def _queued(self, message: Any) -> Any:
-        # A request to stop has to be known as one: a full mailbox takes it all the same.
+        # A request to stop must remain recognizable, since even a full mailbox accepts it.
         return message if is_control(message) else Revocable(message, self.session)

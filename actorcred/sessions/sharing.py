@@ -15,7 +15,7 @@ __all__ = ["SharedAvatar"]
 
 
 class Sharer(Protocol):
-    """What is needed of a session here."""
+    """What a shared avatar needs of a session."""
 
     id: str
     mind: MindRef
@@ -28,19 +28,19 @@ class SharedAvatar(Channel, Generic[S]):
     """One avatar and the sessions that share it, as the target of the avatar's mind."""
 
     hub: MindRef
-    """The mind that the avatar has been given, whose target this is."""
+    """The avatar's mind, whose target this is."""
 
     def __init__(self) -> None:
         self.sessions: dict[str, S] = {}
         self._group = Group()
 
     def add(self, session: S) -> None:
-        """Let a session share the avatar."""
+        """Add a session."""
         self.sessions[session.id] = session
         self._group.add(session.mind)
 
     def discard(self, session: S) -> None:
-        """Let a session go."""
+        """Remove a session."""
         self.sessions.pop(session.id, None)
         self._group.discard(session.mind)
 
@@ -50,7 +50,7 @@ class SharedAvatar(Channel, Generic[S]):
             mind.send(notification)
 
     def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
-        """Ask the client that logged in last, of those that can be asked."""
+        """Call the client that logged in last, of those that can be called."""
         if not self.sessions:
             raise ClientGone("no client shares this avatar any more")
         minds = [session.mind for session in reversed(self.sessions.values())]

@@ -1,4 +1,4 @@
-"""The life of a session, from the first message of a login to the end of its avatar: all states and transitions."""
+"""The states of a session and their transitions, from the login to the end of the avatar."""
 
 from __future__ import annotations
 
@@ -8,38 +8,37 @@ __all__ = ["TRANSITIONS", "SessionEvent", "State", "step"]
 
 
 class State(Enum):
-    """Where a session stands."""
+    """The state of a session."""
 
-    __hash__ = (
-        object.__hash__
-    )  # each member is one object, and the one of Enum costs more than the whole step
+    # Members are singletons, and `Enum.__hash__` costs more than a whole step.
+    __hash__ = object.__hash__
 
     CHECKING = "checking"
-    """A checker has the credentials."""
+    """A checker examines the credentials."""
 
     WAITING = "waiting"
-    """Proven, but an earlier session of the same avatar id must be gone first."""
+    """The credentials are proven, but an earlier session of the avatar id must end first."""
 
     OPENING = "opening"
     """The realm is making the avatar."""
 
     OPEN = "open"
-    """Logged in."""
+    """The client is logged in."""
 
     ENDING = "ending"
-    """Out of the directory; the avatar runs `on_logout`."""
+    """The session cannot be found any more; the avatar runs `on_logout`."""
 
     ENDED = "ended"
-    """Nothing is left."""
+    """The session has ended completely."""
 
 
 class SessionEvent(Enum):
-    """What moves a session on."""
+    """What changes the state of a session."""
 
     __hash__ = object.__hash__
 
     VERIFIED = "verified"
-    """Proven, and that was all that was asked for."""
+    """The credentials are proven, and no session was requested."""
 
     PROVEN = "proven"
     ADMITTED = "admitted"
@@ -67,7 +66,7 @@ def step(state: State, event: SessionEvent) -> State:
     """Return the state after `event`.
 
     Raises:
-        ValueError: if the event cannot happen in this state; that is a mistake in this package.
+        ValueError: if the event cannot happen in this state; that is a bug in this package.
     """
     try:
         return TRANSITIONS[state][event]

@@ -184,7 +184,7 @@ def taken() -> Iterator[int]:
         ("tcp:127.0.0.1:{taken}", "use another port"),
         ("ws:127.0.0.1:{taken}", "use another port"),
         ("tcp:no.such.invalid:0", "the host is not known"),
-        ("tcp:" + "a" * 70 + ":0", "cannot be a name"),
+        ("tcp:" + "a" * 70 + ":0", "is not a valid name"),
         ("tcp:203.0.113.1:0", "this machine has no such address"),
         ("tls:127.0.0.1:0", "add ?cert=FILE&key=FILE"),
         ("tls:127.0.0.1:0?cert=/no/such", "the certificates of tls://127.0.0.1:0 cannot be used"),

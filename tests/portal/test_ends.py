@@ -214,7 +214,7 @@ def test_an_avatar_that_blocks_its_thread_is_given_up(caplog):
     assert stage.begin().get(timeout=10).session.is_open
 
     assert not old.avatar.is_alive()
-    assert "it is stopped as it is" in caplog.text
+    assert "it is stopped by force" in caplog.text
     release.set()
 
 

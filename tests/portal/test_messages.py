@@ -174,7 +174,7 @@ def test_a_kind_of_credentials_that_cannot_be_told_later_hinders_no_other_checke
     monkeypatch.setattr(Moody, "angry", True)
 
     assert still_serves(stage)
-    assert "Takes cannot be asked" in caplog.text
+    assert "Takes is not asked" in caplog.text
 
 
 def test_an_interface_that_cannot_tell_who_implements_it_fails_its_login_and_leaves_nothing(

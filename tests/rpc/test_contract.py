@@ -320,4 +320,4 @@ async def test_nobody_acts_as_somebody_else_unless_a_policy_allows_it(
                 with pytest.raises(LoginFailed):
                     await game.connect(authorize_as=name)
         refused = [event for event in game.events if isinstance(event, LoginRefused)]
-        assert "somebody else" in refused[0].detail
+        assert "another user" in refused[0].detail

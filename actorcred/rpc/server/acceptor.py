@@ -1,4 +1,7 @@
-"""Accepting connections: one loop for all transports, so that limits hold from the first moment, before any handshake."""
+"""Accepting connections.
+
+All transports use this, so that limits apply from the first moment, before any handshake.
+"""
 
 from __future__ import annotations
 
@@ -20,24 +23,25 @@ __all__ = ["Acceptor", "Serve"]
 logger = logging.getLogger("actorcred.rpc")
 
 BATCH = 64
-"""Connections that are accepted before the loop sees to its other sockets."""
+"""Connections that are accepted in a row before the loop handles its other sockets."""
 
 PAUSE = 0.5
-"""Seconds to wait when the system has no more file descriptors."""
+"""Seconds to wait when no more file descriptors are available."""
 
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Serve = Callable[[socket.socket, Place, Any], Coroutine[Any, Any, None]]
-"""Given an accepted socket, its place and the client's address, serves it. It ends when the connection stands."""
+"""Sets up the connection of an accepted socket, given its place and the client's address."""
 
 
 class Acceptor:
-    """Takes connections from one socket that listens.
+    """Accepts connections from one listening socket.
 
     Args:
-        core: what the connections of the server share.
-        sock: listens already; it is closed with the acceptor.
-        serve: serves a connection that was let in. If it fails, the connection is closed and its place is given back.
+        core: the hub of the server.
+        sock: the listening socket, which is closed with the acceptor.
+        serve: sets up a connection that was admitted. If it fails, the connection is closed and its
+            place is released.
     """
 
     def __init__(self, core: Hub, sock: socket.socket, serve: Serve) -> None:
@@ -51,7 +55,7 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Take no more connections, and give up those that are about to be opened."""
+        """Accept no more connections, and cancel those that are being set up."""
         if self._closed:
             return
         self._closed = True
@@ -79,29 +83,30 @@ class Acceptor:
                 if error.errno in _SHORT:
                     self._wait(error)
                     return
-                continue  # this one client is gone again, or a firewall is against it
+                continue  # this client has disconnected, or a firewall blocks it
             self._take(stream, address)
 
     def _wait(self, error: OSError) -> None:
-        """Accept nothing for a while: there will be descriptors when connections end."""
+        """Stop accepting for a while. Descriptors become available when connections end."""
         self._core.shortage.met(error.strerror or "no more file descriptors", len(self._core.peers))
         self._core.loop.remove_reader(self._socket)
         self._pause = self._core.loop.call_later(PAUSE, self._listen)
 
     def _take(self, stream: socket.socket, address: Any) -> None:
-        # The system gives out the lowest descriptor that is free, so it says how many are in use, by whatever part.
+        # The system assigns the lowest free descriptor, so its number shows how many are in use by
+        # the whole process.
         spare = self._core.spare_descriptors(stream.fileno())
         host = address[0] if isinstance(address, tuple) else ""
         place = self._core.admit(host) if spare else None
         if place is None:
-            # Closed without a word: a server that is full has no time for those it refuses.
+            # Closed without a message: a full server must not spend time on clients that it
+            # refuses.
             stream.close()
             return
         stream.setblocking(False)
         task = self._core.loop.create_task(self._serve(stream, place, address))
-        place.yields = (
-            task.cancel
-        )  # during the handshake; who serves the connection sets another one
+        # For the handshake. The connection sets its own when it is served.
+        place.yields = task.cancel
         self._opening.add(task)
         # Not in the coroutine: a task that is cancelled before it begins does not run at all.
         task.add_done_callback(partial(self._opened, stream, place, host))
@@ -113,9 +118,9 @@ class Acceptor:
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
             return
-        if isinstance(
-            error, OSError
-        ):  # as of TLS; clients can cause it at will, so it is told as an event, which is summed
+        if isinstance(error, OSError):
+            # Such as a TLS error. Clients can cause these at will, so they are events, which are
+            # summed up.
             self._core.portal.publish(
                 ConnectionBroken(host, f"it could not be opened: {type(error).__name__}")
             )

@@ -1,4 +1,4 @@
-"""WebSocket as an ASGI application, to mount beside one's pages or to be served alone."""
+"""WebSocket as an ASGI application, to be mounted next to web pages or served alone."""
 
 from __future__ import annotations
 
@@ -28,20 +28,22 @@ __all__ = ["WebApp"]
 logger = logging.getLogger("actorcred.rpc")
 
 LAST_WORDS = 0.5
-"""Seconds that a client which reads has for the goodbye."""
+"""Seconds for a client that is reading to receive the goodbye."""
 
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
 
 
 class WebApp:
-    """A portal as an ASGI application: WebSockets on any path below it, and the browser's client at `.../actorcred.js`.
+    """A portal as an ASGI application.
 
-    Mount it in Starlette, FastAPI or Django, or serve it alone with uvicorn.
+    It serves WebSockets on any path below its own, and the client for browsers at
+    `.../actorcred.js`. Mount it in Starlette, FastAPI or Django, or serve it alone with uvicorn.
 
     Args:
-        target: the portal; or the hub of a server, whose limits and sessions it then shares, see `Server.web_app`.
-        options: settings, with a portal.
+        target: the portal; or the hub of a server, whose limits and sessions it then shares (see
+            `Server.web_app`).
+        options: settings, if the target is a portal.
     """
 
     def __init__(self, target: PortalRef | Hub, options: ServerOptions | None = None) -> None:
@@ -51,7 +53,7 @@ class WebApp:
         self._opening: asyncio.Task[Hub] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a connection, as ASGI says."""
+        """Serve a connection according to ASGI."""
         if scope["type"] == "websocket":
             await _Socket(await self._ready(), scope, receive, send).serve()
         elif scope["type"] == "http":
@@ -60,7 +62,7 @@ class WebApp:
             await self._live(receive, send)
 
     async def _ready(self) -> Hub:
-        # Where it is mounted, nobody tells an application that the server starts.
+        # A mounted application gets no lifespan events, so the hub is opened when it is needed.
         if self._core is None:
             assert self._portal is not None
             if self._opening is None:
@@ -84,7 +86,14 @@ class WebApp:
                 return
 
     async def close(self, timeout: float = 10.0) -> None:
-        """Log out those who came by this application; call it at shutdown where it is mounted in another one."""
+        """End the sessions of this application. If it is mounted, call this at shutdown.
+
+        Does nothing if the target is the hub of a server, which ends its own sessions.
+
+        Args:
+            timeout: seconds for the avatars' `on_logout`, and for the clients to read what they are
+                sent.
+        """
         if self._core is not None and self._portal is not None:
             await self._core.drain(timeout)
 
@@ -111,7 +120,7 @@ class _Socket:
         self._task: asyncio.Task[Any] | None = None
 
     async def serve(self) -> None:
-        await self._receive()  # the client's wish to connect
+        await self._receive()  # websocket.connect
         name = next(
             (name for name in self._scope.get("subprotocols", ()) if name in SUBPROTOCOLS), None
         )
@@ -150,20 +159,20 @@ class _Socket:
         try:
             await self._read_all(self._peer)
         except asyncio.CancelledError:
-            if not self._closing:  # the server's own wish, not that of `abort`
+            if not self._closing:  # by the ASGI server, not by `abort`
                 raise
         finally:
             writer.cancel()
             self._peer.lost()
 
     def _enter(self, host: str) -> Place | None:
-        """Return what the connection takes of the limits; a listener of ours has let it in already."""
+        """Admit the connection unless our own listener has; return its place, or None."""
         if self._visitor is None or self._visitor.core is not self._core:
             return self._core.admit(host)
         return self._visitor.claim()
 
     def _identity(self, host: str) -> ExternalIdentity | None:
-        """Return who the client is by the word of a front, which must be one of those that are trusted."""
+        """Return the client's identity as reported by a trusted proxy."""
         proxy = self._core.options.proxy
         if proxy is None or not proxy.includes(host):
             return None
@@ -184,7 +193,8 @@ class _Socket:
         origins = self._headers(b"origin")
         if options.origins is not None:
             return all(origin in options.origins for origin in origins)
-        # The front logs in whoever's browser it is, so a page of another site must not speak for the visitor.
+        # The proxy authenticates the browser's user, so a page of another site must not act for
+        # them.
         hosts = self._headers(b"host")
         return all(len(hosts) == 1 and is_same_host(origin, hosts[0]) for origin in origins)
 
@@ -211,7 +221,7 @@ class _Socket:
                 wait, self._hold = self._hold, 0.0
                 await asyncio.sleep(wait)
             if not self._room.is_set():
-                await self._room.wait()  # who does not read what is sent is not read from
+                await self._room.wait()  # a client that does not read is not read from
                 if self._lost:
                     return
 
@@ -227,7 +237,9 @@ class _Socket:
                 self._wake.clear()
                 await self._wake.wait()
         except (OSError, RuntimeError):
-            pass  # the client is gone, which servers say in either way; `_read_all` hears it, too, unless it waits for room
+            # The client has disconnected; servers raise either error. `_read_all` gets an event,
+            # too, unless it waits for room.
+            pass
         except Exception:
             logger.exception("A WebSocket failed:")
             self.abort()
@@ -243,7 +255,7 @@ class _Socket:
             self._peer.resume()
             self._room.set()
 
-    # -- what the peer wants ------------------------------------------------------------------------------------------
+    # -- called by the peer ------------------------------------------------------------------------
 
     def write(self, messages: list[bytes]) -> None:
         self._outgoing.extend(messages)
@@ -270,7 +282,7 @@ class _Socket:
     def abort(self) -> None:
         self.close()
         if self._visitor is not None and self._room.is_set() and not self._visitor.waiting():
-            # The client reads, so what was said last gets to it.
+            # The client is reading, so it can still receive the goodbye.
             self._core.loop.call_later(LAST_WORDS, self._abort_now)
         else:
             self._abort_now()
@@ -283,11 +295,11 @@ class _Socket:
 
 
 def is_same_host(origin: str, host: str) -> bool:
-    """Return whether a page is one of the host that a request names.
+    """Return whether a page is from the host that a request names.
 
     Args:
-        origin: the header of that name, such as "https://play.example.org"; "null" is no host's.
-        host: the header of that name, with a port if it is not the scheme's own.
+        origin: the Origin header, such as "https://play.example.org"; "null" matches no host.
+        host: the Host header, with a port if that is not the default of the scheme.
     """
     scheme, _, place = origin.lower().partition("://")
     port = {"http": ":80", "https": ":443"}.get(scheme)
@@ -299,7 +311,7 @@ def is_same_host(origin: str, host: str) -> bool:
 
 
 async def _serve_client(scope: Scope, send: Send) -> None:
-    """Serve the browser's client."""
+    """Serve the client for browsers."""
     found = scope["path"].endswith("/actorcred.js") and scope["method"] in {"GET", "HEAD"}
     body = (
         files("actorcred.rpc").joinpath("browser/actorcred.js").read_bytes()

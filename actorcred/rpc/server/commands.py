@@ -1,6 +1,7 @@
-"""The methods that begin with `cred.`: login and logout, resuming, and what users can do with their own sessions.
+"""The methods that begin with `cred.`: login, logout, resuming, and the user's own sessions.
 
-The signatures are the protocol's, but for the peer that each of them is given first; `docs/protocol.md` describes them.
+The signatures are those of the protocol, after the peer as the first parameter; see
+`docs/protocol.md`.
 """
 
 from __future__ import annotations
@@ -41,10 +42,10 @@ T = TypeVar("T", bound=LoginFailed)
 
 
 def mechanisms(peer: ServerConnection) -> Future[list[str]]:
-    """Return the names of the SASL mechanisms with which one can log in on this connection."""
+    """Return the names of the SASL mechanisms that are offered on this connection."""
     core = peer.core
     clear = core.options.passwords_in_clear
-    # Where a password may be sent, what is offered should serve whoever has one.
+    # If a password may be sent, offer only what every user with a password can use.
     safe = clear or peer.origin.situation.private
     return _then(
         core.portal.list_credentials_interfaces(for_everybody=safe),
@@ -65,7 +66,7 @@ def login(
     Args:
         peer: the connection.
         mechanism: a SASL mechanism.
-        initial: its first message, if the client speaks first.
+        initial: the client's first message, if the mechanism begins with one.
         options: see `LoginOptions`.
     """
     if peer.link is not None:
@@ -95,7 +96,7 @@ def login(
                 "address": peer.origin.address,
             }
         )
-        # Not before the answer is on its way, since what the link has kept comes after it.
+        # Not before the answer is sent: the notifications that the link has kept follow it.
         return _enter(peer, link, wishes.heartbeat), lambda: peer.core.loop.call_soon(
             link.attach, peer, 0
         )
@@ -106,9 +107,11 @@ def login(
 def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) -> Dialogue:
     if peer.dialogue is not None:
         if not peer.dialogue.waits_for_client:
-            raise CallError("another login is under way on this connection", CallCode.OUT_OF_ORDER)
-        peer.dialogue.cancel()  # the client has thought better of it
-        if peer.origin.source:  # each beginning costs, so it is no way around the penalties
+            raise CallError(
+                "another login is in progress on this connection", CallCode.OUT_OF_ORDER
+            )
+        peer.dialogue.cancel()  # the client starts again
+        if peer.origin.source:  # counts as a failure, so that this does not avoid penalties
             peer.core.penalties.failed("from " + peer.origin.source, peer.core.loop.time())
     options = peer.core.options
     kind = find(
@@ -128,7 +131,7 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
 def _log_in(
     peer: ServerConnection, link: SessionChannel, step: Credentials, wishes: LoginOptions
 ) -> Future[Login]:
-    """Ask the portal, as soon as it is known which interfaces there are."""
+    """Log in at the portal, with the interfaces that the client requests."""
     interfaces = peer.core.interfaces
     if wishes.interface is None:
         wanted = interfaces[:1]
@@ -148,7 +151,7 @@ def _log_in(
 def _log_in_anonymously(
     peer: ServerConnection, link: SessionChannel, step: Credentials, wanted: tuple[type, ...]
 ) -> Future[Login]:
-    """Ask the portal, if there are not too many sessions of this kind from one address."""
+    """Log in at the portal, unless there are too many anonymous sessions from the address."""
     if not link.count_anonymous(peer.origin.source):
         denied = LoginDenied(
             "too many anonymous sessions from this address", retry_after=peer.core.retry_after
@@ -178,7 +181,7 @@ def _is_error(done: Future[Any]) -> bool:
 
 
 def _told(peer: ServerConnection, error: T, kind: str) -> T:
-    """Tell the log of a refusal that the portal does not see; return it."""
+    """Report a refusal that the portal does not see; return it."""
     peer.tell_refused(error, kind)
     return error
 
@@ -195,7 +198,7 @@ def _client_name(client: list[str] | dict[str, str] | str) -> str:
 
 
 def _enter(peer: ServerConnection, link: SessionChannel, heartbeat: bool) -> dict[str, Any]:
-    """Let a connection use a session; return what the client is told of it."""
+    """Let a connection use a session; return its description for the client."""
     peer.heartbeat = heartbeat
     peer.logged_in(link)
     options, session = peer.core.options, link.session
@@ -222,32 +225,32 @@ def respond(peer: ServerConnection, data: Any) -> Any:
 
 
 def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool = False) -> Any:
-    """Go on with a session whose connection was lost.
+    """Continue a session whose connection was lost.
 
     Args:
         peer: the connection.
-        token: from the answer to the login, or to the last `cred.resume`. It is used up.
-        last_seen: how many notifications the client has got in this session.
-        heartbeat: as with the login.
+        token: from the answer to the login, or to the last `cred.resume`. It is valid once.
+        last_seen: how many notifications the client has received in this session.
+        heartbeat: as in `LoginOptions`.
     """
     core = peer.core
     if peer.link is not None or peer.dialogue is not None:
         raise CallError("this connection is logged in, or is about to be", CallCode.OUT_OF_ORDER)
     text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
     if not isinstance(text, str):
-        raise CallError("the token must be a text", CallCode.BAD_ARGUMENTS)
+        raise CallError("the token must be a string", CallCode.BAD_ARGUMENTS)
     now, source = core.loop.time(), peer.origin.source and "from " + peer.origin.source
     wait = core.penalties.wait(source, now)
     if wait:
         deny_source(peer)
         core.portal.publish(LoginThrottled(peer.origin.address, "", wait))
         raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
-    # A look-up by the hash tells nothing of the token by the time it takes.
+    # The time of a lookup by hash reveals nothing about the token.
     link = core.links.get(token_hash(text))
     if link is None or not link.session.is_open:
         if source:
             core.penalties.failed(source, now)
-        raise _told(peer, UnauthorizedLogin("no session has this token, or it is over"), "resume")
+        raise _told(peer, UnauthorizedLogin("no open session has this token"), "resume")
     session = link.session
     missed = link.misses(last_seen)
     told = _enter(peer, link, heartbeat)
@@ -263,7 +266,7 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
         answer.settle(told)
         link.attach(peer, seen)
 
-    core.loop.call_soon(finish)  # so that the answer is on its way before what was missed
+    core.loop.call_soon(finish)  # so that the answer precedes the missed notifications
     return answer
 
 
@@ -274,14 +277,17 @@ def logout(peer: ServerConnection) -> bool:
 
 
 def ping(peer: ServerConnection, last_seen: int | None = None) -> bool:
-    """Show that the client lives, and how many notifications it has got, so that the server need not keep them."""
+    """Show that the client is alive.
+
+    The server need not keep the first `last_seen` notifications, which the client has received.
+    """
     if last_seen is not None and peer.link is not None:
         peer.link.acknowledge(last_seen)
     return True
 
 
 def sessions(peer: ServerConnection) -> Any:
-    """Return the user's own sessions, by whatever protocol (OWASP ASVS 5.0, 7.5.2)."""
+    """Return the user's own sessions, over any protocol (OWASP ASVS 5.0, 7.5.2)."""
     own = _link_of(peer).session
     return _then(_own_sessions(peer), lambda found: [_describe(session, own) for session in found])
 
@@ -309,10 +315,12 @@ def _describe(session: SessionInfo, own: Session) -> dict[str, Any]:
 
 
 def end(peer: ServerConnection, session: str) -> Any:
-    """End one of the user's own sessions, after the user has proven the credentials again (OWASP ASVS 5.0, 7.5.2).
+    """End one of the user's own sessions (OWASP ASVS 5.0, 7.5.2).
+
+    The user must have proven the credentials again.
 
     Returns:
-        Whether there was such a session.
+        Whether the session existed.
     """
     peer.demand_proof(peer.core.options.reauthentication)
 
@@ -326,7 +334,7 @@ def end(peer: ServerConnection, session: str) -> Any:
 
 
 def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) -> Any:
-    """Prove the credentials again, as some methods demand. Goes on with `cred.respond`, as a login does."""
+    """Prove the credentials again, as some methods demand. Continues with `cred.respond`."""
     link = _link_of(peer)
     session = link.session
     if session.avatar_id is ANONYMOUS:
@@ -341,7 +349,7 @@ def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) 
     def compare(avatar_id: AvatarId) -> AvatarId:
         if avatar_id != session.avatar_id:
             raise _told(
-                peer, UnauthorizedLogin("the credentials of somebody else", known=True), mechanism
+                peer, UnauthorizedLogin("the credentials are another user's", known=True), mechanism
             )
         return avatar_id
 
@@ -383,4 +391,4 @@ _LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
 COMMANDS = Commands(
     _TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"}
 )
-"""The methods that the server answers itself."""
+"""The methods that the server handles itself."""

@@ -1,4 +1,4 @@
-"""The server's end of one connection, on whatever transport: it answers requests, before the login and after it."""
+"""The server's end of one connection, on any transport, before and after the login."""
 
 from __future__ import annotations
 
@@ -30,28 +30,29 @@ __all__ = ["ServerConnection"]
 logger = logging.getLogger("actorcred.rpc")
 
 EARLY_BYTES, EARLY_BYTES_PER_SECOND = 32 * 1024, 4 * 1024
-"""What is read of a connection without a login: at once, and on the average."""
+"""What is read from a connection without a login: in a burst, and on average."""
 
 REASON = 100
-"""Characters of the text in a goodbye."""
+"""The maximum number of characters of the message in a goodbye."""
 
 
 class ServerConnection:
     """A client's connection.
 
     Args:
-        core: what the connections of the server share.
+        core: the hub of the server.
         wire: the transport.
         connection: the protocol's state.
         origin: where it comes from.
-        place: what it takes of the limits; the peer gives it back.
+        place: its place in the limits, which it releases at the end.
 
     Attributes:
-        link: the way to the session, after the login.
-        dialogue: the login under way.
-        heard: when something came from the client, on the loop's clock; once it is closed, when that was.
-        heartbeat: whether the client promised to say something at each interval.
-        answers_only: whether the client takes nothing but answers, no goodbye either.
+        link: the channel of the session, after the login.
+        dialogue: the login in progress.
+        heard: when data last arrived from the client, on the loop's clock; once closed, when that
+            was.
+        heartbeat: whether the client promised to send something in each interval.
+        answers_only: whether the client accepts only answers, and thus no goodbye.
     """
 
     __slots__ = (
@@ -104,14 +105,14 @@ class ServerConnection:
         self._rate = None if rate is None else RateLimit(rate, burst, self.heard)
         core.enter(self)
 
-    # -- what the transport says --------------------------------------------------------------------------------------
+    # -- called by the transport -------------------------------------------------------------------
 
     def received(self, data: bytes) -> None:
-        """Take what came from the client: bytes of a stream, or a frame."""
+        """Handle data from the client: bytes of a stream, or a frame."""
         if self.closed:
             return
         self.heard = self.core.loop.time()
-        # What is answered at once goes out at once and together, without another turn of the loop.
+        # Immediate answers are sent together, without another turn of the loop.
         gathered = self._out
         if gathered is None:
             self._out = gathered = []
@@ -132,7 +133,7 @@ class ServerConnection:
     def _take(self, message: Any) -> None:
         kind = type(message)
         if self.closed:
-            return  # a message before this one was the last
+            return  # an earlier message closed the connection
         if kind is Request:
             self._request(message)
         elif kind is NotificationMessage:
@@ -144,33 +145,33 @@ class ServerConnection:
             self.send(self.connection.refuse(message))
 
     def break_off(self, detail: str) -> None:
-        """End the connection of a client that broke the protocol."""
+        """End the connection of a client that violated the protocol."""
         self.core.portal.publish(ConnectionBroken(self.origin.address, detail))
         self.goodbye(ProtocolError.code, detail, None)
 
     def pause(self) -> None:
-        """Hold notifications back: the client does not read what it is sent."""
+        """Hold notifications back, since the client does not read."""
         if self._drained is None:
             self._drained = Future()
 
     def resume(self) -> None:
-        """Go on: the client has read."""
+        """Stop holding back, since the client has read."""
         drained, self._drained = self._drained, None
         if drained is not None:
             drained.settle()
 
     @property
     def drained(self) -> Future[None] | None:
-        """A future that is done when the client can take more; None if it can now."""
+        """A future that is done when the client can receive more; None if it can now."""
         return self._drained
 
     @property
     def in_session(self) -> bool:
-        """Whether the client is logged in, by a session that is not about to end."""
+        """Whether the client has an open session."""
         return self.link is not None and self.link.session.is_open
 
     def lost(self) -> None:
-        """Learn that the connection is gone."""
+        """Called when the connection is lost."""
         self.closed = True
         self.core.leave(self)
         self._place.leave()
@@ -184,7 +185,7 @@ class ServerConnection:
         if self._questions is not None:
             self._questions.give_up()
 
-    # -- messages -----------------------------------------------------------------------------------------------------
+    # -- messages ----------------------------------------------------------------------------------
 
     def _request(self, request: Request) -> None:
         reply = Reply(self, request.id, request.method)
@@ -197,9 +198,8 @@ class ServerConnection:
                 self._early.add(request)
             else:
                 self._serve(request, reply)
-        except (
-            Exception
-        ) as error:  # an unforeseen one is logged, and costs its sender no more than this request
+        except Exception as error:
+            # An unexpected one is logged, and fails only this request.
             reply.settle_error(error)
 
     def _serve(self, request: Request, reply: Reply) -> None:
@@ -218,7 +218,7 @@ class ServerConnection:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
 
     def _hold_until(self, answer: Future[Any]) -> None:
-        """Let what comes from now on wait for the answer to a step of a login, which goes out first."""
+        """Let further messages wait until the answer to a step of a login is sent."""
         if not answer.done():
             self._early = Early(self.connection.limits.pending)
             answer.add_done_callback(
@@ -226,7 +226,7 @@ class ServerConnection:
             )
 
     def _release(self) -> None:
-        """Take what waited as if it had come now; its rate was looked at when it came."""
+        """Handle the messages that waited. Their rate was checked when they arrived."""
         early, self._early = self._early, None
         for message in early.messages if early is not None else ():
             if self.closed:
@@ -241,7 +241,7 @@ class ServerConnection:
                 reply.settle_error(error)
 
     def _wait(self, rate: RateLimit) -> float:
-        """Return the seconds that the client has to wait; 0 if it does not send too much."""
+        """Return the seconds that the client must wait; 0 if it does not exceed the rate."""
         wait = rate.take(self.heard)
         if wait and not self._throttled:
             session_id = "" if self.link is None else self.link.session.id
@@ -276,11 +276,14 @@ class ServerConnection:
             avatar.deliver(message, reply)
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
-        """Tell of a login on this connection that the portal did not see."""
+        """Report a refused login on this connection that the portal did not see."""
         self.core.portal.tell_refused(error, kind, address=self.origin.situation.source)
 
     def demand_proof(self, within: float) -> None:
-        """Check that the user proved the credentials again in the last seconds.
+        """Check that the user has proven the credentials again recently.
+
+        Args:
+            within: seconds for which a proof is accepted.
 
         Raises:
             CallError: if not.
@@ -313,17 +316,17 @@ class ServerConnection:
         try:
             self._call(link, method, notice.params, None)  # type: ignore[arg-type]
         except pykka.ActorDeadError:
-            return  # the session is over, and the goodbye is on its way
+            return  # the session is over, and the goodbye follows
         except (CallError, MailboxFull):
             self.core.ignored_notices += 1
         except Exception as error:
             self.core.ignored_notices += 1
             logger.error("A notification of %r failed:", notice.method, exc_info=error)
 
-    # -- calls to the client ------------------------------------------------------------------------------------------
+    # -- calls to the client -----------------------------------------------------------------------
 
     def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
-        """Ask the client; return a future of its answer."""
+        """Call the client; return a future of its answer."""
         questions = self._questions
         if questions is None:
             questions = self._questions = Questions(self.connection)
@@ -331,10 +334,10 @@ class ServerConnection:
         self.send(data)
         return future
 
-    # -- bytes out ----------------------------------------------------------------------------------------------------
+    # -- output ------------------------------------------------------------------------------------
 
     def send(self, data: bytes) -> None:
-        """Send a message, with all others of this turn of the loop unless they are many."""
+        """Send a message, together with others of this turn of the loop unless they are many."""
         out = self._out
         if out is None:
             if self.closed:
@@ -346,20 +349,20 @@ class ServerConnection:
         out.append(data)
         self._out_size += len(data)
         if self._out_size > self.core.options.write_buffer:
-            # The transport has to know at once, so that it says when it is enough: a turn may send any amount.
+            # One turn can send any amount, and the transport must be able to call `pause`.
             self._out_size = 0
             messages = out[:]
             out.clear()
             self.wire.write(messages)
 
     def flush(self) -> None:
-        """Hand the transport what is to be sent."""
+        """Pass the output so far to the transport."""
         out, self._out = self._out, None
         if out:
             self.wire.write(out)
 
     def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
-        """Say why the connection ends, unless its client takes nothing but answers, and end it."""
+        """Close the connection, after a goodbye unless the client accepts only answers."""
         if self.closed:
             return
         if not self.answers_only:
@@ -370,20 +373,20 @@ class ServerConnection:
         self.flush()
         self.wire.close()
 
-    # -- limits -------------------------------------------------------------------------------------------------------
+    # -- limits ------------------------------------------------------------------------------------
 
     def speak(self, errors: FaultForm, *, answers_only: bool) -> None:
-        """Send from now on what the client can take.
+        """Set what the client accepts from now on.
 
         Args:
             errors: the form of errors.
-            answers_only: whether it takes nothing but answers.
+            answers_only: whether it accepts only answers.
         """
         self.connection.errors = errors
         self.answers_only = answers_only
 
     def logged_in(self, link: SessionChannel) -> None:
-        """Go on with a session, whose methods can be called."""
+        """Use a session, whose methods can now be called."""
         self.link = link
         self.speak(link.errors, answers_only=not link.takes_notifications)
         self._place.recognise()
@@ -391,7 +394,7 @@ class ServerConnection:
         self._flow = None if rate is None else Flow(rate, burst, self.heard)
 
     def make_room(self) -> bool:
-        """End the connection unless its client is about to log in; return whether it has been ended."""
+        """End the connection if its client has not begun to log in; return whether it was ended."""
         if self.link is not None or self.dialogue is not None:
             return False
         self.goodbye(
@@ -401,12 +404,12 @@ class ServerConnection:
         return True
 
     def overdue(self, now: float) -> tuple[str, str] | None:
-        """Return why the connection has to end by now; None if it has not."""
+        """Return the code and the reason if the connection must end now; None if not."""
         options = self.core.options
         if self.closed:
             late = now - self.heard >= options.login_timeout
             return (
-                ("closing", f"the goodbye was not taken within {options.login_timeout:g} s")
+                ("closing", f"the goodbye was not read within {options.login_timeout:g} s")
                 if late
                 else None
             )
@@ -416,7 +419,7 @@ class ServerConnection:
         if self._stall is not None and self._stall.is_over(waiting, now):
             return (
                 "stalled",
-                f"nothing of what was sent was taken for {options.write_timeout:g} s",
+                f"the client has read nothing for {options.write_timeout:g} s",
             )
         if self.link is None:
             late = now - self._place.since >= options.login_timeout
@@ -424,4 +427,4 @@ class ServerConnection:
                 ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
             )
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
-        return ("silent", f"nothing came for {2 * options.heartbeat:g} s") if silent else None
+        return ("silent", f"nothing received for {2 * options.heartbeat:g} s") if silent else None

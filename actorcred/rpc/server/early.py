@@ -1,4 +1,7 @@
-"""What a client sends together with its login, before it has the answer: it waits for that, in order and within bounds. Pure."""
+"""Messages that a client sends before it has the answer to its login. Pure.
+
+They wait for the answer, in order and within limits.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ __all__ = ["EARLY_MEMORY", "Early"]
 
 
 EARLY_MEMORY = 32 * 1024
-"""Bytes of memory that may wait for a login, whose client is anybody. One message may always wait."""
+"""Bytes of memory for messages from clients that are not logged in. One may always wait."""
 
 
 class Early:
@@ -25,7 +28,7 @@ class Early:
     def __init__(self, count: int) -> None:
         self._backlog = Backlog(count, EARLY_MEMORY)
         self.messages: list[Request | NotificationMessage] = []
-        """What waits, in the order in which it came."""
+        """The waiting messages, in order of arrival."""
 
     def add(self, message: Request | NotificationMessage) -> None:
         """Let a message wait.
@@ -35,6 +38,6 @@ class Early:
         """
         if not self._backlog.enter(weigh(message.params)):
             raise CallError(
-                "too much waits for the answer to the login", CallCode.TOO_MANY_REQUESTS
+                "too many messages wait for the answer to the login", CallCode.TOO_MANY_REQUESTS
             )
         self.messages.append(message)

@@ -1,7 +1,7 @@
-"""What happens at a server's connections; told to the subscribers of its portal beside `actorcred.portal.events`.
+"""The events of a server's connections, published in addition to `actorcred.portal.events`.
 
-Events with a `count` are summed by source: the first one is told at once, those that follow once per 10 s and at the end, with the
-fields of the last one.
+Events with a `count` are summed by source: the first one is published immediately, those that
+follow once per 10 s and at the end, with the fields of the last one.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ConnectionRefused(Event):
-    """A connection was refused: there are too many without a login.
+    """A connection was refused, usually because of a limit.
 
     Attributes:
         address: where it came from.
-        detail: which limit.
+        detail: the reason, such as which limit.
         count: how many this stands for.
     """
 
@@ -47,7 +47,7 @@ class ConnectionRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class ConnectionBroken(Event):
-    """The server ended a connection whose client broke the protocol, or was silent for too long.
+    """The server ended a connection whose client violated the protocol, or was silent for too long.
 
     Attributes:
         address: where it came from.
@@ -69,12 +69,13 @@ class ConnectionBroken(Event):
 
 @dataclass(frozen=True, slots=True)
 class LoginThrottled(Event):
-    """A login was denied without a look at its credentials, since too many have failed of late.
+    """A login was denied without examining its credentials, after too many recent failures.
 
     Attributes:
         address: where it came from.
-        claimed: the user name that the client claimed, treated as in `actorcred.portal.events.LoginRefused`.
-        retry_after: seconds until another one is looked at.
+        claimed: the user name that the client claimed, shown as in
+            `actorcred.portal.events.LoginRefused`.
+        retry_after: seconds until another login is examined.
         count: how many this stands for.
     """
 
@@ -93,10 +94,10 @@ class LoginThrottled(Event):
 
 @dataclass(frozen=True, slots=True)
 class RequestsThrottled(Event):
-    """A client sends more requests per second than it may; told once for each time that it begins to.
+    """A client began to send more requests per second than allowed.
 
     Attributes:
-        address: where it is.
+        address: the client's address.
         session_id: its session; "" before the login.
         count: how many this stands for.
     """
@@ -115,13 +116,13 @@ class RequestsThrottled(Event):
 
 @dataclass(frozen=True, slots=True)
 class SessionResumed(Event):
-    """A client came back to its session by another connection.
+    """A client continued its session on another connection.
 
     Attributes:
         session_id: the session.
-        avatar_id: whose it is.
-        address: where the client is now.
-        complete: whether it got all that it had missed.
+        avatar_id: the session's avatar id.
+        address: the client's new address.
+        complete: whether it got all notifications that it had missed.
     """
 
     name: ClassVar[str] = "resumed"

@@ -1,4 +1,4 @@
-"""Who may connect and try to log in, and how often. Pure: time and chance come in."""
+"""Limits on connections, rates and queues. Pure: time and random numbers are passed in."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ __all__ = ["Backlog", "ConnectionLimiter", "Flow", "Place", "RateLimit", "Stall"
 
 
 OLD_ENOUGH = 1.0
-"""Seconds after which a connection without a login has had its time to begin with one, so that it may make room for another."""
+"""Seconds after which a connection that has not begun to log in may make room for another."""
 
 LOOKED_AT = 64
-"""Connections that are looked at for one which may make room."""
+"""The number of connections that are examined for one that may make room."""
 
 
 class ConnectionLimiter:
-    """Limits the connections, and more so those that have not logged in yet, as OpenSSH's MaxStartups does.
+    """Limits connections, and more strictly those without a login, like OpenSSH's MaxStartups.
 
     Args:
-        unauthenticated: connections without a login from everywhere at most. From half of it on, some are refused at random.
-        per_source: connections without a login from one source at most.
-        connections: connections at most, whatever they are; None is no limit. Those without a login have half of them, so
-            that they never close the door to those who are in and come back.
-        anonymous: sessions of anonymous clients from one source at most.
+        unauthenticated: maximum number of connections without a login. From half of it on, some are
+            refused at random.
+        per_source: maximum number of connections without a login from one source.
+        connections: maximum number of all connections; None is no limit. Those without a login may
+            take half of them, so that logged-in clients can always reconnect.
+        anonymous: maximum number of anonymous sessions from one source.
 
     Attributes:
-        connections: how many there are, those without a login among them.
+        connections: the number of connections, including those without a login.
     """
 
     def __init__(
@@ -43,26 +44,25 @@ class ConnectionLimiter:
             if connections is None
             else min(unauthenticated, max(1, connections // 2))
         )
-        self._per_source = min(
-            per_source, max(1, self._total // 2)
-        )  # where there are few places, one source has not all
+        # One source must not take all places, even if there are few.
+        self._per_source = min(per_source, max(1, self._total // 2))
         self._per_source_anonymous = anonymous
         self._sources: Counter[str] = Counter()
         self._anonymous: Counter[str] = Counter()
         self._count = 0
         self.connections = 0
         self.places: dict[Place, None] = {}
-        """Those of connections without a login, the oldest first."""
+        """The places of connections without a login, oldest first."""
 
     def __len__(self) -> int:
         """Return the number of connections without a login."""
         return self._count
 
     def enter(self, source: str, chance: float) -> str | None:
-        """Let a connection in, which has to `leave` later and be `gone`, or return why not.
+        """Count a connection, or return why it is refused. `leave` and `gone` must be called later.
 
         Args:
-            source: where it comes from; "" for a source that is no network's, which has no limit of its own.
+            source: where it comes from; "" for a connection without a limit per source.
             chance: a random number from 0 to 1.
         """
         refusal = self.source_is_full(source) or self.is_crowded(chance)
@@ -74,13 +74,13 @@ class ConnectionLimiter:
         return None
 
     def source_is_full(self, source: str) -> str | None:
-        """Return why no more connections may come from a source; None if they may."""
+        """Return why a source may not open more connections; None if it may."""
         if source and self._sources[source] >= self._per_source:
             return f"{self._sources[source]} connections without a login from this source"
         return None
 
     def is_crowded(self, chance: float) -> str | None:
-        """Return why no more connections may come from anywhere; None if they may."""
+        """Return why no more connections may be opened at all; None if they may."""
         if self._limit is not None and self.connections >= self._limit:
             return f"{self.connections} connections"
         if self._count >= self._total:
@@ -91,7 +91,7 @@ class ConnectionLimiter:
         return None
 
     def make_room(self, now: float) -> Place | None:
-        """End the oldest connection that has not begun to log in, so that a newcomer need not be refused; return its place."""
+        """End the oldest connection that has not begun to log in; return its place, or None."""
         for place in list(itertools.islice(self.places, LOOKED_AT)):
             if now - place.since < OLD_ENOUGH:
                 return None
@@ -101,7 +101,7 @@ class ConnectionLimiter:
         return None
 
     def leave(self, source: str) -> None:
-        """Stop counting a connection as one without a login: it has logged in or is gone."""
+        """Stop counting a connection as one without a login: it has logged in or ended."""
         self._count -= 1
         _decrease(self._sources, source)
 
@@ -110,7 +110,10 @@ class ConnectionLimiter:
         self.connections -= 1
 
     def enter_anonymous(self, source: str) -> bool:
-        """Return whether one more anonymous session may come from a source; it then has to `leave_anonymous` later."""
+        """Count an anonymous session from a source; return False if there are too many.
+
+        If it was counted, `leave_anonymous` must be called later.
+        """
         if source and self._anonymous[source] >= self._per_source_anonymous:
             return False
         self._anonymous[source] += 1
@@ -128,16 +131,16 @@ def _decrease(counter: Counter[str], key: str) -> None:
 
 
 class Place:
-    """What a connection that was let in takes of the limits, from the moment it was accepted.
+    """The place of an admitted connection in the limits, from the moment it was accepted.
 
     Args:
-        admission: what counts it; it has been counted in.
+        admission: the limiter, which has counted the connection.
         source: where it comes from, as it was counted.
         since: when it was accepted, on the loop's clock.
         address: of the client, for the log.
 
     Attributes:
-        yields: ends the connection if it has not begun to log in, and returns whether it does so.
+        yields: ends the connection if it has not begun to log in; returns whether it did so.
     """
 
     __slots__ = ("_admission", "_recognised", "_taken", "address", "since", "source", "yields")
@@ -163,7 +166,7 @@ class Place:
             self._admission.leave(self.source)
 
     def leave(self) -> None:
-        """Give the place back: the connection is gone."""
+        """Release the place, since the connection has ended."""
         if self._taken:
             self._taken = False
             self.recognise()
@@ -175,7 +178,7 @@ class RateLimit:
 
     Args:
         rate: tokens per second.
-        burst: tokens that can be saved.
+        burst: the maximum number of saved tokens.
         now: the time in seconds.
     """
 
@@ -187,7 +190,7 @@ class RateLimit:
         self._since = now
 
     def take(self, now: float) -> float:
-        """Take a token; return 0, or the seconds until there is one."""
+        """Take a token; return 0, or the seconds until one is available."""
         tokens = self._tokens + (now - self._since) * self._rate
         self._since = now
         if tokens < 1:
@@ -198,11 +201,11 @@ class RateLimit:
 
 
 class Flow:
-    """Bytes that may come of a connection: so many per second on the average, and some at once.
+    """Limits the bytes per second from a connection on average, and allows bursts.
 
     Args:
         rate: bytes per second.
-        burst: bytes that may come at once.
+        burst: bytes that may arrive at once.
         now: the time in seconds.
     """
 
@@ -214,17 +217,17 @@ class Flow:
         self._since = now
 
     def spend(self, size: int, now: float) -> float:
-        """Count bytes that came; return the seconds for which no more should be read, 0 for none."""
+        """Count received bytes; return the seconds for which reading should pause, or 0."""
         self._left = min(self._burst, self._left + (now - self._since) * self._rate) - size
         self._since = now
         return 0.0 if self._left >= 0 else -self._left / self._rate
 
 
 class Stall:
-    """Finds out that a reader has stopped: nothing of what waits for it is taken any more.
+    """Detects a reader that has stopped: it reads nothing of what waits for it.
 
     Args:
-        limit: seconds for which it may take nothing.
+        limit: seconds for which it may read nothing.
     """
 
     __slots__ = ("_least", "_limit", "_since")
@@ -235,7 +238,7 @@ class Stall:
         self._since = 0.0
 
     def is_over(self, waiting: int, now: float) -> bool:
-        """Return whether the reader has stopped for too long; to be asked from time to time.
+        """Return whether the reader has stopped for too long. Must be called periodically.
 
         Args:
             waiting: bytes that wait for it.
@@ -247,11 +250,11 @@ class Stall:
 
 
 class Backlog:
-    """Bounds what waits, in number and in bytes of memory. One may always wait, whatever its size.
+    """Limits a queue in number and in bytes of memory. One item may always wait, whatever its size.
 
     Args:
-        count: how many may wait.
-        size: the bytes of all of them.
+        count: how many items may wait.
+        size: the bytes of all of them together.
     """
 
     __slots__ = ("_count", "_limit", "_size", "_size_limit")
@@ -264,11 +267,11 @@ class Backlog:
 
     @property
     def full(self) -> bool:
-        """Whether nothing more may wait."""
+        """Whether no more items may wait."""
         return self._count >= self._limit or self._size >= self._size_limit
 
     def enter(self, size: int) -> bool:
-        """Return whether one more of a size may wait; it then has to `leave` later."""
+        """Count an item, or return False if it may not wait. `leave` must be called later."""
         if self.full or (self._count and self._size + size > self._size_limit):
             return False
         self._count += 1
@@ -276,6 +279,6 @@ class Backlog:
         return True
 
     def leave(self, size: int) -> None:
-        """Stop counting one."""
+        """Stop counting an item."""
         self._count -= 1
         self._size -= size

@@ -1,4 +1,4 @@
-"""What the connections of one server share: its portal, its limits, and the sessions that wait for their clients."""
+"""The hub of a server: the portal, limits and resumable sessions that its connections share."""
 
 from __future__ import annotations
 
@@ -31,48 +31,49 @@ __all__ = ["Commands", "Hub", "Peer"]
 logger = logging.getLogger("actorcred.rpc")
 
 SWEEPS = 4
-"""Looks for peers whose time is over, per shortest time-out."""
+"""The number of checks for overdue connections per shortest timeout."""
 
 
 class Newcomer(Protocol):
-    """A connection that is no peer yet."""
+    """A connection that is not a peer yet."""
 
     def end_if_overdue(self, now: float) -> None:
-        """Close it if its time is over. Never raises."""
+        """Close it if it is overdue. Never raises."""
 
 
 class Peer(Line, Protocol):
-    """A connection, as the parts of a server see it on which it stands."""
+    """A connection, as the lower layers of a server see it."""
 
     core: Hub
     wire: Transport
     origin: Origin
     closed: bool
     dialogue: Any
-    """The exchange of SASL that is under way."""
+    """The SASL exchange in progress."""
 
     @property
     def in_session(self) -> bool:
-        """Whether the client is logged in, by a session that is not about to end."""
+        """Whether the client has an open session."""
 
     def flush(self) -> None:
-        """Hand the transport what is to be sent."""
+        """Pass the output so far to the transport."""
 
     def overdue(self, now: float) -> tuple[str, str] | None:
-        """Return why the connection has to end by now; None if it has not."""
+        """Return the code and the reason if the connection must end now; None if not."""
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
-        """Tell of a login on this connection that the portal did not see."""
+        """Report a refused login on this connection that the portal did not see."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The methods that the server answers itself.
+    """The methods that the server handles itself.
 
     Args:
-        table: name on the wire -> how its arguments are read, and what answers it, given the connection first.
-        logins: those for whose answers waits what a client sends after them.
-        at_once: those that wait for no login, since they need none.
+        table: name on the wire -> how its arguments are read, and the function, which is given the
+            connection first.
+        logins: those after which further messages of the client wait for the answer.
+        at_once: those that do not wait for a login, since they need none.
     """
 
     table: Mapping[str, tuple[Method, Callable[..., Any]]]
@@ -81,22 +82,25 @@ class Commands:
 
 
 class Hub:
-    """The middle of a server, without any transport. Lives on one event loop; its methods are for that loop's thread.
+    """The core of a server, independent of transports.
+
+    It belongs to one event loop. Its methods must be called on that loop's thread, except for
+    `here` and `from_thread`.
 
     Args:
         portal: where clients log in.
         options: settings.
-        commands: what the server answers itself.
+        commands: the methods that the server handles itself.
 
     Attributes:
         peers: all connections.
-        links: the sessions that can be resumed, by the hash of their token.
+        links: the channels of sessions that can be resumed, by the hash of their token.
         lost_links: those of them that have no connection.
-        draining: whether nobody may log in any more.
+        draining: whether new logins are refused.
     """
 
     retry_after = RETRY_AFTER
-    """Seconds after which a client may come back to a server that goes down or is full."""
+    """Seconds after which a client may return to a server that is full or shuts down."""
 
     def __init__(self, portal: PortalRef, options: ServerOptions, commands: Commands) -> None:
         self.portal = portal
@@ -105,13 +109,13 @@ class Hub:
         self.loop = asyncio.get_running_loop()
         self.thread = get_ident()
         self.interfaces: tuple[type, ...] = ()
-        """What clients may ask for; the first one is the default."""
+        """The interfaces that clients may request; the first one is the default."""
         self.peers: set[Peer] = set()
         self.links: dict[bytes, SessionChannel] = {}
         self.lost_links: set[SessionChannel] = set()
         self.draining = False
         self.ignored_notices = 0
-        """Notifications from clients for methods that do not exist."""
+        """The number of notifications from clients that were not handled."""
         self._descriptors = descriptor_limit()
         admission, penalty = portal.options.admission, portal.options.penalty
         self.admission = ConnectionLimiter(
@@ -122,7 +126,7 @@ class Hub:
         )
         self.shortage = Shortage(self.loop)
         self.visitors: set[Newcomer] = set()
-        """Connections that are no peers yet, as those that still speak HTTP."""
+        """Connections that are not peers yet, such as those that still speak HTTP."""
         self.penalties = Penalties(penalty)
         self.turns = Turns(max(1, penalty.free_failures))
         self._nobody = asyncio.Event()
@@ -131,10 +135,10 @@ class Hub:
         self._random = random.SystemRandom()
         self._timer: asyncio.TimerHandle | None = None
 
-    # -- connections --------------------------------------------------------------------------------------------------
+    # -- connections -------------------------------------------------------------------------------
 
     def source_of(self, address: str) -> str:
-        """Return what a client is counted and penalised by; "" if by nothing.
+        """Return the source for which a client is counted and penalised; "" if there is none.
 
         Args:
             address: of the client; "" if it has none.
@@ -142,7 +146,7 @@ class Hub:
         return source_of(address, loopback=self.portal.options.admission.limit_loopback)
 
     def admit(self, address: str) -> Place | None:
-        """Count a connection in; return its place, which it has to leave, or None if it is refused.
+        """Count a connection; return its place, which it must leave, or None if it is refused.
 
         Args:
             address: of the client; "" if it has none.
@@ -165,25 +169,27 @@ class Hub:
             self.admission.source_is_full(source) is None
             and self.admission.is_crowded(chance) is not None
         ):
-            # Rather end one that says nothing than refuse one that may be a user, or silent ones close the door.
+            # End a silent connection rather than refuse one that might be a user. Otherwise silent
+            # ones could keep all others out.
             ended = self.admission.make_room(now)
             if ended is not None:
                 self.portal.publish(
                     ConnectionBroken(
-                        ended.address, "it had not begun to log in, and made room for another one"
+                        ended.address,
+                        "it had not begun to log in, and was closed to make room for another one",
                     )
                 )
                 chance = 1.0
         return self.admission.enter(source, chance)
 
     def is_shut_out(self, source: str, now: float) -> bool:
-        """Return whether a source went on trying while it was penalised, so that it is not listened to until that is over."""
+        """Return whether a source is refused, since it continued to try during its penalty."""
         return (
             self.penalties.denials("from " + source, now) > self.portal.options.penalty.free_denials
         )
 
     def spare_descriptors(self, used: int) -> bool:
-        """Return whether a connection may take a descriptor, so that enough are left for those who are in.
+        """Return whether enough file descriptors are left to serve a connection.
 
         Args:
             used: the number of the descriptor that it got.
@@ -194,19 +200,19 @@ class Hub:
         return False
 
     def enter(self, peer: Peer) -> None:
-        """Take in a connection."""
+        """Add a connection."""
         self.peers.add(peer)
         self._nobody.clear()
         self.sweep()
 
     def leave(self, peer: Peer) -> None:
-        """Forget a connection."""
+        """Remove a connection."""
         self.peers.discard(peer)
         if not self.peers:
             self._nobody.set()
 
     def write_later(self, peer: Peer) -> None:
-        """Write what a peer has to send at the end of this turn of the loop, together with all that comes till then."""
+        """Write the output of a peer at the end of this turn of the loop, all together."""
         self._dirty.append(peer)
         if len(self._dirty) == 1:
             self.loop.call_soon(self._flush)
@@ -220,22 +226,22 @@ class Hub:
                 self.give_up(peer, error)
 
     def give_up(self, peer: Peer, error: Exception) -> None:
-        """Close a connection that failed in what is done for all, which goes on with the next one."""
-        logger.error("A connection is closed, since the server failed at it:", exc_info=error)
+        """Close a connection that raised an exception, so that the others are not affected."""
+        logger.error("A connection is closed after an unexpected error:", exc_info=error)
         try:
             peer.wire.abort()
         except Exception as another:
-            logger.error("The connection could not even be closed:", exc_info=another)
+            logger.error("The connection could not be closed:", exc_info=another)
 
     def forget_token(self, token: bytes | None) -> None:
-        """Let a resume token be of no use any more."""
+        """Invalidate a resume token."""
         if token is not None:
             self.links.pop(token, None)
 
-    # -- time ---------------------------------------------------------------------------------------------------------
+    # -- deadlines ---------------------------------------------------------------------------------
 
     def sweep(self) -> None:
-        """Look from time to time for those whose time is over, as long as there is anybody."""
+        """Check periodically for overdue connections and sessions, as long as any exist."""
         if self._timer is None:
             self._sweep_later()
 
@@ -274,7 +280,7 @@ class Hub:
             peer.wire.abort()
 
     def _end_session(self, link: SessionChannel, code: LogoutCode) -> Future[None]:
-        """End a session; return a future of its end, whatever goes wrong on the way."""
+        """End a session; return a future of its end, which also holds any error."""
         try:
             return link.session.end(code)
         except Exception as error:
@@ -283,17 +289,20 @@ class Hub:
             failed.settle_error(error)
             return failed
 
-    # -- other threads ------------------------------------------------------------------------------------------------
+    # -- other threads -----------------------------------------------------------------------------
 
     def here(self, function: Callable[..., Any], *args: Any) -> None:
-        """Run a function on the loop's thread: at once if this is it."""
+        """Run a function on the loop's thread; immediately if this is that thread."""
         if get_ident() == self.thread:
             function(*args)
         else:
             self.from_thread(function, *args)
 
     def from_thread(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
-        """Have a function run on the loop's thread; return a future of its result, or of what its result promises."""
+        """Have a function run on the loop's thread; return a future of its result.
+
+        If the result is a future itself, it is followed.
+        """
         future: Future[Any] = Future()
 
         def run() -> None:
@@ -310,16 +319,17 @@ class Hub:
         try:
             self.loop.call_soon_threadsafe(run)
         except RuntimeError:  # the loop is closed
-            future.settle_error(ConnectionError("the server is gone"))
+            future.settle_error(ConnectionError("the server has stopped"))
         return future
 
-    # -- the end ------------------------------------------------------------------------------------------------------
+    # -- shutdown ----------------------------------------------------------------------------------
 
     async def drain(self, timeout: float) -> int:
-        """Let nobody log in any more, log everybody out, and say goodbye to all.
+        """Refuse new logins, end all sessions, and close all connections with a goodbye.
 
         Args:
-            timeout: seconds for the avatars' `on_logout`, and for the clients to take what they are sent.
+            timeout: seconds for the avatars' `on_logout`, and for the clients to read what they are
+                sent.
 
         Returns:
             The number of sessions that were ended.
@@ -333,9 +343,7 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 for future in ended:
-                    with contextlib.suppress(
-                        Exception
-                    ):  # its log is the portal's; the others end all the same
+                    with contextlib.suppress(Exception):  # the portal logs it; the others still end
                         await future
                 await self._nobody.wait()
         for peer in list(self.peers):

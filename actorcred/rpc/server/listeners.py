@@ -37,25 +37,27 @@ HOST = socket.gethostname()
 _END = "-----END CERTIFICATE-----"
 
 RECEIVE_BUFFER = 128 * 1024
-"""Bytes that the kernel keeps of a client that is not read from; connections inherit it. The end of one that has sent too much is
-behind them, so with megabytes it would be seen late."""
+"""Bytes that the kernel buffers for a client that is not read from; connections inherit it.
+
+The end of a connection is only seen after these bytes, which would be late with megabytes.
+"""
 
 BACKLOG = 4096
-"""Connections that the kernel keeps until they are accepted; it takes less if its own limit is lower."""
+"""Connections that the kernel queues until they are accepted, up to its own limit."""
 
 
 class StreamTransport(asyncio.BufferedProtocol):
     """The transport of one connection.
 
     Args:
-        core: what the connections of the server share.
+        core: the hub of the server.
         protocol: "tcp", "tls" or "unix".
-        place: what it takes of the limits.
-        address: of the client, as `socket.accept` gives it.
-        binding: what channel binding goes by; None without.
+        place: its place in the limits.
+        address: of the client, as `socket.accept` returns it.
+        binding: the data for channel binding; None without.
 
     Attributes:
-        peer: the protocol's end, once the connection stands.
+        peer: the server's end of the connection, once it is established.
     """
 
     __slots__ = (
@@ -87,17 +89,17 @@ class StreamTransport(asyncio.BufferedProtocol):
         self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
         self._full = False
-        """Whether the client does not read what it is sent, so that nothing is read of it."""
+        """Whether nothing is read from the client, since it does not read."""
         self._held: asyncio.TimerHandle | None = None
-        """Ends the time for which nothing is read of a client that has sent too much."""
+        """Ends a pause in reading from a client that has sent too much."""
         self.peer: ServerConnection | None = None
 
-    # -- what asyncio says --------------------------------------------------------------------------------------------
+    # -- called by asyncio -------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin to serve the connection."""
+        """Start to serve the connection."""
         stream = self._transport = cast("asyncio.Transport", transport)
-        # Not asked of the transport: a connection that was reset at once has no address any more.
+        # Not from the transport, which has no address any more if the connection was reset.
         host, port = self._address[:2] if isinstance(self._address, tuple) else ("", 0)
         stream.set_write_buffer_limits(high=self._core.options.write_buffer)
         address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -119,16 +121,16 @@ class StreamTransport(asyncio.BufferedProtocol):
         )
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Say where to put what comes."""
+        """Return the buffer for received data."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take what came."""
+        """Handle received data."""
         if self.peer is not None:
             self.peer.received(bytes(self._buffer[:nbytes]))
 
     def pause_writing(self) -> None:
-        """Hold back, and read no more requests of a client that does not read its answers."""
+        """Hold notifications back, and stop reading from a client that does not read."""
         if self.peer is not None and self._transport is not None:
             self.peer.pause()
             self._full = True
@@ -136,38 +138,36 @@ class StreamTransport(asyncio.BufferedProtocol):
                 self._transport.pause_reading()
 
     def resume_writing(self) -> None:
-        """Go on."""
+        """Stop holding back, and read again."""
         if self.peer is not None and self._transport is not None:
             self.peer.resume()
             self._full = False
             self._read_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Learn that the connection is gone."""
+        """Called when the connection is lost."""
         if self._held is not None:
             self._held.cancel()
         if self.peer is not None:
             self.peer.lost()
 
-    # -- what the peer wants ------------------------------------------------------------------------------------------
+    # -- called by the peer ------------------------------------------------------------------------
 
     def write(self, messages: list[bytes]) -> None:
-        """Send messages; to a connection that is gone, nothing."""
+        """Send messages. Does nothing if the connection is lost."""
         assert self._transport is not None
         try:
             self._transport.write(messages[0] if len(messages) == 1 else b"".join(messages))
-        except (
-            OSError,
-            RuntimeError,
-        ):  # uvloop raises if the connection was reset; `connection_lost` comes a turn later
+        except (OSError, RuntimeError):
+            # uvloop raises if the connection was reset; `connection_lost` follows a turn later.
             self.abort()
 
     def waiting(self) -> int:
-        """Return the bytes that the client has not taken yet."""
+        """Return the number of bytes that the client has not read yet."""
         return untaken(self._transport)
 
     def hold(self, seconds: float) -> None:
-        """Read nothing for so long."""
+        """Pause reading for `seconds`."""
         assert self._transport is not None
         if self._held is None and not self._transport.is_closing():
             self._transport.pause_reading()
@@ -183,24 +183,24 @@ class StreamTransport(asyncio.BufferedProtocol):
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """Close when all is sent."""
+        """Close when everything is sent."""
         assert self._transport is not None
         self._transport.close()
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close immediately."""
         assert self._transport is not None
         self._transport.abort()
 
 
 class StreamListener:
-    """Serves streams: opens what an `Acceptor` took.
+    """Sets up the stream connections that an `Acceptor` accepts.
 
     Args:
-        core: what the connections of the server share.
+        core: the hub of the server.
         kind: "tcp", "tls" or "unix".
         context: the TLS settings; None without TLS.
-        binding: what channel binding goes by; None without.
+        binding: the data for channel binding; None without.
     """
 
     def __init__(
@@ -223,13 +223,13 @@ class StreamListener:
             }
 
     async def open(self, stream: socket.socket, place: Place, address: Any) -> None:
-        """Serve a connection."""
+        """Set up a connection."""
         wire = StreamTransport(self._core, self._kind, place, address, self._binding)
         await self._core.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
 
 
 def _keep_alive(sock: socket.socket) -> None:
-    """Have the kernel find peers that are gone without a word; connections inherit it from the socket that listens."""
+    """Have the kernel detect dead peers. Connections inherit this from the listening socket."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     for name, value in (("TCP_KEEPIDLE", 20), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 4)):
         if hasattr(socket, name):  # each system has some of them
@@ -256,7 +256,9 @@ def make_certificate(der: bytes, fields: dict[str, Any]) -> Certificate:
 
 
 def server_context(address: Address) -> ssl.SSLContext:
-    """Return the TLS settings for an address with the options `cert`, `key` and `client_ca`, which are names of files.
+    """Return the TLS settings for an address.
+
+    Its options `cert`, `key` and `client_ca` are names of files.
 
     Raises:
         ActorcredError: if `cert` is missing, or a file cannot be used.
@@ -276,7 +278,10 @@ def server_context(address: Address) -> ssl.SSLContext:
 
 
 def _binding_of(address: Address) -> tuple[str, bytes] | None:
-    """Return what channel binding goes by, if the server's own certificate is known: a context does not tell it."""
+    """Return the data for channel binding, if the server's certificate is known.
+
+    It is read from the file, since an SSL context does not reveal its certificate.
+    """
     cert = address.options.get("cert")
     if not cert or find_spec("scramp") is None:
         return None
@@ -288,10 +293,10 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
 
 
 def listen(core: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
-    """Listen on a TCP, TLS or Unix address; return the listener and the address, with the port that it got.
+    """Listen on a TCP, TLS or Unix address; return the acceptor and the address with its port.
 
     Raises:
-        ActorcredError: if that is not possible.
+        ActorcredError: if that fails.
     """
     if address.kind == "tls" and context is None:
         context = server_context(address)
@@ -311,7 +316,7 @@ def bind(address: Address) -> socket.socket:
     """Return a socket that listens on a network address.
 
     Raises:
-        ActorcredError: if that is not possible.
+        ActorcredError: if that fails.
     """
     with _naming(address):
         family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[
@@ -325,11 +330,11 @@ def bind(address: Address) -> socket.socket:
 
 @contextlib.contextmanager
 def _naming(address: Address) -> Iterator[None]:
-    """Have an error of the system name the address."""
+    """Add the address to errors of the system."""
     try:
         yield
     except UnicodeError:
-        raise ActorcredError(f"cannot listen on {address}: the host cannot be a name") from None
+        raise ActorcredError(f"cannot listen on {address}: the host is not a valid name") from None
     except OSError as error:
         what_to_do = advice(error)
         why = f"{error.strerror or error}; {what_to_do}" if what_to_do else error.strerror or error
@@ -337,13 +342,13 @@ def _naming(address: Address) -> Iterator[None]:
 
 
 def _bind_unix(path: str) -> socket.socket:
-    """Return a Unix socket that listens, in the place of one that a killed server left, but not of a living server's."""
+    """Return a listening Unix socket. It replaces one that a killed server left, but no other."""
     with socket.socket(socket.AF_UNIX) as probe:
         if probe.connect_ex(path) == 0:
             raise OSError(None, "another server listens there")
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise OSError(None, "a file or folder that is no socket is there: take another path")
+            raise OSError(None, "the path exists and is not a socket: use another path")
         os.unlink(path)
     sock = socket.socket(socket.AF_UNIX)
     try:

@@ -1,4 +1,4 @@
-"""What a client may say of itself with its login. Pure."""
+"""The options that a client may send with its login. Pure."""
 
 from __future__ import annotations
 
@@ -13,14 +13,19 @@ _FORMS = [str(form) for form in FaultForm]
 
 
 class LoginOptions(msgspec.Struct):
-    """The third parameter of `cred.login`. What is not known here is ignored, so that newer clients can log in.
+    """The third parameter of `cred.login`.
+
+    Unknown options are ignored, so that newer clients can log in.
 
     Args:
-        interface: the name of the wanted interface, or several, the dearest first; by default the realm's first one.
+        interface: the name of the requested interface, or several in order of preference; by
+            default the realm's first one.
         client: name and version of the client, for the user's list of sessions.
-        resume: whether the session is to outlive a lost connection.
-        heartbeat: the client promises to call `cred.ping`, or anything else, at each interval of the server's limits.
-        notifications: whether the client takes what the server sends by itself. One that does not gets answers only.
+        resume: whether the session must survive a lost connection.
+        heartbeat: the client promises to call `cred.ping`, or anything else, in each interval of
+            the server's limits.
+        notifications: whether the client accepts messages that are not answers. If not, it gets
+            only answers.
         errors: the form of errors, a `FaultForm`.
     """
 
@@ -32,7 +37,7 @@ class LoginOptions(msgspec.Struct):
     errors: str = FaultForm.MAP
 
     def __post_init__(self) -> None:
-        # Not left to the decoder, which says neither what is allowed nor, in its path, which option it was.
+        # Not checked by the decoder, whose error names neither the option nor the allowed values.
         if self.errors not in _FORMS:
             raise ValueError(
                 f"the option errors must be one of {', '.join(_FORMS)}, not {self.errors[:20]!r}"

@@ -1,4 +1,4 @@
-"""The settings of a server, each default written once, here."""
+"""The settings of a server, with their defaults."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Rates:
     """How fast one connection may send.
 
     Args:
-        bytes_per_second: what is read on the average; reading pauses when it is exceeded. None is no
-            limit. Before the login it is 4 KB, and 32 KB at once.
-        bytes_burst: bytes that may come at once.
-        requests_per_second: requests and notifications on the average; None is no limit.
-        request_burst: how many of them may come at once.
+        bytes_per_second: bytes that are read on average; reading pauses when this is exceeded. None
+            is no limit. Before the login it is 4 KB, and 32 KB at once.
+        bytes_burst: bytes that may arrive at once.
+        requests_per_second: requests and notifications on average; None is no limit.
+        request_burst: how many of them may arrive at once.
     """
 
     bytes_per_second: float | None = 1024 * 1024
@@ -38,9 +38,10 @@ class Resume:
     """How a session survives the loss of its connection.
 
     Args:
-        grace: seconds for which it waits for its client; 0 ends it immediately.
-        replay: notifications that are kept, so that the client gets them when it resumes; at least 1.
-        replay_bytes: their size, encoded.
+        grace: seconds for which the session waits for its client; 0 ends it immediately.
+        replay: the number of notifications, at least 1, that are kept and sent when the client
+            resumes.
+        replay_bytes: their encoded size in bytes.
     """
 
     grace: float = 30.0
@@ -53,17 +54,18 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class TrustedProxy:
-    """A proxy in front of the server that authenticates users and says who the client is.
+    """A proxy in front of the server that authenticates users and reports who they are.
 
     Args:
-        networks: the addresses or networks of such proxies, as ("127.0.0.1", "10.0.0.0/24"). If `WebApp`
-            runs in another server, that server must not replace the proxies' addresses by others
+        networks: the addresses or networks of such proxies, such as ("127.0.0.1", "10.0.0.0/24").
+            If `WebApp` runs in another server, that server must not replace the proxies' addresses
             (`uvicorn --no-proxy-headers`).
-        identity_header: the header with the user's name, as "X-Remote-User", for a checker that takes
-            `ExternalIdentity`. The proxy must remove it from what clients send.
+        identity_header: the header with the user's name, such as "X-Remote-User", for a checker
+            that takes `ExternalIdentity`. The proxy must remove this header from the requests of
+            clients.
 
     Raises:
-        ValueError: if one of them is empty, or what is no address or network.
+        ValueError: if one of them is empty, or one of `networks` is not an address or network.
     """
 
     networks: tuple[str, ...]
@@ -86,30 +88,33 @@ class TrustedProxy:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerOptions:
-    """The settings of a server. Those of penalties and admission are the portal's.
+    """The settings of a server. Admission and penalties are settings of the portal.
 
     Args:
-        wire: what is accepted from clients.
+        wire: the limits on messages from clients.
         rates: how fast a connection may send.
         resume: how a session survives the loss of its connection.
-        proxy: the proxy that says who clients are; None for none.
+        proxy: the trusted proxy that authenticates clients; None for none.
         login_timeout: seconds from the connection to the end of the login.
-        heartbeat: seconds after which a client that promised to ping must do so; it is given up after
-            twice that. For other clients the kernel asks the peer's kernel (TCP keepalive).
-        write_timeout: seconds for which a client may take nothing of what waits for it; then it is given
-            up.
+        heartbeat: seconds between the pings of a client that promised to send them. Its connection
+            is closed after twice that time of silence. For other clients, the kernel checks the
+            connection (TCP keepalive).
+        write_timeout: seconds for which a client may read nothing of what waits for it before its
+            connection is closed.
         reauthentication: seconds for which `cred.end` accepts a proof of the credentials.
-        passwords_in_clear: offer PLAIN and OAUTHBEARER also on connections that can be wiretapped, which
-            neither have TLS nor come from this machine.
-        legacy_mechanisms: SASL mechanisms for old clients that are allowed in spite of their age, such as
-            ("SCRAM-SHA-1",) or ("CRAM-MD5",).
-        origins: the web pages from which browsers may connect, as ("https://play.example.org",). None is
-            any: no cookie logs in here, so a foreign page can do no more than any other client. With
-            `proxy`, a foreign page could act as its visitor; then None is only the host that the request
-            itself names.
-        write_buffer: bytes that may wait for a slow reader in one connection before its mind holds back.
-        backlog_bytes: bytes of memory that the calls and notifications of one session may take while they
-            wait for its avatar; at most `wire.pending` of each kind wait. One may always wait.
+        passwords_in_clear: whether to offer PLAIN and OAUTHBEARER also on connections that can be
+            wiretapped, which are those without TLS that do not come from this machine.
+        legacy_mechanisms: SASL mechanisms for old clients that are allowed despite their age, such
+            as ("SCRAM-SHA-1",) or ("CRAM-MD5",).
+        origins: the origins of web pages from which browsers may connect, such as
+            ("https://play.example.org",). None allows all: no cookie logs in here, so a page of
+            another site can do no more than any other client. With `proxy`, such a page could act
+            as its visitor, so None then allows only the host that the request itself names.
+        write_buffer: bytes that may wait for a slow reader in one connection before notifications
+            are held back.
+        backlog_bytes: bytes of memory that the calls and notifications of one session may take
+            while they wait for its avatar; at most twice `wire.pending` of them wait. One may
+            always wait.
     """
 
     wire: WireLimits = field(default_factory=WireLimits)

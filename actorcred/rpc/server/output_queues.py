@@ -1,4 +1,4 @@
-"""What of a connection's output its client has not taken yet."""
+"""The output of a connection that its client has not read yet."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ __all__ = ["untaken"]
 
 
 def untaken(transport: asyncio.Transport | None) -> int:
-    """Return the bytes that wait in a transport, and in the system if any do; 0 if none wait in the transport.
+    """Return the number of bytes that wait in a transport and in the kernel.
 
-    The system's part shows the pace of a slow reader, since it lets a transport go on only when a third of its own is free.
+    It is 0 if none wait in the transport. The kernel's part shows the progress of a slow reader,
+    since the kernel accepts more from a transport only when a third of its own buffer is free.
     """
     if transport is None:
         return 0
@@ -23,6 +24,6 @@ def untaken(transport: asyncio.Transport | None) -> int:
         return waiting
     try:
         (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)))
-    except OSError:  # not every system can tell
+    except OSError:  # not supported by every system
         return waiting
     return waiting + max(0, int(queued))

@@ -1,4 +1,4 @@
-"""What the server asks a client, and its answers."""
+"""Calls from the server to a client, and their answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Questions"]
 
 
 class Questions:
-    """The calls to one client that wait for their answers.
+    """The calls to one client that wait for answers.
 
     Args:
         connection: the protocol's state.
@@ -27,13 +27,13 @@ class Questions:
         self._futures: dict[int, Future[Any]] = {}
 
     def ask(self, name: str, args: tuple[Any, ...]) -> tuple[Future[Any], bytes]:
-        """Return a future of an answer, and the bytes that ask for it.
+        """Return a future of the answer to a call, and the bytes to send for it.
 
         Raises:
-            ClientGone: if too many wait already.
+            ClientGone: if too many calls wait already.
         """
         if len(self._futures) >= self._connection.limits.pending:
-            raise ClientGone(f"{len(self._futures)} calls wait for the client's answers already")
+            raise ClientGone(f"{len(self._futures)} calls already wait for answers of the client")
         number, data = self._connection.request(name, args)
         future: Future[Any] = Future()
         self._futures[number] = future
@@ -45,7 +45,7 @@ class Questions:
         self._futures.pop(number, None)
 
     def answered(self, answer: Response) -> None:
-        """Take an answer."""
+        """Settle the future of an answer."""
         future = self._futures.pop(answer.id, None)
         if future is None:
             return
@@ -55,7 +55,7 @@ class Questions:
             future.settle_error(_error_of_client(answer.error))
 
     def give_up(self) -> None:
-        """Wait for no more answers: the connection is lost."""
+        """Fail all calls, since the connection is lost."""
         for future in list(self._futures.values()):
             future.settle_error(ClientGone("the connection was lost before the client answered"))
 

@@ -1,4 +1,4 @@
-"""Where the result of a client's call goes, and what it takes of what may wait for an avatar."""
+"""Replies to the calls of a client, and the accounting of what waits for an avatar."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ logger = logging.getLogger("actorcred.rpc")
 
 
 class Receipt:
-    """Counts a call or notification that waits for its avatar, until it was handled. It stands in for a future.
+    """Counts a call or notification until its avatar has handled it. Used in place of a future.
 
     Args:
-        core: on whose loop is counted.
-        backlog: what counts.
+        core: the hub, on whose loop it is counted.
+        backlog: the count.
         inbox: the avatar's mailbox.
-        message: what waits.
-        reply: where the result goes; None for a notification, whose failure is the avatar's.
+        message: the call or notification.
+        reply: gets the result; None for a notification, whose failure is the avatar's.
     """
 
     __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
@@ -65,10 +65,10 @@ class Receipt:
 
 
 def wait_in(link: SessionChannel, params: list[Any], receipt: Receipt) -> Receipt:
-    """Let a call or notification wait for the avatar, if there is room.
+    """Count a call or notification that waits for the avatar.
 
     Raises:
-        MailboxFull: if there is none.
+        MailboxFull: if too much waits already.
     """
     if not link.backlog.full:
         receipt.size = weigh(params)
@@ -78,7 +78,7 @@ def wait_in(link: SessionChannel, params: list[Any], receipt: Receipt) -> Receip
 
 
 class Reply:
-    """Where the result of a call goes: to the client, from whatever thread it comes. It stands in for a future."""
+    """Sends the result of a call to the client, from any thread. Used in place of a future."""
 
     __slots__ = ("_id", "_method", "_peer")
 
@@ -88,7 +88,7 @@ class Reply:
         self._method = method
 
     def settle(self, value: Any = None) -> bool:
-        """Send a result; if it is a future, when it is there."""
+        """Send a result; if it is a future, when that is done."""
         if isinstance(value, pykka.Future):
             Future.adopt(value).add_done_callback(self._done)
         elif get_ident() == self._peer.core.thread:
@@ -119,9 +119,8 @@ class Reply:
             return
         try:
             data = peer.connection.answer(self._id, value)
-        except (
-            Exception
-        ) as error:  # what objects of users raise when they are encoded can be anything
+        except Exception as error:
+            # Objects of the application can raise anything when they are encoded.
             self._fail(error)
         else:
             peer.send(data)
@@ -135,9 +134,8 @@ class Reply:
             isinstance(error, CancelledError) and not peer.in_session
         ):
             error = CallError("the session is over", CallCode.GONE)
-        elif isinstance(
-            error, ClientGone | pykka.Timeout
-        ):  # of a client that the avatar asked, or of another actor
+        elif isinstance(error, ClientGone | pykka.Timeout):
+            # The avatar had called a client or another actor.
             logger.info("A call of %r was not answered: %s", self._method, type(error).__name__)
             error = CallError("no answer", CallCode.UNANSWERED)
         elif isinstance(error, MailboxFull):

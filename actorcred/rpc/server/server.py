@@ -1,4 +1,4 @@
-"""Serving a portal: listeners, in one's own event loop or in a thread."""
+"""Serving a portal on the network, in the running event loop or in a thread."""
 
 from __future__ import annotations
 
@@ -28,15 +28,17 @@ __all__ = ["Server", "ThreadedServer", "serve", "serve_in_thread"]
 logger = logging.getLogger("actorcred.rpc")
 
 DRAIN_TIMEOUT = 10.0
-"""Seconds for logging everybody out when a server closes, unless it is told otherwise."""
+"""The default number of seconds to end all sessions when a server closes."""
 
 
 class Server:
-    """A portal on the network, as `serve` returns it. Use it as an asynchronous context manager, or call `close`.
+    """A portal on the network, as returned by `serve`.
+
+    Use it as an asynchronous context manager, or call `close`.
 
     Attributes:
-        addresses: where it listens, with the ports that it got.
-        core: what its connections share.
+        addresses: where it listens, with the actual ports.
+        core: the hub, which its connections share.
     """
 
     def __init__(self, core: Hub) -> None:
@@ -48,7 +50,10 @@ class Server:
         self._closed = asyncio.Event()
 
     def __repr__(self) -> str:
-        return f"<Server on {', '.join(map(str, self.addresses)) or 'nothing'}, {len(self.core.peers)} connections>"
+        return (
+            f"<Server on {', '.join(map(str, self.addresses)) or 'nothing'}, "
+            f"{len(self.core.peers)} connections>"
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -68,12 +73,14 @@ class Server:
 
         Args:
             address: see `Address.parse`.
-            context: for TLS; by default made from the options `cert`, `key` and `client_ca` of the address.
-            app: for WebSocket, the ASGI application that is served there; by default `web_app()` alone. It is for
-                pages beside the sockets, and has a `web_app()` mounted somewhere.
+            context: for TLS; by default created from the options `cert`, `key` and `client_ca` of
+                the address.
+            app: for WebSocket, the ASGI application to serve; by default `web_app()` alone. An
+                application of your own can serve pages as well, and must have a `web_app()`
+                mounted.
 
         Returns:
-            The address, with the port that it got.
+            The address, with the actual port.
 
         Raises:
             ValueError: if it is not an address.
@@ -96,18 +103,22 @@ class Server:
         return where
 
     def web_app(self) -> WebApp:
-        """Return an ASGI application for WebSocket that shares this server's limits and sessions, to mount beside one's pages."""
+        """Return an ASGI application for WebSocket, to be mounted next to your pages.
+
+        It shares this server's limits and sessions.
+        """
         return WebApp(self.core)
 
     async def wait_closed(self) -> None:
-        """Wait until somebody has closed the server."""
+        """Wait until the server has been closed."""
         await self._closed.wait()
 
     async def close(self, timeout: float = DRAIN_TIMEOUT) -> int:
-        """Take no more connections, log everybody out with a goodbye, and end.
+        """Accept no more connections, end all sessions with a goodbye, and stop.
 
         Args:
-            timeout: seconds for the avatars' `on_logout`, and for the clients to take what they are sent.
+            timeout: seconds for the avatars' `on_logout`, and for the clients to read what they are
+                sent.
 
         Returns:
             The number of sessions that were ended.
@@ -116,7 +127,7 @@ class Server:
             stream.close()
         for web in self._web:
             web.stop_listening()
-        self.clean_up()  # nobody comes in by it any more, and the rest may be cancelled
+        self.clean_up()  # the sockets are closed, and the rest may be cancelled
         count = await self.core.drain(timeout)
         for web in self._web:
             await web.close()
@@ -125,7 +136,7 @@ class Server:
         return count
 
     def clean_up(self) -> None:
-        """Take away the files of Unix sockets. May be called by any thread, for a process that is about to end."""
+        """Remove the files of Unix sockets. May be called on any thread when a process ends."""
         paths, self._unix = self._unix, []
         for path in paths:
             with contextlib.suppress(FileNotFoundError):  # newer Pythons have removed it
@@ -138,14 +149,15 @@ async def serve(
     options: ServerOptions | None = None,
     context: ssl.SSLContext | None = None,
 ) -> Server:
-    """Put a portal on the network.
+    """Serve a portal on the network.
 
-    It serves as long as the running event loop does. For the best speed the portal and the realm run on that loop, too:
-    start them with `dispatcher=AsyncioDispatcher()`.
+    It serves as long as the running event loop runs. For the best performance, run the portal and
+    the realm on that loop, too: start them with `dispatcher=AsyncioDispatcher()`.
 
     Args:
         portal: where clients log in.
-        addresses: where to listen: `tcp:HOST:PORT`, `tls:HOST:PORT?cert=FILE&key=FILE`, `unix:PATH`, `ws:HOST:PORT`, `wss:...`.
+        addresses: where to listen: `tcp:HOST:PORT`, `tls:HOST:PORT?cert=FILE&key=FILE`,
+            `unix:PATH`, `ws:HOST:PORT`, `wss:...`.
         options: settings.
         context: for TLS, in place of the options of the addresses.
 
@@ -153,8 +165,9 @@ async def serve(
         The server, which listens.
 
     Raises:
-        ValueError: if one is not an address, or the realm's interfaces have no names of their own.
-        TypeError: if an interface of the realm has methods that cannot be called over a wire.
+        ValueError: if an address is not valid, or the realm lists no interfaces or two of the same
+            name.
+        TypeError: if an interface of the realm has methods that cannot be called over the network.
         ActorcredError: if an address cannot be listened on.
         MissingExtra: for WebSocket without the extra "websocket".
     """
@@ -169,10 +182,10 @@ async def serve(
 
 
 class ThreadedServer:
-    """A server in a thread of its own, as `serve_in_thread` returns it.
+    """A server in a thread of its own, as returned by `serve_in_thread`.
 
     Attributes:
-        addresses: where it listens, with the ports that it got.
+        addresses: where it listens, with the actual ports.
     """
 
     def __init__(
@@ -195,7 +208,7 @@ class ThreadedServer:
         self.close()
 
     def close(self, timeout: float = DRAIN_TIMEOUT) -> int:
-        """Log everybody out and end the thread; return the number of sessions that were ended."""
+        """End all sessions and the thread; return the number of sessions that were ended."""
         if not self._thread.is_alive():
             return 0
         count = asyncio.run_coroutine_threadsafe(self._server.close(timeout), self._loop).result()
@@ -209,7 +222,10 @@ def serve_in_thread(
     options: ServerOptions | None = None,
     context: ssl.SSLContext | None = None,
 ) -> ThreadedServer:
-    """Put a portal on the network from a program without an event loop; see `serve` for arguments and errors."""
+    """Serve a portal from a program without an event loop.
+
+    See `serve` for arguments and errors.
+    """
     ready: Future[tuple[Server, asyncio.AbstractEventLoop]] = Future()
 
     async def run() -> None:

@@ -1,4 +1,7 @@
-"""The way from a session to its client, which outlives the connection: what the client missed waits for its return."""
+"""The channel from a session to its client, which outlives the connection.
+
+Notifications that the client missed wait for its return.
+"""
 
 from __future__ import annotations
 
@@ -30,32 +33,35 @@ logger = logging.getLogger("actorcred.rpc")
 
 
 def token_hash(token: str) -> bytes:
-    """Return what is kept of a resume token. It has 256 random bits, so that a plain hash cannot be turned back."""
+    """Return the hash of a resume token, which is stored in its place.
+
+    A token has 256 random bits, so that a plain hash cannot be reversed.
+    """
     return hashlib.sha256(token.encode()).digest()
 
 
 class Line(Protocol):
-    """The connection of a client, as the channel of its session needs it."""
+    """What the channel of a session needs of the client's connection."""
 
     connection: Connection
     link: SessionChannel | None
 
     @property
     def drained(self) -> Future[None] | None:
-        """A future that is done when the client can take more; None if it can now."""
+        """A future that is done when the client can receive more; None if it can now."""
 
     def send(self, data: bytes) -> None:
         """Send a message."""
 
     def call(self, name: str, args: tuple[Any, ...]) -> Future[Any]:
-        """Ask the client."""
+        """Call the client."""
 
     def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
-        """Say why the connection ends, and end it."""
+        """Close the connection, after a goodbye with the reason."""
 
 
 class ChannelHub(Protocol):
-    """What the connections of a server share, as far as channels need it."""
+    """What channels need of the hub."""
 
     options: ServerOptions
     admission: ConnectionLimiter
@@ -68,20 +74,21 @@ class ChannelHub(Protocol):
         """Have a function run on the loop's thread."""
 
     def forget_token(self, token: bytes | None) -> None:
-        """Let a resume token be of no use any more."""
+        """Invalidate a resume token."""
 
 
 class SessionChannel(Channel):
     """The channel of a session's mind.
 
-    Notifications have numbers, from 1 on, which both sides count. Those that the client may not have got are kept.
+    Notifications are numbered from 1 on by both sides. Those that the client might not have
+    received are kept.
 
     Args:
-        core: what the connections of the server share.
-        keeps: whether the client may come back to its session after it lost its connection.
-        takes_notifications: whether the client takes what is not the answer to a request of its own. What the mind drops is not
-            counted here, so that a client that comes back has missed nothing.
-        errors: the form in which it is sent errors.
+        core: the hub of the server.
+        keeps: whether the client may return to its session after it has lost its connection.
+        takes_notifications: whether the client accepts what it did not request. What the mind drops
+            is not counted here, so a client that returns has missed nothing.
+        errors: the form of errors for this client.
     """
 
     __slots__ = (
@@ -121,8 +128,9 @@ class SessionChannel(Channel):
         self._end: LogoutReason | None = None
         self._anonymous: str | None = None
         self.backlog = Backlog(2 * core.options.wire.pending, core.options.backlog_bytes)
-        """What the client sent, by whatever connection, and the avatar has not begun with."""
-        # Until the client has the answer to its login, what is said to it waits as if it had lost its connection.
+        """What the client sent, on any connection, and the avatar has not begun to handle."""
+        # Until the client has the answer to its login, notifications wait as after a lost
+        # connection.
         self._kept: deque[tuple[Notification, int]] | None = None
         self._kept_bytes = 0
         self.sent = 0
@@ -134,12 +142,12 @@ class SessionChannel(Channel):
         """When the user proved the credentials again, on the server's clock."""
 
     def open(self, session: Session) -> None:
-        """Begin with the session that was opened."""
+        """Set the session that was opened."""
         self.session = session
         self.methods = methods_of(session.interface)
 
     def count_anonymous(self, source: str) -> bool:
-        """Return whether one more anonymous session may come from a source, and count it until it ends."""
+        """Count an anonymous session until it ends; return False if its source has too many."""
         if not self._core.admission.enter_anonymous(source):
             return False
         self._anonymous = source
@@ -152,7 +160,10 @@ class SessionChannel(Channel):
             self._core.admission.leave_anonymous(source)
 
     def new_token(self) -> str | None:
-        """Return a token that resumes the session, once, in place of the one before; None if it cannot be resumed."""
+        """Return a new token to resume the session once; None if it cannot be resumed.
+
+        The previous token is invalidated.
+        """
         self._core.forget_token(self._token)
         self._token = None
         if not self._keeps or self._end is not None:
@@ -163,7 +174,7 @@ class SessionChannel(Channel):
         return token
 
     def ready(self) -> bool:
-        """Tell whether the calling thread may send: it is the loop's, and the client reads what it is sent."""
+        """Return whether this is the loop's thread, and the client reads what it is sent."""
         return get_ident() == self._core.thread and (self.peer is None or self.peer.drained is None)
 
     def size(self, notification: Notification) -> int:
@@ -172,17 +183,17 @@ class SessionChannel(Channel):
         try:
             return len(notification.encoded(codec.name, codec.encode_notification))
         except Exception:
-            return 0  # the mind finds out what is wrong with it
+            return 0  # the mind gets the error when sending
 
     @property
     def _codec(self) -> Codec:
         peer = self.peer
         return MSGPACK if peer is None else peer.connection.codec
 
-    # -- what the mind sends ------------------------------------------------------------------------------------------
+    # -- called by the mind ------------------------------------------------------------------------
 
     def notify(self, notification: Notification) -> Any:
-        """Send or keep a notification. Returns a future if the connection can take no more for now."""
+        """Send or keep a notification; return a future if the client can receive no more now."""
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.notify, notification)
         peer = self.peer
@@ -208,10 +219,10 @@ class SessionChannel(Channel):
             self._kept_bytes -= kept.popleft()[1]
 
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
-        """Ask the client; return a future of its answer."""
+        """Call the client; return a future of its answer."""
         if not self.takes_notifications:
             raise ClientGone(
-                "the client logged in with `notifications: false`, so it can be asked nothing"
+                "the client logged in with `notifications: false`, so it cannot be called"
             )
         if get_ident() != self._core.thread:
             return self._core.from_thread(self.call, name, args)
@@ -220,7 +231,7 @@ class SessionChannel(Channel):
         return self.peer.call(name, args)
 
     def close(self, reason: LogoutReason) -> None:
-        """Tell the client that its session is over, and let it go."""
+        """Close the client's connection with a goodbye, since its session is over."""
         if get_ident() != self._core.thread:
             self._core.from_thread(self.close, reason)
             return
@@ -238,14 +249,14 @@ class SessionChannel(Channel):
         retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
         peer.goodbye(str(reason.code), reason.detail, retry_after)
 
-    # -- connections come and go --------------------------------------------------------------------------------------
+    # -- connections -------------------------------------------------------------------------------
 
     def attach(self, peer: Line, last_seen: int) -> None:
-        """Go on with a connection.
+        """Use a connection from now on.
 
         Args:
             peer: the connection.
-            last_seen: the number of the last notification that the client got.
+            last_seen: the number of the last notification that the client received.
         """
         if peer.link is not self:
             return  # the connection was lost meanwhile
@@ -255,7 +266,7 @@ class SessionChannel(Channel):
         previous, self.peer = self.peer, peer
         if previous is not None:
             previous.link = None
-            previous.goodbye("resumed", "the session goes on by another connection", None)
+            previous.goodbye("resumed", "the session continues on another connection", None)
         self.lost_at = None
         self._core.lost_links.discard(self)
         self.acknowledge(last_seen)
@@ -264,7 +275,7 @@ class SessionChannel(Channel):
             self._kept = None
 
     def _send_kept(self, peer: Line) -> None:
-        """Send what waits for the client, but for what this connection's codec cannot write."""
+        """Send what waits for the client, except for what this connection's codec cannot encode."""
         codec, sent = peer.connection.codec, deque[tuple[Notification, int]]()
         for notification, size in self._kept or ():
             try:
@@ -279,11 +290,11 @@ class SessionChannel(Channel):
             self._kept = sent
 
     def misses(self, last_seen: int) -> bool:
-        """Tell whether a client that comes back will miss notifications for good."""
+        """Return whether a client that returns misses notifications that are no longer kept."""
         return not self.sent - len(self._kept or ()) <= last_seen <= self.sent
 
     def acknowledge(self, last_seen: int) -> None:
-        """Forget what the client says that it has got."""
+        """Drop the notifications that the client has received."""
         kept = self._kept
         if kept is None:
             return
@@ -294,7 +305,7 @@ class SessionChannel(Channel):
             self._kept_bytes = 0
 
     def lost(self, now: float) -> None:
-        """Learn that the connection is gone."""
+        """Called when the connection is lost."""
         self.peer = None
         if self._keeps:
             self.lost_at = now

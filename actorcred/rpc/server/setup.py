@@ -12,22 +12,23 @@ __all__ = ["open_hub"]
 
 
 async def open_hub(portal: PortalRef, options: ServerOptions | None) -> Hub:
-    """Return the middle of a server on the running loop.
+    """Return a hub for a server on the running loop.
 
     Raises:
-        TypeError: if an interface of the realm has methods that cannot be called over a wire.
+        TypeError: if an interface of the realm has methods that cannot be called over the network.
         ValueError: if the realm lists no interfaces, or two of the same name.
     """
     hub = Hub(portal, options or ServerOptions(), COMMANDS)
     hub.interfaces = await portal.list_interfaces()
     if not hub.interfaces:
         raise ValueError(
-            "the realm lists no interfaces; set its class attribute `interfaces`, by whose names clients ask"
+            "the realm lists no interfaces; set its class attribute `interfaces`, "
+            "which clients request by name"
         )
     names = [interface.__name__ for interface in hub.interfaces]
     if len(set(names)) < len(names):
         raise ValueError(
-            f"two interfaces of the realm have the same name, by which clients ask: {', '.join(sorted(names))}"
+            f"two interfaces of the realm have the same name: {', '.join(sorted(names))}"
         )
     for interface in hub.interfaces:
         methods_of(interface)

@@ -1,4 +1,4 @@
-"""File descriptors: how many connections may take them, and a log that tells of their shortage once."""
+"""File descriptors: how many connections may take, and logging of shortages."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ __all__ = ["RESERVE", "Shortage", "descriptor_limit"]
 logger = logging.getLogger("actorcred.rpc")
 
 RESERVE = 64
-"""Descriptors that connections never take, for the databases, files and logs of those who are in."""
+"""Descriptors that connections never take, reserved for databases, files and logs."""
 
 QUIET = 5.0
 """Seconds without a shortage after which it is over."""
 
 
 def descriptor_limit() -> int | None:
-    """Return how many descriptors of this process connections may take; None if there is no limit."""
+    """Return how many of the process's descriptors connections may take; None is no limit."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if soft == resource.RLIM_INFINITY else max(soft - RESERVE, soft // 2, 1)
 
 
 class Shortage:
-    """Logs a shortage of descriptors when it begins and when it is over, and not at each connection in between.
+    """Logs when a shortage of descriptors begins and when it is over, not each refused connection.
 
     Args:
         loop: for the time.
@@ -37,24 +37,24 @@ class Shortage:
         self._timer: asyncio.TimerHandle | None = None
 
     def met(self, what: str, connections: int) -> None:
-        """Note that a connection could not be taken.
+        """Record that a connection could not be accepted.
 
         Args:
-            what: is short.
+            what: the problem, for the log.
             connections: how many are served.
         """
         self._last = self._loop.time()
         if self._timer is None:
             logger.error(
-                "No connection can be accepted: %s; %d are served. Allow the process more descriptors (ulimit -n), or fewer "
-                "connections (Admission.connections).",
+                "No connection can be accepted: %s; %d are served. Allow the process more "
+                "descriptors (ulimit -n), or fewer connections (Admission.connections).",
                 what,
                 connections,
             )
             self._timer = self._loop.call_later(QUIET, self._look)
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Log nothing more."""
         if self._timer is not None:
             self._timer.cancel()
 

@@ -1,4 +1,4 @@
-"""What a peer knows of the transport by which its client came, and needs of it."""
+"""The interface between a peer and the transport of its connection."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ __all__ = ["Origin", "Transport"]
 
 
 class Transport(Protocol):
-    """What a peer needs of its transport. None of its methods raises: a connection that is gone takes nothing."""
+    """What a peer needs of its transport. No method raises, even if the connection is lost."""
 
     def write(self, messages: list[bytes]) -> None:
         """Send messages."""
 
     def waiting(self) -> int:
-        """Return the bytes that the client has not taken yet, as far as that is known."""
+        """Return the number of bytes that the client has not read yet, as far as that is known."""
 
     def hold(self, seconds: float) -> None:
-        """Read nothing for so long."""
+        """Pause reading for `seconds`."""
 
     def close(self) -> None:
-        """Close the connection when all is sent."""
+        """Close the connection when everything is sent."""
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Origin:
     """Where a connection comes from.
 
     Args:
-        protocol: its name, as "tcp".
-        address: of the client, to be shown; "" if it has none.
-        source: what counts as one origin for limits and penalties; "" if nothing does.
-        situation: what mechanisms may know of the connection.
+        protocol: its name, such as "tcp".
+        address: the client's address for display; "" if it has none.
+        source: the source for limits and penalties; "" if there is none.
+        situation: what SASL mechanisms may know about the connection.
     """
 
     protocol: str

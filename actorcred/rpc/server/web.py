@@ -1,4 +1,4 @@
-"""Listening for WebSocket: an ASGI application served by uvicorn, under the limits of all other transports."""
+"""WebSocket listeners: ASGI applications served by uvicorn, with the limits of all transports."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ __all__ = ["VISITOR", "WebListener", "WebVisitor"]
 logger = logging.getLogger("actorcred.rpc")
 
 FRAMES_PER_SECOND, FRAMES_AT_ONCE = 100.0, 400
-"""Frames of WebSocket that are no messages, such as pings and pieces: on the average, and at once."""
+"""WebSocket frames that are not messages, such as pings and fragments: per second, and at once."""
 
 VISITOR = "actorcred.visitor"
-"""Under this key the scope of a connection has its `WebVisitor`."""
+"""The key of the `WebVisitor` in the scope of a connection."""
 
 Scope = MutableMapping[str, Any]
 
@@ -39,11 +39,11 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
 class WebVisitor:
-    """A connection to a port for WebSocket. It speaks HTTP first, and perhaps never anything else.
+    """A connection to a WebSocket port. It begins with HTTP, and might never become a WebSocket.
 
     Args:
-        core: what the connections of the server share.
-        place: what the connection takes of the limits.
+        core: the hub of the server.
+        place: its place in the limits.
         host: the client's address.
     """
 
@@ -55,60 +55,63 @@ class WebVisitor:
         self._transport: asyncio.Transport | None = None
         self._stall = Stall(core.options.write_timeout)
         self._frames = RateLimit(FRAMES_PER_SECOND, FRAMES_AT_ONCE, place.since)
-        # For what the server waits, and since when. Nothing while it works itself.
+        # What the server waits for, and since when. Empty while the server itself works.
         self._waits: dict[str, float] = {"request": place.since}
         core.visitors.add(self)
         core.sweep()
 
     def speaks(self, protocol: Any, transport: asyncio.Transport) -> None:
-        """Note with which of uvicorn's protocols the connection is served from now on."""
+        """Set the uvicorn protocol that serves the connection from now on."""
         self._protocol = protocol
         self._transport = transport
         self._place.yields = self.make_room
 
     def claim(self) -> Place:
-        """Return the place of the connection to a peer, which sees to its deadlines from now on and gives it back."""
+        """Hand the place over to a peer, which must release it and enforce the deadlines."""
         self.core.visitors.discard(self)
         return self._place
 
     def lost(self) -> None:
-        """Forget the connection, which is gone."""
+        """Called when the connection is lost."""
         self.core.visitors.discard(self)
         self._place.leave()
 
     def waiting(self) -> int:
-        """Return the bytes that the client has not taken yet."""
+        """Return the number of bytes that the client has not read yet."""
         return untaken(self._transport)
 
     def tls(self) -> ssl.SSLObject | None:
-        """Return the TLS of the connection; None without."""
+        """Return the TLS object of the connection; None without TLS."""
         return None if self._transport is None else self._transport.get_extra_info("ssl_object")
 
     def take_frame(self) -> bool:
-        """Return whether a frame that is no message may be handled; a client that sends too many is disconnected."""
+        """Return whether a frame that is not a message may be handled.
+
+        A client that sends too many is disconnected.
+        """
         if self._transport is None or self._transport.is_closing():
             return False
         if self._frames.take(self.core.loop.time()):
-            self.complain("too many frames that are no messages")
+            self.complain("too many frames that are not messages")
             self.abort()
             return False
         if self._transport.get_write_buffer_size() > 2 * self.core.options.write_buffer:
-            self.complain("the answers to its pings are not taken")
+            self.complain("the answers to its pings are not read")
             self.abort()
             return False
         return True
 
     def complain(self, why: str) -> None:
-        """Tell of a client that broke the rules."""
+        """Report a client that violated the protocol or a limit."""
         self.core.portal.publish(ConnectionBroken(self.host, why))
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Close the connection immediately."""
         if self._transport is not None:
             self._transport.abort()
 
     def make_room(self) -> bool:
-        """Close the connection if nothing is asked for by it; return whether it has been closed."""
+        """Close the connection if no request is in progress; return whether it was closed."""
         if (
             "request" not in self._waits
             or self.waiting()
@@ -119,20 +122,21 @@ class WebVisitor:
         return True
 
     def end_if_overdue(self, now: float) -> None:
-        """Close the connection of a client that kept the server waiting for too long."""
+        """Close the connection of a client that has kept the server waiting for too long."""
         if getattr(self._protocol, "handshake_complete", False):
-            self.claim().recognise()  # a WebSocket of somebody else's application, which looks after it
+            # A WebSocket of another application, which is responsible for it.
+            self.claim().recognise()
             return
         waiting = self.waiting()
         if waiting:
-            self._waits["request"] = now  # it is still busy with the last answer
+            self._waits["request"] = now  # the client still reads the last answer
         if self._stall.is_over(waiting, now) or any(
             now - since >= self.core.options.login_timeout for since in self._waits.values()
         ):
             self.abort()
 
     async def serve(self, app: Any, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the connection by an application, as ASGI says."""
+        """Serve the connection with an application, according to ASGI."""
         scope[VISITOR] = self
         if scope["type"] != "http":
             await app(scope, receive, send)
@@ -142,18 +146,17 @@ class WebVisitor:
             await app(scope, self._counting(receive), send)
         finally:
             self._waits.pop("body", None)
-            self._waits["request"] = (
-                self._place.since
-            )  # a connection that stays open for further requests has no more time
+            # A connection that stays open for further requests gets no more time.
+            self._waits["request"] = self._place.since
 
     def _counting(self, receive: Receive) -> Receive:
-        """Return a function that receives, and counts for how long the client lets the server wait for the body."""
+        """Return a `receive` that measures how long the server waits for the body."""
         complete = False
 
         async def hear() -> MutableMapping[str, Any]:
             nonlocal complete
             if complete:
-                return await receive()  # the application only wants to know when the client is gone
+                return await receive()  # the application only waits for the disconnection
             self._waits["body"] = self.core.loop.time()
             try:
                 message = await receive()
@@ -195,10 +198,10 @@ class WebListener:
     async def open(
         cls, app: Any, address: Address, context: ssl.SSLContext | None, core: Hub
     ) -> WebListener:
-        """Listen.
+        """Listen on an address.
 
         Raises:
-            ActorcredError: if that is not possible.
+            ActorcredError: if that fails.
             MissingExtra: without the extra "websocket".
         """
         try:
@@ -211,11 +214,12 @@ class WebListener:
             app,
             lifespan="off",
             log_config=None,
-            # Debug shows what clients send; info and warning are lines that any client can cause, without an end.
+            # Debug shows what clients send, and any client can cause endless lines of info and
+            # warning.
             log_level=max(logging.ERROR, logging.getLogger("uvicorn.error").getEffectiveLevel()),
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # who connects is who connects: trusted_fronts and penalties go by it
+            proxy_headers=False,  # `TrustedProxy` and penalties need the real peer
             ws="websockets-sansio",
             ws_max_size=core.options.wire.frame,
             ws_per_message_deflate=False,
@@ -230,7 +234,7 @@ class WebListener:
         return listener
 
     async def _open(self, stream: socket.socket, place: Place, address: Any) -> None:
-        """Serve a connection that was accepted."""
+        """Set up a connection that was accepted."""
         visitor = WebVisitor(self._core, place, address[0])
         protocol = self._server.config.http_protocol_class(
             config=self._server.config, server_state=self._server.server_state, app_state={}
@@ -243,11 +247,11 @@ class WebListener:
             raise
 
     def stop_listening(self) -> None:
-        """Take no more connections."""
+        """Accept no more connections."""
         self._acceptor.close()
 
     async def close(self) -> None:
-        """End, after the connections were told goodbye."""
+        """Stop, after goodbyes were sent on the connections."""
         self._acceptor.close()
         self._server.should_exit = True
         await self._task
@@ -256,16 +260,14 @@ class WebListener:
 
 
 def _watched(base: Any, visitors: dict[Any, WebVisitor]) -> Any:
-    """Return one of uvicorn's protocols that tells the visitor what becomes of it."""
+    """Return a subclass of a uvicorn protocol that reports to its visitor."""
 
     class Watched(base):  # type: ignore[misc]
         visitor: WebVisitor
         app: Any
 
         def connection_made(self, transport: asyncio.Transport) -> None:
-            if (
-                transport in visitors
-            ):  # it was upgraded to WebSocket, and goes on with another protocol
+            if transport in visitors:  # upgraded to WebSocket, which is another protocol
                 self.visitor = visitors[transport]
             visitors[transport] = self.visitor
             self.visitor.speaks(self, transport)
@@ -283,7 +285,10 @@ def _watched(base: Any, visitors: dict[Any, WebVisitor]) -> Any:
 
 
 def _bounded(base: Any) -> Any:
-    """Return uvicorn's protocol for WebSocket with a bound on frames that are no messages, which no application sees."""
+    """Return uvicorn's WebSocket protocol with a limit on frames that are not messages.
+
+    Applications do not see such frames.
+    """
 
     class Bounded(base):  # type: ignore[misc]
         def handle_ping(self, *event: Any) -> None:
@@ -303,8 +308,8 @@ def _bounded(base: Any) -> Any:
                 try:
                     b"".join(self.frames if hasattr(self, "frames") else (self.bytes,)).decode()
                 except UnicodeDecodeError:
-                    # Here and not by uvicorn, which logs an error with a traceback for each.
-                    self.visitor.complain("a text that is not UTF-8")
+                    # Not left to uvicorn, which logs an error with a traceback for each.
+                    self.visitor.complain("a text message that is not UTF-8")
                     self.conn.send_close(1007)
                     self.handle_parser_exception()
                     return
@@ -317,7 +322,7 @@ def _make_uvicorn(config: Any, started: asyncio.Event) -> Any:
     import uvicorn
 
     class Embedded(uvicorn.Server):
-        """A uvicorn that leaves the process's signals alone, and says when it is ready."""
+        """A uvicorn server that handles no signals, and reports when it is ready."""
 
         @contextlib.contextmanager
         def capture_signals(self) -> Iterator[None]:

@@ -137,7 +137,7 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
         assert game.core.admission.connections == 0
         if end == "stay":
             assert (
-                "taken"
+                "has read nothing"
                 in [event for event in game.events if isinstance(event, ConnectionBroken)][
                     -1
                 ].detail

@@ -64,7 +64,7 @@ async def test_frames_that_are_no_messages_have_a_bound(frames: bytes) -> None:
             writer.write(frame(TEXT, b"[", final=False))
         writer.write(frames * (FRAMES_AT_ONCE + 200))
         await is_closed(reader)
-        await game.until(lambda: "too many frames that are no messages" in broken(game))
+        await game.until(lambda: "too many frames that are not messages" in broken(game))
         assert await (await game.connect()).call("echo", "in") == "in"
 
 
@@ -93,7 +93,7 @@ async def test_a_text_that_is_not_utf_8_is_told_as_an_event_without_a_traceback(
         reader, writer = await shaken(game)
         writer.write(frame(TEXT, b"\xff\xfe"))
         assert struct.pack(">H", 1007) in await is_closed(reader)
-        await game.until(lambda: "a text that is not UTF-8" in broken(game))
+        await game.until(lambda: "a text message that is not UTF-8" in broken(game))
         assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 

@@ -28,7 +28,7 @@ async def test_silent_connections_make_room_for_those_who_log_in(
             assert await client.call("echo", "in") == "in"
         assert len(game.core.admission) <= 8
         assert any(
-            "made room" in event.detail
+            "make room" in event.detail
             for event in game.events
             if isinstance(event, ConnectionBroken)
         )

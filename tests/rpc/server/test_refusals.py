@@ -73,7 +73,7 @@ async def test_a_client_that_proves_to_be_somebody_else_is_told() -> None:
         event = await refused(
             game, client._request("cred.reauthenticate", ("PLAIN", b"\0bob\0hush")), CallError
         )
-        assert "somebody else" in event.detail
+        assert "another user" in event.detail
 
 
 @on_loop
