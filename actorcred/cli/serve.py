@@ -9,7 +9,9 @@ import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
+from typing import Any
 
 import click
 
@@ -183,17 +185,22 @@ def serve(
             origins=origins or None,
         )
 
-    async def main(life: Life) -> int:
-        set_default_dispatcher(AsyncioDispatcher())
-        life.drain_timeout = drain_timeout
-        with _usage():
-            portal, server = await life.opened(
-                _open(realm_class, auth, addresses, portal_options, server_options)
-            )
-        life.clean_up(server.clean_up)
-        return await _serve(life, portal, server)
-
+    opening = partial(_open, realm_class, auth, addresses, portal_options, server_options)
+    main = partial(_main, opening=opening, drain_timeout=drain_timeout)
     raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
+
+
+async def _main(
+    life: Life,
+    opening: Callable[[], Coroutine[Any, Any, tuple[PortalRef, Server]]],
+    drain_timeout: float,
+) -> int:
+    set_default_dispatcher(AsyncioDispatcher())
+    life.drain_timeout = drain_timeout
+    with _usage():
+        portal, server = await life.opened(opening())
+    life.clean_up(server.clean_up)
+    return await _serve(life, portal, server)
 
 
 def _proxy(networks: tuple[str, ...], header: str) -> TrustedProxy | None:

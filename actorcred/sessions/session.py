@@ -87,6 +87,10 @@ class SessionInfo(Protocol):
         """End the session; see `Session.end`."""
 
 
+_NEVER_IDLE = math.inf
+"""The time at which a session was last seen that has no idle timeout."""
+
+
 class Session:
     """The session of a logged-in client, as in `Login.session`. Only the portal creates sessions.
 
@@ -177,11 +181,12 @@ class Session:
 
     def touch(self) -> None:
         """Record that the client is active. Messages sent through `Login.avatar` do so, too."""
-        self.last_seen = self._owner.now()
+        if self.last_seen is not _NEVER_IDLE:
+            self.last_seen = self._owner.now()
 
     def never_idle(self) -> None:
         """Exempt the session from the idle timeout, for a protocol with timeouts of its own."""
-        self.last_seen = math.inf
+        self.last_seen = _NEVER_IDLE
 
     def announce(self) -> None:
         """Complete the login while `on_login` still runs, such as when that calls the client."""

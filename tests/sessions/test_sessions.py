@@ -116,3 +116,13 @@ def test_sessions_expire_when_they_are_idle_or_old_and_not_before():
     directory.gone(busy)
     assert not directory.is_ending("ann")
     assert directory._buckets == {}
+
+
+def test_a_session_without_an_idle_timeout_keeps_none_however_its_client_acts():
+    directory = Directory(idle_timeout=10.0, lifetime=100.0)
+    session = make()
+    directory.add(session)
+    session.never_idle()
+    session.touch()
+    assert directory.expired(50.0) == []
+    assert directory.expired(101.0) == [(session, LogoutCode.EXPIRED)]

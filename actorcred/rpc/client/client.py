@@ -311,8 +311,8 @@ class Client:
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
             raise LoginFailed(
-                f"the server offers {', '.join(offers) or 'no mechanism'}, none of which can be used"
-                f" here; legacy mechanisms ({', '.join(LEGACY)}) are used only if asked for by name"
+                f"the server offers {', '.join(offers) or 'no mechanism'}, none of which can be "
+                f"used here; legacy mechanisms ({', '.join(LEGACY)}) are used only if asked for by name"
             )
         return mechanism
 
