@@ -219,7 +219,7 @@ async def test_a_restart_of_the_server_is_announced_and_the_guest_comes_back() -
         await seen(page, "guest 1")
         port = game.port
         assert game.server is not None
-        game.server.core.retry_after = 0.5
+        game.server.hub.retry_after = 0.5
         await game.server.close(5)
         await expect(page.get_by_role("status")).to_contain_text("The server is restarting")
         await game.serve(port)

@@ -241,8 +241,8 @@ class WireStage:
         return self.server.addresses[0]
 
     @property
-    def core(self) -> Any:
-        return self.server.core
+    def hub(self) -> Any:
+        return self.server.hub
 
     def client_context(self) -> ssl.SSLContext | None:
         if self.transport != "tls":
@@ -369,13 +369,13 @@ async def stage(
             writer.close()
         for client in made.clients:
             await client.close()
-        assert made.core.peers == set()
-        assert made.core.links == {}
-        assert made.core.lost_links == set()
-        assert made.core.visitors == set()
-        assert len(made.core.admission) == 0
-        assert made.core.admission.connections == 0
-        assert len(made.core.turns) == 0
+        assert made.hub.peers == set()
+        assert made.hub.channels == {}
+        assert made.hub.lost_channels == set()
+        assert made.hub.visitors == set()
+        assert len(made.hub.admission) == 0
+        assert made.hub.admission.connections == 0
+        assert len(made.hub.turns) == 0
         assert await made.count() == 0
 
 

@@ -50,8 +50,8 @@ async def test_each_mechanism_lets_the_right_one_in_and_keeps_the_wrong_one_out(
                 with pytest.raises(UnauthorizedLogin) as refused:
                     await game.connect(username, password, mechanism=mechanism)
                 assert str(refused.value) == "login refused"
-            game.core.penalties.succeeded("as ann")
-            game.core.penalties.succeeded("from 127.0.0.1")
+            game.hub.penalties.succeeded("as ann")
+            game.hub.penalties.succeeded("from 127.0.0.1")
         guest = await game.connect("", None)
         assert guest.avatar_id is None
         await guest.close()
@@ -217,12 +217,12 @@ async def test_a_notification_for_no_method_is_counted_and_ends_nothing(
 ) -> None:
     async with stage(transport, tmp_path) as game:
         client = await game.connect()
-        before = game.core.ignored_notices
+        before = game.hub.ignored_notices
         client.notify("nothing", 1)
         client.notify("move", "wrong")
         client.notify("_private")
         assert await client.call("move", 1, 1) == [1.0, 1.0]
-        assert game.core.ignored_notices == before + 3
+        assert game.hub.ignored_notices == before + 3
 
 
 @on_loop

@@ -85,7 +85,7 @@ async def test_rubbish_is_answered_with_a_goodbye_and_harms_nobody(data: bytes) 
             assert len(data) > 64_000  # the kernel resets if not all was read
         writer.close()
         assert await client.call("echo", "fine") == "fine"
-        await game.until(lambda: len(game.core.peers) == 1)
+        await game.until(lambda: len(game.hub.peers) == 1)
         assert [event for event in game.events if isinstance(event, ConnectionBroken)]
 
 
@@ -100,7 +100,7 @@ async def test_tls_garbage_and_a_client_that_never_shakes_hands_are_dropped() ->
                 with contextlib.suppress(ConnectionError):
                     await reader.read()
             writer.close()
-        await game.until(lambda: len(game.core.admission) == 0)
+        await game.until(lambda: len(game.hub.admission) == 0)
         assert await client.call("echo", "fine") == "fine"
 
 
@@ -148,9 +148,9 @@ async def test_a_client_that_leaves_in_the_middle_of_its_login_leaves_nothing() 
             writer.write(msgpack.packb(message))
             writer.transport.abort()
         await game.until(
-            lambda: (not game.core.peers and not game.core.lost_links) or game.core.lost_links
+            lambda: (not game.hub.peers and not game.hub.lost_channels) or game.hub.lost_channels
         )
-        for link in list(game.core.lost_links):
+        for link in list(game.hub.lost_channels):
             await link.session.end()
         assert await game.count() == 0
 
@@ -228,10 +228,10 @@ async def test_a_reader_that_stops_holds_up_nobody_and_costs_bounded_memory() ->
         assert len(sleeper.mind.outbox) <= 50
         (peer,) = [
             peer
-            for peer in game.core.peers
-            if peer.link is not None and peer.link.session is sleeper
+            for peer in game.hub.peers
+            if peer.channel is not None and peer.channel.session is sleeper
         ]
-        assert peer.wire._transport.get_write_buffer_size() < 200_000
+        assert peer.transport._transport.get_write_buffer_size() < 200_000
         await heard.until(lambda events: len(heard.named("heard")) == 400)
         writer.transport.abort()
 
@@ -274,9 +274,9 @@ async def test_a_client_that_does_not_read_its_answers_is_not_read_from() -> Non
             writer.write(request.replace(b"\x07", bytes([number % 100]), 1))
             sent += 1
             await asyncio.sleep(0)
-        (peer,) = game.core.peers
+        (peer,) = game.hub.peers
         assert sent < 2000
-        assert peer.wire._transport.get_write_buffer_size() < 64_000 + 130 * 30_100
+        assert peer.transport._transport.get_write_buffer_size() < 64_000 + 130 * 30_100
         writer.transport.abort()
 
 
@@ -336,13 +336,13 @@ async def test_one_source_cannot_take_all_connections() -> None:
         unauthenticated=100, unauthenticated_per_source=5, limit_loopback=True
     ) as game:
         streams = [await raw(game) for _ in range(5)]
-        await game.until(lambda: len(game.core.peers) == 5)
+        await game.until(lambda: len(game.hub.peers) == 5)
         with pytest.raises(ConnectionLost):
             await game.connect()
         assert [event.detail for event in game.events if isinstance(event, ConnectionRefused)]
         for _, writer in streams:
             writer.close()
-        await game.until(lambda: not game.core.peers)
+        await game.until(lambda: not game.hub.peers)
         await game.connect()
 
 
@@ -449,7 +449,7 @@ async def test_two_thousand_clients_at_once_of_which_half_have_a_wrong_password(
                 UnauthorizedLogin
             }
             assert await game.count() == sum(right)
-            await game.until(lambda: len(game.core.peers) == sum(right))
+            await game.until(lambda: len(game.hub.peers) == sum(right))
             assert await game.server.close(30) == sum(right)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -468,7 +468,7 @@ async def test_a_server_without_file_descriptors_recovers(caplog: pytest.LogCapt
             for probe in probes:
                 probe.setblocking(False)
                 probe.connect_ex((game.address.host, game.address.port))
-            await game.until(lambda: len(game.core.peers) >= 3)
+            await game.until(lambda: len(game.hub.peers) >= 3)
             assert await before.call("echo", "still served") == "still served"
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
@@ -491,8 +491,8 @@ async def test_secrets_reach_no_log_and_no_text(
             texts = [
                 repr(client),
                 repr(client._secrets),
-                repr(game.core),
-                *map(repr, game.core.peers),
+                repr(game.hub),
+                *map(repr, game.hub.peers),
                 *map(repr, game.events),
             ]
             assert client._token is not None
@@ -504,5 +504,5 @@ async def test_secrets_reach_no_log_and_no_text(
             with pytest.raises(LoginFailed) as refused:
                 await game.connect(mechanism=mechanism, password="0ther-passw0rd")
             assert "0ther-passw0rd" not in repr(refused.value) + str(refused.value) + caplog.text
-            game.core.penalties.succeeded("from 127.0.0.1")
+            game.hub.penalties.succeeded("from 127.0.0.1")
             await client.close()

@@ -63,7 +63,7 @@ async def test_a_request_in_flight_is_carried_out_once_and_its_answer_is_lost_wi
         here.send(("later",))
         await game.until(lambda: game.waiting)
         here.cut()
-        await game.until(lambda: game.core.lost_links)
+        await game.until(lambda: game.hub.lost_channels)
         there = await line(game)
         assert (await there.call("cred.resume", token, 1)).error is None
         game.waiting[0].set("too late")
@@ -127,7 +127,7 @@ async def test_calls_may_be_sent_together_with_a_resume() -> None:
         here = await line(game)
         token = (await here.log_in())["token"]
         here.cut()
-        await game.until(lambda: game.core.lost_links)
+        await game.until(lambda: game.hub.lost_channels)
         there = await line(game)
         resume, call = there.send(("cred.resume", token, 1), ("echo", "at once"))
         assert (await there.answer(resume)).error is None
@@ -168,7 +168,7 @@ async def test_a_resume_with_a_number_that_cannot_be_is_told_to_refresh(
         token = (await here.log_in())["token"]
         await here.until(lambda: here.notices)
         here.cut()
-        await game.until(lambda: game.core.lost_links)
+        await game.until(lambda: game.hub.lost_channels)
         there = await line(game)
         answer = (await there.call("cred.resume", token, seen)).result
         assert (answer["refresh"], answer["notifications"]) == (refresh, notifications)
@@ -185,7 +185,7 @@ async def test_a_ping_with_too_large_a_number_means_all_and_one_with_a_negative_
     async with stage() as game:
         here = await line(game)
         await here.log_in()
-        (link,) = game.core.links.values()
+        (link,) = game.hub.channels.values()
         await here.call("tell", 3)
         for seen, kept in ((-5, 4), (2, 2), (1, 2), (2**40, 0)):
             assert (await here.call("cred.ping", seen)).result is True

@@ -312,7 +312,7 @@ class Client:
         if mechanism is None:
             raise LoginFailed(
                 f"the server offers {', '.join(offers) or 'no mechanism'}, none of which can be "
-                f"used here; legacy mechanisms ({', '.join(LEGACY)}) are used only if asked for by name"
+                f"used here; legacy mechanisms ({', '.join(LEGACY)}) must be asked for by name"
             )
         return mechanism
 

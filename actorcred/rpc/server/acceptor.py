@@ -38,14 +38,14 @@ class Acceptor:
     """Accepts connections from one listening socket.
 
     Args:
-        core: the hub of the server.
+        hub: the hub of the server.
         sock: the listening socket, which is closed with the acceptor.
         serve: sets up a connection that was admitted. If it fails, the connection is closed and its
             place is released.
     """
 
-    def __init__(self, core: Hub, sock: socket.socket, serve: Serve) -> None:
-        self._core = core
+    def __init__(self, hub: Hub, sock: socket.socket, serve: Serve) -> None:
+        self._hub = hub
         self._socket = sock
         self._serve = serve
         self._opening: set[asyncio.Task[None]] = set()
@@ -60,7 +60,7 @@ class Acceptor:
             return
         self._closed = True
         if self._pause is None:
-            self._core.loop.remove_reader(self._socket)
+            self._hub.loop.remove_reader(self._socket)
         else:
             self._pause.cancel()
         self._socket.close()
@@ -69,7 +69,7 @@ class Acceptor:
 
     def _listen(self) -> None:
         self._pause = None
-        self._core.loop.add_reader(self._socket, self._accept_all)
+        self._hub.loop.add_reader(self._socket, self._accept_all)
 
     def _accept_all(self) -> None:
         for _ in range(BATCH):
@@ -88,23 +88,23 @@ class Acceptor:
 
     def _wait(self, error: OSError) -> None:
         """Stop accepting for a while. Descriptors become available when connections end."""
-        self._core.shortage.met(error.strerror or "no more file descriptors", len(self._core.peers))
-        self._core.loop.remove_reader(self._socket)
-        self._pause = self._core.loop.call_later(PAUSE, self._listen)
+        self._hub.shortage.met(error.strerror or "no more file descriptors", len(self._hub.peers))
+        self._hub.loop.remove_reader(self._socket)
+        self._pause = self._hub.loop.call_later(PAUSE, self._listen)
 
     def _take(self, stream: socket.socket, address: Any) -> None:
         # The system assigns the lowest free descriptor, so its number shows how many are in use by
         # the whole process.
-        spare = self._core.spare_descriptors(stream.fileno())
+        spare = self._hub.spare_descriptors(stream.fileno())
         host = address[0] if isinstance(address, tuple) else ""
-        place = self._core.admit(host) if spare else None
+        place = self._hub.admit(host) if spare else None
         if place is None:
             # Closed without a message: a full server must not spend time on clients that it
             # refuses.
             stream.close()
             return
         stream.setblocking(False)
-        task = self._core.loop.create_task(self._serve(stream, place, address))
+        task = self._hub.loop.create_task(self._serve(stream, place, address))
         # For the handshake. The connection sets its own when it is served.
         place.yields = task.cancel
         self._opening.add(task)
@@ -121,7 +121,7 @@ class Acceptor:
         if isinstance(error, OSError):
             # Such as a TLS error. Clients can cause these at will, so they are events, which are
             # summed up.
-            self._core.portal.publish(
+            self._hub.portal.publish(
                 ConnectionBroken(host, f"it could not be opened: {type(error).__name__}")
             )
         elif error is not None:

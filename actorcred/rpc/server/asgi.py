@@ -47,7 +47,7 @@ class WebApp:
     """
 
     def __init__(self, target: PortalRef | Hub, options: ServerOptions | None = None) -> None:
-        self._core: Hub | None = None if isinstance(target, PortalRef) else target
+        self._hub: Hub | None = None if isinstance(target, PortalRef) else target
         self._portal = target if isinstance(target, PortalRef) else None
         self._options = options
         self._opening: asyncio.Task[Hub] | None = None
@@ -63,12 +63,12 @@ class WebApp:
 
     async def _ready(self) -> Hub:
         # A mounted application gets no lifespan events, so the hub is opened when it is needed.
-        if self._core is None:
+        if self._hub is None:
             assert self._portal is not None
             if self._opening is None:
                 self._opening = asyncio.create_task(open_hub(self._portal, self._options))
-            self._core = await asyncio.shield(self._opening)
-        return self._core
+            self._hub = await asyncio.shield(self._opening)
+        return self._hub
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -94,15 +94,15 @@ class WebApp:
             timeout: seconds for the avatars' `on_logout`, and for the clients to read what they are
                 sent.
         """
-        if self._core is not None and self._portal is not None:
-            await self._core.drain(timeout)
+        if self._hub is not None and self._portal is not None:
+            await self._hub.drain(timeout)
 
 
 class _Socket:
     """One WebSocket, the transport of a peer."""
 
-    def __init__(self, core: Hub, scope: Scope, receive: Receive, send: Send) -> None:
-        self._core = core
+    def __init__(self, hub: Hub, scope: Scope, receive: Receive, send: Send) -> None:
+        self._hub = hub
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -138,7 +138,7 @@ class _Socket:
         self._task = asyncio.current_task()
         self._text = not SUBPROTOCOLS[name].binary
         server = self._scope.get("server") or ("localhost", None)
-        connection = Connection(SUBPROTOCOLS[name], self._core.options.wire, framed=True)
+        connection = Connection(SUBPROTOCOLS[name], self._hub.options.wire, framed=True)
         address = f"{host}:{port}" if host else ""
         tls = None if self._visitor is None else self._visitor.tls()
         situation = situation_of(
@@ -149,7 +149,7 @@ class _Socket:
             identity=self._identity(host),
         )
         self._peer = ServerConnection(
-            self._core,
+            self._hub,
             self,
             connection,
             Origin("websocket", address, place.source, situation),
@@ -167,13 +167,13 @@ class _Socket:
 
     def _enter(self, host: str) -> Place | None:
         """Admit the connection unless our own listener has; return its place, or None."""
-        if self._visitor is None or self._visitor.core is not self._core:
-            return self._core.admit(host)
+        if self._visitor is None or self._visitor.hub is not self._hub:
+            return self._hub.admit(host)
         return self._visitor.claim()
 
     def _identity(self, host: str) -> ExternalIdentity | None:
         """Return the client's identity as reported by a trusted proxy."""
-        proxy = self._core.options.proxy
+        proxy = self._hub.options.proxy
         if proxy is None or not proxy.includes(host):
             return None
         wanted = proxy.identity_header.lower().encode()
@@ -183,11 +183,11 @@ class _Socket:
         try:
             return ExternalIdentity(values[0], host)
         except UnauthorizedLogin as error:
-            self._core.portal.tell_refused(error, ExternalIdentity.__name__, address=host)
+            self._hub.portal.tell_refused(error, ExternalIdentity.__name__, address=host)
             return None
 
     def _origin_is_welcome(self) -> bool:
-        options = self._core.options
+        options = self._hub.options
         if options.origins is None and options.proxy is None:
             return True
         origins = self._headers(b"origin")
@@ -251,7 +251,7 @@ class _Socket:
         message: Any = {"text": data.decode()} if self._text else {"bytes": data}
         await self._send({"type": "websocket.send", **message})
         self._size -= len(data)
-        if self._peer is not None and self._size <= self._core.options.write_buffer // 2:
+        if self._peer is not None and self._size <= self._hub.options.write_buffer // 2:
             self._peer.resume()
             self._room.set()
 
@@ -262,7 +262,7 @@ class _Socket:
         self._size += sum(map(len, messages))
         self._wake.set()
         if (
-            self._size > self._core.options.write_buffer
+            self._size > self._hub.options.write_buffer
             and self._peer is not None
             and not self._lost
         ):
@@ -283,7 +283,7 @@ class _Socket:
         self.close()
         if self._visitor is not None and self._room.is_set() and not self._visitor.waiting():
             # The client is reading, so it can still receive the goodbye.
-            self._core.loop.call_later(LAST_WORDS, self._abort_now)
+            self._hub.loop.call_later(LAST_WORDS, self._abort_now)
         else:
             self._abort_now()
 

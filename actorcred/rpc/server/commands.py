@@ -43,17 +43,17 @@ T = TypeVar("T", bound=LoginFailed)
 
 def mechanisms(peer: ServerConnection) -> Future[list[str]]:
     """Return the names of the SASL mechanisms that are offered on this connection."""
-    core = peer.core
-    clear = core.options.passwords_in_clear
+    hub = peer.hub
+    clear = hub.options.passwords_in_clear
     # If a password may be sent, offer only what every user with a password can use.
     safe = clear or peer.origin.situation.private
     return _then(
-        core.portal.list_credentials_interfaces(for_everybody=safe),
+        hub.portal.list_credentials_interfaces(for_everybody=safe),
         lambda kinds: offered(
             kinds,
             peer.origin.situation,
             passwords_in_clear=clear,
-            legacy=core.options.legacy_mechanisms,
+            legacy=hub.options.legacy_mechanisms,
         ),
     )
 
@@ -69,25 +69,25 @@ def login(
         initial: the client's first message, if the mechanism begins with one.
         options: see `LoginOptions`.
     """
-    if peer.link is not None:
+    if peer.channel is not None:
         raise CallError("this connection is logged in", CallCode.OUT_OF_ORDER)
     wishes = options or LoginOptions()
     errors = FaultForm(wishes.errors)
     peer.speak(errors, answers_only=not wishes.notifications)
-    if peer.core.draining:
+    if peer.hub.draining:
         raise _told(
-            peer, LoginDenied(GOING_DOWN, retry_after=peer.core.retry_after, seen=False), mechanism
+            peer, LoginDenied(GOING_DOWN, retry_after=peer.hub.retry_after, seen=False), mechanism
         )
-    keeps = wishes.resume and peer.core.options.resume.grace > 0
-    link = SessionChannel(
-        peer.core, keeps=keeps, takes_notifications=wishes.notifications, errors=errors
+    keeps = wishes.resume and peer.hub.options.resume.grace > 0
+    channel = SessionChannel(
+        peer.hub, keeps=keeps, takes_notifications=wishes.notifications, errors=errors
     )
 
     def decide(step: Credentials) -> Future[Login]:
-        return _log_in(peer, link, step, wishes)
+        return _log_in(peer, channel, step, wishes)
 
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
-        link.open(granted.session)
+        channel.open(granted.session)
         peer.client = _client_name(wishes.client)
         granted.session.annotate(
             {
@@ -96,9 +96,9 @@ def login(
                 "address": peer.origin.address,
             }
         )
-        # Not before the answer is sent: the notifications that the link has kept follow it.
-        return _enter(peer, link, wishes.heartbeat), lambda: peer.core.loop.call_soon(
-            link.attach, peer, 0
+        # Not before the answer is sent: the notifications that the channel has kept follow it.
+        return _enter(peer, channel, wishes.heartbeat), lambda: peer.hub.loop.call_soon(
+            channel.attach, peer, 0
         )
 
     return _begin(peer, mechanism, decide, consent).say(initial)
@@ -112,8 +112,8 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
             )
         peer.dialogue.cancel()  # the client starts again
         if peer.origin.source:  # counts as a failure, so that this does not avoid penalties
-            peer.core.penalties.failed("from " + peer.origin.source, peer.core.loop.time())
-    options = peer.core.options
+            peer.hub.penalties.failed("from " + peer.origin.source, peer.hub.loop.time())
+    options = peer.hub.options
     kind = find(
         mechanism,
         peer.origin.situation,
@@ -129,10 +129,10 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
 
 
 def _log_in(
-    peer: ServerConnection, link: SessionChannel, step: Credentials, wishes: LoginOptions
+    peer: ServerConnection, channel: SessionChannel, step: Credentials, wishes: LoginOptions
 ) -> Future[Login]:
     """Log in at the portal, with the interfaces that the client requests."""
-    interfaces = peer.core.interfaces
+    interfaces = peer.hub.interfaces
     if wishes.interface is None:
         wanted = interfaces[:1]
     else:
@@ -142,26 +142,26 @@ def _log_in(
     if not wanted:
         return _failed(_told(peer, NoInterface(), type(step.credentials).__name__))
     if isinstance(step.credentials, Anonymous):
-        return _log_in_anonymously(peer, link, step, wanted)
-    return peer.core.portal.login(
-        step.credentials, link, *wanted, authorize_as=step.authorize_as or None
+        return _log_in_anonymously(peer, channel, step, wanted)
+    return peer.hub.portal.login(
+        step.credentials, channel, *wanted, authorize_as=step.authorize_as or None
     )
 
 
 def _log_in_anonymously(
-    peer: ServerConnection, link: SessionChannel, step: Credentials, wanted: tuple[type, ...]
+    peer: ServerConnection, channel: SessionChannel, step: Credentials, wanted: tuple[type, ...]
 ) -> Future[Login]:
     """Log in at the portal, unless there are too many anonymous sessions from the address."""
-    if not link.count_anonymous(peer.origin.source):
+    if not channel.count_anonymous(peer.origin.source):
         denied = LoginDenied(
-            "too many anonymous sessions from this address", retry_after=peer.core.retry_after
+            "too many anonymous sessions from this address", retry_after=peer.hub.retry_after
         )
         return _failed(_told(peer, denied, "Anonymous"))
-    decision = peer.core.portal.login(
-        step.credentials, link, *wanted, authorize_as=step.authorize_as or None
+    decision = peer.hub.portal.login(
+        step.credentials, channel, *wanted, authorize_as=step.authorize_as or None
     )
     decision.add_done_callback(
-        lambda done: peer.core.here(link.forget_anonymous) if _is_error(done) else None
+        lambda done: peer.hub.here(channel.forget_anonymous) if _is_error(done) else None
     )
     return decision
 
@@ -197,16 +197,16 @@ def _client_name(client: list[str] | dict[str, str] | str) -> str:
     return " ".join(parts)[:100]
 
 
-def _enter(peer: ServerConnection, link: SessionChannel, heartbeat: bool) -> dict[str, Any]:
+def _enter(peer: ServerConnection, channel: SessionChannel, heartbeat: bool) -> dict[str, Any]:
     """Let a connection use a session; return its description for the client."""
     peer.heartbeat = heartbeat
-    peer.logged_in(link)
-    options, session = peer.core.options, link.session
+    peer.logged_in(channel)
+    options, session = peer.hub.options, channel.session
     return {
         "avatar_id": None if session.avatar_id is ANONYMOUS else session.avatar_id,
         "interface": session.interface.__name__,
         "session": session.id,
-        "token": link.new_token(),
+        "token": channel.new_token(),
         "limits": {
             "frame": options.wire.frame,
             "pending": options.wire.pending,
@@ -233,46 +233,46 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
         last_seen: how many notifications the client has received in this session.
         heartbeat: as in `LoginOptions`.
     """
-    core = peer.core
-    if peer.link is not None or peer.dialogue is not None:
+    hub = peer.hub
+    if peer.channel is not None or peer.dialogue is not None:
         raise CallError("this connection is logged in, or is about to be", CallCode.OUT_OF_ORDER)
     text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
     if not isinstance(text, str):
         raise CallError("the token must be a string", CallCode.BAD_ARGUMENTS)
-    now, source = core.loop.time(), peer.origin.source and "from " + peer.origin.source
-    wait = core.penalties.wait(source, now)
+    now, source = hub.loop.time(), peer.origin.source and "from " + peer.origin.source
+    wait = hub.penalties.wait(source, now)
     if wait:
         deny_source(peer)
-        core.portal.publish(LoginThrottled(peer.origin.address, "", wait))
+        hub.portal.publish(LoginThrottled(peer.origin.address, "", wait))
         raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
     # The time of a lookup by hash reveals nothing about the token.
-    link = core.links.get(token_hash(text))
-    if link is None or not link.session.is_open:
+    channel = hub.channels.get(token_hash(text))
+    if channel is None or not channel.session.is_open:
         if source:
-            core.penalties.failed(source, now)
+            hub.penalties.failed(source, now)
         raise _told(peer, UnauthorizedLogin("no open session has this token"), "resume")
-    session = link.session
-    missed = link.misses(last_seen)
-    told = _enter(peer, link, heartbeat)
+    session = channel.session
+    missed = channel.misses(last_seen)
+    told = _enter(peer, channel, heartbeat)
     told["refresh"] = missed
-    core.portal.publish(
+    hub.portal.publish(
         SessionResumed(session.id, session.avatar_id, peer.origin.address, not missed)
     )
     session.annotate({"protocol": peer.origin.protocol, "address": peer.origin.address})
-    seen = told["notifications"] = link.sent if missed else last_seen
+    seen = told["notifications"] = channel.sent if missed else last_seen
     answer: Future[Any] = Future()
 
     def finish() -> None:
         answer.settle(told)
-        link.attach(peer, seen)
+        channel.attach(peer, seen)
 
-    core.loop.call_soon(finish)  # so that the answer precedes the missed notifications
+    hub.loop.call_soon(finish)  # so that the answer precedes the missed notifications
     return answer
 
 
 def logout(peer: ServerConnection) -> bool:
     """End the session; the server says goodbye and closes the connection."""
-    _link_of(peer).session.end(LogoutCode.LOGOUT)
+    _channel_of(peer).session.end(LogoutCode.LOGOUT)
     return True
 
 
@@ -281,22 +281,22 @@ def ping(peer: ServerConnection, last_seen: int | None = None) -> bool:
 
     The server need not keep the first `last_seen` notifications, which the client has received.
     """
-    if last_seen is not None and peer.link is not None:
-        peer.link.acknowledge(last_seen)
+    if last_seen is not None and peer.channel is not None:
+        peer.channel.acknowledge(last_seen)
     return True
 
 
 def sessions(peer: ServerConnection) -> Any:
     """Return the user's own sessions, over any protocol (OWASP ASVS 5.0, 7.5.2)."""
-    own = _link_of(peer).session
+    own = _channel_of(peer).session
     return _then(_own_sessions(peer), lambda found: [_describe(session, own) for session in found])
 
 
 def _own_sessions(peer: ServerConnection) -> Future[list[SessionInfo]]:
-    session = _link_of(peer).session
+    session = _channel_of(peer).session
     avatar_id: AvatarId = session.avatar_id
     if avatar_id is not ANONYMOUS:
-        return peer.core.portal.sessions(avatar_id)
+        return peer.hub.portal.sessions(avatar_id)
     alone: Future[list[SessionInfo]] = Future()  # two anonymous clients are never the same user
     alone.settle([session])
     return alone
@@ -322,12 +322,12 @@ def end(peer: ServerConnection, session: str) -> Any:
     Returns:
         Whether the session existed.
     """
-    peer.demand_proof(peer.core.options.reauthentication)
+    peer.demand_proof(peer.hub.options.reauthentication)
 
     def end_it(found: list[Session]) -> bool:
         own = any(one.id == session for one in found)
         if own:
-            peer.core.portal.kick(session_id=session, reason="ended by the user")
+            peer.hub.portal.kick(session_id=session, reason="ended by the user")
         return own
 
     return _then(_own_sessions(peer), end_it)
@@ -335,14 +335,14 @@ def end(peer: ServerConnection, session: str) -> Any:
 
 def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) -> Any:
     """Prove the credentials again, as some methods demand. Continues with `cred.respond`."""
-    link = _link_of(peer)
-    session = link.session
+    channel = _channel_of(peer)
+    session = channel.session
     if session.avatar_id is ANONYMOUS:
         raise CallError("an anonymous client has no credentials to prove", CallCode.OUT_OF_ORDER)
 
     def decide(step: Credentials) -> Future[AvatarId]:
         return _then(
-            peer.core.portal.verify(step.credentials, authorize_as=step.authorize_as or None),
+            peer.hub.portal.verify(step.credentials, authorize_as=step.authorize_as or None),
             compare,
         )
 
@@ -354,16 +354,16 @@ def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) 
         return avatar_id
 
     def consent(avatar_id: AvatarId) -> tuple[dict[str, Any], Callable[[], object]]:
-        link.reproven_at = peer.core.loop.time()
-        return {"avatar_id": avatar_id, "for": peer.core.options.reauthentication}, lambda: None
+        channel.reproven_at = peer.hub.loop.time()
+        return {"avatar_id": avatar_id, "for": peer.hub.options.reauthentication}, lambda: None
 
     return _begin(peer, mechanism, decide, consent).say(initial)
 
 
-def _link_of(peer: ServerConnection) -> SessionChannel:
-    if peer.link is None:
+def _channel_of(peer: ServerConnection) -> SessionChannel:
+    if peer.channel is None:
         raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
-    return peer.link
+    return peer.channel
 
 
 def _then(future: Future[Any], function: Callable[[Any], Any]) -> Future[Any]:

@@ -14,6 +14,7 @@ from actorcred.methods import Method
 from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response
 from actorcred.rpc.protocol.connection import PREFIX, Connection
 from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.rpc.server.dialogue import Dialogue
 from actorcred.rpc.server.early import Early
 from actorcred.rpc.server.events import ConnectionBroken, RequestsThrottled
@@ -40,14 +41,14 @@ class ServerConnection:
     """A client's connection.
 
     Args:
-        core: the hub of the server.
-        wire: the transport.
+        hub: the hub of the server.
+        transport: what carries it.
         connection: the protocol's state.
         origin: where it comes from.
         place: its place in the limits, which it releases at the end.
 
     Attributes:
-        link: the channel of the session, after the login.
+        channel: the channel of the session, after the login.
         dialogue: the login in progress.
         heard: when data last arrived from the client, on the loop's clock; once closed, when that
             was.
@@ -67,27 +68,27 @@ class ServerConnection:
         "_stall",
         "_throttled",
         "answers_only",
+        "channel",
         "client",
         "closed",
         "connection",
-        "core",
         "dialogue",
         "heard",
         "heartbeat",
-        "link",
+        "hub",
         "origin",
-        "wire",
+        "transport",
     )
 
     def __init__(
-        self, core: Hub, wire: Transport, connection: Connection, origin: Origin, place: Place
+        self, hub: Hub, transport: Transport, connection: Connection, origin: Origin, place: Place
     ) -> None:
-        self.core = core
-        self.wire = wire
+        self.hub = hub
+        self.transport = transport
         self.connection = connection
         self.origin = origin
         self.client = ""
-        self.link: SessionChannel | None = None
+        self.channel: SessionChannel | None = None
         self.dialogue: Dialogue | None = None
         self.heartbeat = self.answers_only = self.closed = False
         self._place = place
@@ -97,13 +98,13 @@ class ServerConnection:
         self._out: list[bytes] | None = None
         self._out_size = 0
         self._drained: Future[None] | None = None
-        self.heard = core.loop.time()
+        self.heard = hub.loop.time()
         self._throttled = False
         self._stall: Stall | None = None
         self._flow: Flow | None = Flow(EARLY_BYTES_PER_SECOND, EARLY_BYTES, self.heard)
-        rate, burst = core.options.rates.requests_per_second, core.options.rates.request_burst
+        rate, burst = hub.options.rates.requests_per_second, hub.options.rates.request_burst
         self._rate = None if rate is None else RateLimit(rate, burst, self.heard)
-        core.enter(self)
+        hub.enter(self)
 
     # -- called by the transport -------------------------------------------------------------------
 
@@ -111,7 +112,7 @@ class ServerConnection:
         """Handle data from the client: bytes of a stream, or a frame."""
         if self.closed:
             return
-        self.heard = self.core.loop.time()
+        self.heard = self.hub.loop.time()
         # Immediate answers are sent together, without another turn of the loop.
         gathered = self._out
         if gathered is None:
@@ -121,14 +122,14 @@ class ServerConnection:
             for message in self.connection.receive(data):
                 self._take(message)
             if self._flow is not None and (wait := self._flow.spend(len(data), self.heard)):
-                self.wire.hold(wait)
+                self.transport.hold(wait)
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
             if self._out is gathered:
                 self._out = None
                 if gathered:
-                    self.wire.write(gathered)
+                    self.transport.write(gathered)
 
     def _take(self, message: Any) -> None:
         kind = type(message)
@@ -146,8 +147,8 @@ class ServerConnection:
 
     def break_off(self, detail: str) -> None:
         """End the connection of a client that violated the protocol."""
-        self.core.portal.publish(ConnectionBroken(self.origin.address, detail))
-        self.goodbye(ProtocolError.code, detail, None)
+        self.hub.portal.publish(ConnectionBroken(self.origin.address, detail))
+        self.goodbye(GoodbyeCode.PROTOCOL_ERROR, detail, None)
 
     def pause(self) -> None:
         """Hold notifications back, since the client does not read."""
@@ -168,19 +169,19 @@ class ServerConnection:
     @property
     def in_session(self) -> bool:
         """Whether the client has an open session."""
-        return self.link is not None and self.link.session.is_open
+        return self.channel is not None and self.channel.session.is_open
 
     def lost(self) -> None:
         """Called when the connection is lost."""
         self.closed = True
-        self.core.leave(self)
+        self.hub.leave(self)
         self._place.leave()
         dialogue = self.dialogue
         if dialogue is not None:
             dialogue.cancel()
-        link, self.link = self.link, None
-        if link is not None:
-            link.lost(self.core.loop.time())
+        channel, self.channel = self.channel, None
+        if channel is not None:
+            channel.lost(self.hub.loop.time())
         self.resume()
         if self._questions is not None:
             self._questions.give_up()
@@ -194,7 +195,7 @@ class ServerConnection:
                 raise CallError(
                     "too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3)
                 )
-            if self._early is not None and request.method not in self.core.commands.at_once:
+            if self._early is not None and request.method not in self.hub.commands.at_once:
                 self._early.add(request)
             else:
                 self._serve(request, reply)
@@ -203,16 +204,16 @@ class ServerConnection:
             reply.settle_error(error)
 
     def _serve(self, request: Request, reply: Reply) -> None:
-        link = self.link
-        method = None if link is None else link.methods.get(request.method)
+        channel = self.channel
+        method = None if channel is None else channel.methods.get(request.method)
         if method is not None:
-            self._call(link, method, request.params, reply)  # type: ignore[arg-type]
+            self._call(channel, method, request.params, reply)  # type: ignore[arg-type]
         elif request.method.startswith(PREFIX):
             answer = self._reserved(request)
             reply.settle(answer)
-            if request.method in self.core.commands.logins and self.link is None:
+            if request.method in self.hub.commands.logins and self.channel is None:
                 self._hold_until(answer)
-        elif link is None:
+        elif channel is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
         else:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
@@ -222,7 +223,7 @@ class ServerConnection:
         if not answer.done():
             self._early = Early(self.connection.limits.pending)
             answer.add_done_callback(
-                lambda _: self.core.here(self.core.loop.call_soon, self._release)
+                lambda _: self.hub.here(self.hub.loop.call_soon, self._release)
             )
 
     def _release(self) -> None:
@@ -244,32 +245,32 @@ class ServerConnection:
         """Return the seconds that the client must wait; 0 if it does not exceed the rate."""
         wait = rate.take(self.heard)
         if wait and not self._throttled:
-            session_id = "" if self.link is None else self.link.session.id
-            self.core.portal.publish(RequestsThrottled(self.origin.address, session_id))
+            session_id = "" if self.channel is None else self.channel.session.id
+            self.hub.portal.publish(RequestsThrottled(self.origin.address, session_id))
         self._throttled = wait > 0
         return wait
 
     def _reserved(self, request: Request) -> Any:
-        known = self.core.commands.table.get(request.method)
+        known = self.hub.commands.table.get(request.method)
         if known is None:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
         method, function = known
         return function(self, *method.arguments(request.params, self.connection.codec.convert))
 
     def _call(
-        self, link: SessionChannel, method: Method, params: list[Any], reply: Reply | None
+        self, channel: SessionChannel, method: Method, params: list[Any], reply: Reply | None
     ) -> None:
         arguments = method.arguments(params, self.connection.codec.convert)
         if method.reauthenticated_within is not None:
             self.demand_proof(method.reauthenticated_within)
-        message, avatar = ProxyCall((method.name,), arguments, {}), link.session.avatar
+        message, avatar = ProxyCall((method.name,), arguments, {}), channel.session.avatar
         if avatar.actor_inbox.busy.locked():
             avatar.deliver(
                 message,
                 wait_in(
-                    link,
+                    channel,
                     params,
-                    Receipt(self.core, link.backlog, avatar.actor_inbox, message, reply),
+                    Receipt(self.hub, channel.backlog, avatar.actor_inbox, message, reply),
                 ),
             )
         else:
@@ -277,7 +278,7 @@ class ServerConnection:
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Report a refused login on this connection that the portal did not see."""
-        self.core.portal.tell_refused(error, kind, address=self.origin.situation.source)
+        self.hub.portal.tell_refused(error, kind, address=self.origin.situation.source)
 
     def demand_proof(self, within: float) -> None:
         """Check that the user has proven the credentials again recently.
@@ -288,10 +289,10 @@ class ServerConnection:
         Raises:
             CallError: if not.
         """
-        link = self.link
-        if link is None:
+        channel = self.channel
+        if channel is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
-        if link.reproven_at is None or self.core.loop.time() - link.reproven_at > within:
+        if channel.reproven_at is None or self.hub.loop.time() - channel.reproven_at > within:
             raise CallError(
                 "prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE
             )
@@ -299,28 +300,28 @@ class ServerConnection:
     def _notice(self, notice: NotificationMessage) -> None:
         try:
             if self._rate is not None and self._wait(self._rate):
-                self.core.ignored_notices += 1
+                self.hub.ignored_notices += 1
             elif self._early is not None:
                 self._early.add(notice)
             else:
                 self._tell(notice)
         except CallError:
-            self.core.ignored_notices += 1
+            self.hub.ignored_notices += 1
 
     def _tell(self, notice: NotificationMessage) -> None:
-        link = self.link
-        method = None if link is None else link.methods.get(notice.method)
+        channel = self.channel
+        method = None if channel is None else channel.methods.get(notice.method)
         if method is None:
-            self.core.ignored_notices += 1
+            self.hub.ignored_notices += 1
             return
         try:
-            self._call(link, method, notice.params, None)  # type: ignore[arg-type]
+            self._call(channel, method, notice.params, None)  # type: ignore[arg-type]
         except pykka.ActorDeadError:
             return  # the session is over, and the goodbye follows
         except (CallError, MailboxFull):
-            self.core.ignored_notices += 1
+            self.hub.ignored_notices += 1
         except Exception as error:
-            self.core.ignored_notices += 1
+            self.hub.ignored_notices += 1
             logger.error("A notification of %r failed:", notice.method, exc_info=error)
 
     # -- calls to the client -----------------------------------------------------------------------
@@ -344,22 +345,22 @@ class ServerConnection:
                 return
             self._out = [data]
             self._out_size = len(data)
-            self.core.write_later(self)
+            self.hub.write_later(self)
             return
         out.append(data)
         self._out_size += len(data)
-        if self._out_size > self.core.options.write_buffer:
+        if self._out_size > self.hub.options.write_buffer:
             # One turn can send any amount, and the transport must be able to call `pause`.
             self._out_size = 0
             messages = out[:]
             out.clear()
-            self.wire.write(messages)
+            self.transport.write(messages)
 
     def flush(self) -> None:
         """Pass the output so far to the transport."""
         out, self._out = self._out, None
         if out:
-            self.wire.write(out)
+            self.transport.write(out)
 
     def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
         """Close the connection, after a goodbye unless the client accepts only answers."""
@@ -369,9 +370,9 @@ class ServerConnection:
             reason = {"code": code, "message": detail[:REASON]}
             self.send(self.connection.notify(PREFIX + "goodbye", (reason, retry_after)))
         self.closed = True
-        self.heard = self.core.loop.time()
+        self.heard = self.hub.loop.time()
         self.flush()
-        self.wire.close()
+        self.transport.close()
 
     # -- limits ------------------------------------------------------------------------------------
 
@@ -385,27 +386,29 @@ class ServerConnection:
         self.connection.errors = errors
         self.answers_only = answers_only
 
-    def logged_in(self, link: SessionChannel) -> None:
+    def logged_in(self, channel: SessionChannel) -> None:
         """Use a session, whose methods can now be called."""
-        self.link = link
-        self.speak(link.errors, answers_only=not link.takes_notifications)
+        self.channel = channel
+        self.speak(channel.errors, answers_only=not channel.takes_notifications)
         self._place.recognise()
-        rate, burst = self.core.options.rates.bytes_per_second, self.core.options.rates.bytes_burst
+        rate, burst = self.hub.options.rates.bytes_per_second, self.hub.options.rates.bytes_burst
         self._flow = None if rate is None else Flow(rate, burst, self.heard)
 
     def make_room(self) -> bool:
         """End the connection if its client has not begun to log in; return whether it was ended."""
-        if self.link is not None or self.dialogue is not None:
+        if self.channel is not None or self.dialogue is not None:
             return False
         self.goodbye(
-            "full", "the server has no room for connections without a login", self.core.retry_after
+            GoodbyeCode.FULL,
+            "the server has no room for connections without a login",
+            self.hub.retry_after,
         )
-        self.wire.abort()
+        self.transport.abort()
         return True
 
     def overdue(self, now: float) -> tuple[str, str] | None:
         """Return the code and the reason if the connection must end now; None if not."""
-        options = self.core.options
+        options = self.hub.options
         if self.closed:
             late = now - self.heard >= options.login_timeout
             return (
@@ -413,18 +416,24 @@ class ServerConnection:
                 if late
                 else None
             )
-        waiting = self.wire.waiting()
+        waiting = self.transport.waiting()
         if self._stall is None and waiting:
             self._stall = Stall(options.write_timeout)
         if self._stall is not None and self._stall.is_over(waiting, now):
             return (
-                "stalled",
+                GoodbyeCode.STALLED,
                 f"the client has read nothing for {options.write_timeout:g} s",
             )
-        if self.link is None:
+        if self.channel is None:
             late = now - self._place.since >= options.login_timeout
             return (
-                ("login-timeout", f"no login within {options.login_timeout:g} s") if late else None
+                (GoodbyeCode.LOGIN_TIMEOUT, f"no login within {options.login_timeout:g} s")
+                if late
+                else None
             )
         silent = self.heartbeat and now - self.heard >= 2 * options.heartbeat
-        return ("silent", f"nothing received for {2 * options.heartbeat:g} s") if silent else None
+        return (
+            (GoodbyeCode.SILENT, f"nothing received for {2 * options.heartbeat:g} s")
+            if silent
+            else None
+        )

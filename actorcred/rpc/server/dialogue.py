@@ -10,6 +10,7 @@ from typing import Any
 
 from actorcred.actors import Future
 from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
+from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.rpc.server.events import LoginThrottled
 from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
@@ -89,8 +90,8 @@ class Dialogue:
 
     def _deny_source(self) -> None:
         """Raise `LoginDenied` if the client's source must wait."""
-        source, core = self._peer.origin.source, self._peer.core
-        wait = core.penalties.wait("from " + source, core.loop.time()) if source else 0.0
+        source, hub = self._peer.origin.source, self._peer.hub
+        wait = hub.penalties.wait("from " + source, hub.loop.time()) if source else 0.0
         if wait:
             self.cancel()
             raise self._denied(wait)
@@ -98,7 +99,7 @@ class Dialogue:
     def _denied(self, wait: float) -> LoginDenied:
         """Report a denied login; return its error. A source that does not stop is shut out."""
         deny_source(self._peer)
-        self._peer.core.portal.publish(
+        self._peer.hub.portal.publish(
             LoginThrottled(self._peer.origin.address, self._claimed, wait)
         )
         return LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
@@ -140,18 +141,18 @@ class Dialogue:
         A turn ends with the answer to the client, so a client that stops does not block others.
         """
         account = self._account
-        if account and self._peer.core.portal.options.penalty.step:
-            self._peer.core.turns.take(account, partial(self._begin_turn, go, account))
+        if account and self._peer.hub.portal.options.penalty.step:
+            self._peer.hub.turns.take(account, partial(self._begin_turn, go, account))
         else:
             self._begin_turn(go)
 
     def _begin_turn(self, go: Callable[[], object], account: str = "") -> bool:
-        core, answer = self._peer.core, self._answer
+        hub, answer = self._peer.hub, self._answer
         if self._over:
             return False
-        now, wait = core.loop.time(), 0.0
+        now, wait = hub.loop.time(), 0.0
         for key in self._keys():
-            wait = max(wait, core.penalties.wait(key, now))
+            wait = max(wait, hub.penalties.wait(key, now))
         if wait:
             self.cancel()
             if answer is not None:
@@ -183,14 +184,14 @@ class Dialogue:
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, ""
         if turn:
-            self._peer.core.turns.leave(turn)
+            self._peer.hub.turns.leave(turn)
 
     def _look(self, step: Credentials) -> None:
-        core, exchange = self._peer.core, self._stepper.exchange
+        hub, exchange = self._peer.hub, self._stepper.exchange
         if exchange is not None:
-            exchange.on_challenge = lambda challenge: core.here(self._challenged, challenge)
+            exchange.on_challenge = lambda challenge: hub.here(self._challenged, challenge)
         decision = self._decision = self._decide(step)
-        decision.add_done_callback(lambda done: core.here(self._decided, done))
+        decision.add_done_callback(lambda done: hub.here(self._decided, done))
 
     def _challenged(self, challenge: bytes) -> None:
         if not self._over:
@@ -225,7 +226,7 @@ class Dialogue:
 
     def _succeed(self, decision: Any) -> None:
         granted = self._stepper.succeeded()
-        self._peer.core.penalties.succeeded("as " + self._account)
+        self._peer.hub.penalties.succeeded("as " + self._account)
         told, afterwards = self._consent(decision)
         if isinstance(granted, Granted) and granted.data is not None:
             told["data"] = self.encoded(granted.data)
@@ -237,9 +238,9 @@ class Dialogue:
 
     def _refuse(self, error: Exception) -> None:
         if isinstance(error, UnauthorizedLogin):
-            now = self._peer.core.loop.time()
+            now = self._peer.hub.loop.time()
             for key in self._keys():
-                self._peer.core.penalties.failed(key, now)
+                self._peer.hub.penalties.failed(key, now)
         answer = self._answer
         self._end()
         if answer is not None:
@@ -262,10 +263,10 @@ class Dialogue:
 
 def deny_source(peer: Peer) -> None:
     """Count a denied login. A source that continues during its penalty is disconnected."""
-    core, key = peer.core, "from " + peer.origin.source
-    wait = core.penalties.wait(key, core.loop.time()) if peer.origin.source else 0.0
-    if wait and core.penalties.denied(key) > core.portal.options.penalty.free_denials:
+    hub, key = peer.hub, "from " + peer.origin.source
+    wait = hub.penalties.wait(key, hub.loop.time()) if peer.origin.source else 0.0
+    if wait and hub.penalties.denied(key) > hub.portal.options.penalty.free_denials:
         # After the client has its answer.
-        core.loop.call_soon(
-            peer.goodbye, "denied", "too many logins during the penalty", round(wait, 1)
+        hub.loop.call_soon(
+            peer.goodbye, GoodbyeCode.DENIED, "too many logins during the penalty", round(wait, 1)
         )

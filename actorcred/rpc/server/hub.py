@@ -44,8 +44,8 @@ class Newcomer(Protocol):
 class Peer(Line, Protocol):
     """A connection, as the lower layers of a server see it."""
 
-    core: Hub
-    wire: Transport
+    hub: Hub
+    transport: Transport
     origin: Origin
     closed: bool
     dialogue: Any
@@ -94,8 +94,8 @@ class Hub:
 
     Attributes:
         peers: all connections.
-        links: the channels of sessions that can be resumed, by the hash of their token.
-        lost_links: those of them that have no connection.
+        channels: the channels of sessions that can be resumed, by the hash of their token.
+        lost_channels: those of them that have no connection.
         draining: whether new logins are refused.
     """
 
@@ -111,8 +111,8 @@ class Hub:
         self.interfaces: tuple[type, ...] = ()
         """The interfaces that clients may request; the first one is the default."""
         self.peers: set[Peer] = set()
-        self.links: dict[bytes, SessionChannel] = {}
-        self.lost_links: set[SessionChannel] = set()
+        self.channels: dict[bytes, SessionChannel] = {}
+        self.lost_channels: set[SessionChannel] = set()
         self.draining = False
         self.ignored_notices = 0
         """The number of notifications from clients that were not handled."""
@@ -229,14 +229,14 @@ class Hub:
         """Close a connection that raised an exception, so that the others are not affected."""
         logger.error("A connection is closed after an unexpected error:", exc_info=error)
         try:
-            peer.wire.abort()
+            peer.transport.abort()
         except Exception as another:
             logger.error("The connection could not be closed:", exc_info=another)
 
     def forget_token(self, token: bytes | None) -> None:
         """Invalidate a resume token."""
         if token is not None:
-            self.links.pop(token, None)
+            self.channels.pop(token, None)
 
     # -- deadlines ---------------------------------------------------------------------------------
 
@@ -264,12 +264,12 @@ class Hub:
                 self.give_up(peer, error)
         for visitor in list(self.visitors):
             visitor.end_if_overdue(now)
-        for link in list(self.lost_links):
-            if link.lost_at is not None and now - link.lost_at >= self.options.resume.grace:
-                self.lost_links.discard(link)
-                self._end_session(link, LogoutCode.LOST)
+        for channel in list(self.lost_channels):
+            if channel.lost_at is not None and now - channel.lost_at >= self.options.resume.grace:
+                self.lost_channels.discard(channel)
+                self._end_session(channel, LogoutCode.LOST)
         self._timer = None
-        if self.peers or self.lost_links or self.visitors:
+        if self.peers or self.lost_channels or self.visitors:
             self._sweep_later()
 
     def _end_if_overdue(self, peer: Peer, now: float) -> None:
@@ -277,12 +277,12 @@ class Hub:
         if overdue is not None:
             self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
             peer.goodbye(*overdue, None)
-            peer.wire.abort()
+            peer.transport.abort()
 
-    def _end_session(self, link: SessionChannel, code: LogoutCode) -> Future[None]:
+    def _end_session(self, channel: SessionChannel, code: LogoutCode) -> Future[None]:
         """End a session; return a future of its end, which also holds any error."""
         try:
-            return link.session.end(code)
+            return channel.session.end(code)
         except Exception as error:
             logger.error("A session could not be ended:", exc_info=error)
             failed: Future[None] = Future()
@@ -335,10 +335,12 @@ class Hub:
             The number of sessions that were ended.
         """
         self.draining = True
-        links = {peer.link for peer in self.peers if peer.link is not None} | self.lost_links
-        ended = [self._end_session(link, LogoutCode.DRAINED) for link in links]
+        channels = {
+            peer.channel for peer in self.peers if peer.channel is not None
+        } | self.lost_channels
+        ended = [self._end_session(channel, LogoutCode.DRAINED) for channel in channels]
         for peer in list(self.peers):
-            if peer.link is None:
+            if peer.channel is None:
                 self._say_that_it_ends(peer)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
@@ -357,6 +359,6 @@ class Hub:
         try:
             peer.goodbye(str(LogoutCode.DRAINED), GOING_DOWN, self.retry_after)
             if abort:
-                peer.wire.abort()
+                peer.transport.abort()
         except Exception as error:
             self.give_up(peer, error)

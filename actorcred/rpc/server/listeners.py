@@ -50,7 +50,7 @@ class StreamTransport(asyncio.BufferedProtocol):
     """The transport of one connection.
 
     Args:
-        core: the hub of the server.
+        hub: the hub of the server.
         protocol: "tcp", "tls" or "unix".
         place: its place in the limits.
         address: of the client, as `socket.accept` returns it.
@@ -64,9 +64,9 @@ class StreamTransport(asyncio.BufferedProtocol):
         "_address",
         "_binding",
         "_buffer",
-        "_core",
         "_full",
         "_held",
+        "_hub",
         "_place",
         "_protocol",
         "_transport",
@@ -75,13 +75,13 @@ class StreamTransport(asyncio.BufferedProtocol):
 
     def __init__(
         self,
-        core: Hub,
+        hub: Hub,
         protocol: str,
         place: Place,
         address: Any,
         binding: tuple[str, bytes] | None = None,
     ) -> None:
-        self._core = core
+        self._hub = hub
         self._protocol = protocol
         self._place = place
         self._address = address
@@ -101,7 +101,7 @@ class StreamTransport(asyncio.BufferedProtocol):
         stream = self._transport = cast("asyncio.Transport", transport)
         # Not from the transport, which has no address any more if the connection was reset.
         host, port = self._address[:2] if isinstance(self._address, tuple) else ("", 0)
-        stream.set_write_buffer_limits(high=self._core.options.write_buffer)
+        stream.set_write_buffer_limits(high=self._hub.options.write_buffer)
         address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         private = self._protocol != "tcp" or is_loopback(host)
         tls_unique = (
@@ -117,7 +117,7 @@ class StreamTransport(asyncio.BufferedProtocol):
         )
         origin = Origin(self._protocol, address, self._place.source, situation)
         self.peer = ServerConnection(
-            self._core, self, Connection(limits=self._core.options.wire), origin, self._place
+            self._hub, self, Connection(limits=self._hub.options.wire), origin, self._place
         )
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -171,7 +171,7 @@ class StreamTransport(asyncio.BufferedProtocol):
         assert self._transport is not None
         if self._held is None and not self._transport.is_closing():
             self._transport.pause_reading()
-            self._held = self._core.loop.call_later(seconds, self._release)
+            self._held = self._hub.loop.call_later(seconds, self._release)
 
     def _release(self) -> None:
         self._held = None
@@ -197,7 +197,7 @@ class StreamListener:
     """Sets up the stream connections that an `Acceptor` accepts.
 
     Args:
-        core: the hub of the server.
+        hub: the hub of the server.
         kind: "tcp", "tls" or "unix".
         context: the TLS settings; None without TLS.
         binding: the data for channel binding; None without.
@@ -205,15 +205,15 @@ class StreamListener:
 
     def __init__(
         self,
-        core: Hub,
+        hub: Hub,
         kind: str,
         context: ssl.SSLContext | None = None,
         binding: tuple[str, bytes] | None = None,
     ) -> None:
-        self._core = core
+        self._hub = hub
         self._kind = kind
         self._binding = binding
-        timeout = core.options.login_timeout
+        timeout = hub.options.login_timeout
         self._tls: dict[str, Any] = {}
         if context is not None:
             self._tls = {
@@ -224,8 +224,8 @@ class StreamListener:
 
     async def open(self, stream: socket.socket, place: Place, address: Any) -> None:
         """Set up a connection."""
-        wire = StreamTransport(self._core, self._kind, place, address, self._binding)
-        await self._core.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
+        wire = StreamTransport(self._hub, self._kind, place, address, self._binding)
+        await self._hub.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
 
 
 def _keep_alive(sock: socket.socket) -> None:
@@ -292,7 +292,7 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
     )
 
 
-def listen(core: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
+def listen(hub: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
     """Listen on a TCP, TLS or Unix address; return the acceptor and the address with its port.
 
     Raises:
@@ -303,11 +303,11 @@ def listen(core: Hub, address: Address, context: ssl.SSLContext | None) -> tuple
     if address.kind == "unix":
         with _naming(address):
             sock = _bind_unix(address.path)
-        return Acceptor(core, sock, StreamListener(core, "unix").open), address
+        return Acceptor(hub, sock, StreamListener(hub, "unix").open), address
     sock = bind(address)
     binding = None if context is None else _binding_of(address) or served_binding(context)
-    stream = StreamListener(core, address.kind, context if address.kind == "tls" else None, binding)
-    return Acceptor(core, sock, stream.open), Address(
+    stream = StreamListener(hub, address.kind, context if address.kind == "tls" else None, binding)
+    return Acceptor(hub, sock, stream.open), Address(
         address.kind, address.host, sock.getsockname()[1], address.path
     )
 

@@ -27,19 +27,19 @@ class Receipt:
     """Counts a call or notification until its avatar has handled it. Used in place of a future.
 
     Args:
-        core: the hub, on whose loop it is counted.
+        hub: the hub, on whose loop it is counted.
         backlog: the count.
         inbox: the avatar's mailbox.
         message: the call or notification.
         reply: gets the result; None for a notification, whose failure is the avatar's.
     """
 
-    __slots__ = ("_backlog", "_core", "_inbox", "_message", "_reply", "size")
+    __slots__ = ("_backlog", "_hub", "_inbox", "_message", "_reply", "size")
 
     def __init__(
-        self, core: Hub, backlog: Backlog, inbox: Cell, message: Any, reply: Reply | None
+        self, hub: Hub, backlog: Backlog, inbox: Cell, message: Any, reply: Reply | None
     ) -> None:
-        self._core = core
+        self._hub = hub
         self._backlog = backlog
         self._inbox = inbox
         self._message = message
@@ -48,31 +48,31 @@ class Receipt:
 
     def settle(self, value: Any = None) -> bool:
         """Pass a result on."""
-        self._core.here(self._backlog.leave, self.size)
+        self._hub.here(self._backlog.leave, self.size)
         return self._reply is None or self._reply.settle(value)
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
         """Pass an error on."""
-        self._core.here(self._backlog.leave, self.size)
+        self._hub.here(self._backlog.leave, self.size)
         if self._reply is not None:
             return self._reply.settle_error(error)
         actor = self._inbox.actor
         if actor is None or isinstance(error, pykka.ActorDeadError | MailboxFull):
-            self._core.ignored_notices += 1
+            self._hub.ignored_notices += 1
         elif not actor._actor_survives(error, self._message):
             self._inbox.fail(actor, error)
         return True
 
 
-def wait_in(link: SessionChannel, params: list[Any], receipt: Receipt) -> Receipt:
+def wait_in(channel: SessionChannel, params: list[Any], receipt: Receipt) -> Receipt:
     """Count a call or notification that waits for the avatar.
 
     Raises:
         MailboxFull: if too much waits already.
     """
-    if not link.backlog.full:
+    if not channel.backlog.full:
         receipt.size = weigh(params)
-        if link.backlog.enter(receipt.size):
+        if channel.backlog.enter(receipt.size):
             return receipt
     raise MailboxFull("too much waits for the avatar")
 
@@ -91,18 +91,18 @@ class Reply:
         """Send a result; if it is a future, when that is done."""
         if isinstance(value, pykka.Future):
             Future.adopt(value).add_done_callback(self._done)
-        elif get_ident() == self._peer.core.thread:
+        elif get_ident() == self._peer.hub.thread:
             self._answer(value)
         else:
-            self._peer.core.from_thread(self._answer, value)
+            self._peer.hub.from_thread(self._answer, value)
         return True
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
         """Send an error."""
-        if get_ident() == self._peer.core.thread:
+        if get_ident() == self._peer.hub.thread:
             self._fail(error)
         else:
-            self._peer.core.from_thread(self._fail, error)
+            self._peer.hub.from_thread(self._fail, error)
         return True
 
     def _done(self, done: Future[Any]) -> None:

@@ -38,11 +38,11 @@ class Server:
 
     Attributes:
         addresses: where it listens, with the actual ports.
-        core: the hub, which its connections share.
+        hub: the hub, which its connections share.
     """
 
-    def __init__(self, core: Hub) -> None:
-        self.core = core
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
         self.addresses: list[Address] = []
         self._streams: list[Acceptor] = []
         self._unix: list[str] = []
@@ -52,7 +52,7 @@ class Server:
     def __repr__(self) -> str:
         return (
             f"<Server on {', '.join(map(str, self.addresses)) or 'nothing'}, "
-            f"{len(self.core.peers)} connections>"
+            f"{len(self.hub.peers)} connections>"
         )
 
     async def __aenter__(self) -> Self:
@@ -90,11 +90,11 @@ class Server:
         if where.kind in {"ws", "wss"}:
             from actorcred.rpc.server.web import WebListener  # needs an extra
 
-            web = await WebListener.open(app or self.web_app(), where, context, self.core)
+            web = await WebListener.open(app or self.web_app(), where, context, self.hub)
             self._web.append(web)
             where = web.address
         else:
-            stream, where = listen(self.core, where, context)
+            stream, where = listen(self.hub, where, context)
             self._streams.append(stream)
             if where.kind == "unix":
                 self._unix.append(where.path)
@@ -107,7 +107,7 @@ class Server:
 
         It shares this server's limits and sessions.
         """
-        return WebApp(self.core)
+        return WebApp(self.hub)
 
     async def wait_closed(self) -> None:
         """Wait until the server has been closed."""
@@ -128,7 +128,7 @@ class Server:
         for web in self._web:
             web.stop_listening()
         self.clean_up()  # the sockets are closed, and the rest may be cancelled
-        count = await self.core.drain(timeout)
+        count = await self.hub.drain(timeout)
         for web in self._web:
             await web.close()
         self._streams, self._web = [], []

@@ -22,6 +22,7 @@ from actorcred.mind.outbox import Notification
 from actorcred.rpc.protocol.codec import MSGPACK, Codec
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import FaultForm
+from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.rpc.server.guard import Backlog, ConnectionLimiter
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.sessions.session import Session
@@ -44,7 +45,7 @@ class Line(Protocol):
     """What the channel of a session needs of the client's connection."""
 
     connection: Connection
-    link: SessionChannel | None
+    channel: SessionChannel | None
 
     @property
     def drained(self) -> Future[None] | None:
@@ -66,8 +67,8 @@ class ChannelHub(Protocol):
     options: ServerOptions
     admission: ConnectionLimiter
     thread: int
-    links: dict[bytes, SessionChannel]
-    lost_links: set[SessionChannel]
+    channels: dict[bytes, SessionChannel]
+    lost_channels: set[SessionChannel]
     retry_after: float
 
     def from_thread(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
@@ -84,7 +85,7 @@ class SessionChannel(Channel):
     received are kept.
 
     Args:
-        core: the hub of the server.
+        hub: the hub of the server.
         keeps: whether the client may return to its session after it has lost its connection.
         takes_notifications: whether the client accepts what it did not request. What the mind drops
             is not counted here, so a client that returns has missed nothing.
@@ -93,8 +94,8 @@ class SessionChannel(Channel):
 
     __slots__ = (
         "_anonymous",
-        "_core",
         "_end",
+        "_hub",
         "_keeps",
         "_kept",
         "_kept_bytes",
@@ -114,20 +115,20 @@ class SessionChannel(Channel):
 
     def __init__(
         self,
-        core: ChannelHub,
+        hub: ChannelHub,
         *,
         keeps: bool,
         takes_notifications: bool = True,
         errors: FaultForm = FaultForm.MAP,
     ) -> None:
-        self._core = core
+        self._hub = hub
         self._keeps = keeps
         self.takes_notifications = takes_notifications
         self.errors = errors
         self._token: bytes | None = None
         self._end: LogoutReason | None = None
         self._anonymous: str | None = None
-        self.backlog = Backlog(2 * core.options.wire.pending, core.options.backlog_bytes)
+        self.backlog = Backlog(2 * hub.options.wire.pending, hub.options.backlog_bytes)
         """What the client sent, on any connection, and the avatar has not begun to handle."""
         # Until the client has the answer to its login, notifications wait as after a lost
         # connection.
@@ -148,7 +149,7 @@ class SessionChannel(Channel):
 
     def count_anonymous(self, source: str) -> bool:
         """Count an anonymous session until it ends; return False if its source has too many."""
-        if not self._core.admission.enter_anonymous(source):
+        if not self._hub.admission.enter_anonymous(source):
             return False
         self._anonymous = source
         return True
@@ -157,25 +158,25 @@ class SessionChannel(Channel):
         """Stop counting an anonymous session, if it is one."""
         source, self._anonymous = self._anonymous, None
         if source is not None:
-            self._core.admission.leave_anonymous(source)
+            self._hub.admission.leave_anonymous(source)
 
     def new_token(self) -> str | None:
         """Return a new token to resume the session once; None if it cannot be resumed.
 
         The previous token is invalidated.
         """
-        self._core.forget_token(self._token)
+        self._hub.forget_token(self._token)
         self._token = None
         if not self._keeps or self._end is not None:
             return None
         token = secrets.token_urlsafe(32)
         self._token = token_hash(token)
-        self._core.links[self._token] = self
+        self._hub.channels[self._token] = self
         return token
 
     def ready(self) -> bool:
         """Return whether this is the loop's thread, and the client reads what it is sent."""
-        return get_ident() == self._core.thread and (self.peer is None or self.peer.drained is None)
+        return get_ident() == self._hub.thread and (self.peer is None or self.peer.drained is None)
 
     def size(self, notification: Notification) -> int:
         """Return the bytes of a notification."""
@@ -194,8 +195,8 @@ class SessionChannel(Channel):
 
     def notify(self, notification: Notification) -> Any:
         """Send or keep a notification; return a future if the client can receive no more now."""
-        if get_ident() != self._core.thread:
-            return self._core.from_thread(self.notify, notification)
+        if get_ident() != self._hub.thread:
+            return self._hub.from_thread(self.notify, notification)
         peer = self.peer
         codec = self._codec
         data = notification.encoded(codec.name, codec.encode_notification)
@@ -208,7 +209,7 @@ class SessionChannel(Channel):
         return peer.drained
 
     def _keep(self, notification: Notification, size: int) -> None:
-        kept, options = self._kept, self._core.options
+        kept, options = self._kept, self._hub.options
         if kept is None:
             kept = self._kept = deque()
         kept.append((notification, size))
@@ -224,29 +225,29 @@ class SessionChannel(Channel):
             raise ClientGone(
                 "the client logged in with `notifications: false`, so it cannot be called"
             )
-        if get_ident() != self._core.thread:
-            return self._core.from_thread(self.call, name, args)
+        if get_ident() != self._hub.thread:
+            return self._hub.from_thread(self.call, name, args)
         if self.peer is None:
             raise ClientGone("the client has lost its connection")
         return self.peer.call(name, args)
 
     def close(self, reason: LogoutReason) -> None:
         """Close the client's connection with a goodbye, since its session is over."""
-        if get_ident() != self._core.thread:
-            self._core.from_thread(self.close, reason)
+        if get_ident() != self._hub.thread:
+            self._hub.from_thread(self.close, reason)
             return
         self._end = reason
         self.forget_anonymous()
-        self._core.forget_token(self._token)
-        self._core.lost_links.discard(self)
+        self._hub.forget_token(self._token)
+        self._hub.lost_channels.discard(self)
         self._kept = None
         peer, self.peer = self.peer, None
         if peer is not None:
             self._say_goodbye(peer, reason)
 
     def _say_goodbye(self, peer: Line, reason: LogoutReason) -> None:
-        peer.link = None
-        retry_after = self._core.retry_after if reason.code is LogoutCode.DRAINED else None
+        peer.channel = None
+        retry_after = self._hub.retry_after if reason.code is LogoutCode.DRAINED else None
         peer.goodbye(str(reason.code), reason.detail, retry_after)
 
     # -- connections -------------------------------------------------------------------------------
@@ -258,17 +259,19 @@ class SessionChannel(Channel):
             peer: the connection.
             last_seen: the number of the last notification that the client received.
         """
-        if peer.link is not self:
+        if peer.channel is not self:
             return  # the connection was lost meanwhile
         if self._end is not None:
             self._say_goodbye(peer, self._end)
             return
         previous, self.peer = self.peer, peer
         if previous is not None:
-            previous.link = None
-            previous.goodbye("resumed", "the session continues on another connection", None)
+            previous.channel = None
+            previous.goodbye(
+                GoodbyeCode.RESUMED, "the session continues on another connection", None
+            )
         self.lost_at = None
-        self._core.lost_links.discard(self)
+        self._hub.lost_channels.discard(self)
         self.acknowledge(last_seen)
         self._send_kept(peer)
         if not self._keeps:
@@ -309,6 +312,6 @@ class SessionChannel(Channel):
         self.peer = None
         if self._keeps:
             self.lost_at = now
-            self._core.lost_links.add(self)
+            self._hub.lost_channels.add(self)
         else:
             self.session.end(LogoutCode.LOST)

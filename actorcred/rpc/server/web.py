@@ -42,23 +42,23 @@ class WebVisitor:
     """A connection to a WebSocket port. It begins with HTTP, and might never become a WebSocket.
 
     Args:
-        core: the hub of the server.
+        hub: the hub of the server.
         place: its place in the limits.
         host: the client's address.
     """
 
-    def __init__(self, core: Hub, place: Place, host: str) -> None:
-        self.core = core
+    def __init__(self, hub: Hub, place: Place, host: str) -> None:
+        self.hub = hub
         self.host = host
         self._place = place
         self._protocol: Any = None
         self._transport: asyncio.Transport | None = None
-        self._stall = Stall(core.options.write_timeout)
+        self._stall = Stall(hub.options.write_timeout)
         self._frames = RateLimit(FRAMES_PER_SECOND, FRAMES_AT_ONCE, place.since)
         # What the server waits for, and since when. Empty while the server itself works.
         self._waits: dict[str, float] = {"request": place.since}
-        core.visitors.add(self)
-        core.sweep()
+        hub.visitors.add(self)
+        hub.sweep()
 
     def speaks(self, protocol: Any, transport: asyncio.Transport) -> None:
         """Set the uvicorn protocol that serves the connection from now on."""
@@ -68,12 +68,12 @@ class WebVisitor:
 
     def claim(self) -> Place:
         """Hand the place over to a peer, which must release it and enforce the deadlines."""
-        self.core.visitors.discard(self)
+        self.hub.visitors.discard(self)
         return self._place
 
     def lost(self) -> None:
         """Called when the connection is lost."""
-        self.core.visitors.discard(self)
+        self.hub.visitors.discard(self)
         self._place.leave()
 
     def waiting(self) -> int:
@@ -91,11 +91,11 @@ class WebVisitor:
         """
         if self._transport is None or self._transport.is_closing():
             return False
-        if self._frames.take(self.core.loop.time()):
+        if self._frames.take(self.hub.loop.time()):
             self.complain("too many frames that are not messages")
             self.abort()
             return False
-        if self._transport.get_write_buffer_size() > 2 * self.core.options.write_buffer:
+        if self._transport.get_write_buffer_size() > 2 * self.hub.options.write_buffer:
             self.complain("the answers to its pings are not read")
             self.abort()
             return False
@@ -103,7 +103,7 @@ class WebVisitor:
 
     def complain(self, why: str) -> None:
         """Report a client that violated the protocol or a limit."""
-        self.core.portal.publish(ConnectionBroken(self.host, why))
+        self.hub.portal.publish(ConnectionBroken(self.host, why))
 
     def abort(self) -> None:
         """Close the connection immediately."""
@@ -131,7 +131,7 @@ class WebVisitor:
         if waiting:
             self._waits["request"] = now  # the client still reads the last answer
         if self._stall.is_over(waiting, now) or any(
-            now - since >= self.core.options.login_timeout for since in self._waits.values()
+            now - since >= self.hub.options.login_timeout for since in self._waits.values()
         ):
             self.abort()
 
@@ -157,7 +157,7 @@ class WebVisitor:
             nonlocal complete
             if complete:
                 return await receive()  # the application only waits for the disconnection
-            self._waits["body"] = self.core.loop.time()
+            self._waits["body"] = self.hub.loop.time()
             try:
                 message = await receive()
             finally:
@@ -175,15 +175,15 @@ class WebListener:
         address: where it listens.
     """
 
-    def __init__(self, core: Hub, address: Address, server: Any, sock: socket.socket) -> None:
+    def __init__(self, hub: Hub, address: Address, server: Any, sock: socket.socket) -> None:
         self.address = address
-        self._core = core
+        self._hub = hub
         self._server = server
         self._visitors: dict[Any, WebVisitor] = {}
         config = server.config
         config.http_protocol_class = _watched(config.http_protocol_class, self._visitors)
         config.ws_protocol_class = _watched(config.ws_protocol_class, self._visitors)
-        timeout = core.options.login_timeout
+        timeout = hub.options.login_timeout
         self._tls: dict[str, Any] = {}
         if config.ssl is not None:
             self._tls = {
@@ -192,11 +192,11 @@ class WebListener:
                 "ssl_shutdown_timeout": timeout,
             }
         self._task = asyncio.create_task(server.serve(sockets=[]))
-        self._acceptor = Acceptor(core, sock, self._open)
+        self._acceptor = Acceptor(hub, sock, self._open)
 
     @classmethod
     async def open(
-        cls, app: Any, address: Address, context: ssl.SSLContext | None, core: Hub
+        cls, app: Any, address: Address, context: ssl.SSLContext | None, hub: Hub
     ) -> WebListener:
         """Listen on an address.
 
@@ -221,7 +221,7 @@ class WebListener:
             server_header=False,
             proxy_headers=False,  # `TrustedProxy` and penalties need the real peer
             ws="websockets-sansio",
-            ws_max_size=core.options.wire.frame,
+            ws_max_size=hub.options.wire.frame,
             ws_per_message_deflate=False,
             timeout_graceful_shutdown=1,
         )
@@ -229,19 +229,19 @@ class WebListener:
         config.ssl = context if address.kind == "wss" else None
         sock = bind(address)
         started = asyncio.Event()
-        listener = cls(core, _with_port(address, sock), _make_uvicorn(config, started), sock)
+        listener = cls(hub, _with_port(address, sock), _make_uvicorn(config, started), sock)
         await started.wait()
         return listener
 
     async def _open(self, stream: socket.socket, place: Place, address: Any) -> None:
         """Set up a connection that was accepted."""
-        visitor = WebVisitor(self._core, place, address[0])
+        visitor = WebVisitor(self._hub, place, address[0])
         protocol = self._server.config.http_protocol_class(
             config=self._server.config, server_state=self._server.server_state, app_state={}
         )
         protocol.visitor = visitor
         try:
-            await self._core.loop.connect_accepted_socket(lambda: protocol, stream, **self._tls)
+            await self._hub.loop.connect_accepted_socket(lambda: protocol, stream, **self._tls)
         except BaseException:
             visitor.lost()
             raise

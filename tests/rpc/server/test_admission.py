@@ -51,7 +51,7 @@ async def test_a_socket_that_never_ends_its_handshake_is_closed_within_the_login
             writer.write(words)
         for reader, _ in streams:
             assert b"101" not in await ends(reader)
-        await game.until(lambda: not game.core.admission.connections)
+        await game.until(lambda: not game.hub.admission.connections)
 
 
 @on_both_loops
@@ -94,16 +94,16 @@ async def test_silent_connections_of_every_transport_take_the_places_of_their_so
 ) -> None:
     async with stage(transport, unauthenticated_per_source=5, limit_loopback=True) as game:
         silent = [await game.raw() for _ in range(5)]
-        await game.until(lambda: len(game.core.admission) == 5)
+        await game.until(lambda: len(game.hub.admission) == 5)
         over, _ = await game.raw()
         assert await ends(over) == b""
         other, _ = await game.raw("127.0.0.2")
-        await game.until(lambda: len(game.core.admission) == 6)
+        await game.until(lambda: len(game.hub.admission) == 6)
         refused = [event for event in game.events if isinstance(event, ConnectionRefused)]
         assert [event.address for event in refused] == ["127.0.0.1"]
         for _, writer in silent:
             writer.close()
-        await game.until(lambda: len(game.core.admission) == 1)
+        await game.until(lambda: len(game.hub.admission) == 1)
         assert await (await game.connect()).call("echo", "in") == "in"
         assert not other.at_eof()
 
@@ -113,7 +113,7 @@ async def test_a_unix_socket_and_loopback_have_no_limit_per_source(tmp_path: Pat
     for transport in ("unix", "tcp"):
         async with stage(transport, tmp_path, unauthenticated_per_source=1) as game:
             bare = [await game.bare() for _ in range(4)]
-            await game.until(lambda: len(game.core.admission) == 4)
+            await game.until(lambda: len(game.hub.admission) == 4)
             for connection in bare:
                 connection.abort()
 
@@ -122,9 +122,9 @@ async def test_a_unix_socket_and_loopback_have_no_limit_per_source(tmp_path: Pat
 async def test_all_connections_have_a_limit_and_those_without_a_login_have_half_of_it() -> None:
     async with stage("tcp", connections=8) as game:
         clients = [await game.connect() for _ in range(6)]
-        await game.until(lambda: len(game.core.peers) == 6)
+        await game.until(lambda: len(game.hub.peers) == 6)
         more = []
-        while game.core.admission.connections < 8:  # close to the limit, chance refuses some
+        while game.hub.admission.connections < 8:  # close to the limit, chance refuses some
             more.append(await game.raw())
             await asyncio.sleep(0.001)
         over, _ = await game.raw()
@@ -185,7 +185,7 @@ async def test_the_end_of_a_shortage_is_told_too(
     caplog.set_level(logging.WARNING, "actorcred.rpc")
     async with stage() as game:
         for _ in range(3):
-            game.core.shortage.met("none left", 7)
+            game.hub.shortage.met("none left", 7)
         await game.until(lambda: "accepted again" in caplog.text)
         assert len(records_of(caplog, "actorcred.rpc")) == 2
 
@@ -250,7 +250,7 @@ async def test_anonymous_sessions_of_one_source_are_bounded_and_those_in_grace_c
             writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
             await reader.readuntil(b"welcome")
             writer.transport.abort()
-        await game.until(lambda: len(game.core.lost_links) == 3)
+        await game.until(lambda: len(game.hub.lost_channels) == 3)
         reader, writer = await game.raw("127.0.0.4")
         writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
         assert b"denied" in await reader.readuntil(b"retry_after")
@@ -259,10 +259,10 @@ async def test_anonymous_sessions_of_one_source_are_bounded_and_those_in_grace_c
         other, writer = await game.raw("127.0.0.5")
         writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
         await other.readuntil(b"welcome")
-        for link in list(game.core.lost_links):
+        for link in list(game.hub.lost_channels):
             await link.session.end()
-        assert game.core.admission.enter_anonymous("127.0.0.4")
-        game.core.admission.leave_anonymous("127.0.0.4")
+        assert game.hub.admission.enter_anonymous("127.0.0.4")
+        game.hub.admission.leave_anonymous("127.0.0.4")
 
 
 # -- pages next to the sockets -------------------------------------------------------------------
@@ -316,7 +316,7 @@ async def test_pages_are_served_and_connections_that_wait_for_a_request_are_clos
         writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         assert (await ends(reader)).count(b"x" * 1000) == 8  # an answer may take longer
         writer.close()
-        await game.until(lambda: not game.core.admission.connections)
+        await game.until(lambda: not game.hub.admission.connections)
 
 
 @on_both_loops
@@ -326,7 +326,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         writer.write(b"POST /upload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
         assert b"got" not in await ends(reader)
         writer.close()
-        await game.until(lambda: not game.core.admission.connections)
+        await game.until(lambda: not game.hub.admission.connections)
 
 
 @on_both_loops
@@ -336,9 +336,9 @@ async def test_a_page_that_is_not_taken_is_given_up() -> None:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
         await asyncio.get_running_loop().sock_sendall(sock, b"GET /big HTTP/1.1\r\nHost: x\r\n\r\n")
-        await game.until(lambda: game.core.visitors)
-        await game.until(lambda: not game.core.visitors)
-        assert not game.core.admission.connections
+        await game.until(lambda: game.hub.visitors)
+        await game.until(lambda: not game.hub.visitors)
+        assert not game.hub.admission.connections
         sock.close()
 
 
@@ -346,9 +346,9 @@ async def test_a_page_that_is_not_taken_is_given_up() -> None:
 async def test_a_socket_of_the_application_itself_lives_as_long_as_it_likes() -> None:
     async with pages(login_timeout=0.3) as (game, port):
         async with open_socket(f"ws://127.0.0.1:{port}/own", proxy=None) as own:
-            await game.until(lambda: not game.core.visitors)
-            assert len(game.core.admission) == 0
-            assert game.core.admission.connections == 1
+            await game.until(lambda: not game.hub.visitors)
+            assert len(game.hub.admission) == 0
+            assert game.hub.admission.connections == 1
             await asyncio.sleep(0.5)
             await own.send("here")
             assert await own.recv() == "here"
@@ -356,7 +356,7 @@ async def test_a_socket_of_the_application_itself_lives_as_long_as_it_likes() ->
                 f"ws:127.0.0.1:{port}/game/socket", "ann", "s3cret"
             ) as client:
                 assert await client.call("echo", 1) == 1
-        await game.until(lambda: not game.core.admission.connections)
+        await game.until(lambda: not game.hub.admission.connections)
 
 
 @on_both_loops
@@ -368,9 +368,9 @@ async def test_secure_sockets_have_the_deadline_before_their_handshake(tmp_path:
     async with stage("tcp", login_timeout=0.5) as game:
         address = await game.server.listen(f"wss:127.0.0.1:0?cert={tmp_path}/both.pem")
         reader, writer = await asyncio.open_connection("127.0.0.1", address.port)
-        await game.until(lambda: game.core.admission.connections == 1)
+        await game.until(lambda: game.hub.admission.connections == 1)
         await ends(reader)
         writer.close()
-        await game.until(lambda: not game.core.admission.connections)
+        await game.until(lambda: not game.hub.admission.connections)
         async with await rpc.connect(f"{address}?ca={tmp_path}/ca.pem", "ann", "s3cret") as client:
             assert await client.call("echo", 1) == 1

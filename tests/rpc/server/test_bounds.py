@@ -39,8 +39,8 @@ MB = 1024 * 1024
 def buffered(game: WireStage) -> int:
     """Return the bytes buffered for clients in connections."""
     size = 0
-    for peer in game.core.peers:
-        wire: Any = peer.wire
+    for peer in game.hub.peers:
+        wire: Any = peer.transport
         size += wire._size if hasattr(wire, "_size") else wire._transport.get_write_buffer_size()
         size += sum(map(len, peer._out or ()))
     return size
@@ -58,7 +58,7 @@ async def test_a_handler_that_sends_megabytes_in_one_turn_is_held_to_the_bounds(
         await connection.request(
             "cred.login", ("PLAIN", "AGFubgBzM2NyZXQ=" if json else b"\0ann\0s3cret")
         )
-        (peer,) = game.core.peers
+        (peer,) = game.hub.peers
         (session,) = await game.portal.sessions("ann")
         for _ in range(1000):
             session.mind.notify("flood", "x" * 10_000)
@@ -105,7 +105,7 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
         tasks = len(asyncio.all_tasks())
         socks = await asyncio.gather(*[mute(game, transport) for _ in range(3)])
         await game.until(
-            lambda: len(game.core.peers) == 3 and all(peer.drained for peer in game.core.peers)
+            lambda: len(game.hub.peers) == 3 and all(peer.drained for peer in game.hub.peers)
         )
         sessions = await game.portal.sessions("bob")
         assert len(sessions) == 3
@@ -129,12 +129,12 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
                 await asyncio.sleep(0.01)
 
         talking = asyncio.create_task(talk())
-        await game.until(lambda: not game.core.peers)
+        await game.until(lambda: not game.hub.peers)
         talking.cancel()
         await asyncio.gather(talking, return_exceptions=True)
         await game.until(lambda: len(game.log) == 3)
         await game.until(lambda: len(asyncio.all_tasks()) <= tasks)
-        assert game.core.admission.connections == 0
+        assert game.hub.admission.connections == 0
         if end == "stay":
             assert (
                 "has read nothing"
@@ -185,13 +185,13 @@ async def test_notifications_to_an_avatar_that_awaits_are_bounded_in_number_and_
             await game.until(lambda: game.log)
             (session,) = await game.portal.sessions("ann")
             assert session.avatar.actor_inbox.qsize() <= most
-            assert game.core.ignored_notices >= 1000 - most - 1
+            assert game.hub.ignored_notices >= 1000 - most - 1
             game.gate.set()
             await game.until(session.avatar.actor_inbox.empty)
             assert await client.call("wait", 1) == "through"
-            (peer,) = game.core.peers
-            assert peer.link is not None
-            assert not peer.link.backlog.full
+            (peer,) = game.hub.peers
+            assert peer.channel is not None
+            assert not peer.channel.backlog.full
             assert weigh([]) == 0
 
 

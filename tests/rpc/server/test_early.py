@@ -72,25 +72,25 @@ async def test_calls_that_are_sent_with_the_login_are_carried_out_after_it_and_i
 @on_loop
 async def test_notifications_that_are_sent_with_the_login_wait_for_it_too() -> None:
     async with slow_login() as (game, here, _, decisions):
-        ignored = game.core.ignored_notices
+        ignored = game.hub.ignored_notices
         here.tell("tell", 1, "early")
         (call,) = here.send(("echo", 1))
         decisions[0].settle("slow")
         await here.answer(call)
         await here.until(lambda: [notice.method for notice in here.notices] == ["welcome", "early"])
-        assert game.core.ignored_notices == ignored
+        assert game.hub.ignored_notices == ignored
 
 
 @on_loop
 async def test_calls_that_are_sent_with_a_login_in_vain_are_not_carried_out() -> None:
     async with slow_login() as (game, here, login, decisions):
-        ignored = game.core.ignored_notices
+        ignored = game.hub.ignored_notices
         here.tell("tell", 1)
         (call,) = here.send(("move", 1))
         decisions[0].settle_error(UnauthorizedLogin("no"))
         assert (await here.answer(login)).error["code"] == "refused"
         assert (await here.answer(call)).error["code"] == "not-logged-in"
-        assert game.core.ignored_notices == ignored + 1
+        assert game.hub.ignored_notices == ignored + 1
         assert (await here.call(*LOGIN)).result["avatar_id"] == "ann"
 
 
@@ -139,11 +139,11 @@ async def test_nothing_waits_for_a_reauthentication() -> None:
 @on_loop
 async def test_what_waits_for_a_login_is_bounded_in_memory_and_what_is_over_it_is_refused() -> None:
     async with slow_login(bytes_per_second=None) as (game, here, _, decisions):
-        ignored = game.core.ignored_notices
+        ignored = game.hub.ignored_notices
         large, small = here.send(("echo", "x" * EARLY_MEMORY), ("echo", 1))
         here.tell("tell", 1)
         assert (await here.answer(small)).error["code"] == "too-many-requests"
-        await game.until(lambda: game.core.ignored_notices == ignored + 1)
+        await game.until(lambda: game.hub.ignored_notices == ignored + 1)
         decisions[0].settle("slow")
         assert (await here.answer(large)).result == "x" * EARLY_MEMORY
 
@@ -162,9 +162,9 @@ async def test_what_waits_for_a_login_is_bounded_in_number() -> None:
 async def test_a_connection_that_is_lost_during_its_login_takes_what_waited_with_it() -> None:
     async with slow_login() as (game, here, _, decisions):
         here.send(("move", 1))
-        (peer,) = game.core.peers
+        (peer,) = game.hub.peers
         here.cut()
-        await game.until(lambda: not game.core.peers)
+        await game.until(lambda: not game.hub.peers)
         decisions[0].settle("slow")
         assert peer.closed
         assert game.log == []

@@ -26,11 +26,11 @@ async def test_a_flood_before_the_login_is_not_read_and_others_get_in() -> None:
         for _ in range(5):
             client = await game.connect()
             assert await client.call("echo", "in") == "in"
-        (flooding,) = [peer for peer in game.core.peers if peer.link is None]
+        (flooding,) = [peer for peer in game.hub.peers if peer.channel is None]
         # The server ignored no more than it can have read by now.
         waited = asyncio.get_running_loop().time() - flooding._place.since
         most = EARLY_BYTES + 64 * 1024 + EARLY_BYTES_PER_SECOND * waited
-        assert game.core.ignored_notices * len(JUNK) <= most
+        assert game.hub.ignored_notices * len(JUNK) <= most
 
 
 @pytest.mark.parametrize("transport", ["tcp", "tls", "websocket"])

@@ -192,7 +192,7 @@ async def test_what_is_not_sent_fills_no_outbox_and_no_window_of_a_resume() -> N
         here = await line(game)
         login = await here.log_in(notifications=False)
         mind = await mind_of(game, login["session"])
-        (link,) = game.core.links.values()
+        (link,) = game.hub.channels.values()
         for connected in (True, False):
             for number in range(100):
                 mind.notify("news", number)
@@ -200,7 +200,7 @@ async def test_what_is_not_sent_fills_no_outbox_and_no_window_of_a_resume() -> N
             assert (link.sent, link._kept) == (0, None)
             if connected:
                 here.cut()
-                await game.until(lambda: game.core.lost_links)
+                await game.until(lambda: game.hub.lost_channels)
         there = await line(game)
         answer = (await there.call("cred.resume", login["token"], 0)).result
         assert (answer["refresh"], answer["notifications"]) == (False, 0)

@@ -19,14 +19,14 @@ async def test_silent_connections_make_room_for_those_who_log_in(
     monkeypatch.setattr("actorcred.rpc.server.guard.OLD_ENOUGH", 0.05)
     async with stage(transport, unauthenticated=8) as game:
         silent = []
-        while len(game.core.admission) < 8:  # above half, chance refuses some
+        while len(game.hub.admission) < 8:  # above half, chance refuses some
             silent.append(await game.raw())
             await asyncio.sleep(0.001)
         await asyncio.sleep(0.06)
         for _ in range(10):
             client = await game.connect()
             assert await client.call("echo", "in") == "in"
-        assert len(game.core.admission) <= 8
+        assert len(game.hub.admission) <= 8
         assert any(
             "make room" in event.detail
             for event in game.events
@@ -44,7 +44,7 @@ async def test_who_is_about_to_log_in_makes_no_room(monkeypatch: pytest.MonkeyPa
         )
         assert "challenge" in answer
         others = [await game.raw() for _ in range(20)]
-        assert len(game.core.admission) <= 2
+        assert len(game.hub.admission) <= 2
         assert await line.request("cred.ping", (None,)) is True
         for _, writer in others:
             writer.close()

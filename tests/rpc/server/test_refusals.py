@@ -144,7 +144,7 @@ async def test_rubbish_of_one_source_is_no_line_each(
             await reader.read()
             writer.close()
         await (await game.connect()).close()
-        await game.until(lambda: len(game.core.peers) == 0)
+        await game.until(lambda: len(game.hub.peers) == 0)
         told = [
             record
             for record in caplog.records

@@ -28,7 +28,9 @@ async def raw_login(
 
 def peer_of(game: WireStage, session: Session) -> ServerConnection:
     (peer,) = [
-        peer for peer in game.core.peers if peer.link is not None and peer.link.session is session
+        peer
+        for peer in game.hub.peers
+        if peer.channel is not None and peer.channel.session is session
     ]
     return peer
 
@@ -48,14 +50,14 @@ async def test_a_broadcast_reaches_all_others_when_some_connections_are_reset_in
             if number % 2:
                 for peer in broken:
                     # As a loop does on a socket error; `connection_lost` is called a turn later.
-                    peer.wire._transport.abort()
+                    peer.transport._transport.abort()
             await clients[0].call("shout", f"{number}")
         for recorder in heard:
             await recorder.until(lambda events: ("heard", "19") in events)
             assert [text for _, text in recorder.named("heard")] == [
                 str(number) for number in range(20)
             ]
-        await game.until(lambda: len(game.core.peers) == len(clients))
+        await game.until(lambda: len(game.hub.peers) == len(clients))
 
 
 @on_both_loops
@@ -101,7 +103,7 @@ async def test_a_fault_of_one_connection_closes_it_and_is_logged_once(
         monkeypatch.setattr(ServerConnection, "flush", fail)
         await client.call("shout", "one")
         await heard.until(lambda events: ("heard", "one") in events)
-        await game.until(lambda: len(game.core.peers) == 1)
+        await game.until(lambda: len(game.hub.peers) == 1)
         assert [record.levelname for record in caplog.records].count("ERROR") == 1
 
 
@@ -136,7 +138,7 @@ async def test_one_session_that_cannot_be_ended_does_not_end_the_sweep(
     async with stage("tcp", grace=1.0) as game:
         for name in ("bob", "ann"):
             reset(await raw_login(game, name, {"bob": "hush", "ann": "s3cret"}[name]))
-        await game.until(lambda: len(game.core.lost_links) == 2)
+        await game.until(lambda: len(game.hub.lost_channels) == 2)
         end = Session.end
 
         def fail(session: Session, *args: Any) -> Any:
@@ -157,9 +159,9 @@ async def test_a_drain_ends_all_though_connections_are_reset_in_its_middle() -> 
         clients = [await game.connect() for _ in range(4)]
         writers = [await raw_login(game) for _ in range(4)]
         silent = [await game.raw() for _ in range(3)]
-        await game.until(lambda: len(game.core.peers) == 11)
+        await game.until(lambda: len(game.hub.peers) == 11)
         for session in await game.portal.sessions("bob"):
-            peer_of(game, session).wire._transport.abort()
+            peer_of(game, session).transport._transport.abort()
         for _, writer in silent:
             reset(writer)
         closing = asyncio.create_task(game.server.close(5))
@@ -175,12 +177,12 @@ async def test_a_drain_goes_on_after_a_goodbye_that_fails(monkeypatch: pytest.Mo
     async with stage("tcp", grace=0) as game:
         silent = [await game.raw() for _ in range(3)]
         client = await game.connect()
-        await game.until(lambda: len(game.core.peers) == 4)
+        await game.until(lambda: len(game.hub.peers) == 4)
         goodbye = ServerConnection.goodbye
         failed = []
 
         def fail(peer: ServerConnection, *args: Any) -> None:
-            if peer.link is None and not failed:
+            if peer.channel is None and not failed:
                 failed.append(peer)
                 raise RuntimeError("a fault that nobody foresaw")
             goodbye(peer, *args)
@@ -199,7 +201,7 @@ async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(
 ) -> None:
     async with stage("tcp") as game:
         client = await game.connect()
-        (peer,) = game.core.peers
+        (peer,) = game.hub.peers
         take = ServerConnection.demand_proof
         monkeypatch.setattr(ServerConnection, "demand_proof", lambda peer, within: 1 / 0)
         reply = client.call("sell_all")
@@ -208,7 +210,7 @@ async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(
         client.notify("sell_all")
         monkeypatch.setattr(ServerConnection, "demand_proof", take)
         assert await client.call("echo", 1) == 1
-        assert peer in game.core.peers
+        assert peer in game.hub.peers
 
 
 @on_both_loops
@@ -219,9 +221,9 @@ async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_returns_b
         first = await game.bare()
         token = (await first.request("cred.login", ("PLAIN", b"\0ann\0s3cret")))["token"]
         (session,) = await game.portal.sessions("ann")
-        (peer,) = game.core.peers
-        peer.wire.abort()
-        await game.until(lambda: game.core.lost_links)
+        (peer,) = game.hub.peers
+        peer.transport.abort()
+        await game.until(lambda: game.hub.lost_channels)
         session.mind.notify("one")
         session.mind.notify("bad", {1.5: "JSON has no such keys"}, {(1, 2): "nor such"})
         session.mind.notify("two")
@@ -232,6 +234,6 @@ async def test_what_one_codec_cannot_write_does_not_stop_a_client_that_returns_b
         told = await connection.request("cred.resume", (token, 1))
         assert told["refresh"] is False
         assert await connection.request("echo", ("here",)) == "here"
-        (link,) = game.core.links.values()
+        (link,) = game.hub.channels.values()
         assert link.sent == 3
         connection.abort()

@@ -42,7 +42,7 @@ async def test_a_client_comes_back_and_gets_what_it_missed(transport: str, tmp_p
         await client.call("move", 5)
         session = client.session
         for number in range(3):
-            for peer in game.core.peers:
+            for peer in game.hub.peers:
                 peer.heard -= (
                     1000  # the grace period counts from the loss, not from the last message
                 )
@@ -90,7 +90,7 @@ async def test_who_missed_more_than_was_kept_is_told_to_refresh() -> None:
         back = reconnects(client)
         session = await game.portal.session(client.session)
         await lose(client)
-        await game.until(lambda: game.core.lost_links)
+        await game.until(lambda: game.hub.lost_channels)
         for number in range(50):
             session.mind.notify("news", number)
         assert await back.get() is False
@@ -106,9 +106,9 @@ async def test_what_is_kept_is_bounded_in_bytes() -> None:
     async with stage(replay=1000, replay_bytes=10_000) as game:
         client = await resumable(game)
         session = await game.portal.session(client.session)
-        (link,) = game.core.links.values()
+        (link,) = game.hub.channels.values()
         await lose(client)
-        await game.until(lambda: game.core.lost_links)
+        await game.until(lambda: game.hub.lost_channels)
         for _ in range(100):
             session.mind.notify("news", "x" * 1000)
         await game.until(lambda: link.sent == 101)
@@ -137,7 +137,7 @@ async def test_the_server_keeps_only_the_hash_of_a_token() -> None:
         client = await resumable(game)
         assert isinstance(client._token, str)
         assert len(client._token) >= 22  # 128 bits at least
-        assert all(client._token.encode() not in kept for kept in game.core.links)
+        assert all(client._token.encode() not in kept for kept in game.hub.channels)
 
 
 @on_loop

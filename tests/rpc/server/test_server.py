@@ -136,7 +136,7 @@ async def test_a_client_chooses_no_mechanism_for_old_servers_by_itself(
         monkeypatch.setattr("actorcred.rpc.client.client.Client._first_answer", first_answer)
         with pytest.raises(LoginFailed) as refused:
             await game.connect()
-        assert "only if asked for by name" in refused.value.detail
+        assert "must be asked for by name" in refused.value.detail
         await game.connect(mechanism="CRAM-MD5")
 
 
