@@ -173,11 +173,12 @@ def main(arguments: Sequence[str] | None = None, root: Path | None = None) -> in
     }
     for module, text in sorted(wrong.items()):
         print(f"{module}: {text}")
+    count = f"{len(measured)} module{'' if len(measured) == 1 else 's'}"
     print(
-        f"{len(measured)} modules, {len(wrong)} of which their own tests cover too little: add"
-        " tests of what their users would notice"
+        f"{count}, {len(wrong)} of which their own tests cover too little: add tests of what"
+        " somebody who uses them would notice"
         if wrong
-        else f"{len(measured)} modules, each covered by its own tests"
+        else f"{count}, each covered by its own tests"
     )
     return bool(wrong)
 
