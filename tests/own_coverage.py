@@ -32,18 +32,15 @@ SUITES: Mapping[str, Sequence[str]] = {
         "tests/checkers/test_contract.py",
         "tests/checkers/test_outcomes.py",
     ],
-    "actorcred/checkers/wrappers/*.py": ["tests/checkers/wrappers/test_wrapper.py"],
     "actorcred/checkers/ldap/*.py": ["tests/checkers/test_ldap.py"],  # a real server
     # What a base does shows in the checkers that stand on it.
     "actorcred/checkers/bases/*.py": [
         "tests/checkers/bases/test_*.py",
-        "tests/checkers/test_blocking.py",
         "tests/checkers/test_sqlite.py",
         "tests/checkers/test_turns.py",
     ],
     "actorcred/checkers/htpasswd.py": ["tests/checkers/test_file.py"],
     "actorcred/checkers/sshkey.py": ["tests/checkers/test_security_key.py"],
-    "actorcred/mind/*.py": ["tests/mind/test_mind.py"],
     "actorcred/sessions/*.py": ["tests/sessions/test_sessions.py"],
     "actorcred/testing/*.py": ["tests/test_testing.py", "tests/checkers/test_contract.py"],
     # The parts of one actor, or of one server: their tests are by what a client sees.
@@ -52,7 +49,7 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/rpc/client/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
     "actorcred/adapters/*.py": ["tests/adapters/test_every_adapter.py"],
     "actorcred/adapters/_*.py": ["tests/adapters/test_*.py"],
-    "actorcred/adapters/twisted/*.py": ["tests/adapters/test_*.py"],
+    "actorcred/adapters/twisted/*.py": ["tests/adapters/test_*.py", "tests/adapters/twisted/*.py"],
 }
 """Modules -> the test files that cover several modules at once, and hence stand elsewhere."""
 
