@@ -62,6 +62,8 @@ def test_a_circle_that_lasts_is_logged_once(watchdog, event_loop, caplog):
     other.actor_inbox.interrupt()
     with pytest.raises((asyncio.CancelledError, actors.CancelledError)):
         answer.get(timeout=10)
+    for actor in (one, other):  # each still has the question of the other one in its mailbox
+        actor.actor_inbox.kill(TimeoutError("the test is over"))
 
 
 def test_its_thread_ends_with_the_last_loop(watchdog):
