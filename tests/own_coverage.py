@@ -16,7 +16,6 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from coverage import Coverage
@@ -82,7 +81,7 @@ def own_tests(module: Path, root: Path) -> list[str]:
         if module.stem.strip("_") == _module_of(path.stem.removeprefix("test_"), siblings)
     }
     for modules, tests in SUITES.items():
-        if fnmatchcase(module.as_posix(), modules):
+        if module.match(modules):
             found.update(path for test in tests for path in root.glob(test))
     return sorted(path.relative_to(root).as_posix() for path in found)
 

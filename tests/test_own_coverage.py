@@ -75,7 +75,7 @@ def test_a_test_file_is_of_the_module_with_the_longest_fitting_name(
     assert tests_of("sub/plain.py") == ["tests/sub/test_plain.py", "tests/sub/test_plain_files.py"]
     assert tests_of("sub/plain_more.py") == ["tests/sub/test_plain_more.py"]
     assert tests_of("__main__.py") == []
-    monkeypatch.setattr(own_coverage, "SUITES", {"actorcred/*.py": ["tests/sub/test_o*.py"]})
+    monkeypatch.setattr(own_coverage, "SUITES", {"actorcred/sub/*.py": ["tests/sub/test_o*.py"]})
     assert "tests/sub/test_other.py" in tests_of("sub/plain.py")
 
 
