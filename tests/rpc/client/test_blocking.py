@@ -90,6 +90,7 @@ def test_other_sessions_of_the_user_are_listed_and_ended_after_a_proof(address: 
             one.reauthenticate("wrong")
         one.reauthenticate()
         assert one.end_session(other.client.session)
+        until(lambda: len(one.sessions()) == 1)
         with pytest.raises((CallError, ConnectionLost)):
             other.call("move", 1.0)
 
