@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from coverage import Coverage
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 from actorcred import actors
 
 # The plugin of a how-to is tested where it is installed: tests/auth/test_third_party_plugin.py
+_context = ""
 collect_ignore_glob = ["docs/how-to/plugin/*"]
 
 
@@ -31,3 +33,13 @@ pytest_collect_file = Sybil(
     setup=_setup,
     teardown=_teardown,
 ).pytest()
+
+
+def pytest_runtest_logstart(nodeid: str) -> None:
+    """Book what is run by the file of the test, for tests/own_coverage.py."""
+    global _context
+    context = nodeid.partition("::")[0]
+    coverage = Coverage.current()
+    if coverage is not None and context != _context:
+        coverage.switch_context(context)
+        _context = context

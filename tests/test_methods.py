@@ -127,3 +127,42 @@ def test_a_proof_of_the_credentials_can_be_demanded() -> None:
     assert methods_of(Bank)["pay"].reauthenticated_within == 60
     with pytest.raises(ValueError, match="more than 0"):
         reauthenticated(within=0)
+
+
+@dataclass
+class Positive:
+    value: int
+
+    def __post_init__(self) -> None:
+        raise ArithmeticError("s3cret")
+
+
+class Own:
+    def take(self, value: Positive) -> None: ...
+    def collect(self, values: set[Any]) -> None: ...
+
+
+class Unknown: ...
+
+
+class Vague:
+    def take(self, value: Unknown) -> None: ...
+
+
+class Mixed:
+    def take(self, value: list[int] | set[int]) -> None: ...
+
+
+def test_an_error_of_the_applications_own_types_does_not_reach_the_client() -> None:
+    for method, params in (("take", [{"value": -1}]), ("collect", [[[1], [2]]])):
+        with pytest.raises(CallError, match=method) as error:
+            methods_of(Own)[method].arguments(params, MSGPACK.convert)
+        assert error.value.code == "bad-arguments"
+        assert "s3cret" not in str(error.value)
+
+
+def test_types_that_no_codec_carries_are_named_with_their_method() -> None:
+    with pytest.raises(TypeError, match="is neither a number, text, bytes"):
+        methods_of(Vague)
+    with pytest.raises(TypeError, match=r"take.* cannot come over a wire"):
+        methods_of(Mixed)

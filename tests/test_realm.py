@@ -17,8 +17,9 @@ from actorcred import (
     UsernamePassword,
     rpc,
 )
-from actorcred.actors import Future
+from actorcred.actors import ControlMessage, Future
 from actorcred.checkers.memory import MemoryChecker
+from actorcred.realm import LogOut, examine, require_realm
 from tests.helpers import Player, until
 from tests.rpc.stage import on_loop
 from tests.settings import portal_options
@@ -294,3 +295,105 @@ def test_an_avatar_whose_on_start_raises_fails_the_login(dispatcher):
         portal.login(UsernamePassword("ann", "right"), None, Player).get(timeout=10)
     assert type(failed.value.__cause__) in {LookupError, pykka.ActorDeadError}
     assert portal.count().get(timeout=10) == 0
+
+
+# -- what becomes of a logout, and of an answer
+
+
+class Wanted: ...
+
+
+class Guest(Avatar, Wanted): ...
+
+
+class PykkasOwn(pykka.ThreadingActor): ...
+
+
+def fail() -> None:
+    raise LookupError("the logout of a game")
+
+
+async def fail_later() -> None:
+    raise LookupError("the logout of a game")
+
+
+@pytest.mark.parametrize("logout", [fail, fail_later])
+def test_a_logout_that_fails_is_logged_and_the_realm_lives(inline, logout, caplog):
+    realm = NoAnswer.start()
+    realm.tell(LogOut(logout))
+
+    assert "The logout of an avatar failed:" in caplog.text
+    assert "the logout of a game" in caplog.text
+    assert realm.is_alive()
+
+
+def test_a_logout_may_take_its_time(inline, caplog):
+    done, gate = [], Future()
+
+    async def later():
+        done.append(await gate)
+
+    realm = NoAnswer.start()
+    realm.tell(LogOut(later))
+    gate.set("done")
+
+    assert done == ["done"]
+    assert caplog.text == ""
+
+
+def test_a_message_that_no_realm_knows_is_an_error_of_the_sender(inline):
+    class Odd(ControlMessage): ...
+
+    with pytest.raises(TypeError, match="knows nothing of a Odd"):
+        NoAnswer.start().ask(Odd())
+
+
+@pytest.mark.parametrize("realm", [NoAnswer, None, "a realm"])
+def test_what_is_no_started_realm_is_refused_with_what_to_write(realm):
+    with pytest.raises(TypeError, match=r"must be a ref, as MyRealm.start\(\) returns it"):
+        require_realm(realm)
+
+
+def test_a_good_answer_is_granted(inline):
+    realm, avatar = NoAnswer.start(), Guest.start("ann", None)
+
+    assert require_realm(realm) is realm
+    assert examine((Wanted, avatar, avatar.stop), (Wanted,), "Game").avatar is avatar
+
+
+@pytest.mark.parametrize(
+    ("answer", "problem"),
+    [
+        (None, r"must return \(interface, avatar, logout\), not a NoneType"),
+        ((1, 2), "not a tuple of 2"),
+        ((Player, object(), print), "which was not asked for"),
+        ((Wanted, object(), "stop"), "must return a callable as logout, not a str"),
+        ((Wanted, None, print), r"not None; call Avatar.start\(\)"),
+        ((Wanted, Guest, print), r"call Avatar.start\(\)"),
+        ((Wanted, object(), print), "returned a object, which does not implement Wanted"),
+    ],
+)
+def test_each_mistake_in_an_answer_is_named(answer, problem, caplog):
+    with pytest.raises(CheckerUnavailable) as raised:
+        examine(answer, (Wanted,), "Game")
+
+    with pytest.raises(TypeError, match=rf"Game.request_avatar\(\) .*{problem}"):
+        raise raised.value.__cause__
+    assert raised.value.detail in caplog.text
+
+
+def test_an_avatar_in_a_mistaken_answer_is_stopped(inline):
+    avatar = Guest.start("ann", None)
+    with pytest.raises(CheckerUnavailable):
+        examine((Player, avatar, print), (Wanted,), "Game")
+
+    assert not avatar.is_alive()
+
+
+def test_an_actor_of_pykkas_own_runtime_is_no_avatar():
+    avatar = PykkasOwn.start()
+    with pytest.raises(CheckerUnavailable) as raised:
+        examine((Wanted, avatar, avatar.stop), (Wanted,), "Game")
+
+    assert "not a PykkasOwn of Pykka's own runtime" in raised.value.detail
+    assert avatar.actor_stopped.wait(10)

@@ -81,3 +81,14 @@ def test_where_all_have_penalties_the_longest_quiet_one_is_forgotten():
     for number in range(3):
         penalties.failed(str(number), 0.0)
     assert [penalties.wait(str(number), 0.0) for number in range(3)] == [0.0, 60.0, 60.0]
+
+
+def test_tries_during_a_penalty_are_counted_until_it_is_over_or_the_login_succeeds():
+    penalties = Penalties(step=60.0, free=0, most=60.0)
+    assert penalties.denied("ann") == 0  # who has not failed has no penalty
+    penalties.failed("ann", 0.0)
+    assert [penalties.denied("ann") for _ in range(2)] == [1, 2]
+    assert penalties.denials("ann", 0.0) == 2
+    assert penalties.denials("ann", 10_000.0) == 0
+    penalties.succeeded("ann")
+    assert penalties.denials("ann", 0.0) == 0

@@ -8,8 +8,9 @@ from concurrent.futures import CancelledError
 
 import pytest
 
+from actorcred import actors
 from actorcred.actors import Overloaded
-from actorcred.actors.background import BackgroundPool
+from actorcred.actors.background import BackgroundPool, background_pool
 
 WAIT = 30
 
@@ -93,3 +94,11 @@ def test_an_exception_is_the_result_and_the_thread_lives_on(pool: BackgroundPool
     for _ in range(5):
         with pytest.raises(ZeroDivisionError):
             pool.submit((), lambda: 1 / 0).get(timeout=WAIT)
+
+
+def test_the_process_has_one_pool_which_works_again_after_a_shutdown() -> None:
+    pool = background_pool()
+    for _ in range(2):
+        assert background_pool() is pool
+        assert pool.submit((), lambda: "served").get(timeout=WAIT) == "served"
+        actors.shutdown(WAIT)

@@ -7,11 +7,19 @@ import traceback
 
 import pykka
 import pytest
+from pykka._envelope import Envelope
 from pykka.messages import ProxyCall
 
 from actorcred import actors
-from actorcred.actors import Actor, Future, ThreadDispatcher
-from tests.actors.helpers import gone
+from actorcred.actors import (
+    Actor,
+    ControlMessage,
+    Future,
+    InlineDispatcher,
+    Revocable,
+    ThreadDispatcher,
+)
+from tests.actors.helpers import Recorder, gone
 from tests.helpers import until
 
 
@@ -120,4 +128,109 @@ def test_a_slow_handler_is_logged_by_name_and_duration_without_its_arguments(cap
 
     until(lambda: "Hog (urn:uuid:" in caplog.text)
     assert " s for ProxyCall login" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+class Told(ControlMessage):
+    pass
+
+
+class Resigned:
+    revoked = True
+
+
+def test_messages_between_parts_go_to_a_method_of_their_own(inline):
+    class Part(Actor):
+        def _actor_control(self, message):
+            return "told" if type(message) is Told else None
+
+    assert Part.start().ask(Told()) == "told"
+
+
+def test_a_message_of_a_sender_who_lost_the_right_to_send_it_is_answered_and_not_handled(
+    inline, log
+):
+    ref = Recorder.start(log, dispatcher=inline)
+    answer: Future = Future()
+    ref.actor_inbox.put(Envelope(Revocable("unheard", Resigned()), answer))
+    ref.tell("heard")
+
+    with pytest.raises(pykka.ActorDeadError, match="has lost the right"):
+        answer.get(timeout=0)
+    assert log == ["start", "heard"]
+
+
+def test_an_async_handler_that_fails_ends_its_actor_if_nobody_waits_for_the_answer(inline, log):
+    gate: Future = Future()
+
+    class Slow(Recorder):
+        async def on_receive(self, message):
+            await gate
+
+    ref = Slow.start(log)
+    ref.tell("wait")
+    assert ref.is_alive()
+    gate.settle_error(LookupError("no"))
+    assert not ref.is_alive()
+    assert log == ["start", "failure LookupError"]
+
+
+def test_a_hook_that_fails_is_logged_and_the_end_goes_on(inline, caplog):
+    class Rude(Actor):
+        def on_stop(self):
+            raise LookupError("not now")
+
+    ref = Rude.start()
+
+    assert ref.stop(timeout=0)
+    assert "not now" in caplog.text
+
+
+def test_an_interruption_answers_its_caller_and_ends_all_actors(inline):
+    class Interrupted(Actor):
+        def on_receive(self, message):
+            raise KeyboardInterrupt
+
+        def on_start(self):
+            self.gate = gate
+
+    gate: Future = Future()
+    bystander = Recorder.start()
+    ref = Interrupted.start()
+    answer: Future = Future()
+    with pytest.raises(KeyboardInterrupt):
+        ref.actor_inbox.put(Envelope("now", answer))
+
+    with pytest.raises(pykka.ActorDeadError, match="was interrupted"):
+        answer.get(timeout=0)
+    assert not bystander.is_alive()
+
+
+def test_a_hook_may_end_the_program(inline):
+    class Interrupted(Actor):
+        def on_start(self):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted.start()
+
+
+def test_a_slow_message_that_came_through_the_queue_is_logged_too(caplog):
+    slow = InlineDispatcher("slow", slow_handler=-1.0)
+    Recorder.start(dispatcher=slow).tell("s3cret")
+
+    assert "Recorder (urn:uuid:" in caplog.text
+    assert "s for a str" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_an_idle_actor_that_a_thread_asks_and_is_slow_is_logged(caplog):
+    pool = ThreadDispatcher("actorcred-test", slow_handler=-1.0)
+    ref = Recorder.start(dispatcher=pool)
+    ref.ask("first", timeout=10)
+    until(lambda: not ref.actor_inbox.busy.locked())
+    caplog.clear()
+    ref.ask("s3cret")
+
+    assert "s for a str" in caplog.text
     assert "s3cret" not in caplog.text

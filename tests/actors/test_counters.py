@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import uuid
 
-from actorcred.actors._counters import next_actor, urn
+from actorcred.actors._counters import (
+    count_dead_letter,
+    count_dropped,
+    dead_letters,
+    dropped,
+    next_actor,
+    urn,
+)
 from tests.actors.helpers import Recorder
 
 
@@ -22,3 +29,12 @@ def test_an_actor_keeps_its_name() -> None:
 
     assert ref.actor_urn == ref.actor_urn == urn(ref.actor_inbox.number)
     assert ref.actor_urn in str(ref)
+
+
+def test_what_is_lost_is_counted_by_its_kind() -> None:
+    letters, messages = dead_letters(), dropped()
+    count_dead_letter()
+    for _ in range(2):
+        count_dropped()
+
+    assert (dead_letters(), dropped()) == (letters + 1, messages + 2)

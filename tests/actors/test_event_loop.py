@@ -7,7 +7,11 @@ import asyncio
 import pykka
 import pytest
 
-from actorcred.actors import Actor, AsyncioDispatcher
+from actorcred import actors
+from actorcred.actors import Actor, AsyncioDispatcher, Future, ThreadDispatcher
+from actorcred.actors.event_loop import background_loop
+from actorcred.actors.waits import WaitsForItself
+from tests.actors.helpers import Recorder, Switching
 
 
 def test_actors_on_a_loop_that_was_closed_answer_that_they_are_dead(caplog):
@@ -38,3 +42,162 @@ def test_blocking_on_the_loops_own_thread_lets_its_other_actors_run():
         return ref.ask("second", timeout=10)
 
     assert asyncio.run(main()) == "second"
+
+
+class Sleeper(Actor):
+    """Waits for a future in a coroutine."""
+
+    async def on_receive(self, gate):
+        return await gate
+
+
+def test_a_dispatcher_without_a_loop_says_so():
+    with pytest.raises(RuntimeError, match="no running event loop"):
+        AsyncioDispatcher()
+
+
+def test_coroutines_of_actors_are_tasks_of_the_loop_which_is_not_blocked(event_loop):
+    dispatcher = AsyncioDispatcher(event_loop)
+    gate: Future = Future()
+    waiting = Sleeper.start(dispatcher=dispatcher).ask(gate, block=False)
+    assert Recorder.start(dispatcher=dispatcher).ask("meanwhile", timeout=10) == "meanwhile"
+    gate.set("opened")
+
+    assert waiting.get(timeout=10) == "opened"
+
+
+def test_a_coroutine_for_a_closed_loop_is_not_run_and_its_future_says_why():
+    loop = asyncio.new_event_loop()
+    dispatcher = AsyncioDispatcher(loop)
+    loop.close()
+
+    with pytest.raises(RuntimeError, match="closed"):
+        dispatcher.spawn(asyncio.sleep(0)).get(timeout=10)
+
+
+def test_a_future_that_is_cancelled_cancels_its_coroutine(event_loop):
+    dispatcher, cancelled, begun = AsyncioDispatcher(event_loop), Future(), Future()
+
+    async def wait():
+        try:
+            begun.set(None)
+            await asyncio.sleep(60)
+        finally:
+            cancelled.set("cancelled")
+
+    future = dispatcher.spawn(wait())
+    begun.get(timeout=10)
+    future.cancel()
+
+    assert cancelled.get(timeout=10) == "cancelled"
+
+
+def test_a_coroutine_that_cancels_itself_or_fails_tells_its_future(event_loop):
+    dispatcher = AsyncioDispatcher(event_loop)
+
+    async def give_up():
+        asyncio.current_task().cancel()
+        await asyncio.sleep(60)
+
+    async def fail():
+        raise LookupError("no")
+
+    with pytest.raises(asyncio.CancelledError):
+        dispatcher.spawn(give_up()).get(timeout=10)
+    with pytest.raises(LookupError, match="no"):
+        dispatcher.spawn(fail()).get(timeout=10)
+
+
+def test_a_wait_on_the_loop_ends_with_its_time_out_and_goes_on_with_an_answer():
+    async def main():
+        dispatcher = AsyncioDispatcher()
+        ref = Sleeper.start(dispatcher=dispatcher)
+        with pytest.raises(pykka.Timeout):
+            ref.ask(Future(), timeout=0.02)
+        slow = ThreadDispatcher("actorcred-test").offload(sum, [1, 2])
+        return await slow
+
+    assert asyncio.run(main()) == 3
+
+
+def test_an_actor_of_a_loop_gets_the_answer_of_a_thread_that_it_blocks_on():
+    class Asker(Actor):
+        def on_receive(self, other):
+            return other.ask("question")
+
+    async def main():
+        elsewhere = Slow.start(dispatcher=Switching("actorcred-test"))
+        return await Asker.start(dispatcher=AsyncioDispatcher()).ask(elsewhere, block=False)
+
+    class Slow(Actor):
+        async def on_receive(self, message):
+            await asyncio.sleep(0.02)
+            return message
+
+    assert asyncio.run(main()) == "question"
+
+
+def test_code_of_a_loop_that_blocks_on_what_only_the_loop_can_bring_is_told():
+    async def main():
+        ref = Sleeper.start(dispatcher=AsyncioDispatcher(name="home"))
+        with pytest.raises(WaitsForItself, match="both are on the event loop of 'home'"):
+            ref.ask(Future())
+        ref.actor_inbox.interrupt()
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_is_blocked_for_long_is_named_in_the_log(monkeypatch, caplog):
+    monkeypatch.setattr("actorcred.actors.event_loop.BLOCKED", 0.02)
+
+    async def main():
+        answer: Future = Future()
+        answer.expect_from(Recorder.start(dispatcher=AsyncioDispatcher(name="home")).actor_inbox)
+        with pytest.raises(pykka.Timeout):
+            answer.get(timeout=0.1)
+
+    asyncio.run(main())
+
+    assert caplog.text.count("blocks the event loop of 'home' for more than 0.02 s") == 1
+
+
+def test_many_actors_share_the_loop_with_its_other_callbacks(monkeypatch):
+    monkeypatch.setattr("actorcred.actors.event_loop.TURN", 0.0)
+
+    async def main():
+        dispatcher, order = AsyncioDispatcher(), []
+        for number in range(3):
+            Recorder.start(order, dispatcher=dispatcher).tell(number)
+        asyncio.get_running_loop().call_soon(order.append, "socket")
+        while len(order) < 7:
+            await asyncio.sleep(0)
+        return order
+
+    order = asyncio.run(main())
+    assert order.index("socket") < 6  # it did not wait for all of the actors
+
+
+class Unregistered(Actor):
+    registered = False
+
+
+def test_coroutines_of_actors_on_pools_run_on_a_loop_that_a_shutdown_ends():
+    loop, ended = background_loop(), Future()
+    assert background_loop() is loop
+
+    async def wait():
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set("ended")
+
+    loop.spawn(wait())
+    assert loop.spawn(asyncio.sleep(0, "slept")).get(timeout=10) == "slept"
+    with pytest.raises(TypeError, match="not actors"):
+        Unregistered.start(dispatcher=loop)
+    actors.shutdown(10)
+
+    assert ended.get(timeout=10) == "ended"
+    assert loop.loop.is_closed()
+    loop.close(0)  # closing it again is in nobody's way
+    assert background_loop() is not loop

@@ -10,7 +10,16 @@ import weakref
 import pykka
 import pytest
 
-from actorcred.actors import Actor, AlreadySet, CancelledError, Future, ThreadDispatcher
+from actorcred.actors import (
+    Actor,
+    AlreadySet,
+    AsyncioDispatcher,
+    CancelledError,
+    Future,
+    ThreadDispatcher,
+)
+from actorcred.actors.future import error_of
+from tests.actors.helpers import Recorder, Switching
 
 
 def test_a_future_has_one_result():
@@ -202,3 +211,122 @@ def test_awaiting_an_actor_from_asyncio():
 def test_set_exception_outside_of_an_except_block_says_what_is_missing():
     with pytest.raises(ValueError, match="exc_info"):
         Future().set_exception()
+
+
+def test_a_future_takes_the_result_of_another_one_or_what_is_made_of_it():
+    source, plain, made, failed = Future(), Future(), Future(), Future()
+    plain.follow(source)
+    made.follow(source, lambda value: value + 1)
+    failed.follow(source, lambda value: value["no"])
+    source.set(1)
+
+    assert (plain.get(timeout=0), made.get(timeout=0)) == (1, 2)
+    with pytest.raises(TypeError, match="not subscriptable"):
+        failed.get(timeout=0)
+
+
+def test_a_future_of_pykka_is_adopted_and_one_of_ours_is_itself():
+    theirs = pykka.ThreadingFuture()
+    theirs.set("theirs")
+    ours: Future[int] = Future()
+
+    assert Future.adopt(theirs).get(timeout=10) == "theirs"
+    assert Future.adopt(ours) is ours
+
+
+def test_the_exception_that_is_handled_is_the_result_and_a_class_is_made_one():
+    handled, of_class = Future(), Future()
+    try:
+        raise LookupError("handled")
+    except LookupError:
+        handled.set_exception()
+    of_class.set_exception((LookupError, None, None))
+
+    for future in (handled, of_class):
+        with pytest.raises(LookupError):
+            future.get(timeout=0)
+        assert isinstance(error_of(future), LookupError)
+
+
+def test_a_future_with_a_value_failed_with_nothing():
+    future: Future[int] = Future()
+    future.set(1)
+
+    assert error_of(future) is None
+
+
+def test_a_future_says_what_became_of_it():
+    pending, done, failed = Future(), Future(), Future()
+    done.set(1)
+    failed.cancel()
+
+    assert [repr(future) for future in (pending, done, failed)] == [
+        f"<actorcred.actors.Future {state}>" for state in ("pending", "done", "failed")
+    ]
+
+
+def test_ctrl_c_in_a_callback_is_not_swallowed():
+    future: Future[int] = Future()
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    future.add_done_callback(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        future.set(1)
+
+
+def test_a_callback_on_a_users_get_hook_comes_when_the_hook_answers():
+    future, seen = Future(), Future()
+    gate = threading.Event()
+    future.set_get_hook(lambda timeout: gate.wait(10) and 1 / 0)
+    future.add_done_callback(seen.settle)
+    assert not seen.done()
+    gate.set()
+
+    assert seen.get(timeout=10) is future
+
+
+def test_a_coroutine_of_a_loop_goes_on_at_once_with_a_result_that_is_set_on_it():
+    async def main() -> int:
+        future: Future[int] = Future()
+        asyncio.get_running_loop().call_soon(future.set, 3)
+        return await future
+
+    assert asyncio.run(main()) == 3
+
+
+def test_code_of_a_loop_lets_the_loops_actors_run_while_it_blocks_on_one():
+    async def main() -> object:
+        ref = Recorder.start(dispatcher=AsyncioDispatcher())
+        answer = ref.ask("question", block=False)
+        return answer.get(timeout=10)
+
+    assert asyncio.run(main()) == "question"
+
+
+def test_a_circle_is_told_to_whoever_waits_in_it_until_a_time_out(caplog):
+    class Partner(Actor):
+        def on_receive(self, message):
+            other, inside = message
+            if not inside:
+                return other.ask((self.actor_ref, True), timeout=10)
+            return other.ask("never", timeout=0.05)
+
+    one, other = (Partner.start(dispatcher=Switching("actorcred-test")) for _ in range(2))
+    with pytest.raises(pykka.Timeout):
+        one.ask((other, False), timeout=10)
+
+    assert "A wait took too long since actors wait for each other in a circle" in caplog.text
+    assert "Partner (urn:uuid:" in caplog.text
+
+
+def test_a_coroutine_without_a_loop_is_driven_by_the_inline_dispatcher(inline):
+    future: Future[int] = Future()
+
+    async def work() -> int:
+        return await future
+
+    answer = inline.spawn(work())
+    future.set(1)
+    assert answer.get(timeout=0) == 1

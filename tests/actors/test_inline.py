@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pykka
 import pytest
 
 from actorcred.actors import Actor, Future, InlineDispatcher
+from actorcred.actors.waits import WaitsForItself
+from tests.actors.helpers import Recorder
 
 
 class Pair(Actor):
@@ -67,3 +70,83 @@ def test_a_coroutine_that_awaits_something_else_is_told_what_to_use(
 
     with pytest.raises(TypeError, match="use AsyncioDispatcher"):
         inline.spawn(work()).get(timeout=0)
+
+
+def test_a_handler_that_blocks_lets_the_others_run_and_gets_its_answer(
+    inline: InlineDispatcher,
+) -> None:
+    class Asker(Actor):
+        def on_receive(self, other: Any) -> Any:
+            return other.ask("question", timeout=10)
+
+    assert Asker.start().ask(Recorder.start(), timeout=10) == "question"
+
+
+def test_a_wait_that_keeps_its_own_answer_from_coming_is_refused(inline: InlineDispatcher) -> None:
+    class Asker(Actor):
+        def on_receive(self, other: Any) -> Any:
+            return "answer" if other is None else other.ask(self.actor_ref)
+
+    class Back(Actor):
+        def on_receive(self, asker: Any) -> Any:
+            return asker.ask(None)
+
+    with pytest.raises(WaitsForItself, match="both are on the thread of 'inline'"):
+        Asker.start().ask(Back.start())
+
+
+def test_a_wait_for_a_coroutine_that_may_still_go_on_ends_with_its_time_out(
+    inline: InlineDispatcher,
+) -> None:
+    class Slow(Actor):
+        async def on_receive(self, gate: Future[str]) -> str:
+            return await gate
+
+    slow, gate = Slow.start(), Future[str]()
+    answer = slow.ask(gate, block=False)
+    assert not inline.keeps_waiting(slow.actor_inbox)
+    with pytest.raises(pykka.Timeout):
+        answer.get(timeout=0.01)
+    gate.set("opened")
+    assert answer.get(timeout=0) == "opened"
+
+
+def test_ctrl_c_reaches_who_sent_the_message_once_the_others_had_their_turns(
+    inline: InlineDispatcher,
+) -> None:
+    class Interrupted(Actor):
+        def on_receive(self, other: Any) -> None:
+            other.tell("waiting")
+            raise KeyboardInterrupt
+
+    log: list[object] = []
+    other = Recorder.start(log)
+    with pytest.raises(KeyboardInterrupt):
+        Interrupted.start().tell(other)
+    assert log == ["start", "waiting", "stop"]
+
+
+def test_where_an_asyncio_loop_runs_a_coroutine_may_await_anything() -> None:
+    async def work() -> str:
+        return await asyncio.sleep(0, "slept")
+
+    async def main() -> str:
+        return await InlineDispatcher().spawn(work())
+
+    assert asyncio.run(main()) == "slept"
+
+
+def test_a_coroutine_that_fails_tells_its_future(inline: InlineDispatcher) -> None:
+    async def fail() -> None:
+        raise LookupError("no")
+
+    with pytest.raises(LookupError, match="no"):
+        inline.spawn(fail()).get(timeout=0)
+
+
+def test_timers_that_wait_are_counted_until_they_fire(inline: InlineDispatcher) -> None:
+    inline.call_later(1.0, list)
+    inline.call_later(2.0, list)
+    assert inline.pending_timers == 2
+    inline.advance(1.5)
+    assert inline.pending_timers == 1

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pykka
 import pytest
+from pykka._envelope import Envelope
 
 from actorcred import actors
-from actorcred.actors import Actor, Future, Statistics
+from actorcred.actors import Actor, AsyncioDispatcher, Future, Statistics
 from tests.actors.helpers import Recorder, gone
 
 
@@ -217,3 +220,147 @@ def test_an_actor_that_is_killed_while_it_is_down_is_not_made_anew(inline):
 def actors_lost() -> tuple[int, int]:
     statistics = actors.statistics()
     return statistics.dead_letters, statistics.dropped
+
+
+def test_an_actor_that_cannot_be_made_anew_is_a_further_crash_for_its_supervisor(inline, caplog):
+    class Unique(Actor):
+        restartable = True
+        made = 0
+
+        def __init__(self):
+            super().__init__()
+            type(self).made += 1
+            if self.made > 1:
+                raise LookupError("there can be only one")
+
+        def on_receive(self, message):
+            raise ValueError("as ordered")
+
+    ref = Unique.start()
+    supervisor = Deciding()
+    ref.supervise(supervisor)
+    ref.tell("crash")
+    decision, supervisor.decision = supervisor.decision, Future()
+    decision.set(0.0)
+    assert "could not be made anew" in caplog.text
+    supervisor.decision.set(None)
+
+    assert [type(error) for error in supervisor.errors] == [ValueError, LookupError]
+    assert not ref.is_alive()
+
+
+def test_a_hook_after_a_crash_that_fails_as_well_is_logged(inline, caplog):
+    class Clumsy(Actor):
+        def on_receive(self, message):
+            raise ValueError("first")
+
+        def on_failure(self, *details):
+            raise LookupError("second")
+
+    ref = Clumsy.start()
+    ref.tell("crash")
+
+    assert "first" in caplog.text
+    assert "second" in caplog.text
+    assert not ref.is_alive()
+
+
+def test_a_hook_at_the_end_that_fails_is_logged_and_the_actor_has_stopped(inline, caplog):
+    class Rude(Actor):
+        def on_stop(self):
+            raise LookupError("not now")
+
+    ref = Rude.start()
+    assert ref.stop(timeout=0)
+
+    assert "not now" in caplog.text
+    assert gone(ref) is None
+
+
+def test_ctrl_c_answers_who_asked(inline):
+    class Interrupted(Actor):
+        def on_receive(self, message):
+            raise KeyboardInterrupt
+
+    ref, answer = Interrupted.start(), Future()
+    with pytest.raises(KeyboardInterrupt):
+        ref.hand_over("now", answer)
+    with pytest.raises(pykka.ActorDeadError, match="was interrupted"):
+        answer.get(timeout=0)
+
+
+def test_a_killed_actor_ends_without_its_hooks_and_tells_why(inline, log):
+    ref, cause = Recorder.start(log), Future()
+    ref.watch(cause.settle)
+    ref.actor_inbox.kill(TimeoutError("it took too long"))
+
+    assert isinstance(cause.get(timeout=0), TimeoutError)
+    assert log == ["start"]
+    assert ref not in pykka.ActorRegistry.get_all()
+
+
+def test_an_actor_whose_dispatcher_is_gone_is_lost(caplog):
+    loop = asyncio.new_event_loop()
+    ref, cause = Actor.start(dispatcher=AsyncioDispatcher(loop)), Future()
+    ref.watch(cause.settle)
+    loop.close()
+    ref.tell("anybody?")
+
+    assert isinstance(cause.get(timeout=0), RuntimeError)
+    assert f"{ref} is lost: Event loop is closed" in caplog.text
+
+
+def test_all_watchers_are_told_although_one_fails(inline, caplog):
+    ref, told = Recorder.start(), []
+    for name in ("one", "two", "three"):
+        ref.watch(lambda cause, name=name: told.append(name) if name != "two" else 1 / 0)
+    ref.stop()
+
+    assert told == ["one", "three"]
+    assert f"A watcher of {ref} failed" in caplog.text
+
+
+def test_a_watcher_may_end_the_program(inline):
+    def interrupt(cause):
+        raise KeyboardInterrupt
+
+    ref = Recorder.start()
+    ref.stop()
+    with pytest.raises(KeyboardInterrupt):
+        ref.watch(interrupt)
+
+
+def test_an_actor_that_is_cancelled_while_it_waits_is_logged_without_a_traceback(inline, caplog):
+    class Waiting(Actor):
+        async def on_receive(self, gate):
+            await gate
+
+    ref = Waiting.start()
+    ref.tell(Future())
+    assert ref.actor_inbox.interrupt()
+
+    assert f"{ref} was cancelled while it waited" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert not ref.is_alive()
+
+
+def test_mail_that_comes_to_an_actor_during_its_last_hook_is_answered(inline):
+    gate: Future = Future()
+
+    class Slow(Actor):
+        async def on_stop(self):
+            await gate
+
+    ref = Slow.start()
+    late: Future = Future()
+    stopped = ref.stop(block=False)
+    ref.actor_inbox.put(Envelope("late", late))
+    gate.set()
+
+    assert stopped.get(timeout=0) is True
+    with pytest.raises(pykka.ActorDeadError, match="it has stopped"):
+        late.get(timeout=0)
+    after: Future = Future()
+    ref.actor_inbox.put(Envelope("after", after))
+    with pytest.raises(pykka.ActorDeadError, match="it has stopped"):
+        after.get(timeout=0)

@@ -5,7 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 
-from actorcred.actors import Actor, AsyncioDispatcher, Future, ThreadDispatcher
+import pykka
+import pytest
+
+from actorcred.actors import (
+    Actor,
+    AsyncioDispatcher,
+    Future,
+    MailboxFull,
+    MailboxLimit,
+    ThreadDispatcher,
+)
 from tests.actors.helpers import Recorder, Switching
 
 
@@ -69,3 +79,93 @@ def test_a_message_that_is_handed_over_on_the_actors_own_loop_is_handled_at_once
         return answer.get(timeout=0)
 
     assert asyncio.run(main()) == "x"
+
+
+def test_a_ref_names_its_actor_and_says_whether_it_lives(inline):
+    ref = Recorder.start()
+    assert str(ref) == f"Recorder ({ref.actor_urn})"
+    assert ref.is_alive()
+    assert not ref.actor_stopped.is_set()
+    ref.stop()
+
+    assert not ref.is_alive()
+    assert ref.actor_stopped.is_set()
+
+
+def test_the_end_of_an_actor_can_be_waited_for(dispatcher):
+    ref = Recorder.start()
+    flag = ref.actor_stopped
+    assert flag.wait(0.01) is False
+    ref.stop(block=False)
+
+    assert flag.wait(10) is True
+
+
+def test_messages_are_told_without_waiting_and_asked_with_a_future(inline, log):
+    ref = Recorder.start(log)
+    ref.tell("told")
+    answer = ref.ask("asked", block=False)
+
+    assert answer.get(timeout=0) == "asked"
+    assert log == ["start", "told", "asked"]
+
+
+def test_a_dead_actor_answers_everybody_that_it_is_dead(inline):
+    ref, answer = Recorder.start(), Future()
+    assert ref.stop() is True
+    ref.hand_over("dead?", answer)
+
+    for ask in (
+        lambda: ref.tell("dead?"),
+        lambda: ref.ask("dead?"),
+        lambda: ref.hand_over("dead?", None),
+        lambda: answer.get(timeout=0),
+    ):
+        with pytest.raises(pykka.ActorDeadError, match="not found"):
+            ask()
+    assert ref.stop() is False
+
+
+def test_a_full_mailbox_is_an_answer_or_an_error_of_the_sender(inline):
+    class Narrow(Actor):
+        mailbox_limit = MailboxLimit(1)
+
+        async def on_receive(self, gate):
+            await gate
+
+    ref, gate, answer = Narrow.start(), Future(), Future()
+    ref.tell(gate)
+    ref.tell(gate)
+    ref.hand_over(gate, answer)
+
+    for send in (lambda: ref.hand_over(gate, None), lambda: answer.get(timeout=0)):
+        with pytest.raises(MailboxFull, match="has 1 messages waiting"):
+            send()
+    gate.set()
+
+
+def test_messages_can_be_planned_and_an_interval_of_nothing_is_refused(inline, log):
+    ref = Recorder.start(log)
+    ref.send_after(1, "once")
+    ref.send_every(2, "again")
+    inline.advance(4.5)
+
+    assert log == ["start", "once", "again", "again"]
+    with pytest.raises(ValueError, match="more than 0 seconds, not 0"):
+        ref.send_every(0, "never")
+
+
+def test_only_the_first_supervisor_counts(inline):
+    ref = Recorder.start()
+    ref.supervise("first")
+    ref.supervise("second")
+
+    assert ref.actor_inbox.supervisor == "first"
+
+
+def test_a_watcher_is_told_once(inline):
+    ref, told = Recorder.start(), []
+    ref.watch(told.append)
+    ref.stop()
+
+    assert told == [None]

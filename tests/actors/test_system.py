@@ -10,7 +10,9 @@ import pykka
 import pytest
 
 from actorcred import actors
-from actorcred.actors import Actor, ThreadDispatcher
+from actorcred.actors import Actor, InlineDispatcher, ThreadDispatcher
+from actorcred.actors.system import _at_exit
+from tests.actors.helpers import Recorder
 
 
 def test_shutdown_stops_registered_actors_newest_first_and_the_others_too():
@@ -110,3 +112,31 @@ blocked.wait()
     )
 
     assert (done.returncode, done.stdout.count("stopped")) == (0, 9), done.stderr
+
+
+def test_actors_that_are_started_inside_are_on_the_dispatcher_that_is_named(dispatcher):
+    other = InlineDispatcher("other")
+    with actors.starting_on(other):
+        inside = Recorder.start()
+        with actors.starting_on(None):
+            further = Recorder.start()
+
+    assert inside.actor_inbox.dispatcher is further.actor_inbox.dispatcher is other
+    assert Recorder.start().actor_inbox.dispatcher is dispatcher
+
+
+def test_the_default_dispatcher_is_one_pool_until_another_one_is_set(dispatcher):
+    assert actors.default_dispatcher() is dispatcher
+    actors.set_default_dispatcher(None)
+    pool = actors.default_dispatcher()
+
+    assert isinstance(pool, ThreadDispatcher)
+    assert actors.default_dispatcher() is pool
+
+
+def test_what_is_forgotten_at_the_end_of_the_program_is_stopped(inline, log):
+    Recorder.start(log)
+    _at_exit()
+    _at_exit()
+
+    assert log == ["start", "stop"]

@@ -13,7 +13,7 @@ import pytest
 
 from actorcred import actors
 from actorcred.actors import Actor, AsyncioDispatcher, Watch, set_watchdog
-from actorcred.actors.watchdog import _is_debugged
+from actorcred.actors.watchdog import _Beat, _is_debugged, _Watchdog
 from tests.helpers import until
 
 QUICK = Watch(stall=0.1, circle=0.1, interval=0.02)
@@ -62,6 +62,8 @@ def test_a_circle_that_lasts_is_logged_once(watchdog, event_loop, caplog):
     other.actor_inbox.interrupt()
     with pytest.raises((asyncio.CancelledError, actors.CancelledError)):
         answer.get(timeout=10)
+    for actor in (one, other):  # each still has the question of the other one in its mailbox
+        actor.actor_inbox.kill(TimeoutError("the test is over"))
 
 
 def test_its_thread_ends_with_the_last_loop(watchdog):
@@ -104,3 +106,30 @@ asyncio.run(main())
 
     assert "actorcred-watchdog" not in asyncio.run(main())
     assert actors.shutdown(10) == []
+
+
+def test_a_loop_that_was_there_before_the_watchdog_is_watched_once_it_is_wanted(event_loop):
+    watchdog = _Watchdog()
+    watchdog.set(Watch(stall=60, interval=60))
+    watchdog.add(event_loop)
+    watchdog.set(None)
+    assert watchdog._thread is None
+    watchdog.set(QUICK)
+    assert watchdog._thread.is_alive()
+    watchdog.set(None)
+
+    watchdog.add(event_loop)  # nobody watches
+    assert watchdog._thread is None
+
+
+def test_a_loop_that_ended_or_was_closed_after_a_question_is_not_stuck(caplog):
+    loop, watchdog, beat = asyncio.new_event_loop(), _Watchdog(), _Beat()
+    beat.asked = 0.0
+    watchdog._look_at(loop, beat, QUICK)
+    assert beat.asked is None
+    loop.close()
+    loop.is_running = lambda: True
+    watchdog._look_at(loop, beat, QUICK)
+
+    assert beat.asked is None
+    assert "stuck" not in caplog.text

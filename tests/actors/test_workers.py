@@ -13,7 +13,7 @@ import pytest
 from actorcred import actors
 from actorcred.actors import Future
 from actorcred.actors._context import thread
-from actorcred.actors.workers import Workers, independent_pools
+from actorcred.actors.workers import Job, Workers, independent_pools
 
 WAIT = 30
 
@@ -96,3 +96,51 @@ def test_a_nice_pool_yields_more_than_the_process_does() -> None:
 def test_a_pool_of_no_threads_is_refused() -> None:
     with pytest.raises(ValueError, match="at least 1 thread"):
         Workers("x", 0)
+
+
+def test_a_thread_that_has_its_answer_already_needs_nobody_in_its_place(pool: Workers) -> None:
+    assert pool.submit(lambda: pool.block(threading.Lock(), None)).get(timeout=WAIT)
+    assert len(pool.threads) == 1
+
+
+def test_what_waits_when_a_pool_is_closed_by_its_own_thread_is_done_later(pool: Workers) -> None:
+    done = Future[str]()
+
+    def close() -> None:
+        pool.put(Job(done.set, ("done",)))
+        pool.close(WAIT)
+
+    pool.submit(close).get(timeout=WAIT)
+    assert done.get(timeout=WAIT) == "done"
+
+
+def test_a_pool_has_at_most_so_many_threads_and_says_so(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("actorcred.actors.workers.MAX_THREADS", 2)
+    gate = threading.Event()
+
+    def block() -> bool:
+        waiter = threading.Lock()
+        waiter.acquire()
+        return pool.block(waiter, 0.05)
+
+    blocked = [pool.submit(block) for _ in range(2)]
+    assert [future.get(timeout=WAIT) for future in blocked] == [False, False]
+    assert "All 2 threads of 'actorcred-test' are blocked" in caplog.text
+    gate.set()
+    assert pool.submit(int, "7").get(timeout=WAIT) == 7
+
+
+def test_a_pool_goes_on_when_the_system_has_no_more_threads(
+    pool: Workers, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        waiting = pool.submit(int, "7")
+    assert "has 0 threads and cannot get another one: can't start new thread" in caplog.text
+    pool.ensure()
+    assert waiting.get(timeout=WAIT) == 7

@@ -6,7 +6,15 @@ import hmac
 
 import pytest
 
-from actorcred import PasswordRejected, UnauthorizedLogin, UsernameHashedPassword, UsernamePassword
+from actorcred import (
+    PasswordRejected,
+    UnauthorizedLogin,
+    UsernameHashedPassword,
+    UsernamePassword,
+    UsernameScram,
+)
+from actorcred.auth.descriptors import DescriptorError
+from actorcred.auth.registry import from_string
 from actorcred.checkers.memory import MemoryChecker
 from tests.helpers import Player, Stage
 
@@ -75,3 +83,67 @@ class _Bomb:
 
     def __str__(self):
         raise ZeroDivisionError
+
+
+class Proof(UsernameScram):
+    """An exchange whose client proves that it knows a password when the test says so."""
+
+    def __init__(self, username, algorithm="SHA-256"):
+        self.username, self.algorithm, self.last = username, algorithm, True
+        self.verifier, self.decided = None, None
+
+    def verify(self, verifier, decided):
+        self.verifier, self.decided = verifier, decided
+
+    def pretend(self, decided):
+        self.decided = decided
+
+    def respond(self, data):
+        self.decided(data == b"right" and self.verifier is not None)
+
+
+@pytest.mark.parametrize("algorithm", ["SHA-256", "SHA-512", "SHA-1"])
+def test_plaintext_serves_scram(inline, algorithm):
+    checker = MemoryChecker.start({"ann": "s3cret"}, plaintext=True, scram_iterations=4096)
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(checker).get()
+
+    def begin(name):
+        proof = Proof(name, algorithm)
+        return proof, stage.portal.login(proof, None, Player)
+
+    proof, login = begin("ann")
+    assert proof.iterations == 4096
+    proof.respond(b"right")
+    assert login.get(timeout=10).session.avatar_id == "ann"
+    for name, answer in (("ann", b"wrong"), ("eve", b"right")):
+        proof, login = begin(name)
+        proof.respond(answer)
+        with pytest.raises(UnauthorizedLogin):
+            login.get(timeout=10)
+    proof, login = begin("ann")
+    checker.remove("ann")
+    proof.respond(b"right")
+    with pytest.raises(UnauthorizedLogin):
+        login.get(timeout=10)
+
+
+def test_plaintext_checks_a_password_and_no_empty_user(inline):
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(MemoryChecker.start({"ann": "s3cret"}, plaintext=True)).get()
+
+    assert stage.login("ann", "s3cret").session.avatar_id == "ann"
+    for name, password in (("ann", "wrong"), ("eve", "")):
+        with pytest.raises(UnauthorizedLogin):
+            stage.login(name, password)
+
+
+def test_users_may_stand_in_the_text_of_a_command_line(inline):
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(from_string(r"memory:ann:s3\:cret:bob:hush")).get()
+
+    assert stage.login("ann", "s3:cret").session.avatar_id == "ann"
+    assert stage.login("bob", "hush").session.avatar_id == "bob"
+    for wrong, error in (("memory:ann", "in turn"), ("memory[x=1]:ann:a", "unknown option 'x'")):
+        with pytest.raises(DescriptorError, match=error):
+            from_string(wrong)

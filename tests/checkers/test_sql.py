@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import sys
+
 import passlib.hash
 import pytest
 import sqlalchemy
 
-from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogin, UsernamePassword
+from actorcred import (
+    AccountError,
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    MissingExtra,
+    Portal,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
+from actorcred.actors import Future, Overloaded
 from actorcred.auth.descriptors import DescriptorError
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.blocking import BackendLimits
 from actorcred.checkers.sql import SQLChecker, UserTable, text_of
-from actorcred.passwords.hashing import verify_password
+from actorcred.passwords.hashing import UnsupportedHash, verify_password
+from actorcred.portal.events import LoginRefused
 from tests.backends.servers import eventually, mariadb, postgresql, running
 from tests.backends.tables import HASHES, fill
-from tests.helpers import Arena, Player
+from tests.helpers import Arena, Player, Stage
 
 QUICK = BackendLimits(threads=2, waiting=4, timeout=1.0)
 
@@ -206,3 +219,87 @@ def test_a_weak_hash_is_replaced_in_a_column_of_any_kind(database, kind):
         with engine.begin() as connection:
             table.drop(connection)
         engine.dispose()
+
+
+@pytest.fixture
+def url(tmp_path):
+    made = f"sqlite:///{tmp_path / 'users.db'}"
+    fill(made)
+    return made
+
+
+def refusal_of(url, *, timeout=10.0, **table):
+    """Log in in vain; return what the log says of it."""
+    stage = Stage(checkers=0)
+    checker = SQLChecker.start(url, UserTable(**table), BackendLimits(timeout=timeout))
+    stage.portal.register_checker(checker).get(timeout=10)
+    with pytest.raises(LoginFailed) as failed:
+        stage.login("bcrypt", "right")
+    (refused,) = stage.named(LoginRefused, 1)
+    return type(failed.value), refused.detail
+
+
+def test_a_query_that_returns_too_little_is_a_fault_of_the_server(url):
+    kind, detail = refusal_of(url, query="SELECT username FROM users WHERE username = :username")
+
+    assert kind is CheckerUnavailable
+    assert "the query returns no name and hash" in detail
+
+
+def test_a_row_whose_name_nobody_can_have_lets_nobody_in(url, caplog):
+    query = "SELECT '', password FROM users WHERE username = :username"
+
+    assert refusal_of(url, query=query)[0] is UnauthorizedLogin
+    assert "'bcrypt' cannot log in: an avatar id must not be empty" in caplog.text
+
+
+def test_a_hash_whose_verification_fails_lets_nobody_in(url, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("s3cret")
+
+    monkeypatch.setattr("bcrypt.checkpw", fail)
+    kind, detail = refusal_of(url)
+
+    assert kind is UnauthorizedLogin
+    assert "a hash in the database cannot be used" in detail
+    assert "s3cret" not in detail
+
+
+def test_hashing_has_its_time_and_its_bound(url, monkeypatch):
+    def never(*_, keys):
+        return Future()
+
+    def too_much(*_, keys):
+        future = Future()
+        future.settle_error(Overloaded("1000 waiting"))
+        return future
+
+    monkeypatch.setattr(SQLChecker, "offload", staticmethod(never))
+    assert refusal_of(url, timeout=0.1)[0] is CheckerUnavailable
+    monkeypatch.setattr(SQLChecker, "offload", staticmethod(too_much))
+    assert refusal_of(url)[0] is LoginDenied
+
+
+def test_bytes_that_are_no_text_are_no_hash():
+    assert text_of(b"$2b$  ") == "$2b$"
+    with pytest.raises(UnsupportedHash, match="bytes that are no text"):
+        text_of(b"\xff")
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("sql:", "needs the URL of a database"),
+        ("sql:nonsense", "needs the URL of a database"),
+        ("sql:postgresql+pg8000://host/db", "the driver 'pg8000' .* is not installed"),
+    ],
+)
+def test_a_database_that_cannot_be_reached_so_is_said(text, error):
+    with pytest.raises((AccountError, DescriptorError), match=error):
+        from_string(text)
+
+
+def test_without_the_extra_it_says_what_to_install(url, monkeypatch):
+    monkeypatch.setitem(sys.modules, "sqlalchemy", None)
+    with pytest.raises(MissingExtra, match=r"actorcred\[sql\]"):
+        SQLChecker.start(url)

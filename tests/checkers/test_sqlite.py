@@ -376,3 +376,36 @@ def test_credentials_are_what_they_say():
         assert "must be UTF-8" in refused.value.detail
     with pytest.raises(TypeError, match="must be str or bytes"):
         UsernamePassword(None, "x")
+
+
+def test_an_account_is_found_by_its_name_in_any_form(store):
+    store.add_account("andr\u00e9", "battery staple").get()
+
+    assert store.find_account("andre\u0301").get().name == "andr\u00e9"
+    for nobody in ("eve", "", "a\nb"):
+        assert store.find_account(nobody).get() is None
+
+
+def test_a_store_that_cannot_be_watched_says_so_and_serves_on(store, stage, path, inline, caplog):
+    with open_sqlite(path) as database:
+        database.execute("ALTER TABLE revocation RENAME TO elsewhere")
+    inline.advance(2 * POLL)
+
+    assert "The account store cannot be watched for changes: no such table" in caplog.text
+    assert stage.login("ann", "correct horse").session.avatar_id == "ann"
+
+
+def test_a_hash_that_cannot_be_upgraded_is_logged_and_the_user_is_in(
+    store, path, inline, monkeypatch, caplog
+):
+    def fail(*_):
+        raise LookupError("s3cret")
+
+    store.stop()
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(SQLiteChecker.start(path, 5, LAX)).get()
+    monkeypatch.setattr("actorcred.checkers.sqlite._upgrade_secrets", fail)
+
+    assert stage.login("ann", "correct horse").session.avatar_id == "ann"
+    assert "The hash of 'ann' could not be upgraded: LookupError" in caplog.text
+    assert "s3cret" not in caplog.text

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import sys
+
 import pytest
 
-from actorcred import AccountError
+from actorcred import (
+    AccountError,
+    CheckerUnavailable,
+    MissingExtra,
+    UnauthorizedLogin,
+)
 from actorcred.auth.descriptors import DescriptorError
 from actorcred.auth.registry import from_string
+from actorcred.portal.events import LoginRefused
 from tests.backends.system import System
+from tests.helpers import Stage
 
 pytest.importorskip("pam", reason="python-pam is not installed: pip install 'actorcred[pam]'")
 
@@ -71,3 +81,74 @@ def test_a_service_is_the_name_of_a_file_that_is_there():
     for text in ("unix:../../tmp/evil", "unix:a\nb"):
         with pytest.raises(DescriptorError, match="name of a file"):
             from_string(text)
+
+
+class Stack:
+    """Answers in the place of the system's PAM, which no test can have in its own process."""
+
+    def __init__(self, code, *, account=False, reason="why"):
+        self.code, self.reason, self._account = code, reason, account
+        self.asked = None
+
+    def __call__(self):
+        return self
+
+    def pam_acct_mgmt(self):
+        return self.code
+
+    def authenticate(self, username, password, service, resetcreds):
+        self.asked = (username, password, service, resetcreds)
+        if self._account:
+            self.pam_acct_mgmt()
+        return self.code == 0
+
+
+@pytest.fixture
+def game(tmp_path, monkeypatch, inline):
+    """Return what starts a portal whose PAM answers so."""
+    (tmp_path / "game").write_text("auth required pam_unix.so\n")
+    monkeypatch.setattr("actorcred.checkers.unix.FOLDERS", (str(tmp_path),))
+
+    def start(stack):
+        monkeypatch.setattr("pam.PamAuthenticator", stack)
+        stage = Stage(checkers=0)
+        stage.portal.register_checker(from_string("unix[threads=2]:game")).get(timeout=10)
+        return stage
+
+    return start
+
+
+def test_pam_is_asked_once_and_without_touching_credentials(game):
+    stack = Stack(0)
+
+    assert game(stack).login("ann", "right").session.avatar_id == "ann"
+    assert stack.asked == ("ann", "right", "game", False)
+    with pytest.raises(UnauthorizedLogin):
+        game(stack).login("ann", "")
+
+
+@pytest.mark.parametrize(
+    ("stack", "kind", "detail", "known"),
+    [
+        (Stack(7), UnauthorizedLogin, "wrong password", False),
+        (Stack(10), UnauthorizedLogin, "no such user", False),
+        (Stack(7, account=True), UnauthorizedLogin, "the account may not be used", True),
+        (Stack(13, account=True), UnauthorizedLogin, "refused: the account has expired", True),
+        (Stack(28), CheckerUnavailable, "the auth stack .* failed with 28: why", None),
+        (Stack(28, account=True, reason=b"\xff"), CheckerUnavailable, "account stack", None),
+    ],
+)
+def test_what_pam_says_is_a_refusal_or_a_fault_of_its_own(game, stack, kind, detail, known):
+    stage = game(stack)
+    with pytest.raises(kind):
+        stage.login("ann", "right")
+    (refused,) = stage.named(LoginRefused, 1)
+
+    assert re.search(detail, refused.detail)
+    assert known is None or refused.known is known
+
+
+def test_without_the_package_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pam", None)
+    with pytest.raises(MissingExtra, match=r"actorcred\[pam\]"):
+        from_string("unix:game")

@@ -310,3 +310,14 @@ def test_apaches_tool_and_ours_change_one_file(made):
     subprocess.run([program, "-vb", path, name, PASSWORD], check=True, capture_output=True)
     subprocess.run([program, "-D", path, name], check=True, capture_output=True)
     assert HtpasswdFile(str(path)).accounts() == [("ann", False)]
+
+
+def test_what_a_file_has_no_place_for_or_cannot_be_read_is_said(made, tmp_path):
+    file = HtpasswdFile(str(made("ann:{right}\n")))
+    for change in (file.add, file.change_password):
+        with pytest.raises(AccountError, match="no place for SCRAM; use sqlite:PATH"):
+            change("ann", PASSWORD, scram=True)
+    with pytest.raises(AccountError, match="cannot read"):
+        HtpasswdFile(str(tmp_path)).accounts()
+    with pytest.raises(AccountError, match="there is no file"):
+        HtpasswdFile(str(tmp_path / "none")).accounts()

@@ -16,13 +16,14 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import click
 import pytest
 
 from actorcred import CallError, rpc
 from actorcred.cli.errors import fail
-from actorcred.cli.logs import LineFormatter, ThreadedHandler, write_all
+from actorcred.cli.logs import LineFormatter, ThreadedHandler, start_logging, write_all
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +[\w.]+: .*")
 
@@ -258,3 +259,55 @@ def test_what_a_server_says_moves_no_cursor(capsys: pytest.CaptureFixture[str]) 
     with pytest.raises(click.exceptions.Exit):
         fail(CallError("no\x1b[2J\x9b2J such room\nreally"))
     assert capsys.readouterr().err == "actorcred: no?[2J?2J such room\nreally\n"
+
+
+def test_a_command_logs_what_python_itself_would_write(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    for place, name in ((sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    monkeypatch.setattr(logging, "captureWarnings", lambda wanted: None)
+    actors_logger = logging.getLogger("actorcred.actors")
+    monkeypatch.setattr(actors_logger, "level", logging.NOTSET)
+    descriptors: list[int] = []
+    duplicate = os.dup
+    monkeypatch.setattr(os, "dup", lambda number: descriptors.append(duplicate(number)) or 1)
+    start_logging("info")
+    assert actors_logger.level >= logging.WARNING  # or clients could cause tracebacks at will
+    sys.unraisablehook(Mock(exc_value=LookupError("unraisable")))
+    threading.excepthook(Mock(exc_value=LookupError("of a thread")))
+    os.close(descriptors[0])
+
+    assert "An exception was ignored:" in caplog.text
+    assert "A thread failed:" in caplog.text
+
+
+def test_a_command_without_stderr_runs_without_a_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    hook = sys.unraisablehook
+
+    def refuse(number: int) -> int:
+        raise OSError("bad file descriptor")
+
+    monkeypatch.setattr(os, "dup", refuse)
+    start_logging("info")
+
+    assert sys.unraisablehook is hook
+
+
+def test_a_record_is_dropped_and_counted_while_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[bytes] = []
+    handler = ThreadedHandler(written.append)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        handler.emit(record("lost"))
+    handler.emit(record("kept"))
+    handler.close()
+
+    assert b"kept" in b"".join(written)
+    assert b"lost" not in b"".join(written)

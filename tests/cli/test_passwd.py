@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+from actorcred.cli.passwd import passwd
 from actorcred.passwords.hashing import verify_password
 from tests.cli.test_command import PASSWORD, run
 from tests.helpers import open_sqlite
@@ -102,3 +105,64 @@ def test_a_password_file_is_utf_8_with_or_without_a_mark(tmp_path: Path) -> None
         ((stored,),) = database.execute("SELECT hash FROM account")
     database.close()
     assert verify_password(password="sn\u00f6 und eis", hash=stored)
+
+
+@pytest.fixture
+def here(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Return what runs the command in this process."""
+    monkeypatch.setattr("actorcred.passwords.hashing.DEFAULT_ROUNDS", 4)
+
+    def run_here(*words: str, typed: str = PASSWORD, terminal: bool = False) -> Result:
+        with monkeypatch.context() as patched:
+            if terminal:
+                patched.setattr("click.testing._NamedTextIOWrapper.isatty", lambda self: True)
+            return CliRunner().invoke(passwd, words, input=typed)
+
+    return run_here
+
+
+@pytest.mark.parametrize("store", ["file:{}/players", "sqlite[rounds=4]:{}/players"])
+def test_an_account_is_kept_from_its_beginning_to_its_end(
+    here: Callable[..., Result], store: str, tmp_path: Path
+) -> None:
+    place = store.format(tmp_path)
+    for words, said in (
+        (("add", "ann", "--password-file", "-"), "added ann\n"),
+        (("change", "ann", "--password-file", "-"), "changed ann\n"),
+        (("disable", "ann"), "disabled ann\n"),
+        (("enable", "ann"), "enabled ann\n"),
+    ):
+        assert here(words[0], place, *words[1:]).output == said
+    assert here("list", place).output == "ann\tactive\n"
+    assert here("delete", place, "ann").output == "deleted ann\n"
+    assert here("list", place, "--json").output == "[]\n"
+
+
+def test_a_terminal_is_shown_a_table(here: Callable[..., Result], tmp_path: Path) -> None:
+    place = f"sqlite[rounds=4]:{tmp_path}/players"
+    here("add", place, "ann [b]", "--password-file", "-")
+    here("disable", place, "ann [b]")
+    shown = here("list", place, terminal=True).output
+
+    assert "account" in shown
+    assert "ann [b]" in shown
+    assert "disabled" in shown
+
+
+@pytest.mark.parametrize(
+    ("store", "why"),
+    [
+        ("ldap:server", "must be file:PATH (htpasswd) or sqlite:PATH"),
+        ("file:", "must be file:PATH"),
+        ("sqlite:{}/none", "there is no file"),
+        ("sqlite[rounds=many]:{}/none", "rounds"),
+    ],
+)
+def test_a_store_that_cannot_be_used_is_said_without_a_traceback(
+    here: Callable[..., Result], store: str, why: str, tmp_path: Path
+) -> None:
+    done = here("list", store.format(tmp_path))
+
+    assert done.exit_code == 1
+    assert why in done.output
+    assert list(tmp_path.iterdir()) == []

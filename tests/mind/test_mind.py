@@ -16,7 +16,7 @@ from actorcred import (
     OutboxLimit,
     OutboxOverflow,
 )
-from actorcred.actors import Actor, Future
+from actorcred.actors import Actor, ControlMessage, Future
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import Mind
 from actorcred.mind.outbox import Offer, Outbox
@@ -313,3 +313,139 @@ def test_an_outbox_is_empty_when_idle_and_closed_for_good():
     assert outbox.offer(Notification("d", ())) is Offer.DROPPED
     with pytest.raises(ValueError, match="at least 1"):
         OutboxLimit(0)
+
+
+class Session:
+    """Notes what becomes of it."""
+
+    def __init__(self):
+        self.ends, self.announced = [], 0
+
+    def end(self, code, detail):
+        self.ends.append((code, detail))
+
+    def announce(self):
+        self.announced += 1
+
+
+def test_a_mind_has_the_attributes_that_it_has(inline):
+    mind = Mind.start(None)
+    with pytest.raises(AttributeError, match="'MindRef' object has no attribute 'nonsense'"):
+        mind.nonsense  # noqa: B018
+    assert not mind.is_started
+    mind.actor_inbox  # noqa: B018
+    assert mind.is_started
+
+
+def test_a_client_that_is_asked_is_in_and_one_that_is_too_slow_is_out(inline):
+    client, session = Client(), Session()
+    mind = Mind.start(client, OutboxLimit(1, OutboxOverflow.END_SESSION))
+    mind.session = session
+    assert mind.call("question", 1).get(timeout=0) == 2
+    assert session.announced == 1
+    client.gate = Future()
+    for number in range(3):
+        mind.notify("news", number)
+
+    assert session.ends == [(LogoutCode.OVERFLOW, "1 notifications waiting")]
+    client.gate.set()
+    mind.session = None
+    mind.end_session(LogoutCode.LOST)  # it is over, so nothing happens
+    assert len(session.ends) == 1
+
+
+class Ready(Channel):
+    """A way to the client that takes what comes at once."""
+
+    def __init__(self, error=None):
+        self.error, self.told = error, []
+
+    def ready(self):
+        return True
+
+    def notify(self, notification):
+        if self.error is not None:
+            raise self.error
+        self.told.append(notification.name)
+
+    def call(self, name, args):
+        raise ConnectionResetError
+
+    def close(self, reason):
+        raise ConnectionResetError
+
+
+def test_a_channel_that_is_ready_is_told_without_an_actor(inline):
+    channel = Ready()
+    mind = Mind.start(channel)
+    mind.notify("news")
+
+    assert channel.told == ["news"]
+    assert not mind.is_started
+    mind.abandon()
+    with pytest.raises(ClientGone):
+        mind.call("question").get(timeout=0)
+
+
+def test_a_client_whose_connection_is_broken_is_lost(inline):
+    session = Session()
+    mind = Mind.start(Ready(ConnectionResetError()))
+    mind.session = session
+    mind.notify("news")
+
+    assert session.ends == [(LogoutCode.LOST, "ConnectionResetError")]
+    with pytest.raises(ClientGone, match="the client is gone"):
+        mind.call("question").get(timeout=0)
+    mind.close(BYE)
+    assert not mind.is_alive()
+
+
+def test_what_fails_later_is_logged_and_does_not_hold_back_the_rest(inline, caplog):
+    client = Client()
+    client.gate = Future()
+    mind = Mind.start(client)
+    mind.notify("news", 1)
+    mind.notify("news", 2)
+    assert client.got == [(1,)]
+    gate, client.gate = client.gate, Future()
+    client.gate.settle_error(LookupError("at once"))
+    gate.settle_error(LookupError("later"))
+
+    assert client.got == [(1,), (2,)]
+    assert [record.exc_info[1].args for record in records_of(caplog, "actorcred.mind")] == [
+        ("later",),
+        ("at once",),
+    ]
+
+
+def test_a_mind_without_a_client_is_abandoned_at_its_end(inline):
+    mind = Mind.start(None)
+    mind.close(BYE)
+    assert not mind.is_started
+    mind.actor_inbox  # noqa: B018  # somebody who comes too late
+    assert not mind.is_alive()
+    told = Mind.start(Client())
+    told.call("question", 1).get(timeout=0)
+    told.abandon()
+    assert not told.is_alive()
+
+
+def test_a_message_that_no_mind_knows_is_an_error_of_the_sender(inline):
+    class Odd(ControlMessage): ...
+
+    with pytest.raises(TypeError, match="knows nothing of a Odd"):
+        Mind.start(None).ask(Odd())
+
+
+def test_a_call_that_timed_out_before_its_turn_is_not_made(inline):
+    client = Client()
+    client.gate = Future()
+    mind = Mind.start(client)
+    mind.notify("news", 1)
+    call = mind.call("news", 2, timeout=5.0)
+    inline.advance(6.0)
+    client.gate.set()
+
+    with pytest.raises(pykka.Timeout, match="did not answer 'news' within 5 s"):
+        call.get(timeout=0)
+    assert client.got == [(1,)]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import bcrypt
 import pytest
 from hypothesis import given, settings
@@ -108,3 +111,80 @@ def test_a_password_typed_on_another_machine_is_the_same(one, other):
     assert not verify_password(
         password="ﬁ", hash=hash_password(password="fi", rounds=4)
     )  # compatibility is tested elsewhere
+
+
+@pytest.mark.parametrize(
+    ("rounds", "error"),
+    [(3, "takes 4 to 31 rounds"), (32, "takes 4 to 31"), (17, "would take minutes; take 16")],
+)
+def test_a_cost_at_which_nothing_could_be_verified_is_refused(rounds, error):
+    for make in (lambda: hash_password(password="x", rounds=rounds), lambda: dummy_hash(rounds)):
+        with pytest.raises(ValueError, match=error):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("stored", "error"),
+    [
+        (None, "no text, but NoneType"),
+        ("x" * 1025, "more than 1024 characters"),
+        ("$2b$31$" + "." * 53, "cost"),
+        ("$2b$04$short", "damaged bcrypt"),
+        ("$1$salt$" + "." * 22, "MD5-crypt"),
+        ("0" * 32, "plain MD5"),
+        ("!", "without a password, or disabled"),
+        ("$odd-format$rest", r"unsupported format \$odd-format\$"),
+        ("pbkdf2_sha256$damaged", "a damaged hash"),
+        ("bcrypt$damaged", "a damaged hash"),
+        ("s3cret", "plain text, or an unknown format"),
+    ],
+)
+def test_what_cannot_be_verified_is_named_and_not_shown(stored, error):
+    with pytest.raises(UnsupportedHash, match=error) as raised:
+        check_format(hash=stored)
+    assert "s3cret" not in str(raised.value)
+
+
+def test_a_hash_of_apaches_sha1_and_one_of_a_format_of_its_own_are_verified():
+    digest = hashlib.sha1(b"s3cret", usedforsecurity=False).digest()
+    sha = "{SHA}" + base64.b64encode(digest).decode()
+    key = hashlib.pbkdf2_hmac("sha256", b"s3cret", b"salt", 1000)
+    django = f"pbkdf2_sha256$1000$salt${base64.b64encode(key).decode()}"
+
+    for stored in (sha, django):
+        assert verify_password(password="s3cret", hash=stored)
+        assert not verify_password(password="wrong", hash=stored)
+
+
+def test_a_hash_around_a_hash_is_verified_by_what_it_wraps():
+    inner = bcrypt.hashpw(hashlib.sha256(b"s3cret").hexdigest().encode(), bcrypt.gensalt(4))
+    stored = f"bcrypt_sha256${inner.decode()}"
+
+    assert verify_password(password="s3cret", hash=stored)
+    assert not verify_password(password="wrong", hash=stored)
+
+
+def test_a_failure_of_a_library_shows_neither_hash_nor_password(monkeypatch):
+    def fail(*_):
+        raise RuntimeError("s3cret $2b$")
+
+    stored = hash_password(password="s3cret", rounds=4)
+    monkeypatch.setattr(bcrypt, "checkpw", fail)
+    with pytest.raises(UnsupportedHash, match="failed with RuntimeError") as raised:
+        verify_password(password="s3cret", hash=stored)
+    assert "s3cret" not in str(raised.value)
+    assert raised.value.__cause__ is None
+
+
+def test_a_password_in_another_encoding_fits_the_hash_that_was_made_of_it():
+    stored = bcrypt.hashpw("caf\u00e9".encode("latin-1"), bcrypt.gensalt(4)).decode()
+
+    assert verify_password(password="caf\u00e9", hash=stored, encoding="latin-1")
+    assert not verify_password(password="caf\u00e9", hash=stored)
+    assert not verify_password(password="a\0b", hash=stored)
+
+
+def test_weaker_hashes_are_to_be_replaced():
+    assert needs_rehash(hash=hash_password(password="x", rounds=4), rounds=5)
+    assert not needs_rehash(hash=hash_password(password="x" * 80, rounds=5), rounds=5)
+    assert needs_rehash(hash="{SHA}...")

@@ -22,6 +22,7 @@ from actorcred import (
     UnauthorizedLogin,
     UsernamePassword,
 )
+from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.otp import OTPChecker
@@ -396,3 +397,14 @@ def test_a_long_name_by_scram_is_refused_before_it_is_prepared():
         for _ in range(100):
             with pytest.raises((ProtocolError, UnauthorizedLogin)):
                 ScramSHA256(f"n,,n={name},r=nonce")
+
+
+def test_a_flood_of_bad_records_takes_no_memory_for_ever(monkeypatch, caplog):
+    monkeypatch.setattr("actorcred.checkers.bases.records.REMEMBERED", 2)
+    complaints = Complaints()
+    for name in ("ann", "ann", "bob", "cleo", "ann"):
+        complaints.about(name, "a damaged hash", "by password")
+
+    assert [record.getMessage().split()[0] for record in caplog.records] == [
+        "'ann'", "'bob'", "'cleo'", "'ann'"
+    ]  # fmt: skip

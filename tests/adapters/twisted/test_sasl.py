@@ -208,3 +208,11 @@ def test_credentials_of_ours_stay_as_they_are():
         CLIENT_MECHANISMS["SCRAM-SHA-256"](Secrets("ann", "x")).start()
     )
     assert from_twisted(exchange.credentials) is exchange.credentials
+
+
+def test_a_name_that_nobody_can_have_is_refused_as_a_wrong_password(talk, caplog):
+    made = talk("CRAM-MD5", username="a\x01b")
+
+    assert type(error(made.log_in())) is their_errors.UnauthorizedLogin
+    assert "refused code=refused credentials=CRAM-MD5" in caplog.text
+    assert count(made) == 0

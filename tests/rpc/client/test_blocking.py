@@ -1,0 +1,113 @@
+"""A client without asyncio: calls block, and its thread is gone when it is closed."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from actorcred import Avatar, CallError, ConnectionLost, LoginFailed, MindRef, Portal, Realm
+from actorcred.actors import Future
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.rpc import connect_blocking, serve_in_thread
+from tests.helpers import until
+
+
+class Player(ABC):
+    @abstractmethod
+    def move(self, dx: float) -> float: ...
+    @abstractmethod
+    def think(self) -> None: ...
+    @abstractmethod
+    def tell(self, text: str) -> None: ...
+
+
+class GamePlayer(Avatar, Player):
+    thought: Future[None]
+
+    def move(self, dx: float) -> float:
+        return 2 * dx
+
+    async def think(self) -> None:  # type: ignore[override]
+        await self.thought
+
+    def tell(self, text: str) -> None:
+        self.mind.notify("told", text)
+
+
+class Game(Realm):
+    interfaces = (Player,)
+
+    def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
+        avatar = GamePlayer.start(avatar_id, mind)
+        return Player, avatar, avatar.stop
+
+
+@pytest.fixture
+def address() -> Iterator[str]:
+    checker = MemoryChecker.start({"ann": "s3cret"}, plaintext=True)
+    GamePlayer.thought = Future()
+    with serve_in_thread(Portal.start(Game.start(), [checker]), "tcp:127.0.0.1:0") as server:
+        yield str(server.addresses[0])
+        GamePlayer.thought.settle()
+
+
+def threads() -> int:
+    return sum(thread.name == "actorcred-client" for thread in threading.enumerate())
+
+
+def test_calls_block_until_they_are_answered(address: str) -> None:
+    told: list[Any] = []
+    with connect_blocking(address, "ann", "s3cret", handler=lambda *what: told.append(what)) as one:
+        assert one.avatar_id == "ann"
+        assert one.call("move", 1.5) == 3.0
+        one.notify("tell", "hello")
+        until(lambda: told)
+        with pytest.raises(CallError, match="fly"):
+            one.call("fly")
+        with pytest.raises(TimeoutError):
+            one.call("think", timeout=0.02)
+        GamePlayer.thought.settle()
+        assert threads() == 1
+
+    assert told == [("told", "hello")]
+    assert threads() == 0
+
+
+def test_other_sessions_of_the_user_are_listed_and_ended_after_a_proof(address: str) -> None:
+    with (
+        connect_blocking(address, "ann", "s3cret") as one,
+        connect_blocking(address, "ann", "s3cret") as other,
+    ):
+        assert {session["session"] for session in one.sessions()} == {
+            one.client.session,
+            other.client.session,
+        }
+        with pytest.raises(LoginFailed):
+            one.reauthenticate("wrong")
+        one.reauthenticate()
+        assert one.end_session(other.client.session)
+        until(lambda: len(one.sessions()) == 1)
+        with pytest.raises((CallError, ConnectionLost)):
+            other.call("move", 1.0)
+
+
+def test_a_closed_client_says_so(address: str) -> None:
+    client = connect_blocking(address, "ann", "s3cret")
+    client.close()
+    client.close()
+
+    with pytest.raises(ConnectionLost, match="the client is closed"):
+        client.call("move", 1.0)
+
+
+def test_a_login_that_fails_leaves_no_thread(address: str) -> None:
+    with pytest.raises(LoginFailed):
+        connect_blocking(address, "ann", "wrong")
+    with pytest.raises(ConnectionLost):
+        connect_blocking("tcp:127.0.0.1:1", "ann", "s3cret")
+
+    assert threads() == 0

@@ -1,0 +1,146 @@
+"""A session for its user: it is used while it is open, and ended from anywhere."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pykka
+import pytest
+
+from actorcred import LogoutCode
+from actorcred.actors import Actor, Future
+from actorcred.sessions.session import AvatarRef, Session
+from actorcred.sessions.states import State
+
+
+class Owner:
+    """The portal, as a session sees it."""
+
+    def __init__(self) -> None:
+        self.time, self.ended, self.told = 1.0, list[str](), list[Any]()
+
+    def now(self) -> float:
+        return self.time
+
+    def end_session(self, session: Session, reason: Any) -> Future[None]:
+        self.ended.append(str(reason))
+        return Future()
+
+    def avatar_opened(self, session: Session) -> None:
+        session.announced = True
+        self.told.append("opened")
+
+    def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
+        self.told.append(cause)
+
+
+class Echo(Actor):
+    def on_receive(self, message: Any) -> Any:
+        return message
+
+
+@pytest.fixture
+def owner() -> Owner:
+    return Owner()
+
+
+@pytest.fixture
+def session(owner: Owner) -> Session:
+    return Session("0123456789", "ann", object, None, owner)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def avatar(inline: Any, session: Session) -> AvatarRef[Echo]:
+    session.state = State.OPEN
+    return AvatarRef(Echo.start(), session)
+
+
+def test_its_text_names_the_user_and_shows_its_id_in_part(session: Session) -> None:
+    assert repr(session) == "<Session 012345... of 'ann', opening>"
+
+
+def test_notes_are_added_and_taken_away_and_cannot_be_changed_otherwise(session: Session) -> None:
+    session.annotate({"room": "hall", "team": "red"})
+    session.annotate({"team": None})
+
+    assert session.notes == {"room": "hall"}
+    with pytest.raises(TypeError):
+        session.notes["room"] = "cellar"  # type: ignore[index]
+    session.annotate({"room": None})
+    assert session.notes == {}
+
+
+def test_its_end_has_a_code_and_a_text(session: Session, owner: Owner) -> None:
+    session.end()
+    session.end("kicked", "spam")  # type: ignore[arg-type]
+
+    assert owner.ended == ["logout", "kicked: spam"]
+    with pytest.raises(ValueError, match="nonsense"):
+        session.end("nonsense")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="must be a string, not a int"):
+        session.end(LogoutCode.KICKED, 5)  # type: ignore[arg-type]
+
+
+def test_the_login_succeeds_once(session: Session, owner: Owner) -> None:
+    session.announce()
+    session.announce()
+    session.avatar_gone(None)
+
+    assert owner.told == ["opened", None]
+
+
+def test_what_a_client_does_with_its_avatar_is_a_sign_of_life(
+    avatar: AvatarRef[Echo], session: Session, owner: Owner
+) -> None:
+    for number, use in enumerate((
+        lambda: avatar.tell("x"),
+        lambda: avatar.ask("x"),
+        lambda: avatar.hand_over("x", Future()),
+        session.touch,
+    )):  # fmt: skip
+        owner.time = 10.0 + number
+        use()
+        assert session.last_seen == owner.time
+    assert avatar.ask("question") == "question"
+
+
+def test_the_avatar_cannot_be_reached_when_the_session_is_over(
+    avatar: AvatarRef[Echo], session: Session
+) -> None:
+    assert avatar.is_alive()
+    session.state = State.ENDING
+    answer: Future[Any] = Future()
+    avatar.hand_over("x", answer)
+
+    assert not avatar.is_alive()
+    for use in (
+        lambda: avatar.tell("x"),
+        lambda: avatar.ask("x"),
+        lambda: avatar.ask("x", block=False).get(timeout=0),
+        lambda: answer.get(timeout=0),
+    ):
+        with pytest.raises(pykka.ActorDeadError):
+            use()
+
+
+def test_what_waits_for_the_avatar_is_not_handled_when_the_right_is_lost(
+    inline: Any, session: Session
+) -> None:
+    handled, gate = list[Any](), Future[None]()
+
+    class Busy(Actor):
+        async def on_receive(self, message: Any) -> None:
+            handled.append(message)
+            await gate
+
+    session.state = State.OPEN
+    avatar = AvatarRef(Busy.start(), session)
+    avatar.tell("first")
+    answer = avatar.ask("second", block=False)
+    session.revoked = True
+    gate.settle()
+
+    assert handled == ["first"]
+    with pytest.raises(pykka.ActorDeadError, match="lost the right"):
+        answer.get(timeout=0)
+    assert avatar.stop(timeout=1)
