@@ -111,7 +111,9 @@ class Method:
                     *convert(params[most:], self._rest),
                 )
         except msgspec.ValidationError as error:
-            raise CallError(f"{self.name}: {error}", CallCode.BAD_ARGUMENTS) from None
+            # With a cause, the text is that of a check in a dataclass of the application.
+            text = str(error) if error.__cause__ is None else type(error.__cause__).__name__
+            raise CallError(f"{self.name}: {text}", CallCode.BAD_ARGUMENTS) from None
         except (TypeError, ValueError, ArithmeticError, RecursionError) as error:
             # A set of arrays, or a check in a dataclass of the application, whose text clients must
             # not see.

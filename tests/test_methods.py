@@ -137,8 +137,17 @@ class Positive:
         raise ArithmeticError("s3cret")
 
 
+@dataclass
+class Checked:
+    value: int
+
+    def __post_init__(self) -> None:
+        raise ValueError("s3cret")
+
+
 class Own:
     def take(self, value: Positive) -> None: ...
+    def check(self, value: Checked) -> None: ...
     def collect(self, values: set[Any]) -> None: ...
 
 
@@ -154,7 +163,11 @@ class Mixed:
 
 
 def test_an_error_of_the_applications_own_types_does_not_reach_the_client() -> None:
-    for method, params in (("take", [{"value": -1}]), ("collect", [[[1], [2]]])):
+    for method, params in (
+        ("take", [{"value": -1}]),
+        ("check", [{"value": -1}]),
+        ("collect", [[[1], [2]]]),
+    ):
         with pytest.raises(CallError, match=method) as error:
             methods_of(Own)[method].arguments(params, MSGPACK.convert)
         assert error.value.code == "bad-arguments"

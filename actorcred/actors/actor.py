@@ -95,11 +95,11 @@ class Actor(pykka.Actor):
             mailbox.blueprint = Blueprint(args, kwargs, ref)
             actor._actor_made()
         mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
+        dispatcher.attach(mailbox)
         if cls.registered:
             pykka.ActorRegistry.register(ref)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Starting %s", actor)
-        dispatcher.attach(mailbox)
         mailbox.start()
         return cast("ActorRef[Self]", ref)
 

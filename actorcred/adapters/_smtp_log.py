@@ -35,7 +35,8 @@ _QUOTES = ("readline", ">>", "<<", "unrecognised", "over limit", "decode base64"
 class _Filter(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Reduce a quoted line to its command or the code of the answer."""
-        if any(part in str(record.msg) for part in _QUOTES) and isinstance(record.args, tuple):
+        quotes = any(part in str(record.msg) for part in _QUOTES)
+        if quotes and record.args and isinstance(record.args, tuple):
             *others, quoted = record.args
             record.args = (*others, _command_of(quoted))
         return True

@@ -150,3 +150,14 @@ def done_with(value):
     future = Future()
     future.set(value)
     return future
+
+
+def test_an_actor_that_its_dispatcher_does_not_accept_is_not_in_the_registry(monkeypatch):
+    def refuse(self, mailbox):
+        raise RuntimeError("full")
+
+    monkeypatch.setattr(InlineDispatcher, "attach", refuse)
+    before = len(pykka.ActorRegistry.get_all())
+    with pytest.raises(RuntimeError, match="full"):
+        Actor.start(dispatcher=InlineDispatcher())
+    assert len(pykka.ActorRegistry.get_all()) == before

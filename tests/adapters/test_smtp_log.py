@@ -45,6 +45,7 @@ def test_a_record_without_arguments_stays_and_the_filter_is_there_once(
     for _ in range(2):
         hide_what_clients_send()
     LOGGER.warning("the server has started")
+    LOGGER.warning("an answer over limit")
 
     assert len(LOGGER.filters) == 1
-    assert caplog.messages == ["the server has started"]
+    assert caplog.messages == ["the server has started", "an answer over limit"]

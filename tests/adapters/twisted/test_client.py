@@ -1,4 +1,4 @@
-"""The client of a Twisted protocol: its mind is notified and called, and so is its avatar's face."""
+"""The client of a Twisted protocol: its mind is notified and called, so is its avatar's face."""
 
 from __future__ import annotations
 
