@@ -155,7 +155,7 @@ def test_a_message_that_no_avatar_knows_is_an_error_of_the_sender(
 ) -> None:
     class Odd(ControlMessage): ...
 
-    with pytest.raises(TypeError, match="knows nothing of a Odd"):
+    with pytest.raises(TypeError, match="does not handle a Odd"):
         Noting.start(log).ask(Odd())
 
 

@@ -57,7 +57,7 @@ def test_another_checker_is_asked_before_anybody_pretends() -> None:
     exchange = Scram(last=False)
     with pytest.raises(UnauthorizedLogin) as raised:
         exchange.check(None, print)
-    assert raised.value.detail == "no such user, or nothing for SCRAM"
+    assert raised.value.detail == "no such user, or no SCRAM verifier"
     assert exchange.way == ""
 
 

@@ -38,8 +38,8 @@ def test_anonymous_is_one_object_wherever_it_goes():
         ("\x7f", "control"),
         ("\ud800", "control"),
         (b"\xff", "UTF-8"),
-        (5, "a text"),
-        (None, "a text"),
+        (5, "a string"),
+        (None, "a string"),
     ],
 )
 def test_what_cannot_be_an_avatar_id_is_named(wrong, error):

@@ -344,7 +344,7 @@ def test_a_logout_may_take_its_time(inline, caplog):
 def test_a_message_that_no_realm_knows_is_an_error_of_the_sender(inline):
     class Odd(ControlMessage): ...
 
-    with pytest.raises(TypeError, match="knows nothing of a Odd"):
+    with pytest.raises(TypeError, match="does not handle a Odd"):
         NoAnswer.start().ask(Odd())
 
 

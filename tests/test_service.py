@@ -127,7 +127,7 @@ def test_a_request_that_is_given_up_is_no_fault(inline: Any, caplog: Any) -> Non
 
     with pytest.raises(CheckerUnavailable) as raised:
         answer.get(timeout=0)
-    assert raised.value.detail == "Role gave the request up"
+    assert raised.value.detail == "Role cancelled the request"
     assert caplog.text == ""
 
 
@@ -138,5 +138,5 @@ def test_a_question_says_of_itself_what_it_is_about() -> None:
 def test_a_message_that_no_role_knows_is_an_error_of_the_sender(inline: Any) -> None:
     class Odd(ControlMessage): ...
 
-    with pytest.raises(TypeError, match="knows nothing of a Odd"):
+    with pytest.raises(TypeError, match="does not handle a Odd"):
         Role.start(list).ask(Odd())

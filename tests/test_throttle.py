@@ -84,7 +84,7 @@ def test_where_all_have_penalties_the_longest_quiet_one_is_forgotten():
 
 
 def test_tries_during_a_penalty_are_counted_until_it_is_over_or_the_login_succeeds():
-    penalties = Penalties(step=60.0, free=0, most=60.0)
+    penalties = Penalties(Penalty(step=60.0, free_failures=0, longest=60.0))
     assert penalties.denied("ann") == 0  # who has not failed has no penalty
     penalties.failed("ann", 0.0)
     assert [penalties.denied("ann") for _ in range(2)] == [1, 2]

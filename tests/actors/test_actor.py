@@ -107,7 +107,7 @@ def test_a_message_between_parts_that_an_actor_does_not_know_is_named_without_it
         def __repr__(self):
             return "s3cret"
 
-    with pytest.raises(TypeError, match="Recorder knows nothing of a Secret") as raised:
+    with pytest.raises(TypeError, match="Recorder does not handle a Secret") as raised:
         Recorder.start().ask(Secret())
     assert "s3cret" not in str(raised.value)
 

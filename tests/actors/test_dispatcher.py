@@ -77,7 +77,7 @@ def test_an_idle_actor_can_be_run_out_of_turn():
             return True
 
     ref, answer = Recorder.start(dispatcher=Here("here", 1.0)), Future()
-    ref.hand_over("x", answer)
+    ref.deliver("x", answer)
 
     assert answer.get(timeout=0) == "x"
 

@@ -317,7 +317,7 @@ def test_a_circle_is_told_to_whoever_waits_in_it_until_a_time_out(caplog):
     with pytest.raises(pykka.Timeout):
         one.ask((other, False), timeout=10)
 
-    assert "A wait took too long since actors wait for each other in a circle" in caplog.text
+    assert "A wait timed out because actors wait for each other in a circle" in caplog.text
     assert "Partner (urn:uuid:" in caplog.text
 
 

@@ -242,7 +242,7 @@ def test_an_actor_that_cannot_be_made_anew_is_a_further_crash_for_its_supervisor
     ref.tell("crash")
     decision, supervisor.decision = supervisor.decision, Future()
     decision.set(0.0)
-    assert "could not be made anew" in caplog.text
+    assert "could not be restarted" in caplog.text
     supervisor.decision.set(None)
 
     assert [type(error) for error in supervisor.errors] == [ValueError, LookupError]
@@ -284,7 +284,7 @@ def test_ctrl_c_answers_who_asked(inline):
 
     ref, answer = Interrupted.start(), Future()
     with pytest.raises(KeyboardInterrupt):
-        ref.hand_over("now", answer)
+        ref.deliver("now", answer)
     with pytest.raises(pykka.ActorDeadError, match="was interrupted"):
         answer.get(timeout=0)
 

@@ -113,12 +113,12 @@ def test_messages_are_told_without_waiting_and_asked_with_a_future(inline, log):
 def test_a_dead_actor_answers_everybody_that_it_is_dead(inline):
     ref, answer = Recorder.start(), Future()
     assert ref.stop() is True
-    ref.hand_over("dead?", answer)
+    ref.deliver("dead?", answer)
 
     for ask in (
         lambda: ref.tell("dead?"),
         lambda: ref.ask("dead?"),
-        lambda: ref.hand_over("dead?", None),
+        lambda: ref.deliver("dead?", None),
         lambda: answer.get(timeout=0),
     ):
         with pytest.raises(pykka.ActorDeadError, match="not found"):
@@ -136,9 +136,9 @@ def test_a_full_mailbox_is_an_answer_or_an_error_of_the_sender(inline):
     ref, gate, answer = Narrow.start(), Future(), Future()
     ref.tell(gate)
     ref.tell(gate)
-    ref.hand_over(gate, answer)
+    ref.deliver(gate, answer)
 
-    for send in (lambda: ref.hand_over(gate, None), lambda: answer.get(timeout=0)):
+    for send in (lambda: ref.deliver(gate, None), lambda: answer.get(timeout=0)):
         with pytest.raises(MailboxFull, match="has 1 messages waiting"):
             send()
     gate.set()

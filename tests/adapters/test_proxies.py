@@ -20,7 +20,7 @@ def test_only_the_proxies_that_are_named_are_believed() -> None:
 def test_what_is_no_address_is_refused() -> None:
     with pytest.raises(ValueError, match="nonsense"):
         TrustedProxies(["nonsense"])
-    with pytest.raises(ValueError, match="a list of addresses, not one text"):
+    with pytest.raises(ValueError, match="a list of addresses, not one string"):
         TrustedProxies("10.0.0.1")
 
 

@@ -30,7 +30,7 @@ def test_options_are_converted_as_their_kinds_say() -> None:
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("x[odd=1]:", "unknown option 'odd'; there are threads, password"),
+        ("x[odd=1]:", "unknown option 'odd'; it takes the options threads, password"),
         ("x[threads=many]:", "the option threads cannot be 'many'"),
         ("x[password=s3cret]:", "the password is wrong"),
     ],
@@ -44,7 +44,7 @@ def test_an_option_that_cannot_be_is_named_and_a_password_is_not_shown(
 
 
 def test_where_there_are_no_options_it_says_so() -> None:
-    with pytest.raises(ValueError, match="unknown option 'odd'; there is none"):
+    with pytest.raises(ValueError, match="unknown option 'odd'; it takes no options"):
         read_options(argument("x[odd=1]:"), {})
 
 

@@ -90,7 +90,7 @@ def test_a_broken_type_is_named_in_the_log_and_harms_no_other(
     assert list(plugins()) == ["good"]
     assert set(broken_plugins()) == {"gone", "odd", "twin"}
     assert "it lacks auth_type" in broken_plugins()["odd"]
-    assert "there is a type called 'good' already" in broken_plugins()["twin"]
+    assert "a type called 'good' already exists" in broken_plugins()["twin"]
     assert "The type of authentication 'gone' cannot be used" in caplog.text
 
 
@@ -109,7 +109,7 @@ def test_a_type_that_makes_no_checker_or_is_not_there_is_shown_where_it_is(
     installed: Callable[..., None],
 ) -> None:
     installed(good="good", useless="useless")
-    with pytest.raises(DescriptorError, match="returned no started checker, but str"):
+    with pytest.raises(DescriptorError, match="must return a started checker, not str"):
         from_string("useless")
     with pytest.raises(DescriptorError, match="did you mean 'good'"):
         from_string("goood")
@@ -138,7 +138,7 @@ def test_of_several_checkers_none_stays_if_one_cannot_be_started() -> None:
     with pytest.raises(DescriptorError):
         start_groups(parse_descriptor("first:(memory:a:b)(memory:c)").argument)
     until(lambda: statistics().actors == 0)
-    with pytest.raises(DescriptorError, match="here must be one descriptor in parentheses"):
+    with pytest.raises(DescriptorError, match="expected one descriptor in parentheses"):
         start_group(parse_descriptor("cache:(anonymous)(anonymous)").argument)
     assert start_group(parse_descriptor("cache:(anonymous)").argument).is_alive()
 

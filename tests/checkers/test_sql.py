@@ -243,7 +243,7 @@ def test_a_query_that_returns_too_little_is_a_fault_of_the_server(url):
     kind, detail = refusal_of(url, query="SELECT username FROM users WHERE username = :username")
 
     assert kind is CheckerUnavailable
-    assert "the query returns no name and hash" in detail
+    assert "the query does not return a name and a hash" in detail
 
 
 def test_a_row_whose_name_nobody_can_have_lets_nobody_in(url, caplog):
@@ -282,7 +282,7 @@ def test_hashing_has_its_time_and_its_bound(url, monkeypatch):
 
 def test_bytes_that_are_no_text_are_no_hash():
     assert text_of(b"$2b$  ") == "$2b$"
-    with pytest.raises(UnsupportedHash, match="bytes that are no text"):
+    with pytest.raises(UnsupportedHash, match="bytes that are not text"):
         text_of(b"\xff")
 
 

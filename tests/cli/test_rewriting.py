@@ -86,7 +86,7 @@ def test_a_file_system_that_reserves_nothing_is_written_all_the_same(
 
 
 def test_what_is_no_file_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="no regular file"):
+    with pytest.raises(OSError, match="not a regular file"):
         rewrite(tmp_path, b"")
 
 

@@ -88,7 +88,7 @@ def test_it_serves_until_a_signal_and_logs_everybody_out(tmp_path: Path) -> None
     assert done.exit_code == 0, done.output
     assert done.output.splitlines() == [
         f"listening on unix:{path}",
-        "going down: logging everybody out",
+        "going down: ending all sessions",
         "logged out 1 session",
     ]
 
@@ -99,8 +99,8 @@ def test_it_serves_until_a_signal_and_logs_everybody_out(tmp_path: Path) -> None
         (("--realm", "House"), "must have the form MODULE:CLASS"),
         (("--realm", "no.such.module:House"), "No module named 'no"),
         (("--realm", "tests.cli.test_serve:Flat"), "the module has no 'Flat'"),
-        (("--realm", "tests.cli.test_serve:Guest"), "no subclass of actorcred.Realm"),
-        (("--realm", "tests.cli.test_serve:Furnished"), "cannot be made without arguments"),
+        (("--realm", "tests.cli.test_serve:Guest"), "not a subclass of actorcred.Realm"),
+        (("--realm", "tests.cli.test_serve:Furnished"), "cannot be created without arguments"),
         (("--realm", HOUSE, "--auth", "file:/none/there"), "/none/there"),
         (("--realm", HOUSE, "--listen", "unix:/none/there"), "/none/there"),
         (("--realm", HOUSE, "--identity-header", "X-User"), "trusted"),
@@ -138,4 +138,4 @@ def test_a_server_without_a_portal_ends_with_a_code_of_its_own(
     visitor.join(10)
 
     assert done.exit_code == ExitCode.CRASHED
-    assert "The portal was stopped: nobody can log in" in caplog.text
+    assert "The portal was stopped: no client can log in" in caplog.text

@@ -41,7 +41,8 @@ def role(inline: Any, log: list[Any]) -> Any:
 
 
 def pending(role: Any, *, wanted: bool = True) -> PendingAnswer:
-    return PendingAnswer(role, SimpleNamespace(answer=None), lambda attempt, answer: wanted)  # type: ignore[arg-type]
+    asker = SimpleNamespace(expect=lambda answer: None, forget_answer=lambda: None)
+    return PendingAnswer(role, asker, lambda attempt, answer: wanted)  # type: ignore[arg-type]
 
 
 def elsewhere(function: Any, *args: Any) -> None:

@@ -13,7 +13,7 @@ from actorcred.sessions.session import Session
 
 def make(number: int, avatar_id: object = "ann", now: float = 0.0) -> Session:
     owner = SimpleNamespace(now=lambda: now)
-    return Session(f"id{number}", avatar_id, object, None, owner)  # type: ignore[arg-type]
+    return Session(f"id{number}", avatar_id, object, checker="Checker", mind=None, owner=owner)  # type: ignore[arg-type]
 
 
 def test_a_session_is_found_until_it_begins_to_end_and_its_user_is_ending_until_it_is_gone() -> (

@@ -27,7 +27,7 @@ class Owner:
         return Future()
 
     def avatar_opened(self, session: Session) -> None:
-        session.announced = True
+        session.succeed()
         self.told.append("opened")
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
@@ -46,7 +46,7 @@ def owner() -> Owner:
 
 @pytest.fixture
 def session(owner: Owner) -> Session:
-    return Session("0123456789", "ann", object, None, owner)  # type: ignore[arg-type]
+    return Session("0123456789", "ann", object, checker="Checker", mind=None, owner=owner)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -95,7 +95,7 @@ def test_what_a_client_does_with_its_avatar_is_a_sign_of_life(
     for number, use in enumerate((
         lambda: avatar.tell("x"),
         lambda: avatar.ask("x"),
-        lambda: avatar.hand_over("x", Future()),
+        lambda: avatar.deliver("x", Future()),
         session.touch,
     )):  # fmt: skip
         owner.time = 10.0 + number
@@ -110,7 +110,7 @@ def test_the_avatar_cannot_be_reached_when_the_session_is_over(
     assert avatar.is_alive()
     session.state = State.ENDING
     answer: Future[Any] = Future()
-    avatar.hand_over("x", answer)
+    avatar.deliver("x", answer)
 
     assert not avatar.is_alive()
     for use in (
@@ -137,7 +137,7 @@ def test_what_waits_for_the_avatar_is_not_handled_when_the_right_is_lost(
     avatar = AvatarRef(Busy.start(), session)
     avatar.tell("first")
     answer = avatar.ask("second", block=False)
-    session.revoked = True
+    session.revoke()
     gate.settle()
 
     assert handled == ["first"]

@@ -110,7 +110,7 @@ def test_an_answer_is_checked_at_once_or_by_a_deferred_that_has_fired() -> None:
     assert not check(fail(LookupError("s3cret")))
     with pytest.raises(CheckerUnavailable) as failed:
         check(Deferred())
-    assert "answer later" in failed.value.detail
+    assert "unfired Deferred" in failed.value.detail
 
 
 def test_an_answer_that_cannot_be_checked_is_refused_without_its_text() -> None:

@@ -58,7 +58,7 @@ def test_a_method_of_the_interface_is_called(perspective: Any) -> None:
     [
         ("fly", [], {}, "there is no method 'fly'"),
         ("move", [], {"dx": 1.0}, "move: give the arguments by position"),
-        ("sell_all", [], {}, "the password has to be proven again first"),
+        ("sell_all", [], {}, "requires proving the password again"),
         ("move", ["far"], {}, "move: "),
         ("refuse", [], {}, "no gold"),
         ("crash", [], {}, "something went wrong in the server"),

@@ -47,5 +47,5 @@ def test_it_looks_in_intervals_once_it_has_begun(
 def test_other_messages_go_their_way(inline: Any) -> None:
     class Odd(ControlMessage): ...
 
-    with pytest.raises(TypeError, match="knows nothing of a Odd"):
+    with pytest.raises(TypeError, match="does not handle a Odd"):
         Looking.start([], begins=False).ask(Odd())

@@ -64,6 +64,6 @@ def test_a_removed_account_ends_the_session_of_its_other_name(inline: Any, caplo
         stage.login("bob", "right")
     users.remove("bob")
     assert login.session.is_open
-    assert "What happened to 'bob' cannot be passed on: there is no other name" in caplog.text
+    assert "The revocation of 'bob' cannot be passed on: it has no new avatar id" in caplog.text
     users.remove("ann")
     assert not login.session.is_open

@@ -127,5 +127,5 @@ def test_who_has_no_account_waits_for_nobody(inline: Any) -> None:
 def test_bounds_that_make_no_sense_are_refused_and_options_are_read(inline: Any) -> None:
     assert from_string("throttle[free=1,step=2,most=3]:(memory:ann:right)").is_alive()
     for options in ("step=0", "free=-1", "most=0"):
-        with pytest.raises(DescriptorError, match="must be more than 0, and free no less"):
+        with pytest.raises(DescriptorError, match="must be more than 0, and free 0 or more"):
             from_string(f"throttle[{options}]:(memory:ann:right)")

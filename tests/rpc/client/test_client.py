@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from actorcred import CallError, CheckerUnavailable, ConnectionLost, LoginFailed, ProtocolError
-from actorcred.rpc import connect
+from actorcred.rpc import ClientOptions, connect
 from actorcred.rpc.client import client as module
 from actorcred.rpc.protocol.codec import Request
 from actorcred.rpc.protocol.connection import Connection
@@ -109,7 +109,7 @@ async def test_it_logs_in_calls_and_logs_out(tmp_path: Path) -> None:
         ({"cred_mechanisms": ["ODD"]}, LoginFailed, "the server offers ODD, none of which"),
         ({"cred_mechanisms": []}, LoginFailed, "the server offers no mechanism"),
         ({"cred_login": {"avatar_id": "ann"}}, ProtocolError, "lacks 'interface'"),
-        ({"cred_login": {"challenge": 5}}, ProtocolError, "SASL data are no bytes"),
+        ({"cred_login": {"challenge": 5}}, ProtocolError, "SASL data is not binary"),
         ({"cred_login": CallError("no", "refused")}, LoginFailed, "login refused"),
         ({"cred_login": CallError("no", "internal")}, CallError, "no"),
     ],
@@ -129,7 +129,7 @@ async def test_what_is_wrong_with_a_server_is_said(
 async def test_a_server_that_does_not_answer_is_none(tmp_path: Path) -> None:
     async with scripted(tmp_path, cred_mechanisms=None) as server:
         with pytest.raises(ConnectionLost, match=r"but does not answer within 0\.05 s"):
-            await connect(server.address, "ann", "s3cret", timeout=0.05)
+            await connect(server.address, "ann", "s3cret", options=ClientOptions(timeout=0.05))
 
 
 @on_loop
@@ -143,12 +143,15 @@ async def test_a_slow_login_is_told_and_in_the_end_unavailable(
         for slow in (lambda: told.append("slow"), None):
             with pytest.raises(CheckerUnavailable) as failed:
                 await connect(
-                    server.address, "ann", "s3cret", login_timeout=0.05, on_slow_login=slow
+                    server.address,
+                    "ann",
+                    "s3cret",
+                    options=ClientOptions(login_timeout=0.05, on_slow_login=slow),
                 )
             assert "did not answer the login within 0.05 s" in failed.value.detail
 
     assert told == ["slow"]
-    assert caplog.text.count("is slow: the answer to the login is still waited for") == 1
+    assert caplog.text.count("is slow: still waiting for the answer to the login") == 1
 
 
 @on_loop
@@ -160,7 +163,7 @@ async def test_a_server_that_accepts_nobody_is_no_connection(
 
     monkeypatch.setattr(module, "open_wire", never)
     with pytest.raises(ConnectionLost, match=r"cannot connect to .* within 0\.02 s"):
-        await connect(f"unix:{tmp_path}/none", "ann", "s3cret", timeout=0.02)
+        await connect(f"unix:{tmp_path}/none", "ann", "s3cret", options=ClientOptions(timeout=0.02))
 
 
 @on_loop
@@ -173,7 +176,9 @@ async def test_it_comes_back_to_its_session_and_a_callback_that_fails_is_logged(
 
     back: list[bool] = []
     async with scripted(tmp_path) as server:
-        client = await connect(server.address, "ann", "s3cret", reconnect=True, max_pause=0.02)
+        client = await connect(
+            server.address, "ann", "s3cret", options=ClientOptions(reconnect=True, max_pause=0.02)
+        )
         client.on_reconnect = fail
         server.drop()
         await until(lambda: back)
@@ -190,8 +195,8 @@ async def test_it_comes_back_to_its_session_and_a_callback_that_fails_is_logged(
 @pytest.mark.parametrize(
     ("error", "text"),
     [
-        (CallError("no", "refused"), "does not take the client back: login refused"),
-        (CallError("odd", "internal"), "does not take the client back: odd"),
+        (CallError("no", "refused"), "the server refused the new login: login refused"),
+        (CallError("odd", "internal"), "the server refused the new login: odd"),
     ],
 )
 @on_loop
@@ -199,7 +204,9 @@ async def test_a_server_that_does_not_take_it_back_is_left_for_good(
     tmp_path: Path, error: CallError, text: str
 ) -> None:
     async with scripted(tmp_path) as server:
-        client = await connect(server.address, "ann", "s3cret", reconnect=True, max_pause=0.02)
+        client = await connect(
+            server.address, "ann", "s3cret", options=ClientOptions(reconnect=True, max_pause=0.02)
+        )
         server.answers |= {"cred.login": error, "cred.resume": CallError("gone", "refused")}
         server.drop()
         async with asyncio.timeout(10):
@@ -215,7 +222,9 @@ async def test_it_tries_again_while_logins_are_denied_or_unavailable(
 ) -> None:
     caplog.set_level(logging.INFO)
     async with scripted(tmp_path) as server:
-        client = await connect(server.address, "ann", "s3cret", reconnect=True, max_pause=0.02)
+        client = await connect(
+            server.address, "ann", "s3cret", options=ClientOptions(reconnect=True, max_pause=0.02)
+        )
         for error in (
             CallError("later", "denied", retry_after=0.01),
             CallError("down", "unavailable"),
@@ -234,7 +243,9 @@ async def test_it_tries_again_while_logins_are_denied_or_unavailable(
 @on_loop
 async def test_a_client_that_is_closed_while_it_comes_back_stays_away(tmp_path: Path) -> None:
     async with scripted(tmp_path) as server:
-        client = await connect(server.address, "ann", "s3cret", reconnect=True, max_pause=60.0)
+        client = await connect(
+            server.address, "ann", "s3cret", options=ClientOptions(reconnect=True, max_pause=60.0)
+        )
         server.answers["cred.resume"] = None
         server.drop()
         await until(lambda: "cred.resume" in server.asked)

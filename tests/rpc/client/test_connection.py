@@ -218,4 +218,4 @@ async def test_without_tls_there_is_nothing_to_bind_to_and_what_was_given_up_is_
     await turns()
 
     assert line.wire.written == []
-    assert str(line.ends[0]) == "the connection was given up"
+    assert str(line.ends[0]) == "the connection was abandoned"

@@ -72,7 +72,7 @@ LIMITS = WireLimits(nesting=3, string=4, items=2, keys=1)
         ([1, 2, 3], "more than 2 elements"),
         ((1, 2, 3), "more than 2 elements"),
         ({"a": 1, "b": 2}, "more than 1 entries"),
-        ({(1,): 2}, "neither a text nor bytes nor a number"),
+        ({(1,): 2}, "neither a string nor bytes nor a number"),
     ],
 )
 def test_what_is_beyond_a_limit_is_a_breach_of_the_protocol(value: Any, error: str) -> None:
@@ -95,7 +95,7 @@ def test_maps_are_checked_before_they_are_built() -> None:
     check_maps(msgpack.packb({"a": {1: 2}}), 2)
     with pytest.raises(ValueError, match="max_map_len"):
         check_maps(msgpack.packb({str(number): 0 for number in range(3)}), 2)
-    with pytest.raises(ProtocolError, match="neither a text"):
+    with pytest.raises(ProtocolError, match="neither a string"):
         check_maps(msgpack.packb([{(1, 2): 0}]), 2)
     with pytest.raises(msgpack.FormatError):
         check_maps(b"\xc1", 2)

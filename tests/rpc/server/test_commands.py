@@ -48,7 +48,7 @@ async def test_a_token_that_is_none_resumes_nothing(token: Any, code: str) -> No
 
 @on_loop
 async def test_who_guesses_tokens_has_to_wait() -> None:
-    async with stage(limit_loopback=True, free_failures=0, penalty=60.0) as game:
+    async with stage(limit_loopback=True, free_failures=0, step=60.0) as game:
         line = await game.bare()
         with pytest.raises(CallError):
             await line.request("cred.resume", ("guessed", 0))

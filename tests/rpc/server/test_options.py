@@ -1,4 +1,4 @@
-"""Options that cannot be are refused by their names."""
+"""Options that are not possible are refused by their names."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from actorcred.rpc import ServerOptions
+from actorcred.rpc import Resume, ServerOptions, TrustedProxy
+from tests.settings import server_options
 
 
 @pytest.mark.parametrize(
@@ -14,25 +15,38 @@ from actorcred.rpc import ServerOptions
     [
         ({"login_timeout": 0}, "login_timeout must be more than 0, not 0"),
         ({"grace": -1.0}, "grace must be more than 0, not -1.0"),
-        ({"identity_header": "X-User"}, "need each other"),
-        ({"trusted_fronts": ("10.0.0.0/8",)}, "need each other"),
-        ({"identity_header": "X-User", "trusted_fronts": ("nonsense",)}, "nonsense"),
+        ({"replay": 0}, "replay must be more than 0, not 0"),
+        ({"bytes_burst": -1}, "bytes_burst must be more than 0, not -1"),
     ],
 )
-def test_what_cannot_be_is_named(settings: dict[str, Any], error: str) -> None:
-    with pytest.raises((TypeError, ValueError), match=error):
-        ServerOptions(**settings)
+def test_what_is_not_possible_is_named(settings: dict[str, Any], error: str) -> None:
+    with pytest.raises(ValueError, match=error):
+        server_options(**settings)
 
 
-def test_nothing_may_be_free_of_a_penalty_or_of_a_grace() -> None:
-    assert ServerOptions(grace=0, penalty=0, free_failures=0).grace == 0
+@pytest.mark.parametrize(
+    ("networks", "header", "error"),
+    [
+        ((), "X-User", "needs an address or network, and a header"),
+        (("10.0.0.0/8",), "", "needs an address or network, and a header"),
+        (("nonsense",), "X-User", "nonsense"),
+    ],
+)
+def test_a_proxy_needs_addresses_and_a_header(
+    networks: tuple[str, ...], header: str, error: str
+) -> None:
+    with pytest.raises(ValueError, match=error):
+        TrustedProxy(networks, header)
 
 
-def test_only_the_fronts_that_are_named_are_trusted() -> None:
-    options = ServerOptions(identity_header="X-User", trusted_fronts=("10.0.0.0/8", "fe80::1"))
+def test_a_session_may_end_with_its_connection() -> None:
+    assert ServerOptions(resume=Resume(grace=0)).resume.grace == 0
 
-    assert options.trusts("10.1.2.3")
-    assert options.trusts("fe80::1%eth0")
+
+def test_only_the_proxies_that_are_named_are_trusted() -> None:
+    proxy = TrustedProxy(("10.0.0.0/8", "fe80::1"), "X-User")
+
+    assert proxy.includes("10.1.2.3")
+    assert proxy.includes("fe80::1%eth0")
     for host in ("192.0.2.1", "nonsense", ""):
-        assert not options.trusts(host)
-    assert not ServerOptions().trusts("10.1.2.3")
+        assert not proxy.includes(host)

@@ -33,7 +33,7 @@ def test_each_answer_goes_to_its_question(questions: Questions) -> None:
 
 def test_too_many_questions_are_refused_and_cancelled_ones_make_room(questions: Questions) -> None:
     futures = [questions.ask("name?", ())[0] for _ in range(2)]
-    with pytest.raises(ClientGone, match="2 calls wait for the client's answers already"):
+    with pytest.raises(ClientGone, match="2 calls already wait for answers of the client"):
         questions.ask("name?", ())
     futures[0].cancel()
     assert not questions.ask("name?", ())[0].done()
