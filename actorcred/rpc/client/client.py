@@ -144,10 +144,10 @@ class Client:
     def call(self, method: str, *args: Any) -> Awaitable[Any]:
         """Call a method of the avatar. The request is sent when this returns; await the answer.
 
-        Raises, when awaited:
-            CallError: if the method failed; `code` says why.
-            ConnectionLost: if the connection was lost before the answer arrived; the method might
-                or might not have run.
+        Raises:
+            CallError: when awaited, if the method failed; `code` says why.
+            ConnectionLost: when awaited, if the connection was lost before the answer arrived; the
+                method might or might not have run.
         """
         if self._line is not None and self._comeback is None:
             return self._line.request(method, args)
