@@ -180,6 +180,8 @@ class CheckerRef(ActorRef["Checker"]):
                 listener.revoke(self, avatar_id, what)
             except pykka.ActorDeadError:
                 self.remove_listener(listener)
+            except Exception:
+                logger.exception("A listener failed when an account of %s had changed:", self)
 
 
 @dataclass(slots=True)
@@ -226,18 +228,25 @@ class Checker(Service):
     digest_algorithms: frozenset[str] | None = None
 
     def show_offers(self) -> None:
-        """Put into the ref what this checker takes and offers; on any thread.
+        """Set in the ref what this checker takes and offers; on any thread.
 
-        It is called when the checker has been constructed. A checker that changes one of the three
-        attributes later must call it then.
+        It is called when the checker has been constructed. A checker whose `offered_interfaces` or
+        `digest_algorithms` change later must call it then. `credential_interfaces` are read when
+        the checker is registered or wrapped, and must not change.
+
+        Raises:
+            TypeError: if `credential_interfaces` or `offered_interfaces` are not tuples.
         """
+        offered = self.offered_interfaces
+        for name, kinds in (
+            ("credential_interfaces", self.credential_interfaces),
+            ("offered_interfaces", () if offered is None else offered),
+        ):
+            if not isinstance(kinds, tuple):
+                raise TypeError(f"{type(self).__name__}.{name} must be a tuple, not {kinds!r}")
         cast("CheckerRef", self._actor_ref).offers = Offers(
             self.credential_interfaces,
-            (
-                self.credential_interfaces
-                if self.offered_interfaces is None
-                else self.offered_interfaces
-            ),
+            self.credential_interfaces if offered is None else offered,
             self.digest_algorithms,
         )
 

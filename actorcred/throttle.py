@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+
+from actorcred.settings import check_settings
 
 __all__ = [
     "RETRY_AFTER",
@@ -15,7 +16,6 @@ __all__ = [
     "Penalty",
     "Turns",
     "account_of",
-    "require_positive",
 ]
 
 
@@ -32,24 +32,6 @@ def account_of(name: str) -> str:
     If "Ann" and "ann" are the same user, guesses for both must count together.
     """
     return name[:LONGEST_NAME].casefold()
-
-
-def require_positive(options: Any, *, or_zero: frozenset[str] = frozenset()) -> None:
-    """Check that the numbers in a dataclass of settings are positive. Other values are ignored.
-
-    Args:
-        options: the settings.
-        or_zero: the names of settings that may also be 0.
-
-    Raises:
-        ValueError: if a number is not positive.
-    """
-    for field in fields(options):
-        value = getattr(options, field.name)
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            continue
-        if not (value > 0 or (value == 0 and field.name in or_zero)):
-            raise ValueError(f"{field.name} must be more than 0, not {value!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +53,7 @@ class Penalty:
     free_denials: int = 20
 
     def __post_init__(self) -> None:
-        require_positive(self, or_zero=frozenset(("step", "free_failures", "free_denials")))
+        check_settings(self, or_zero=frozenset(("step", "free_failures", "free_denials")))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +89,7 @@ class Admission:
     limit_loopback: bool = False
 
     def __post_init__(self) -> None:
-        require_positive(self)
+        check_settings(self)
 
 
 LOOKED_AT = 64

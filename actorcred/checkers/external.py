@@ -12,7 +12,7 @@ __all__ = ["ExternalChecker", "plugin"]
 class ExternalChecker(Checker):
     """Accepts the name given by a front.
 
-    Which fronts are trusted is decided by the protocol, as by `ServerOptions.trusted_fronts`.
+    Which fronts are trusted is decided by the protocol, as by `ServerOptions.proxy`.
     """
 
     credential_interfaces = (ExternalIdentity,)

@@ -51,6 +51,7 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_candidates",
+        "_claimed_again",
         "_details",
         "_known",
         "_source",
@@ -100,6 +101,7 @@ class Attempt:
         self._known = False
         self.avatar_id: AvatarId = ""
         self.session_id = ""
+        self._claimed_again = False
         self.mind: MindRef | None = None
         self.shared: SharedAvatar[Session] | None = None
         self.session: Session | None = None
@@ -172,6 +174,11 @@ class Attempt:
         self.credentials = None
         self.avatar_id = avatar_id
         self.session_id = os.urandom(16).hex()
+
+    def may_claim_again(self) -> bool:
+        """Return whether to claim another place; once, so that a faulty registry ends the login."""
+        first, self._claimed_again = not self._claimed_again, True
+        return first
 
     # -- opening ---------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from types import CoroutineType
 from typing import Any
 
 from actorcred.actors import ActorRef, Future
@@ -140,7 +141,28 @@ class Logins:
             tell = self._portal.tell_if_alive
             place.add_done_callback(lambda done: tell(PlaceClaimed(attempt, done)))
         else:
+            self._share(attempt, place)
+
+    def _share(self, attempt: Attempt, place: object) -> None:
+        """Have a login share the avatar of the session that the registry returned."""
+        if not isinstance(place, Session) or place.shared is None:
+            if isinstance(place, CoroutineType):
+                place.close()
+            registry = type(self._registry).__name__
+            raise TypeError(
+                f"{registry}.claim() must return None, a session with a shared avatar, or an "
+                f"actorcred Future of one of these, not {place!r}"
+            )
+        if place.is_open:
             self._opening.join(attempt, place)
+            return
+        # It has ended meanwhile.
+        self._registry.release(attempt.avatar_id, attempt.session_id)
+        if attempt.may_claim_again():
+            self._claim(attempt)
+        else:
+            ended = "the session to share has ended"
+            self.fail(attempt, LoginDenied(ended, retry_after=RETRY_AFTER))
 
     def placed(self, attempt: Attempt, done: Future[Place]) -> None:
         """Continue a login that has waited for its place."""
@@ -153,11 +175,8 @@ class Logins:
             return
         if place is None:
             self._opening.request_avatar(attempt)
-        elif place.is_open:
-            self._opening.join(attempt, place)
-        else:  # it has ended meanwhile
-            self._registry.release(attempt.avatar_id, attempt.session_id)
-            self._claim(attempt)
+        else:
+            self._share(attempt, place)
 
     def avatar_opened(self, session: Session) -> None:
         """Complete a login whose avatar has run `on_login`, or calls its client from there."""

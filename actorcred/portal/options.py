@@ -11,7 +11,8 @@ from actorcred.audit import ClaimedNames, UnknownNames
 from actorcred.mind.outbox import OutboxLimit
 from actorcred.sessions.policies import Limits, Policy
 from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
-from actorcred.throttle import Admission, Penalty, require_positive
+from actorcred.settings import check_settings
+from actorcred.throttle import Admission, Penalty
 
 __all__ = ["PasswordChange", "PortalOptions", "UnknownNames"]
 
@@ -57,8 +58,10 @@ class PortalOptions:
             which names they know. If all checkers are your own, consider "show".
         log_names_key: the key of that hash, 1 to 64 bytes. Set it to get the same hashes after a
             restart and on several machines. By default each portal generates its own.
-        admission: the limits on connections, logins and sessions.
-        penalty: how long a source and an account must wait after failed logins.
+        admission: the limits on connections, logins and sessions. The RPC server applies those of
+            connections and of sources.
+        penalty: how long a source and an account must wait after failed logins at the RPC server.
+            For other protocols, wrap the checkers: `throttle:(...)`.
         registry: creates the registry, which decides on places and finds sessions; see
             `actorcred.sessions.registry`.
     """
@@ -92,7 +95,11 @@ class PortalOptions:
                     f"{name}={value!r} is unknown; "
                     f"use one of {', '.join(repr(str(k)) for k in kind)}"
                 ) from None
-        require_positive(self)
+        check_settings(self)
+        if not callable(self.registry):
+            raise TypeError(
+                f"registry must make a Registry, as MemoryRegistry does, not {self.registry!r}"
+            )
         if self.log_names_key is not None and not 1 <= len(self.log_names_key) <= 64:
             raise ValueError(
                 f"log_names_key must have 1 to 64 bytes, not {len(self.log_names_key)}"

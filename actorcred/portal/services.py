@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from typing import Any, cast
 
@@ -99,9 +100,7 @@ class Services:
             )
             return
         role = SupervisedService(checker, interfaces, self._intensity)
-        same = sum(other.ref.actor_class is checker.actor_class for other in self._checkers)
-        if same:
-            role.name = f"{role.name} {same + 1}"
+        role.name = _unused(role.name, {other.name for other in self._checkers})
         self._checkers.append(role)
         checker.add_listener(self._portal)
         self._add(role)
@@ -187,3 +186,9 @@ class Services:
         """Stop listening to the checkers."""
         for role in self._checkers:
             cast("CheckerRef", role.ref).remove_listener(self._portal)
+
+
+def _unused(name: str, taken: set[str]) -> str:
+    """Return a name, with a number if it is taken."""
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain((name,), numbered) if one not in taken)

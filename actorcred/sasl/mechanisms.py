@@ -65,8 +65,11 @@ def check_legacy(names: Collection[str] | None) -> None:
     Raises:
         ValueError: if it names anything but legacy mechanisms.
     """
-    if isinstance(names, str):
-        raise ValueError(f"legacy_mechanisms must be a tuple of names, such as ({names!r},)")
+    given: object = names
+    if isinstance(given, str) or not isinstance(given, Collection | None):
+        raise ValueError(
+            f'legacy_mechanisms must be a tuple such as ("SCRAM-SHA-1",), not {given!r}'
+        )
     for name in names or ():
         if name not in LEGACY:
             known = " and ".join(LEGACY)

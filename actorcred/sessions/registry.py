@@ -68,7 +68,11 @@ class Registry(Protocol):
         """
 
     def release(self, avatar_id: AvatarId, session_id: str) -> None:
-        """Release a place, or withdraw a claim. Further calls must do nothing."""
+        """Release a place, or withdraw a claim. Further calls must do nothing.
+
+        After the portal has stopped, it is called on the threads of avatars that end, possibly on
+        several at a time.
+        """
 
     def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""

@@ -6,6 +6,8 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from actorcred.settings import check_settings
+
 __all__ = ["ClientOptions"]
 
 
@@ -42,3 +44,9 @@ class ClientOptions:
     context: ssl.SSLContext | None = None
     json: bool = False
     notifications: bool = True
+
+    def __post_init__(self) -> None:
+        check_settings(self)
+        named = isinstance(self.client, tuple) and len(self.client) == 2
+        if not named or not all(isinstance(part, str) for part in self.client):
+            raise TypeError(f"client must be a tuple of name and version, not {self.client!r}")

@@ -10,6 +10,7 @@ import msgpack
 import msgspec
 
 from actorcred.errors import ProtocolError
+from actorcred.settings import check_settings
 
 __all__ = [
     "JSON",
@@ -78,11 +79,7 @@ class WireLimits:
     pending: int = 128
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if getattr(self, name) < 1:
-                raise ValueError(
-                    f"the limit {name!r} must be at least 1, not {getattr(self, name)}"
-                )
+        check_settings(self)
 
     def check(self, params: Iterable[Any]) -> None:
         """Check decoded values.

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 from actorcred.rpc.protocol.codec import WireLimits
 from actorcred.sasl.mechanisms import check_legacy
-from actorcred.throttle import require_positive
+from actorcred.settings import check_settings
 
 __all__ = ["Rates", "Resume", "ServerOptions", "TrustedProxy"]
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+"""The name of a header (RFC 9110, section 5.6.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,7 +35,7 @@ class Rates:
     request_burst: int = 400
 
     def __post_init__(self) -> None:
-        require_positive(self)
+        check_settings(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +54,7 @@ class Resume:
     replay_bytes: int = 256 * 1024
 
     def __post_init__(self) -> None:
-        require_positive(self, or_zero=frozenset(("grace",)))
+        check_settings(self, or_zero=frozenset(("grace",)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +77,18 @@ class TrustedProxy:
     identity_header: str
 
     def __post_init__(self) -> None:
+        networks: object = self.networks
+        if isinstance(networks, str):
+            raise TypeError("networks must be a tuple of addresses or networks, not one string")
         if not self.networks or not self.identity_header:
             raise ValueError("a trusted proxy needs an address or network, and a header")
+        if not isinstance(self.identity_header, str) or not _HEADER.fullmatch(self.identity_header):
+            raise ValueError(f"{self.identity_header!r} is not the name of a header")
         for network in self.networks:
-            ipaddress.ip_network(network)
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as error:
+                raise ValueError(f"networks: {error}; write 127.0.0.1 or 10.0.0.0/24") from None
 
     def includes(self, host: str) -> bool:
         """Return whether an address is one of these proxies."""
@@ -83,7 +96,30 @@ class TrustedProxy:
             address = ipaddress.ip_address(host.partition("%")[0])
         except ValueError:
             return False
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
         return any(address in ipaddress.ip_network(network) for network in self.networks)
+
+
+def check_origins(origins: tuple[str, ...] | None) -> None:
+    """Check origins in the form in which browsers send them (RFC 6454, section 6.2).
+
+    Raises:
+        TypeError: if they are not a tuple of strings.
+        ValueError: if one is not an origin, which no browser would match.
+    """
+    if origins is None:
+        return
+    if not isinstance(origins, tuple | list) or not all(isinstance(o, str) for o in origins):
+        raise TypeError(f"origins must be a tuple of strings, or None, not {origins!r}")
+    for origin in origins:
+        parts = urlsplit(origin)
+        form = f"{parts.scheme}://{(parts.netloc or parts.path).lower()}"
+        default = {"http": ":80", "https": ":443"}.get(parts.scheme, ":none")
+        form = form.removesuffix(default)
+        if origin != form or not parts.netloc:
+            likely = form if parts.scheme and parts.netloc else "https://play.example.org"
+            raise ValueError(f"origins: {origin!r} is not an origin; write {likely!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,5 +168,8 @@ class ServerOptions:
     backlog_bytes: int = 1024 * 1024
 
     def __post_init__(self) -> None:
-        check_legacy(self.legacy_mechanisms)
-        require_positive(self)
+        check_legacy(self.legacy_mechanisms or ())
+        check_origins(self.origins)
+        if self.proxy is not None and not isinstance(self.proxy, TrustedProxy):
+            raise TypeError(f"proxy must be a TrustedProxy, not {self.proxy!r}")
+        check_settings(self)

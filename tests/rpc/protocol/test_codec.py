@@ -87,7 +87,7 @@ def test_what_is_within_the_limits_is_accepted() -> None:
 
 @pytest.mark.parametrize("name", ["frame", "nesting", "string", "items", "keys", "pending"])
 def test_a_limit_of_nothing_is_refused_by_its_name(name: str) -> None:
-    with pytest.raises(ValueError, match=f"'{name}' must be at least 1, not 0"):
+    with pytest.raises(ValueError, match=f"{name} must be more than 0, not 0"):
         WireLimits(**{name: 0})
 
 

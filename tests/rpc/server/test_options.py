@@ -14,7 +14,7 @@ from tests.settings import server_options
     ("settings", "error"),
     [
         ({"login_timeout": 0}, "login_timeout must be more than 0, not 0"),
-        ({"grace": -1.0}, "grace must be more than 0, not -1.0"),
+        ({"grace": -1.0}, "grace must be 0 or more, not -1.0"),
         ({"replay": 0}, "replay must be more than 0, not 0"),
         ({"bytes_burst": -1}, "bytes_burst must be more than 0, not -1"),
     ],
