@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import math
 import os
 import secrets
 import sys
@@ -23,6 +24,7 @@ __all__ = [
     "Servers",
     "add_arguments",
     "demo_account",
+    "seconds",
     "serve",
     "start_checkers",
     "write_secret",
@@ -88,7 +90,7 @@ def add_arguments(
             help="the port, or 0 (%(default)s)",
         )
     parser.add_argument(
-        "--duration", type=float, metavar="S", help="seconds to serve (until Ctrl-C)"
+        "--duration", type=seconds, metavar="S", help="seconds to serve (until Ctrl-C)"
     )
     add_auth_arguments(parser, supported)
     parser.add_argument(
@@ -98,6 +100,14 @@ def add_arguments(
         metavar="DIR",
         help="accounts and all else (%(default)s)",
     )
+
+
+def seconds(text: str) -> float:
+    """Read a number of seconds from the command line; for argparse."""
+    value = float(text)
+    if not 0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be 0 seconds or more, not {text}")
+    return value
 
 
 def _port(text: str) -> int:

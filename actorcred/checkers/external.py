@@ -26,7 +26,7 @@ plugin = CheckerPlugin(
     "external",
     "",
     "Accepts clients that a trusted proxy in front of the server has authenticated; see "
-    "--identity-header and --trusted-front.",
+    "--identity-header and --trusted-proxy.",
     (ExternalIdentity,),
     start_without_argument(ExternalChecker.start),
 )

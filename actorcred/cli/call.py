@@ -13,7 +13,7 @@ import click
 
 from actorcred.audit import printable
 from actorcred.cli.errors import ExitCode, fail
-from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, read_password
+from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, Seconds, read_password
 from actorcred.errors import (
     CallError,
     CheckerUnavailable,
@@ -46,21 +46,21 @@ __all__ = ["call"]
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(0, min_open=True),
     default=10.0,
     show_default=True,
     help="Seconds for connecting, and for the call.",
 )
 @click.option(
     "--login-timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Seconds(0, min_open=True),
     default=ClientOptions().login_timeout,
     show_default=True,
     help="Seconds for the login, which is queued on a busy server.",
 )
 @click.option(
     "--listen-for",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=0.0,
     metavar="SECONDS",
     help="Print notifications for this long after the call.",

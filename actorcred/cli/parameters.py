@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ipaddress
+import math
 import os
 import sys
 from pathlib import Path
@@ -12,7 +14,7 @@ import click
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.rpc.protocol.addresses import Address
 
-__all__ = ["ADDRESS", "PASSWORD_FILE", "as_utf8", "read_password"]
+__all__ = ["ADDRESS", "NETWORK", "PASSWORD_FILE", "Seconds", "as_utf8", "read_password"]
 
 PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
 
@@ -37,6 +39,34 @@ class _AddressType(_Type):
 
 ADDRESS = _AddressType()
 """The type of an address."""
+
+
+class _NetworkType(click.ParamType):  # type: ignore[type-arg]
+    name = "network"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        try:
+            return str(ipaddress.ip_network(value))
+        except ValueError as error:
+            self.fail(f"{error}; write 127.0.0.1 or 10.0.0.0/24", param, ctx)
+
+
+NETWORK = _NetworkType()
+"""The type of an IP address or network."""
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, which is finite."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Return the number, or fail with a message."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        return number
+
 
 PASSWORD_FILE = click.option(
     "--password-file",

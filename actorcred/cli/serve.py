@@ -21,7 +21,7 @@ from actorcred.auth.registry import from_string
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import start_logging
-from actorcred.cli.parameters import ADDRESS
+from actorcred.cli.parameters import ADDRESS, NETWORK, Seconds
 from actorcred.errors import ActorcredError
 from actorcred.portal.actor import Portal
 from actorcred.portal.options import PortalOptions, UnknownNames
@@ -76,7 +76,7 @@ logger = logging.getLogger("actorcred.cli")
 )
 @click.option(
     "--grace",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=30.0,
     show_default=True,
     help="Seconds to reconnect after a lost connection.",
@@ -99,9 +99,10 @@ logger = logging.getLogger("actorcred.cli")
     help="The header in which a trusted proxy says who the client is; for --auth external.",
 )
 @click.option(
-    "--trusted-front",
-    "trusted_fronts",
+    "--trusted-proxy",
+    "trusted_proxies",
     multiple=True,
+    type=NETWORK,
     help="The address or network of such a proxy. May be repeated.",
 )
 @click.option(
@@ -119,7 +120,7 @@ logger = logging.getLogger("actorcred.cli")
 )
 @click.option(
     "--drain-timeout",
-    type=click.FloatRange(0),
+    type=Seconds(0),
     default=10.0,
     show_default=True,
     help="Seconds for the whole shutdown; a second signal cuts it short.",
@@ -154,7 +155,7 @@ def serve(
     passwords_in_clear: bool,
     legacy_mechanisms: tuple[str, ...],
     identity_header: str,
-    trusted_fronts: tuple[str, ...],
+    trusted_proxies: tuple[str, ...],
     limit_loopback: bool,
     origins: tuple[str, ...],
     drain_timeout: float,
@@ -181,7 +182,7 @@ def serve(
             resume=Resume(grace=grace),
             passwords_in_clear=passwords_in_clear,
             legacy_mechanisms=legacy_mechanisms,
-            proxy=_proxy(trusted_fronts, identity_header),
+            proxy=_proxy(trusted_proxies, identity_header),
             origins=origins or None,
         )
 
@@ -205,7 +206,7 @@ async def _main(
 
 def _proxy(networks: tuple[str, ...], header: str) -> TrustedProxy | None:
     if bool(networks) != bool(header):
-        raise click.UsageError("--trusted-front and --identity-header need each other")
+        raise click.UsageError("--trusted-proxy and --identity-header need each other")
     return TrustedProxy(networks, header) if networks else None
 
 
@@ -269,8 +270,8 @@ def _usage() -> Iterator[None]:
 
 
 def _find_realm(path: str) -> type[Realm]:
-    module_name, colon, class_name = path.partition(":")
-    if not colon:
+    module_name, _, class_name = path.partition(":")
+    if not (module_name and class_name):
         fail(f"--realm {path!r} must have the form MODULE:CLASS", ExitCode.USAGE)
     sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:

@@ -42,7 +42,7 @@ from actorcred.rpc.protocol.addresses import Address
 from examples.arena.accounts import DEMO, make_accounts
 from examples.arena.bots import Bot, Habits
 from examples.arena.realm import Arena, Figures
-from examples.common import ADVICE, demo_account
+from examples.common import ADVICE, demo_account, seconds
 from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
@@ -103,7 +103,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     _add_options_of_bots(parser)
     parser.add_argument(
         "--duration",
-        type=float,
+        type=seconds,
         metavar="S",
         help="seconds to play (20 when headless, else until Ctrl-C)",
     )

@@ -26,7 +26,7 @@ from examples.chat import telnet
 from examples.chat.archive import Archive
 from examples.chat.interface import TextChatter
 from examples.chat.realm import Chat
-from examples.common import add_arguments, serve, start_checkers
+from examples.common import add_arguments, seconds, serve, start_checkers
 from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
@@ -58,7 +58,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--grace",
-        type=float,
+        type=seconds,
         default=30.0,
         metavar="S",
         help="for browsers to come back (%(default)s)",

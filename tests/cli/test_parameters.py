@@ -9,6 +9,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from actorcred.cli.commands import command
 from actorcred.cli.errors import ExitCode
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, as_utf8, read_password
 from actorcred.rpc.protocol.addresses import Address
@@ -85,3 +86,22 @@ def test_an_address_is_understood_or_refused_with_the_reason() -> None:
     assert ADDRESS.convert(parsed, None, None) is parsed
     with pytest.raises(click.BadParameter, match="nonsense"):
         ADDRESS.convert("nonsense:1", None, None)
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        (["--trusted-proxy", "10.0.0.1/8"], "host bits set; write 127.0.0.1 or 10.0.0.0/24"),
+        (["--drain-timeout", "nan"], "not a number of seconds"),
+        (["--grace", "inf"], "not a number of seconds"),
+        (["--identity-header", "X-User"], "--trusted-proxy and --identity-header need each other"),
+        (["--realm", ":Game"], "must have the form MODULE:CLASS"),
+    ],
+)
+def test_an_option_of_serve_that_makes_no_sense_is_named(options: list[str], error: str) -> None:
+    realm = [] if "--realm" in options else ["--realm", "examples.arena.realm:Arena"]
+    words = ["serve", *realm, "--auth", "anonymous", "--listen", "tcp:127.0.0.1:0", *options]
+    result = CliRunner().invoke(command, words)
+
+    assert result.exit_code == 2
+    assert error in " ".join(result.output.split())
