@@ -146,8 +146,9 @@ class NoInterface(LoginFailed):
 
     def __init__(self, interfaces: tuple[type, ...] = ()) -> None:
         super().__init__(
-            "none of "
-            + (", ".join(interface.__name__ for interface in interfaces) or "no interfaces at all")
+            "none of " + ", ".join(interface.__name__ for interface in interfaces)
+            if interfaces
+            else "no interface was requested that the realm lists"
         )
         self.interfaces = interfaces
 
