@@ -221,7 +221,7 @@ class CallError(ActorcredError):
     Details of other exceptions are not sent to the caller.
 
     Args:
-        message: a text for the caller.
+        message: a message for the caller.
         code: a `CallCode`, or a code of the application's own.
         retry_after: seconds after which a retry makes sense; None if unknown.
     """
