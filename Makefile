@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration outcomes faults fuzz lint docs clean
+.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration outcomes faults fuzz
+.PHONY: lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -57,7 +58,8 @@ docs: $(VENV)/docs.installed
 	$(BIN)/sphinx-build -W --keep-going -q -b html docs docs/_build/html
 
 $(VENV)/bin/python:
-	$(PYTHON) -c 'import sys; sys.exit("actorcred needs Python 3.11 or newer; try: make PYTHON=python3.11" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	    echo "actorcred needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/%.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
@@ -71,4 +73,5 @@ $(VENV)/ldap.tried: setup.cfg | $(VENV)/test.installed
 	touch '$@'
 
 clean:
-	rm -rf $(VENV) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) docs/_build build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache \
+	    .import_linter_cache .hypothesis

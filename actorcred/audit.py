@@ -78,7 +78,7 @@ def plain(value: object) -> Any:
             # Surrogates, which no encoding accepts: pairs are joined, single ones are replaced.
             text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     except Exception as error:
-        return f"<{kind.__name__} without a text: {type(error).__name__}>"
+        return f"<unprintable {kind.__name__}: {type(error).__name__}>"
     return text if len(text) <= LONGEST_VALUE else text[:LONGEST_VALUE] + "…"
 
 

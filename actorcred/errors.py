@@ -146,8 +146,9 @@ class NoInterface(LoginFailed):
 
     def __init__(self, interfaces: tuple[type, ...] = ()) -> None:
         super().__init__(
-            "none of "
-            + (", ".join(interface.__name__ for interface in interfaces) or "no interfaces at all")
+            "none of " + ", ".join(interface.__name__ for interface in interfaces)
+            if interfaces
+            else "no interface was requested that the realm lists"
         )
         self.interfaces = interfaces
 
@@ -220,7 +221,7 @@ class CallError(ActorcredError):
     Details of other exceptions are not sent to the caller.
 
     Args:
-        message: a text for the caller.
+        message: a message for the caller.
         code: a `CallCode`, or a code of the application's own.
         retry_after: seconds after which a retry makes sense; None if unknown.
     """

@@ -144,7 +144,7 @@ _AROUND = frozenset("\u00b7\u0375\u05f3\u05f4\u200c\u200d")
 _BESIDE = frozenset(
     "\u30fb\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669"
 ) | frozenset("\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9")
-"""Characters that are allowed or not depending on other characters anywhere in the text."""
+"""Characters that are allowed or not depending on other characters anywhere in the string."""
 
 
 class _Profile:
@@ -161,13 +161,13 @@ class _Profile:
         self._library: Any = get_profile(name)
         self._context_rule_error: Any = context_rule_error
         self._allowed = bytearray(0x110000)
-        """By code point: 1 for characters that were found to be allowed in any text."""
+        """By code point: 1 for characters that were found to be allowed in any string."""
 
     def enforce(self, value: str) -> str:
-        """Return a text as prepared by the profile.
+        """Return a string prepared by the profile.
 
         Raises:
-            UnicodeEncodeError: if the text is not allowed, as in the library.
+            UnicodeEncodeError: if the string is not allowed, as in the library.
         """
         text: str = self._library.idempotence_check(self._library.apply_five_rules(value))
         if not text:
@@ -183,7 +183,7 @@ class _Profile:
         return text
 
     def _check_characters(self, text: str) -> None:
-        """Check each distinct character of a text once."""
+        """Check each distinct character of a string once."""
         if all(map(self._allowed.__getitem__, map(ord, text))):
             return
         characters = set(text) - _AROUND

@@ -80,14 +80,14 @@ def add_arguments(
     parser: argparse.ArgumentParser, ports: dict[str, int], supported: tuple[type, ...], folder: str
 ) -> None:
     """Add the options common to the servers: address, duration, checkers and data folder."""
-    parser.add_argument("--host", default="127.0.0.1", help="where to listen (%(default)s)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
     for name, port in ports.items():
         parser.add_argument(
             f"--{name}",
             type=_port,
             default=port,
             metavar="PORT",
-            help="the port, or 0 (%(default)s)",
+            help="port; 0 picks a free one (%(default)s)",
         )
     parser.add_argument(
         "--duration", type=seconds, metavar="S", help="seconds to serve (until Ctrl-C)"
@@ -98,7 +98,7 @@ def add_arguments(
         type=Path,
         default=Path(folder),
         metavar="DIR",
-        help="accounts and all else (%(default)s)",
+        help="folder of accounts and all other data (%(default)s)",
     )
 
 

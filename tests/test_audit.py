@@ -118,7 +118,7 @@ def test_fields_named_like_attributes_of_a_record_are_told_and_replace_none_of_t
     assert told == {name: str(value) for name, value in record.event_fields.items()}
     assert told["module"] == "the module"
     assert told["getMessage"] == "the method"
-    assert told["thing"] == "<Unprintable without a text: RuntimeError>"
+    assert told["thing"] == "<unprintable Unprintable: RuntimeError>"
     assert (record.event, record.levelname, record.name, record.safe) == (
         "odd",
         "INFO",

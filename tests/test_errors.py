@@ -44,7 +44,7 @@ def test_the_text_of_a_failed_login_holds_no_detail(error: LoginFailed, text: st
 
 def test_the_detail_of_a_missing_interface_names_what_was_asked_for() -> None:
     assert NoInterface((Player, LoginFailed)).detail == "none of Player, LoginFailed"
-    assert NoInterface().detail == "none of no interfaces at all"
+    assert NoInterface().detail == "no interface was requested that the realm lists"
 
 
 @pytest.mark.parametrize("kind", [UnauthorizedLogin, LoginDenied, NoInterface, CheckerUnavailable])

@@ -182,9 +182,9 @@ class Actor(pykka.Actor):
         return False
 
     def _actor_last_words(self) -> Any:
-        """Run the hooks of a stop; overridden by base classes that add some."""
+        """Run the stop hooks. Base classes override this to add hooks."""
         return self.on_stop()
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
-        """Run the hooks of a crash; overridden by base classes that add some."""
+        """Run the crash hooks. Base classes override this to add hooks."""
         return self.on_failure(type(error), error, error.__traceback__)

@@ -125,8 +125,8 @@ class _Node:
     def pass_time(self, seconds: float) -> None:
         """Advance the clock by the share of one child, counting the active ones and one newcomer.
 
-        Otherwise it would stand still as long as newcomers arrive. These start at the clock, and so
-        would always precede the children that had a turn.
+        Otherwise it would stand still as long as newcomers arrive. A newcomer starts at the current
+        clock value, and so would always precede the children that had a turn.
         """
         self.clock += seconds / (1 + len(self.children) - len(self.quiet))
 

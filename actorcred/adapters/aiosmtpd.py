@@ -283,7 +283,7 @@ class SMTPConnection(SMTP):
         return "451 4.3.0 something went wrong in the server"
 
     def _situation(self) -> Situation:
-        """Return the facts of the connection that mechanisms go by."""
+        """Return the properties of the connection that mechanisms depend on."""
         assert self.session is not None
         assert self.transport is not None
         peer = self.session.peer

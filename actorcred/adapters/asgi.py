@@ -313,7 +313,7 @@ class _Kept:
             self._grace = loop.call_later(COOKIE_GRACE, self.login.session.end, LogoutCode.IDLE)
 
     def returned(self) -> None:
-        """Called when the client sent its cookie."""
+        """Called when the client has sent its cookie."""
         self.login.session.touch()
         self.stop_waiting()
 

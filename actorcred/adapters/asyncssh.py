@@ -239,7 +239,7 @@ class SSHConnection(asyncssh.SSHServer):
             self.disconnect("too many failed logins", asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE)
 
     def told(self, text: str) -> None:
-        """Show a text in all shells, or keep it until one is opened."""
+        """Show a message in all shells, or keep it until one is opened."""
         shells = [stream for stream in self.streams if stream.is_shell]
         for shell in shells:
             shell.write_line(text)

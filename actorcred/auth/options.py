@@ -19,7 +19,9 @@ __all__ = ["add_auth_arguments", "auth_options", "describe_type", "list_types"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-AUTH_HELP = "Who may log in; see --help-auth. May be repeated: they are asked in this order."
+AUTH_HELP = (
+    "Who may log in; see --help-auth. May be repeated; checkers are asked in the given order."
+)
 
 LIST_HELP = "List the types of authentication that can be used here, and exit."
 

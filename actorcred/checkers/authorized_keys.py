@@ -70,7 +70,7 @@ def _entry_in(line: bytes, number: int) -> KeyLine | None:
 
 
 def _key_in(text: bytes) -> tuple[bytes, bytes] | None:
-    """Return kind and blob of the key at the start of a text; None if no accepted key is there."""
+    """Return kind and blob of the key at the start of a line; None without an accepted key."""
     words = text.replace(b"\t", b" ").split(b" ")
     kind, encoded = words[0], next((word for word in words[1:] if word), b"")
     if kind not in KEYS:

@@ -120,11 +120,11 @@ def call(
 
 @contextlib.contextmanager
 def _telling(timeout: float) -> Iterator[None]:
-    """End the command with a text and an exit code if there is an error."""
+    """On an error, print it and exit with a matching code."""
     try:
         yield
     except LoginFailed as error:
-        # Errors found on this side have a detail; those sent by the server only have a text.
+        # Errors found on this side have a detail; those sent by the server only have a message.
         own = type(error) in {LoginFailed, CheckerUnavailable} and error.detail
         fail(f"{error}: {error.detail}" if own else error, ExitCode.REFUSED)
     except CallError as error:

@@ -1,4 +1,4 @@
-"""The facts of a connection for mechanisms, and its channel bindings (RFC 5929)."""
+"""The properties of a connection for mechanisms, and its channel bindings (RFC 5929)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def situation_of(
     tls: ssl.SSLObject | ssl.SSLSocket | None = None,
     identity: ExternalIdentity | None = None,
 ) -> Situation:
-    """Return the facts of a connection that mechanisms go by.
+    """Return the properties of a connection that mechanisms depend on.
 
     Args:
         address: the peer's; "" if it has none, such as on a Unix socket.
@@ -52,7 +52,7 @@ def with_bindings(situation: Situation, tls: ssl.SSLObject | ssl.SSLSocket | Non
     """Return a situation with the channel bindings of its connection.
 
     Args:
-        situation: the connection's facts.
+        situation: the connection's properties.
         tls: the TLS of the connection; None without TLS.
     """
     if tls is None or find_spec("scramp") is None:

@@ -73,7 +73,7 @@ class ClientFirst:
 
         Raises:
             ProtocolError: if the message does not fit the mechanism, names a binding that the
-                connection does not have, or says that the server has none although it has.
+                connection does not have, or claims that the server has none although it does.
         """
         if plus != bool(self.kind):
             raise ProtocolError(
@@ -81,7 +81,7 @@ class ClientFirst:
             )
         if self.header.startswith("y") and bindings:
             raise ProtocolError(
-                "this server has channel binding, and the client was told that it has not"
+                "the server supports channel binding, but the client was told that it does not"
             )
         if self.kind and self.kind not in bindings:
             raise ProtocolError(f"the channel binding is none of {', '.join(bindings)}")

@@ -53,13 +53,15 @@ Step: TypeAlias = Challenge | Credentials
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """The facts of a connection that mechanisms go by; see `actorcred.sasl.binding.situation_of`.
+    """The properties of a connection that mechanisms depend on.
+
+    `actorcred.sasl.binding.situation_of` creates one.
 
     Args:
         private: whether no third party can read along: TLS, a Unix socket, or the same machine.
         certificate: the client's certificate; None without.
         host: the server's name, for challenges.
-        source: the client's address, for checkers that go by it; "" if it has none.
+        source: the client's address, for checkers that depend on it; "" if it has none.
         identity: the client's identity as stated by a trusted proxy; None without.
         binding: the channel binding of the TLS connection for SCRAM, its kind and bytes; None
             without.
@@ -91,7 +93,7 @@ class ServerMechanism(ABC):
         legacy: whether it is for old clients, and off unless it is asked for by name.
 
     Args:
-        situation: the connection's facts.
+        situation: the connection's properties.
 
     Attributes:
         state: the state of the mechanism.

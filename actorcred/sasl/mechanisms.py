@@ -85,7 +85,7 @@ def find(
 
     Args:
         name: the name that a client sent.
-        situation: the connection's facts.
+        situation: the connection's properties.
         passwords_in_clear: whether passwords and tokens are accepted on any connection.
         legacy: the legacy mechanisms that are allowed.
     """
@@ -111,7 +111,7 @@ def offered(
 
     Args:
         credentials: the kinds of credentials that some checker accepts.
-        situation: the connection's facts.
+        situation: the connection's properties.
         passwords_in_clear: whether passwords and tokens are accepted on any connection.
         legacy: the legacy mechanisms that are allowed. None allows them if the checkers support
             no better SCRAM.

@@ -180,8 +180,8 @@ class ScramExchange(UsernameScram):
     Args:
         client_first: the client's first message.
         plus: whether the exchange must be bound to the TLS connection.
-        bindings: the bindings of the connection, kind -> bytes. A client that says that the server
-            has none although it has is refused, since a third party may have told it so.
+        bindings: the bindings of the connection, kind -> bytes. A client that claims the server
+            has no bindings, although it does, is refused, since a third party may have told it so.
         source: the client's address, if the protocol knows it.
 
     Attributes:

@@ -278,7 +278,7 @@ class Session:
         self._log_out = None
 
     def end_for(self, reason: LogoutReason) -> None:
-        """Set why the session ends, and whether that refuses the client's waiting messages."""
+        """Record why the session ends; this decides whether waiting messages are refused."""
         self._reason = reason
         self._revoked = reason.code not in _IN_ORDER
 

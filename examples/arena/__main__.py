@@ -1,4 +1,4 @@
-"""Serve the arena with bots, show live figures and a summary: `python -m examples.arena --help`."""
+"""Serve the arena with bots, and show live figures and a summary."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         type=_web_address,
         default="ws:127.0.0.1:8080",
         metavar="ADDRESS",
-        help="where the page is (%(default)s)",
+        help="where to serve the page (%(default)s)",
     )
     parser.add_argument("--headless", action="store_true", help="no page, only bots")
     _add_options_of_bots(parser)
@@ -111,7 +111,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         "--max-sessions",
         type=_positive,
         metavar="N",
-        help="players at most, bots among them (no limit)",
+        help="maximum number of players, including bots (no limit)",
     )
     parser.add_argument(
         "--data",
@@ -132,24 +132,27 @@ def _add_options_of_bots(parser: argparse.ArgumentParser) -> None:
         type=_positive,
         default=2000,
         metavar="N",
-        help="how many bots play (%(default)s)",
+        help="number of bots (%(default)s)",
     )
     parser.add_argument(
         "--wrong",
         type=_share,
         default=0.1,
         metavar="P",
-        help="share of wrong passwords (%(default)s)",
+        help="share of logins with a wrong password (%(default)s)",
     )
     parser.add_argument(
         "--crash-rate",
         type=_share,
         default=0.001,
         metavar="P",
-        help="share of acts that crash an avatar",
+        help="share of actions that crash an avatar (%(default)s)",
     )
     parser.add_argument(
-        "--seed", type=int, default=1, help="of everything random but the passwords (%(default)s)"
+        "--seed",
+        type=int,
+        default=1,
+        help="seed for everything random except passwords (%(default)s)",
     )
 
 

@@ -1,4 +1,4 @@
-"""Serve the chat by browser, MessagePack-RPC, SSH and telnet: `python -m examples.chat --help`."""
+"""Serve the chat by browser, MessagePack-RPC, SSH and telnet."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         type=seconds,
         default=30.0,
         metavar="S",
-        help="for browsers to come back (%(default)s)",
+        help="seconds a browser has to reconnect (%(default)s)",
     )
     return parser.parse_args(argv)
 

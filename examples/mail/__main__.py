@@ -1,4 +1,4 @@
-"""Serve mail by POP3, IMAP4 and SMTP submission: `python -m examples.mail --help`."""
+"""Serve mail by POP3, IMAP4 and SMTP submission."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--database",
         metavar="URL",
-        help="where mail is, as SQLAlchemy has it (SQLite in the folder of --data)",
+        help="SQLAlchemy URL of the mail database (SQLite in the folder of --data)",
     )
     parser.add_argument(
-        "--domain", default="example.org", help="of the users' addresses (%(default)s)"
+        "--domain", default="example.org", help="domain of the users' addresses (%(default)s)"
     )
     return parser.parse_args(argv)
 

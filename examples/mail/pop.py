@@ -307,7 +307,7 @@ class POP3Server(Turns, pop3.POP3):
         )
 
     def _send_text(self, text: bytes) -> None:
-        """Send a text unchanged, except for dot-stuffing and the end of its last line."""
+        """Send a message unchanged, except for dot-stuffing and the end of its last line."""
         end = b"" if text.endswith(b"\n") or not text else b"\r\n"
         stuffed = re.sub(rb"(\A|(?<=\n))\.", b"..", text)
         self.transport.writeSequence([b"+OK %d octets\r\n" % len(text), stuffed, end, b".\r\n"])

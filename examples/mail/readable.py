@@ -16,7 +16,7 @@ from examples.mail.mime import Part
 __all__ = ["Readable"]
 
 SLOW = frozenset(("punycode", "idna"))
-"""Python's codecs that need time quadratic in the length of a text, and are no charsets."""
+"""Python's codecs that need time quadratic in the length of their input, and are no charsets."""
 
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?]*)\?=")
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")

@@ -1,12 +1,13 @@
-"""Serve one service in three ways, and call each: `python -m examples.pb`.
+"""Serve one service in three ways, and call each.
 
-1. Twisted's realm on a PB server, over our portal: nothing of the application is changed.
+1. Twisted's realm on a PB server, over our portal: the application is unchanged.
 2. Our realm on a PB server: old clients need no change.
 3. Our realm on our own wire: what new clients use.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 from typing import Any
 
@@ -20,7 +21,17 @@ from examples.pb.service import Echo, EchoRealm
 NAME, PASSWORD = "ann", "s3cret"
 
 
-async def main(life: Life) -> int:
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return its exit code."""
+    argparse.ArgumentParser(
+        prog="python -m examples.pb",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).parse_args(argv)
+    return run(_live)
+
+
+async def _live(life: Life) -> int:
     """Serve and call, unless a signal arrives first; return an exit code."""
     return await life.opened(_show())
 
@@ -95,4 +106,4 @@ async def call_by_wire(portal: PortalRef) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    raise SystemExit(run(main))
+    raise SystemExit(main())

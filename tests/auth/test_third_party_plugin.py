@@ -113,7 +113,7 @@ def test_it_is_listed_explained_and_served_with(environment: Path, address: str)
     assert "broken cannot be used: nowhere:plugin of broken: ModuleNotFoundError" in listed.stdout
     assert "file:PATH" in listed.stdout
     assert (
-        "who knows the number"
+        "that knows the number"
         in actorcred(environment, "serve", "--help-auth-type", "ticket").stdout
     )
     wrong = actorcred(

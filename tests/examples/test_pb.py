@@ -17,3 +17,10 @@ def test_a_service_says_the_same_by_twisteds_realm_ours_and_our_wire():
         "our realm by our wire",
     ]
     assert {line.partition(":")[2].strip() for line in lines} == {"ann said hello (heard hello)"}
+
+
+def test_help_prints_the_use_and_serves_nothing():
+    code, text = asyncio.run(run("examples.pb", "--help"))
+    assert code == 0
+    assert text.startswith("usage: python -m examples.pb")
+    assert "said hello" not in text

@@ -34,7 +34,7 @@ class Unexpected(ours.CheckerUnavailable):
     Args:
         original: the exception. Twisted's protocols get it unchanged, as some of Twisted's parts
             communicate by exceptions.
-        detail: a text for the log.
+        detail: a message for the log.
     """
 
     def __init__(self, original: BaseException, detail: str) -> None:

@@ -259,7 +259,7 @@ class ChallengeResponse(UsernameHashedPassword):
 
     @property
     def original(self) -> TheirChallengeResponse:
-        """The same for a Twisted checker."""
+        """Return this response in the form that a Twisted checker expects."""
         return TheirChallengeResponse(self, self._wire_name)
 
     def check_password(self, password: bytes) -> bool:

@@ -175,8 +175,8 @@ class CredPortal:
     def checkers(self) -> Mapping[InterfaceClass, Any]:
         """The checkers by the kinds of credentials that they accept; read-only.
 
-        For each kind it is the last checker that was registered here, or, if none was, one that
-        asks all of the portal's.
+        For each kind it is the last checker that was registered here; otherwise, a checker that
+        asks all checkers of the portal.
         """
         interfaces = self.listCredentialsInterfaces()
         others = PortalChecker(self.portal, interfaces)

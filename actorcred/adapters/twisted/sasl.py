@@ -30,7 +30,7 @@ Granted = tuple[InterfaceClass, Any, Callable[[], None]]
 
 
 def situation_of(transport: Any, host: str = "localhost") -> Situation:
-    """Return the facts of a connection that mechanisms go by.
+    """Return the properties of a connection that mechanisms depend on.
 
     Args:
         transport: Twisted's.
@@ -51,7 +51,7 @@ async def mechanisms(
 
     Args:
         portal: the portal.
-        situation: the facts of the connection; see `situation_of`.
+        situation: the properties of the connection; see `situation_of`.
         passwords_in_clear: whether passwords may be sent where others on the network can read them.
         legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
             if the checkers support no better SCRAM.

@@ -28,7 +28,7 @@ class Complaints:
         Args:
             name: the user, or whatever identifies the record.
             why: what is wrong; it must not contain a secret.
-            by: the affected way of logging in, if there are others.
+            by: the login method affected, if the user has several.
         """
         complaint = (f"{name!r:.200}", f" by {by}" if by else "", str(why))
         if complaint in self._made:

@@ -13,7 +13,10 @@ __all__ = ["EARLY_MEMORY", "Early"]
 
 
 EARLY_MEMORY = 32 * 1024
-"""Bytes of memory for messages from clients that are not logged in. One may always wait."""
+"""Bytes of memory for messages from clients that are not logged in.
+
+A single message may always wait, whatever its size.
+"""
 
 
 class Early:

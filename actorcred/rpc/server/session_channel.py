@@ -293,7 +293,7 @@ class SessionChannel(Channel):
             self._kept = sent
 
     def misses(self, last_seen: int) -> bool:
-        """Return whether a client that returns misses notifications that are no longer kept."""
+        """Return whether a reconnecting client has missed notifications that are no longer kept."""
         return not self.sent - len(self._kept or ()) <= last_seen <= self.sent
 
     def acknowledge(self, last_seen: int) -> None:

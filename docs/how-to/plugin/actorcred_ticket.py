@@ -30,7 +30,7 @@ def generate_checker(argument):
 plugin = CheckerPlugin(
     auth_type="ticket",
     arg_string_format="NUMBER",
-    auth_help="Lets everybody in who knows the number, under a name of their choice.",
+    auth_help="Accepts any client that knows the number, under a name of its choice.",
     credential_interfaces=(UsernamePassword,),
     generate_checker=generate_checker,
 )
