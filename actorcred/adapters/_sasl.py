@@ -10,7 +10,7 @@ from actorcred.errors import LoginFailed, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.mechanism import Challenge, Credentials
-from actorcred.sasl.stepper import Action, Failed, Granted, Stepper
+from actorcred.sasl.stepper import Accepted, Action, Failed, Stepper
 
 __all__ = ["AskClient", "Hearing", "drive", "negotiate"]
 
@@ -47,7 +47,7 @@ async def drive(
         Exception: the portal's error, if the login did not succeed.
     """
     step: Action = stepper.receive(initial)
-    while not isinstance(step, Granted):
+    while not isinstance(step, Accepted):
         if isinstance(step, Challenge):
             step = await _answer(stepper, step, ask)
         elif isinstance(step, Failed):

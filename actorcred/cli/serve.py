@@ -57,7 +57,7 @@ logger = logging.getLogger("actorcred.cli")
     show_default=True,
     help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], "
     "unix:PATH, ws:HOST:PORT[/PATH], wss:HOST:PORT?cert=FILE&key=FILE. "
-    "Port 0 is any free one. May be repeated.",
+    "Port 0 picks a free port. May be repeated.",
 )
 @auth_options(
     (kind for mechanism in SERVER_MECHANISMS.values() for kind in mechanism.kinds()), required=True
@@ -130,7 +130,7 @@ logger = logging.getLogger("actorcred.cli")
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
     show_default=True,
-    help="What to log.",
+    help="Minimum level of log messages.",
 )
 @click.option(
     "--log-unknown-names",

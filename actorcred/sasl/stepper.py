@@ -7,7 +7,7 @@ asks, and what the portal decides. Each call returns what the protocol must do n
     Challenge    send it, then call `receive` with the client's answer
     Credentials  log in with them, then call `succeeded`, `refused` or `failed`
     WAIT         a checker or the portal is working; it calls back
-    Granted      the login is complete
+    Accepted      the login is complete
     Failed       the login is over
 """
 
@@ -24,9 +24,9 @@ from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
 __all__ = [
     "TRANSITIONS",
     "WAIT",
+    "Accepted",
     "Action",
     "Failed",
-    "Granted",
     "LoginEvent",
     "LoginState",
     "Stepper",
@@ -158,7 +158,7 @@ class Wait:
 
 
 @dataclass(frozen=True, slots=True)
-class Granted:
+class Accepted:
     """The login has succeeded, and the exchange is complete.
 
     Args:
@@ -183,11 +183,11 @@ class Failed:
     unseen: bool = False
 
 
-Action: TypeAlias = Challenge | Credentials | Wait | Granted | Failed
+Action: TypeAlias = Challenge | Credentials | Wait | Accepted | Failed
 
 WAIT = Wait()
 
-_GRANTED = Granted()
+_ACCEPTED = Accepted()
 
 
 class Stepper:
@@ -241,7 +241,7 @@ class Stepper:
             return self._receive_credentials(data)
         self._move(LoginEvent.ANSWER)
         if state is LoginState.PROVEN:
-            return _GRANTED
+            return _ACCEPTED
         if self.exchange is not None:
             failed = self._respond(self.exchange, data or b"")
             if failed is not None or state is LoginState.EXAMINED:
@@ -255,7 +255,7 @@ class Stepper:
         self._move(LoginEvent.EXAMINE)
         return Challenge(challenge)
 
-    def succeeded(self) -> Challenge | Granted:
+    def succeeded(self) -> Challenge | Accepted:
         """Take the portal's consent.
 
         If the answer is a challenge, the session is open, but the client does not know it yet. The
@@ -264,12 +264,12 @@ class Stepper:
         data = None if self.exchange is None else self.exchange.outcome
         if data is None or self._replies_carry_data:
             self._move(LoginEvent.GRANT)
-            return _GRANTED if data is None else Granted(data)
+            return _ACCEPTED if data is None else Accepted(data)
         self._move(LoginEvent.PROVE)
         return Challenge(data)
 
     def refused(self, error: Exception) -> Challenge | Wait | Failed:
-        """Take the portal's refusal: the credentials prove nothing, or there is no such user.
+        """Called when the portal refuses the login: wrong credentials, or no such user.
 
         Args:
             error: the error, to be returned in `Failed` at the end.
@@ -290,7 +290,9 @@ class Stepper:
         return self.failed(error)
 
     def failed(self, error: Exception) -> Failed:
-        """Take any other end: the portal denies the login or is unavailable, or the client aborts.
+        """Called when the login ends in any other way.
+
+        The portal denies it or is unavailable, or the client aborts.
 
         Args:
             error: the error; a `ProtocolError` if the client aborts, or sends what its protocol

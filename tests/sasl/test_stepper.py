@@ -26,8 +26,8 @@ from actorcred.sasl.scram import ScramSHA256, make_verifier
 from actorcred.sasl.stepper import (
     TRANSITIONS,
     WAIT,
+    Accepted,
     Failed,
-    Granted,
     LoginEvent,
     LoginState,
     Stepper,
@@ -182,7 +182,7 @@ def test_credentials_with_the_choice_of_the_mechanism() -> None:
     made = stepper("PLAIN")
     assert made.receive(PLAIN) == Credentials(UsernamePassword("ann", "s3cret"))
     assert made.exchange is None
-    assert made.succeeded() == Granted()
+    assert made.succeeded() == Accepted()
     assert made.over
 
 
@@ -191,7 +191,7 @@ def test_no_checker_can_ask_about_credentials_that_are_complete() -> None:
     made.receive(PLAIN)
     with pytest.raises(ProtocolError, match="out of order"):
         made.challenged(b"?")
-    assert made.succeeded() == Granted()
+    assert made.succeeded() == Accepted()
 
 
 def test_a_client_that_sends_nothing_first_is_challenged_with_nothing() -> None:
@@ -303,14 +303,14 @@ def test_the_servers_proof_is_the_last_challenge() -> None:
     assert isinstance(step, Challenge)
     login.client.finish(step.challenge)
     assert not made.over
-    assert made.receive(b"") == Granted()
+    assert made.receive(b"") == Accepted()
     assert made.over
 
 
 def test_the_servers_proof_is_in_the_reply_if_it_has_a_place_for_it() -> None:
     login = Scram(replies_carry_data=True)
     step = login.answered().succeeded()
-    assert isinstance(step, Granted)
+    assert isinstance(step, Accepted)
     login.client.finish(step.data)
     assert login.stepper.over
 
@@ -438,4 +438,4 @@ def test_no_sequence_of_calls_raises_anything_but_a_protocol_error(
         with contextlib.suppress(ProtocolError):
             step = getattr(made, method)(*args)
         assert step is None or not over
-        assert made.over == (over or isinstance(step, Granted | Failed))
+        assert made.over == (over or isinstance(step, Accepted | Failed))

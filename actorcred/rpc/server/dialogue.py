@@ -14,7 +14,7 @@ from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.rpc.server.events import LoginThrottled
 from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
-from actorcred.sasl.stepper import Action, Failed, Granted, Stepper
+from actorcred.sasl.stepper import Accepted, Action, Failed, Stepper
 from actorcred.throttle import LONGEST_NAME, account_of
 
 __all__ = ["Dialogue", "deny_source"]
@@ -228,7 +228,7 @@ class Dialogue:
         granted = self._stepper.succeeded()
         self._peer.hub.penalties.succeeded("as " + self._account)
         told, afterwards = self._consent(decision)
-        if isinstance(granted, Granted) and granted.data is not None:
+        if isinstance(granted, Accepted) and granted.data is not None:
             told["data"] = self.encoded(granted.data)
         answer = self._answer
         self._end()

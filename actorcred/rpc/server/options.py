@@ -149,8 +149,8 @@ class ServerOptions:
         write_buffer: bytes that may wait for a slow reader in one connection before notifications
             are held back.
         backlog_bytes: bytes of memory that the calls and notifications of one session may take
-            while they wait for its avatar; at most twice `wire.pending` of them wait. One may
-            always wait.
+            while they wait for its avatar; at most twice `wire.pending` of them wait. A single
+            message may always wait, whatever its size.
     """
 
     wire: WireLimits = field(default_factory=WireLimits)
