@@ -135,10 +135,10 @@ class Portal(Actor):
                 return self._logouts.avatar_gone(message.session, message.cause)
             case m.EndSession():
                 return self._logouts.end(message.session, message.reason, message.done)
-            case m.CheckerAnswered(attempt, answer):
-                return self._logins.checked(attempt, answer)
-            case m.RealmAnswered(attempt, answer):
-                return self._logins.granted(attempt, answer)
+            case m.CheckerAnswered():
+                return self._logins.checking.answered(message.attempt, message.answer)
+            case m.RealmAnswered():
+                return self._logins.opening.answered(message.attempt, message.answer)
             case m.PlaceClaimed(attempt, done):
                 return self._logins.placed(attempt, done)
             case m.AvatarOpened(session):

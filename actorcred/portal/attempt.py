@@ -172,6 +172,7 @@ class Attempt:
         """Set the avatar id, and drop the credentials: secrets are not kept longer than needed."""
         self.state = step(self.state, SessionEvent.PROVEN)
         self.credentials = None
+        self._known = True
         self.avatar_id = avatar_id
         self.session_id = os.urandom(16).hex()
 
@@ -193,13 +194,13 @@ class Attempt:
         assert self.mind is not None
         self.session = self.mind.session = session
 
-    def succeed(self) -> bool:
-        """Settle the future with the login; return False if the client has given it up."""
+    def succeed(self) -> Login:
+        """Return the login, with which the caller must settle `future`."""
         assert self.session is not None
         self.state = step(self.state, SessionEvent.OPENED)
         session = self.session
         session.succeed()
-        return self.future.settle(Login(session.interface, session.avatar, session.end))
+        return Login(session.interface, session.avatar, session.end)
 
     # -- failing ---------------------------------------------------------------------------------
 

@@ -58,8 +58,8 @@ class Checking:
             avatar_id = answer.get()
             if avatar_id is not ANONYMOUS:
                 avatar_id = make_avatar_id(avatar_id)
-            attempt.note_known()
             if attempt.authorize_as:
+                attempt.note_known()
                 avatar_id = act_as(avatar_id, attempt, self._may_act_as)
         except LoginDenied as error:
             self._failed(attempt, error)

@@ -53,6 +53,10 @@ class Logins:
         directory: where open sessions are added.
         registry: where places are claimed.
         logouts: ends sessions.
+
+    Attributes:
+        checking: where late answers of checkers go.
+        opening: where late answers of the realm go.
     """
 
     def __init__(  # noqa: PLR0917  # the parts of a portal
@@ -75,10 +79,8 @@ class Logins:
         # In the order of their deadlines, since the timeout is the same for all.
         self._attempts: dict[Attempt, None] = {}
         self._timer_runs = False
-        self._checking = Checking(
-            options.may_act_as, self.checker_answered, self._proven, self.fail
-        )
-        self._opening = Opening(portal, services, options, directory, self)
+        self.checking = Checking(options.may_act_as, self.checker_answered, self._proven, self.fail)
+        self.opening = Opening(portal, services, options, directory, self)
 
     def __len__(self) -> int:
         return len(self._attempts)
@@ -100,7 +102,7 @@ class Logins:
             attempt.begin(checkers, self._portal.now() + self._options.login_timeout)
             self._attempts[attempt] = None
             self._arm_timer(self._options.login_timeout)
-            self._checking.ask_next(attempt)
+            self.checking.ask_next(attempt)
 
     def checker_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
         """Send a checker's late answer to the portal; return whether it was sent. Thread-safe."""
@@ -109,14 +111,6 @@ class Logins:
     def realm_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
         """Send the realm's late answer to the portal; return whether it was sent. Thread-safe."""
         return self._portal.tell_if_alive(RealmAnswered(attempt, answer))
-
-    def checked(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Continue with a late answer of a checker."""
-        self._checking.answered(attempt, answer)
-
-    def granted(self, attempt: Attempt, answer: PendingAnswer) -> None:
-        """Continue with a late answer of the realm."""
-        self._opening.answered(attempt, answer)
 
     def _proven(self, attempt: Attempt, avatar_id: AvatarId) -> None:
         if attempt.interfaces:
@@ -136,7 +130,7 @@ class Logins:
             self.fail(attempt, error)
             return
         if place is None:
-            self._opening.request_avatar(attempt)
+            self.opening.request_avatar(attempt)
         elif isinstance(place, Future):
             tell = self._portal.tell_if_alive
             place.add_done_callback(lambda done: tell(PlaceClaimed(attempt, done)))
@@ -154,7 +148,7 @@ class Logins:
                 f"actorcred Future of one of these, not {place!r}"
             )
         if place.is_open:
-            self._opening.join(attempt, place)
+            self.opening.join(attempt, place)
             return
         # It has ended meanwhile.
         self._registry.release(attempt.avatar_id, attempt.session_id)
@@ -174,21 +168,21 @@ class Logins:
             self.fail(attempt, error)
             return
         if place is None:
-            self._opening.request_avatar(attempt)
+            self.opening.request_avatar(attempt)
         else:
             self._share(attempt, place)
 
     def avatar_opened(self, session: Session) -> None:
         """Complete a login whose avatar has run `on_login`, or calls its client from there."""
-        attempt = self._opening.take_held(session)
+        attempt = self.opening.take_held(session)
         if attempt is not None:
             self._guard(self.succeed, attempt, session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Fail a login whose avatar ended before `on_login` had finished."""
-        attempt = self._opening.take_held(session)
+        attempt = self.opening.take_held(session)
         if attempt is not None:
-            self.fail(attempt, self._opening.failure(session, cause))
+            self.fail(attempt, self.opening.failure(session, cause))
 
     def hold(self, session: Session) -> None:
         """Make a session visible to others while its avatar runs `on_login`."""
@@ -201,7 +195,7 @@ class Logins:
         if self._events.wanted(LoggedIn):
             interface = session.interface.__name__
             self._events.emit(LoggedIn, session.id, session.avatar_id, interface, session.checker)
-        if attempt.succeed():
+        if attempt.future.settle(attempt.succeed()):
             self._registry.opened(session)
         else:
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
@@ -214,7 +208,7 @@ class Logins:
         self._attempts.pop(attempt, None)
         session = attempt.session
         if session is not None:
-            self._opening.take_held(session)
+            self.opening.take_held(session)
             code = LogoutCode.STOPPED if error.seen else LogoutCode.LOST
             self._logouts.end(session, LogoutReason(code))
         else:
@@ -239,7 +233,7 @@ class Logins:
         failure = CheckerUnavailable(f"unexpected error: {type(error).__name__}")
         if attempt.session is not None:
             self._attempts.pop(attempt, None)
-            self._opening.take_held(attempt.session)
+            self.opening.take_held(attempt.session)
             attempt.session.end(LogoutCode.CRASHED)
             attempt.future.settle_error(failure)
         elif attempt.state is not State.ENDED:
@@ -263,7 +257,7 @@ class Logins:
         if attempt.state is State.OPENING and ref is self._services.realm:
             self.fail(attempt, CheckerUnavailable("the realm is down"))
         elif attempt.state is State.CHECKING and attempt.checker is ref:
-            self._checking.do_without(attempt)
+            self.checking.do_without(attempt)
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
         """Refuse the logins of an account that was disabled or changed after it was checked."""
