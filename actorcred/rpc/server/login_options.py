@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from actorcred.errors import CallCode, CallError
 from actorcred.rpc.protocol.faults import FaultForm
 
 __all__ = ["LoginOptions"]
@@ -39,6 +40,8 @@ class LoginOptions(msgspec.Struct):
     def __post_init__(self) -> None:
         # Not checked by the decoder, whose error names neither the option nor the allowed values.
         if self.errors not in _FORMS:
-            raise ValueError(
-                f"the option errors must be one of {', '.join(_FORMS)}, not {self.errors[:20]!r}"
+            forms = ", ".join(_FORMS)
+            raise CallError(
+                f"the option errors must be one of {forms}, not {self.errors[:20]!r}",
+                CallCode.BAD_ARGUMENTS,
             )
