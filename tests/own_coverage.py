@@ -23,6 +23,12 @@ from coverage import Coverage
 LEAST = 95.0
 """Percent of a module's lines."""
 
+CHANCE = 3
+"""Lines that a module of at least `LARGE` lines may miss beyond that: not every run reaches those of
+a race, such as between threads or between a client's end and its server's."""
+
+LARGE = 60
+
 SUITES: Mapping[str, Sequence[str]] = {
     # Both sides of each mechanism against each other.
     "actorcred/sasl/*.py": ["tests/sasl/test_mechanisms.py"],
@@ -42,10 +48,13 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/checkers/htpasswd.py": ["tests/checkers/test_file.py"],
     "actorcred/checkers/sshkey.py": ["tests/checkers/test_security_key.py"],
     "actorcred/sessions/*.py": ["tests/sessions/test_sessions.py"],
+    # What the portal does with a session, in the order of its life.
+    "actorcred/sessions/session.py": ["tests/portal/test_*.py", "tests/rpc/server/test_*.py"],
     "actorcred/testing/*.py": ["tests/test_testing.py", "tests/checkers/test_contract.py"],
     # The parts of one actor, or of one server: their tests are by what a client sees.
     "actorcred/portal/*.py": ["tests/portal/test_*.py"],
     "actorcred/rpc/server/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
+    "actorcred/rpc/server/options.py": ["tests/test_settings.py"],
     "actorcred/rpc/client/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
     "actorcred/adapters/*.py": ["tests/adapters/test_every_adapter.py"],
     "actorcred/adapters/_*.py": ["tests/adapters/test_*.py"],
@@ -125,9 +134,10 @@ def measure(coverage: Coverage, root: Path, under: Sequence[str]) -> Iterator[Ow
 def complaint_about(own: Own) -> str | None:
     """Return what is wrong with the coverage of a module, if anything is."""
     least = FLOORS.get(own.module, LEAST)
+    chance = CHANCE if len(own.lines) >= LARGE else 0
     if not own.tests and least:
         return f"it has no tests; write {_place_of(own.module)}"
-    if own.percent < least:
+    if len(own.missing) > len(own.lines) * (1 - least / 100) + chance + 1e-9:
         return f"{own.percent:.1f} % instead of {least:g}; no line of its tests runs {_ranges(own)}"
     if own.module in FLOORS and own.percent >= LEAST:
         return f"it has {own.percent:.1f} %, so take it out of FLOORS in tests/own_coverage.py"

@@ -7,10 +7,18 @@ from typing import Any
 
 import pytest
 
-from actorcred import CheckerUnavailable, LoginDenied, LoginFailed, Policy
+from actorcred import (
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    Policy,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
 from actorcred.actors import Future
+from actorcred.portal.events import LoginRefused
 from actorcred.sessions.registry import MemoryRegistry
-from tests.helpers import Stage
+from tests.helpers import Arena, Stage
 
 
 class OddRegistry(MemoryRegistry):
@@ -97,3 +105,42 @@ def test_a_session_that_has_ended_is_claimed_again_once(inline):
     assert failed.value.retry_after
     assert stage.portal.actor_inbox.actor._registry.claims == 2
     assert stage.count() == 0
+
+
+class FarRegistry(MemoryRegistry):
+    """Answers look-ups later, as one that must ask other machines."""
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.asked: list[Future[Any]] = []
+
+    def count(self) -> Any:
+        self.asked.append(Future())
+        return self.asked[-1]
+
+    def find(self, session_id: str) -> Any:
+        raise LookupError("the store is away")
+
+
+def test_a_look_up_may_be_answered_later_or_fail_and_the_portal_goes_on(inline):
+    stage = Stage(registry=FarRegistry)
+    session = stage.login("ann").session
+    count = stage.portal.count()
+    registry = stage.portal.actor_inbox.actor._registry
+    assert not count.done()
+    registry.asked[0].settle(7)
+
+    assert count.get(timeout=0) == 7
+    with pytest.raises(LookupError):
+        stage.portal.session(session.id).get(timeout=0)
+    assert stage.portal.sessions("ann").get(timeout=0) == [session]
+
+
+def test_what_protocols_ask_of_a_portal(inline):
+    stage = Stage()
+    assert stage.portal.list_interfaces().get(timeout=0) == tuple(Arena.interfaces)
+    assert UsernamePassword in stage.portal.list_credentials_interfaces().get(timeout=0)
+    assert stage.portal.digest_algorithms().get(timeout=0) is None
+    stage.portal.tell_refused(UnauthorizedLogin("a name that no user can have"), "SSH", "ann\x00")
+    (refused,) = stage.named(LoginRefused)
+    assert (refused.code, refused.credentials) == ("refused", "SSH")

@@ -9,7 +9,7 @@ import pytest
 import trustme
 
 from actorcred.sasl import binding
-from actorcred.sasl.binding import served_binding, unique_binding, with_bindings
+from actorcred.sasl.binding import served_binding, situation_of, unique_binding, with_bindings
 from actorcred.sasl.mechanism import Situation
 from actorcred.sasl.scram import end_point_binding
 
@@ -89,3 +89,13 @@ def test_without_the_library_nothing_is_bound(monkeypatch: pytest.MonkeyPatch) -
 
     assert served_binding(server.context) is None
     assert with_bindings(Situation(), server) == Situation()
+
+
+def test_a_situation_is_private_with_tls_or_on_this_machine_and_has_its_bindings() -> None:
+    _, server = connected(server_context(), ssl.TLSVersion.TLSv1_2)
+
+    assert not situation_of("192.0.2.1", encrypted=False).private
+    assert situation_of("127.0.0.1", encrypted=False).private
+    far = situation_of("192.0.2.1", encrypted=True, host="mail.example", tls=server)
+    assert (far.private, far.source, far.host) == (True, "192.0.2.1", "mail.example")
+    assert far.bindings().keys() == {"tls-server-end-point", "tls-unique"}
