@@ -24,8 +24,10 @@ LEAST = 95.0
 """Percent of a module's lines."""
 
 CHANCE = 3
-"""Lines that a module of at least `LARGE` lines may miss beyond that: not every run reaches those of
-a race, such as between threads or between a client's end and its server's."""
+"""Lines that a module of at least `LARGE` lines may miss beyond that.
+
+Not every run reaches the lines of a race, such as between a client's end and its server's.
+"""
 
 LARGE = 60
 
