@@ -32,6 +32,7 @@ from actorcred.rpc import ClientOptions, Rates, Resume, ServerOptions, TrustedPr
         (ServerOptions, {"origins": ("https://X.example:443",)}, "write 'https://x.example'"),
         (ServerOptions, {"origins": ("*",)}, "'\\*' is not an origin"),
         (ServerOptions, {"legacy_mechanisms": 5}, "legacy_mechanisms must be a tuple"),
+        (ServerOptions, {"legacy_mechanisms": None}, "legacy_mechanisms must be a tuple"),
         (Rates, {"requests_per_second": "200"}, "requests_per_second must be a number"),
         (Resume, {"grace": "30"}, "grace must be a number, not '30'"),
         (WireLimits, {"frame": 0}, "frame must be more than 0, not 0"),

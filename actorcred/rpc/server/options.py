@@ -168,7 +168,10 @@ class ServerOptions:
     backlog_bytes: int = 1024 * 1024
 
     def __post_init__(self) -> None:
-        check_legacy(self.legacy_mechanisms or ())
+        legacy: object = self.legacy_mechanisms
+        if legacy is None:  # which means another thing to the adapters
+            raise TypeError('legacy_mechanisms must be a tuple such as ("SCRAM-SHA-1",), not None')
+        check_legacy(self.legacy_mechanisms)
         check_origins(self.origins)
         if self.proxy is not None and not isinstance(self.proxy, TrustedProxy):
             raise TypeError(f"proxy must be a TrustedProxy, not {self.proxy!r}")
