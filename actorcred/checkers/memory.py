@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hmac
 from collections.abc import Callable, Mapping
-from importlib.util import find_spec
 from typing import Any, NamedTuple, cast
 
 from actorcred.actors import ActorRef, Dispatcher, Future
@@ -19,7 +18,7 @@ from actorcred.exchange import ScramVerifier, UsernameHashedPassword, UsernameSc
 from actorcred.names import prepare_username
 from actorcred.passwords.hashing import DEFAULT_ROUNDS, check_rounds, dummy_hash, hash_password
 from actorcred.passwords.policy import prepare_new_password
-from actorcred.sasl.scram import ScramSHA512, make_verifier
+from actorcred.sasl.scram import ScramSHA512, has_scram, make_verifier
 
 __all__ = ["MemoryChecker", "MemoryCheckerRef", "plugin"]
 
@@ -112,7 +111,7 @@ class MemoryChecker(PasswordChecker):
         if not self._plaintext:
             return _User(hash_password(password=password, rounds=self._rounds), {})
         # All are made before the first login, whose duration would otherwise reveal who is known.
-        algorithms = ("SHA-256", "SHA-512", "SHA-1") if find_spec("scramp") is not None else ()
+        algorithms = ("SHA-256", "SHA-512", "SHA-1") if has_scram() else ()
         prepared = prepare_new_password(password=password)
         verifiers: dict[str, ScramVerifier] = {}
         with contextlib.suppress(PasswordRejected):  # not valid for SCRAM

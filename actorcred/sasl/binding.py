@@ -6,13 +6,12 @@ import contextlib
 import ssl
 import time
 from dataclasses import replace
-from importlib.util import find_spec
 from weakref import WeakKeyDictionary
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.network import is_private_connection
 from actorcred.sasl.mechanism import Situation
-from actorcred.sasl.scram import end_point_binding
+from actorcred.sasl.scram import end_point_binding, has_scram
 
 __all__ = ["served_binding", "situation_of", "unique_binding", "with_bindings"]
 
@@ -55,7 +54,7 @@ def with_bindings(situation: Situation, tls: ssl.SSLObject | ssl.SSLSocket | Non
         situation: the connection's properties.
         tls: the TLS of the connection; None without TLS.
     """
-    if tls is None or find_spec("scramp") is None:
+    if tls is None or not has_scram():
         return situation
     return replace(situation, binding=served_binding(tls.context), tls_unique=unique_binding(tls))
 
@@ -72,7 +71,7 @@ def unique_binding(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bytes | None:
 
 def served_binding(context: ssl.SSLContext) -> tuple[str, bytes] | None:
     """Return the kind and bytes of tls-server-end-point for a server's context; None without."""
-    if find_spec("scramp") is None:
+    if not has_scram():
         return None
     known, now = _known.get(context), time.monotonic()
     if known is None or now - known[0] >= FRESH:

@@ -45,6 +45,7 @@ __all__ = [
     "ScramSHA512",
     "constant_salt",
     "end_point_binding",
+    "has_scram",
     "make_verifier",
     "require_scram",
     "scram_from_text",
@@ -81,8 +82,9 @@ def _scramp() -> Any:
 
 
 @cache
-def _is_installed() -> bool:
-    return find_spec("scramp") is not None  # without loading it; the search takes 0.1 ms
+def has_scram() -> bool:
+    """Return whether the extra "scram" is installed, without loading it."""
+    return find_spec("scramp") is not None  # the search takes 0.1 ms
 
 
 def require_scram() -> None:
@@ -305,7 +307,7 @@ class _ScramServer(ServerMechanism):
     @classmethod
     def possible(cls, situation: Situation) -> bool:
         """Return whether the extra is installed, and the exchange can be bound if it must be."""
-        return _is_installed() and (not cls.name.endswith("-PLUS") or bool(situation.bindings()))
+        return has_scram() and (not cls.name.endswith("-PLUS") or bool(situation.bindings()))
 
     @classmethod
     def served_by(cls, kinds: tuple[type, ...]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 from actorcred.actors import Dispatcher
 from actorcred.auth.descriptors import ArgString
@@ -13,7 +13,6 @@ from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.auth.registry import start_groups
 from actorcred.checker import CheckerRef
 from actorcred.checkers.wrappers.wrapper import (
-    CombinedOffers,
     Wrapper,
     ask_checker,
     checked_avatar_id,
@@ -44,6 +43,8 @@ class AllOf(Wrapper):
         checkers: refs to started checkers. They stop with this one.
     """
 
+    all_asked = True
+
     @classmethod
     def start(cls, *checkers: CheckerRef, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
         """Start a checker; see the class for the arguments."""
@@ -59,12 +60,6 @@ class AllOf(Wrapper):
         return (
             Combined,
             *(kind for kind in common if kind is not OneTimePassword or len(self.checkers) == 1),
-        )
-
-    def show_offers(self) -> None:
-        """Offer all that it takes, since no user gets in by anything else."""
-        cast("CheckerRef", self._actor_ref).offers = CombinedOffers(
-            self.checkers, self.credential_interfaces, all_asked=True
         )
 
     @staticmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import pykka
 
@@ -128,9 +128,14 @@ class Wrapper(Checker):
     Args:
         checkers: refs to started checkers.
 
+    Class attributes:
+        all_asked: see `CombinedOffers`.
+
     Raises:
         TypeError: if one of them is not a ref to a checker.
     """
+
+    all_asked: ClassVar[bool] = False
 
     def __init__(self, checkers: tuple[CheckerRef, ...]) -> None:
         super().__init__()
@@ -175,9 +180,9 @@ class Wrapper(Checker):
         )
 
     def show_offers(self) -> None:
-        """Put what can be offered into the ref; it follows the wrapped checkers."""
+        """Set in the ref what can be offered; it follows the wrapped checkers."""
         cast("CheckerRef", self._actor_ref).offers = CombinedOffers(
-            self.checkers, self.credential_interfaces
+            self.checkers, self.credential_interfaces, self.all_asked
         )
 
     def _actor_control(self, message: ControlMessage) -> Any:

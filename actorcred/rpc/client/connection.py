@@ -6,7 +6,6 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from importlib.util import find_spec
 from typing import Any
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
@@ -14,7 +13,7 @@ from actorcred.rpc.client.transports import ClientTransport
 from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response, WireLimits
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import read_fault
-from actorcred.sasl.scram import end_point_binding
+from actorcred.sasl.scram import end_point_binding, has_scram
 
 __all__ = ["ClientConnection", "Handle", "make_handle"]
 
@@ -98,7 +97,7 @@ class ClientConnection:
     def channel_binding(self) -> tuple[str, bytes] | None:
         """Return the channel binding of this connection; None without TLS or the extra "scram"."""
         der = self._wire.server_certificate()
-        return None if der is None or find_spec("scramp") is None else end_point_binding(der)
+        return None if der is None or not has_scram() else end_point_binding(der)
 
     def start_heartbeat(self, interval: float, seen: Callable[[], int]) -> None:
         """Ping the server every `interval` seconds, with the number of notifications received."""

@@ -9,7 +9,6 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -27,7 +26,7 @@ from actorcred.rpc.server.output_queues import untaken
 from actorcred.rpc.server.transport import Origin
 from actorcred.sasl.binding import served_binding, unique_binding
 from actorcred.sasl.mechanism import Situation
-from actorcred.sasl.scram import end_point_binding
+from actorcred.sasl.scram import end_point_binding, has_scram
 
 __all__ = ["BACKLOG", "StreamListener", "StreamTransport", "bind", "listen", "server_context"]
 
@@ -283,7 +282,7 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
     It is read from the file, since an SSL context does not reveal its certificate.
     """
     cert = address.options.get("cert")
-    if not cert or find_spec("scramp") is None:
+    if not cert or not has_scram():
         return None
     pem = Path(cert).read_text()
     end = pem.find(_END) + len(_END)
