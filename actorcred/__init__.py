@@ -30,8 +30,9 @@ from actorcred.errors import (
     UnhandledCredentials,
 )
 from actorcred.exchange import Exchange, ScramVerifier, UsernameHashedPassword, UsernameScram
+from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.methods import reauthenticated
+from actorcred.methods import reauthenticated, requires
 from actorcred.mind.channel import Channel
 from actorcred.mind.group import Group
 from actorcred.mind.mind import MindRef
@@ -66,10 +67,12 @@ __all__ = [
     "CheckerRef",
     "CheckerUnavailable",
     "ClientGone",
+    "ClientInfo",
     "ConnectionLost",
     "Exchange",
     "Future",
     "Group",
+    "Identity",
     "Login",
     "LoginDenied",
     "LoginFailed",
@@ -102,6 +105,7 @@ __all__ = [
     "UsernamePassword",
     "UsernameScram",
     "reauthenticated",
+    "requires",
 ]
 
 _logging.getLogger(__name__).addHandler(_logging.NullHandler())

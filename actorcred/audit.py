@@ -22,11 +22,12 @@ import logging
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any
 
+from actorcred.identity import ClientInfo, Identity
 from actorcred.throttle import account_of
 
 __all__ = [
@@ -108,12 +109,30 @@ def text_of(values: Mapping[str, object]) -> str:
     return " ".join(f"{name}={quoted(value)}" for name, value in values.items())
 
 
+def _values_of(event: Any) -> Iterator[tuple[str, object]]:
+    """Iterate over the fields of an event; a client and an identity have several."""
+    for field in fields(event):
+        value = getattr(event, field.name, None)
+        if type(value) is ClientInfo:
+            yield from (
+                ("address", value.address),
+                ("protocol", value.protocol),
+                ("transport", value.transport),
+                ("encrypted", value.encrypted),
+                ("client", value.name),
+            )
+        elif type(value) is Identity:
+            yield from (("issuer", value.issuer), ("methods", " ".join(sorted(value.methods))))
+        else:
+            yield field.name, value
+
+
 def write(event: Any) -> None:
     """Log an event, an instance of a dataclass with `name` and `level`, if its level is logged."""
     level = event.level
     if not audit.isEnabledFor(level):
         return
-    values = {field.name: plain(getattr(event, field.name, None)) for field in fields(event)}
+    values = {name: plain(value) for name, value in _values_of(event)}
     name = printable(event.name)
     text = " ".join([f"{field}={_quoted(value)}" for field, value in values.items()])
     record: Any = audit.makeRecord(

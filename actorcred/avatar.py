@@ -11,6 +11,7 @@ from typing import Any
 
 from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher
 from actorcred.actors.lifecycle import stops_all
+from actorcred.identity import Identity
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
@@ -78,6 +79,11 @@ class Avatar(Actor):
         self.session: Session | None = None
         self._cred_logged_in = False
         self._cred_reason: LogoutReason | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Who the user is, and how that was proven; under the policy SHARE of the first session."""
+        return self.mind.identity
 
     def on_login(self) -> Awaitable[None] | None:
         """Called when the session is open, before the client's first message. May be `async def`.

@@ -18,6 +18,7 @@ from actorcred.actors.lifecycle import stops_all
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
+from actorcred.identity import InvalidIdentity
 from actorcred.names import AvatarId
 from actorcred.network import source_of
 from actorcred.service import Question, Service
@@ -261,7 +262,7 @@ class Checker(Service):
             credentials: an instance of one of `credential_interfaces`.
 
         Returns:
-            The avatar id, or a future or a coroutine of it.
+            The avatar id or an `Identity`, or a future or a coroutine of it.
 
         Raises:
             UnauthorizedLogin: if they are not valid. The next checker is asked.
@@ -332,6 +333,8 @@ class Checker(Service):
             type(error).__name__,
             "credentials" if subject is None else type(subject).__name__,
         )
+        if isinstance(error, InvalidIdentity):  # whose text has no value in it
+            kind = f"{kind}: {error}"
         trace = "".join(traceback.format_tb(error.__traceback__))
         logger.error(
             "%s could not check %s of the user in the audit log: %s\n%s",

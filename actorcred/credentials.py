@@ -2,6 +2,9 @@
 
 Credentials are plain values. A protocol creates them; a checker states which kinds it accepts
 (`credential_interfaces`) and turns them into an avatar id. Their repr never shows a secret.
+
+The class attribute `proves` of some has the methods (RFC 8176) by which they prove who a client is,
+unless the checker says more. All others prove a password.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from actorcred.errors import UnauthorizedLogin
 from actorcred.names import password_forms, prepare_username
@@ -28,6 +31,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+_NOTHING: frozenset[str] = frozenset()
+
 
 def _prepared(prepare: Callable[[Any], T], value: Any) -> T:
     """Prepare a value from a client; an invalid name or password is refused like a wrong one."""
@@ -44,6 +49,8 @@ class Anonymous:
     Args:
         trace: what the client says about itself, for the log only; often an e-mail address.
     """
+
+    proves: ClassVar[frozenset[str]] = _NOTHING
 
     trace: str = ""
 
@@ -99,6 +106,8 @@ class OneTimePassword:
         UnauthorizedLogin: if the name is invalid.
     """
 
+    proves: ClassVar[frozenset[str]] = frozenset({"otp"})
+
     username: str
     code: str = field(repr=False)
     source: str = field(default="", compare=False)
@@ -119,6 +128,8 @@ class BearerToken:
         source: the client's address, if the protocol knows it.
     """
 
+    proves: ClassVar[frozenset[str]] = _NOTHING
+
     token: str = field(repr=False)
     username: str = ""
     source: str = field(default="", compare=False)
@@ -133,6 +144,8 @@ class Certificate:
         subject: its subject: attribute -> value, named as in `ssl.SSLSocket.getpeercert`.
         names: its alternative names: pairs of kind ("DNS", "email", ...) and value.
     """
+
+    proves: ClassVar[frozenset[str]] = frozenset({"swk"})
 
     der: bytes = field(repr=False)
     subject: dict[str, str]
@@ -153,6 +166,8 @@ class ExternalIdentity:
     Raises:
         UnauthorizedLogin: if the name is invalid.
     """
+
+    proves: ClassVar[frozenset[str]] = _NOTHING
 
     username: str
     front: str = ""
@@ -176,6 +191,8 @@ class SSHKey:
     Raises:
         UnauthorizedLogin: if the name is invalid.
     """
+
+    proves: ClassVar[frozenset[str]] = frozenset({"swk"})
 
     username: str
     blob: bytes = field(repr=False)
@@ -208,6 +225,11 @@ class Combined:
     """
 
     parts: tuple[object, ...]
+
+    @property
+    def proves(self) -> frozenset[str]:
+        """The methods of all parts."""
+        return frozenset().union(*(getattr(part, "proves", {"pwd"}) for part in self.parts))
 
     @property
     def username(self) -> str:

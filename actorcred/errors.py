@@ -115,16 +115,23 @@ class LoginDenied(LoginFailed):
         detail: the cause, for the log only.
         retry_after: seconds after which a retry makes sense; None if unknown.
         seen: whether the credentials were examined.
+        close: whether the protocol should close the connection, since the client did not stop.
     """
 
     code = "denied"
 
     def __init__(
-        self, detail: str = "", *, retry_after: float | None = None, seen: bool = True
+        self,
+        detail: str = "",
+        *,
+        retry_after: float | None = None,
+        seen: bool = True,
+        close: bool = False,
     ) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
         self.seen = seen
+        self.close = close
 
     def __str__(self) -> str:
         return (
@@ -190,6 +197,9 @@ class CallCode(StrEnum):
 
     OUT_OF_ORDER = "out-of-order"
     """The call is not allowed in this state, such as a second login on one connection."""
+
+    FORBIDDEN = "forbidden"
+    """The user does not have the role that the method requires."""
 
     REAUTHENTICATE = "reauthenticate"
     """The user must prove the credentials again first."""

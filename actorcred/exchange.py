@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 
@@ -131,6 +132,8 @@ class Exchange(ABC):
             through the exchange even if it does not know the user, so that neither text nor timing
             reveals that.
         on_challenge: called with each challenge for the client; set by the protocol.
+        turn: called with a function that processes the client's answer, to call it when it is the
+            login's turn; set by the portal. None is immediately.
         outcome: what to send to the client after a successful login, as proof of the server's
             identity.
     """
@@ -140,6 +143,7 @@ class Exchange(ABC):
     source: str = ""
     last: bool = False
     on_challenge: Callable[[bytes], object] | None = None
+    turn: Callable[[Callable[[], object]], object] | None = None
     outcome: bytes | None = None
 
     @abstractmethod
@@ -150,9 +154,22 @@ class Exchange(ABC):
             decided: called with False at the end.
         """
 
+    def answer(self, data: bytes) -> None:
+        """Process the client's answer to a challenge, when it is the login's turn.
+
+        Protocols call this, not `respond`, so that failures count before further guesses.
+
+        Raises:
+            ProtocolError: as `respond`, if that is immediate.
+        """
+        if self.turn is None:
+            self.respond(data)
+        else:
+            self.turn(partial(self.respond, data))
+
     @abstractmethod
     def respond(self, data: bytes) -> None:
-        """Process the client's answer to a challenge.
+        """Process the client's answer to a challenge; for implementors.
 
         Raises:
             ProtocolError: if no challenge was sent, or it was already answered.

@@ -27,6 +27,9 @@ class LogoutCode(StrEnum):
     EXPIRED = "expired"
     """The session reached its maximum lifetime."""
 
+    PROOF_EXPIRED = "proof-expired"
+    """The proof of the user's credentials has ended, such as a token (`Identity.expires`)."""
+
     REPLACED = "replaced"
     """The same avatar id logged in again."""
 

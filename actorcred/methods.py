@@ -5,7 +5,8 @@ from __future__ import annotations
 import inspect
 import typing
 from abc import ABC
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -15,17 +16,41 @@ import pykka
 
 from actorcred.errors import CallCode, CallError
 
-__all__ = ["Method", "methods_of", "reauthenticated"]
+__all__ = ["Demand", "Method", "demands_of", "methods_of", "reauthenticated", "requires"]
 
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Any)
 
-_RECENT = "_actorcred_reauthenticated_within"
+_RECENT = "_actorcred_reauthenticated"
+_ROLES = "_actorcred_requires"
 
 _NO_INTERFACES: Final = (object, ABC, Protocol, Generic)
 
 
-def reauthenticated(*, within: float) -> Callable[[F], F]:
+def requires(*roles: str) -> Callable[[F], F]:
+    """Return a decorator for an interface or a method that only users of a role may call.
+
+    A role is a group of the user's `Identity`. A client without it gets the error "forbidden", and
+    the avatar does not see the call. On an interface, it applies to all of its methods.
+
+    Args:
+        roles: one of these is enough. Several decorators must all be satisfied.
+
+    Raises:
+        TypeError: if no role is given, or one is not a non-empty string.
+    """
+    if not roles or not all(isinstance(role, str) and role for role in roles):
+        raise TypeError('requires() needs roles, such as requires("moderator")')
+
+    def mark(target: F) -> F:
+        own = vars(target).get(_ROLES, ())
+        setattr(target, _ROLES, (*own, frozenset(roles)))
+        return target
+
+    return mark
+
+
+def reauthenticated(*, within: float, methods: Iterable[str] = ()) -> Callable[[F], F]:
     """Return a decorator for an interface's method that requires a recent reauthentication.
 
     A client that has not proven the credentials again gets the error "reauthenticate" and must call
@@ -33,18 +58,62 @@ def reauthenticated(*, within: float) -> Callable[[F], F]:
 
     Args:
         within: maximum age of the proof, in seconds.
+        methods: the methods (RFC 8176) that the proof must have, such as ("otp",) for a second
+            factor (step-up, RFC 9470).
 
     Raises:
         ValueError: if `within` is not more than 0.
+        TypeError: if `methods` is a string, or contains anything but strings.
     """
     if not within > 0:
         raise ValueError(f"within must be more than 0 seconds, not {within!r}")
+    names = frozenset(methods)
+    if isinstance(methods, str) or not all(isinstance(name, str) for name in names):
+        raise TypeError('methods must be several names, such as ("otp",)')
 
     def mark(function: F) -> F:
-        setattr(function, _RECENT, within)
+        setattr(function, _RECENT, (within, names))
         return function
 
     return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a client must fulfil to call a method.
+
+    Args:
+        roles: groups of roles, of each of which the user must have one.
+        within: maximum age in seconds of the user's last proof of the credentials; None if it need
+            not be recent.
+        methods: the methods that this proof must have.
+    """
+
+    roles: tuple[frozenset[str], ...] = ()
+    within: float | None = None
+    methods: frozenset[str] = frozenset()
+
+
+@lru_cache(256)
+def demands_of(interface: type) -> Mapping[str, Demand] | None:
+    """Return what the methods of an interface demand: name -> demand; None if nothing.
+
+    See `requires` and `reauthenticated`.
+    """
+    found: dict[str, Demand] = {}
+    for_all: tuple[frozenset[str], ...] = ()
+    for base in reversed(interface.__mro__):
+        if base in _NO_INTERFACES:
+            continue
+        for_all += vars(base).get(_ROLES, ())
+        for name, member in vars(base).items():
+            if name.startswith("_") or not callable(member):
+                continue
+            within, methods = getattr(member, _RECENT, (None, frozenset()))
+            found[name] = Demand(getattr(member, _ROLES, ()), within, methods)
+    if for_all:
+        found = {name: replace(one, roles=for_all + one.roles) for name, one in found.items()}
+    return {name: one for name, one in found.items() if one != Demand()} or None
 
 
 class Method:
@@ -56,19 +125,16 @@ class Method:
 
     Attributes:
         name: its name.
-        reauthenticated_within: maximum age in seconds of the user's last proof of the credentials;
-            None if not required.
 
     Raises:
         TypeError: if it cannot be called over the wire: it needs keyword arguments, or an argument
             has a type that cannot be sent.
     """
 
-    __slots__ = ("_kinds", "_rest", "name", "reauthenticated_within")
+    __slots__ = ("_kinds", "_rest", "name")
 
     def __init__(self, name: str, function: Callable[..., Any]) -> None:
         self.name = name
-        self.reauthenticated_within: float | None = getattr(function, _RECENT, None)
         parameters = list(inspect.signature(function).parameters.values())[1:]
         hints = _hints(function, [parameter.name for parameter in parameters])
         kinds: list[Any] = []

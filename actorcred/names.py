@@ -8,7 +8,6 @@ whole text each time, which takes 40 s for a password of 16 KB.
 
 from __future__ import annotations
 
-import math
 import re
 import unicodedata
 from enum import Enum
@@ -20,13 +19,10 @@ __all__ = [
     "LONGEST_NAME",
     "LONGEST_PASSWORD",
     "AvatarId",
-    "TemporaryId",
     "make_avatar_id",
     "password_forms",
     "prepare_password",
     "prepare_username",
-    "temporary",
-    "until_of",
 ]
 
 
@@ -48,43 +44,6 @@ looks up an empty name, grants nothing. Two anonymous clients are never the same
 
 AvatarId: TypeAlias = str | Literal[_Anonymous.ANONYMOUS]
 """The identity of a logged-in user: a string that `make_avatar_id` accepts, or `ANONYMOUS`."""
-
-
-class TemporaryId(str):
-    """An avatar id, answered by a checker, whose proof is valid only once or until a certain time.
-
-    It must not be cached any longer.
-
-    Args:
-        avatar_id: the avatar id.
-        until: seconds since the epoch; 0 if the proof is valid once, like a code.
-    """
-
-    __slots__ = ("until",)
-
-    until: float
-
-    def __new__(cls, avatar_id: str, until: float = 0.0) -> TemporaryId:
-        """Create an avatar id with a time."""
-        made = super().__new__(cls, avatar_id)
-        made.until = until
-        return made
-
-
-def until_of(answer: object) -> float:
-    """Return until when a checker's answer may be cached.
-
-    Returns:
-        Seconds since the epoch; infinity if the checker sets no limit.
-    """
-    return answer.until if isinstance(answer, TemporaryId) else math.inf
-
-
-def temporary(avatar_id: AvatarId, until: float) -> AvatarId:
-    """Return an avatar id that may be cached until a time; infinity means no limit."""
-    return (
-        avatar_id if until == math.inf or avatar_id is ANONYMOUS else TemporaryId(avatar_id, until)
-    )
 
 
 def make_avatar_id(name: str | bytes) -> str:
@@ -109,8 +68,6 @@ def make_avatar_id(name: str | bytes) -> str:
         hash(name)  # it is used as a key, and a subclass might not be hashable
     if not name:
         raise ValueError("an avatar id must not be empty; for anonymous access return ANONYMOUS")
-    if type(name) is TemporaryId:
-        name = str(name)
     if name.isascii() and name.isprintable():
         return name
     if any(

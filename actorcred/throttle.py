@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import unicodedata
 from collections import Counter, OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,9 +30,14 @@ LONGEST_NAME = 256
 def account_of(name: str) -> str:
     """Return the key of an account for counting failures.
 
-    If "Ann" and "ann" are the same user, guesses for both must count together.
+    Databases compare names by rules of their own, so that "Ann", "ann" and "\u00e1nn" may be one
+    user. Guesses for all of them must count together: case and accents are folded.
     """
-    return name[:LONGEST_NAME].casefold()
+    name = name[:LONGEST_NAME]
+    if name.isascii():
+        return name.lower()
+    letters = unicodedata.normalize("NFKD", name)
+    return "".join(sign for sign in letters if not unicodedata.combining(sign)).casefold()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,15 +51,22 @@ class Penalty:
         free_failures: failed logins before the penalties begin.
         free_denials: logins that a source may attempt during its penalty. One more closes its
             connection, and new connections are refused until the penalty is over.
+        familiar_for: seconds for which a source stays familiar to an account that has logged in
+            from it. Logins from there do not wait for failures of others at the same account, so
+            that no one can lock its owner out. Neither do keys, certificates and tokens, which
+            cannot be guessed.
     """
 
     step: float = 1.0
     longest: float = 60.0
     free_failures: int = 5
     free_denials: int = 20
+    familiar_for: float = 30 * 86400.0
 
     def __post_init__(self) -> None:
-        check_settings(self, or_zero=frozenset(("step", "free_failures", "free_denials")))
+        check_settings(
+            self, or_zero=frozenset(("step", "free_failures", "free_denials", "familiar_for"))
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +82,9 @@ class Admission:
             with their number, as in OpenSSH's MaxStartups.
         unauthenticated_per_source: the same from one address (of IPv6: one /64 network).
         anonymous_per_source: sessions of anonymous clients from one address.
+        sessions_per_source: sessions of other clients from one address; None is no limit.
         logins: logins in progress; further ones are denied immediately.
+        logins_per_source: logins in progress from one address; None is no limit.
         sessions: sessions of the portal, including those in their `on_logout`; None is no limit.
         sessions_per_avatar: sessions of one avatar id; None is no limit for the policies ALLOW and
             SHARE, and 1 for the others. It does not apply to anonymous clients, which are never the
@@ -82,8 +97,10 @@ class Admission:
     connections: int | None = None
     unauthenticated: int = 1000
     unauthenticated_per_source: int = 200
-    anonymous_per_source: int = 100
+    anonymous_per_source: int | None = 100
+    sessions_per_source: int | None = None
     logins: int = 1000
+    logins_per_source: int | None = 200
     sessions: int | None = None
     sessions_per_avatar: int | None = None
     limit_loopback: bool = False

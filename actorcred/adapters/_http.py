@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from actorcred.adapters._proxies import TrustedProxies, said_https
+from actorcred.audit import printable
 from actorcred.errors import LoginFailed, UnauthorizedLogin
+from actorcred.identity import ClientInfo
 from actorcred.network import is_private_connection
 
 __all__ = [
@@ -61,6 +63,17 @@ class HTTPRequest:
             self.private = self.encrypted
         else:
             self.private = is_private_connection(self.source, encrypted=self.encrypted)
+        host, port = scope.get("client") or ("", 0)
+        server = scope.get("server") or ("", None)
+        self.client = ClientInfo(
+            address=self.source,
+            port=int(port or 0),
+            protocol="http",
+            transport="websocket" if self.is_websocket else "tcp" if host else "unix",
+            local=f"{server[0]}:{server[1]}" if server[1] else str(server[0]),
+            encrypted=self.encrypted,
+            name=printable(self.header(b"user-agent")),
+        )
         path = scope.get("raw_path") or str(scope["path"]).encode()
         query = scope.get("query_string") or b""
         self.target = (path + b"?" + query if query else path).decode("latin-1")

@@ -53,7 +53,7 @@ async def drive(
         elif isinstance(step, Failed):
             if step.unseen and isinstance(step.error, UnauthorizedLogin):
                 mechanism = stepper.mechanism
-                portal.tell_refused(step.error, mechanism.name, address=mechanism.situation.source)
+                portal.tell_refused(step.error, mechanism.name, client=mechanism.client)
             raise step.error
         else:
             if isinstance(step, Credentials):

@@ -29,17 +29,17 @@ from actorcred.errors import (
     UnauthorizedLogin,
 )
 from actorcred.exchange import ExchangeState
+from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
-from actorcred.sasl.binding import situation_of
+from actorcred.sasl.binding import tls_info
 from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sasl.mechanism import (
     Challenge,
     Credentials,
     ServerMechanism,
-    Situation,
     Step,
     text_of,
 )
@@ -113,8 +113,8 @@ class LoginServer(ServerMechanism):
     credentials = UsernamePassword
     exposes_password = True
 
-    def __init__(self, situation: Situation) -> None:
-        super().__init__(situation)
+    def __init__(self, client: ClientInfo) -> None:
+        super().__init__(client)
         self._username: str | None = None
 
     def step(self, data: bytes | None) -> Step:
@@ -130,7 +130,7 @@ class LoginServer(ServerMechanism):
         if self._username is None:
             self._username = text_of(data)
             return Challenge(b"Password:")
-        return Credentials(UsernamePassword(self._username, data, source=self.situation.source))
+        return Credentials(UsernamePassword(self._username, data, source=self.client.address))
 
 
 class SMTPServer:
@@ -282,16 +282,22 @@ class SMTPConnection(SMTP):
             logger.error("A command of %s failed:", peer, exc_info=error)
         return "451 4.3.0 something went wrong in the server"
 
-    def _situation(self) -> Situation:
-        """Return the properties of the connection that mechanisms depend on."""
+    def client_info(self) -> ClientInfo:
+        """Return where the client comes from."""
         assert self.session is not None
         assert self.transport is not None
         peer = self.session.peer
-        return situation_of(
-            str(peer[0]) if isinstance(peer, tuple) else "",
-            encrypted=self.transport.get_extra_info("sslcontext") is not None,
-            host=self.hostname,
-            tls=self.transport.get_extra_info("ssl_object"),
+        host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+        encrypted = self.transport.get_extra_info("sslcontext") is not None
+        return ClientInfo(
+            address=str(host),
+            port=int(port),
+            protocol="smtp",
+            transport=("tls" if encrypted else "tcp") if host else "unix",
+            local=self.hostname,
+            encrypted=encrypted,
+            tls=tls_info(self.transport.get_extra_info("ssl_object")),
+            name=printable(self.session.host_name or ""),
         )
 
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
@@ -299,7 +305,7 @@ class SMTPConnection(SMTP):
         kinds = await self.server.portal.list_credentials_interfaces(for_everybody=True)
         names = offered(
             kinds,
-            self._situation(),
+            self.client_info(),
             passwords_in_clear=self.server.passwords_in_clear,
             legacy=self.server.legacy_mechanisms,
         )
@@ -342,7 +348,7 @@ class SMTPConnection(SMTP):
         else:
             await self.push(
                 await self._authenticate_by(
-                    mechanism(self._situation()), words[1] if len(words) > 1 else None
+                    mechanism(self.client_info()), words[1] if len(words) > 1 else None
                 )
             )
             if self._failures >= MAX_TRIES:
@@ -371,6 +377,7 @@ class SMTPConnection(SMTP):
             SMTPChannel(self),
             *self.server.interfaces,
             authorize_as=step.authorize_as or None,
+            client=self.client_info(),
         )
 
     async def _ask(self, challenge: bytes) -> bytes:

@@ -170,7 +170,7 @@ class AuthMiddleware:
             credentials = await self._credentials(request)
         except LoginFailed as error:  # an impossible name, or a damaged header
             if not request.stale:  # a client retries with a new nonce
-                self.portal.tell_refused(error, "HTTP", address=request.source)
+                self.portal.tell_refused(error, "HTTP", client=request.client)
             raise
         if credentials is not None:
             await visit.log_in(credentials)
@@ -367,7 +367,9 @@ class Visit:
         """
         middleware = self._middleware
         client = HTTPChannel()
-        login = await middleware.portal.login(credentials, client, *middleware.interfaces)
+        login = await middleware.portal.login(
+            credentials, client, *middleware.interfaces, client=self._request.client
+        )
         await self.log_out()
         self.login, self.client = login, client
         if middleware.cookie is not None:

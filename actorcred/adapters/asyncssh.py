@@ -16,7 +16,9 @@ from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
+from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 
@@ -126,7 +128,18 @@ class SSHConnection(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """Register the connection."""
         self._conn: Any = conn
-        self._source = str((conn.get_extra_info("peername") or ("",))[0])
+        host, port = (conn.get_extra_info("peername") or ("", 0))[:2]
+        name = str(conn.get_extra_info("client_version") or "")
+        self._source = str(host)
+        self.client_info = ClientInfo(
+            address=self._source,
+            port=int(port),
+            protocol="ssh",
+            transport="tcp" if host else "unix",
+            local=_local_of(conn),
+            encrypted=True,
+            name=printable(name),
+        )
         # Asyncssh would verify the signature itself, against keys that it is given. Here a checker
         # does that.
         vars(conn)["validate_public_key"] = self._check_key
@@ -205,7 +218,7 @@ class SSHConnection(asyncssh.SSHServer):
         client = SSHChannel(self)
         try:
             self._under_way = login = self.server.portal.login(
-                self._presented(present), client, *self.server.interfaces
+                self._presented(present), client, *self.server.interfaces, client=self.client_info
             )
             self.login = await login
         except LoginFailed as error:
@@ -222,7 +235,7 @@ class SSHConnection(asyncssh.SSHServer):
         try:
             return present()
         except LoginFailed as error:  # a name that no user can have
-            self.server.portal.tell_refused(error, "SSH", address=self._source)
+            self.server.portal.tell_refused(error, "SSH", client=self.client_info)
             raise
 
     def _failed(self, error: LoginFailed, is_key: bool) -> None:
@@ -250,6 +263,12 @@ class SSHConnection(asyncssh.SSHServer):
         """Close the connection with a reason."""
         if not self._lost:
             self._conn.create_task(_disconnect(code, why))
+
+
+def _local_of(conn: Any) -> str:
+    """Return the address and port of the server that a client has reached."""
+    host, port = (conn.get_extra_info("sockname") or ("", 0))[:2]
+    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}" if host else ""
 
 
 async def _disconnect(code: int, why: str) -> None:

@@ -21,7 +21,7 @@ from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, Orde
 from actorcred.checkers.bases.records import Complaints
 from actorcred.credentials import OneTimePassword, is_blank
 from actorcred.errors import AccountError, CheckerUnavailable, UnauthorizedLogin
-from actorcred.names import TemporaryId, prepare_username
+from actorcred.names import prepare_username
 
 __all__ = ["OTPChecker", "OTPCheckerRef", "plugin"]
 
@@ -181,7 +181,7 @@ class OTPChecker(DatabaseChecker):
                 raise UnauthorizedLogin("the code was used before", known=True)
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
-        return TemporaryId(credentials.username)  # the code can be used only once
+        return credentials.username
 
     def _key_of(self, name: str, secret: object) -> bytes | None:
         """Return the key of a user; None if there is none or it is damaged."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
@@ -15,7 +16,8 @@ from actorcred.checkers.key_set import Fetching, KeyFile, KeySource, KeyURL
 from actorcred.checkers.token_kinds import TokenKind, why_refused
 from actorcred.credentials import BearerToken
 from actorcred.errors import AccountError, LoginFailed, MissingExtra, UnauthorizedLogin
-from actorcred.names import TemporaryId, make_avatar_id
+from actorcred.identity import Identity
+from actorcred.names import make_avatar_id
 from actorcred.network import is_local
 
 __all__ = ["ANY", "Fetching", "TokenChecker", "TokenKind", "TokenRules", "plugin"]
@@ -139,17 +141,18 @@ class TokenChecker(BlockingChecker):
         arguments = (keys, rules or TokenRules(), secret, limits, fetching or Fetching())
         return cast("CheckerRef", super().start(*arguments, dispatcher=dispatcher))
 
-    def check(self, credentials: BearerToken) -> str:
-        """Check a token, and return the avatar id."""
+    def check(self, credentials: BearerToken) -> Identity:
+        """Check a token, and return the identity."""
         rules = self._rules
         if len(credentials.token) > LONGEST_TOKEN:
             raise UnauthorizedLogin("the token is too long")
         claims = self._claims_of(credentials.token)
         name = claims[rules.claim]
         try:
-            # A token must not be remembered beyond its expiry.
-            return TemporaryId(
-                make_avatar_id(str(name) if type(name) is int else name), float(claims["exp"])
+            return Identity(
+                make_avatar_id(str(name) if type(name) is int else name),
+                methods=frozenset(),
+                expires=datetime.fromtimestamp(float(claims["exp"]), UTC),
             )
         except (TypeError, ValueError, OverflowError) as error:
             raise UnauthorizedLogin(

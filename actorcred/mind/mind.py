@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
-from types import CoroutineType
+from types import CoroutineType, MappingProxyType
 from typing import Any, Protocol, cast
 
 import pykka
@@ -15,9 +15,11 @@ from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher, Future
 from actorcred.actors.cell import Cell
 from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
+from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity, identity_of
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.channel import NOBODY, Channel, channel_to
 from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit
+from actorcred.names import ANONYMOUS, AvatarId
 
 __all__ = ["CALL_TIMEOUT", "Mind", "MindRef"]
 
@@ -93,15 +95,37 @@ class MindRef(ActorRef["Mind"]):
         outbox: what waits for the client; `outbox.dropped` counts what will never be sent.
         session: ends the session of the mind while it is open; None afterwards.
         dispatcher: where its actor runs, or will run.
+        client: where the client comes from; on the wire, of its latest connection.
+        info: what the protocol told the realm, read-only. What a client says of itself in it is not
+            to be trusted.
     """
 
-    __slots__ = ("channel", "dispatcher", "outbox", "session")
+    __slots__ = ("_who", "channel", "client", "dispatcher", "info", "outbox", "session")
 
     def __init__(self, channel: Channel, outbox: Outbox, dispatcher: Dispatcher) -> None:
         self.channel = channel
         self.outbox = outbox
         self.dispatcher = dispatcher
         self.session: MindOwner | None = None
+        self.client = NO_CLIENT
+        self.info: Mapping[str, Any] = NO_INFO
+        self._who: AvatarId | Identity = ANONYMOUS
+
+    @property
+    def identity(self) -> Identity:
+        """Who the user is, and how that was proven; already before the avatar exists."""
+        who = self._who
+        if type(who) is not Identity:  # most logins are a name, which takes less memory
+            who = self._who = identity_of(who)
+        return who
+
+    def introduce(
+        self, who: AvatarId | Identity, client: ClientInfo, info: Mapping[str, Any] = NO_INFO
+    ) -> None:
+        """Set who the client is, and where it comes from; for the portal."""
+        self._who, self.client = who, client
+        if info is not NO_INFO:
+            self.info = MappingProxyType(dict(info))
 
     def __getattr__(self, name: str) -> Cell:
         """Start the actor when its mailbox is first accessed."""

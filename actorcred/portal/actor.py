@@ -18,6 +18,7 @@ from actorcred.portal.events import Events, complain
 from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.options import PasswordChange, PortalOptions
+from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.realm import require_realm
@@ -61,13 +62,16 @@ class Portal(Actor):
             portal.now,
             lambda seconds: portal.send_after(seconds, m.TellRepeated()),
         )
+        self._protection = portal.protection = Protection(
+            self._options.admission, self._options.penalty, portal.now
+        )
         self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
         self._services = Services(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
         self._registry = self._options.registry(
             self._options.limits, self._directory, self._logouts
         )
-        self._logouts.when_free = self._registry.release
+        self._logouts.when_free = self._free
         self._logins = Logins(
             portal,
             self._options,
@@ -75,6 +79,7 @@ class Portal(Actor):
             self._directory,
             self._registry,
             self._logouts,
+            self._protection,
         )
         for checker, interfaces in required:
             self._services.add_checker(checker, interfaces)
@@ -90,6 +95,10 @@ class Portal(Actor):
     ) -> PortalRef:
         """Start a portal; see the class for the arguments."""
         return cast("PortalRef", super().start(realm, checkers, options, dispatcher=dispatcher))
+
+    def _free(self, avatar_id: AvatarId, session_id: str) -> None:
+        self._protection.closed(session_id)
+        self._registry.release(avatar_id, session_id)
 
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
         """Fail the login or session that the message belongs to, and continue.
@@ -145,6 +154,12 @@ class Portal(Actor):
                 return self._logins.avatar_opened(session)
             case m.GiveUpLogin(attempt):
                 return self._logins.give_up(attempt)
+            case m.Challenged(attempt):
+                return self._logins.challenged(attempt)
+            case m.AnswerChallenge(attempt, go):
+                return self._logins.answer(attempt, go)
+            case m.ReportRefusal():
+                return self._logins.refused_elsewhere(message)
             case m.Publish(event):
                 return self._events.publish(event)
             case m.SharedAvatarGone(shared, cause):

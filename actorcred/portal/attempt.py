@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,6 +11,7 @@ from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
 from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import Exchange
+from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.portal.login import Login, LoginFuture
@@ -18,6 +19,7 @@ from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import SessionEvent, State, step
+from actorcred.throttle import Turns
 
 __all__ = ["Attempt"]
 
@@ -35,6 +37,9 @@ class Attempt:
         target: how to reach the client.
         interfaces: what it requests of its avatar, in order of preference.
         authorize_as: the avatar id that it requests to act as, if that is another one.
+        client: where the client comes from.
+        info: what the protocol tells the realm.
+        renews: the session whose user proves the credentials again.
 
     Attributes:
         kind: the kind of credentials.
@@ -42,8 +47,13 @@ class Attempt:
         deadline: when the login fails, on the portal's clock.
         checker: the checker that is being asked, or that accepted the credentials.
         avatar_id: the avatar id, once it is proven.
+        identity: the identity, if the checker said more than an avatar id.
         session_id: the id of the session that it will have.
         mind: the client's mind, once the login has a place.
+        source: the source for which the client is counted; "" if it has none.
+        account: the account for which failures are counted.
+        turns: the lines in which it has its turn.
+        counted: whether it is counted among the logins of its source.
         shared: the avatar that later sessions can join; None if there is none.
         session: the session, once it exists.
     """
@@ -54,23 +64,30 @@ class Attempt:
         "_claimed_again",
         "_details",
         "_known",
-        "_source",
         "_unavailable",
+        "account",
         "authorize_as",
         "avatar_id",
         "checker",
         "claimed",
+        "client",
+        "counted",
         "credentials",
         "deadline",
         "future",
+        "identity",
+        "info",
         "interfaces",
         "kind",
         "mind",
+        "renews",
         "session",
         "session_id",
         "shared",
+        "source",
         "state",
         "target",
+        "turns",
     )
 
     def __init__(
@@ -82,7 +99,13 @@ class Attempt:
         interfaces: tuple[type, ...],
         *,
         authorize_as: str | None = None,
+        client: ClientInfo = NO_CLIENT,
+        info: Mapping[str, Any] = NO_INFO,
+        renews: Session | None = None,
     ) -> None:
+        self.renews = renews
+        self.client = client
+        self.info = info
         self.authorize_as = authorize_as
         self.credentials: object | None = credentials
         self.target = target
@@ -93,13 +116,16 @@ class Attempt:
         self.kind = type(credentials).__name__
         self.deadline = 0.0
         self.checker: CheckerRef | None = None
-        self._source = str(getattr(credentials, "source", ""))
         self._candidates: list[CheckerRef] = []
         self._answer: PendingAnswer | None = None
         self._details: list[str] | None = None
         self._unavailable: CheckerUnavailable | None = None
         self._known = False
+        self.source = self.account = ""
+        self.turns: tuple[tuple[Turns, str], ...] = ()
+        self.counted = False
         self.avatar_id: AvatarId = ""
+        self.identity: Identity | None = None
         self.session_id = ""
         self._claimed_again = False
         self.mind: MindRef | None = None
@@ -227,5 +253,5 @@ class Attempt:
             error.detail,
             self._known,
             error.seen,
-            self._source,
+            self.client,
         )

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 from actorcred.checker import Check, CheckerRef
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
-from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id
+from actorcred.identity import PASSWORD, identity_of, proofs_of
+from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.pending_answer import PendingAnswer
@@ -23,7 +24,7 @@ class Checking:
     Args:
         may_act_as: whether a client may act as another user.
         tell: called with a login and its checker's answer, if that is not immediate.
-        proven: called with a login and its avatar id.
+        proven: called with a login and its avatar id, after its identity is set.
         failed: called with a login that no checker accepts, and the error.
     """
 
@@ -55,11 +56,15 @@ class Checking:
         if not attempt.expects(answer):
             return  # late: the login has failed, or continued without this checker
         try:
-            avatar_id = answer.get()
-            if avatar_id is not ANONYMOUS:
-                avatar_id = make_avatar_id(avatar_id)
+            answered = answer.get()
+            if type(answered) is str and proofs_of(attempt.credentials) is PASSWORD:
+                avatar_id: AvatarId = make_avatar_id(answered)  # by far the most frequent answer
+            else:
+                attempt.identity = identity_of(answered, attempt.credentials)
+                avatar_id = attempt.identity.avatar_id
             if attempt.authorize_as:
                 attempt.note_known()
+                attempt.identity = identity_of(attempt.identity or avatar_id, attempt.credentials)
                 avatar_id = act_as(avatar_id, attempt, self._may_act_as)
         except LoginDenied as error:
             self._failed(attempt, error)

@@ -7,15 +7,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar, TypeAlias
 
 import pykka
 
 from actorcred.actors import Actor, ActorRef, MailboxLimit, Overflow
 from actorcred.audit import ClaimedNames, UnknownNames, audit, plain, printable, write
+from actorcred.identity import NO_CLIENT, ClientInfo, Identity
 from actorcred.names import AvatarId
-from actorcred.network import source_of_peer
+from actorcred.network import source_of
 from actorcred.portal.repeats import OTHERS, Repeats, Told
 
 __all__ = [
@@ -55,6 +56,20 @@ class Event:
         """
         return None
 
+    def summed(self, count: int, *, others: bool) -> Event:
+        """Return an event that stands for several.
+
+        Args:
+            count: their number.
+            others: whether they come from more sources than are remembered.
+        """
+        changes: dict[str, Any] = {} if count == 1 else {"count": count}
+        if others:
+            names = {field.name for field in fields(self)}
+            unknown = {"address": OTHERS, "client": ClientInfo(address=OTHERS), "claimed": ""}
+            changes |= {name: value for name, value in unknown.items() if name in names}
+        return replace(self, **changes)
+
 
 @dataclass(frozen=True, slots=True)
 class LoggedIn(Event):
@@ -66,6 +81,8 @@ class LoggedIn(Event):
     avatar_id: AvatarId
     interface: str
     checker: str
+    client: ClientInfo = NO_CLIENT
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +100,7 @@ class LoginRefused(Event):
         seen: whether the credentials were completely examined. If not, because the server was full,
             too many logins had failed before, or the client did not wait for the answer, such
             logins are summed by address.
-        address: the client's address, if the credentials contain it.
+        client: where the client comes from.
         count: how many logins this stands for; the other fields are of the last one.
     """
 
@@ -96,12 +113,12 @@ class LoginRefused(Event):
     detail: str
     known: bool = False
     seen: bool = True
-    address: str = ""
+    client: ClientInfo = NO_CLIENT
     count: int = 1
 
     def summed_by(self) -> str | None:
         """Return the source of a login whose credentials were not examined."""
-        return None if self.seen else source_of_peer(self.address)
+        return None if self.seen else source_of(self.client.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,14 +338,7 @@ class Events:
     def _tell_sums(self, sums: list[Told[Any]]) -> None:
         for one in sums:
             try:
-                event = one.what if one.count == 1 else replace(one.what, count=one.count)
-                if one.source == OTHERS:
-                    event = replace(
-                        event,
-                        address=OTHERS,
-                        **({"claimed": ""} if hasattr(event, "claimed") else {}),
-                    )
-                self._tell(event)
+                self._tell(one.what.summed(one.count, others=one.source == OTHERS))
             except Exception:
                 complain("A sum of events could not be published:")
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
 from types import CoroutineType
 from typing import Any
 
@@ -19,23 +21,34 @@ from actorcred.errors import (
     UnauthorizedLogin,
     UnhandledCredentials,
 )
+from actorcred.exchange import Exchange
+from actorcred.identity import identity_of, seconds_left
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.checking import Checking
 from actorcred.portal.events import LoggedIn, LoginRefused
 from actorcred.portal.logouts import Logouts
-from actorcred.portal.messages import CheckerAnswered, ExpireLogins, PlaceClaimed, RealmAnswered
+from actorcred.portal.messages import (
+    AnswerChallenge,
+    Challenged,
+    CheckerAnswered,
+    ExpireLogins,
+    PlaceClaimed,
+    RealmAnswered,
+    ReportRefusal,
+)
 from actorcred.portal.opening import Opening
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.pending_answer import PendingAnswer
+from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.registry import Place, Registry
 from actorcred.sessions.session import Session
 from actorcred.sessions.states import State
-from actorcred.throttle import RETRY_AFTER
+from actorcred.throttle import RETRY_AFTER, account_of
 
 __all__ = ["Logins"]
 
@@ -53,6 +66,7 @@ class Logins:
         directory: where open sessions are added.
         registry: where places are claimed.
         logouts: ends sessions.
+        protection: counts failures and limits sources.
 
     Attributes:
         checking: where late answers of checkers go.
@@ -67,12 +81,15 @@ class Logins:
         directory: Directory,
         registry: Registry,
         logouts: Logouts,
+        protection: Protection,
     ) -> None:
         self._portal = portal
         self._options = options
         self._services = services
+        self._directory = directory
         self._registry = registry
         self._logouts = logouts
+        self._protection = protection
         self._events = logouts.events
         logouts.when_gone = self.avatar_gone
         self._closed = False
@@ -102,7 +119,68 @@ class Logins:
             attempt.begin(checkers, self._portal.now() + self._options.login_timeout)
             self._attempts[attempt] = None
             self._arm_timer(self._options.login_timeout)
-            self.checking.ask_next(attempt)
+            denied = self._protection.enter(attempt)
+            if denied is not None:
+                self.fail(attempt, denied)
+            else:
+                self._protection.take_turn(attempt, partial(self._look, attempt, self._first_look))
+
+    def _look(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
+        """Continue a login whose turn it is.
+
+        The caller may be another login that ends its turn, and must not get an exception.
+        """
+        denied = self._protection.denial(attempt)
+        if denied is None:
+            self._guard(look, attempt)
+        else:
+            self._guard(self.fail, attempt, denied)
+
+    def _first_look(self, attempt: Attempt) -> None:
+        exchange = attempt.credentials
+        if isinstance(exchange, Exchange):
+            tell, challenge = self._portal.deliver_if_alive, exchange.on_challenge
+            exchange.turn = lambda go: tell(AnswerChallenge(attempt, go))
+
+            def challenged(data: bytes) -> None:
+                tell(Challenged(attempt))
+                if challenge is not None:
+                    challenge(data)
+
+            exchange.on_challenge = challenged
+        self.checking.ask_next(attempt)
+
+    def challenged(self, attempt: Attempt) -> None:
+        """Let others have their turn while a client thinks about a challenge."""
+        self._protection.end_turn(attempt)
+
+    def answer(self, attempt: Attempt, go: Callable[[], object]) -> None:
+        """Process a client's answer to a challenge when it is the login's turn."""
+        if attempt.state is not State.CHECKING:
+            go()  # the exchange only pretends to go on, so that the client learns nothing
+            return
+        self._protection.take_turn(attempt, partial(self._look, attempt, lambda _: go()))
+
+    def refused_elsewhere(self, report: ReportRefusal) -> None:
+        """Count and publish a refusal by a protocol."""
+        error, client = report.error, report.client
+        source = self._protection.source_of(client)
+        if error.seen:
+            account = account_of(report.claimed) if report.claimed else ""
+            self._protection.count(error, source, account)
+        else:
+            self._protection.count_denied(source)
+        known = getattr(error, "known", False)
+        self._events.emit(
+            LoginRefused,
+            error.code,
+            report.kind,
+            report.claimed,
+            error.detail,
+            known,
+            error.seen,
+            client,
+        )
 
     def checker_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
         """Send a checker's late answer to the portal; return whether it was sent. Thread-safe."""
@@ -113,12 +191,33 @@ class Logins:
         return self._portal.tell_if_alive(RealmAnswered(attempt, answer))
 
     def _proven(self, attempt: Attempt, avatar_id: AvatarId) -> None:
+        if attempt.renews is not None and attempt.renews.avatar_id != avatar_id:
+            self.fail(attempt, UnauthorizedLogin("the credentials are another user's", known=True))
+            return
+        self._protection.proven(attempt)
+        self._protection.end_turn(attempt)
         if attempt.interfaces:
             attempt.proven(avatar_id)
-            self._claim(attempt)
+            try:
+                self._protection.open(attempt)
+            except LoginDenied as error:
+                self.fail(attempt, error)
+            else:
+                self._claim(attempt)
         else:
             self._attempts.pop(attempt, None)
+            self._protection.leave(attempt)
+            if attempt.renews is not None:
+                self._renew(attempt.renews, attempt, avatar_id)
             attempt.verified(avatar_id)
+
+    def _renew(self, session: Session, attempt: Attempt, avatar_id: AvatarId) -> None:
+        """Record a newer proof of the credentials, which can move the end of the session."""
+        proven = attempt.identity or identity_of(avatar_id, attempt.credentials)
+        session.reproven(avatar_id, proven)
+        session.expires_in(seconds_left(session.identity, datetime.now(UTC)))
+        self._directory.reschedule(session)
+        self._logouts.watch_deadlines()
 
     def _claim(self, attempt: Attempt) -> None:
         """Claim a place."""
@@ -191,10 +290,19 @@ class Logins:
     def succeed(self, attempt: Attempt, session: Session) -> None:
         """Complete a login whose avatar is ready, and make its session visible to others."""
         self._attempts.pop(attempt, None)
+        self._protection.leave(attempt)
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
             interface = session.interface.__name__
-            self._events.emit(LoggedIn, session.id, session.avatar_id, interface, session.checker)
+            self._events.emit(
+                LoggedIn,
+                session.id,
+                session.avatar_id,
+                interface,
+                session.checker,
+                attempt.client,
+                attempt.identity,
+            )
         if attempt.future.settle(attempt.succeed()):
             self._registry.opened(session)
         else:
@@ -204,8 +312,11 @@ class Logins:
 
     def fail(self, attempt: Attempt, error: LoginFailed) -> None:
         """Fail a login, and release all that it holds."""
+        if attempt.state is State.CHECKING:
+            self._protection.failed(attempt, error)
         attempt.fail()
         self._attempts.pop(attempt, None)
+        self._protection.leave(attempt)
         session = attempt.session
         if session is not None:
             self.opening.take_held(session)
@@ -216,6 +327,7 @@ class Logins:
         self._events.emit(LoginRefused, *attempt.report(error))
         attempt.future.settle_error(error)
         if session is None and attempt.session_id:
+            self._protection.closed(attempt.session_id)
             self._registry.release(attempt.avatar_id, attempt.session_id)
 
     def _guard(self, step: Callable[..., object], attempt: Attempt, *args: Any) -> None:
@@ -233,6 +345,7 @@ class Logins:
         failure = CheckerUnavailable(f"unexpected error: {type(error).__name__}")
         if attempt.session is not None:
             self._attempts.pop(attempt, None)
+            self._protection.leave(attempt)
             self.opening.take_held(attempt.session)
             attempt.session.end(LogoutCode.CRASHED)
             attempt.future.settle_error(failure)

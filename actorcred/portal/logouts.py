@@ -150,7 +150,7 @@ class Logouts:
 
     def watch_deadlines(self) -> None:
         """Start the timer that ends idle and old sessions; it runs while sessions exist."""
-        if self._deadline_timer is None and self._directory.granularity is not None:
+        if self._deadline_timer is None and self._directory.awaits_deadlines:
             self._deadline_timer = self._portal.send_every(
                 self._directory.granularity, ExpireSessions()
             )
@@ -158,10 +158,17 @@ class Logouts:
     def expire(self) -> None:
         """End the sessions whose deadline has passed."""
         for session, code in self._directory.expired(self._portal.now()):
-            self.guard(self.end, session, LogoutReason(code))
+            if code is None:
+                self.guard(self._announce_expiry, session)
+            else:
+                self.guard(self.end, session, LogoutReason(code))
         if not len(self._directory) and self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
+
+    def _announce_expiry(self, session: Session) -> None:
+        assert session.expiry is not None
+        session.mind.notify("proof_expires", round(session.expiry.at - self._portal.now(), 1))
 
     # -- avatars that do not leave ---------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import pykka
 
 from actorcred.actors import ActorRef, ControlMessage, Future
 from actorcred.checker import CheckerRef, Revocation
+from actorcred.errors import LoginFailed
+from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
@@ -20,9 +23,11 @@ from actorcred.sessions.sharing import SharedAvatar
 
 __all__ = [
     "Annotate",
+    "AnswerChallenge",
     "AvatarGone",
     "AvatarOpened",
     "BeginLogin",
+    "Challenged",
     "CheckerAnswered",
     "CountSessions",
     "Drain",
@@ -42,6 +47,7 @@ __all__ = [
     "Publish",
     "RealmAnswered",
     "RegisterChecker",
+    "ReportRefusal",
     "Revoke",
     "ServiceBegun",
     "ServiceCrashed",
@@ -68,6 +74,31 @@ class CheckerAnswered(ControlMessage):
 
     attempt: Attempt
     answer: PendingAnswer
+
+
+@dataclass(slots=True)
+class Challenged(ControlMessage):
+    """A checker challenges the client, which may take its time to answer."""
+
+    attempt: Attempt
+
+
+@dataclass(slots=True)
+class AnswerChallenge(ControlMessage):
+    """The client has answered a challenge: call `go` when it is the login's turn."""
+
+    attempt: Attempt
+    go: Callable[[], object]
+
+
+@dataclass(slots=True)
+class ReportRefusal(ControlMessage):
+    """A protocol has refused a client without asking for a login."""
+
+    error: LoginFailed
+    kind: str
+    claimed: str
+    client: ClientInfo
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Protocol
 
@@ -9,6 +10,7 @@ from actorcred.actors import Actor, ActorRef
 from actorcred.actors.cell import Cell
 from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface
+from actorcred.identity import seconds_left
 from actorcred.mind.mind import Mind, MindRef
 from actorcred.names import ANONYMOUS
 from actorcred.portal.attempt import Attempt
@@ -77,11 +79,11 @@ class Opening:
 
     def request_avatar(self, attempt: Attempt) -> None:
         """Ask the realm for an avatar."""
-        mind = own = self._start_mind(attempt.target)
+        mind = own = self._start_mind(attempt, attempt.target)
         shared = None
         if self._shares and attempt.avatar_id is not ANONYMOUS:
             shared = SharedAvatar[Session]()
-            shared.hub = mind = self._start_mind(shared)
+            shared.hub = mind = self._start_mind(attempt, shared)
         attempt.admit(own, shared)
         answer = PendingAnswer(self._realm, attempt, self._steps.realm_answered)
         question = RequestAvatar(answer, attempt.avatar_id, mind, attempt.interfaces)
@@ -90,9 +92,11 @@ class Opening:
         elif answer.is_there():
             self.answered(attempt, answer)
 
-    def _start_mind(self, target: Any) -> MindRef:
+    def _start_mind(self, attempt: Attempt, target: Any) -> MindRef:
         dispatcher = self._portal.actor_inbox.dispatcher
-        return Mind.start(target, self._outbox, dispatcher=dispatcher)
+        mind = Mind.start(target, self._outbox, dispatcher=dispatcher)
+        mind.introduce(attempt.identity or attempt.avatar_id, attempt.client, attempt.info)
+        return mind
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
         """Continue with the realm's answer."""
@@ -144,7 +148,7 @@ class Opening:
         if interface is None:
             self._steps.fail(attempt, NoInterface(attempt.interfaces))
             return
-        attempt.admit(self._start_mind(attempt.target), None)
+        attempt.admit(self._start_mind(attempt, attempt.target), None)
         session = self._make_session(attempt, interface, present.avatar, present.shared)
         session.log_out_like(present)
         if issubclass(avatar_class, Avatar):
@@ -167,6 +171,8 @@ class Opening:
             mind=attempt.mind,
             owner=self._portal,
         )
+        if attempt.identity is not None and attempt.identity.expires is not None:
+            session.expires_in(seconds_left(attempt.identity, datetime.now(UTC)))
         session.give_avatar(ref, shared)
         attempt.give_session(session)
         self._directory.add(session)

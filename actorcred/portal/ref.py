@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
@@ -10,11 +12,12 @@ import pykka
 
 from actorcred.actors import ActorRef, ControlMessage, Future
 from actorcred.checker import Revocation, require_checker
-from actorcred.errors import CheckerUnavailable, LoginFailed
+from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
+from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.events import Event, LoginRefused, Subscriber, require_subscriber
+from actorcred.portal.events import Event, Subscriber, require_subscriber
 from actorcred.portal.login import LoginFuture
 from actorcred.portal.messages import (
     Annotate,
@@ -33,11 +36,13 @@ from actorcred.portal.messages import (
     ListInterfaces,
     Publish,
     RegisterChecker,
+    ReportRefusal,
     Revoke,
     Subscribe,
     Unsubscribe,
 )
 from actorcred.portal.options import PortalOptions
+from actorcred.portal.protection import Protection
 from actorcred.sessions.session import Session, SessionInfo
 
 __all__ = ["PortalRef"]
@@ -51,16 +56,24 @@ class PortalRef(ActorRef[Any]):
 
     Attributes:
         options: the portal's settings.
+        protection: what failed logins are counted by; see the methods for protocols.
     """
 
-    __slots__ = ("options",)
+    __slots__ = ("options", "protection")
 
     options: PortalOptions
+    protection: Protection
 
     # -- for protocols -----------------------------------------------------------------------------
 
     def login(
-        self, credentials: object, mind: Any, *interfaces: type, authorize_as: str | None = None
+        self,
+        credentials: object,
+        mind: Any,
+        *interfaces: type,
+        authorize_as: str | None = None,
+        client: ClientInfo = NO_CLIENT,
+        info: Mapping[str, Any] = NO_INFO,
     ) -> LoginFuture:
         """Log a client in.
 
@@ -72,50 +85,96 @@ class PortalRef(ActorRef[Any]):
                 preference; at least one.
             authorize_as: the avatar id that the client requests to act as, if that is not the
                 proven one. The login is refused unless `PortalOptions.may_act_as` permits it.
+            client: where the client comes from, which every protocol that knows must say. Failed
+                logins are counted by its address; the realm reads `mind.client`.
+            info: what else the protocol tells the realm, which reads `mind.info`. What a client
+                says of itself is not to be trusted.
 
         Returns:
             A future of a `Login`. It fails with a `LoginFailed`, whose text may be sent to the
             client.
 
         Raises:
-            TypeError: if no interface is given, one is not a class, or `authorize_as` is not a
-                string.
+            TypeError: if no interface is given, one is not a class, or another argument has a
+                wrong type.
         """
         for interface in interfaces or (None,):
             if not isinstance(interface, type):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
-        if authorize_as is not None:
-            _require("authorize_as", authorize_as, str)
-        return self._begin(credentials, mind, interfaces, authorize_as)
+        _require("authorize_as", authorize_as, str, None)
+        _require("client", client, ClientInfo)
+        _require("info", info, Mapping)
+        return self._begin(
+            self._attempt(
+                credentials, mind, interfaces, authorize_as=authorize_as, client=client, info=info
+            )
+        )
 
-    def verify(self, credentials: object, *, authorize_as: str | None = None) -> Future[AvatarId]:
-        """Check credentials without opening a session, such as to reauthenticate a user.
+    def verify(
+        self,
+        credentials: object,
+        *,
+        authorize_as: str | None = None,
+        client: ClientInfo = NO_CLIENT,
+    ) -> Future[AvatarId]:
+        """Check credentials without opening a session.
 
         Args:
             credentials: what the client presents.
             authorize_as: see `login`.
+            client: see `login`.
 
         Returns:
             A future of the avatar id. It fails with a `LoginFailed`, as a login does.
 
         Raises:
-            TypeError: if `authorize_as` is not a string.
+            TypeError: if an argument has a wrong type.
         """
-        if authorize_as is not None:
-            _require("authorize_as", authorize_as, str)
-        return cast("Future[AvatarId]", self._begin(credentials, None, (), authorize_as))
+        _require("authorize_as", authorize_as, str, None)
+        _require("client", client, ClientInfo)
+        attempt = self._attempt(credentials, authorize_as=authorize_as, client=client)
+        return cast("Future[AvatarId]", self._begin(attempt))
 
-    def _begin(
-        self, credentials: object, mind: Any, interfaces: tuple[type, ...], authorize_as: str | None
-    ) -> LoginFuture:
-        attempt = Attempt(
-            self.actor_inbox,
-            self._give_up,
-            credentials,
-            mind,
-            interfaces,
-            authorize_as=authorize_as,
+    def reauthenticate(
+        self,
+        session: Session,
+        credentials: object,
+        *,
+        authorize_as: str | None = None,
+        client: ClientInfo = NO_CLIENT,
+    ) -> Future[AvatarId]:
+        """Have the user of a session prove the credentials again; see `methods.reauthenticated`.
+
+        A proof that lasts longer than the one before, such as a fresh token, moves the end of the
+        session.
+
+        Args:
+            session: the session.
+            credentials: what the client presents.
+            authorize_as: see `login`.
+            client: see `login`.
+
+        Returns:
+            A future of the avatar id. It fails with a `LoginFailed`, also if the credentials are
+            another user's.
+
+        Raises:
+            TypeError: if an argument has a wrong type.
+        """
+        _require("session", session, Session)
+        _require("authorize_as", authorize_as, str, None)
+        _require("client", client, ClientInfo)
+        attempt = self._attempt(
+            credentials, authorize_as=authorize_as, client=client, renews=session
         )
+        return cast("Future[AvatarId]", self._begin(attempt))
+
+    def _attempt(
+        self, credentials: object, mind: Any = None, interfaces: tuple[type, ...] = (), **more: Any
+    ) -> Attempt:
+        return Attempt(self.actor_inbox, self._give_up, credentials, mind, interfaces, **more)
+
+    def _begin(self, attempt: Attempt) -> LoginFuture:
         try:
             # On an event loop, all steps of a login that need not wait are done within this call.
             self.deliver(BeginLogin(attempt), None)
@@ -276,22 +335,45 @@ class PortalRef(ActorRef[Any]):
         self.tell_if_alive(Publish(event))
 
     def tell_refused(
-        self, error: LoginFailed, kind: str, claimed: str = "", address: str = ""
+        self, error: LoginFailed, kind: str, claimed: str = "", client: ClientInfo = NO_CLIENT
     ) -> None:
         """Report a login that a protocol refused without asking the portal.
 
-        An example is a login with a name that cannot be prepared.
+        An example is a login with a name that cannot be prepared. It counts like a login that the
+        portal has refused.
 
         Args:
             error: the reason.
             kind: the kind of credentials.
             claimed: the user name that the client claimed.
-            address: the client's address.
+            client: where the client comes from.
         """
-        known = getattr(error, "known", False)
-        self.publish(
-            LoginRefused(error.code, kind, claimed, error.detail, known, error.seen, address)
-        )
+        self.tell_if_alive(ReportRefusal(error, kind, claimed, client))
+
+    def source_of(self, client: ClientInfo) -> str:
+        """Return the source for which a client is counted and penalised; "" if it has none.
+
+        May be called on any thread, as may the methods that follow.
+        """
+        return self.protection.source_of(client)
+
+    def must_wait(self, client: ClientInfo) -> LoginDenied | None:
+        """Return the error for a client whose source must wait; None if it may try now.
+
+        For protocols that do something costly, or give something away, before `login`. They report
+        the error by `tell_refused`.
+        """
+        wait = self.protection.wait(self.source_of(client))
+        if not wait:
+            return None
+        return LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False)
+
+    def is_shut_out(self, client: ClientInfo) -> float:
+        """Return the seconds for which connections of a client are refused; 0 if they are not.
+
+        They are if its source continued to try during its penalty.
+        """
+        return self.protection.shut_out(self.source_of(client))
 
     # -- for this package --------------------------------------------------------------------------
 
@@ -322,6 +404,11 @@ class PortalRef(ActorRef[Any]):
         except pykka.ActorDeadError:
             return False
         return True
+
+    def deliver_if_alive(self, message: ControlMessage) -> None:
+        """Have the portal handle a message, immediately if it runs here, unless it has stopped."""
+        with contextlib.suppress(pykka.ActorDeadError):
+            self.deliver(message, None)
 
     def avatar_opened(self, session: Session) -> None:
         """Complete the login of a session."""

@@ -1,19 +1,18 @@
-"""The properties of a connection for mechanisms, and its channel bindings (RFC 5929)."""
+"""The TLS of a connection, and its channel bindings (RFC 5929)."""
 
 from __future__ import annotations
 
 import contextlib
 import ssl
 import time
-from dataclasses import replace
+from typing import Any
 from weakref import WeakKeyDictionary
 
-from actorcred.credentials import ExternalIdentity
-from actorcred.network import is_private_connection
-from actorcred.sasl.mechanism import Situation
+from actorcred.credentials import Certificate
+from actorcred.identity import TLSInfo
 from actorcred.sasl.scram import end_point_binding, has_scram
 
-__all__ = ["served_binding", "situation_of", "unique_binding", "with_bindings"]
+__all__ = ["make_certificate", "served_binding", "tls_info", "unique_binding"]
 
 FRESH = 60.0
 """Seconds for which a context's certificate is cached. A new one can be loaded into a context that
@@ -24,39 +23,42 @@ _known: WeakKeyDictionary[ssl.SSLContext, tuple[float, tuple[str, bytes] | None]
 )
 
 
-def situation_of(
-    address: str,
-    *,
-    encrypted: bool,
-    host: str = "localhost",
-    tls: ssl.SSLObject | ssl.SSLSocket | None = None,
-    identity: ExternalIdentity | None = None,
-) -> Situation:
-    """Return the properties of a connection that mechanisms depend on.
+def tls_info(
+    tls: ssl.SSLObject | ssl.SSLSocket | None, binding: tuple[str, bytes] | None = None
+) -> TLSInfo | None:
+    """Return the details of a connection's TLS, for `ClientInfo`.
 
     Args:
-        address: the peer's; "" if it has none, such as on a Unix socket.
-        encrypted: whether the connection has TLS.
-        host: the server's name, for challenges.
-        tls: the TLS of the connection, for channel binding, such as asyncio's
+        tls: the TLS of the connection, such as asyncio's
             `transport.get_extra_info("ssl_object")`; None if it is not known.
-        identity: the client's identity as stated by a trusted proxy.
+        binding: the kind and bytes of tls-server-end-point, if they are known already.
+
+    Returns:
+        The details; None without TLS.
     """
-    private = is_private_connection(address, encrypted=encrypted)
-    situation = Situation(private=private, host=host, source=address, identity=identity)
-    return with_bindings(situation, tls)
+    if tls is None:
+        return None
+    cipher = tls.cipher()
+    der = tls.getpeercert(binary_form=True)
+    scram = has_scram()
+    return TLSInfo(
+        version=tls.version() or "",
+        cipher=cipher[0] if cipher else "",
+        certificate=None if der is None else make_certificate(der, tls.getpeercert() or {}),
+        binding=(binding or served_binding(tls.context)) if scram else None,
+        tls_unique=unique_binding(tls) if scram else None,
+    )
 
 
-def with_bindings(situation: Situation, tls: ssl.SSLObject | ssl.SSLSocket | None) -> Situation:
-    """Return a situation with the channel bindings of its connection.
+def make_certificate(der: bytes, fields: dict[str, Any]) -> Certificate:
+    """Return a verified certificate as credentials.
 
     Args:
-        situation: the connection's properties.
-        tls: the TLS of the connection; None without TLS.
+        der: the certificate.
+        fields: what `ssl.SSLSocket.getpeercert()` returns.
     """
-    if tls is None or not has_scram():
-        return situation
-    return replace(situation, binding=served_binding(tls.context), tls_unique=unique_binding(tls))
+    subject = {name: value for pair in fields.get("subject", ()) for name, value in pair}
+    return Certificate(der, subject, tuple(fields.get("subjectAltName", ())))
 
 
 def unique_binding(tls: ssl.SSLObject | ssl.SSLSocket | None) -> bytes | None:

@@ -12,6 +12,7 @@ import time
 
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
+from actorcred.identity import ClientInfo
 from actorcred.names import prepare_username
 from actorcred.sasl.mechanism import (
     Challenge,
@@ -19,7 +20,6 @@ from actorcred.sasl.mechanism import (
     Credentials,
     Secrets,
     ServerMechanism,
-    Situation,
     Step,
     text_of,
 )
@@ -74,8 +74,8 @@ class CramMD5Server(ServerMechanism):
     credentials = UsernameHashedPassword
     legacy = True
 
-    def __init__(self, situation: Situation) -> None:
-        super().__init__(situation)
+    def __init__(self, client: ClientInfo) -> None:
+        super().__init__(client)
         self._challenge: bytes | None = None
 
     def take(self, data: bytes | None) -> Step:
@@ -83,16 +83,13 @@ class CramMD5Server(ServerMechanism):
         if self._challenge is None:
             if data:
                 raise ProtocolError("a CRAM-MD5 client says nothing before it is asked")
-            self._challenge = (
-                f"<{os.urandom(16).hex()}.{int(time.time())}@{self.situation.host}>".encode()
-            )
+            host = self.client.local or "localhost"
+            self._challenge = f"<{os.urandom(16).hex()}.{int(time.time())}@{host}>".encode()
             return Challenge(self._challenge)
         response = _RESPONSE.fullmatch(text_of(data or b""))
         if response is None:
             raise ProtocolError("a CRAM-MD5 answer is: name, space, 32 hexadecimal digits")
-        return Credentials(
-            CramMD5(response[1], self._challenge, response[2], self.situation.source)
-        )
+        return Credentials(CramMD5(response[1], self._challenge, response[2], self.client.address))
 
 
 class CramMD5Client(ClientMechanism):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
+from actorcred.identity import ClientInfo
 from actorcred.sasl.mechanism import (
     Challenge,
     ClientMechanism,
     Credentials,
     ServerMechanism,
-    Situation,
     Step,
     text_of,
 )
@@ -24,14 +24,14 @@ class ExternalServer(ServerMechanism):
     credentials = (Certificate, ExternalIdentity)
 
     @classmethod
-    def possible(cls, situation: Situation) -> bool:
+    def possible(cls, client: ClientInfo) -> bool:
         """Return whether the connection has a certificate or a proxy's statement."""
-        return (situation.identity or situation.certificate) is not None
+        return (client.asserted or client.certificate) is not None
 
     def take(self, data: bytes | None) -> Step:
         """Take the client's only message."""
         # A proxy's own certificate is not that of the client behind it.
-        shown = self.situation.identity or self.situation.certificate
+        shown = self.client.asserted or self.client.certificate
         if shown is None:
             raise ProtocolError(
                 "EXTERNAL needs a TLS connection with a client certificate, or a trusted front"

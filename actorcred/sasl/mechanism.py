@@ -7,9 +7,9 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
-from actorcred.credentials import Certificate, ExternalIdentity
 from actorcred.errors import ProtocolError
 from actorcred.exchange import ExchangeEvent, ExchangeState, step
+from actorcred.identity import ClientInfo
 
 __all__ = [
     "Challenge",
@@ -17,7 +17,6 @@ __all__ = [
     "Credentials",
     "Secrets",
     "ServerMechanism",
-    "Situation",
     "Step",
     "from_base64",
     "text_of",
@@ -51,38 +50,6 @@ class Credentials:
 Step: TypeAlias = Challenge | Credentials
 
 
-@dataclass(frozen=True, slots=True)
-class Situation:
-    """The properties of a connection that mechanisms depend on.
-
-    `actorcred.sasl.binding.situation_of` creates one.
-
-    Args:
-        private: whether no third party can read along: TLS, a Unix socket, or the same machine.
-        certificate: the client's certificate; None without.
-        host: the server's name, for challenges.
-        source: the client's address, for checkers that depend on it; "" if it has none.
-        identity: the client's identity as stated by a trusted proxy; None without.
-        binding: the channel binding of the TLS connection for SCRAM, its kind and bytes; None
-            without.
-        tls_unique: the bytes of the further binding that TLS 1.2 has (RFC 5929, section 3); None
-            without.
-    """
-
-    private: bool = False
-    certificate: Certificate | None = None
-    host: str = "localhost"
-    source: str = ""
-    identity: ExternalIdentity | None = None
-    binding: tuple[str, bytes] | None = None
-    tls_unique: bytes | None = None
-
-    def bindings(self) -> dict[str, bytes]:
-        """Return all channel bindings of the connection: kind -> bytes."""
-        found = {} if self.tls_unique is None else {"tls-unique": self.tls_unique}
-        return found if self.binding is None else {self.binding[0]: self.binding[1], **found}
-
-
 class ServerMechanism(ABC):
     """The server's side of one exchange.
 
@@ -93,9 +60,10 @@ class ServerMechanism(ABC):
         legacy: whether it is for old clients, and off unless it is asked for by name.
 
     Args:
-        situation: the connection's properties.
+        client: where the client comes from.
 
     Attributes:
+        client: where the client comes from.
         state: the state of the mechanism.
     """
 
@@ -104,8 +72,8 @@ class ServerMechanism(ABC):
     exposes_password: ClassVar[bool] = False
     legacy: ClassVar[bool] = False
 
-    def __init__(self, situation: Situation) -> None:
-        self.situation = situation
+    def __init__(self, client: ClientInfo) -> None:
+        self.client = client
         self.state = ExchangeState.NEW
 
     @classmethod
@@ -114,7 +82,7 @@ class ServerMechanism(ABC):
         return cls.credentials if isinstance(cls.credentials, tuple) else (cls.credentials,)
 
     @classmethod
-    def possible(cls, situation: Situation) -> bool:
+    def possible(cls, client: ClientInfo) -> bool:
         """Return whether it can be used on a connection, leaving aside who can read along."""
         return True
 
@@ -164,7 +132,7 @@ class Secrets:
         token: a bearer token; None without.
         authorize_as: the user that it wants to act as; "" for its own.
         trace: what an anonymous client says of itself.
-        binding: the channel binding, as in `Situation.binding`; None without.
+        binding: the channel binding, as in `TLSInfo.binding`; None without.
     """
 
     username: str = ""

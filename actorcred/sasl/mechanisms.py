@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Collection, Iterable
 
 from actorcred.errors import ProtocolError
+from actorcred.identity import ClientInfo
 from actorcred.sasl.anonymous import AnonymousClient, AnonymousServer
 from actorcred.sasl.cram_md5 import CramMD5Client, CramMD5Server
 from actorcred.sasl.external import ExternalClient, ExternalServer
-from actorcred.sasl.mechanism import ClientMechanism, Secrets, ServerMechanism, Situation
+from actorcred.sasl.mechanism import ClientMechanism, Secrets, ServerMechanism
 from actorcred.sasl.oauthbearer import OAuthBearerClient, OAuthBearerServer
 from actorcred.sasl.plain import PlainClient, PlainServer
 from actorcred.sasl.scram import SCRAM_CLIENTS, SCRAM_SERVERS
@@ -79,13 +80,13 @@ def check_legacy(names: Collection[str] | None) -> None:
 
 
 def find(
-    name: str, situation: Situation, *, passwords_in_clear: bool, legacy: Collection[str] = ()
+    name: str, client: ClientInfo, *, passwords_in_clear: bool, legacy: Collection[str] = ()
 ) -> type[ServerMechanism] | None:
     """Return the mechanism of a name; None if it is unknown, or must not be used on a connection.
 
     Args:
         name: the name that a client sent.
-        situation: the connection's properties.
+        client: where the client comes from.
         passwords_in_clear: whether passwords and tokens are accepted on any connection.
         legacy: the legacy mechanisms that are allowed.
     """
@@ -93,8 +94,8 @@ def find(
     if (
         mechanism is None
         or (mechanism.legacy and name.removesuffix(_PLUS) not in legacy)
-        or (mechanism.exposes_password and not (situation.private or passwords_in_clear))
-        or not mechanism.possible(situation)
+        or (mechanism.exposes_password and not (client.private or passwords_in_clear))
+        or not mechanism.possible(client)
     ):
         return None
     return mechanism
@@ -102,7 +103,7 @@ def find(
 
 def offered(
     credentials: Iterable[type],
-    situation: Situation,
+    client: ClientInfo,
     *,
     passwords_in_clear: bool,
     legacy: Collection[str] | None = (),
@@ -111,7 +112,7 @@ def offered(
 
     Args:
         credentials: the kinds of credentials that some checker accepts.
-        situation: the connection's properties.
+        client: where the client comes from.
         passwords_in_clear: whether passwords and tokens are accepted on any connection.
         legacy: the legacy mechanisms that are allowed. None allows them if the checkers support
             no better SCRAM.
@@ -123,7 +124,7 @@ def offered(
         if mechanism.served_by(kinds)
         and find(
             name,
-            situation,
+            client,
             passwords_in_clear=passwords_in_clear,
             legacy=LEGACY if legacy is None else legacy,
         )

@@ -48,7 +48,7 @@ class OAuthBearerServer(ServerMechanism):
                 "an OAUTHBEARER message is: n,a=NAME,^Aauth=Bearer TOKEN^A^A (RFC 7628)"
             )
         username = (message[1] or "").replace("=2C", ",").replace("=3D", "=")
-        return Credentials(BearerToken(bearer[1], username, source=self.situation.source), username)
+        return Credentials(BearerToken(bearer[1], username, source=self.client.address), username)
 
     def refusal(self) -> bytes | None:
         """Return the error of RFC 7628, section 3.2.2: the client needs another token."""

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 
 from actorcred.errors import MissingExtra, PasswordRejected, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import ExchangeEvent, ExchangeState, ScramVerifier, UsernameScram, step
+from actorcred.identity import ClientInfo
 from actorcred.names import prepare_password, prepare_username
 from actorcred.sasl.gs2 import NO_BINDINGS, ClientFinal, ClientFirst
 from actorcred.sasl.mechanism import (
@@ -30,7 +31,6 @@ from actorcred.sasl.mechanism import (
     Credentials,
     Secrets,
     ServerMechanism,
-    Situation,
     Step,
     text_of,
 )
@@ -305,9 +305,9 @@ class _ScramServer(ServerMechanism):
     credentials: ClassVar[type[ScramExchange]]
 
     @classmethod
-    def possible(cls, situation: Situation) -> bool:
+    def possible(cls, client: ClientInfo) -> bool:
         """Return whether the extra is installed, and the exchange can be bound if it must be."""
-        return has_scram() and (not cls.name.endswith("-PLUS") or bool(situation.bindings()))
+        return has_scram() and (not cls.name.endswith("-PLUS") or bool(client.bindings()))
 
     @classmethod
     def served_by(cls, kinds: tuple[type, ...]) -> bool:
@@ -321,14 +321,14 @@ class _ScramServer(ServerMechanism):
 
     def take(self, data: bytes | None) -> Step:
         """Take the client's first message."""
-        if not self.possible(self.situation):
+        if not self.possible(self.client):
             raise ProtocolError(f"{self.name} needs what this connection does not have")
         if data is None:
             return Challenge(b"")
         plus = self.name.endswith("-PLUS")
-        situation = self.situation
+        client = self.client
         exchange = self.credentials(
-            text_of(data), plus=plus, bindings=situation.bindings(), source=situation.source
+            text_of(data), plus=plus, bindings=client.bindings(), source=client.address
         )
         return Credentials(exchange, exchange.authorize_as)
 

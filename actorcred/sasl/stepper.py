@@ -320,7 +320,7 @@ class Stepper:
     def _respond(self, exchange: Exchange, data: bytes) -> Failed | None:
         """Hand an answer to the exchange, which may call back from within."""
         try:
-            exchange.respond(data)
+            exchange.answer(data)
         except (ProtocolError, UnauthorizedLogin) as error:
             self.state = LoginState.OVER
             return _broken(error)

@@ -9,9 +9,13 @@ from actorcred.logout import LogoutCode
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.index import SessionIndex
 from actorcred.sessions.session import Session
-from actorcred.sessions.states import SessionEvent
+from actorcred.sessions.states import SessionEvent, State
 
 __all__ = ["Directory"]
+
+
+NOTICE = 60.0
+"""Seconds before the end of a proof at which the client is told."""
 
 
 class Directory:
@@ -30,10 +34,10 @@ class Directory:
         self.ending = 0
         """The number of sessions that run their `on_logout`."""
         shortest = min(
-            (limit for limit in (idle_timeout, lifetime) if limit is not None), default=None
+            (limit for limit in (idle_timeout, lifetime) if limit is not None), default=4
         )
-        self.granularity = None if shortest is None else min(1.0, max(0.01, shortest / 4))
-        """Seconds between two searches for expired sessions; None if they never expire."""
+        self.granularity = min(1.0, max(0.01, shortest / 4))
+        """Seconds between two searches for expired sessions."""
         # A session is in the bucket of its earliest possible expiry. Activity does not move it:
         # when the bucket is due, the session is examined, and put into a later one if it was
         # active.
@@ -87,11 +91,15 @@ class Directory:
     # -- deadlines -------------------------------------------------------------------------------
 
     def _await_deadline(self, session: Session) -> None:
-        if self.granularity is None:
-            return
         deadline = math.inf if self._lifetime is None else session.opened + self._lifetime
         if self._idle_timeout is not None:
             deadline = min(deadline, session.last_seen + self._idle_timeout)
+        expiry = session.expiry
+        if expiry is not None:
+            deadline = min(deadline, expiry.at - (0 if expiry.announced else NOTICE))
+        if deadline == math.inf:
+            session.bucket = -1
+            return
         session.bucket = number = int(deadline / self.granularity) + 1
         bucket = self._buckets.get(number)
         if bucket is None:
@@ -105,11 +113,23 @@ class Directory:
             if not bucket:
                 del self._buckets[session.bucket]
 
-    def expired(self, now: float) -> list[tuple[Session, LogoutCode]]:
-        """Return the open sessions whose deadline has passed at `now`, with the reason."""
-        if self.granularity is None:
-            return []
-        over = []
+    @property
+    def awaits_deadlines(self) -> bool:
+        """Whether any session has a deadline."""
+        return bool(self._buckets)
+
+    def reschedule(self, session: Session) -> None:
+        """Take note that the deadline of an open session has changed."""
+        if session.state is State.OPEN:
+            self._forget_deadline(session)
+            self._await_deadline(session)
+
+    def expired(self, now: float) -> list[tuple[Session, LogoutCode | None]]:
+        """Return the open sessions whose deadline has passed at `now`, with the reason.
+
+        The reason is None for a session whose proof ends soon, and whose client must be told.
+        """
+        over: list[tuple[Session, LogoutCode | None]] = []
         for number in [number for number in self._buckets if number * self.granularity <= now]:
             for session in self._buckets.pop(number):
                 if self._lifetime is not None and now - session.opened >= self._lifetime:
@@ -118,6 +138,11 @@ class Directory:
                     self._idle_timeout is not None and now - session.last_seen >= self._idle_timeout
                 ):
                     over.append((session, LogoutCode.IDLE))
+                elif session.expiry is not None and now >= session.expiry.at:
+                    over.append((session, LogoutCode.PROOF_EXPIRED))
                 else:
+                    if session.expiry is not None and now >= session.expiry.at - NOTICE:
+                        session.expiry.announced = True
+                        over.append((session, None))
                     self._await_deadline(session)
         return over

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, overload
 
 import pykka
+from pykka.messages import ProxyCall
 
 from actorcred.actors import ActorRef, Future, Revocable
 from actorcred.actors.messages import is_control
+from actorcred.errors import CallCode, CallError
+from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.methods import demands_of
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.sessions.sharing import SharedAvatar
@@ -76,6 +82,14 @@ class SessionInfo(Protocol):
         """Whether the client is logged in."""
 
     @property
+    def identity(self) -> Identity:
+        """Who the user is, and how that was proven."""
+
+    @property
+    def client(self) -> ClientInfo:
+        """Where the client comes from."""
+
+    @property
     def avatar(self) -> ActorRef[Any]:
         """The client's ref to the avatar."""
 
@@ -85,6 +99,31 @@ class SessionInfo(Protocol):
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
         """End the session; see `Session.end`."""
+
+
+class Proof(NamedTuple):
+    """The last time that a user has proven the credentials again.
+
+    Attributes:
+        at: when, on the portal's clock.
+        methods: by which methods (RFC 8176).
+    """
+
+    at: float
+    methods: frozenset[str]
+
+
+@dataclass(slots=True)
+class Expiry:
+    """The end of a proof, and of its session.
+
+    Attributes:
+        at: when, on the portal's clock.
+        announced: whether the client was told that it is near.
+    """
+
+    at: float
+    announced: bool = False
 
 
 _NEVER_IDLE = math.inf
@@ -110,10 +149,13 @@ class Session:
 
     __slots__ = (
         "_announced",
+        "_demands",
         "_done",
+        "_expiry",
         "_log_out",
         "_notes",
         "_owner",
+        "_proof",
         "_reason",
         "_revoked",
         "_shared",
@@ -158,6 +200,9 @@ class Session:
         self._revoked = False
         self._shared: SharedAvatar[Session] | None = None
         self._done: Future[None] | None = None
+        self._demands = demands_of(interface)
+        self._proof: Proof | None = None
+        self._expiry: Expiry | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:6]}... of {self.avatar_id!r}, {self.state.value}>"
@@ -168,6 +213,23 @@ class Session:
     def notes(self) -> Mapping[str, Any]:
         """What the application noted about this session; see `PortalRef.annotate`."""
         return MappingProxyType(self._notes or {})
+
+    @property
+    def identity(self) -> Identity:
+        """Who the user is, and how that was proven.
+
+        For a client that acts as another user, this is the user who has proven the credentials.
+        """
+        return self.mind.identity
+
+    @property
+    def client(self) -> ClientInfo:
+        """Where the client comes from; after `moved`, where it came from last."""
+        return self.mind.client
+
+    def moved(self, client: ClientInfo) -> None:
+        """Record that the client continues on another connection."""
+        self.mind.client = client
 
     @property
     def is_open(self) -> bool:
@@ -187,6 +249,41 @@ class Session:
     def never_idle(self) -> None:
         """Exempt the session from the idle timeout, for a protocol with timeouts of its own."""
         self.last_seen = _NEVER_IDLE
+
+    def demand(self, within: float, methods: frozenset[str] = frozenset()) -> None:
+        """Check that the user has proven the credentials again recently.
+
+        Args:
+            within: seconds for which a proof is accepted.
+            methods: the methods that it must have.
+
+        Raises:
+            CallError: if not; the code is `CallCode.REAUTHENTICATE`.
+        """
+        proof = self._proof
+        if proof is None or self._owner.now() - proof.at > within or not methods <= proof.methods:
+            by = f" by {', '.join(sorted(methods))}" if methods else ""
+            raise CallError(
+                f"prove your credentials again first{by}: cred.reauthenticate",
+                CallCode.REAUTHENTICATE,
+            )
+
+    def check(self, message: Any) -> None:
+        """Check that the client may send its avatar a message; see `methods.requires`.
+
+        Raises:
+            CallError: if not; the code is `CallCode.FORBIDDEN` or `CallCode.REAUTHENTICATE`.
+        """
+        if self._demands is None or not isinstance(message, ProxyCall):
+            return
+        demand = self._demands.get(message.attr_path[0])
+        if demand is None:
+            return
+        groups = self.identity.groups
+        if not all(groups & roles for roles in demand.roles):
+            raise CallError(f"{message.attr_path[0]}: not permitted", CallCode.FORBIDDEN)
+        if demand.within is not None:
+            self.demand(demand.within, demand.methods)
 
     def announce(self) -> None:
         """Complete the login while `on_login` still runs, such as when that calls the client."""
@@ -214,6 +311,28 @@ class Session:
         return self._owner.end_session(self, LogoutReason(LogoutCode(code), detail))
 
     # -- for the portal, in the order of a session's life ----------------------------------------
+
+    def expires_in(self, seconds: float | None) -> None:
+        """Have the session end after some seconds, with the proof of its credentials."""
+        self._expiry = None if seconds is None else Expiry(self._owner.now() + seconds)
+
+    @property
+    def expiry(self) -> Expiry | None:
+        """When the session ends with its proof; None if that does not end."""
+        return self._expiry
+
+    def reproven(self, avatar_id: AvatarId, proven: Identity) -> None:
+        """Record that the user has proven the credentials again.
+
+        A checker that says nothing but a name changes only the methods.
+        """
+        self._proof = Proof(self._owner.now(), proven.methods)
+        known = self.mind.identity
+        methods = known.methods | proven.methods
+        said_more = proven != Identity(proven.avatar_id, methods=proven.methods)
+        later = proven if said_more else known.replaced(authenticated=datetime.now(UTC))
+        ends = later.expires or known.expires
+        self.mind.introduce(later.replaced(methods=methods, expires=ends), self.mind.client)
 
     def give_avatar(self, ref: ActorRef[Any], shared: SharedAvatar[Session] | None) -> None:
         """Set the avatar, and the sessions that share it."""
@@ -351,9 +470,11 @@ class AvatarRef(ActorRef[A]):
 
         Raises:
             pykka.ActorDeadError: if the session is over.
+            CallError: if the client may not call the method.
         """
         if not self.session.is_open:
             raise pykka.ActorDeadError(f"the session of {self} is over")
+        self.session.check(message)
         self.session.touch()
         super().tell(self._queued(message))
 
@@ -372,23 +493,34 @@ class AvatarRef(ActorRef[A]):
     ) -> Any | Future[Any]:
         """Ask the avatar, as `ActorRef.ask`.
 
-        If the session is over, that fails with `pykka.ActorDeadError`.
+        If the session is over, that fails with `pykka.ActorDeadError`; if the client may not call
+        the method, with a `CallError`.
         """
+        error: Exception | None = None
         if self.session.is_open:
-            self.session.touch()
-            return super().ask(message, block=block, timeout=timeout)
+            try:
+                self.session.check(message)
+            except CallError as refusal:
+                error = refusal
+            else:
+                self.session.touch()
+                return super().ask(message, block=block, timeout=timeout)
         future: Future[Any] = Future()
-        future.settle_error(pykka.ActorDeadError(f"the session of {self} is over"))
+        future.settle_error(error or pykka.ActorDeadError(f"the session of {self} is over"))
         return future.get() if block else future
 
     def deliver(self, message: Any, reply: Any) -> None:
         """Send the avatar a message, as `ActorRef.deliver`.
 
         If the session is over, the answer is a `pykka.ActorDeadError`.
+
+        Raises:
+            CallError: if the client may not call the method.
         """
         if not self.session.is_open:
             self._answer_dead(reply)
             return
+        self.session.check(message)
         self.session.touch()
         super().deliver(message, reply)
 

@@ -14,7 +14,7 @@ from twisted.cred.error import LoginDenied, LoginFailed
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.mail import imap4
 
-from actorcred.adapters.twisted.sasl import Granted, authenticate, mechanisms, situation_of
+from actorcred.adapters.twisted.sasl import Granted, authenticate, client_of, mechanisms
 from actorcred.errors import CheckerUnavailable, ProtocolError
 from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from examples.mail.account import Account
@@ -133,7 +133,7 @@ class IMAPServer(Messages):
     async def _capabilities(self) -> bytes:
         if self.state != "unauth":
             return b" ".join(CAPABILITIES)
-        names = await mechanisms(self._portal, situation_of(self.transport))
+        names = await mechanisms(self._portal, client_of(self.transport, "imap"))
         return b" ".join([*CAPABILITIES, *(f"AUTH={name}".encode() for name in names)])
 
     @property
@@ -166,7 +166,7 @@ class IMAPServer(Messages):
     async def authenticate_by(self, arguments: Arguments) -> bytes:
         """Log in by SASL."""
         arguments.space()
-        kind = (await mechanisms(self._portal, situation_of(self.transport))).get(
+        kind = (await mechanisms(self._portal, client_of(self.transport, "imap"))).get(
             arguments.atom().decode()
         )
         if kind is None:
@@ -177,7 +177,7 @@ class IMAPServer(Messages):
             initial = arguments.astring()
         try:
             first = None if initial is None else decode_initial(initial)
-            mechanism = kind(situation_of(self.transport))
+            mechanism = kind(client_of(self.transport, "imap"))
             login = authenticate(self._portal, mechanism, first, self._answer_to, imap4.IAccount)
             return await self._logged_in(Deferred.fromCoroutine(login))
         except ProtocolError as error:

@@ -18,7 +18,7 @@ from twisted.mail import pop3
 from twisted.python.failure import Failure
 
 from actorcred.adapters.twisted import Face
-from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
+from actorcred.adapters.twisted.sasl import authenticate, client_of, mechanisms
 from actorcred.errors import ProtocolError
 from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sessions.session import AvatarRef
@@ -232,7 +232,7 @@ class POP3Server(Turns, pop3.POP3):
 
     def _mechanisms(self) -> Deferred[dict[str, Any]]:
         portal: Any = self.portal
-        return Deferred.fromCoroutine(mechanisms(portal, situation_of(self.transport)))
+        return Deferred.fromCoroutine(mechanisms(portal, client_of(self.transport, "pop3")))
 
     async def _authenticated(self, name: bytes | None, initial: bytes | None) -> None:
         kinds = await self._mechanisms()
@@ -244,7 +244,7 @@ class POP3Server(Turns, pop3.POP3):
             raise pop3.POP3Error(b"there is no such mechanism")
         portal: Any = self.portal
         first = None if initial is None else decode_initial(initial)
-        mechanism = kind(situation_of(self.transport))
+        mechanism = kind(client_of(self.transport, "pop3"))
         self._cbMailbox(await authenticate(portal, mechanism, first, self._ask, pop3.IMailbox), b"")
 
     async def _ask(self, challenge: bytes) -> bytes:

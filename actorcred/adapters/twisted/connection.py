@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 
 from actorcred.adapters.twisted.dispatcher import on_reactor
+from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.portal.events import printable
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sessions.session import Session
 
-__all__ = ["FAREWELLS", "ProtocolConnection", "transport_of"]
+__all__ = ["FAREWELLS", "ProtocolConnection", "client_of", "transport_of"]
 
 DISCONNECT_BY_APPLICATION = 11
 """RFC 4253, section 11.1."""
@@ -46,6 +49,47 @@ _speaking: ContextVar[ProtocolConnection | None] = ContextVar("speaking", defaul
 """The attached connection whose data is being handled."""
 
 
+PROTOCOLS = {
+    "twisted.mail.pop3.POP3": "pop3",
+    "twisted.mail.imap4.IMAP4Server": "imap",
+    "twisted.mail.smtp.SMTP": "smtp",
+    "twisted.protocols.ftp.FTP": "ftp",
+    "twisted.conch.telnet.Telnet": "telnet",
+    "twisted.words.service.IRCUser": "irc",
+    "twisted.conch.ssh.transport.SSHServerTransport": "ssh",
+    "twisted.spread.pb.Broker": "pb",
+    "twisted.web.http.HTTPChannel": "http",
+    "twisted.web.http._GenericHTTPChannelProtocol": "http",
+}
+"""By class name: what clients of a protocol speak, for `ClientInfo`."""
+
+
+def _name_of(protocol: Any) -> str:
+    names = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(protocol).__mro__)
+    return next((PROTOCOLS[name] for name in names if name in PROTOCOLS), "")
+
+
+def client_of(transport: Any, protocol: str = "", local: str = "") -> ClientInfo:
+    """Return where a client comes from.
+
+    Args:
+        transport: Twisted's.
+        protocol: what the client speaks, such as "imap".
+        local: the server's name.
+    """
+    peer = transport.getPeer()
+    host = str(getattr(peer, "host", None) or "")
+    encrypted = ISSLTransport.providedBy(transport)
+    return ClientInfo(
+        address=host,
+        port=int(getattr(peer, "port", None) or 0),
+        protocol=protocol,
+        transport=("tls" if encrypted else "tcp") if host else "unix",
+        local=local,
+        encrypted=encrypted,
+    )
+
+
 def transport_of(protocol: Any) -> Any:
     """Return the transport of a protocol, or None; twisted.web's is in an inner protocol."""
     return getattr(getattr(protocol, "_channel", protocol), "transport", None)
@@ -65,13 +109,13 @@ class ProtocolConnection:
 
     Args:
         protocol: Twisted's protocol.
-        source: the client's address; "" if it has none.
+        client: where the client comes from.
         portal: the portal where its client logs in, also by a `CredPortal` that is not bound to it.
     """
 
-    def __init__(self, protocol: Any, source: str, portal: PortalRef | None = None) -> None:
+    def __init__(self, protocol: Any, client: ClientInfo, portal: PortalRef | None = None) -> None:
         self._protocol = protocol
-        self.source = source
+        self._client = client
         self._portal_ref = portal
         # Nearly always one at most.
         self._under_way: tuple[LoginFuture, ...] = ()
@@ -82,12 +126,39 @@ class ProtocolConnection:
         """Give a new protocol a portal that knows its connection."""
         while hasattr(protocol, "wrappedProtocol"):
             protocol = protocol.wrappedProtocol
-        connection = cls(protocol, str(getattr(address, "host", None) or ""), portal.portal)
+        host = str(getattr(address, "host", None) or "")
+        client = ClientInfo(
+            address=host,
+            port=int(getattr(address, "port", None) or 0),
+            protocol=_name_of(protocol),
+            transport="tcp" if host else "unix",
+        )
+        connection = cls(protocol, client, portal.portal)
         if hasattr(protocol, "portal"):
             protocol.portal = portal.bound_to(connection)
         elif getattr(protocol, "factory", None) is not None:
             protocol.factory = _Factory(protocol.factory, portal.bound_to(connection))
         connection._watch()
+
+    @property
+    def client(self) -> ClientInfo:
+        """Where the client comes from. Its connection can become encrypted later (STARTTLS)."""
+        protocol = self._protocol
+        encrypted = (
+            ISSLTransport.providedBy(transport_of(protocol)) or self._client.protocol == "ssh"
+        )
+        if encrypted and not self._client.encrypted:
+            self._client = replace(
+                self._client,
+                encrypted=True,
+                transport="tls" if self._client.protocol != "ssh" else "tcp",
+            )
+        return self._client
+
+    @property
+    def source(self) -> str:
+        """The client's address; "" if it has none."""
+        return self._client.address
 
     @staticmethod
     def speaking_to(portal: PortalRef) -> ProtocolConnection | None:

@@ -22,12 +22,13 @@ from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
 from actorcred.adapters.twisted.client import ProtocolChannel
-from actorcred.adapters.twisted.connection import ProtocolConnection
+from actorcred.adapters.twisted.connection import ProtocolConnection, client_of
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
 from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
+from actorcred.identity import NO_CLIENT
 from actorcred.methods import methods_of
 from actorcred.names import prepare_username
 from actorcred.portal.login import Login, LoginFuture
@@ -60,10 +61,6 @@ class Perspective(Face):
                 raise CallError(f"there is no method {name!r}")
             if keywords:
                 raise CallError(f"{name}: give the arguments by position")
-            if method.reauthenticated_within is not None:
-                raise CallError(
-                    f"{name}: requires proving the password again, which PB does not support"
-                )
             answer = self.ask(name, *method.arguments(list(params), msgspec.convert))
         except Exception as error:
             raise _told(error) from None
@@ -113,9 +110,8 @@ class Entrance(pb.Referenceable, ProtocolConnection):
     """Where a client of PB logs in."""
 
     def __init__(self, portal: PBPortal, broker: Any) -> None:
-        ProtocolConnection.__init__(
-            self, broker, ""
-        )  # a broker that is being built has no transport yet
+        # A broker that is being built has no transport yet.
+        ProtocolConnection.__init__(self, broker, NO_CLIENT)
         self._portal = portal
         broker.notifyOnDisconnect(self._disconnected)
 
@@ -128,7 +124,7 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
     def remote_login(self, username: str | bytes) -> Any:
         """Begin a login by name and password."""
-        self.source = str(getattr(self._protocol.transport.getPeer(), "host", ""))
+        self._client = client_of(self._protocol.transport, "pb")
         challenge = os.urandom(16)
         return challenge, Challenger(self, username, challenge)
 
@@ -138,6 +134,8 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
     def log_in(self, presented: object, mind: Any) -> Any:
         """Log in; return the client's perspective, or a Deferred of it."""
+        if not self._client.protocol:
+            self._client = client_of(self._protocol.transport, "pb")
         client = PBChannel(mind, self)
         login = self._portal.begin(presented, client, (pb.IPerspective,))
         if login.done():
@@ -153,7 +151,7 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Report a login that was refused before it reached the portal."""
-        self._portal.portal.tell_refused(error, kind, address=self.source)
+        self._portal.portal.tell_refused(error, kind, client=self.client)
 
     def _shown(self, login: Login, client: PBChannel) -> Any:
         """Return the object that represents the avatar on the wire."""

@@ -28,6 +28,7 @@ from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.checker import CheckerRef
 from actorcred.errors import LoginFailed
+from actorcred.identity import NO_CLIENT, ClientInfo
 from actorcred.portal.actor import Portal
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.options import PortalOptions
@@ -124,7 +125,7 @@ class CredPortal:
         client = ProtocolChannel(mind, connection)
         try:
             presented = self._presented(
-                credentials, "" if connection is None else connection.source
+                credentials, NO_CLIENT if connection is None else connection.client
             )
             login = self.begin(presented, client, interfaces, authorize_as)
         except Exception as error:
@@ -132,11 +133,11 @@ class CredPortal:
         answer = deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
         return answer if connection is None else answer.addBoth(connection.if_there)
 
-    def _presented(self, credentials: Any, source: str) -> object:
+    def _presented(self, credentials: Any, client: ClientInfo) -> object:
         try:
-            return from_twisted(credentials, source)
+            return from_twisted(credentials, client.address)
         except LoginFailed as error:  # a name that no user can have
-            self.portal.tell_refused(error, type(credentials).__name__, address=source)
+            self.portal.tell_refused(error, type(credentials).__name__, client=client)
             raise
 
     def _opened(self, login: Login, client: ProtocolChannel) -> Any:
@@ -237,7 +238,11 @@ class CredPortal:
         """Log a client in with our credentials; return the portal's future, for `granted`."""
         client.wanted = tuple(interfaces)
         login = self.portal.login(
-            credentials, client, *map(self._class_for, client.wanted), authorize_as=authorize_as
+            credentials,
+            client,
+            *map(self._class_for, client.wanted),
+            authorize_as=authorize_as,
+            client=NO_CLIENT if client.connection is None else client.connection.client,
         )
         if client.connection is not None and not login.done():
             client.connection.begun(login)

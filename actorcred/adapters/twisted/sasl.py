@@ -7,42 +7,31 @@ from typing import Any
 
 from twisted.cred import error as theirs
 from twisted.internet.defer import Deferred, DeferredQueue
-from twisted.internet.interfaces import ISSLTransport
 from twisted.python.failure import Failure
 from zope.interface.interface import InterfaceClass
 
 from actorcred.adapters import _sasl
 from actorcred.adapters._sasl import AskClient
+from actorcred.adapters.twisted.connection import client_of
 from actorcred.adapters.twisted.dispatcher import deferred_of, on_reactor
 from actorcred.adapters.twisted.errors import their_error
 from actorcred.adapters.twisted.portal import CredPortal
 from actorcred.errors import UnauthorizedLogin
 from actorcred.exchange import Exchange
-from actorcred.sasl import binding
-from actorcred.sasl.mechanism import Credentials, ServerMechanism, Situation
+from actorcred.identity import ClientInfo
+from actorcred.sasl.mechanism import Credentials, ServerMechanism
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, check_legacy, offered
 from actorcred.sasl.stepper import Action, Stepper
 
-__all__ = ["AskClient", "Granted", "authenticate", "mechanisms", "situation_of"]
+__all__ = ["AskClient", "Granted", "authenticate", "client_of", "mechanisms"]
 
 Granted = tuple[InterfaceClass, Any, Callable[[], None]]
 """The result of `CredPortal.login`."""
 
 
-def situation_of(transport: Any, host: str = "localhost") -> Situation:
-    """Return the properties of a connection that mechanisms depend on.
-
-    Args:
-        transport: Twisted's.
-        host: the server's name.
-    """
-    peer = str(getattr(transport.getPeer(), "host", None) or "")
-    return binding.situation_of(peer, encrypted=ISSLTransport.providedBy(transport), host=host)
-
-
 async def mechanisms(
     portal: CredPortal,
-    situation: Situation,
+    client: ClientInfo,
     *,
     passwords_in_clear: bool = False,
     legacy_mechanisms: Collection[str] | None = None,
@@ -51,7 +40,7 @@ async def mechanisms(
 
     Args:
         portal: the portal.
-        situation: the properties of the connection; see `situation_of`.
+        client: where the client comes from; see `client_of`.
         passwords_in_clear: whether passwords may be sent where others on the network can read them.
         legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
             if the checkers support no better SCRAM.
@@ -61,9 +50,7 @@ async def mechanisms(
     """
     check_legacy(legacy_mechanisms)
     kinds = await deferred_of(portal.portal.list_credentials_interfaces(for_everybody=True))
-    names = offered(
-        kinds, situation, passwords_in_clear=passwords_in_clear, legacy=legacy_mechanisms
-    )
+    names = offered(kinds, client, passwords_in_clear=passwords_in_clear, legacy=legacy_mechanisms)
     return {name: SERVER_MECHANISMS[name] for name in names}
 
 

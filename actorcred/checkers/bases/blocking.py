@@ -14,6 +14,8 @@ from actorcred.actors.fairness import Entry, FairQueue
 from actorcred.actors.workers import Workers
 from actorcred.checker import Checker, turn_of
 from actorcred.errors import CheckerUnavailable
+from actorcred.identity import Identity
+from actorcred.names import AvatarId
 
 __all__ = ["BackendLimits", "BlockingChecker", "take_limits"]
 
@@ -65,7 +67,7 @@ class _Question:
     """A request to the back end, and the future of its answer."""
 
     credentials: Any
-    decision: Future[str]
+    decision: Future[AvatarId | Identity]
     timer: Timer | None = None
     began: float = 0.0
 
@@ -114,24 +116,24 @@ class BlockingChecker(Checker):
         )
 
     @abstractmethod
-    def check(self, credentials: Any) -> str:
+    def check(self, credentials: Any) -> AvatarId | Identity:
         """Check credentials.
 
         Runs on one of the threads, concurrently with other checks, and must not touch the
         checker's state.
 
         Returns:
-            The avatar id.
+            The avatar id, or an identity.
 
         Raises:
             LoginFailed: see `Checker.request_avatar_id`.
         """
 
-    def request_avatar_id(self, credentials: Any) -> Future[str]:
+    def request_avatar_id(self, credentials: Any) -> Future[AvatarId | Identity]:
         """Check the credentials on one of the threads and return a future of the avatar id."""
         if not self.limits.waiting and self._under_way >= self.limits.threads:
             raise self._too_many()
-        decision: Future[str] = Future()
+        decision: Future[AvatarId | Identity] = Future()
         question = _Question(credentials, decision)
         entry, dropped = self._waiting.put(turn_of(self, credentials)[1:], question)
         question.timer = self.send_after(self.limits.timeout, _TooLate(entry))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,11 +14,11 @@ from actorcred.checker import CheckerRef
 from actorcred.checkers.wrappers.wrapper import (
     Wrapper,
     ask_checker,
-    checked_avatar_id,
+    vouched,
 )
 from actorcred.credentials import Combined, OneTimePassword, UsernamePassword, is_blank
 from actorcred.errors import UnauthorizedLogin, UnknownKey
-from actorcred.names import AvatarId, temporary, until_of
+from actorcred.identity import Identity, combined
 
 __all__ = ["CODE_DIGITS", "AllOf", "plugin"]
 
@@ -80,28 +79,27 @@ class AllOf(Wrapper):
             except UnauthorizedLogin as again:
                 raise UnauthorizedLogin(error.detail, known=error.known or again.known) from None
 
-    async def _ask_all(self, parts: tuple[object, ...]) -> Any:
-        found: set[AvatarId] = set()
-        until = math.inf
+    async def _ask_all(self, parts: tuple[object, ...]) -> Identity:
+        found: Identity | None = None
         for checker in self.checkers:
             part = next(
                 (part for part in parts if isinstance(part, checker.credential_interfaces)), None
             )
             if part is None:
                 raise UnauthorizedLogin(
-                    f"no credentials for {checker.actor_class.__name__}", known=bool(found)
+                    f"no credentials for {checker.actor_class.__name__}", known=found is not None
                 )
             try:
                 answer = await ask_checker(checker, part)
             except UnauthorizedLogin as error:
                 kind = UnknownKey if isinstance(error, UnknownKey) else UnauthorizedLogin
-                raise kind(error.detail, known=error.known or bool(found)) from None
-            found.add(checked_avatar_id(checker, answer))
-            # A code can be used only once, even if its checker does not say so.
-            until = 0.0 if isinstance(part, OneTimePassword) else min(until, until_of(answer))
-        if len(found) != 1:
-            raise UnauthorizedLogin("the checkers do not agree on the avatar id", known=True)
-        return temporary(found.pop(), until)
+                raise kind(error.detail, known=error.known or found is not None) from None
+            identity = vouched(checker, answer, part)
+            if found is not None and found.avatar_id != identity.avatar_id:
+                raise UnauthorizedLogin("the checkers do not agree on the avatar id", known=True)
+            found = identity if found is None else combined(found, identity)
+        assert found is not None
+        return found
 
     def _readings_of(self, credentials: Any) -> list[Callable[[], tuple[object, ...]]]:
         """Return functions that make the parts of credentials.

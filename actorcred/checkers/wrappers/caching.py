@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 from collections import OrderedDict
+from datetime import UTC, datetime
 from typing import Any
 
 from actorcred.actors import Dispatcher
@@ -15,7 +15,8 @@ from actorcred.auth.registry import start_group
 from actorcred.checker import CheckerRef, Revocation
 from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.credentials import BearerToken, UsernamePassword
-from actorcred.names import AvatarId, until_of
+from actorcred.identity import Identity, seconds_left
+from actorcred.names import AvatarId
 
 __all__ = ["CachingChecker", "plugin"]
 
@@ -27,8 +28,8 @@ class CachingChecker(Filter):
     are not remembered. Logins are remembered by a keyed hash whose key never leaves the process. An
     account that the other checker revokes is forgotten immediately; a change that it does not
     report is noticed when the time is over. Credentials that can be used only once, such as a code
-    after a password, are not remembered, nor is a token beyond its expiry: checkers report both by
-    a `TemporaryId`. Other kinds of credentials are always passed on.
+    after a password (`Identity.methods` has "otp"), are not remembered, nor is a token beyond its
+    expiry (`Identity.expires`). Other kinds of credentials are always passed on.
 
     Args:
         checker: a ref to the started checker. It stops with this one.
@@ -43,8 +44,8 @@ class CachingChecker(Filter):
         self._seconds = seconds
         self._entries = entries
         self._key = os.urandom(32)
-        # key -> avatar id, and until when; the oldest first
-        self._known: OrderedDict[bytes, tuple[AvatarId, float]] = OrderedDict()
+        # key -> identity, and until when; the oldest first
+        self._known: OrderedDict[bytes, tuple[Identity, float]] = OrderedDict()
 
     @classmethod
     def start(  # type: ignore[override]
@@ -71,28 +72,29 @@ class CachingChecker(Filter):
         message = b"%s\0%d\0%s%s" % (type(credentials).__name__.encode(), len(name), name, proof)
         return hashlib.blake2b(message, key=self._key).digest()
 
-    def before(self, credentials: Any) -> AvatarId | None:
-        """Return the remembered avatar id, if there is one."""
+    def before(self, credentials: Any) -> Identity | None:
+        """Return the remembered identity, if there is one."""
         key = self._key_of(credentials)
         known = None if key is None else self._known.get(key)
         if known is None or known[1] <= self.now():
             return None
         return known[0]
 
-    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Remember the avatar id, as long as the credentials are valid."""
+    def after(self, credentials: Any, identity: Identity) -> Identity:
+        """Remember the identity, as long as the credentials are valid."""
         key = self._key_of(credentials)
-        seconds = min(self._seconds, until_of(avatar_id) - time.time())
-        if key is not None and seconds > 0:
+        left = seconds_left(identity, datetime.now(UTC))
+        seconds = self._seconds if left is None else min(self._seconds, left)
+        if key is not None and seconds > 0 and "otp" not in identity.methods:
             self._known.pop(key, None)
-            self._known[key] = (avatar_id, self.now() + seconds)
+            self._known[key] = (identity, self.now() + seconds)
             while len(self._known) > self._entries:
                 self._known.popitem(last=False)
-        return avatar_id
+        return identity
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Forget the account, and pass the revocation on."""
-        for key in [key for key, (known, _) in self._known.items() if known == avatar_id]:
+        for key in [key for key, (known, _) in self._known.items() if known.avatar_id == avatar_id]:
             del self._known[key]
         super().revoked(avatar_id, what)
 

@@ -9,7 +9,7 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.auth.registry import start_groups
 from actorcred.checker import CheckerRef
-from actorcred.checkers.wrappers.wrapper import Wrapper, ask_checker
+from actorcred.checkers.wrappers.wrapper import Wrapper, ask_checker, vouched
 from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin, UnknownKey
 from actorcred.exchange import Exchange
 
@@ -41,7 +41,7 @@ class FirstOf(Wrapper):
             if isinstance(credentials, Exchange):
                 credentials.last = is_last and checker is asked[-1]
             try:
-                return await ask_checker(checker, credentials)
+                return vouched(checker, await ask_checker(checker, credentials), credentials)
             except (UnauthorizedLogin, CheckerUnavailable) as error:
                 errors.append(error)
         if any(isinstance(error, CheckerUnavailable) for error in errors):

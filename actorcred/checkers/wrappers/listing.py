@@ -18,6 +18,7 @@ from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.watched import WatchedFile, lines_that_count, why
 from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
+from actorcred.identity import Identity
 from actorcred.names import AvatarId, make_avatar_id, prepare_username
 
 __all__ = ["AllowingChecker", "DenyingChecker", "allow_plugin", "deny_plugin"]
@@ -82,15 +83,15 @@ class _ListingChecker(PollingChecker, Filter):
         """Return whether a user may log in according to a list."""
         raise TypeError("subclasses must override may_enter")
 
-    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+    def after(self, credentials: Any, identity: Identity) -> Identity:
         """Refuse users who may not log in."""
         try:
             names = self._names if self._file is None else self._file.read()
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"the list cannot be used: {why(error)}") from None
-        if not self.may_enter(avatar_id, names):
+        if not self.may_enter(identity.avatar_id, names):
             raise UnauthorizedLogin("refused by the list", known=True)
-        return avatar_id
+        return identity
 
     def poll(self) -> None:
         """Revoke users who may no longer be logged in."""

@@ -11,7 +11,9 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.auth.registry import start_group
 from actorcred.checker import CheckerRef, Revocation
-from actorcred.checkers.wrappers.wrapper import Filter, checked_avatar_id
+from actorcred.checkers.wrappers.wrapper import Filter
+from actorcred.errors import CheckerUnavailable
+from actorcred.identity import Identity, InvalidIdentity
 from actorcred.names import ANONYMOUS, AvatarId
 
 __all__ = ["RenamingChecker", "plugin", "renaming"]
@@ -44,13 +46,15 @@ class RenamingChecker(Filter):
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), rename, dispatcher=dispatcher)
 
-    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Return the new avatar id."""
-        return (
-            avatar_id
-            if avatar_id is ANONYMOUS
-            else checked_avatar_id(self.checker, self._rename(avatar_id))
-        )
+    def after(self, credentials: Any, identity: Identity) -> Identity:
+        """Return the identity with the new avatar id."""
+        avatar_id = identity.avatar_id
+        if avatar_id is ANONYMOUS:
+            return identity
+        try:
+            return identity.replaced(avatar_id=self._rename(avatar_id))
+        except InvalidIdentity as error:
+            raise CheckerUnavailable(f"the new name is no avatar id: {error}") from None
 
     def revoked(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Pass on a revocation under the new avatar id.
@@ -58,7 +62,7 @@ class RenamingChecker(Filter):
         An account that has no new avatar id has no sessions here.
         """
         try:
-            renamed = self.after(None, avatar_id)
+            renamed = self.after(None, Identity(avatar_id)).avatar_id
         except Exception as error:  # raised by the application's function for one name
             logger.warning(
                 "The revocation of %r cannot be passed on: it has no new avatar id (%s)",

@@ -12,7 +12,7 @@ from actorcred.auth.registry import start_group
 from actorcred.checker import CheckerRef
 from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.errors import LoginDenied, UnauthorizedLogin, UnknownKey
-from actorcred.names import AvatarId
+from actorcred.identity import Identity
 from actorcred.network import source_of
 from actorcred.throttle import Penalties, Penalty, Turns, account_of
 
@@ -59,14 +59,14 @@ class ThrottlingChecker(Filter):
     def request_avatar_id(self, credentials: Any) -> Any:
         """Ask the wrapped checker when it is the login's turn."""
         account = _account_of(credentials)
-        decision: Future[AvatarId] = Future()
+        decision: Future[Identity] = Future()
         if account:
             self._turns.take(account, partial(self._go, credentials, decision))
         else:
             self._go(credentials, decision)
         return decision
 
-    def _go(self, credentials: Any, decision: Future[AvatarId]) -> bool:
+    def _go(self, credentials: Any, decision: Future[Identity]) -> bool:
         if decision.done():
             return False  # cancelled meanwhile
         try:
@@ -101,7 +101,7 @@ class ThrottlingChecker(Filter):
                 "too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False
             )
 
-    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
+    def after(self, credentials: Any, identity: Identity) -> Identity:
         """Forget the failures of the account.
 
         Those of the source stay, since it might own one account and try others.
@@ -109,7 +109,7 @@ class ThrottlingChecker(Filter):
         for key in self._keys(credentials):
             if key.startswith("as "):
                 self._penalties.succeeded(key)
-        return avatar_id
+        return identity
 
     def refused(self, credentials: Any, error: BaseException) -> None:
         """Count a failure that might have been a guess.

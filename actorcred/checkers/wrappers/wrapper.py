@@ -18,7 +18,8 @@ from actorcred.actors import (
 )
 from actorcred.checker import Check, Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
 from actorcred.errors import CheckerUnavailable
-from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, temporary, until_of
+from actorcred.identity import Identity, InvalidIdentity, identity_of
+from actorcred.names import ANONYMOUS, AvatarId
 
 __all__ = ["Wrapper", "ask_checker"]
 
@@ -59,18 +60,21 @@ def ask_checker(checker: CheckerRef, credentials: object) -> Future[Any]:
     return asked
 
 
-def checked_avatar_id(checker: CheckerRef, answer: Any) -> AvatarId:
-    """Return the avatar id that a checker answered.
+def vouched(checker: CheckerRef, answer: Any, credentials: object) -> Identity:
+    """Return the answer of a wrapped checker as an identity for which that checker vouches.
 
     Raises:
-        CheckerUnavailable: if it is not an avatar id.
+        CheckerUnavailable: if it is neither an avatar id nor an identity.
     """
     try:
-        return ANONYMOUS if answer is ANONYMOUS else make_avatar_id(answer)
-    except (TypeError, ValueError) as error:
+        identity = identity_of(answer, credentials)
+    except InvalidIdentity as error:
         raise CheckerUnavailable(
             f"{checker.actor_class.__name__} returned no avatar id: {error}"
         ) from None
+    if identity.vouchers or identity.avatar_id is ANONYMOUS:
+        return identity
+    return identity.replaced(vouchers=((checker, identity.avatar_id),))
 
 
 @dataclass(slots=True)
@@ -204,15 +208,12 @@ class Filter(Wrapper):
         """The wrapped checker."""
         return self.checkers[0]
 
-    def before(self, credentials: Any) -> AvatarId | None:
-        """Refuse credentials, or return an avatar id, or return None to ask the wrapped checker."""
+    def before(self, credentials: Any) -> Identity | None:
+        """Refuse credentials, or return an identity, or return None to ask the wrapped checker."""
 
-    def after(self, credentials: Any, avatar_id: AvatarId) -> AvatarId:
-        """Return the avatar id to answer with, or refuse it.
-
-        The time until which the answer may be remembered is kept by the caller.
-        """
-        return avatar_id
+    def after(self, credentials: Any, identity: Identity) -> Identity:
+        """Return the identity to answer with, or refuse it."""
+        return identity
 
     def refused(self, credentials: Any, error: BaseException) -> None:
         """Called when the wrapped checker, or `after`, has refused."""
@@ -225,23 +226,21 @@ class Filter(Wrapper):
         known = self.before(credentials)
         if known is not None:
             return known
-        decision: Future[AvatarId] = Future()
+        decision: Future[Identity] = Future()
         self.ask(credentials, decision)
         return decision
 
-    def ask(self, credentials: Any, decision: Future[AvatarId]) -> None:
+    def ask(self, credentials: Any, decision: Future[Identity]) -> None:
         """Ask the wrapped checker, and settle a decision by its answer."""
         asked = ask_checker(self.checker, credentials)
         decision.add_done_callback(lambda done: asked.cancel() if done.cancelled() else None)
         self.cred_then(asked, self._answered, credentials, decision)
 
-    def _answered(self, asked: Future[Any], credentials: Any, decision: Future[AvatarId]) -> None:
+    def _answered(self, asked: Future[Any], credentials: Any, decision: Future[Identity]) -> None:
         if not asked.cancelled():
             try:
-                answer = asked.get()
-                until = until_of(answer)
-                known = temporary(checked_avatar_id(self.checker, answer), until)
-                decision.settle(temporary(self.after(credentials, known), until))
+                identity = vouched(self.checker, asked.get(), credentials)
+                decision.settle(self.after(credentials, identity))
             except Exception as error:
                 self.refused(credentials, error)
                 decision.settle_error(error)

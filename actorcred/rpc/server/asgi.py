@@ -10,6 +10,7 @@ from typing import Any
 
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
+from actorcred.identity import ClientInfo
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
@@ -18,9 +19,8 @@ from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.setup import open_hub
-from actorcred.rpc.server.transport import Origin
 from actorcred.rpc.server.web import VISITOR, Receive, Scope, Send, WebVisitor
-from actorcred.sasl.binding import situation_of
+from actorcred.sasl.binding import tls_info
 
 __all__ = ["WebApp"]
 
@@ -139,22 +139,18 @@ class _Socket:
         self._text = not SUBPROTOCOLS[name].binary
         server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._hub.options.wire, framed=True)
-        address = f"{host}:{port}" if host else ""
         tls = None if self._visitor is None else self._visitor.tls()
-        situation = situation_of(
-            host,
+        client = ClientInfo(
+            address=host,
+            port=port,
+            protocol="rpc",
+            transport="websocket" if host else "unix",
+            local=f"{server[0]}:{server[1]}" if server[1] else str(server[0]),
             encrypted=self._scope.get("scheme") == "wss",
-            host=server[0],
-            tls=tls,
-            identity=self._identity(host),
+            tls=tls_info(tls),
+            asserted=self._identity(host),
         )
-        self._peer = ServerConnection(
-            self._hub,
-            self,
-            connection,
-            Origin("websocket", address, place.source, situation),
-            place,
-        )
+        self._peer = ServerConnection(self._hub, self, connection, client, place)
         writer = asyncio.create_task(self._write_all(name))
         try:
             await self._read_all(self._peer)
@@ -183,7 +179,8 @@ class _Socket:
         try:
             return ExternalIdentity(values[0], host)
         except UnauthorizedLogin as error:
-            self._hub.portal.tell_refused(error, ExternalIdentity.__name__, address=host)
+            client = ClientInfo(address=host, protocol="rpc", transport="websocket")
+            self._hub.portal.tell_refused(error, ExternalIdentity.__name__, client=client)
             return None
 
     def _origin_is_welcome(self) -> bool:

@@ -7,10 +7,10 @@ The signatures are those of the protocol, after the peer as the first parameter;
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from actorcred.actors import Future
-from actorcred.credentials import Anonymous
 from actorcred.errors import (
     CallCode,
     CallError,
@@ -19,6 +19,7 @@ from actorcred.errors import (
     NoInterface,
     UnauthorizedLogin,
 )
+from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
@@ -26,8 +27,8 @@ from actorcred.portal.login import Login
 from actorcred.rpc.protocol.connection import PREFIX
 from actorcred.rpc.protocol.faults import FaultForm
 from actorcred.rpc.server.connection import ServerConnection
-from actorcred.rpc.server.dialogue import Dialogue, deny_source
-from actorcred.rpc.server.events import LoginThrottled, SessionResumed
+from actorcred.rpc.server.dialogue import Dialogue
+from actorcred.rpc.server.events import SessionResumed
 from actorcred.rpc.server.hub import Commands
 from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
@@ -40,18 +41,21 @@ __all__ = ["COMMANDS"]
 
 T = TypeVar("T", bound=LoginFailed)
 
+LONGEST_NAME = 100
+"""Characters of the name and version of a client that are kept."""
+
 
 def mechanisms(peer: ServerConnection) -> Future[list[str]]:
     """Return the names of the SASL mechanisms that are offered on this connection."""
     hub = peer.hub
     clear = hub.options.passwords_in_clear
     # If a password may be sent, offer only what every user with a password can use.
-    safe = clear or peer.origin.situation.private
+    safe = clear or peer.client.private
     return _then(
         hub.portal.list_credentials_interfaces(for_everybody=safe),
         lambda kinds: offered(
             kinds,
-            peer.origin.situation,
+            peer.client,
             passwords_in_clear=clear,
             legacy=hub.options.legacy_mechanisms,
         ),
@@ -72,6 +76,7 @@ def login(
     if peer.channel is not None:
         raise CallError("this connection is logged in", CallCode.OUT_OF_ORDER)
     wishes = options or LoginOptions()
+    peer.client = _named(peer.client, wishes.client)
     errors = FaultForm(wishes.errors)
     peer.speak(errors, answers_only=not wishes.notifications)
     if peer.hub.draining:
@@ -88,14 +93,6 @@ def login(
 
     def consent(granted: Login) -> tuple[dict[str, Any], Callable[[], object]]:
         channel.open(granted.session)
-        peer.client = _client_name(wishes.client)
-        granted.session.annotate(
-            {
-                "protocol": peer.origin.protocol,
-                "client": peer.client,
-                "address": peer.origin.address,
-            }
-        )
         # Not before the answer is sent: the notifications that the channel has kept follow it.
         return _enter(peer, channel, wishes.heartbeat), lambda: peer.hub.loop.call_soon(
             channel.attach, peer, 0
@@ -111,12 +108,12 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
                 "another login is in progress on this connection", CallCode.OUT_OF_ORDER
             )
         peer.dialogue.cancel()  # the client starts again
-        if peer.origin.source:  # counts as a failure, so that this does not avoid penalties
-            peer.hub.penalties.failed("from " + peer.origin.source, peer.hub.loop.time())
+        # Counts as a failure, so that this does not avoid penalties.
+        peer.tell_refused(UnauthorizedLogin("the client began again"), mechanism)
     options = peer.hub.options
     kind = find(
         mechanism,
-        peer.origin.situation,
+        peer.client,
         passwords_in_clear=options.passwords_in_clear,
         legacy=options.legacy_mechanisms,
     )
@@ -124,7 +121,7 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
         raise CallError(
             "this mechanism is not offered here; see cred.mechanisms", CallCode.BAD_ARGUMENTS
         )
-    peer.dialogue = Dialogue(peer, kind(peer.origin.situation), decide, consent)
+    peer.dialogue = Dialogue(peer, kind(peer.client), decide, consent)
     return peer.dialogue
 
 
@@ -141,29 +138,14 @@ def _log_in(
         wanted = tuple(by_name[name] for name in names if name in by_name)
     if not wanted:
         return _failed(_told(peer, NoInterface(), type(step.credentials).__name__))
-    if isinstance(step.credentials, Anonymous):
-        return _log_in_anonymously(peer, channel, step, wanted)
     return peer.hub.portal.login(
-        step.credentials, channel, *wanted, authorize_as=step.authorize_as or None
+        step.credentials,
+        channel,
+        *wanted,
+        authorize_as=step.authorize_as or None,
+        client=peer.client,
+        info=wishes.info,
     )
-
-
-def _log_in_anonymously(
-    peer: ServerConnection, channel: SessionChannel, step: Credentials, wanted: tuple[type, ...]
-) -> Future[Login]:
-    """Log in at the portal, unless there are too many anonymous sessions from the address."""
-    if not channel.count_anonymous(peer.origin.source):
-        denied = LoginDenied(
-            "too many anonymous sessions from this address", retry_after=peer.hub.retry_after
-        )
-        return _failed(_told(peer, denied, "Anonymous"))
-    decision = peer.hub.portal.login(
-        step.credentials, channel, *wanted, authorize_as=step.authorize_as or None
-    )
-    decision.add_done_callback(
-        lambda done: peer.hub.here(channel.forget_anonymous) if _is_error(done) else None
-    )
-    return decision
 
 
 def _failed(error: Exception) -> Future[Any]:
@@ -172,29 +154,22 @@ def _failed(error: Exception) -> Future[Any]:
     return failed
 
 
-def _is_error(done: Future[Any]) -> bool:
-    try:
-        done.get()
-    except BaseException:  # a cancellation, too
-        return True
-    return False
-
-
 def _told(peer: ServerConnection, error: T, kind: str) -> T:
     """Report a refusal that the portal does not see; return it."""
     peer.tell_refused(error, kind)
     return error
 
 
-def _client_name(client: list[str] | dict[str, str] | str) -> str:
-    parts = (
-        client.values()
-        if isinstance(client, dict)
-        else [client]
-        if isinstance(client, str)
-        else client
-    )
-    return " ".join(parts)[:100]
+def _named(client: ClientInfo, said: list[str] | dict[str, str] | str) -> ClientInfo:
+    """Return a client with the name and version that it gives itself."""
+    if isinstance(said, dict):
+        words = [said.get("name", ""), said.get("version", "")]
+    else:
+        words = [said] if isinstance(said, str) else said
+    if not any(words):
+        return client
+    name, version = words[0], " ".join(words[1:])
+    return replace(client, name=name[:LONGEST_NAME], version=version[:LONGEST_NAME])
 
 
 def _enter(peer: ServerConnection, channel: SessionChannel, heartbeat: bool) -> dict[str, Any]:
@@ -239,26 +214,22 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
     text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
     if not isinstance(text, str):
         raise CallError("the token must be a string", CallCode.BAD_ARGUMENTS)
-    now, source = hub.loop.time(), peer.origin.source and "from " + peer.origin.source
-    wait = hub.penalties.wait(source, now)
-    if wait:
-        deny_source(peer)
-        hub.portal.publish(LoginThrottled(peer.origin.address, "", wait))
-        raise LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1)
+    denied = hub.portal.must_wait(peer.client)
+    if denied is not None:
+        raise _told(peer, denied, "resume")
     # The time of a lookup by hash reveals nothing about the token.
     channel = hub.channels.get(token_hash(text))
     if channel is None or not channel.session.is_open:
-        if source:
-            hub.penalties.failed(source, now)
         raise _told(peer, UnauthorizedLogin("no open session has this token"), "resume")
     session = channel.session
     missed = channel.misses(last_seen)
     told = _enter(peer, channel, heartbeat)
     told["refresh"] = missed
     hub.portal.publish(
-        SessionResumed(session.id, session.avatar_id, peer.origin.address, not missed)
+        SessionResumed(session.id, session.avatar_id, peer.client.endpoint, not missed)
     )
-    session.annotate({"protocol": peer.origin.protocol, "address": peer.origin.address})
+    here, before = peer.client, session.client
+    session.moved(replace(here, name=before.name, version=before.version))
     seen = told["notifications"] = channel.sent if missed else last_seen
     answer: Future[Any] = Future()
 
@@ -308,9 +279,11 @@ def _describe(session: SessionInfo, own: Session) -> dict[str, Any]:
         "current": session.id == own.id,
         "since": session.since,
         "last_seen": session.last_active,
-        "protocol": session.notes.get("protocol"),
-        "client": session.notes.get("client"),
-        "address": session.notes.get("address"),
+        "protocol": session.client.protocol,
+        "transport": session.client.transport,
+        "encrypted": session.client.encrypted,
+        "client": f"{session.client.name} {session.client.version}".strip(),
+        "address": session.client.endpoint,
     }
 
 
@@ -322,7 +295,7 @@ def end(peer: ServerConnection, session: str) -> Any:
     Returns:
         Whether the session existed.
     """
-    peer.demand_proof(peer.hub.options.reauthentication)
+    _channel_of(peer).session.demand(peer.hub.options.reauthentication)
 
     def end_it(found: list[Session]) -> bool:
         own = any(one.id == session for one in found)
@@ -335,26 +308,16 @@ def end(peer: ServerConnection, session: str) -> Any:
 
 def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) -> Any:
     """Prove the credentials again, as some methods demand. Continues with `cred.respond`."""
-    channel = _channel_of(peer)
-    session = channel.session
+    session = _channel_of(peer).session
     if session.avatar_id is ANONYMOUS:
         raise CallError("an anonymous client has no credentials to prove", CallCode.OUT_OF_ORDER)
 
     def decide(step: Credentials) -> Future[AvatarId]:
-        return _then(
-            peer.hub.portal.verify(step.credentials, authorize_as=step.authorize_as or None),
-            compare,
+        return peer.hub.portal.reauthenticate(
+            session, step.credentials, authorize_as=step.authorize_as or None, client=peer.client
         )
 
-    def compare(avatar_id: AvatarId) -> AvatarId:
-        if avatar_id != session.avatar_id:
-            raise _told(
-                peer, UnauthorizedLogin("the credentials are another user's", known=True), mechanism
-            )
-        return avatar_id
-
     def consent(avatar_id: AvatarId) -> tuple[dict[str, Any], Callable[[], object]]:
-        channel.reproven_at = peer.hub.loop.time()
         return {"avatar_id": avatar_id, "for": peer.hub.options.reauthentication}, lambda: None
 
     return _begin(peer, mechanism, decide, consent).say(initial)

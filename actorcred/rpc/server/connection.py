@@ -10,6 +10,7 @@ from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
 from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
+from actorcred.identity import ClientInfo
 from actorcred.methods import Method
 from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response
 from actorcred.rpc.protocol.connection import PREFIX, Connection
@@ -23,7 +24,7 @@ from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
 from actorcred.rpc.server.reply import Receipt, Reply, wait_in
 from actorcred.rpc.server.session_channel import SessionChannel
-from actorcred.rpc.server.transport import Origin, Transport
+from actorcred.rpc.server.transport import Transport
 
 __all__ = ["ServerConnection"]
 
@@ -44,7 +45,7 @@ class ServerConnection:
         hub: the hub of the server.
         transport: what carries it.
         connection: the protocol's state.
-        origin: where it comes from.
+        client: where it comes from.
         place: its place in the limits, which it releases at the end.
 
     Attributes:
@@ -76,18 +77,21 @@ class ServerConnection:
         "heard",
         "heartbeat",
         "hub",
-        "origin",
         "transport",
     )
 
     def __init__(
-        self, hub: Hub, transport: Transport, connection: Connection, origin: Origin, place: Place
+        self,
+        hub: Hub,
+        transport: Transport,
+        connection: Connection,
+        client: ClientInfo,
+        place: Place,
     ) -> None:
         self.hub = hub
         self.transport = transport
         self.connection = connection
-        self.origin = origin
-        self.client = ""
+        self.client = client
         self.channel: SessionChannel | None = None
         self.dialogue: Dialogue | None = None
         self.heartbeat = self.answers_only = self.closed = False
@@ -147,7 +151,7 @@ class ServerConnection:
 
     def break_off(self, detail: str) -> None:
         """End the connection of a client that violated the protocol."""
-        self.hub.portal.publish(ConnectionBroken(self.origin.address, detail))
+        self.hub.portal.publish(ConnectionBroken(self.client.endpoint, detail))
         self.goodbye(GoodbyeCode.PROTOCOL_ERROR, detail, None)
 
     def pause(self) -> None:
@@ -246,7 +250,7 @@ class ServerConnection:
         wait = rate.take(self.heard)
         if wait and not self._throttled:
             session_id = "" if self.channel is None else self.channel.session.id
-            self.hub.portal.publish(RequestsThrottled(self.origin.address, session_id))
+            self.hub.portal.publish(RequestsThrottled(self.client.endpoint, session_id))
         self._throttled = wait > 0
         return wait
 
@@ -261,8 +265,6 @@ class ServerConnection:
         self, channel: SessionChannel, method: Method, params: list[Any], reply: Reply | None
     ) -> None:
         arguments = method.arguments(params, self.connection.codec.convert)
-        if method.reauthenticated_within is not None:
-            self.demand_proof(method.reauthenticated_within)
         message, avatar = ProxyCall((method.name,), arguments, {}), channel.session.avatar
         if avatar.actor_inbox.busy.locked():
             avatar.deliver(
@@ -278,24 +280,7 @@ class ServerConnection:
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Report a refused login on this connection that the portal did not see."""
-        self.hub.portal.tell_refused(error, kind, address=self.origin.situation.source)
-
-    def demand_proof(self, within: float) -> None:
-        """Check that the user has proven the credentials again recently.
-
-        Args:
-            within: seconds for which a proof is accepted.
-
-        Raises:
-            CallError: if not.
-        """
-        channel = self.channel
-        if channel is None:
-            raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
-        if channel.reproven_at is None or self.hub.loop.time() - channel.reproven_at > within:
-            raise CallError(
-                "prove your credentials again first: cred.reauthenticate", CallCode.REAUTHENTICATE
-            )
+        self.hub.portal.tell_refused(error, kind, client=self.client)
 
     def _notice(self, notice: NotificationMessage) -> None:
         try:

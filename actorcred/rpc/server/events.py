@@ -17,7 +17,6 @@ from actorcred.portal.events import Event
 __all__ = [
     "ConnectionBroken",
     "ConnectionRefused",
-    "LoginThrottled",
     "RequestsThrottled",
     "SessionResumed",
 ]
@@ -60,31 +59,6 @@ class ConnectionBroken(Event):
 
     address: str
     detail: str
-    count: int = 1
-
-    def summed_by(self) -> str | None:
-        """Return the source."""
-        return source_of_peer(self.address)
-
-
-@dataclass(frozen=True, slots=True)
-class LoginThrottled(Event):
-    """A login was denied without examining its credentials, after too many recent failures.
-
-    Attributes:
-        address: where it came from.
-        claimed: the user name that the client claimed, shown as in
-            `actorcred.portal.events.LoginRefused`.
-        retry_after: seconds until another login is examined.
-        count: how many this stands for.
-    """
-
-    name: ClassVar[str] = "login-throttled"
-    level: ClassVar[int] = logging.WARNING
-
-    address: str
-    claimed: str
-    retry_after: float
     count: int = 1
 
     def summed_by(self) -> str | None:

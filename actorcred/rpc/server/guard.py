@@ -25,7 +25,6 @@ class ConnectionLimiter:
         per_source: maximum number of connections without a login from one source.
         connections: maximum number of all connections; None is no limit. Those without a login may
             take half of them, so that logged-in clients can always reconnect.
-        anonymous: maximum number of anonymous sessions from one source.
 
     Attributes:
         connections: the number of connections, including those without a login.
@@ -36,7 +35,6 @@ class ConnectionLimiter:
         unauthenticated: int,
         per_source: int,
         connections: int | None = None,
-        anonymous: int = 100,
     ) -> None:
         self._limit = connections
         self._total = (
@@ -46,9 +44,7 @@ class ConnectionLimiter:
         )
         # One source must not take all places, even if there are few.
         self._per_source = min(per_source, max(1, self._total // 2))
-        self._per_source_anonymous = anonymous
         self._sources: Counter[str] = Counter()
-        self._anonymous: Counter[str] = Counter()
         self._count = 0
         self.connections = 0
         self.places: dict[Place, None] = {}
@@ -108,20 +104,6 @@ class ConnectionLimiter:
     def gone(self) -> None:
         """Stop counting a connection."""
         self.connections -= 1
-
-    def enter_anonymous(self, source: str) -> bool:
-        """Count an anonymous session from a source; return False if there are too many.
-
-        If it was counted, `leave_anonymous` must be called later.
-        """
-        if source and self._anonymous[source] >= self._per_source_anonymous:
-            return False
-        self._anonymous[source] += 1
-        return True
-
-    def leave_anonymous(self, source: str) -> None:
-        """Stop counting an anonymous session."""
-        _decrease(self._anonymous, source)
 
 
 def _decrease(counter: Counter[str], key: str) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from actorcred.actors import Future
 from actorcred.errors import LoginFailed
+from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.network import source_of
@@ -22,8 +23,8 @@ from actorcred.rpc.server.guard import ConnectionLimiter, Place
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.session_channel import Line, SessionChannel
 from actorcred.rpc.server.shortage import Shortage, descriptor_limit
-from actorcred.rpc.server.transport import Origin, Transport
-from actorcred.throttle import RETRY_AFTER, Penalties, Turns
+from actorcred.rpc.server.transport import Transport
+from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Commands", "Hub", "Peer"]
 
@@ -46,7 +47,7 @@ class Peer(Line, Protocol):
 
     hub: Hub
     transport: Transport
-    origin: Origin
+    client: ClientInfo
     closed: bool
     dialogue: Any
     """The SASL exchange in progress."""
@@ -117,18 +118,15 @@ class Hub:
         self.ignored_notices = 0
         """The number of notifications from clients that were not handled."""
         self._descriptors = descriptor_limit()
-        admission, penalty = portal.options.admission, portal.options.penalty
+        admission = portal.options.admission
         self.admission = ConnectionLimiter(
             admission.unauthenticated,
             admission.unauthenticated_per_source,
             admission.connections or self._descriptors,
-            admission.anonymous_per_source,
         )
         self.shortage = Shortage(self.loop)
         self.visitors: set[Newcomer] = set()
         """Connections that are not peers yet, such as those that still speak HTTP."""
-        self.penalties = Penalties(penalty)
-        self.turns = Turns(max(1, penalty.free_failures))
         self._nobody = asyncio.Event()
         self._nobody.set()
         self._dirty: list[Peer] = []
@@ -154,7 +152,7 @@ class Hub:
         source, now = self.source_of(address), self.loop.time()
         if self.draining:
             refusal: str | None = GOING_DOWN
-        elif source and self.is_shut_out(source, now):
+        elif self.portal.protection.shut_out(source):
             refusal = "too many logins during the penalty of this source"
         else:
             refusal = self._enter(source, now)
@@ -181,12 +179,6 @@ class Hub:
                 )
                 chance = 1.0
         return self.admission.enter(source, chance)
-
-    def is_shut_out(self, source: str, now: float) -> bool:
-        """Return whether a source is refused, since it continued to try during its penalty."""
-        return (
-            self.penalties.denials("from " + source, now) > self.portal.options.penalty.free_denials
-        )
 
     def spare_descriptors(self, used: int) -> bool:
         """Return whether enough file descriptors are left to serve a connection.
@@ -275,7 +267,7 @@ class Hub:
     def _end_if_overdue(self, peer: Peer, now: float) -> None:
         overdue = peer.overdue(now)
         if overdue is not None:
-            self.portal.publish(ConnectionBroken(peer.origin.address, overdue[1]))
+            self.portal.publish(ConnectionBroken(peer.client.endpoint, overdue[1]))
             peer.goodbye(*overdue, None)
             peer.transport.abort()
 

@@ -12,9 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
-from actorcred.credentials import Certificate
 from actorcred.errors import ActorcredError
-from actorcred.network import is_loopback
+from actorcred.identity import ClientInfo
 from actorcred.rpc.protocol.addresses import Address, advice
 from actorcred.rpc.protocol.buffer import receive_buffer
 from actorcred.rpc.protocol.connection import Connection
@@ -23,9 +22,7 @@ from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.output_queues import untaken
-from actorcred.rpc.server.transport import Origin
-from actorcred.sasl.binding import served_binding, unique_binding
-from actorcred.sasl.mechanism import Situation
+from actorcred.sasl.binding import served_binding, tls_info
 from actorcred.sasl.scram import end_point_binding, has_scram
 
 __all__ = ["BACKLOG", "StreamListener", "StreamTransport", "bind", "listen", "server_context"]
@@ -101,22 +98,18 @@ class StreamTransport(asyncio.BufferedProtocol):
         # Not from the transport, which has no address any more if the connection was reset.
         host, port = self._address[:2] if isinstance(self._address, tuple) else ("", 0)
         stream.set_write_buffer_limits(high=self._hub.options.write_buffer)
-        address = "" if not host else f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        private = self._protocol != "tcp" or is_loopback(host)
-        tls_unique = (
-            None if self._binding is None else unique_binding(stream.get_extra_info("ssl_object"))
+        tls = stream.get_extra_info("ssl_object")
+        client = ClientInfo(
+            address=host,
+            port=port,
+            protocol="rpc",
+            transport=self._protocol,
+            local=_local_of(stream),
+            encrypted=tls is not None,
+            tls=tls_info(tls, self._binding),
         )
-        situation = Situation(
-            private,
-            _certificate_of(stream),
-            HOST,
-            host,
-            binding=self._binding,
-            tls_unique=tls_unique,
-        )
-        origin = Origin(self._protocol, address, self._place.source, situation)
         self.peer = ServerConnection(
-            self._hub, self, Connection(limits=self._hub.options.wire), origin, self._place
+            self._hub, self, Connection(limits=self._hub.options.wire), client, self._place
         )
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -235,23 +228,12 @@ def _keep_alive(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _certificate_of(stream: asyncio.Transport) -> Certificate | None:
-    tls = stream.get_extra_info("ssl_object")
-    der = None if tls is None else tls.getpeercert(binary_form=True)
-    if der is None:
-        return None
-    return make_certificate(der, tls.getpeercert() or {})
-
-
-def make_certificate(der: bytes, fields: dict[str, Any]) -> Certificate:
-    """Return a verified certificate as credentials.
-
-    Args:
-        der: the certificate.
-        fields: what `ssl.SSLSocket.getpeercert()` returns.
-    """
-    subject = {name: value for pair in fields.get("subject", ()) for name, value in pair}
-    return Certificate(der, subject, tuple(fields.get("subjectAltName", ())))
+def _local_of(stream: asyncio.Transport) -> str:
+    """Return the address and port of the server that a client has reached."""
+    name = stream.get_extra_info("sockname")
+    if not isinstance(name, tuple):
+        return HOST
+    return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
 def server_context(address: Address) -> ssl.SSLContext:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from actorcred.errors import CallCode, CallError
@@ -28,6 +30,7 @@ class LoginOptions(msgspec.Struct):
         notifications: whether the client accepts messages that are not answers. If not, it gets
             only answers.
         errors: the form of errors, a `FaultForm`.
+        info: what the client tells the realm, which reads `mind.info`.
     """
 
     interface: str | list[str] | None = None
@@ -36,6 +39,7 @@ class LoginOptions(msgspec.Struct):
     heartbeat: bool = False
     notifications: bool = True
     errors: str = FaultForm.MAP
+    info: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
         # Not checked by the decoder, whose error names neither the option nor the allowed values.

@@ -23,7 +23,7 @@ from actorcred.rpc.protocol.codec import MSGPACK, Codec
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import FaultForm
 from actorcred.rpc.protocol.goodbye import GoodbyeCode
-from actorcred.rpc.server.guard import Backlog, ConnectionLimiter
+from actorcred.rpc.server.guard import Backlog
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.sessions.session import Session
 
@@ -65,7 +65,6 @@ class ChannelHub(Protocol):
     """What channels need of the hub."""
 
     options: ServerOptions
-    admission: ConnectionLimiter
     thread: int
     channels: dict[bytes, SessionChannel]
     lost_channels: set[SessionChannel]
@@ -93,7 +92,6 @@ class SessionChannel(Channel):
     """
 
     __slots__ = (
-        "_anonymous",
         "_end",
         "_hub",
         "_keeps",
@@ -105,7 +103,6 @@ class SessionChannel(Channel):
         "lost_at",
         "methods",
         "peer",
-        "reproven_at",
         "sent",
         "session",
         "takes_notifications",
@@ -127,7 +124,6 @@ class SessionChannel(Channel):
         self.errors = errors
         self._token: bytes | None = None
         self._end: LogoutReason | None = None
-        self._anonymous: str | None = None
         self.backlog = Backlog(2 * hub.options.wire.pending, hub.options.backlog_bytes)
         """What the client sent, on any connection, and the avatar has not begun to handle."""
         # Until the client has the answer to its login, notifications wait as after a lost
@@ -139,26 +135,12 @@ class SessionChannel(Channel):
         self.peer: Line | None = None
         self.lost_at: float | None = None
         self.methods: dict[str, Method] = {}
-        self.reproven_at: float | None = None
         """When the user proved the credentials again, on the server's clock."""
 
     def open(self, session: Session) -> None:
         """Set the session that was opened."""
         self.session = session
         self.methods = methods_of(session.interface)
-
-    def count_anonymous(self, source: str) -> bool:
-        """Count an anonymous session until it ends; return False if its source has too many."""
-        if not self._hub.admission.enter_anonymous(source):
-            return False
-        self._anonymous = source
-        return True
-
-    def forget_anonymous(self) -> None:
-        """Stop counting an anonymous session, if it is one."""
-        source, self._anonymous = self._anonymous, None
-        if source is not None:
-            self._hub.admission.leave_anonymous(source)
 
     def new_token(self) -> str | None:
         """Return a new token to resume the session once; None if it cannot be resumed.
@@ -237,7 +219,6 @@ class SessionChannel(Channel):
             self._hub.from_thread(self.close, reason)
             return
         self._end = reason
-        self.forget_anonymous()
         self._hub.forget_token(self._token)
         self._hub.lost_channels.discard(self)
         self._kept = None

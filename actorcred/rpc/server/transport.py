@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
 
-from actorcred.sasl.mechanism import Situation
-
-__all__ = ["Origin", "Transport"]
+__all__ = ["Transport"]
 
 
 class Transport(Protocol):
@@ -27,20 +24,3 @@ class Transport(Protocol):
 
     def abort(self) -> None:
         """Close the connection immediately."""
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a connection comes from.
-
-    Args:
-        protocol: its name, such as "tcp".
-        address: the client's address for display; "" if it has none.
-        source: the source for limits and penalties; "" if there is none.
-        situation: what SASL mechanisms may know about the connection.
-    """
-
-    protocol: str
-    address: str
-    source: str
-    situation: Situation

@@ -1,0 +1,297 @@
+"""The protection of a portal against guessing and floods, for all protocols alike.
+
+Failed logins are counted by source and by account, whatever protocol they came by, so that no
+adapter can forget them. It runs in the portal's context; `wait` and `shut_out` may be called on any
+thread.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable
+from functools import partial
+
+from actorcred.errors import LoginDenied, LoginFailed, UnauthorizedLogin, UnknownKey
+from actorcred.identity import ClientInfo, proofs_of
+from actorcred.names import ANONYMOUS
+from actorcred.network import source_of
+from actorcred.portal.attempt import Attempt
+from actorcred.sessions.states import State
+from actorcred.throttle import (
+    RETRY_AFTER,
+    Admission,
+    Penalties,
+    Penalty,
+    Turns,
+    account_of,
+)
+
+__all__ = ["Protection"]
+
+SOURCE_ABREAST = 16
+"""Logins of one source that are checked at the same time; any number of users can be behind it."""
+
+_GUESSABLE = frozenset({"pwd", "otp", "pin"})
+"""Methods (RFC 8176) whose secret can be found by trying; keys, certificates and tokens cannot."""
+
+
+class Protection:
+    """Decides which logins are looked at, and remembers which have failed.
+
+    Args:
+        admission: the limits.
+        penalty: how long sources and accounts wait.
+        clock: returns the time in seconds.
+    """
+
+    def __init__(self, admission: Admission, penalty: Penalty, clock: Callable[[], float]) -> None:
+        self._admission = admission
+        self._clock = clock
+        self._free_denials = penalty.free_denials
+        self._penalties = Penalties(penalty)
+        self._penalises = penalty.step > 0
+        self._by_account = Turns(max(1, penalty.free_failures))
+        self._by_source = Turns(max(SOURCE_ABREAST, penalty.free_failures))
+        self._familiar = Familiar(penalty.familiar_for)
+        self._logins: Counter[str] = Counter()
+        self._anonymous: Counter[str] = Counter()
+        self._sessions: Counter[str] = Counter()
+        self._held: dict[str, tuple[Counter[str], str]] = {}
+        """The sessions that are counted, by their ids."""
+
+    # -- on any thread ---------------------------------------------------------------------------
+
+    def source_of(self, client: ClientInfo) -> str:
+        """Return the source for which a client is counted; "" if it has none."""
+        address = client.address
+        if not address:
+            return ""
+        return source_of(address, loopback=self._admission.limit_loopback)
+
+    def wait(self, source: str) -> float:
+        """Return the seconds that a source must wait before its next login; 0 if none."""
+        return self._penalties.wait("from " + source, self._clock()) if source else 0.0
+
+    def shut_out(self, source: str) -> float:
+        """Return the seconds for which a source is refused at all; 0 if it is not.
+
+        That is so if it continued to try during its penalty.
+        """
+        if not source or not self._penalties:
+            return 0.0
+        key, now = "from " + source, self._clock()
+        if self._penalties.denials(key, now) <= self._free_denials:
+            return 0.0
+        return self._penalties.wait(key, now)
+
+    # -- one login, in the order of its steps ----------------------------------------------------
+
+    def enter(self, attempt: Attempt) -> LoginDenied | None:
+        """Count a login in progress, or return why it is denied; `leave` must be called later."""
+        source = attempt.source = self.source_of(attempt.client)
+        attempt.account = account_of(attempt.claimed) if attempt.claimed else ""
+        if not source:
+            return None
+        most = self._admission.logins_per_source
+        if most is not None and self._logins[source] >= most:
+            return _too_many(f"{self._logins[source]} logins in flight from this source")
+        self._logins[source] += 1
+        attempt.counted = True
+        return None
+
+    def take_turn(self, attempt: Attempt, go: Callable[[], object]) -> None:
+        """Have `go()` called when it is the login's turn, unless it is over by then.
+
+        Without turns, many simultaneous guesses would be looked at before the first failure counts.
+        `end_turn` or `leave` must be called later.
+        """
+        lines = []
+        if self._penalises and attempt.account:
+            lines.append((self._by_account, self._line(attempt)))
+        if self._penalises and attempt.source:
+            lines.append((self._by_source, attempt.source))
+        self._stand_in(lines, attempt, go)
+
+    def _stand_in(
+        self, lines: list[tuple[Turns, str]], attempt: Attempt, go: Callable[[], object]
+    ) -> None:
+        """Have a login take its turn in each of several lines, the last one first."""
+        if lines:
+            turns, line = lines.pop()
+            turns.take(line, partial(self._step_up, (turns, line), lines, attempt, go))
+        else:
+            go()
+
+    def _step_up(
+        self,
+        turn: tuple[Turns, str],
+        others: list[tuple[Turns, str]],
+        attempt: Attempt,
+        go: Callable[[], object],
+    ) -> bool:
+        if attempt.state is not State.CHECKING:
+            return False
+        attempt.turns = (*attempt.turns, turn)
+        self._stand_in(others, attempt, go)
+        return True
+
+    def _line(self, attempt: Attempt) -> str:
+        """Return the line of an account. Who is familiar to it does not wait for others."""
+        if self._passes_account(attempt):
+            return f"{attempt.account} from {attempt.source}"
+        return attempt.account
+
+    def end_turn(self, attempt: Attempt) -> None:
+        """Let the next logins of the account and the source have their turn."""
+        turns, attempt.turns = attempt.turns, ()
+        for line, key in turns:
+            line.leave(key)
+
+    def denial(self, attempt: Attempt) -> LoginDenied | None:
+        """Return why a login is not looked at now; None if it is."""
+        if not self._penalties:  # by far the most frequent case
+            return None
+        now, wait = self._clock(), self.wait(attempt.source)
+        if not wait and attempt.account and not self._passes_account(attempt):
+            wait = self._penalties.wait("as " + attempt.account, now)
+        if not wait:
+            return None
+        return self._denied(attempt.source, wait)
+
+    def _denied(self, source: str, wait: float) -> LoginDenied:
+        close = False
+        if source and self.wait(source):
+            close = self._penalties.denied("from " + source) > self._free_denials
+        return LoginDenied(
+            "too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False, close=close
+        )
+
+    def _passes_account(self, attempt: Attempt) -> bool:
+        """Return whether failures of others must not keep a login from its account."""
+        if not proofs_of(attempt.credentials) & _GUESSABLE:
+            return True
+        return self._familiar.knows(attempt.account, attempt.source, self._clock())
+
+    def failed(self, attempt: Attempt, error: LoginFailed) -> None:
+        """Count a login whose credentials were refused."""
+        guessable = bool(proofs_of(attempt.credentials) & _GUESSABLE)
+        self.count(error, attempt.source, attempt.account if guessable else "")
+
+    def count(self, error: LoginFailed, source: str, account: str) -> None:
+        """Count a refusal, unless it is not the client's fault.
+
+        Unknown SSH keys are not guesses: an agent offers all keys that it has.
+        """
+        if not isinstance(error, UnauthorizedLogin) or isinstance(error, UnknownKey):
+            return
+        now = self._clock()
+        if source:
+            self._penalties.failed("from " + source, now)
+        if account:
+            self._penalties.failed("as " + account, now)
+
+    def count_denied(self, source: str) -> None:
+        """Count an attempt of a source during its penalty that a protocol denied itself."""
+        if self.wait(source):
+            self._penalties.denied("from " + source)
+
+    def proven(self, attempt: Attempt) -> None:
+        """Forget the failures of an account whose user has logged in.
+
+        Those of the source stay, since it might own one account and try others.
+        """
+        if not attempt.account:
+            return
+        if self._penalties:
+            self._penalties.succeeded("as " + attempt.account)
+        if attempt.source and not attempt.client.untrusted_front:
+            self._familiar.note(attempt.account, attempt.source, self._clock())
+
+    def leave(self, attempt: Attempt) -> None:
+        """Stop counting a login, which has succeeded or failed."""
+        self.end_turn(attempt)
+        if attempt.counted:
+            attempt.counted = False
+            _decrease(self._logins, attempt.source)
+
+    # -- sessions --------------------------------------------------------------------------------
+
+    def open(self, attempt: Attempt) -> None:
+        """Count the session of a login by its source, until `closed`.
+
+        Raises:
+            LoginDenied: if the source has too many.
+        """
+        source = attempt.source
+        if not source:
+            return
+        anonymous = attempt.avatar_id is ANONYMOUS
+        counter = self._anonymous if anonymous else self._sessions
+        most = (
+            self._admission.anonymous_per_source
+            if anonymous
+            else self._admission.sessions_per_source
+        )
+        if most is not None and counter[source] >= most:
+            what = "anonymous sessions" if anonymous else "sessions"
+            raise _too_many(f"{counter[source]} {what} from this source")
+        if anonymous or most is not None:
+            counter[source] += 1
+            self._held[attempt.session_id] = (counter, source)
+
+    def closed(self, session_id: str) -> None:
+        """Stop counting a session, if it is counted."""
+        held = self._held.pop(session_id, None)
+        if held is not None:
+            _decrease(*held)
+
+
+def _too_many(detail: str) -> LoginDenied:
+    return LoginDenied(detail, retry_after=RETRY_AFTER, seen=False)
+
+
+def _decrease(counter: Counter[str], key: str) -> None:
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
+
+
+class Familiar:
+    """Remembers from where each account has logged in. Pure: the time is passed in.
+
+    Args:
+        seconds: how long a source stays familiar after its last login.
+        accounts: the number of accounts that are remembered.
+        sources: the number of sources per account.
+    """
+
+    def __init__(self, seconds: float, accounts: int = 10_000, sources: int = 4) -> None:
+        self._seconds = seconds
+        self._accounts = accounts
+        self._sources = sources
+        self._known: OrderedDict[str, dict[str, float]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def knows(self, account: str, source: str, now: float) -> bool:
+        """Return whether an account has logged in from a source recently."""
+        last = self._known.get(account, _NEVER).get(source) if source else None
+        return last is not None and now - last < self._seconds
+
+    def note(self, account: str, source: str, now: float) -> None:
+        """Note a login of an account from a source."""
+        sources = self._known.get(account)
+        if sources is None:
+            self._known[account] = {source: now}
+            if len(self._known) > self._accounts:
+                self._known.popitem(last=False)
+            return
+        self._known.move_to_end(account)
+        sources.pop(source, None)
+        sources[source] = now
+        if len(sources) > self._sources:
+            del sources[next(iter(sources))]
+
+
+_NEVER: dict[str, float] = {}
