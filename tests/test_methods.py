@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from actorcred import Avatar, CallError, reauthenticated
-from actorcred.methods import methods_of
+from actorcred.methods import Demand, demands_of, methods_of, requires
 from actorcred.rpc.protocol.codec import JSON, MSGPACK
 
 if TYPE_CHECKING:
@@ -124,9 +124,59 @@ def test_a_proof_of_the_credentials_can_be_demanded() -> None:
         @reauthenticated(within=60)
         def pay(self) -> None: ...
 
-    assert methods_of(Bank)["pay"].reauthenticated_within == 60
+    assert demands_of(Bank) == {"pay": Demand(within=60)}
     with pytest.raises(ValueError, match="more than 0"):
         reauthenticated(within=0)
+
+
+def test_a_proof_by_certain_methods_can_be_demanded() -> None:
+    class Bank:
+        @reauthenticated(within=60, methods=("otp",))
+        def pay(self) -> None: ...
+
+    assert demands_of(Bank) == {"pay": Demand(within=60, methods=frozenset({"otp"}))}
+    with pytest.raises(TypeError, match="several names"):
+        reauthenticated(within=60, methods="otp")
+    with pytest.raises(TypeError, match="several names"):
+        reauthenticated(within=60, methods=(1,))  # type: ignore[arg-type]
+
+
+def test_roles_are_demanded_by_a_method_or_by_a_whole_interface() -> None:
+    class Room:
+        def say(self) -> None: ...
+
+    @requires("staff")
+    class Desk(Room):
+        @requires("moderator", "admin")
+        def kick(self) -> None: ...
+
+        def _inner(self) -> None: ...
+
+    staff, power = frozenset({"staff"}), frozenset({"moderator", "admin"})
+    assert demands_of(Room) is None
+    assert demands_of(Desk) == {
+        "say": Demand(roles=(staff,)),
+        "kick": Demand(roles=(staff, power)),
+    }
+
+
+def test_several_roles_can_be_demanded_together_and_an_override_can_demand_none() -> None:
+    class Room:
+        @requires("moderator")
+        @requires("awake")
+        def kick(self) -> None: ...
+
+    class Open(Room):
+        def kick(self) -> None: ...
+
+    assert demands_of(Room) == {"kick": Demand((frozenset({"awake"}), frozenset({"moderator"})))}
+    assert demands_of(Open) is None
+
+
+@pytest.mark.parametrize("roles", [(), ("",), (1,)])
+def test_a_demand_without_a_role_is_an_error_where_it_is_made(roles: tuple[Any, ...]) -> None:
+    with pytest.raises(TypeError, match="needs roles"):
+        requires(*roles)
 
 
 @dataclass

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import pickle
 import unicodedata
 
@@ -14,13 +13,10 @@ from hypothesis import strategies as st
 from actorcred import ANONYMOUS
 from actorcred.names import (
     LONGEST_NAME,
-    TemporaryId,
     make_avatar_id,
     password_forms,
     prepare_password,
     prepare_username,
-    temporary,
-    until_of,
 )
 
 
@@ -65,15 +61,6 @@ def test_a_name_of_a_class_that_cannot_be_a_key_is_no_avatar_id():
 
     with pytest.raises(TypeError, match="unhashable"):
         make_avatar_id(Unhashable("ann"))
-
-
-def test_an_avatar_id_of_a_proof_for_a_time_says_until_when_and_becomes_an_ordinary_one():
-    once, for_a_time = TemporaryId("ann"), temporary("ann", 5.0)
-
-    assert (until_of(once), until_of(for_a_time), until_of("ann")) == (0.0, 5.0, math.inf)
-    assert type(make_avatar_id(once)) is str
-    assert type(temporary("ann", math.inf)) is str
-    assert temporary(ANONYMOUS, 5.0) is ANONYMOUS
 
 
 @pytest.mark.parametrize(

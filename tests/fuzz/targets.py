@@ -21,11 +21,12 @@ from actorcred.checkers.token import TokenChecker, TokenRules
 from actorcred.credentials import BearerToken, SSHKey
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange, ScramVerifier, UsernameHashedPassword, UsernameScram
+from actorcred.identity import ClientInfo, TLSInfo
 from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_password
 from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec, Request, WireLimits
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce
-from actorcred.sasl.mechanism import Credentials, Secrets, Situation
+from actorcred.sasl.mechanism import Credentials, Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from actorcred.sasl.scram import make_verifier
 from tests.fuzz.portal import drive
@@ -82,7 +83,10 @@ def wire_json(data: bytes) -> None:
 # -- SASL ----------------------------------------------------------------------------------------
 
 BINDING = ("tls-server-end-point", bytes(range(32)))
-SITUATIONS = (Situation(private=True), Situation(private=True, binding=BINDING))
+CLIENTS = (
+    ClientInfo(encrypted=True),
+    ClientInfo(encrypted=True, tls=TLSInfo(binding=BINDING)),
+)
 VERIFIERS = {
     name: make_verifier("secret", 4096, bytes(16), algorithm=name)
     for name in ("SHA-512", "SHA-256", "SHA-1")
@@ -92,9 +96,7 @@ VERIFIERS = {
 def sasl_server(data: bytes) -> None:
     """A client's messages to any mechanism, then to a checker that knows the user or does not."""
     source = Source(data)
-    mechanism = SERVER_MECHANISMS[source.choice(sorted(SERVER_MECHANISMS))](
-        source.choice(SITUATIONS)
-    )
+    mechanism = SERVER_MECHANISMS[source.choice(sorted(SERVER_MECHANISMS))](source.choice(CLIENTS))
     known = bool(source.number() % 2)
     with contextlib.suppress(ProtocolError, UnauthorizedLogin):
         step: Any = None

@@ -63,10 +63,10 @@ def test_an_unforeseen_exception_of_a_checker_refuses_its_login_and_is_never_a_c
     dispatcher, caplog, fault
 ):
     stage = Stage()
-    for _ in range(8):
+    for number in range(8):
         stage.checker_answers.append(fault)
         with pytest.raises(UnauthorizedLogin):
-            stage.login("mallory")
+            stage.login(f"mallory{number}")
     assert stage.login("ann").interface is Player
 
     assert stage.named(RoleRestarted) == stage.named(RoleDown) == []

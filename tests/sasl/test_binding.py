@@ -9,8 +9,7 @@ import pytest
 import trustme
 
 from actorcred.sasl import binding
-from actorcred.sasl.binding import served_binding, situation_of, unique_binding, with_bindings
-from actorcred.sasl.mechanism import Situation
+from actorcred.sasl.binding import served_binding, tls_info, unique_binding
 from actorcred.sasl.scram import end_point_binding
 
 CA = trustme.CA()
@@ -42,22 +41,26 @@ def test_a_connection_is_bound_to_the_certificate_that_its_client_sees() -> None
     client, server = connected(server_context(), ssl.TLSVersion.TLSv1_3)
     der = client.getpeercert(binary_form=True)
     assert der is not None
-    situation = with_bindings(Situation(private=True), server)
+    info = tls_info(server)
 
-    assert situation.binding == end_point_binding(der)
-    assert situation.tls_unique is None  # it is not defined for TLS 1.3
-    assert situation.private
+    assert info is not None
+    assert info.binding == end_point_binding(der)
+    assert info.tls_unique is None  # it is not defined for TLS 1.3
+    assert info.version == "TLSv1.3"
+    assert info.cipher.startswith("TLS_")
 
 
 def test_tls_1_2_has_a_binding_of_the_connection_itself() -> None:
     client, server = connected(server_context(), ssl.TLSVersion.TLSv1_2)
 
     assert unique_binding(server) == unique_binding(client) is not None
-    assert with_bindings(Situation(), server).tls_unique == unique_binding(server)
+    info = tls_info(server)
+    assert info is not None
+    assert info.tls_unique == unique_binding(server)
 
 
 def test_without_tls_there_is_nothing_to_be_bound_to() -> None:
-    assert with_bindings(Situation(), None) == Situation()
+    assert tls_info(None) is None
     assert unique_binding(None) is None
 
 
@@ -88,14 +91,6 @@ def test_without_the_library_nothing_is_bound(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(binding, "has_scram", lambda: False)
 
     assert served_binding(server.context) is None
-    assert with_bindings(Situation(), server) == Situation()
-
-
-def test_a_situation_is_private_with_tls_or_on_this_machine_and_has_its_bindings() -> None:
-    _, server = connected(server_context(), ssl.TLSVersion.TLSv1_2)
-
-    assert not situation_of("192.0.2.1", encrypted=False).private
-    assert situation_of("127.0.0.1", encrypted=False).private
-    far = situation_of("192.0.2.1", encrypted=True, host="mail.example", tls=server)
-    assert (far.private, far.source, far.host) == (True, "192.0.2.1", "mail.example")
-    assert far.bindings().keys() == {"tls-server-end-point", "tls-unique"}
+    info = tls_info(server)
+    assert info is not None
+    assert (info.binding, info.tls_unique) == (None, None)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from actorcred import ProtocolError, UnauthorizedLogin
+from actorcred.identity import ClientInfo
 from actorcred.sasl.cram_md5 import CramMD5Client, CramMD5Server
-from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
+from actorcred.sasl.mechanism import Challenge, Credentials, Secrets
 
 
 def asked() -> tuple[CramMD5Server, bytes]:
-    server = CramMD5Server(Situation(host="localhost", source="192.0.2.1"))
+    server = CramMD5Server(ClientInfo(local="localhost", address="192.0.2.1"))
     step = server.step(None)
     assert isinstance(step, Challenge)
     return server, step.challenge

@@ -30,8 +30,9 @@ from actorcred.exchange import (
     UsernameHashedPassword,
     UsernameScram,
 )
+from actorcred.identity import ClientInfo, TLSInfo
 from actorcred.sasl.cram_md5 import CramMD5
-from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
+from actorcred.sasl.mechanism import Challenge, Credentials, Secrets
 from actorcred.sasl.mechanisms import (
     CLIENT_MECHANISMS,
     LEGACY,
@@ -44,7 +45,7 @@ from actorcred.sasl.mechanisms import (
 from actorcred.sasl.scram import ScramSHA1, ScramSHA256, ScramSHA512, make_verifier
 
 CERTIFICATE = Certificate(b"der", {"commonName": "ann"})
-PRIVATE = Situation(private=True, certificate=CERTIFICATE)
+PRIVATE = ClientInfo(encrypted=True, tls=TLSInfo(certificate=CERTIFICATE))
 VERIFIER = make_verifier("pencil", 4096)
 
 
@@ -160,7 +161,9 @@ def test_scram_is_bound_to_the_connection(
     name: str, ours: Any, theirs: Any, verdict: list[bool]
 ) -> None:
     mine = CLIENT_MECHANISMS[name](Secrets("ann", "pencil", binding=ours))
-    exchange = presented(SERVER_MECHANISMS[name](Situation(binding=theirs)).step(mine.start()))
+    exchange = presented(
+        SERVER_MECHANISMS[name](ClientInfo(tls=TLSInfo(binding=theirs))).step(mine.start())
+    )
     challenges: list[bytes] = []
     decided: list[bool] = []
     exchange.on_challenge = challenges.append
@@ -172,7 +175,9 @@ def test_scram_is_bound_to_the_connection(
 def test_a_client_that_was_told_there_is_no_binding_is_refused_where_there_is_one() -> None:
     misled = CLIENT_MECHANISMS["SCRAM-SHA-256"](Secrets("ann", "pencil", binding=BINDING))
     with pytest.raises(ProtocolError):
-        SERVER_MECHANISMS["SCRAM-SHA-256"](Situation(binding=BINDING)).step(misled.start())
+        SERVER_MECHANISMS["SCRAM-SHA-256"](ClientInfo(tls=TLSInfo(binding=BINDING))).step(
+            misled.start()
+        )
 
 
 def test_scram_goes_for_one_verifier_only() -> None:
@@ -300,30 +305,30 @@ def test_whatever_a_client_says_there_is_no_other_error(
 
 
 def test_the_server_offers_what_some_checker_can_serve() -> None:
-    def names(
-        kinds: list[type], situation: Situation = PRIVATE, *, clear: bool = False
-    ) -> list[str]:
-        return offered(kinds, situation, passwords_in_clear=clear, legacy=LEGACY)
+    def names(kinds: list[type], client: ClientInfo = PRIVATE, *, clear: bool = False) -> list[str]:
+        return offered(kinds, client, passwords_in_clear=clear, legacy=LEGACY)
 
     assert names([UsernamePassword]) == ["PLAIN"]
-    assert names([UsernamePassword], Situation()) == []
-    assert names([UsernamePassword], Situation(), clear=True) == ["PLAIN"]
-    assert names([UsernameHashedPassword, UsernameScram], Situation()) == [
+    assert names([UsernamePassword], ClientInfo()) == []
+    assert names([UsernamePassword], ClientInfo(), clear=True) == ["PLAIN"]
+    assert names([UsernameHashedPassword, UsernameScram], ClientInfo()) == [
         "SCRAM-SHA-256",
         "SCRAM-SHA-1",
         "CRAM-MD5",
     ]
-    assert names([ScramSHA256], Situation(binding=BINDING)) == [
+    assert names([ScramSHA256], ClientInfo(tls=TLSInfo(binding=BINDING))) == [
         "SCRAM-SHA-256-PLUS",
         "SCRAM-SHA-256",
     ]
-    assert names([ExternalIdentity], Situation(identity=ExternalIdentity("ann"))) == ["EXTERNAL"]
-    assert names([ExternalIdentity], Situation()) == []
-    assert names([Anonymous, BearerToken], Situation()) == ["ANONYMOUS"]
+    assert names([ExternalIdentity], ClientInfo(asserted=ExternalIdentity("ann"))) == ["EXTERNAL"]
+    assert names([ExternalIdentity], ClientInfo()) == []
+    assert names([Anonymous, BearerToken], ClientInfo()) == ["ANONYMOUS"]
     assert names([Certificate]) == ["EXTERNAL"]
-    assert names([Certificate], Situation(private=True)) == []
+    assert names([Certificate], ClientInfo(encrypted=True)) == []
     assert names([]) == []
-    assert names([object], replace(PRIVATE, binding=BINDING)) == list(SERVER_MECHANISMS)
+    assert names([object], replace(PRIVATE, tls=replace(PRIVATE.tls, binding=BINDING))) == list(
+        SERVER_MECHANISMS
+    )
 
 
 @pytest.mark.parametrize(
@@ -404,10 +409,10 @@ def proof_for(
 
 
 def outcome_of(
-    name: str, first: str, header: bytes | None = None, extensions: str = "", **situation: Any
+    name: str, first: str, header: bytes | None = None, extensions: str = "", **tls: Any
 ) -> tuple[str, bool]:
     """Return whom a client wants to act as, and whether it was right."""
-    step = SERVER_MECHANISMS[name](Situation(**situation)).step(first.encode())
+    step = SERVER_MECHANISMS[name](ClientInfo(tls=TLSInfo(**tls))).step(first.encode())
     exchange = presented(step)
     flag, who, bare = first.split(",", 2)
     exchange.respond(
@@ -473,7 +478,7 @@ def test_the_client_names_the_kind_of_binding(name: str, kind: str, value: bytes
 )
 def test_a_binding_cannot_be_talked_away(name: str, flag: str) -> None:
     with pytest.raises(ProtocolError):
-        SERVER_MECHANISMS[name](Situation(binding=BINDING, tls_unique=UNIQUE)).step(
+        SERVER_MECHANISMS[name](ClientInfo(tls=TLSInfo(binding=BINDING, tls_unique=UNIQUE))).step(
             f"{flag},,n=user,r={NONCE}".encode()
         )
 
@@ -500,8 +505,10 @@ def test_a_verifier_of_another_algorithm_lets_nobody_in() -> None:
 
 
 def test_sha_512_is_offered_where_a_checker_names_it() -> None:
-    def names(*kinds: type, **situation: Any) -> list[str]:
-        return offered(kinds, Situation(**situation), passwords_in_clear=False, legacy=LEGACY)
+    def names(*kinds: type, **tls: Any) -> list[str]:
+        return offered(
+            kinds, ClientInfo(tls=TLSInfo(**tls)), passwords_in_clear=False, legacy=LEGACY
+        )
 
     assert names(UsernameScram, ScramSHA512) == ["SCRAM-SHA-512", "SCRAM-SHA-256", "SCRAM-SHA-1"]
     assert names(ScramSHA512, tls_unique=UNIQUE) == ["SCRAM-SHA-512-PLUS", "SCRAM-SHA-512"]
@@ -530,7 +537,7 @@ CHALLENGED = (UsernamePassword, UsernameHashedPassword, UsernameScram)
 def test_legacy_mechanisms_are_offered_by_name_or_for_want_of_better_ones(
     kinds: Any, legacy: Any, names: list[str]
 ) -> None:
-    assert offered(kinds, Situation(), passwords_in_clear=False, legacy=legacy) == names
+    assert offered(kinds, ClientInfo(), passwords_in_clear=False, legacy=legacy) == names
 
 
 def test_passwords_over_tls_replace_no_legacy_mechanism() -> None:
@@ -540,8 +547,8 @@ def test_passwords_over_tls_replace_no_legacy_mechanism() -> None:
 
 def test_a_legacy_mechanism_is_not_found_unless_it_is_allowed() -> None:
     def found(name: str, *legacy: str) -> bool:
-        situation = Situation(binding=BINDING)
-        return find(name, situation, passwords_in_clear=False, legacy=legacy) is not None
+        client = ClientInfo(tls=TLSInfo(binding=BINDING))
+        return find(name, client, passwords_in_clear=False, legacy=legacy) is not None
 
     assert LEGACY == ("SCRAM-SHA-1", "CRAM-MD5")
     for name in LEGACY:

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from actorcred.credentials import BearerToken, UsernamePassword
 from actorcred.errors import LoginDenied, ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange, ExchangeState, UsernameScram
+from actorcred.identity import ClientInfo, TLSInfo
 from actorcred.sasl.mechanism import (
     Challenge,
     Credentials,
     Secrets,
     ServerMechanism,
-    Situation,
     Step,
 )
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
@@ -33,14 +33,14 @@ from actorcred.sasl.stepper import (
     Stepper,
 )
 
-SITUATION = Situation(private=True)
+CLIENT = ClientInfo(encrypted=True)
 VERIFIER = make_verifier("pencil", 4096)
 PLAIN = b"\0ann\0s3cret"
 TOKEN = b"n,,\x01auth=Bearer vF9dft4qmT\x01\x01"
 
 
 def stepper(name: str, *, replies_carry_data: bool = False) -> Stepper:
-    return Stepper(SERVER_MECHANISMS[name](SITUATION), replies_carry_data=replies_carry_data)
+    return Stepper(SERVER_MECHANISMS[name](CLIENT), replies_carry_data=replies_carry_data)
 
 
 class Scram:
@@ -213,7 +213,7 @@ def test_a_mechanism_may_challenge_several_times() -> None:
 
         take = step
 
-    made = Stepper(Chatty(SITUATION))
+    made = Stepper(Chatty(CLIENT))
     assert made.receive(None) == Challenge(b"name?")
     assert made.receive(b"a") == Challenge(b"password?")
     assert isinstance(made.receive(b"ann"), Credentials)
@@ -388,7 +388,7 @@ def test_a_checker_may_ask_several_times_and_decide_within_the_answer() -> None:
         def take(self, data: bytes | None) -> Step:
             return Credentials(Twice())
 
-    made = Stepper(Quiz(SITUATION))
+    made = Stepper(Quiz(CLIENT))
     step = made.receive(None)
     assert isinstance(step, Credentials)
     made.challenged(b"one?")
@@ -430,8 +430,10 @@ CALLS = st.one_of(
 def test_no_sequence_of_calls_raises_anything_but_a_protocol_error(
     name: str, carried: bool, calls: list[Any]
 ) -> None:
-    situation = Situation(private=True, binding=("tls-server-end-point", b"certificate"))
-    made = Stepper(SERVER_MECHANISMS[name](situation), replies_carry_data=carried)
+    client = ClientInfo(
+        encrypted=True, tls=TLSInfo(binding=("tls-server-end-point", b"certificate"))
+    )
+    made = Stepper(SERVER_MECHANISMS[name](client), replies_carry_data=carried)
     for method, *args in calls:
         over = made.over
         step = None

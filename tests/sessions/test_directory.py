@@ -59,7 +59,7 @@ def test_without_limits_nothing_expires() -> None:
     directory = Directory(None, None)
     directory.add(make(1))
 
-    assert directory.granularity is None
+    assert not directory.awaits_deadlines
     assert directory.expired(1e9) == []
 
 
