@@ -59,6 +59,11 @@ class Protection:
         self._held: dict[str, tuple[Counter[str], str]] = {}
         """The sessions that are counted, by their ids."""
 
+    def __len__(self) -> int:
+        """Return how much is counted: logins in progress, their turns, and sessions."""
+        turns = len(self._by_account) + len(self._by_source)
+        return turns + len(self._logins) + len(self._held)
+
     # -- on any thread ---------------------------------------------------------------------------
 
     def source_of(self, client: ClientInfo) -> str:

@@ -375,8 +375,8 @@ async def stage(
         assert made.hub.visitors == set()
         assert len(made.hub.admission) == 0
         assert made.hub.admission.connections == 0
-        assert len(made.hub.turns) == 0
         assert await made.count() == 0
+        assert len(made.portal.protection) == 0
 
 
 def on_loop(test: Callable[..., Any], loop_factory: Any = None) -> Callable[..., None]:

@@ -50,8 +50,8 @@ async def test_each_mechanism_lets_the_right_one_in_and_keeps_the_wrong_one_out(
                 with pytest.raises(UnauthorizedLogin) as refused:
                     await game.connect(username, password, mechanism=mechanism)
                 assert str(refused.value) == "login refused"
-            game.hub.penalties.succeeded("as ann")
-            game.hub.penalties.succeeded("from 127.0.0.1")
+            game.portal.protection._penalties.succeeded("as ann")
+            game.portal.protection._penalties.succeeded("from 127.0.0.1")
         guest = await game.connect("", None)
         assert guest.avatar_id is None
         await guest.close()
@@ -280,7 +280,7 @@ async def test_users_see_and_end_their_own_sessions_only(transport: str, tmp_pat
         mine = sessions[here.session]
         assert mine["current"]
         assert mine["client"] == "test 1"
-        assert mine["protocol"] == transport.replace("-json", "")
+        assert (mine["protocol"], mine["transport"]) == ("rpc", transport.replace("-json", ""))
         assert sessions[there.session]["current"] is False
         with pytest.raises(CallError) as error:
             await here.end_session(there.session)

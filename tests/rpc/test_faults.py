@@ -29,11 +29,10 @@ from actorcred import (
     PortalOptions,
     UnauthorizedLogin,
 )
-from actorcred.portal.events import LoggedOut
+from actorcred.portal.events import LoggedOut, LoginRefused
 from actorcred.rpc.server.events import (
     ConnectionBroken,
     ConnectionRefused,
-    LoginThrottled,
     RequestsThrottled,
 )
 from actorcred.sasl.mechanism import Secrets
@@ -324,10 +323,11 @@ async def test_failed_logins_make_source_and_account_wait() -> None:
         assert 20 < denied.value.retry_after <= 30
         with pytest.raises(LoginDenied):  # the source, too
             await game.connect("bob", "hush")
-        throttled = [event for event in game.events if isinstance(event, LoginThrottled)]
-        assert [event.claimed for event in throttled] == [
-            "ann"
-        ]  # the next record of this source has the sum
+        denied_ones = [
+            event for event in game.events if isinstance(event, LoginRefused) and not event.seen
+        ]
+        # The next record of this source has the sum.
+        assert [event.claimed for event in denied_ones] == ["ann"]
 
 
 @on_loop
@@ -504,5 +504,5 @@ async def test_secrets_reach_no_log_and_no_text(
             with pytest.raises(LoginFailed) as refused:
                 await game.connect(mechanism=mechanism, password="0ther-passw0rd")
             assert "0ther-passw0rd" not in repr(refused.value) + str(refused.value) + caplog.text
-            game.hub.penalties.succeeded("from 127.0.0.1")
+            game.portal.protection._penalties.succeeded("from 127.0.0.1")
             await client.close()

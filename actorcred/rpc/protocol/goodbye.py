@@ -44,6 +44,7 @@ FINAL = frozenset(
         LogoutCode.REVOKED,
         LogoutCode.IDLE,
         LogoutCode.EXPIRED,
+        LogoutCode.PROOF_EXPIRED,
         GoodbyeCode.RESUMED,
         GoodbyeCode.PROTOCOL_ERROR,
     )

@@ -53,7 +53,7 @@ function farewell(error) {
     case "replaced": return "You logged in from another place.";
     case "revoked": return "Your account was closed, or its password was changed.";
     case "idle": return "You were inactive for too long.";
-    case "expired": return "Your session has expired. Please log in again.";
+    case "expired": case "proof-expired": return "Your session has expired. Please log in again.";
     default: return refusal(error);
   }
 }

@@ -261,8 +261,9 @@ async def test_anonymous_sessions_of_one_source_are_bounded_and_those_in_grace_c
         await other.readuntil(b"welcome")
         for link in list(game.hub.lost_channels):
             await link.session.end()
-        assert game.hub.admission.enter_anonymous("127.0.0.4")
-        game.hub.admission.leave_anonymous("127.0.0.4")
+        reader, writer = await game.raw("127.0.0.4")
+        writer.write(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
+        await reader.readuntil(b"welcome")
 
 
 # -- pages next to the sockets -------------------------------------------------------------------

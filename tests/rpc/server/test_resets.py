@@ -202,13 +202,13 @@ async def test_a_call_that_fails_in_a_way_that_nobody_foresaw_costs_that_call(
     async with stage("tcp") as game:
         client = await game.connect()
         (peer,) = game.hub.peers
-        take = ServerConnection.demand_proof
-        monkeypatch.setattr(ServerConnection, "demand_proof", lambda peer, within: 1 / 0)
+        take = Session.demand
+        monkeypatch.setattr(Session, "demand", lambda session, within: 1 / 0)
         reply = client.call("sell_all")
         with pytest.raises(Exception, match="internal error"):
             await reply
         client.notify("sell_all")
-        monkeypatch.setattr(ServerConnection, "demand_proof", take)
+        monkeypatch.setattr(Session, "demand", take)
         assert await client.call("echo", 1) == 1
         assert peer in game.hub.peers
 

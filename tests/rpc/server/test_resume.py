@@ -79,7 +79,7 @@ async def test_a_session_goes_on_by_another_transport(first: str, second: str) -
         ticks = [event for event in heard.heard if event[0] in {"tick", "more"}]
         assert ticks == [("tick", 0), ("tick", 1), ("tick", 2), ("more", 0), ("more", 1)]
         (mine,) = await client.sessions()
-        assert mine["protocol"] == second.replace("-json", "")
+        assert mine["transport"] == second.replace("-json", "")
 
 
 @on_loop

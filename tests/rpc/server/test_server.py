@@ -88,8 +88,7 @@ async def test_a_bearer_token_lets_its_holder_in() -> None:
 async def test_passwords_are_not_taken_where_somebody_may_read_along(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in ("rpc.server.listeners", "network"):
-        monkeypatch.setattr(f"actorcred.{module}.is_loopback", lambda host: False)
+    monkeypatch.setattr("actorcred.identity.is_loopback", lambda host: False)
     for transport, clear, offered in (
         ("tcp", False, False),
         ("tcp", True, True),
@@ -181,11 +180,10 @@ async def test_a_login_by_the_network_is_an_event() -> None:
         client = await game.connect(client=("tester", "7"))
         await game.until(lambda: any(isinstance(event, LoggedIn) for event in game.events))
         session = await game.portal.session(client.session)
-        assert dict(session.notes) == {
-            "protocol": "tcp",
-            "client": "tester 7",
-            "address": session.notes["address"],
-        }
+        at = session.client
+        assert (at.protocol, at.transport, at.name, at.version) == ("rpc", "tcp", "tester", "7")
+        assert at.local == f"127.0.0.1:{game.address.port}"
+        assert dict(session.notes) == {}
 
 
 @on_loop
