@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -118,6 +118,9 @@ class Penalties:
 
     The wait grows with each failure and shrinks with time.
 
+    Attributes:
+        failures: the keys with failures.
+
     Args:
         penalty: the settings.
         remember: the number of keys (sources and accounts) that are remembered; those without a
@@ -132,17 +135,17 @@ class Penalties:
         self._free = penalty.free_failures
         self._most = penalty.longest
         self._remember = remember
-        # key -> its failures, and the time of the last one
-        self._failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        # key -> number of failures, and the time of the last one
+        self.failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
         # key -> its denied attempts since its last failure; only keys that are in _failures
         self._denials: dict[str, int] = {}
 
     def __len__(self) -> int:
-        return len(self._failures)
+        return len(self.failures)
 
     def wait(self, key: str, now: float) -> float:
         """Return the seconds that this key must wait before it may try again; 0 if it may now."""
-        known = self._failures.get(key)
+        known = self.failures.get(key)
         if known is None:
             return 0.0
         failures, last = known
@@ -150,21 +153,21 @@ class Penalties:
 
     def failed(self, key: str, now: float) -> None:
         """Record a failed login."""
-        failures, last = self._failures.pop(key, (0, now))
-        self._failures[key] = (self._forgiven(failures, last, now) + 1, now)
+        failures, last = self.failures.pop(key, (0, now))
+        self.failures[key] = (self._forgiven(failures, last, now) + 1, now)
         self._denials.pop(key, None)
-        while len(self._failures) > self._remember:
+        while len(self.failures) > self._remember:
             self._forget_one(now)
 
     def _forget_one(self, now: float) -> None:
         """Forget the oldest key without a penalty; if the oldest few all have one, the oldest."""
-        oldest = list(itertools.islice(self._failures, LOOKED_AT))
+        oldest = list(itertools.islice(self.failures, LOOKED_AT))
         key = next((key for key in oldest if not self.wait(key, now)), oldest[0])
         self.succeeded(key)
 
     def denied(self, key: str) -> int:
         """Record a denied attempt of a key during its penalty; return the number of them."""
-        if key not in self._failures:
+        if key not in self.failures:
             return 0
         count = self._denials[key] = self._denials.get(key, 0) + 1
         return count
@@ -175,7 +178,7 @@ class Penalties:
 
     def succeeded(self, key: str) -> None:
         """Forget the failures of a key that has logged in."""
-        self._failures.pop(key, None)
+        self.failures.pop(key, None)
         self._denials.pop(key, None)
 
     def _penalty(self, failures: int) -> float:
@@ -198,13 +201,21 @@ class Turns:
 
     def __init__(self, abreast: int) -> None:
         self._abreast = abreast
-        self._busy: Counter[str] = Counter()
+        self._busy: dict[str, int] = {}
         self._waiting: dict[str, deque[Callable[[], bool]]] = {}
         self._going: set[str] = set()
 
     def __len__(self) -> int:
         """Return the number of accounts with a login in progress."""
         return len(self._busy)
+
+    def enter(self, account: str) -> bool:
+        """Take a turn if one is free and no one waits for it; return whether it was taken."""
+        busy = self._busy.get(account, 0)
+        if busy >= self._abreast or account in self._waiting:
+            return False
+        self._busy[account] = busy + 1
+        return True
 
     def take(self, account: str, go: Callable[[], bool]) -> None:
         """Have `go()` called when it is its turn, possibly immediately.
@@ -219,25 +230,33 @@ class Turns:
 
     def leave(self, account: str) -> None:
         """End a turn."""
-        self._busy[account] -= 1
-        self._go_on(account)
+        self._free(account)
+        if account in self._waiting:
+            self._go_on(account)
+
+    def _free(self, account: str) -> None:
+        busy = self._busy[account] - 1
+        if busy:
+            self._busy[account] = busy
+        else:
+            del self._busy[account]
 
     def _go_on(self, account: str) -> None:
         if account in self._going:
             return  # called from inside go(): the outer call continues, which avoids deep recursion
         self._going.add(account)
-        waiting = self._waiting.get(account, ())
+        waiting = self._waiting[account]
         try:
-            while waiting and self._busy[account] < self._abreast:
-                self._busy[account] += 1
-                if not waiting.popleft()():
-                    self._busy[account] -= 1
-        except BaseException:
-            self._busy[account] -= 1
-            raise
+            while waiting and self._busy.get(account, 0) < self._abreast:
+                self._busy[account] = self._busy.get(account, 0) + 1
+                try:
+                    started = waiting.popleft()()
+                except BaseException:
+                    self._free(account)
+                    raise
+                if not started:
+                    self._free(account)
         finally:
             self._going.discard(account)
             if not waiting:
-                self._waiting.pop(account, None)
-            if not self._busy[account]:
-                del self._busy[account]
+                del self._waiting[account]

@@ -44,6 +44,7 @@ class Attempt:
     Attributes:
         kind: the kind of credentials.
         claimed: the user name that the client claimed.
+        exchange: the credentials, if they need a challenge.
         deadline: when the login fails, on the portal's clock.
         checker: the checker that is being asked, or that accepted the credentials.
         avatar_id: the avatar id, once it is proven.
@@ -74,6 +75,7 @@ class Attempt:
         "counted",
         "credentials",
         "deadline",
+        "exchange",
         "future",
         "identity",
         "info",
@@ -122,6 +124,7 @@ class Attempt:
         self._unavailable: CheckerUnavailable | None = None
         self._known = False
         self.source = self.account = ""
+        self.exchange: Exchange | None = None
         self.turns: tuple[tuple[Turns, str], ...] = ()
         self.counted = False
         self.avatar_id: AvatarId = ""
@@ -138,6 +141,8 @@ class Attempt:
         """Set the checkers to ask, in order, and the deadline."""
         checkers.reverse()
         self._candidates = checkers
+        if isinstance(self.credentials, Exchange):
+            self.exchange = self.credentials
         self.deadline = deadline
 
     def next_checker(self) -> CheckerRef | None:
@@ -145,8 +150,8 @@ class Attempt:
         if not self._candidates:
             return None
         self.checker = self._candidates.pop()
-        if isinstance(self.credentials, Exchange):
-            self.credentials.last = not self._candidates
+        if self.exchange is not None:
+            self.exchange.last = not self._candidates
         return self.checker
 
     def expect(self, answer: PendingAnswer) -> None:
@@ -191,13 +196,13 @@ class Attempt:
     def verified(self, avatar_id: AvatarId) -> None:
         """Complete a login whose credentials were only to be verified."""
         self.state = step(self.state, SessionEvent.VERIFIED)
-        self.credentials = None
+        self.credentials = self.exchange = None
         self.future.settle(avatar_id)  # type: ignore[arg-type]
 
     def proven(self, avatar_id: AvatarId) -> None:
         """Set the avatar id, and drop the credentials: secrets are not kept longer than needed."""
         self.state = step(self.state, SessionEvent.PROVEN)
-        self.credentials = None
+        self.credentials = self.exchange = None
         self._known = True
         self.avatar_id = avatar_id
         self.session_id = os.urandom(16).hex()
@@ -233,7 +238,7 @@ class Attempt:
     def fail(self) -> None:
         """End the login and cancel a checker's work. The caller must settle `future` last."""
         self.state = step(self.state, SessionEvent.FAILED)
-        self.credentials = None
+        self.credentials = self.exchange = None
         answer, self._answer = self._answer, None
         if answer is not None and self.mind is None:  # a realm may finish: its avatar is discarded
             answer.cancel()

@@ -21,7 +21,6 @@ from actorcred.errors import (
     UnauthorizedLogin,
     UnhandledCredentials,
 )
-from actorcred.exchange import Exchange
 from actorcred.identity import identity_of, seconds_left
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
@@ -123,22 +122,27 @@ class Logins:
             if denied is not None:
                 self.fail(attempt, denied)
             else:
-                self._protection.take_turn(attempt, partial(self._look, attempt, self._first_look))
+                self._in_turn(attempt, self._first_look)
 
-    def _look(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
-        """Continue a login whose turn it is.
+    def _in_turn(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
+        """Continue a login when it is its turn, unless a penalty denies it."""
+        if not self._protection.turn_at_once(attempt):
+            self._protection.await_turn(
+                attempt, partial(self._guard, self._unless_denied, attempt, look)
+            )
+        else:
+            self._unless_denied(attempt, look)
 
-        The caller may be another login that ends its turn, and must not get an exception.
-        """
+    def _unless_denied(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         denied = self._protection.denial(attempt)
         if denied is None:
-            self._guard(look, attempt)
+            look(attempt)
         else:
-            self._guard(self.fail, attempt, denied)
+            self.fail(attempt, denied)
 
     def _first_look(self, attempt: Attempt) -> None:
-        exchange = attempt.credentials
-        if isinstance(exchange, Exchange):
+        exchange = attempt.exchange
+        if exchange is not None:
             tell, challenge = self._portal.deliver_if_alive, exchange.on_challenge
             exchange.turn = lambda go: tell(AnswerChallenge(attempt, go))
 
@@ -159,7 +163,7 @@ class Logins:
         if attempt.state is not State.CHECKING:
             go()  # the exchange only pretends to go on, so that the client learns nothing
             return
-        self._protection.take_turn(attempt, partial(self._look, attempt, lambda _: go()))
+        self._in_turn(attempt, lambda _: go())
 
     def refused_elsewhere(self, report: ReportRefusal) -> None:
         """Count and publish a refusal by a protocol."""
@@ -198,10 +202,8 @@ class Logins:
         self._protection.end_turn(attempt)
         if attempt.interfaces:
             attempt.proven(avatar_id)
-            try:
-                self._protection.open(attempt)
-            except LoginDenied as error:
-                self.fail(attempt, error)
+            if attempt.source and (denied := self._protection.open(attempt)) is not None:
+                self.fail(attempt, denied)
             else:
                 self._claim(attempt)
         else:
@@ -290,7 +292,8 @@ class Logins:
     def succeed(self, attempt: Attempt, session: Session) -> None:
         """Complete a login whose avatar is ready, and make its session visible to others."""
         self._attempts.pop(attempt, None)
-        self._protection.leave(attempt)
+        if attempt.counted:
+            self._protection.leave(attempt)
         self._logouts.watch_deadlines()
         if self._events.wanted(LoggedIn):
             interface = session.interface.__name__

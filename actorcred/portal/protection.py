@@ -82,7 +82,7 @@ class Protection:
 
         That is so if it continued to try during its penalty.
         """
-        if not source or not self._penalties:
+        if not source or not self._penalties.failures:
             return 0.0
         key, now = "from " + source, self._clock()
         if self._penalties.denials(key, now) <= self._free_denials:
@@ -93,8 +93,11 @@ class Protection:
 
     def enter(self, attempt: Attempt) -> LoginDenied | None:
         """Count a login in progress, or return why it is denied; `leave` must be called later."""
+        if attempt.claimed:
+            attempt.account = account_of(attempt.claimed)
+        if not attempt.client.address:
+            return None
         source = attempt.source = self.source_of(attempt.client)
-        attempt.account = account_of(attempt.claimed) if attempt.claimed else ""
         if not source:
             return None
         most = self._admission.logins_per_source
@@ -104,16 +107,31 @@ class Protection:
         attempt.counted = True
         return None
 
-    def take_turn(self, attempt: Attempt, go: Callable[[], object]) -> None:
-        """Have `go()` called when it is the login's turn, unless it is over by then.
+    def turn_at_once(self, attempt: Attempt) -> bool:
+        """Take a login's turn if it is its turn now; if not, `await_turn` must be called.
 
         Without turns, many simultaneous guesses would be looked at before the first failure counts.
         `end_turn` or `leave` must be called later.
         """
+        if not self._penalises:
+            return True
+        if attempt.source:
+            if not self._by_source.enter(attempt.source):
+                return False
+            attempt.turns = ((self._by_source, attempt.source),)
+        if attempt.account:
+            line = self._line(attempt)
+            if not self._by_account.enter(line):
+                return False
+            attempt.turns = (*attempt.turns, (self._by_account, line))
+        return True
+
+    def await_turn(self, attempt: Attempt, go: Callable[[], object]) -> None:
+        """Have `go()` called when it is the login's turn, unless it is over by then."""
         lines = []
-        if self._penalises and attempt.account:
+        if attempt.account:
             lines.append((self._by_account, self._line(attempt)))
-        if self._penalises and attempt.source:
+        if attempt.source and not attempt.turns:
             lines.append((self._by_source, attempt.source))
         self._stand_in(lines, attempt, go)
 
@@ -142,7 +160,7 @@ class Protection:
 
     def _line(self, attempt: Attempt) -> str:
         """Return the line of an account. Who is familiar to it does not wait for others."""
-        if self._passes_account(attempt):
+        if attempt.source and self._passes_account(attempt):
             return f"{attempt.account} from {attempt.source}"
         return attempt.account
 
@@ -154,7 +172,7 @@ class Protection:
 
     def denial(self, attempt: Attempt) -> LoginDenied | None:
         """Return why a login is not looked at now; None if it is."""
-        if not self._penalties:  # by far the most frequent case
+        if not self._penalties.failures:  # by far the most frequent case
             return None
         now, wait = self._clock(), self.wait(attempt.source)
         if not wait and attempt.account and not self._passes_account(attempt):
@@ -207,29 +225,27 @@ class Protection:
         """
         if not attempt.account:
             return
-        if self._penalties:
+        if self._penalties.failures:
             self._penalties.succeeded("as " + attempt.account)
         if attempt.source and not attempt.client.untrusted_front:
             self._familiar.note(attempt.account, attempt.source, self._clock())
 
     def leave(self, attempt: Attempt) -> None:
         """Stop counting a login, which has succeeded or failed."""
-        self.end_turn(attempt)
+        if attempt.turns:
+            self.end_turn(attempt)
         if attempt.counted:
             attempt.counted = False
             _decrease(self._logins, attempt.source)
 
     # -- sessions --------------------------------------------------------------------------------
 
-    def open(self, attempt: Attempt) -> None:
-        """Count the session of a login by its source, until `closed`.
+    def open(self, attempt: Attempt) -> LoginDenied | None:
+        """Count the session of a login by its source, until `closed`; or return why it is denied.
 
-        Raises:
-            LoginDenied: if the source has too many.
+        Must be called only if the login has a source.
         """
         source = attempt.source
-        if not source:
-            return
         anonymous = attempt.avatar_id is ANONYMOUS
         counter = self._anonymous if anonymous else self._sessions
         most = (
@@ -239,10 +255,11 @@ class Protection:
         )
         if most is not None and counter[source] >= most:
             what = "anonymous sessions" if anonymous else "sessions"
-            raise _too_many(f"{counter[source]} {what} from this source")
+            return _too_many(f"{counter[source]} {what} from this source")
         if anonymous or most is not None:
             counter[source] += 1
             self._held[attempt.session_id] = (counter, source)
+        return None
 
     def closed(self, session_id: str) -> None:
         """Stop counting a session, if it is counted."""

@@ -101,12 +101,22 @@ class PortalRef(ActorRef[Any]):
         for interface in interfaces or (None,):
             if not isinstance(interface, type):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
-        _require("authorize_as", authorize_as, str, None)
-        _require("client", client, ClientInfo)
-        _require("info", info, Mapping)
+        if authorize_as is not None:
+            _require("authorize_as", authorize_as, str)
+        if type(client) is not ClientInfo:
+            _require("client", client, ClientInfo)
+        if info is not NO_INFO:
+            _require("info", info, Mapping)
         return self._begin(
-            self._attempt(
-                credentials, mind, interfaces, authorize_as=authorize_as, client=client, info=info
+            Attempt(
+                self.actor_inbox,
+                self._give_up,
+                credentials,
+                mind,
+                interfaces,
+                authorize_as=authorize_as,
+                client=client,
+                info=info,
             )
         )
 
@@ -132,8 +142,7 @@ class PortalRef(ActorRef[Any]):
         """
         _require("authorize_as", authorize_as, str, None)
         _require("client", client, ClientInfo)
-        attempt = self._attempt(credentials, authorize_as=authorize_as, client=client)
-        return cast("Future[AvatarId]", self._begin(attempt))
+        return self._check(credentials, authorize_as=authorize_as, client=client)
 
     def reauthenticate(
         self,
@@ -164,15 +173,11 @@ class PortalRef(ActorRef[Any]):
         _require("session", session, Session)
         _require("authorize_as", authorize_as, str, None)
         _require("client", client, ClientInfo)
-        attempt = self._attempt(
-            credentials, authorize_as=authorize_as, client=client, renews=session
-        )
-        return cast("Future[AvatarId]", self._begin(attempt))
+        return self._check(credentials, authorize_as=authorize_as, client=client, renews=session)
 
-    def _attempt(
-        self, credentials: object, mind: Any = None, interfaces: tuple[type, ...] = (), **more: Any
-    ) -> Attempt:
-        return Attempt(self.actor_inbox, self._give_up, credentials, mind, interfaces, **more)
+    def _check(self, credentials: object, **more: Any) -> Future[AvatarId]:
+        attempt = Attempt(self.actor_inbox, self._give_up, credentials, None, (), **more)
+        return cast("Future[AvatarId]", self._begin(attempt))
 
     def _begin(self, attempt: Attempt) -> LoginFuture:
         try:

@@ -142,6 +142,7 @@ class Session:
         avatar: the client's ref to the avatar; it works while the session is open.
         mind: the mind, through which the client is reached.
         state: the state of the session.
+        expiry: when the session ends with the proof of its credentials; None if that does not end.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
         last_seen: when the client last used it, on the portal's clock.
@@ -151,7 +152,6 @@ class Session:
         "_announced",
         "_demands",
         "_done",
-        "_expiry",
         "_log_out",
         "_notes",
         "_owner",
@@ -163,6 +163,7 @@ class Session:
         "avatar_id",
         "bucket",
         "checker",
+        "expiry",
         "id",
         "interface",
         "last_seen",
@@ -202,7 +203,7 @@ class Session:
         self._done: Future[None] | None = None
         self._demands = demands_of(interface)
         self._proof: Proof | None = None
-        self._expiry: Expiry | None = None
+        self.expiry: Expiry | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:6]}... of {self.avatar_id!r}, {self.state.value}>"
@@ -314,12 +315,7 @@ class Session:
 
     def expires_in(self, seconds: float | None) -> None:
         """Have the session end after some seconds, with the proof of its credentials."""
-        self._expiry = None if seconds is None else Expiry(self._owner.now() + seconds)
-
-    @property
-    def expiry(self) -> Expiry | None:
-        """When the session ends with its proof; None if that does not end."""
-        return self._expiry
+        self.expiry = None if seconds is None else Expiry(self._owner.now() + seconds)
 
     def reproven(self, avatar_id: AvatarId, proven: Identity) -> None:
         """Record that the user has proven the credentials again.

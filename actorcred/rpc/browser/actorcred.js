@@ -10,7 +10,8 @@
 
 const SUBPROTOCOL = "actorcred.json";
 const FINAL = new Set([
-  "logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "proof-expired", "protocol-error",
+  "logout", "kicked", "replaced", "revoked", "resumed", "idle", "expired", "proof-expired",
+  "protocol-error",
 ]);
 const SLOW_LOGIN = 3; // seconds after which a login is reported as slow
 const encoder = new TextEncoder();
