@@ -8,14 +8,27 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, cast
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, cast
 
 from actorcred.actors import Dispatcher, Future, Overloaded
 from actorcred.auth.plugin import CheckerPlugin, start_with_path, yes_or_no
 from actorcred.checker import CheckerRef, Revocation, turn_of
 from actorcred.checkers.bases.account_schema import prepare
-from actorcred.checkers.bases.database import DatabaseChecker, DatabaseRef, Order, open_database
+from actorcred.checkers.bases.accounts import (
+    AccountInfo,
+    AddAccount,
+    ChangePassword,
+    DeleteAccount,
+    FindAccount,
+    ListAccounts,
+    SetDisabled,
+    SetRoles,
+    SQLiteCheckerRef,
+    StoredAccount,
+)
+from actorcred.checkers.bases.database import DatabaseChecker, Order, open_database
+from actorcred.checkers.bases.last_logins import LastLogins
 from actorcred.checkers.bases.passwords import Account, PasswordChecker
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.records import Complaints
@@ -28,7 +41,8 @@ from actorcred.errors import (
     UnauthorizedLogin,
 )
 from actorcred.exchange import ScramVerifier
-from actorcred.names import prepare_username
+from actorcred.identity import Identity
+from actorcred.names import AvatarId, prepare_username
 from actorcred.passwords.hashing import (
     DEFAULT_ROUNDS,
     check_rounds,
@@ -52,26 +66,12 @@ logger = logging.getLogger("actorcred.checkers")
 
 REVOCATIONS_KEPT = 10_000
 
-SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {"scram": yes_or_no, "rounds": int}
+SQLITE_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "scram": yes_or_no,
+    "rounds": int,
+    "last_login": yes_or_no,
+}
 """Options of the type "sqlite", which are arguments of `SQLiteChecker.start`."""
-
-
-@dataclass(frozen=True, slots=True)
-class AccountInfo:
-    """What an operator can see of an account. Times are seconds since the epoch."""
-
-    name: str
-    disabled: bool
-    created: float
-    changed: float
-
-    COLUMNS: ClassVar[str] = "name, disabled, created, changed"
-
-    @classmethod
-    def of(cls, row: tuple[Any, ...]) -> AccountInfo:
-        """Return the information in a row of those columns."""
-        name, disabled, created, changed = row
-        return cls(name, bool(disabled), created, changed)
 
 
 class _Secrets(NamedTuple):
@@ -98,95 +98,14 @@ def _upgrade_secrets(password: str, old: str, rounds: int, scram: bool) -> _Secr
         return _Secrets(made, None)
 
 
-@dataclass(slots=True)
-class _AddAccount(Order):
-    name: str
-    password: str = field(repr=False)
-    scram: bool
-
-
-@dataclass(slots=True)
-class _ChangePassword(Order):
-    name: str
-    password: str = field(repr=False)
-    scram: bool
-
-
-@dataclass(slots=True)
-class _SetDisabled(Order):
-    name: str
-    disabled: bool
-
-
-@dataclass(slots=True)
-class _DeleteAccount(Order):
-    name: str
-
-
-@dataclass(slots=True)
-class _ListAccounts(Order):
-    pass
-
-
-@dataclass(slots=True)
-class _FindAccount(Order):
-    name: str
-
-
-class SQLiteCheckerRef(DatabaseRef):
-    """A ref to an `SQLiteChecker`, with methods to manage accounts; all of them return futures."""
-
-    __slots__ = ()
-
-    def add_account(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
-        """Add an account; with `scram` the user can also prove the password by SCRAM.
-
-        The future fails with `AccountError` if there is already an account of this name, with
-        `PasswordRejected` if the password violates a rule, and with `ValueError` if the name cannot
-        be an avatar id.
-        """
-        return self.request(_AddAccount(name, password, scram))
-
-    def change_password(self, name: str, password: str, *, scram: bool = False) -> Future[None]:
-        """Set a new password; live sessions of the account end or are notified.
-
-        A SCRAM verifier is made with `scram`, or if the account had one before. Fails like
-        `add_account`.
-        """
-        return self.request(_ChangePassword(name, password, scram))
-
-    def disable_account(self, name: str) -> Future[None]:
-        """Refuse logins to an account and end its live sessions.
-
-        Fails with `AccountError` if there is no such account.
-        """
-        return self.request(_SetDisabled(name, True))
-
-    def enable_account(self, name: str) -> Future[None]:
-        """Accept logins to an account again. Fails with `AccountError` if there is none."""
-        return self.request(_SetDisabled(name, False))
-
-    def delete_account(self, name: str) -> Future[None]:
-        """Delete an account and end its live sessions.
-
-        Fails with `AccountError` if there is no such account.
-        """
-        return self.request(_DeleteAccount(name))
-
-    def accounts(self) -> Future[list[AccountInfo]]:
-        """List the accounts by name."""
-        return self.request(_ListAccounts())
-
-    def find_account(self, name: str) -> Future[AccountInfo | None]:
-        """Find an account; None if there is none of that name."""
-        return self.request(_FindAccount(name))
-
-
 class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
     """Manages accounts in an SQLite database and checks logins against them.
 
     The database is created if it is missing. It is in WAL mode, so that other processes can read
     while this one writes. Hashes made at a lower cost are upgraded when their users log in.
+
+    The roles of an account are the groups of its user's `Identity`, which also tells the previous
+    login. Logins are counted when the password is accepted, and written within seconds.
 
     Args:
         path: the file.
@@ -196,6 +115,7 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             new password and of each user who logs in. Users without a verifier are refused by
             SCRAM, so if a password can be sent, SCRAM is offered only once all accounts that are
             not disabled have one.
+        last_login: keep the time of each account's last login.
 
     Raises:
         AccountError: if the file cannot be opened, is not a database of this checker, or was made
@@ -213,11 +133,13 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         rounds: int = DEFAULT_ROUNDS,
         policy: PasswordPolicy | None = None,
         scram: bool = False,
+        last_login: bool = True,
     ) -> None:
         check_rounds(rounds)
         if scram:
             require_scram()
         super().__init__(open_database(path, prepare))
+        self._last_logins = LastLogins(self.database) if last_login else None
         self._scram = scram
         if scram:
             self.credential_interfaces = (UsernamePassword, ScramSHA256)
@@ -236,16 +158,22 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         policy: PasswordPolicy | None = None,
         *,
         scram: bool = False,
+        last_login: bool = True,
         dispatcher: Dispatcher | None = None,
     ) -> SQLiteCheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast(
-            "SQLiteCheckerRef", super().start(path, rounds, policy, scram, dispatcher=dispatcher)
-        )
+        arguments = (path, rounds, policy, scram, last_login)
+        return cast("SQLiteCheckerRef", super().start(*arguments, dispatcher=dispatcher))
 
     def on_start(self) -> None:
         """Start watching for changes by other processes."""
         self.start_polling()
+
+    def on_stop(self) -> None:
+        """Write the last logins, and close the database."""
+        if self._last_logins is not None:
+            self._last_logins.write()
+        super().on_stop()
 
     # -- checking ----------------------------------------------------------------------------------
 
@@ -253,10 +181,43 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         """Return a hash with the cost of new ones."""
         return dummy_hash(self._rounds)
 
-    def lookup(self, username: str) -> Account | None:
+    def lookup(self, username: str) -> StoredAccount | None:
         """Return the account of a user."""
-        row = self._row("SELECT name, hash, disabled FROM account WHERE name = ?", username)
-        return None if row is None else Account(row[0], row[1], usable=not row[2])
+        row = self._row(
+            "SELECT name, hash, NOT disabled, roles, last_login FROM account WHERE name = ?",
+            username,
+        )
+        return None if row is None else StoredAccount(row[0], row[1], bool(row[2]), *row[3:])
+
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the store says of a user now; None if no one may log in to the account.
+
+        Args:
+            name: the account's name.
+
+        Raises:
+            CheckerUnavailable: if the account cannot be looked up now.
+        """
+        account = self.lookup(name)
+        return None if account is None or not account.usable else self._identity(account)
+
+    def _identity(self, account: StoredAccount) -> Identity:
+        logins, name = self._last_logins, account.avatar_id
+        seconds = None if logins is None else logins.of(name, account.last_login)
+        return Identity(
+            name,
+            groups=frozenset(account.roles.split()),
+            last_login=None if seconds is None else datetime.fromtimestamp(seconds, UTC),
+        )
+
+    def answer(self, account: Account) -> Identity:
+        """Return the identity of a user who logs in, and note the login."""
+        identity = self.current_identity(account.avatar_id)
+        if identity is None:
+            raise UnauthorizedLogin("the account was changed during the login", known=True)
+        if self._last_logins is not None:
+            self._last_logins.note(account.avatar_id)
+        return identity
 
     def _scram_of(self, name: str) -> ScramVerifier | None:
         row = self._row("SELECT scram FROM account WHERE name = ? AND NOT disabled", name)
@@ -268,29 +229,36 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the database failed: {error}") from None
 
-    def request_avatar_id(self, credentials: UsernamePassword | ScramSHA256) -> Future[str]:
+    def request_avatar_id(
+        self, credentials: UsernamePassword | ScramSHA256
+    ) -> Future[AvatarId | Identity]:
         """Check a password, or a proof that the client knows it."""
         if isinstance(credentials, UsernamePassword):
             return super().request_avatar_id(credentials)
         stored = self._scram_of(credentials.username)
         credentials.iterations = credentials.iterations or self._usual_iterations
         verdict: Future[bool] = Future()
-        decision: Future[str] = Future()
+        decision: Future[AvatarId | Identity] = Future()
         self.cred_then(verdict, self._scram_verified, credentials.username, stored, decision)
         credentials.check(stored, verdict.settle)
         return decision
 
     def _scram_verified(
-        self, verdict: Future[bool], name: str, stored: ScramVerifier | None, decision: Future[str]
+        self,
+        verdict: Future[bool],
+        name: str,
+        stored: ScramVerifier | None,
+        decision: Future[AvatarId | Identity],
     ) -> None:
         try:
             if not verdict.get() or self._scram_of(name) != stored:
                 why = "no such user, wrong password, or the account was changed during the login"
                 raise UnauthorizedLogin(why, known=stored is not None)
+            identity = self.answer(Account(name, ""))
         except LoginFailed as error:
             decision.settle_error(error)
         else:
-            decision.settle(name)
+            decision.settle(identity)
 
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
         """Upgrade the hash if it was made at a lower cost; the login does not wait for that."""
@@ -330,17 +298,19 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
     def carry_out(self, order: Order) -> Any:
         """Change or look up accounts."""
         match order:
-            case _AddAccount(name, password, scram):
-                return self._add_account(name, password, scram)
-            case _ChangePassword(name, password, scram):
+            case AddAccount():
+                return self._add_account(order)
+            case ChangePassword(name, password, scram):
                 return self._change_password(name, password, scram)
-            case _SetDisabled(name, disabled):
+            case SetRoles(name, roles):
+                return self._set_roles(name, roles)
+            case SetDisabled(name, disabled):
                 return self._set_disabled(name, disabled)
-            case _DeleteAccount(name):
+            case DeleteAccount(name):
                 return self._delete_account(name)
-            case _ListAccounts():
+            case ListAccounts():
                 return self._accounts()
-            case _FindAccount(name):
+            case FindAccount(name):
                 return self._find_account(name)
         raise TypeError(order)
 
@@ -355,20 +325,21 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
 
         return self.offload(work)
 
-    def _add_account(self, name: str, password: str, scram: bool) -> Future[Any]:
-        name = prepare_username(name)
+    def _add_account(self, order: AddAccount) -> Future[Any]:
+        name, roles = prepare_username(order.name), _as_text(order.roles)
 
         def store(secrets: _Secrets) -> None:
             now = time.time()
             insert = (
-                "INSERT INTO account (name, hash, scram, created, changed) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO account (name, hash, scram, created, changed, roles) "
+                "VALUES (?, ?, ?, ?, ?, ?)"
             )
             try:
-                self._write(insert, name, *secrets, now, now)
+                self._write(insert, name, *secrets, now, now, roles)
             except sqlite3.IntegrityError:
                 raise AccountError(f"there is an account {name!r} already") from None
 
-        return self._make_then(password, scram or self._scram, store)
+        return self._make_then(order.password, order.scram or self._scram, store)
 
     def _change_password(self, name: str, password: str, scram: bool) -> Future[Any]:
         name = prepare_username(name)
@@ -381,6 +352,11 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
 
         return self._make_then(
             password, scram or self._scram or self._scram_of(name) is not None, store
+        )
+
+    def _set_roles(self, name: str, roles: frozenset[str]) -> None:
+        self._write(
+            "UPDATE account SET roles = ? WHERE name = ?", _as_text(roles), prepare_username(name)
         )
 
     def _set_disabled(self, name: str, disabled: bool) -> None:
@@ -445,13 +421,15 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
         )
 
     def poll(self) -> None:
-        """Revoke sessions of accounts that another process has changed."""
+        """Revoke sessions of accounts that another process has changed; write the last logins."""
         try:
             version = self.database.execute("PRAGMA data_version").fetchone()[0]
             if version != self._data_version:
                 self._data_version = version
                 self._see_who_has_scram()
                 self._revoke()
+            if self._last_logins is not None:
+                self._last_logins.write()
         except sqlite3.Error as error:
             logger.warning("The account store cannot be watched for changes: %s", error)
 
@@ -464,6 +442,10 @@ class SQLiteChecker(PollingChecker, DatabaseChecker, PasswordChecker):
             # An unknown kind is from a newer version: ending the sessions is safest.
             known = Revocation(what) if what in set(Revocation) else Revocation.DISABLED
             cast("CheckerRef", self._actor_ref).revoke(name, known)
+
+
+def _as_text(roles: frozenset[str]) -> str:
+    return " ".join(sorted(roles))
 
 
 def _read_scram(text: object, name: str, complaints: Complaints) -> ScramVerifier | None:
@@ -482,7 +464,8 @@ plugin = CheckerPlugin(
     "Accounts in an SQLite database that `actorcred passwd` manages; it is created if missing. "
     "With the option scram=yes clients can prove their passwords without sending them. This is "
     "offered once all accounts have a SCRAM verifier, from `actorcred passwd add --scram` or from "
-    "their next login.",
+    "their next login. The roles that the command sets are the user's groups; last_login=no does "
+    "not keep when users log in.",
     (UsernamePassword, ScramSHA256),
     start_with_path(SQLiteChecker.start, SQLITE_OPTIONS),
 )

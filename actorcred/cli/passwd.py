@@ -8,6 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 import click
@@ -18,6 +20,7 @@ from rich.table import Table
 from actorcred import actors
 from actorcred.auth.descriptors import parse_descriptor
 from actorcred.auth.plugin import read_options
+from actorcred.checkers.bases.accounts import check_roles
 from actorcred.checkers.file import FILE_OPTIONS, FileFormat
 from actorcred.checkers.sqlite import SQLITE_OPTIONS, SQLiteChecker, SQLiteCheckerRef
 from actorcred.cli.errors import fail
@@ -29,14 +32,40 @@ from actorcred.passwords.policy import PasswordPolicy
 __all__ = ["passwd"]
 
 
+@dataclass(frozen=True, slots=True)
+class _Listed:
+    """An account as `list` shows it; `last_login` in seconds since the epoch."""
+
+    name: str
+    disabled: bool
+    roles: tuple[str, ...] = ()
+    last_login: float | None = None
+
+    @property
+    def state(self) -> str:
+        return "disabled" if self.disabled else "active"
+
+    @property
+    def since(self) -> str | None:
+        """When its user last logged in."""
+        if self.last_login is None:
+            return None
+        return datetime.fromtimestamp(self.last_login, UTC).isoformat(timespec="seconds")
+
+
 class Accounts(Protocol):
     """Operations on accounts, wherever they are stored."""
 
-    def accounts(self) -> list[tuple[str, bool]]:
-        """Return the names and whether they are disabled."""
+    def accounts(self) -> list[_Listed]:
+        """Return all accounts."""
 
-    def add(self, name: str, password: str, *, scram: bool = False) -> None:
+    def add(
+        self, name: str, password: str, *, scram: bool = False, roles: tuple[str, ...] = ()
+    ) -> None:
         """Add an account."""
+
+    def set_roles(self, name: str, roles: tuple[str, ...]) -> None:
+        """Set the roles of an account."""
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
         """Set a new password."""
@@ -65,11 +94,20 @@ class _SQLiteAccounts:
             self._checker = SQLiteChecker.start(self._path, **self._options)
         return self._checker
 
-    def accounts(self) -> list[tuple[str, bool]]:
-        return [(account.name, account.disabled) for account in self._open().accounts().get()]
+    def accounts(self) -> list[_Listed]:
+        return [
+            _Listed(one.name, one.disabled, tuple(sorted(one.roles)), one.last_login)
+            for one in self._open().accounts().get()
+        ]
 
-    def add(self, name: str, password: str, *, scram: bool = False) -> None:
-        self._open(make=True).add_account(name, password, scram=scram).get()
+    def add(
+        self, name: str, password: str, *, scram: bool = False, roles: tuple[str, ...] = ()
+    ) -> None:
+        check_roles(roles)  # before the store is created
+        self._open(make=True).add_account(name, password, scram=scram, roles=roles).get()
+
+    def set_roles(self, name: str, roles: tuple[str, ...]) -> None:
+        self._open().set_roles(name, roles).get()
 
     def change_password(self, name: str, password: str, *, scram: bool = False) -> None:
         self._open().change_password(name, password, scram=scram).get()
@@ -84,6 +122,23 @@ class _SQLiteAccounts:
         self._open().delete_account(name).get()
 
 
+class _FileAccounts(HtpasswdFile):
+    """The accounts in an htpasswd file, which has no roles."""
+
+    def accounts(self) -> list[_Listed]:  # type: ignore[override]
+        return [_Listed(name, disabled) for name, disabled in super().accounts()]
+
+    def add(
+        self, name: str, password: str, *, scram: bool = False, roles: tuple[str, ...] = ()
+    ) -> None:
+        if roles:
+            self.set_roles(name, roles)
+        super().add(name, password, scram=scram)
+
+    def set_roles(self, name: str, roles: tuple[str, ...]) -> None:
+        raise AccountError("an htpasswd file has no roles; use an sqlite store")
+
+
 def _accounts_in(store: str) -> Accounts:
     """Return the accounts of a store.
 
@@ -94,7 +149,7 @@ def _accounts_in(store: str) -> Accounts:
     descriptor = parse_descriptor(store)
     path = str(descriptor.argument)
     if descriptor.kind == "file" and path:
-        return HtpasswdFile(path, FileFormat(**read_options(descriptor.argument, FILE_OPTIONS)))
+        return _FileAccounts(path, FileFormat(**read_options(descriptor.argument, FILE_OPTIONS)))
     if descriptor.kind == "sqlite" and path:
         return _SQLiteAccounts(path, **read_options(descriptor.argument, SQLITE_OPTIONS))
     raise AccountError(f"the store {store!r} must be file:PATH (htpasswd) or sqlite:PATH")
@@ -144,16 +199,40 @@ SCRAM = click.option(
 )
 
 
+def _words(context: click.Context, parameter: click.Parameter, value: str) -> tuple[str, ...]:
+    return tuple(word for word in (part.strip() for part in value.split(",")) if word)
+
+
+ROLES = "Roles, separated by commas, such as moderator,admin; sqlite only."
+
+
 @passwd.command()
 @_with_store
 @PASSWORD_FILE
 @SCRAM
-def add(store: str, name: str, password_file: str | None, scram: bool) -> None:
+@click.option("--roles", default="", metavar="ROLES", callback=_words, help=ROLES)
+def add(
+    store: str, name: str, password_file: str | None, scram: bool, roles: tuple[str, ...]
+) -> None:
     """Add the account NAME to STORE."""
     with _open(store) as accounts:
         password = _new_password(password_file)
-        accounts.add(name, password, scram=scram)
+        accounts.add(name, password, scram=scram, roles=roles)
     click.echo(f"added {name}")
+
+
+@passwd.command(name="roles")
+@_with_store
+@click.argument("roles", callback=_words)
+def set_roles(store: str, name: str, roles: tuple[str, ...]) -> None:
+    """Set the ROLES of the account NAME, in place of those that it had.
+
+    ROLES are separated by commas, such as moderator,admin; "" takes all of them away. They are the
+    groups of the user's identity, which methods can require. Only sqlite stores keep them.
+    """
+    with _open(store) as accounts:
+        accounts.set_roles(name, roles)
+    click.echo(f"{name} has {', '.join(sorted(set(roles))) or 'no roles'}")
 
 
 @passwd.command()
@@ -197,33 +276,41 @@ def delete(store: str, name: str) -> None:
 @passwd.command(name="list")
 @click.argument("store")
 @click.option(
-    "--json", "as_json", is_flag=True, help="Print an array of objects with name and disabled."
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print an array of objects with name, disabled, roles and last_login.",
 )
 def list_accounts(store: str, as_json: bool) -> None:
     """List the accounts of STORE.
 
-    On a terminal the output is a table, otherwise one line per account: its name, a tab, and active
-    or disabled.
+    On a terminal the output is a table, otherwise one line per account: its name, active or
+    disabled, and its roles if it has any, separated by tabs.
     """
     with _open(store) as accounts:
         found = accounts.accounts()
     if as_json:
-        click.echo(
-            json.dumps([{"name": name, "disabled": disabled} for name, disabled in found], indent=2)
-        )
+        click.echo(json.dumps([_as_json(one) for one in found], indent=2))
     elif sys.stdout.isatty():
         _print_table(found)
     else:
-        for name, disabled in found:
-            click.echo(f"{name}\t{_state(disabled)}")
+        for one in found:
+            roles = [",".join(one.roles)] if one.roles else []
+            click.echo("\t".join([one.name, one.state, *roles]))
 
 
-def _print_table(found: list[tuple[str, bool]]) -> None:
-    table = Table("account", "state")
-    for name, disabled in found:
-        table.add_row(escape(name), _state(disabled))
+def _as_json(account: _Listed) -> dict[str, object]:
+    return {
+        "name": account.name,
+        "disabled": account.disabled,
+        "roles": list(account.roles),
+        "last_login": account.since,
+    }
+
+
+def _print_table(found: list[_Listed]) -> None:
+    table = Table("account", "state", "roles", "last login")
+    for one in found:
+        roles = escape(", ".join(one.roles))
+        table.add_row(escape(one.name), one.state, roles, one.since or "")
     Console().print(table)
-
-
-def _state(disabled: bool) -> str:
-    return "disabled" if disabled else "active"

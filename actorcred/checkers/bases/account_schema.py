@@ -32,6 +32,10 @@ SCHEMA = (
         WHEN new.hash <> old.hash AND new.scram IS old.scram
         BEGIN UPDATE account SET scram = NULL WHERE name = new.name; END""",
     ),
+    (
+        "ALTER TABLE account ADD COLUMN roles TEXT NOT NULL DEFAULT ''",  # words
+        "ALTER TABLE account ADD COLUMN last_login REAL",
+    ),
 )
 """Statements that upgrade each version of the schema to the next one."""
 
@@ -39,7 +43,7 @@ SCHEMA_VERSION = len(SCHEMA)
 
 
 def prepare(database: sqlite3.Connection) -> None:
-    """Create the tables of a database, or upgrade them.
+    """Create the tables of a database, or upgrade them; the caller has begun a transaction.
 
     Raises:
         AccountError: if the database was made by a newer version.
@@ -47,15 +51,17 @@ def prepare(database: sqlite3.Connection) -> None:
     """
     version = database.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
+        path = database.execute("PRAGMA database_list").fetchone()[2]
         raise AccountError(
-            f"the account store has schema {version}, made by a newer actorcred; upgrade"
+            f"the accounts in {path!r} have schema version {version}, made by a newer actorcred; "
+            f"this one knows versions up to {SCHEMA_VERSION}: upgrade it"
         )
     for older in range(version, SCHEMA_VERSION):
         for statement in SCHEMA[older]:
             database.execute(statement)
     database.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     for query in (
-        "SELECT hash, scram, disabled FROM account LIMIT 1",
+        "SELECT hash, scram, disabled, roles, last_login FROM account LIMIT 1",
         "SELECT number, name, what FROM revocation LIMIT 1",
     ):
         database.execute(query)  # fails if the database is another program's

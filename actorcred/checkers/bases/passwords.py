@@ -10,6 +10,8 @@ from actorcred.checker import Checker, turn_of
 from actorcred.checkers.bases.records import Complaints
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
+from actorcred.identity import Identity
+from actorcred.names import AvatarId
 from actorcred.passwords.hashing import (
     DEFAULT_ROUNDS,
     UnsupportedHash,
@@ -100,13 +102,17 @@ class PasswordChecker(Checker):
     def verified(self, credentials: UsernamePassword, account: Account) -> None:
         """Called when a user has logged in; the place to upgrade a weak hash."""
 
-    def request_avatar_id(self, credentials: UsernamePassword) -> Future[str]:
-        """Verify a password in the background and return a future of the avatar id."""
+    def answer(self, account: Account) -> AvatarId | Identity:
+        """Return the avatar id or the identity of a user who has logged in."""
+        return account.avatar_id
+
+    def request_avatar_id(self, credentials: UsernamePassword) -> Future[AvatarId | Identity]:
+        """Verify a password in the background and return a future of the checker's answer."""
         account = self.lookup(credentials.username)
         known = account is not None
         if account is None or not account.usable or not self.can_verify(account):
             account = Account("", self.dummy(), usable=False)
-        decision: Future[str] = Future()
+        decision: Future[AvatarId | Identity] = Future()
         verdict = self.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
         self.cred_then(verdict, self._verified, credentials, account, known, decision)
@@ -118,7 +124,7 @@ class PasswordChecker(Checker):
         credentials: UsernamePassword,
         account: Account,
         known: bool,
-        decision: Future[str],
+        decision: Future[AvatarId | Identity],
     ) -> None:
         if verdict.cancelled():
             return
@@ -129,6 +135,7 @@ class PasswordChecker(Checker):
                 raise UnauthorizedLogin(why, known=known)
             if self.lookup(credentials.username) != account:
                 raise UnauthorizedLogin("the account was changed during the login", known=True)
+            answer = self.answer(account)
             self.verified(credentials, account)
         except Overloaded as error:
             decision.settle_error(too_many(error))
@@ -139,4 +146,4 @@ class PasswordChecker(Checker):
         except Exception as error:
             decision.settle_error(error)
         else:
-            decision.settle(account.avatar_id)
+            decision.settle(answer)
