@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import stat
 import sys
+from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -16,11 +19,12 @@ from actorcred import (
     UnauthorizedLogin,
     UsernamePassword,
 )
-from actorcred.checkers.bases.account_schema import SCHEMA
+from actorcred.checkers.bases.account_schema import SCHEMA, SCHEMA_VERSION
 from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.checkers.wrappers.caching import CachingChecker
 from actorcred.checkers.wrappers.first_of import FirstOf
+from actorcred.identity import Identity
 from actorcred.passwords.hashing import hash_password
 from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.mechanism import Secrets
@@ -320,7 +324,9 @@ def test_a_file_that_is_no_account_store_is_named(tmp_path, path, inline):
     with open_sqlite(newer) as database:
         database.execute("PRAGMA user_version = 99")
     database.close()
-    with pytest.raises(AccountError, match="schema 99, made by a newer actorcred"):
+    with pytest.raises(
+        AccountError, match=r"newer.sqlite' have schema version 99, made by a newer"
+    ):
         SQLiteChecker.start(newer)
     other = tmp_path / "other.sqlite"
     with open_sqlite(other) as database:
@@ -328,6 +334,105 @@ def test_a_file_that_is_no_account_store_is_named(tmp_path, path, inline):
     database.close()
     with pytest.raises(AccountError, match=r"cannot open '.*other.sqlite': no such table"):
         SQLiteChecker.start(other)
+
+
+@pytest.fixture
+def of_schema_2(path):
+    """Return the path of a copy of a store that actorcred made before accounts had roles."""
+    shutil.copy(Path(__file__).parent / "files" / "accounts-2.sqlite", path)
+    return path
+
+
+def test_a_store_of_an_older_version_is_upgraded_with_all_accounts(of_schema_2, inline):
+    store = SQLiteChecker.start(of_schema_2, 4, LAX)
+    stage = Stage(checkers=0)
+    stage.portal.register_checker(store).get()
+    assert [
+        (one.name, one.disabled, one.roles, one.last_login) for one in store.accounts().get()
+    ] == [
+        ("ann", False, frozenset(), None),
+        ("bob", True, frozenset(), None),
+    ]
+    session = stage.login("ann", "correct horse").session
+    assert (session.avatar_id, session.identity.last_login) == ("ann", None)
+    store.set_roles("ann", ["moderator"]).get()
+    store.stop()
+    with open_sqlite(of_schema_2) as database:
+        assert database.execute("PRAGMA user_version").fetchone() == (SCHEMA_VERSION,)
+        ((roles, scram),) = database.execute("SELECT roles, scram FROM account WHERE name = 'ann'")
+    database.close()
+    assert (roles, scram[:14]) == ("moderator", "SCRAM-SHA-256$")
+
+
+def test_an_upgrade_that_fails_leaves_the_store_as_it_was(of_schema_2, inline):
+    with open_sqlite(of_schema_2) as database:
+        database.execute(
+            "ALTER TABLE account ADD COLUMN last_login REAL"
+        )  # the second of its steps
+    database.close()
+    with pytest.raises(AccountError, match="duplicate column name: last_login"):
+        SQLiteChecker.start(of_schema_2)
+    with open_sqlite(of_schema_2) as database:
+        columns = [row[1] for row in database.execute("PRAGMA table_info(account)")]
+        assert database.execute("PRAGMA user_version").fetchone() == (2,)
+    database.close()
+    assert "roles" not in columns
+
+
+def test_roles_are_the_groups_of_a_users_identity(store, stage):
+    store.add_account("bob", "battery staple", roles=["moderator", "admin"]).get()
+    assert stage.login("bob", "battery staple").session.identity == Identity(
+        "bob", groups=frozenset({"moderator", "admin"})
+    )
+    session = stage.login("ann", "correct horse").session
+    assert session.identity.groups == frozenset()
+    store.set_roles("ann", ["moderator"]).get()
+    assert session.is_open
+    assert stage.login("ann", "correct horse").session.identity.groups == {"moderator"}
+    store.set_roles("ann", []).get()
+    assert stage.login("ann", "correct horse").session.identity.groups == frozenset()
+    assert store.find_account("bob").get().roles == {"moderator", "admin"}
+    with pytest.raises(AccountError, match="no such account"):
+        store.set_roles("nobody", ["x"]).get()
+
+
+def test_each_login_tells_when_the_one_before_was(store, stage, path):
+    first = stage.login("ann", "correct horse").session
+    assert first.identity.last_login is None
+    second = stage.login("ann", "correct horse").session.identity.last_login
+    with pytest.raises(UnauthorizedLogin):
+        stage.login("ann", "wrong")
+    third = stage.login("ann", "correct horse").session.identity.last_login
+    assert second < third <= datetime.now(UTC)
+    store.stop()  # what was not written yet is written
+    again = SQLiteChecker.start(path, 4, LAX)
+    stage.portal.register_checker(again).get()
+    assert again.find_account("ann").get().last_login > third.timestamp()
+    assert stage.login("ann", "correct horse").session.identity.last_login > third
+
+
+def test_last_logins_are_written_with_the_next_poll_and_only_if_wanted(store, stage, path, inline):
+    stage.login("ann", "correct horse")
+    assert store.find_account("ann").get().last_login is None
+    inline.advance(POLL)
+    assert store.find_account("ann").get().last_login is not None
+    quiet = SQLiteChecker.start(path, 4, LAX, last_login=False)
+    other = Stage(checkers=0)
+    other.portal.register_checker(quiet).get()
+    for _ in range(2):
+        assert other.login("ann", "correct horse").session.identity.last_login is None
+
+
+def test_what_a_user_is_now_can_be_asked_without_a_login(path):
+    store = SQLiteChecker(path, 4, LAX)  # the instance itself, as the portal's questions reach it
+    store.database.execute(
+        "INSERT INTO account (name, hash, created, changed, roles) VALUES ('ann', 'x', 0, 0, 'a b')"
+    )
+    assert store.current_identity("ann") == Identity("ann", groups=frozenset({"a", "b"}))
+    store.database.execute("UPDATE account SET disabled = 1")
+    assert store.current_identity("ann") is None
+    assert store.current_identity("nobody") is None
+    store.database.close()
 
 
 def test_without_the_extra_scram_says_what_to_install(path, monkeypatch):

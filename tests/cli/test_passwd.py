@@ -90,8 +90,8 @@ def test_a_list_for_programs_is_whole_and_plain(tmp_path: Path) -> None:
         == f"ann [bold]smith\tactive\n{name}\tdisabled\n"
     )
     assert json.loads(run("passwd", "list", store, "--json").stdout) == [
-        {"name": "ann [bold]smith", "disabled": False},
-        {"name": name, "disabled": True},
+        {"name": "ann [bold]smith", "disabled": False, "roles": [], "last_login": None},
+        {"name": name, "disabled": True, "roles": [], "last_login": None},
     ]
 
 
@@ -166,3 +166,42 @@ def test_a_store_that_cannot_be_used_is_said_without_a_traceback(
     assert done.exit_code == 1
     assert why in done.output
     assert list(tmp_path.iterdir()) == []
+
+
+def test_roles_are_given_with_an_account_set_and_listed(
+    here: Callable[..., Result], tmp_path: Path
+) -> None:
+    place = f"sqlite[rounds=4]:{tmp_path}/players"
+    here("add", place, "ann", "--password-file", "-", "--roles", "moderator, admin")
+    here("add", place, "bob", "--password-file", "-")
+
+    assert here("list", place).output == "ann\tactive\tadmin,moderator\nbob\tactive\n"
+    assert here("roles", place, "bob", "moderator").output == "bob has moderator\n"
+    assert here("roles", place, "ann", "").output == "ann has no roles\n"
+    assert "moderator" in here("list", place, terminal=True).output
+    listed = json.loads(here("list", place, "--json").output)
+    assert [(one["roles"], one["last_login"]) for one in listed] == [
+        ([], None),
+        (["moderator"], None),
+    ]
+    with open_sqlite(tmp_path / "players") as database:
+        database.execute("UPDATE account SET last_login = 0 WHERE name = 'bob'")
+    database.close()
+    assert json.loads(here("list", place, "--json").output)[1]["last_login"] == (
+        "1970-01-01T00:00:00+00:00"
+    )
+
+
+def test_roles_that_cannot_be_kept_are_refused_before_anything_is_made(
+    here: Callable[..., Result], tmp_path: Path
+) -> None:
+    for store, role, said in (
+        (f"file:{tmp_path}/players", "admin", "an htpasswd file has no roles"),
+        (f"sqlite[rounds=4]:{tmp_path}/players", "a b", "a role is a word without blanks"),
+    ):
+        done = here("add", store, "ann", "--password-file", "-", "--roles", role)
+        assert (done.exit_code, said in done.output) == (1, True)
+        assert list(tmp_path.iterdir()) == []
+    place = f"sqlite[rounds=4]:{tmp_path}/players"
+    here("add", place, "ann", "--password-file", "-")
+    assert "no such account" in here("roles", place, "bob", "admin").output
