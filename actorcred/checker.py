@@ -8,20 +8,21 @@ from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 import pykka
 
 from actorcred.actors import ActorRef, AnsweredMessage, ControlMessage, Future
 from actorcred.actors.cell import Cell
 from actorcred.actors.lifecycle import stops_all
-from actorcred.credentials import UsernamePassword
+from actorcred.credentials import Anonymous, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
-from actorcred.identity import InvalidIdentity
-from actorcred.names import AvatarId
+from actorcred.identity import InvalidIdentity, identity_of
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.naming import AvatarIds, IdSpace, parse_avatar_ids
 from actorcred.network import source_of
-from actorcred.service import Question, Service
+from actorcred.service import Answer, Question, Service
 from actorcred.throttle import account_of
 
 __all__ = [
@@ -132,9 +133,11 @@ class CheckerRef(ActorRef["Checker"]):
     Attributes:
         offers: what the checker takes and offers. The checker sets it, so it can be read on any
             thread, and while the checker is down.
+        avatar_ids: the template of its users' avatar ids; None if they are the names that the
+            checker gives.
     """
 
-    __slots__ = ("_listeners", "offers")
+    __slots__ = ("_id_spaces", "_listeners", "avatar_ids", "offers")
 
     def __init__(self, mailbox: Cell) -> None:
         super().__init__(mailbox)
@@ -142,6 +145,8 @@ class CheckerRef(ActorRef["Checker"]):
         # because adding and removing a key is one step for other threads.
         self._listeners: dict[RevocationListener, None] = {}
         self.offers: Kinds = Offers()
+        self.avatar_ids: AvatarIds | None = None
+        self._id_spaces: tuple[IdSpace, ...] | None = None
 
     @property
     def credential_interfaces(self) -> tuple[type, ...]:
@@ -157,6 +162,62 @@ class CheckerRef(ActorRef["Checker"]):
     def digest_algorithms(self) -> frozenset[str] | None:
         """The algorithms of HTTP Digest whose digests the checker keeps; see `Checker`."""
         return self.offers.digest_algorithms
+
+    def named(self, *, avatar_ids: str | AvatarIds) -> Self:
+        """Give the users of this checker avatar ids by a template.
+
+        Call it before the checker is registered with a portal or wrapped. A name that contains the
+        character that separates it from the template's text is refused.
+
+        Args:
+            avatar_ids: text around `{name}`, such as "corp/{name}" or "{name}@corp.example"; see
+                `actorcred.naming`.
+
+        Returns:
+            This ref.
+
+        Raises:
+            TemplateError: if the template cannot be used, or would refuse all users of a checker
+                within this one.
+        """
+        made = parse_avatar_ids(avatar_ids) if isinstance(avatar_ids, str) else avatar_ids
+        for space in self._spaces_within():
+            space.within(made)
+        self.avatar_ids = made
+        return self
+
+    @property
+    def id_spaces(self) -> tuple[IdSpace, ...]:
+        """The avatar ids that the checker can give, for each store of users within it.
+
+        It is empty for a checker that only accepts anonymous clients.
+        """
+        spaces, own = self._spaces_within(), self.avatar_ids
+        return spaces if own is None else tuple(space.within(own) for space in spaces)
+
+    def _spaces_within(self) -> tuple[IdSpace, ...]:
+        if self._id_spaces is not None:
+            return self._id_spaces
+        only_anonymous = self.credential_interfaces == (Anonymous,)
+        return () if only_anonymous else (IdSpace(self.actor_class.__name__),)
+
+    def set_id_spaces(self, spaces: Iterable[IdSpace]) -> None:
+        """Set the avatar ids that the checkers within this one can give; for wrappers."""
+        self._id_spaces = tuple(spaces)
+
+    def avatar_id_of(self, avatar_id: AvatarId, issuer: str | None = None) -> AvatarId:
+        """Return the avatar id of a user by the template, if there is one.
+
+        Args:
+            avatar_id: what the checker itself calls the user.
+            issuer: the user's issuer.
+
+        Raises:
+            ValueError: if it has none.
+        """
+        if self.avatar_ids is None or avatar_id is ANONYMOUS:
+            return avatar_id
+        return self.avatar_ids.make(avatar_id, issuer)
 
     def add_listener(self, listener: RevocationListener) -> None:
         """Report changed accounts to a portal or a wrapper, too."""
@@ -175,7 +236,16 @@ class CheckerRef(ActorRef["Checker"]):
         """Report a changed account to all portals, which end its sessions.
 
         May be called on any thread.
+
+        Args:
+            avatar_id: what the checker itself calls the user.
+            what: what happened.
         """
+        try:
+            avatar_id = self.avatar_id_of(avatar_id)
+        except ValueError as error:
+            logger.warning("A changed account of %s cannot be reported: %s", self, error)
+            return
         for listener in self.listeners:
             try:
                 listener.revoke(self, avatar_id, what)
@@ -195,6 +265,41 @@ class Check(Question):
     def subject(self) -> object:
         """The credentials."""
         return self.credentials
+
+
+class _NamedAnswer:
+    """The answer to a check by a checker with a template, which is put in on the way."""
+
+    __slots__ = ("_answer", "_checker", "_credentials")
+
+    def __init__(self, answer: Answer, checker: CheckerRef, credentials: object) -> None:
+        self._answer = answer
+        self._checker = checker
+        self._credentials = credentials
+
+    def settle(self, value: Any) -> object:
+        """Pass on the identity with the avatar id by the template."""
+        checker = self._checker
+        try:
+            known = identity_of(value, self._credentials)
+        except InvalidIdentity:
+            return self._answer.settle(value)  # the asker refuses it, and logs why
+        if known.avatar_id is ANONYMOUS:
+            return self._answer.settle(known)
+        try:
+            made = checker.avatar_id_of(known.avatar_id, known.issuer)
+        except ValueError as error:
+            return self._answer.settle_error(UnauthorizedLogin(str(error), known=True))
+        vouchers = known.vouchers or ((checker, known.avatar_id),)
+        return self._answer.settle(known.replaced(avatar_id=made, vouchers=vouchers))
+
+    def settle_error(self, error: BaseException) -> object:
+        """Pass on the reason why there is no identity."""
+        return self._answer.settle_error(error)
+
+    def started(self, work: Future[Any]) -> None:
+        """Pass on the work in progress."""
+        self._answer.started(work)
 
 
 @dataclass(slots=True)
@@ -299,6 +404,9 @@ class Checker(Service):
 
     def _actor_control(self, message: ControlMessage) -> Any:
         if isinstance(message, Check):  # by far the most frequent message
+            checker = cast("CheckerRef", self._actor_ref)
+            if checker.avatar_ids is not None:
+                message.answer = _NamedAnswer(message.answer, checker, message.credentials)
             self._serve(message, self.request_avatar_id, message.credentials)
         elif isinstance(message, Continue):
             self._continue(message)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -113,18 +114,27 @@ class _Span:
 
     def value(self) -> str:
         """Return the value, with escapes resolved and secrets inserted."""
-        made, index = [], self.start
+        return "".join(text for text, _ in self._pieces())
+
+    def place(self, position: int) -> int:
+        """Return where in the whole string a position of the value is."""
+        for text, place in self._pieces():
+            if position < len(text):
+                return place
+            position -= len(text)
+        return self.end
+
+    def _pieces(self) -> Iterator[tuple[str, int]]:
+        index = self.start
         while index < self.end:
+            at = index
             if self._escapes(index):
-                made.append(self.text[index + 1])
-                index += 2
+                piece, index = self.text[index + 1], index + 2
             elif self.text.startswith("${", index):
-                secret, index = self._secret(index)
-                made.append(secret)
+                piece, index = self._secret(index)
             else:
-                made.append(self.text[index])
-                index += 1
-        return "".join(made)
+                piece, index = self.text[index], index + 1
+            yield piece, at
 
     def _secret(self, index: int) -> tuple[str, int]:
         match = _SECRET.match(self.text, index, self.end)
@@ -152,16 +162,18 @@ class ArgString(str):
         options: the options in brackets before it.
     """
 
-    __slots__ = ("_span", "options")
+    __slots__ = ("_places", "_span", "options")
 
     options: dict[str, str]
     _span: _Span
+    _places: dict[str, _Span]
 
     @classmethod
-    def make(cls, span: _Span, options: dict[str, str]) -> ArgString:
-        """Return the argument for a part of a descriptor."""
+    def make(cls, span: _Span, places: dict[str, _Span]) -> ArgString:
+        """Return the argument for a part of a descriptor, and the places of its options."""
         made = cls(span.value())
-        made._span, made.options = span, options
+        made._span, made._places = span, places
+        made.options = {name: place.value() for name, place in places.items()}
         return made
 
     @classmethod
@@ -198,6 +210,17 @@ class ArgString(str):
     def error(self, message: str) -> DescriptorError:
         """Return an error that points to this argument."""
         return self._span.error(message)
+
+    def option_error(self, name: str, message: str, position: int = 0) -> DescriptorError:
+        """Return an error that points into the value of an option.
+
+        Args:
+            name: the option.
+            message: what is wrong.
+            position: where in the value, from 0.
+        """
+        place = self._places[name]
+        return place.error(message, place.place(position) - place.start)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +260,7 @@ def _parse(span: _Span) -> Descriptor:
         raise span.error(
             "a descriptor begins with a type of authentication, such as file:players.htpasswd"
         )
-    index, options = match.end(), {}
+    index, options = match.end(), dict[str, _Span]()
     if text[index:end].startswith("["):
         closed = span.closing(index)
         options = _options(_Span(text, index + 1, closed))
@@ -248,13 +271,13 @@ def _parse(span: _Span) -> Descriptor:
     return Descriptor(match[0], argument, text, span.start)
 
 
-def _options(span: _Span) -> dict[str, str]:
-    options: dict[str, str] = {}
+def _options(span: _Span) -> dict[str, _Span]:
+    options: dict[str, _Span] = {}
     for part in span.split(",") if span.raw else []:
         key, *value = part.split("=", 1)
         if not value or not key.raw:
             raise part.error("an option has the form KEY=VALUE")
         if key.raw in options:
             raise part.error(f"the option {key.raw} is given twice")
-        options[key.raw] = value[0].value()
+        options[key.raw] = value[0]
     return options

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, TypeVar
 
 from actorcred.auth.registry import broken_plugins, find_plugin, plugins, usable_with
+from actorcred.auth.templates import TEMPLATE_HELP
 
 __all__ = ["add_auth_arguments", "auth_options", "describe_type", "list_types"]
 
@@ -50,7 +51,13 @@ def list_types(supported: Iterable[type] = (object,)) -> str:
             textwrap.fill(sentence, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
         )
     made += [f"  {name} cannot be used: {why}" for name, why in broken_plugins().items()]
-    return "\n".join([*made, "--help-auth-type TYPE explains one of them."])
+    return "\n".join(
+        [
+            *made,
+            textwrap.fill(TEMPLATE_HELP, WIDTH),
+            "--help-auth-type TYPE explains one of them.",
+        ]
+    )
 
 
 def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
@@ -73,6 +80,8 @@ def describe_type(name: str, supported: Iterable[type] = (object,)) -> str:
         f"--auth '{_form(plugin.auth_type, plugin.arg_string_format)}'",
         "",
         textwrap.fill(plugin.auth_help, WIDTH),
+        "",
+        textwrap.fill(TEMPLATE_HELP, WIDTH),
     ]
     if kinds:
         made += ["", f"It takes: {', '.join(kinds)}."]

@@ -15,8 +15,10 @@ from importlib.metadata import entry_points
 from actorcred.actors import Dispatcher, starting_on
 from actorcred.auth.descriptors import ArgString, Descriptor, parse_descriptor
 from actorcred.auth.plugin import CheckerPlugin, Plugin
+from actorcred.auth.templates import take_avatar_ids
 from actorcred.checker import CheckerRef
 from actorcred.errors import ActorcredError
+from actorcred.naming import TemplateError
 
 __all__ = [
     "GROUP",
@@ -143,6 +145,7 @@ def _start(descriptor: Descriptor) -> CheckerRef:
         near = difflib.get_close_matches(descriptor.kind, plugins(), 1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(plugins())}"
         raise descriptor.error(f"unknown type of authentication {descriptor.kind!r}; {hint}")
+    avatar_ids = take_avatar_ids(descriptor)
     try:
         checker = plugin.generate_checker(descriptor.argument)
     except ActorcredError:
@@ -157,7 +160,13 @@ def _start(descriptor: Descriptor) -> CheckerRef:
             f"the plugin of {descriptor.kind!r} must return a started checker, "
             f"not {type(checker).__name__}"
         )
-    return checker
+    if avatar_ids is None:
+        return checker
+    try:
+        return checker.named(avatar_ids=avatar_ids)
+    except TemplateError as error:
+        checker.stop(block=False)
+        raise descriptor.argument.option_error("as", f"as: {error}") from None
 
 
 def start_groups(argument: ArgString) -> list[CheckerRef]:

@@ -20,6 +20,7 @@ from rich.table import Table
 from actorcred import actors
 from actorcred.auth.descriptors import parse_descriptor
 from actorcred.auth.plugin import read_options
+from actorcred.auth.templates import take_avatar_ids
 from actorcred.checkers.bases.accounts import check_roles
 from actorcred.checkers.file import FILE_OPTIONS, FileFormat
 from actorcred.checkers.sqlite import SQLITE_OPTIONS, SQLiteChecker, SQLiteCheckerRef
@@ -147,6 +148,7 @@ def _accounts_in(store: str) -> Accounts:
         AccountError: if there is no such kind of store.
     """
     descriptor = parse_descriptor(store)
+    take_avatar_ids(descriptor)  # which do not change the names in the store
     path = str(descriptor.argument)
     if descriptor.kind == "file" and path:
         return _FileAccounts(path, FileFormat(**read_options(descriptor.argument, FILE_OPTIONS)))

@@ -41,6 +41,7 @@ class Portal(Actor):
 
     Raises:
         TypeError: if the realm or a checker is not one, or a checker takes no credentials.
+        AccountError: if the templates of two checkers allow the same avatar id.
     """
 
     ref_class = PortalRef
@@ -81,8 +82,7 @@ class Portal(Actor):
             self._logouts,
             self._protection,
         )
-        for checker, interfaces in required:
-            self._services.add_checker(checker, interfaces)
+        self._services.add_checkers(*required)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -211,7 +211,7 @@ class Portal(Actor):
     def _of_services(self, message: ControlMessage) -> Any:  # noqa: PLR0911  # a table
         match message:
             case m.RegisterChecker(checker, interfaces):
-                return self._services.add_checker(checker, interfaces)
+                return self._services.add_checkers((checker, interfaces))
             case m.ListInterfaces():
                 return tuple(self._services.realm.actor_class.interfaces)
             case m.ListCredentialsInterfaces(for_everybody):

@@ -222,6 +222,10 @@ class PortalRef(ActorRef[Any]):
             credential_interfaces: the kinds of credentials to ask it about; by default all that it
                 takes.
 
+        Returns:
+            A future, which fails with `AccountError` if the template of the checker and that of
+            another one allow the same avatar id (see `CheckerRef.named`).
+
         Raises:
             TypeError: if `checker` is not a checker, or takes no credentials.
         """

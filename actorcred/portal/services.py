@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from actorcred.actors import ActorRef, Future, RestartIntensity, Restarts
 from actorcred.checker import CheckerRef, digests_of_all, offered_by_all
+from actorcred.naming import require_apart
 from actorcred.portal.events import Events, RoleBack, RoleDown, RoleRestarted
 from actorcred.portal.messages import ServiceBegun, ServiceCrashed, ServiceGone
 from actorcred.portal.ref import PortalRef
@@ -91,8 +92,24 @@ class Services:
         self._names: dict[int, str] = {}  # by mailbox number, faster than by ref
         self._add(SupervisedService(realm, (), self._intensity))
 
-    def add_checker(self, checker: CheckerRef, interfaces: tuple[type, ...]) -> None:
-        """Add a checker, which is asked after the earlier ones."""
+    def add_checkers(self, *added: tuple[CheckerRef, tuple[type, ...]]) -> None:
+        """Add checkers, which are asked after the earlier ones.
+
+        Args:
+            added: refs, each with the kinds of credentials to ask it about.
+
+        Raises:
+            AccountError: if the templates of two of them allow the same avatar id. None is added.
+        """
+        known = {role.ref: cast("CheckerRef", role.ref).id_spaces for role in self._checkers}
+        for checker, _ in added:
+            if checker not in known:
+                require_apart(list(known.values()), checker.id_spaces)
+                known[checker] = checker.id_spaces
+        for checker, interfaces in added:
+            self._add_checker(checker, interfaces)
+
+    def _add_checker(self, checker: CheckerRef, interfaces: tuple[type, ...]) -> None:
         role = self._by_ref.get(checker)
         if role is not None:
             role.credential_interfaces = tuple(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any
 
@@ -17,8 +17,9 @@ from actorcred.checkers.wrappers.wrapper import (
     vouched,
 )
 from actorcred.credentials import Combined, OneTimePassword, UsernamePassword, is_blank
-from actorcred.errors import UnauthorizedLogin, UnknownKey
+from actorcred.errors import AccountError, UnauthorizedLogin, UnknownKey
 from actorcred.identity import Identity, combined
+from actorcred.naming import IdSpace
 
 __all__ = ["CODE_DIGITS", "AllOf", "plugin"]
 
@@ -48,6 +49,21 @@ class AllOf(Wrapper):
     def start(cls, *checkers: CheckerRef, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
         """Start a checker; see the class for the arguments."""
         return cls.launch(checkers, dispatcher=dispatcher)
+
+    def id_spaces(self) -> Iterable[IdSpace]:
+        """Return the avatar ids of the first checker, with which the others must agree.
+
+        Raises:
+            AccountError: if the template of another one lets it agree with none of them.
+        """
+        first, *others = [checker.id_spaces for checker in self.checkers] or [()]
+        for spaces in others:
+            if first and spaces and all(one.is_apart_from(two) for one in first for two in spaces):
+                raise AccountError(
+                    f"{first[0]} and {spaces[0]} never agree on an avatar id; put the template "
+                    "before both, such as all[as=corp/{name}]:(...)(...)"
+                )
+        return first
 
     def kinds(self) -> tuple[type, ...]:
         """Return `Combined`, and the kinds that every wrapped checker takes."""

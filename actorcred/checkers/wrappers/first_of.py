@@ -6,12 +6,13 @@ from typing import Any
 
 from actorcred.actors import Dispatcher
 from actorcred.auth.descriptors import ArgString
-from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.auth.registry import start_groups
 from actorcred.checker import CheckerRef
 from actorcred.checkers.wrappers.wrapper import Wrapper, ask_checker, vouched
 from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin, UnknownKey
 from actorcred.exchange import Exchange
+from actorcred.naming import IdSpace, require_apart
 
 __all__ = ["FirstOf", "plugin"]
 
@@ -21,12 +22,27 @@ class FirstOf(Wrapper):
 
     Args:
         checkers: refs to started checkers. They stop with this one.
+        same: whether they know the same people, so that one avatar id from two of them is one user.
+            If not, their templates (`CheckerRef.named`) must keep their users apart, and a warning
+            is logged if some have none.
+
+    Raises:
+        AccountError: if two templates allow the same avatar id.
     """
 
+    def __init__(self, checkers: tuple[CheckerRef, ...], same: bool = False) -> None:
+        super().__init__(checkers)
+        known: list[tuple[IdSpace, ...]] = []
+        for checker in () if same else checkers:
+            require_apart(known, checker.id_spaces)
+            known.append(checker.id_spaces)
+
     @classmethod
-    def start(cls, *checkers: CheckerRef, dispatcher: Dispatcher | None = None) -> CheckerRef:  # type: ignore[override]
+    def start(  # type: ignore[override]
+        cls, *checkers: CheckerRef, same: bool = False, dispatcher: Dispatcher | None = None
+    ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cls.launch(checkers, dispatcher=dispatcher)
+        return cls.launch(checkers, same, dispatcher=dispatcher)
 
     async def request_avatar_id(self, credentials: Any) -> Any:
         """Ask one checker after the other."""
@@ -58,14 +74,15 @@ class FirstOf(Wrapper):
 
 
 def _generate(argument: ArgString) -> CheckerRef:
-    read_options(argument, {})
-    return FirstOf.start(*start_groups(argument))
+    options = read_options(argument, {"same": yes_or_no})
+    return FirstOf.start(*start_groups(argument), **options)
 
 
 plugin = CheckerPlugin(
     "first",
     "(TYPE:...)(TYPE:...)...",
-    "The first of several checkers that accepts the client.",
+    "The first of several checkers that accepts the client. same=yes says that they know the same "
+    "people, so that the same name from two of them is one user.",
     (object,),
     _generate,
 )

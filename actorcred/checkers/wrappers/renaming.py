@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from actorcred.actors import Dispatcher
@@ -15,6 +15,7 @@ from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.errors import CheckerUnavailable
 from actorcred.identity import Identity, InvalidIdentity
 from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.naming import IdSpace
 
 __all__ = ["RenamingChecker", "plugin", "renaming"]
 
@@ -45,6 +46,10 @@ class RenamingChecker(Filter):
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
         return cls.launch((checker,), rename, dispatcher=dispatcher)
+
+    def id_spaces(self) -> Iterable[IdSpace]:
+        """Return that nothing is known of the avatar ids: a function can give any."""
+        return tuple(IdSpace(f"{space.store} renamed") for space in super().id_spaces())
 
     def after(self, credentials: Any, identity: Identity) -> Identity:
         """Return the identity with the new avatar id."""

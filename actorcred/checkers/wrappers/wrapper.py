@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -20,6 +21,7 @@ from actorcred.checker import Check, Checker, CheckerRef, Revocation, digests_of
 from actorcred.errors import CheckerUnavailable
 from actorcred.identity import Identity, InvalidIdentity, identity_of
 from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.naming import IdSpace
 
 __all__ = ["Wrapper", "ask_checker"]
 
@@ -150,6 +152,7 @@ class Wrapper(Checker):
                     f"a checker must be a ref, as MyChecker.start() returns it; not {checker!r}"
                 )
         self.credential_interfaces = self.kinds()
+        cast("CheckerRef", self._actor_ref).set_id_spaces(self.id_spaces())
 
     @classmethod
     def launch(
@@ -182,6 +185,13 @@ class Wrapper(Checker):
                 kind for checker in self.checkers for kind in checker.credential_interfaces
             )
         )
+
+    def id_spaces(self) -> Iterable[IdSpace]:
+        """Return the avatar ids that the wrapped checkers can give.
+
+        By default, these are those of all of them. A wrapper that changes them returns others.
+        """
+        return tuple(space for checker in self.checkers for space in checker.id_spaces)
 
     def show_offers(self) -> None:
         """Set in the ref what can be offered; it follows the wrapped checkers."""
