@@ -48,6 +48,7 @@ def entries():
     yield from unusual_people()
     yield from groups()
     yield STAFF, {"objectClass": ["groupOfNames"], "member": [f"uid=ann,{PEOPLE}"]}
+    yield from people_with_facts()
 
 
 def person(dn, *uids, **more):
@@ -71,6 +72,30 @@ def unusual_people():
     yield f"uid=elsewhere,{PEOPLE}", {
         "objectClass": ["referral", "extensibleObject"], "uid": ["elsewhere"],
         "ref": [f"ldap://127.0.0.1:1/uid=elsewhere,{PEOPLE}"],
+    }  # fmt: skip
+
+
+def people_with_facts():
+    """People of whom more is known, and who are in groups; two groups have the same name."""
+    yield person(
+        f"uid=mia,{PEOPLE}", "mia",
+        mail=["mia@example.org", "m@example.org"], displayName=["Mia M\u00fcller"],
+        jpegPhoto=["\udcff\udcd8"], description=["20991231235959Z"],
+    )  # fmt: skip
+    yield person(f"uid=gone,{PEOPLE}", "gone", description=["20011231235959Z"])
+    yield person(f"uid=odd,{PEOPLE}", "odd", description=["some day"])
+    yield "ou=teams,dc=example", {"objectClass": ["organizationalUnit"]}
+    for name, members in {
+        "moderators": [f"uid=mia,{PEOPLE}"],
+        "everyone": ["cn=moderators,ou=teams,dc=example"],
+    }.items():
+        yield f"cn={name},ou=teams,dc=example", {"objectClass": ["groupOfNames"], "member": members}
+    yield "cn=players,ou=teams,dc=example", {
+        "objectClass": ["posixGroup"], "gidNumber": ["101"], "memberUid": ["mia"],
+    }  # fmt: skip
+    yield "ou=other,dc=example", {"objectClass": ["organizationalUnit"]}
+    yield "cn=admins,ou=other,dc=example", {
+        "objectClass": ["groupOfNames"], "member": [f"uid=mia,{PEOPLE}"],
     }  # fmt: skip
 
 
@@ -116,7 +141,10 @@ def running_directory(folder):
         for dn, attributes in entries():
             connection.add_s(
                 dn,
-                [(key, [value.encode() for value in values]) for key, values in attributes.items()],
+                [
+                    (key, [value.encode(errors="surrogateescape") for value in values])
+                    for key, values in attributes.items()
+                ],
             )
         connection.unbind_s()
         backend.ca = str(folder / "ca.pem")

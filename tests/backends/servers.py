@@ -232,6 +232,7 @@ include /etc/ldap/schema/nis.schema
 modulepath /usr/lib/ldap
 moduleload back_mdb
 moduleload ppolicy
+moduleload memberof
 pidfile {folder}/pid
 # As some directories do, so that a test sees it if an empty password is sent.
 allow bind_anon_dn
@@ -246,6 +247,8 @@ rootpw admin
 directory {folder}/data
 access to attrs=userPassword by anonymous auth by * none
 access to * by * read
+lastbind on
+overlay memberof
 overlay ppolicy
 ppolicy_default "cn=policy,dc=example"
 """

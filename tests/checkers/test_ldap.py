@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+import uuid
+from datetime import UTC, datetime
 
 import hypothesis
 import pytest
@@ -12,9 +14,10 @@ from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogi
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.blocking import BackendLimits
 from actorcred.checkers.ldap.checker import LDAPChecker, LDAPSettings
+from actorcred.checkers.ldap.directory import LDAPDirectory
 from actorcred.checkers.ldap.groups import in_chain
 from actorcred.names import prepare_username
-from tests.backends.directory import PASSWORDS, PEOPLE, running_directory
+from tests.backends.directory import PASSWORDS, PEOPLE, STAFF, running_directory
 from tests.backends.servers import eventually
 from tests.helpers import Arena, Player, until
 
@@ -83,6 +86,7 @@ def test_any_other_name_lets_nobody_in(directory, settings):
 
 
 @hypothesis.given(st.text(max_size=40) | st.text("ldapsi:/?=,%()&host", max_size=40))
+@hypothesis.settings(deadline=None)  # the first call imports the plugins
 def test_any_url_is_one_or_refused_by_name(text):
     try:
         from_string(f"ldap:{text}").stop()
@@ -277,6 +281,107 @@ def test_a_service_account_that_cannot_log_in_is_nobodys_fault(directory):
     assert "password='wrong'" not in repr(LDAPSettings(password="wrong"))
 
 
+def identity_of(portal, name="mia"):
+    return (
+        portal.login(UsernamePassword(name, "right"), None, Player).get(timeout=30).session.identity
+    )
+
+
+@MODES
+def test_the_identity_names_the_directory_and_what_never_changes(directory, dn):
+    portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", LDAPSettings(dn=dn)))
+    identity = identity_of(portal)
+
+    assert identity.issuer == directory.url.removeprefix("ldap://")
+    assert str(uuid.UUID(identity.subject)) == identity.subject
+    assert (identity.attributes, identity.groups) == ({}, frozenset())
+    named = LDAPSettings(dn=dn, issuer="Example", subject="uid")
+    again = identity_of(serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}", named)))
+    assert (again.issuer, again.subject) == ("Example", "mia")
+
+
+@pytest.mark.parametrize("dn", ["", r"dn=uid=%u\,ou=people\,dc=example,"], ids=["search", "bind"])
+def test_attributes_are_told_that_the_descriptor_names(directory, dn, caplog):
+    portal = serve(
+        from_string(
+            f"ldap[{dn}attributes=mail displayName jpegPhoto none,expires=description]"
+            f":{directory.url}/{PEOPLE}"
+        )
+    )
+    identity = identity_of(portal)
+
+    assert dict(identity.attributes) == {
+        "mail": ("m@example.org", "mia@example.org"),
+        "displayName": "Mia M\u00fcller",
+    }
+    assert (identity.expires.year, identity.expires.tzinfo) == (2099, UTC)
+    assert "the attribute jpegPhoto of the entry: it is binary" in caplog.text
+    for name in ("gone", "odd"):
+        with pytest.raises(UnauthorizedLogin):
+            identity_of(portal, name)
+
+
+BASE = r"group_base=ou=teams\,dc=example"
+
+
+@pytest.mark.parametrize("dn", ["", r"dn=uid=%u\,ou=people\,dc=example,"], ids=["search", "bind"])
+@pytest.mark.parametrize(
+    ("options", "groups"),
+    [
+        ("groups=memberOf", {"moderators"}),
+        ("groups=search", {"moderators", "players"}),
+        ("groups=memberOf search", {"moderators", "players"}),
+        ("groups=memberOf,nested=yes", {"moderators", "everyone"}),
+        ("groups=search,nested=yes", {"moderators", "players", "everyone"}),
+    ],
+)
+def test_groups_below_the_base_are_told_and_no_others_of_any_name(directory, dn, options, groups):
+    portal = serve(from_string(f"ldap[{dn}{options},{BASE}]:{directory.url}/{PEOPLE}"))
+
+    assert identity_of(portal).groups == groups
+    assert identity_of(portal, "kim").groups == set()
+
+
+def test_the_last_login_is_the_one_before(directory):
+    portal = serve(from_string(f"ldap[last_login=pwdLastSuccess]:{directory.url}/{PEOPLE}"))
+    before = datetime.now(UTC).replace(microsecond=0)
+    first, second = (identity_of(portal, "lee").last_login for _ in range(2))
+
+    assert first is None or first <= second
+    assert before <= second <= datetime.now(UTC)
+
+
+def test_what_a_user_is_now_can_be_asked_without_a_login(directory, inline):
+    settings = LDAPSettings(groups=("search",), group_base="ou=teams,dc=example")
+    checker = LDAPChecker(f"{directory.url}/{PEOPLE}", settings, None)
+
+    assert checker.current_identity("mia").groups == {"moderators", "players"}
+    assert checker.current_identity("nobody") is None
+    checker.release()
+    only_staff = LDAPChecker(f"{directory.url}/{PEOPLE}", LDAPSettings(group=STAFF), None)
+    assert only_staff.current_identity("mia") is None
+    assert only_staff.current_identity("ann").avatar_id == "ann"
+    only_staff.release()
+    binding = LDAPChecker(f"{directory.url}/", LDAPSettings(dn=f"uid=%u,{PEOPLE}"), None)
+    with pytest.raises(AccountError, match="needs a search"):
+        binding.current_identity("mia")
+
+
+def test_no_search_is_made_that_nothing_asks_for(directory, monkeypatch):
+    made = []
+    original = LDAPDirectory._search
+
+    def counted(self, connection, search):
+        made.append(search)
+        return original(self, connection, search)
+
+    monkeypatch.setattr(LDAPDirectory, "_search", counted)
+    identity_of(serve(from_string(f"ldap[attributes=mail]:{directory.url}/{PEOPLE}")))
+    assert len(made) == 1
+    identity_of(serve(from_string(f"ldap[groups=memberOf,{BASE}]:{directory.url}/{PEOPLE}")))
+    assert len(made) == 2
+
+
 def test_a_server_that_is_down_is_unavailable_and_comes_back_without_a_restart(directory):
     portal = serve(LDAPChecker.start(f"{directory.url}/{PEOPLE}"))
     assert login(portal) == "ann"
@@ -331,6 +436,10 @@ def test_what_cannot_be_used_is_said(tmp_path):
         ("ldap:ldap://127.0.0.1:x/dc=x", "the port"),
         ("ldap:ldap://127.0.0.1:99999/dc=x", "the port"),
         ("ldap:ldap://127.0.0.1:-1/dc=x", "the port"),
+        ("ldap[groups=memberOf]:ldaps://host/dc=x", "groups= needs group_base="),
+        ("ldap[attributes=mail userPassword]:ldaps://host/dc=x", "userPassword is a secret"),
+        ("ldap[attributes=a_b]:ldaps://host/dc=x", "cannot be the name of an attribute"),
+        (r"ldap[last_login=a,dn=uid=%u\,dc=x]:ldaps://host", "last_login= needs a search"),
         ("ldap[timeout=nan]:ldaps://host/dc=x", "timeout must be"),
         ("ldap[timeout=inf]:ldaps://host/dc=x", "timeout must be"),
         ("ldap[timeout=1e20]:ldaps://host/dc=x", "timeout must be"),

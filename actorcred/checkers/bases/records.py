@@ -31,9 +31,24 @@ class Complaints:
             by: the login method affected, if the user has several.
         """
         complaint = (f"{name!r:.200}", f" by {by}" if by else "", str(why))
+        if self._is_new(complaint):
+            logger.error("%s cannot log in%s: %s", *complaint)
+
+    def lacks(self, name: object, why: object) -> None:
+        """Log that a fact of a user is left out. Can be called on any thread.
+
+        Args:
+            name: the user, or whatever identifies the record.
+            why: which fact, and what is wrong with it; it must not contain a secret.
+        """
+        complaint = (f"{name!r:.200}", "", str(why))
+        if self._is_new(complaint):
+            logger.warning("A fact of %s is left out%s: %s", *complaint)
+
+    def _is_new(self, complaint: tuple[str, str, str]) -> bool:
         if complaint in self._made:
-            return
+            return False
         if len(self._made) >= REMEMBERED:
             self._made.clear()
         self._made.add(complaint)
-        logger.error("%s cannot log in%s: %s", *complaint)
+        return True

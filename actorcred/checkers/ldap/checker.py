@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import unicodedata
-import uuid
+from collections.abc import Iterator
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
@@ -14,10 +15,12 @@ from actorcred.checker import CheckerRef
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
 from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.ldap.directory import Attributes, LDAPDirectory, Search
-from actorcred.checkers.ldap.groups import LDAPGroup
+from actorcred.checkers.ldap.facts import LDAPFacts, text_of
+from actorcred.checkers.ldap.groups import LDAPGroup, LDAPGroups, own_name
 from actorcred.checkers.ldap.settings import LDAPSettings, take_place
 from actorcred.credentials import UsernamePassword
-from actorcred.errors import CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.identity import NO_GROUPS, Identity
 
 __all__ = ["LDAPChecker", "LDAPSettings", "plugin"]
 
@@ -37,6 +40,9 @@ class LDAPChecker(BlockingChecker):
     (RFC 4514, RFC 4515); referrals are not followed, and an entry that is a referral is refused. A
     password that must be changed first (`pwdReset`) is refused, with that cause in the log, if the
     server supports password policies (draft-behera-ldap-password-policy).
+
+    The identity has the directory's host as issuer and the entry's UUID as subject; attributes,
+    groups and times if the settings name them. Only a search for groups costs a request more.
 
     Args:
         url: ldap://, ldaps:// or ldapi://, with base, attribute of the name (uid by default), scope
@@ -63,10 +69,12 @@ class LDAPChecker(BlockingChecker):
         self._settings = settings
         self._place = take_place(url, settings)
         self._id = settings.id or self._place.attribute
-        self._wanted = (self._place.attribute, self._id)
         self._complaints = Complaints()
         self._directory = LDAPDirectory(self._place.address, settings, self.limits.timeout)
         self._group = LDAPGroup(self._directory, settings) if settings.group else None
+        self._groups = LDAPGroups(self._directory, settings) if settings.groups else None
+        self._facts = LDAPFacts(settings, self._place, self._directory.values)
+        self._wanted = (self._place.attribute, self._id, *self._facts.wanted)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -87,34 +95,71 @@ class LDAPChecker(BlockingChecker):
         """Close the connections."""
         self._directory.clear()
 
-    def check(self, credentials: UsernamePassword) -> str:
+    def check(self, credentials: UsernamePassword) -> Identity:
         """Find the user, bind, and check the group."""
         if not credentials.password:
             raise UnauthorizedLogin("the password is empty")
+        with self._reading(credentials.username):
+            if self._settings.dn:
+                found = self._bind_and_read(credentials.username, credentials.password)
+            else:
+                found = self._search_and_bind(credentials.username, credentials.password)
+            return self._identity(credentials.username, *found)
+
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the directory says of a user now; None if no such user may log in.
+
+        It blocks, and can be called on any thread. It does not see a lock that only a bind shows.
+
+        Args:
+            name: the user's name.
+
+        Raises:
+            AccountError: if the checker cannot search, since it has the option `dn`.
+            CheckerUnavailable: if the directory cannot be asked now.
+        """
+        if self._settings.dn:
+            raise AccountError("ldap: the current identity needs a search; leave out dn=")
         try:
-            return self._check(credentials.username, credentials.password)
+            with self._reading(name):
+                found = self._search(name)
+                return None if found is None else self._identity(name, *found)
+        except UnauthorizedLogin:
+            return None
+
+    @contextlib.contextmanager
+    def _reading(self, username: str) -> Iterator[None]:
+        try:
+            yield
         except self._ldap.LDAPError as error:
             raise CheckerUnavailable(f"the directory failed: {type(error).__name__}") from None
         except UnicodeError as error:  # an entry whose name or attribute is not UTF-8
             raise self._unusable(
-                credentials.username, f"the entry cannot be read: {type(error).__name__}"
+                username, f"the entry cannot be read: {type(error).__name__}"
             ) from None
 
-    def _check(self, username: str, password: str) -> str:
-        if self._settings.dn:
-            dn, attributes = self._bind_and_read(username, password)
-        else:
-            dn, attributes = self._search_and_bind(username, password)
-        if self._group is not None and not self._group.has(
-            dn, self._first(dn, attributes, self._place.attribute) or username
-        ):
+    def _identity(self, username: str, dn: str, attributes: Attributes) -> Identity:
+        own = self._first(dn, attributes, self._place.attribute) or username
+        if self._group is not None and not self._group.has(dn, own):
             raise UnauthorizedLogin("not in the group", known=True)
         avatar_id = self._first(dn, attributes, self._id)
         if not avatar_id:
             raise self._unusable(
                 username, f"the entry has no attribute {self._id!r}, which is the avatar id"
             )
-        return avatar_id
+        groups = (
+            NO_GROUPS
+            if self._groups is None
+            else self._groups.of(dn, own, self._listed(attributes))
+        )
+        return self._facts.identity(avatar_id, dn, attributes, groups)
+
+    def _listed(self, attributes: Attributes) -> list[str]:
+        return [
+            group
+            for attribute in self._settings.group_attributes
+            for group in self._values(attributes, attribute)
+        ]
 
     def _unusable(self, username: str, why: str) -> UnauthorizedLogin:
         self._complaints.about(username, why, "LDAP")
@@ -182,50 +227,37 @@ class LDAPChecker(BlockingChecker):
         if len(values) > 1:
             own = {
                 _as_compared(value)
-                for name, value in _own_name(dn)
+                for name, value in own_name(dn)
                 if name.lower() == attribute.lower()
             }
             values = [value for value in values if _as_compared(value) in own] or values
         return values[0] if values else ""
 
     def _values(self, attributes: Attributes, attribute: str) -> list[str]:
-        found = attributes.get(attribute.lower())
-        if found is None and attributes:  # by another name, such as "uid" for "userid"
-            names = self._directory.names_of(attribute)
-            found = next((values for name, values in attributes.items() if name in names), None)
-        return [_text(value, attribute) for value in found or ()]
-
-
-def _text(value: bytes, attribute: str) -> str:
-    """Return a value as a string.
-
-    Raises:
-        UnicodeError: if it is not text.
-    """
-    if attribute.lower() == "objectguid" and len(value) == 16:
-        return str(uuid.UUID(bytes_le=value))  # as Active Directory's own tools show it
-    return unicodedata.normalize("NFC", value.decode())
+        return [
+            text_of(value, attribute) for value in self._directory.values(attributes, attribute)
+        ]
 
 
 def _as_compared(text: str) -> str:
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", text).casefold())
 
 
-def _own_name(dn: str) -> list[tuple[str, str]]:
-    """Return the attributes and values in an entry's own name, the first part of its DN."""
-    from ldap.dn import str2dn
-
-    return [(attribute, value) for attribute, value, _ in str2dn(dn)[0]]
-
-
 def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs a URL")
     texts: dict[str, Any] = dict.fromkeys(
-        ("dn", "id", "bind", "password", "group", "nested", "group_base", "ca"), str
+        (
+            *("dn", "id", "bind", "password", "group", "nested", "group_base", "ca"),
+            *("issuer", "subject", "expires", "last_login"),
+        ),
+        str,
+    )
+    words: dict[str, Any] = dict.fromkeys(
+        ("attributes", "groups"), lambda text: tuple(text.split())
     )
     flags: dict[str, Any] = dict.fromkeys(("starttls", "insecure"), yes_or_no)
-    options = read_options(argument, {**texts, **flags, "threads": int, "timeout": float})
+    options = read_options(argument, {**texts, **flags, **words, "threads": int, "timeout": float})
     limits = take_limits(options)
     return LDAPChecker.start(str(argument), LDAPSettings(**options), limits)
 
@@ -237,7 +269,10 @@ plugin = CheckerPlugin(
     "entry found. Options: dn=uid=%u\\,BASE binds without a search; id=ATTRIBUTE is the avatar id "
     "instead of the name; bind=DN and password=${file:PATH} are the account that searches; "
     "group=DN accepts its members only, nested=yes also those of groups in it (nested=in-chain "
-    "lets Active Directory find them), with group_base=DN to search; starttls=yes, ca=PATH; "
+    "lets Active Directory find them), with group_base=DN to search. attributes=mail displayName "
+    "and groups=memberOf search tell these of the user, groups below group_base=DN only; "
+    "issuer=TEXT, subject=ATTRIBUTE, expires=ATTRIBUTE and last_login=ATTRIBUTE tell more. "
+    "starttls=yes, ca=PATH; "
     "threads=8 and timeout=10 limit the requests. Commas in options need a backslash.",
     (UsernamePassword,),
     _generate,

@@ -104,6 +104,14 @@ class LDAPDirectory:
             for value in attributes.get(attribute.lower(), [])
         ]
 
+    def values(self, entry: Attributes, attribute: str) -> list[bytes]:
+        """Return the values of an attribute, which the server can have called by another name."""
+        found = entry.get(attribute.lower())
+        if found is None and entry:  # such as "uid" for "userid"
+            names = self.names_of(attribute)
+            found = next((values for name, values in entry.items() if name in names), None)
+        return found or []
+
     def names_of(self, attribute: str) -> frozenset[str]:
         """Return all names of an attribute in lower case, including its OID.
 

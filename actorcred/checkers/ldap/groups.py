@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 
 from actorcred.checkers.ldap.directory import LDAPDirectory, Search
-from actorcred.checkers.ldap.settings import LDAPSettings
+from actorcred.checkers.ldap.settings import SEARCH, LDAPSettings
 from actorcred.errors import UnauthorizedLogin
 
-__all__ = ["LEVELS", "MOST_GROUPS", "LDAPGroup"]
+__all__ = ["LEVELS", "MOST_GROUPS", "LDAPGroup", "LDAPGroups", "own_name"]
 
 
 LEVELS = 10
@@ -73,23 +73,7 @@ class LDAPGroup:
         )
 
     def _above(self, below: list[str], name: str, seen: set[str]) -> list[str]:
-        """Return the groups that have members in `below` and are not in `seen`."""
-        import ldap
-
-        found = []
-        for some in _parts(below):
-            try:
-                entries = self._directory.search(
-                    Search(self._where(), ldap.SCOPE_SUBTREE, members(some, name), most=MOST_GROUPS)
-                )
-            except ldap.SIZELIMIT_EXCEEDED:
-                raise self._too_many() from None
-            new = [dn for dn, _ in entries if dn not in seen]
-            seen.update(new)
-            found += new
-            if len(seen) > MOST_GROUPS:
-                raise self._too_many()
-        return found
+        return groups_above(self._directory, self._where(), below, seen, name)
 
     def _where(self) -> str:
         if not self._base:
@@ -109,11 +93,120 @@ class LDAPGroup:
         holding = [context for context, parts in contexts.items() if own[-len(parts) :] == parts]
         return max(holding, key=len, default=",".join(explode_dn(self._dn)[1:]))
 
-    @staticmethod
-    def _too_many() -> UnauthorizedLogin:
-        return UnauthorizedLogin(
-            f"in more than {MOST_GROUPS} groups, or in more than the server lists", known=True
-        )
+
+class LDAPGroups:
+    """The groups that a user is in, for `Identity.groups`.
+
+    Args:
+        directory: the directory with the groups.
+        settings: where groups are found, and whether nested groups count.
+    """
+
+    def __init__(self, directory: LDAPDirectory, settings: LDAPSettings) -> None:
+        self._directory = directory
+        self._searches = SEARCH in settings.groups
+        self._nested = settings.nested
+        self._base = settings.group_base
+        self._under = _as_compared(settings.group_base)
+
+    def of(self, dn: str, name: str, listed: Iterable[str]) -> frozenset[str]:
+        """Return the names of a user's groups.
+
+        Args:
+            dn: the user's entry.
+            name: the user's name, for POSIX groups.
+            listed: the DNs of groups in the user's entry.
+
+        Raises:
+            UnauthorizedLogin: if the user is in more groups, or more levels of them, than are
+                followed.
+        """
+        seen: set[str] = set()
+        found = [group for group in listed if self._counts(group)]
+        seen.update(found)
+        if len(found) > MOST_GROUPS:
+            raise _too_many()
+        if self._nested == "in-chain":
+            found += self._search(in_chain(dn), seen)
+        elif self._searches:
+            found += groups_above(self._directory, self._base, [dn], seen, name)
+        if self._nested == "yes":
+            self._walk(found, seen)
+        return frozenset(own_name(group)[0][1] for group in seen)
+
+    def _walk(self, found: list[str], seen: set[str]) -> None:
+        for _ in range(LEVELS):
+            if not found:
+                return
+            found = groups_above(self._directory, self._base, found, seen)
+        if found:
+            raise UnauthorizedLogin(f"in more than {LEVELS} levels of nested groups", known=True)
+
+    def _search(self, wanted: str, seen: set[str]) -> list[str]:
+        return _new_of(self._directory, self._base, wanted, seen)
+
+    def _counts(self, group: str) -> bool:
+        try:
+            parts = _as_compared(group)
+        except _bad_dn():
+            return False
+        return len(parts) > len(self._under) and parts[-len(self._under) :] == self._under
+
+
+def groups_above(
+    directory: LDAPDirectory, base: str, below: Iterable[str], seen: set[str], name: str = ""
+) -> list[str]:
+    """Return groups that have certain members, and add them to those seen.
+
+    Args:
+        directory: the directory.
+        base: where to search.
+        below: the members, of which groups have at least one.
+        seen: groups that are not returned again.
+        name: the name of a user, who can be a member of POSIX groups.
+
+    Raises:
+        UnauthorizedLogin: if there are more than `MOST_GROUPS`.
+    """
+    return [
+        group
+        for some in _parts(below)
+        for group in _new_of(directory, base, members(some, name), seen)
+    ]
+
+
+def _new_of(directory: LDAPDirectory, base: str, wanted: str, seen: set[str]) -> list[str]:
+    import ldap
+
+    try:
+        entries = directory.search(Search(base, ldap.SCOPE_SUBTREE, wanted, most=MOST_GROUPS))
+    except ldap.SIZELIMIT_EXCEEDED:
+        raise _too_many() from None
+    new = [dn for dn, _ in entries if dn not in seen]
+    seen.update(new)
+    if len(seen) > MOST_GROUPS:
+        raise _too_many()
+    return new
+
+
+def _too_many() -> UnauthorizedLogin:
+    return UnauthorizedLogin(
+        f"in more than {MOST_GROUPS} groups, or in more than the server lists", known=True
+    )
+
+
+def _bad_dn() -> type[Exception]:
+    import ldap
+
+    error: type[Exception] = ldap.DECODING_ERROR
+    return error
+
+
+def own_name(dn: str) -> list[tuple[str, str]]:
+    """Return the attributes and values in an entry's own name, the first part of its DN."""
+    from ldap.dn import str2dn
+
+    return [(attribute, value) for attribute, value, _ in str2dn(dn)[0]]
 
 
 def members(entries: Iterable[str], name: str = "") -> str:

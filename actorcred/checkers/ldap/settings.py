@@ -11,10 +11,18 @@ from typing import Any
 from actorcred.errors import AccountError
 from actorcred.network import is_local
 
-__all__ = ["NESTING", "LDAPPlace", "LDAPSettings", "take_place"]
+__all__ = ["NESTING", "SEARCH", "LDAPPlace", "LDAPSettings", "take_place"]
 
 
 NESTING = ("no", "yes", "in-chain")
+
+SEARCH = "search"
+"""The word of `LDAPSettings.groups` for a search; others are attributes."""
+
+_SECRET = frozenset((
+    "userpassword", "authpassword", "unicodepwd", "dbcspwd", "sambantpassword", "sambalmpassword",
+    "krbprincipalkey", "pwdhistory",
+))  # fmt: skip
 
 _ATTRIBUTE = re.compile(r"(?:[A-Za-z][A-Za-z0-9-]*|\d+(?:\.\d+)+)(?:;[A-Za-z0-9-]+)*")
 """RFC 4512, section 2.5."""
@@ -38,8 +46,22 @@ class LDAPSettings:
             `memberUid`).
         nested: whether members of groups in that group count. "yes" walks up from the user, at most
             10 levels and 1,000 groups; "in-chain" lets an Active Directory do it.
-        group_base: where "yes" searches for groups; by default the part of the directory (naming
-            context) that holds the group.
+        group_base: the entry below which groups are found; by default the part of the directory
+            (naming context) that holds `group`.
+        attributes: attributes of the user's entry for `Identity.attributes`, such as ("mail",
+            "displayName").
+        groups: where the user's groups (`Identity.groups`) come from: attributes of the user's
+            entry that name groups, such as "memberOf"; and "search", which searches below
+            `group_base` for groups with the user as `member`, `uniqueMember` or `memberUid`. Only
+            groups below `group_base` count, by the name in their DN; with `nested` also the groups
+            that these are in.
+        issuer: what the directory is called (`Identity.issuer`); by default the URL's host.
+        subject: the attribute that never changes (`Identity.subject`); by default entryUUID or
+            objectGUID, or else the DN.
+        expires: the attribute with the time at which the account expires, and its sessions end,
+            such as "accountExpires" or "shadowExpire".
+        last_login: the attribute with the time of the last login, such as "pwdLastSuccess". It is
+            read before the bind, so not with `dn`.
         starttls: encrypt the connection of an ldap:// URL before anything is sent.
         ca: a PEM file with the certificates of the accepted issuers of the server's certificate; by
             default the system's.
@@ -53,9 +75,20 @@ class LDAPSettings:
     group: str = ""
     nested: str = "no"
     group_base: str = ""
+    attributes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    issuer: str = ""
+    subject: str = ""
+    expires: str = ""
+    last_login: str = ""
     starttls: bool = False
     ca: str = ""
     insecure: bool = False
+
+    @property
+    def group_attributes(self) -> tuple[str, ...]:
+        """The attributes of the user's entry that name groups."""
+        return tuple(word for word in self.groups if word != SEARCH)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +102,7 @@ class LDAPPlace:
         scope: python-ldap's constant.
         filter: the filter that users' entries match.
         filtered: whether that filter restricts anything.
+        host: the server's host, with the port if the URL has one.
     """
 
     address: str
@@ -77,6 +111,7 @@ class LDAPPlace:
     scope: int
     filter: str
     filtered: bool
+    host: str
 
 
 def take_place(url: str, settings: LDAPSettings) -> LDAPPlace:
@@ -124,6 +159,7 @@ def _read_url(url: str) -> LDAPPlace:
         # Several filters in a row must all match.
         f"(&{parts.filterstr})" if parts.filterstr else _ANY_ENTRY,
         filtered=bool(parts.filterstr) and parts.filterstr != _ANY_ENTRY,
+        host="localhost" if parts.urlscheme == "ldapi" else parts.hostport or "localhost",
     )
 
 
@@ -181,15 +217,35 @@ def _check_words(place: LDAPPlace, settings: LDAPSettings) -> None:
         )
     if settings.nested not in NESTING:
         raise AccountError(f"ldap: nested= is one of {', '.join(NESTING)}, not {settings.nested!r}")
-    if settings.nested != "no" and not settings.group:
-        raise AccountError("ldap: nested= needs group=, whose members may log in")
-    if settings.group_base and settings.nested != "yes":
+    _check_groups(settings)
+    if settings.last_login and settings.dn:
         raise AccountError(
-            "ldap: group_base= says where nested=yes searches, and is of no use without that"
+            "ldap: last_login= needs a search before the bind; leave out dn=, or last_login="
         )
-    for attribute in (place.attribute, settings.id):
+    times = (settings.expires, settings.last_login)
+    facts = (settings.subject, *times, *settings.attributes, *settings.group_attributes)
+    for attribute in (place.attribute, settings.id, *facts):
         if attribute and not _ATTRIBUTE.fullmatch(attribute):
             raise AccountError(f"ldap: {attribute!r} cannot be the name of an attribute")
+        if attribute.partition(";")[0].lower() in _SECRET:
+            raise AccountError(f"ldap: {attribute} is a secret, which an identity must not have")
+
+
+def _check_groups(settings: LDAPSettings) -> None:
+    if settings.nested != "no" and not (settings.group or settings.groups):
+        raise AccountError(
+            "ldap: nested= needs group=, whose members may log in, or groups=, which are told"
+        )
+    if settings.groups and not settings.group_base:
+        raise AccountError(
+            "ldap: groups= needs group_base=, below which groups count: others can have the same "
+            "names"
+        )
+    if settings.group_base and settings.nested != "yes" and not settings.groups:
+        raise AccountError(
+            "ldap: group_base= says where nested=yes and groups= search, and is of no use without "
+            "these"
+        )
 
 
 def _names(place: LDAPPlace, settings: LDAPSettings) -> list[tuple[str, str]]:

@@ -95,6 +95,59 @@ def test_too_many_levels_or_groups_let_nobody_in(monkeypatch: pytest.MonkeyPatch
         assert "in more than 2 groups" in failed.value.detail
 
 
+TEAMS = "ou=teams,dc=example"
+
+
+def groups_in(directory: Directory, nested: str = "no", *words: str) -> groups.LDAPGroups:
+    settings = SimpleNamespace(groups=words or ("search",), nested=nested, group_base=TEAMS)
+    return groups.LDAPGroups(directory, settings)  # type: ignore[arg-type]
+
+
+def test_of_the_listed_groups_those_below_the_base_count() -> None:
+    directory = Directory([])
+    listed = [
+        f"cn=a,{TEAMS}",
+        f"CN=b,ou=x,{TEAMS.upper()}",
+        "cn=c,ou=other,dc=example",
+        TEAMS,
+        "no dn",
+    ]
+
+    assert groups_in(directory, "no", "memberOf").of(ANN, "ann", listed) == {"a", "b"}
+    assert directory.asked == []  # nothing is searched
+
+
+def test_groups_of_groups_are_told_if_wanted() -> None:
+    inside = {f"cn=a,{TEAMS}": [ANN], f"cn=b,{TEAMS}": [f"cn=a,{TEAMS}"]}
+
+    assert groups_in(Directory([], **inside)).of(ANN, "ann", []) == {"a"}
+    assert groups_in(Directory([], **inside), "yes").of(ANN, "ann", []) == {"a", "b"}
+    listed = groups_in(Directory([], **inside), "yes", "memberOf")
+    assert listed.of(ANN, "ann", [f"cn=a,{TEAMS}"]) == {"a", "b"}
+
+
+def test_active_directory_lists_the_groups_of_groups_itself() -> None:
+    class Chain(Directory):
+        def search(self, search: Any) -> list[tuple[str, Any]]:
+            assert search.filter == in_chain(ANN)
+            return [(f"cn=b,{TEAMS}", {})]
+
+    assert groups_in(Chain([]), "in-chain").of(ANN, "ann", []) == {"b"}
+
+
+def test_too_many_groups_or_levels_to_tell_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    deep = {f"cn=g{n + 1}": [f"cn=g{n}"] for n in range(groups.LEVELS + 2)} | {"cn=g0": [ANN]}
+    with pytest.raises(UnauthorizedLogin):
+        groups_in(Directory([], **deep), "yes").of(ANN, "ann", [])
+    monkeypatch.setattr(groups, "MOST_GROUPS", 2)
+    many = Directory([], **{f"cn=g{n}": [ANN] for n in range(3)})
+    for directory in (many, Directory([], **{"too many": ["x"]})):
+        with pytest.raises(UnauthorizedLogin):
+            groups_in(directory).of(ANN, "ann", [])
+    with pytest.raises(UnauthorizedLogin):
+        groups_in(many).of(ANN, "ann", [f"cn={n},{TEAMS}" for n in range(3)])
+
+
 def test_what_stands_in_a_filter_is_escaped() -> None:
     assert members(["cn=a*b"], "x)(y") == (
         r"(|(member=cn=a\2ab)(uniqueMember=cn=a\2ab)(memberUid=x\29\28y))"
