@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from actorcred.actors import Dispatcher, Overloaded
@@ -12,9 +13,17 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checker import CheckerRef, turn_of
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
+from actorcred.checkers.bases.facts import MOST_FACTS
 from actorcred.checkers.bases.passwords import Account, advice, too_many
 from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.bases.rehashing import Rehasher, is_weak, strong_hash
+from actorcred.checkers.bases.user_table import (
+    FactColumns,
+    UserTable,
+    make_select,
+    make_update,
+)
+from actorcred.checkers.sql_facts import SQLFacts
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import (
     AccountError,
@@ -23,10 +32,11 @@ from actorcred.errors import (
     MissingExtra,
     UnauthorizedLogin,
 )
-from actorcred.names import make_avatar_id
+from actorcred.identity import Identity, identity_of
+from actorcred.names import AvatarId, make_avatar_id
 from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, verify_password
 
-__all__ = ["SQLChecker", "UserTable", "plugin"]
+__all__ = ["FactColumns", "SQLChecker", "UserTable", "plugin"]
 
 
 T = TypeVar("T")
@@ -35,28 +45,17 @@ _OTHER_CHARACTERS = frozenset((1267, 1270, 1271, 3988))
 """Errors of MariaDB and MySQL: two strings cannot be compared, or converted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserTable:
-    """Where the users are stored.
+@dataclass(frozen=True, slots=True)
+class _Row(Account):
+    """The account in a row; a change of the further facts does not end a login.
 
     Args:
-        table: the table's name; with a schema "app.users".
-        username: the column with names.
-        password: the column with hashes, as strings or bytes: bcrypt, Argon2, scrypt, PBKDF2,
-            phpass, in the forms of `passwords.verify_password`.
-        active: a column that is false for accounts that no one may log in to; "" if there is none.
-        query: instead of all of these, a query with the parameter `:username` that returns name,
-            hash and, optionally, whether the account is active.
-        rehash: whether a phpass hash, which is weak, is replaced by a bcrypt hash in PHP's form
-            when its user logs in, if the table can be written.
+        stored: the name as it is in the row.
+        facts: what else is known.
     """
 
-    table: str = "users"
-    username: str = "username"
-    password: str = "password"
-    active: str = ""
-    query: str = ""
-    rehash: bool = True
+    stored: str = field(default="", compare=False)
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class SQLChecker(BlockingChecker):
@@ -64,7 +63,7 @@ class SQLChecker(BlockingChecker):
 
     The avatar id is the name as stored in the database, so if its collation treats "ANN" and "ann"
     as equal, they are one user. An unknown user, an inactive account and a wrong password take the
-    same time and get the same answer.
+    same time and get the same answer. `UserTable.facts` says what else the identity tells.
 
     Args:
         url: the database's URL for SQLAlchemy: "postgresql+psycopg://user:secret@host/db".
@@ -86,15 +85,18 @@ class SQLChecker(BlockingChecker):
             raise MissingExtra("SQLChecker", "sql") from None
         self._error: type[Exception] = sqlalchemy.exc.SQLAlchemyError
         self._engine = _make_engine(url, self.limits)
-        self._select = _make_select(users)
+        self._select = make_select(users)
         self._remedy = (
             "have the application that writes "
             f"{users.table if not users.query else 'the table'} set a new password"
         )
         self._usual = dummy_hash()
         self._complaints = Complaints()
+        groups = users.facts.groups_query
+        self._select_groups = sqlalchemy.text(groups) if groups else None
+        self._facts = SQLFacts(users, self._groups_of) if users.facts != FactColumns() else None
         self._rehasher = (
-            Rehasher(self._engine, _make_update(users), users.table)
+            Rehasher(self._engine, make_update(users), users.table)
             if users.rehash and not users.query
             else None
         )
@@ -120,7 +122,7 @@ class SQLChecker(BlockingChecker):
         else:
             self._engine.dispose()
 
-    def check(self, credentials: UsernamePassword) -> str:
+    def check(self, credentials: UsernamePassword) -> AvatarId | Identity:
         """Look the user up and verify the password."""
         account = self._lookup(credentials.username)
         if account is None or not account.usable:
@@ -132,18 +134,51 @@ class SQLChecker(BlockingChecker):
         self._usual = account.hash  # verified for unknown users from now on
         if not self._verify(credentials, account.hash):
             raise UnauthorizedLogin("wrong password", known=True)
-        if not self._is_still_good(credentials, account):
+        current = self._if_still_good(credentials, account)
+        if current is None:
             raise UnauthorizedLogin("the account was changed during the login", known=True)
         if self._rehasher is not None and self._rehasher.may_write and is_weak(account.hash):
             self._rehash(self._rehasher, credentials, account)
-        return account.avatar_id
+        return self._answer(current)
 
-    def _is_still_good(self, credentials: UsernamePassword, account: Account) -> bool:
-        """Return whether an account is unchanged, or another login only replaced its weak hash."""
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the database says of a user now; None if no one may log in to the account.
+
+        It blocks, and can be called on any thread.
+
+        Args:
+            name: the user's name.
+
+        Raises:
+            CheckerUnavailable: if the database cannot be asked now.
+        """
+        account = self._lookup(name)
+        if account is None or not account.usable:
+            return None
+        try:
+            return identity_of(self._answer(account))
+        except UnauthorizedLogin:
+            return None
+
+    def _answer(self, account: _Row) -> AvatarId | Identity:
+        if self._facts is None:
+            return account.avatar_id
+        return self._facts.identity(account.avatar_id, account.stored, account.facts)
+
+    def _groups_of(self, stored: str) -> list[Any]:
+        with self._connected() as connection:
+            result = connection.execute(self._select_groups, {"username": stored})
+            return [row[0] for row in result.fetchmany(MOST_FACTS + 1)]
+
+    def _if_still_good(self, credentials: UsernamePassword, account: _Row) -> _Row | None:
+        """Return an account that is unchanged, or whose weak hash another login has replaced."""
         now = self._lookup(credentials.username)
         if now == account or now is None or not now.usable or not is_weak(account.hash):
-            return now == account
-        return self._verify(credentials, now.hash) and self._lookup(credentials.username) == now
+            return now if now == account else None
+        if not self._verify(credentials, now.hash):
+            return None
+        last = self._lookup(credentials.username)
+        return last if last == now else None
 
     def _rehash(self, rehasher: Rehasher, credentials: UsernamePassword, account: Account) -> None:
         """Have a weak hash replaced. Errors do not affect the login."""
@@ -180,11 +215,11 @@ class SQLChecker(BlockingChecker):
         except Overloaded as error:
             raise too_many(error) from None
 
-    def _lookup(self, username: str) -> Account | None:
+    def _lookup(self, username: str) -> _Row | None:
         """Return the account of a user; None if there is none or its row cannot be used."""
         row = self._row(username)
         try:
-            return None if row is None else _read_row(row)
+            return None if row is None else _read_row(row, self._facts)
         except UnsupportedHash as error:
             self._complaints.about(username, advice(error, self._remedy))
             return None
@@ -205,7 +240,15 @@ class SQLChecker(BlockingChecker):
         except self._error as error:
             if _is_of_the_name(error):
                 return []
-            raise CheckerUnavailable(f"the database failed: {type(error).__name__}") from None
+            raise _unavailable(error) from None
+
+    @contextlib.contextmanager
+    def _connected(self) -> Iterator[Any]:
+        try:
+            with self._engine.connect() as connection:
+                yield connection
+        except self._error as error:
+            raise _unavailable(error) from None
 
     def _fetch(self, connection: Any, username: str) -> list[Any]:
         try:
@@ -223,18 +266,23 @@ class SQLChecker(BlockingChecker):
             return []
 
 
-def _read_row(row: Any) -> Account:
+def _unavailable(error: Exception) -> CheckerUnavailable:
+    return CheckerUnavailable(f"the database failed: {type(error).__name__}")
+
+
+def _read_row(row: Any, facts: SQLFacts | None) -> _Row:
     """Return the account in a row.
 
     Raises:
         ValueError, TypeError, MissingExtra: if it cannot be used, with the reason.
     """
-    name, stored, *active = row
+    values, found = (row, {}) if facts is None else facts.split(row)
+    name, stored, *active = values
     usable = not active or bool(active[0])
     made = text_of(stored)
     if usable:
         check_format(hash=made)
-    return Account(make_avatar_id(name), made, usable)
+    return _Row(make_avatar_id(name), made, usable, name, found)
 
 
 def text_of(stored: Any) -> Any:
@@ -311,56 +359,17 @@ def _read_damaged_texts(connection: Any, _: object) -> None:
     connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
 
 
-def _make_select(users: UserTable) -> Any:
-    import sqlalchemy
-
-    if users.query:
-        return sqlalchemy.text(users.query)
-    table = _make_table(users)
-    return (
-        sqlalchemy.select(*table.columns)
-        .where(table.columns[users.username] == sqlalchemy.bindparam("username"))
-        .limit(2)
-    )
-
-
-def _make_table(users: UserTable) -> Any:
-    import sqlalchemy
-
-    schema, _, name = users.table.rpartition(".")
-    columns: list[Any] = [
-        sqlalchemy.column(column)
-        for column in (users.username, users.password, users.active)
-        if column
-    ]
-    return sqlalchemy.table(name, *columns, schema=schema or None)
-
-
-def _make_update(users: UserTable) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
-    """Return a function that makes the statements of a `Rehasher`."""
-    table = _make_table(users)
-    name, password = table.columns[users.username], table.columns[users.password]
-
-    def make(username: Any, stored: Any, made: Any) -> tuple[Any, Any]:
-        update = (
-            table.update()
-            .where(name == username, password == stored)
-            .values({users.password: made})
-        )
-        return update, table.select().with_only_columns(password).where(name == username)
-
-    return make
-
-
 def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs the URL of a database")
     kinds: dict[str, Any] = dict.fromkeys(("table", "username", "password", "active", "query"), str)
-    options = read_options(
-        argument, {**kinds, "rehash": yes_or_no, "threads": int, "timeout": float}
-    )
+    facts = dict.fromkeys(("groups", "issuer", "subject", "expires", "last_login"), str)
+    kinds |= {**facts, "attributes": lambda text: tuple(text.split()), "rehash": yes_or_no}
+    options = read_options(argument, {**kinds, "threads": int, "timeout": float})
     limits = take_limits(options)
-    return SQLChecker.start(str(argument), UserTable(**options), limits)
+    columns = {name: options.pop(name) for name in (*facts, "attributes") if name in options}
+    users = UserTable(**options, facts=FactColumns(**columns))
+    return SQLChecker.start(str(argument), users, limits)
 
 
 plugin = CheckerPlugin(
@@ -371,6 +380,8 @@ plugin = CheckerPlugin(
     "and password=password name the table and its columns, active=COLUMN one that is false for "
     "closed accounts; or query=SELECT name, hash FROM ... WHERE name = :username. Weak phpass "
     "hashes are replaced by bcrypt at login if the table can be written, unless rehash=no. "
+    "attributes=COLUMN COLUMN, groups=COLUMN (or SELECT ... WHERE name = :username), "
+    "subject=COLUMN, expires=COLUMN, last_login=COLUMN and issuer=TEXT tell more of the user. "
     "threads=8 and timeout=10 limit the requests to it.",
     (UsernamePassword,),
     _generate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 
 import passlib.hash
 import pytest
@@ -22,7 +23,8 @@ from actorcred.actors import Future, Overloaded
 from actorcred.auth.descriptors import DescriptorError
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.blocking import BackendLimits
-from actorcred.checkers.sql import SQLChecker, UserTable, text_of
+from actorcred.checkers.sql import FactColumns, SQLChecker, UserTable, text_of
+from actorcred.identity import Identity
 from actorcred.passwords.hashing import UnsupportedHash, verify_password
 from actorcred.portal.events import LoginRefused
 from tests.backends.servers import eventually, mariadb, postgresql, running
@@ -103,6 +105,109 @@ def test_a_name_that_the_collation_takes_for_another_is_the_same_user(database):
         assert database[0].startswith("mysql")
     except UnauthorizedLogin:
         assert not database[0].startswith("mysql")
+
+
+FACTS = "attributes=mail level,subject=number,expires=ends,last_login=seen,issuer=shop"
+
+PEOPLE = {
+    "ann": {"mail": "ann@example.org", "level": 3, "number": 1, "roles": "moderator, admin",
+            "ends": datetime(2099, 1, 1), "seen": datetime(2026, 1, 2, 3, 4, 5)},
+    "bob": {"mail": None, "level": 0, "number": 2, "roles": None, "ends": None, "seen": None},
+    "gone": {"mail": None, "level": 0, "number": 3, "roles": "admin",
+             "ends": datetime(2001, 1, 1), "seen": None},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def people(database):
+    """Return the URL of a database with a table of people, of whom more is known."""
+    engine = sqlalchemy.create_engine(database[0])
+    text = sqlalchemy.String(255)
+    table = sqlalchemy.Table(
+        "people",
+        sqlalchemy.MetaData(),
+        sqlalchemy.Column("username", text, primary_key=True),
+        *(sqlalchemy.Column(name, text) for name in ("password", "mail", "roles")),
+        *(sqlalchemy.Column(name, sqlalchemy.Integer) for name in ("level", "number")),
+        *(sqlalchemy.Column(name, sqlalchemy.DateTime) for name in ("ends", "seen")),
+    )
+    roles = sqlalchemy.Table(
+        "people_roles",
+        table.metadata,
+        sqlalchemy.Column("username", text),
+        sqlalchemy.Column("role", text),
+    )
+    with engine.begin() as connection:
+        table.metadata.create_all(connection)
+        for name, facts in PEOPLE.items():
+            row = {"username": name, "password": HASHES["bcrypt"]("right"), **facts}
+            connection.execute(table.insert(), row)
+        for role in ("Game Masters", "moderator"):
+            connection.execute(roles.insert(), {"username": "ann", "role": role})
+    engine.dispose()
+    return database[0]
+
+
+def identity_of(portal, name):
+    future = portal.login(UsernamePassword(name, "right"), None, Player)
+    return future.get(timeout=30).session.identity
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "",
+        r",query=SELECT username\, password\, p.* FROM people p WHERE username = :username",
+    ],
+    ids=["table", "query"],
+)
+def test_the_identity_has_the_columns_that_the_descriptor_names(people, query):
+    portal = serve(from_string(f"sql[table=people,groups=roles,{FACTS}{query}]:{people}"))
+    identity = identity_of(portal, "ann")
+
+    assert dict(identity.attributes) == {"mail": "ann@example.org", "level": 3}
+    assert (identity.issuer, identity.subject) == ("shop", "1")
+    assert identity.groups == {"moderator", "admin"}
+    assert identity.expires == datetime(2099, 1, 1, tzinfo=UTC)
+    assert identity.last_login == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    identity = identity_of(portal, "bob")
+    assert (dict(identity.attributes), identity.groups) == ({"level": 0}, frozenset())
+    assert (identity.expires, identity.last_login) == (None, None)
+    with pytest.raises(UnauthorizedLogin):
+        identity_of(portal, "gone")
+
+
+def test_groups_may_come_from_a_query_of_their_own(people):
+    query = "SELECT role FROM people_roles WHERE username = :username"
+    portal = serve(from_string(f"sql[table=people,groups={query}]:{people}"))
+
+    assert identity_of(portal, "ann").groups == {"Game Masters", "moderator"}
+    assert identity_of(portal, "bob").groups == frozenset()
+    broken = serve(from_string(f"sql[table=people,groups=SELECT role FROM nowhere]:{people}"))
+    with pytest.raises(CheckerUnavailable):
+        identity_of(broken, "ann")
+    with pytest.raises(UnauthorizedLogin):  # before any such query
+        login(broken, "ann", "wrong")
+
+
+def test_a_column_that_is_not_there_is_nobodys_fault(people):
+    query = r"query=SELECT username\, password FROM people WHERE username = :username"
+    for options in ("table=people,attributes=nothing", f"attributes=mail,{query}"):
+        with pytest.raises(CheckerUnavailable):
+            identity_of(serve(from_string(f"sql[{options}]:{people}")), "ann")
+
+
+def test_what_a_user_is_now_can_be_asked_without_a_login(people, inline):
+    facts = FactColumns(groups="roles", expires="ends")
+    checker = SQLChecker(people, UserTable(table="people", facts=facts), None)
+
+    assert checker.current_identity("ann").groups == {"moderator", "admin"}
+    assert checker.current_identity("nobody") is None
+    assert checker.current_identity("gone") is None
+    checker.release()
+    plain = SQLChecker(people, UserTable(table="people"), None)
+    assert plain.current_identity("ann") == Identity("ann")
+    plain.release()
 
 
 def test_a_database_that_is_down_is_unavailable_and_comes_back_without_a_restart(database):
