@@ -13,10 +13,10 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checker import CheckerRef, turn_of
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
-from actorcred.checkers.bases.facts import MOST_FACTS
 from actorcred.checkers.bases.passwords import Account, advice, too_many
 from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.bases.rehashing import Rehasher, is_weak, strong_hash
+from actorcred.checkers.bases.stored_values import MOST_FACTS
 from actorcred.checkers.bases.user_table import (
     FactColumns,
     UserTable,

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from actorcred.checkers.bases.facts import fact_of, groups_of, time_of
 from actorcred.checkers.bases.records import Complaints
+from actorcred.checkers.bases.stored_values import fact_of, groups_of, time_of
 from actorcred.checkers.bases.user_table import UserTable
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.identity import NO_GROUPS, NO_INFO, Identity

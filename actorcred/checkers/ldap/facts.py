@@ -9,8 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from actorcred.checkers.bases.facts import fact_of
 from actorcred.checkers.bases.records import Complaints
+from actorcred.checkers.bases.stored_values import fact_of
 from actorcred.checkers.ldap.directory import Attributes
 from actorcred.checkers.ldap.settings import LDAPPlace, LDAPSettings
 from actorcred.errors import UnauthorizedLogin

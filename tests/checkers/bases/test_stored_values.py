@@ -9,7 +9,13 @@ from typing import Any
 
 import pytest
 
-from actorcred.checkers.bases.facts import LONGEST_FACT, MOST_FACTS, fact_of, groups_of, time_of
+from actorcred.checkers.bases.stored_values import (
+    LONGEST_FACT,
+    MOST_FACTS,
+    fact_of,
+    groups_of,
+    time_of,
+)
 
 NOON = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 ID = uuid.uuid4()
