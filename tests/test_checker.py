@@ -8,25 +8,22 @@ import pykka
 import pytest
 
 from actorcred import (
-    Anonymous,
+    ANONYMOUS,
     Checker,
     CheckerUnavailable,
     Revocation,
     UnauthorizedLogin,
-    UsernameHashedPassword,
     UsernamePassword,
-    UsernameScram,
 )
 from actorcred.actors import ControlMessage, Future
 from actorcred.checker import (
     Check,
     RestartRole,
-    digests_of_all,
-    offered_by_all,
     require_checker,
     turn_of,
 )
 from actorcred.exchange import UsernameDigestHash
+from actorcred.identity import Identity
 
 PASSWORD = UsernamePassword("ann", "s3cret", source="192.0.2.1")
 
@@ -62,45 +59,12 @@ def ask(method: Any) -> Answer:
     return answer
 
 
-def test_proofs_of_a_password_are_offered_only_if_all_who_know_passwords_take_them(
-    inline: Any,
-) -> None:
-    both = Plain.start((UsernamePassword, UsernameScram))
-    plain, other = Plain.start(), Plain.start((Anonymous,))
-
-    assert set(offered_by_all([both, other])) == {UsernamePassword, UsernameScram, Anonymous}
-    assert set(offered_by_all([both, plain])) == {UsernamePassword}
-
-
-def test_a_checker_may_take_more_than_it_offers(inline: Any) -> None:
-    class Careful(Plain):
-        credential_interfaces = (UsernamePassword, UsernameScram)
-        offered_interfaces = (UsernamePassword,)
-
-    careful = Careful.start()
-
-    assert careful.offered_interfaces == (UsernamePassword,)
-    assert offered_by_all([careful]) == (UsernamePassword,)
-
-
 def test_what_a_checker_takes_is_known_when_it_is_gone(inline: Any) -> None:
     checker = Plain.start()
     assert checker.credential_interfaces == checker.offered_interfaces == (UsernamePassword,)
     checker.stop()
     assert checker.credential_interfaces == checker.offered_interfaces == (UsernamePassword,)
     assert checker.digest_algorithms is None
-
-
-def test_of_digests_those_are_offered_that_all_keep_or_else_any(inline: Any) -> None:
-    def keeping(*algorithms: str) -> Any:
-        class Keeping(Digests):
-            digest_algorithms = frozenset(algorithms)
-
-        return Keeping.start()
-
-    assert digests_of_all([Digests.start(), Plain.start()]) is None
-    assert digests_of_all([keeping("MD5", "SHA-256"), keeping("MD5")]) == {"MD5"}
-    assert digests_of_all([keeping("SHA-256"), keeping("MD5")]) == {"MD5", "SHA-256"}
 
 
 @pytest.mark.parametrize(
@@ -262,7 +226,38 @@ def test_a_message_that_no_checker_knows_is_an_error_of_the_sender(inline: Any) 
         Plain.start().ask(Odd())
 
 
-def test_an_answer_to_a_challenge_is_a_proof_too(inline: Any) -> None:
-    hashed = Plain.start((UsernamePassword, UsernameHashedPassword))
+def test_a_template_is_for_all_users_of_a_checker_and_none_that_is_anonymous(inline: Any) -> None:
+    def answer_of(answer: Any, avatar_ids: str) -> Any:
+        checker = Plain.start(method=lambda self, credentials: answer).named(avatar_ids=avatar_ids)
+        future = Answer()
+        checker.tell(Check(future, PASSWORD))
+        return future.get(timeout=10)
 
-    assert set(offered_by_all([hashed, Plain.start()])) == {UsernamePassword}
+    made = answer_of(Identity("ann", groups=frozenset({"x"})), "a/{name}")
+    assert (made.avatar_id, made.groups) == ("a/ann", {"x"})
+    assert [name for _, name in made.vouchers] == ["ann"]
+    assert answer_of(ANONYMOUS, "a/{name}").avatar_id is ANONYMOUS
+    assert answer_of(7, "a/{name}") == 7  # the portal says what is wrong with it
+    with pytest.raises(UnauthorizedLogin):
+        answer_of("a/b", "a/{name}")
+    with pytest.raises(ValueError, match=r"needs \{name\}"):
+        Plain.start().named(avatar_ids="corp/")
+
+
+def test_work_in_progress_is_known_in_spite_of_a_template(inline: Any) -> None:
+    work: Future[str] = Future()
+    begun: list[Any] = []
+
+    class Watched(Answer):
+        __slots__ = ()
+
+        def started(self, work: Future[Any]) -> None:
+            begun.append(work)
+
+    checker = Plain.start(method=lambda self, credentials: work).named(avatar_ids="a/{name}")
+    answer = Watched()
+    checker.tell(Check(answer, PASSWORD))
+    assert begun == [work]
+    work.settle_error(CheckerUnavailable("down"))
+    with pytest.raises(CheckerUnavailable):
+        answer.get(timeout=10)

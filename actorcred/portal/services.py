@@ -7,8 +7,9 @@ import logging
 from typing import Any, cast
 
 from actorcred.actors import ActorRef, Future, RestartIntensity, Restarts
-from actorcred.checker import CheckerRef, digests_of_all, offered_by_all
+from actorcred.checker import CheckerRef
 from actorcred.naming import require_apart
+from actorcred.offers import digests_of_all, offered_by_all
 from actorcred.portal.events import Events, RoleBack, RoleDown, RoleRestarted
 from actorcred.portal.messages import ServiceBegun, ServiceCrashed, ServiceGone
 from actorcred.portal.ref import PortalRef

@@ -17,11 +17,12 @@ from actorcred.actors import (
     RestartIntensity,
     Restarts,
 )
-from actorcred.checker import Check, Checker, CheckerRef, Revocation, digests_of_all, offered_by_all
+from actorcred.checker import Check, Checker, CheckerRef, Revocation
 from actorcred.errors import CheckerUnavailable
 from actorcred.identity import Identity, InvalidIdentity, identity_of
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.naming import IdSpace
+from actorcred.offers import digests_of_all, offered_by_all
 
 __all__ = ["Wrapper", "ask_checker"]
 
