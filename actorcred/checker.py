@@ -337,7 +337,7 @@ class Checker(Service):
 
     def _actor_control(self, message: ControlMessage) -> Any:
         if isinstance(message, Check):  # by far the most frequent message
-            checker = cast("CheckerRef", self._actor_ref)
+            checker: Any = self._actor_ref
             if checker.avatar_ids is not None:
                 message.answer = _NamedAnswer(message.answer, checker, message.credentials)
             self._serve(message, self.request_avatar_id, message.credentials)

@@ -262,9 +262,9 @@ def require_apart(known: Sequence[Iterable[IdSpace]], new: Iterable[IdSpace]) ->
     for one, two, refused in clashes:
         if refused:
             raise AccountError(
-                f"the templates of {one}, and {two} allow the same avatar id for two people: one "
-                "must not begin or end like the other. If both know the same people, put them into "
-                "first[same=yes,as=TEMPLATE]:(...)(...)"
+                f"the templates of {one}, and {two} allow the same avatar id for two people; use "
+                "texts of which neither begins the other, such as corp/{name} and guest/{name}. If "
+                "both know the same people, put them into first[same=yes,as=TEMPLATE]:(...)(...)"
             )
     if clashes:
         logger.warning(

@@ -182,7 +182,7 @@ def prove(stage, password="correct horse", name="ann"):
 
 @pytest.fixture
 def scram_stage(path, inline):
-    stage = Stage(checkers=0)
+    stage = Stage(checkers=0, step=0)
     store = SQLiteChecker.start(path, 4, LAX, scram=True)
     stage.portal.register_checker(store).get()
     return stage, store

@@ -192,6 +192,17 @@ def test_roles_are_given_with_an_account_set_and_listed(
     )
 
 
+def test_a_template_of_avatar_ids_does_not_change_the_names_in_a_store(
+    here: Callable[..., Result], tmp_path: Path
+) -> None:
+    place = f"sqlite[rounds=4,as=corp/{{name}}]:{tmp_path}/players"
+    here("add", place, "ann", "--password-file", "-")
+
+    assert here("list", place).output == "ann\tactive\n"
+    wrong = here("list", f"sqlite[as=corp/{{nme}}]:{tmp_path}/players")
+    assert (wrong.exit_code, "unknown field {nme}" in wrong.output) == (1, True)
+
+
 def test_roles_that_cannot_be_kept_are_refused_before_anything_is_made(
     here: Callable[..., Result], tmp_path: Path
 ) -> None:
