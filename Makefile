@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration outcomes faults fuzz
+.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration outcomes doors faults fuzz
 .PHONY: lint docs clean
 
 arena: $(VENV)/arena.installed
@@ -38,6 +38,10 @@ bench-enumeration: $(VENV)/test.installed
 # The reference page that shows the result of each checker for each kind of credentials.
 outcomes: $(VENV)/test.installed $(VENV)/ldap.tried
 	ACTORCRED_WRITE_OUTCOMES=1 $(BIN)/python -m pytest -q tests/checkers/test_outcomes.py
+
+# The reference page that shows what each protocol does about wrong passwords.
+doors: $(VENV)/test.installed
+	ACTORCRED_WRITE_DOORS=1 $(BIN)/python -m pytest -q tests/adapters/test_doors.py
 
 # Every fault against a real server, on each event loop, with a table of the results.
 faults: $(VENV)/test.installed $(VENV)/ldap.tried

@@ -9,6 +9,7 @@ unless the checker says more. All others prove a password.
 
 from __future__ import annotations
 
+import copy
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ __all__ = [
     "OneTimePassword",
     "SSHKey",
     "UsernamePassword",
+    "with_source",
 ]
 
 
@@ -240,3 +242,21 @@ class Combined:
     def source(self) -> str:
         """The client's address, from the first part that has it."""
         return next((source for part in self.parts if (source := getattr(part, "source", ""))), "")
+
+
+_SOURCED = frozenset((UsernamePassword, OneTimePassword, BearerToken, SSHKey))
+
+
+def with_source(credentials: object, address: str) -> object:
+    """Return credentials with the client's address, if they have a place for it and none yet.
+
+    Checkers share their threads among addresses, so credentials of a protocol or an application
+    that has forgotten it must not count as those of another client.
+    """
+    if type(credentials) is Combined:
+        return Combined(tuple(with_source(part, address) for part in credentials.parts))
+    if type(credentials) not in _SOURCED or credentials.source:  # type: ignore[attr-defined]
+        return credentials
+    made = copy.copy(credentials)
+    object.__setattr__(made, "source", address)
+    return made

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -135,8 +135,8 @@ class Penalties:
         self._free = penalty.free_failures
         self._most = penalty.longest
         self._remember = remember
-        # key -> number of failures, and the time of the last one
-        self.failures: OrderedDict[str, tuple[int, float]] = OrderedDict()
+        # key -> number of failures, the time of the last one, and their spelling; None if several
+        self.failures: OrderedDict[str, tuple[int, float, str | None]] = OrderedDict()
         # key -> its denied attempts since its last failure; only keys that are in _failures
         self._denials: dict[str, int] = {}
 
@@ -148,13 +148,21 @@ class Penalties:
         known = self.failures.get(key)
         if known is None:
             return 0.0
-        failures, last = known
+        failures, last, _ = known
         return max(0.0, last + self._penalty(self._forgiven(failures, last, now)) - now)
 
-    def failed(self, key: str, now: float) -> None:
-        """Record a failed login."""
-        failures, last = self.failures.pop(key, (0, now))
-        self.failures[key] = (self._forgiven(failures, last, now) + 1, now)
+    def failed(self, key: str, now: float, spelling: str = "") -> None:
+        """Record a failed login.
+
+        Args:
+            key: the source or account.
+            now: the time in seconds.
+            spelling: the name as claimed, if several names share the key.
+        """
+        failures, last, spelled = self.failures.pop(key, (0, now, spelling))
+        failures = self._forgiven(failures, last, now)
+        same = spelled == spelling or not failures
+        self.failures[key] = (failures + 1, now, spelling if same else None)
         self._denials.pop(key, None)
         while len(self.failures) > self._remember:
             self._forget_one(now)
@@ -176,8 +184,18 @@ class Penalties:
         """Return the number of denied attempts in the current penalty of a key; 0 without one."""
         return self._denials.get(key, 0) if self.wait(key, now) else 0
 
-    def succeeded(self, key: str) -> None:
-        """Forget the failures of a key that has logged in."""
+    def succeeded(self, key: str, spelling: str | None = None) -> None:
+        """Forget the failures of a key that has logged in.
+
+        Args:
+            key: the source or account.
+            spelling: the name as claimed. Failures of other names that share the key stay, since
+                they can be other users: else "\u00e4nn" could log in now and then, and guess the
+                password of "ann" in between without a penalty.
+        """
+        known = self.failures.get(key)
+        if known is None or (spelling is not None and known[2] != spelling):
+            return
         self.failures.pop(key, None)
         self._denials.pop(key, None)
 
@@ -202,7 +220,8 @@ class Turns:
     def __init__(self, abreast: int) -> None:
         self._abreast = abreast
         self._busy: dict[str, int] = {}
-        self._waiting: dict[str, deque[Callable[[], bool]]] = {}
+        self._waiting: dict[str, OrderedDict[int, Callable[[], bool]]] = {}
+        self._tickets = itertools.count(1)
         self._going: set[str] = set()
 
     def __len__(self) -> int:
@@ -217,16 +236,30 @@ class Turns:
         self._busy[account] = busy + 1
         return True
 
-    def take(self, account: str, go: Callable[[], bool]) -> None:
+    def take(self, account: str, go: Callable[[], bool]) -> int:
         """Have `go()` called when it is its turn, possibly immediately.
 
         Args:
             account: the account.
             go: starts the login. Must return True if `leave` will be called at the end, or False if
                 there is nothing to do any more.
+
+        Returns:
+            A number for `give_up` if it waits; 0 if `go` was called.
         """
-        self._waiting.setdefault(account, deque()).append(go)
+        ticket = next(self._tickets)
+        waiting = self._waiting.setdefault(account, OrderedDict())
+        waiting[ticket] = go
         self._go_on(account)
+        return ticket if ticket in waiting else 0
+
+    def give_up(self, account: str, ticket: int) -> None:
+        """Wait for a turn no longer, so that logins that are over do not pile up."""
+        waiting = self._waiting.get(account)
+        if waiting is not None:
+            waiting.pop(ticket, None)
+            if not waiting and account not in self._going:
+                del self._waiting[account]
 
     def leave(self, account: str) -> None:
         """End a turn."""
@@ -250,7 +283,7 @@ class Turns:
             while waiting and self._busy.get(account, 0) < self._abreast:
                 self._busy[account] = self._busy.get(account, 0) + 1
                 try:
-                    started = waiting.popleft()()
+                    started = waiting.popitem(last=False)[1]()
                 except BaseException:
                     self._free(account)
                     raise

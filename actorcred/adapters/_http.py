@@ -51,6 +51,7 @@ class HTTPRequest:
     def __init__(self, scope: Scope, proxies: TrustedProxies = NO_PROXIES) -> None:
         self.scope = scope
         self.is_websocket = scope["type"] == "websocket"
+        self.is_http1 = str(scope.get("http_version", "1.1")).startswith("1")
         self.method = str(scope.get("method", "GET"))
         self.source = str((scope.get("client") or ("",))[0])
         self.encrypted = scope.get("scheme") in {"https", "wss"}

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import ssl
 from collections import defaultdict
 from collections.abc import Collection
@@ -252,6 +253,9 @@ class SMTPConnection(SMTP):
         self._log_out(LogoutCode.LOGOUT)
         super().connection_made(transport)
         self.server.connections.add(self)
+        wait = self.server.portal.is_shut_out(self.client_info())
+        if wait:
+            self._hang_up(b"4.7.0 too many failed logins, try again in %d s" % math.ceil(wait))
 
     def connection_lost(self, error: Exception | None) -> None:
         """Log out."""
@@ -266,9 +270,12 @@ class SMTPConnection(SMTP):
 
     def farewell(self, why: str) -> None:
         """Send the client a reason, and close the connection."""
+        self._hang_up(b"4.3.2 " + why.encode("ascii", "replace"))
+
+    def _hang_up(self, why: bytes) -> None:
         transport: Any = self.transport
         if transport is not None and not transport.is_closing():
-            transport.write(b"421 4.3.2 " + why.encode("ascii", "replace") + b"\r\n")
+            transport.write(b"421 " + why + b"\r\n")
             transport.close()
 
     async def handle_exception(self, error: Exception) -> str:
@@ -346,12 +353,13 @@ class SMTPConnection(SMTP):
         elif mechanism is None:
             await self.push("504 5.5.4 Unrecognized authentication type")
         else:
-            await self.push(
-                await self._authenticate_by(
-                    mechanism(self.client_info()), words[1] if len(words) > 1 else None
-                )
+            reply = await self._authenticate_by(
+                mechanism(self.client_info()), words[1] if len(words) > 1 else None
             )
-            if self._failures >= MAX_TRIES:
+            await self.push(reply)
+            if reply.startswith("421"):
+                self.transport.close()  # type: ignore[union-attr]
+            elif self._failures >= MAX_TRIES:
                 self.farewell("too many failed logins")
 
     async def _authenticate_by(self, mechanism: ServerMechanism, initial: str | None) -> str:
@@ -464,6 +472,8 @@ def _refusal_of_form(address: str) -> str | None:
 
 
 def _reply(error: LoginFailed) -> str:
+    if isinstance(error, LoginDenied) and not error.seen:
+        return f"421 4.7.0 {error}"
     if isinstance(error, LoginDenied | CheckerUnavailable):
         return f"454 4.7.0 {error}"
     return f"535 5.7.8 {error}" if isinstance(error, UnauthorizedLogin) else f"535 5.7.0 {error}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import math
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
@@ -237,7 +238,9 @@ class AuthMiddleware:
         if isinstance(error, LoginDenied):
             status = 429
             if error.retry_after is not None:
-                headers.append((b"retry-after", str(max(1, round(error.retry_after))).encode()))
+                headers.append((b"retry-after", str(math.ceil(error.retry_after)).encode()))
+            if error.close and request.is_http1:
+                headers.append((b"connection", b"close"))
         elif isinstance(error, CheckerUnavailable):
             status = 503
         elif isinstance(error, NoInterface):

@@ -15,7 +15,7 @@ from actorcred.actors import Future
 from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
-from actorcred.errors import LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.errors import LoginDenied, LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.portal.events import printable
@@ -144,6 +144,8 @@ class SSHConnection(asyncssh.SSHServer):
         # does that.
         vars(conn)["validate_public_key"] = self._check_key
         self.server.connections.add(self)
+        if self.server.portal.is_shut_out(self.client_info):
+            conn.abort()  # without a message, as the client did not stop
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Log out."""
@@ -245,6 +247,9 @@ class SSHConnection(asyncssh.SSHServer):
             self._failures += 1
         if self._lost:
             return
+        if isinstance(error, LoginDenied) and not error.seen:
+            # Instead of an answer, after which some clients disconnect without reading the reason.
+            raise asyncssh.DisconnectError(asyncssh.DISC_BY_APPLICATION, str(error))
         if not isinstance(error, UnauthorizedLogin):
             # The protocol itself only has success and failure; the banner is for the user.
             self._conn.send_auth_banner(f"{error}\r\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
-from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin, UnknownKey
 from actorcred.exchange import Exchange
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity
 from actorcred.mind.mind import MindRef
@@ -54,6 +54,7 @@ class Attempt:
         source: the source for which the client is counted; "" if it has none.
         account: the account for which failures are counted.
         turns: the lines in which it has its turn.
+        waits: the line in which it waits for its turn, and its number there; None if it does not.
         counted: whether it is counted among the logins of its source.
         shared: the avatar that later sessions can join; None if there is none.
         session: the session, once it exists.
@@ -64,6 +65,7 @@ class Attempt:
         "_candidates",
         "_claimed_again",
         "_details",
+        "_guessed",
         "_known",
         "_unavailable",
         "account",
@@ -90,6 +92,7 @@ class Attempt:
         "state",
         "target",
         "turns",
+        "waits",
     )
 
     def __init__(
@@ -123,9 +126,11 @@ class Attempt:
         self._details: list[str] | None = None
         self._unavailable: CheckerUnavailable | None = None
         self._known = False
+        self._guessed = False
         self.source = self.account = ""
         self.exchange: Exchange | None = None
         self.turns: tuple[tuple[Turns, str], ...] = ()
+        self.waits: tuple[Turns, str, int] | None = None
         self.counted = False
         self.avatar_id: AvatarId = ""
         self.identity: Identity | None = None
@@ -178,6 +183,7 @@ class Attempt:
         if isinstance(error, CheckerUnavailable):
             self._unavailable = error
         self._known |= getattr(error, "known", False)
+        self._guessed |= not isinstance(error, UnknownKey)
         self._details = [*(self._details or ()), detail]
 
     def note_known(self) -> None:
@@ -189,7 +195,7 @@ class Attempt:
         detail = "; ".join(self._details or ())
         error = self._unavailable
         if error is None:
-            return UnauthorizedLogin(detail)
+            return UnknownKey(detail) if detail and not self._guessed else UnauthorizedLogin(detail)
         # A subclass belongs to an adapter, which needs the data that it carries.
         return CheckerUnavailable(detail) if type(error) is CheckerUnavailable else error
 

@@ -47,7 +47,7 @@ from actorcred.sessions.directory import Directory
 from actorcred.sessions.registry import Place, Registry
 from actorcred.sessions.session import Session
 from actorcred.sessions.states import State
-from actorcred.throttle import RETRY_AFTER, account_of
+from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Logins"]
 
@@ -170,8 +170,7 @@ class Logins:
         error, client = report.error, report.client
         source = self._protection.source_of(client)
         if error.seen:
-            account = account_of(report.claimed) if report.claimed else ""
-            self._protection.count(error, source, account)
+            self._protection.count(error, source, report.claimed)
         else:
             self._protection.count_denied(source)
         known = getattr(error, "known", False)

@@ -18,6 +18,7 @@ from actorcred.network import source_of
 from actorcred.portal.attempt import Attempt
 from actorcred.sessions.states import State
 from actorcred.throttle import (
+    LONGEST_NAME,
     RETRY_AFTER,
     Admission,
     Penalties,
@@ -89,6 +90,14 @@ class Protection:
             return 0.0
         return self._penalties.wait(key, now)
 
+    def refusal(self, source: str) -> LoginDenied | None:
+        """Return the error for a source that must wait; None if it may try now."""
+        wait = self.wait(source)
+        if not wait:
+            return None
+        denials = self._penalties.denials("from " + source, self._clock())
+        return _must_wait(wait, close=denials >= self._free_denials)
+
     # -- one login, in the order of its steps ----------------------------------------------------
 
     def enter(self, attempt: Attempt) -> LoginDenied | None:
@@ -139,11 +148,13 @@ class Protection:
         self, lines: list[tuple[Turns, str]], attempt: Attempt, go: Callable[[], object]
     ) -> None:
         """Have a login take its turn in each of several lines, the last one first."""
-        if lines:
-            turns, line = lines.pop()
-            turns.take(line, partial(self._step_up, (turns, line), lines, attempt, go))
-        else:
+        if not lines:
             go()
+            return
+        turns, line = lines.pop()
+        ticket = turns.take(line, partial(self._step_up, (turns, line), lines, attempt, go))
+        if ticket:
+            attempt.waits = (turns, line, ticket)
 
     def _step_up(
         self,
@@ -154,6 +165,7 @@ class Protection:
     ) -> bool:
         if attempt.state is not State.CHECKING:
             return False
+        attempt.waits = None
         attempt.turns = (*attempt.turns, turn)
         self._stand_in(others, attempt, go)
         return True
@@ -161,11 +173,14 @@ class Protection:
     def _line(self, attempt: Attempt) -> str:
         """Return the line of an account. Who is familiar to it does not wait for others."""
         if attempt.source and self._passes_account(attempt):
-            return f"{attempt.account} from {attempt.source}"
+            return f"{attempt.account}\0{attempt.source}"  # names contain no NUL
         return attempt.account
 
     def end_turn(self, attempt: Attempt) -> None:
         """Let the next logins of the account and the source have their turn."""
+        waits, attempt.waits = attempt.waits, None
+        if waits is not None:
+            waits[0].give_up(waits[1], waits[2])
         turns, attempt.turns = attempt.turns, ()
         for line, key in turns:
             line.leave(key)
@@ -185,22 +200,22 @@ class Protection:
         close = False
         if source and self.wait(source):
             close = self._penalties.denied("from " + source) > self._free_denials
-        return LoginDenied(
-            "too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False, close=close
-        )
+        return _must_wait(wait, close=close)
 
     def _passes_account(self, attempt: Attempt) -> bool:
         """Return whether failures of others must not keep a login from its account."""
         if not proofs_of(attempt.credentials) & _GUESSABLE:
             return True
-        return self._familiar.knows(attempt.account, attempt.source, self._clock())
+        if attempt.client.untrusted_front:
+            return False
+        return self._familiar.knows(_spelling(attempt.claimed), attempt.source, self._clock())
 
     def failed(self, attempt: Attempt, error: LoginFailed) -> None:
         """Count a login whose credentials were refused."""
         guessable = bool(proofs_of(attempt.credentials) & _GUESSABLE)
-        self.count(error, attempt.source, attempt.account if guessable else "")
+        self.count(error, attempt.source, attempt.claimed if guessable else "")
 
-    def count(self, error: LoginFailed, source: str, account: str) -> None:
+    def count(self, error: LoginFailed, source: str, claimed: str) -> None:
         """Count a refusal, unless it is not the client's fault.
 
         Unknown SSH keys are not guesses: an agent offers all keys that it has.
@@ -210,8 +225,8 @@ class Protection:
         now = self._clock()
         if source:
             self._penalties.failed("from " + source, now)
-        if account:
-            self._penalties.failed("as " + account, now)
+        if claimed:
+            self._penalties.failed("as " + account_of(claimed), now, _spelling(claimed))
 
     def count_denied(self, source: str) -> None:
         """Count an attempt of a source during its penalty that a protocol denied itself."""
@@ -221,18 +236,20 @@ class Protection:
     def proven(self, attempt: Attempt) -> None:
         """Forget the failures of an account whose user has logged in.
 
-        Those of the source stay, since it might own one account and try others.
+        Those of the source stay, since it might own one account and try others. So do those of an
+        account that has a penalty, which this login has passed: the guesses are others'.
         """
         if not attempt.account:
             return
-        if self._penalties.failures:
-            self._penalties.succeeded("as " + attempt.account)
+        name, key = _spelling(attempt.claimed), "as " + attempt.account
+        if self._penalties.failures and not self._penalties.wait(key, self._clock()):
+            self._penalties.succeeded(key, name)
         if attempt.source and not attempt.client.untrusted_front:
-            self._familiar.note(attempt.account, attempt.source, self._clock())
+            self._familiar.note(name, attempt.source, self._clock())
 
     def leave(self, attempt: Attempt) -> None:
         """Stop counting a login, which has succeeded or failed."""
-        if attempt.turns:
+        if attempt.turns or attempt.waits:
             self.end_turn(attempt)
         if attempt.counted:
             attempt.counted = False
@@ -266,6 +283,17 @@ class Protection:
         held = self._held.pop(session_id, None)
         if held is not None:
             _decrease(*held)
+
+
+def _spelling(claimed: str) -> str:
+    """Return a claimed name as it was written, where another spelling can be another user."""
+    return claimed[:LONGEST_NAME]
+
+
+def _must_wait(seconds: float, *, close: bool) -> LoginDenied:
+    return LoginDenied(
+        "too many failed logins", retry_after=round(seconds, 1) or 0.1, seen=False, close=close
+    )
 
 
 def _too_many(detail: str) -> LoginDenied:

@@ -12,6 +12,7 @@ import pykka
 
 from actorcred.actors import ActorRef, ControlMessage, Future
 from actorcred.checker import Revocation, require_checker
+from actorcred.credentials import with_source
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
@@ -107,6 +108,8 @@ class PortalRef(ActorRef[Any]):
             _require("client", client, ClientInfo)
         if info is not NO_INFO:
             _require("info", info, Mapping)
+        if client.address:
+            credentials = with_source(credentials, client.address)
         return self._begin(
             Attempt(
                 self.actor_inbox,
@@ -142,7 +145,7 @@ class PortalRef(ActorRef[Any]):
         """
         _require("authorize_as", authorize_as, str, None)
         _require("client", client, ClientInfo)
-        return self._check(credentials, authorize_as=authorize_as, client=client)
+        return self._check(credentials, client, authorize_as=authorize_as)
 
     def reauthenticate(
         self,
@@ -173,10 +176,16 @@ class PortalRef(ActorRef[Any]):
         _require("session", session, Session)
         _require("authorize_as", authorize_as, str, None)
         _require("client", client, ClientInfo)
-        return self._check(credentials, authorize_as=authorize_as, client=client, renews=session)
+        return self._check(credentials, client, authorize_as=authorize_as, renews=session)
 
-    def _check(self, credentials: object, **more: Any) -> Future[AvatarId]:
-        attempt = Attempt(self.actor_inbox, self._give_up, credentials, None, (), **more)
+    def _check(
+        self, credentials: object, client: ClientInfo, **more: Any
+    ) -> Future[AvatarId]:
+        if client.address:
+            credentials = with_source(credentials, client.address)
+        attempt = Attempt(
+            self.actor_inbox, self._give_up, credentials, None, (), client=client, **more
+        )
         return cast("Future[AvatarId]", self._begin(attempt))
 
     def _begin(self, attempt: Attempt) -> LoginFuture:
@@ -372,10 +381,7 @@ class PortalRef(ActorRef[Any]):
         For protocols that do something costly, or give something away, before `login`. They report
         the error by `tell_refused`.
         """
-        wait = self.protection.wait(self.source_of(client))
-        if not wait:
-            return None
-        return LoginDenied("too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False)
+        return self.protection.refusal(self.source_of(client))
 
     def is_shut_out(self, client: ClientInfo) -> float:
         """Return the seconds for which connections of a client are refused; 0 if they are not.

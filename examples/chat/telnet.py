@@ -11,6 +11,7 @@ import pykka
 
 from actorcred import (
     Channel,
+    ClientInfo,
     LoginFailed,
     LogoutCode,
     LogoutReason,
@@ -66,8 +67,11 @@ class Telnet(Channel):
         return COMMAND.sub(b"", raw).decode("utf-8", "replace").strip("\r\n\0")
 
     async def serve(self, portal: PortalRef, *interfaces: type) -> None:
-        source = self._writer.get_extra_info("peername")[0]
+        source, port = self._writer.get_extra_info("peername")[:2]
+        client = ClientInfo(address=source, port=port, protocol="telnet", transport="tcp")
         try:
+            if portal.is_shut_out(client):
+                return self.close()
             self._writer.write(b"name: ")
             name = await asyncio.wait_for(self.line(), 60)
             self._writer.write(b"password: " + HIDE)
@@ -78,7 +82,10 @@ class Telnet(Channel):
             )
             try:
                 _, avatar, logout = await portal.login(
-                    UsernamePassword(name, password, source=source), self, *interfaces
+                    UsernamePassword(name, password, source=source),
+                    self,
+                    *interfaces,
+                    client=client,
                 )
             finally:
                 slow.cancel()

@@ -191,7 +191,7 @@ class IMAPServer(Messages):
         try:
             _, self.account, self._onLogout = await login
         except LoginDenied as error:
-            raise Refused(f"[LIMIT] {error}") from None
+            raise Refused(f"[UNAVAILABLE] {error}") from None
         except LoginFailed:
             raise Refused("[AUTHENTICATIONFAILED] wrong name or password") from None
         except CheckerUnavailable as error:

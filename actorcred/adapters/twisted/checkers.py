@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, cast
 
 from twisted.cred.checkers import ANONYMOUS as THEIR_ANONYMOUS
@@ -12,6 +13,7 @@ from zope.interface import implementer
 from zope.interface.interface import InterfaceClass
 
 from actorcred.actors import Dispatcher, Future
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.credentials import (
     from_twisted,
     kinds_from_twisted,
@@ -23,6 +25,7 @@ from actorcred.adapters.twisted.errors import our_error, raise_theirs
 from actorcred.checker import Checker, CheckerRef
 from actorcred.checkers.wrappers.wrapper import ask_checker
 from actorcred.errors import CheckerUnavailable, LoginFailed
+from actorcred.identity import NO_CLIENT
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id
 from actorcred.portal.ref import PortalRef
 
@@ -141,13 +144,18 @@ class PortalChecker:
 
     def requestAvatarId(self, credentials: Any) -> Deferred[Any]:  # noqa: N802  # Twisted's name
         """Return a Deferred of the avatar id; see `CredChecker`."""
-        return _answer(self._portal.verify, credentials)
+        connection = ProtocolConnection.speaking_to(self._portal)
+        client = NO_CLIENT if connection is None else connection.client
+        verify = partial(self._portal.verify, client=client)
+        return _answer(verify, credentials, client.address)
 
 
-def _answer(ask: Callable[[object], Future[AvatarId]], credentials: Any) -> Deferred[Any]:
+def _answer(
+    ask: Callable[[object], Future[AvatarId]], credentials: Any, source: str = ""
+) -> Deferred[Any]:
     decision: Future[Any] = Future()
     try:
-        asked = ask(from_twisted(credentials))
+        asked = ask(from_twisted(credentials, source))
     except LoginFailed as error:
         decision.settle_error(error)
     else:

@@ -10,7 +10,9 @@ from typing import Any, Protocol
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import ISSLTransport
 
+from actorcred.adapters.twisted.denials import ANSWERS, name_in
 from actorcred.adapters.twisted.dispatcher import on_reactor
+from actorcred.errors import LoginDenied
 from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.portal.events import printable
@@ -45,6 +47,10 @@ FAREWELLS: dict[str, Callable[[Any, bytes], object]] = {
 """By class name: sends why a session has ended, in ASCII, before its connection is closed."""
 
 
+_SAYS_BYE = frozenset(("twisted.mail.imap4.IMAP4Server",))
+"""Protocols that say goodbye after the answer to a command, before the connection is closed."""
+
+
 _speaking: ContextVar[ProtocolConnection | None] = ContextVar("speaking", default=None)
 """The attached connection whose data is being handled."""
 
@@ -65,8 +71,7 @@ PROTOCOLS = {
 
 
 def _name_of(protocol: Any) -> str:
-    names = (f"{cls.__module__}.{cls.__qualname__}" for cls in type(protocol).__mro__)
-    return next((PROTOCOLS[name] for name in names if name in PROTOCOLS), "")
+    return PROTOCOLS.get(name_in(protocol, PROTOCOLS), "")
 
 
 def client_of(transport: Any, protocol: str = "", local: str = "") -> ClientInfo:
@@ -232,22 +237,50 @@ class ProtocolConnection:
         for session in self._sessions:
             session.end(LogoutCode.LOGOUT if on_purpose else LogoutCode.LOST)
 
+    def denied(self, error: LoginDenied) -> bool:
+        """Prepare the answer to a login that was denied without being looked at.
+
+        Returns:
+            Whether the client has its answer, and the protocol must not send another one.
+        """
+        protocol = self._protocol
+        if protocol is None:
+            return False
+        name = name_in(protocol, ANSWERS)
+        if name:
+            if ANSWERS[name](protocol, error):
+                self._close_later(str(error) if name in _SAYS_BYE else "")
+            return False
+        if not name_in(protocol, FAREWELLS):
+            return False
+        self._close_with(str(error))
+        return True
+
+    def _close_later(self, why: str) -> None:
+        """Close the connection when the protocol has answered, which it does in this turn."""
+        from twisted.internet import reactor
+
+        later: Any = reactor
+        later.callLater(0, self._close_with, why)
+
+    def _close_with(self, why: str) -> None:
+        """Close the connection, after a farewell unless there is no text."""
+        protocol = self._protocol
+        transport = transport_of(protocol)
+        if transport is None:
+            return
+        name = name_in(protocol, FAREWELLS)
+        if why and name:
+            FAREWELLS[name](protocol, why.encode("ascii", "replace"))
+        transport.loseConnection()
+
     def farewell(self, reason: LogoutReason) -> None:
         """Send the client its protocol's farewell, and close the connection.
 
         A connection with another session, which is possible with PB, stays open.
         """
-        protocol = self._protocol
-        transport = transport_of(protocol)
-        if transport is None or self._sessions:
-            return
-        why = printable(f"logged out: {reason}").encode("ascii", "replace")
-        for cls in type(protocol).__mro__:
-            say = FAREWELLS.get(f"{cls.__module__}.{cls.__qualname__}")
-            if say is not None:
-                say(protocol, why)
-                break
-        transport.loseConnection()
+        if not self._sessions:
+            self._close_with(printable(f"logged out: {reason}"))
 
 
 class _Factory:

@@ -21,11 +21,17 @@ class Denied(theirs.LoginDenied, theirs.UnauthorizedLogin):
     Args:
         message: the text for the client.
         retry_after: seconds after which to try again; None if unknown.
+        seen: whether the credentials were examined.
+        close: whether the protocol should close the connection, since the client did not stop.
     """
 
-    def __init__(self, message: str, retry_after: float | None) -> None:
+    def __init__(
+        self, message: str, retry_after: float | None, *, seen: bool = True, close: bool = False
+    ) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+        self.seen = seen
+        self.close = close
 
 
 class Unexpected(ours.CheckerUnavailable):
@@ -53,7 +59,12 @@ def our_error(error: BaseException, who: object) -> ours.LoginFailed:
         return error
     detail = type(error).__name__
     if isinstance(error, theirs.LoginDenied):
-        return ours.LoginDenied(detail, retry_after=getattr(error, "retry_after", None))
+        return ours.LoginDenied(
+            detail,
+            retry_after=getattr(error, "retry_after", None),
+            seen=getattr(error, "seen", True),
+            close=getattr(error, "close", False),
+        )
     if isinstance(error, theirs.UnhandledCredentials):
         return ours.UnhandledCredentials(detail)
     if isinstance(error, theirs.LoginFailed | theirs.Unauthorized):
@@ -76,7 +87,7 @@ def their_error(error: BaseException) -> BaseException:
     is correct. `NoInterface` becomes NotImplementedError, as Twisted's realms raise.
     """
     if isinstance(error, ours.LoginDenied):
-        return Denied(str(error), error.retry_after)
+        return Denied(str(error), error.retry_after, seen=error.seen, close=error.close)
     if isinstance(error, ours.UnhandledCredentials):
         return theirs.UnhandledCredentials(str(error))
     if isinstance(error, ours.UnauthorizedLogin):

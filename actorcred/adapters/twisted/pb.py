@@ -26,7 +26,7 @@ from actorcred.adapters.twisted.connection import ProtocolConnection, client_of
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
-from actorcred.errors import CallError, LoginFailed, UnauthorizedLogin
+from actorcred.errors import CallError, LoginDenied, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
 from actorcred.identity import NO_CLIENT
 from actorcred.methods import methods_of
@@ -142,12 +142,22 @@ class Entrance(pb.Referenceable, ProtocolConnection):
             try:
                 return self._shown(login.get(), client)
             except LoginFailed as error:
+                self._close_if_denied(error)
                 return defer.fail(their_error(error))
         return (
             deferred_of(login)
-            .addCallbacks(self._shown, raise_theirs, callbackArgs=(client,))
+            .addCallbacks(self._shown, self._refused, callbackArgs=(client,))
             .addBoth(self.if_there)
         )
+
+    def _refused(self, failure: Any) -> None:
+        self._close_if_denied(failure.value)
+        raise_theirs(failure)
+
+    def _close_if_denied(self, error: object) -> None:
+        """Close the connection of a client that did not stop, when it has its answer."""
+        if isinstance(error, LoginDenied) and error.close:
+            self._close_later("")
 
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Report a login that was refused before it reached the portal."""

@@ -27,7 +27,7 @@ from actorcred.adapters.twisted.faces import face_class
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.checker import CheckerRef
-from actorcred.errors import LoginFailed
+from actorcred.errors import LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, ClientInfo
 from actorcred.portal.actor import Portal
 from actorcred.portal.login import Login, LoginFuture
@@ -130,7 +130,9 @@ class CredPortal:
             login = self.begin(presented, client, interfaces, authorize_as)
         except Exception as error:
             return defer.fail(their_error(error))
-        answer = deferred_of(login).addCallbacks(self._opened, raise_theirs, callbackArgs=(client,))
+        answer = deferred_of(login).addCallbacks(
+            self._opened, _refused, callbackArgs=(client,), errbackArgs=(connection,)
+        )
         return answer if connection is None else answer.addBoth(connection.if_there)
 
     def _presented(self, credentials: Any, client: ClientInfo) -> object:
@@ -205,7 +207,8 @@ class CredPortal:
         Credentials then have the client's address, for checkers that use it. When a connection
         ends, its sessions end; a pending login is abandoned, and its Deferred never fires. When a
         session ends, the client is sent its protocol's farewell (`connection.FAREWELLS`) and the
-        connection is closed.
+        connection is closed. A client that must wait after failed logins is told so in its
+        protocol's way (`denials.ANSWERS`), and connections of one that does not stop are refused.
 
         Returns:
             The factory.
@@ -214,6 +217,9 @@ class CredPortal:
         build = target.buildProtocol
 
         def build_protocol(address: Any) -> Any:
+            client = ClientInfo(address=str(getattr(address, "host", None) or ""))
+            if self.portal.is_shut_out(client):
+                return None  # closed without a message, as it did not stop
             protocol = build(address)
             if protocol is not None:
                 ProtocolConnection.attach(protocol, self, address)
@@ -278,6 +284,15 @@ class CredPortal:
             actor: Any = mailbox.actor
             return interface, None if actor is None else actor.original
         return interface, face_class(interface)(login.avatar)
+
+
+def _refused(failure: Any, connection: ProtocolConnection | None) -> Deferred[Any]:
+    """Raise Twisted Cred's error, unless the client was told that it must wait."""
+    error = failure.value
+    if isinstance(error, LoginDenied) and not error.seen and connection is not None:
+        if connection.denied(error):
+            return Deferred()
+    raise_theirs(failure)
 
 
 def _may_try_the_key() -> Exception:

@@ -9,7 +9,7 @@ import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
-from actorcred.errors import CallCode, CallError, LoginFailed, ProtocolError
+from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, ProtocolError
 from actorcred.identity import ClientInfo
 from actorcred.methods import Method
 from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response
@@ -281,6 +281,17 @@ class ServerConnection:
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Report a refused login on this connection that the portal did not see."""
         self.hub.portal.tell_refused(error, kind, client=self.client)
+        self.close_if_denied(error)
+
+    def close_if_denied(self, error: Exception) -> None:
+        """Close the connection of a client that continues during its penalty, after its answer."""
+        if isinstance(error, LoginDenied) and error.close:
+            self.hub.loop.call_soon(
+                self.goodbye,
+                GoodbyeCode.DENIED,
+                "too many logins during the penalty",
+                error.retry_after,
+            )
 
     def _notice(self, notice: NotificationMessage) -> None:
         try:

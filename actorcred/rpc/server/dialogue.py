@@ -8,8 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from actorcred.actors import Future
-from actorcred.errors import CallCode, CallError, LoginDenied, ProtocolError, UnauthorizedLogin
-from actorcred.rpc.protocol.goodbye import GoodbyeCode
+from actorcred.errors import CallCode, CallError, ProtocolError, UnauthorizedLogin
 from actorcred.rpc.server.hub import Peer
 from actorcred.sasl.mechanism import Challenge, Credentials, ServerMechanism
 from actorcred.sasl.stepper import Accepted, Action, Failed, Stepper
@@ -169,14 +168,7 @@ class Dialogue:
         afterwards()
 
     def _refuse(self, error: Exception) -> None:
-        if isinstance(error, LoginDenied) and error.close:
-            # After the client has its answer.
-            self._peer.hub.loop.call_soon(
-                self._peer.goodbye,
-                GoodbyeCode.DENIED,
-                "too many logins during the penalty",
-                error.retry_after,
-            )
+        self._peer.close_if_denied(error)
         answer = self._answer
         self._end()
         if answer is not None:

@@ -65,6 +65,9 @@ class Peer(Line, Protocol):
     def tell_refused(self, error: LoginFailed, kind: str) -> None:
         """Report a refused login on this connection that the portal did not see."""
 
+    def close_if_denied(self, error: Exception) -> None:
+        """Close the connection of a client that continues during its penalty, after its answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class Commands:
