@@ -13,7 +13,7 @@ import asyncssh
 import pyotp
 import pytest
 
-from actorcred import Avatar, CallError, Portal, Realm, actors
+from actorcred import Avatar, CallError, Portal, PortalOptions, Realm, actors
 from actorcred.actors import AsyncioDispatcher
 from actorcred.adapters.asyncssh import (
     MAX_KEYS,
@@ -28,6 +28,7 @@ from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
 from actorcred.checkers.sshkey import SSHKeyChecker
 from actorcred.checkers.wrappers.all_of import AllOf
+from actorcred.throttle import Penalty
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import in_loop, loop
 from tests.backends.servers import program
@@ -119,7 +120,10 @@ class Stage:
         dispatcher = AsyncioDispatcher(loop(), "ssh")
         users = MemoryChecker.start({"ann": "s3cret"}, rounds=4)
         self.portal = Portal.start(
-            House.start(self.log, dispatcher=dispatcher), checkers or [users], dispatcher=dispatcher
+            House.start(self.log, dispatcher=dispatcher),
+            checkers or [users],
+            PortalOptions(penalty=Penalty(step=0.0)),  # clients of SSH try a password several times
+            dispatcher=dispatcher,
         )
         self.server = SSHServer(self.portal, interface, render=render)
         key = asyncssh.generate_private_key("ssh-ed25519")

@@ -64,6 +64,7 @@ from tests.adapters.greeters import (
 )
 from tests.adapters.loops import in_reactor
 from tests.helpers import Player, Stage
+from tests.settings import portal_options
 
 pytestmark = pytest.mark.usefixtures("on_this_thread")
 
@@ -452,7 +453,7 @@ def test_web_guards_digests_that_cannot_be_checked_are_refused(cred, tmp_path, c
     (tmp_path / "users").write_text(f"ann:here:{digest_of('MD5', 'ann', 'here', 's3cret')}\n")
     digests = HtdigestChecker.start(tmp_path / "users", dispatcher=reactor_dispatcher())
     plain = MemoryChecker.start({"ann": "s3cret"}, plaintext=True, dispatcher=reactor_dispatcher())
-    portal = cred(GreeterRealm(), [digests, plain])
+    portal = cred(GreeterRealm(), [digests, plain], options=portal_options(step=0.0))
     factory = their_credentials.DigestCredentialFactory(b"md5", b"here")
     challenge = factory.getChallenge("127.0.0.1")
     fields = {

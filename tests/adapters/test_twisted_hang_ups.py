@@ -172,7 +172,8 @@ def test_protocols_that_hold_no_portal_have_their_connection_too(name, serve):
     hang_up()
 
     until(lambda: any(isinstance(event, LoginRefused) for event in events))
-    assert [event.address for event in events if isinstance(event, LoginRefused)] == [LOCALHOST]
+    refused = [event for event in events if isinstance(event, LoginRefused)]
+    assert [event.client.address for event in refused] == [LOCALHOST]
 
 
 def test_a_session_of_web_guards_ends_with_its_request_and_leaves_the_connection_open(serve):

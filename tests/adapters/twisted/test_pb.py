@@ -43,8 +43,12 @@ class GamePlayer(Actor):
 
 @pytest.fixture
 def perspective(inline: Any) -> Any:
+    def check(message: Any) -> None:
+        if message.attr_path[0] == "sell_all":
+            raise CallError("prove your credentials again first")
+
     session: Any = SimpleNamespace(
-        interface=Player, is_open=True, touch=lambda: None, revoked=False
+        interface=Player, is_open=True, touch=lambda: None, revoked=False, check=check
     )
     return Perspective(AvatarRef(GamePlayer.start(), session))
 
@@ -58,7 +62,7 @@ def test_a_method_of_the_interface_is_called(perspective: Any) -> None:
     [
         ("fly", [], {}, "there is no method 'fly'"),
         ("move", [], {"dx": 1.0}, "move: give the arguments by position"),
-        ("sell_all", [], {}, "requires proving the password again"),
+        ("sell_all", [], {}, "prove your credentials again"),
         ("move", ["far"], {}, "move: "),
         ("refuse", [], {}, "no gold"),
         ("crash", [], {}, "something went wrong in the server"),

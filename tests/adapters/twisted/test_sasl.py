@@ -16,7 +16,7 @@ from twisted.internet.testing import StringTransport
 from actorcred import Checker, UnauthorizedLogin, UsernamePassword
 from actorcred.adapters.twisted import reactor_dispatcher
 from actorcred.adapters.twisted.credentials import from_twisted
-from actorcred.adapters.twisted.sasl import authenticate, mechanisms, situation_of
+from actorcred.adapters.twisted.sasl import authenticate, mechanisms, client_of
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.errors import ProtocolError
 from actorcred.exchange import UsernameHashedPassword, UsernameScram
@@ -48,7 +48,7 @@ class Talk:
         return b"" if challenge.startswith(b"v=") else self.client.answer(challenge)
 
     def log_in(self) -> Deferred[Any]:
-        mechanism = SERVER_MECHANISMS[self.name](situation_of(StringTransport()))
+        mechanism = SERVER_MECHANISMS[self.name](client_of(StringTransport()))
         return Deferred.fromCoroutine(
             authenticate(self.portal, mechanism, self.client.start(), self.answer, IGreeter)
         )
@@ -158,10 +158,10 @@ def test_passwords_are_offered_where_others_cannot_read_them(cred):
     checker = MemoryChecker.start({"ann": "s3cret"}, rounds=4, dispatcher=reactor_dispatcher())
     portal = cred(GreeterRealm(), [checker])
     here, far = (
-        situation_of(StringTransport(peerAddress=IPv4Address("TCP", host, 1)))
+        client_of(StringTransport(peerAddress=IPv4Address("TCP", host, 1)))
         for host in ("127.0.0.1", "192.0.2.1")
     )
-    assert (here.source, far.source) == ("127.0.0.1", "192.0.2.1")
+    assert (here.address, far.address) == ("127.0.0.1", "192.0.2.1")
     assert list(result(Deferred.fromCoroutine(mechanisms(portal, here)))) == ["PLAIN"]
     assert list(result(Deferred.fromCoroutine(mechanisms(portal, far)))) == []
     assert list(
@@ -181,7 +181,7 @@ class OldStore(Checker):
 def test_legacy_mechanisms_are_offered_by_name_or_for_want_of_better_ones(cred):
     def names(checker: Any, **settings: Any) -> list[str]:
         portal = cred(GreeterRealm(), [checker])
-        there = situation_of(StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 1)))
+        there = client_of(StringTransport(peerAddress=IPv4Address("TCP", "192.0.2.1", 1)))
         return list(result(Deferred.fromCoroutine(mechanisms(portal, there, **settings))))
 
     dispatcher = reactor_dispatcher()
@@ -194,7 +194,7 @@ def test_legacy_mechanisms_are_offered_by_name_or_for_want_of_better_ones(cred):
     wrong = Deferred.fromCoroutine(
         mechanisms(
             cred(GreeterRealm(), [old]),
-            situation_of(StringTransport()),
+            client_of(StringTransport()),
             legacy_mechanisms=("PLAIN",),
         )
     )
@@ -204,7 +204,7 @@ def test_legacy_mechanisms_are_offered_by_name_or_for_want_of_better_ones(cred):
 def test_credentials_of_ours_stay_as_they_are():
     credentials = UsernamePassword("ann", "s3cret")
     assert from_twisted(credentials) is credentials
-    exchange = SERVER_MECHANISMS["SCRAM-SHA-256"](situation_of(StringTransport())).step(
+    exchange = SERVER_MECHANISMS["SCRAM-SHA-256"](client_of(StringTransport())).step(
         CLIENT_MECHANISMS["SCRAM-SHA-256"](Secrets("ann", "x")).start()
     )
     assert from_twisted(exchange.credentials) is exchange.credentials
