@@ -119,6 +119,12 @@ logger = logging.getLogger("actorcred.cli")
     help="Also apply limits and penalties by address to clients on this machine.",
 )
 @click.option(
+    "--limits",
+    "shows_limits",
+    is_flag=True,
+    help="Print the limits of connections, logins and sessions that these options make, and exit.",
+)
+@click.option(
     "--drain-timeout",
     type=Seconds(0),
     default=10.0,
@@ -157,6 +163,7 @@ def serve(
     identity_header: str,
     trusted_proxies: tuple[str, ...],
     limit_loopback: bool,
+    shows_limits: bool,
     origins: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
@@ -177,6 +184,9 @@ def serve(
         admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
         log_unknown_names=UnknownNames(log_unknown_names),
     )
+    if shows_limits:
+        click.echo(portal_options.describe())
+        return
     with _usage():
         server_options = ServerOptions(
             resume=Resume(grace=grace),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from actorcred.sessions.policies import Limits
+from actorcred.sessions.policies import Limits, Policy
 from actorcred.throttle import Admission, Penalty
 
 __all__ = ["describe_limits"]
@@ -49,7 +49,9 @@ def _rows_of_admission(admission: Admission, limits: Limits) -> Iterator[tuple[s
         ("anonymous_per_source", "sessions of anonymous clients, per source"),
     ):
         yield name, _number(getattr(admission, name)), what
-    yield "sessions_per_avatar", _number(limits.per_avatar), "sessions, per account"
+    one = limits.policy in {Policy.REPLACE, Policy.REJECT}
+    most = limits.per_avatar or (1 if one else None)
+    yield "sessions_per_avatar", _number(most), "sessions, per account"
     yield (
         "limit_loopback",
         "yes" if admission.limit_loopback else "no",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from actorcred.actors import RestartIntensity
 from actorcred.audit import ClaimedNames, UnknownNames
 from actorcred.mind.outbox import OutboxLimit
+from actorcred.portal.limits import describe_limits
 from actorcred.sessions.policies import Limits, Policy
 from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
 from actorcred.settings import check_settings
@@ -58,10 +59,10 @@ class PortalOptions:
             which names they know. If all checkers are your own, consider "show".
         log_names_key: the key of that hash, 1 to 64 bytes. Set it to get the same hashes after a
             restart and on several machines. By default each portal generates its own.
-        admission: the limits on connections, logins and sessions. The RPC server applies those of
-            connections and of sources.
-        penalty: how long a source and an account must wait after failed logins at the RPC server.
-            For other protocols, wrap the checkers: `throttle:(...)`.
+        admission: the limits on connections, logins and sessions. Those of connections are applied
+            by the RPC server, all others by the portal, for every protocol.
+        penalty: how long a source and an account must wait after failed logins, whatever the
+            protocol.
         registry: creates the registry, which decides on places and finds sessions; see
             `actorcred.sessions.registry`.
     """
@@ -108,6 +109,10 @@ class PortalOptions:
     def claimed_names(self) -> ClaimedNames:
         """Return how the names in failed logins are shown."""
         return ClaimedNames(self.log_unknown_names, self.log_names_key)
+
+    def describe(self) -> str:
+        """Return a table of the limits of connections, logins and sessions, and of penalties."""
+        return describe_limits(self.admission, self.penalty, self.limits)
 
     @property
     def limits(self) -> Limits:

@@ -178,9 +178,7 @@ class PortalRef(ActorRef[Any]):
         _require("client", client, ClientInfo)
         return self._check(credentials, client, authorize_as=authorize_as, renews=session)
 
-    def _check(
-        self, credentials: object, client: ClientInfo, **more: Any
-    ) -> Future[AvatarId]:
+    def _check(self, credentials: object, client: ClientInfo, **more: Any) -> Future[AvatarId]:
         if client.address:
             credentials = with_source(credentials, client.address)
         attempt = Attempt(

@@ -202,6 +202,19 @@ def test_another_spelling_is_another_user_who_cannot_clear_the_failures(inline):
     assert kinds([house.guess("ann", THERE)]) == [DENIED]  # familiar to the other one only
 
 
+def test_bots_on_this_machine_do_not_penalise_a_browser_on_it(inline):
+    """There are 2,000 bots, of which every tenth has a wrong password."""
+    house = House()
+    inside = ClientInfo()
+    for number in range(2000):
+        password = "wrong" if number % 10 == 0 else "right"
+        house.guess(f"bot{number}", inside, password)
+        house.guess(f"bot{number}", ClientInfo(address="127.0.0.1"), password)
+    browser = ClientInfo(address="127.0.0.1", protocol="rpc", transport="websocket")
+    assert house.portal.must_wait(browser) is None
+    assert house.enter("ann", browser) == "ann"
+
+
 # -- owners --------------------------------------------------------------------------------------
 
 
@@ -234,7 +247,9 @@ def test_a_proof_that_cannot_be_guessed_passes_the_penalty_of_the_account(inline
     house = House()
     attacked(house)
     assert house.show("ann", client=HERE) == "ann"
-    assert kinds([house.show("ann", "wrong", ELSEWHERE) for _ in range(4)]) == [REFUSED] * 3 + [DENIED]
+    assert kinds([house.show("ann", "wrong", ELSEWHERE) for _ in range(4)]) == [REFUSED] * 3 + [
+        DENIED
+    ]
     assert house.show("ann", client=THERE) == "ann"  # nor does it count for the account
 
 
@@ -301,7 +316,9 @@ class Slow(Checker):
 
 def slow_portal(**settings):
     asked = []
-    portal = Portal.start(Arena.start([]), [Slow.start(asked)], portal_options(**{**SHORT, **settings}))
+    portal = Portal.start(
+        Arena.start([]), [Slow.start(asked)], portal_options(**{**SHORT, **settings})
+    )
     return portal, asked
 
 
@@ -363,7 +380,7 @@ def test_a_name_cannot_stand_in_the_line_of_an_owner(inline):
 
 
 def test_logins_that_are_over_leave_the_line(inline):
-    portal, asked = slow_portal()
+    portal, _ = slow_portal()
     for number in range(500):
         begin(portal, "ann", ClientInfo(address=f"198.51.{number // 250}.{number % 250}")).cancel()
     by_account, by_source = portal.protection._by_account, portal.protection._by_source

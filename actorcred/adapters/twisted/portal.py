@@ -289,9 +289,9 @@ class CredPortal:
 def _refused(failure: Any, connection: ProtocolConnection | None) -> Deferred[Any]:
     """Raise Twisted Cred's error, unless the client was told that it must wait."""
     error = failure.value
-    if isinstance(error, LoginDenied) and not error.seen and connection is not None:
-        if connection.denied(error):
-            return Deferred()
+    unseen = isinstance(error, LoginDenied) and not error.seen
+    if unseen and connection is not None and connection.denied(error):
+        return Deferred()
     raise_theirs(failure)
 
 

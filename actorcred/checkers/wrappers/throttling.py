@@ -24,8 +24,12 @@ class ThrottlingChecker(Filter):
 
     They are denied for longer with each failure. Logins to one account beyond `free` at a time wait
     for those before them, so that simultaneous guesses are throttled, too. SSH keys that a user
-    does not have are not guesses, and do not count. The server in `actorcred.rpc` throttles by
-    itself; this is for protocols that do not.
+    does not have are not guesses, and do not count.
+
+    A portal throttles by itself, by `PortalOptions.penalty`. This is for one checker that needs
+    stricter rules than the others of the portal, such as one with short PINs, or that is asked
+    without a portal of this package, such as in a portal of Twisted's. Unlike a portal, it knows no
+    familiar sources: it can keep the owner of an account out while others guess.
 
     Args:
         checker: a ref to the started checker. It stops with this one.

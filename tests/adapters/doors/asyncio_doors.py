@@ -499,7 +499,9 @@ class VerifyDoor(Door):
 
 def without_seconds(text: str) -> str:
     """Return an answer without the number of seconds, which depends on the time."""
-    return re.sub(r"(\d+(?:\.\d+)?)(?= s\b)|(?<=Retry-After: )\d+|(?<=retry_after )[\d.]+", "N", text)
+    return re.sub(
+        r"(\d+(?:\.\d+)?)(?= s\b)|(?<=Retry-After: )\d+|(?<=retry_after )[\d.]+", "N", text
+    )
 
 
 DOORS: tuple[type[Door], ...] = (

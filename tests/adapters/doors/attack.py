@@ -10,6 +10,7 @@ from typing import Any
 from actorcred import BearerToken, Checker, Portal, PortalOptions, PortalRef, UnauthorizedLogin
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sshkey import SSHKeyChecker
+from actorcred.credentials import SSHKey
 from actorcred.portal.events import Event, LoginRefused
 from actorcred.throttle import Admission, Penalty
 from tests.adapters.doors.asyncio_doors import listed_keys, without_seconds
@@ -25,12 +26,34 @@ LONG = Penalty(step=600.0, longest=600.0)
 SHUT_OUT = "connection refused"
 
 
+class Store(MemoryChecker):
+    """Keeps the passwords of the household, and notes where logins come from."""
+
+    sources: set[str]
+
+    def request_avatar_id(self, credentials: Any) -> Any:
+        self.sources.add(credentials.source)
+        return super().request_avatar_id(credentials)
+
+
+class Keys(SSHKeyChecker):
+    """Knows the keys of the household."""
+
+    sources: set[str]
+
+    def check(self, credentials: SSHKey) -> str:
+        self.sources.add(credentials.source)
+        return super().check(credentials)
+
+
 class Tokens(Checker):
     """Takes one token."""
 
     credential_interfaces = (BearerToken,)
+    sources: set[str]
 
     def request_avatar_id(self, credentials: BearerToken) -> str:
+        self.sources.add(credentials.source)
         if credentials.token != "s3cret":
             raise UnauthorizedLogin("no such token")
         return "ann"
@@ -44,22 +67,22 @@ class Mark(Event):
 
 
 class Besieged:
-    """A portal whose sources are the addresses of this machine, and what it has told of."""
+    """A portal whose sources are the addresses of this machine, and what it has told of.
+
+    Attributes:
+        sources: what the checkers were told of where logins come from.
+    """
 
     def __init__(self, penalty: Penalty = LONG, **admission: Any) -> None:
         self._arrived = threading.Condition()
         self._events: list[Event] = []
         self._numbers = itertools.count(1)
+        self.sources: set[str] = set()
+        Store.sources = Keys.sources = Tokens.sources = self.sources
         self.portal: PortalRef = Portal.start(
             House.start([]),
-            [
-                MemoryChecker.start(HOUSEHOLD, plaintext=True),
-                SSHKeyChecker.start(listed_keys),
-                Tokens.start(),
-            ],
-            PortalOptions(
-                admission=Admission(limit_loopback=True, **admission), penalty=penalty
-            ),
+            [Store.start(HOUSEHOLD, plaintext=True), Keys.start(listed_keys), Tokens.start()],
+            PortalOptions(admission=Admission(limit_loopback=True, **admission), penalty=penalty),
         )
         self.portal.subscribe(self._book).get(timeout=10)
 

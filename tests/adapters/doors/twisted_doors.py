@@ -204,7 +204,8 @@ class GuardDoor(TwistedDoor):
 
     def factory(self) -> Any:
         wrapper = guard.HTTPAuthSessionWrapper(
-            self.cred, [guard.BasicCredentialFactory(b"login")]  # type: ignore[arg-type]
+            self.cred,
+            [guard.BasicCredentialFactory(b"login")],  # type: ignore[arg-type]
         )
         return self.cred.attach(server.Site(wrapper))
 

@@ -16,7 +16,7 @@ from twisted.internet.testing import StringTransport
 from actorcred import Checker, UnauthorizedLogin, UsernamePassword
 from actorcred.adapters.twisted import reactor_dispatcher
 from actorcred.adapters.twisted.credentials import from_twisted
-from actorcred.adapters.twisted.sasl import authenticate, mechanisms, client_of
+from actorcred.adapters.twisted.sasl import authenticate, client_of, mechanisms
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.errors import ProtocolError
 from actorcred.exchange import UsernameHashedPassword, UsernameScram
