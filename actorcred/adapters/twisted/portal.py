@@ -22,7 +22,7 @@ from actorcred.adapters.twisted.credentials import (
     kinds_to_twisted,
 )
 from actorcred.adapters.twisted.dispatcher import deferred_of, reactor_dispatcher
-from actorcred.adapters.twisted.errors import raise_theirs, their_error
+from actorcred.adapters.twisted.errors import their_error
 from actorcred.adapters.twisted.faces import face_class
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
@@ -292,7 +292,7 @@ def _refused(failure: Any, connection: ProtocolConnection | None) -> Deferred[An
     unseen = isinstance(error, LoginDenied) and not error.seen
     if unseen and connection is not None and connection.denied(error):
         return Deferred()
-    raise_theirs(failure)
+    raise their_error(error)
 
 
 def _may_try_the_key() -> Exception:
