@@ -69,12 +69,12 @@ def _rows_of_penalty(penalty: Penalty) -> Iterator[tuple[str, str, str]]:
     yield (
         "free_denials",
         str(penalty.free_denials),
-        "logins during a penalty before connections of the source are refused",
+        "denied logins before a source is refused",
     )
     yield (
         "familiar_for",
         f"{penalty.familiar_for / _DAY:g} days",
-        "how long a source stays familiar to an account after a login",
+        "how long a source is familiar after a login",
     )
 
 

@@ -55,20 +55,16 @@ rows: list[str] = []
 
 HEADER = """# Doors
 
-What each protocol does about sixty wrong passwords from one address. `make doors` writes this \
-page by real attacks, with the
-default [`Penalty`](portal.md), but for penalties of ten minutes, so that none ends meanwhile. The \
-tests compare each row with
-what happens.
+What each protocol does about sixty wrong passwords from one address. `make doors` writes this page
+by real attacks, with the default [`Penalty`](portal.md), but for penalties of ten minutes, so that
+none ends meanwhile. The tests compare each row with what happens.
 
-* **looked at**: how many of the sixty were examined: for one account, and for sixty accounts. All \
-others are answered without
-  a look at the account, so the answer is the same whether it exists or not.
-* **refused unseen**: the answer to those, as many as `free_denials` and one more. "N" is the \
-number of seconds to wait.
+* **looked at**: how many of the sixty were examined: for one account, and for sixty accounts. All
+  others are answered without a look at the account, so the answer is the same whether it exists.
+* **refused unseen**: the answer to those, as many as `free_denials` and one more. "N" is the number
+  of seconds to wait.
 * **no connection**: attempts for which no connection was to be had any more.
-* **at the end**: what the client is told when its connection is closed; SSH says it in the \
-answer.
+* **at the end**: what the client is told when its connection is closed; SSH says it in the answer.
 
 """
 COLUMNS = ("looked at", "wrong", "refused unseen", "no connection", "at the end")
