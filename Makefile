@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration outcomes doors faults fuzz
-.PHONY: lint docs clean
+.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration bench-fair
+.PHONY: outcomes doors faults fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -34,6 +34,10 @@ bench-arena: $(VENV)/test.installed
 
 bench-enumeration: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.enumeration $(ENUMERATION)
+
+# Honest logins at one store, while another one is flooded with wrong passwords.
+bench-fair: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.fair_logins $(FAIR)
 
 # The reference page that shows the result of each checker for each kind of credentials.
 outcomes: $(VENV)/test.installed $(VENV)/ldap.tried

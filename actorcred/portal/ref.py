@@ -352,7 +352,7 @@ class PortalRef(ActorRef[Any]):
 
     def tell_refused(
         self, error: LoginFailed, kind: str, claimed: str = "", client: ClientInfo = NO_CLIENT
-    ) -> None:
+    ) -> Future[None]:
         """Report a login that a protocol refused without asking the portal.
 
         An example is a login with a name that cannot be prepared. It counts like a login that the
@@ -363,8 +363,17 @@ class PortalRef(ActorRef[Any]):
             kind: the kind of credentials.
             claimed: the user name that the client claimed.
             client: where the client comes from.
+
+        Returns:
+            A future that is done when it is counted. A protocol that answers only then cannot be
+            asked again too early.
         """
-        self.tell_if_alive(ReportRefusal(error, kind, claimed, client))
+        try:
+            return self._request(ReportRefusal(error, kind, claimed, client))
+        except pykka.ActorDeadError:
+            counted: Future[None] = Future()
+            counted.settle()
+            return counted
 
     def source_of(self, client: ClientInfo) -> str:
         """Return the source for which a client is counted and penalised; "" if it has none.

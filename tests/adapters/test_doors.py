@@ -16,12 +16,17 @@ pytest.importorskip(
     "twisted.cred", reason="Twisted is not installed: pip install 'actorcred[twisted]'"
 )
 
+from actorcred.portal.protection import SOURCE_ABREAST
 from tests.adapters.doors import asyncio_doors, twisted_doors
 from tests.adapters.doors.asyncio_doors import (
+    SmtpDoor,
     SSHClientDoor,
     VerifyDoor,
     WireAgainDoor,
+    WireDoor,
     WireResumeDoor,
+    WireScramDoor,
+    scram,
 )
 from tests.adapters.doors.attack import (
     ATTACKER,
@@ -180,3 +185,53 @@ def test_other_doors_are_closed_to_who_has_attacked_one() -> None:
     finally:
         for one in doors:
             one.stop()
+
+
+CROWD = 190
+
+
+@pytest.mark.parametrize("kind", [WireDoor, SmtpDoor], ids=lambda kind: kind.door)
+@pytest.mark.parametrize("names", ["one account", "an account each"])
+def test_a_crowd_of_connections_gets_no_more_guesses_than_its_turns(
+    kind: type[WireDoor | SmtpDoor], names: str
+) -> None:
+    """All send their guess before the first one is answered."""
+    house, doors = Besieged(rounds=4), [kind() for _ in range(CROWD)]
+    doors[0].start(house.portal)
+    try:
+        for one in doors:
+            one.port = doors[0].port
+            one.connect(ATTACKER)
+        for number, one in enumerate(doors):
+            one.begin("ann" if names == "one account" else f"user{number}", "wrong")
+        answers = [one.outcome() for one in doors]
+    finally:
+        for one in doors:
+            one.hang_up()
+        doors[0].stop()
+
+    # Those that may fail, one more, and those whose turn it was when that one failed.
+    abreast = LONG.free_failures if names == "one account" else SOURCE_ABREAST
+    looked_at = house.looked_at()
+    assert LONG.free_failures < looked_at <= LONG.free_failures + abreast
+    assert sum("try again" in answer for answer in answers) == CROWD - looked_at
+
+
+def test_who_hangs_in_scram_holds_nobody_up() -> None:
+    """A hundred connections wait with the challenge of ann's account, and never answer."""
+    house, hanging = Besieged(), [WireScramDoor() for _ in range(100)]
+    hanging[0].start(house.portal)
+    try:
+        for one in hanging:
+            one.port = hanging[0].port
+            one.connect(ATTACKER)
+            first = scram("ann", "wrong").start()
+            assert "challenge" in one.call("cred.login", "SCRAM-SHA-256", first)
+        owner = WireScramDoor()
+        owner.port = hanging[0].port
+        assert "IN" in guess(owner, OWNER, "ann", "s3cret")
+        assert "IN" in guess(owner, ATTACKER, "bob", "hush")
+    finally:
+        for one in hanging:
+            one.hang_up()
+        hanging[0].stop()

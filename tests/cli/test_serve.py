@@ -113,6 +113,14 @@ def test_what_cannot_be_served_is_said_with_a_code(words: tuple[str, ...], text:
     assert text in done.output
 
 
+def test_the_limits_are_printed_as_the_options_set_them() -> None:
+    words = ["--realm", HOUSE, "--max-sessions", "7", "--limit-loopback"]
+    result = run(*words, "--limits")
+    assert result.exit_code == 0
+    shown = {tuple(line.split()[:2]) for line in result.output.splitlines()}
+    assert {("sessions", "7"), ("limit_loopback", "yes"), ("logins", "1000")} <= shown
+
+
 def test_a_loop_is_uvloops_where_it_is_wanted_and_installed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -154,6 +154,14 @@ def _failed(error: Exception) -> Future[Any]:
     return failed
 
 
+def _refused(peer: ServerConnection, error: LoginFailed, kind: str) -> Future[Any]:
+    """Report a refusal that the portal does not see; return an answer that waits for its count."""
+    answer: Future[Any] = Future()
+    counted = peer.tell_refused(error, kind)
+    counted.add_done_callback(lambda _: peer.hub.here(answer.settle_error, error))
+    return answer
+
+
 def _told(peer: ServerConnection, error: T, kind: str) -> T:
     """Report a refusal that the portal does not see; return it."""
     peer.tell_refused(error, kind)
@@ -220,7 +228,7 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
     # The time of a lookup by hash reveals nothing about the token.
     channel = hub.channels.get(token_hash(text))
     if channel is None or not channel.session.is_open:
-        raise _told(peer, UnauthorizedLogin("no open session has this token"), "resume")
+        return _refused(peer, UnauthorizedLogin("no open session has this token"), "resume")
     session = channel.session
     missed = channel.misses(last_seen)
     told = _enter(peer, channel, heartbeat)

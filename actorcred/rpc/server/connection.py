@@ -278,10 +278,10 @@ class ServerConnection:
         else:
             avatar.deliver(message, reply)
 
-    def tell_refused(self, error: LoginFailed, kind: str) -> None:
-        """Report a refused login on this connection that the portal did not see."""
-        self.hub.portal.tell_refused(error, kind, client=self.client)
+    def tell_refused(self, error: LoginFailed, kind: str) -> Future[None]:
+        """Report a refused login that the portal did not see; see `PortalRef.tell_refused`."""
         self.close_if_denied(error)
+        return self.hub.portal.tell_refused(error, kind, client=self.client)
 
     def close_if_denied(self, error: Exception) -> None:
         """Close the connection of a client that continues during its penalty, after its answer."""

@@ -62,8 +62,8 @@ class Peer(Line, Protocol):
     def overdue(self, now: float) -> tuple[str, str] | None:
         """Return the code and the reason if the connection must end now; None if not."""
 
-    def tell_refused(self, error: LoginFailed, kind: str) -> None:
-        """Report a refused login on this connection that the portal did not see."""
+    def tell_refused(self, error: LoginFailed, kind: str) -> Future[None]:
+        """Report a refused login that the portal did not see; see `PortalRef.tell_refused`."""
 
     def close_if_denied(self, error: Exception) -> None:
         """Close the connection of a client that continues during its penalty, after its answer."""

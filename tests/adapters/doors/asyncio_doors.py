@@ -177,8 +177,17 @@ class SmtpDoor(LineDoor):
             pass
 
     def guess(self, name: str, password: str) -> str:
-        plain = base64.b64encode(f"\0{name}\0{password}".encode()).decode()
-        return self._told(self.lines.ask(f"AUTH PLAIN {plain}"))
+        self.begin(name, password)
+        return self.outcome()
+
+    def begin(self, name: str, password: str) -> None:
+        """Send a password without waiting for the answer."""
+        plain = base64.b64encode(f"\0{name}\0{password}".encode())
+        self.lines.send(b"AUTH PLAIN " + plain + b"\r\n")
+
+    def outcome(self) -> str:
+        """Return the answer."""
+        return self._told(self.lines.read())
 
     @staticmethod
     def _told(reply: str) -> str:
@@ -340,6 +349,18 @@ class WireDoor(Door):
     def hang_up(self) -> None:
         self.lines.close()
 
+    def begin(self, name: str, password: str) -> None:
+        """Send a password without waiting for the answer."""
+        plain = f"\0{name}\0{password}".encode()
+        self._send([0, 0, "cred.login", ["PLAIN", plain]])
+
+    def outcome(self) -> str:
+        """Return the answer."""
+        try:
+            return f"IN {self._answer_to(0)}"
+        except ValueError as error:
+            return str(error)
+
     def call(self, method: str, *params: Any) -> Any:
         """Call a method; return the result.
 
@@ -349,6 +370,9 @@ class WireDoor(Door):
         """
         number = next(self._numbers)
         self._send([0, number, method, list(params)])
+        return self._answer_to(number)
+
+    def _answer_to(self, number: int) -> Any:
         last = ""
         while (message := self._receive()) is not None:
             if message[0] == 2 and message[1] == "cred.goodbye":

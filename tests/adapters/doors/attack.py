@@ -71,9 +71,13 @@ class Besieged:
 
     Attributes:
         sources: what the checkers were told of where logins come from.
+
+    Args:
+        penalty: how long sources and accounts wait.
+        rounds: of bcrypt, if passwords are hashed, so that several are looked at at a time.
     """
 
-    def __init__(self, penalty: Penalty = LONG, **admission: Any) -> None:
+    def __init__(self, penalty: Penalty = LONG, *, rounds: int | None = None) -> None:
         self._arrived = threading.Condition()
         self._events: list[Event] = []
         self._numbers = itertools.count(1)
@@ -81,8 +85,14 @@ class Besieged:
         Store.sources = Keys.sources = Tokens.sources = self.sources
         self.portal: PortalRef = Portal.start(
             House.start([]),
-            [Store.start(HOUSEHOLD, plaintext=True), Keys.start(listed_keys), Tokens.start()],
-            PortalOptions(admission=Admission(limit_loopback=True, **admission), penalty=penalty),
+            [
+                Store.start(HOUSEHOLD, plaintext=True)
+                if rounds is None
+                else Store.start(HOUSEHOLD, rounds=rounds),
+                Keys.start(listed_keys),
+                Tokens.start(),
+            ],
+            PortalOptions(admission=Admission(limit_loopback=True), penalty=penalty),
         )
         self.portal.subscribe(self._book).get(timeout=10)
 
