@@ -17,6 +17,7 @@ __all__ = [
     "Penalty",
     "Turns",
     "account_of",
+    "spelling_of",
 ]
 
 
@@ -38,6 +39,11 @@ def account_of(name: str) -> str:
         return name.lower()
     letters = unicodedata.normalize("NFKD", name)
     return "".join(sign for sign in letters if not unicodedata.combining(sign)).casefold()
+
+
+def spelling_of(name: str) -> str:
+    """Return a claimed name as it was written: another spelling can be another user."""
+    return name[:LONGEST_NAME]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -92,3 +92,35 @@ def test_tries_during_a_penalty_are_counted_until_it_is_over_or_the_login_succee
     assert penalties.denials("ann", 10_000.0) == 0
     penalties.succeeded("ann")
     assert penalties.denials("ann", 0.0) == 0
+
+
+def test_one_that_waits_no_more_leaves_the_line():
+    turns, begun = Turns(1), []
+    assert turns.take("ann", lambda: True) == 0
+    tickets = [turns.take("ann", lambda n=n: begun.append(n) or True) for n in range(3)]
+    assert all(tickets)
+    turns.give_up("ann", tickets[0])
+    turns.give_up("ann", tickets[0])
+    turns.give_up("bob", 1)
+    turns.leave("ann")
+    assert begun == [1]
+    turns.give_up("ann", tickets[2])
+    turns.leave("ann")
+    assert (begun, len(turns)) == ([1], 0)
+
+
+def test_failures_end_with_a_login_by_the_same_spelling_alone():
+    penalties = Penalties(Penalty(step=60.0, free_failures=1, longest=60.0))
+    penalties.failed("ann", 0.0, "Ann")
+    penalties.succeeded("ann", "ann")
+    assert len(penalties) == 1
+    penalties.succeeded("ann", "Ann")
+    assert len(penalties) == 0
+    for spelling in ("Ann", "ann"):
+        penalties.failed("ann", 0.0, spelling)
+    for spelling in ("Ann", "ann"):
+        penalties.succeeded("ann", spelling)
+    assert penalties.wait("ann", 0.0) == 60.0
+    penalties.failed("ann", 10_000.0, "ann")  # the earlier ones are forgiven
+    penalties.succeeded("ann", "ann")
+    assert len(penalties) == 0

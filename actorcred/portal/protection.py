@@ -18,13 +18,13 @@ from actorcred.network import source_of
 from actorcred.portal.attempt import Attempt
 from actorcred.sessions.states import State
 from actorcred.throttle import (
-    LONGEST_NAME,
     RETRY_AFTER,
     Admission,
     Penalties,
     Penalty,
     Turns,
     account_of,
+    spelling_of,
 )
 
 __all__ = ["Protection"]
@@ -208,7 +208,7 @@ class Protection:
             return True
         if attempt.client.untrusted_front:
             return False
-        return self._familiar.knows(_spelling(attempt.claimed), attempt.source, self._clock())
+        return self._familiar.knows(spelling_of(attempt.claimed), attempt.source, self._clock())
 
     def failed(self, attempt: Attempt, error: LoginFailed) -> None:
         """Count a login whose credentials were refused."""
@@ -226,7 +226,7 @@ class Protection:
         if source:
             self._penalties.failed("from " + source, now)
         if claimed:
-            self._penalties.failed("as " + account_of(claimed), now, _spelling(claimed))
+            self._penalties.failed("as " + account_of(claimed), now, spelling_of(claimed))
 
     def count_denied(self, source: str) -> None:
         """Count an attempt of a source during its penalty that a protocol denied itself."""
@@ -241,7 +241,7 @@ class Protection:
         """
         if not attempt.account:
             return
-        name, key = _spelling(attempt.claimed), "as " + attempt.account
+        name, key = spelling_of(attempt.claimed), "as " + attempt.account
         if self._penalties.failures and not self._penalties.wait(key, self._clock()):
             self._penalties.succeeded(key, name)
         if attempt.source and not attempt.client.untrusted_front:
@@ -283,11 +283,6 @@ class Protection:
         held = self._held.pop(session_id, None)
         if held is not None:
             _decrease(*held)
-
-
-def _spelling(claimed: str) -> str:
-    """Return a claimed name as it was written, where another spelling can be another user."""
-    return claimed[:LONGEST_NAME]
 
 
 def _must_wait(seconds: float, *, close: bool) -> LoginDenied:

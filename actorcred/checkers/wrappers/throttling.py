@@ -14,7 +14,7 @@ from actorcred.checkers.wrappers.wrapper import Filter
 from actorcred.errors import LoginDenied, UnauthorizedLogin, UnknownKey
 from actorcred.identity import Identity
 from actorcred.network import source_of
-from actorcred.throttle import Penalties, Penalty, Turns, account_of
+from actorcred.throttle import Penalties, Penalty, Turns, account_of, spelling_of
 
 __all__ = ["ThrottlingChecker", "plugin"]
 
@@ -112,7 +112,7 @@ class ThrottlingChecker(Filter):
         """
         for key in self._keys(credentials):
             if key.startswith("as "):
-                self._penalties.succeeded(key)
+                self._penalties.succeeded(key, _spelling(credentials))
         return identity
 
     def refused(self, credentials: Any, error: BaseException) -> None:
@@ -123,11 +123,15 @@ class ThrottlingChecker(Filter):
         if isinstance(error, UnauthorizedLogin) and not isinstance(error, UnknownKey):
             now = self.now()
             for key in self._keys(credentials):
-                self._penalties.failed(key, now)
+                self._penalties.failed(key, now, _spelling(credentials))
 
 
 def _account_of(credentials: Any) -> str:
     return account_of(str(getattr(credentials, "username", "")))
+
+
+def _spelling(credentials: Any) -> str:
+    return spelling_of(str(getattr(credentials, "username", "")))
 
 
 def _generate(argument: ArgString) -> CheckerRef:

@@ -17,7 +17,9 @@ from twisted.web import guard, resource, server
 from actorcred.adapters.twisted import CredPortal, Face
 from actorcred.adapters.twisted.connection import transport_of
 from actorcred.adapters.twisted.pb import Perspective
-from tests.adapters.doors.asyncio_doors import SSHClientDoor
+from examples.mail.imap import IMAPServer
+from examples.mail.pop import POP3Server
+from tests.adapters.doors.asyncio_doors import SSHClientDoor, scram
 from tests.adapters.doors.door import Closed, Door, LineDoor
 from tests.adapters.front import LOCALHOST, Guest
 from tests.adapters.fronts_twisted import ConchGuest, PBMind, PopFace, conch_factory, imap_account
@@ -52,9 +54,16 @@ class Page(resource.Resource):
         return b"IN"
 
 
+def account(avatar: Any) -> Any:
+    """Return an account for Twisted's server and for the example's."""
+    made = imap_account(avatar)
+    made.selected = None
+    return made
+
+
 FACES = {
     pop3.IMailbox: (Guest, PopFace),
-    imap4.IAccount: (Guest, imap_account),
+    imap4.IAccount: (Guest, account),
     pb.IPerspective: (Guest, Perspective),
     IConchUser: (Guest, ConchGuest),
     smtp.IMessageDelivery: (Guest, Delivery),
@@ -144,6 +153,42 @@ class ImapPlainDoor(ImapDoor):
         if not first.startswith("+"):
             raise Closed(first)
         answer = self.lines.ask(base64.b64encode(f"\0{name}\0{password}".encode()).decode())
+        return answer.replace("a OK", "IN")
+
+
+class OwnPopDoor(PopDoor):
+    """The POP3 server of the example, which logs in by SASL."""
+
+    door = "POP3 (examples.mail)"
+    mechanism = "AUTH PLAIN"
+
+    def factory(self) -> Any:
+        return self.attached(POP3Server)
+
+    def guess(self, name: str, password: str) -> str:
+        plain = base64.b64encode(f"\0{name}\0{password}".encode()).decode()
+        return self.lines.ask(f"AUTH PLAIN {plain}").replace("+OK", "+OK IN")
+
+
+class OwnImapDoor(ImapDoor):
+    """The IMAP server of the example, which has commands of its own."""
+
+    door = "IMAP (examples.mail)"
+    mechanism = "SCRAM-SHA-256"
+
+    def factory(self) -> Any:
+        return self.attached(IMAPServer)
+
+    def guess(self, name: str, password: str) -> str:
+        client = scram(name, password)
+        first = base64.b64encode(client.start()).decode()
+        answer = self.lines.ask(f"a AUTHENTICATE SCRAM-SHA-256 {first}")
+        while answer.startswith("+ "):
+            challenge = base64.b64decode(answer[2:])
+            proof = b"" if challenge.startswith(b"v=") else client.answer(challenge)
+            answer = self.lines.ask(base64.b64encode(proof).decode())
+        if answer.startswith("* BYE"):
+            raise Closed(answer)
         return answer.replace("a OK", "IN")
 
 
@@ -293,6 +338,8 @@ DOORS: tuple[type[Door], ...] = (
     PopDoor,
     ImapDoor,
     ImapPlainDoor,
+    OwnPopDoor,
+    OwnImapDoor,
     EsmtpDoor,
     PBDoor,
     TelnetDoor,
