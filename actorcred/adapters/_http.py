@@ -27,6 +27,7 @@ __all__ = [
     "Send",
     "answer",
     "basic",
+    "is_event_stream",
 ]
 
 Scope = MutableMapping[str, Any]
@@ -186,3 +187,13 @@ def basic(value: str) -> tuple[str, str]:
     if not colon:
         raise UnauthorizedLogin("the Authorization header has no colon")
     return name, password
+
+
+def is_event_stream(message: MutableMapping[str, Any]) -> bool:
+    """Return whether the start of an answer announces a stream of events."""
+    kinds = [
+        value
+        for name, value in message.get("headers", ())
+        if bytes(name).lower() == b"content-type"
+    ]
+    return any(bytes(kind).lower().startswith(b"text/event-stream") for kind in kinds)

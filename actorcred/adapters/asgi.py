@@ -29,6 +29,7 @@ from actorcred.adapters._http import (
     Send,
     answer,
     basic,
+    is_event_stream,
 )
 from actorcred.adapters._http_channel import HTTPChannel
 from actorcred.adapters._proxies import TrustedProxies
@@ -462,7 +463,7 @@ class _Serving:
         kind = message["type"]
         if kind in {"http.response.start", "websocket.accept"}:
             self._started = self._visit.is_answering = True
-            self._is_event_stream = _is_event_stream(message)
+            self._is_event_stream = is_event_stream(message)
             token, self._visit.token = self._visit.token, None
             if token is not None:
                 cookie = (b"set-cookie", self._middleware.cookie_header(token, self._request))
@@ -487,15 +488,6 @@ class _Serving:
             # A partial answer must not look complete: the server closes the connection after an
             # exception.
             raise ConnectionAbortedError(text)
-
-
-def _is_event_stream(message: MutableMapping[str, Any]) -> bool:
-    kinds = [
-        value
-        for name, value in message.get("headers", ())
-        if bytes(name).lower() == b"content-type"
-    ]
-    return any(bytes(kind).lower().startswith(b"text/event-stream") for kind in kinds)
 
 
 def _hash(secret: str) -> str:
