@@ -11,6 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
 
+from actorcred.credentials import BearerToken
 from actorcred.errors import LoginDenied, LoginFailed, UnauthorizedLogin, UnknownKey
 from actorcred.identity import ClientInfo, proofs_of
 from actorcred.names import ANONYMOUS
@@ -102,7 +103,8 @@ class Protection:
 
     def enter(self, attempt: Attempt) -> LoginDenied | None:
         """Count a login in progress, or return why it is denied; `leave` must be called later."""
-        if attempt.claimed:
+        # A name that is sent with a token is only a claim: the token identifies the user.
+        if attempt.claimed and type(attempt.credentials) is not BearerToken:
             attempt.account = account_of(attempt.claimed)
         if not attempt.client.address:
             return None

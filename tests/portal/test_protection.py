@@ -253,6 +253,14 @@ def test_a_proof_that_cannot_be_guessed_passes_the_penalty_of_the_account(inline
     assert house.show("ann", client=THERE) == "ann"  # nor does it count for the account
 
 
+def test_a_name_that_comes_with_a_token_makes_nothing_familiar_and_forgets_no_failures(inline):
+    house = House()
+    for _ in range(3):
+        house.guess("ann", THERE)
+    assert house.show("ann", client=HERE) == "ann"  # the token of another user, with her name
+    assert isinstance(house.guess("ann", HERE), LoginDenied)
+
+
 def test_a_password_beside_a_code_can_be_guessed(inline):
     house = House()
     attacked(house)
