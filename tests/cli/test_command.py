@@ -37,13 +37,15 @@ def run(
     )
 
 
-@pytest.fixture
-def accounts(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def accounts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder with accounts in two files, which no test changes."""
+    folder = tmp_path_factory.mktemp("accounts")
     assert (
         run(
             "passwd",
             "add",
-            f"file:{tmp_path}/players.htpasswd",
+            f"file:{folder}/players.htpasswd",
             "ann",
             "--password-file",
             "-",
@@ -55,7 +57,7 @@ def accounts(tmp_path: Path) -> Path:
         run(
             "passwd",
             "add",
-            f"sqlite:{tmp_path}/players.db",
+            f"sqlite:{folder}/players.db",
             "bob",
             "--password-file",
             "-",
@@ -63,11 +65,11 @@ def accounts(tmp_path: Path) -> Path:
         ).returncode
         == 0
     )
-    return tmp_path
+    return folder
 
 
 @pytest.fixture
-def served(accounts: Path) -> Iterator[Served]:
+def served(accounts: Path, tmp_path: Path) -> Iterator[Served]:
     server = Served(
         *(
             "--realm",
@@ -75,7 +77,7 @@ def served(accounts: Path) -> Iterator[Served]:
             "--listen",
             "tcp:127.0.0.1:0",
             "--listen",
-            f"unix:{accounts}/game.sock",
+            f"unix:{tmp_path}/game.sock",
             "--listen",
             "ws:127.0.0.1:0",
         ),
