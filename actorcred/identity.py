@@ -265,8 +265,9 @@ class ClientInfo:
         version: of the client, as it says itself.
         via: the addresses of the trusted proxies between the client and this server, the client's
             nearest first; "unix" for one that connects over a Unix socket.
-        untrusted_front: whether somebody who is not trusted says that the client is another one,
-            so that many users might share this address.
+        untrusted_front: whether many users might share this address, because somebody who is not
+            trusted says that the client is another one, or a trusted proxy does not know its
+            client.
         asserted: the user's name as a trusted proxy states it; None without.
     """
 
@@ -289,7 +290,9 @@ class ClientInfo:
         if self.encrypted:
             return True
         # A proxy can be on this machine, but its client is not.
-        return not self.via and (self.transport == "unix" or is_loopback(self.address))
+        if self.via or self.untrusted_front:
+            return False
+        return self.transport == "unix" or is_loopback(self.address)
 
     @property
     def certificate(self) -> Certificate | None:

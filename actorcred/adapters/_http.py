@@ -11,11 +11,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from actorcred.adapters._proxies import TrustedProxies, said_https
 from actorcred.audit import printable
 from actorcred.errors import LoginFailed, UnauthorizedLogin
+from actorcred.fronts.clients import by_headers, endpoint_of
+from actorcred.fronts.trusted import TrustedProxy
 from actorcred.identity import ClientInfo
-from actorcred.network import is_private_connection
 
 __all__ = [
     "Gone",
@@ -38,44 +38,41 @@ Header = tuple[bytes, bytes]
 SAFE = frozenset(("GET", "HEAD", "OPTIONS", "TRACE"))
 
 
-NO_PROXIES = TrustedProxies()
-
-
 class HTTPRequest:
     """The parts of a request that the adapter needs.
 
     Args:
         scope: the ASGI scope.
         proxies: the proxies that are trusted to describe the client's connection.
+
+    Attributes:
+        client: where the client comes from.
+        ignored: the name of a header that was ignored because the client is not a trusted proxy;
+            "" if there is none.
     """
 
-    def __init__(self, scope: Scope, proxies: TrustedProxies = NO_PROXIES) -> None:
+    def __init__(self, scope: Scope, proxies: TrustedProxy | None = None) -> None:
         self.scope = scope
         self.is_websocket = scope["type"] == "websocket"
         self.is_http1 = str(scope.get("http_version", "1.1")).startswith("1")
         self.method = str(scope.get("method", "GET"))
-        self.source = str((scope.get("client") or ("",))[0])
-        self.encrypted = scope.get("scheme") in {"https", "wss"}
-        if not self.encrypted and self.source in proxies:
-            # The proxy can be on this machine, but its client is not. Unless the proxy reports TLS,
-            # the connection must be considered readable by others.
-            self.encrypted = said_https(
-                self.headers(b"forwarded"), self.headers(b"x-forwarded-proto")
-            )
-            self.private = self.encrypted
-        else:
-            self.private = is_private_connection(self.source, encrypted=self.encrypted)
         host, port = scope.get("client") or ("", 0)
-        server = scope.get("server") or ("", None)
-        self.client = ClientInfo(
-            address=self.source,
+        server = scope.get("server")
+        peer = ClientInfo(
+            address=str(host),
             port=int(port or 0),
             protocol="http",
-            transport="websocket" if self.is_websocket else "tcp" if host else "unix",
-            local=f"{server[0]}:{server[1]}" if server[1] else str(server[0]),
-            encrypted=self.encrypted,
+            transport=("websocket" if self.is_websocket else "tcp") if host else "unix",
+            local=endpoint_of(str(server[0]), server[1] or 0) if server else "",
+            encrypted=scope.get("scheme") in {"https", "wss"},
             name=printable(self.header(b"user-agent")),
         )
+        self.client, self.ignored = by_headers(
+            peer, proxies, lambda name: self.headers(name.encode())
+        )
+        self.source = self.client.address
+        self.encrypted = self.client.encrypted
+        self.private = self.client.private
         path = scope.get("raw_path") or str(scope["path"]).encode()
         query = scope.get("query_string") or b""
         self.target = (path + b"?" + query if query else path).decode("latin-1")

@@ -8,18 +8,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import socket
 import ssl
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import pykka
 
 from actorcred.adapters._answers import ask
 from actorcred.adapters._client import LoopChannel, drain, goodbye
+from actorcred.adapters._proxy_listener import ProxyListener, proxy_socket
 from actorcred.adapters._sasl import negotiate
 from actorcred.adapters._smtp_log import hide_what_clients_send
-from actorcred.credentials import UsernamePassword
+from actorcred.adapters._smtp_login import LoginServer
 from actorcred.errors import (
     CallError,
     CheckerUnavailable,
@@ -29,20 +33,20 @@ from actorcred.errors import (
     ProtocolError,
     UnauthorizedLogin,
 )
-from actorcred.exchange import ExchangeState
+from actorcred.fronts.clients import by_proxy_header, endpoint_of
+from actorcred.fronts.proxy_header import ProxyHeader, ProxyHeaderError
+from actorcred.fronts.reading import VERSIONS
+from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.portal.events import printable
+from actorcred.portal.events import ForwardingIgnored, printable
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import tls_info
 from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sasl.mechanism import (
-    Challenge,
     Credentials,
     ServerMechanism,
-    Step,
-    text_of,
 )
 from actorcred.sasl.mechanisms import SERVER_MECHANISMS, check_legacy, offered
 from actorcred.sasl.stepper import Stepper
@@ -107,33 +111,6 @@ class Screening(Submission, Protocol):
         """
 
 
-class LoginServer(ServerMechanism):
-    """AUTH LOGIN, which has no RFC: asks for name and password, for old mail clients."""
-
-    name = "LOGIN"
-    credentials = UsernamePassword
-    exposes_password = True
-
-    def __init__(self, client: ClientInfo) -> None:
-        super().__init__(client)
-        self._username: str | None = None
-
-    def step(self, data: bytes | None) -> Step:
-        """Take a message of the client. This is the only mechanism that challenges twice."""
-        if self.state is ExchangeState.CHALLENGED and self._username is None:
-            self.state = ExchangeState.NEW
-        return super().step(data)
-
-    def take(self, data: bytes | None) -> Step:
-        """Take the name, which may be sent with the request, then the password."""
-        if data is None:
-            return Challenge(b"Username:")
-        if self._username is None:
-            self._username = text_of(data)
-            return Challenge(b"Password:")
-        return Credentials(UsernamePassword(self._username, data, source=self.client.address))
-
-
 class SMTPServer:
     """An SMTP server whose clients log in at a portal.
 
@@ -144,12 +121,15 @@ class SMTPServer:
         passwords_in_clear: accept passwords also over connections that others can read.
         legacy_mechanisms: those of CRAM-MD5 and SCRAM-SHA-1 that are offered. By default they are
             if the checkers support no better SCRAM.
+        trusted_proxies: addresses and networks of the proxies whose PROXY headers count; see
+            `listen`. Servers of your own read them with aiosmtpd's `proxy_protocol_timeout`.
         options: for `aiosmtpd.smtp.SMTP`, such as `hostname`, `data_size_limit`, or `tls_context`
             for STARTTLS.
 
     Raises:
         TypeError: if no interface is given.
-        ValueError: if `legacy_mechanisms` names anything else.
+        ValueError: if `legacy_mechanisms` names anything else, an address is not valid, or PROXY
+            headers are read and no proxy is trusted.
     """
 
     def __init__(
@@ -158,11 +138,15 @@ class SMTPServer:
         *interfaces: type,
         passwords_in_clear: bool = False,
         legacy_mechanisms: Collection[str] | None = None,
+        trusted_proxies: TrustedProxy | Iterable[str] = (),
         **options: Any,
     ) -> None:
         if not interfaces:
             raise TypeError("SMTPServer() needs at least one interface after the portal")
         check_legacy(legacy_mechanisms)
+        self.proxies = trusted(trusted_proxies)
+        if self.proxies is None and options.get("proxy_protocol_timeout") is not None:
+            raise ValueError("proxy_protocol_timeout needs trusted_proxies")
         self.portal = portal
         self.interfaces = interfaces
         self.passwords_in_clear = passwords_in_clear
@@ -171,19 +155,33 @@ class SMTPServer:
         self.connections: set[SMTPConnection] = set()
 
     async def listen(
-        self, host: str, port: int, *, ssl: ssl.SSLContext | None = None
-    ) -> asyncio.Server:
+        self, host: str, port: int, *, ssl: ssl.SSLContext | None = None, proxy: str = ""
+    ) -> asyncio.Server | ProxyListener:
         """Listen on the running loop.
 
         Args:
             host: the address to listen on.
             port: the port; 0 is any free one.
             ssl: for implicit TLS (port 465).
+            proxy: "v1", "v2" or "any" to accept only trusted proxies that send a PROXY header,
+                which is read before TLS begins.
 
         Returns:
-            The loop's server.
+            The loop's server, or one with the same methods.
+
+        Raises:
+            ValueError: if PROXY headers are read and no proxy is trusted.
         """
-        return await asyncio.get_running_loop().create_server(self, host, port, ssl=ssl)
+        loop = asyncio.get_running_loop()
+        if not proxy:
+            return await loop.create_server(self, host, port, ssl=ssl)
+
+        async def serve(stream: socket.socket, client: ClientInfo) -> None:
+            made = partial(SMTPConnection, self, client)
+            await loop.connect_accepted_socket(made, stream, ssl=ssl)
+
+        sock = await proxy_socket(host, port)
+        return ProxyListener(sock, self.portal, self.proxies, proxy, serve)
 
     def __call__(self) -> SMTPConnection:
         """Return the protocol of a new connection."""
@@ -226,11 +224,16 @@ class SMTPChannel(LoopChannel):
 class SMTPConnection(SMTP):
     """One connection.
 
+    Args:
+        server: the server.
+        reported: the client that a proxy reports; None without a proxy.
+
     Attributes:
         login: the login that the portal granted; None before.
     """
 
-    def __init__(self, server: SMTPServer) -> None:
+    def __init__(self, server: SMTPServer, reported: ClientInfo | None = None) -> None:
+        self._reported = reported
         shortest = self.line_length_limit  # of mail
         self.line_length_limit = LONGEST_AUTH + len(
             b"\r\n"
@@ -293,19 +296,39 @@ class SMTPConnection(SMTP):
         """Return where the client comes from."""
         assert self.session is not None
         assert self.transport is not None
-        peer = self.session.peer
-        host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+        base = self._reported or self._accepted()
         encrypted = self.transport.get_extra_info("sslcontext") is not None
-        return ClientInfo(
-            address=str(host),
-            port=int(port),
+        has_socket = not base.address and not base.via
+        return replace(
+            base,
             protocol="smtp",
-            transport=("tls" if encrypted else "tcp") if host else "unix",
-            local=self.hostname,
-            encrypted=encrypted,
+            transport="unix" if has_socket else "tls" if encrypted else "tcp",
+            local=base.local or _endpoint(self.transport.get_extra_info("sockname")),
+            encrypted=encrypted or base.encrypted,
             tls=tls_info(self.transport.get_extra_info("ssl_object")),
             name=printable(self.session.host_name or ""),
         )
+
+    def _accepted(self) -> ClientInfo:
+        """Return who has connected."""
+        assert self.session is not None
+        peer = self.session.peer
+        host, port = peer[:2] if isinstance(peer, tuple) else ("", 0)
+        return ClientInfo(address=str(host), port=int(port))
+
+    async def handle_PROXY(self, server: Any, session: Any, envelope: Any, data: Any) -> bool:
+        """Take a PROXY header that aiosmtpd has read; return whether the proxy is trusted."""
+        peer, proxies = self._accepted(), self.server.proxies
+        if proxies is None or not proxies.includes(peer.address):
+            self.server.portal.publish(ForwardingIgnored("PROXY", peer))
+            return False
+        try:
+            header = ProxyHeader.parse(bytes(data.whole_raw), VERSIONS["any"])
+        except ProxyHeaderError:  # ours is stricter
+            header = None
+        if header is not None:
+            self._reported = by_proxy_header(peer, header)
+        return header is not None
 
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""
@@ -457,6 +480,10 @@ class SMTPConnection(SMTP):
         except (Exception, SystemExit):
             logger.exception("The avatar failed at %s:", method)
             return None, "451 4.3.0 something went wrong in the server"
+
+
+def _endpoint(name: Any) -> str:
+    return endpoint_of(name[0], name[1]) if isinstance(name, tuple) else ""
 
 
 def _sender(envelope: Any) -> str:

@@ -32,7 +32,6 @@ from actorcred.adapters._http import (
     is_event_stream,
 )
 from actorcred.adapters._http_channel import HTTPChannel
-from actorcred.adapters._proxies import TrustedProxies
 from actorcred.credentials import BearerToken, UsernamePassword
 from actorcred.errors import (
     CheckerUnavailable,
@@ -43,7 +42,9 @@ from actorcred.errors import (
     UnauthorizedLogin,
 )
 from actorcred.exchange import UsernameDigestHash
+from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.portal.events import ForwardingIgnored
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.http_digest import DIGESTS, DigestGate, DigestRequest, StaleNonce
@@ -89,9 +90,9 @@ class AuthMiddleware:
         required: answer 401 to clients that are not logged in. Otherwise the application gets their
             requests, with None as avatar, and may call `Visit.log_in`.
         passwords_in_clear: accept Basic and Bearer also over connections that others can read.
-        trusted_proxies: addresses and networks of the proxies that report by X-Forwarded-Proto or
-            Forwarded whether their client used https, such as "127.0.0.1"; "unix" for one that
-            connects over a Unix socket. Each must write that header itself.
+        trusted_proxies: a `TrustedProxy`; or addresses and networks of the proxies that report by
+            X-Forwarded-For and X-Forwarded-Proto where their client comes from, such as
+            "127.0.0.1", and "unix" for one that connects over a Unix socket.
 
     Raises:
         TypeError: if no interface is given.
@@ -108,7 +109,7 @@ class AuthMiddleware:
         cookie: str | None = None,
         required: bool = True,
         passwords_in_clear: bool = False,
-        trusted_proxies: Iterable[str] = (),
+        trusted_proxies: TrustedProxy | Iterable[str] = (),
     ) -> None:
         if not interfaces:
             raise TypeError("AuthMiddleware() needs at least one interface after the portal")
@@ -116,7 +117,7 @@ class AuthMiddleware:
         self.portal = portal
         self.interfaces = interfaces
         self.cookie = None if cookie is None else SessionCookie(cookie)
-        self._proxies = TrustedProxies(trusted_proxies)
+        self._proxies = trusted(trusted_proxies)
         self._required = required
         self._in_clear = passwords_in_clear
         self._gate = DigestGate(realm, algorithms)
@@ -131,6 +132,8 @@ class AuthMiddleware:
         visit = self._returning(request)
         try:
             if visit is None:
+                if request.ignored:
+                    self.portal.publish(ForwardingIgnored(request.ignored, request.client))
                 visit = Visit(self, request)
                 incoming = Incoming(receive)
                 receive = incoming.receive

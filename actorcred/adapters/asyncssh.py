@@ -7,15 +7,21 @@ The interface of a login declares what the client may do with its connection: `S
 from __future__ import annotations
 
 import logging
+import socket
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from actorcred.actors import Future
 from actorcred.adapters._client import LoopChannel, drain, goodbye
+from actorcred.adapters._proxy_listener import ProxyListener, proxy_socket
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginDenied, LoginFailed, MissingExtra, UnauthorizedLogin
+from actorcred.fronts.clients import endpoint_of
+from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
 from actorcred.portal.events import printable
@@ -51,14 +57,22 @@ class SSHServer:
         interfaces: the interfaces to request, in order of preference.
         render: returns the text of a notification for terminals, given its name and arguments; None
             or "" shows nothing.
+        trusted_proxies: addresses and networks of the proxies whose PROXY headers count; see
+            `listen`.
 
     Raises:
         TypeError: if no interface is given.
+        ValueError: if an address is not valid.
     """
 
     def __init__(
-        self, portal: PortalRef, *interfaces: type, render: Callable[..., str | None] | None = None
+        self,
+        portal: PortalRef,
+        *interfaces: type,
+        render: Callable[..., str | None] | None = None,
+        trusted_proxies: TrustedProxy | Iterable[str] = (),
     ) -> None:
+        self.proxies = trusted(trusted_proxies)
         if not interfaces:
             raise TypeError("SSHServer() needs at least one interface after the portal")
         self.portal = portal
@@ -66,16 +80,22 @@ class SSHServer:
         self.render = render
         self.connections: set[SSHConnection] = set()
 
-    async def listen(self, host: str, port: int, **options: Any) -> asyncssh.SSHAcceptor:
+    async def listen(
+        self, host: str, port: int, *, proxy: str = "", **options: Any
+    ) -> asyncssh.SSHAcceptor | ProxyListener:
         """Listen on the running loop.
 
         Args:
             host: the address to listen on.
             port: the port; 0 is any free one.
+            proxy: "v1", "v2" or "any" to accept only trusted proxies that send a PROXY header.
             options: for `asyncssh.listen`; `server_host_keys` is required.
 
         Returns:
-            Asyncssh's acceptor, whose `get_port` returns the port.
+            Asyncssh's acceptor, or one with the same methods; `get_port` returns the port.
+
+        Raises:
+            ValueError: if PROXY headers are read and no proxy is trusted.
         """
         defaults = {
             "encoding": "utf-8",
@@ -83,7 +103,18 @@ class SSHServer:
             "x11_forwarding": False,
             "keepalive_interval": 60,
         }
-        return await asyncssh.listen(host, port, server_factory=self, **{**defaults, **options})
+        settings = {**defaults, **options}
+        if not proxy:
+            return await asyncssh.listen(host, port, server_factory=self, **settings)
+        # Read once, since that loads the keys.
+        common = asyncssh.SSHServerConnectionOptions(**settings)
+
+        async def serve(stream: socket.socket, client: ClientInfo) -> None:
+            made = partial(SSHConnection, self, client)
+            await asyncssh.run_server(stream, options=common, server_factory=made)
+
+        sock = await proxy_socket(host, port)
+        return ProxyListener(sock, self.portal, self.proxies, proxy, serve)
 
     def __call__(self) -> SSHConnection:
         """Return the server's side of a new connection; this is a `server_factory` for asyncssh."""
@@ -108,11 +139,16 @@ class SSHServer:
 class SSHConnection(asyncssh.SSHServer):
     """The server's side of one connection.
 
+    Args:
+        server: the server.
+        reported: the client that a proxy reports; None without a proxy.
+
     Attributes:
         login: the login that the portal granted; None before.
     """
 
-    def __init__(self, server: SSHServer) -> None:
+    def __init__(self, server: SSHServer, reported: ClientInfo | None = None) -> None:
+        self._reported = reported
         self.server = server
         self.login: Login | None = None
         self.streams: dict[Stream, None] = {}
@@ -129,16 +165,14 @@ class SSHConnection(asyncssh.SSHServer):
         """Register the connection."""
         self._conn: Any = conn
         host, port = (conn.get_extra_info("peername") or ("", 0))[:2]
-        name = str(conn.get_extra_info("client_version") or "")
-        self._source = str(host)
-        self.client_info = ClientInfo(
-            address=self._source,
-            port=int(port),
+        base = self._reported or ClientInfo(address=str(host), port=int(port))
+        self._source = base.address
+        self.client_info = replace(
+            base,
             protocol="ssh",
-            transport="tcp" if host else "unix",
-            local=_local_of(conn),
+            transport="tcp" if base.address or base.via else "unix",
+            local=base.local or _local_of(conn),
             encrypted=True,
-            name=printable(name),
         )
         # Asyncssh would verify the signature itself, against keys that it is given. Here a checker
         # does that.
@@ -158,6 +192,8 @@ class SSHConnection(asyncssh.SSHServer):
 
     async def begin_auth(self, username: str) -> bool:
         """Find out which credentials the checkers accept, and require a login."""
+        version = str(self._conn.get_extra_info("client_version") or "")
+        self.client_info = replace(self.client_info, name=printable(version))
         self._kinds = tuple(await self.server.portal.list_credentials_interfaces())
         return True
 
@@ -273,7 +309,7 @@ class SSHConnection(asyncssh.SSHServer):
 def _local_of(conn: Any) -> str:
     """Return the address and port of the server that a client has reached."""
     host, port = (conn.get_extra_info("sockname") or ("", 0))[:2]
-    return f"[{host}]:{port}" if ":" in str(host) else f"{host}:{port}" if host else ""
+    return endpoint_of(str(host), int(port))
 
 
 async def _disconnect(code: int, why: str) -> None:

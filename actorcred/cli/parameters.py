@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import click
 
 from actorcred.cli.errors import ExitCode, fail
+from actorcred.fronts.trusted import UNIX
 from actorcred.rpc.protocol.addresses import Address
 
 __all__ = ["ADDRESS", "NETWORK", "PASSWORD_FILE", "Seconds", "as_utf8", "read_password"]
@@ -45,14 +46,16 @@ class _NetworkType(click.ParamType):  # type: ignore[type-arg]
     name = "network"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == UNIX:
+            return UNIX
         try:
             return str(ipaddress.ip_network(value))
         except ValueError as error:
-            self.fail(f"{error}; write 127.0.0.1 or 10.0.0.0/24", param, ctx)
+            self.fail(f"{error}; write 127.0.0.1, 10.0.0.0/24 or unix", param, ctx)
 
 
 NETWORK = _NetworkType()
-"""The type of an IP address or network."""
+"""The type of an IP address or network, or "unix"."""
 
 
 class Seconds(click.FloatRange):

@@ -23,12 +23,13 @@ from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import start_logging
 from actorcred.cli.parameters import ADDRESS, NETWORK, Seconds
 from actorcred.errors import ActorcredError
+from actorcred.fronts.trusted import ForwardingHeader, TrustedProxy
 from actorcred.portal.actor import Portal
 from actorcred.portal.options import PortalOptions, UnknownNames
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 from actorcred.rpc.protocol.addresses import Address
-from actorcred.rpc.server.options import Resume, ServerOptions, TrustedProxy
+from actorcred.rpc.server.options import Resume, ServerOptions
 from actorcred.rpc.server.server import Server
 from actorcred.rpc.server.server import serve as serve_portal
 from actorcred.sasl.mechanisms import LEGACY, SERVER_MECHANISMS
@@ -57,6 +58,7 @@ logger = logging.getLogger("actorcred.cli")
     show_default=True,
     help="Where to listen: tcp:HOST:PORT, tls:HOST:PORT?cert=FILE&key=FILE[&client_ca=FILE], "
     "unix:PATH, ws:HOST:PORT[/PATH], wss:HOST:PORT?cert=FILE&key=FILE. "
+    "With the option proxy=v1, v2 or any, trusted proxies send a PROXY header. "
     "Port 0 picks a free port. May be repeated.",
 )
 @auth_options(
@@ -103,7 +105,16 @@ logger = logging.getLogger("actorcred.cli")
     "trusted_proxies",
     multiple=True,
     type=NETWORK,
-    help="The address or network of such a proxy. May be repeated.",
+    help="The address or network of a proxy that reports where clients come from, or unix. "
+    "May be repeated.",
+)
+@click.option(
+    "--forwarding-header",
+    type=click.Choice([str(kind) for kind in ForwardingHeader]),
+    default=str(ForwardingHeader.X_FORWARDED),
+    show_default=True,
+    help="How HTTP proxies report the address of a client: X-Forwarded-For and X-Forwarded-Proto, "
+    "or Forwarded (RFC 7239).",
 )
 @click.option(
     "--origin",
@@ -162,6 +173,7 @@ def serve(
     legacy_mechanisms: tuple[str, ...],
     identity_header: str,
     trusted_proxies: tuple[str, ...],
+    forwarding_header: str,
     limit_loopback: bool,
     shows_limits: bool,
     origins: tuple[str, ...],
@@ -192,7 +204,7 @@ def serve(
             resume=Resume(grace=grace),
             passwords_in_clear=passwords_in_clear,
             legacy_mechanisms=legacy_mechanisms,
-            proxy=_proxy(trusted_proxies, identity_header),
+            proxy=_proxy(trusted_proxies, identity_header, forwarding_header),
             origins=origins or None,
         )
 
@@ -214,10 +226,10 @@ async def _main(
     return await _serve(life, portal, server)
 
 
-def _proxy(networks: tuple[str, ...], header: str) -> TrustedProxy | None:
-    if bool(networks) != bool(header):
-        raise click.UsageError("--trusted-proxy and --identity-header need each other")
-    return TrustedProxy(networks, header) if networks else None
+def _proxy(networks: tuple[str, ...], identity: str, forwarding: str) -> TrustedProxy | None:
+    if identity and not networks:
+        raise click.UsageError("--identity-header needs --trusted-proxy")
+    return TrustedProxy(networks, identity, ForwardingHeader(forwarding)) if networks else None
 
 
 async def _open(

@@ -22,6 +22,7 @@ from actorcred.portal.repeats import OTHERS, Repeats, Told
 __all__ = [
     "Event",
     "Events",
+    "ForwardingIgnored",
     "LoggedIn",
     "LoggedOut",
     "LoginRefused",
@@ -119,6 +120,30 @@ class LoginRefused(Event):
     def summed_by(self) -> str | None:
         """Return the source of a login whose credentials were not examined."""
         return None if self.seen else source_of(self.client.address)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingIgnored(Event):
+    """A client that is not a trusted proxy reported another client, which was ignored.
+
+    Either the proxy must be listed as trusted, or a client tries to hide its address.
+
+    Attributes:
+        header: the header that was ignored, such as "x-forwarded-for".
+        client: where the client comes from.
+        count: how many requests or connections this stands for.
+    """
+
+    name: ClassVar[str] = "forwarding-ignored"
+    level: ClassVar[int] = logging.WARNING
+
+    header: str
+    client: ClientInfo
+    count: int = 1
+
+    def summed_by(self) -> str | None:
+        """Return the source."""
+        return source_of(self.client.address)
 
 
 @dataclass(frozen=True, slots=True)

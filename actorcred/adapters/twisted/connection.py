@@ -8,14 +8,15 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import ISSLTransport
 
 from actorcred.adapters.twisted.denials import ANSWERS, name_in
 from actorcred.adapters.twisted.dispatcher import on_reactor
+from actorcred.adapters.twisted.fronts import client_of
 from actorcred.errors import LoginDenied
+from actorcred.fronts.trusted import TrustedProxy
 from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.portal.events import printable
+from actorcred.portal.events import ForwardingIgnored, printable
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sessions.session import Session
@@ -74,25 +75,18 @@ def _name_of(protocol: Any) -> str:
     return PROTOCOLS.get(name_in(protocol, PROTOCOLS), "")
 
 
-def client_of(transport: Any, protocol: str = "", local: str = "") -> ClientInfo:
-    """Return where a client comes from.
-
-    Args:
-        transport: Twisted's.
-        protocol: what the client speaks, such as "imap".
-        local: the server's name.
-    """
-    peer = transport.getPeer()
-    host = str(getattr(peer, "host", None) or "")
-    encrypted = ISSLTransport.providedBy(transport)
-    return ClientInfo(
-        address=host,
-        port=int(getattr(peer, "port", None) or 0),
-        protocol=protocol,
-        transport=("tls" if encrypted else "tcp") if host else "unix",
-        local=local,
-        encrypted=encrypted,
-    )
+def _said_by(protocol: Any, kind: str) -> str:
+    """Return what a client calls itself, as far as its protocol has that."""
+    said: object = b""
+    if kind == "smtp":
+        said = (getattr(protocol, "_helo", None) or (b"",))[0]
+    elif kind == "ssh":
+        said = getattr(protocol, "otherVersionString", b"")
+    elif kind == "http":
+        requests = getattr(getattr(protocol, "_channel", protocol), "requests", ())
+        said = requests[-1].getHeader(b"user-agent") if requests else b""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return printable(text) if isinstance(text, str) else ""
 
 
 def transport_of(protocol: Any) -> Any:
@@ -104,6 +98,7 @@ class Bindable(Protocol):
     """A portal for Twisted's protocols."""
 
     portal: PortalRef
+    proxies: TrustedProxy | None
 
     def bound_to(self, connection: ProtocolConnection) -> object:
         """Return this portal for the clients of one connection."""
@@ -116,12 +111,21 @@ class ProtocolConnection:
         protocol: Twisted's protocol.
         client: where the client comes from.
         portal: the portal where its client logs in, also by a `CredPortal` that is not bound to it.
+        proxies: the trusted proxies.
     """
 
-    def __init__(self, protocol: Any, client: ClientInfo, portal: PortalRef | None = None) -> None:
+    def __init__(
+        self,
+        protocol: Any,
+        client: ClientInfo,
+        portal: PortalRef | None = None,
+        proxies: TrustedProxy | None = None,
+    ) -> None:
         self._protocol = protocol
         self._client = client
         self._portal_ref = portal
+        self._proxies = proxies
+        self._reported = False
         # Nearly always one at most.
         self._under_way: tuple[LoginFuture, ...] = ()
         self._sessions: tuple[Session, ...] = ()
@@ -138,7 +142,7 @@ class ProtocolConnection:
             protocol=_name_of(protocol),
             transport="tcp" if host else "unix",
         )
-        connection = cls(protocol, client, portal.portal)
+        connection = cls(protocol, client, portal.portal, portal.proxies)
         if hasattr(protocol, "portal"):
             protocol.portal = portal.bound_to(connection)
         elif getattr(protocol, "factory", None) is not None:
@@ -148,22 +152,31 @@ class ProtocolConnection:
     @property
     def client(self) -> ClientInfo:
         """Where the client comes from. Its connection can become encrypted later (STARTTLS)."""
-        protocol = self._protocol
-        encrypted = (
-            ISSLTransport.providedBy(transport_of(protocol)) or self._client.protocol == "ssh"
-        )
-        if encrypted and not self._client.encrypted:
-            self._client = replace(
-                self._client,
-                encrypted=True,
-                transport="tls" if self._client.protocol != "ssh" else "tcp",
-            )
+        protocol, kind = self._protocol, self._client.protocol
+        transport = transport_of(protocol)
+        if transport is None:  # the connection is not made yet, or lost
+            return self._client
+        found = client_of(transport, kind, proxies=self._proxies)
+        if kind == "ssh":
+            found = replace(found, encrypted=True)
+        name = _said_by(protocol, kind) or self._client.name
+        self._client = replace(found, name=name)
+        self._report_ignored()
         return self._client
+
+    def _report_ignored(self) -> None:
+        """Report once that a PROXY header was ignored."""
+        client, proxies = self._client, self._proxies
+        if self._reported or not client.untrusted_front or self._portal_ref is None:
+            return
+        if proxies is None or not proxies.includes(client.address):
+            self._reported = True
+            self._portal_ref.publish(ForwardingIgnored("PROXY", client))
 
     @property
     def source(self) -> str:
         """The client's address; "" if it has none."""
-        return self._client.address
+        return self.client.address
 
     @staticmethod
     def speaking_to(portal: PortalRef) -> ProtocolConnection | None:

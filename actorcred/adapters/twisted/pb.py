@@ -22,13 +22,14 @@ from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
 from actorcred.adapters.twisted.client import ProtocolChannel
-from actorcred.adapters.twisted.connection import ProtocolConnection, client_of
+from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
 from actorcred.errors import CallError, LoginDenied, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
-from actorcred.identity import NO_CLIENT
+from actorcred.fronts.trusted import TrustedProxy
+from actorcred.identity import ClientInfo
 from actorcred.methods import methods_of
 from actorcred.names import prepare_username
 from actorcred.portal.login import Login, LoginFuture
@@ -82,6 +83,7 @@ class PBPortal(Protocol):
     """The parts of a `CredPortal` that this module needs."""
 
     portal: PortalRef
+    proxies: TrustedProxy | None
 
     def begin(
         self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass]
@@ -111,7 +113,8 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
     def __init__(self, portal: PBPortal, broker: Any) -> None:
         # A broker that is being built has no transport yet.
-        ProtocolConnection.__init__(self, broker, NO_CLIENT)
+        client = ClientInfo(protocol="pb")
+        ProtocolConnection.__init__(self, broker, client, portal.portal, portal.proxies)
         self._portal = portal
         broker.notifyOnDisconnect(self._disconnected)
 
@@ -124,7 +127,6 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
     def remote_login(self, username: str | bytes) -> Any:
         """Begin a login by name and password."""
-        self._client = client_of(self._protocol.transport, "pb")
         challenge = os.urandom(16)
         return challenge, Challenger(self, username, challenge)
 
@@ -134,8 +136,6 @@ class Entrance(pb.Referenceable, ProtocolConnection):
 
     def log_in(self, presented: object, mind: Any) -> Any:
         """Log in; return the client's perspective, or a Deferred of it."""
-        if not self._client.protocol:
-            self._client = client_of(self._protocol.transport, "pb")
         client = PBChannel(mind, self)
         login = self._portal.begin(presented, client, (pb.IPerspective,))
         if login.done():

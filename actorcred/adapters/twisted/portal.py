@@ -28,6 +28,7 @@ from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.checker import CheckerRef
 from actorcred.errors import LoginDenied, LoginFailed
+from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import NO_CLIENT, ClientInfo
 from actorcred.portal.actor import Portal
 from actorcred.portal.login import Login, LoginFuture
@@ -63,9 +64,12 @@ class CredPortal:
         faces: how protocols see avatars of our realms. For any other interface, the avatar's class
             must implement it, and each of its methods is called on the avatar.
         options: the settings of the portal that is started for a realm.
+        trusted_proxies: addresses and networks of the proxies whose PROXY headers count, if the
+            server's factory is wrapped by Twisted's `HAProxyWrappingFactory`.
 
     Attributes:
         portal: the ref of our portal.
+        proxies: the trusted proxies; None if there are none.
         realm: the realm that was given; None if a portal was given.
     """
 
@@ -75,7 +79,10 @@ class CredPortal:
         checkers: Iterable[Any] = (),
         faces: Faces | None = None,
         options: PortalOptions | None = None,
+        *,
+        trusted_proxies: TrustedProxy | Iterable[str] = (),
     ) -> None:
+        self.proxies = trusted(trusted_proxies)
         self.realm: Any = None if isinstance(realm, PortalRef) else realm
         if not isinstance(realm, PortalRef):
             dispatcher = self._dispatcher()

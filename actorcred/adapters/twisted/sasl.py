@@ -12,9 +12,9 @@ from zope.interface.interface import InterfaceClass
 
 from actorcred.adapters import _sasl
 from actorcred.adapters._sasl import AskClient
-from actorcred.adapters.twisted.connection import client_of
 from actorcred.adapters.twisted.dispatcher import deferred_of, on_reactor
 from actorcred.adapters.twisted.errors import their_error
+from actorcred.adapters.twisted.fronts import client_of
 from actorcred.adapters.twisted.portal import CredPortal
 from actorcred.errors import UnauthorizedLogin
 from actorcred.exchange import Exchange

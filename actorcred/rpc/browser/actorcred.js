@@ -41,6 +41,7 @@ export class CredError extends Error {
  *   loginTimeout: seconds for logging in, once connected; longer than a server's default of 30.
  *   notifications: false for a page that only makes calls: the server sends it no notifications,
  *     nor the reason why it ends the session.
+ *   info: what else the page tells the realm, such as { language: "de" }; a few kilobytes at most.
  *   listeners: { name: function } for notifications, events and calls of the server, registered
  *     before the first can arrive.
  * @returns {Promise<Client>} the client, logged in.
@@ -195,6 +196,7 @@ export class Client {
   async _logIn() {
     const wishes = { client: this.options.client, resume: true, heartbeat: true };
     if (this.options.interface) wishes.interface = this.options.interface;
+    if (this.options.info) wishes.info = this.options.info;
     if (this.options.notifications === false) wishes.notifications = false;
     this.notifications = 0;
     this._enter(await this._authenticate("cred.login", this.options, wishes));

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from actorcred.identity import NO_INFO
 from actorcred.settings import check_settings
 
 __all__ = ["ClientOptions"]
@@ -29,6 +31,8 @@ class ClientOptions:
         client: name and version, for the user's list of sessions.
         context: for TLS; by default certificates are verified against those of the system.
         json: use JSON; on WebSocket only.
+        info: what else the client tells the realm, a dict of values that can be sent, such as
+            {"language": "de"}; a few kilobytes at most. The realm reads it as `mind.info`.
         notifications: whether the server may send notifications. Without them there is no goodbye
             either, so a client with `reconnect` reconnects even after it was kicked.
     """
@@ -43,6 +47,7 @@ class ClientOptions:
     client: tuple[str, str] = ("actorcred", "")
     context: ssl.SSLContext | None = None
     json: bool = False
+    info: Mapping[str, Any] = NO_INFO
     notifications: bool = True
 
     def __post_init__(self) -> None:
@@ -50,3 +55,6 @@ class ClientOptions:
         named = isinstance(self.client, tuple) and len(self.client) == 2
         if not named or not all(isinstance(part, str) for part in self.client):
             raise TypeError(f"client must be a tuple of name and version, not {self.client!r}")
+        info: object = self.info
+        if not isinstance(info, Mapping) or not all(isinstance(name, str) for name in info):
+            raise TypeError("info must be a dict whose keys are strings")

@@ -20,6 +20,9 @@ _HOST_PORT = re.compile(r"(\[[^]]*\]|[^:/\[\]]*):(\d{1,5})(/.*)?")
 _TLS_OPTIONS = ("cert", "key", "client_ca", "ca", "name")
 """The files of a server, and what a client verifies it with."""
 
+_OPTIONS = ("proxy",)
+"""The options of all addresses."""
+
 
 @dataclass(frozen=True, slots=True)
 class Address:
@@ -30,7 +33,8 @@ class Address:
         host: a name or an address; "" for a Unix socket.
         port: 0 for any free one, when listening.
         path: the path of a Unix socket, or of a WebSocket's URL.
-        options: the options after the question mark, such as `cert` and `key`.
+        options: the options after the question mark, such as `cert` and `key`. `proxy` is for
+            servers behind a proxy that sends a PROXY header: "v1", "v2" or "any".
     """
 
     kind: str
@@ -56,11 +60,11 @@ class Address:
             )
         rest, _, query = rest.partition("?")
         options = dict(parse_qsl(query, keep_blank_values=True))
-        known = _TLS_OPTIONS if kind in {"tls", "wss"} else ()
+        known = (*_TLS_OPTIONS, *_OPTIONS) if kind in {"tls", "wss"} else _OPTIONS
         if unknown := [name for name in options if name not in known]:
-            may = f"it may have {', '.join(known)}" if known else f"{kind} has none"
             raise ValueError(
-                f"the address {text!r} has the option {unknown[0]!r}, which is not known: {may}"
+                f"the address {text!r} has the option {unknown[0]!r}, which is not known: "
+                f"{kind} may have {', '.join(known)}"
             )
         rest = rest.removeprefix("//")
         if kind == "unix":

@@ -1,6 +1,7 @@
 """Accepting connections.
 
-All transports use this, so that limits apply from the first moment, before any handshake.
+All transports use this, so that limits apply from the first moment, before any handshake. A PROXY
+header is read here, before TLS begins.
 """
 
 from __future__ import annotations
@@ -13,11 +14,17 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
+from actorcred.errors import ActorcredError
+from actorcred.fronts.clients import by_proxy_header
+from actorcred.fronts.proxy_header import ProxyHeaderError
+from actorcred.fronts.reading import HEADER_TIMEOUT, VERSIONS, read_proxy_header
+from actorcred.identity import ClientInfo
+from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.events import ConnectionBroken
 from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
 
-__all__ = ["Acceptor", "Serve"]
+__all__ = ["Acceptor", "Serve", "check_proxy"]
 
 
 logger = logging.getLogger("actorcred.rpc")
@@ -30,8 +37,31 @@ PAUSE = 0.5
 
 _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Serve = Callable[[socket.socket, Place, Any], Coroutine[Any, Any, None]]
-"""Sets up the connection of an accepted socket, given its place and the client's address."""
+Serve = Callable[[socket.socket, Place, ClientInfo], Coroutine[Any, Any, None]]
+"""Sets up the connection of an accepted socket, given its place and where the client comes from."""
+
+
+class _Refused(Exception):
+    """The client behind a proxy is refused, which has been reported."""
+
+
+def check_proxy(hub: Hub, address: Address) -> None:
+    """Check the option `proxy` of an address.
+
+    Raises:
+        ActorcredError: if it has an unknown value, or no proxy is trusted.
+    """
+    wanted = address.options.get("proxy")
+    if wanted is None:
+        return
+    if wanted not in VERSIONS:
+        known = ", ".join(VERSIONS)
+        raise ActorcredError(f"{address}: the option proxy must be one of {known}, not {wanted!r}")
+    if hub.options.proxy is None:
+        raise ActorcredError(
+            f"{address} expects a PROXY header, but no proxy is trusted: "
+            "set ServerOptions.proxy, or --trusted-proxy"
+        )
 
 
 class Acceptor:
@@ -42,12 +72,18 @@ class Acceptor:
         sock: the listening socket, which is closed with the acceptor.
         serve: sets up a connection that was admitted. If it fails, the connection is closed and its
             place is released.
+        address: where it listens. With its option `proxy`, all connections must come from trusted
+            proxies, and begin with a PROXY header.
     """
 
-    def __init__(self, hub: Hub, sock: socket.socket, serve: Serve) -> None:
+    def __init__(self, hub: Hub, sock: socket.socket, serve: Serve, address: Address) -> None:
         self._hub = hub
         self._socket = sock
         self._serve = serve
+        wanted = address.options.get("proxy")
+        self._versions = None if wanted is None else VERSIONS[wanted]
+        # HTTP proxies report their clients with the requests.
+        self._reads_headers = address.kind in {"ws", "wss"}
         self._opening: set[asyncio.Task[None]] = set()
         self._pause: asyncio.TimerHandle | None = None
         self._closed = False
@@ -97,19 +133,43 @@ class Acceptor:
         # the whole process.
         spare = self._hub.spare_descriptors(stream.fileno())
         host = address[0] if isinstance(address, tuple) else ""
-        place = self._hub.admit(host) if spare else None
+        place = self._admit(host) if spare else None
         if place is None:
             # Closed without a message: a full server must not spend time on clients that it
             # refuses.
             stream.close()
             return
         stream.setblocking(False)
-        task = self._hub.loop.create_task(self._serve(stream, place, address))
+        port = address[1] if isinstance(address, tuple) else 0
+        peer = ClientInfo(address=host, port=port, protocol="rpc")
+        task = self._hub.loop.create_task(self._set_up(stream, place, peer))
         # For the handshake. The connection sets its own when it is served.
         place.yields = task.cancel
         self._opening.add(task)
         # Not in the coroutine: a task that is cancelled before it begins does not run at all.
         task.add_done_callback(partial(self._opened, stream, place, host))
+
+    def _admit(self, host: str) -> Place | None:
+        if self._versions is None:
+            is_proxy = self._reads_headers and self._hub.trusts(host)
+            return self._hub.admit(host, is_proxy=is_proxy)
+        if not self._hub.trusts(host):
+            self._hub.refuse(host, "it is not a trusted proxy")
+            return None
+        return self._hub.admit(host, is_proxy=True)
+
+    async def _set_up(self, stream: socket.socket, place: Place, peer: ClientInfo) -> None:
+        if self._versions is not None:
+            timeout = min(HEADER_TIMEOUT, self._hub.options.login_timeout)
+            header = await read_proxy_header(stream, self._versions, timeout)
+            peer = by_proxy_header(peer, header)
+            if not self._is_followed(peer) and not self._hub.move(place, peer):
+                raise _Refused
+        await self._serve(stream, place, peer)
+
+    def _is_followed(self, client: ClientInfo) -> bool:
+        """Return whether a client is an HTTP proxy, which will report its own client."""
+        return self._reads_headers and self._hub.trusts(client.address)
 
     def _opened(
         self, stream: socket.socket, place: Place, host: str, task: asyncio.Task[None]
@@ -118,13 +178,15 @@ class Acceptor:
         error = None if task.cancelled() else task.exception()
         if error is None and not task.cancelled():
             return
-        if isinstance(error, OSError):
+        if isinstance(error, ProxyHeaderError):
+            self._hub.portal.publish(ConnectionBroken(host, str(error)))
+        elif isinstance(error, OSError):
             # Such as a TLS error. Clients can cause these at will, so they are events, which are
             # summed up.
             self._hub.portal.publish(
                 ConnectionBroken(host, f"it could not be opened: {type(error).__name__}")
             )
-        elif error is not None:
+        elif error is not None and not isinstance(error, _Refused):
             logger.error("A connection could not be opened: %s", type(error).__name__)
         place.leave()
         stream.close()

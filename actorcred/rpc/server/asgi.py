@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from dataclasses import replace
 from importlib.resources import files
 from typing import Any
 
+from actorcred.audit import printable
 from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
+from actorcred.fronts.clients import by_headers, endpoint_of
 from actorcred.identity import ClientInfo
+from actorcred.portal.events import ForwardingIgnored
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.codec import SUBPROTOCOLS
 from actorcred.rpc.protocol.connection import Connection
@@ -127,29 +131,14 @@ class _Socket:
         if name is None or not self._origin_is_welcome():
             await self._send({"type": "websocket.close", "code": 1008})
             return
-        host, port = self._scope.get("client") or (
-            "" if self._visitor is None else self._visitor.host,
-            0,
-        )
-        place = self._enter(host)
+        client = self._client()
+        place = self._enter(client)
         if place is None:
             await self._send({"type": "websocket.close", "code": TRY_AGAIN_LATER})
             return
         self._task = asyncio.current_task()
         self._text = not SUBPROTOCOLS[name].binary
-        server = self._scope.get("server") or ("localhost", None)
         connection = Connection(SUBPROTOCOLS[name], self._hub.options.wire, framed=True)
-        tls = None if self._visitor is None else self._visitor.tls()
-        client = ClientInfo(
-            address=host,
-            port=port,
-            protocol="rpc",
-            transport="websocket" if host else "unix",
-            local=f"{server[0]}:{server[1]}" if server[1] else str(server[0]),
-            encrypted=self._scope.get("scheme") == "wss",
-            tls=tls_info(tls),
-            asserted=self._identity(host),
-        )
         self._peer = ServerConnection(self._hub, self, connection, client, place)
         writer = asyncio.create_task(self._write_all(name))
         try:
@@ -161,16 +150,48 @@ class _Socket:
             writer.cancel()
             self._peer.lost()
 
-    def _enter(self, host: str) -> Place | None:
+    def _client(self) -> ClientInfo:
+        """Return where the client comes from, as far as trusted proxies report it."""
+        visitor, hub = self._visitor, self._hub
+        peer = self._accepted() if visitor is None else visitor.client
+        tls = None if visitor is None else visitor.tls()
+        server = self._scope.get("server")
+        peer = replace(
+            peer,
+            transport="websocket",
+            local=peer.local or (endpoint_of(server[0], server[1] or 0) if server else ""),
+            # Our own listener knows; another server may have TLS without saying more.
+            encrypted=peer.encrypted or self._scope.get("scheme") == "wss",
+            tls=tls_info(tls),
+            asserted=self._identity(peer.address),
+            name=printable(" ".join(self._headers(b"user-agent"))),
+        )
+        client, ignored = by_headers(
+            peer, hub.options.proxy, lambda name: self._headers(name.encode())
+        )
+        if ignored:
+            hub.portal.publish(ForwardingIgnored(ignored, client))
+        has_socket = not client.address and not client.via
+        return replace(client, transport="unix") if has_socket else client
+
+    def _accepted(self) -> ClientInfo:
+        """Return who has connected to the server of another application."""
+        host, port = self._scope.get("client") or ("", 0)
+        return ClientInfo(address=host, port=port or 0, protocol="rpc")
+
+    def _enter(self, client: ClientInfo) -> Place | None:
         """Admit the connection unless our own listener has; return its place, or None."""
         if self._visitor is None or self._visitor.hub is not self._hub:
-            return self._hub.admit(host)
+            return self._hub.admit(client.address)
+        known = self._visitor.client.address == client.address
+        if not known and not self._hub.move(self._visitor.place, client):
+            return None
         return self._visitor.claim()
 
     def _identity(self, host: str) -> ExternalIdentity | None:
         """Return the client's identity as reported by a trusted proxy."""
         proxy = self._hub.options.proxy
-        if proxy is None or not proxy.includes(host):
+        if proxy is None or not proxy.identity_header or not proxy.includes(host):
             return None
         wanted = proxy.identity_header.lower().encode()
         values = [value for name, value in self._scope.get("headers", ()) if name == wanted]
@@ -185,7 +206,7 @@ class _Socket:
 
     def _origin_is_welcome(self) -> bool:
         options = self._hub.options
-        if options.origins is None and options.proxy is None:
+        if options.origins is None and not (options.proxy and options.proxy.identity_header):
             return True
         origins = self._headers(b"origin")
         if options.origins is not None:

@@ -19,7 +19,7 @@ from actorcred.errors import (
     NoInterface,
     UnauthorizedLogin,
 )
-from actorcred.identity import ClientInfo
+from actorcred.identity import NO_INFO, ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.names import ANONYMOUS, AvatarId
@@ -144,7 +144,7 @@ def _log_in(
         *wanted,
         authorize_as=step.authorize_as or None,
         client=peer.client,
-        info=wishes.info,
+        info=wishes.info or NO_INFO,
     )
 
 
@@ -292,6 +292,7 @@ def _describe(session: SessionInfo, own: Session) -> dict[str, Any]:
         "encrypted": session.client.encrypted,
         "client": f"{session.client.name} {session.client.version}".strip(),
         "address": session.client.endpoint,
+        "via": list(session.client.via),
     }
 
 

@@ -86,6 +86,19 @@ class ConnectionLimiter:
             return f"{self._count} connections without a login, refused at random"
         return None
 
+    def move(self, source: str, to: str) -> str | None:
+        """Count a connection for another source, or return why that is refused.
+
+        Args:
+            source: the source for which it is counted.
+            to: the source where it comes from.
+        """
+        refusal = None if source == to else self.source_is_full(to)
+        if refusal is None:
+            _decrease(self._sources, source)
+            self._sources[to] += 1
+        return refusal
+
     def make_room(self, now: float) -> Place | None:
         """End the oldest connection that has not begun to log in; return its place, or None."""
         for place in list(itertools.islice(self.places, LOOKED_AT)):
@@ -146,6 +159,18 @@ class Place:
             self.yields = None
             del self._admission.places[self]
             self._admission.leave(self.source)
+
+    def move(self, source: str, address: str) -> str | None:
+        """Count it for the client behind a proxy, or return why that is refused.
+
+        Args:
+            source: the client's source.
+            address: of the client, for the log.
+        """
+        refusal = None if self._recognised else self._admission.move(self.source, source)
+        if refusal is None:
+            self.source, self.address = source, address
+        return refusal
 
     def leave(self) -> None:
         """Release the place, since the connection has ended."""

@@ -146,22 +146,42 @@ class Hub:
         """
         return source_of(address, loopback=self.portal.options.admission.limit_loopback)
 
-    def admit(self, address: str) -> Place | None:
+    def admit(self, address: str, *, is_proxy: bool = False) -> Place | None:
         """Count a connection; return its place, which it must leave, or None if it is refused.
 
         Args:
             address: of the client; "" if it has none.
+            is_proxy: whether it is a trusted proxy, whose client will be known later; see `move`.
         """
-        source, now = self.source_of(address), self.loop.time()
-        if self.draining:
-            refusal: str | None = GOING_DOWN
-        elif self.portal.protection.shut_out(source):
-            refusal = "too many logins during the penalty of this source"
-        else:
-            refusal = self._enter(source, now)
+        source, now = "" if is_proxy else self.source_of(address), self.loop.time()
+        refusal = self._refusal_of(source) or self._enter(source, now)
         if refusal is None:
             return Place(self.admission, source, now, address)
-        self.portal.publish(ConnectionRefused(address, refusal))
+        self.refuse(address, refusal)
+        return None
+
+    def move(self, place: Place, client: ClientInfo) -> bool:
+        """Count a connection for the client behind a proxy; return whether that is admitted."""
+        source = self.source_of(client.address)
+        refusal = self._refusal_of(source) or place.move(source, client.address)
+        if refusal is not None:
+            self.refuse(client.address, refusal)
+        return refusal is None
+
+    def refuse(self, address: str, why: str) -> None:
+        """Report a connection that is refused."""
+        self.portal.publish(ConnectionRefused(address, why))
+
+    def trusts(self, address: str) -> bool:
+        """Return whether an address is a trusted proxy; "" is a Unix socket."""
+        proxy = self.options.proxy
+        return proxy is not None and proxy.includes(address)
+
+    def _refusal_of(self, source: str) -> str | None:
+        if self.draining:
+            return GOING_DOWN
+        if self.portal.protection.shut_out(source):
+            return "too many logins during the penalty of this source"
         return None
 
     def _enter(self, source: str, now: float) -> str | None:

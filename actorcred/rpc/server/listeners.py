@@ -9,6 +9,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,7 +18,7 @@ from actorcred.identity import ClientInfo
 from actorcred.rpc.protocol.addresses import Address, advice
 from actorcred.rpc.protocol.buffer import receive_buffer
 from actorcred.rpc.protocol.connection import Connection
-from actorcred.rpc.server.acceptor import Acceptor
+from actorcred.rpc.server.acceptor import Acceptor, check_proxy
 from actorcred.rpc.server.connection import ServerConnection
 from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
@@ -49,7 +50,7 @@ class StreamTransport(asyncio.BufferedProtocol):
         hub: the hub of the server.
         protocol: "tcp", "tls" or "unix".
         place: its place in the limits.
-        address: of the client, as `socket.accept` returns it.
+        client: where the client comes from, without the transport.
         binding: the data for channel binding; None without.
 
     Attributes:
@@ -57,9 +58,9 @@ class StreamTransport(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_address",
         "_binding",
         "_buffer",
+        "_client",
         "_full",
         "_held",
         "_hub",
@@ -74,13 +75,13 @@ class StreamTransport(asyncio.BufferedProtocol):
         hub: Hub,
         protocol: str,
         place: Place,
-        address: Any,
+        client: ClientInfo,
         binding: tuple[str, bytes] | None = None,
     ) -> None:
         self._hub = hub
         self._protocol = protocol
         self._place = place
-        self._address = address
+        self._client = client
         self._binding = binding
         self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
@@ -95,17 +96,14 @@ class StreamTransport(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start to serve the connection."""
         stream = self._transport = cast("asyncio.Transport", transport)
-        # Not from the transport, which has no address any more if the connection was reset.
-        host, port = self._address[:2] if isinstance(self._address, tuple) else ("", 0)
         stream.set_write_buffer_limits(high=self._hub.options.write_buffer)
         tls = stream.get_extra_info("ssl_object")
-        client = ClientInfo(
-            address=host,
-            port=port,
-            protocol="rpc",
+        # Not with the address of the transport, which has none if the connection was reset.
+        client = replace(
+            self._client,
             transport=self._protocol,
-            local=_local_of(stream),
-            encrypted=tls is not None,
+            local=self._client.local or _local_of(stream),
+            encrypted=tls is not None or self._client.encrypted,
             tls=tls_info(tls, self._binding),
         )
         self.peer = ServerConnection(
@@ -214,9 +212,9 @@ class StreamListener:
                 "ssl_shutdown_timeout": timeout,
             }
 
-    async def open(self, stream: socket.socket, place: Place, address: Any) -> None:
+    async def open(self, stream: socket.socket, place: Place, client: ClientInfo) -> None:
         """Set up a connection."""
-        wire = StreamTransport(self._hub, self._kind, place, address, self._binding)
+        wire = StreamTransport(self._hub, self._kind, place, client, self._binding)
         await self._hub.loop.connect_accepted_socket(lambda: wire, stream, **self._tls)
 
 
@@ -279,16 +277,17 @@ def listen(hub: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[
     Raises:
         ActorcredError: if that fails.
     """
+    check_proxy(hub, address)
     if address.kind == "tls" and context is None:
         context = server_context(address)
     if address.kind == "unix":
         with _naming(address):
             sock = _bind_unix(address.path)
-        return Acceptor(hub, sock, StreamListener(hub, "unix").open), address
+        return Acceptor(hub, sock, StreamListener(hub, "unix").open, address), address
     sock = bind(address)
     binding = None if context is None else _binding_of(address) or served_binding(context)
     stream = StreamListener(hub, address.kind, context if address.kind == "tls" else None, binding)
-    return Acceptor(hub, sock, stream.open), Address(
+    return Acceptor(hub, sock, stream.open, address), Address(
         address.kind, address.host, sock.getsockname()[1], address.path
     )
 

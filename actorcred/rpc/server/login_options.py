@@ -7,12 +7,16 @@ from typing import Any
 import msgspec
 
 from actorcred.errors import CallCode, CallError
+from actorcred.rpc.protocol.codec import weigh
 from actorcred.rpc.protocol.faults import FaultForm
 
 __all__ = ["LoginOptions"]
 
 
 _FORMS = [str(form) for form in FaultForm]
+
+LARGEST_INFO = 4096
+"""Bytes of memory of the option `info`, which is kept as long as the session."""
 
 
 class LoginOptions(msgspec.Struct):
@@ -30,7 +34,7 @@ class LoginOptions(msgspec.Struct):
         notifications: whether the client accepts messages that are not answers. If not, it gets
             only answers.
         errors: the form of errors, a `FaultForm`.
-        info: what the client tells the realm, which reads `mind.info`.
+        info: what the client tells the realm, which reads `mind.info`; see `LARGEST_INFO`.
     """
 
     interface: str | list[str] | None = None
@@ -47,5 +51,10 @@ class LoginOptions(msgspec.Struct):
             forms = ", ".join(_FORMS)
             raise CallError(
                 f"the option errors must be one of {forms}, not {self.errors[:20]!r}",
+                CallCode.BAD_ARGUMENTS,
+            )
+        if self.info and weigh([self.info]) > LARGEST_INFO:
+            raise CallError(
+                f"the option info is too large: it may take {LARGEST_INFO} bytes of memory",
                 CallCode.BAD_ARGUMENTS,
             )

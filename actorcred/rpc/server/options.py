@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
-import re
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
+from actorcred.fronts.trusted import TrustedProxy
 from actorcred.rpc.protocol.codec import WireLimits
 from actorcred.sasl.mechanisms import check_legacy
 from actorcred.settings import check_settings
 
 __all__ = ["Rates", "Resume", "ServerOptions", "TrustedProxy"]
-
-_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-"""The name of a header (RFC 9110, section 5.6.2)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,50 +53,6 @@ class Resume:
         check_settings(self, or_zero=frozenset(("grace",)))
 
 
-@dataclass(frozen=True, slots=True)
-class TrustedProxy:
-    """A proxy in front of the server that authenticates users and reports who they are.
-
-    Args:
-        networks: the addresses or networks of such proxies, such as ("127.0.0.1", "10.0.0.0/24").
-            If `WebApp` runs in another server, that server must not replace the proxies' addresses
-            (`uvicorn --no-proxy-headers`).
-        identity_header: the header with the user's name, such as "X-Remote-User", for a checker
-            that takes `ExternalIdentity`. The proxy must remove this header from the requests of
-            clients.
-
-    Raises:
-        ValueError: if one of them is empty, or one of `networks` is not an address or network.
-    """
-
-    networks: tuple[str, ...]
-    identity_header: str
-
-    def __post_init__(self) -> None:
-        networks: object = self.networks
-        if isinstance(networks, str):
-            raise TypeError("networks must be a tuple of addresses or networks, not one string")
-        if not self.networks or not self.identity_header:
-            raise ValueError("a trusted proxy needs an address or network, and a header")
-        if not isinstance(self.identity_header, str) or not _HEADER.fullmatch(self.identity_header):
-            raise ValueError(f"{self.identity_header!r} is not the name of a header")
-        for network in self.networks:
-            try:
-                ipaddress.ip_network(network)
-            except ValueError as error:
-                raise ValueError(f"networks: {error}; write 127.0.0.1 or 10.0.0.0/24") from None
-
-    def includes(self, host: str) -> bool:
-        """Return whether an address is one of these proxies."""
-        try:
-            address = ipaddress.ip_address(host.partition("%")[0])
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in ipaddress.ip_network(network) for network in self.networks)
-
-
 def check_origins(origins: tuple[str, ...] | None) -> None:
     """Check origins in the form in which browsers send them (RFC 6454, section 6.2).
 
@@ -130,7 +82,8 @@ class ServerOptions:
         wire: the limits on messages from clients.
         rates: how fast a connection may send.
         resume: how a session survives the loss of its connection.
-        proxy: the trusted proxy that authenticates clients; None for none.
+        proxy: the trusted proxies, which report where clients come from, and with an
+            `identity_header` who they are; None for none.
         login_timeout: seconds from the connection to the end of the login.
         heartbeat: seconds between the pings of a client that promised to send them. Its connection
             is closed after twice that time of silence. For other clients, the kernel checks the
@@ -144,8 +97,9 @@ class ServerOptions:
             as ("SCRAM-SHA-1",) or ("CRAM-MD5",).
         origins: the origins of web pages from which browsers may connect, such as
             ("https://play.example.org",). None allows all: no cookie logs in here, so a page of
-            another site can do no more than any other client. With `proxy`, such a page could act
-            as its visitor, so None then allows only the host that the request itself names.
+            another site can do no more than any other client. If `proxy` has an `identity_header`,
+            such a page could act as its visitor, so None then allows only the host that the request
+            itself names.
         write_buffer: bytes that may wait for a slow reader in one connection before notifications
             are held back.
         backlog_bytes: bytes of memory that the calls and notifications of one session may take

@@ -12,8 +12,9 @@ from functools import partial
 from typing import Any
 
 from actorcred.errors import MissingExtra
+from actorcred.identity import ClientInfo
 from actorcred.rpc.protocol.addresses import Address
-from actorcred.rpc.server.acceptor import Acceptor
+from actorcred.rpc.server.acceptor import Acceptor, check_proxy
 from actorcred.rpc.server.events import ConnectionBroken
 from actorcred.rpc.server.guard import Place, RateLimit, Stall
 from actorcred.rpc.server.hub import Hub
@@ -44,13 +45,16 @@ class WebVisitor:
     Args:
         hub: the hub of the server.
         place: its place in the limits.
-        host: the client's address.
+        client: who has connected; behind a proxy that reports it by a PROXY header, the client.
+
+    Attributes:
+        place: its place in the limits.
     """
 
-    def __init__(self, hub: Hub, place: Place, host: str) -> None:
+    def __init__(self, hub: Hub, place: Place, client: ClientInfo) -> None:
         self.hub = hub
-        self.host = host
-        self._place = place
+        self.client = client
+        self.place = place
         self._protocol: Any = None
         self._transport: asyncio.Transport | None = None
         self._stall = Stall(hub.options.write_timeout)
@@ -64,17 +68,17 @@ class WebVisitor:
         """Set the uvicorn protocol that serves the connection from now on."""
         self._protocol = protocol
         self._transport = transport
-        self._place.yields = self.make_room
+        self.place.yields = self.make_room
 
     def claim(self) -> Place:
         """Hand the place over to a peer, which must release it and enforce the deadlines."""
         self.hub.visitors.discard(self)
-        return self._place
+        return self.place
 
     def lost(self) -> None:
         """Called when the connection is lost."""
         self.hub.visitors.discard(self)
-        self._place.leave()
+        self.place.leave()
 
     def waiting(self) -> int:
         """Return the number of bytes that the client has not read yet."""
@@ -103,7 +107,7 @@ class WebVisitor:
 
     def complain(self, why: str) -> None:
         """Report a client that violated the protocol or a limit."""
-        self.hub.portal.publish(ConnectionBroken(self.host, why))
+        self.hub.portal.publish(ConnectionBroken(self.client.address, why))
 
     def abort(self) -> None:
         """Close the connection immediately."""
@@ -147,7 +151,7 @@ class WebVisitor:
         finally:
             self._waits.pop("body", None)
             # A connection that stays open for further requests gets no more time.
-            self._waits["request"] = self._place.since
+            self._waits["request"] = self.place.since
 
     def _counting(self, receive: Receive) -> Receive:
         """Return a `receive` that measures how long the server waits for the body."""
@@ -176,7 +180,7 @@ class WebListener:
     """
 
     def __init__(self, hub: Hub, address: Address, server: Any, sock: socket.socket) -> None:
-        self.address = address
+        self.address = _with_port(address, sock)
         self._hub = hub
         self._server = server
         self._visitors: dict[Any, WebVisitor] = {}
@@ -192,7 +196,7 @@ class WebListener:
                 "ssl_shutdown_timeout": timeout,
             }
         self._task = asyncio.create_task(server.serve(sockets=[]))
-        self._acceptor = Acceptor(hub, sock, self._open)
+        self._acceptor = Acceptor(hub, sock, self._open, address)
 
     @classmethod
     async def open(
@@ -208,6 +212,7 @@ class WebListener:
             import uvicorn
         except ImportError:
             raise MissingExtra("serving WebSocket", "websocket") from None
+        check_proxy(hub, address)
         if address.kind == "wss" and context is None:
             context = server_context(address)
         config = uvicorn.Config(
@@ -229,13 +234,13 @@ class WebListener:
         config.ssl = context if address.kind == "wss" else None
         sock = bind(address)
         started = asyncio.Event()
-        listener = cls(hub, _with_port(address, sock), _make_uvicorn(config, started), sock)
+        listener = cls(hub, address, _make_uvicorn(config, started), sock)
         await started.wait()
         return listener
 
-    async def _open(self, stream: socket.socket, place: Place, address: Any) -> None:
+    async def _open(self, stream: socket.socket, place: Place, client: ClientInfo) -> None:
         """Set up a connection that was accepted."""
-        visitor = WebVisitor(self._hub, place, address[0])
+        visitor = WebVisitor(self._hub, place, client)
         protocol = self._server.config.http_protocol_class(
             config=self._server.config, server_state=self._server.server_state, app_state={}
         )
