@@ -91,10 +91,10 @@ def test_an_address_is_understood_or_refused_with_the_reason() -> None:
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        (["--trusted-proxy", "10.0.0.1/8"], "host bits set; write 127.0.0.1 or 10.0.0.0/24"),
+        (["--trusted-proxy", "10.0.0.1/8"], "host bits set; write 127.0.0.1, 10.0.0.0/24 or unix"),
         (["--drain-timeout", "nan"], "not a number of seconds"),
         (["--grace", "inf"], "not a number of seconds"),
-        (["--identity-header", "X-User"], "--trusted-proxy and --identity-header need each other"),
+        (["--identity-header", "X-User"], "--identity-header needs --trusted-proxy"),
         (["--realm", ":Game"], "must have the form MODULE:CLASS"),
     ],
 )

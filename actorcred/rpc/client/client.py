@@ -277,7 +277,7 @@ class Client:
         if options.interface is not None:
             wishes["interface"] = options.interface
         if options.info:
-            wishes["info"] = dict(options.info)
+            wishes["info"] = options.info
         self.notifications = 0  # reset now, as the first one can arrive together with the answer
         self._entered(await self._authenticate("cred.login", self._secrets, wishes))
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from actorcred.identity import NO_INFO
 from actorcred.settings import check_settings
 
 __all__ = ["ClientOptions"]
@@ -47,7 +46,7 @@ class ClientOptions:
     client: tuple[str, str] = ("actorcred", "")
     context: ssl.SSLContext | None = None
     json: bool = False
-    info: Mapping[str, Any] = NO_INFO
+    info: dict[str, Any] = field(default_factory=dict)
     notifications: bool = True
 
     def __post_init__(self) -> None:
@@ -55,6 +54,6 @@ class ClientOptions:
         named = isinstance(self.client, tuple) and len(self.client) == 2
         if not named or not all(isinstance(part, str) for part in self.client):
             raise TypeError(f"client must be a tuple of name and version, not {self.client!r}")
-        info: object = self.info
-        if not isinstance(info, Mapping) or not all(isinstance(name, str) for name in info):
+        names: list[object] = [*self.info]
+        if not all(isinstance(name, str) for name in names):
             raise TypeError("info must be a dict whose keys are strings")

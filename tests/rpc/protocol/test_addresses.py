@@ -44,8 +44,8 @@ def test_options_follow_a_question_mark() -> None:
         ("tcp:localhost:1/path", "has a path"),
         ("tcp:::1:80", "tcp:HOST:PORT"),
         ("unix:", "lacks the path"),
-        ("tcp:localhost:1?cert=x", "the option 'cert', which is not known: tcp has none"),
-        ("tls:localhost:1?crt=x", "the option 'crt', which is not known: it may have cert, key"),
+        ("tcp:localhost:1?cert=x", "the option 'cert', which is not known: tcp may have proxy"),
+        ("tls:localhost:1?crt=x", "the option 'crt', which is not known: tls may have cert, key"),
     ],
 )
 def test_what_is_wrong_is_said(text: str, complaint: str) -> None:
