@@ -350,7 +350,7 @@ async def test_a_client_without_tls_is_not_private_because_its_proxy_is_near(hea
 
 @pytest.mark.parametrize("proxies", [["nonsense"], "127.0.0.1", [""]])
 def test_proxies_are_addresses(proxies):
-    with pytest.raises((TypeError, ValueError), match="networks|not one string"):
+    with pytest.raises((TypeError, ValueError), match=r"networks|not one string"):
         AuthMiddleware(app, None, Reader, trusted_proxies=proxies)  # type: ignore[arg-type]
 
 
