@@ -46,7 +46,7 @@ def in_loop(coroutine: Coroutine[Any, Any, Any], timeout: float = 30) -> Any:
 class HttpServer:
     """A real HTTP server on the loop, for an ASGI application."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: Any, *, proxy_headers: bool = True) -> None:
         import uvicorn
 
         config = uvicorn.Config(
@@ -57,6 +57,7 @@ class HttpServer:
             ws="websockets-sansio",
             lifespan="off",
             log_config=None,
+            proxy_headers=proxy_headers,
             timeout_graceful_shutdown=1,
         )
         config.load()
