@@ -17,6 +17,7 @@ FOREIGN = (
     "adapters/test_asgi.py",
     "adapters/test_asyncssh.py",
     "adapters/test_bearer.py::test_curl",
+    "adapters/test_fronts.py",
     "adapters/test_gsasl.py",
     "adapters/test_http_digest_clients.py",
     "adapters/test_security_keys.py",
@@ -43,6 +44,7 @@ FOREIGN = (
     "passwords/test_web_formats.py::test_a_password_fits",
     "examples/test_patience.py::test_the_arenas_page",
     "examples/test_patience.py::test_a_page",
+    "rpc/test_fronts.py",
     "rpc/test_other_languages.py",
 )
 """Tests that drive programs not written in Python: files, or prefixes of test names in them."""

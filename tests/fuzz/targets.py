@@ -21,6 +21,9 @@ from actorcred.checkers.token import TokenChecker, TokenRules
 from actorcred.credentials import BearerToken, SSHKey
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 from actorcred.exchange import Exchange, ScramVerifier, UsernameHashedPassword, UsernameScram
+from actorcred.fronts.clients import by_headers, by_proxy_header
+from actorcred.fronts.proxy_header import LONGEST, ProxyHeader, ProxyHeaderError
+from actorcred.fronts.trusted import ForwardingHeader, TrustedProxy
 from actorcred.identity import ClientInfo, TLSInfo
 from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_password
 from actorcred.rpc.protocol.codec import JSON, MSGPACK, Codec, Request, WireLimits
@@ -48,6 +51,39 @@ class Target:
     run: Callable[[bytes], None]
     seeds: tuple[bytes, ...]
     longest: int = 2048
+
+
+# -- proxies -------------------------------------------------------------------------------------
+
+
+def proxy(data: bytes) -> None:
+    """PROXY headers, as they arrive."""
+    for versions in (frozenset({1, 2}), frozenset({1}), frozenset({2})):
+        with contextlib.suppress(ProxyHeaderError):
+            header = ProxyHeader.parse(data, versions)
+            if header is None:
+                assert len(data) < LONGEST
+                continue
+            assert header.size <= len(data)
+            assert ProxyHeader.parse(data[: header.size], versions) == header
+            assert by_proxy_header(ClientInfo(), header).private == (header.tls is not None)
+
+
+def forwarding(data: bytes) -> None:
+    """Forwarded and X-Forwarded-For: what a client wrote further left changes nothing."""
+    text, _, protos = data.decode("latin-1").partition("\n")
+    for header in ForwardingHeader:
+        trusted = TrustedProxy(("10.0.0.0/8",), header=header)
+        _reported(trusted, text, protos)
+        own = "for=1.2.3.4;proto=https" if header is ForwardingHeader.FORWARDED else "1.2.3.4"
+        client = _reported(trusted, f"{text},{own}", protos)
+        assert (client.address, client.via) == ("1.2.3.4", ("10.0.0.1",))
+
+
+def _reported(trusted: TrustedProxy, said: str, protos: str) -> ClientInfo:
+    values = {"x-forwarded-proto": [protos]}
+    front = ClientInfo(address="10.0.0.1")
+    return by_headers(front, trusted, lambda name: values.get(name, [said]))[0]
 
 
 # -- the wire ------------------------------------------------------------------------------------
@@ -279,7 +315,34 @@ _HEADER = (
 )
 _CLAIMS = b'{}\n{"sub": "ann", "exp": 9999999999, "iss": "here", "aud": "game"}'
 
+_SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
+
 TARGETS = {
+    "proxy": Target(
+        proxy,
+        (
+            b"PROXY TCP4 198.51.100.7 192.0.2.1 5000 25\r\n",
+            b"PROXY TCP6 2001:db8::7 ::1 5000 25\r\nEHLO",
+            b"PROXY UNKNOWN\r\n",
+            _SIGNATURE + b"\x21\x11\0\x0c" + bytes(range(12)),
+            _SIGNATURE + b"\x21\x21\0\x24" + bytes(range(36)),
+            _SIGNATURE + b"\x21\x11\0\x1e" + bytes(12) + b"\x20\0\x0f\1\0\0\0\0\x21\0\7TLSv1.3",
+            _SIGNATURE + b"\x21\x11\0\x13" + bytes(12) + b"\3\0\4abcd",
+            _SIGNATURE + b"\x21\x31\0\xd8" + bytes(216),
+            _SIGNATURE + b"\x20\0\0\0",
+        ),
+        6000,
+    ),
+    "forwarded": Target(
+        forwarding,
+        (
+            b'for="[2001:db8::7]:80";proto=https, for=10.0.0.1',
+            b'for="a\\"b, c";x="\nhttps, http',
+            b"9.9.9.9, 198.51.100.7:80, 10.0.0.1\nhttps",
+            b"unknown, _x, [::1]:5\nwss",
+        ),
+        4096,
+    ),
     "wire": Target(
         wire,
         (
