@@ -16,6 +16,7 @@ from twisted.mail import imap4
 
 from actorcred.adapters.twisted.sasl import Granted, authenticate, client_of, mechanisms
 from actorcred.errors import CheckerUnavailable, ProtocolError
+from actorcred.identity import ClientInfo
 from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from examples.mail.account import Account
 from examples.mail.interface import Entry, Folder
@@ -133,12 +134,15 @@ class IMAPServer(Messages):
     async def _capabilities(self) -> bytes:
         if self.state != "unauth":
             return b" ".join(CAPABILITIES)
-        names = await mechanisms(self._portal, client_of(self.transport, "imap"))
+        names = await mechanisms(self._portal, self._client())
         return b" ".join([*CAPABILITIES, *(f"AUTH={name}".encode() for name in names)])
 
     @property
     def _portal(self) -> Any:
         return self.portal
+
+    def _client(self) -> ClientInfo:
+        return client_of(self.transport, "imap", proxies=self._portal.proxies)
 
     async def capability(self, arguments: Arguments) -> bytes:
         """Send the capabilities."""
@@ -166,9 +170,7 @@ class IMAPServer(Messages):
     async def authenticate_by(self, arguments: Arguments) -> bytes:
         """Log in by SASL."""
         arguments.space()
-        kind = (await mechanisms(self._portal, client_of(self.transport, "imap"))).get(
-            arguments.atom().decode()
-        )
+        kind = (await mechanisms(self._portal, self._client())).get(arguments.atom().decode())
         if kind is None:
             raise Refused("there is no such mechanism")
         initial = None
@@ -177,7 +179,7 @@ class IMAPServer(Messages):
             initial = arguments.astring()
         try:
             first = None if initial is None else decode_initial(initial)
-            mechanism = kind(client_of(self.transport, "imap"))
+            mechanism = kind(self._client())
             login = authenticate(self._portal, mechanism, first, self._answer_to, imap4.IAccount)
             return await self._logged_in(Deferred.fromCoroutine(login))
         except ProtocolError as error:

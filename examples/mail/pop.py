@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from actorcred.adapters.twisted import Face
 from actorcred.adapters.twisted.sasl import authenticate, client_of, mechanisms
 from actorcred.errors import ProtocolError
+from actorcred.identity import ClientInfo
 from actorcred.sasl.lines import decode_answer, decode_initial, encode_challenge
 from actorcred.sessions.session import AvatarRef
 from examples.mail.interface import INBOX, Entry
@@ -230,9 +231,13 @@ class POP3Server(Turns, pop3.POP3):
         """Log in by SASL (RFC 5034), or list the mechanisms."""
         self._wait_for(Deferred.fromCoroutine(self._authenticated(name, initial)))
 
+    def _client(self) -> ClientInfo:
+        portal: Any = self.portal
+        return client_of(self.transport, "pop3", proxies=portal.proxies)
+
     def _mechanisms(self) -> Deferred[dict[str, Any]]:
         portal: Any = self.portal
-        return Deferred.fromCoroutine(mechanisms(portal, client_of(self.transport, "pop3")))
+        return Deferred.fromCoroutine(mechanisms(portal, self._client()))
 
     async def _authenticated(self, name: bytes | None, initial: bytes | None) -> None:
         kinds = await self._mechanisms()
@@ -244,7 +249,7 @@ class POP3Server(Turns, pop3.POP3):
             raise pop3.POP3Error(b"there is no such mechanism")
         portal: Any = self.portal
         first = None if initial is None else decode_initial(initial)
-        mechanism = kind(client_of(self.transport, "pop3"))
+        mechanism = kind(self._client())
         self._cbMailbox(await authenticate(portal, mechanism, first, self._ask, pop3.IMailbox), b"")
 
     async def _ask(self, challenge: bytes) -> bytes:

@@ -84,7 +84,5 @@ def nginx(folder: Path, server: int, certificate: Path | None = None) -> Backend
             f";\n        ssl_certificate {certificate};\n        ssl_certificate_key {certificate}"
         )
     config = folder / "nginx.conf"
-    config.write_text(
-        NGINX.format(folder=folder, port=port, tls=tls, server=server, front=FRONT)
-    )
+    config.write_text(NGINX.format(folder=folder, port=port, tls=tls, server=server, front=FRONT))
     return Backend([found, "-c", str(config), "-p", str(folder)], port, "", folder / "log")
