@@ -33,9 +33,7 @@ from actorcred.errors import (
     ProtocolError,
     UnauthorizedLogin,
 )
-from actorcred.fronts.clients import by_proxy_header, endpoint_of
-from actorcred.fronts.proxy_header import ProxyHeader, ProxyHeaderError
-from actorcred.fronts.reading import VERSIONS
+from actorcred.fronts.clients import by_raw_header, endpoint_of
 from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
@@ -322,13 +320,8 @@ class SMTPConnection(SMTP):
         if proxies is None or not proxies.includes(peer.address):
             self.server.portal.publish(ForwardingIgnored("PROXY", peer))
             return False
-        try:
-            header = ProxyHeader.parse(bytes(data.whole_raw), VERSIONS["any"])
-        except ProxyHeaderError:  # ours is stricter
-            header = None
-        if header is not None:
-            self._reported = by_proxy_header(peer, header)
-        return header is not None
+        self._reported = by_raw_header(peer, bytes(data.whole_raw))
+        return self._reported is not None
 
     async def mechanisms(self) -> dict[str, type[ServerMechanism]]:
         """Return the mechanisms that can be used now."""

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from actorcred.fronts.forwarded import Forwarding, forwarded, read, x_forwarded
-from actorcred.fronts.proxy_header import ProxyHeader
+from actorcred.fronts.proxy_header import ProxyHeader, ProxyHeaderError
 from actorcred.fronts.trusted import UNIX, ForwardingHeader, TrustedProxy
 from actorcred.identity import ClientInfo
 
-__all__ = ["by_headers", "by_proxy_header", "endpoint_of"]
+__all__ = ["by_headers", "by_proxy_header", "by_raw_header", "endpoint_of"]
+
+_BOTH = frozenset({1, 2})
 
 FORWARDED, FOR, PROTO = "forwarded", "x-forwarded-for", "x-forwarded-proto"
 
@@ -43,6 +45,23 @@ def by_proxy_header(peer: ClientInfo, header: ProxyHeader) -> ClientInfo:
         encrypted=encrypted,
         via=via,
     )
+
+
+def by_raw_header(peer: ClientInfo, raw: bytes) -> ClientInfo | None:
+    """Return the client that a PROXY header reports, which another library has read.
+
+    Args:
+        peer: see `by_proxy_header`.
+        raw: the whole header.
+
+    Returns:
+        The client; None if our parser, which is strict, does not accept the header.
+    """
+    try:
+        header = ProxyHeader.parse(raw, _BOTH)
+    except ProxyHeaderError:
+        return None
+    return None if header is None else by_proxy_header(peer, header)
 
 
 def by_headers(

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from actorcred.fronts.clients import by_headers, by_proxy_header, endpoint_of
+from actorcred.fronts.clients import by_headers, by_proxy_header, by_raw_header, endpoint_of
 from actorcred.fronts.proxy_header import ProxyHeader
 from actorcred.fronts.trusted import ForwardingHeader, TrustedProxy
 from actorcred.identity import ClientInfo, TLSInfo
@@ -132,6 +132,12 @@ def test_somebody_who_is_not_trusted_is_not_believed_and_not_private(proxy) -> N
         assert client.untrusted_front
         assert not client.private  # it is a proxy, although a near one
     assert by_headers(PEER, proxy, values()) == (PEER, "")
+
+
+def test_a_header_that_another_library_has_read_is_read_again() -> None:
+    assert by_raw_header(PEER, v2()) == by(v2())
+    assert by_raw_header(PEER, b"PROXY TCP4 x\r\n") is None
+    assert by_raw_header(PEER, v2()[:-1]) is None
 
 
 def test_an_endpoint_is_for_display() -> None:

@@ -7,15 +7,11 @@ from typing import Any
 
 from twisted.internet.interfaces import ISSLTransport
 
-from actorcred.errors import ProtocolError
-from actorcred.fronts.clients import by_proxy_header, endpoint_of
-from actorcred.fronts.proxy_header import ProxyHeader
+from actorcred.fronts.clients import by_raw_header, endpoint_of
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.identity import ClientInfo
 
 __all__ = ["client_of"]
-
-BOTH = frozenset({1, 2})
 
 
 def client_of(
@@ -48,10 +44,10 @@ def client_of(
     )
     if front is None:
         return client
-    header = _header_of(front)
-    if header is None or proxies is None or not proxies.includes(address):
+    trusted = proxies is not None and proxies.includes(address)
+    reported = by_raw_header(client, _header_of(front)) if trusted else None
+    if reported is None:
         return replace(client, untrusted_front=True)
-    reported = by_proxy_header(client, header)
     return replace(reported, encrypted=reported.encrypted or of_client)
 
 
@@ -65,13 +61,10 @@ def _wrapper_of(transport: Any) -> Any:
     return None
 
 
-def _header_of(front: Any) -> ProxyHeader | None:
-    """Return the header that a wrapper has read, by our parser: Twisted's skips TLS."""
+def _header_of(front: Any) -> bytes:
+    """Return the header that a wrapper has read. Our parser must read it again for TLS."""
     raw = bytes(getattr(front._proxyInfo, "header", b""))
-    try:
-        return ProxyHeader.parse(raw if raw[:1] == b"\r" else raw + b"\r\n", BOTH)
-    except ProtocolError:
-        return None
+    return raw if raw[:1] == b"\r" else raw + b"\r\n"  # Twisted cuts the line end of version 1
 
 
 def _address_of(transport: Any, method: str) -> tuple[str, int]:
