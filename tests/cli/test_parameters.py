@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import click
+import msgpack
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +15,7 @@ from actorcred.cli.commands import command
 from actorcred.cli.errors import ExitCode
 from actorcred.cli.parameters import ADDRESS, PASSWORD_FILE, as_utf8, read_password
 from actorcred.rpc.protocol.addresses import Address
+from tests.cli.served import Served
 
 
 @click.command()
@@ -105,3 +108,21 @@ def test_an_option_of_serve_that_makes_no_sense_is_named(options: list[str], err
 
     assert result.exit_code == 2
     assert error in " ".join(result.output.split())
+
+
+def test_serve_listens_behind_proxies_that_are_trusted() -> None:
+    address = "tcp:127.0.0.1:0?proxy=v1"
+    with Served(
+        "--realm", "examples.arena.realm:Arena", "--auth", "anonymous",
+        "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "unix", "--forwarding-header", "forwarded", "--listen", address,
+    ) as served:  # fmt: skip
+        served.wait_for(1)
+        port = int(served.addresses[0].rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"PROXY TCP4 198.51.100.7 192.0.2.1 5000 25\r\n")
+            client.sendall(msgpack.packb([0, 1, "cred.login", ["ANONYMOUS", b""]]))
+            served.wait_until_said("address=198.51.100.7")
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"hello")
+            served.wait_until_said("does not begin with a PROXY header")
+        assert served.end() == 0
