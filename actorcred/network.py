@@ -6,7 +6,7 @@ import contextlib
 import ipaddress
 from urllib.parse import urlsplit
 
-__all__ = ["is_local", "is_loopback", "is_private_connection", "source_of", "source_of_peer"]
+__all__ = ["is_local", "is_loopback", "source_of", "source_of_peer"]
 
 
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
@@ -65,13 +65,3 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def is_private_connection(host: str, *, encrypted: bool) -> bool:
-    """Return whether no third party can read the traffic of a connection.
-
-    Args:
-        host: the peer's address; "" if it has none, as on a Unix socket.
-        encrypted: whether the connection has TLS.
-    """
-    return encrypted or not host or is_loopback(host)

@@ -263,7 +263,7 @@ def test_denied_unavailable_and_without_interface_are_told_apart(stages):
 
 
 def test_where_others_may_read_along_no_password_is_taken(stages, monkeypatch):
-    monkeypatch.setattr("actorcred.network.is_loopback", lambda host: False)
+    monkeypatch.setattr("actorcred.identity.is_loopback", lambda host: False)
     status, headers, _ = stages().curl(*ANN)
     assert status == 401
     assert re.findall(r"www-authenticate: (\w+)", headers) == ["digest", "digest"]

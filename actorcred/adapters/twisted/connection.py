@@ -8,10 +8,11 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import ISSLTransport
 
 from actorcred.adapters.twisted.denials import ANSWERS, name_in
 from actorcred.adapters.twisted.dispatcher import on_reactor
-from actorcred.adapters.twisted.fronts import client_of
+from actorcred.adapters.twisted.fronts import client_of, is_wrapped
 from actorcred.errors import LoginDenied
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.identity import ClientInfo
@@ -126,6 +127,7 @@ class ProtocolConnection:
         self._portal_ref = portal
         self._proxies = proxies
         self._reported = False
+        self._seen: tuple[Any, bool] | None = None
         # Nearly always one at most.
         self._under_way: tuple[LoginFuture, ...] = ()
         self._sessions: tuple[Session, ...] = ()
@@ -156,12 +158,16 @@ class ProtocolConnection:
         transport = transport_of(protocol)
         if transport is None:  # the connection is not made yet, or lost
             return self._client
-        found = client_of(transport, kind, proxies=self._proxies)
-        if kind == "ssh":
-            found = replace(found, encrypted=True)
-        name = _said_by(protocol, kind) or self._client.name
-        self._client = replace(found, name=name)
-        self._report_ignored()
+        state = transport, ISSLTransport.providedBy(transport)
+        if self._seen != state or is_wrapped(transport):  # else it has not changed
+            self._seen = state
+            found = client_of(transport, kind, proxies=self._proxies)
+            encrypted = found.encrypted or kind == "ssh"
+            self._client = replace(found, encrypted=encrypted, name=self._client.name)
+            self._report_ignored()
+        name = _said_by(protocol, kind)
+        if name and name != self._client.name:
+            self._client = replace(self._client, name=name)
         return self._client
 
     def _report_ignored(self) -> None:

@@ -11,7 +11,7 @@ from actorcred.fronts.clients import by_raw_header, endpoint_of
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.identity import ClientInfo
 
-__all__ = ["client_of"]
+__all__ = ["client_of", "is_wrapped"]
 
 
 def client_of(
@@ -49,6 +49,11 @@ def client_of(
     if reported is None:
         return replace(client, untrusted_front=True)
     return replace(reported, encrypted=reported.encrypted or of_client)
+
+
+def is_wrapped(transport: Any) -> bool:
+    """Return whether a transport reads a PROXY header."""
+    return _wrapper_of(transport) is not None
 
 
 def _wrapper_of(transport: Any) -> Any:
