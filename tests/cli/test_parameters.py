@@ -114,7 +114,8 @@ def test_serve_listens_behind_proxies_that_are_trusted() -> None:
     address = "tcp:127.0.0.1:0?proxy=v1"
     with Served(
         "--realm", "examples.arena.realm:Arena", "--auth", "anonymous",
-        "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "unix", "--forwarding-header", "forwarded", "--listen", address,
+        "--trusted-proxy", "127.0.0.1", "--trusted-proxy", "unix",
+        "--forwarding-header", "forwarded", "--listen", address,
     ) as served:  # fmt: skip
         served.wait_for(1)
         port = int(served.addresses[0].rpartition(":")[2])
