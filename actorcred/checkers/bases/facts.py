@@ -1,0 +1,94 @@
+"""What checkers share that know more of a user than a name: bounds, and names of methods."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+
+__all__ = [
+    "LONGEST_FACT",
+    "LONGEST_GROUP",
+    "METHODS",
+    "MOST_GROUPS",
+    "IgnoredFacts",
+    "bounded_groups",
+    "method_names",
+    "shown",
+]
+
+
+logger = logging.getLogger("actorcred.checkers")
+
+METHODS = frozenset(
+    (
+        *("face", "fpt", "geo", "hwk", "iris", "kba", "mca", "mfa", "otp", "pin"),
+        *("pwd", "rba", "retina", "sc", "sms", "swk", "tel", "user", "vbm", "wia"),
+    )
+)
+"""The methods of RFC 8176, section 2."""
+
+MOST_GROUPS = 1000
+"""Groups of one user."""
+
+LONGEST_GROUP = 256
+"""Characters of a group's name."""
+
+LONGEST_FACT = 1024
+"""Characters of an attribute, an issuer or a subject."""
+
+
+class IgnoredFacts:
+    """Logs facts that cannot be used; each of them once, not at each login. Can be used on threads.
+
+    Args:
+        checker: the type of the checker, for the log.
+    """
+
+    def __init__(self, checker: str) -> None:
+        self._checker = checker
+        self._told: set[str] = set()
+
+    def about(self, fact: str, why: str) -> None:
+        """Log that a fact is ignored.
+
+        Args:
+            fact: what it is, such as "the claim groups"; from the settings, so there are few.
+            why: what is wrong with it, without its value.
+        """
+        if fact not in self._told:
+            self._told.add(fact)
+            logger.warning("%s: %s is ignored: %s", self._checker, fact, why)
+
+
+def bounded_groups(names: Iterable[object]) -> frozenset[str]:
+    """Return the names of a user's groups.
+
+    Raises:
+        ValueError: if there are more than `MOST_GROUPS`, or one of them is no string of 1 to
+            `LONGEST_GROUP` characters. The text does not show it.
+    """
+    found: set[str] = set()
+    for name in names:
+        if not isinstance(name, str) or not 0 < len(name) <= LONGEST_GROUP:
+            raise ValueError(f"a group must be a string of 1 to {LONGEST_GROUP} characters")
+        found.add(name)
+        if len(found) > MOST_GROUPS:
+            raise ValueError(f"there are more than {MOST_GROUPS} groups")
+    return frozenset(found)
+
+
+def method_names(text: str) -> frozenset[str]:
+    """Return the methods in an option, which are separated by blanks.
+
+    Raises:
+        ValueError: if there are none, or one of them is not in `METHODS`.
+    """
+    names = frozenset(text.split())
+    if not names or not names <= METHODS:
+        raise ValueError(f"methods must be names of RFC 8176, such as swk, hwk or sc; not {text!r}")
+    return names
+
+
+def shown(text: str, longest: int = LONGEST_FACT) -> str:
+    """Return a text that others have written: bounded, and without control characters."""
+    return "".join(sign if sign.isprintable() else "\ufffd" for sign in text[:longest])
