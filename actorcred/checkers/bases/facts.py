@@ -33,6 +33,9 @@ MOST_GROUPS = 1000
 LONGEST_GROUP = 256
 """Characters of a group's name."""
 
+REMEMBERED = 1000
+"""Facts remembered as logged. When there are more, all are forgotten and can be logged again."""
+
 LONGEST_FACT = 1024
 """Characters of an attribute, an issuer or a subject."""
 
@@ -52,10 +55,12 @@ class IgnoredFacts:
         """Log that a fact is ignored.
 
         Args:
-            fact: what it is, such as "the claim groups"; from the settings, so there are few.
+            fact: what it is, such as "the claim groups".
             why: what is wrong with it, without its value.
         """
         if fact not in self._told:
+            if len(self._told) >= REMEMBERED:
+                self._told.clear()
             self._told.add(fact)
             logger.warning("%s: %s is ignored: %s", self._checker, fact, why)
 
