@@ -14,6 +14,7 @@ __all__ = [
     "bounded_groups",
     "method_names",
     "shown",
+    "with_mfa",
 ]
 
 
@@ -26,6 +27,12 @@ METHODS = frozenset(
     )
 )
 """The methods of RFC 8176, section 2."""
+
+_FACTORS = (
+    frozenset(("pwd", "pin", "kba")),  # what a user knows,
+    frozenset(("otp", "hwk", "swk", "sc", "sms", "tel")),  # has,
+    frozenset(("face", "fpt", "iris", "retina", "vbm")),  # and is
+)
 
 MOST_GROUPS = 1000
 """Groups of one user."""
@@ -92,6 +99,15 @@ def method_names(text: str) -> frozenset[str]:
     if not names or not names <= METHODS:
         raise ValueError(f"methods must be names of RFC 8176, such as swk, hwk or sc; not {text!r}")
     return names
+
+
+def with_mfa(methods: frozenset[str]) -> frozenset[str]:
+    """Return methods with "mfa" among them if they are factors of different kinds (RFC 8176).
+
+    Two passwords are not, nor are a code and a key.
+    """
+    kinds = sum(not methods.isdisjoint(kind) for kind in _FACTORS)
+    return methods | {"mfa"} if kinds > 1 else methods
 
 
 def shown(text: str, longest: int = LONGEST_FACT) -> str:
