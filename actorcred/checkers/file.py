@@ -147,16 +147,16 @@ class FileChecker(PollingChecker, PasswordChecker):
             return account.avatar_id
         return Identity(account.avatar_id, groups=self._groups.groups_of(account.avatar_id))
 
-    def identity_now(self, username: str) -> Identity | None:
-        """Return the identity of a user by the current content of the files.
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the files say of a user now; None if no one may log in to the account.
 
-        Returns:
-            The identity, or None if no one may log in with that name.
+        Args:
+            name: the user's name.
 
         Raises:
             CheckerUnavailable: if a file cannot be read.
         """
-        account = self.lookup(username)
+        account = self.lookup(name)
         if account is None or not account.usable:
             return None
         return identity_of(self.answer(account))

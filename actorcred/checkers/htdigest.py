@@ -157,17 +157,17 @@ class HtdigestChecker(PollingChecker):
             return name
         return Identity(name, groups=self._groups.groups_of(name))
 
-    def identity_now(self, username: str) -> Identity | None:
-        """Return the identity of a user by the current content of the files.
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the files say of a user now; None if there is no such user.
 
-        Returns:
-            The identity, or None if there is no such user.
+        Args:
+            name: the user's name.
 
         Raises:
             CheckerUnavailable: if a file cannot be read.
         """
         _, users = self._read()
-        return identity_of(self._answer(username)) if username in users else None
+        return identity_of(self._answer(name)) if name in users else None
 
     def request_avatar_id(
         self, credentials: UsernameDigestHash | UsernamePassword

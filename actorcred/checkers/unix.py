@@ -15,7 +15,7 @@ from actorcred.checkers.bases.watched import why
 from actorcred.checkers.system_groups import full_name_of, groups_of
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
-from actorcred.identity import NO_GROUPS, NO_INFO, Identity
+from actorcred.identity import NO_GROUPS, NO_INFO, Identity, identity_of
 
 __all__ = ["UnixChecker", "plugin"]
 
@@ -98,8 +98,21 @@ class UnixChecker(BlockingChecker):
             "CheckerRef", super().start(service, limits, groups, full_name, dispatcher=dispatcher)
         )
 
-    def identity_now(self, username: str) -> str | Identity:
-        """Return what the system says now about a user. It blocks.
+    def current_identity(self, name: str) -> Identity:
+        """Return what the system says of a user now, whether or not PAM would accept a login.
+
+        It blocks, and can be called on any thread.
+
+        Args:
+            name: the user's name.
+
+        Raises:
+            CheckerUnavailable: if the system cannot be asked now.
+        """
+        return identity_of(self._answer(name))
+
+    def _answer(self, username: str) -> str | Identity:
+        """Return the user's name, or an identity if the system knows more.
 
         Raises:
             CheckerUnavailable: if the system cannot be asked.
@@ -125,7 +138,7 @@ class UnixChecker(BlockingChecker):
         if asked.authenticate(
             credentials.username, credentials.password, self._service, resetcreds=False
         ):
-            return self.identity_now(credentials.username)
+            return self._answer(credentials.username)
         stack = "account" if proven else "auth"
         cause = _REFUSED.get(asked.code)
         if cause is None:

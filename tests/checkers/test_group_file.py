@@ -33,7 +33,7 @@ def test_a_user_is_in_the_groups_whose_lines_have_the_name(path: Path) -> None:
     groups = open_file(
         path,
         "# the groups\n\nstaff: ann bob\n  admin :ann\nstaff: cleo\nempty:\n"
-        "guests: \"ann lee\" 'o\\'neill' \"say \\\"hi\\\"\"\n",
+        'guests: "ann lee" \'o\\\'neill\' "say \\"hi\\""\n',
     )
 
     assert groups.groups_of("ann") == {"staff", "admin"}

@@ -1,4 +1,4 @@
-"""What of a token's claims becomes an identity; what cannot be used is refused or grants nothing."""
+"""What of a token's claims becomes an identity; what is damaged is refused or grants nothing."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_who_it_is_must_be_a_text(claim: str, value: object) -> None:
         ("scope", {"scope": "read  write"}, {"read", "write"}),
         ("realm_access.roles", KEYCLOAK, {"admin", "offline_access"}),
         ("https://game.example/roles", {"https://game.example/roles": ["a"]}, {"a"}),
-        ("resource_access.my.game.roles", {"resource_access": {"my.game": {"roles": ["a"]}}}, {"a"}),
+        ("a.my.game.roles", {"a": {"my.game": {"roles": ["b"]}}}, {"b"}),
         ("a.b", {"a.b": ["whole"], "a": {"b": ["nested"]}}, {"whole"}),
         ("roles", {}, set()),
         ("realm_access.roles", {"realm_access": ["admin"]}, set()),
