@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Any
 
+from actorcred.audit import printable
 from actorcred.errors import ClientGone
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.channel import Channel
 from actorcred.mind.outbox import Notification
-from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 
 __all__ = ["LoopChannel", "drain", "goodbye"]

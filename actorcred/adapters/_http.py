@@ -95,6 +95,12 @@ class HTTPRequest:
         found = self.headers(name)
         return found[0] if len(found) == 1 else ""
 
+    @property
+    def scheme(self) -> str:
+        """The scheme of the Authorization header, such as "Basic"; "" for another one."""
+        scheme = self.authorization.partition(" ")[0].capitalize()
+        return scheme if scheme in {"Basic", "Bearer", "Digest"} else ""
+
     def from_own_page(self) -> bool:
         """Return whether this cannot be a cross-site forgery, so that its cookie may be used."""
         origin = self.header(b"origin")

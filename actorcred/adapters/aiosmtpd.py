@@ -19,6 +19,7 @@ from actorcred.adapters._answers import ask
 from actorcred.adapters._client import LoopChannel, drain, goodbye
 from actorcred.adapters._sasl import negotiate
 from actorcred.adapters._smtp_log import hide_what_clients_send
+from actorcred.audit import printable
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import (
     CallError,
@@ -32,7 +33,6 @@ from actorcred.errors import (
 from actorcred.exchange import ExchangeState
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import tls_info
@@ -386,6 +386,7 @@ class SMTPConnection(SMTP):
             *self.server.interfaces,
             authorize_as=step.authorize_as or None,
             client=self.client_info(),
+            mechanism=step.mechanism,
         )
 
     async def _ask(self, challenge: bytes) -> bytes:

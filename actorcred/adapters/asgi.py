@@ -172,10 +172,12 @@ class AuthMiddleware:
             credentials = await self._credentials(request)
         except LoginFailed as error:  # an impossible name, or a damaged header
             if not request.stale:  # a client retries with a new nonce
-                self.portal.tell_refused(error, "HTTP", client=request.client)
+                self.portal.tell_refused(
+                    error, "HTTP", client=request.client, mechanism=request.scheme
+                )
             raise
         if credentials is not None:
-            await visit.log_in(credentials)
+            await visit.log_in(credentials, mechanism=request.scheme)
 
     async def _credentials(self, request: HTTPRequest) -> object | None:
         """Return the credentials of a request; None if it has none that can be used here."""
@@ -358,13 +360,14 @@ class Visit:
         """The client's ref to its avatar; None for a client that is not logged in."""
         return None if self.login is None else self.login.avatar
 
-    async def log_in(self, credentials: object) -> Login:
+    async def log_in(self, credentials: object, *, mechanism: str = "") -> Login:
         """Log the client in, for applications with a login form.
 
         If the middleware has a cookie, the session continues after this request.
 
         Args:
             credentials: the client's credentials.
+            mechanism: how the client presented them, for events and the log; such as "form".
 
         Raises:
             LoginFailed: if the login failed; nothing has changed then.
@@ -372,7 +375,11 @@ class Visit:
         middleware = self._middleware
         client = HTTPChannel()
         login = await middleware.portal.login(
-            credentials, client, *middleware.interfaces, client=self._request.client
+            credentials,
+            client,
+            *middleware.interfaces,
+            client=self._request.client,
+            mechanism=mechanism,
         )
         await self.log_out()
         self.login, self.client = login, client

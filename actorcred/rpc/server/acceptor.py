@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import Any
 
-from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.events import ConnectionBroken, stranger
 from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
 
@@ -122,7 +122,7 @@ class Acceptor:
             # Such as a TLS error. Clients can cause these at will, so they are events, which are
             # summed up.
             self._hub.portal.publish(
-                ConnectionBroken(host, f"it could not be opened: {type(error).__name__}")
+                ConnectionBroken(stranger(host), f"it could not be opened: {type(error).__name__}")
             )
         elif error is not None:
             logger.error("A connection could not be opened: %s", type(error).__name__)

@@ -14,7 +14,7 @@ from typing import Any
 from actorcred.errors import MissingExtra
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.server.acceptor import Acceptor
-from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.events import ConnectionBroken, stranger
 from actorcred.rpc.server.guard import Place, RateLimit, Stall
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.listeners import bind, server_context
@@ -103,7 +103,7 @@ class WebVisitor:
 
     def complain(self, why: str) -> None:
         """Report a client that violated the protocol or a limit."""
-        self.hub.portal.publish(ConnectionBroken(self.host, why))
+        self.hub.portal.publish(ConnectionBroken(stranger(self.host), why))
 
     def abort(self) -> None:
         """Close the connection immediately."""
