@@ -488,12 +488,10 @@ class _Serving:
         elif not self._started:
             await answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
         elif self._visit.is_answering and self._is_event_stream:
-            await self._send_on(
-                {"type": "http.response.body", "body": b""}
-            )  # an event stream can end anywhere
+            # An event stream can end anywhere.
+            await self._send_on({"type": "http.response.body", "body": b""})
         elif self._visit.is_answering:
-            # A partial answer must not look complete: the server closes the connection after an
-            # exception.
+            # A partial answer must not look complete: an exception closes the connection.
             raise ConnectionAbortedError(text)
 
 

@@ -217,8 +217,9 @@ class Logins:
     def _renew(self, session: Session, attempt: Attempt, avatar_id: AvatarId) -> None:
         """Record a newer proof of the credentials, which can move the end of the session."""
         proven = attempt.identity or identity_of(avatar_id, attempt.credentials)
-        session.reproven(avatar_id, proven)
-        session.expires_in(seconds_left(session.identity, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        session.reproven(proven, now)
+        session.expires_in(seconds_left(session.identity, now))
         self._directory.reschedule(session)
         self._logouts.watch_deadlines()
 

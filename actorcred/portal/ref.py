@@ -45,7 +45,8 @@ from actorcred.portal.messages import (
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.protection import Protection
 from actorcred.portal.publishing import Subscriber, require_subscriber
-from actorcred.sessions.session import Session, SessionInfo
+from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.session import Session
 
 __all__ = ["PortalRef"]
 

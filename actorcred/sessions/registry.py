@@ -14,8 +14,9 @@ from actorcred.errors import LoginDenied, RefusalCause
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
-from actorcred.sessions.session import Session, SessionInfo
+from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]

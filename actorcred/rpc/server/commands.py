@@ -35,7 +35,8 @@ from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Credentials
 from actorcred.sasl.mechanisms import find, offered
-from actorcred.sessions.session import Session, SessionInfo
+from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.session import Session
 
 __all__ = ["COMMANDS"]
 
