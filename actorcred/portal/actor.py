@@ -190,8 +190,6 @@ class Portal(Actor):
                 return self._logins.answer(attempt, go)
             case m.ReportRefusal():
                 return self._logins.refused_elsewhere(message)
-            case m.Publish(event):
-                return self._events.publish(event)
             case m.SharedAvatarGone(shared, cause):
                 return self._logouts.shared_avatar_gone(shared, cause)
             case m.ExpireLogins():
@@ -200,10 +198,6 @@ class Portal(Actor):
                 return self._logouts.expire()
             case m.ExpireLeaving():
                 return self._logouts.expire_leaving()
-            case m.TellRepeated():
-                return self._events.tell_repeated()
-            case m.MeasureLag(due):
-                return self._lagged(self.now() - due)
             case (
                 m.Drain()
                 | m.DrainTimeout()
@@ -214,12 +208,24 @@ class Portal(Actor):
                 | m.CountSessions()
             ):
                 return self._of_sessions(message)
+            case m.Publish() | m.TellRepeated() | m.MeasureLag() | m.Subscribe() | m.Unsubscribe():
+                return self._of_events(message)
+            case _:
+                return self._of_services(message)
+
+    def _of_events(self, message: ControlMessage) -> Any:
+        match message:
+            case m.Publish(event):
+                return self._events.publish(event)
+            case m.TellRepeated():
+                return self._events.tell_repeated()
+            case m.MeasureLag(due):
+                return self._lagged(self.now() - due)
             case m.Subscribe(subscriber):
                 return self._events.subscribe(subscriber)
             case m.Unsubscribe(subscription):
                 return self._events.unsubscribe(subscription)
-            case _:
-                return self._of_services(message)
+        return None
 
     def _of_sessions(self, message: ControlMessage) -> Any:
         match message:

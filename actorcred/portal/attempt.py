@@ -117,6 +117,14 @@ class Attempt:
         "waits",
     )
 
+    began: float | None
+    looked: float | None
+    proven_at: float | None
+    done_at: float | None
+    hashed: HashTimes | None
+    trace: Any
+    _cause: RefusalCause | None
+
     def __init__(
         self,
         portal: Mailbox,
@@ -133,13 +141,8 @@ class Attempt:
     ) -> None:
         self.renews = renews
         self.mechanism = mechanism
-        self.began: float | None = None
-        self.looked: float | None = None
-        self.proven_at: float | None = None
-        self.done_at: float | None = None
-        self.hashed: HashTimes | None = None
-        self.trace: Any = None
-        self._cause: RefusalCause | None = None
+        self.began = self.looked = self.proven_at = self.done_at = self.hashed = None
+        self.trace = self._cause = None
         self.client = client
         self.info = info
         self.authorize_as = authorize_as

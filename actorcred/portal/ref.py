@@ -113,21 +113,8 @@ class PortalRef(ActorRef[Any]):
             _require("client", client, ClientInfo)
         if info is not NO_INFO:
             _require("info", info, Mapping)
-        if client.address:
-            credentials = with_source(credentials, client.address)
-        return self._begin(
-            Attempt(
-                self.actor_inbox,
-                self._give_up,
-                credentials,
-                mind,
-                interfaces,
-                authorize_as=authorize_as,
-                client=client,
-                info=info,
-                mechanism=mechanism,
-            )
-        )
+        more = {"authorize_as": authorize_as, "info": info, "mechanism": mechanism}
+        return self._begin(credentials, mind, interfaces, client, more)
 
     def verify(
         self,
@@ -191,14 +178,21 @@ class PortalRef(ActorRef[Any]):
         )
 
     def _check(self, credentials: object, client: ClientInfo, **more: Any) -> Future[AvatarId]:
+        return cast("Future[AvatarId]", self._begin(credentials, None, (), client, more))
+
+    def _begin(
+        self,
+        credentials: object,
+        mind: Any,
+        interfaces: tuple[type, ...],
+        client: ClientInfo,
+        more: dict[str, Any],
+    ) -> LoginFuture:
         if client.address:
             credentials = with_source(credentials, client.address)
         attempt = Attempt(
-            self.actor_inbox, self._give_up, credentials, None, (), client=client, **more
+            self.actor_inbox, self._give_up, credentials, mind, interfaces, client=client, **more
         )
-        return cast("Future[AvatarId]", self._begin(attempt))
-
-    def _begin(self, attempt: Attempt) -> LoginFuture:
         tracing = self.options.tracing
         if tracing is not None:
             attempt.trace = tracing.presented()
