@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from typing import Any
 
@@ -16,8 +17,16 @@ _context = ""
 collect_ignore_glob = ["docs/how-to/plugin/*"]
 
 
+def _is_installed(package: str) -> bool:
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
 def _setup(namespace: dict[str, Any]) -> None:
     namespace["folder_before"] = os.getcwd()
+    namespace["is_installed"] = _is_installed
 
 
 def _teardown(namespace: dict[str, Any]) -> None:

@@ -43,8 +43,9 @@ from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
+from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Policy
-from actorcred.sessions.session import AvatarRef, Session, SessionInfo
+from actorcred.sessions.session import AvatarRef, Session
 from actorcred.throttle import Admission, Penalty
 
 __all__ = [

@@ -22,7 +22,7 @@ import logging
 import os
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any
@@ -32,6 +32,7 @@ from actorcred.throttle import account_of
 
 __all__ = [
     "LONGEST_VALUE",
+    "PERSONAL",
     "ClaimedNames",
     "UnknownNames",
     "plain",
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 audit = logging.getLogger("actorcred.audit")
+
+PERSONAL = ("address", "avatar_id", "claimed", "client", "detail", "session_id")
+"""Fields of records that have, or lead to, personal data."""
 
 LONGEST_VALUE = 200
 """Maximum length of a value in the log, in characters."""
@@ -123,21 +127,35 @@ def _values_of(event: Any) -> Iterator[tuple[str, object]]:
             )
         elif type(value) is Identity:
             yield from (("issuer", value.issuer), ("methods", " ".join(sorted(value.methods))))
-        else:
+        elif callable(several := getattr(type(value), "audit_fields", None)):
+            yield from several(value)
+        elif field.name not in _OF_RECORD and not (value is None and field.name == "identity"):
             yield field.name, value
 
 
-def write(event: Any) -> None:
-    """Log an event, an instance of a dataclass with `name` and `level`, if its level is logged."""
+_OF_RECORD = frozenset(("time",))
+"""Fields of events that are attributes of each log record."""
+
+
+def write(event: Any, omit: Container[str] = frozenset()) -> None:
+    """Log an event, if its level is logged.
+
+    Args:
+        event: an instance of a dataclass with `name` and `level`.
+        omit: fields that are left out.
+    """
     level = event.level
     if not audit.isEnabledFor(level):
         return
-    values = {name: plain(value) for name, value in _values_of(event)}
+    values = {name: plain(value) for name, value in _values_of(event) if name not in omit}
     name = printable(event.name)
     text = " ".join([f"{field}={_quoted(value)}" for field, value in values.items()])
     record: Any = audit.makeRecord(
         audit.name, level, __file__, 0, "%s %s", (name, text), None, "write"
     )
+    happened = getattr(event, "time", None)
+    if type(happened) is float:
+        record.created, record.msecs = happened, int(happened % 1 * 1000) + 0.0
     record.event = name
     record.event_fields = values
     for field, value in values.items():

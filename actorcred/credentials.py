@@ -13,7 +13,7 @@ import copy
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from actorcred.errors import UnauthorizedLogin
 from actorcred.names import password_forms, prepare_username
@@ -24,9 +24,11 @@ __all__ = [
     "Certificate",
     "Combined",
     "ExternalIdentity",
+    "HashTimes",
     "OneTimePassword",
     "SSHKey",
     "UsernamePassword",
+    "note_hashing",
     "with_source",
 ]
 
@@ -57,8 +59,43 @@ class Anonymous:
     trace: str = ""
 
 
+class HashTimes(NamedTuple):
+    """How long the verification of a password took, in seconds.
+
+    Attributes:
+        waited: for a thread.
+        took: hashing.
+    """
+
+    waited: float
+    took: float
+
+
+class _Hashed:
+    """Credentials that are hashed, with a place for how long that took; not one of their fields."""
+
+    __slots__ = ("hashing",)
+
+    hashing: HashTimes | None
+
+
+def note_hashing(credentials: object, waited: float, took: float) -> None:
+    """Note how long it took to verify a password, for events and metrics.
+
+    Args:
+        credentials: the credentials; those of other kinds are left as they are.
+        waited: seconds until a thread was free.
+        took: seconds of hashing.
+    """
+    if isinstance(credentials, _Hashed):
+        before = getattr(credentials, "hashing", None)
+        if before is not None:  # another checker has hashed it, too
+            waited, took = waited + before.waited, took + before.took
+        object.__setattr__(credentials, "hashing", HashTimes(waited, took))
+
+
 @dataclass(frozen=True, slots=True, init=False)
-class UsernamePassword:
+class UsernamePassword(_Hashed):
     """A name and a plaintext password.
 
     Args:
@@ -85,6 +122,7 @@ class UsernamePassword:
         object.__setattr__(self, "password", forms[-1])
         object.__setattr__(self, "sent", forms[0])
         object.__setattr__(self, "source", source)
+        object.__setattr__(self, "hashing", None)
 
 
 def is_blank(sign: str) -> bool:
@@ -237,6 +275,12 @@ class Combined:
     def username(self) -> str:
         """The name claimed by the first part that has one."""
         return next((name for part in self.parts if (name := getattr(part, "username", ""))), "")
+
+    @property
+    def hashing(self) -> HashTimes | None:
+        """How long its passwords took; see `note_hashing`."""
+        times = [time for part in self.parts if (time := getattr(part, "hashing", None))]
+        return HashTimes(*map(sum, zip(*times, strict=True))) if times else None
 
     @property
     def source(self) -> str:

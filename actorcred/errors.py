@@ -26,6 +26,7 @@ for the log. The codes of calls are members of `CallCode`.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Self
 
 __all__ = [
     "AccountError",
@@ -41,6 +42,7 @@ __all__ = [
     "NoInterface",
     "PasswordRejected",
     "ProtocolError",
+    "RefusalCause",
     "RestartRole",
     "UnauthorizedLogin",
     "UnhandledCredentials",
@@ -53,6 +55,64 @@ class ActorcredError(Exception):
     """The base of all errors of this package."""
 
 
+class RefusalCause(StrEnum):
+    """Why a login did not succeed, for events, the log and metrics. No client is told."""
+
+    WRONG_CREDENTIALS = "wrong-credentials"
+    """No checker accepts the credentials: a wrong secret, or no such user."""
+
+    UNKNOWN_KEY = "unknown-key"
+    """The client has a key, but no checker knows it for this user. This is not a guess."""
+
+    MALFORMED = "malformed-credentials"
+    """No user can have such credentials, such as a name with control characters."""
+
+    UNHANDLED = "unhandled-credentials"
+    """No checker takes credentials of this kind."""
+
+    NOT_PERMITTED = "not-permitted"
+    """The client may not act as the user that it asked for."""
+
+    ANOTHER_USER = "another-user"
+    """Credentials of another user were given to reauthenticate."""
+
+    REVOKED = "revoked"
+    """The account was disabled, deleted or changed during the login."""
+
+    PENALTY_SOURCE = "penalty-source"
+    """Too many logins from the client's address have failed."""
+
+    PENALTY_ACCOUNT = "penalty-account"
+    """Too many logins to the account have failed."""
+
+    FULL = "full"
+    """Too many logins are in progress, or too many passwords wait to be verified."""
+
+    SOURCE_FULL = "source-full"
+    """Too many logins or sessions come from the client's address."""
+
+    SESSION_LIMIT = "session-limit"
+    """There are too many sessions, of this user or altogether."""
+
+    POLICY = "policy"
+    """A checker or the application denied the login for a reason of its own."""
+
+    REALM_REFUSED = "realm-refused"
+    """The realm refused the user, or has no avatar with the requested interface."""
+
+    UNAVAILABLE = "unavailable"
+    """A checker or the realm could not answer, or has failed."""
+
+    TIMEOUT = "timeout"
+    """The login was not done within `PortalOptions.login_timeout`."""
+
+    GIVEN_UP = "given-up"
+    """The client did not wait for the answer."""
+
+    DRAINING = "draining"
+    """The server shuts down."""
+
+
 class LoginFailed(ActorcredError):
     """A login did not succeed.
 
@@ -62,16 +122,23 @@ class LoginFailed(ActorcredError):
     Attributes:
         code: the error's code on the wire.
         detail: the cause.
+        cause: the kind of the cause, for the log only.
         seen: whether the credentials were examined. The log sums up failures where they were not.
     """
 
     code = "refused"
     message = "login refused"
+    cause = RefusalCause.POLICY
     seen = True
 
     def __init__(self, detail: str = "") -> None:
         super().__init__(self.message)
         self.detail = detail
+
+    def because(self, cause: RefusalCause) -> Self:
+        """Set the kind of the cause; return this error."""
+        self.cause = cause
+        return self
 
     def __str__(self) -> str:
         return self.message
@@ -91,6 +158,8 @@ class UnauthorizedLogin(LoginFailed):
             not pass it on to clients.
     """
 
+    cause = RefusalCause.WRONG_CREDENTIALS
+
     def __init__(self, detail: str = "", *, known: bool = False) -> None:
         super().__init__(detail)
         self.known = known
@@ -103,9 +172,13 @@ class UnknownKey(UnauthorizedLogin):
     failure.
     """
 
+    cause = RefusalCause.UNKNOWN_KEY
+
 
 class UnhandledCredentials(LoginFailed):
     """No checker of the portal accepts credentials of this kind."""
+
+    cause = RefusalCause.UNHANDLED
 
 
 class LoginDenied(LoginFailed):
@@ -150,6 +223,7 @@ class NoInterface(LoginFailed):
 
     code = "no-interface"
     message = "no such interface"
+    cause = RefusalCause.REALM_REFUSED
 
     def __init__(self, interfaces: tuple[type, ...] = ()) -> None:
         super().__init__(
@@ -165,6 +239,7 @@ class CheckerUnavailable(LoginFailed):
 
     code = "unavailable"
     message = "login unavailable, try again later"
+    cause = RefusalCause.UNAVAILABLE
 
 
 _BY_CODE: dict[str, type[LoginFailed]] = {

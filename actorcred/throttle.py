@@ -190,6 +190,10 @@ class Penalties:
         """Return the number of denied attempts in the current penalty of a key; 0 without one."""
         return self._denials.get(key, 0) if self.wait(key, now) else 0
 
+    def penalised(self, now: float) -> list[str]:
+        """Return the keys that must wait now. May be called on any thread."""
+        return [key for key in list(self.failures) if self.wait(key, now)]
+
     def succeeded(self, key: str, spelling: str | None = None) -> None:
         """Forget the failures of a key that has logged in.
 
@@ -241,6 +245,11 @@ class Turns:
             return False
         self._busy[account] = busy + 1
         return True
+
+    @property
+    def waiting(self) -> int:
+        """How many logins wait for their turn. May be read on any thread."""
+        return sum(map(len, list(self._waiting.values())))
 
     def take(self, account: str, go: Callable[[], bool]) -> int:
         """Have `go()` called when it is its turn, possibly immediately.

@@ -17,6 +17,7 @@ FOREIGN = (
     "adapters/test_asgi.py",
     "adapters/test_asyncssh.py",
     "adapters/test_bearer.py::test_curl",
+    "adapters/test_fail2ban.py",
     "adapters/test_fronts.py",
     "adapters/test_gsasl.py",
     "adapters/test_http_digest_clients.py",
@@ -46,6 +47,7 @@ FOREIGN = (
     "examples/test_patience.py::test_a_page",
     "rpc/test_fronts.py",
     "rpc/test_other_languages.py",
+    "test_metrics.py::test_promtool",
 )
 """Tests that drive programs not written in Python: files, or prefixes of test names in them."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from actorcred import audit
 from actorcred.audit import ClaimedNames, UnknownNames, quoted, text_of
+from actorcred.errors import RefusalCause
+from actorcred.identity import Identity
 from actorcred.portal import events
 from actorcred.portal.events import Event
+from actorcred.portal.steps import StepTimes
 from actorcred.rpc.server import events as rpc_events
 from tests.helpers import records_of
 from tests.logfmt import parse
@@ -178,9 +181,30 @@ def test_the_reference_lists_each_event_with_its_level_and_fields() -> None:
             f"`{kind.name}`",
             f"`{kind.__name__}`",
             logging.getLevelName(kind.level).lower(),
-            " ".join(f"`{one.name}`" for one in fields(kind)),
+            " ".join(f"`{one.name}`" for one in fields(kind) if one.name != "time"),
         ]
         for kind in kinds
         if issubclass(kind, Event) and kind is not Event
     }
     assert listed == expected
+
+
+def test_the_reference_lists_each_cause_of_a_refusal() -> None:
+    text = Path(__file__).parents[1].joinpath("docs", "reference", "events.md").read_text()
+    part = text.partition("## Causes of refusals")[2].partition("\n## ")[0]
+    listed = [line.split("`")[1] for line in part.splitlines() if line.startswith("| `")]
+    assert listed == list(RefusalCause)
+
+
+def test_the_reference_says_what_the_log_has_of_a_client_an_identity_and_the_steps() -> None:
+    text = Path(__file__).parents[1].joinpath("docs", "reference", "events.md").read_text()
+    part = text.partition("several fields of the log record:")[2].partition("\n## ")[0]
+    event = events.LoggedIn("s", "ann", "ann", "Player", "X", "X", "PLAIN")
+    event = replace(event, identity=Identity("ann"), steps=StepTimes(1.0, 1.0, 1.0, 1.0))
+    own = {one.name for one in fields(event)}
+    in_the_log = [
+        name for name, _ in audit._values_of(event) if name not in own or name == "client"
+    ]
+    assert len(in_the_log) == 5 - 1 + 2 + 4 + 1
+    assert all(f"`{name}`" in part for name in in_the_log)
+    assert all(f"`{name}`" in text.partition("## Personal data")[2] for name in audit.PERSONAL)

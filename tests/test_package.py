@@ -25,7 +25,7 @@ PUBLIC = {
     "PortalRef", "Realm", "Revocation", "Session", "UnauthorizedLogin", "UnhandledCredentials",
     "UsernameHashedPassword", "UsernamePassword", "BearerToken", "CallCode", "CallError",
     "Certificate", "ConnectionLost", "Exchange", "ProtocolError", "RestartRole",
-    "Admission", "Penalty", "SessionInfo",
+    "Admission", "ClientInfo", "Identity", "Penalty", "SessionInfo", "requires",
     "ScramVerifier", "UsernameScram", "reauthenticated",
 }  # fmt: skip
 

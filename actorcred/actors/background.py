@@ -13,7 +13,15 @@ from actorcred.actors.fairness import Entry, FairQueue
 from actorcred.actors.future import Future
 from actorcred.actors.workers import Job, Workers
 
-__all__ = ["BACKLOG", "BOUND", "BackgroundPool", "Overloaded", "background_pool", "is_background"]
+__all__ = [
+    "BACKLOG",
+    "BOUND",
+    "BackgroundPool",
+    "Overloaded",
+    "background_pool",
+    "is_background",
+    "waiting_in_background",
+]
 
 R = TypeVar("R")
 
@@ -136,6 +144,11 @@ def background_pool() -> BackgroundPool:
         if _of_process is None:
             _of_process = BackgroundPool()
         return _of_process
+
+
+def waiting_in_background() -> int:
+    """Return how many calls wait for a thread; 0 if there is no pool."""
+    return 0 if _of_process is None else len(_of_process)
 
 
 def is_background(pool: Workers) -> bool:

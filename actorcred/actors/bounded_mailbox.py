@@ -92,7 +92,10 @@ class BoundedMailbox(Cell):
 
     def _oldest(self) -> Any:
         """Take out the oldest waiting message that is not a control message."""
-        waiting = [super(BoundedMailbox, self).pop() for _ in range(self.qsize())]
+        first = super().pop()
+        if not is_control(first):
+            return first
+        waiting = [first, *(super(BoundedMailbox, self).pop() for _ in range(self.qsize()))]
         oldest = next((item for item in waiting if not is_control(item)), None)
         for item in waiting:
             if item is not oldest:

@@ -31,7 +31,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 from actorcred.actors._context import current_mailbox
 from actorcred.actors.future import Future, error_of
 from actorcred.actors.lifecycle import Lifecycle, Living, stops_all
-from actorcred.actors.messages import ControlMessage, Receiver, Revocable, describe
+from actorcred.actors.messages import ControlMessage, InContext, Receiver, Revocable, describe
 
 __all__ = ["Behaviour", "Cell"]
 
@@ -142,7 +142,9 @@ class Cell(Lifecycle):
 
     # -- one message -------------------------------------------------------------------------------
 
-    def _handle(self, actor: Behaviour, message: Any, reply: Receiver | None) -> None:
+    def _handle(  # noqa: C901  # a table
+        self, actor: Behaviour, message: Any, reply: Receiver | None
+    ) -> None:
         try:
             kind = type(message)
             if kind is ProxyCall:
@@ -160,6 +162,9 @@ class Cell(Lifecycle):
                     self.finish(actor, reply)
                     return
                 result = actor._handle_receive(message)
+            elif kind is InContext:
+                message.context.run(self._handle_here, actor, message.message, reply)
+                return
             else:
                 result = actor.on_receive(message)
         except BaseException as error:
@@ -174,6 +179,11 @@ class Cell(Lifecycle):
                 )
             elif reply is not None:
                 reply.settle(result)
+
+    def _handle_here(self, actor: Behaviour, message: Any, reply: Receiver | None) -> None:
+        """Handle a message in the context of its sender, which names another running actor."""
+        current_mailbox.set(self)
+        self._handle(actor, message, reply)
 
     def _answered(self, done: Future[Any], message: Any, reply: Receiver | None) -> None:
         try:

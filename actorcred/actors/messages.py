@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import Context
 from typing import Any, Protocol
 
 from pykka._envelope import Envelope
@@ -11,6 +12,7 @@ __all__ = [
     "REVIVE",
     "AnsweredMessage",
     "ControlMessage",
+    "InContext",
     "Receiver",
     "Revocable",
     "Sender",
@@ -73,6 +75,21 @@ class Revocable:
         self.sender = sender
 
 
+class InContext:
+    """A message that is handled in a context of its sender, for tracing.
+
+    Args:
+        message: the message, of the application.
+        context: the context variables; not used for another message.
+    """
+
+    __slots__ = ("context", "message")
+
+    def __init__(self, message: Any, context: Context) -> None:
+        self.message = message
+        self.context = context
+
+
 class _Revive(ControlMessage):
     __slots__ = ()
 
@@ -94,6 +111,8 @@ def reply_to(item: Any) -> Receiver | None:
 
 def describe(message: Any) -> str:
     """Describe a message for the log without its contents, which can be secret."""
+    if isinstance(message, InContext):
+        return describe(message.message)
     if isinstance(message, ControlMessage):
         return type(message).__name__.lstrip("_")
     if isinstance(message, ProxyCall | ProxyGetAttr | ProxySetAttr):

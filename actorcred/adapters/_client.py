@@ -9,19 +9,25 @@ from collections.abc import Callable, Iterable
 from threading import get_ident
 from typing import Any
 
+from actorcred.audit import printable
 from actorcred.errors import ClientGone
+from actorcred.fronts.clients import endpoint_of
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.channel import Channel
 from actorcred.mind.outbox import Notification
-from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 
-__all__ = ["LoopChannel", "drain", "goodbye"]
+__all__ = ["LoopChannel", "drain", "goodbye", "local_of"]
 
 
 def goodbye(reason: LogoutReason) -> str:
     """Return the line that a client is sent at the end of its session."""
     return printable(f"logged out: {reason}")
+
+
+def local_of(name: Any) -> str:
+    """Return the address and port of a server, as `get_extra_info("sockname")` returns it."""
+    return endpoint_of(str(name[0]), int(name[1])) if isinstance(name, tuple) else ""
 
 
 async def drain(logins: Iterable[Login | None], timeout: float) -> int:

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import hashlib
 from collections import deque
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -27,6 +28,7 @@ __all__ = [
     "Send",
     "answer",
     "basic",
+    "hashed",
     "is_event_stream",
 ]
 
@@ -91,6 +93,12 @@ class HTTPRequest:
         """Return the value of the header with a name, or "" if it is missing or repeated."""
         found = self.headers(name)
         return found[0] if len(found) == 1 else ""
+
+    @property
+    def scheme(self) -> str:
+        """The scheme of the Authorization header, such as "Basic"; "" for another one."""
+        scheme = self.authorization.partition(" ")[0].capitalize()
+        return scheme if scheme in {"Basic", "Bearer", "Digest"} else ""
 
     def from_own_page(self) -> bool:
         """Return whether this cannot be a cross-site forgery, so that its cookie may be used."""
@@ -194,3 +202,8 @@ def is_event_stream(message: MutableMapping[str, Any]) -> bool:
         if bytes(name).lower() == b"content-type"
     ]
     return any(bytes(kind).lower().startswith(b"text/event-stream") for kind in kinds)
+
+
+def hashed(secret: str) -> str:
+    """Return the hash of a secret, as a key of tables: look-up times reveal nothing about it."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -120,7 +120,7 @@ class ProxyListener:
         if not trusted or self._waiting >= MOST_WAITING:
             stream.close()
             why = "too many PROXY headers are awaited" if trusted else "it is not a trusted proxy"
-            self._portal.publish(ConnectionRefused(host, why))
+            self._portal.publish(ConnectionRefused(ClientInfo(address=host), why))
             return
         stream.setblocking(False)
         peer = ClientInfo(address=host, port=port)
@@ -149,7 +149,7 @@ class ProxyListener:
         try:
             header = await read_proxy_header(stream, self._versions)
         except ProxyHeaderError as error:
-            self._portal.publish(ConnectionBroken(peer.address, str(error)))
+            self._portal.publish(ConnectionBroken(peer, str(error)))
             return None
         except OSError:
             return None
@@ -161,6 +161,6 @@ class ProxyListener:
         client = by_proxy_header(peer, header)
         if self._portal.is_shut_out(client):
             why = "too many logins during the penalty of this source"
-            self._portal.publish(ConnectionRefused(client.address, why))
+            self._portal.publish(ConnectionRefused(client, why))
             return None
         return client

@@ -19,11 +19,12 @@ from typing import Any, Protocol, runtime_checkable
 import pykka
 
 from actorcred.adapters._answers import ask
-from actorcred.adapters._client import LoopChannel, drain, goodbye
+from actorcred.adapters._client import LoopChannel, drain, goodbye, local_of
 from actorcred.adapters._proxy_listener import ProxyListener, proxy_socket
 from actorcred.adapters._sasl import negotiate
 from actorcred.adapters._smtp_log import hide_what_clients_send
 from actorcred.adapters._smtp_login import LoginServer
+from actorcred.audit import printable
 from actorcred.errors import (
     CallError,
     CheckerUnavailable,
@@ -33,11 +34,11 @@ from actorcred.errors import (
     ProtocolError,
     UnauthorizedLogin,
 )
-from actorcred.fronts.clients import by_raw_header, endpoint_of
+from actorcred.fronts.clients import by_raw_header
 from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.portal.events import ForwardingIgnored, printable
+from actorcred.portal.events import ForwardingIgnored
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 from actorcred.sasl.binding import tls_info
@@ -301,7 +302,7 @@ class SMTPConnection(SMTP):
             base,
             protocol="smtp",
             transport="unix" if has_socket else "tls" if encrypted else "tcp",
-            local=base.local or _endpoint(self.transport.get_extra_info("sockname")),
+            local=base.local or local_of(self.transport.get_extra_info("sockname")),
             encrypted=encrypted or base.encrypted,
             tls=tls_info(self.transport.get_extra_info("ssl_object")),
             name=printable(self.session.host_name or ""),
@@ -402,6 +403,7 @@ class SMTPConnection(SMTP):
             *self.server.interfaces,
             authorize_as=step.authorize_as or None,
             client=self.client_info(),
+            mechanism=step.mechanism,
         )
 
     async def _ask(self, challenge: bytes) -> bytes:
@@ -473,10 +475,6 @@ class SMTPConnection(SMTP):
         except (Exception, SystemExit):
             logger.exception("The avatar failed at %s:", method)
             return None, "451 4.3.0 something went wrong in the server"
-
-
-def _endpoint(name: Any) -> str:
-    return endpoint_of(name[0], name[1]) if isinstance(name, tuple) else ""
 
 
 def _sender(envelope: Any) -> str:

@@ -10,7 +10,6 @@ it is logged out, idle for too long, or ended by the server.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import math
 import secrets
 import time
@@ -29,6 +28,7 @@ from actorcred.adapters._http import (
     Send,
     answer,
     basic,
+    hashed,
     is_event_stream,
 )
 from actorcred.adapters._http_channel import HTTPChannel
@@ -154,7 +154,7 @@ class AuthMiddleware:
         """Return the visit of a client that continues its session, or None."""
         if not request.from_own_page():
             return None
-        proof = _hash(request.authorization) if request.authorization else None
+        proof = hashed(request.authorization) if request.authorization else None
         for kept in self._sessions_of(request):
             if proof is None or proof == kept.proof:  # otherwise another user or password
                 kept.returned()
@@ -166,7 +166,7 @@ class AuthMiddleware:
         if self.cookie is None:
             return
         for token in self.cookie.values(request.headers(b"cookie"), request.encrypted):
-            kept = self._kept.get(_hash(token))
+            kept = self._kept.get(hashed(token))
             if kept is not None and kept.login.session.is_open:
                 yield kept
 
@@ -175,10 +175,12 @@ class AuthMiddleware:
             credentials = await self._credentials(request)
         except LoginFailed as error:  # an impossible name, or a damaged header
             if not request.stale:  # a client retries with a new nonce
-                self.portal.tell_refused(error, "HTTP", client=request.client)
+                self.portal.tell_refused(
+                    error, "HTTP", client=request.client, mechanism=request.scheme
+                )
             raise
         if credentials is not None:
-            await visit.log_in(credentials)
+            await visit.log_in(credentials, mechanism=request.scheme)
 
     async def _credentials(self, request: HTTPRequest) -> object | None:
         """Return the credentials of a request; None if it has none that can be used here."""
@@ -203,7 +205,7 @@ class AuthMiddleware:
     def keep(self, kept: _Kept) -> str:
         """Let later requests continue a session by a cookie; return the cookie's value."""
         token = secrets.token_urlsafe(32)
-        key = _hash(token)
+        key = hashed(token)
         self._kept[key] = kept
 
         def forget(_: LogoutReason) -> None:
@@ -309,7 +311,7 @@ class _Kept:
     def __init__(self, login: Login, client: HTTPChannel, authorization: str) -> None:
         self.login = login
         self.client = client
-        self.proof = _hash(authorization)
+        self.proof = hashed(authorization)
         self._waits_for_cookie = bool(authorization)
         self._grace: asyncio.TimerHandle | None = None
 
@@ -361,13 +363,14 @@ class Visit:
         """The client's ref to its avatar; None for a client that is not logged in."""
         return None if self.login is None else self.login.avatar
 
-    async def log_in(self, credentials: object) -> Login:
+    async def log_in(self, credentials: object, *, mechanism: str = "") -> Login:
         """Log the client in, for applications with a login form.
 
         If the middleware has a cookie, the session continues after this request.
 
         Args:
             credentials: the client's credentials.
+            mechanism: how the client presented them, for events and the log; such as "form".
 
         Raises:
             LoginFailed: if the login failed; nothing has changed then.
@@ -375,7 +378,11 @@ class Visit:
         middleware = self._middleware
         client = HTTPChannel()
         login = await middleware.portal.login(
-            credentials, client, *middleware.interfaces, client=self._request.client
+            credentials,
+            client,
+            *middleware.interfaces,
+            client=self._request.client,
+            mechanism=mechanism,
         )
         await self.log_out()
         self.login, self.client = login, client
@@ -484,15 +491,8 @@ class _Serving:
         elif not self._started:
             await answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
         elif self._visit.is_answering and self._is_event_stream:
-            await self._send_on(
-                {"type": "http.response.body", "body": b""}
-            )  # an event stream can end anywhere
+            # An event stream can end anywhere.
+            await self._send_on({"type": "http.response.body", "body": b""})
         elif self._visit.is_answering:
-            # A partial answer must not look complete: the server closes the connection after an
-            # exception.
+            # A partial answer must not look complete: an exception closes the connection.
             raise ConnectionAbortedError(text)
-
-
-def _hash(secret: str) -> str:
-    """Return the hash of a secret, as a key of tables: look-up times reveal nothing about it."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogateescape")).hexdigest()

@@ -15,16 +15,15 @@ from functools import partial
 from typing import Any
 
 from actorcred.actors import Future
-from actorcred.adapters._client import LoopChannel, drain, goodbye
+from actorcred.adapters._client import LoopChannel, drain, goodbye, local_of
 from actorcred.adapters._proxy_listener import ProxyListener, proxy_socket
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
+from actorcred.audit import printable
 from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
 from actorcred.errors import LoginDenied, LoginFailed, MissingExtra, UnauthorizedLogin
-from actorcred.fronts.clients import endpoint_of
 from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode, LogoutReason
-from actorcred.portal.events import printable
 from actorcred.portal.login import Login
 from actorcred.portal.ref import PortalRef
 
@@ -171,7 +170,7 @@ class SSHConnection(asyncssh.SSHServer):
             base,
             protocol="ssh",
             transport="tcp" if base.address or base.via else "unix",
-            local=base.local or _local_of(conn),
+            local=base.local or local_of(conn.get_extra_info("sockname")),
             encrypted=True,
         )
         # Asyncssh would verify the signature itself, against keys that it is given. Here a checker
@@ -225,7 +224,9 @@ class SSHConnection(asyncssh.SSHServer):
 
     async def validate_kbdint_response(self, username: str, responses: Any) -> bool:
         """Log in with the typed answers."""
-        return await self._log_in(lambda: self._typed(username, list(responses)))
+        return await self._log_in(
+            lambda: self._typed(username, list(responses)), "keyboard-interactive"
+        )
 
     def _typed(self, username: str, answers: list[str]) -> object:
         password = UsernamePassword(username, answers[0] if answers else "", source=self._source)
@@ -241,7 +242,7 @@ class SSHConnection(asyncssh.SSHServer):
         session_id = self._conn._session_id
         signed = len(session_id).to_bytes(4, "big") + session_id + message
         return await self._log_in(
-            lambda: SSHKey(username, blob, signed, signature, source=self._source), is_key=True
+            lambda: SSHKey(username, blob, signed, signature, source=self._source), "publickey"
         )
 
     def session_requested(self) -> Any:
@@ -252,15 +253,19 @@ class SSHConnection(asyncssh.SSHServer):
 
     # -- logging in --------------------------------------------------------------------------------
 
-    async def _log_in(self, present: Callable[[], object], *, is_key: bool = False) -> bool:
+    async def _log_in(self, present: Callable[[], object], method: str = "password") -> bool:
         client = SSHChannel(self)
         try:
             self._under_way = login = self.server.portal.login(
-                self._presented(present), client, *self.server.interfaces, client=self.client_info
+                self._presented(present, method),
+                client,
+                *self.server.interfaces,
+                client=self.client_info,
+                mechanism=method,
             )
             self.login = await login
         except LoginFailed as error:
-            self._failed(error, is_key)
+            self._failed(error, method == "publickey")
             return False
         finally:
             self._under_way = None
@@ -269,11 +274,11 @@ class SSHConnection(asyncssh.SSHServer):
             return False
         return True
 
-    def _presented(self, present: Callable[[], object]) -> object:
+    def _presented(self, present: Callable[[], object], method: str) -> object:
         try:
             return present()
         except LoginFailed as error:  # a name that no user can have
-            self.server.portal.tell_refused(error, "SSH", client=self.client_info)
+            self.server.portal.tell_refused(error, "SSH", client=self.client_info, mechanism=method)
             raise
 
     def _failed(self, error: LoginFailed, is_key: bool) -> None:
@@ -304,12 +309,6 @@ class SSHConnection(asyncssh.SSHServer):
         """Close the connection with a reason."""
         if not self._lost:
             self._conn.create_task(_disconnect(code, why))
-
-
-def _local_of(conn: Any) -> str:
-    """Return the address and port of the server that a client has reached."""
-    host, port = (conn.get_extra_info("sockname") or ("", 0))[:2]
-    return endpoint_of(str(host), int(port))
 
 
 async def _disconnect(code: int, why: str) -> None:

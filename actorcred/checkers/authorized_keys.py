@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-__all__ = ["KEYS", "SECURITY_KEYS", "KeyLine", "entries"]
+from actorcred.checkers.bases.facts import shown
+
+__all__ = ["KEYS", "LONGEST_COMMENT", "SECURITY_KEYS", "KeyLine", "entries"]
 
 SECURITY_KEYS = frozenset((b"sk-ssh-ed25519@openssh.com", b"sk-ecdsa-sha2-nistp256@openssh.com"))
 """Kinds of keys held by FIDO authenticators (OpenSSH's PROTOCOL.u2f)."""
@@ -21,6 +23,9 @@ KEYS = SECURITY_KEYS | {
     b"ecdsa-sha2-nistp521",
 }
 """Kinds of keys that are accepted."""
+
+LONGEST_COMMENT = 256
+"""Characters of a key's comment that are kept."""
 
 _BOM = b"\xef\xbb\xbf"
 _BLANKS = b" \t"
@@ -38,12 +43,15 @@ class KeyLine(NamedTuple):
         options: lower-case names, each with its value or None, in their order.
         kind: the kind of the key, such as `ssh-ed25519`.
         blob: the public key (RFC 4253, section 6.6).
+        comment: what stands after the key: `LONGEST_COMMENT` characters of it, without control
+            characters.
     """
 
     number: int
     options: tuple[tuple[str, str | None], ...]
     kind: bytes
     blob: bytes
+    comment: str = ""
 
 
 def entries(raw: bytes) -> Iterator[KeyLine]:
@@ -69,16 +77,17 @@ def _entry_in(line: bytes, number: int) -> KeyLine | None:
     return None if key is None else KeyLine(number, options, *key)
 
 
-def _key_in(text: bytes) -> tuple[bytes, bytes] | None:
-    """Return kind and blob of the key at the start of a line; None without an accepted key."""
-    words = text.replace(b"\t", b" ").split(b" ")
-    kind, encoded = words[0], next((word for word in words[1:] if word), b"")
+def _key_in(text: bytes) -> tuple[bytes, bytes, str] | None:
+    """Return kind, blob and comment of the key at the start of a line; None without a key."""
+    kind, _, rest = text.replace(b"\t", b" ").partition(b" ")
+    encoded, _, comment = rest.lstrip(b" ").partition(b" ")
     if kind not in KEYS:
         return None
     try:
-        return kind, base64.b64decode(encoded, validate=True)
+        blob = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         return None
+    return kind, blob, shown(comment.decode("utf-8", "replace").strip(), LONGEST_COMMENT)
 
 
 def _options_in(line: bytes) -> tuple[tuple[tuple[str, str | None], ...], bytes]:

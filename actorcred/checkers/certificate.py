@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import hashlib
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, cast
 from actorcred.actors import Dispatcher
 from actorcred.auth.plugin import CheckerPlugin, start_with_path
 from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.bases.facts import LONGEST_FACT, method_names
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.watched import WatchedFile, why
 from actorcred.credentials import Certificate
@@ -21,12 +23,16 @@ from actorcred.errors import (
     MissingExtra,
     UnauthorizedLogin,
 )
+from actorcred.identity import Identity
 from actorcred.names import make_avatar_id
 
 __all__ = ["IDENTITIES", "CertificateChecker", "plugin"]
 
 IDENTITIES = ("email", "dns", "uri", "cn", "subject")
-"""Sources of the avatar id: alternative names, the common name, or the whole subject (RFC 4514)."""
+"""Sources of a name: alternative names, the common name, or the whole subject (RFC 4514)."""
+
+MOST_NAMES = 64
+"""Alternative names of a certificate that are kept in the identity."""
 
 REMEMBERED = 100_000
 """Certificates whose owners are remembered, so that sessions end when a certificate is revoked."""
@@ -37,7 +43,11 @@ class CertificateChecker(PollingChecker):
 
     The TLS library has verified the chain. The checker verifies that the certificate is signed by
     an accepted issuer, valid now and not revoked, and reads the user's name. A certificate with no
-    name of the chosen kind, or with several, is refused.
+    name of the chosen kind, or with several, is refused. The session ends with the certificate.
+
+    The identity's issuer is the issuer's name (RFC 4514). Its attributes are "serial" and
+    "fingerprint" (SHA-256) in hexadecimal, and "names", the alternative names, each with its kind,
+    such as "email:ann@example.org".
 
     Args:
         ca: a PEM file with the certificates of the accepted issuers.
@@ -45,25 +55,38 @@ class CertificateChecker(PollingChecker):
         crl: a PEM file with revocation lists (RFC 5280), signed by the same issuers; read again
             when it has changed. Once a list has expired, no client is accepted until there is a new
             one.
+        subject: which part is `Identity.subject`, one of `IDENTITIES`; None if there is not exactly
+            one of it.
+        methods: how the clients keep their keys (RFC 8176): {"swk"} in software, {"hwk"} in
+            hardware, {"sc"} on smart cards. A certificate does not tell.
 
     Raises:
         AccountError: if a file cannot be used.
+        ValueError: if another argument cannot be used.
         MissingExtra: without the extra "certificate".
     """
 
     credential_interfaces = (Certificate,)
 
     def __init__(
-        self, ca: str | os.PathLike[str], identity: str, crl: str | os.PathLike[str] | None
+        self,
+        ca: str | os.PathLike[str],
+        identity: str,
+        crl: str | os.PathLike[str] | None,
+        subject: str,
+        methods: frozenset[str],
     ) -> None:
         super().__init__()
         try:
             from cryptography import x509
         except ImportError:
             raise MissingExtra("CertificateChecker", "certificate") from None
-        if identity not in IDENTITIES:
-            raise ValueError(f"the identity {identity!r} is not one of {', '.join(IDENTITIES)}")
+        for role, part in (("identity", identity), ("subject", subject)):
+            if part not in IDENTITIES:
+                raise ValueError(f"the {role} {part!r} is not one of {', '.join(IDENTITIES)}")
         self._identity = identity
+        self._subject = subject
+        self._methods = method_names(" ".join(methods))
         self._owners: OrderedDict[tuple[bytes, int], str] = OrderedDict()
         try:
             self._signers: list[Any] = x509.load_pem_x509_certificates(Path(ca).read_bytes())
@@ -80,31 +103,35 @@ class CertificateChecker(PollingChecker):
         identity: str = "email",
         crl: str | os.PathLike[str] | None = None,
         *,
+        subject: str = "subject",
+        methods: frozenset[str] = frozenset({"swk"}),
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(ca, identity, crl, dispatcher=dispatcher))
+        return cast(
+            "CheckerRef", super().start(ca, identity, crl, subject, methods, dispatcher=dispatcher)
+        )
 
     def on_start(self) -> None:
         """Start watching the revocation lists."""
         if self._lists is not None:
             self.start_polling()
 
-    def request_avatar_id(self, credentials: Certificate) -> str:
+    def request_avatar_id(self, credentials: Certificate) -> Identity:
         """Check a certificate."""
         try:
-            issuer, serial, avatar_id = self._read(credentials.der)
+            key, identity = self._read(credentials.der)
         except LoginFailed:
             raise
         except Exception as error:  # damaged data raises many kinds of errors
             raise UnauthorizedLogin(f"the certificate is damaged: {type(error).__name__}") from None
-        self._owners[(issuer, serial)] = avatar_id
+        self._owners[key] = cast("str", identity.avatar_id)
         while len(self._owners) > REMEMBERED:
             self._owners.popitem(last=False)
-        return avatar_id
+        return identity
 
-    def _read(self, der: bytes) -> tuple[bytes, int, str]:
-        """Check a certificate and return its issuer, its serial number and the avatar id."""
+    def _read(self, der: bytes) -> tuple[tuple[bytes, int], Identity]:
+        """Check a certificate, and return its issuer and serial number, and the identity."""
         from cryptography import x509
 
         certificate = x509.load_der_x509_certificate(der)
@@ -116,35 +143,21 @@ class CertificateChecker(PollingChecker):
         ):
             raise UnauthorizedLogin("the certificate is not valid now, or has another issuer")
         self._check_lists(certificate, issuer, now)
-        names = self._names_of(certificate)
+        names = _names_of(certificate, self._identity)
         if len(names) != 1:
             raise UnauthorizedLogin(
                 f"the certificate has {len(names)} names of kind {self._identity}"
             )
-        return issuer.subject.public_bytes(), certificate.serial_number, make_avatar_id(names[0])
-
-    def _names_of(self, certificate: Any) -> list[str]:
-        from cryptography import x509
-
-        if self._identity == "subject":
-            return [certificate.subject.rfc4514_string()]
-        if self._identity == "cn":
-            return [
-                str(pair.value)
-                for pair in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-            ]
-        kind = {
-            "email": x509.RFC822Name,
-            "dns": x509.DNSName,
-            "uri": x509.UniformResourceIdentifier,
-        }[self._identity]
-        try:
-            names = certificate.extensions.get_extension_for_class(
-                x509.SubjectAlternativeName
-            ).value
-        except x509.ExtensionNotFound:
-            return []
-        return list(names.get_values_for_type(kind))
+        subjects = _names_of(certificate, self._subject)
+        identity = Identity(
+            make_avatar_id(names[0]),
+            issuer=issuer.subject.rfc4514_string(),
+            subject=subjects[0] if len(subjects) == 1 else None,
+            attributes=_facts_of(certificate, der),
+            methods=self._methods,
+            expires=certificate.not_valid_after_utc,
+        )
+        return (issuer.subject.public_bytes(), certificate.serial_number), identity
 
     # -- revoked certificates ----------------------------------------------------------------------
 
@@ -193,6 +206,49 @@ class CertificateChecker(PollingChecker):
                     cast("CheckerRef", self._actor_ref).revoke(owner, Revocation.DISABLED)
 
 
+def _names_of(certificate: Any, part: str) -> list[str]:
+    """Return the names in a part of a certificate, one of `IDENTITIES`."""
+    from cryptography import x509
+
+    if part == "subject":
+        return [certificate.subject.rfc4514_string()]
+    if part == "cn":
+        return [
+            str(pair.value)
+            for pair in certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        ]
+    names = _alternative_names(certificate)
+    kind = {"email": x509.RFC822Name, "dns": x509.DNSName, "uri": x509.UniformResourceIdentifier}
+    return [] if names is None else list(names.get_values_for_type(kind[part]))
+
+
+def _alternative_names(certificate: Any) -> Any:
+    """Return the alternative names of a certificate, or None."""
+    from cryptography import x509
+
+    try:
+        return certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _facts_of(certificate: Any, der: bytes) -> dict[str, Any]:
+    """Return the attributes of the certificate's owner."""
+    found: dict[str, Any] = {
+        "serial": f"{certificate.serial_number:x}",
+        "fingerprint": hashlib.sha256(der).hexdigest(),
+    }
+    texts = [
+        f"{kind}:{value}"
+        for kind in ("email", "dns", "uri")
+        for value in _names_of(certificate, kind)
+        if value.isprintable() and len(value) <= LONGEST_FACT
+    ]
+    if texts:
+        found["names"] = tuple(texts[:MOST_NAMES])
+    return found
+
+
 def _signed(certificate: Any, signer: Any) -> bool:
     from cryptography.exceptions import InvalidSignature
 
@@ -207,8 +263,12 @@ plugin = CheckerPlugin(
     "certificate",
     "CA-PATH",
     "TLS client certificates signed by an issuer in a PEM file. Options: identity=email, dns, uri, "
-    "cn or subject is the part with the name; crl=PATH is a file with revocation lists. The "
-    "address must request certificates from clients: tls:...&client_ca=PATH.",
+    "cn or subject is the part with the name, subject= the part that is the identity's subject; "
+    "methods=swk, hwk or sc says how clients keep their keys; crl=PATH is a file with revocation "
+    "lists. The address must request certificates from clients: tls:...&client_ca=PATH.",
     (Certificate,),
-    start_with_path(CertificateChecker.start, {"identity": str, "crl": str}),
+    start_with_path(
+        CertificateChecker.start,
+        {"identity": str, "crl": str, "subject": str, "methods": method_names},
+    ),
 )

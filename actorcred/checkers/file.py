@@ -13,9 +13,12 @@ from actorcred.checker import CheckerRef, Revocation
 from actorcred.checkers.bases.passwords import Account, PasswordChecker, advice
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.watched import WatchedFile, why
+from actorcred.checkers.group_file import GroupFile
 from actorcred.checkers.htpasswd import LOCKED, FileFormat, UserLine, lines_by_user, user_lines
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, MissingExtra
+from actorcred.identity import Identity, identity_of
+from actorcred.names import AvatarId
 from actorcred.passwords.hashing import UnsupportedHash, check_format, verify_password
 
 __all__ = ["FILE_OPTIONS", "FileChecker", "FileFormat", "plugin"]
@@ -32,7 +35,8 @@ class FileChecker(PollingChecker, PasswordChecker):
     Hashes may be bcrypt and SHA-1, and with the extra `htpasswd` apr1, sha256-crypt and
     sha512-crypt. A user whose hash has an unsafe format cannot log in, and the log names the user.
     The file is read again when it has changed; sessions of users who were removed or got a new
-    password are revoked a few seconds later.
+    password are revoked a few seconds later. With a file of groups, the identity has the user's
+    groups; if they change, later logins have the new ones.
 
     Args:
         path: the file. Empty lines, lines that begin with # and blanks around a line are ignored.
@@ -40,16 +44,26 @@ class FileChecker(PollingChecker, PasswordChecker):
             form of RFC 8265 takes precedence. A line that cannot be used, such as one in another
             encoding, is logged and does not affect the others.
         format: how to read it.
+        groups: a file with the users' groups, in the form of Apache's AuthGroupFile; see
+            `actorcred.checkers.group_file`. It has the encoding of the other one.
 
     Raises:
-        AccountError: if the file cannot be read.
+        AccountError: if a file cannot be read.
     """
 
     remedy = "make a new one with `htpasswd -B`"
 
-    def __init__(self, path: str | os.PathLike[str], format: FileFormat | None = None) -> None:  # noqa: A002
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        format: FileFormat | None = None,  # noqa: A002
+        groups: str | os.PathLike[str] | None = None,
+    ) -> None:
         super().__init__()
         self._format = format or FileFormat()
+        self._groups = (
+            None if groups is None else GroupFile(groups, self._format.encoding, self._format.key)
+        )
         self._path = os.fspath(path)
         self._dummy = ""
         self._dummy_of: dict[str, Account] | None = None  # the accounts it was chosen from
@@ -63,10 +77,11 @@ class FileChecker(PollingChecker, PasswordChecker):
         path: str | os.PathLike[str],
         format: FileFormat | None = None,  # noqa: A002
         *,
+        groups: str | os.PathLike[str] | None = None,
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(path, format, dispatcher=dispatcher))
+        return cast("CheckerRef", super().start(path, format, groups, dispatcher=dispatcher))
 
     def on_start(self) -> None:
         """Start watching the file."""
@@ -126,6 +141,26 @@ class FileChecker(PollingChecker, PasswordChecker):
             raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
         return accounts.get(self._format.key(username))
 
+    def answer(self, account: Account) -> AvatarId | Identity:
+        """Return the avatar id, or the identity if there is a file of groups."""
+        if self._groups is None:
+            return account.avatar_id
+        return Identity(account.avatar_id, groups=self._groups.groups_of(account.avatar_id))
+
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the files say of a user now; None if no one may log in to the account.
+
+        Args:
+            name: the user's name.
+
+        Raises:
+            CheckerUnavailable: if a file cannot be read.
+        """
+        account = self.lookup(name)
+        if account is None or not account.usable:
+            return None
+        return identity_of(self.answer(account))
+
     def can_verify(self, account: Account) -> bool:
         """Return whether an account's hash can be verified; always True with a `hash_function`."""
         return self._format.hash_function is not None or super().can_verify(account)
@@ -147,6 +182,8 @@ class FileChecker(PollingChecker, PasswordChecker):
 
     def poll(self) -> None:
         """Revoke users who were removed from the file, disabled, or got a new password."""
+        if self._groups is not None:
+            self._groups.poll()
         old, new = self._file.poll() or ({}, {})
         for key, account in old.items():
             now = new.get(key)
@@ -158,8 +195,8 @@ class FileChecker(PollingChecker, PasswordChecker):
                 )
 
 
-def _start(path: str, **options: str) -> CheckerRef:
-    return FileChecker.start(path, FileFormat(**options))  # type: ignore[arg-type]
+def _start(path: str, groups: str | None = None, **options: str) -> CheckerRef:
+    return FileChecker.start(path, FileFormat(**options), groups=groups)  # type: ignore[arg-type]
 
 
 plugin = CheckerPlugin(
@@ -167,7 +204,8 @@ plugin = CheckerPlugin(
     "PATH",
     "A file with one user per line, NAME:HASH, as written by Apache's htpasswd and `actorcred "
     "passwd`. It is read again when it has changed. Options: delimiter=CHARACTER if fields are not "
-    "separated by colons; encoding=latin-1 for an old file.",
+    "separated by colons; encoding=latin-1 for an old file; groups=PATH is a file of groups, as "
+    "Apache's AuthGroupFile.",
     (UsernamePassword,),
-    start_with_path(_start, FILE_OPTIONS),
+    start_with_path(_start, {**FILE_OPTIONS, "groups": str}),
 )

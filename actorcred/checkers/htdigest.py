@@ -13,9 +13,11 @@ from actorcred.auth.plugin import CheckerPlugin, start_with_path
 from actorcred.checker import CheckerRef, Revocation
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.watched import WatchedFile, check_encoding, lines_that_count, why
+from actorcred.checkers.group_file import GroupFile
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
 from actorcred.exchange import UsernameDigestHash
+from actorcred.identity import Identity, identity_of
 from actorcred.names import prepare_username
 from actorcred.passwords.hashing import password_bytes
 from actorcred.sasl.http_digest import digest_of
@@ -53,7 +55,8 @@ class HtdigestChecker(PollingChecker):
     The digest is enough to log in by HTTP Digest, so the file must be kept as secret as the
     passwords; and MD5 is not a hash for passwords. Use this checker for existing files. The file is
     read again when it has changed, and sessions of users who were removed or got a new password are
-    revoked a few seconds later.
+    revoked a few seconds later. With a file of groups, the identity has the user's groups; if they
+    change, later logins have the new ones.
 
     Args:
         path: the file, with digests of MD5, or of SHA-256 if other programs made it. Of two lines
@@ -61,16 +64,25 @@ class HtdigestChecker(PollingChecker):
             RFC 8265 takes precedence.
         realm: the realm whose lines count; "" if the file has only one.
         encoding: the encoding of the file, "latin-1" for an old one.
+        groups: a file with the users' groups, in the form of Apache's AuthGroupFile; see
+            `actorcred.checkers.group_file`. It has the encoding of the other one.
 
     Raises:
-        AccountError: if the file cannot be read, or has several realms and `realm` is empty.
+        AccountError: if a file cannot be read, or has several realms and `realm` is empty.
     """
 
     credential_interfaces = (UsernameDigestHash, UsernamePassword)
 
-    def __init__(self, path: str | os.PathLike[str], realm: str, encoding: str) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        realm: str,
+        encoding: str,
+        groups: str | os.PathLike[str] | None,
+    ) -> None:
         super().__init__()
         check_encoding(encoding)
+        self._groups = None if groups is None else GroupFile(groups, encoding, str)
         self._encoding = encoding
         self._wanted = realm
         self.digest_algorithms = frozenset()
@@ -86,10 +98,13 @@ class HtdigestChecker(PollingChecker):
         realm: str = "",
         encoding: str = "utf-8",
         *,
+        groups: str | os.PathLike[str] | None = None,
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(path, realm, encoding, dispatcher=dispatcher))
+        return cast(
+            "CheckerRef", super().start(path, realm, encoding, groups, dispatcher=dispatcher)
+        )
 
     def on_start(self) -> None:
         """Start watching the file."""
@@ -131,12 +146,34 @@ class HtdigestChecker(PollingChecker):
             raise unreadable
         return rows
 
-    def request_avatar_id(self, credentials: UsernameDigestHash | UsernamePassword) -> str:
-        """Check an answer to a challenge, or a password."""
+    def _read(self) -> tuple[str, _Users]:
         try:
-            realm, digests = self._file.read()
+            return self._file.read()
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"{self._path} cannot be used: {why(error)}") from None
+
+    def _answer(self, name: str) -> str | Identity:
+        if self._groups is None:
+            return name
+        return Identity(name, groups=self._groups.groups_of(name))
+
+    def current_identity(self, name: str) -> Identity | None:
+        """Return what the files say of a user now; None if there is no such user.
+
+        Args:
+            name: the user's name.
+
+        Raises:
+            CheckerUnavailable: if a file cannot be read.
+        """
+        _, users = self._read()
+        return identity_of(self._answer(name)) if name in users else None
+
+    def request_avatar_id(
+        self, credentials: UsernameDigestHash | UsernamePassword
+    ) -> str | Identity:
+        """Check an answer to a challenge, or a password."""
+        realm, digests = self._read()
         if isinstance(credentials, UsernameDigestHash) and credentials.realm != realm:
             raise UnauthorizedLogin(
                 f"the answer is for the realm {credentials.realm!r}, the file is for {realm!r}"
@@ -161,7 +198,7 @@ class HtdigestChecker(PollingChecker):
                 else "no digest of this algorithm"
             )
             raise UnauthorizedLogin(why_not, known=bool(kept))
-        return name
+        return self._answer(name)
 
     def _fits(
         self, credentials: UsernamePassword, realm: str, algorithm: str, row: _Row | None
@@ -184,6 +221,8 @@ class HtdigestChecker(PollingChecker):
 
     def poll(self) -> None:
         """Revoke users who were removed from the file or got a new password."""
+        if self._groups is not None:
+            self._groups.poll()
         (_, old), (_, new) = self._file.poll() or (("", {}), ("", {}))
         for name, digest in old.items():
             now = new.get(name)
@@ -205,7 +244,8 @@ plugin = CheckerPlugin(
     "htdigest",
     "PATH",
     "A file as written by Apache's htdigest, for HTTP Digest and for passwords. Options: "
-    "realm=REALM is the realm whose lines count; encoding=latin-1 for an old file.",
+    "realm=REALM is the realm whose lines count; encoding=latin-1 for an old file; groups=PATH is "
+    "a file of groups, as Apache's AuthGroupFile.",
     (UsernameDigestHash, UsernamePassword),
-    start_with_path(HtdigestChecker.start, {"realm": str, "encoding": str}),
+    start_with_path(HtdigestChecker.start, {"realm": str, "encoding": str, "groups": str}),
 )

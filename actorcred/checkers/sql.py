@@ -6,6 +6,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from time import monotonic
 from typing import Any, TypeVar, cast
 
 from actorcred.actors import Dispatcher, Overloaded
@@ -13,7 +15,7 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checker import CheckerRef, turn_of
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker, take_limits
-from actorcred.checkers.bases.passwords import Account, advice, too_many
+from actorcred.checkers.bases.passwords import Account, advice, too_many, verify_timed
 from actorcred.checkers.bases.records import Complaints
 from actorcred.checkers.bases.rehashing import Rehasher, is_weak, strong_hash
 from actorcred.checkers.bases.stored_values import MOST_FACTS
@@ -34,7 +36,7 @@ from actorcred.errors import (
 )
 from actorcred.identity import Identity, identity_of
 from actorcred.names import AvatarId, make_avatar_id
-from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash, verify_password
+from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash
 
 __all__ = ["FactColumns", "SQLChecker", "UserTable", "plugin"]
 
@@ -191,10 +193,9 @@ class SQLChecker(BlockingChecker):
             rehasher.replace(row[0], row[1], made)
 
     def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
-        password = credentials.sent
         try:
             return self._hashed(
-                lambda: verify_password(password=password, hash=reference),
+                partial(verify_timed, credentials, reference, monotonic()),
                 keys=turn_of(self, credentials),
             )
         except UnsupportedHash as error:

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import base64
-import datetime
 import errno
 import logging
 import os
 import secrets
 import stat
-import time
 from collections.abc import Callable, Container, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.audit import quoted
 from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.checker import CheckerRef
-from actorcred.checkers.authorized_keys import KEYS, SECURITY_KEYS, KeyLine, entries
+from actorcred.checkers.authorized_keys import KeyLine, entries
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.checkers.bases.patterns import (
     address_in,
@@ -28,15 +27,11 @@ from actorcred.checkers.bases.patterns import (
     network_in,
 )
 from actorcred.checkers.bases.records import Complaints
-from actorcred.checkers.security_key import PRESENCE, VERIFICATION, flags_of
+from actorcred.checkers.security_key import PRESENCE, VERIFICATION
+from actorcred.checkers.ssh_proof import Shown, certificate_facts, methods_of, shown_by
 from actorcred.credentials import SSHKey
-from actorcred.errors import (
-    AccountError,
-    CheckerUnavailable,
-    MissingExtra,
-    UnauthorizedLogin,
-    UnknownKey,
-)
+from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnknownKey
+from actorcred.identity import Identity
 
 __all__ = ["SSHKeyChecker", "plugin"]
 
@@ -44,21 +39,6 @@ logger = logging.getLogger("actorcred.checkers")
 
 LARGEST_FILE = 1024 * 1024
 """Bytes of the largest authorized_keys file that is read."""
-
-LARGEST_KEY = 65_536
-"""Bytes of the largest key or certificate that is accepted."""
-
-SIGNATURES = SECURITY_KEYS.union(
-    (
-        b"ssh-ed25519",
-        b"ecdsa-sha2-nistp256",
-        b"ecdsa-sha2-nistp384",
-        b"ecdsa-sha2-nistp521",
-        b"rsa-sha2-256",
-        b"rsa-sha2-512",
-    )
-)
-"""Accepted signature algorithms. `ssh-rsa`, which is RSA with SHA-1 (RFC 8332), is not accepted."""
 
 WITH_VALUE = frozenset(("from", "expiry-time", "principals"))
 WITHOUT_VALUE = frozenset(("cert-authority", "no-touch-required", "verify-required"))
@@ -74,8 +54,6 @@ HARMLESS = frozenset(
 A key with any other option is refused, since the option would not be enforced.
 """
 
-_CERTIFICATE = b"-cert-v01@openssh.com"
-
 
 class SSHKeyChecker(BlockingChecker):
     """Checks signatures made with clients' SSH keys.
@@ -84,6 +62,12 @@ class SSHKeyChecker(BlockingChecker):
     `no-touch-required` and `verify-required` are honoured. A key with an option that a portal
     cannot enforce, such as `command=`, is refused. FIDO authenticators (`sk-` keys) must be
     touched, unless the line of the key has `no-touch-required`.
+
+    The identity has the attributes "fingerprint" (of the key, as ssh-keygen shows it) and "comment"
+    (of the line). With a certificate, the issuer is the fingerprint of its authority's key, the
+    subject is its key id, and there are the attributes "serial" and "principals". The session ends
+    with `expiry-time=` or with the certificate. The methods are "swk" (a key in software), or "hwk"
+    (of an authenticator), "user" (it was touched) and "mfa" (by PIN or finger).
 
     Args:
         keys: the path of a user's file, with %u for the name (%% is a percent sign); or a function
@@ -122,19 +106,19 @@ class SSHKeyChecker(BlockingChecker):
         """Start a checker; see the class for the arguments."""
         return cast("CheckerRef", super().start(keys, limits, dispatcher=dispatcher))
 
-    def check(self, credentials: SSHKey) -> str:
+    def check(self, credentials: SSHKey) -> Identity:
         """Check a signature, and then whether the key is accepted for the name."""
-        shown = _shown_by(credentials)
+        shown = shown_by(credentials)
         content = self._look_up(credentials.username)
         raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
         for entry in entries(raw or b""):
             if self._admits(entry, shown, credentials):
-                return credentials.username
+                return _identity_of(entry, shown, credentials)
         raise UnknownKey(
             "not a key of this user, or a key that is not accepted now", known=raw is not None
         )
 
-    def _admits(self, entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
+    def _admits(self, entry: KeyLine, shown: Shown, credentials: SSHKey) -> bool:
         """Return whether a line of authorized_keys accepts a key.
 
         A line that cannot be read accepts no key, and does not affect the others.
@@ -205,79 +189,7 @@ def _read(path: Path) -> bytes:
     return raw
 
 
-class _Shown(NamedTuple):
-    """What a client has presented.
-
-    Args:
-        key: its key, which made the signature.
-        certificate: the certificate of the key; None if there is none.
-        flags: the flags of an authenticator's signature; None for other keys.
-    """
-
-    key: Any
-    certificate: Any
-    flags: int | None
-
-    @property
-    def listed(self) -> Any:
-        """The key that must be in the user's file."""
-        return self.key if self.certificate is None else self.certificate.signing_key
-
-
-def _shown_by(credentials: SSHKey) -> _Shown:
-    key, certificate = _keys_of(credentials.blob)
-    return _Shown(key, certificate, _check_signature(key, credentials))
-
-
-def _keys_of(blob: bytes) -> tuple[Any, Any]:
-    """Return the key of a client, and its certificate if there is one."""
-    import asyncssh
-
-    algorithm = _first_string(blob)
-    if (
-        not {
-            algorithm,
-            algorithm.replace(_CERTIFICATE, b""),
-            algorithm.replace(_CERTIFICATE, b"@openssh.com"),
-        }
-        & KEYS
-    ):
-        raise UnauthorizedLogin("a key of this kind is not accepted")
-    if len(blob) > LARGEST_KEY:
-        raise UnauthorizedLogin("the key is too large")
-    text = algorithm + b" " + base64.b64encode(blob)
-    try:
-        if algorithm.endswith(_CERTIFICATE):
-            certificate = asyncssh.import_certificate(text)
-            return certificate.key, certificate
-        return asyncssh.import_public_key(text), None
-    except Exception as error:  # of many kinds: a negative number is an OverflowError
-        raise UnauthorizedLogin(f"this is not a public key: {type(error).__name__}") from None
-
-
-def _first_string(data: bytes) -> bytes:
-    return data[4 : 4 + int.from_bytes(data[:4], "big")]
-
-
-def _check_signature(key: Any, credentials: SSHKey) -> int | None:
-    """Check a signature; return its flags if an authenticator made it."""
-    if _first_string(credentials.signature) not in SIGNATURES or not credentials.signed:
-        raise UnauthorizedLogin("a signature of this kind is not accepted")
-    flags = None
-    try:
-        if key.algorithm in SECURITY_KEYS:
-            flags = flags_of(key.public_data, credentials.signed, credentials.signature)
-            right = flags is not None
-        else:
-            right = key.verify(credentials.signed, credentials.signature)
-    except Exception as error:  # damaged data raises many kinds of errors
-        raise UnauthorizedLogin(f"the signature is damaged: {type(error).__name__}") from None
-    if not right:
-        raise UnauthorizedLogin("wrong signature")
-    return flags
-
-
-def _is_about(entry: KeyLine, shown: _Shown) -> bool:
+def _is_about(entry: KeyLine, shown: Shown) -> bool:
     """Return whether a line of authorized_keys has a client's key, or its certificate's signer."""
     import asyncssh
 
@@ -294,7 +206,7 @@ def _is_about(entry: KeyLine, shown: _Shown) -> bool:
         return False  # a damaged line
 
 
-def _admits(entry: KeyLine, shown: _Shown, credentials: SSHKey) -> bool:
+def _admits(entry: KeyLine, shown: Shown, credentials: SSHKey) -> bool:
     """Return whether the options of a key's line accept it now."""
     options: dict[str, list[str | None]] = {}
     for name, value in entry.options:
@@ -329,7 +241,7 @@ def _is_kept(name: str, value: str | None) -> bool:
     return name in (HARMLESS | WITHOUT_VALUE if value is None else WITH_VALUE)
 
 
-def _is_held(shown: _Shown, options: Container[str], username: str) -> bool:
+def _is_held(shown: Shown, options: Container[str], username: str) -> bool:
     """Return whether a FIDO authenticator was touched and verified its user, as far as required."""
     if shown.flags is None:
         return True
@@ -350,15 +262,26 @@ def _is_held(shown: _Shown, options: Container[str], username: str) -> bool:
 
 
 def _expired(text: str) -> bool:
-    """Return whether the time of `expiry-time=`, as read by sshd(8), is over or cannot be read."""
-    zone = datetime.UTC if text.endswith("Z") else None
+    """Return whether the time of `expiry-time=` is over or cannot be read."""
+    try:
+        return datetime.now(UTC) >= _time_in(text)
+    except (ValueError, OverflowError):
+        return True
+
+
+def _time_in(text: str) -> datetime:
+    """Return the time of `expiry-time=`, as read by sshd(8).
+
+    Raises:
+        ValueError: if it cannot be read.
+        OverflowError: if it is out of range.
+    """
     digits = text.removesuffix("Z")
     form = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}.get(len(digits))
-    try:
-        end = datetime.datetime.strptime(digits, form or "").replace(tzinfo=zone)
-    except ValueError:
-        return True
-    return form is None or time.time() >= end.timestamp()
+    if form is None:
+        raise ValueError("a time has 8, 12 or 14 digits")
+    time = datetime.strptime(digits, form)
+    return time.replace(tzinfo=UTC) if text.endswith("Z") else time.astimezone(UTC)
 
 
 def _good(certificate: Any, credentials: SSHKey, principals: Sequence[str | None]) -> bool:
@@ -385,6 +308,28 @@ def _good(certificate: Any, credentials: SSHKey, principals: Sequence[str | None
         return True
     address = address_in(credentials.source)
     return address is not None and any(address in network_in(network) for network in networks)
+
+
+def _identity_of(entry: KeyLine, shown: Shown, credentials: SSHKey) -> Identity:
+    """Return the identity of a client that a line of authorized_keys admits."""
+    attributes: dict[str, Any] = {"fingerprint": shown.key.get_fingerprint()}
+    if entry.comment:
+        attributes["comment"] = entry.comment
+    ends = [_time_in(text or "") for name, text in entry.options if name == "expiry-time"]
+    issuer = subject = None
+    if shown.certificate is not None:
+        facts = certificate_facts(credentials.blob)
+        issuer, subject = shown.listed.get_fingerprint(), facts.key_id or None
+        attributes |= {"serial": facts.serial, "principals": facts.principals}
+        ends += [facts.expires] if facts.expires is not None else []
+    return Identity(
+        credentials.username,
+        issuer=issuer,
+        subject=subject,
+        attributes=attributes,
+        methods=methods_of(shown),
+        expires=min(ends, default=None),
+    )
 
 
 def _generate(argument: ArgString) -> CheckerRef:

@@ -12,12 +12,13 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.checker import CheckerRef
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.bases.facts import IgnoredFacts
 from actorcred.checkers.key_set import Fetching, KeyFile, KeySource, KeyURL
+from actorcred.checkers.token_claims import ClaimReader
 from actorcred.checkers.token_kinds import TokenKind, why_refused
 from actorcred.credentials import BearerToken
 from actorcred.errors import AccountError, LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.identity import Identity
-from actorcred.names import make_avatar_id
 from actorcred.network import is_local
 
 __all__ = ["ANY", "Fetching", "TokenChecker", "TokenKind", "TokenRules", "plugin"]
@@ -39,6 +40,9 @@ class TokenRules:
         issuer: the required issuer (`iss`); "any" accepts all tokens that the key signed.
         audience: the required audience (`aud`); "any" also accepts tokens for other services.
         claim: the claim that is the avatar id, a string or an integer.
+        groups: the claim that has the user's groups or roles, an array or a string with blanks
+            between them; such as "groups", "scope", or "realm_access.roles" for a nested one.
+        attributes: the claims to have in `Identity.attributes`.
         leeway: seconds by which clocks may differ.
         kind: whether access tokens or ID tokens are accepted. Refresh and logout tokens, and tokens
             bound to a key of the client, are always refused.
@@ -51,6 +55,8 @@ class TokenRules:
     issuer: str | None = None
     audience: str | None = None
     claim: str = "sub"
+    groups: str = ""
+    attributes: tuple[str, ...] = ()
     leeway: float = 10.0
     kind: TokenKind = TokenKind.ACCESS
 
@@ -78,8 +84,11 @@ class TokenRules:
 class TokenChecker(BlockingChecker):
     """Checks JSON Web Tokens.
 
-    A token must have an expiry (`exp`). A session goes on when its token expires: limit the
-    sessions' lifetime (`PortalOptions.lifetime`) if that matters.
+    A token must have an expiry (`exp`), which ends the session. The identity has the claims `iss`
+    and `sub` as issuer and subject, `auth_time` (or else `iat`) as the time of authentication,
+    `amr` as methods, and the attribute "scope", a tuple of words. If one of `iss`, `sub`,
+    `auth_time` and `iat` cannot be used, the token is refused. A scope, methods, groups or an
+    attribute that cannot be used is ignored, so that it grants nothing, and is logged once.
 
     Args:
         keys: the URL of a JWKS (https, or http on this machine); or a file with a public key in PEM
@@ -125,6 +134,14 @@ class TokenChecker(BlockingChecker):
             self._source = KeyURL(keys, self.limits.timeout, fetching)
         elif keys:
             self._source = KeyFile(keys)
+        ignored = IgnoredFacts("jwt")
+        self._reader = ClaimReader(
+            name=rules.claim,
+            groups=rules.groups,
+            attributes=rules.attributes,
+            leeway=rules.leeway,
+            ignored=lambda claim, why: ignored.about(f"the claim {claim}", why),
+        )
 
     @classmethod
     def start(  # type: ignore[override]
@@ -143,21 +160,9 @@ class TokenChecker(BlockingChecker):
 
     def check(self, credentials: BearerToken) -> Identity:
         """Check a token, and return the identity."""
-        rules = self._rules
         if len(credentials.token) > LONGEST_TOKEN:
             raise UnauthorizedLogin("the token is too long")
-        claims = self._claims_of(credentials.token)
-        name = claims[rules.claim]
-        try:
-            return Identity(
-                make_avatar_id(str(name) if type(name) is int else name),
-                methods=frozenset(),
-                expires=datetime.fromtimestamp(float(claims["exp"]), UTC),
-            )
-        except (TypeError, ValueError, OverflowError) as error:
-            raise UnauthorizedLogin(
-                f"the claim {rules.claim} is not an avatar id: {error}"
-            ) from None
+        return self._reader.identity(self._claims_of(credentials.token), datetime.now(UTC))
 
     def _claims_of(self, token: str) -> dict[str, Any]:
         """Return the claims of a token, after checking its signature, times and kind."""
@@ -233,14 +238,15 @@ def _generate(argument: ArgString) -> CheckerRef:
         "iss": "issuer",
         "aud": "audience",
         "claim": "claim",
+        "groups": "groups",
+        "attributes": "attributes",
         "leeway": "leeway",
         "kind": "kind",
     }
     numbers: dict[str, Any] = dict.fromkeys(("leeway", "lifespan", "cooldown", "timeout"), float)
-    texts: dict[str, Any] = dict.fromkeys(("iss", "aud", "claim", "secret"), str)
-    options = read_options(
-        argument, {"alg": lambda text: tuple(text.split()), "kind": TokenKind, **texts, **numbers}
-    )
+    texts: dict[str, Any] = dict.fromkeys(("iss", "aud", "claim", "groups", "secret"), str)
+    lists: dict[str, Any] = dict.fromkeys(("alg", "attributes"), lambda text: tuple(text.split()))
+    options = read_options(argument, {"kind": TokenKind, **lists, **texts, **numbers})
 
     def some(names: Iterable[str]) -> dict[str, Any]:
         return {name: options[name] for name in names if name in options}
@@ -260,7 +266,8 @@ plugin = CheckerPlugin(
     "JSON Web Tokens, with public keys from the URL of a JWKS, a file with one, or a PEM file: "
     "jwt[iss=ISSUER,aud=AUDIENCE]:URL-OR-PATH. Both are required; iss=any and aud=any accept any "
     "issuer and audience. Options: alg=RS256 ES256 EdDSA, kind=access, id or any, claim=sub (the "
-    "claim with the name), leeway=10, and for a URL lifespan=300, cooldown=5 and timeout=10 "
+    "claim with the name), groups=CLAIM (roles, groups, scope, or realm_access.roles), "
+    "attributes=CLAIM CLAIM, leeway=10, and for a URL lifespan=300, cooldown=5 and timeout=10 "
     "seconds; or alg=HS256,secret=${file:PATH} without keys.",
     (BearerToken,),
     _generate,

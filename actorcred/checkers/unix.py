@@ -7,11 +7,15 @@ from typing import Any, cast
 
 from actorcred.actors import Dispatcher
 from actorcred.auth.descriptors import ArgString
-from actorcred.auth.plugin import CheckerPlugin, read_options
+from actorcred.auth.plugin import CheckerPlugin, read_options, yes_or_no
 from actorcred.checker import CheckerRef
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.bases.facts import IgnoredFacts
+from actorcred.checkers.bases.watched import why
+from actorcred.checkers.system_groups import full_name_of, groups_of
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
+from actorcred.identity import NO_GROUPS, NO_INFO, Identity, identity_of
 
 __all__ = ["UnixChecker", "plugin"]
 
@@ -43,8 +47,13 @@ class UnixChecker(BlockingChecker):
     that delays failures (`pam_faildelay`, and `pam_unix` without `nodelay`) blocks one of the
     threads for that time.
 
+    The identity has the account's groups. A user whom PAM accepts but the system does not know has
+    none.
+
     Args:
         service: the PAM service, a file in /etc/pam.d.
+        groups: whether to look up the groups of users.
+        full_name: whether the identity has the attribute "name", from the account's GECOS field.
         limits: limits on the requests to PAM.
 
     Raises:
@@ -55,7 +64,9 @@ class UnixChecker(BlockingChecker):
 
     credential_interfaces = (UsernamePassword,)
 
-    def __init__(self, service: str, limits: BackendLimits | None) -> None:
+    def __init__(
+        self, service: str, limits: BackendLimits | None, groups: bool, full_name: bool
+    ) -> None:
         super().__init__(limits)
         try:
             import pam
@@ -67,6 +78,9 @@ class UnixChecker(BlockingChecker):
             # PAM would use the service "other" instead.
             raise AccountError(f"there is no PAM service {service!r} in {FOLDERS[0]}")
         self._service = service
+        self._with_groups = groups
+        self._with_name = full_name
+        self._ignored = IgnoredFacts("unix")
         self._authenticator: Any = pam.PamAuthenticator
 
     @classmethod
@@ -75,12 +89,47 @@ class UnixChecker(BlockingChecker):
         service: str = "login",
         limits: BackendLimits | None = None,
         *,
+        groups: bool = True,
+        full_name: bool = False,
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast("CheckerRef", super().start(service, limits, dispatcher=dispatcher))
+        return cast(
+            "CheckerRef", super().start(service, limits, groups, full_name, dispatcher=dispatcher)
+        )
 
-    def check(self, credentials: UsernamePassword) -> str:
+    def current_identity(self, name: str) -> Identity:
+        """Return what the system says of a user now, whether or not PAM would accept a login.
+
+        It blocks, and can be called on any thread.
+
+        Args:
+            name: the user's name.
+
+        Raises:
+            CheckerUnavailable: if the system cannot be asked now.
+        """
+        return identity_of(self._answer(name))
+
+    def _answer(self, username: str) -> str | Identity:
+        """Return the user's name, or an identity if the system knows more.
+
+        Raises:
+            CheckerUnavailable: if the system cannot be asked.
+        """
+        groups = NO_GROUPS
+        try:
+            name = full_name_of(username) if self._with_name else ""
+            groups = groups_of(username) if self._with_groups else NO_GROUPS
+        except OSError as error:
+            raise CheckerUnavailable(f"the system's groups cannot be read: {why(error)}") from None
+        except ValueError as error:
+            self._ignored.about(f"the list of groups of {username!r:.100}", str(error))
+        if not groups and not name:
+            return username
+        return Identity(username, groups=groups, attributes={"name": name} if name else NO_INFO)
+
+    def check(self, credentials: UsernamePassword) -> str | Identity:
         """Ask PAM."""
         if not credentials.password:
             raise UnauthorizedLogin("the password is empty")  # `nullok` is for consoles
@@ -89,10 +138,10 @@ class UnixChecker(BlockingChecker):
         if asked.authenticate(
             credentials.username, credentials.password, self._service, resetcreds=False
         ):
-            return credentials.username
+            return self._answer(credentials.username)
         stack = "account" if proven else "auth"
-        why = _REFUSED.get(asked.code)
-        if why is None:
+        cause = _REFUSED.get(asked.code)
+        if cause is None:
             reason = (
                 asked.reason.decode(errors="replace")
                 if isinstance(asked.reason, bytes)
@@ -103,9 +152,9 @@ class UnixChecker(BlockingChecker):
                 f"{asked.code}: {reason}"
             )
         if proven:
-            cause = "the account may not be used" if asked.code == AUTH_ERROR else why
-            why = f"the account stack of the PAM service {self._service!r} refused: {cause}"
-        raise UnauthorizedLogin(why, known=bool(proven))
+            cause = "the account may not be used" if asked.code == AUTH_ERROR else cause
+            cause = f"the account stack of the PAM service {self._service!r} refused: {cause}"
+        raise UnauthorizedLogin(cause, known=bool(proven))
 
 
 def _watch_account_stack(asked: Any) -> list[bool]:
@@ -122,15 +171,21 @@ def _watch_account_stack(asked: Any) -> list[bool]:
 
 
 def _generate(argument: ArgString) -> CheckerRef:
-    options = read_options(argument, {"threads": int, "timeout": float})
-    return UnixChecker.start(str(argument) or "login", BackendLimits(**options))
+    options = read_options(
+        argument, {"threads": int, "timeout": float, "groups": yes_or_no, "name": yes_or_no}
+    )
+    groups, full_name = options.pop("groups", True), options.pop("name", False)
+    return UnixChecker.start(
+        str(argument) or "login", BackendLimits(**options), groups=groups, full_name=full_name
+    )
 
 
 plugin = CheckerPlugin(
     "unix",
     "SERVICE",
     "Users of the system, checked by the PAM service of that name in /etc/pam.d; expired and "
-    "locked accounts are refused. Options: threads=8, timeout=10.",
+    "locked accounts are refused. Options: threads=8, timeout=10; groups=no does not look up the "
+    "users' groups, name=yes looks up their names (GECOS).",
     (UsernamePassword,),
     _generate,
 )

@@ -1,4 +1,4 @@
-"""The log of a serving command: lines on stderr.
+"""The log of a serving command: lines of text or JSON on stderr, or records of systemd's journal.
 
 A separate thread writes them, so that a slow pipe does not delay any client.
 """
@@ -12,11 +12,20 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Any
 
 from actorcred.audit import quoted
+from actorcred.cli.log_formats import (
+    JOURNAL,
+    Journal,
+    JournalFormatter,
+    JSONFormatter,
+    LineFormatter,
+    is_journal,
+)
 
-__all__ = ["LineFormatter", "ThreadedHandler", "start_logging"]
+__all__ = ["LogFormat", "ThreadedHandler", "start_logging"]
 
 logger = logging.getLogger("actorcred.cli")
 
@@ -36,41 +45,14 @@ LAST_WORDS = 2.0
 """Seconds at the end of the process for writing the waiting records."""
 
 
-class LineFormatter(logging.Formatter):
-    """Formats a record so that nothing in it can look like another record.
+class LogFormat(StrEnum):
+    """The format of the log."""
 
-    Unprintable characters are escaped, and further lines, such as those of a traceback, are
-    indented.
+    TEXT = "text"
+    """Lines for people; records of events have their fields in logfmt."""
 
-    Args:
-        colours: whether levels are colored, for terminals.
-    """
-
-    COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}  # noqa: RUF012
-
-    def __init__(self, *, colours: bool = False) -> None:
-        super().__init__("%(name)s: %(message)s")
-        self._colours = colours
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the text of a record, in one or more lines."""
-        first, *others = super().format(record).splitlines() or [""]
-        level = f"{record.levelname:<8}"
-        if self._colours and record.levelname in self.COLOURS:
-            level = f"{self.COLOURS[record.levelname]}{level}\x1b[0m"
-        lines = [
-            f"{self.formatTime(record)} {level} {_escaped(first)}",
-            *("    " + _escaped(line) for line in others),
-        ]
-        return "\n".join(lines)
-
-
-def _escaped(line: str) -> str:
-    return (
-        line
-        if line.isprintable()
-        else "".join(one if one.isprintable() else quoted(one)[1:-1] for one in line)
-    )
+    JSON = "json"
+    """A JSON object per line."""
 
 
 class ThreadedHandler(logging.Handler):
@@ -83,13 +65,20 @@ class ThreadedHandler(logging.Handler):
         write: writes bytes; it may block.
         records: maximum number of waiting records.
         characters: maximum number of their characters.
+        batch: whether several records are written at a time, with a line end after each one.
     """
 
     def __init__(
-        self, write: Callable[[bytes], object], records: int = RECORDS, characters: int = CHARACTERS
+        self,
+        write: Callable[[bytes], object],
+        records: int = RECORDS,
+        characters: int = CHARACTERS,
+        *,
+        batch: bool = True,
     ) -> None:
         super().__init__()
         self._write = write
+        self._batch = BATCH if batch else 1
         self._records = records
         self._characters = characters
         self._changed = threading.Condition()
@@ -139,7 +128,7 @@ class ThreadedHandler(logging.Handler):
                 self._write(batch)
             except OSError:  # the reader has closed the pipe, or the disk is full
                 with self._changed:
-                    self._dropped += batch.count(b"\n")
+                    self._dropped += batch.count(b"\n") if self._batch > 1 else 1
             with self._changed:
                 self._busy = False
                 self._changed.notify_all()
@@ -150,13 +139,18 @@ class ThreadedHandler(logging.Handler):
             self._changed.wait_for(lambda: self._waiting or self._closed)
             lines: list[str] = []
             size = 0
-            while self._waiting and size < BATCH:
+            while self._waiting and size < self._batch:
                 lines.append(self._waiting.popleft())
                 size += len(lines[-1])
             self._size -= size
             self._busy = bool(lines)
-            if lines and self._dropped:
-                lines.append(self._word_of_dropped())
+            if self._dropped and lines:
+                told = self._word_of_dropped()
+                if self._batch > 1:
+                    lines.append(told)
+                else:  # it is the next one to be written
+                    self._waiting.appendleft(told)
+                    self._size += len(told)
         return "".join(line + "\n" for line in lines).encode("utf-8", "backslashreplace")
 
     def _word_of_dropped(self) -> str:
@@ -201,19 +195,28 @@ def write_all(descriptor: int, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-def start_logging(level: str) -> None:
-    """Start logging to stderr.
+def start_logging(level: str, form: LogFormat = LogFormat.TEXT) -> None:
+    """Start logging to stderr; to systemd's journal, with fields, if that is what stderr is.
 
     Args:
         level: "debug", "info", "warning" or "error".
+        form: the format. JSON is written to stderr in any case.
     """
     try:
         # Not `sys.stderr`: a thread that is stuck in it would keep the process from exiting.
         descriptor = os.dup(2)
     except OSError:  # there is no stderr
         return
-    handler = ThreadedHandler(lambda data: write_all(descriptor, data))
-    handler.setFormatter(LineFormatter(colours=os.isatty(descriptor)))
+    if form is LogFormat.TEXT and is_journal(descriptor) and os.path.exists(JOURNAL):
+        handler = ThreadedHandler(Journal().write, batch=False)
+        handler.setFormatter(JournalFormatter())
+    else:
+        handler = ThreadedHandler(lambda data: write_all(descriptor, data))
+        handler.setFormatter(
+            JSONFormatter()
+            if form is LogFormat.JSON
+            else LineFormatter(colours=os.isatty(descriptor))
+        )
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":
         # Otherwise each error that an avatar reports to its client would be logged with a

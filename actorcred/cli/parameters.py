@@ -15,7 +15,7 @@ from actorcred.cli.errors import ExitCode, fail
 from actorcred.fronts.trusted import UNIX
 from actorcred.rpc.protocol.addresses import Address
 
-__all__ = ["ADDRESS", "NETWORK", "PASSWORD_FILE", "Seconds", "as_utf8", "read_password"]
+__all__ = ["ADDRESS", "METRICS", "NETWORK", "PASSWORD_FILE", "Seconds", "as_utf8", "read_password"]
 
 PASSWORD_VARIABLE = "ACTORCRED_PASSWORD"
 
@@ -56,6 +56,22 @@ class _NetworkType(click.ParamType):  # type: ignore[type-arg]
 
 NETWORK = _NetworkType()
 """The type of an IP address or network, or "unix"."""
+
+
+class _MetricsType(click.ParamType):  # type: ignore[type-arg]
+    name = "address"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, int]:
+        host, _, port = str(value).rpartition(":")
+        if not port.isdecimal() or not port.isascii() or int(port) > 65535:
+            self.fail(f"{value!r} is not [HOST:]PORT, such as 127.0.0.1:9464", param, ctx)
+        return host.removeprefix("[").removesuffix("]") or "127.0.0.1", int(port)
+
+
+METRICS = _MetricsType()
+"""The type of the host and the port of metrics."""
 
 
 class Seconds(click.FloatRange):

@@ -151,7 +151,9 @@ def _accounts_in(store: str) -> Accounts:
     take_avatar_ids(descriptor)  # which do not change the names in the store
     path = str(descriptor.argument)
     if descriptor.kind == "file" and path:
-        return _FileAccounts(path, FileFormat(**read_options(descriptor.argument, FILE_OPTIONS)))
+        options = read_options(descriptor.argument, {**FILE_OPTIONS, "groups": str})
+        options.pop("groups", None)  # this file is not touched
+        return _FileAccounts(path, FileFormat(**options))
     if descriptor.kind == "sqlite" and path:
         return _SQLiteAccounts(path, **read_options(descriptor.argument, SQLITE_OPTIONS))
     raise AccountError(f"the store {store!r} must be file:PATH (htpasswd) or sqlite:PATH")

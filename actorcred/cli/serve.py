@@ -16,15 +16,18 @@ from typing import Any
 import click
 
 from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
+from actorcred.audit import PERSONAL
 from actorcred.auth.options import auth_options
 from actorcred.auth.registry import from_string
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.lifetime import Life, drained, run
-from actorcred.cli.logs import start_logging
-from actorcred.cli.parameters import ADDRESS, NETWORK, Seconds
+from actorcred.cli.logs import LogFormat, start_logging
+from actorcred.cli.parameters import ADDRESS, METRICS, NETWORK, Seconds
 from actorcred.errors import ActorcredError
 from actorcred.fronts.trusted import ForwardingHeader, TrustedProxy
+from actorcred.metrics import Metrics
 from actorcred.portal.actor import Portal
+from actorcred.portal.observing import Counts
 from actorcred.portal.options import PortalOptions, UnknownNames
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
@@ -150,12 +153,33 @@ logger = logging.getLogger("actorcred.cli")
     help="Minimum level of log messages.",
 )
 @click.option(
+    "--log-format",
+    type=click.Choice([str(form) for form in LogFormat]),
+    default=str(LogFormat.TEXT),
+    show_default=True,
+    help="The format of the log on stderr. If stderr is systemd's journal, text gets fields.",
+)
+@click.option(
+    "--log-omit",
+    "log_omit",
+    multiple=True,
+    type=click.Choice(PERSONAL),
+    help="A field with personal data that is left out of the records of events. May be repeated.",
+)
+@click.option(
     "--log-unknown-names",
     type=click.Choice([str(how) for how in UnknownNames]),
     default=str(PortalOptions().log_unknown_names),
     show_default=True,
     help="What the log shows of an unknown name, which might be a password typed into the wrong "
     "field.",
+)
+@click.option(
+    "--metrics",
+    type=METRICS,
+    metavar="[HOST:]PORT",
+    help="Where to serve metrics for Prometheus, at /metrics; the host is 127.0.0.1 by default.  "
+    "[default: nowhere]",
 )
 @click.option(
     "--uvloop/--no-uvloop",
@@ -179,7 +203,10 @@ def serve(
     origins: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
+    log_format: str,
+    log_omit: tuple[str, ...],
     log_unknown_names: str,
+    metrics: tuple[str, int] | None,
     uvloop: bool | None,
 ) -> None:
     """Serve a realm on the network until SIGTERM, SIGINT or SIGHUP, then end all sessions.
@@ -189,12 +216,14 @@ def serve(
     Example: actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd \\
         --auth anonymous --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
     """  # noqa: D301  # click does not rewrap a paragraph that begins with \b
-    start_logging(log_level)
+    start_logging(log_level, LogFormat(log_format))
     realm_class = _find_realm(realm)
     portal_options = PortalOptions(
         policy=Policy(policy),
         admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
         log_unknown_names=UnknownNames(log_unknown_names),
+        log_omit=frozenset(log_omit),
+        metrics=None if metrics is None else Metrics(),
     )
     if shows_limits:
         click.echo(portal_options.describe())
@@ -208,6 +237,8 @@ def serve(
             origins=origins or None,
         )
 
+    with _usage():
+        _serve_metrics(portal_options.metrics, metrics)
     opening = partial(_open, realm_class, auth, addresses, portal_options, server_options)
     main = partial(_main, opening=opening, drain_timeout=drain_timeout)
     raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
@@ -224,6 +255,14 @@ async def _main(
         portal, server = await life.opened(opening())
     life.clean_up(server.clean_up)
     return await _serve(life, portal, server)
+
+
+def _serve_metrics(metrics: Counts | None, where: tuple[str, int] | None) -> None:
+    """Serve metrics until the process ends, if that is requested."""
+    if isinstance(metrics, Metrics) and where is not None:
+        port, _ = metrics.serve(*where)
+        host = f"[{where[0]}]" if ":" in where[0] else where[0]
+        click.echo(f"metrics at http://{host}:{port}/metrics")
 
 
 def _proxy(networks: tuple[str, ...], identity: str, forwarding: str) -> TrustedProxy | None:

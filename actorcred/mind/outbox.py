@@ -13,11 +13,18 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 from typing import Any, Protocol
 
-__all__ = ["Notification", "Offer", "Outbox", "OutboxLimit", "OutboxOverflow"]
+__all__ = ["Notification", "Offer", "Outbox", "OutboxLimit", "OutboxOverflow", "dropped_items"]
 
 
 # Held for a few byte codes only, so one lock is enough for all outboxes and saves memory in each.
 _lock = threading.Lock()
+
+_dropped = 0
+
+
+def dropped_items() -> int:
+    """Return how many items all outboxes of this process have dropped because they were full."""
+    return _dropped
 
 
 class OutboxOverflow(StrEnum):
@@ -159,7 +166,7 @@ class Outbox:
                     self._awake = True
                     verdict = Offer.WAKE
             elif not self.closed:
-                self.dropped += 1
+                self._count_dropped()
         for victim in victims:
             victim.dropped()
         return verdict
@@ -210,8 +217,13 @@ class Outbox:
         victims = []
         while not self._has_room(size, count) and len(self):
             victims.append(self._pop())
-            self.dropped += 1
+            self._count_dropped()
         return victims
+
+    def _count_dropped(self) -> None:
+        global _dropped
+        self.dropped += 1
+        _dropped += 1  # all of it happens under one lock
 
     def _pop(self) -> Item:
         assert self._items is not None

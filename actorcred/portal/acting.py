@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable
 from types import CoroutineType
 
+from actorcred.audit import printable
 from actorcred.credentials import BearerToken
-from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, RefusalCause, UnauthorizedLogin
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id, prepare_username
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.events import printable
 
 __all__ = ["MayActAs", "act_as"]
 
@@ -42,9 +42,11 @@ def act_as(proven: AvatarId, attempt: Attempt, ask: MayActAs | None) -> AvatarId
     try:
         wanted = make_avatar_id(wanted)
     except ValueError:
-        raise UnauthorizedLogin("the name to act as is not an avatar id") from None
+        refused = UnauthorizedLogin("the name to act as is not an avatar id")
+        raise refused.because(RefusalCause.NOT_PERMITTED) from None
     if not _may_act_as(proven, wanted, ask):
-        raise UnauthorizedLogin("may not act as another user")
+        refused = UnauthorizedLogin("may not act as another user")
+        raise refused.because(RefusalCause.NOT_PERMITTED)
     return wanted
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
 from typing import Any, cast
 
@@ -14,11 +14,12 @@ from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal import messages as m
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.events import Events, complain
+from actorcred.portal.gauges import Gauges
 from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.protection import Protection
+from actorcred.portal.publishing import Events, complain
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.realm import require_realm
@@ -29,6 +30,9 @@ __all__ = ["Portal"]
 
 
 logger = logging.getLogger("actorcred.portal")
+
+LAG_INTERVAL = 1.0
+"""Seconds between two measurements of the lag, if there are metrics."""
 
 
 class Portal(Actor):
@@ -62,6 +66,7 @@ class Portal(Actor):
             self._options.claimed_names(),
             portal.now,
             lambda seconds: portal.send_after(seconds, m.TellRepeated()),
+            self._options.log_omit,
         )
         self._protection = portal.protection = Protection(
             self._options.admission, self._options.penalty, portal.now
@@ -73,6 +78,7 @@ class Portal(Actor):
             self._options.limits, self._directory, self._logouts
         )
         self._logouts.when_free = self._free
+        self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(
             portal,
             self._options,
@@ -83,6 +89,28 @@ class Portal(Actor):
             self._protection,
         )
         self._services.add_checkers(*required)
+        self._unwatch: Callable[[], object] | None = None
+
+    def on_start(self) -> None:
+        """Begin to show metrics, if there are any."""
+        if self._metrics is not None:
+            gauges = Gauges(
+                cast("PortalRef", self._actor_ref),
+                self._directory,
+                self._logins,
+                self._services,
+                self._protection,
+            )
+            self._unwatch = self._metrics.watch(gauges.read)
+            self._measure_lag()
+
+    def _measure_lag(self) -> None:
+        self.send_after(LAG_INTERVAL, m.MeasureLag(self.now() + LAG_INTERVAL))
+
+    def _lagged(self, seconds: float) -> None:
+        if self._metrics is not None:
+            self._metrics.lagged(max(0.0, seconds))
+            self._measure_lag()
 
     @classmethod
     def start(  # type: ignore[override]
@@ -128,6 +156,8 @@ class Portal(Actor):
         self._logouts.abandon()
         self._services.close()
         self._events.close()
+        if self._unwatch is not None:
+            self._unwatch()
 
     def on_failure(self, *_: Any) -> None:
         """End all sessions after a crash as well."""
@@ -160,8 +190,6 @@ class Portal(Actor):
                 return self._logins.answer(attempt, go)
             case m.ReportRefusal():
                 return self._logins.refused_elsewhere(message)
-            case m.Publish(event):
-                return self._events.publish(event)
             case m.SharedAvatarGone(shared, cause):
                 return self._logouts.shared_avatar_gone(shared, cause)
             case m.ExpireLogins():
@@ -170,8 +198,6 @@ class Portal(Actor):
                 return self._logouts.expire()
             case m.ExpireLeaving():
                 return self._logouts.expire_leaving()
-            case m.TellRepeated():
-                return self._events.tell_repeated()
             case (
                 m.Drain()
                 | m.DrainTimeout()
@@ -182,12 +208,24 @@ class Portal(Actor):
                 | m.CountSessions()
             ):
                 return self._of_sessions(message)
+            case m.Publish() | m.TellRepeated() | m.MeasureLag() | m.Subscribe() | m.Unsubscribe():
+                return self._of_events(message)
+            case _:
+                return self._of_services(message)
+
+    def _of_events(self, message: ControlMessage) -> Any:
+        match message:
+            case m.Publish(event):
+                return self._events.publish(event)
+            case m.TellRepeated():
+                return self._events.tell_repeated()
+            case m.MeasureLag(due):
+                return self._lagged(self.now() - due)
             case m.Subscribe(subscriber):
                 return self._events.subscribe(subscriber)
             case m.Unsubscribe(subscription):
                 return self._events.unsubscribe(subscription)
-            case _:
-                return self._of_services(message)
+        return None
 
     def _of_sessions(self, message: ControlMessage) -> Any:
         match message:

@@ -9,7 +9,14 @@ from typing import Any
 
 from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
-from actorcred.errors import CheckerUnavailable, LoginFailed, UnauthorizedLogin, UnknownKey
+from actorcred.credentials import HashTimes
+from actorcred.errors import (
+    CheckerUnavailable,
+    LoginFailed,
+    RefusalCause,
+    UnauthorizedLogin,
+    UnknownKey,
+)
 from actorcred.exchange import Exchange
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity
 from actorcred.mind.mind import MindRef
@@ -40,12 +47,19 @@ class Attempt:
         client: where the client comes from.
         info: what the protocol tells the realm.
         renews: the session whose user proves the credentials again.
+        mechanism: how the client presents them; "" if the protocol does not say.
 
     Attributes:
         kind: the kind of credentials.
         claimed: the user name that the client claimed.
+        began: when the login began, on the portal's clock; None before.
         exchange: the credentials, if they need a challenge.
         deadline: when the login fails, on the portal's clock.
+        looked: when it was the login's turn; None if that was immediately.
+        proven_at: when the credentials were accepted; None if no event or metric needs it.
+        done_at: when the avatar was ready, if its `on_login` took a turn of its own.
+        hashed: how long its password waited for a thread, and took; None if it was not hashed.
+        trace: the caller's context for tracing; None without.
         checker: the checker that is being asked, or that accepted the credentials.
         avatar_id: the avatar id, once it is proven.
         identity: the identity, if the checker said more than an avatar id.
@@ -63,6 +77,7 @@ class Attempt:
     __slots__ = (
         "_answer",
         "_candidates",
+        "_cause",
         "_claimed_again",
         "_details",
         "_guessed",
@@ -71,19 +86,25 @@ class Attempt:
         "account",
         "authorize_as",
         "avatar_id",
+        "began",
         "checker",
         "claimed",
         "client",
         "counted",
         "credentials",
         "deadline",
+        "done_at",
         "exchange",
         "future",
+        "hashed",
         "identity",
         "info",
         "interfaces",
         "kind",
+        "looked",
+        "mechanism",
         "mind",
+        "proven_at",
         "renews",
         "session",
         "session_id",
@@ -91,9 +112,18 @@ class Attempt:
         "source",
         "state",
         "target",
+        "trace",
         "turns",
         "waits",
     )
+
+    began: float | None
+    looked: float | None
+    proven_at: float | None
+    done_at: float | None
+    hashed: HashTimes | None
+    trace: Any
+    _cause: RefusalCause | None
 
     def __init__(
         self,
@@ -107,8 +137,12 @@ class Attempt:
         client: ClientInfo = NO_CLIENT,
         info: Mapping[str, Any] = NO_INFO,
         renews: Session | None = None,
+        mechanism: str = "",
     ) -> None:
         self.renews = renews
+        self.mechanism = mechanism
+        self.began = self.looked = self.proven_at = self.done_at = self.hashed = None
+        self.trace = self._cause = None
         self.client = client
         self.info = info
         self.authorize_as = authorize_as
@@ -142,8 +176,9 @@ class Attempt:
 
     # -- checking --------------------------------------------------------------------------------
 
-    def begin(self, checkers: list[CheckerRef], deadline: float) -> None:
-        """Set the checkers to ask, in order, and the deadline."""
+    def begin(self, checkers: list[CheckerRef], began: float, deadline: float) -> None:
+        """Set the checkers to ask, in order, the time, and the deadline."""
+        self.began = began
         checkers.reverse()
         self._candidates = checkers
         if isinstance(self.credentials, Exchange):
@@ -184,6 +219,8 @@ class Attempt:
             self._unavailable = error
         self._known |= getattr(error, "known", False)
         self._guessed |= not isinstance(error, UnknownKey)
+        if self._cause is not RefusalCause.WRONG_CREDENTIALS:
+            self._cause = error.cause
         self._details = [*(self._details or ()), detail]
 
     def note_known(self) -> None:
@@ -195,9 +232,12 @@ class Attempt:
         detail = "; ".join(self._details or ())
         error = self._unavailable
         if error is None:
-            return UnknownKey(detail) if detail and not self._guessed else UnauthorizedLogin(detail)
+            kind = UnknownKey if detail and not self._guessed else UnauthorizedLogin
+            return kind(detail).because(self._cause or kind.cause)
         # A subclass belongs to an adapter, which needs the data that it carries.
-        return CheckerUnavailable(detail) if type(error) is CheckerUnavailable else error
+        if type(error) is not CheckerUnavailable:
+            return error
+        return CheckerUnavailable(detail).because(error.cause)
 
     def verified(self, avatar_id: AvatarId) -> None:
         """Complete a login whose credentials were only to be verified."""
@@ -244,6 +284,8 @@ class Attempt:
     def fail(self) -> None:
         """End the login and cancel a checker's work. The caller must settle `future` last."""
         self.state = step(self.state, SessionEvent.FAILED)
+        if self.hashed is None:
+            self.hashed = getattr(self.credentials, "hashing", None)
         self.credentials = self.exchange = None
         answer, self._answer = self._answer, None
         if answer is not None and self.mind is None:  # a realm may finish: its avatar is discarded
@@ -255,14 +297,7 @@ class Attempt:
             if mind is not None:
                 mind.abandon()
 
-    def report(self, error: LoginFailed) -> tuple[Any, ...]:
-        """Return the fields of `events.LoginRefused`."""
-        return (
-            error.code,
-            self.kind,
-            self.claimed,
-            error.detail,
-            self._known,
-            error.seen,
-            self.client,
-        )
+    @property
+    def known(self) -> bool:
+        """Whether a checker knows the account."""
+        return self._known

@@ -18,6 +18,7 @@ from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
     LoginFailed,
+    RefusalCause,
     UnauthorizedLogin,
     UnhandledCredentials,
 )
@@ -26,7 +27,6 @@ from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.checking import Checking
-from actorcred.portal.events import LoggedIn, LoginRefused
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import (
     AnswerChallenge,
@@ -42,6 +42,7 @@ from actorcred.portal.options import PortalOptions
 from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
+from actorcred.portal.reports import Reports
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.registry import Place, Registry
@@ -89,7 +90,7 @@ class Logins:
         self._registry = registry
         self._logouts = logouts
         self._protection = protection
-        self._events = logouts.events
+        self._reports = Reports(portal, options, services, logouts.events)
         logouts.when_gone = self.avatar_gone
         self._closed = False
         # In the order of their deadlines, since the timeout is the same for all.
@@ -109,20 +110,27 @@ class Logins:
             self.fail(attempt, _draining(seen=False))
         elif len(self._attempts) >= self._options.admission.logins:
             full = f"{len(self._attempts)} logins in flight"
-            self.fail(attempt, LoginDenied(full, retry_after=RETRY_AFTER, seen=False))
+            denied = LoginDenied(full, retry_after=RETRY_AFTER, seen=False)
+            self.fail(attempt, denied.because(RefusalCause.FULL))
         elif attempt.future.done():
             self.fail(attempt, _given_up())
         elif not (checkers := self._services.checkers_for(attempt.credentials)):
             self.fail(attempt, UnhandledCredentials(f"no checker takes {attempt.kind}"))
         else:
-            attempt.begin(checkers, self._portal.now() + self._options.login_timeout)
+            now = self._portal.now()
+            attempt.begin(checkers, now, now + self._options.login_timeout)
             self._attempts[attempt] = None
             self._arm_timer(self._options.login_timeout)
-            denied = self._protection.enter(attempt)
-            if denied is not None:
-                self.fail(attempt, denied)
-            else:
-                self._in_turn(attempt, self._first_look)
+            self._enter(attempt)
+
+    def _enter(self, attempt: Attempt) -> None:
+        denied = self._protection.enter(attempt)
+        if denied is not None:
+            self.fail(attempt, denied)
+            return
+        self._in_turn(attempt, self._first_look)
+        if attempt.checker is None:
+            attempt.looked = attempt.deadline  # it has to wait; until its turn, all of it is queue
 
     def _in_turn(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         """Continue a login when it is its turn, unless a penalty denies it."""
@@ -141,6 +149,8 @@ class Logins:
             self.fail(attempt, denied)
 
     def _first_look(self, attempt: Attempt) -> None:
+        if attempt.looked is not None:
+            attempt.looked = self._portal.now()
         exchange = attempt.exchange
         if exchange is not None:
             tell, challenge = self._portal.deliver_if_alive, exchange.on_challenge
@@ -173,17 +183,7 @@ class Logins:
             self._protection.count(error, source, report.claimed)
         else:
             self._protection.count_denied(source)
-        known = getattr(error, "known", False)
-        self._events.emit(
-            LoginRefused,
-            error.code,
-            report.kind,
-            report.claimed,
-            error.detail,
-            known,
-            error.seen,
-            client,
-        )
+        self._reports.refused_elsewhere(report)
 
     def checker_answered(self, attempt: Attempt, answer: PendingAnswer) -> bool:
         """Send a checker's late answer to the portal; return whether it was sent. Thread-safe."""
@@ -195,8 +195,10 @@ class Logins:
 
     def _proven(self, attempt: Attempt, avatar_id: AvatarId) -> None:
         if attempt.renews is not None and attempt.renews.avatar_id != avatar_id:
-            self.fail(attempt, UnauthorizedLogin("the credentials are another user's", known=True))
+            other = UnauthorizedLogin("the credentials are another user's", known=True)
+            self.fail(attempt, other.because(RefusalCause.ANOTHER_USER))
             return
+        self._reports.proven(attempt)
         self._protection.proven(attempt)
         self._protection.end_turn(attempt)
         if attempt.interfaces:
@@ -215,8 +217,9 @@ class Logins:
     def _renew(self, session: Session, attempt: Attempt, avatar_id: AvatarId) -> None:
         """Record a newer proof of the credentials, which can move the end of the session."""
         proven = attempt.identity or identity_of(avatar_id, attempt.credentials)
-        session.reproven(avatar_id, proven)
-        session.expires_in(seconds_left(session.identity, datetime.now(UTC)))
+        now = datetime.now(UTC)
+        session.reproven(proven, now)
+        session.expires_in(seconds_left(session.identity, now))
         self._directory.reschedule(session)
         self._logouts.watch_deadlines()
 
@@ -256,7 +259,8 @@ class Logins:
             self._claim(attempt)
         else:
             ended = "the session to share has ended"
-            self.fail(attempt, LoginDenied(ended, retry_after=RETRY_AFTER))
+            denied = LoginDenied(ended, retry_after=RETRY_AFTER)
+            self.fail(attempt, denied.because(RefusalCause.SESSION_LIMIT))
 
     def placed(self, attempt: Attempt, done: Future[Place]) -> None:
         """Continue a login that has waited for its place."""
@@ -276,6 +280,7 @@ class Logins:
         """Complete a login whose avatar has run `on_login`, or calls its client from there."""
         attempt = self.opening.take_held(session)
         if attempt is not None:
+            attempt.done_at = self._portal.now()
             self._guard(self.succeed, attempt, session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
@@ -294,17 +299,8 @@ class Logins:
         if attempt.counted:
             self._protection.leave(attempt)
         self._logouts.watch_deadlines()
-        if self._events.wanted(LoggedIn):
-            interface = session.interface.__name__
-            self._events.emit(
-                LoggedIn,
-                session.id,
-                session.avatar_id,
-                interface,
-                session.checker,
-                attempt.client,
-                attempt.identity,
-            )
+        if attempt.proven_at is not None:
+            self._reports.succeeded(attempt, session)
         if attempt.future.settle(attempt.succeed()):
             self._registry.opened(session)
         else:
@@ -314,7 +310,8 @@ class Logins:
 
     def fail(self, attempt: Attempt, error: LoginFailed) -> None:
         """Fail a login, and release all that it holds."""
-        if attempt.state is State.CHECKING:
+        checked = attempt.state is not State.CHECKING
+        if not checked:
             self._protection.failed(attempt, error)
         attempt.fail()
         self._attempts.pop(attempt, None)
@@ -326,7 +323,7 @@ class Logins:
             self._logouts.end(session, LogoutReason(code))
         else:
             attempt.abandon_minds()
-        self._events.emit(LoginRefused, *attempt.report(error))
+        self._reports.refused(attempt, error, checked=checked)
         attempt.future.settle_error(error)
         if session is None and attempt.session_id:
             self._protection.closed(attempt.session_id)
@@ -383,7 +380,7 @@ class Logins:
                 and attempt.state is not State.CHECKING
             ):
                 revoked = UnauthorizedLogin("the account was revoked during the login")
-                self._guard(self.fail, attempt, revoked)
+                self._guard(self.fail, attempt, revoked.because(RefusalCause.REVOKED))
 
     # -- deadlines -------------------------------------------------------------------------------
 
@@ -402,7 +399,8 @@ class Logins:
                 self._arm_timer(attempt.deadline - now)
                 return
             late = f"not done within {self._options.login_timeout:g} s, while {attempt.state.value}"
-            self._guard(self.fail, attempt, CheckerUnavailable(late))
+            timeout = CheckerUnavailable(late).because(RefusalCause.TIMEOUT)
+            self._guard(self.fail, attempt, timeout)
             self._attempts.pop(attempt, None)
 
     def close(self) -> None:
@@ -413,10 +411,11 @@ class Logins:
 
 
 def _given_up() -> LoginFailed:
-    error = LoginFailed("given up by the client")
+    error = LoginFailed("given up by the client").because(RefusalCause.GIVEN_UP)
     error.seen = False  # so that a flood of them is reported as a sum
     return error
 
 
 def _draining(*, seen: bool) -> LoginDenied:
-    return LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=seen)
+    denied = LoginDenied("the portal is draining", retry_after=RETRY_AFTER, seen=seen)
+    return denied.because(RefusalCause.DRAINING)

@@ -15,8 +15,10 @@ from actorcred.actors.lifecycle import stops_all
 from actorcred.avatar import Avatar, Detached, Leave
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
-from actorcred.portal.events import Events, LoggedOut, SessionKicked
+from actorcred.portal.events import LoggedOut, SessionKicked
 from actorcred.portal.messages import DrainTimeout, ExpireLeaving, ExpireSessions
+from actorcred.portal.observing import Counts
+from actorcred.portal.publishing import Events
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import LogOut
 from actorcred.sessions.directory import Directory
@@ -46,6 +48,8 @@ class Logouts:
         self._portal = portal
         self._directory = directory
         self.events = events
+        self.metrics: Counts | None = None
+        """What logouts are counted by; None for nothing."""
         self._timeout = timeout
         # The deadlines of avatars that are leaving. They are in order, since the timeout is the
         # same for all.
@@ -132,16 +136,22 @@ class Logouts:
     def _report(self, session: Session) -> None:
         reason = session.reason
         if reason is not None and session.announced:  # else it is a login that failed
-            code, duration = str(reason.code), self._portal.now() - session.opened
-            self.events.emit(
-                LoggedOut, session.id, session.avatar_id, code, reason.detail, duration
-            )
+            code = str(reason.code)
+            if self.metrics is not None:
+                self.metrics.logged_out(code)
+            if self.events.wanted(LoggedOut):
+                duration = self._portal.now() - session.opened
+                whose = (session.checker, session.client, session.identity)
+                self.events.emit(
+                    LoggedOut, session.id, session.avatar_id, code, reason.detail, duration, *whose
+                )
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
         """End sessions at the application's request; return their number."""
         count = 0
         for session in sessions:
-            self.events.emit(SessionKicked, session.id, session.avatar_id, detail)
+            whose = (session.checker, session.client, session.identity)
+            self.events.emit(SessionKicked, session.id, session.avatar_id, detail, *whose)
             self.guard(self.end, session, LogoutReason(LogoutCode.KICKED, detail))
             count += 1
         return count

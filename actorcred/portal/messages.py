@@ -15,8 +15,9 @@ from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.events import Event, Subscriber
+from actorcred.portal.events import Event
 from actorcred.portal.pending_answer import PendingAnswer
+from actorcred.portal.publishing import Subscriber
 from actorcred.sessions.registry import Place
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
@@ -43,6 +44,7 @@ __all__ = [
     "ListCredentialsInterfaces",
     "ListDigestAlgorithms",
     "ListInterfaces",
+    "MeasureLag",
     "PlaceClaimed",
     "Publish",
     "RealmAnswered",
@@ -99,6 +101,7 @@ class ReportRefusal(ControlMessage):
     kind: str
     claimed: str
     client: ClientInfo
+    mechanism: str = ""
 
 
 @dataclass(slots=True)
@@ -307,6 +310,13 @@ class Unsubscribe(ControlMessage):
     """Remove a subscriber."""
 
     subscription: pykka.ActorRef[Any]
+
+
+@dataclass(slots=True)
+class MeasureLag(ControlMessage):
+    """Record how late this timer is; it was due at a time of the portal's clock."""
+
+    due: float
 
 
 @dataclass(slots=True)

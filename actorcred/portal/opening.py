@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from actorcred.actors import Actor, ActorRef
 from actorcred.actors.cell import Cell
 from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
-from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface
+from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, RefusalCause
 from actorcred.identity import seconds_left
 from actorcred.mind.mind import Mind, MindRef
 from actorcred.names import ANONYMOUS
@@ -107,6 +107,8 @@ class Opening:
             granted = examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__)
             self._open(attempt, granted)
         except LoginFailed as error:
+            if not isinstance(error, CheckerUnavailable):
+                error.because(RefusalCause.REALM_REFUSED)
             self._steps.fail(attempt, error)
         except Exception:
             # For example, an interface whose subclass check raises.

@@ -10,6 +10,7 @@ from actorcred.actors import RestartIntensity
 from actorcred.audit import ClaimedNames, UnknownNames
 from actorcred.mind.outbox import OutboxLimit
 from actorcred.portal.limits import describe_limits
+from actorcred.portal.observing import Counts, Tracing
 from actorcred.sessions.policies import Limits, Policy
 from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
 from actorcred.settings import check_settings
@@ -63,6 +64,10 @@ class PortalOptions:
             by the RPC server, all others by the portal, for every protocol.
         penalty: how long a source and an account must wait after failed logins, whatever the
             protocol.
+        log_omit: fields that the audit log leaves out, such as "address", "claimed" and
+            "avatar_id", which are personal data. Subscribers of events still get them.
+        metrics: counts logins and sessions, if given; see `actorcred.metrics`.
+        tracing: makes spans of logins and calls, if given; see `actorcred.tracing`.
         registry: creates the registry, which decides on places and finds sessions; see
             `actorcred.sessions.registry`.
     """
@@ -78,6 +83,9 @@ class PortalOptions:
     may_act_as: Callable[[str, str], bool] | None = None
     log_unknown_names: UnknownNames = UnknownNames.HASH
     log_names_key: bytes | None = field(default=None, repr=False)
+    log_omit: frozenset[str] = frozenset()
+    metrics: Counts | None = None
+    tracing: Tracing | None = None
     admission: Admission = field(default_factory=Admission)
     penalty: Penalty = field(default_factory=Penalty)
     registry: MakeRegistry = MemoryRegistry
@@ -96,6 +104,9 @@ class PortalOptions:
                     f"{name}={value!r} is unknown; "
                     f"use one of {', '.join(repr(str(k)) for k in kind)}"
                 ) from None
+        if isinstance(self.log_omit, str):  # type: ignore[unreachable]
+            raise TypeError(f"log_omit must be a set of names, not {self.log_omit!r}")
+        object.__setattr__(self, "log_omit", frozenset(self.log_omit))
         check_settings(self)
         if not callable(self.registry):
             raise TypeError(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 
 from actorcred.credentials import BearerToken
-from actorcred.errors import LoginDenied, LoginFailed, UnauthorizedLogin, UnknownKey
+from actorcred.errors import LoginDenied, LoginFailed, RefusalCause, UnauthorizedLogin, UnknownKey
 from actorcred.identity import ClientInfo, proofs_of
 from actorcred.names import ANONYMOUS
 from actorcred.network import source_of
@@ -97,7 +97,19 @@ class Protection:
         if not wait:
             return None
         denials = self._penalties.denials("from " + source, self._clock())
-        return _must_wait(wait, close=denials >= self._free_denials)
+        denied = _must_wait(wait, close=denials >= self._free_denials)
+        return denied.because(RefusalCause.PENALTY_SOURCE)
+
+    @property
+    def waiting(self) -> int:
+        """How many logins wait for their turn."""
+        return self._by_account.waiting + self._by_source.waiting
+
+    def penalised(self) -> dict[str, int]:
+        """Return how many sources and accounts must wait."""
+        keys = self._penalties.penalised(self._clock()) if self._penalties else []
+        sources = sum(key.startswith("from ") for key in keys)
+        return {"source": sources, "account": len(keys) - sources}
 
     # -- one login, in the order of its steps ----------------------------------------------------
 
@@ -192,11 +204,13 @@ class Protection:
         if not self._penalties.failures:  # by far the most frequent case
             return None
         now, wait = self._clock(), self.wait(attempt.source)
+        cause = RefusalCause.PENALTY_SOURCE
         if not wait and attempt.account and not self._passes_account(attempt):
             wait = self._penalties.wait("as " + attempt.account, now)
+            cause = RefusalCause.PENALTY_ACCOUNT
         if not wait:
             return None
-        return self._denied(attempt.source, wait)
+        return self._denied(attempt.source, wait).because(cause)
 
     def _denied(self, source: str, wait: float) -> LoginDenied:
         close = False
@@ -294,7 +308,8 @@ def _must_wait(seconds: float, *, close: bool) -> LoginDenied:
 
 
 def _too_many(detail: str) -> LoginDenied:
-    return LoginDenied(detail, retry_after=RETRY_AFTER, seen=False)
+    denied = LoginDenied(detail, retry_after=RETRY_AFTER, seen=False)
+    return denied.because(RefusalCause.SOURCE_FULL)
 
 
 def _decrease(counter: Counter[str], key: str) -> None:

@@ -18,7 +18,7 @@ from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.events import Event, Subscriber, require_subscriber
+from actorcred.portal.events import Event
 from actorcred.portal.login import LoginFuture
 from actorcred.portal.messages import (
     Annotate,
@@ -44,7 +44,9 @@ from actorcred.portal.messages import (
 )
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.protection import Protection
-from actorcred.sessions.session import Session, SessionInfo
+from actorcred.portal.publishing import Subscriber, require_subscriber
+from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.session import Session
 
 __all__ = ["PortalRef"]
 
@@ -75,6 +77,7 @@ class PortalRef(ActorRef[Any]):
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
         info: Mapping[str, Any] = NO_INFO,
+        mechanism: str = "",
     ) -> LoginFuture:
         """Log a client in.
 
@@ -90,6 +93,8 @@ class PortalRef(ActorRef[Any]):
                 logins are counted by its address; the realm reads `mind.client`.
             info: what else the protocol tells the realm, which reads `mind.info`. What a client
                 says of itself is not to be trusted.
+            mechanism: how the client presents its credentials, for events and the log, such as the
+                name of a SASL mechanism or of a scheme of HTTP.
 
         Returns:
             A future of a `Login`. It fails with a `LoginFailed`, whose text may be sent to the
@@ -108,20 +113,8 @@ class PortalRef(ActorRef[Any]):
             _require("client", client, ClientInfo)
         if info is not NO_INFO:
             _require("info", info, Mapping)
-        if client.address:
-            credentials = with_source(credentials, client.address)
-        return self._begin(
-            Attempt(
-                self.actor_inbox,
-                self._give_up,
-                credentials,
-                mind,
-                interfaces,
-                authorize_as=authorize_as,
-                client=client,
-                info=info,
-            )
-        )
+        more = {"authorize_as": authorize_as, "info": info, "mechanism": mechanism}
+        return self._begin(credentials, mind, interfaces, client, more)
 
     def verify(
         self,
@@ -129,6 +122,7 @@ class PortalRef(ActorRef[Any]):
         *,
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
+        mechanism: str = "",
     ) -> Future[AvatarId]:
         """Check credentials without opening a session.
 
@@ -136,6 +130,7 @@ class PortalRef(ActorRef[Any]):
             credentials: what the client presents.
             authorize_as: see `login`.
             client: see `login`.
+            mechanism: see `login`.
 
         Returns:
             A future of the avatar id. It fails with a `LoginFailed`, as a login does.
@@ -145,7 +140,7 @@ class PortalRef(ActorRef[Any]):
         """
         _require("authorize_as", authorize_as, str, None)
         _require("client", client, ClientInfo)
-        return self._check(credentials, client, authorize_as=authorize_as)
+        return self._check(credentials, client, authorize_as=authorize_as, mechanism=mechanism)
 
     def reauthenticate(
         self,
@@ -154,6 +149,7 @@ class PortalRef(ActorRef[Any]):
         *,
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
+        mechanism: str = "",
     ) -> Future[AvatarId]:
         """Have the user of a session prove the credentials again; see `methods.reauthenticated`.
 
@@ -165,6 +161,7 @@ class PortalRef(ActorRef[Any]):
             credentials: what the client presents.
             authorize_as: see `login`.
             client: see `login`.
+            mechanism: see `login`.
 
         Returns:
             A future of the avatar id. It fails with a `LoginFailed`, also if the credentials are
@@ -176,17 +173,29 @@ class PortalRef(ActorRef[Any]):
         _require("session", session, Session)
         _require("authorize_as", authorize_as, str, None)
         _require("client", client, ClientInfo)
-        return self._check(credentials, client, authorize_as=authorize_as, renews=session)
+        return self._check(
+            credentials, client, authorize_as=authorize_as, renews=session, mechanism=mechanism
+        )
 
     def _check(self, credentials: object, client: ClientInfo, **more: Any) -> Future[AvatarId]:
+        return cast("Future[AvatarId]", self._begin(credentials, None, (), client, more))
+
+    def _begin(
+        self,
+        credentials: object,
+        mind: Any,
+        interfaces: tuple[type, ...],
+        client: ClientInfo,
+        more: dict[str, Any],
+    ) -> LoginFuture:
         if client.address:
             credentials = with_source(credentials, client.address)
         attempt = Attempt(
-            self.actor_inbox, self._give_up, credentials, None, (), client=client, **more
+            self.actor_inbox, self._give_up, credentials, mind, interfaces, client=client, **more
         )
-        return cast("Future[AvatarId]", self._begin(attempt))
-
-    def _begin(self, attempt: Attempt) -> LoginFuture:
+        tracing = self.options.tracing
+        if tracing is not None:
+            attempt.trace = tracing.presented()
         try:
             # On an event loop, all steps of a login that need not wait are done within this call.
             self.deliver(BeginLogin(attempt), None)
@@ -351,7 +360,13 @@ class PortalRef(ActorRef[Any]):
         self.tell_if_alive(Publish(event))
 
     def tell_refused(
-        self, error: LoginFailed, kind: str, claimed: str = "", client: ClientInfo = NO_CLIENT
+        self,
+        error: LoginFailed,
+        kind: str,
+        claimed: str = "",
+        client: ClientInfo = NO_CLIENT,
+        *,
+        mechanism: str = "",
     ) -> Future[None]:
         """Report a login that a protocol refused without asking the portal.
 
@@ -363,13 +378,14 @@ class PortalRef(ActorRef[Any]):
             kind: the kind of credentials.
             claimed: the user name that the client claimed.
             client: where the client comes from.
+            mechanism: see `login`; the kind by default.
 
         Returns:
             A future that is done when it is counted. A protocol that answers only then cannot be
             asked again too early.
         """
         try:
-            return self._request(ReportRefusal(error, kind, claimed, client))
+            return self._request(ReportRefusal(error, kind, claimed, client, mechanism))
         except pykka.ActorDeadError:
             counted: Future[None] = Future()
             counted.settle()

@@ -7,11 +7,13 @@ import logging
 from typing import Any, cast
 
 from actorcred.actors import ActorRef, Future, RestartIntensity, Restarts
+from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
 from actorcred.naming import require_apart
 from actorcred.offers import digests_of_all, offered_by_all
-from actorcred.portal.events import Events, RoleBack, RoleDown, RoleRestarted
+from actorcred.portal.events import RoleBack, RoleDown, RoleRestarted
 from actorcred.portal.messages import ServiceBegun, ServiceCrashed, ServiceGone
+from actorcred.portal.publishing import Events
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
 
@@ -129,6 +131,10 @@ class Services:
         self._names[ref.actor_inbox.number] = role.name
         ref.supervise(_ServiceSupervisor(portal, ref))
         ref.watch(lambda cause: portal.tell_if_alive(ServiceGone(ref, cause)))
+
+    def mailboxes(self) -> list[tuple[str, Mailbox]]:
+        """Return the names of the realm and the checkers, and their mailboxes. Thread-safe."""
+        return [(role.name, role.ref.actor_inbox) for role in list(self._by_ref.values())]
 
     def checkers_for(self, credentials: object) -> list[CheckerRef]:
         """Return the checkers that take such credentials, in the order of registration."""

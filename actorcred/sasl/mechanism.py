@@ -41,10 +41,12 @@ class Credentials:
     Args:
         credentials: the credentials, for the portal.
         authorize_as: the user that the client wants to act as; "" for its own.
+        mechanism: the name of the mechanism; set by `ServerMechanism.step`.
     """
 
     credentials: object
     authorize_as: str = ""
+    mechanism: str = field(default="", compare=False)
 
 
 Step: TypeAlias = Challenge | Credentials
@@ -108,6 +110,8 @@ class ServerMechanism(ABC):
             before,
             ExchangeEvent.CHALLENGE if isinstance(taken, Challenge) else ExchangeEvent.PRESENT,
         )
+        if isinstance(taken, Credentials):
+            taken = Credentials(taken.credentials, taken.authorize_as, self.name)
         return taken
 
     def refusal(self) -> bytes | None:

@@ -10,12 +10,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol, TypeAlias
 
 from actorcred.actors import Future
-from actorcred.errors import LoginDenied
+from actorcred.errors import LoginDenied, RefusalCause
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
-from actorcred.sessions.session import Session, SessionInfo
+from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
@@ -171,7 +172,8 @@ class MemoryRegistry:
         decision = decide(self._limits, present, len(opening), total)
         if isinstance(decision, Deny):
             self._kept.discard(claim.session_id)
-            claim.place.settle_error(LoginDenied(decision.why, retry_after=RETRY_AFTER))
+            denied = LoginDenied(decision.why, retry_after=RETRY_AFTER)
+            claim.place.settle_error(denied.because(RefusalCause.SESSION_LIMIT))
         elif isinstance(decision, Join):
             self._grant(claim, decision.session)
         elif decision.evict:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, overload
+from typing import Any, Literal, Protocol, TypeVar, overload
 
 import pykka
 from pykka.messages import ProxyCall
@@ -21,10 +20,11 @@ from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.methods import demands_of
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
+from actorcred.sessions.proof import Expiry, Proof, age_of, renewed
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import SessionEvent, State, step
 
-__all__ = ["AvatarRef", "Session", "SessionInfo", "SessionOwner"]
+__all__ = ["AvatarRef", "Session", "SessionOwner"]
 
 
 A = TypeVar("A", bound=pykka.Actor)
@@ -44,86 +44,6 @@ class SessionOwner(Protocol):
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped."""
-
-
-class SessionInfo(Protocol):
-    """A session as `PortalRef.session` and `PortalRef.sessions` return it."""
-
-    @property
-    def id(self) -> str:
-        """The session's id."""
-
-    @property
-    def avatar_id(self) -> AvatarId:
-        """The avatar id that is logged in."""
-
-    @property
-    def interface(self) -> type:
-        """What the client may use the avatar as."""
-
-    @property
-    def checker(self) -> str:
-        """The name of the checker that accepted the credentials."""
-
-    @property
-    def since(self) -> float:
-        """When the session was opened, in seconds since the epoch."""
-
-    @property
-    def last_active(self) -> float:
-        """When the client last used it, in seconds since the epoch."""
-
-    @property
-    def notes(self) -> Mapping[str, Any]:
-        """What the application noted about the session; see `PortalRef.annotate`."""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the client is logged in."""
-
-    @property
-    def identity(self) -> Identity:
-        """Who the user is, and how that was proven."""
-
-    @property
-    def client(self) -> ClientInfo:
-        """Where the client comes from."""
-
-    @property
-    def avatar(self) -> ActorRef[Any]:
-        """The client's ref to the avatar."""
-
-    @property
-    def mind(self) -> MindRef:
-        """The mind, through which the client is reached."""
-
-    def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
-        """End the session; see `Session.end`."""
-
-
-class Proof(NamedTuple):
-    """The last time that a user has proven the credentials again.
-
-    Attributes:
-        at: when, on the portal's clock.
-        methods: by which methods (RFC 8176).
-    """
-
-    at: float
-    methods: frozenset[str]
-
-
-@dataclass(slots=True)
-class Expiry:
-    """The end of a proof, and of its session.
-
-    Attributes:
-        at: when, on the portal's clock.
-        announced: whether the client was told that it is near.
-    """
-
-    at: float
-    announced: bool = False
 
 
 _NEVER_IDLE = math.inf
@@ -317,18 +237,10 @@ class Session:
         """Have the session end after some seconds, with the proof of its credentials."""
         self.expiry = None if seconds is None else Expiry(self._owner.now() + seconds)
 
-    def reproven(self, avatar_id: AvatarId, proven: Identity) -> None:
-        """Record that the user has proven the credentials again.
-
-        A checker that says nothing but a name changes only the methods.
-        """
-        self._proof = Proof(self._owner.now(), proven.methods)
-        known = self.mind.identity
-        methods = known.methods | proven.methods
-        said_more = proven != Identity(proven.avatar_id, methods=proven.methods)
-        later = proven if said_more else known.replaced(authenticated=datetime.now(UTC))
-        ends = later.expires or known.expires
-        self.mind.introduce(later.replaced(methods=methods, expires=ends), self.mind.client)
+    def reproven(self, proven: Identity, now: datetime) -> None:
+        """Record that the user has proven the credentials again; see `proof.renewed`."""
+        self._proof = Proof(self._owner.now() - age_of(proven, now), proven.methods)
+        self.mind.introduce(renewed(self.mind.identity, proven, now), self.mind.client)
 
     def give_avatar(self, ref: ActorRef[Any], shared: SharedAvatar[Session] | None) -> None:
         """Set the avatar, and the sessions that share it."""

@@ -26,8 +26,10 @@ from actorcred.checker import CheckerRef
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, UnauthorizedLogin
 from actorcred.names import ANONYMOUS
+from actorcred.portal.options import PortalOptions
 from actorcred.portal.ref import PortalRef
 from actorcred.testing.fakes import HOSTILE_NAMES, RecordingMind, Visitor
+from actorcred.throttle import Penalty
 
 __all__ = ["CheckerContract", "RealmContract"]
 
@@ -60,8 +62,8 @@ class CheckerContract:
 
     @pytest.fixture
     def portal(self, checker: CheckerRef, start_portal: StartPortal) -> PortalRef:
-        """Return a portal with the checker."""
-        return start_portal(checker)
+        """Return a portal with the checker, and without penalties for failed logins."""
+        return start_portal(checker, options=PortalOptions(penalty=Penalty(step=0.0)))
 
     @staticmethod
     def log_in(portal: PortalRef, credentials: object) -> Any:

@@ -79,7 +79,7 @@ class System:
             f"{name}:x:{2000 + number}:2000:{name}:/:/bin/sh" for number, name in enumerate(users)
         ]
         (folder / "passwd").write_text("\n".join(["root:x:0:0:root:/root:/bin/sh", *own, ""]))
-        (folder / "group").write_text("root:x:0:\nusers:x:2000:\n")
+        (folder / "group").write_text("root:x:0:\nusers:x:2000:\nstaff:x:2001:ann,bob\n")
         (folder / "services").mkdir()
         for name, text in SERVICES.items():
             (folder / "services" / name).write_text(text)

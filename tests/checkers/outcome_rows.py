@@ -60,10 +60,11 @@ from actorcred.checkers.sshkey import FilePattern
 from actorcred.checkers.token import Fetching, TokenRules
 from actorcred.credentials import Combined, ExternalIdentity, OneTimePassword
 from actorcred.exchange import Exchange
+from actorcred.identity import ClientInfo
 from actorcred.passwords.hashing import hash_password
 from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, digest_of
-from actorcred.sasl.mechanism import Challenge, Credentials, Secrets, Situation
+from actorcred.sasl.mechanism import Challenge, Credentials, Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, SERVER_MECHANISMS
 from actorcred.testing import HOSTILE_NAMES, Hall, Visitor
 from tests.backends.authority import Authority
@@ -96,7 +97,7 @@ def by_sasl(mechanism: str) -> Callable[[str | bytes, str], object]:
     def make(name: str | bytes, secret: str) -> object:
         text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
         client = CLIENT_MECHANISMS[mechanism](Secrets(text, secret))
-        server = SERVER_MECHANISMS[mechanism](Situation(private=True))
+        server = SERVER_MECHANISMS[mechanism](ClientInfo(encrypted=True))
         step = server.step(client.start())
         if isinstance(step, Challenge):
             step = server.step(client.answer(step.challenge))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from actorcred import Portal, UnauthorizedLogin
 from actorcred.auth.registry import from_string
-from actorcred.checkers.authorized_keys import entries
+from actorcred.checkers.authorized_keys import LONGEST_COMMENT, entries
 from actorcred.checkers.sshkey import SSHKeyChecker
 from tests.backends.ssh_keys import proof
 from tests.helpers import Arena, Player
@@ -149,3 +149,15 @@ def test_options_that_cannot_be_kept_or_read_let_nobody_in(options):
 def test_any_bytes_are_lines_with_keys_or_without(raw):
     for entry in entries(raw):
         assert not lets_in(raw) or entry.blob == KEY.public_data
+
+
+def test_what_stands_behind_a_key_is_its_comment_bounded_and_printable():
+    key = public(KEY).encode()
+    for behind, comment in (
+        (b"", ""),
+        (b"  ann's   key \t", "ann's   key"),
+        (b" j\xf6rg\x1b[2J", "j\ufffdrg\ufffd[2J"),
+        (b" " + b"x" * 1000, "x" * LONGEST_COMMENT),
+    ):
+        (entry,) = entries(b" ".join(key.split(b" ")[:2]) + behind + b"\n")
+        assert (entry.blob, entry.comment) == (KEY.public_data, comment)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import unicodedata
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,9 +22,10 @@ from actorcred import (
     Portal,
     UnauthorizedLogin,
 )
+from actorcred.auth.descriptors import DescriptorError
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.polling import POLL
-from actorcred.checkers.certificate import CertificateChecker
+from actorcred.checkers.certificate import MOST_NAMES, CertificateChecker
 from actorcred.names import make_avatar_id
 from tests.backends.authority import DAY, NOW, Authority
 from tests.helpers import Arena, Player
@@ -178,10 +180,55 @@ def test_any_name_in_a_certificate_is_an_avatar_id_or_nobodys(ca, authority, tex
     checker = CertificateChecker.start(ca, identity)
     try:
         der = issued.public_bytes(serialization.Encoding.DER)
-        who = checker.actor_inbox.actor.request_avatar_id(Certificate(der, {}))
+        who = checker.actor_inbox.actor.request_avatar_id(Certificate(der, {})).avatar_id
         assert who == make_avatar_id(who)
         assert identity == "subject" or who == unicodedata.normalize("NFC", text)
     except UnauthorizedLogin:
         return
     finally:
         checker.stop()
+
+
+def test_a_certificate_says_whose_it_is_by_whom_and_until_when(ca, authority, inline):
+    issued = authority.issue(EMAIL, DNS, x509.UniformResourceIdentifier("https://example.org/ann"))
+    ann = login(serve(CertificateChecker.start(ca)), issued).identity
+
+    assert (ann.avatar_id, ann.issuer, ann.subject) == ("ann@example.org", "CN=Test CA", "CN=ann")
+    assert ann.methods == {"swk"}
+    assert ann.expires == issued.not_valid_after_utc
+    assert ann.attributes == {
+        "serial": f"{issued.serial_number:x}",
+        "fingerprint": issued.fingerprint(hashes.SHA256()).hex(),
+        "names": ("email:ann@example.org", "dns:ann.example.org", "uri:https://example.org/ann"),
+    }
+
+
+def test_options_say_what_the_subject_is_and_how_keys_are_kept(ca, authority, inline):
+    portal = serve(from_string(f"certificate[subject=dns,methods=sc pin]:{ca}"))
+    ann = login(portal, authority.issue(EMAIL, DNS)).identity
+    assert (ann.subject, ann.methods) == ("ann.example.org", {"sc", "pin"})
+    assert login(portal, authority.issue(EMAIL)).identity.subject is None
+    for wrong in ("subject=shoe", "methods=smartcard", "methods="):
+        with pytest.raises(DescriptorError):
+            from_string(f"certificate[{wrong}]:{ca}")
+    with pytest.raises(ValueError, match="names of RFC 8176"):
+        CertificateChecker.start(ca, methods=frozenset({"smartcard"}))
+
+
+def test_many_and_long_names_are_bounded(ca, authority, inline):
+    long = x509.UniformResourceIdentifier("https://example.org/" + "x" * 2000)
+    many = [x509.DNSName(f"host{number}.example.org") for number in range(100)]
+    portal = serve(CertificateChecker.start(ca, "cn"))
+
+    assert len(login(portal, authority.issue(*many)).identity.attributes["names"]) == MOST_NAMES
+    assert "names" not in login(portal, authority.issue(long)).identity.attributes
+    assert "names" not in login(portal, authority.issue()).identity.attributes
+
+
+def test_a_session_ends_with_its_certificate(ca, authority, inline):
+    soon = datetime.now(UTC) + timedelta(seconds=100)
+    session = login(serve(CertificateChecker.start(ca)), authority.issue(EMAIL, end=soon))
+    inline.advance(90)
+    assert session.is_open
+    inline.advance(20)
+    assert not session.is_open

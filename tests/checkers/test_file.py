@@ -16,6 +16,7 @@ from actorcred import AccountError, CheckerUnavailable, Portal, UnauthorizedLogi
 from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.file import FileChecker, FileFormat
+from actorcred.identity import Identity
 from actorcred.passwords.hashing import hash_password
 from tests.helpers import Arena, Player, Stage
 
@@ -363,3 +364,37 @@ def test_a_disabled_account_is_called_so(path, caplog):
     with pytest.raises(UnauthorizedLogin):
         login(serve(path))
     assert "line 1: 'ann' cannot log in: the account is disabled" in caplog.text
+
+
+def test_a_file_of_groups_says_in_which_a_user_is(path, tmp_path, inline):
+    path.write_text(f"ann:{RIGHT}\nbob:{RIGHT}\neve:!{RIGHT}\n")
+    groups = tmp_path / "groups"
+    groups.write_text("staff: ann eve\n")
+    checker = from_string(f"file[groups={groups}]:{path}")
+    portal = Portal.start(Arena.start([]), [checker])
+    assert login(portal).identity == Identity("ann", groups=frozenset({"staff"}))
+    assert login(portal, "bob").identity == Identity("bob")
+    session = login(portal)
+
+    groups.write_text("admin: ann\nthis is no group\n")
+    inline.advance(2 * POLL)
+    assert session.is_open  # with the groups that it had
+    assert login(portal).identity.groups == {"admin"}
+    current = checker.actor_inbox.actor.current_identity
+    assert current("ann").groups == {"admin"}
+    assert current("bob") == Identity("bob")
+    assert current("eve") is current("nobody") is None
+
+    groups.unlink()
+    with pytest.raises(CheckerUnavailable) as failed:
+        login(portal)
+    assert "groups cannot be used: No such file" in failed.value.detail
+    with pytest.raises(AccountError, match="lines are GROUP: USER USER"):
+        from_string(f"file[groups={groups}]:{path}")
+
+
+def test_without_a_file_of_groups_the_answer_is_a_name(path, inline):
+    path.write_text(f"ann:{RIGHT}\n")
+    checker = FileChecker.start(path)
+    assert login(Portal.start(Arena.start([]), [checker])).identity == Identity("ann")
+    assert checker.actor_inbox.actor.current_identity("ann") == Identity("ann")

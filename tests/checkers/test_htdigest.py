@@ -25,6 +25,7 @@ from actorcred.auth.registry import from_string
 from actorcred.checkers.bases.polling import POLL
 from actorcred.checkers.htdigest import HtdigestChecker
 from actorcred.checkers.memory import MemoryChecker
+from actorcred.identity import Identity
 from actorcred.sasl.http_digest import DigestGate, DigestRequest, StaleNonce, digest_of
 from tests.helpers import Arena, Player
 from tests.rpc.server.test_asgi import serving
@@ -247,3 +248,19 @@ def test_a_line_above_a_user_ends_no_session(tmp_path, inline):
     path.write_bytes(line_of("bob") + b"\n" + line_of("ann") + b"\n")
     inline.advance(3 * POLL)
     assert session.is_open
+
+
+def test_a_file_of_groups_says_in_which_a_user_is(tmp_path, inline):
+    path, groups = tmp_path / "users", tmp_path / "groups"
+    path.write_bytes(line_of("ann") + b"\n" + line_of("bob") + b"\n")
+    groups.write_text("staff: ann\n")
+    checker = from_string(f"htdigest[groups={groups}]:{path}")
+    portal = Portal.start(Arena.start([]), [checker])
+    assert login(portal).identity == Identity("ann", groups=frozenset({"staff"}))
+    assert login(portal, "bob").identity == Identity("bob")
+
+    groups.write_text("admin: ann\n")
+    inline.advance(2 * POLL)
+    current = checker.actor_inbox.actor.current_identity
+    assert login(portal).identity == current("ann") == Identity("ann", groups=frozenset({"admin"}))
+    assert current("nobody") is None

@@ -15,6 +15,7 @@ from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.otp import OTPChecker
 from actorcred.credentials import OneTimePassword
 from tests.helpers import Arena, Player
+from tests.settings import portal_options
 
 SECRET = base64.b32encode(b"12345678901234567890").decode()  # RFC 6238, appendix B
 
@@ -34,7 +35,7 @@ def clock():
 def serve(tmp_path, clock):
     checker = OTPChecker.start(tmp_path / "codes.db", clock)
     checker.enrol("ann", secret=SECRET).get(timeout=10)
-    return Portal.start(Arena.start([]), [checker]), checker
+    return Portal.start(Arena.start([]), [checker], portal_options(step=0)), checker
 
 
 def login(portal, code, name="ann"):

@@ -132,3 +132,21 @@ def test_any_bytes_are_no_signature(authenticator, data):
     signature = string(authenticator.algorithm) + data.draw(st.binary(max_size=120))
     with contextlib.suppress(ValueError):
         assert flags_of(blob, SIGNED, signature) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "flags", "methods"),
+    [
+        ("", TOUCHED, {"hwk", "user"}),
+        ("verify-required ", SEEN_A_FINGER, {"hwk", "user", "mfa"}),
+        ("", SEEN_A_FINGER, {"hwk", "user", "mfa"}),
+        ("no-touch-required ", 0, {"hwk"}),
+    ],
+)
+def test_the_methods_say_what_the_authenticator_did(authenticator, options, flags, methods):
+    line = f"{options}{authenticator.public} ann's\n"
+    portal = Portal.start(Arena.start([]), [SSHKeyChecker.start(lambda name: line)])
+    login = portal.login(authenticator.proof(flags=flags), None, Player).get(timeout=10)
+
+    assert login.session.identity.methods == methods
+    assert login.session.identity.attributes["comment"] == "ann's"

@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import shutil
+import subprocess
+import time
+from datetime import UTC, datetime, timedelta
 
 import asyncssh
 import pytest
@@ -292,3 +295,74 @@ def test_any_bytes_are_no_key_and_no_signature(blob, signature):
             checker.actor_inbox.actor.check(SSHKey("ann", blob, SIGNED, signature))
     finally:
         checker.stop()
+
+
+def identity_of(line, credentials):
+    portal = serve(lambda name: line)
+    return portal.login(credentials, None, Player).get(timeout=10).session.identity
+
+
+def test_a_key_has_a_fingerprint_and_a_comment_and_may_end(folder):
+    ann = identity_of(
+        f'expiry-time="20990101Z",expiry-time="209901011200Z" {public(folder, "ed25519")}',
+        proof(private(folder, "ed25519")),
+    )
+    words = [shutil.which("ssh-keygen"), "-lf", folder / "ed25519.pub"]
+    listed = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    assert ann.attributes["fingerprint"] == listed.split()[1]
+    assert ann.attributes["comment"] == "ann's"
+    assert ann.methods == {"swk"}
+    assert ann.expires == datetime(2099, 1, 1, tzinfo=UTC)
+    assert (ann.issuer, ann.subject) == (None, None)
+
+
+def test_a_plain_key_never_ends(folder):
+    line = public(folder, "rsa").removesuffix(" ann's")
+    ann = identity_of(line, proof(private(folder, "rsa")))
+
+    assert ann.expires is None
+    assert set(ann.attributes) == {"fingerprint"}
+
+
+def test_a_time_without_a_zone_is_the_servers(folder, monkeypatch):
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        line = f'expiry-time="20990101" {public(folder, "ed25519")}'
+        ann = identity_of(line, proof(private(folder, "ed25519")))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+    assert ann.expires == datetime(2098, 12, 31, 15, tzinfo=UTC)
+
+
+def test_a_session_ends_with_its_key(folder, inline):
+    soon = (datetime.now(UTC) + timedelta(seconds=100)).strftime("%Y%m%d%H%M%SZ")
+    line = f'expiry-time="{soon}" {public(folder, "ed25519")}'
+    login = serve(lambda name: line).login(proof(private(folder, "ed25519")), None, Player)
+    session = login.get(timeout=10).session
+    inline.advance(80)
+    assert session.is_open
+    inline.advance(30)
+    assert not session.is_open
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_certificate_says_what_its_authority_calls_it_and_until_when(folder, tmp_path, kind):
+    shutil.copy(folder / f"{kind}.pub", tmp_path / "key.pub")
+    words = ["-I", "Ann Lee", "-n", "ann,staff", "-z", "17", "-V", "20200101Z:20990101Z"]
+    keygen("-s", folder / "ca", *words, tmp_path / "key.pub")
+    blob = asyncssh.read_certificate(tmp_path / "key-cert.pub").public_data
+    key = private(folder, kind)
+    line = f'cert-authority,expiry-time="20980101Z" {public(folder, "ca")}'
+    ann = identity_of(line, proof(key, blob=blob))
+
+    assert ann.issuer == asyncssh.read_public_key(folder / "ca.pub").get_fingerprint()
+    assert (ann.avatar_id, ann.subject) == ("ann", "Ann Lee")
+    assert ann.attributes["fingerprint"] == key.get_fingerprint()
+    assert (ann.attributes["serial"], ann.attributes["principals"]) == (17, ("ann", "staff"))
+    assert ann.expires == datetime(2098, 1, 1, tzinfo=UTC)
+    plain = f"cert-authority {public(folder, 'ca')}"
+    assert identity_of(plain, proof(key, blob=blob)).expires == datetime(2099, 1, 1, tzinfo=UTC)

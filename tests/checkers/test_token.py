@@ -267,3 +267,36 @@ def test_any_file_is_one_with_keys_or_refused_by_name(data):
         path.write_bytes(data)
         with pytest.raises(AccountError, match="cannot read"):
             TokenChecker.start(str(path), OPEN).stop()
+
+
+def test_a_token_says_who_in_which_groups_and_until_when(key_file, inline):
+    text = (
+        r"jwt[iss=https\://issuer.example,aud=arena,groups=realm_access.roles,"
+        f"attributes=email]:{key_file}"
+    )
+    portal = serve(from_string(text))
+    now = int(time.time())
+    token = sign(
+        exp=now + 100,
+        auth_time=now - 3600,
+        amr=["pwd", "otp"],
+        scope="read write",
+        realm_access={"roles": ["admin"]},
+        email="ann@example.org",
+    )
+    session = portal.login(BearerToken(token), None, Player).get(timeout=20).session
+    ann = session.identity
+    assert (ann.issuer, ann.subject, ann.groups) == ("https://issuer.example", "ann", {"admin"})
+    assert ann.methods == {"pwd", "otp"}
+    assert ann.attributes == {"scope": ("read", "write"), "email": "ann@example.org"}
+    assert (ann.authenticated.timestamp(), ann.expires.timestamp()) == (now - 3600, now + 100)
+    inline.advance(110)
+    assert not session.is_open
+
+
+def test_a_claim_of_the_wrong_kind_is_logged_without_its_value(key_file, inline, caplog):
+    portal = serve(from_string(f"jwt[iss=any,aud=any,groups=roles]:{key_file}"))
+    for _ in range(2):
+        assert login(portal, sign(roles={"s3cret": 1})) == "ann"
+    assert caplog.text.count("jwt: the claim roles is ignored: it is neither an array") == 1
+    assert "s3cret" not in caplog.text

@@ -15,6 +15,8 @@ from actorcred import (
 )
 from actorcred.auth.descriptors import DescriptorError
 from actorcred.auth.registry import from_string
+from actorcred.checkers.system_groups import full_name_of, groups_of
+from actorcred.identity import Identity
 from actorcred.portal.events import LoginRefused
 from tests.backends.system import System
 from tests.helpers import Stage
@@ -109,10 +111,10 @@ def game(tmp_path, monkeypatch, inline):
     (tmp_path / "game").write_text("auth required pam_unix.so\n")
     monkeypatch.setattr("actorcred.checkers.unix.FOLDERS", (str(tmp_path),))
 
-    def start(stack):
+    def start(stack, options="threads=2"):
         monkeypatch.setattr("pam.PamAuthenticator", stack)
         stage = Stage(checkers=0)
-        stage.portal.register_checker(from_string("unix[threads=2]:game")).get(timeout=10)
+        stage.portal.register_checker(from_string(f"unix[{options}]:game")).get(timeout=10)
         return stage
 
     return start
@@ -152,3 +154,47 @@ def test_without_the_package_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "pam", None)
     with pytest.raises(MissingExtra, match=r"actorcred\[pam\]"):
         from_string("unix:game")
+
+
+def test_an_account_is_in_its_groups_and_a_stranger_to_the_system_in_none(game, monkeypatch):
+    ann = game(Stack(0)).login("root", "right").session.identity
+    assert ann == Identity("root", groups=groups_of("root"))
+    assert game(Stack(0)).login("no-such-user", "right").session.identity == Identity(
+        "no-such-user"
+    )
+
+
+def test_options_say_what_is_looked_up(tmp_path, game, inline):
+    for options, expected in (
+        ("groups=no", Identity("root")),
+        ("groups=no,name=yes", Identity("root", attributes={"name": full_name_of("root")})),
+    ):
+        stage = game(Stack(0), options)
+        assert stage.login("root", "right").session.identity == expected
+
+
+def test_groups_that_cannot_be_known_make_it_unavailable_and_too_many_are_none(
+    game, monkeypatch, caplog
+):
+    def fail(name):
+        raise OSError(110, "Connection timed out")
+
+    monkeypatch.setattr("actorcred.checkers.unix.groups_of", fail)
+    with pytest.raises(CheckerUnavailable) as failed:
+        game(Stack(0)).login("ann", "right")
+    assert "the system's groups cannot be read: Connection timed out" in failed.value.detail
+
+    def too_many(name):
+        raise ValueError("there are more than 1000 groups")
+
+    monkeypatch.setattr("actorcred.checkers.unix.groups_of", too_many)
+    assert game(Stack(0)).login("ann", "right").session.identity == Identity("ann")
+    assert "unix: the list of groups of 'ann' is ignored: there are more than" in caplog.text
+
+
+def test_what_the_system_says_now_is_known_without_a_login(game):
+    from_string("unix:game").actor_inbox.actor.current_identity("root")
+    current = from_string("unix:game").actor_inbox.actor.current_identity
+
+    assert current("root").groups == groups_of("root")
+    assert current("no-such-user") == Identity("no-such-user")

@@ -23,7 +23,7 @@ import pytest
 
 from actorcred import CallError, rpc
 from actorcred.cli.errors import fail
-from actorcred.cli.logs import LineFormatter, ThreadedHandler, start_logging, write_all
+from actorcred.cli.logs import ThreadedHandler, start_logging, write_all
 
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [A-Z]+ +[\w.]+: .*")
 
@@ -38,36 +38,6 @@ def record(text: str, *args: Any, error: BaseException | None = None) -> logging
         args,
         (type(error), error, None) if error else None,
     )
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        "eve\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin",
-        "a\rb",
-        "a\x85b\u2028c",
-        "\x1b[2J",
-    ],
-)
-def test_a_name_begins_no_line_and_moves_no_cursor(name: str) -> None:
-    first, *others = LineFormatter().format(record("a client of %s", name)).split("\n")
-    assert LINE.fullmatch(first)
-    assert first.isprintable()
-    assert all(line.startswith("    ") and line.isprintable() for line in others)
-
-
-def test_the_text_of_an_exception_begins_no_line() -> None:
-    error = ValueError(
-        "bad name 'x\n2026-01-01 00:00:00,000 INFO     actorcred.audit: login avatar_id=admin'"
-    )
-    lines = LineFormatter().format(record("It failed:", error=error)).split("\n")
-    assert [bool(LINE.fullmatch(line)) for line in lines] == [True] + [False] * (len(lines) - 1)
-
-
-def test_what_looks_like_markup_is_text_and_levels_have_colours_only_at_a_terminal() -> None:
-    assert "[red]eve[/red] :bomb:" in LineFormatter().format(record("%s", "[red]eve[/red] :bomb:"))
-    assert "\x1b" not in LineFormatter().format(record("x"))
-    assert "\x1b[33mWARNING" in LineFormatter(colours=True).format(record("x"))
 
 
 class Pipe:

@@ -48,7 +48,7 @@ class Furnished(House):
 @pytest.fixture(autouse=True)
 def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the logging of this process, and its path, as they are."""
-    monkeypatch.setattr("actorcred.cli.serve.start_logging", lambda level: None)
+    monkeypatch.setattr("actorcred.cli.serve.start_logging", lambda *given: None)
     monkeypatch.setattr(sys, "path", [*sys.path])
 
 

@@ -16,10 +16,12 @@ from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.wrappers.all_of import AllOf
 from actorcred.checkers.wrappers.first_of import FirstOf
 from actorcred.checkers.wrappers.throttling import ThrottlingChecker
+from actorcred.identity import ClientInfo
 from actorcred.network import source_of_peer
 from actorcred.portal.actor import Portal
-from actorcred.portal.events import Event, Events, LoggedIn, LoginRefused
-from actorcred.rpc.server.events import ConnectionRefused, LoginThrottled
+from actorcred.portal.events import Event, LoggedIn, LoginRefused
+from actorcred.portal.publishing import Events
+from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused
 from tests.helpers import Arena, Player, Stage, records_of
 from tests.logfmt import parse
 
@@ -171,13 +173,13 @@ def test_a_client_is_one_source_whatever_its_port(address, source):
     assert source_of_peer(address) == source
 
 
-def test_logins_that_were_denied_unseen_are_one_record_at_once_and_one_per_interval(inline, caplog):
+def test_events_of_one_source_are_one_record_at_once_and_one_per_interval(inline, caplog):
     caplog.set_level(logging.INFO, "actorcred.audit")
     stage = Stage()
     for port in range(1000):
-        stage.portal.publish(LoginThrottled(f"192.0.2.7:{port}", "ann", 30.0))
-        stage.portal.publish(ConnectionRefused(f"192.0.2.{port % 3}", "full"))
-    assert [(e.name, e.count) for e in stage.events] == [("login-throttled", 1)] + [
+        stage.portal.publish(ConnectionBroken(ClientInfo(address="192.0.2.7", port=port), "no"))
+        stage.portal.publish(ConnectionRefused(ClientInfo(address=f"192.0.2.{port % 3}"), "full"))
+    assert [(e.name, e.count) for e in stage.events] == [("connection-broken", 1)] + [
         ("connection-refused", 1)
     ] * 3
     inline.advance(10)
@@ -185,7 +187,7 @@ def test_logins_that_were_denied_unseen_are_one_record_at_once_and_one_per_inter
     inline.advance(60)
     assert len(stage.events) == 8
     assert (
-        sum(record.event == "login-throttled" for record in records_of(caplog, "actorcred.audit"))
+        sum(record.event == "connection-broken" for record in records_of(caplog, "actorcred.audit"))
         == 2
     )
 
@@ -193,20 +195,19 @@ def test_logins_that_were_denied_unseen_are_one_record_at_once_and_one_per_inter
 def test_the_last_interval_is_told_when_the_portal_stops(inline):
     stage = Stage()
     for _ in range(5):
-        stage.portal.publish(LoginThrottled("192.0.2.7:1", "ann", 30.0))
+        stage.portal.publish(ConnectionBroken(ClientInfo(address="192.0.2.7"), "no"))
     stage.portal.stop()
-    assert [event.count for event in stage.named(LoginThrottled)] == [1, 4]
+    assert [event.count for event in stage.named(ConnectionBroken)] == [1, 4]
 
 
 def test_sources_without_number_are_summed_and_none_of_them_is_named(inline):
     stage = Stage()
     for number in range(3000):
-        stage.portal.publish(
-            LoginThrottled(f"198.{number // 250}.7.{number % 250}:1", f"user{number}", 30.0)
-        )
+        client = ClientInfo(address=f"198.{number // 250}.7.{number % 250}")
+        stage.portal.publish(LoginRefused("denied", "X", f"user{number}", "", False, False, client))
     inline.advance(10)
-    last = stage.named(LoginThrottled)[-1]
-    assert (last.address, last.claimed, last.count) == ("others", "", 1999)
+    last = stage.named(LoginRefused)[-1]
+    assert (last.client, last.claimed, last.count) == (ClientInfo(address="others"), "", 1999)
     assert len(stage.events) == 1002
 
 
@@ -240,10 +241,13 @@ def test_a_throttle_that_denies_unseen_is_summed_and_wrong_passwords_are_one_rec
     portal.subscribe(stage._book).get()
     for _ in range(50):
         with pytest.raises(LoginFailed):
-            portal.login(UsernamePassword("ann", "wrong", source="192.0.2.7"), None, Player).get(
-                timeout=10
-            )
-    assert [(e.code, e.seen, e.count, e.address) for e in stage.named(LoginRefused)] == [
+            portal.login(
+                UsernamePassword("ann", "wrong", source="192.0.2.7"),
+                None,
+                Player,
+                client=ClientInfo(address="192.0.2.7"),
+            ).get(timeout=10)
+    assert [(e.code, e.seen, e.count, e.client.address) for e in stage.named(LoginRefused)] == [
         *[("refused", True, 1, "192.0.2.7")] * 4,
         ("denied", False, 1, "192.0.2.7"),
     ]

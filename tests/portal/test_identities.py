@@ -310,6 +310,19 @@ def test_a_recent_proof_can_be_demanded_in_the_program_too(dispatcher: Any) -> N
     assert login.session.identity.methods == {"pwd", "otp"}
 
 
+def test_an_old_token_is_no_recent_proof(dispatcher: Any) -> None:
+    stage = Stage()
+    old = Identity("ann", authenticated=soon(-3600))
+    stage.checker_answers += ["ann", old]
+    session = stage.login("ann").session
+
+    stage.portal.reauthenticate(session, UsernamePassword("ann", "right")).get(timeout=10)
+
+    with pytest.raises(CallError):
+        session.demand(60)
+    session.demand(4000)
+
+
 def test_a_session_of_a_live_proof_is_not_named_in_a_warning(
     dispatcher: Any, caplog: pytest.LogCaptureFixture
 ) -> None:

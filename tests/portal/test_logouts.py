@@ -607,4 +607,5 @@ def test_the_event_of_a_logout_has_its_duration(inline):
     inline.advance(12.5)
     login.logout(LogoutCode.LOST)
 
-    assert stage.named(LoggedOut) == [LoggedOut(login.session.id, "ann", "lost", "", 12.5)]
+    whose = (login.session.checker, login.session.client, login.session.identity)
+    assert stage.named(LoggedOut) == [LoggedOut(login.session.id, "ann", "lost", "", 12.5, *whose)]

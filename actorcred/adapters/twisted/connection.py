@@ -13,11 +13,12 @@ from twisted.internet.interfaces import ISSLTransport
 from actorcred.adapters.twisted.denials import ANSWERS, name_in
 from actorcred.adapters.twisted.dispatcher import on_reactor
 from actorcred.adapters.twisted.fronts import client_of, is_wrapped
+from actorcred.audit import printable
 from actorcred.errors import LoginDenied
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.portal.events import ForwardingIgnored, printable
+from actorcred.portal.events import ForwardingIgnored
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.ref import PortalRef
 from actorcred.sessions.session import Session

@@ -112,6 +112,7 @@ class CredPortal:
         mind: Any,
         *interfaces: InterfaceClass,
         authorize_as: str | None = None,
+        mechanism: str = "",
     ) -> Deferred[tuple[InterfaceClass, Any, Any]]:
         """Log a client in.
 
@@ -120,6 +121,7 @@ class CredPortal:
             mind: reaches the client: None, an object with `callRemote`, or an object with methods.
             interfaces: the interfaces that the client requests, in order of preference.
             authorize_as: the user to act as; see `PortalRef.login`.
+            mechanism: how the client presents the credentials; see `PortalRef.login`.
 
         Returns:
             A Deferred of the interface, the avatar, and a function without arguments that logs out.
@@ -134,7 +136,7 @@ class CredPortal:
             presented = self._presented(
                 credentials, NO_CLIENT if connection is None else connection.client
             )
-            login = self.begin(presented, client, interfaces, authorize_as)
+            login = self.begin(presented, client, interfaces, authorize_as, mechanism)
         except Exception as error:
             return defer.fail(their_error(error))
         answer = deferred_of(login).addCallbacks(
@@ -247,6 +249,7 @@ class CredPortal:
         client: ProtocolChannel,
         interfaces: Iterable[InterfaceClass],
         authorize_as: str | None = None,
+        mechanism: str = "",
     ) -> LoginFuture:
         """Log a client in with our credentials; return the portal's future, for `granted`."""
         client.wanted = tuple(interfaces)
@@ -256,6 +259,7 @@ class CredPortal:
             *map(self._class_for, client.wanted),
             authorize_as=authorize_as,
             client=NO_CLIENT if client.connection is None else client.connection.client,
+            mechanism=mechanism,
         )
         if client.connection is not None and not login.done():
             client.connection.begun(login)

@@ -109,7 +109,11 @@ class _Hearing:
         if isinstance(credentials, Exchange):
             credentials.on_challenge = lambda challenge: on_reactor(self._news.put, challenge)
         self._decision = self._portal.login(
-            credentials, None, self._interface, authorize_as=step.authorize_as or None
+            credentials,
+            None,
+            self._interface,
+            authorize_as=step.authorize_as or None,
+            mechanism=step.mechanism,
         )
         self._decision.addBoth(self._decided)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
+from time import monotonic
 
 from actorcred.actors import Future, Overloaded
 from actorcred.checker import Checker, turn_of
 from actorcred.checkers.bases.records import Complaints
-from actorcred.credentials import UsernamePassword
-from actorcred.errors import LoginDenied, MissingExtra, UnauthorizedLogin
+from actorcred.credentials import UsernamePassword, note_hashing
+from actorcred.errors import LoginDenied, MissingExtra, RefusalCause, UnauthorizedLogin
 from actorcred.identity import Identity
 from actorcred.names import AvatarId
 from actorcred.passwords.hashing import (
@@ -21,7 +22,7 @@ from actorcred.passwords.hashing import (
 )
 from actorcred.throttle import RETRY_AFTER
 
-__all__ = ["Account", "PasswordChecker", "advice", "too_many"]
+__all__ = ["Account", "PasswordChecker", "advice", "too_many", "verify_timed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,23 @@ def too_many(error: Overloaded) -> LoginDenied:
 
     Most of them come from the same source as the login.
     """
-    return LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
+    denied = LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
+    return denied.because(RefusalCause.FULL)
+
+
+def verify_timed(credentials: UsernamePassword, reference: str, asked: float) -> bool:
+    """Return whether a password is right, on a thread, and note how long that took.
+
+    Args:
+        credentials: the name and the password.
+        reference: the stored hash.
+        asked: when the thread was asked for, by `time.monotonic`.
+    """
+    began = monotonic()
+    try:
+        return verify_password(password=credentials.sent, hash=reference)
+    finally:
+        note_hashing(credentials, began - asked, monotonic() - began)
 
 
 def advice(error: Exception, remedy: str) -> str:
@@ -113,10 +130,19 @@ class PasswordChecker(Checker):
         if account is None or not account.usable or not self.can_verify(account):
             account = Account("", self.dummy(), usable=False)
         decision: Future[AvatarId | Identity] = Future()
-        verdict = self.offload(self.verify, credentials, account, keys=turn_of(self, credentials))
+        verdict = self.offload(
+            self._timed, credentials, account, monotonic(), keys=turn_of(self, credentials)
+        )
         decision.add_done_callback(lambda done: verdict.cancel() if done.cancelled() else None)
         self.cred_then(verdict, self._verified, credentials, account, known, decision)
         return decision
+
+    def _timed(self, credentials: UsernamePassword, account: Account, asked: float) -> bool:
+        began = monotonic()
+        try:
+            return self.verify(credentials, account)
+        finally:
+            note_hashing(credentials, began - asked, monotonic() - began)
 
     def _verified(
         self,
@@ -134,7 +160,8 @@ class PasswordChecker(Checker):
                 why = "wrong password" if account.usable else "no such user, or it is disabled"
                 raise UnauthorizedLogin(why, known=known)
             if self.lookup(credentials.username) != account:
-                raise UnauthorizedLogin("the account was changed during the login", known=True)
+                changed = UnauthorizedLogin("the account was changed during the login", known=True)
+                raise changed.because(RefusalCause.REVOKED)
             answer = self.answer(account)
             self.verified(credentials, account)
         except Overloaded as error:

@@ -11,6 +11,7 @@ from actorcred.auth.descriptors import ArgString
 from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.auth.registry import start_groups
 from actorcred.checker import CheckerRef
+from actorcred.checkers.bases.facts import with_mfa
 from actorcred.checkers.wrappers.wrapper import (
     Wrapper,
     ask_checker,
@@ -38,6 +39,9 @@ class AllOf(Wrapper):
     them take; or, if some take a `OneTimePassword`, a `UsernamePassword` with the code's six digits
     after the password, which any protocol can carry. Blanks before the code and between its digits
     are ignored.
+
+    The identity has what all of them say (`actorcred.identity.combined`). Its methods are those of
+    all, and "mfa" if they are of different kinds, such as a password and a code.
 
     Args:
         checkers: refs to started checkers. They stop with this one.
@@ -115,7 +119,7 @@ class AllOf(Wrapper):
                 raise UnauthorizedLogin("the checkers do not agree on the avatar id", known=True)
             found = identity if found is None else combined(found, identity)
         assert found is not None
-        return found
+        return found.replaced(methods=with_mfa(found.methods))
 
     def _readings_of(self, credentials: Any) -> list[Callable[[], tuple[object, ...]]]:
         """Return functions that make the parts of credentials.

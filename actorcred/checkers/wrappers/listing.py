@@ -17,7 +17,7 @@ from actorcred.checker import CheckerRef, Revocation
 from actorcred.checkers.bases.polling import PollingChecker
 from actorcred.checkers.bases.watched import WatchedFile, lines_that_count, why
 from actorcred.checkers.wrappers.wrapper import Filter
-from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
+from actorcred.errors import CheckerUnavailable, RefusalCause, UnauthorizedLogin
 from actorcred.identity import Identity
 from actorcred.names import AvatarId, make_avatar_id, prepare_username
 
@@ -90,7 +90,8 @@ class _ListingChecker(PollingChecker, Filter):
         except (OSError, ValueError) as error:
             raise CheckerUnavailable(f"the list cannot be used: {why(error)}") from None
         if not self.may_enter(identity.avatar_id, names):
-            raise UnauthorizedLogin("refused by the list", known=True)
+            refused = UnauthorizedLogin("refused by the list", known=True)
+            raise refused.because(RefusalCause.NOT_PERMITTED)
         return identity
 
     def poll(self) -> None:

@@ -11,7 +11,7 @@ from actorcred.auth.plugin import CheckerPlugin, read_options
 from actorcred.auth.registry import start_group
 from actorcred.checker import CheckerRef
 from actorcred.checkers.wrappers.wrapper import Filter
-from actorcred.errors import LoginDenied, UnauthorizedLogin, UnknownKey
+from actorcred.errors import LoginDenied, RefusalCause, UnauthorizedLogin, UnknownKey
 from actorcred.identity import Identity
 from actorcred.network import source_of
 from actorcred.throttle import Penalties, Penalty, Turns, account_of, spelling_of
@@ -101,9 +101,10 @@ class ThrottlingChecker(Filter):
         now = self.now()
         wait = max((self._penalties.wait(key, now) for key in self._keys(credentials)), default=0.0)
         if wait:
-            raise LoginDenied(
+            denied = LoginDenied(
                 "too many failed logins", retry_after=round(wait, 1) or 0.1, seen=False
             )
+            raise denied.because(RefusalCause.PENALTY_ACCOUNT)
 
     def after(self, credentials: Any, identity: Identity) -> Identity:
         """Forget the failures of the account.

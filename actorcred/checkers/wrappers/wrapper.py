@@ -72,9 +72,9 @@ def vouched(checker: CheckerRef, answer: Any, credentials: object) -> Identity:
     try:
         identity = identity_of(answer, credentials)
     except InvalidIdentity as error:
-        raise CheckerUnavailable(
-            f"{checker.actor_class.__name__} returned no avatar id: {error}"
-        ) from None
+        name = checker.actor_class.__name__
+        logger.error("%s.request_avatar_id() returned no avatar id: %s", name, error)
+        raise CheckerUnavailable(f"{name} returned no avatar id: {error}") from None
     if identity.vouchers or identity.avatar_id is ANONYMOUS:
         return identity
     return identity.replaced(vouchers=((checker, identity.avatar_id),))

@@ -20,7 +20,7 @@ from actorcred.fronts.proxy_header import ProxyHeaderError
 from actorcred.fronts.reading import HEADER_TIMEOUT, VERSIONS, read_proxy_header
 from actorcred.identity import ClientInfo
 from actorcred.rpc.protocol.addresses import Address
-from actorcred.rpc.server.events import ConnectionBroken
+from actorcred.rpc.server.events import ConnectionBroken, stranger
 from actorcred.rpc.server.guard import Place
 from actorcred.rpc.server.hub import Hub
 
@@ -179,12 +179,12 @@ class Acceptor:
         if error is None and not task.cancelled():
             return
         if isinstance(error, ProxyHeaderError):
-            self._hub.portal.publish(ConnectionBroken(host, str(error)))
+            self._hub.portal.publish(ConnectionBroken(stranger(host), str(error)))
         elif isinstance(error, OSError):
             # Such as a TLS error. Clients can cause these at will, so they are events, which are
             # summed up.
             self._hub.portal.publish(
-                ConnectionBroken(host, f"it could not be opened: {type(error).__name__}")
+                ConnectionBroken(stranger(host), f"it could not be opened: {type(error).__name__}")
             )
         elif error is not None and not isinstance(error, _Refused):
             logger.error("A connection could not be opened: %s", type(error).__name__)

@@ -14,6 +14,7 @@ from actorcred.credentials import ExternalIdentity
 from actorcred.errors import UnauthorizedLogin
 from actorcred.fronts.clients import by_headers, endpoint_of
 from actorcred.identity import ClientInfo
+from actorcred.metrics import Metrics
 from actorcred.portal.events import ForwardingIgnored
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.protocol.codec import SUBPROTOCOLS
@@ -34,6 +35,9 @@ logger = logging.getLogger("actorcred.rpc")
 LAST_WORDS = 0.5
 """Seconds for a client that is reading to receive the goodbye."""
 
+TEXT_FORMAT = b"text/plain; version=0.0.4; charset=utf-8"
+"""The type of Prometheus' text format."""
+
 TRY_AGAIN_LATER = 1013
 """The code with which a WebSocket is closed when the server is full."""
 
@@ -48,9 +52,24 @@ class WebApp:
         target: the portal; or the hub of a server, whose limits and sessions it then shares (see
             `Server.web_app`).
         options: settings, if the target is a portal.
+        metrics: whether to serve metrics for Prometheus at `.../metrics` to whoever can reach it;
+            `PortalOptions.metrics` must be set.
+
+    Raises:
+        ValueError: if metrics are to be served, and the portal has none.
     """
 
-    def __init__(self, target: PortalRef | Hub, options: ServerOptions | None = None) -> None:
+    def __init__(
+        self,
+        target: PortalRef | Hub,
+        options: ServerOptions | None = None,
+        *,
+        metrics: bool = False,
+    ) -> None:
+        counts = (target if isinstance(target, PortalRef) else target.portal).options.metrics
+        self._metrics = counts if metrics and isinstance(counts, Metrics) else None
+        if metrics and self._metrics is None:
+            raise ValueError("to serve metrics, set PortalOptions(metrics=Metrics())")
         self._hub: Hub | None = None if isinstance(target, PortalRef) else target
         self._portal = target if isinstance(target, PortalRef) else None
         self._options = options
@@ -61,7 +80,7 @@ class WebApp:
         if scope["type"] == "websocket":
             await _Socket(await self._ready(), scope, receive, send).serve()
         elif scope["type"] == "http":
-            await _serve_client(scope, send)
+            await _serve_page(scope, send, self._metrics)
         elif scope["type"] == "lifespan":
             await self._live(receive, send)
 
@@ -328,15 +347,17 @@ def is_same_host(origin: str, host: str) -> bool:
     )
 
 
-async def _serve_client(scope: Scope, send: Send) -> None:
-    """Serve the client for browsers."""
-    found = scope["path"].endswith("/actorcred.js") and scope["method"] in {"GET", "HEAD"}
-    body = (
-        files("actorcred.rpc").joinpath("browser/actorcred.js").read_bytes()
-        if found
-        else b"Not Found"
-    )
-    kind = b"text/javascript; charset=utf-8" if found else b"text/plain"
+async def _serve_page(scope: Scope, send: Send, metrics: Metrics | None) -> None:
+    """Serve the client for browsers, and metrics if there are any."""
+    page = scope["path"].rpartition("/")[2] if scope["method"] in {"GET", "HEAD"} else ""
+    found = True
+    if page == "actorcred.js":
+        body = files("actorcred.rpc").joinpath("browser/actorcred.js").read_bytes()
+        kind = b"text/javascript; charset=utf-8"
+    elif page == "metrics" and metrics is not None:
+        body, kind = metrics.text(), TEXT_FORMAT
+    else:
+        found, body, kind = False, b"Not Found", b"text/plain"
     headers = [
         (b"content-type", kind),
         (b"content-length", str(len(body)).encode()),

@@ -17,6 +17,7 @@ from actorcred.errors import (
     LoginDenied,
     LoginFailed,
     NoInterface,
+    RefusalCause,
     UnauthorizedLogin,
 )
 from actorcred.identity import NO_INFO, ClientInfo
@@ -34,7 +35,8 @@ from actorcred.rpc.server.login_options import LoginOptions
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Credentials
 from actorcred.sasl.mechanisms import find, offered
-from actorcred.sessions.session import Session, SessionInfo
+from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.session import Session
 
 __all__ = ["COMMANDS"]
 
@@ -80,9 +82,7 @@ def login(
     errors = FaultForm(wishes.errors)
     peer.speak(errors, answers_only=not wishes.notifications)
     if peer.hub.draining:
-        raise _told(
-            peer, LoginDenied(GOING_DOWN, retry_after=peer.hub.retry_after, seen=False), mechanism
-        )
+        raise _told(peer, _going_down(peer), mechanism)
     keeps = wishes.resume and peer.hub.options.resume.grace > 0
     channel = SessionChannel(
         peer.hub, keeps=keeps, takes_notifications=wishes.notifications, errors=errors
@@ -109,7 +109,8 @@ def _begin(peer: ServerConnection, mechanism: str, decide: Any, consent: Any) ->
             )
         peer.dialogue.cancel()  # the client starts again
         # Counts as a failure, so that this does not avoid penalties.
-        peer.tell_refused(UnauthorizedLogin("the client began again"), mechanism)
+        again = UnauthorizedLogin("the client began again")
+        peer.tell_refused(again.because(RefusalCause.WRONG_CREDENTIALS), mechanism)
     options = peer.hub.options
     kind = find(
         mechanism,
@@ -145,7 +146,13 @@ def _log_in(
         authorize_as=step.authorize_as or None,
         client=peer.client,
         info=wishes.info or NO_INFO,
+        mechanism=step.mechanism,
     )
+
+
+def _going_down(peer: ServerConnection) -> LoginDenied:
+    denied = LoginDenied(GOING_DOWN, retry_after=peer.hub.retry_after, seen=False)
+    return denied.because(RefusalCause.DRAINING)
 
 
 def _failed(error: Exception) -> Future[Any]:
@@ -228,16 +235,24 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
     # The time of a lookup by hash reveals nothing about the token.
     channel = hub.channels.get(token_hash(text))
     if channel is None or not channel.session.is_open:
-        return _refused(peer, UnauthorizedLogin("no open session has this token"), "resume")
+        unknown = UnauthorizedLogin("no open session has this token")
+        return _refused(peer, unknown.because(RefusalCause.WRONG_CREDENTIALS), "resume")
     session = channel.session
     missed = channel.misses(last_seen)
     told = _enter(peer, channel, heartbeat)
     told["refresh"] = missed
-    hub.portal.publish(
-        SessionResumed(session.id, session.avatar_id, peer.client.endpoint, not missed)
-    )
     here, before = peer.client, session.client
     session.moved(replace(here, name=before.name, version=before.version))
+    hub.portal.publish(
+        SessionResumed(
+            session.id,
+            session.avatar_id,
+            session.client,
+            not missed,
+            session.checker,
+            session.identity,
+        )
+    )
     seen = told["notifications"] = channel.sent if missed else last_seen
     answer: Future[Any] = Future()
 
@@ -323,7 +338,11 @@ def reauthenticate(peer: ServerConnection, mechanism: str, initial: Any = None) 
 
     def decide(step: Credentials) -> Future[AvatarId]:
         return peer.hub.portal.reauthenticate(
-            session, step.credentials, authorize_as=step.authorize_as or None, client=peer.client
+            session,
+            step.credentials,
+            authorize_as=step.authorize_as or None,
+            client=peer.client,
+            mechanism=step.mechanism,
         )
 
     def consent(avatar_id: AvatarId) -> tuple[dict[str, Any], Callable[[], object]]:

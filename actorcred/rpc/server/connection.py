@@ -151,7 +151,7 @@ class ServerConnection:
 
     def break_off(self, detail: str) -> None:
         """End the connection of a client that violated the protocol."""
-        self.hub.portal.publish(ConnectionBroken(self.client.endpoint, detail))
+        self.hub.portal.publish(ConnectionBroken(self.client, detail))
         self.goodbye(GoodbyeCode.PROTOCOL_ERROR, detail, None)
 
     def pause(self) -> None:
@@ -249,8 +249,9 @@ class ServerConnection:
         """Return the seconds that the client must wait; 0 if it does not exceed the rate."""
         wait = rate.take(self.heard)
         if wait and not self._throttled:
-            session_id = "" if self.channel is None else self.channel.session.id
-            self.hub.portal.publish(RequestsThrottled(self.client.endpoint, session_id))
+            session = None if self.channel is None else self.channel.session
+            whose = ("", "") if session is None else (session.id, session.avatar_id)
+            self.hub.portal.publish(RequestsThrottled(self.client, *whose))
         self._throttled = wait > 0
         return wait
 

@@ -10,8 +10,9 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
+from actorcred.identity import ClientInfo, Identity
 from actorcred.names import AvatarId
-from actorcred.network import source_of_peer
+from actorcred.network import source_of
 from actorcred.portal.events import Event
 
 __all__ = [
@@ -19,7 +20,13 @@ __all__ = [
     "ConnectionRefused",
     "RequestsThrottled",
     "SessionResumed",
+    "stranger",
 ]
+
+
+def stranger(address: str) -> ClientInfo:
+    """Return what is known of a client before its connection is set up."""
+    return ClientInfo(address=address, protocol="rpc")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class ConnectionRefused(Event):
     """A connection was refused, usually because of a limit.
 
     Attributes:
-        address: where it came from.
+        client: where it came from.
         detail: the reason, such as which limit.
         count: how many this stands for.
     """
@@ -35,13 +42,13 @@ class ConnectionRefused(Event):
     name: ClassVar[str] = "connection-refused"
     level: ClassVar[int] = logging.WARNING
 
-    address: str
+    client: ClientInfo
     detail: str
     count: int = 1
 
     def summed_by(self) -> str | None:
         """Return the source."""
-        return source_of_peer(self.address)
+        return source_of(self.client.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +56,7 @@ class ConnectionBroken(Event):
     """The server ended a connection whose client violated the protocol, or was silent for too long.
 
     Attributes:
-        address: where it came from.
+        client: where it came from.
         detail: what was wrong.
         count: how many this stands for.
     """
@@ -57,13 +64,13 @@ class ConnectionBroken(Event):
     name: ClassVar[str] = "connection-broken"
     level: ClassVar[int] = logging.WARNING
 
-    address: str
+    client: ClientInfo
     detail: str
     count: int = 1
 
     def summed_by(self) -> str | None:
         """Return the source."""
-        return source_of_peer(self.address)
+        return source_of(self.client.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +78,23 @@ class RequestsThrottled(Event):
     """A client began to send more requests per second than allowed.
 
     Attributes:
-        address: the client's address.
+        client: where the client comes from.
         session_id: its session; "" before the login.
+        avatar_id: the session's avatar id; "" before the login.
         count: how many this stands for.
     """
 
     name: ClassVar[str] = "requests-throttled"
     level: ClassVar[int] = logging.WARNING
 
-    address: str
+    client: ClientInfo
     session_id: str
+    avatar_id: AvatarId = ""
     count: int = 1
 
     def summed_by(self) -> str | None:
         """Return the source."""
-        return source_of_peer(self.address)
+        return source_of(self.client.address)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,13 +104,17 @@ class SessionResumed(Event):
     Attributes:
         session_id: the session.
         avatar_id: the session's avatar id.
-        address: the client's new address.
+        client: where the client comes from now.
         complete: whether it got all notifications that it had missed.
+        checker: the name of the checker that had accepted the credentials.
+        identity: who the user is.
     """
 
     name: ClassVar[str] = "resumed"
 
     session_id: str
     avatar_id: AvatarId
-    address: str
+    client: ClientInfo
     complete: bool
+    checker: str = ""
+    identity: Identity | None = None

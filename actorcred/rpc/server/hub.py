@@ -18,7 +18,7 @@ from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
 from actorcred.network import source_of
 from actorcred.portal.ref import PortalRef
-from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused
+from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused, stranger
 from actorcred.rpc.server.guard import ConnectionLimiter, Place
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.session_channel import Line, SessionChannel
@@ -170,7 +170,7 @@ class Hub:
 
     def refuse(self, address: str, why: str) -> None:
         """Report a connection that is refused."""
-        self.portal.publish(ConnectionRefused(address, why))
+        self.portal.publish(ConnectionRefused(stranger(address), why))
 
     def trusts(self, address: str) -> bool:
         """Return whether an address is a trusted proxy; "" is a Unix socket."""
@@ -196,7 +196,7 @@ class Hub:
             if ended is not None:
                 self.portal.publish(
                     ConnectionBroken(
-                        ended.address,
+                        stranger(ended.address),
                         "it had not begun to log in, and was closed to make room for another one",
                     )
                 )
@@ -290,7 +290,7 @@ class Hub:
     def _end_if_overdue(self, peer: Peer, now: float) -> None:
         overdue = peer.overdue(now)
         if overdue is not None:
-            self.portal.publish(ConnectionBroken(peer.client.endpoint, overdue[1]))
+            self.portal.publish(ConnectionBroken(peer.client, overdue[1]))
             peer.goodbye(*overdue, None)
             peer.transport.abort()
 

@@ -102,12 +102,18 @@ class Server:
         logger.debug("Listening on %s", where)
         return where
 
-    def web_app(self) -> WebApp:
+    def web_app(self, *, metrics: bool = False) -> WebApp:
         """Return an ASGI application for WebSocket, to be mounted next to your pages.
 
         It shares this server's limits and sessions.
+
+        Args:
+            metrics: see `WebApp`.
+
+        Raises:
+            ValueError: see `WebApp`.
         """
-        return WebApp(self.hub)
+        return WebApp(self.hub, metrics=metrics)
 
     async def wait_closed(self) -> None:
         """Wait until the server has been closed."""

@@ -107,7 +107,7 @@ class WebVisitor:
 
     def complain(self, why: str) -> None:
         """Report a client that violated the protocol or a limit."""
-        self.hub.portal.publish(ConnectionBroken(self.client.address, why))
+        self.hub.portal.publish(ConnectionBroken(self.client, why))
 
     def abort(self) -> None:
         """Close the connection immediately."""

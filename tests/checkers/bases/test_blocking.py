@@ -10,6 +10,7 @@ from actorcred import CheckerUnavailable, Portal, UsernamePassword, actors
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.testing import Hall, Visitor
 from tests.helpers import until
+from tests.settings import portal_options
 
 WAIT = 30.0
 ANN = UsernamePassword("ann", "x")
@@ -58,7 +59,7 @@ def backend():
 
 def serve(backend, **limits):
     checker = Slow.start(backend, BackendLimits(**limits))
-    return Portal.start(Hall.start(), [checker]), checker
+    return Portal.start(Hall.start(), [checker], portal_options(step=0)), checker
 
 
 def test_no_more_are_under_way_and_wait_than_is_said(backend):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from actorcred.auth.registry import from_string
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.wrappers.all_of import AllOf
 from actorcred.credentials import Combined, OneTimePassword
+from actorcred.identity import Identity
 from tests.helpers import Player, Stage
 
 CODE = "123456"
@@ -86,3 +88,26 @@ def test_without_codes_a_password_is_what_was_typed(inline: Any) -> None:
     stage.portal.register_checker(from_string(text)).get(timeout=10)
 
     assert stage.login("ann", "right").session.avatar_id == "ann"
+
+
+def test_the_identity_has_what_all_of_them_say(inline: Any) -> None:
+    soon = datetime.now(UTC) + timedelta(hours=1)
+
+    class Directory(Checker):
+        credential_interfaces = (UsernamePassword,)
+
+        def request_avatar_id(self, credentials: Any) -> Identity:
+            return Identity("ann", issuer="ldap", groups=frozenset({"staff"}), expires=soon)
+
+    portal = stage_of(Directory.start(), Codes.start()).portal
+    parts = (UsernamePassword("ann", "right"), OneTimePassword("ann", CODE))
+    ann = portal.login(Combined(parts), None, Player).get(timeout=10).session.identity
+
+    assert ann.methods == {"pwd", "otp", "mfa"}
+    assert (ann.issuer, ann.groups, ann.expires) == ("ldap", {"staff"}, soon)
+
+
+def test_two_passwords_are_one_kind_of_factor(inline: Any) -> None:
+    users = [MemoryChecker.start({"ann": "right"}, plaintext=True) for _ in range(2)]
+
+    assert stage_of(*users).login("ann", "right").session.identity.methods == {"pwd"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from actorcred import UsernamePassword as Password
 from actorcred.auth.descriptors import DescriptorError
 from actorcred.auth.registry import from_string
 from actorcred.checkers.wrappers.caching import CachingChecker
-from actorcred.names import TemporaryId
+from actorcred.identity import Identity
 from tests.helpers import Player, Stage
 
 
@@ -21,33 +21,38 @@ class Counting(Checker):
 
     credential_interfaces = (Password, BearerToken, Anonymous)
 
-    def __init__(self, asked: list[Any], until: float | None) -> None:
+    def __init__(self, asked: list[Any], said: dict[str, Any]) -> None:
         super().__init__()
-        self.asked, self.until = asked, until
+        self.asked, self.said = asked, said
 
-    def request_avatar_id(self, credentials: Any) -> str:
+    def request_avatar_id(self, credentials: Any) -> str | Identity:
         self.asked.append(credentials)
         if getattr(credentials, "password", "right") != "right":
             raise UnauthorizedLogin("wrong password")
         name = getattr(credentials, "username", "") or "ann"
-        return name if self.until is None else TemporaryId(name, self.until)
+        return Identity(name, **self.said) if self.said else name
 
 
 class Case:
     """A cache around a checker that counts."""
 
-    def __init__(self, *arguments: Any, until: float | None = None) -> None:
+    def __init__(self, *arguments: Any, **said: Any) -> None:
         self.asked: list[Any] = []
-        self.checker: Any = Counting.start(self.asked, until)
+        self.checker: Any = Counting.start(self.asked, said)
         self.stage = Stage(checkers=0)
         cache = CachingChecker.start(self.checker, *arguments)
         self.stage.portal.register_checker(cache).get(timeout=10)
 
     def log_in(self, credentials: Any = None) -> int:
         """Log in; return how often the checker was asked so far."""
-        credentials = credentials or Password("ann", "right")
-        self.stage.portal.login(credentials, None, Player).get(timeout=10)
+        self.identity(credentials)
         return len(self.asked)
+
+    def identity(self, credentials: Any = None) -> Identity:
+        """Log in; return the identity of the session."""
+        credentials = credentials or Password("ann", "right")
+        login = self.stage.portal.login(credentials, None, Player).get(timeout=10)
+        return login.session.identity
 
 
 def test_a_yes_is_remembered_for_its_time_and_a_no_is_not(inline: Any) -> None:
@@ -68,14 +73,43 @@ def test_tokens_are_remembered_and_other_kinds_are_not(inline: Any) -> None:
     assert [case.log_in(Anonymous()) for _ in range(2)] == [2, 3]
 
 
-@pytest.mark.parametrize(("left", "asked"), [(0.0, 2), (1000.0, 1)])
+HOUR = timedelta(hours=1)
+
+
+@pytest.mark.parametrize(
+    ("said", "asked"),
+    [
+        ({"methods": frozenset({"pwd", "otp"})}, 2),
+        ({"expires": datetime.now(UTC) - HOUR}, 2),
+        ({"expires": datetime.now(UTC) + HOUR}, 1),
+        ({"expires": datetime.max.replace(tzinfo=UTC)}, 1),
+    ],
+)
 def test_a_proof_is_remembered_no_longer_than_it_is_good(
-    inline: Any, left: float, asked: int
+    inline: Any, said: dict[str, Any], asked: int
 ) -> None:
-    case = Case(until=time.time() + left if left else 0.0)
+    case = Case(**said)
     case.log_in()
 
     assert case.log_in() == asked
+
+
+def test_a_remembered_login_has_all_that_the_first_one_had(inline: Any) -> None:
+    case = Case(
+        issuer="https://issuer.example",
+        subject="4711",
+        attributes={"mail": "ann@example.org"},
+        groups=frozenset({"admin"}),
+        methods=frozenset({"pwd", "mfa"}),
+        authenticated=datetime.now(UTC) - HOUR,
+        expires=datetime.now(UTC) + HOUR,
+    )
+    first = case.identity()
+
+    assert case.identity() == first
+    assert first.groups == {"admin"}
+    assert first.attributes == {"mail": "ann@example.org"}
+    assert len(case.asked) == 1
 
 
 def test_an_account_that_changes_is_forgotten(inline: Any) -> None:

@@ -42,7 +42,7 @@ class Case:
         self.answers: dict[str, Any] = {
             "wrong": UnauthorizedLogin("wrong"), "key": UnknownKey("another key")
         }  # fmt: skip
-        self.stage = Stage(checkers=0)
+        self.stage = Stage(checkers=0, step=0)
         inner = Told.start(self.asked, self.answers)
         throttle = ThrottlingChecker.start(inner, **settings)
         self.stage.portal.register_checker(throttle).get(timeout=10)

@@ -5,8 +5,7 @@ Who is let in, what is remembered, and that what happened to an account gets thr
 
 from __future__ import annotations
 
-import math
-import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -39,7 +38,7 @@ from actorcred.checkers.wrappers.renaming import RenamingChecker, renaming
 from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.credentials import Combined, OneTimePassword
 from actorcred.exchange import ExchangeState, UsernameScram
-from actorcred.names import TemporaryId
+from actorcred.identity import Identity
 from actorcred.sasl.scram import ScramSHA256
 from tests.helpers import Arena, Player
 
@@ -150,14 +149,16 @@ def test_a_yes_is_remembered_for_a_while_and_a_no_never(inline):
 
 
 class Brief(Counting):
-    """Says of its answers until when they may be remembered."""
+    """Says of its answers how long they are good, or that they are good once."""
 
-    def __init__(self, asked, until):
+    def __init__(self, asked, seconds):
         super().__init__(asked)
-        self.until = until
+        self.said = {"methods": frozenset({"pwd", "otp"})}
+        if seconds is not None:
+            self.said = {"expires": datetime.now(UTC) + timedelta(seconds=seconds)}
 
     def request_avatar_id(self, credentials):
-        return TemporaryId(super().request_avatar_id(credentials), self.until)
+        return Identity(super().request_avatar_id(credentials), **self.said)
 
 
 AROUND = {
@@ -174,9 +175,9 @@ AROUND = {
 @pytest.mark.parametrize("around", AROUND.values(), ids=AROUND)
 def test_what_is_good_once_or_for_a_time_is_not_remembered_longer(dispatcher, around):
     """Whatever stands between the checker and the cache."""
-    for until, times in ((0.0, 3), (time.time() - 1, 3), (time.time() + 3600, 1), (math.inf, 1)):
+    for seconds, times in ((None, 3), (-1, 3), (3600, 1), (1e10, 1)):
         asked = []
-        portal = serve(CachingChecker.start(around(Brief.start(asked, until))))
+        portal = serve(CachingChecker.start(around(Brief.start(asked, seconds))))
         for _ in range(3):
             session = login(portal)
             assert (session.avatar_id, type(session.avatar_id)) == ("ann", str)
@@ -185,7 +186,7 @@ def test_what_is_good_once_or_for_a_time_is_not_remembered_longer(dispatcher, ar
 
 def test_a_yes_is_remembered_until_its_proof_ends(inline):
     asked = []
-    portal = serve(CachingChecker.start(Brief.start(asked, time.time() + 30), 60.0))
+    portal = serve(CachingChecker.start(Brief.start(asked, 30), 60.0))
     for seconds, times in ((0, 1), (20, 1), (20, 2)):
         inline.advance(seconds)
         login(portal)

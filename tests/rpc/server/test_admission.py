@@ -100,7 +100,7 @@ async def test_silent_connections_of_every_transport_take_the_places_of_their_so
         other, _ = await game.raw("127.0.0.2")
         await game.until(lambda: len(game.hub.admission) == 6)
         refused = [event for event in game.events if isinstance(event, ConnectionRefused)]
-        assert [event.address for event in refused] == ["127.0.0.1"]
+        assert [event.client.address for event in refused] == ["127.0.0.1"]
         for _, writer in silent:
             writer.close()
         await game.until(lambda: len(game.hub.admission) == 1)

@@ -15,8 +15,9 @@ from starlette.routing import Mount, Route
 from websockets.asyncio.client import connect as open_socket
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from actorcred import Portal, rpc
+from actorcred import Portal, PortalOptions, rpc
 from actorcred.checkers.memory import MemoryChecker
+from actorcred.metrics import Metrics
 from tests.helpers import django_application
 from tests.rpc.stage import USERS, Game, on_loop, stage
 
@@ -150,3 +151,24 @@ async def test_pages_of_strangers_can_be_refused() -> None:
             ):
                 pass
         await game.connect()  # a program, not a page
+
+
+@on_loop
+async def test_metrics_are_shown_at_their_path_only_if_that_is_wanted() -> None:
+    pytest.importorskip(
+        "prometheus_client",
+        reason="prometheus-client is not installed: pip install 'actorcred[metrics]'",
+    )
+    async with stage(portal_options=PortalOptions(metrics=Metrics())) as game:
+        async with serving(game.server.web_app(metrics=True)) as port:
+            client = await rpc.connect(f"ws:127.0.0.1:{port}", "ann", "s3cret")
+            head, text = await get(port, "/metrics")
+            assert "text/plain; version=0.0.4" in head
+            assert 'actorcred_sessions{state="open"} 1.0' in text
+            await client.close()
+        async with serving(game.server.web_app()) as port:
+            head, _ = await get(port, "/metrics")
+            assert head.startswith("HTTP/1.1 404")
+    async with stage() as game:
+        with pytest.raises(ValueError, match="PortalOptions"):
+            game.server.web_app(metrics=True)

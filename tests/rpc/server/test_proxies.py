@@ -257,7 +257,7 @@ async def test_somebody_who_is_no_proxy_is_refused() -> None:
             assert await reader.read() == b""
         writer.close()
         event = await served.until_seen(ConnectionRefused)
-        assert (event.address, event.detail) == ("127.0.0.1", "it is not a trusted proxy")
+        assert (event.client.address, event.detail) == ("127.0.0.1", "it is not a trusted proxy")
 
 
 @pytest.mark.parametrize("kind", ["tcp", "ws-header", "ws"])
@@ -282,7 +282,7 @@ async def test_limits_count_the_real_client(kind: str) -> None:
             async with logged_in(front, scheme):
                 pass
         event = await served.until_seen(ConnectionRefused)
-        assert event.address == "198.51.100.7"
+        assert event.client.address == "198.51.100.7"
         async with logged_in(neighbour, scheme):
             pass
         await silent()
