@@ -143,7 +143,7 @@ class Protection:
                 return False
             attempt.turns = ((self._by_source, attempt.source),)
         if attempt.account:
-            line = self._line(attempt)
+            line = self._line(attempt) if attempt.source else attempt.account
             if not self._by_account.enter(line):
                 return False
             attempt.turns = (*attempt.turns, (self._by_account, line))
@@ -257,11 +257,12 @@ class Protection:
         """
         if not attempt.account:
             return
-        name, key = spelling_of(attempt.claimed), "as " + attempt.account
-        if self._penalties.failures and not self._penalties.wait(key, self._clock()):
-            self._penalties.succeeded(key, name)
+        if self._penalties.failures:
+            key = "as " + attempt.account
+            if not self._penalties.wait(key, self._clock()):
+                self._penalties.succeeded(key, spelling_of(attempt.claimed))
         if attempt.source and not attempt.client.untrusted_front:
-            self._familiar.note(name, attempt.source, self._clock())
+            self._familiar.note(spelling_of(attempt.claimed), attempt.source, self._clock())
 
     def leave(self, attempt: Attempt) -> None:
         """Stop counting a login, which has succeeded or failed."""
