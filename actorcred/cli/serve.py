@@ -236,8 +236,6 @@ def serve(
             proxy=_proxy(trusted_proxies, identity_header, forwarding_header),
             origins=origins or None,
         )
-
-    with _usage():
         _serve_metrics(portal_options.metrics, metrics)
     opening = partial(_open, realm_class, auth, addresses, portal_options, server_options)
     main = partial(_main, opening=opening, drain_timeout=drain_timeout)
