@@ -190,24 +190,13 @@ def serve(
     realm: str,
     addresses: tuple[Address, ...],
     auth: tuple[str, ...],
-    policy: str,
-    max_sessions: int | None,
-    grace: float,
-    passwords_in_clear: bool,
-    legacy_mechanisms: tuple[str, ...],
-    identity_header: str,
-    trusted_proxies: tuple[str, ...],
-    forwarding_header: str,
-    limit_loopback: bool,
     shows_limits: bool,
-    origins: tuple[str, ...],
     drain_timeout: float,
     log_level: str,
     log_format: str,
-    log_omit: tuple[str, ...],
-    log_unknown_names: str,
     metrics: tuple[str, int] | None,
     uvloop: bool | None,
+    **settings: Any,
 ) -> None:
     """Serve a realm on the network until SIGTERM, SIGINT or SIGHUP, then end all sessions.
 
@@ -218,28 +207,55 @@ def serve(
     """  # noqa: D301  # click does not rewrap a paragraph that begins with \b
     start_logging(log_level, LogFormat(log_format))
     realm_class = _find_realm(realm)
-    portal_options = PortalOptions(
-        policy=Policy(policy),
-        admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
-        log_unknown_names=UnknownNames(log_unknown_names),
-        log_omit=frozenset(log_omit),
-        metrics=None if metrics is None else Metrics(),
-    )
+    portal_options = _portal_options(None if metrics is None else Metrics(), **settings)
     if shows_limits:
         click.echo(portal_options.describe())
         return
     with _usage():
-        server_options = ServerOptions(
-            resume=Resume(grace=grace),
-            passwords_in_clear=passwords_in_clear,
-            legacy_mechanisms=legacy_mechanisms,
-            proxy=_proxy(trusted_proxies, identity_header, forwarding_header),
-            origins=origins or None,
-        )
+        server_options = _server_options(**settings)
         _serve_metrics(portal_options.metrics, metrics)
     opening = partial(_open, realm_class, auth, addresses, portal_options, server_options)
     main = partial(_main, opening=opening, drain_timeout=drain_timeout)
     raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
+
+
+def _portal_options(
+    metrics: Metrics | None,
+    *,
+    policy: str,
+    max_sessions: int | None,
+    limit_loopback: bool,
+    log_omit: tuple[str, ...],
+    log_unknown_names: str,
+    **_: Any,
+) -> PortalOptions:
+    return PortalOptions(
+        policy=Policy(policy),
+        admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
+        log_unknown_names=UnknownNames(log_unknown_names),
+        log_omit=frozenset(log_omit),
+        metrics=metrics,
+    )
+
+
+def _server_options(
+    *,
+    grace: float,
+    passwords_in_clear: bool,
+    legacy_mechanisms: tuple[str, ...],
+    identity_header: str,
+    trusted_proxies: tuple[str, ...],
+    forwarding_header: str,
+    origins: tuple[str, ...],
+    **_: Any,
+) -> ServerOptions:
+    return ServerOptions(
+        resume=Resume(grace=grace),
+        passwords_in_clear=passwords_in_clear,
+        legacy_mechanisms=legacy_mechanisms,
+        proxy=_proxy(trusted_proxies, identity_header, forwarding_header),
+        origins=origins or None,
+    )
 
 
 async def _main(
