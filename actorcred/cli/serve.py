@@ -22,9 +22,10 @@ from actorcred.auth.registry import from_string
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import LogFormat, start_logging
-from actorcred.cli.parameters import ADDRESS, METRICS, NETWORK, Seconds
+from actorcred.cli.parameters import ADDRESS, METRICS, Seconds
+from actorcred.cli.proxies import proxy_options
 from actorcred.errors import ActorcredError
-from actorcred.fronts.trusted import ForwardingHeader, TrustedProxy
+from actorcred.fronts.trusted import TrustedProxy
 from actorcred.metrics import Metrics
 from actorcred.portal.actor import Portal
 from actorcred.portal.observing import Counts
@@ -98,27 +99,7 @@ logger = logging.getLogger("actorcred.cli")
     type=click.Choice(LEGACY),
     help="A SASL mechanism for old clients to be allowed. May be repeated.",
 )
-@click.option(
-    "--identity-header",
-    default="",
-    help="The header in which a trusted proxy says who the client is; for --auth external.",
-)
-@click.option(
-    "--trusted-proxy",
-    "trusted_proxies",
-    multiple=True,
-    type=NETWORK,
-    help="The address or network of a proxy that reports where clients come from, or unix. "
-    "May be repeated.",
-)
-@click.option(
-    "--forwarding-header",
-    type=click.Choice([str(kind) for kind in ForwardingHeader]),
-    default=str(ForwardingHeader.X_FORWARDED),
-    show_default=True,
-    help="How HTTP proxies report the address of a client: X-Forwarded-For and X-Forwarded-Proto, "
-    "or Forwarded (RFC 7239).",
-)
+@proxy_options
 @click.option(
     "--origin",
     "origins",
@@ -243,9 +224,7 @@ def _server_options(
     grace: float,
     passwords_in_clear: bool,
     legacy_mechanisms: tuple[str, ...],
-    identity_header: str,
-    trusted_proxies: tuple[str, ...],
-    forwarding_header: str,
+    proxy: TrustedProxy | None,
     origins: tuple[str, ...],
     **_: Any,
 ) -> ServerOptions:
@@ -253,7 +232,7 @@ def _server_options(
         resume=Resume(grace=grace),
         passwords_in_clear=passwords_in_clear,
         legacy_mechanisms=legacy_mechanisms,
-        proxy=_proxy(trusted_proxies, identity_header, forwarding_header),
+        proxy=proxy,
         origins=origins or None,
     )
 
@@ -277,12 +256,6 @@ def _serve_metrics(metrics: Counts | None, where: tuple[str, int] | None) -> Non
         port, _ = metrics.serve(*where)
         host = f"[{where[0]}]" if ":" in where[0] else where[0]
         click.echo(f"metrics at http://{host}:{port}/metrics")
-
-
-def _proxy(networks: tuple[str, ...], identity: str, forwarding: str) -> TrustedProxy | None:
-    if identity and not networks:
-        raise click.UsageError("--identity-header needs --trusted-proxy")
-    return TrustedProxy(networks, identity, ForwardingHeader(forwarding)) if networks else None
 
 
 async def _open(

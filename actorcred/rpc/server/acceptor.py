@@ -142,7 +142,8 @@ class Acceptor:
         stream.setblocking(False)
         port = address[1] if isinstance(address, tuple) else 0
         peer = ClientInfo(address=host, port=port, protocol="rpc")
-        task = self._hub.loop.create_task(self._set_up(stream, place, peer))
+        set_up = self._serve if self._versions is None else self._serve_reported
+        task = self._hub.loop.create_task(set_up(stream, place, peer))
         # For the handshake. The connection sets its own when it is served.
         place.yields = task.cancel
         self._opening.add(task)
@@ -158,14 +159,15 @@ class Acceptor:
             return None
         return self._hub.admit(host, is_proxy=True)
 
-    async def _set_up(self, stream: socket.socket, place: Place, peer: ClientInfo) -> None:
-        if self._versions is not None:
-            timeout = min(HEADER_TIMEOUT, self._hub.options.login_timeout)
-            header = await read_proxy_header(stream, self._versions, timeout)
-            peer = by_proxy_header(peer, header)
-            if not self._is_followed(peer) and not self._hub.move(place, peer):
-                raise _Refused
-        await self._serve(stream, place, peer)
+    async def _serve_reported(self, stream: socket.socket, place: Place, peer: ClientInfo) -> None:
+        """Set up a connection after its PROXY header."""
+        assert self._versions is not None
+        timeout = min(HEADER_TIMEOUT, self._hub.options.login_timeout)
+        header = await read_proxy_header(stream, self._versions, timeout)
+        client = by_proxy_header(peer, header)
+        if not self._is_followed(client) and not self._hub.move(place, client):
+            raise _Refused
+        await self._serve(stream, place, client)
 
     def _is_followed(self, client: ClientInfo) -> bool:
         """Return whether a client is an HTTP proxy, which will report its own client."""
