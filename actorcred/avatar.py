@@ -17,7 +17,16 @@ from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.sessions.session import Session
 
-__all__ = ["Attached", "Avatar", "Detached", "Leave", "Opened", "implements", "wrap_object"]
+__all__ = [
+    "Attached",
+    "Avatar",
+    "Detached",
+    "Leave",
+    "Opened",
+    "Reidentified",
+    "implements",
+    "wrap_object",
+]
 
 
 logger = logging.getLogger("actorcred.avatar")
@@ -52,6 +61,13 @@ class Detached(ControlMessage):
 
     mind: MindRef
     reason: LogoutReason
+
+
+@dataclass(slots=True)
+class Reidentified(ControlMessage):
+    """The checkers say something new of the user."""
+
+    identity: Identity
 
 
 class Avatar(Actor):
@@ -105,6 +121,13 @@ class Avatar(Actor):
     def on_detach(self, mind: MindRef, reason: LogoutReason) -> Awaitable[None] | None:
         """Called when a session that shared this avatar with others ends (policy SHARE)."""
 
+    def on_identity_changed(self, identity: Identity) -> Awaitable[None] | None:
+        """Called when a checker says something new of the user, such as other groups.
+
+        `identity` of the avatar, its mind and its session already are the new one. May be
+        `async def`.
+        """
+
     # -- messages of the portal --------------------------------------------------------------------
 
     def _actor_control(self, message: ControlMessage) -> Any:
@@ -118,6 +141,8 @@ class Avatar(Actor):
                 return self.on_attach(mind)
             case Detached(mind, reason):
                 return self.on_detach(mind, reason)
+            case Reidentified(identity):
+                return self.on_identity_changed(identity)
             case _:
                 super()._actor_control(message)
         return None
@@ -230,6 +255,11 @@ class ObjectAvatar(Avatar):
         """Call `on_logout` of the object, if it has one."""
         hook = getattr(self._wrapped, "on_logout", None)
         return hook(reason) if callable(hook) else None
+
+    def on_identity_changed(self, identity: Identity) -> Any:
+        """Call `on_identity_changed` of the object, if it has one."""
+        hook = getattr(self._wrapped, "on_identity_changed", None)
+        return hook(identity) if callable(hook) else None
 
 
 def _delegate(name: str) -> Any:

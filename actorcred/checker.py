@@ -7,7 +7,6 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
 
 import pykka
@@ -21,8 +20,9 @@ from actorcred.identity import InvalidIdentity, identity_of
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.naming import AvatarIds, IdSpace, parse_avatar_ids
 from actorcred.network import source_of
-from actorcred.offers import Kinds, Offers
+from actorcred.offers import KnownOffers, Offers
 from actorcred.service import Answer, Question, Service
+from actorcred.standing import AskStanding, Revocation, Standing
 from actorcred.throttle import account_of
 
 __all__ = [
@@ -41,19 +41,18 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class Revocation(StrEnum):
-    """What happened to an account that might have open sessions."""
-
-    DISABLED = "disabled"
-    DELETED = "deleted"
-    PASSWORD_CHANGED = "password changed"
-
-
 class RevocationListener(Protocol):
     """What a checker reports changed accounts to: a portal, or a checker that wraps this one."""
 
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
         """Called when an account has changed.
+
+        Raises:
+            pykka.ActorDeadError: if the listener has stopped; it is removed then.
+        """
+
+    def recheck(self, checker: ActorRef[Any]) -> None:
+        """Called when changes of any account of a checker might have been missed.
 
         Raises:
             pykka.ActorDeadError: if the listener has stopped; it is removed then.
@@ -77,7 +76,7 @@ class CheckerRef(ActorRef["Checker"]):
         # Here and not in the checker, since a restarted checker is another instance. A dictionary,
         # because adding and removing a key is one step for other threads.
         self._listeners: dict[RevocationListener, None] = {}
-        self.offers: Kinds = Offers()
+        self.offers: KnownOffers = Offers()
         self.avatar_ids: AvatarIds | None = None
         self._id_spaces: tuple[IdSpace, ...] | None = None
 
@@ -95,6 +94,11 @@ class CheckerRef(ActorRef["Checker"]):
     def digest_algorithms(self) -> frozenset[str] | None:
         """The algorithms of HTTP Digest whose digests the checker keeps; see `Checker`."""
         return self.offers.digest_algorithms
+
+    @property
+    def tells_standing(self) -> bool:
+        """Whether the checker, or one that it wraps, has a `standing` of its own."""
+        return self.offers.tells_standing
 
     def named(self, *, avatar_ids: str | AvatarIds) -> Self:
         """Give the users of this checker avatar ids by a template.
@@ -168,7 +172,8 @@ class CheckerRef(ActorRef["Checker"]):
     def revoke(self, avatar_id: AvatarId, what: Revocation) -> None:
         """Report a changed account to all portals, which end its sessions.
 
-        May be called on any thread.
+        With `Revocation.CHANGED` they first ask the checker's `standing`. May be called on any
+        thread.
 
         Args:
             avatar_id: what the checker itself calls the user.
@@ -179,9 +184,22 @@ class CheckerRef(ActorRef["Checker"]):
         except ValueError as error:
             logger.warning("A changed account of %s cannot be reported: %s", self, error)
             return
+        self._report(lambda listener: listener.revoke(self, avatar_id, what))
+
+    def recheck(self, checker: ActorRef[Any] | None = None) -> None:
+        """Have all portals ask a checker's `standing` about all users with sessions.
+
+        For a checker that might have missed changes. May be called on any thread.
+
+        Args:
+            checker: the checker to ask; by default this one. Wrappers pass on the one they wrap.
+        """
+        self._report(lambda listener: listener.recheck(checker or self))
+
+    def _report(self, tell: Callable[[RevocationListener], object]) -> None:
         for listener in self.listeners:
             try:
-                listener.revoke(self, avatar_id, what)
+                tell(listener)
             except pykka.ActorDeadError:
                 self.remove_listener(listener)
             except Exception:
@@ -287,6 +305,7 @@ class Checker(Service):
             self.credential_interfaces,
             self.credential_interfaces if offered is None else offered,
             self.digest_algorithms,
+            self.tells_standing,
         )
 
     def _actor_made(self) -> None:
@@ -311,6 +330,31 @@ class Checker(Service):
             OSError: like `CheckerUnavailable`.
             Exception: any other exception refuses this login, and is logged without its message.
         """
+
+    @property
+    def tells_standing(self) -> bool:
+        """Whether `standing` knows anything; for implementors. If not, no portal calls it."""
+        return type(self).standing is not Checker.standing
+
+    def standing(self, names: tuple[str, ...]) -> Any:
+        """Return what has become of accounts; for implementors.
+
+        A portal calls it at intervals with the names of users who have sessions
+        (`PortalOptions.standing_interval`), in batches. It must not block.
+
+        Args:
+            names: avatar ids as this checker returned them, before any wrapper changed them. A
+                checker that needs more, such as which key was used, answers logins with an
+                `Identity` that has `vouchers=((self.actor_ref, name),)`, and gets these names.
+
+        Returns:
+            A `Standing`, or a future or a coroutine of it.
+
+        Raises:
+            CheckerUnavailable: if the store cannot be asked now. No session ends.
+            Exception: any other exception is logged; no session ends.
+        """
+        return Standing()
 
     def cred_then(
         self,
@@ -343,6 +387,8 @@ class Checker(Service):
             self._serve(message, self.request_avatar_id, message.credentials)
         elif isinstance(message, Continue):
             self._continue(message)
+        elif isinstance(message, AskStanding):
+            self._serve(message, self.standing, message.names)
         else:
             super()._actor_control(message)
 
@@ -374,13 +420,16 @@ class Checker(Service):
             type(error).__name__,
             "credentials" if subject is None else type(subject).__name__,
         )
+        whose = f"{credentials} of the user in the audit log"
+        if isinstance(subject, tuple):  # see `AskStanding`
+            whose = "which users may stay logged in"
         if isinstance(error, InvalidIdentity):  # whose text has no value in it
             kind = f"{kind}: {error}"
         trace = "".join(traceback.format_tb(error.__traceback__))
         logger.error(
-            "%s could not check %s of the user in the audit log: %s\n%s",
+            "%s could not check %s: %s\n%s",
             type(self).__name__,
-            credentials,
+            whose,
             kind,
             trace,
         )

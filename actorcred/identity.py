@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta
+from functools import reduce
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,6 +27,7 @@ __all__ = [
     "combined",
     "identity_of",
     "proofs_of",
+    "refreshed",
     "seconds_left",
 ]
 
@@ -61,7 +63,10 @@ class Identity:
         expires: when the proof ends, and the session with it, an aware datetime; None is never.
         last_login: the user's previous login, if the store keeps it; an aware datetime.
         vouchers: which checkers vouch for the user, each with the name by which it knows the user.
-            Checkers that wrap others fill it in; others leave it empty.
+            Checkers that wrap others fill it in. So does one whose `standing` must know more than
+            the avatar id, with its own ref; others leave it empty.
+        parts: what each of several checkers said, if all of them had to accept the user; see
+            `combined`.
 
     Raises:
         InvalidIdentity: if a field has a wrong type or value. The text names the field.
@@ -77,6 +82,7 @@ class Identity:
     expires: datetime | None
     last_login: datetime | None
     vouchers: tuple[tuple[Any, str], ...] = field(repr=False)
+    parts: tuple[Identity, ...] = field(repr=False)
 
     def __init__(
         self,
@@ -91,6 +97,7 @@ class Identity:
         expires: datetime | None = None,
         last_login: datetime | None = None,
         vouchers: tuple[tuple[Any, str], ...] = (),
+        parts: tuple[Identity, ...] = (),
     ) -> None:
         put = object.__setattr__
         put(self, "avatar_id", _avatar_id(avatar_id))
@@ -102,7 +109,8 @@ class Identity:
         put(self, "authenticated", _time_or_none("authenticated", authenticated))
         put(self, "expires", _time_or_none("expires", expires))
         put(self, "last_login", _time_or_none("last_login", last_login))
-        put(self, "vouchers", vouchers)
+        put(self, "vouchers", _vouchers(vouchers) if vouchers else ())
+        put(self, "parts", parts)
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not Identity:
@@ -123,7 +131,7 @@ class Identity:
 
 _FIELDS: Final = tuple(one.name for one in fields(Identity))
 
-_COMPARED: Final = tuple(name for name in _FIELDS if name != "vouchers")
+_COMPARED: Final = tuple(name for name in _FIELDS if name not in ("vouchers", "parts"))
 
 
 def _avatar_id(value: object) -> AvatarId:
@@ -151,6 +159,14 @@ def _words(name: str, value: object) -> frozenset[str]:
         if not isinstance(word, str) or not word:
             raise InvalidIdentity(f"{name} must contain only non-empty strings")
     return value if isinstance(value, frozenset) else frozenset(value)
+
+
+def _vouchers(value: object) -> object:
+    if not isinstance(value, tuple) or not all(
+        isinstance(pair, tuple) and len(pair) == 2 and isinstance(pair[1], str) for pair in value
+    ):
+        raise InvalidIdentity("vouchers must be a tuple of pairs of a checker and a string")
+    return value
 
 
 def _attributes(value: object) -> Mapping[str, Any]:
@@ -215,7 +231,30 @@ def combined(first: Identity, second: Identity) -> Identity:
         expires=min(ends, default=None),
         last_login=first.last_login or second.last_login,
         vouchers=first.vouchers + second.vouchers,
+        parts=(first.parts or (first,)) + (second.parts or (second,)),
     )
+
+
+def refreshed(known: Identity, voucher: tuple[Any, str], now: Identity) -> Identity:
+    """Return an identity of which one of its checkers now says something else.
+
+    Args:
+        known: the identity of a session.
+        voucher: that checker, and the name by which it knows the user.
+        now: what it says now. The avatar id and what belongs to the login stay as they are.
+    """
+    parts = tuple(
+        _of_login(part, now) if not part.vouchers or voucher in part.vouchers else part
+        for part in known.parts or (known,)
+    )
+    said = _of_login(known, reduce(combined, parts))
+    return said.replaced(parts=parts if known.parts else ())
+
+
+def _of_login(login: Identity, said: Identity) -> Identity:
+    """Return what is said of a user, with what belongs to a login."""
+    kept = ("avatar_id", "methods", "authenticated", "expires", "last_login", "vouchers")
+    return said.replaced(**{name: getattr(login, name) for name in kept})
 
 
 def seconds_left(identity: Identity, now: datetime) -> float | None:

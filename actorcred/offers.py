@@ -9,7 +9,7 @@ from typing import Protocol
 from actorcred.credentials import UsernamePassword
 from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword, UsernameScram
 
-__all__ = ["Kinds", "Offers", "digests_of_all", "offered_by_all"]
+__all__ = ["Kinds", "KnownOffers", "Offers", "digests_of_all", "offered_by_all"]
 
 
 class Kinds(Protocol):
@@ -28,6 +28,14 @@ class Kinds(Protocol):
         """The algorithms of HTTP Digest for which digests are kept; None for any."""
 
 
+class KnownOffers(Kinds, Protocol):
+    """What a checker takes and offers, and whether it can be asked about its accounts."""
+
+    @property
+    def tells_standing(self) -> bool:
+        """Whether it, or a checker that it wraps, has a `standing` of its own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Offers:
     """What one checker takes and offers."""
@@ -35,6 +43,7 @@ class Offers:
     credential_interfaces: tuple[type, ...] = ()
     offered_interfaces: tuple[type, ...] = ()
     digest_algorithms: frozenset[str] | None = None
+    tells_standing: bool = False
 
 
 def offered_by_all(checkers: Iterable[Kinds]) -> tuple[type, ...]:

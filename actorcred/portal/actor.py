@@ -22,6 +22,7 @@ from actorcred.portal.protection import Protection
 from actorcred.portal.publishing import Events, complain
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
+from actorcred.portal.standing import StandingWatch
 from actorcred.realm import require_realm
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.session import Session
@@ -89,10 +90,14 @@ class Portal(Actor):
             self._protection,
         )
         self._services.add_checkers(*required)
+        self._standing = StandingWatch(
+            portal, self._directory, self._services, self._events, self._end_revoked
+        )
         self._unwatch: Callable[[], object] | None = None
 
     def on_start(self) -> None:
-        """Begin to show metrics, if there are any."""
+        """Begin to ask the checkers about open sessions, and to show metrics, if there are any."""
+        self._standing.begin()
         if self._metrics is not None:
             gauges = Gauges(
                 cast("PortalRef", self._actor_ref),
@@ -246,10 +251,13 @@ class Portal(Actor):
                 self._logouts.drain_timeout(drained)
         return None
 
-    def _of_services(self, message: ControlMessage) -> Any:  # noqa: PLR0911  # a table
+    def _of_services(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911  # a table
         match message:
             case m.RegisterChecker(checker, interfaces):
-                return self._services.add_checkers((checker, interfaces))
+                self._services.add_checkers((checker, interfaces))
+                return self._standing.begin()
+            case m.CheckStanding() | m.StandingAnswered() | m.Recheck():
+                return self._standing.receive(message)
             case m.ListInterfaces():
                 return tuple(self._services.realm.actor_class.interfaces)
             case m.ListCredentialsInterfaces(for_everybody):
@@ -272,21 +280,36 @@ class Portal(Actor):
                 return super()._actor_control(message)
 
     def _revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
-        tell = (
+        name = self._services.name_of(checker)
+        sessions = [one for one in self._sessions_of(avatar_id) if one.checker == name]
+        if what is Revocation.CHANGED:
+            self._standing.ask_about(sessions)
+            return
+        self._logins.revoke(checker, avatar_id)
+        for session in sessions:
+            self._end_revoked(session, what)
+
+    def _sessions_of(self, avatar_id: AvatarId) -> list[Session]:
+        """Return the sessions of an avatar id, and those of its user that act as another one."""
+        sessions = list(self._directory.of(avatar_id))
+        if self._options.may_act_as is not None:
+            sessions += [
+                session
+                for session in self._directory
+                if session.avatar_id != avatar_id and session.identity.avatar_id == avatar_id
+            ]
+        return sessions
+
+    def _end_revoked(self, session: Session, what: Revocation) -> None:
+        if (
             what is Revocation.PASSWORD_CHANGED
             and self._options.on_password_change is PasswordChange.TELL
-        )
-        self._logins.revoke(checker, avatar_id)
-        name = self._services.name_of(checker)
-        for session in self._directory.of(avatar_id):
-            if session.checker != name:
-                continue
-            if tell:
-                session.mind.notify("password_changed")
-            else:
-                self._logouts.guard(
-                    self._logouts.end, session, LogoutReason(LogoutCode.REVOKED, str(what))
-                )
+        ):
+            session.mind.notify("password_changed")
+        else:
+            self._logouts.guard(
+                self._logouts.end, session, LogoutReason(LogoutCode.REVOKED, str(what))
+            )
 
 
 def _contents(message: Any) -> list[Any]:

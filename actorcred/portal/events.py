@@ -17,6 +17,7 @@ from actorcred.portal.steps import NO_TIMES, StepTimes
 __all__ = [
     "Event",
     "ForwardingIgnored",
+    "IdentityChanged",
     "LoggedIn",
     "LoggedOut",
     "LoginRefused",
@@ -234,6 +235,27 @@ class SessionKicked(Event):
     session_id: str
     avatar_id: AvatarId
     detail: str
+    checker: str = ""
+    client: ClientInfo = NO_CLIENT
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IdentityChanged(Event):
+    """A checker says something new of a user who is logged in, such as other groups.
+
+    Attributes:
+        session_id: the session.
+        avatar_id: its avatar id.
+        checker: the name of the checker that had accepted the credentials.
+        client: where the client came from last.
+        identity: who the user is now.
+    """
+
+    name: ClassVar[str] = "identity"
+
+    session_id: str
+    avatar_id: AvatarId
     checker: str = ""
     client: ClientInfo = NO_CLIENT
     identity: Identity | None = None

@@ -374,8 +374,9 @@ class Logins:
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
         """Refuse the logins of an account that was disabled or changed after it was checked."""
         for attempt in list(self._attempts):
+            acting = attempt.identity if attempt.authorize_as else None
             if (
-                attempt.avatar_id == avatar_id
+                avatar_id in (attempt.avatar_id, None if acting is None else acting.avatar_id)
                 and attempt.checker is checker
                 and attempt.state is not State.CHECKING
             ):

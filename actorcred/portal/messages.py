@@ -15,6 +15,7 @@ from actorcred.identity import ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.attempt import Attempt
+from actorcred.portal.enquiries import Enquiry
 from actorcred.portal.events import Event
 from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.portal.publishing import Subscriber
@@ -29,6 +30,7 @@ __all__ = [
     "AvatarOpened",
     "BeginLogin",
     "Challenged",
+    "CheckStanding",
     "CheckerAnswered",
     "CountSessions",
     "Drain",
@@ -48,6 +50,7 @@ __all__ = [
     "PlaceClaimed",
     "Publish",
     "RealmAnswered",
+    "Recheck",
     "RegisterChecker",
     "ReportRefusal",
     "Revoke",
@@ -55,6 +58,7 @@ __all__ = [
     "ServiceCrashed",
     "ServiceGone",
     "SharedAvatarGone",
+    "StandingAnswered",
     "Subscribe",
     "TellRepeated",
     "Unsubscribe",
@@ -258,11 +262,31 @@ class ListDigestAlgorithms(ControlMessage):
 
 @dataclass(slots=True)
 class Revoke(ControlMessage):
-    """An account was disabled, deleted, or has a new password."""
+    """An account was disabled, deleted, has a new password, or has changed in some other way."""
 
     checker: ActorRef[Any]
     avatar_id: AvatarId
     what: Revocation
+
+
+@dataclass(slots=True)
+class Recheck(ControlMessage):
+    """A checker might have missed changes of any account."""
+
+    checker: ActorRef[Any]
+
+
+@dataclass(slots=True)
+class CheckStanding(ControlMessage):
+    """Ask the checkers which users may stay logged in, as far as that is due."""
+
+
+@dataclass(slots=True)
+class StandingAnswered(ControlMessage):
+    """A checker has answered which users may stay logged in, or could not."""
+
+    enquiry: Enquiry[CheckerRef, Session]
+    answer: Future[Any]
 
 
 @dataclass(slots=True)

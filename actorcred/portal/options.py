@@ -80,6 +80,8 @@ class PortalOptions:
     outbox: OutboxLimit = field(default_factory=OutboxLimit)
     restart: RestartIntensity = field(default_factory=RestartIntensity)
     on_password_change: PasswordChange = PasswordChange.END
+    standing_interval: float | None = 60.0
+    standing_batch: int = 500
     may_act_as: Callable[[str, str], bool] | None = None
     log_unknown_names: UnknownNames = UnknownNames.HASH
     log_names_key: bytes | None = field(default=None, repr=False)

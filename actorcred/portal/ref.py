@@ -36,6 +36,7 @@ from actorcred.portal.messages import (
     ListDigestAlgorithms,
     ListInterfaces,
     Publish,
+    Recheck,
     RegisterChecker,
     ReportRefusal,
     Revoke,
@@ -434,6 +435,14 @@ class PortalRef(ActorRef[Any]):
             pykka.ActorDeadError: if the portal has stopped.
         """
         self.tell(Revoke(checker, avatar_id, what))
+
+    def recheck(self, checker: ActorRef[Any]) -> None:
+        """Called by a checker that might have missed changes: it is asked about all its users.
+
+        Raises:
+            pykka.ActorDeadError: if the portal has stopped.
+        """
+        self.tell(Recheck(checker))
 
     def tell_if_alive(self, message: Any) -> bool:
         """Send a message unless the portal has stopped; return whether it was sent."""

@@ -93,6 +93,7 @@ class Services:
         self._checkers: list[SupervisedService] = []
         self._by_ref: dict[ActorRef[Any], SupervisedService] = {}
         self._names: dict[int, str] = {}  # by mailbox number, faster than by ref
+        self._by_name: dict[str, CheckerRef] = {}
         self._add(SupervisedService(realm, (), self._intensity))
 
     def add_checkers(self, *added: tuple[CheckerRef, tuple[type, ...]]) -> None:
@@ -122,6 +123,7 @@ class Services:
         role = SupervisedService(checker, interfaces, self._intensity)
         role.name = _unused(role.name, {other.name for other in self._checkers})
         self._checkers.append(role)
+        self._by_name[role.name] = checker
         checker.add_listener(self._portal)
         self._add(role)
 
@@ -164,6 +166,14 @@ class Services:
     def name_of(self, checker: ActorRef[Any] | None) -> str:
         """Return the name of a checker, which is the same after a restart of the program."""
         return "?" if checker is None else self._names.get(checker.actor_inbox.number, "?")
+
+    def checker_named(self, name: str) -> CheckerRef | None:
+        """Return the checker with a name from `name_of`; None if there is none."""
+        return self._by_name.get(name)
+
+    def anyone_tells_standing(self) -> bool:
+        """Return whether any checker can be asked which users may stay logged in."""
+        return any(checker.tells_standing for checker in self._by_name.values())
 
     def crashed(self, ref: ActorRef[Any], error: BaseException, now: float) -> float:
         """Return the seconds until a crashed role is restarted; 0 means immediately."""

@@ -57,4 +57,11 @@ def renewed(known: Identity, proven: Identity, now: datetime) -> Identity:
     said_more = proven != Identity(proven.avatar_id, methods=proven.methods)
     later = proven if said_more else known.replaced(authenticated=now)
     ends = later.expires or known.expires
-    return later.replaced(methods=known.methods | proven.methods, expires=ends)
+    # The newer proof is the one that must stand from now on; see `Checker.standing`.
+    by = proven if proven.vouchers else known
+    return later.replaced(
+        methods=known.methods | proven.methods,
+        expires=ends,
+        vouchers=by.vouchers,
+        parts=by.parts,
+    )

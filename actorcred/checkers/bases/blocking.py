@@ -6,8 +6,10 @@ import itertools
 import threading
 import time
 from abc import abstractmethod
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, ClassVar, TypeVar
 
 from actorcred.actors import ControlMessage, Future, Timer
 from actorcred.actors.fairness import Entry, FairQueue
@@ -16,12 +18,17 @@ from actorcred.checker import Checker, turn_of
 from actorcred.errors import CheckerUnavailable
 from actorcred.identity import Identity
 from actorcred.names import AvatarId
+from actorcred.standing import Standing
 
 __all__ = ["BackendLimits", "BlockingChecker", "take_limits"]
 
 
+T = TypeVar("T")
+
 _numbers = itertools.count(1)
 
+_STANDING = ("standing", "")
+"""The turn of questions about who may stay logged in."""
 
 MOST_THREADS, LONGEST_TIMEOUT = 256, 3600.0
 """Largest values of `BackendLimits`; the timeout is in seconds."""
@@ -66,8 +73,8 @@ def take_limits(options: dict[str, Any]) -> BackendLimits:
 class _Question:
     """A request to the back end, and the future of its answer."""
 
-    credentials: Any
-    decision: Future[AvatarId | Identity]
+    work: Callable[[], Any]
+    decision: Future[Any]
     timer: Timer | None = None
     began: float = 0.0
 
@@ -101,7 +108,12 @@ class BlockingChecker(Checker):
 
     Args:
         limits: limits on the requests to the back end.
+
+    Class attributes:
+        standing_batch: the most names for `check_standing`, which has the same timeout as a login.
     """
+
+    standing_batch: ClassVar[int] = 500
 
     def __init__(self, limits: BackendLimits | None = None) -> None:
         super().__init__()
@@ -131,11 +143,36 @@ class BlockingChecker(Checker):
 
     def request_avatar_id(self, credentials: Any) -> Future[AvatarId | Identity]:
         """Check the credentials on one of the threads and return a future of the avatar id."""
+        return self._submit(turn_of(self, credentials)[1:], partial(self.check, credentials))
+
+    @property
+    def tells_standing(self) -> bool:
+        """Whether `check_standing` knows anything; for implementors."""
+        return type(self).check_standing is not BlockingChecker.check_standing
+
+    def check_standing(self, names: tuple[str, ...]) -> Standing:
+        """Return what has become of accounts; see `Checker.standing`.
+
+        Runs on one of the threads, as `check` does, with at most `standing_batch` names.
+        """
+        return Standing()
+
+    async def standing(self, names: tuple[str, ...]) -> Standing:
+        """Ask `check_standing` about some names at a time, one request after the other."""
+        found = Standing()
+        for first in range(0, len(names), self.standing_batch):
+            some = names[first : first + self.standing_batch]
+            # As a source of its own, it takes turns with logins.
+            found = found.joined(await self._submit(_STANDING, partial(self.check_standing, some)))
+        return found
+
+    def _submit(self, turn: tuple[Hashable, ...], work: Callable[[], T]) -> Future[T]:
+        """Do work on one of the threads when it is its turn."""
         if not self.limits.waiting and self._under_way >= self.limits.threads:
             raise self._too_many()
-        decision: Future[AvatarId | Identity] = Future()
-        question = _Question(credentials, decision)
-        entry, dropped = self._waiting.put(turn_of(self, credentials)[1:], question)
+        decision: Future[T] = Future()
+        question = _Question(work, decision)
+        entry, dropped = self._waiting.put(turn, question)
         question.timer = self.send_after(self.limits.timeout, _TooLate(entry))
         if dropped is not None:
             self._end(dropped.item, self._too_many())
@@ -193,7 +230,7 @@ class BlockingChecker(Checker):
             return
         try:
             if not question.decision.done():  # not given up meanwhile
-                question.decision.settle(self.check(question.credentials))
+                question.decision.settle(question.work())
         except BaseException as error:
             question.decision.settle_error(error)
         finally:

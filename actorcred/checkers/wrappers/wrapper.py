@@ -97,6 +97,9 @@ class _Relay:
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
         self._wrapper.tell(_Revoked(avatar_id, what))
 
+    def recheck(self, checker: ActorRef[Any]) -> None:
+        cast("CheckerRef", self._wrapper).recheck(checker)
+
 
 @dataclass(frozen=True, slots=True)
 class CombinedOffers:
@@ -127,6 +130,11 @@ class CombinedOffers:
     def digest_algorithms(self) -> frozenset[str] | None:
         """The algorithms of HTTP Digest that can be offered."""
         return digests_of_all(self.checkers)
+
+    @property
+    def tells_standing(self) -> bool:
+        """Whether a portal can ask any of them about its accounts."""
+        return any(checker.tells_standing for checker in self.checkers)
 
 
 class Wrapper(Checker):
