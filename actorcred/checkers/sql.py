@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,10 +26,12 @@ from actorcred.checkers.bases.user_table import (
     make_select,
     make_update,
 )
+from actorcred.checkers.sql_engine import make_engine
 from actorcred.checkers.sql_facts import SQLFacts
+from actorcred.checkers.sql_notify import Listener
+from actorcred.checkers.sql_standing import Replaced, RowReader, judge
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import (
-    AccountError,
     CheckerUnavailable,
     LoginFailed,
     MissingExtra,
@@ -37,9 +40,12 @@ from actorcred.errors import (
 from actorcred.identity import Identity, identity_of
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.passwords.hashing import UnsupportedHash, check_format, dummy_hash
+from actorcred.standing import Revocation, Standing, named
 
 __all__ = ["FactColumns", "SQLChecker", "UserTable", "plugin"]
 
+
+logger = logging.getLogger("actorcred.checkers")
 
 T = TypeVar("T")
 
@@ -71,23 +77,31 @@ class SQLChecker(BlockingChecker):
         url: the database's URL for SQLAlchemy: "postgresql+psycopg://user:secret@host/db".
         users: where the users are stored.
         limits: limits on the requests to the database.
+        notify: with PostgreSQL, a channel on which a trigger sends the names of users whose rows
+            have changed; their sessions then end at once. See "Log out who is gone" in the how-tos.
 
     Raises:
-        AccountError: if the URL is invalid, or its driver is not installed.
+        AccountError: if the URL is invalid, or its driver is not installed; or if the database
+            cannot notify.
         MissingExtra: without the extra "sql".
     """
 
     credential_interfaces = (UsernamePassword,)
 
-    def __init__(self, url: str, users: UserTable, limits: BackendLimits | None) -> None:
+    def __init__(
+        self, url: str, users: UserTable, limits: BackendLimits | None, notify: str = ""
+    ) -> None:
         super().__init__(limits)
         try:
             import sqlalchemy
         except ImportError:
             raise MissingExtra("SQLChecker", "sql") from None
         self._error: type[Exception] = sqlalchemy.exc.SQLAlchemyError
-        self._engine = _make_engine(url, self.limits)
+        self._engine = make_engine(url, self.limits)
         self._select = make_select(users)
+        self._rows_of_many = RowReader(users, self._select, _is_of_the_name)
+        self._replaced = Replaced()
+        self._listener = self._make_listener(url, notify) if notify else None
         self._remedy = (
             "have the application that writes "
             f"{users.table if not users.query else 'the table'} set a new password"
@@ -110,12 +124,30 @@ class SQLChecker(BlockingChecker):
         users: UserTable | None = None,
         limits: BackendLimits | None = None,
         *,
+        notify: str = "",
         dispatcher: Dispatcher | None = None,
     ) -> CheckerRef:
         """Start a checker; see the class for the arguments."""
-        return cast(
-            "CheckerRef", super().start(url, users or UserTable(), limits, dispatcher=dispatcher)
-        )
+        arguments = (url, users or UserTable(), limits, notify)
+        return cast("CheckerRef", super().start(*arguments, dispatcher=dispatcher))
+
+    def _make_listener(self, url: str, channel: str) -> Listener:
+        import sqlalchemy
+
+        ref = cast("CheckerRef", self.actor_ref)
+        engine = make_engine(url, self.limits, poolclass=sqlalchemy.pool.NullPool)
+        return Listener(engine, channel, partial(_report, ref), ref.recheck)
+
+    def on_start(self) -> None:
+        """Listen to changes, if wanted."""
+        if self._listener is not None:
+            self._listener.start()
+
+    def on_stop(self) -> None:
+        """Release the threads."""
+        if self._listener is not None:
+            self._listener.close()
+        super().on_stop()
 
     def release(self) -> None:
         """Close the connections."""
@@ -141,7 +173,44 @@ class SQLChecker(BlockingChecker):
             raise UnauthorizedLogin("the account was changed during the login", known=True)
         if self._rehasher is not None and self._rehasher.may_write and is_weak(account.hash):
             self._rehash(self._rehasher, credentials, account)
-        return self._answer(current)
+        return self.proven_by(current.hash, self._answer(current))
+
+    def check_standing(self, names: tuple[str, ...]) -> Standing:
+        """Return whose rows are gone, inactive, or have another hash than at the login."""
+        avatar_ids = list(dict.fromkeys(named(name)[0] for name in names))
+        with self._connected() as connection:
+            rows = self._rows_of_many.read(connection, avatar_ids)
+        gone: dict[str, Revocation] = {}
+        identities: dict[str, Identity] = {}
+        for name in names:
+            avatar_id, _ = named(name)
+            found = rows.get(avatar_id)
+            if not found:
+                gone |= {} if found is None else {name: Revocation.DELETED}
+            elif len(found) == 1:  # else it is not known which row it is
+                said = self._said_of(name, found[0])
+                if isinstance(said, Revocation):
+                    gone[name] = said
+                elif said is not None:
+                    identities[name] = said
+        return Standing(gone, identities)
+
+    def _said_of(self, name: str, row: Any) -> Revocation | Identity | None:
+        values, _ = (row, {}) if self._facts is None else self._facts.split(row)
+        _, stored, *active = values
+        try:
+            made = text_of(stored)
+        except UnsupportedHash:
+            made = ""
+        what = judge(name, made, not active or bool(active[0]), self._replaced)
+        if what is not None or self._facts is None:
+            return what
+        try:
+            return identity_of(self._answer(_read_row(row, self._facts)))
+        except UnauthorizedLogin:
+            return Revocation.DISABLED  # the account has expired
+        except (ValueError, TypeError, MissingExtra):
+            return None
 
     def current_identity(self, name: str) -> Identity | None:
         """Return what the database says of a user now; None if no one may log in to the account.
@@ -190,6 +259,7 @@ class SQLChecker(BlockingChecker):
         except LoginFailed:
             return  # the next login will try again
         if made is not None and row is not None and text_of(row[1]) == account.hash:
+            self._replaced.note(account.hash, made)
             rehasher.replace(row[0], row[1], made)
 
     def _verify(self, credentials: UsernamePassword, reference: str) -> bool:
@@ -267,6 +337,16 @@ class SQLChecker(BlockingChecker):
             return []
 
 
+def _report(ref: CheckerRef, name: str) -> None:
+    """Report that the row of a user has changed."""
+    try:
+        avatar_id = make_avatar_id(name)
+    except ValueError:
+        logger.warning("A notification of the database does not have the name of a user")
+        return
+    ref.revoke(avatar_id, Revocation.CHANGED)
+
+
 def _unavailable(error: Exception) -> CheckerUnavailable:
     return CheckerUnavailable(f"the database failed: {type(error).__name__}")
 
@@ -308,69 +388,22 @@ def _is_of_the_name(error: Exception) -> bool:
     return isinstance(error, sqlalchemy.exc.DataError) or code in _OTHER_CHARACTERS
 
 
-def _make_engine(url: str, limits: BackendLimits) -> Any:
-    import sqlalchemy
-
-    seconds = max(1, int(limits.timeout))
-    bounds: dict[str, dict[str, int]] = {  # driver -> its arguments for time-outs
-        "psycopg": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
-        "psycopg2": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
-        "pymysql": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
-        "mysqldb": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
-        "mysqlconnector": {"connection_timeout": seconds},
-        "pysqlite": {"timeout": seconds},
-    }
-    try:
-        dialect = sqlalchemy.make_url(url).get_dialect()
-        # A login must not fail because the database was restarted.
-        settings: dict[str, Any] = {
-            "pool_pre_ping": True,
-            "connect_args": bounds.get(dialect.driver, {}),
-        }
-        if dialect.name != "sqlite":
-            settings |= {"pool_size": limits.threads, "max_overflow": 0, "pool_timeout": seconds}
-        engine = sqlalchemy.create_engine(url, **settings)
-    except (sqlalchemy.exc.ArgumentError, sqlalchemy.exc.NoSuchModuleError):
-        raise AccountError(
-            "sql: needs the URL of a database, such as postgresql+psycopg://user@host/db"
-        ) from None
-    except ImportError as error:
-        raise AccountError(
-            f"sql: the driver {error.name!r} of this database is not installed"
-        ) from None
-    if dialect.name == "sqlite":
-        sqlalchemy.event.listen(engine, "connect", _read_damaged_texts)
-    if isinstance(engine.pool, sqlalchemy.pool.SingletonThreadPool):
-        raise AccountError(
-            "sql: an SQLite database in memory is empty; name a file, such as sqlite:///users.db"
-        )
-    if dialect.is_async:
-        raise AccountError(
-            f"sql: {dialect.driver} is a driver for asyncio; use another, such as "
-            "postgresql+psycopg://"
-        )
-    return engine
-
-
-def _read_damaged_texts(connection: Any, _: object) -> None:
-    """Have SQLite return a string that is not UTF-8 with replacement characters.
-
-    The error that it would raise otherwise looks like a failure of the database.
-    """
-    connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
-
-
 def _generate(argument: ArgString) -> CheckerRef:
     if not argument:
         raise ValueError("needs the URL of a database")
     kinds: dict[str, Any] = dict.fromkeys(("table", "username", "password", "active", "query"), str)
     facts = dict.fromkeys(("groups", "issuer", "subject", "expires", "last_login"), str)
-    kinds |= {**facts, "attributes": lambda text: tuple(text.split()), "rehash": yes_or_no}
+    kinds |= {
+        **facts,
+        "attributes": lambda text: tuple(text.split()),
+        "rehash": yes_or_no,
+        "notify": str,
+    }
     options = read_options(argument, {**kinds, "threads": int, "timeout": float})
-    limits = take_limits(options)
+    limits, notify = take_limits(options), options.pop("notify", "")
     columns = {name: options.pop(name) for name in (*facts, "attributes") if name in options}
     users = UserTable(**options, facts=FactColumns(**columns))
-    return SQLChecker.start(str(argument), users, limits)
+    return SQLChecker.start(str(argument), users, limits, notify=notify)
 
 
 plugin = CheckerPlugin(
@@ -383,7 +416,8 @@ plugin = CheckerPlugin(
     "hashes are replaced by bcrypt at login if the table can be written, unless rehash=no. "
     "attributes=COLUMN COLUMN, groups=COLUMN (or SELECT ... WHERE name = :username), "
     "subject=COLUMN, expires=COLUMN, last_login=COLUMN and issuer=TEXT tell more of the user. "
-    "threads=8 and timeout=10 limit the requests to it.",
+    "notify=CHANNEL listens to PostgreSQL for names of changed users. threads=8 and timeout=10 "
+    "limit the requests to it.",
     (UsernamePassword,),
     _generate,
 )

@@ -155,10 +155,6 @@ class Portal(Actor):
         elif isinstance(argument, Future):
             argument.settle_error(error)
 
-    def on_start(self) -> None:
-        """Begin to ask the checkers about open sessions."""
-        self._standing.begin()
-
     def on_stop(self) -> None:
         """Refuse new logins and end all sessions."""
         self._logins.close()

@@ -16,9 +16,9 @@ from actorcred.actors.fairness import Entry, FairQueue
 from actorcred.actors.workers import Workers
 from actorcred.checker import Checker, turn_of
 from actorcred.errors import CheckerUnavailable
-from actorcred.identity import Identity
+from actorcred.identity import Identity, identity_of
 from actorcred.names import AvatarId
-from actorcred.standing import Standing
+from actorcred.standing import Standing, with_proof
 
 __all__ = ["BackendLimits", "BlockingChecker", "take_limits"]
 
@@ -156,6 +156,22 @@ class BlockingChecker(Checker):
         Runs on one of the threads, as `check` does, with at most `standing_batch` names.
         """
         return Standing()
+
+    def proven_by(
+        self, secret: str | bytes, answer: AvatarId | Identity, credentials: Any = None
+    ) -> Identity:
+        """Return an answer to a login whose session `check_standing` can tell from others.
+
+        It gets the name for that session from `standing.with_proof`.
+
+        Args:
+            secret: what the store has and the client has proven, such as the hash of a password.
+            answer: the avatar id, or an identity.
+            credentials: what the client presented.
+        """
+        identity = identity_of(answer, credentials)
+        voucher = (self.actor_ref, with_proof(str(identity.avatar_id), secret))
+        return identity.replaced(vouchers=(voucher,))
 
     async def standing(self, names: tuple[str, ...]) -> Standing:
         """Ask `check_standing` about some names at a time, one request after the other."""

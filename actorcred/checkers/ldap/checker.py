@@ -6,6 +6,7 @@ import contextlib
 import logging
 import unicodedata
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
@@ -18,9 +19,11 @@ from actorcred.checkers.ldap.directory import Attributes, LDAPDirectory, Search
 from actorcred.checkers.ldap.facts import LDAPFacts, text_of
 from actorcred.checkers.ldap.groups import LDAPGroup, LDAPGroups, own_name
 from actorcred.checkers.ldap.settings import LDAPSettings, take_place
+from actorcred.checkers.ldap.standing import STATE, Entries, judge, password_time
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
 from actorcred.identity import NO_GROUPS, Identity
+from actorcred.standing import Revocation, Standing, named
 
 __all__ = ["LDAPChecker", "LDAPSettings", "plugin"]
 
@@ -58,6 +61,7 @@ class LDAPChecker(BlockingChecker):
     """
 
     credential_interfaces = (UsernamePassword,)
+    standing_batch = 50  # names in one filter
 
     def __init__(self, url: str, settings: LDAPSettings, limits: BackendLimits | None) -> None:
         super().__init__(limits)
@@ -74,7 +78,8 @@ class LDAPChecker(BlockingChecker):
         self._group = LDAPGroup(self._directory, settings) if settings.group else None
         self._groups = LDAPGroups(self._directory, settings) if settings.groups else None
         self._facts = LDAPFacts(settings, self._place, self._directory.values)
-        self._wanted = (self._place.attribute, self._id, *self._facts.wanted)
+        self._wanted = (self._place.attribute, self._id, *STATE, *self._facts.wanted)
+        self._entries = Entries(self._directory, self._place, self._id, self._wanted, self._values)
 
     @classmethod
     def start(  # type: ignore[override]
@@ -104,7 +109,41 @@ class LDAPChecker(BlockingChecker):
                 found = self._bind_and_read(credentials.username, credentials.password)
             else:
                 found = self._search_and_bind(credentials.username, credentials.password)
-            return self._identity(credentials.username, *found)
+            return self.proven_by(
+                password_time(found[1]), self._identity(credentials.username, *found)
+            )
+
+    @property
+    def tells_standing(self) -> bool:
+        """Whether the checker can search: with the option `dn`, only users read their entries."""
+        return not self._settings.dn
+
+    def check_standing(self, names: tuple[str, ...]) -> Standing:
+        """Return whose entries are gone, locked, or have a newer password than at the login."""
+        with self._reading("several users"):
+            entries = self._entries.find(list(dict.fromkeys(named(name)[0] for name in names)))
+            return Standing(*self._judged(names, entries))
+
+    def _judged(
+        self, names: tuple[str, ...], entries: dict[str, list[tuple[str, Attributes]]]
+    ) -> tuple[dict[str, Revocation], dict[str, Identity]]:
+        gone: dict[str, Revocation] = {}
+        identities: dict[str, Identity] = {}
+        for name in names:
+            found = entries.get(named(name)[0], [])
+            if not found:
+                gone[name] = Revocation.DELETED
+            elif len(found) == 1:  # else it is not known which entry it is
+                what = judge(name, found[0][1], datetime.now(UTC))
+                try:
+                    said = None if what else self._identity(named(name)[0], *found[0])
+                except UnauthorizedLogin:  # not in the group, or expired
+                    what, said = Revocation.DISABLED, None
+                except UnicodeError:
+                    continue
+                gone |= {name: what} if what else {}
+                identities |= {name: said} if said else {}
+        return gone, identities
 
     def current_identity(self, name: str) -> Identity | None:
         """Return what the directory says of a user now; None if no such user may log in.
