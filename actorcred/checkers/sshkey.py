@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import base64
-import errno
 import logging
-import os
-import secrets
-import stat
 from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, cast
 
 from actorcred.actors import Dispatcher
@@ -27,20 +22,21 @@ from actorcred.checkers.bases.patterns import (
     network_in,
 )
 from actorcred.checkers.bases.records import Complaints
+from actorcred.checkers.key_files import FilePattern
 from actorcred.checkers.security_key import PRESENCE, VERIFICATION
 from actorcred.checkers.ssh_proof import Shown, certificate_facts, methods_of, shown_by
 from actorcred.credentials import SSHKey
-from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnknownKey
+from actorcred.errors import AccountError, MissingExtra, UnknownKey
 from actorcred.identity import Identity
+from actorcred.standing import Revocation, Standing, fingerprint, named
 
 __all__ = ["SSHKeyChecker", "plugin"]
 
 logger = logging.getLogger("actorcred.checkers")
 
-LARGEST_FILE = 1024 * 1024
-"""Bytes of the largest authorized_keys file that is read."""
+EXPIRY = "expiry-time"
 
-WITH_VALUE = frozenset(("from", "expiry-time", "principals"))
+WITH_VALUE = frozenset(("from", EXPIRY, "principals"))
 WITHOUT_VALUE = frozenset(("cert-authority", "no-touch-required", "verify-required"))
 """Options that are honoured."""
 
@@ -109,13 +105,43 @@ class SSHKeyChecker(BlockingChecker):
     def check(self, credentials: SSHKey) -> Identity:
         """Check a signature, and then whether the key is accepted for the name."""
         shown = shown_by(credentials)
-        content = self._look_up(credentials.username)
-        raw = content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+        raw = self._read(credentials.username)
         for entry in entries(raw or b""):
             if self._admits(entry, shown, credentials):
-                return _identity_of(entry, shown, credentials)
+                return self.proven_by(entry.blob, _identity_of(entry, shown, credentials))
         raise UnknownKey(
             "not a key of this user, or a key that is not accepted now", known=raw is not None
+        )
+
+    def _read(self, username: str) -> bytes | None:
+        content = self._look_up(username)
+        return content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content
+
+    def check_standing(self, names: tuple[str, ...]) -> Standing:
+        """Return whose keys, or whose authorities' keys, are no longer in the files.
+
+        What a line demands of a login, such as `from=`, is not examined again.
+        """
+        files: dict[str, frozenset[str] | None] = {}
+        gone = {}
+        for name in names:
+            user, proof = named(name)
+            if user not in files:
+                files[user] = self._lines_of(user)
+            lines = files[user]
+            if lines is not None and (proof not in lines if proof else not lines):
+                gone[name] = Revocation.DISABLED
+        return Standing(gone)
+
+    def _lines_of(self, user: str) -> frozenset[str] | None:
+        """Return the fingerprints of the keys that a file accepts; None if that is not known."""
+        raw = self._read(user)
+        if raw is None and isinstance(self._look_up, FilePattern) and not self._look_up.lacks(user):
+            return None
+        return frozenset(
+            fingerprint(entry.blob)
+            for entry in entries(raw or b"")
+            if not any(_expired(text or "") for name, text in entry.options if name == EXPIRY)
         )
 
     def _admits(self, entry: KeyLine, shown: Shown, credentials: SSHKey) -> bool:
@@ -129,64 +155,6 @@ class SSHKeyChecker(BlockingChecker):
             why = f"it cannot be read ({type(error).__name__})"
             self._complaints.about(credentials.username, why, by=f"line {entry.number}")
             return False
-
-
-class FilePattern:
-    """Reads the authorized_keys files of users.
-
-    Args:
-        pattern: the path of a user's file, with %u for the name.
-    """
-
-    def __init__(self, pattern: str) -> None:
-        self._pattern = pattern
-        self._complaints = Complaints()
-
-    def __call__(self, username: str) -> bytes | None:
-        """Return the content of a user's file, or None if there is no usable file."""
-        if username.startswith(".") or "/" in username or "\\" in username:
-            return None  # would lead to another folder
-        path = self._path_of(username)
-        try:
-            return _read(path)
-        except OSError as error:
-            if error.errno in _NO_FILE:
-                return None
-            if self._are_others_well():
-                # "unavailable" for this name only would reveal that it exists.
-                self._complaints.about(username, f"{path} cannot be read: {error.strerror}")
-                return None
-            raise CheckerUnavailable(f"{path} cannot be read: {error.strerror}") from None
-
-    def _path_of(self, username: str) -> Path:
-        return Path("%".join(part.replace("%u", username) for part in self._pattern.split("%%")))
-
-    def _are_others_well(self) -> bool:
-        """Return whether the file of a user who does not exist can be looked for without errors."""
-        try:
-            _read(self._path_of(secrets.token_hex(16)))
-        except OSError as error:
-            return error.errno in _NO_FILE
-        return True
-
-
-_NO_FILE = frozenset((errno.ENOENT, errno.ENAMETOOLONG))
-
-
-def _read(path: Path) -> bytes:
-    """Return the content of a file.
-
-    Raises:
-        OSError: if it is not a regular file, or too large.
-    """
-    # Something else that a user has put there, such as a named pipe, must not block the thread.
-    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
-        raw = file.read(LARGEST_FILE + 1)
-    if len(raw) > LARGEST_FILE:
-        raise OSError(errno.EFBIG, f"it is larger than {LARGEST_FILE} bytes")
-    return raw
 
 
 def _is_about(entry: KeyLine, shown: Shown) -> bool:

@@ -14,12 +14,14 @@ from actorcred.checker import CheckerRef
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
 from actorcred.checkers.bases.facts import IgnoredFacts
 from actorcred.checkers.key_set import Fetching, KeyFile, KeySource, KeyURL
+from actorcred.checkers.revoked_tokens import RevokedTokens
 from actorcred.checkers.token_claims import ClaimReader
 from actorcred.checkers.token_kinds import TokenKind, why_refused
 from actorcred.credentials import BearerToken
 from actorcred.errors import AccountError, LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.identity import Identity
 from actorcred.network import is_local
+from actorcred.standing import Standing
 
 __all__ = ["ANY", "Fetching", "TokenChecker", "TokenKind", "TokenRules", "plugin"]
 
@@ -46,6 +48,8 @@ class TokenRules:
         leeway: seconds by which clocks may differ.
         kind: whether access tokens or ID tokens are accepted. Refresh and logout tokens, and tokens
             bound to a key of the client, are always refused.
+        revoked: the path of a file with the ids (`jti`) of tokens that were revoked, one on each
+            line; "" if there is none. With it, a token must have an id.
 
     Raises:
         ValueError: if they are inconsistent, or `issuer` or `audience` is missing.
@@ -59,6 +63,7 @@ class TokenRules:
     attributes: tuple[str, ...] = ()
     leeway: float = 10.0
     kind: TokenKind = TokenKind.ACCESS
+    revoked: str = ""
 
     def __post_init__(self) -> None:
         if not self.issuer or not self.audience:
@@ -142,6 +147,7 @@ class TokenChecker(BlockingChecker):
             leeway=rules.leeway,
             ignored=lambda claim, why: ignored.about(f"the claim {claim}", why),
         )
+        self._revoked = RevokedTokens(rules.revoked) if rules.revoked else None
 
     @classmethod
     def start(  # type: ignore[override]
@@ -158,11 +164,24 @@ class TokenChecker(BlockingChecker):
         arguments = (keys, rules or TokenRules(), secret, limits, fetching or Fetching())
         return cast("CheckerRef", super().start(*arguments, dispatcher=dispatcher))
 
+    @property
+    def tells_standing(self) -> bool:
+        """Whether there is a list of revoked tokens."""
+        return self._revoked is not None
+
+    def check_standing(self, names: tuple[str, ...]) -> Standing:
+        """Return whose tokens were revoked."""
+        return Standing() if self._revoked is None else self._revoked.standing(names)
+
     def check(self, credentials: BearerToken) -> Identity:
         """Check a token, and return the identity."""
         if len(credentials.token) > LONGEST_TOKEN:
             raise UnauthorizedLogin("the token is too long")
-        return self._reader.identity(self._claims_of(credentials.token), datetime.now(UTC))
+        claims = self._claims_of(credentials.token)
+        identity = self._reader.identity(claims, datetime.now(UTC))
+        if self._revoked is None:
+            return identity
+        return self.proven_by(self._revoked.check(claims.get("jti")), identity)
 
     def _claims_of(self, token: str) -> dict[str, Any]:
         """Return the claims of a token, after checking its signature, times and kind."""
@@ -242,9 +261,12 @@ def _generate(argument: ArgString) -> CheckerRef:
         "attributes": "attributes",
         "leeway": "leeway",
         "kind": "kind",
+        "revoked": "revoked",
     }
     numbers: dict[str, Any] = dict.fromkeys(("leeway", "lifespan", "cooldown", "timeout"), float)
-    texts: dict[str, Any] = dict.fromkeys(("iss", "aud", "claim", "groups", "secret"), str)
+    texts: dict[str, Any] = dict.fromkeys(
+        ("iss", "aud", "claim", "groups", "secret", "revoked"), str
+    )
     lists: dict[str, Any] = dict.fromkeys(("alg", "attributes"), lambda text: tuple(text.split()))
     options = read_options(argument, {"kind": TokenKind, **lists, **texts, **numbers})
 
@@ -267,7 +289,8 @@ plugin = CheckerPlugin(
     "jwt[iss=ISSUER,aud=AUDIENCE]:URL-OR-PATH. Both are required; iss=any and aud=any accept any "
     "issuer and audience. Options: alg=RS256 ES256 EdDSA, kind=access, id or any, claim=sub (the "
     "claim with the name), groups=CLAIM (roles, groups, scope, or realm_access.roles), "
-    "attributes=CLAIM CLAIM, leeway=10, and for a URL lifespan=300, cooldown=5 and timeout=10 "
+    "attributes=CLAIM CLAIM, leeway=10, revoked=PATH (a file with the jti of revoked tokens), "
+    "and for a URL lifespan=300, cooldown=5 and timeout=10 "
     "seconds; or alg=HS256,secret=${file:PATH} without keys.",
     (BearerToken,),
     _generate,

@@ -16,12 +16,14 @@ from actorcred.checkers.system_groups import full_name_of, groups_of
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import AccountError, CheckerUnavailable, MissingExtra, UnauthorizedLogin
 from actorcred.identity import NO_GROUPS, NO_INFO, Identity, identity_of
+from actorcred.standing import Revocation, Standing, named
 
 __all__ = ["UnixChecker", "plugin"]
 
 FOLDERS = ("/etc/pam.d", "/usr/lib/pam.d", "/usr/local/etc/pam.d")
 """Folders in which systems keep PAM services."""
 
+SUCCESS = 0
 AUTH_ERROR = 7  # from the account stack, it is not about the password
 
 # Linux-PAM, security/_pam_types.h: errors that concern the user. All others are PAM's own: a
@@ -38,6 +40,14 @@ _REFUSED = {
     17: "wrong password",
     27: "the password has expired",
 }
+
+_GONE = {
+    10: Revocation.DELETED,
+    13: Revocation.DISABLED,
+    16: Revocation.DISABLED,
+    27: Revocation.DISABLED,
+}
+"""Codes of the account stack with which a user may not stay logged in."""
 
 
 class UnixChecker(BlockingChecker):
@@ -63,6 +73,7 @@ class UnixChecker(BlockingChecker):
     """
 
     credential_interfaces = (UsernamePassword,)
+    standing_batch = 50  # each is a request to PAM
 
     def __init__(
         self, service: str, limits: BackendLimits | None, groups: bool, full_name: bool
@@ -155,6 +166,29 @@ class UnixChecker(BlockingChecker):
             cause = "the account may not be used" if asked.code == AUTH_ERROR else cause
             cause = f"the account stack of the PAM service {self._service!r} refused: {cause}"
         raise UnauthorizedLogin(cause, known=bool(proven))
+
+    def check_standing(self, names: tuple[str, ...]) -> Standing:
+        """Return whose account is unknown or has expired, as the account stack of PAM says.
+
+        A refusal of another kind can concern all users for a while (pam_nologin, pam_time) and
+        ends no session. PAM does not tell whether a password was changed.
+        """
+        gone, identities = {}, {}
+        for name in names:
+            user, _ = named(name)
+            code = _account_code(self._authenticator(), user, self._service)
+            if code in _GONE:
+                gone[name] = _GONE[code]
+            elif code == SUCCESS:
+                identities[name] = self.current_identity(user)
+        return Standing(gone, identities)
+
+
+def _account_code(asked: Any, username: str, service: str) -> int:
+    """Return what the account stack of PAM says of a user, without any proof by the user."""
+    asked.pam_authenticate = lambda *_: 0
+    asked.authenticate(username, "", service, resetcreds=False)
+    return int(asked.code)
 
 
 def _watch_account_stack(asked: Any) -> list[bool]:

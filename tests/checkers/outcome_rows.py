@@ -54,9 +54,9 @@ from actorcred.checkers import (
     TokenChecker,
 )
 from actorcred.checkers.bases.blocking import BackendLimits
+from actorcred.checkers.key_files import FilePattern
 from actorcred.checkers.ldap.checker import LDAPSettings
 from actorcred.checkers.sql import UserTable
-from actorcred.checkers.sshkey import FilePattern
 from actorcred.checkers.token import Fetching, TokenRules
 from actorcred.credentials import Combined, ExternalIdentity, OneTimePassword
 from actorcred.exchange import Exchange

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from actorcred import AccountError, CheckerUnavailable, LoginDenied, Portal, UnauthorizedLogin
 from actorcred.auth.registry import from_string
-from actorcred.checkers.sshkey import LARGEST_FILE, SSHKeyChecker
+from actorcred.checkers.key_files import LARGEST_FILE
+from actorcred.checkers.sshkey import SSHKeyChecker
 from actorcred.checkers.wrappers.first_of import FirstOf
 from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.credentials import SSHKey

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -24,6 +25,8 @@ LOCKS: Final = ("pwdAccountLockedTime", "userAccountControl", "nsAccountLock", "
 
 STATE: Final = (*PASSWORD_TIMES, *LOCKS)
 """Attributes to read for it."""
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 LOCKED_BY_ADMINISTRATOR: Final = b"000001010000Z"
 """Another value is the time of a lock after too many wrong passwords: anybody can cause one, and so
@@ -126,6 +129,6 @@ class Entries:
 def _escaped(attribute: str, value: str) -> str:
     from ldap.filter import escape_filter_chars
 
-    if attribute.lower() == "objectguid":
+    if attribute.lower() == "objectguid" and _UUID.fullmatch(value):
         return "".join(f"\\{byte:02x}" for byte in uuid.UUID(value).bytes_le)
     return str(escape_filter_chars(value))
