@@ -46,6 +46,7 @@ from actorcred.realm import Realm
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Policy
 from actorcred.sessions.session import AvatarRef, Session
+from actorcred.standing import Standing
 from actorcred.throttle import Admission, Penalty
 
 __all__ = [
@@ -100,6 +101,7 @@ __all__ = [
     "ScramVerifier",
     "Session",
     "SessionInfo",
+    "Standing",
     "UnauthorizedLogin",
     "UnhandledCredentials",
     "UsernameHashedPassword",

@@ -22,7 +22,7 @@ PUBLIC = {
     "Future", "Group", "Login", "LoginDenied", "LoginFailed", "LoginFuture", "LogoutCode",
     "LogoutReason", "MindRef", "MissingExtra", "NoInterface", "Notification", "OutboxLimit",
     "OutboxOverflow", "PasswordChange", "PasswordRejected", "Policy", "Portal", "PortalOptions",
-    "PortalRef", "Realm", "Revocation", "Session", "UnauthorizedLogin", "UnhandledCredentials",
+    "PortalRef", "Realm", "Revocation", "Session", "Standing", "UnauthorizedLogin", "UnhandledCredentials",
     "UsernameHashedPassword", "UsernamePassword", "BearerToken", "CallCode", "CallError",
     "Certificate", "ConnectionLost", "Exchange", "ProtocolError", "RestartRole",
     "Admission", "ClientInfo", "Identity", "Penalty", "SessionInfo", "requires",

@@ -65,7 +65,7 @@ class System:
         if probe.returncode != 0:
             pytest.skip("this system lets nobody make a namespace (unshare -rm)")
         users = {  # shadow(5): last change, minimum, maximum, warning, inactive, expiry
-            "ann": f"{hashed('right')}:{TODAY}:0:99999:7::",
+            **{name: f"{hashed('right')}:{TODAY}:0:99999:7::" for name in ("ann", "bob", "carl")},
             "expired": f"{hashed('right')}:{TODAY}:0:99999:7::{TODAY - 1}",
             "aged": f"{hashed('right')}:{TODAY - 100}:0:30:7:1:",
             "mustchange": f"{hashed('right')}:0:0:99999:7::",
@@ -90,6 +90,10 @@ class System:
 
     def check(self, text: str, *pairs: tuple[str, str]) -> list[str]:
         """Log users in by a descriptor; return their avatar ids, or the error codes."""
+        return self.run(PROGRAM, json.dumps([text, *pairs])).split()
+
+    def run(self, code: str, text: str = "") -> str:
+        """Run Python code on the system, with a text as its input; return what it prints."""
         done = subprocess.run(
             [
                 "unshare",
@@ -100,9 +104,9 @@ class System:
                 "sh",
                 sys.executable,
                 "-c",
-                PROGRAM,
+                code,
             ],
-            input=json.dumps([text, *pairs]),
+            input=text,
             capture_output=True,
             text=True,
             cwd=Path(__file__).parents[2],
@@ -112,4 +116,4 @@ class System:
         assert done.returncode == 0, done.stderr
         assert "right" not in done.stderr
         self.log = done.stderr
-        return done.stdout.split()
+        return done.stdout
