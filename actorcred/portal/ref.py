@@ -17,6 +17,7 @@ from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.portal.arguments import require
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event
 from actorcred.portal.login import LoginFuture
@@ -109,11 +110,11 @@ class PortalRef(ActorRef[Any]):
             if not isinstance(interface, type):
                 raise TypeError("login() needs at least one interface, a class, after the mind")
         if authorize_as is not None:
-            _require("authorize_as", authorize_as, str)
+            require("authorize_as", authorize_as, str)
         if type(client) is not ClientInfo:
-            _require("client", client, ClientInfo)
+            require("client", client, ClientInfo)
         if info is not NO_INFO:
-            _require("info", info, Mapping)
+            require("info", info, Mapping)
         more = {"authorize_as": authorize_as, "info": info, "mechanism": mechanism}
         return self._begin(credentials, mind, interfaces, client, more)
 
@@ -139,8 +140,8 @@ class PortalRef(ActorRef[Any]):
         Raises:
             TypeError: if an argument has a wrong type.
         """
-        _require("authorize_as", authorize_as, str, None)
-        _require("client", client, ClientInfo)
+        require("authorize_as", authorize_as, str, None)
+        require("client", client, ClientInfo)
         return self._check(credentials, client, authorize_as=authorize_as, mechanism=mechanism)
 
     def reauthenticate(
@@ -171,9 +172,9 @@ class PortalRef(ActorRef[Any]):
         Raises:
             TypeError: if an argument has a wrong type.
         """
-        _require("session", session, Session)
-        _require("authorize_as", authorize_as, str, None)
-        _require("client", client, ClientInfo)
+        require("session", session, Session)
+        require("authorize_as", authorize_as, str, None)
+        require("client", client, ClientInfo)
         return self._check(
             credentials, client, authorize_as=authorize_as, renews=session, mechanism=mechanism
         )
@@ -254,12 +255,12 @@ class PortalRef(ActorRef[Any]):
 
     def session(self, session_id: str) -> Future[SessionInfo | None]:
         """Return the open session with this id, or None."""
-        _require("session_id", session_id, str)
+        require("session_id", session_id, str)
         return self._look_up(FindSession(session_id))
 
     def sessions(self, avatar_id: AvatarId | None = None) -> Future[list[SessionInfo]]:
         """Return the open sessions of one avatar id or, by default, all; oldest first."""
-        _require("avatar_id", avatar_id, str, ANONYMOUS, None)
+        require("avatar_id", avatar_id, str, ANONYMOUS, None)
         return self._look_up(FindSessions(avatar_id))
 
     def annotate(self, session_id: str, **notes: Any) -> Future[bool]:
@@ -268,7 +269,7 @@ class PortalRef(ActorRef[Any]):
         Returns:
             Whether the session exists.
         """
-        _require("session_id", session_id, str)
+        require("session_id", session_id, str)
         return self._look_up(Annotate(session_id, notes))
 
     def kick(
@@ -296,9 +297,9 @@ class PortalRef(ActorRef[Any]):
         """
         if [session_id is not None, avatar_id is not None, bool(everyone)].count(True) != 1:
             raise TypeError("kick() needs exactly one of session_id, avatar_id and everyone=True")
-        _require("session_id", session_id, str, None)
-        _require("avatar_id", avatar_id, str, ANONYMOUS, None)
-        _require("reason", reason, str)
+        require("session_id", session_id, str, None)
+        require("avatar_id", avatar_id, str, ANONYMOUS, None)
+        require("reason", reason, str)
         return self._look_up(Kick(session_id, avatar_id, reason))
 
     def drain(self, timeout: float = 10.0) -> Future[int]:
@@ -314,7 +315,7 @@ class PortalRef(ActorRef[Any]):
             TypeError: if the timeout is not a number.
             ValueError: if it is negative or NaN.
         """
-        _require("timeout", timeout, (int, float))
+        require("timeout", timeout, (int, float))
         if not timeout >= 0:
             raise ValueError(f"the timeout of drain() must be 0 seconds or more, not {timeout!r}")
         timeout = min(timeout, sys.float_info.max)  # an integer can be larger than any float
@@ -348,7 +349,7 @@ class PortalRef(ActorRef[Any]):
         Raises:
             TypeError: if it is not a ref.
         """
-        _require("subscription", subscription, pykka.ActorRef)
+        require("subscription", subscription, pykka.ActorRef)
         return self._request(Unsubscribe(subscription))
 
     def publish(self, event: Event) -> None:
@@ -357,7 +358,7 @@ class PortalRef(ActorRef[Any]):
         Raises:
             TypeError: if it is not an `Event`.
         """
-        _require("event", event, Event)
+        require("event", event, Event)
         self.tell_if_alive(Publish(event))
 
     def tell_refused(
@@ -486,14 +487,3 @@ def _follow(found: Future[Any], reply: Future[Any]) -> None:
             found.follow(result)
         else:
             found.settle(result)
-
-
-def _require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:
-    """Check an argument in the caller, so that the portal need not.
-
-    Raises:
-        TypeError: if the value is not of a given type and not one of the others.
-    """
-    if not isinstance(value, kind) and not any(value is other for other in others):
-        kinds = " or ".join(one.__name__ for one in (kind if isinstance(kind, tuple) else (kind,)))
-        raise TypeError(f"{name} must be a {kinds}, not a {type(value).__name__}")
