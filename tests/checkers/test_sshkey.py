@@ -21,6 +21,7 @@ from actorcred.checkers.sshkey import SSHKeyChecker
 from actorcred.checkers.wrappers.first_of import FirstOf
 from actorcred.checkers.wrappers.throttling import ThrottlingChecker
 from actorcred.credentials import SSHKey
+from actorcred.standing import Revocation
 from tests.backends.ssh_keys import KINDS, SIGNED, keygen, make_keys, private, proof, public
 from tests.helpers import Arena, Player
 
@@ -367,3 +368,50 @@ def test_a_certificate_says_what_its_authority_calls_it_and_until_when(folder, t
     assert ann.expires == datetime(2098, 1, 1, tzinfo=UTC)
     plain = f"cert-authority {public(folder, 'ca')}"
     assert identity_of(plain, proof(key, blob=blob)).expires == datetime(2099, 1, 1, tzinfo=UTC)
+
+
+# -- sessions of keys that are removed -----------------------------------------------------------
+
+
+def standing_name(checker, credentials):
+    """Return the name by which the portal asks about a login."""
+    return checker.check(credentials).vouchers[0][1]
+
+
+def test_a_session_stands_by_its_own_key(folder, tmp_path):
+    file = tmp_path / "ann"
+    file.write_text(f"{public(folder, 'ed25519')}\n{public(folder, 'ecdsa')}\n")
+    checker = SSHKeyChecker(f"{tmp_path}/%u", None)
+    first, second = (
+        standing_name(checker, proof(private(folder, kind))) for kind in ("ed25519", "ecdsa")
+    )
+    everybody = (first, second, "ann")
+    assert checker.check_standing(everybody).gone == {}
+
+    file.write_text(f"# moved\nno-pty {public(folder, 'ed25519')}\n{public(folder, 'ecdsa')}\n")
+    assert checker.check_standing(everybody).gone == {}
+    file.write_text(f'expiry-time="20200101" {public(folder, "ed25519")}\nnonsense\n')
+    assert set(checker.check_standing(everybody).gone) == {first, second, "ann"}
+    file.write_text(f"{public(folder, 'ecdsa')}\n")
+    assert checker.check_standing(everybody).gone == {first: Revocation.DISABLED}
+    file.unlink()
+    assert set(checker.check_standing(everybody).gone) == {first, second, "ann"}
+    checker._look_up._devices = {0}  # the folder of another file system is not mounted
+    assert checker.check_standing(everybody).gone == {}
+    checker.on_stop()
+
+
+def test_a_certificates_session_stands_by_its_authority(folder, tmp_path):
+    shutil.copy(folder / "ed25519.pub", tmp_path / "id.pub")
+    keygen("-s", folder / "ca", "-I", "x", "-n", "ann", tmp_path / "id.pub")
+    certificate = asyncssh.read_certificate(tmp_path / "id-cert.pub")
+    lines = {"ann": f"cert-authority {public(folder, 'ca')}\n{public(folder, 'rsa')}\n"}
+    checker = SSHKeyChecker(lines.get, None)
+    shown = proof(private(folder, "ed25519"), blob=certificate.public_data)
+    name = standing_name(checker, shown)
+    assert checker.check_standing((name,)).gone == {}
+    lines["ann"] = f"{public(folder, 'rsa')}\n"
+    assert checker.check_standing((name,)).gone == {name: Revocation.DISABLED}
+    del lines["ann"]
+    assert checker.check_standing((name,)).gone == {name: Revocation.DISABLED}
+    checker.on_stop()

@@ -18,6 +18,7 @@ from actorcred.auth.registry import from_string
 from actorcred.checkers.system_groups import full_name_of, groups_of
 from actorcred.identity import Identity
 from actorcred.portal.events import LoginRefused
+from actorcred.standing import Revocation
 from tests.backends.system import System
 from tests.helpers import Stage
 
@@ -198,3 +199,38 @@ def test_what_the_system_says_now_is_known_without_a_login(game):
 
     assert current("root").groups == groups_of("root")
     assert current("no-such-user") == Identity("no-such-user")
+
+
+class Accounts:
+    """Answers what the account stack of PAM says of each user."""
+
+    codes: dict[str, int] = {}
+
+    def __init__(self):
+        self.code = None
+
+    def pam_authenticate(self, *_):
+        raise AssertionError("nobody is asked for a password")
+
+    def authenticate(self, username, password, service, resetcreds):
+        assert self.pam_authenticate() == 0
+        self.code = self.codes.get(username, 0)
+        return self.code == 0
+
+
+def test_who_is_unknown_or_has_expired_may_not_stay_and_all_else_ends_no_session(game):
+    Accounts.codes = {"gone": 10, "over": 13, "aged": 27, "nologin": 7, "down": 9, "change": 12}
+    stage = game(Stack(0))
+    from actorcred.checkers.unix import UnixChecker
+
+    checker = UnixChecker("game", None, groups=False, full_name=False)
+    checker._authenticator = Accounts
+    said = checker.check_standing(("ann", *Accounts.codes))
+    checker.on_stop()
+    assert said.gone == {
+        "gone": Revocation.DELETED,
+        "over": Revocation.DISABLED,
+        "aged": Revocation.DISABLED,
+    }
+    assert set(said.identities) == {"ann"}
+    assert stage.login("ann", "right").session.is_open
