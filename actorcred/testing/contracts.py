@@ -21,13 +21,14 @@ from typing import Any, ClassVar
 import pytest
 
 from actorcred import actors
-from actorcred.actors import ActorRef
+from actorcred.actors import ActorRef, Future
 from actorcred.checker import CheckerRef
 from actorcred.credentials import UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, UnauthorizedLogin
 from actorcred.names import ANONYMOUS
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.ref import PortalRef
+from actorcred.standing import AskStanding, Standing
 from actorcred.testing.fakes import HOSTILE_NAMES, RecordingMind, Visitor
 from actorcred.throttle import Penalty
 
@@ -142,6 +143,24 @@ class CheckerContract:
             assert secret not in caplog.text
             assert secret not in " ".join(texts)
 
+    def test_who_has_just_logged_in_may_stay_and_strangers_are_no_fault(
+        self, checker: CheckerRef, portal: PortalRef
+    ) -> None:
+        """`standing`, if the checker has one, revokes no account that is as it was at the login."""
+        if not checker.tells_standing:
+            return
+        names = []
+        for credentials, avatar_id in self.right:
+            identity = self.log_in(portal, credentials).identity
+            own = [name for voucher, name in identity.vouchers if voucher == checker]
+            names += own or ([] if avatar_id is ANONYMOUS else [identity.avatar_id])
+        answer = Asked(checker, (*names, *HOSTILE_NAMES)).get(timeout=WAIT)
+        assert isinstance(answer, Standing), f"standing() returned {answer!r}"
+        assert answer.mistake() == ""
+        assert not set(answer.gone) & set(names), "an account that is unchanged is revoked"
+        assert set(answer.gone) | set(answer.identities) <= {*names, *HOSTILE_NAMES}
+        assert Asked(checker, ()).get(timeout=WAIT) == Standing()
+
     def test_when_it_has_stopped_nobody_gets_in(
         self, checker: CheckerRef, portal: PortalRef
     ) -> None:
@@ -150,6 +169,19 @@ class CheckerContract:
         assert checker.actor_stopped.wait(WAIT)
         with pytest.raises(CheckerUnavailable):
             self.log_in(portal, self.right[0][0])
+
+
+class Asked(Future[Any]):
+    """The answer to a question about who may stay logged in."""
+
+    __slots__ = ()
+
+    def __init__(self, checker: CheckerRef, names: tuple[str, ...]) -> None:
+        super().__init__()
+        checker.tell(AskStanding(self, names))
+
+    def started(self, work: Future[Any]) -> None:
+        """Nothing: the test waits for the answer."""
 
 
 class Unwanted:

@@ -8,6 +8,8 @@ import pytest
 
 from actorcred import CheckerUnavailable, Portal, UsernamePassword, actors
 from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
+from actorcred.portal.standing import _Answer
+from actorcred.standing import AskStanding, Revocation, Standing, with_proof
 from actorcred.testing import Hall, Visitor
 from tests.helpers import until
 from tests.settings import portal_options
@@ -159,3 +161,62 @@ def test_limits_that_make_no_sense_are_refused():
     for wrong in ({"threads": 0}, {"waiting": -1}, {"timeout": 0}):
         with pytest.raises(ValueError, match="must be"):
             BackendLimits(**wrong)
+
+
+class Store(BlockingChecker):
+    """Tells that everybody is gone, three names at a time."""
+
+    credential_interfaces = (UsernamePassword,)
+    standing_batch = 3
+
+    def __init__(self, asked):
+        super().__init__(BackendLimits(threads=1))
+        self.asked = asked
+
+    def check(self, credentials):
+        return self.proven_by("hash", credentials.username, credentials)
+
+    def check_standing(self, names):
+        self.asked.append((names, threading.current_thread().name))
+        if "broken" in names:
+            raise CheckerUnavailable("the store is down")
+        return Standing(dict.fromkeys(names, Revocation.DELETED))
+
+
+def ask_standing(checker, *names):
+    answer = _Answer()
+    checker.tell(AskStanding(answer, names))
+    return answer
+
+
+def test_who_may_stay_is_asked_on_the_threads_some_names_at_a_time():
+    asked = []
+    checker = Store.start(asked)
+    assert checker.tells_standing
+    said = ask_standing(checker, *"abcde").get(timeout=WAIT)
+    assert said.gone == dict.fromkeys("abcde", Revocation.DELETED)
+    assert [names for names, _ in asked] == [("a", "b", "c"), ("d", "e")]
+    assert all("actorcred-Store" in thread for _, thread in asked)
+    assert ask_standing(checker).get(timeout=WAIT) == Standing()
+
+
+def test_if_some_names_cannot_be_asked_about_nothing_is_known():
+    asked = []
+    checker = Store.start(asked)
+    with pytest.raises(CheckerUnavailable):
+        ask_standing(checker, "a", "b", "c", "broken", "d", "e", "f").get(timeout=WAIT)
+    assert len(asked) == 2
+
+
+def test_a_login_says_what_it_was_proven_by():
+    checker = Store.start([])
+    portal = Portal.start(Hall.start(), [checker])
+    session = portal.login(ANN, None, Visitor).get(timeout=WAIT).session
+    assert session.identity.vouchers == ((checker, with_proof("ann", "hash")),)
+    assert session.identity.methods == {"pwd"}
+
+
+def test_a_store_that_tells_nothing_is_not_asked(backend):
+    _, checker = serve(backend)
+    assert not checker.tells_standing
+    assert ask_standing(checker, "ann").get(timeout=WAIT) == Standing()
