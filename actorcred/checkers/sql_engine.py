@@ -24,20 +24,12 @@ def make_engine(url: str, limits: BackendLimits, *, poolclass: Any = None) -> An
     import sqlalchemy
 
     seconds = max(1, int(limits.timeout))
-    bounds: dict[str, dict[str, int]] = {  # driver -> its arguments for time-outs
-        "psycopg": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
-        "psycopg2": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
-        "pymysql": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
-        "mysqldb": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
-        "mysqlconnector": {"connection_timeout": seconds},
-        "pysqlite": {"timeout": seconds},
-    }
     try:
         dialect = sqlalchemy.make_url(url).get_dialect()
         # A login must not fail because the database was restarted.
         settings: dict[str, Any] = {
             "pool_pre_ping": True,
-            "connect_args": bounds.get(dialect.driver, {}),
+            "connect_args": _bounds(dialect.driver, seconds),
         }
         if poolclass is not None:
             settings["poolclass"] = poolclass
@@ -64,6 +56,19 @@ def make_engine(url: str, limits: BackendLimits, *, poolclass: Any = None) -> An
             "postgresql+psycopg://"
         )
     return engine
+
+
+def _bounds(driver: str, seconds: int) -> dict[str, int]:
+    """Return the arguments of a driver for time-outs."""
+    bounds = {
+        "psycopg": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
+        "psycopg2": {"connect_timeout": seconds, "tcp_user_timeout": seconds * 1000},
+        "pymysql": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
+        "mysqldb": {"connect_timeout": seconds, "read_timeout": seconds, "write_timeout": seconds},
+        "mysqlconnector": {"connection_timeout": seconds},
+        "pysqlite": {"timeout": seconds},
+    }
+    return bounds.get(driver, {})
 
 
 def _read_damaged_texts(connection: Any, _: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Generic, TypeVar
 
 __all__ = ["Enquiries", "Enquiry"]
@@ -17,11 +18,11 @@ class Enquiry(Generic[C, S]):
 
     Attributes:
         checker: the checker to ask.
-        about: the names, each with its sessions.
+        about: the names, each with its sessions, in order.
     """
 
     checker: C
-    about: dict[str, list[S]]
+    about: dict[str, dict[S, None]]
 
 
 @dataclass(slots=True)
@@ -34,7 +35,7 @@ class _Line(Generic[S]):
         not_before: the earliest time of the next question.
     """
 
-    waiting: dict[str, list[S]] = field(default_factory=dict)
+    waiting: dict[str, dict[S, None]] = field(default_factory=dict)
     under_way: bool = False
     not_before: float = 0.0
 
@@ -64,9 +65,7 @@ class Enquiries(Generic[C, S]):
         line = self._lines.get(checker)
         if line is None:
             line = self._lines[checker] = _Line()
-        sessions = line.waiting.setdefault(name, [])
-        if session not in sessions:
-            sessions.append(session)
+        line.waiting.setdefault(name, {})[session] = None
 
     def take(self, now: float) -> list[Enquiry[C, S]]:
         """Return the questions to ask now. Each must be followed by `answered`."""
@@ -78,7 +77,7 @@ class Enquiries(Generic[C, S]):
             if not line.waiting:
                 del self._lines[checker]
                 continue
-            names = list(line.waiting)[: self._batch]
+            names = list(islice(line.waiting, self._batch))
             due.append(Enquiry(checker, {name: line.waiting.pop(name) for name in names}))
             line.under_way, line.not_before = True, now + self._pause
         return due

@@ -37,8 +37,8 @@ logger = logging.getLogger("actorcred.portal")
 PAUSE: Final = 1.0
 """Seconds between two questions to one checker."""
 
-TIMEOUT: Final = 30.0
-"""Seconds for an answer."""
+TIMEOUT: Final = 120.0
+"""Seconds for an answer. A checker that asks about 50 names at a time, for 10 s each, needs 100."""
 
 SLICE: Final = 2000
 """Sessions that are looked through at a time, so that the event loop is not held up."""

@@ -9,6 +9,10 @@ def made(**settings):
     return Enquiries(**{"batch": 2, "pause": 1.0, **settings})
 
 
+def shown(enquiry):
+    return {name: list(sessions) for name, sessions in enquiry.about.items()}
+
+
 def test_names_are_asked_in_batches_one_question_at_a_time_with_a_pause():
     enquiries = made()
     for name in "abc":
@@ -17,14 +21,14 @@ def test_names_are_asked_in_batches_one_question_at_a_time_with_a_pause():
     assert enquiries.wait(5.0) == 0
 
     (first,) = enquiries.take(5.0)
-    assert (first.checker, first.about) == ("sql", {"a": ["A"], "b": ["B"]})
+    assert (first.checker, shown(first)) == ("sql", {"a": ["A"], "b": ["B"]})
     assert enquiries.take(9.0) == []  # it has not answered
     assert enquiries.wait(9.0) is None
     enquiries.answered(first)
     assert enquiries.wait(5.25) == 0.75
     assert enquiries.take(5.9) == []
     (second,) = enquiries.take(6.0)
-    assert second.about == {"c": ["C"]}
+    assert shown(second) == {"c": ["C"]}
     enquiries.answered(second)
     assert enquiries.take(7.0) == []
     assert len(enquiries) == 0
@@ -36,7 +40,7 @@ def test_sessions_of_one_name_share_a_place():
     for session in (1, 2, 1):
         enquiries.add("sql", "ann", session)
 
-    assert [one.about for one in enquiries.take(0.0)] == [{"ann": [1, 2]}]
+    assert [shown(one) for one in enquiries.take(0.0)] == [{"ann": [1, 2]}]
 
 
 def test_a_slow_checker_delays_no_other():
@@ -62,4 +66,4 @@ def test_after_a_failure_the_rest_waits_for_the_next_round():
 
     assert enquiries.take(5.0) == []
     enquiries.add("sql", "bob", 2)
-    assert [one.about for one in enquiries.take(5.0)] == [{"bob": [2]}]
+    assert [shown(one) for one in enquiries.take(5.0)] == [{"bob": [2]}]
