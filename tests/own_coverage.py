@@ -40,6 +40,12 @@ SUITES: Mapping[str, Sequence[str]] = {
         "tests/checkers/test_outcomes.py",
     ],
     "actorcred/checkers/ldap/*.py": ["tests/checkers/test_ldap.py"],  # a real server
+    "actorcred/checkers/ldap/checker.py": ["tests/checkers/ldap/test_standing.py"],
+    # What it tells of accounts stands in modules of their own.
+    "actorcred/checkers/sql.py": [
+        "tests/checkers/test_sql_standing.py",
+        "tests/checkers/test_sql_notify.py",
+    ],
     # What a base does shows in the checkers that stand on it.
     "actorcred/checkers/bases/*.py": [
         "tests/checkers/bases/test_*.py",
