@@ -62,7 +62,7 @@ class Anonymous:
 class HashTimes(NamedTuple):
     """How long the verification of a password took, in seconds.
 
-    Attributes:
+    Args:
         waited: for a thread.
         took: hashing.
     """

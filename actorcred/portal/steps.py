@@ -13,7 +13,7 @@ __all__ = ["StepTimes", "times_of"]
 class StepTimes(NamedTuple):
     """The milliseconds of each step of a login; None for a step that it did not take.
 
-    Attributes:
+    Args:
         queue: waiting for its turn, and for a thread that verifies the password.
         check: the checkers, including a client's answers to challenges, without `queue` and `hash`.
         hash: verifying the password.

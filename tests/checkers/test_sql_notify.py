@@ -40,7 +40,7 @@ def database(server):
     run("DROP TABLE IF EXISTS users")
     run("DROP FUNCTION IF EXISTS users_changed")
     fill(server.url)
-    (triggers,) = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
+    (triggers,) = re.findall(r"```postgresql\n(.*?)```", PAGE.read_text(), re.DOTALL)
     with engine.connect() as connection:
         connection.exec_driver_sql(triggers)
     run.listeners = lambda: run(
