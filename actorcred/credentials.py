@@ -273,8 +273,9 @@ class Combined:
 
     @property
     def username(self) -> str:
-        """The name claimed by the first part that has one."""
-        return next((name for part in self.parts if (name := getattr(part, "username", ""))), "")
+        """The name claimed by the first part that proves one; a token identifies its user."""
+        parts = (part for part in self.parts if not isinstance(part, BearerToken))
+        return next((name for part in parts if (name := getattr(part, "username", ""))), "")
 
     @property
     def hashing(self) -> HashTimes | None:

@@ -31,7 +31,8 @@ def requires(*roles: str) -> Callable[[F], F]:
     """Return a decorator for an interface or a method that only users of a role may call.
 
     A role is a group of the user's `Identity`. A client without it gets the error "forbidden", and
-    the avatar does not see the call. On an interface, it applies to all of its methods.
+    the avatar does not see the call. On an interface, it applies to all of its methods. It holds
+    for overrides in derived classes, too.
 
     Args:
         roles: one of these is enough. Several decorators must all be satisfied.
@@ -93,6 +94,13 @@ class Demand:
     within: float | None = None
     methods: frozenset[str] = frozenset()
 
+    def joined(self, other: Demand) -> Demand:
+        """Return the demand to fulfil both."""
+        times = [one for one in (self.within, other.within) if one is not None]
+        return Demand(
+            self.roles + other.roles, min(times, default=None), self.methods | other.methods
+        )
+
 
 @lru_cache(256)
 def demands_of(interface: type) -> Mapping[str, Demand] | None:
@@ -109,8 +117,11 @@ def demands_of(interface: type) -> Mapping[str, Demand] | None:
         for name, member in vars(base).items():
             if name.startswith("_") or not callable(member):
                 continue
-            within, methods = getattr(member, _RECENT, (None, frozenset()))
-            found[name] = Demand(getattr(member, _ROLES, ()), within, methods)
+            own = Demand(
+                getattr(member, _ROLES, ()), *getattr(member, _RECENT, (None, frozenset()))
+            )
+            # What a base demands holds for its overrides, too, which must not open it by mistake.
+            found[name] = found.get(name, Demand()).joined(own)
     if for_all:
         found = {name: replace(one, roles=for_all + one.roles) for name, one in found.items()}
     return {name: one for name, one in found.items() if one != Demand()} or None

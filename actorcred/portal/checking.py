@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 
 from actorcred.checker import Check, CheckerRef
-from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
-from actorcred.identity import PASSWORD, identity_of, proofs_of
+from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, UnauthorizedLogin
+from actorcred.identity import PASSWORD, identity_of, proofs_of, seconds_left
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
 from actorcred.portal.attempt import Attempt
@@ -62,6 +63,8 @@ class Checking:
             else:
                 attempt.identity = identity_of(answered, attempt.credentials)
                 avatar_id = attempt.identity.avatar_id
+                if seconds_left(attempt.identity, datetime.now(UTC)) == 0:
+                    raise UnauthorizedLogin("the proof has ended", known=True)
             if attempt.authorize_as:
                 attempt.note_known()
                 attempt.identity = identity_of(attempt.identity or avatar_id, attempt.credentials)

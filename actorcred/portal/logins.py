@@ -14,6 +14,7 @@ from typing import Any
 
 from actorcred.actors import ActorRef, Future
 from actorcred.actors.lifecycle import stops_all
+from actorcred.credentials import BearerToken
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -218,7 +219,9 @@ class Logins:
         """Record a newer proof of the credentials, which can move the end of the session."""
         proven = attempt.identity or identity_of(avatar_id, attempt.credentials)
         now = datetime.now(UTC)
-        session.reproven(proven, now)
+        # A token can be of any age if it does not say when it was issued.
+        undated = proven.authenticated is None and type(attempt.credentials) is BearerToken
+        session.reproven(proven, now, recent=not undated)
         session.expires_in(seconds_left(session.identity, now))
         self._directory.reschedule(session)
         self._logouts.watch_deadlines()

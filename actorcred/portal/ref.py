@@ -150,7 +150,7 @@ class PortalRef(ActorRef[Any]):
         credentials: object,
         *,
         authorize_as: str | None = None,
-        client: ClientInfo = NO_CLIENT,
+        client: ClientInfo | None = None,
         mechanism: str = "",
     ) -> Future[AvatarId]:
         """Have the user of a session prove the credentials again; see `methods.reauthenticated`.
@@ -162,7 +162,7 @@ class PortalRef(ActorRef[Any]):
             session: the session.
             credentials: what the client presents.
             authorize_as: see `login`.
-            client: see `login`.
+            client: see `login`; by default the one of the session.
             mechanism: see `login`.
 
         Returns:
@@ -174,6 +174,7 @@ class PortalRef(ActorRef[Any]):
         """
         require("session", session, Session)
         require("authorize_as", authorize_as, str, None)
+        client = session.client if client is None else client
         require("client", client, ClientInfo)
         return self._check(
             credentials, client, authorize_as=authorize_as, renews=session, mechanism=mechanism

@@ -46,14 +46,20 @@ def age_of(proven: Identity, now: datetime) -> float:
 def renewed(known: Identity, proven: Identity, now: datetime) -> Identity:
     """Return the identity of a session whose user has proven the credentials again.
 
-    A checker that says nothing but a name changes only the methods. A proof without an end leaves
-    the end of the session where it is.
+    A checker that says nothing but a name changes only the methods, and so does a proof that is
+    older than the known one. A proof without an end leaves the end of the session where it is.
 
     Args:
         known: the identity so far.
         proven: what the checker says now.
         now: an aware datetime.
     """
+    if proven.avatar_id != known.avatar_id:
+        return known  # somebody who may act as this user; the groups of the one are not the other's
+    if None not in (proven.authenticated, known.authenticated) and age_of(known, now) < age_of(
+        proven, now
+    ):
+        return known.replaced(methods=known.methods | proven.methods)  # it is older
     said_more = proven != Identity(proven.avatar_id, methods=proven.methods)
     later = proven if said_more else known.replaced(authenticated=now)
     ends = later.expires or known.expires

@@ -237,9 +237,16 @@ class Session:
         """Have the session end after some seconds, with the proof of its credentials."""
         self.expiry = None if seconds is None else Expiry(self._owner.now() + seconds)
 
-    def reproven(self, proven: Identity, now: datetime) -> None:
-        """Record that the user has proven the credentials again; see `proof.renewed`."""
-        self._proof = Proof(self._owner.now() - age_of(proven, now), proven.methods)
+    def reproven(self, proven: Identity, now: datetime, *, recent: bool = True) -> None:
+        """Record that the user has proven the credentials again; see `proof.renewed`.
+
+        Args:
+            proven: what the checker says.
+            now: an aware datetime.
+            recent: whether it is known to be as old as it says.
+        """
+        if recent:
+            self._proof = Proof(self._owner.now() - age_of(proven, now), proven.methods)
         self.mind.introduce(renewed(self.mind.identity, proven, now), self.mind.client)
 
     def refresh(self, identity: Identity) -> None:

@@ -146,4 +146,4 @@ def test_its_own_tests_pass(environment: Path, tmp_path: Path) -> None:
         command, check=False, capture_output=True, text=True, timeout=120, cwd=tmp_path
     )
     assert done.returncode == 0, done.stdout[-3000:]
-    assert "9 passed" in done.stdout
+    assert "10 passed" in done.stdout

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-
 import passlib.hash
 import pytest
 import sqlalchemy
@@ -114,10 +112,7 @@ def test_further_facts_are_told_and_an_end_of_the_account_counts(url, run):
     kind = "TIMESTAMP WITH TIME ZONE" if url.startswith("postgresql") else "DATETIME"
     run("ALTER TABLE users ADD roles VARCHAR(50) DEFAULT 'staff'")
     run(f"ALTER TABLE users ADD ends {kind} NULL")
-    run(
-        "UPDATE users SET ends = :then WHERE username = 'bcrypt'",
-        then=datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC),
-    )
+    run("UPDATE users SET ends = '2020-01-01 00:00:00' WHERE username = 'bcrypt'")
     run("UPDATE users SET roles = 'staff admins' WHERE username = 'ann'")
     checker = SQLChecker(url, UserTable(facts=FactColumns(groups="roles", expires="ends")), None)
     try:

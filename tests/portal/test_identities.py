@@ -12,6 +12,7 @@ import pytest
 from actorcred import (
     ANONYMOUS,
     Avatar,
+    BearerToken,
     CallCode,
     CallError,
     Checker,
@@ -29,7 +30,7 @@ from actorcred import (
 )
 from actorcred.credentials import Anonymous, OneTimePassword
 from actorcred.logout import LogoutCode
-from actorcred.portal.events import LoggedIn
+from actorcred.portal.events import LoggedIn, LoginRefused
 from tests.helpers import Player, Stage
 
 STAFF = frozenset({"staff"})
@@ -165,14 +166,57 @@ def test_a_session_ends_with_its_proof_and_the_client_is_told_a_minute_before(in
     assert [notice[0] for notice in stage.notified] == ["proof_expires", "bye", "logged_out"]
 
 
-def test_a_proof_that_has_ended_already_opens_a_session_that_ends_at_once(inline: Any) -> None:
+def test_a_proof_that_has_ended_already_opens_no_session_and_verifies_nothing(
+    dispatcher: Any,
+) -> None:
     stage = Stage()
-    stage.checker_answers.append(lambda: Identity("ann", expires=soon(-5)))
-    session = stage.login("ann").session
+    stage.checker_answers += [lambda: Identity("ann", expires=soon(-5))] * 2
 
-    inline.advance(1)
-    assert session.reason is not None
-    assert session.reason.code is LogoutCode.PROOF_EXPIRED
+    with pytest.raises(UnauthorizedLogin):
+        stage.login("ann")
+    with pytest.raises(UnauthorizedLogin):
+        stage.portal.verify(UsernamePassword("ann", "right")).get(timeout=10)
+
+
+def test_a_token_without_a_time_is_no_recent_proof(dispatcher: Any) -> None:
+    class Tokens(Checker):
+        credential_interfaces = (BearerToken,)
+
+        def request_avatar_id(self, credentials: BearerToken) -> Identity:
+            return Identity("ann", methods=frozenset({"otp"}))
+
+    stage = Stage()
+    stage.portal.register_checker(Tokens.start()).get(timeout=10)
+    session = stage.login("ann").session
+    stage.portal.reauthenticate(session, BearerToken("stolen")).get(timeout=10)
+
+    with pytest.raises(CallError):
+        session.demand(60, frozenset({"otp"}))
+
+
+def test_who_proves_as_somebody_elses_deputy_leaves_no_groups(dispatcher: Any) -> None:
+    stage = Stage(may_act_as=lambda proven, wanted: True)
+    session = stage.login("ann").session
+    stage.checker_answers.append(Identity("root", groups=STAFF))
+    stage.portal.reauthenticate(session, UsernamePassword("root", "right"), authorize_as="ann").get(
+        timeout=10
+    )
+
+    assert session.identity.groups == frozenset()
+    assert session.identity.avatar_id == "ann"
+
+
+def test_failures_of_a_reauthentication_count_for_the_sessions_client(dispatcher: Any) -> None:
+    stage = Stage()
+    session = (
+        stage.portal.login(UsernamePassword("ann", "right"), None, Player, client=HERE)
+        .get(timeout=10)
+        .session
+    )
+    with pytest.raises(UnauthorizedLogin):
+        stage.portal.reauthenticate(session, UsernamePassword("ann", "wrong")).get(timeout=10)
+
+    assert stage.named(LoginRefused, 1)[0].client == HERE
 
 
 def test_a_newer_proof_moves_the_end_of_the_session(dispatcher: Any) -> None:

@@ -42,6 +42,19 @@ def test_a_proof_without_an_end_leaves_the_end_where_it_is() -> None:
     assert later.expires == NOON + HOUR
 
 
+def test_an_older_proof_brings_nothing_back() -> None:
+    known = Identity("ann", groups=frozenset({"guest"}), authenticated=NOON)
+    old = Identity("ann", groups=frozenset({"admin"}), authenticated=NOON - HOUR)
+
+    assert renewed(known, old, NOON).groups == {"guest"}
+
+
+def test_a_proof_of_somebody_else_changes_nothing() -> None:
+    known = Identity("ann")
+
+    assert renewed(known, Identity("root", groups=frozenset({"admin"})), NOON) is known
+
+
 def test_proofs_and_their_ends_are_values() -> None:
     assert Proof(1.0, frozenset({"pwd"})) == (1.0, {"pwd"})
     assert Expiry(5.0).announced is False

@@ -45,7 +45,8 @@ def too_many(error: Overloaded) -> LoginDenied:
 
     Most of them come from the same source as the login.
     """
-    denied = LoginDenied(f"passwords cannot be verified: {error}", retry_after=RETRY_AFTER)
+    why = f"passwords cannot be verified: {error}"
+    denied = LoginDenied(why, retry_after=RETRY_AFTER, seen=False)
     return denied.because(RefusalCause.FULL)
 
 

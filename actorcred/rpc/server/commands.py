@@ -231,7 +231,7 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
         raise CallError("the token must be a string", CallCode.BAD_ARGUMENTS)
     denied = hub.portal.must_wait(peer.client)
     if denied is not None:
-        raise _told(peer, denied, "resume")
+        return _refused(peer, denied, "resume")
     # The time of a lookup by hash reveals nothing about the token.
     channel = hub.channels.get(token_hash(text))
     if channel is None or not channel.session.is_open:
