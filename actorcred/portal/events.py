@@ -21,6 +21,7 @@ __all__ = [
     "LoggedIn",
     "LoggedOut",
     "LoginRefused",
+    "Reauthenticated",
     "RoleBack",
     "RoleDown",
     "RoleRestarted",
@@ -122,7 +123,9 @@ class LoginRefused(Event):
         detail: the cause.
         checker: the name of the checker that was asked last; "" if none was.
         session_id: the session that it would have opened; "" if the credentials were not accepted.
-        avatar_id: the avatar id; "" if the credentials were not accepted.
+            Of a reauthentication: its session.
+        avatar_id: the avatar id; "" if the credentials were not accepted. Of a reauthentication:
+            that of the session.
         identity: who the user is; None if the credentials were not accepted.
         known: whether a checker knows the account. Checkers from other packages might not report
             this.
@@ -236,6 +239,31 @@ class SessionKicked(Event):
     avatar_id: AvatarId
     detail: str
     checker: str = ""
+    client: ClientInfo = NO_CLIENT
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reauthenticated(Event):
+    """The user of a session has proven the credentials again.
+
+    Attributes:
+        session_id: the session.
+        avatar_id: its avatar id.
+        checker: the name of the checker that has accepted the credentials.
+        credentials: the kind of credentials.
+        mechanism: how the client presented them; see `LoginRefused`.
+        client: where the client comes from.
+        identity: who the user is, with all methods proven so far.
+    """
+
+    name: ClassVar[str] = "reauthenticated"
+
+    session_id: str
+    avatar_id: AvatarId
+    checker: str
+    credentials: str
+    mechanism: str
     client: ClientInfo = NO_CLIENT
     identity: Identity | None = None
 

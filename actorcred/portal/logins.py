@@ -225,6 +225,7 @@ class Logins:
         session.expires_in(seconds_left(session.identity, now))
         self._directory.reschedule(session)
         self._logouts.watch_deadlines()
+        self._reports.renewed(attempt, session)
 
     def _claim(self, attempt: Attempt) -> None:
         """Claim a place."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actorcred.errors import LoginFailed, RefusalCause, UnauthorizedLogin
 from actorcred.identity import identity_of
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.events import LoggedIn, LoginRefused
+from actorcred.portal.events import LoggedIn, LoginRefused, Reauthenticated
 from actorcred.portal.messages import ReportRefusal
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.publishing import Events
@@ -68,6 +68,20 @@ class Reports:
                 times,
             )
 
+    def renewed(self, attempt: Attempt, session: Session) -> None:
+        """Tell of a user who has proven the credentials of a session again."""
+        if self._events.wanted(Reauthenticated):
+            self._events.emit(
+                Reauthenticated,
+                session.id,
+                session.avatar_id,
+                "" if attempt.checker is None else self._services.name_of(attempt.checker),
+                attempt.kind,
+                attempt.mechanism or attempt.kind,
+                attempt.client,
+                session.identity,
+            )
+
     def refused(self, attempt: Attempt, error: LoginFailed, *, checked: bool) -> None:
         """Tell of a login that has failed.
 
@@ -86,7 +100,7 @@ class Reports:
             self._metrics.refused(error.cause, checker, attempt.client.protocol, times)
         if self._tracing is not None:
             self._tracing.refused(attempt, error, times)
-        who = attempt.avatar_id
+        who, renews = attempt.avatar_id, attempt.renews
         self._events.emit(
             LoginRefused,
             error.code,
@@ -99,8 +113,8 @@ class Reports:
             cause=error.cause,
             mechanism=attempt.mechanism or attempt.kind,
             checker=checker,
-            session_id=attempt.session_id,
-            avatar_id=who,
+            session_id=attempt.session_id if renews is None else renews.id,
+            avatar_id=who if renews is None else renews.avatar_id,
             identity=attempt.identity or (identity_of(who) if who else None),
             steps=times,
         )

@@ -30,7 +30,7 @@ from actorcred import (
 )
 from actorcred.credentials import Anonymous, OneTimePassword
 from actorcred.logout import LogoutCode
-from actorcred.portal.events import LoggedIn, LoginRefused
+from actorcred.portal.events import LoggedIn, LoginRefused, Reauthenticated
 from tests.helpers import Player, Stage
 
 STAFF = frozenset({"staff"})
@@ -216,7 +216,13 @@ def test_failures_of_a_reauthentication_count_for_the_sessions_client(dispatcher
     with pytest.raises(UnauthorizedLogin):
         stage.portal.reauthenticate(session, UsernamePassword("ann", "wrong")).get(timeout=10)
 
-    assert stage.named(LoginRefused, 1)[0].client == HERE
+    refused = stage.named(LoginRefused, 1)[0]
+    assert refused.client == HERE
+    assert (refused.session_id, refused.avatar_id) == (session.id, "ann")
+    stage.portal.reauthenticate(session, UsernamePassword("ann", "right")).get(timeout=10)
+    (proven,) = stage.named(Reauthenticated, 1)
+    assert (proven.session_id, proven.avatar_id, proven.client) == (session.id, "ann", HERE)
+    assert proven.checker == session.checker
 
 
 def test_a_newer_proof_moves_the_end_of_the_session(dispatcher: Any) -> None:
