@@ -253,8 +253,12 @@ async def _main(
 def _serve_metrics(metrics: Counts | None, where: tuple[str, int] | None) -> None:
     """Serve metrics until the process ends, if that is requested."""
     if isinstance(metrics, Metrics) and where is not None:
-        port, _ = metrics.serve(*where)
         host = f"[{where[0]}]" if ":" in where[0] else where[0]
+        try:
+            port, _ = metrics.serve(*where)
+        except OSError as error:
+            why = f"cannot serve metrics on {host}:{where[1]}: {error.strerror or error}"
+            raise ActorcredError(f"{why}; use another --metrics [HOST:]PORT") from None
         click.echo(f"metrics at http://{host}:{port}/metrics")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from actorcred.actors import RestartIntensity
-from actorcred.audit import ClaimedNames, UnknownNames
+from actorcred.audit import PERSONAL, ClaimedNames, UnknownNames
 from actorcred.mind.outbox import OutboxLimit
 from actorcred.portal.limits import describe_limits
 from actorcred.portal.observing import Counts, Tracing
@@ -109,6 +109,8 @@ class PortalOptions:
         if isinstance(self.log_omit, str):  # type: ignore[unreachable]
             raise TypeError(f"log_omit must be a set of names, not {self.log_omit!r}")
         object.__setattr__(self, "log_omit", frozenset(self.log_omit))
+        if unknown := sorted(self.log_omit - set(PERSONAL)):
+            raise ValueError(f"log_omit: {unknown[0]!r} is none of {', '.join(PERSONAL)}")
         check_settings(self)
         if not callable(self.registry):
             raise TypeError(

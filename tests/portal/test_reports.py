@@ -212,6 +212,8 @@ def test_the_log_has_what_the_event_has_and_leaves_out_what_it_must(inline, capl
 def test_a_set_of_fields_is_no_string() -> None:
     with pytest.raises(TypeError, match="log_omit"):
         PortalOptions(log_omit="address")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="'adress' is none of address"):
+        PortalOptions(log_omit=frozenset({"adress"}))
 
 
 def test_no_event_is_made_that_no_one_wants(inline, caplog):
