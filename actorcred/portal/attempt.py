@@ -12,6 +12,7 @@ from actorcred.checker import CheckerRef
 from actorcred.credentials import HashTimes
 from actorcred.errors import (
     CheckerUnavailable,
+    LoginDenied,
     LoginFailed,
     RefusalCause,
     UnauthorizedLogin,
@@ -158,7 +159,7 @@ class Attempt:
         self._candidates: list[CheckerRef] = []
         self._answer: PendingAnswer | None = None
         self._details: list[str] | None = None
-        self._unavailable: CheckerUnavailable | None = None
+        self._unavailable: CheckerUnavailable | LoginDenied | None = None
         self._known = False
         self._guessed = False
         self.source = self.account = ""
@@ -215,7 +216,7 @@ class Attempt:
 
     def note_refusal(self, detail: str, error: LoginFailed) -> None:
         """Remember why a checker did not accept the credentials, until the others were asked."""
-        if isinstance(error, CheckerUnavailable):
+        if isinstance(error, CheckerUnavailable | LoginDenied):
             self._unavailable = error
         self._known |= getattr(error, "known", False)
         self._guessed |= not isinstance(error, UnknownKey)

@@ -7,7 +7,13 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from actorcred.checker import Check, CheckerRef
-from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed, UnauthorizedLogin
+from actorcred.errors import (
+    CheckerUnavailable,
+    LoginDenied,
+    LoginFailed,
+    RefusalCause,
+    UnauthorizedLogin,
+)
 from actorcred.identity import PASSWORD, identity_of, proofs_of, seconds_left
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
@@ -57,21 +63,23 @@ class Checking:
         if not attempt.expects(answer):
             return  # late: the login has failed, or continued without this checker
         try:
-            answered = answer.get()
+            answered, identity = answer.get(), None
             if type(answered) is str and proofs_of(attempt.credentials) is PASSWORD:
                 avatar_id: AvatarId = make_avatar_id(answered)  # by far the most frequent answer
             else:
-                attempt.identity = identity_of(answered, attempt.credentials)
-                avatar_id = attempt.identity.avatar_id
-                if seconds_left(attempt.identity, datetime.now(UTC)) == 0:
+                identity = identity_of(answered, attempt.credentials)
+                avatar_id = identity.avatar_id
+                if seconds_left(identity, datetime.now(UTC)) == 0:
                     raise UnauthorizedLogin("the proof has ended", known=True)
             if attempt.authorize_as:
                 attempt.note_known()
-                attempt.identity = identity_of(attempt.identity or avatar_id, attempt.credentials)
+                identity = identity_of(identity or avatar_id, attempt.credentials)
                 avatar_id = act_as(avatar_id, attempt, self._may_act_as)
-        except LoginDenied as error:
-            self._failed(attempt, error)
         except LoginFailed as error:
+            # A checker with too much to do must not keep the users of others out.
+            if isinstance(error, LoginDenied) and error.cause is not RefusalCause.FULL:
+                self._failed(attempt, error)
+                return
             why = f"{answer.role.actor_class.__name__}: {error.detail or 'no'}"
             attempt.note_refusal(why, error)
             self.ask_next(attempt)
@@ -81,6 +89,7 @@ class Checking:
             attempt.note_refusal(f"{checker} returned no avatar id", CheckerUnavailable())
             self.ask_next(attempt)
         else:
+            attempt.identity = identity
             self._proven(attempt, avatar_id)
 
     def do_without(self, attempt: Attempt) -> None:

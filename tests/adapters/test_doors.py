@@ -41,6 +41,8 @@ from tests.adapters.doors.attack import (
 )
 from tests.adapters.doors.door import Door
 
+pytestmark = pytest.mark.slow
+
 PAGE = Path(__file__).parents[2] / "docs/reference/doors.md"
 WRITING = "ACTORCRED_WRITE_DOORS"
 DOORS = {

@@ -17,6 +17,8 @@ from tests.backends.servers import mariadb, postgresql, running
 from tests.backends.tables import HASHES, USERS, fill
 from tests.helpers import Player, Stage, until
 
+pytestmark = pytest.mark.slow
+
 
 def sqlite(folder):
     yield f"sqlite:///{folder / 'users.db'}"

@@ -27,6 +27,8 @@ from actorcred.passwords.hashing import hash_password
 from actorcred.passwords.policy import PasswordPolicy
 from actorcred.testing import Hall, Visitor
 
+pytestmark = pytest.mark.slow
+
 CROWD = 60
 ABREAST = 2 * (os.cpu_count() or 1) + 2
 """How many of the crowd may be through before somebody who comes last: what was under way."""

@@ -18,6 +18,7 @@ from actorcred import (
     Checker,
     ClientInfo,
     Identity,
+    LoginDenied,
     LoginFailed,
     NoInterface,
     Portal,
@@ -29,6 +30,7 @@ from actorcred import (
     requires,
 )
 from actorcred.credentials import Anonymous, OneTimePassword
+from actorcred.errors import RefusalCause
 from actorcred.logout import LogoutCode
 from actorcred.portal.events import LoggedIn, LoginRefused, Reauthenticated
 from tests.helpers import Player, Stage
@@ -176,6 +178,25 @@ def test_a_proof_that_has_ended_already_opens_no_session_and_verifies_nothing(
         stage.login("ann")
     with pytest.raises(UnauthorizedLogin):
         stage.portal.verify(UsernamePassword("ann", "right")).get(timeout=10)
+
+
+def test_what_one_checker_says_is_forgotten_when_another_accepts(dispatcher: Any) -> None:
+    stage = Stage(checkers=2)
+    stage.checker_answers += [lambda: Identity("ann", expires=soon(-5), groups=STAFF), "ann"]
+
+    assert stage.login("ann").session.identity == Identity("ann")
+
+
+def test_a_checker_with_too_much_to_do_keeps_the_users_of_others_in(dispatcher: Any) -> None:
+    stage = Stage(checkers=2)
+    full = LoginDenied("too many passwords", retry_after=5, seen=False).because(RefusalCause.FULL)
+    stage.checker_answers += [full, "ann"]
+    assert stage.login("ann").session.is_open
+
+    stage.checker_answers += [full, UnauthorizedLogin("no")]
+    with pytest.raises(LoginDenied) as caught:
+        stage.login("bob")
+    assert caught.value.retry_after == 5
 
 
 def test_a_token_without_a_time_is_no_recent_proof(dispatcher: Any) -> None:
