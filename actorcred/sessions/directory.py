@@ -141,8 +141,9 @@ class Directory:
                 elif session.expiry is not None and now >= session.expiry.at:
                     over.append((session, LogoutCode.PROOF_EXPIRED))
                 else:
-                    if session.expiry is not None and now >= session.expiry.at - NOTICE:
-                        session.expiry.announced = True
+                    expiry = session.expiry
+                    if expiry is not None and not expiry.announced and now >= expiry.at - NOTICE:
+                        expiry.announced = True
                         over.append((session, None))
                     self._await_deadline(session)
         return over

@@ -168,6 +168,18 @@ def test_a_session_ends_with_its_proof_and_the_client_is_told_a_minute_before(in
     assert [notice[0] for notice in stage.notified] == ["proof_expires", "bye", "logged_out"]
 
 
+def test_a_client_is_told_once_of_the_end_of_its_proof_however_active_it_is(inline: Any) -> None:
+    stage = Stage(idle_timeout=8.0, lifetime=None)
+    stage.checker_answers.append(lambda: Identity("ann", expires=soon(100)))
+    session = stage.login("ann").session
+    for _ in range(19):
+        inline.advance(5)
+        session.touch()
+
+    assert session.is_open
+    assert [notice[0] for notice in stage.notified] == ["proof_expires"]
+
+
 def test_a_proof_that_has_ended_already_opens_no_session_and_verifies_nothing(
     dispatcher: Any,
 ) -> None:
