@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import unicodedata
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,6 +17,7 @@ __all__ = [
     "Penalty",
     "Turns",
     "account_of",
+    "decrease",
     "spelling_of",
 ]
 
@@ -113,6 +114,13 @@ class Admission:
 
     def __post_init__(self) -> None:
         check_settings(self)
+
+
+def decrease(counter: Counter[str], key: str) -> None:
+    """Count one less of a key, which is forgotten when nothing of it is left."""
+    counter[key] -= 1
+    if counter[key] <= 0:
+        del counter[key]
 
 
 LOOKED_AT = 64

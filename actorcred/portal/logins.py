@@ -212,12 +212,12 @@ class Logins:
             self._attempts.pop(attempt, None)
             self._protection.leave(attempt)
             if attempt.renews is not None:
-                self._renew(attempt.renews, attempt, avatar_id)
+                self._renew(attempt.renews, attempt)
             attempt.verified(avatar_id)
 
-    def _renew(self, session: Session, attempt: Attempt, avatar_id: AvatarId) -> None:
+    def _renew(self, session: Session, attempt: Attempt) -> None:
         """Record a newer proof of the credentials, which can move the end of the session."""
-        proven = attempt.identity or identity_of(avatar_id, attempt.credentials)
+        proven = attempt.identity or identity_of(session.avatar_id, attempt.credentials)
         now = datetime.now(UTC)
         # A token can be of any age if it does not say when it was issued.
         undated = proven.authenticated is None and type(attempt.credentials) is BearerToken

@@ -25,6 +25,7 @@ from actorcred.throttle import (
     Penalty,
     Turns,
     account_of,
+    decrease,
     spelling_of,
 )
 
@@ -270,7 +271,7 @@ class Protection:
             self.end_turn(attempt)
         if attempt.counted:
             attempt.counted = False
-            _decrease(self._logins, attempt.source)
+            decrease(self._logins, attempt.source)
 
     # -- sessions --------------------------------------------------------------------------------
 
@@ -299,7 +300,7 @@ class Protection:
         """Stop counting a session, if it is counted."""
         held = self._held.pop(session_id, None)
         if held is not None:
-            _decrease(*held)
+            decrease(*held)
 
 
 def _must_wait(seconds: float, *, close: bool) -> LoginDenied:
@@ -311,12 +312,6 @@ def _must_wait(seconds: float, *, close: bool) -> LoginDenied:
 def _too_many(detail: str) -> LoginDenied:
     denied = LoginDenied(detail, retry_after=RETRY_AFTER, seen=False)
     return denied.because(RefusalCause.SOURCE_FULL)
-
-
-def _decrease(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]
 
 
 class Familiar:

@@ -6,6 +6,8 @@ import itertools
 from collections import Counter
 from collections.abc import Callable
 
+from actorcred.throttle import decrease
+
 __all__ = ["Backlog", "ConnectionLimiter", "Flow", "Place", "RateLimit", "Stall"]
 
 
@@ -95,7 +97,7 @@ class ConnectionLimiter:
         """
         refusal = None if source == to else self.source_is_full(to)
         if refusal is None:
-            _decrease(self._sources, source)
+            decrease(self._sources, source)
             self._sources[to] += 1
         return refusal
 
@@ -112,17 +114,11 @@ class ConnectionLimiter:
     def leave(self, source: str) -> None:
         """Stop counting a connection as one without a login: it has logged in or ended."""
         self._count -= 1
-        _decrease(self._sources, source)
+        decrease(self._sources, source)
 
     def gone(self) -> None:
         """Stop counting a connection."""
         self.connections -= 1
-
-
-def _decrease(counter: Counter[str], key: str) -> None:
-    counter[key] -= 1
-    if counter[key] <= 0:
-        del counter[key]
 
 
 class Place:
