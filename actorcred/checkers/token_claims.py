@@ -22,6 +22,7 @@ _METHOD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,31}")
 """The form of names in the registry of RFC 8176. Issuers also have names of their own."""
 
 _MISSING = object()
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 def find_claim(claims: Mapping[str, Any], path: str) -> object:
@@ -63,6 +64,10 @@ class ClaimReader:
     leeway: float
     ignored: Callable[[str, str], object]
 
+    @property
+    def _leeway(self) -> timedelta:
+        return timedelta(seconds=self.leeway)
+
     def identity(self, claims: Mapping[str, Any], now: datetime) -> Identity:
         """Return the identity of a token's user.
 
@@ -80,17 +85,22 @@ class ClaimReader:
                 groups=self._groups(claims),
                 methods=self._methods(claims.get("amr")),
                 authenticated=self._authenticated(claims, now),
-                expires=_time_of(claims, "exp"),
+                expires=self._expires(claims),
             )
         except (TypeError, ValueError) as error:  # of the avatar id
             raise UnauthorizedLogin(f"the claim {self.name} is not an avatar id: {error}") from None
+
+    def _expires(self, claims: Mapping[str, Any]) -> datetime | None:
+        """Return until when the token is accepted."""
+        time = _time_of(claims, "exp")
+        return time and min(time, _LATEST - self._leeway) + self._leeway
 
     def _authenticated(self, claims: Mapping[str, Any], now: datetime) -> datetime | None:
         """Return when the user was authenticated, or else when the token was issued."""
         for claim in ("auth_time", "iat"):
             time = _time_of(claims, claim)
             if time is not None:
-                if time > now + timedelta(seconds=self.leeway):
+                if time > now + self._leeway:
                     raise UnauthorizedLogin(f"the claim {claim} is in the future")
                 return min(time, now)
         return None

@@ -157,7 +157,7 @@ SECRET = "0123456789abcdef0123456789abcdef"
 def token(secret=SECRET, **claims):
     jwt = pytest.importorskip("jwt")
     return BearerToken(
-        jwt.encode({"sub": "ann", "exp": int(time.time()) + 600, **claims}, secret, "HS256")
+        jwt.encode({"sub": "ann", "exp": int(time.time()) + 86_400, **claims}, secret, "HS256")
     )
 
 

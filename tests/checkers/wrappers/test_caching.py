@@ -80,7 +80,6 @@ HOUR = timedelta(hours=1)
     ("said", "asked"),
     [
         ({"methods": frozenset({"pwd", "otp"})}, 2),
-        ({"expires": datetime.now(UTC) - HOUR}, 2),
         ({"expires": datetime.now(UTC) + HOUR}, 1),
         ({"expires": datetime.max.replace(tzinfo=UTC)}, 1),
     ],
@@ -92,6 +91,14 @@ def test_a_proof_is_remembered_no_longer_than_it_is_good(
     case.log_in()
 
     assert case.log_in() == asked
+
+
+def test_a_proof_that_has_ended_lets_nobody_in_and_is_not_remembered(inline: Any) -> None:
+    case = Case(expires=datetime.now(UTC) - HOUR)
+    for asked in (1, 2):
+        with pytest.raises(UnauthorizedLogin):
+            case.log_in()
+        assert len(case.asked) == asked
 
 
 def test_a_remembered_login_has_all_that_the_first_one_had(inline: Any) -> None:
