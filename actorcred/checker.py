@@ -476,9 +476,15 @@ def _require_class_of_credentials(checker: str, interface: type) -> None:
         raise TypeError(f"{checker}.credential_interfaces: {interface.__name__} matches any object")
 
 
-def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, Hashable, Hashable]:
-    """Return the keys under which logins take turns: their checker, source and account."""
+def turn_of(checker: Checker, credentials: Any) -> tuple[Hashable, ...]:
+    """Return the keys under which logins take turns.
+
+    They are the checker, whether the user has logged in from the same source recently, the source,
+    and the account. So a flood of any number of sources leaves known users their share.
+    """
     # This machine is exempt from penalties as a source, but it takes turns with clients inside the
     # process, such as bots.
     source = source_of(str(getattr(credentials, "source", "")), loopback=True)
-    return checker.actor_inbox.number, source, account_of(str(getattr(credentials, "username", "")))
+    familiar = getattr(credentials, "familiar", False)
+    account = account_of(str(getattr(credentials, "username", "")))
+    return checker.actor_inbox.number, familiar, source, account

@@ -72,11 +72,28 @@ class HashTimes(NamedTuple):
 
 
 class _Hashed:
-    """Credentials that are hashed, with a place for how long that took; not one of their fields."""
+    """Credentials that are hashed: what the portal notes about them is not one of their fields.
 
-    __slots__ = ("hashing",)
+    Attributes:
+        familiar: whether the user has logged in from the same source recently.
+        hashing: how long it took to verify them.
+    """
 
+    __slots__ = ("familiar", "hashing")
+
+    familiar: bool
     hashing: HashTimes | None
+
+
+def note_familiar(credentials: object) -> None:
+    """Note that the user has logged in from the same source recently; for `checker.turn_of`.
+
+    Args:
+        credentials: the credentials; those of kinds that are not hashed are left as they are.
+    """
+    for part in credentials.parts if isinstance(credentials, Combined) else (credentials,):
+        if isinstance(part, _Hashed):
+            object.__setattr__(part, "familiar", True)
 
 
 def note_hashing(credentials: object, waited: float, took: float) -> None:
@@ -122,6 +139,7 @@ class UsernamePassword(_Hashed):
         object.__setattr__(self, "password", forms[-1])
         object.__setattr__(self, "sent", forms[0])
         object.__setattr__(self, "source", source)
+        object.__setattr__(self, "familiar", False)
         object.__setattr__(self, "hashing", None)
 
 

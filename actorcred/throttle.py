@@ -90,7 +90,9 @@ class Admission:
         unauthenticated_per_source: the same from one address (of IPv6: one /64 network).
         anonymous_per_source: sessions of anonymous clients from one address.
         sessions_per_source: sessions of other clients from one address; None is no limit.
-        logins: logins in progress; further ones are denied immediately.
+        logins: logins in progress; further ones are denied immediately. Users who have logged in
+            from the same source before are denied at twice this number, so that a flood of
+            strangers leaves them room.
         logins_per_source: logins in progress from one address; None is no limit.
         sessions: sessions of the portal, including those in their `on_logout`; None is no limit.
         sessions_per_avatar: sessions of one avatar id; None is no limit for the policies ALLOW and
@@ -286,16 +288,13 @@ class Turns:
 
     def leave(self, account: str) -> None:
         """End a turn."""
-        self._free(account)
-        if account in self._waiting:
-            self._go_on(account)
-
-    def _free(self, account: str) -> None:
         busy = self._busy[account] - 1
         if busy:
             self._busy[account] = busy
         else:
             del self._busy[account]
+        if account in self._waiting:
+            self._go_on(account)
 
     def _go_on(self, account: str) -> None:
         if account in self._going:
@@ -305,13 +304,12 @@ class Turns:
         try:
             while waiting and self._busy.get(account, 0) < self._abreast:
                 self._busy[account] = self._busy.get(account, 0) + 1
+                started = False
                 try:
                     started = waiting.popitem(last=False)[1]()
-                except BaseException:
-                    self._free(account)
-                    raise
-                if not started:
-                    self._free(account)
+                finally:
+                    if not started:
+                        self.leave(account)  # it returns here
         finally:
             self._going.discard(account)
             if not waiting:

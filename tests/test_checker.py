@@ -210,13 +210,13 @@ def test_a_checker_is_asked_about_what_it_takes_or_what_it_is_registered_for(inl
     assert require_checker(checker, (object,)) == (checker, (object,))
 
 
-def test_logins_take_turns_by_checker_source_and_account(inline: Any) -> None:
+def test_logins_take_turns_by_checker_familiarity_source_and_account(inline: Any) -> None:
     turns = []
     answer = ask(lambda checker, credentials: turns.append(turn_of(checker, credentials)) or "ann")
     assert answer.get(timeout=0) == "ann"
-    ((number, source, account),) = turns
+    ((number, familiar, source, account),) = turns
     assert isinstance(number, int)
-    assert (source, account) == ("192.0.2.1", "ann")
+    assert (familiar, source, account) == (False, "192.0.2.1", "ann")
 
 
 def test_a_message_that_no_checker_knows_is_an_error_of_the_sender(inline: Any) -> None:

@@ -58,7 +58,7 @@ class BackgroundPool:
 
     def __init__(self, threads: int | None = None, bound: int = BOUND) -> None:
         threads = threads or os.cpu_count() or 1
-        self._queue: FairQueue[Job] = FairQueue(bound, BACKLOG * threads)
+        self._queue: FairQueue[Job] = FairQueue(bound, BACKLOG * threads, levels=4)
         self._lock = threading.Lock()
         name = "actorcred-background"
         self._pool = Workers(name, threads, niceness=NICENESS)
@@ -77,7 +77,7 @@ class BackgroundPool:
         """Run a function on one of the threads when it is its turn.
 
         Args:
-            keys: whose work it is, three at most, the most general one first; by default the
+            keys: whose work it is, four at most, the most general one first; by default the
                 running actor.
             function: what to call.
             args: the arguments of the function.

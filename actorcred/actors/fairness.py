@@ -252,8 +252,8 @@ class FairQueue(Generic[T]):
         """Take out the next entry, or return None. The caller must `finish` the entry.
 
         Args:
-            newcomers_only: take only an entry whose first key, or whose first two keys together,
-                have nothing running.
+            newcomers_only: take only an entry of a key that has nothing running, on any level but
+                the last.
         """
         if not self._root.waiting:
             return None
@@ -297,12 +297,15 @@ class FairQueue(Generic[T]):
         return True
 
     def _newcomer(self) -> _Node | None:
-        """Return a node of the first or second level with waiting entries and none running."""
-        first = self._root.first_idle()
-        if first is not None or self._levels == 1:
-            return first
-        found = (child.first_idle() for child in sorted(self._root.busy, key=_share))
-        return next((child for child in found if child is not None), None)
+        """Return a node above the last level with waiting entries and none running."""
+        nodes = [self._root]
+        for _ in range(max(1, self._levels - 1)):
+            for node in nodes:
+                idle = node.first_idle()
+                if idle is not None:
+                    return idle
+            nodes = [child for node in nodes for child in sorted(node.busy, key=_share)]
+        return None
 
     def _remove(self, entry: Entry[T]) -> None:
         entry.waiting = False

@@ -71,6 +71,7 @@ class Attempt:
         turns: the lines in which it has its turn.
         waits: the line in which it waits for its turn, and its number there; None if it does not.
         counted: whether it is counted among the logins of its source.
+        familiar: whether the account has logged in from this source recently.
         shared: the avatar that later sessions can join; None if there is none.
         session: the session, once it exists.
     """
@@ -96,6 +97,7 @@ class Attempt:
         "deadline",
         "done_at",
         "exchange",
+        "familiar",
         "future",
         "hashed",
         "identity",
@@ -166,7 +168,7 @@ class Attempt:
         self.exchange: Exchange | None = None
         self.turns: tuple[tuple[Turns, str], ...] = ()
         self.waits: tuple[Turns, str, int] | None = None
-        self.counted = False
+        self.counted = self.familiar = False
         self.avatar_id: AvatarId = ""
         self.identity: Identity | None = None
         self.session_id = ""

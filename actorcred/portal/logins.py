@@ -23,6 +23,7 @@ from actorcred.errors import (
     UnauthorizedLogin,
     UnhandledCredentials,
 )
+from actorcred.exchange import Exchange
 from actorcred.identity import identity_of, seconds_left
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
@@ -109,61 +110,56 @@ class Logins:
         """Accept a new login and ask the first checker."""
         if self._closed:
             self.fail(attempt, _draining(seen=False))
-        elif len(self._attempts) >= self._options.admission.logins:
-            full = f"{len(self._attempts)} logins in flight"
-            denied = LoginDenied(full, retry_after=RETRY_AFTER, seen=False)
-            self.fail(attempt, denied.because(RefusalCause.FULL))
         elif attempt.future.done():
             self.fail(attempt, _given_up())
         elif not (checkers := self._services.checkers_for(attempt.credentials)):
             self.fail(attempt, UnhandledCredentials(f"no checker takes {attempt.kind}"))
+        elif (denied := self._protection.enter(attempt, len(self._attempts))) is not None:
+            self.fail(attempt, denied)
         else:
             now = self._portal.now()
             attempt.begin(checkers, now, now + self._options.login_timeout)
             self._attempts[attempt] = None
-            self._arm_timer(self._options.login_timeout)
-            self._enter(attempt)
+            if not self._timer_runs:
+                self._arm_timer(self._options.login_timeout)
+            if attempt.exchange is not None:
+                self._take_turns(attempt, attempt.exchange)
+            self._in_turn(attempt, self.checking.ask_next)
+            if attempt.checker is None:
+                # It has to wait; until its turn, all of it is queue.
+                attempt.looked = attempt.deadline
 
-    def _enter(self, attempt: Attempt) -> None:
-        denied = self._protection.enter(attempt)
-        if denied is not None:
-            self.fail(attempt, denied)
-            return
-        self._in_turn(attempt, self._first_look)
-        if attempt.checker is None:
-            attempt.looked = attempt.deadline  # it has to wait; until its turn, all of it is queue
+    def _take_turns(self, attempt: Attempt, exchange: Exchange) -> None:
+        """Have a login give up its turn with each challenge, and wait for one with each answer."""
+        tell, challenge = self._portal.deliver_if_alive, exchange.on_challenge
+        exchange.turn = lambda go: tell(AnswerChallenge(attempt, go))
+
+        def challenged(data: bytes) -> None:
+            tell(Challenged(attempt))
+            if challenge is not None:
+                challenge(data)
+
+        exchange.on_challenge = challenged
 
     def _in_turn(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         """Continue a login when it is its turn, unless a penalty denies it."""
         if not self._protection.turn_at_once(attempt):
             self._protection.await_turn(
-                attempt, partial(self._guard, self._unless_denied, attempt, look)
+                attempt, partial(self._guard, self._after_queue, attempt, look)
             )
+        elif (denied := self._protection.denial(attempt)) is None:
+            look(attempt)
         else:
-            self._unless_denied(attempt, look)
+            self.fail(attempt, denied)
 
-    def _unless_denied(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
+    def _after_queue(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
+        if attempt.checker is None:
+            attempt.looked = self._portal.now()
         denied = self._protection.denial(attempt)
         if denied is None:
             look(attempt)
         else:
             self.fail(attempt, denied)
-
-    def _first_look(self, attempt: Attempt) -> None:
-        if attempt.looked is not None:
-            attempt.looked = self._portal.now()
-        exchange = attempt.exchange
-        if exchange is not None:
-            tell, challenge = self._portal.deliver_if_alive, exchange.on_challenge
-            exchange.turn = lambda go: tell(AnswerChallenge(attempt, go))
-
-            def challenged(data: bytes) -> None:
-                tell(Challenged(attempt))
-                if challenge is not None:
-                    challenge(data)
-
-            exchange.on_challenge = challenged
-        self.checking.ask_next(attempt)
 
     def challenged(self, attempt: Attempt) -> None:
         """Let others have their turn while a client thinks about a challenge."""
@@ -390,9 +386,8 @@ class Logins:
     # -- deadlines -------------------------------------------------------------------------------
 
     def _arm_timer(self, seconds: float) -> None:
-        if not self._timer_runs:
-            self._timer_runs = True
-            self._portal.send_after(seconds, ExpireLogins())
+        self._timer_runs = True
+        self._portal.send_after(seconds, ExpireLogins())
 
     def expire(self) -> None:
         """Fail the logins whose deadline has passed."""

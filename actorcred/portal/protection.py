@@ -11,7 +11,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Callable
 from functools import partial
 
-from actorcred.credentials import BearerToken
+from actorcred.credentials import BearerToken, note_familiar
 from actorcred.errors import LoginDenied, LoginFailed, RefusalCause, UnauthorizedLogin, UnknownKey
 from actorcred.identity import ClientInfo, proofs_of
 from actorcred.names import ANONYMOUS
@@ -114,16 +114,37 @@ class Protection:
 
     # -- one login, in the order of its steps ----------------------------------------------------
 
-    def enter(self, attempt: Attempt) -> LoginDenied | None:
-        """Count a login in progress, or return why it is denied; `leave` must be called later."""
+    def enter(self, attempt: Attempt, in_flight: int) -> LoginDenied | None:
+        """Count a login in progress, or return why it is denied.
+
+        `leave` must be called later.
+
+        Args:
+            attempt: the login.
+            in_flight: the number of logins in progress.
+        """
         # A name that is sent with a token is only a claim: the token identifies the user.
         if attempt.claimed and type(attempt.credentials) is not BearerToken:
             attempt.account = account_of(attempt.claimed)
-        if not attempt.client.address:
-            return None
-        source = attempt.source = self.source_of(attempt.client)
-        if not source:
-            return None
+        if attempt.client.address:
+            source = attempt.source = self.source_of(attempt.client)
+            if source:
+                denied = self._enter_from(source, attempt)
+                if denied is not None:
+                    return denied
+        # A flood must leave room for those who have logged in from the same source before.
+        most = self._admission.logins * (1 + attempt.familiar)
+        if in_flight >= most:
+            full = LoginDenied(f"{in_flight} logins in flight", retry_after=RETRY_AFTER, seen=False)
+            return full.because(RefusalCause.FULL)
+        return None
+
+    def _enter_from(self, source: str, attempt: Attempt) -> LoginDenied | None:
+        if attempt.account and not attempt.client.untrusted_front:
+            spelling = spelling_of(attempt.claimed)
+            attempt.familiar = self._familiar.knows(spelling, source, self._clock())
+            if attempt.familiar:
+                note_familiar(attempt.credentials)
         most = self._admission.logins_per_source
         if most is not None and self._logins[source] >= most:
             return _too_many(f"{self._logins[source]} logins in flight from this source")
@@ -221,11 +242,7 @@ class Protection:
 
     def _passes_account(self, attempt: Attempt) -> bool:
         """Return whether failures of others must not keep a login from its account."""
-        if not proofs_of(attempt.credentials) & _GUESSABLE:
-            return True
-        if attempt.client.untrusted_front:
-            return False
-        return self._familiar.knows(spelling_of(attempt.claimed), attempt.source, self._clock())
+        return attempt.familiar or not proofs_of(attempt.credentials) & _GUESSABLE
 
     def failed(self, attempt: Attempt, error: LoginFailed) -> None:
         """Count a login whose credentials were refused."""

@@ -23,7 +23,8 @@ class Crowd:
         self._there = threading.Semaphore(0)
         self._begun: set[int] = set()
         futures = [
-            pool.submit(("A", "crowd", number), self._stay, number) for number in range(threads + 1)
+            pool.submit(("A", False, "crowd", number), self._stay, number)
+            for number in range(threads + 1)
         ]
         for _ in range(threads):
             assert self._there.acquire(timeout=WAIT)
@@ -47,9 +48,11 @@ def pool():  # type: ignore[no-untyped-def]
 
 def test_a_newcomer_does_not_wait_for_a_crowd_that_has_all_threads(pool: BackgroundPool) -> None:
     crowd = Crowd(pool, 2)
-    more = [pool.submit(("A", "crowd", "more"), lambda: None) for _ in range(5)]
-    assert pool.submit(("A", "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
-    assert pool.submit(("B", "crowd", "more"), lambda: "served").get(timeout=WAIT) == "served"
+    more = [pool.submit(("A", False, "crowd", "more"), lambda: None) for _ in range(5)]
+    assert pool.submit(("A", False, "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
+    assert (
+        pool.submit(("B", False, "crowd", "more"), lambda: "served").get(timeout=WAIT) == "served"
+    )
     assert len(pool) == len([one for one in more if not one.done()]) == 5
     crowd.go.set()
     for future in more:
@@ -58,13 +61,17 @@ def test_a_newcomer_does_not_wait_for_a_crowd_that_has_all_threads(pool: Backgro
 
 def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: BackgroundPool) -> None:
     crowd = Crowd(pool, 2)
-    more = [pool.submit(("A", "crowd", "more"), lambda: None) for _ in range(15)]
+    more = [pool.submit(("A", False, "crowd", "more"), lambda: None) for _ in range(15)]
     assert [future.done() for future in more] == [False] * 10 + [True] * 5
     with pytest.raises(Overloaded):
         more[-1].get()
     for _ in range(5):
-        assert pool.submit(("A", "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
-        refused = [pool.submit(("A", "crowd", "more"), lambda: None).done() for _ in range(2)]
+        assert (
+            pool.submit(("A", False, "home", "ann"), lambda: "served").get(timeout=WAIT) == "served"
+        )
+        refused = [
+            pool.submit(("A", False, "crowd", "more"), lambda: None).done() for _ in range(2)
+        ]
         assert refused == [False, True]  # the place of the one that made room
     crowd.go.set()
     assert more[0].get(timeout=WAIT) is None
@@ -79,12 +86,12 @@ def test_a_full_pool_refuses_the_crowd_at_once_and_not_the_newcomer(pool: Backgr
 def test_what_is_cancelled_leaves_the_queue_at_once_and_is_never_done(pool: BackgroundPool) -> None:
     crowd = Crowd(pool, 2)
     done: list[str] = []
-    future = pool.submit(("A", "crowd", "more"), done.append, "it was done")
+    future = pool.submit(("A", False, "crowd", "more"), done.append, "it was done")
     assert len(pool) == 1
     assert future.cancel()
     assert len(pool) == 0
     crowd.go.set()
-    pool.submit(("A", "crowd", "more"), lambda: None).get(timeout=WAIT)
+    pool.submit(("A", False, "crowd", "more"), lambda: None).get(timeout=WAIT)
     assert done == []
     with pytest.raises(CancelledError):
         future.get()

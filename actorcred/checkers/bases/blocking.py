@@ -118,7 +118,7 @@ class BlockingChecker(Checker):
     def __init__(self, limits: BackendLimits | None = None) -> None:
         super().__init__()
         self.limits = limits or BackendLimits()
-        self._waiting: FairQueue[_Question] = FairQueue(max(1, self.limits.waiting), levels=2)
+        self._waiting: FairQueue[_Question] = FairQueue(max(1, self.limits.waiting), levels=3)
         self._under_way = 0
         self._lock = threading.Lock()
         self._asking = 0

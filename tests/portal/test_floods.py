@@ -1,0 +1,146 @@
+"""A flood of logins from ever new sources leaves known users their share."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar
+
+import pytest
+
+from actorcred import (
+    CheckerUnavailable,
+    ClientInfo,
+    LoginDenied,
+    UnauthorizedLogin,
+    UsernamePassword,
+)
+from actorcred.actors import Future, background
+from actorcred.checkers.bases.blocking import BackendLimits, BlockingChecker
+from actorcred.checkers.memory import MemoryChecker
+from actorcred.errors import RefusalCause
+from tests.helpers import Stage
+
+HOME = ClientInfo(address="192.0.2.1")
+WAIT = 20
+
+
+class Gate:
+    """Holds whoever passes, while it is closed, and counts them."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.open.set()
+        self.passed: list[str] = []
+        self.reached = threading.Semaphore(0)
+
+    def pass_through(self, name: str) -> None:
+        self.reached.release()
+        assert self.open.wait(WAIT)
+        self.passed.append(name)
+
+
+class Hashing(MemoryChecker):
+    """Verifies passwords on the threads for hashing."""
+
+    gate: Gate
+    settings: ClassVar = {"users": {"ann": "secret"}, "rounds": 4}
+
+    def verify(self, credentials: Any, account: Any) -> bool:
+        self.gate.pass_through(credentials.username)
+        return super().verify(credentials, account)
+
+
+class Asking(BlockingChecker):
+    """Asks a back end that blocks."""
+
+    credential_interfaces = (UsernamePassword,)
+    gate: Gate
+    settings: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self) -> None:
+        super().__init__(BackendLimits(threads=1, waiting=10, timeout=WAIT))
+
+    def check(self, credentials: Any) -> str:
+        self.gate.pass_through(credentials.username)
+        return "ann"
+
+
+class Flood:
+    """A portal at which ann has logged in from home, and then strangers fill the queue."""
+
+    def __init__(self, kind: Any, **settings: Any) -> None:
+        self.gate = kind.gate = Gate()
+        self.checker = kind.start(**kind.settings)
+        self.stage = Stage(checkers=0, **settings)
+        self.stage.portal.register_checker(self.checker).get(timeout=WAIT)
+        assert self.enter("ann", HOME).get(timeout=WAIT) == "ann"
+        self.gate.open.clear()
+
+    def enter(self, name: str, client: ClientInfo) -> Future[Any]:
+        return self.stage.portal.verify(UsernamePassword(name, "secret"), client=client)
+
+    def pour(self, count: int) -> list[Future[Any]]:
+        """Return the logins of strangers, each from a source and with a name of its own."""
+        return [
+            self.enter(f"stranger{number}", ClientInfo(address=f"198.51.100.{number + 1}"))
+            for number in range(count)
+        ]
+
+    def wait_until_all_are_in_line(self) -> None:
+        self.stage.count()
+        self.checker.proxy().credential_interfaces.get(timeout=WAIT)
+
+
+@pytest.fixture
+def small_pool(monkeypatch: pytest.MonkeyPatch) -> Any:
+    pool = background.BackgroundPool(threads=1, bound=10)
+    monkeypatch.setattr(background, "_of_process", pool)
+    yield
+    for workers in pool.pools:
+        workers.close(WAIT)
+
+
+@pytest.mark.parametrize("kind", [Hashing, Asking])
+def test_who_is_familiar_gets_into_a_full_queue_and_is_next(kind: Any, small_pool: Any) -> None:
+    flood = Flood(kind)
+    try:
+        strangers = flood.pour(40)
+        assert flood.gate.reached.acquire(timeout=WAIT)
+        assert flood.gate.reached.acquire(timeout=WAIT)
+        ann = flood.enter("ann", HOME)
+        more = flood.pour(40)
+        flood.wait_until_all_are_in_line()
+    finally:
+        flood.gate.open.set()
+
+    assert ann.get(timeout=WAIT) == "ann"
+    full = [login for login in strangers + more if _was_too_much(login)]
+    assert len(full) > 50
+    assert "ann" in flood.gate.passed[1:5]
+
+
+def _was_too_much(login: Future[Any]) -> bool:
+    try:
+        login.get(timeout=WAIT)
+    except UnauthorizedLogin:
+        return False
+    except (CheckerUnavailable, LoginDenied):
+        return True
+    return False
+
+
+def test_a_portal_full_of_strangers_has_room_for_who_is_familiar() -> None:
+    flood = Flood(Asking, logins=5)
+    try:
+        strangers = flood.pour(8)
+        denied = [login.get for login in strangers[5:]]
+        for get in denied:
+            with pytest.raises(LoginDenied) as full:
+                get(timeout=WAIT)
+            assert full.value.cause is RefusalCause.FULL
+        ann = [flood.enter("ann", HOME) for _ in range(6)]
+        with pytest.raises(LoginDenied):
+            ann[5].get(timeout=WAIT)
+    finally:
+        flood.gate.open.set()
+    assert [login.get(timeout=WAIT) for login in ann[:5]] == ["ann"] * 5
