@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
+from collections import Counter
 from typing import Any
 
+import pytest
 from coverage import Coverage
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
@@ -15,6 +18,36 @@ from actorcred import actors
 # The plugin of a how-to is tested where it is installed: tests/auth/test_third_party_plugin.py
 _context = ""
 collect_ignore_glob = ["docs/how-to/plugin/*"]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let several runs share the tests."""
+    parser.addoption("--part", default="1/1", help="run part K of N of the test files, as K/N")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Select one part of the test files; all parts have about as many tests."""
+    part, parts = map(int, config.getoption("--part").split("/"))
+    if not 1 <= part <= parts:
+        raise pytest.UsageError("--part must be K/N, with K from 1 to N")
+    if parts == 1:
+        return
+    sizes = Counter(item.path for item in items)
+    loads = [0] * parts
+    chosen = set()
+    for path, size in sorted(sizes.items(), key=lambda pair: (-pair[1], pair[0])):
+        lightest = loads.index(min(loads))
+        loads[lightest] += size
+        if lightest == part - 1:
+            chosen.add(path)
+    config.hook.pytest_deselected(items=[item for item in items if item.path not in chosen])
+    items[:] = [item for item in items if item.path in chosen]
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector all that was imported and collected: it lasts to the end."""
+    gc.collect()
+    gc.freeze()
 
 
 def _is_installed(package: str) -> bool:

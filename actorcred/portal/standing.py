@@ -211,8 +211,9 @@ class StandingWatch:
 
     def _answered(self, enquiry: Enquiry[CheckerRef, Session], answer: Future[Any]) -> None:
         """Do what a checker's answer calls for."""
-        if not answer.done() and isinstance(answer, _Answer):
-            answer.give_up()  # this is the time-out; the failure comes as another message
+        if not answer.done():
+            if isinstance(answer, _Answer):
+                answer.give_up()  # this is the time-out; the failure comes as another message
             return
         try:
             said = answer.get()

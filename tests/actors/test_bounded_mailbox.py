@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actorcred import actors
-from actorcred.actors import Actor, MailboxFull, MailboxLimit, Overflow
+from actorcred.actors import Actor, ControlMessage, MailboxFull, MailboxLimit, Overflow
 from tests.actors.helpers import Recorder
 
 
@@ -59,3 +59,34 @@ def test_a_bound_of_nothing_is_refused():
         MailboxLimit(0)
     with pytest.raises(ValueError, match="refuze"):
         MailboxLimit(1, "refuze")
+
+
+def test_internal_messages_keep_their_place_when_the_oldest_of_the_others_is_dropped(inline, log):
+    answers = []
+
+    class Bounded(Recorder):
+        mailbox_limit = MailboxLimit(3, Overflow.DROP_OLDEST)
+
+        def on_receive(self, message):
+            if message == "first":
+                self.actor_ref.tell(_Note())
+                answers.append(self.actor_ref.ask("dropped", block=False))
+                for text in ("second", "third"):
+                    self.actor_ref.tell(text)
+            return super().on_receive(message)
+
+        def _actor_control(self, message):
+            if isinstance(message, _Note):
+                log.append("note")
+                return None
+            return super()._actor_control(message)
+
+    Bounded.start(log).tell("first")
+
+    assert log == ["start", "first", "note", "second", "third"]
+    with pytest.raises(MailboxFull, match="dropped the message"):
+        answers[0].get(timeout=0)
+
+
+class _Note(ControlMessage):
+    __slots__ = ()

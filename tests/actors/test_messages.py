@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from typing import Any
 
 import pykka
@@ -10,7 +11,7 @@ from pykka._envelope import Envelope
 from pykka.messages import ProxyCall, ProxyGetAttr, _ActorStop
 
 from actorcred.actors import ControlMessage, Future, InlineDispatcher, Revocable
-from actorcred.actors.messages import REVIVE, describe, is_control, reply_to
+from actorcred.actors.messages import REVIVE, InContext, describe, is_control, reply_to
 from tests.actors.helpers import Recorder
 
 
@@ -68,3 +69,7 @@ def test_a_message_whose_sender_lost_the_right_to_send_it_is_refused_at_its_turn
     with pytest.raises(pykka.ActorDeadError, match="lost the right"):
         answers[1].get(timeout=0)
     assert log == ["start", "revoke", "kept"]
+
+
+def test_a_message_in_a_context_is_described_like_any_other() -> None:
+    assert describe(InContext(Secret(), copy_context())) == "Secret"

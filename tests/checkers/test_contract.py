@@ -9,7 +9,15 @@ import time
 
 import pytest
 
-from actorcred import ANONYMOUS, Anonymous, Portal, UnauthorizedLogin, UsernamePassword, actors
+from actorcred import (
+    ANONYMOUS,
+    Anonymous,
+    Checker,
+    Portal,
+    UnauthorizedLogin,
+    UsernamePassword,
+    actors,
+)
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.external import ExternalChecker
 from actorcred.checkers.file import FileChecker
@@ -28,6 +36,7 @@ from actorcred.credentials import BearerToken, OneTimePassword
 from actorcred.passwords.hashing import hash_password
 from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.http_digest import digest_of
+from actorcred.standing import Revocation, Standing
 from actorcred.testing import CheckerContract
 from tests.helpers import Arena, Player
 
@@ -217,3 +226,27 @@ def test_logins_that_nobody_waits_for_are_not_hashed(tmp_path):
         == "ann"
     )
     assert actors.statistics().actors == 4
+
+
+class Keeping(Checker):
+    """Says of users whether they may stay logged in."""
+
+    credential_interfaces = (UsernamePassword,)
+
+    def request_avatar_id(self, credentials):
+        if (credentials.username, credentials.password) != ("ann", "right"):
+            raise UnauthorizedLogin("wrong")
+        return "ann"
+
+    def standing(self, names):
+        return Standing({name: Revocation.DELETED for name in names if name != "ann"})
+
+
+class TestStanding(CheckerContract):
+    right = [(UsernamePassword("ann", "right"), "ann")]
+    wrong = [UsernamePassword("ann", "wrong"), UsernamePassword("eve", "right")]
+    secrets = ["right"]
+
+    @pytest.fixture
+    def checker(self, dispatcher):
+        return Keeping.start()

@@ -17,6 +17,8 @@ from actorcred import rpc
 from actorcred.errors import ConnectionLost
 from tests.cli.served import Served
 
+pytestmark = pytest.mark.slow  # each starts a server, and waits for its end
+
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 LOOPS = ["--uvloop", "--no-uvloop"]
 NOISE = ("Traceback", "Event loop is closed", "is lost", "never retrieved", "never awaited")

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from tests.examples.mails import BY_SMTP, MAILS
 from tests.examples.raw_imap import RawIMAP, fetched
 from tests.examples.test_mail import Mail, with_mail
 from tests.helpers import until
+
+pytestmark = pytest.mark.slow  # each starts a server
 
 CRLF = b"\r\n"
 

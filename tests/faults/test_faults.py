@@ -25,6 +25,7 @@ def _case(tried: Fault, loop: str) -> object:
     return pytest.param(tried, loop, id=f"{tried.name}-{loop}", marks=marks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("tried", "loop"), _cases())
 def test_nobody_else_is_harmed_and_nothing_is_left(tried: Fault, loop: str) -> None:
     if loop == "uvloop":

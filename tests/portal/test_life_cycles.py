@@ -205,6 +205,7 @@ def count_objects() -> dict[str, int]:
     return counts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", [Policy.ALLOW, Policy.SHARE])
 def test_ten_thousand_logins_and_logouts_leave_no_object_behind(dispatcher, policy):
     stage = Stage(policy=policy)

@@ -39,6 +39,8 @@ from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS, LEGACY
 from tests.rpc.stage import Recorder, WireStage, on_loop, stage
 
+pytestmark = pytest.mark.slow  # each waits for a deadline
+
 
 async def raw(game: WireStage) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     return await asyncio.open_connection(game.address.host, game.address.port)
