@@ -85,7 +85,7 @@ class Dispatcher(ABC):
         Args:
             function: what to call.
             args: the arguments of the function.
-            keys: whose work it is, three at most, the most general one first; by default the
+            keys: whose work it is, four at most, the most general one first; by default the
                 running actor.
 
         Returns:

@@ -27,8 +27,8 @@ T = TypeVar("T")
 
 _numbers = itertools.count(1)
 
-_STANDING = ("standing", "")
-"""The turn of questions about who may stay logged in."""
+_STANDING = (False, "standing", "")
+"""The turn of questions about who may stay logged in: that of one more source among strangers."""
 
 MOST_THREADS, LONGEST_TIMEOUT = 256, 3600.0
 """Largest values of `BackendLimits`; the timeout is in seconds."""

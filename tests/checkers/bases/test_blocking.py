@@ -200,6 +200,42 @@ def test_who_may_stay_is_asked_on_the_threads_some_names_at_a_time():
     assert ask_standing(checker).get(timeout=WAIT) == Standing()
 
 
+def test_who_may_stay_is_asked_in_turn_like_one_more_source(backend):
+    order = []
+
+    class Ordered(Slow):
+        def check(self, credentials):
+            order.append(credentials.username)
+            return super().check(credentials)
+
+        def check_standing(self, names):
+            order.append("standing")
+            self.backend.ask()
+            return Standing()
+
+    checker = Ordered.start(backend, BackendLimits(threads=1, waiting=9))
+    portal = Portal.start(Hall.start(), [checker])
+    waiting = checker.actor_inbox.actor._waiting
+
+    def log_in(number):
+        name = UsernamePassword(f"user{number}", "x", source=f"203.0.113.{number}")
+        return portal.login(name, None, Visitor)
+
+    logins = [log_in(0)]
+    assert backend.asked.acquire(timeout=WAIT)
+    for number in (1, 2, 3):
+        logins.append(log_in(number))
+        until(lambda number=number: len(waiting) == number)
+    answer = ask_standing(checker, "ann")
+    until(lambda: len(waiting) == 4)
+    backend.answers.release(5)
+
+    assert answer.get(timeout=WAIT) == Standing()
+    for login in logins:
+        login.get(timeout=WAIT)
+    assert order == ["user0", "user1", "user2", "user3", "standing"]
+
+
 def test_if_some_names_cannot_be_asked_about_nothing_is_known():
     asked = []
     checker = Store.start(asked)
