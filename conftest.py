@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import importlib.util
 import os
 from collections import Counter
@@ -42,12 +41,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             chosen.add(path)
     config.hook.pytest_deselected(items=[item for item in items if item.path not in chosen])
     items[:] = [item for item in items if item.path in chosen]
-
-
-def pytest_collection_finish() -> None:
-    """Spare the garbage collector all that was imported and collected: it lasts to the end."""
-    gc.collect()
-    gc.freeze()
 
 
 def _is_installed(package: str) -> bool:

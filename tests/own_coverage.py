@@ -65,18 +65,17 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/rpc/server/options.py": ["tests/test_settings.py"],
     "actorcred/rpc/client/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
     # Penalties, turns and what checkers say show in what becomes of a login.
-    "actorcred/throttle.py": ["tests/portal/test_*.py"],
-    "actorcred/checker.py": ["tests/portal/test_*.py", "tests/checkers/test_contract.py"],
-    "actorcred/credentials.py": [
-        "tests/portal/test_protection.py",
-        "tests/portal/test_identities.py",
-        "tests/checkers/test_otp*.py",
-        "tests/checkers/test_authorized_keys.py",
-        "tests/sasl/test_*.py",
+    "actorcred/throttle.py": ["tests/portal/test_protection.py"],
+    "actorcred/credentials.py": ["tests/portal/test_protection.py"],
+    "actorcred/checker.py": ["tests/checkers/test_contract.py"],
+    "actorcred/checkers/bases/records.py": ["tests/checkers/test_sql_facts.py"],
+    "actorcred/checkers/wrappers/wrapper.py": [
+        "tests/checkers/wrappers/test_identities.py",
+        "tests/checkers/wrappers/test_revocations.py",
     ],
-    "actorcred/checkers/bases/records.py": ["tests/checkers/test_sql*.py"],
-    "actorcred/checkers/wrappers/wrapper.py": ["tests/checkers/wrappers/test_*.py"],
-    "actorcred/adapters/*.py": ["tests/adapters/test_*.py"],
+    "actorcred/adapters/*.py": ["tests/adapters/test_every_adapter.py"],
+    "actorcred/adapters/aiosmtpd.py": ["tests/adapters/test_fronts.py"],
+    "actorcred/adapters/asyncssh.py": ["tests/adapters/test_fronts.py"],
     "actorcred/adapters/_*.py": ["tests/adapters/test_*.py"],
     "actorcred/adapters/twisted/*.py": ["tests/adapters/test_*.py", "tests/adapters/twisted/*.py"],
 }

@@ -93,7 +93,7 @@ class ClaimReader:
     def _expires(self, claims: Mapping[str, Any]) -> datetime | None:
         """Return until when the token is accepted."""
         time = _time_of(claims, "exp")
-        return time and min(time, _LATEST - self._leeway) + self._leeway
+        return None if time is None else min(time, _LATEST - self._leeway) + self._leeway
 
     def _authenticated(self, claims: Mapping[str, Any], now: datetime) -> datetime | None:
         """Return when the user was authenticated, or else when the token was issued."""

@@ -14,7 +14,7 @@ from actorcred.errors import (
     RefusalCause,
     UnauthorizedLogin,
 )
-from actorcred.identity import PASSWORD, identity_of, seconds_left
+from actorcred.identity import PASSWORD, identity_of, proofs_of, seconds_left
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
 from actorcred.portal.attempt import Attempt
@@ -64,10 +64,7 @@ class Checking:
             return  # late: the login has failed, or continued without this checker
         try:
             answered, identity = answer.get(), None
-            if (
-                type(answered) is str
-                and getattr(attempt.credentials, "proves", PASSWORD) is PASSWORD
-            ):
+            if type(answered) is str and proofs_of(attempt.credentials) is PASSWORD:
                 avatar_id: AvatarId = make_avatar_id(answered)  # by far the most frequent answer
             else:
                 identity = identity_of(answered, attempt.credentials)

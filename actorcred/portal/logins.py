@@ -147,14 +147,15 @@ class Logins:
             self._protection.await_turn(
                 attempt, partial(self._guard, self._after_queue, attempt, look)
             )
-        elif (denied := self._protection.denial(attempt)) is None:
-            look(attempt)
         else:
-            self.fail(attempt, denied)
+            self._unless_denied(attempt, look)
 
     def _after_queue(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         if attempt.checker is None:
             attempt.looked = self._portal.now()
+        self._unless_denied(attempt, look)
+
+    def _unless_denied(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         denied = self._protection.denial(attempt)
         if denied is None:
             look(attempt)

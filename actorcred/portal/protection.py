@@ -127,19 +127,19 @@ class Protection:
         if attempt.claimed and type(attempt.credentials) is not BearerToken:
             attempt.account = account_of(attempt.claimed)
         if attempt.client.address:
-            source = attempt.source = self.source_of(attempt.client)
-            if source:
-                denied = self._enter_from(source, attempt)
+            attempt.source = self.source_of(attempt.client)
+            if attempt.source:
+                denied = self._enter_from_source(attempt)
                 if denied is not None:
                     return denied
         # A flood must leave room for those who have logged in from the same source before.
         most = self._admission.logins * (1 + attempt.familiar)
         if in_flight >= most:
-            full = LoginDenied(f"{in_flight} logins in flight", retry_after=RETRY_AFTER, seen=False)
-            return full.because(RefusalCause.FULL)
+            return _too_many(f"{in_flight} logins in flight", RefusalCause.FULL)
         return None
 
-    def _enter_from(self, source: str, attempt: Attempt) -> LoginDenied | None:
+    def _enter_from_source(self, attempt: Attempt) -> LoginDenied | None:
+        source = attempt.source
         if attempt.account and not attempt.client.untrusted_front:
             spelling = spelling_of(attempt.claimed)
             attempt.familiar = self._familiar.knows(spelling, source, self._clock())
@@ -326,9 +326,8 @@ def _must_wait(seconds: float, *, close: bool) -> LoginDenied:
     )
 
 
-def _too_many(detail: str) -> LoginDenied:
-    denied = LoginDenied(detail, retry_after=RETRY_AFTER, seen=False)
-    return denied.because(RefusalCause.SOURCE_FULL)
+def _too_many(detail: str, cause: RefusalCause = RefusalCause.SOURCE_FULL) -> LoginDenied:
+    return LoginDenied(detail, retry_after=RETRY_AFTER, seen=False).because(cause)
 
 
 class Familiar:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -11,22 +10,12 @@ from typing import Any
 
 import pytest
 
-from actorcred import ClientInfo
+from actorcred import ClientInfo, LoginFailed, UsernamePassword
 from actorcred.adapters._proxy_listener import ProxyListener, proxy_socket
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.rpc.server.events import ConnectionRefused
 from tests.helpers import Stage
-
-
-def on_a_loop(test: Callable[..., Any]) -> Callable[..., None]:
-    """Run a test on an event loop."""
-
-    @functools.wraps(test)
-    def run(**fixtures: Any) -> None:
-        asyncio.run(test(**fixtures))
-
-    return run
-
+from tests.rpc.stage import on_loop, reset
 
 PROXIES = TrustedProxy(("127.0.0.1",))
 HEADER = b"PROXY TCP4 192.0.2.7 192.0.2.1 5000 25\r\n"
@@ -54,53 +43,56 @@ async def served(stream: socket.socket, client: ClientInfo) -> None:
     stream.close()
 
 
-@on_a_loop
+async def left_to_read(reader: asyncio.StreamReader) -> bytes:
+    return await asyncio.wait_for(reader.read(), WAIT)
+
+
+async def assert_serves(listener: ProxyListener) -> None:
+    """See a client served, and so that all connections before it were taken."""
+    reader, writer = await connected(listener)
+    writer.write(HEADER)
+    assert await left_to_read(reader) == b"192.0.2.7"
+    writer.close()
+
+
+@on_loop
 async def test_who_has_sent_no_header_is_closed_with_the_listener() -> None:
     async with listening(Stage(), served) as listener:
         reader, writer = await connected(listener)
-        other, writer_of_other = await connected(listener)
-        writer_of_other.write(HEADER)  # the first one is taken before this one is served
-        assert await asyncio.wait_for(other.read(), WAIT) == b"192.0.2.7"
+        await assert_serves(listener)
         listener.close()
-        assert await asyncio.wait_for(reader.read(), WAIT) == b""
+        assert await left_to_read(reader) == b""
         writer.close()
-        writer_of_other.close()
 
 
-@on_a_loop
+@on_loop
 async def test_a_proxy_that_resets_the_connection_harms_nobody() -> None:
     async with listening(Stage(), served) as listener:
         _, writer = await connected(listener)
-        reader, other = await connected(listener)
-        linger = b"\x01\0\0\0\0\0\0\0"
-        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        writer.transport.abort()
-        other.write(HEADER)
-        assert await asyncio.wait_for(reader.read(), WAIT) == b"192.0.2.7"
-        other.close()
+        reset(writer)
+        await assert_serves(listener)
 
 
-@on_a_loop
-async def test_a_client_that_does_not_stop_is_refused_by_the_address_that_the_proxy_reports(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stage = Stage()
-    shut_out = {"192.0.2.7": 10.0}
-    monkeypatch.setattr(
-        type(stage.portal),
-        "is_shut_out",
-        lambda _, client: shut_out.get(client.address, 0.0),
-    )
+@on_loop
+async def test_a_client_that_does_not_stop_is_refused_by_the_address_that_the_proxy_reports() -> (
+    None
+):
+    stage = Stage(step=60.0, free_failures=0, free_denials=0)
+    for _ in range(2):
+        with pytest.raises(LoginFailed):
+            await stage.portal.verify(
+                UsernamePassword("ann", "wrong"), client=ClientInfo(address="192.0.2.7")
+            )
     async with listening(stage, served) as listener:
         reader, writer = await connected(listener)
         writer.write(HEADER)
-        assert await asyncio.wait_for(reader.read(), WAIT) == b""
+        assert await left_to_read(reader) == b""
         writer.close()
     (refused,) = await asyncio.to_thread(stage.named, ConnectionRefused, 1)
     assert refused.client.address == "192.0.2.7"
 
 
-@on_a_loop
+@on_loop
 async def test_without_free_descriptors_it_goes_on_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -115,8 +107,5 @@ async def test_without_free_descriptors_it_goes_on_later(
 
     monkeypatch.setattr(loop, "sock_accept", scarce)
     async with listening(Stage(), served) as listener:
-        reader, writer = await connected(listener)
-        writer.write(HEADER)
-        assert await asyncio.wait_for(reader.read(), WAIT) == b"192.0.2.7"
-        writer.close()
+        await assert_serves(listener)
     assert "Too many open files" in caplog.text

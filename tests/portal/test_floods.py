@@ -133,10 +133,9 @@ def test_a_portal_full_of_strangers_has_room_for_who_is_familiar() -> None:
     flood = Flood(Asking, logins=5)
     try:
         strangers = flood.pour(8)
-        denied = [login.get for login in strangers[5:]]
-        for get in denied:
+        for login in strangers[5:]:
             with pytest.raises(LoginDenied) as full:
-                get(timeout=WAIT)
+                login.get(timeout=WAIT)
             assert full.value.cause is RefusalCause.FULL
         ann = [flood.enter("ann", HOME) for _ in range(6)]
         with pytest.raises(LoginDenied):
