@@ -119,6 +119,8 @@ class Chat:
         await page.fill("#password", PASSWORDS[name])
         await page.click("#login button")
         await page.wait_for_selector("#chat:not([hidden])")
+        # The rooms are still entered then; the last step is the cursor in the line for the text.
+        await page.wait_for_function("document.activeElement.id === 'text'")
         return made
 
 

@@ -16,7 +16,7 @@ from actorcred.credentials import Combined, HashTimes, OneTimePassword, note_has
 from actorcred.portal.events import LoggedIn, LoginRefused
 from actorcred.portal.steps import NO_TIMES, StepTimes, times_of
 from actorcred.throttle import Penalty
-from tests.helpers import Arena, Player, Stage
+from tests.helpers import Arena, Player, Stage, until
 
 
 @dataclass
@@ -88,6 +88,7 @@ def test_hashing_and_its_queue_are_not_part_of_the_check():
         portal.login(UsernamePassword("ann", "wrong"), None, Player).get(timeout=30)
     portal.login(UsernamePassword("ann", "s3cret"), None, Player).get(timeout=30)
     portal.drain().get(timeout=30)
+    until(lambda: len(told) >= 2)  # subscribers are told later
     refused, granted, *_ = told
     for event in (refused, granted):
         assert event.steps.hash > 0

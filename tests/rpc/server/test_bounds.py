@@ -102,7 +102,7 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
     transport: str, end: str
 ) -> None:
     # Longer than it takes on a busy machine until all three have logged in and stopped reading.
-    async with stage(transport, grace=0, write_timeout=2.5) as game:
+    async with stage(transport, grace=0, write_timeout=5.0) as game:
         tasks = len(asyncio.all_tasks())
         socks = await asyncio.gather(*[mute(game, transport) for _ in range(3)])
         await game.until(
