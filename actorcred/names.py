@@ -57,6 +57,8 @@ def make_avatar_id(name: str | bytes) -> str:
         ValueError: if it is empty, is not UTF-8, or contains lone surrogates, control characters or
             characters that change the writing direction, which can make one id look like another.
     """
+    if type(name) is str and name and name.isascii() and name.isprintable():
+        return name  # by far the most frequent case
     if isinstance(name, bytes):
         try:
             name = name.decode()

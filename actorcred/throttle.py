@@ -235,25 +235,28 @@ class Turns:
 
     Args:
         abreast: the number of concurrent logins per account.
+
+    Attributes:
+        busy: the number of logins in progress, by account.
     """
 
     def __init__(self, abreast: int) -> None:
         self._abreast = abreast
-        self._busy: dict[str, int] = {}
+        self.busy: dict[str, int] = {}
         self._waiting: dict[str, OrderedDict[int, Callable[[], bool]]] = {}
         self._tickets = itertools.count(1)
         self._going: set[str] = set()
 
     def __len__(self) -> int:
         """Return the number of accounts with a login in progress."""
-        return len(self._busy)
+        return len(self.busy)
 
     def enter(self, account: str) -> bool:
         """Take a turn if one is free and no one waits for it; return whether it was taken."""
-        busy = self._busy.get(account, 0)
+        busy = self.busy.get(account, 0)
         if busy >= self._abreast or account in self._waiting:
             return False
-        self._busy[account] = busy + 1
+        self.busy[account] = busy + 1
         return True
 
     @property
@@ -288,11 +291,11 @@ class Turns:
 
     def leave(self, account: str) -> None:
         """End a turn."""
-        busy = self._busy[account] - 1
+        busy = self.busy[account] - 1
         if busy:
-            self._busy[account] = busy
+            self.busy[account] = busy
         else:
-            del self._busy[account]
+            del self.busy[account]
         if account in self._waiting:
             self._go_on(account)
 
@@ -302,8 +305,8 @@ class Turns:
         self._going.add(account)
         waiting = self._waiting[account]
         try:
-            while waiting and self._busy.get(account, 0) < self._abreast:
-                self._busy[account] = self._busy.get(account, 0) + 1
+            while waiting and self.busy.get(account, 0) < self._abreast:
+                self.busy[account] = self.busy.get(account, 0) + 1
                 started = False
                 try:
                     started = waiting.popitem(last=False)[1]()

@@ -102,14 +102,21 @@ class MindRef(ActorRef["Mind"]):
 
     __slots__ = ("_who", "channel", "client", "dispatcher", "info", "outbox", "session")
 
-    def __init__(self, channel: Channel, outbox: Outbox, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self,
+        channel: Channel,
+        outbox: Outbox,
+        dispatcher: Dispatcher,
+        who: AvatarId | Identity = ANONYMOUS,
+        client: ClientInfo = NO_CLIENT,
+    ) -> None:
         self.channel = channel
         self.outbox = outbox
         self.dispatcher = dispatcher
         self.session: MindOwner | None = None
-        self.client = NO_CLIENT
+        self.client = client
         self.info: Mapping[str, Any] = NO_INFO
-        self._who: AvatarId | Identity = ANONYMOUS
+        self._who = who
 
     @property
     def identity(self) -> Identity:
@@ -119,13 +126,13 @@ class MindRef(ActorRef["Mind"]):
             who = self._who = identity_of(who)
         return who
 
-    def introduce(
-        self, who: AvatarId | Identity, client: ClientInfo, info: Mapping[str, Any] = NO_INFO
-    ) -> None:
-        """Set who the client is, and where it comes from; for the portal."""
-        self._who, self.client = who, client
-        if info is not NO_INFO:
-            self.info = MappingProxyType(dict(info))
+    def introduce(self, who: Identity) -> None:
+        """Set who the client is now; for the portal."""
+        self._who = who
+
+    def inform(self, info: Mapping[str, Any]) -> None:
+        """Set what the protocol tells the realm; for the portal."""
+        self.info = MappingProxyType(dict(info))
 
     def __getattr__(self, name: str) -> Cell:
         """Start the actor when its mailbox is first accessed."""

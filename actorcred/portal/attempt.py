@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
@@ -19,11 +18,12 @@ from actorcred.errors import (
     UnknownKey,
 )
 from actorcred.exchange import Exchange
-from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity
+from actorcred.identity import ClientInfo, Identity
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.pending_answer import PendingAnswer
+from actorcred.sessions.ids import make_session_id
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import SessionEvent, State, step
@@ -47,8 +47,8 @@ class Attempt:
         authorize_as: the avatar id that it requests to act as, if that is another one.
         client: where the client comes from.
         info: what the protocol tells the realm.
-        renews: the session whose user proves the credentials again.
         mechanism: how the client presents them; "" if the protocol does not say.
+        renews: the session whose user proves the credentials again.
 
     Attributes:
         kind: the kind of credentials.
@@ -128,19 +128,18 @@ class Attempt:
     trace: Any
     _cause: RefusalCause | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # keywords would cost each login
         self,
         portal: Mailbox,
         give_up: Callable[[Attempt], object],
         credentials: object,
         target: Any,
         interfaces: tuple[type, ...],
-        *,
-        authorize_as: str | None = None,
-        client: ClientInfo = NO_CLIENT,
-        info: Mapping[str, Any] = NO_INFO,
+        authorize_as: str | None,
+        client: ClientInfo,
+        info: Mapping[str, Any],
+        mechanism: str,
         renews: Session | None = None,
-        mechanism: str = "",
     ) -> None:
         self.renews = renews
         self.mechanism = mechanism
@@ -254,7 +253,7 @@ class Attempt:
         self.credentials = self.exchange = None
         self._known = True
         self.avatar_id = avatar_id
-        self.session_id = os.urandom(16).hex()
+        self.session_id = make_session_id()
 
     def may_claim_again(self) -> bool:
         """Return whether to claim another place; once, so that a faulty registry ends the login."""

@@ -14,11 +14,11 @@ from actorcred.errors import (
     RefusalCause,
     UnauthorizedLogin,
 )
-from actorcred.identity import PASSWORD, identity_of, proofs_of, seconds_left
+from actorcred.identity import PASSWORD, identity_of, seconds_left
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
 from actorcred.portal.attempt import Attempt
-from actorcred.portal.pending_answer import PendingAnswer
+from actorcred.portal.pending_answer import Asked, PendingAnswer
 
 __all__ = ["Checking"]
 
@@ -51,9 +51,10 @@ class Checking:
         """Ask the next checker; fail the login if there is none."""
         while (checker := attempt.next_checker()) is not None:
             answer = PendingAnswer(checker, attempt, self._tell)
-            if answer.ask(Check(answer, attempt.credentials)):
-                if answer.is_there():
-                    self.answered(attempt, answer)
+            asked = answer.ask(Check(answer, attempt.credentials))
+            if asked is Asked.ANSWERED:
+                self.answered(attempt, answer)
+            if asked is not Asked.DOWN:
                 return
             _note_down(attempt, checker)
         self._failed(attempt, attempt.failure())
@@ -64,8 +65,9 @@ class Checking:
             return  # late: the login has failed, or continued without this checker
         try:
             answered, identity = answer.get(), None
-            if type(answered) is str and proofs_of(attempt.credentials) is PASSWORD:
-                avatar_id: AvatarId = make_avatar_id(answered)  # by far the most frequent answer
+            proves = getattr(attempt.credentials, "proves", PASSWORD)
+            if type(answered) is str and proves is PASSWORD:  # by far the most frequent
+                avatar_id: AvatarId = make_avatar_id(answered)
             else:
                 identity = identity_of(answered, attempt.credentials)
                 avatar_id = identity.avatar_id

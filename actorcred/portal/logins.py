@@ -143,12 +143,15 @@ class Logins:
 
     def _in_turn(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         """Continue a login when it is its turn, unless a penalty denies it."""
-        if not self._protection.turn_at_once(attempt):
-            self._protection.await_turn(
-                attempt, partial(self._guard, self._after_queue, attempt, look)
-            )
-        else:
-            self._unless_denied(attempt, look)
+        protection = self._protection
+        alone = protection.nobody_has_a_turn()
+        if not alone and not protection.turn_at_once(attempt):
+            protection.await_turn(attempt, partial(self._guard, self._after_queue, attempt, look))
+            return
+        self._unless_denied(attempt, look)
+        # What is answered at once needs no turn: no other login can come in between.
+        if alone and attempt.state is State.CHECKING:
+            protection.turn_at_once(attempt)
 
     def _after_queue(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         if attempt.checker is None:
@@ -198,7 +201,8 @@ class Logins:
             return
         self._reports.proven(attempt)
         self._protection.proven(attempt)
-        self._protection.end_turn(attempt)
+        if attempt.turns:
+            self._protection.end_turn(attempt)
         if attempt.interfaces:
             attempt.proven(avatar_id)
             if attempt.source and (denied := self._protection.open(attempt)) is not None:

@@ -10,13 +10,15 @@ from actorcred.actors import Actor, ActorRef
 from actorcred.actors.cell import Cell
 from actorcred.avatar import Attached, Avatar, Opened, implements, wrap_object
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, RefusalCause
-from actorcred.identity import seconds_left
-from actorcred.mind.mind import Mind, MindRef
+from actorcred.identity import NO_INFO, seconds_left
+from actorcred.mind.channel import channel_to
+from actorcred.mind.mind import MindRef
+from actorcred.mind.outbox import Outbox
 from actorcred.names import ANONYMOUS
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.messages import SharedAvatarGone
 from actorcred.portal.options import PortalOptions
-from actorcred.portal.pending_answer import PendingAnswer, is_stop_of
+from actorcred.portal.pending_answer import Asked, PendingAnswer, is_stop_of
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.realm import Granted, RequestAvatar, examine
@@ -87,15 +89,22 @@ class Opening:
         attempt.admit(own, shared)
         answer = PendingAnswer(self._realm, attempt, self._steps.realm_answered)
         question = RequestAvatar(answer, attempt.avatar_id, mind, attempt.interfaces)
-        if not answer.ask(question):
-            self._steps.fail(attempt, CheckerUnavailable("the realm is down"))
-        elif answer.is_there():
+        asked = answer.ask(question)
+        if asked is Asked.ANSWERED:
             self.answered(attempt, answer)
+        elif asked is Asked.DOWN:
+            self._steps.fail(attempt, CheckerUnavailable("the realm is down"))
 
     def _start_mind(self, attempt: Attempt, target: Any) -> MindRef:
-        dispatcher = self._portal.actor_inbox.dispatcher
-        mind = Mind.start(target, self._outbox, dispatcher=dispatcher)
-        mind.introduce(attempt.identity or attempt.avatar_id, attempt.client, attempt.info)
+        mind = MindRef(
+            channel_to(target),
+            Outbox(self._outbox),
+            self._portal.actor_inbox.dispatcher,
+            attempt.identity or attempt.avatar_id,
+            attempt.client,
+        )
+        if attempt.info is not NO_INFO:
+            mind.inform(attempt.info)
         return mind
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
@@ -133,13 +142,13 @@ class Opening:
             ref.watch(lambda cause: portal.tell_if_alive(SharedAvatarGone(shared, cause)))
         else:
             mailbox.watch(session.avatar_gone)
-        if issubclass(mailbox.actor_class, Avatar) and not _tell_opened(mailbox, session):
+        if _tell_opened(mailbox, session):
+            self._steps.succeed(attempt, session)
+        else:
             self._held[session] = attempt
             # If it is dead, the watcher ends the session.
             mailbox.put(Opened(session, partial(self._portal.avatar_opened, session)))
             self._steps.hold(session)
-        else:
-            self._steps.succeed(attempt, session)
 
     def join(self, attempt: Attempt, present: Session) -> None:
         """Have a login share the avatar of a session (policy SHARE)."""
@@ -197,12 +206,14 @@ class Opening:
 
 
 def _tell_opened(mailbox: Cell, session: Session) -> bool:
-    """Notify an avatar that the session is open.
+    """Notify an avatar that the session is open, unless it is none of our class.
 
     Returns:
         False if the login must wait for its `on_start` or `on_login`, and it was not notified.
     """
     kind: Any = mailbox.actor_class
+    if Avatar not in kind.__mro__:
+        return True
     if kind.on_login is not Avatar.on_login or kind.on_start is not Actor.on_start:
         return False
     message = Opened(session)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from enum import Enum
 from threading import get_ident
 from typing import Any, Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from actorcred.errors import CheckerUnavailable
 from actorcred.realm import LogOut
 from actorcred.service import Question
 
-__all__ = ["PendingAnswer", "is_stop_of"]
+__all__ = ["Asked", "PendingAnswer", "is_stop_of"]
 
 
 class Asker(Protocol):
@@ -30,6 +31,15 @@ class Asker(Protocol):
 A = TypeVar("A", bound=Asker)
 
 
+class Asked(Enum):
+    """What a question to a checker or the realm has led to."""
+
+    DOWN = "down"
+    ANSWERED = "answered"
+    LATER = "later"
+    """The answer will arrive as a message."""
+
+
 class PendingAnswer:
     """The place where a checker or the realm puts its answer to a login.
 
@@ -43,12 +53,12 @@ class PendingAnswer:
     """
 
     __slots__ = (
+        "_asked",
         "_asker",
         "_attempt",
         "_cancelled",
         "_error",
         "_tell",
-        "_there",
         "_value",
         "_work",
         "role",
@@ -67,21 +77,17 @@ class PendingAnswer:
         self._cancelled = False
         # An answer on the asking thread, within the portal's turn, needs no message.
         self._asker = get_ident()
-        self._there = False
+        self._asked = Asked.LATER
 
-    def ask(self, question: Question) -> bool:
-        """Ask; return False if the role is down."""
+    def ask(self, question: Question) -> Asked:
+        """Ask; return whether the answer was immediate."""
         try:
             self.role.deliver(question, None)
         except pykka.ActorDeadError:
             self._attempt.forget_answer()
-            return False
-        return True
-
-    def is_there(self) -> bool:
-        """Return whether the answer was immediate. If not, it will arrive as a message."""
+            return Asked.DOWN
         self._asker = 0
-        return self._there
+        return self._asked
 
     def started(self, work: Future[Any]) -> None:
         """Remember the work in progress, which may be cancelled."""
@@ -98,26 +104,30 @@ class PendingAnswer:
     def settle(self, value: Any) -> None:
         """Store what the role returned."""
         self._value = value
-        self._deliver()
+        if self._asker == get_ident():
+            self._asked = Asked.ANSWERED
+        else:
+            self._deliver()
 
     def settle_error(self, error: BaseException) -> None:
         """Store what the role raised."""
         self._error = error
-        self._deliver()
+        if self._asker == get_ident():
+            self._asked = Asked.ANSWERED
+        else:
+            self._deliver()
 
     def _deliver(self) -> None:
-        if self._asker == get_ident():
-            self._there = True
-        elif not self._tell(self._attempt, self):
+        if not self._tell(self._attempt, self):
             self.discard_avatar()
 
     def get(self) -> Any:
         """Return or raise the answer."""
+        if self._error is None:
+            return self._value
         if isinstance(self._error, pykka.ActorDeadError):
             raise CheckerUnavailable(f"{self.role.actor_class.__name__} is down")
-        if self._error is not None:
-            raise self._error
-        return self._value
+        raise self._error
 
     def discard_avatar(self) -> None:
         """Stop the avatar that a realm returned too late."""

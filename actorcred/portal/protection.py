@@ -152,6 +152,10 @@ class Protection:
         attempt.counted = True
         return None
 
+    def nobody_has_a_turn(self) -> bool:
+        """Return whether no login is being looked at."""
+        return not self._by_account.busy and not self._by_source.busy
+
     def turn_at_once(self, attempt: Attempt) -> bool:
         """Take a login's turn if it is its turn now; if not, `await_turn` must be called.
 

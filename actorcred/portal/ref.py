@@ -115,8 +115,18 @@ class PortalRef(ActorRef[Any]):
             require("client", client, ClientInfo)
         if info is not NO_INFO:
             require("info", info, Mapping)
-        more = {"authorize_as": authorize_as, "info": info, "mechanism": mechanism}
-        return self._begin(credentials, mind, interfaces, client, more)
+        attempt = Attempt(
+            self.actor_inbox,
+            self._give_up,
+            with_source(credentials, client.address) if client.address else credentials,
+            mind,
+            interfaces,
+            authorize_as,
+            client,
+            info,
+            mechanism,
+        )
+        return self._begin(attempt)
 
     def verify(
         self,
@@ -142,7 +152,7 @@ class PortalRef(ActorRef[Any]):
         """
         require("authorize_as", authorize_as, str, None)
         require("client", client, ClientInfo)
-        return self._check(credentials, client, authorize_as=authorize_as, mechanism=mechanism)
+        return self._check(credentials, client, authorize_as, mechanism)
 
     def reauthenticate(
         self,
@@ -176,26 +186,31 @@ class PortalRef(ActorRef[Any]):
         require("authorize_as", authorize_as, str, None)
         client = session.client if client is None else client
         require("client", client, ClientInfo)
-        return self._check(
-            credentials, client, authorize_as=authorize_as, renews=session, mechanism=mechanism
-        )
+        return self._check(credentials, client, authorize_as, mechanism, session)
 
-    def _check(self, credentials: object, client: ClientInfo, **more: Any) -> Future[AvatarId]:
-        return cast("Future[AvatarId]", self._begin(credentials, None, (), client, more))
-
-    def _begin(
+    def _check(
         self,
         credentials: object,
-        mind: Any,
-        interfaces: tuple[type, ...],
         client: ClientInfo,
-        more: dict[str, Any],
-    ) -> LoginFuture:
-        if client.address:
-            credentials = with_source(credentials, client.address)
+        authorize_as: str | None,
+        mechanism: str,
+        renews: Session | None = None,
+    ) -> Future[AvatarId]:
         attempt = Attempt(
-            self.actor_inbox, self._give_up, credentials, mind, interfaces, client=client, **more
+            self.actor_inbox,
+            self._give_up,
+            with_source(credentials, client.address),
+            None,
+            (),
+            authorize_as,
+            client,
+            NO_INFO,
+            mechanism,
+            renews,
         )
+        return cast("Future[AvatarId]", self._begin(attempt))
+
+    def _begin(self, attempt: Attempt) -> LoginFuture:
         tracing = self.options.tracing
         if tracing is not None:
             attempt.trace = tracing.presented()

@@ -91,10 +91,10 @@ class Directory:
     # -- deadlines -------------------------------------------------------------------------------
 
     def _await_deadline(self, session: Session) -> None:
-        deadline = math.inf if self._lifetime is None else session.opened + self._lifetime
-        if self._idle_timeout is not None:
-            deadline = min(deadline, session.last_seen + self._idle_timeout)
-        expiry = session.expiry
+        idle, expiry = self._idle_timeout, session.expiry
+        deadline = math.inf if idle is None else session.last_seen + idle
+        if self._lifetime is not None:
+            deadline = min(deadline, session.opened + self._lifetime)
         if expiry is not None:
             deadline = min(deadline, expiry.at - (0 if expiry.announced else NOTICE))
         if deadline == math.inf:

@@ -247,14 +247,14 @@ class Session:
         """
         if recent:
             self._proof = Proof(self._owner.now() - age_of(proven, now), proven.methods)
-        self.mind.introduce(renewed(self.mind.identity, proven, now), self.mind.client)
+        self.mind.introduce(renewed(self.mind.identity, proven, now))
 
     def refresh(self, identity: Identity) -> None:
         """Set what the checkers now say of the user."""
         known = self.mind.identity
-        self.mind.introduce(identity, self.mind.client)
+        self.mind.introduce(identity)
         if self._shared is not None and self._shared.hub.identity == known:
-            self._shared.hub.introduce(identity, self._shared.hub.client)
+            self._shared.hub.introduce(identity)
 
     def give_avatar(self, ref: ActorRef[Any], shared: SharedAvatar[Session] | None) -> None:
         """Set the avatar, and the sessions that share it."""

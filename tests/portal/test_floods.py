@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
@@ -93,6 +95,9 @@ class Flood:
 
 @pytest.fixture
 def small_pool(monkeypatch: pytest.MonkeyPatch) -> Any:
+    # Every piece of work costs a millisecond, however busy the machine is.
+    clock = itertools.count(step=0.001)
+    monkeypatch.setattr(background, "time", SimpleNamespace(monotonic=clock.__next__))
     pool = background.BackgroundPool(threads=1, bound=10)
     monkeypatch.setattr(background, "_of_process", pool)
     yield

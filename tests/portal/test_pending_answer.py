@@ -11,7 +11,7 @@ import pytest
 
 from actorcred import CheckerUnavailable
 from actorcred.actors import Actor, Future
-from actorcred.portal.pending_answer import PendingAnswer, is_stop_of
+from actorcred.portal.pending_answer import Asked, PendingAnswer, is_stop_of
 from actorcred.realm import LogOut
 from actorcred.service import Question
 
@@ -54,8 +54,7 @@ def elsewhere(function: Any, *args: Any) -> None:
 def test_an_answer_at_once_need_not_be_told(role: Any) -> None:
     answer = pending(role)
 
-    assert answer.ask(Question(answer))
-    assert answer.is_there()
+    assert answer.ask(Question(answer)) is Asked.ANSWERED
     assert answer.get() == "answer"
 
 
@@ -63,7 +62,7 @@ def test_who_is_down_cannot_be_asked(role: Any) -> None:
     role.stop()
     answer = pending(role)
 
-    assert not answer.ask(Question(answer))
+    assert answer.ask(Question(answer)) is Asked.DOWN
     answer.settle_error(pykka.ActorDeadError("x"))
     with pytest.raises(CheckerUnavailable) as failed:
         answer.get()
