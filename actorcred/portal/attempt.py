@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
-from actorcred.credentials import HashTimes
+from actorcred.credentials import HashTimes, with_source
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -32,6 +32,17 @@ from actorcred.throttle import Turns
 __all__ = ["Attempt"]
 
 
+class AttemptOwner(Protocol):
+    """What a login needs of the ref to its portal."""
+
+    @property
+    def actor_inbox(self) -> Mailbox:
+        """The portal's mailbox."""
+
+    def give_up(self, attempt: Attempt) -> None:
+        """Called when the client no longer waits for a login."""
+
+
 class Attempt:
     """A login in progress; without interfaces, its credentials are only verified.
 
@@ -39,8 +50,7 @@ class Attempt:
     else.
 
     Args:
-        portal: the portal's mailbox, which settles the future.
-        give_up: called with this object when the client no longer waits.
+        portal: settles the future, and is told when the client no longer waits for it.
         credentials: what the client presents.
         target: how to reach the client.
         interfaces: what it requests of its avatar, in order of preference.
@@ -130,8 +140,7 @@ class Attempt:
 
     def __init__(  # noqa: PLR0917  # keywords would cost each login
         self,
-        portal: Mailbox,
-        give_up: Callable[[Attempt], object],
+        portal: AttemptOwner,
         credentials: object,
         target: Any,
         interfaces: tuple[type, ...],
@@ -148,10 +157,12 @@ class Attempt:
         self.client = client
         self.info = info
         self.authorize_as = authorize_as
+        if client.address:
+            credentials = with_source(credentials, client.address)
         self.credentials: object | None = credentials
         self.target = target
         self.interfaces = interfaces
-        self.future = LoginFuture(portal, partial(give_up, self))
+        self.future = LoginFuture(portal.actor_inbox, partial(portal.give_up, self))
         self.state = State.CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
         self.kind = type(credentials).__name__

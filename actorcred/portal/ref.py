@@ -12,7 +12,6 @@ import pykka
 
 from actorcred.actors import ActorRef, ControlMessage, Future
 from actorcred.checker import Revocation, require_checker
-from actorcred.credentials import with_source
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
@@ -115,18 +114,9 @@ class PortalRef(ActorRef[Any]):
             require("client", client, ClientInfo)
         if info is not NO_INFO:
             require("info", info, Mapping)
-        attempt = Attempt(
-            self.actor_inbox,
-            self._give_up,
-            with_source(credentials, client.address) if client.address else credentials,
-            mind,
-            interfaces,
-            authorize_as,
-            client,
-            info,
-            mechanism,
+        return self._begin(
+            Attempt(self, credentials, mind, interfaces, authorize_as, client, info, mechanism)
         )
-        return self._begin(attempt)
 
     def verify(
         self,
@@ -197,16 +187,7 @@ class PortalRef(ActorRef[Any]):
         renews: Session | None = None,
     ) -> Future[AvatarId]:
         attempt = Attempt(
-            self.actor_inbox,
-            self._give_up,
-            with_source(credentials, client.address),
-            None,
-            (),
-            authorize_as,
-            client,
-            NO_INFO,
-            mechanism,
-            renews,
+            self, credentials, None, (), authorize_as, client, NO_INFO, mechanism, renews
         )
         return cast("Future[AvatarId]", self._begin(attempt))
 
@@ -221,7 +202,8 @@ class PortalRef(ActorRef[Any]):
             attempt.future.settle_error(CheckerUnavailable("the portal has stopped"))
         return attempt.future
 
-    def _give_up(self, attempt: Attempt) -> None:
+    def give_up(self, attempt: Attempt) -> None:
+        """Called when the client no longer waits for a login."""
         self.tell_if_alive(GiveUpLogin(attempt))
 
     def list_interfaces(self) -> Future[tuple[type, ...]]:
