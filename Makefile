@@ -3,8 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-enumeration bench-fair
-.PHONY: outcomes doors faults fuzz lint docs clean
+.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-cluster bench-enumeration bench-fair
+.PHONY: outcomes doors faults chaos fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -39,6 +39,10 @@ bench-enumeration: $(VENV)/test.installed
 bench-fair: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.fair_logins $(FAIR)
 
+# What a cluster costs, beside bare NATS and beside a portal alone.
+bench-cluster: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.cluster $(CLUSTER)
+
 # The reference page that shows the result of each checker for each kind of credentials.
 outcomes: $(VENV)/test.installed $(VENV)/ldap.tried
 	ACTORCRED_WRITE_OUTCOMES=1 $(BIN)/python -m pytest -q tests/checkers/test_outcomes.py
@@ -50,6 +54,11 @@ doors: $(VENV)/test.installed
 # Every fault against a real server, on each event loop, with a table of the results.
 faults: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python -m tests.faults $(FAULTS)
+
+# Random faults on three nodes and their NATS: does a user ever have two avatars? CHAOS is in seconds.
+CHAOS ?= 60
+chaos: $(VENV)/test.installed
+	$(BIN)/python -m tests.cluster.chaos --seconds $(CHAOS)
 
 # FUZZ is the time for all targets together, in seconds.
 FUZZ ?= 60

@@ -33,6 +33,9 @@ class LogoutCode(StrEnum):
     REPLACED = "replaced"
     """The same avatar id logged in again."""
 
+    CUT_OFF = "cut-off"
+    """The server lost touch with the other servers, where the user may log in now."""
+
     REVOKED = "revoked"
     """The account was disabled or deleted, or has a new password."""
 

@@ -64,6 +64,8 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/rpc/server/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
     "actorcred/rpc/server/options.py": ["tests/test_settings.py"],
     "actorcred/rpc/client/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
+    # The parts of one node: their tests are by what the users of several nodes see.
+    "actorcred/cluster/*.py": ["tests/cluster/test_*.py"],
     # Penalties, turns and what checkers say show in what becomes of a login.
     "actorcred/throttle.py": ["tests/portal/test_protection.py"],
     "actorcred/credentials.py": ["tests/portal/test_protection.py"],

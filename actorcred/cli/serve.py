@@ -10,6 +10,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable, Coroutine, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_
 from actorcred.audit import PERSONAL
 from actorcred.auth.options import auth_options
 from actorcred.auth.registry import from_string
+from actorcred.cli.clusters import Join, cluster_options, clustered
 from actorcred.cli.errors import ExitCode, fail
 from actorcred.cli.lifetime import Life, drained, run
 from actorcred.cli.logs import LogFormat, start_logging
@@ -38,6 +40,7 @@ from actorcred.rpc.server.server import Server
 from actorcred.rpc.server.server import serve as serve_portal
 from actorcred.sasl.mechanisms import LEGACY, SERVER_MECHANISMS
 from actorcred.sessions.policies import Policy
+from actorcred.sessions.registry import MakeRegistry
 from actorcred.throttle import Admission
 
 __all__ = ["serve"]
@@ -100,6 +103,7 @@ logger = logging.getLogger("actorcred.cli")
     help="A SASL mechanism for old clients to be allowed. May be repeated.",
 )
 @proxy_options
+@cluster_options
 @click.option(
     "--origin",
     "origins",
@@ -177,6 +181,7 @@ def serve(
     log_format: str,
     metrics: tuple[str, int] | None,
     uvloop: bool | None,
+    cluster: Join | None,
     **settings: Any,
 ) -> None:
     """Serve a realm on the network until SIGTERM, SIGINT or SIGHUP, then end all sessions.
@@ -196,7 +201,7 @@ def serve(
         server_options = _server_options(**settings)
         _serve_metrics(portal_options.metrics, metrics)
     opening = partial(_open, realm_class, auth, addresses, portal_options, server_options)
-    main = partial(_main, opening=opening, drain_timeout=drain_timeout)
+    main = partial(_main, opening=opening, join=cluster, drain_timeout=drain_timeout)
     raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
 
 
@@ -239,15 +244,17 @@ def _server_options(
 
 async def _main(
     life: Life,
-    opening: Callable[[], Coroutine[Any, Any, tuple[PortalRef, Server]]],
+    opening: Callable[[MakeRegistry], Coroutine[Any, Any, tuple[PortalRef, Server]]],
+    join: Join | None,
     drain_timeout: float,
 ) -> int:
     set_default_dispatcher(AsyncioDispatcher())
     life.drain_timeout = drain_timeout
     with _usage():
-        portal, server = await life.opened(opening())
-    life.clean_up(server.clean_up)
-    return await _serve(life, portal, server)
+        async with clustered(life, join) as registry:
+            portal, server = await life.opened(opening(registry))
+            life.clean_up(server.clean_up)
+            return await _serve(life, portal, server)
 
 
 def _serve_metrics(metrics: Counts | None, where: tuple[str, int] | None) -> None:
@@ -268,10 +275,12 @@ async def _open(
     addresses: tuple[Address, ...],
     portal_options: PortalOptions,
     server_options: ServerOptions,
+    registry: MakeRegistry,
 ) -> tuple[PortalRef, Server]:
     blocking = ThreadDispatcher("checkers", 2)
     refs = [from_string(text, dispatcher=blocking) for text in auth]
-    portal = Portal.start(_start(realm_class), refs, portal_options)
+    options = replace(portal_options, registry=registry)
+    portal = Portal.start(_start(realm_class), refs, options)
     return portal, await serve_portal(portal, *addresses, options=server_options)
 
 

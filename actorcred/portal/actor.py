@@ -15,6 +15,7 @@ from actorcred.names import AvatarId
 from actorcred.portal import messages as m
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.gauges import Gauges
+from actorcred.portal.host import Host
 from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.options import PasswordChange, PortalOptions
@@ -76,7 +77,9 @@ class Portal(Actor):
         self._services = Services(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
         self._registry = self._options.registry(
-            self._options.limits, self._directory, self._logouts
+            self._options.limits,
+            self._directory,
+            Host(portal, self._logouts, self._services),
         )
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics
@@ -251,7 +254,7 @@ class Portal(Actor):
                 self._logouts.drain_timeout(drained)
         return None
 
-    def _of_services(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911  # a table
+    def _of_services(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911, PLR0912  # a table
         match message:
             case m.RegisterChecker(checker, interfaces):
                 self._services.add_checkers((checker, interfaces))
@@ -266,6 +269,10 @@ class Portal(Actor):
                 return self._services.digest_algorithms()
             case m.Revoke(checker, avatar_id, what):
                 return self._revoke(checker, avatar_id, what)
+            case m.RevokeNamed(name, avatar_id, what):
+                return self._revoke_named(name, avatar_id, what)
+            case m.RunStep(step):
+                return step()
             case m.ServiceCrashed(ref, error):
                 pause = self._services.crashed(ref, error, self.now())
                 if pause:
@@ -281,11 +288,15 @@ class Portal(Actor):
 
     def _revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
         name = self._services.name_of(checker)
+        self._revoke_named(name, avatar_id, what)
+        self._registry.revoked(name, avatar_id, what)
+
+    def _revoke_named(self, name: str, avatar_id: AvatarId, what: Revocation) -> None:
         sessions = [one for one in self._sessions_of(avatar_id) if one.checker == name]
         if what is Revocation.CHANGED:
             self._standing.ask_about(sessions)
             return
-        self._logins.revoke(checker, avatar_id)
+        self._logins.revoke(name, avatar_id)
         for session in sessions:
             self._end_revoked(session, what)
 

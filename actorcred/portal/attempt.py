@@ -75,6 +75,8 @@ class Attempt:
         avatar_id: the avatar id, once it is proven.
         identity: the identity, if the checker said more than an avatar id.
         session_id: the id of the session that it will have.
+        fence: the number of its place; see `Session.fence`.
+        waited: whether its place was granted later than it was claimed, and could be lost again.
         mind: the client's mind, once the login has a place.
         source: the source for which the client is counted; "" if it has none.
         account: the account for which failures are counted.
@@ -108,6 +110,7 @@ class Attempt:
         "done_at",
         "exchange",
         "familiar",
+        "fence",
         "future",
         "hashed",
         "identity",
@@ -127,6 +130,7 @@ class Attempt:
         "target",
         "trace",
         "turns",
+        "waited",
         "waits",
     )
 
@@ -178,10 +182,11 @@ class Attempt:
         self.exchange: Exchange | None = None
         self.turns: tuple[tuple[Turns, str], ...] = ()
         self.waits: tuple[Turns, str, int] | None = None
-        self.counted = self.familiar = False
+        self.counted = self.familiar = self.waited = False
         self.avatar_id: AvatarId = ""
         self.identity: Identity | None = None
         self.session_id = ""
+        self.fence: int | None = None
         self._claimed_again = False
         self.mind: MindRef | None = None
         self.shared: SharedAvatar[Session] | None = None
@@ -270,6 +275,14 @@ class Attempt:
         """Return whether to claim another place; once, so that a faulty registry ends the login."""
         first, self._claimed_again = not self._claimed_again, True
         return first
+
+    def granted(self) -> None:
+        """Record that the registry has found a place."""
+        self.waited = True
+
+    def placed(self, fence: int | None) -> None:
+        """Set the number of the place, which the login still has."""
+        self.fence = fence
 
     # -- opening ---------------------------------------------------------------------------------
 

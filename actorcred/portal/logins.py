@@ -276,10 +276,15 @@ class Logins:
         except LoginFailed as error:
             self.fail(attempt, error)
             return
+        attempt.granted()
         if place is None:
             self.opening.request_avatar(attempt)
         else:
             self._share(attempt, place)
+
+    def confirm(self, attempt: Attempt) -> None:
+        """Make sure that a login still has its place, and number it."""
+        attempt.placed(self._registry.fence(attempt.session_id))
 
     def avatar_opened(self, session: Session) -> None:
         """Complete a login whose avatar has run `on_login`, or calls its client from there."""
@@ -376,14 +381,19 @@ class Logins:
         elif attempt.state is State.CHECKING and attempt.checker is ref:
             self.checking.do_without(attempt)
 
-    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId) -> None:
-        """Refuse the logins of an account that was disabled or changed after it was checked."""
+    def revoke(self, checker: str, avatar_id: AvatarId) -> None:
+        """Refuse the logins of an account that was disabled or changed after it was checked.
+
+        Args:
+            checker: the name of the checker that accepted the credentials.
+            avatar_id: the account.
+        """
         for attempt in list(self._attempts):
             acting = attempt.identity if attempt.authorize_as else None
             if (
                 avatar_id in (attempt.avatar_id, None if acting is None else acting.avatar_id)
-                and attempt.checker is checker
                 and attempt.state is not State.CHECKING
+                and self._services.name_of(attempt.checker) == checker
             ):
                 revoked = UnauthorizedLogin("the account was revoked during the login")
                 self._guard(self.fail, attempt, revoked.because(RefusalCause.REVOKED))

@@ -54,6 +54,8 @@ __all__ = [
     "RegisterChecker",
     "ReportRefusal",
     "Revoke",
+    "RevokeNamed",
+    "RunStep",
     "ServiceBegun",
     "ServiceCrashed",
     "ServiceGone",
@@ -270,6 +272,15 @@ class Revoke(ControlMessage):
 
 
 @dataclass(slots=True)
+class RevokeNamed(ControlMessage):
+    """The same, reported at another machine by the checker with this name."""
+
+    checker: str
+    avatar_id: AvatarId
+    what: Revocation
+
+
+@dataclass(slots=True)
 class Recheck(ControlMessage):
     """A checker might have missed changes of any account."""
 
@@ -310,6 +321,13 @@ class ServiceGone(ControlMessage):
 
     ref: ActorRef[Any]
     cause: BaseException | None
+
+
+@dataclass(slots=True)
+class RunStep(ControlMessage):
+    """Run a function of the registry; the reply is its result."""
+
+    step: Callable[[], Any]
 
 
 # -- events ---------------------------------------------------------------------------------------

@@ -40,6 +40,13 @@ class LoginSteps(Protocol):
             Whether the portal accepts it.
         """
 
+    def confirm(self, attempt: Attempt) -> None:
+        """Called before a login that has waited for its place gets its session.
+
+        Raises:
+            LoginFailed: if it has lost its place.
+        """
+
     def hold(self, session: Session) -> None:
         """Called with a session whose avatar must run `on_login` before the login succeeds."""
 
@@ -114,7 +121,8 @@ class Opening:
             return
         try:
             granted = examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__)
-            self._open(attempt, granted)
+            if not attempt.waited or self._has_its_place(attempt, answer):
+                self._open(attempt, granted)
         except LoginFailed as error:
             if not isinstance(error, CheckerUnavailable):
                 error.because(RefusalCause.REALM_REFUSED)
@@ -124,6 +132,16 @@ class Opening:
             if attempt.session is None:
                 answer.discard_avatar()
             raise
+
+    def _has_its_place(self, attempt: Attempt, answer: PendingAnswer) -> bool:
+        """Return whether a login still has its place; if not, it fails."""
+        try:
+            self._steps.confirm(attempt)
+        except LoginFailed as error:
+            answer.discard_avatar()
+            self._steps.fail(attempt, error)
+            return False
+        return True
 
     def _open(self, attempt: Attempt, granted: Granted) -> None:
         assert attempt.mind is not None
@@ -181,6 +199,7 @@ class Opening:
             checker=self._services.name_of(attempt.checker),
             mind=attempt.mind,
             owner=self._portal,
+            fence=attempt.fence,
         )
         if attempt.identity is not None and attempt.identity.expires is not None:
             session.expires_in(seconds_left(attempt.identity, datetime.now(UTC)))

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Any, Protocol
 
-from actorcred.actors import ActorRef, Future
+from actorcred.actors import Future
 from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode
-from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 
-__all__ = ["SessionInfo"]
+__all__ = ["AvatarHandle", "ClientHandle", "SessionInfo"]
+
+
+class AvatarHandle(Protocol):
+    """The avatar of a session, wherever it is: the part of `ActorRef` that works everywhere."""
+
+    def tell(self, message: Any) -> None:
+        """Send the avatar a message; see `ActorRef.tell`."""
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Ask the avatar; see `ActorRef.ask`."""
+
+    def proxy(self) -> Any:
+        """Return an object whose methods call those of the avatar and return futures."""
+
+
+class ClientHandle(Protocol):
+    """The client of a session, wherever it is: the part of `MindRef` that works everywhere."""
+
+    def notify(self, name: str, *args: Any, key: Hashable = None) -> None:
+        """Send the client a notification; see `MindRef.notify`."""
+
+    def call(self, name: str, *args: Any, timeout: float | None = None) -> Future[Any]:
+        """Call the client; see `MindRef.call`."""
 
 
 class SessionInfo(Protocol):
@@ -58,11 +80,11 @@ class SessionInfo(Protocol):
         """Where the client comes from."""
 
     @property
-    def avatar(self) -> ActorRef[Any]:
+    def avatar(self) -> AvatarHandle:
         """The client's ref to the avatar."""
 
     @property
-    def mind(self) -> MindRef:
+    def mind(self) -> ClientHandle:
         """The mind, through which the client is reached."""
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:

@@ -7,9 +7,10 @@ returns futures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from actorcred.actors import Future
+from actorcred.checker import Revocation
 from actorcred.errors import LoginDenied, RefusalCause
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
@@ -21,6 +22,8 @@ from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
 
+
+R = TypeVar("R")
 
 Place: TypeAlias = Session | None
 """The place of a login: the session whose avatar it shares, or None for an avatar of its own."""
@@ -34,6 +37,21 @@ class SessionHost(Protocol):
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
         """End sessions at the application's request; return their number."""
+
+    def run(self, step: Callable[[], R]) -> Future[R]:
+        """Run a function in the portal's context. Thread-safe.
+
+        The other methods must only be called in that context, unless they say otherwise.
+        """
+
+    def now(self) -> float:
+        """Return the time in seconds on the portal's clock. Thread-safe."""
+
+    def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
+        """Treat an account as if its checker here had reported it. Thread-safe."""
+
+    def interfaces(self) -> tuple[type, ...]:
+        """Return the interfaces that the realm lists."""
 
 
 class Registry(Protocol):
@@ -74,6 +92,19 @@ class Registry(Protocol):
         After the portal has stopped, it is called on the threads of avatars that end, possibly on
         several at a time.
         """
+
+    def fence(self, session_id: str) -> int | None:
+        """Return the number of a place that was granted; see `Session.fence`.
+
+        Called once for a claim that was answered by a future, when the realm has answered, and
+        before the avatar learns of its session.
+
+        Raises:
+            LoginFailed: if the place was lost meanwhile.
+        """
+
+    def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
+        """Tell other machines that a checker here has reported an account."""
 
     def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""
@@ -156,6 +187,12 @@ class MemoryRegistry:
         self._settle(avatar_id, session_id)
         self._stop_waiting(avatar_id, session_id)
         self._retry(avatar_id)
+
+    def fence(self, session_id: str) -> int | None:
+        """Return None: places are not numbered."""
+
+    def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
+        """Do nothing: there is no other machine."""
 
     # -- deciding --------------------------------------------------------------------------------
 

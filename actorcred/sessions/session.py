@@ -59,6 +59,8 @@ class Session:
         avatar_id: the avatar id that is logged in.
         interface: what the client may use the avatar as.
         checker: the name of the checker that accepted the credentials.
+        fence: a number that is larger for every later session of the same avatar id on any machine,
+            to be compared in the application's own writes; None without a registry that counts.
         avatar: the client's ref to the avatar; it works while the session is open.
         mind: the mind, through which the client is reached.
         state: the state of the session.
@@ -84,6 +86,7 @@ class Session:
         "bucket",
         "checker",
         "expiry",
+        "fence",
         "id",
         "interface",
         "last_seen",
@@ -102,11 +105,13 @@ class Session:
         checker: str,
         mind: MindRef,
         owner: SessionOwner,
+        fence: int | None = None,
     ) -> None:
         self.id = session_id
         self.avatar_id = avatar_id
         self.interface = interface
         self.checker = checker
+        self.fence = fence
         self.mind = mind
         self.avatar: AvatarRef[Any]
         self.state = State.OPENING

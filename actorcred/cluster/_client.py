@@ -1,0 +1,153 @@
+"""nats-py's client without four of its faults. Uses private methods, which its tests guard."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client as NatsClient
+
+from actorcred.cluster.errors import BusError
+from actorcred.cluster.settings import NatsOptions, needs_tls
+
+__all__ = ["Client", "connect"]
+
+logger = logging.getLogger("actorcred.cluster")
+
+PENDING_BYTES = 8 << 20
+
+
+async def connect(
+    options: NatsOptions, node: str, back: Callable[[], object], away: Callable[[], object]
+) -> Client:
+    """Return a client of NATS that is connected, and that reconnects for ever.
+
+    Args:
+        options: where NATS is.
+        node: the id of this node.
+        back: called after a reconnection.
+        away: called after a disconnection.
+
+    Raises:
+        BusError: if NATS cannot be reached in time.
+        Exception: what nats-py makes of an address or a file of credentials.
+    """
+    last: Exception = TimeoutError()
+
+    async def failed(error: Exception) -> None:
+        nonlocal last
+        if not isinstance(error, OSError) or isinstance(last, OSError):  # NATS itself says more
+            last = error
+        logger.debug("NATS: %s: %s", type(error).__name__, error)
+
+    client = Client(options)
+    # With wrong credentials nats-py tries for ever if it may reconnect, so the first connection
+    # has a deadline of its own.
+    connecting = client.connect(
+        list(options.servers),
+        name=node,
+        # With the default prefix, every user of the account could read all answers.
+        inbox_prefix=f"_INBOX_ac.{node}",
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.25,  # type: ignore[arg-type]
+        connect_timeout=options.timeout,  # type: ignore[arg-type]
+        ping_interval=2,
+        max_outstanding_pings=2,
+        pending_size=PENDING_BYTES,
+        error_cb=failed,
+        reconnected_cb=_as_callback(back),
+        disconnected_cb=_as_callback(away),
+        **_credentials(options),
+    )
+    try:
+        await asyncio.wait_for(connecting, options.timeout * 2)
+    except BaseException as error:
+        with contextlib.suppress(AssertionError):  # of nats-py, if it had not begun
+            await client.close()
+        if isinstance(error, asyncio.TimeoutError):
+            raise BusError(f"NATS cannot be reached: {type(last).__name__}: {last}") from None
+        raise
+    return client
+
+
+def _as_callback(function: Callable[[], object]) -> Callable[[], Awaitable[None]]:
+    async def callback() -> None:
+        function()
+
+    return callback
+
+
+def _credentials(options: NatsOptions) -> dict[str, Any]:
+    found = {
+        "user": options.user,
+        "password": options.password,
+        "user_credentials": options.credentials and str(options.credentials),
+        "tls": options.tls,
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+class Client(NatsClient):
+    """A client that does not give up, and does not do without TLS.
+
+    Args:
+        options: says where TLS is needed.
+    """
+
+    def __init__(self, options: NatsOptions) -> None:
+        super().__init__()
+        self._cluster = options
+
+    async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
+        # nats-py uses TLS only if the server asks for it, even at tls:// addresses. Whoever stands
+        # between could say that it does not, and read the password, which is sent after this.
+        assert self._current_server is not None
+        address = self._current_server.uri
+        if (
+            initial_connection
+            and needs_tls(self._cluster, address.scheme, address.hostname or "")
+            and not info.get("tls_required")
+        ):
+            raise nats.errors.SecureConnWantedError
+        await super()._process_info(info, initial_connection)
+
+    async def _process_err(self, err_msg: str) -> None:
+        # nats-py closes for ever, such as after a reload of the server's users.
+        if "permissions violation" in err_msg:
+            await super()._process_err(err_msg)
+        else:
+            await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
+
+    async def _connect_to_server(self, s: Any) -> None:
+        # nats-py leaves each connection open that did not come so far as to be greeted.
+        self._abort()
+        await super()._connect_to_server(s)
+
+    async def _process_op_err(self, e: Exception) -> None:
+        # nats-py waits until a connection that is lost has sent everything.
+        # Afterwards it would send what is no longer true, possibly to a NATS with an empty store.
+        if not self.is_closed and not self.is_reconnecting:
+            self._abort()
+            self._pending.clear()
+            self._pending_data_size = 0
+        await super()._process_op_err(e)
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        if not self.is_connected:
+            self._abort()
+        await super()._close(status, do_cbs)
+
+    def _abort(self) -> None:
+        writer = getattr(self._transport, "_io_writer", None)
+        if writer is not None:
+            writer.transport.abort()
+
+    async def _process_pong(self) -> None:
+        # nats-py stops reading if the flush that waited for it has been given up.
+        if self._pongs and self._pongs[0].done():
+            self._pongs[0] = asyncio.get_running_loop().create_future()
+        await super()._process_pong()

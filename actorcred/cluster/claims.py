@@ -1,0 +1,218 @@
+"""Claiming and releasing places in the roster, by compare-and-set.
+
+A claim reads the roster, decides with the policy of a single process, and writes. It begins anew if
+another node was faster, and after anything that makes an earlier answer doubtful: a gap in this
+node's lease, or a roster that NATS has lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Set
+from time import monotonic
+
+from actorcred.cluster.errors import BusDown
+from actorcred.cluster.holdings import Holding, Holdings
+from actorcred.cluster.members import MARGIN, Life, Members
+from actorcred.cluster.peers import Peers
+from actorcred.cluster.roster import Entry, Roster
+from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
+from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.sessions.policies import Admit, Deny, Limits, decide
+from actorcred.throttle import RETRY_AFTER
+
+__all__ = ["Claims"]
+
+logger = logging.getLogger("actorcred.cluster")
+
+PATIENCE = 5.0
+"""Seconds for which a login waits for a node that is cut off to be back."""
+
+CONFLICTS = 50
+"""Writes that may be lost in a row before a release is put off."""
+
+
+class Claims:
+    """Finds places for the logins of this node, and gives them up.
+
+    Args:
+        node: the id of this node.
+        limits: the policy, the same on all nodes.
+        holdings: what this node has.
+        roster: what NATS knows.
+        members: which nodes live.
+        peers: the other nodes.
+    """
+
+    def __init__(  # noqa: PLR0917  # the parts of a node
+        self,
+        node: str,
+        limits: Limits,
+        holdings: Holdings,
+        roster: Roster,
+        members: Members,
+        peers: Peers,
+    ) -> None:
+        self._node = node
+        self._limits = limits
+        self._holdings = holdings
+        self._roster = roster
+        self._members = members
+        self._peers = peers
+
+    @property
+    def safe(self) -> bool:
+        """Whether this node may decide about places."""
+        return self._members.holds and self._roster.usable
+
+    # -- claiming --------------------------------------------------------------------------------
+
+    async def claim(self, holding: Holding, within: float) -> None:
+        """Find a place.
+
+        Args:
+            holding: the place, of which `granted` is called.
+            within: seconds.
+
+        Raises:
+            LoginDenied: if the policy denies it.
+            CheckerUnavailable: if none was found in time, or this node is cut off.
+        """
+        patience = monotonic() + min(within, PATIENCE)
+        try:
+            async with asyncio.timeout(within):
+                disowned: set[str] = set()
+                pause = 0.0
+                while not await self._try(holding, disowned):
+                    if not self._members.holds and monotonic() > patience:
+                        raise CheckerUnavailable("cut off from the other nodes")
+                    # Those that compete for one avatar id must not do so in step.
+                    pause = min(0.1, pause * 2 + 0.005)
+                    await asyncio.sleep(pause * random.uniform(0.5, 1.0))
+        except TimeoutError:
+            raise CheckerUnavailable("no place was found in time") from None
+
+    async def _try(self, holding: Holding, disowned: set[str]) -> bool:
+        """Try once to get a place; return whether it was granted.
+
+        Args:
+            holding: the place.
+            disowned: ids of sessions in the roster that are known not to exist.
+        """
+        if not self.safe:
+            return False
+        generation = self._members.generation
+        try:
+            revision, entries = await self._roster.read(holding.key)
+            if not self._still_true(generation):
+                return False
+            # If it was written and only the confirmation was lost, it is written again: others may
+            # have taken this node for dead meanwhile, and only a new revision makes them fail.
+            others = [entry for entry in entries if entry.id != holding.session_id]
+            live = self._with_own(holding, self.living(others, disowned))
+            total = self._holdings.sessions + self._members.sessions_elsewhere()
+            decision = decide(self._limits, live, 0, total)
+            if isinstance(decision, Deny):
+                return await self._deny(decision, live, disowned)
+            assert isinstance(decision, Admit)  # nodes do not share avatars
+            if decision.evict:
+                await self._evict(decision.evict, disowned)
+                return False
+            mine = self._holdings.entry(holding)
+            avatar_id = str(holding.avatar_id)
+            written = await self._roster.write(holding.key, revision, avatar_id, [*live, mine])
+            if written is None:
+                return False
+            holding.granted(written, alone=not live)
+            if self._still_true(generation):
+                return True
+            # Somebody might think that this node is dead, or it is another roster.
+            await self.take_out(holding)
+        except BusDown as error:
+            logger.debug("A claim has to wait: %s", error)
+        return False
+
+    def _still_true(self, generation: int) -> bool:
+        return self.safe and generation == self._members.generation
+
+    def living(self, entries: list[Entry], disowned: Set[str] = frozenset()) -> list[Entry]:
+        """Return the entries of nodes that may live; of its own, a node knows best."""
+        return [
+            entry
+            for entry in entries
+            if entry.id not in disowned
+            and (entry.node != self._node or self._holdings.get(entry.id) is not None)
+            and self._members.life_of(entry.node) is not Life.DEAD
+        ]
+
+    def _with_own(self, holding: Holding, live: list[Entry]) -> list[Entry]:
+        there = {entry.id for entry in live}
+        own = (one for one in self._holdings.placed_of(holding.key) if one is not holding)
+        return live + [self._holdings.entry(one) for one in own if one.session_id not in there]
+
+    async def _deny(self, decision: Deny, live: list[Entry], disowned: set[str]) -> bool:
+        """Deny a login, unless a session that is in its way does not exist.
+
+        A write that was given up can have come late, and nobody has that session.
+        """
+        known = await asyncio.gather(*map(self._is_known, live))
+        ghosts = {entry.id for entry, there in zip(live, known, strict=True) if there is False}
+        if ghosts:
+            disowned |= ghosts
+            return False
+        unsure = any(self._members.life_of(entry.node) is not Life.ALIVE for entry in live)
+        wait = self._members.lease * MARGIN if unsure else RETRY_AFTER
+        denied = LoginDenied(decision.why, retry_after=wait)
+        raise denied.because(RefusalCause.SESSION_LIMIT)
+
+    async def _is_known(self, entry: Entry) -> bool | None:
+        if entry.node != self._node:
+            return await self._peers.is_known(entry)
+        holding = self._holdings.get(entry.id)
+        return holding is not None and holding.is_known
+
+    async def _evict(self, entries: tuple[Entry, ...], disowned: set[str]) -> None:
+        ended = await asyncio.gather(*map(self._end, entries))
+        disowned.update(entry.id for entry, done in zip(entries, ended, strict=True) if done)
+
+    async def _end(self, entry: Entry) -> bool:
+        reason = LogoutReason(LogoutCode.REPLACED)
+        if entry.node != self._node:
+            return await self._peers.end(entry, reason)
+        holding = self._holdings.get(entry.id)
+        if holding is not None:
+            await holding.end(reason)
+        return True
+
+    # -- releasing -------------------------------------------------------------------------------
+
+    async def take_out(self, holding: Holding) -> None:
+        """Take a place out of the roster.
+
+        Raises:
+            BusDown: if that could not be done now.
+        """
+        # The revision is that of another place if NATS has lost the roster, see `Upkeep.heal`.
+        known = self._roster.verified and holding.alone and holding.revision
+        if known and await self._roster.remove(holding.revision):
+            return
+        for _ in range(CONFLICTS):
+            revision, entries = await self._roster.read(holding.key)
+            if all(entry.id != holding.session_id for entry in entries):
+                return
+            rest = [entry for entry in self.living(entries) if entry.id != holding.session_id]
+            if await self.put(holding.key, revision, str(holding.avatar_id), rest):
+                return
+        raise BusDown("other nodes were faster again and again")
+
+    async def put(self, key: str, revision: int, avatar_id: str, entries: list[Entry]) -> bool:
+        """Set the sessions of a key; return False if another node was faster.
+
+        Raises:
+            BusDown: if NATS did not confirm it.
+        """
+        if not entries:
+            return not revision or await self._roster.remove(revision)
+        return await self._roster.write(key, revision, avatar_id, entries) is not None

@@ -1,0 +1,264 @@
+"""Which nodes live, by leases: each node writes one to NATS again and again.
+
+The write comes back on the subscription by which the node hears the others. Only that is the proof
+that it holds its lease: whatever they wrote before, it has heard. Whoever does not hold its own
+lease has no opinion on others, and a node is only declared dead by those who could hear it all the
+time. No clocks are compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from enum import Enum
+from time import monotonic
+from typing import Protocol
+
+from nats.aio.msg import Msg
+
+from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster.errors import BusDown, BusError, StoreLost
+from actorcred.cluster.messages import Beat, Hello, pack, unpack
+
+__all__ = ["LeaseBus", "Life", "Members"]
+
+logger = logging.getLogger("actorcred.cluster")
+
+MARGIN = 1.25
+"""Others wait longer than the owner of a lease, by this factor: it has ended its sessions then."""
+
+BEATS = 4
+"""Writes of a lease in its time."""
+
+
+CONFIRMATION = 2.0
+"""Seconds for NATS to confirm a lease, before it is written again."""
+
+
+class Life(Enum):
+    """What a node knows of another one."""
+
+    ALIVE = "alive"
+    UNSURE = "unsure"
+    DEAD = "dead"
+
+
+class LeaseBus(Protocol):
+    """What leases need of the bus."""
+
+    node: str
+
+    async def beat(self, data: bytes, timeout: float) -> None:
+        """Write this node's lease."""
+
+    async def listen(self, topic: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
+        """Have a function called with the messages of a topic."""
+
+    async def flush(self) -> None:
+        """Wait until NATS has seen everything so far."""
+
+    def tell_all(self, data: bytes) -> bool:
+        """Send a message to all nodes, this one too."""
+
+
+@dataclass(slots=True)
+class _Member:
+    heard: float
+    beat: Beat
+
+
+class Members:
+    """The nodes of a cluster, as this one sees them.
+
+    Args:
+        bus: the way to the others.
+        lease: seconds; see `Cluster.connect`.
+        describe: returns how many sessions this node has, and whether it is draining.
+
+    Attributes:
+        generation: grows with each gap in this node's lease. An answer to what was asked before a
+            gap must not be believed.
+        when_cut_off: functions that are called when this node's lease is over.
+        when_back: functions that are called when it holds one again.
+        when_dead: functions that are called once with the id of a node that has died or left.
+        when_renewed: functions that are called with each renewal of the lease.
+        when_store_lost: functions that are called when NATS has lost the leases.
+    """
+
+    def __init__(
+        self, bus: LeaseBus, lease: float, describe: Callable[[], tuple[int, bool]]
+    ) -> None:
+        self._bus = bus
+        self.lease = lease
+        self.beat = lease / BEATS
+        self._describe = describe
+        self.generation = 0
+        self.when_cut_off: list[Callable[[], object]] = []
+        self.when_back: list[Callable[[], object]] = []
+        self.when_dead: list[Callable[[str], object]] = []
+        self.when_renewed: list[Callable[[], object]] = []
+        self.when_store_lost: list[Callable[[], object]] = []
+        self._known: dict[str, _Member] = {}
+        self._buried: set[str] = set()
+        self._held_since = self._valid_until = self._echo_at = 0.0
+        self._deaf_since: float | None = None
+        """When the connection was lost, until a beat that was sent later has come back."""
+        self._cut_off = True
+        self._wake = asyncio.Event()
+        self._first = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def open(self) -> None:
+        """Take a lease, and begin to renew it.
+
+        Raises:
+            BusError: if there is none within a lease's time.
+        """
+        await self._bus.listen("lease.*", self._heard)
+        await self._bus.flush()
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(self._renew()), loop.create_task(self._watch())]
+        # Whoever is there says so at once, so that a newcomer need not wait for the next beat.
+        self._bus.tell_all(pack(Hello(self._bus.node)))
+        try:
+            await asyncio.wait_for(self._first.wait(), max(self.lease, 5.0))
+        except TimeoutError:
+            await self._end_tasks()
+            raise BusError("NATS does not return the lease of this node") from None
+
+    async def leave(self) -> None:
+        """End the lease in good order: the others need not wait until it is over."""
+        await self._end_tasks()
+        self._valid_until = 0.0
+        left = Beat(self._bus.node, monotonic(), left=True)
+        with contextlib.suppress(BusDown):
+            await self._bus.beat(pack(left), self.beat)
+
+    async def _end_tasks(self) -> None:
+        await cancel_all(self._tasks)
+
+    # -- this node -------------------------------------------------------------------------------
+
+    @property
+    def holds(self) -> bool:
+        """Whether this node holds its lease."""
+        return monotonic() < self._valid_until
+
+    def hurry(self) -> None:
+        """Renew the lease at once."""
+        self._wake.set()
+
+    def interrupt(self) -> None:
+        """Note that the connection is lost, and with it what others say until it is back."""
+        self._deaf_since = monotonic()
+
+    async def _renew(self) -> None:
+        while True:
+            pause = self.beat
+            sessions, draining = self._describe()
+            beat = Beat(self._bus.node, monotonic(), sessions, draining)
+            try:
+                await self._bus.beat(pack(beat), min(self.beat, CONFIRMATION))
+            except BusDown as error:
+                logger.debug("The lease was not renewed: %s", error)
+                pause = min(0.25, pause)
+                if isinstance(error, StoreLost):
+                    self._call(self.when_store_lost)
+            with contextlib.suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
+            self._wake.clear()
+
+    def _echo(self, sent: float) -> None:
+        """Note that a lease of this node has come back."""
+        now = monotonic()
+        # By now, not by when it was sent: late beats can come back in a row, a lease apart.
+        if now >= self._valid_until:
+            self._held_since = now
+            self.generation += 1
+        if self._deaf_since is not None and sent >= self._deaf_since:
+            self._deaf_since = None
+            self._held_since = now
+        # When it was sent: what others wrote between that and now can be on its way.
+        self._echo_at = sent
+        self._valid_until = max(self._valid_until, sent + self.lease)
+        if not self.holds:
+            return
+        self._first.set()
+        if self._cut_off:
+            self._cut_off = False
+            self._call(self.when_back)
+        self._call(self.when_renewed)
+
+    async def _watch(self) -> None:
+        while True:
+            await asyncio.sleep(self.lease / 20)
+            if not self.holds and not self._cut_off:
+                self._cut_off = True
+                self.generation += 1
+                self._call(self.when_cut_off)
+            for node in list(self._known):
+                if node not in self._buried and self.life_of(node) is Life.DEAD:
+                    self._buried.add(node)
+                    self._call(self.when_dead, node)
+            self._forget()
+
+    def _forget(self) -> None:
+        """Forget nodes that have been dead for long; ids do not come again."""
+        old = monotonic() - 10 * self.lease
+        for node in [node for node in self._buried if self._known[node].heard < old]:
+            self._buried.discard(node)
+            del self._known[node]
+
+    @staticmethod
+    def _call(functions: list[Callable[..., object]], *args: object) -> None:
+        for function in functions:
+            try:
+                function(*args)
+            except Exception:
+                logger.exception("A change of the cluster could not be followed:")
+
+    # -- the others ------------------------------------------------------------------------------
+
+    async def _heard(self, msg: Msg) -> None:
+        try:
+            beat = unpack(msg.data)
+        except BusError as error:
+            logger.warning("Not a lease: %s", error)
+            return
+        if not isinstance(beat, Beat):
+            logger.warning("Not a lease: %s", type(beat).__name__)
+        elif beat.node != self._bus.node:
+            self._known[beat.node] = _Member(monotonic(), beat)
+            if not beat.left:
+                self._buried.discard(beat.node)
+        elif not beat.left:
+            self._echo(beat.at)
+
+    def life_of(self, node: str) -> Life:
+        """Return whether a node lives."""
+        if node == self._bus.node:
+            return Life.ALIVE
+        member = self._known.get(node)
+        if member is not None and member.beat.left:
+            return Life.DEAD
+        if not self.holds or self._deaf_since is not None:
+            return Life.UNSURE
+        # Its silence counts only while this node could hear it, and only until this node sent the
+        # last beat that came back: what was said since may be on its way.
+        heard = self._held_since if member is None else max(member.heard, self._held_since)
+        if self._echo_at - heard >= self.lease * MARGIN:
+            return Life.DEAD
+        if member is not None and monotonic() - member.heard < 2.5 * self.beat:
+            return Life.ALIVE
+        return Life.UNSURE
+
+    def others(self) -> set[str]:
+        """Return the ids of the other nodes that are not known to be dead."""
+        return {node for node in self._known if self.life_of(node) is not Life.DEAD}
+
+    def sessions_elsewhere(self) -> int:
+        """Return how many sessions the others had when they were last heard."""
+        return sum(self._known[node].beat.sessions for node in self.others())

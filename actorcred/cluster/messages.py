@@ -1,0 +1,198 @@
+"""The messages between nodes, as msgpack with a version.
+
+A message is `[version, tag, field, ...]`. Nodes of different versions understand each other, since
+fields are only ever appended, with a default: an older node ignores those that it does not know.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+
+from actorcred.cluster.errors import BusError
+
+__all__ = [
+    "AnnotateSession",
+    "Answer",
+    "AnswerKind",
+    "Ask",
+    "Beat",
+    "CallMind",
+    "Count",
+    "End",
+    "Hello",
+    "IsKnown",
+    "Kick",
+    "ListSessions",
+    "Message",
+    "Notify",
+    "Revoked",
+    "pack",
+    "unpack",
+]
+
+VERSION = 1
+"""The version of the messages that this node sends."""
+
+AnswerKind: TypeAlias = str
+"""One of "ok", "dead", "gone", "refused" and "failed"."""
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True):
+    pass
+
+
+class Beat(_Message, tag="beat", frozen=True):
+    """What a node says of itself in its lease.
+
+    Attributes:
+        node: its id.
+        at: when it was sent, on the node's own clock.
+        sessions: how many it has.
+        draining: whether it lets nobody in.
+        left: whether it has gone, in good order.
+    """
+
+    node: str
+    at: float
+    sessions: int = 0
+    draining: bool = False
+    left: bool = False
+
+
+class Hello(_Message, tag="hello", frozen=True):
+    """A node has come: the others beat at once, so that it knows them."""
+
+    node: str
+
+
+class IsKnown(_Message, tag="known", frozen=True):
+    """Whether a node has this session, and is not about to end it."""
+
+    session_id: str
+
+
+class End(_Message, tag="end", frozen=True):
+    """End a session; answered when nothing is left of it."""
+
+    session_id: str
+    code: str
+    detail: str = ""
+
+
+class Ask(_Message, tag="ask", frozen=True):
+    """Call a method of an avatar."""
+
+    session_id: str
+    method: str
+    args: list[Any]
+
+
+class Notify(_Message, tag="notify", frozen=True):
+    """Notify the client of a session."""
+
+    session_id: str
+    name: str
+    args: list[Any]
+    key: Any = None
+
+
+class CallMind(_Message, tag="call", frozen=True):
+    """Call the client of a session."""
+
+    session_id: str
+    name: str
+    args: list[Any]
+    timeout: float
+
+
+class Count(_Message, tag="count", frozen=True):
+    """How many sessions a node has."""
+
+
+class ListSessions(_Message, tag="list", frozen=True):
+    """The sessions with an id, of an avatar id, or all; an empty avatar id is an anonymous one."""
+
+    session_id: str | None = None
+    avatar_id: str | None = None
+
+
+class Kick(_Message, tag="kick", frozen=True):
+    """End the same at the application's request; answered with their number."""
+
+    session_id: str | None = None
+    avatar_id: str | None = None
+    detail: str = ""
+
+
+class AnnotateSession(_Message, tag="annotate", frozen=True):
+    """Add notes to a session; answered with whether it is there."""
+
+    session_id: str
+    notes: dict[str, Any]
+
+
+class Revoked(_Message, tag="revoked", frozen=True):
+    """A checker of a node has reported an account."""
+
+    node: str
+    checker: str
+    avatar_id: str
+    what: str
+
+
+class Answer(_Message, tag="answer", frozen=True):
+    """The answer to a question: its kind, and the value or the reason."""
+
+    kind: AnswerKind
+    value: Any = None
+
+
+Message: TypeAlias = (
+    Beat
+    | Hello
+    | IsKnown
+    | End
+    | Ask
+    | Notify
+    | CallMind
+    | Count
+    | ListSessions
+    | Kick
+    | AnnotateSession
+    | Revoked
+    | Answer
+)
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
+_decode_message = msgspec.msgpack.Decoder(Message).decode
+
+
+def pack(message: Message) -> bytes:
+    """Return a message as bytes.
+
+    Raises:
+        BusError: if an argument cannot cross to another node.
+    """
+    try:
+        return _encode((VERSION, message))
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        raise BusError(f"cannot be sent to another node: {error}") from None
+
+
+def unpack(data: bytes) -> Message:
+    """Return the message in some bytes.
+
+    Raises:
+        BusError: if it is none, or one that only a newer version knows.
+    """
+    try:
+        version, body = _decode(data)
+        message: Message = _decode_message(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise BusError(f"not a message of a cluster: {error}") from None
+    if version < 1:
+        raise BusError(f"a message of version {version}")
+    return message

@@ -1,0 +1,329 @@
+"""One node of a cluster: its parts, and how they work together. It runs on one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
+
+from nats.aio.msg import Msg
+
+from actorcred.actors import AsyncioDispatcher, Future
+from actorcred.checker import Revocation
+from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster.answers import Answers
+from actorcred.cluster.bus import Bus
+from actorcred.cluster.claims import Claims
+from actorcred.cluster.errors import BusDown, BusError
+from actorcred.cluster.holdings import Holding, Holdings
+from actorcred.cluster.members import MARGIN, Members
+from actorcred.cluster.messages import Message, Revoked, pack, unpack
+from actorcred.cluster.peers import Peers
+from actorcred.cluster.roster import Roster, key_of
+from actorcred.cluster.settings import CutOff, NatsOptions
+from actorcred.cluster.upkeep import Upkeep
+from actorcred.sessions.policies import Limits
+from actorcred.sessions.registry import SessionHost
+from actorcred.sessions.session import Session
+
+__all__ = ["ClusterNode"]
+
+logger = logging.getLogger("actorcred.cluster")
+
+R = TypeVar("R")
+
+HEAL_PAUSE = 0.5
+"""Seconds until healing is tried again."""
+
+LOG_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+"""Seconds until a revocation that NATS did not take is told again."""
+
+
+class ClusterNode:
+    """A node of a cluster.
+
+    Args:
+        node: its id, new at each start, so that nothing old is inherited.
+        options: where NATS is.
+        lease: seconds; see `Cluster.connect`.
+        cut_off: what happens to sessions while this node is cut off.
+        dispatcher: the event loop on which all of it runs.
+
+    Attributes:
+        id: the node's id.
+        draining: whether it lets nobody in.
+    """
+
+    def __init__(
+        self,
+        node: str,
+        options: NatsOptions,
+        lease: float,
+        cut_off: CutOff,
+        dispatcher: AsyncioDispatcher,
+    ) -> None:
+        self.id = node
+        self.draining = False
+        self._cut_off = cut_off
+        self._dispatcher = dispatcher
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._healing = False
+        self._heard = 0
+        """The number of the last revocation that was followed."""
+        self.holdings = Holdings(node)
+        self.answers = Answers(node, self.holdings, self._spawn, self._hurry)
+        self.bus = Bus(options, node, self.answers.receive)
+        self.members = Members(self.bus, lease, self._describe)
+        self.roster = Roster(self.bus, lease * MARGIN)
+        self.peers = Peers(self.bus, self.members)
+        self._claims: Claims
+        self._upkeep: Upkeep
+        self.serve(Limits(), None)
+
+    def serve(self, limits: Limits, host: SessionHost | None) -> None:
+        """Set the policy and the portal. They must be set before the first login."""
+        self._claims = Claims(self.id, limits, self.holdings, self.roster, self.members, self.peers)
+        self._upkeep = Upkeep(
+            self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
+        )
+        self.answers.host = host
+
+    def _hurry(self) -> None:
+        self.members.hurry()
+
+    def _describe(self) -> tuple[int, bool]:
+        return self.holdings.sessions, self.draining
+
+    # -- start and end ---------------------------------------------------------------------------
+
+    async def open(self) -> None:
+        """Connect to NATS, and take a lease.
+
+        Raises:
+            BusError: if that is not possible.
+        """
+        await self.bus.open()
+        try:
+            await self.bus.listen("revoked.*", self._hear_revoked)
+            self._heard = await self.bus.logged()
+            await self.roster.verify()
+            self.roster.complete()
+            self.bus.when_away += [self.roster.doubt, self.members.interrupt]
+            self.bus.when_back += [self.heal, self.members.hurry]
+            self.members.when_store_lost += [self.roster.doubt, self.heal]
+            self.members.when_cut_off.append(self._when_cut_off)
+            self.members.when_back.append(self.heal)
+            self.members.when_renewed.append(self._when_renewed)
+            self.members.when_dead.append(lambda node: self._spawn(self._upkeep.sweep(node)))
+            await self.members.open()
+            self.roster.join(await self.bus.time())
+        except BusDown as error:
+            await self._leave()
+            raise BusError(f"NATS does not answer: {error}") from None
+        except BaseException:
+            await self._leave()
+            raise
+
+    async def close(self, timeout: float) -> None:
+        """Give up what is left, and leave the cluster.
+
+        Args:
+            timeout: seconds for NATS to take what it is told.
+        """
+        self.draining = True
+        deadline = self._dispatcher.loop.time() + timeout
+        while (len(self.holdings) or self._upkeep.backlog) and self.bus.connected:
+            if self._dispatcher.loop.time() >= deadline:
+                break
+            await asyncio.sleep(0.01)
+        await self._leave()
+
+    async def _leave(self) -> None:
+        await self.members.leave()
+        await cancel_all(self._tasks)
+        await self.bus.close()
+
+    # -- from other threads ----------------------------------------------------------------------
+
+    def run(self, coroutine: Coroutine[Any, Any, R]) -> Future[R]:
+        """Run a coroutine on the event loop. Thread-safe."""
+        return self._dispatcher.spawn(coroutine)
+
+    def post(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the event loop; at once if that is the running one. Thread-safe."""
+        loop = self._dispatcher.loop
+        if asyncio._get_running_loop() is loop:
+            function(*args)
+            return
+        try:
+            loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            logger.debug("The event loop of the cluster has ended")
+
+    def tell(self, node: str, message: Message) -> None:
+        """Send a node a message. Thread-safe."""
+        data = pack(message)  # here, so that the caller gets the errors
+        self.bus.check_size(data)
+        self.post(self.bus.tell, node, data)
+
+    async def ask(self, node: str, message: Message, timeout: float | None = None) -> Any:
+        """Ask a node; see `Peers.ask`."""
+        return await self.peers.ask(node, message, timeout)
+
+    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
+        """Ask all other nodes; see `Peers.gather`."""
+        return await self.peers.gather(message)
+
+    async def nodes_of(self, avatar_id: str) -> set[str]:
+        """Return the other nodes that have sessions of an avatar id.
+
+        Raises:
+            BusDown: if NATS does not answer.
+        """
+        _, entries = await self.roster.read(key_of(avatar_id))
+        return {entry.node for entry in self._claims.living(entries)} - {self.id}
+
+    def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        task = self._dispatcher.loop.create_task(_logged(coroutine))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # -- places ----------------------------------------------------------------------------------
+
+    def hold(self, holding: Holding) -> None:
+        """Record a login, for which `claim` is called next if it is exclusive."""
+        holding.claiming = holding.exclusive
+        self.holdings.add(holding)
+
+    async def claim(self, holding: Holding, within: float) -> None:
+        """Find a place for a login; see `Claims.claim`. It is released if there is none."""
+        granted = False
+        try:
+            if not holding.dropped:
+                await self._claims.claim(holding, within)
+            granted = not holding.dropped
+        finally:
+            holding.claiming = False
+            if not granted:
+                holding.leaving = True
+                self._spawn(self._upkeep.release(holding))
+
+    def is_lost(self, holding: Holding) -> bool:
+        """Return whether others may have a place that was granted. Thread-safe."""
+        return holding.lost or (self._cut_off is CutOff.END and not self.members.holds)
+
+    def fence(self, revision: int) -> int:
+        """Return the number of a place."""
+        return self.roster.fence(revision)
+
+    def opened(self, session: Session) -> None:
+        """Record a session."""
+        holding = self.holdings.opened(session)
+        if holding is None:
+            return
+        if not holding.exclusive:
+            self._upkeep.write_behind(holding)
+        elif self._cut_off is CutOff.END and not self.members.holds:
+            self._upkeep.cut_off(holding)
+
+    def release(self, session_id: str) -> None:
+        """Record that nothing is left of a session, or that its login has failed."""
+        holding = self.holdings.get(session_id)
+        if holding is not None and holding.claiming:
+            holding.dropped = True
+            return
+        holding = self.holdings.leave(session_id)
+        if holding is None:
+            return
+        if holding.exclusive:
+            self._spawn(self._upkeep.release(holding))
+        else:
+            self.holdings.forget(holding)
+            self._upkeep.write_behind(holding)
+
+    # -- cut off, and back -----------------------------------------------------------------------
+
+    def _when_cut_off(self) -> None:
+        logger.warning("Node %s has lost touch with the others", self.id)
+        if self._cut_off is CutOff.END:
+            self._upkeep.end_exclusive()
+
+    def _when_renewed(self) -> None:
+        if self.roster.verified and self._upkeep.confirmed:
+            self._spawn(self._upkeep.pay())
+        else:
+            self.heal()
+
+    def heal(self) -> None:
+        """Make good what NATS has lost or could not be told, until that has succeeded."""
+        if not self._healing:
+            self._healing = True
+            self._spawn(self._heal())
+
+    async def _heal(self) -> None:
+        try:
+            while True:
+                try:
+                    await self._upkeep.heal()
+                    await self._catch_up()
+                except BusDown as error:
+                    logger.debug("Not healed yet: %s", error)
+                    await asyncio.sleep(HEAL_PAUSE)
+                else:
+                    return
+        finally:
+            self._healing = False
+
+    # -- revocations -----------------------------------------------------------------------------
+
+    def tell_revoked(self, checker: str, avatar_id: str, what: Revocation) -> None:
+        """Tell all nodes of a revocation, those that are cut off when they are back."""
+        revoked = Revoked(self.id, checker, avatar_id, str(what))
+        self._spawn(self._tell_revoked(key_of(f"{checker}\0{avatar_id}"), pack(revoked)))
+
+    async def _tell_revoked(self, key: str, data: bytes) -> None:
+        for pause in LOG_PAUSES:
+            try:
+                await self.bus.log(key, data)
+            except BusDown as error:
+                logger.debug("A revocation is told again: %s", error)
+                await asyncio.sleep(pause)
+            else:
+                return
+        logger.error("A revocation could not be told to the other nodes")
+
+    async def _hear_revoked(self, msg: Msg) -> None:
+        self._follow(msg.data)
+        number = (msg.headers or {}).get("Nats-Sequence", "")
+        if number.isdigit() and int(number) == self._heard + 1:
+            self._heard += 1
+
+    async def _catch_up(self) -> None:
+        """Follow the revocations that were told while this node was cut off."""
+        last = await self.bus.logged()
+        if last < self._heard:  # NATS has lost the log
+            self._heard = 0
+        async for number, data in self.bus.log_after(self._heard):
+            self._follow(data)
+            self._heard = number
+
+    def _follow(self, data: bytes) -> None:
+        try:
+            revoked = unpack(data)
+            if not isinstance(revoked, Revoked):
+                raise BusError(f"a {type(revoked).__name__} in the log of revocations")
+            what = Revocation(revoked.what)
+        except (BusError, ValueError) as error:
+            logger.warning("A revocation was ignored: %s", error)
+            return
+        host = self.answers.host
+        if revoked.node != self.id and host is not None:
+            host.revoke(revoked.checker, revoked.avatar_id, what)
+
+
+async def _logged(coroutine: Coroutine[Any, Any, None]) -> None:
+    try:
+        await coroutine
+    except Exception:
+        logger.exception("A task of the cluster failed:")

@@ -1,0 +1,133 @@
+"""Questions to other nodes, with their answers as values and exceptions."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Protocol
+
+import pykka
+
+from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
+from actorcred.cluster.members import Life, Members
+from actorcred.cluster.messages import Answer, End, IsKnown, Message, pack, unpack
+from actorcred.cluster.roster import Entry
+from actorcred.errors import CallError, ClientGone
+from actorcred.logout import LogoutReason
+
+__all__ = ["PeerBus", "Peers"]
+
+END_TIMEOUT = 5.0
+"""Seconds for the answer of a node that ends a session; it is asked again after that."""
+
+GATHER_TIMEOUT = 0.5
+"""Seconds for the answers of all nodes: one that has just died must not hold everybody up."""
+
+
+class PeerBus(Protocol):
+    """What questions need of the bus."""
+
+    node: str
+
+    async def ask(self, node: str, data: bytes, timeout: float | None = None) -> bytes:
+        """Send a node a message; return the answer."""
+
+    async def gather(
+        self, data: bytes, nodes: set[str], timeout: float | None = None
+    ) -> dict[str, bytes]:
+        """Ask all nodes; return the answers."""
+
+
+class Peers:
+    """Asks other nodes.
+
+    Args:
+        bus: the way to them.
+        members: which of them live.
+    """
+
+    def __init__(self, bus: PeerBus, members: Members) -> None:
+        self._bus = bus
+        self._members = members
+
+    async def ask(self, node: str, message: Message, timeout: float | None = None) -> Any:
+        """Ask a node; return its answer.
+
+        Raises:
+            NodeGone: if there is no such node, or it is known to have died.
+            BusDown: if there was no answer in time.
+            BusError: if the question cannot cross to another node, or the answer is none.
+            pykka.ActorDeadError: if the session that the question is about is over.
+            ClientGone: if its client cannot be reached.
+            CallError: if the call was refused, or the method has raised one.
+            RemoteError: if it has failed otherwise.
+        """
+        answer = unpack(await self._while_alive(node, pack(message), timeout))
+        if not isinstance(answer, Answer):
+            raise BusError(f"a node answered with a {type(answer).__name__}")
+        match answer.kind:
+            case "ok":
+                return answer.value
+            case "dead":
+                raise pykka.ActorDeadError("the session is over")
+            case "gone":
+                raise ClientGone(str(answer.value))
+            case "refused":
+                code, text = answer.value
+                raise CallError(text, code)
+            case _:
+                raise RemoteError(str(answer.value))
+
+    async def _while_alive(self, node: str, data: bytes, timeout: float | None) -> bytes:
+        """Ask a node, until it is known to have died: one that has just died does not answer."""
+        asking = asyncio.ensure_future(self._bus.ask(node, data, timeout))
+        try:
+            while not asking.done():
+                await asyncio.wait([asking], timeout=self._members.beat / 2)
+                if not asking.done() and self._members.life_of(node) is Life.DEAD:
+                    raise NodeGone(node)
+            return asking.result()
+        finally:
+            asking.add_done_callback(_taken_note_of)
+            asking.cancel()
+
+    async def is_known(self, entry: Entry) -> bool | None:
+        """Return whether a node has a session that the roster says it has; None if unknown."""
+        try:
+            return bool(await self.ask(entry.node, IsKnown(entry.id), timeout=self._members.beat))
+        except (NodeGone, BusDown, BusError, RemoteError):
+            return None
+
+    async def end(self, entry: Entry, reason: LogoutReason) -> bool:
+        """Have a session of another node ended; return whether nothing is left of it."""
+        question = End(entry.id, str(reason.code), reason.detail)
+        try:
+            await self.ask(entry.node, question, END_TIMEOUT)
+        except (NodeGone, BusDown, BusError, RemoteError):
+            return False
+        return True
+
+    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
+        """Ask all other nodes; never raises for what they do.
+
+        Returns:
+            The values of those that answered, by node, and the nodes that live but did not.
+
+        Raises:
+            BusError: if the question cannot cross to another node.
+        """
+        nodes = self._members.others()
+        answers: dict[str, Any] = {}
+        for node, data in (await self._bus.gather(pack(message), nodes, GATHER_TIMEOUT)).items():
+            try:
+                answer = unpack(data)
+            except BusError:
+                continue
+            if isinstance(answer, Answer) and answer.kind == "ok":
+                answers[node] = answer.value
+        return answers, frozenset(nodes - answers.keys())
+
+
+def _taken_note_of(asking: asyncio.Future[bytes]) -> None:
+    """Do not log what became of a question whose answer is not needed any more."""
+    if not asking.cancelled():
+        asking.exception()

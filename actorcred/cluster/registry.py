@@ -1,0 +1,254 @@
+"""The registry of a portal of a cluster. Its methods run in the portal's context."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+
+from actorcred.actors import Future
+from actorcred.checker import Revocation
+from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
+from actorcred.cluster.far import FarSession, Way
+from actorcred.cluster.holdings import Holding
+from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
+from actorcred.cluster.portable import Portrait, name_of
+from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
+from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.sessions.directory import Directory
+from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.policies import Limits
+from actorcred.sessions.registry import Place, SessionHost
+from actorcred.sessions.session import Session
+from actorcred.throttle import RETRY_AFTER
+
+__all__ = ["ClusterRegistry", "Found", "Node", "Number"]
+
+logger = logging.getLogger("actorcred.cluster")
+
+
+class Number(int):
+    """A number of sessions.
+
+    Attributes:
+        missing: the ids of nodes that did not answer, whose sessions are not counted.
+    """
+
+    missing: frozenset[str] = frozenset()
+
+
+class Found(list[SessionInfo]):
+    """Sessions, oldest first.
+
+    Attributes:
+        missing: the ids of nodes that did not answer, whose sessions are not here.
+    """
+
+    missing: frozenset[str] = frozenset()
+
+
+class Node(Way, Protocol):
+    """What the registry needs of its node. All methods can be called on any thread."""
+
+    draining: bool
+
+    def post(self, function: Any, *args: Any) -> None:
+        """Call a function on the cluster's event loop."""
+
+    async def claim(self, holding: Holding, within: float) -> None:
+        """Find a place."""
+
+    def hold(self, holding: Holding) -> None:
+        """Record a login; on the event loop."""
+
+    def opened(self, session: Session) -> None:
+        """Record a session; on the event loop."""
+
+    def release(self, session_id: str) -> None:
+        """Record the end of a session; on the event loop."""
+
+    def tell_revoked(self, checker: str, avatar_id: str, what: Revocation) -> None:
+        """Tell all nodes of a revocation; on the event loop."""
+
+    def fence(self, revision: int) -> int:
+        """Return the number of a place."""
+
+    def is_lost(self, holding: Holding) -> bool:
+        """Return whether others may have a place that was granted. Thread-safe."""
+
+    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
+        """Ask all other nodes; see `Peers.gather`."""
+
+    async def nodes_of(self, avatar_id: str) -> set[str]:
+        """Return the other nodes that have sessions of an avatar id."""
+
+
+class ClusterRegistry:
+    """Implements `Registry` for one node.
+
+    Args:
+        limits: the limits on sessions, and the policy, which must be the same on all nodes.
+        directory: the portal's own sessions.
+        host: the portal.
+        node: the node.
+    """
+
+    def __init__(self, limits: Limits, directory: Directory, host: SessionHost, node: Node) -> None:
+        self._directory = directory
+        self._host = host
+        self._node = node
+        self._exclusive = limits != Limits()
+        self._granted: dict[str, tuple[int, Holding]] = {}
+
+    # -- places ----------------------------------------------------------------------------------
+
+    def claim(
+        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
+    ) -> Place | Future[Place]:
+        """Claim a place; see `Registry`."""
+        if self._node.draining:
+            denied = LoginDenied("this node is draining", retry_after=RETRY_AFTER, seen=False)
+            raise denied.because(RefusalCause.DRAINING)
+        limited = self._exclusive and avatar_id is not ANONYMOUS
+        holding = Holding(avatar_id, session_id, exclusive=limited)
+        # At once, so that a login that is given up soon can be released.
+        self._node.post(self._node.hold, holding)
+        if not limited:
+            return None
+        within = max(0.0, deadline - self._host.now())
+        return self._node.run(self._claim(holding, within))
+
+    async def _claim(self, holding: Holding, within: float) -> Place:
+        await self._node.claim(holding, within)
+        self._granted[holding.session_id] = self._node.fence(holding.revision), holding
+        return None
+
+    def fence(self, session_id: str) -> int | None:
+        """Return the number of a place that was granted; see `Registry`."""
+        granted = self._granted.pop(session_id, None)
+        if granted is None:
+            return None
+        fence, holding = granted
+        if self._node.is_lost(holding):
+            raise CheckerUnavailable("cut off from the other nodes during the login")
+        return fence
+
+    def opened(self, session: Session) -> None:
+        """Record a session."""
+        self._node.post(self._node.opened, session)
+
+    def release(self, avatar_id: AvatarId, session_id: str) -> None:
+        """Release a place, or withdraw a claim. Thread-safe."""
+        self._granted.pop(session_id, None)
+        self._node.post(self._node.release, session_id)
+
+    def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
+        """Tell the other nodes that a checker here has reported an account."""
+        if avatar_id is not ANONYMOUS:
+            self._node.post(self._node.tell_revoked, checker, avatar_id, what)
+
+    # -- look-ups --------------------------------------------------------------------------------
+
+    def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
+        """Return the open session with this id, or None."""
+        session = self._directory.find(session_id)
+        if session is not None:
+            return session
+        return self._node.run(self._find(session_id))
+
+    async def _find(self, session_id: str) -> SessionInfo | None:
+        answers, _ = await self._node.gather(ListSessions(session_id))
+        return next(iter(self._far(answers)), None)
+
+    def sessions(self, avatar_id: AvatarId | None) -> Future[list[SessionInfo]]:
+        """Return the open sessions of one avatar id or, with None, all; oldest first.
+
+        The result has an attribute `missing`, see `Found`.
+        """
+        own = list(self._directory if avatar_id is None else self._directory.of(avatar_id))
+        return self._node.run(self._sessions(own, avatar_id))
+
+    async def _sessions(self, own: list[Session], avatar_id: AvatarId | None) -> list[SessionInfo]:
+        if isinstance(avatar_id, str):
+            answers, missing = await self._sessions_of(avatar_id)
+        else:
+            which = "" if avatar_id is ANONYMOUS else None
+            answers, missing = await self._node.gather(ListSessions(avatar_id=which))
+        everywhere: list[SessionInfo] = [*own, *self._far(answers)]
+        found = Found(sorted(everywhere, key=lambda session: session.since))
+        found.missing = missing
+        return found
+
+    async def _sessions_of(self, avatar_id: str) -> tuple[dict[str, Any], frozenset[str]]:
+        """Ask only the nodes that have sessions of an avatar id; all if that is not known."""
+        question = ListSessions(avatar_id=avatar_id)
+        try:
+            nodes = await self._node.nodes_of(avatar_id)
+        except BusDown:
+            return await self._node.gather(question)
+        answers, missing = {}, set()
+        for node in nodes:
+            try:
+                answers[node] = await self._node.ask(node, question)
+            except (NodeGone, BusDown, BusError, RemoteError):
+                missing.add(node)
+        return answers, frozenset(missing)
+
+    def _far(self, answers: Mapping[str, Any]) -> list[FarSession]:
+        known = {name_of(interface): interface for interface in self._host.interfaces()}
+        found = []
+        for node, answer in answers.items():
+            try:
+                portraits = msgspec.convert(answer, list[Portrait])
+            except msgspec.ValidationError as error:
+                logger.warning("Node %s described its sessions wrongly: %s", node, error)
+                continue
+            found += [
+                FarSession(portrait, known.get(portrait.interface, object), self._node)
+                for portrait in portraits
+            ]
+        return found
+
+    def count(self) -> Future[int]:
+        """Return the number of open sessions. It has an attribute `missing`, see `Number`."""
+        return self._node.run(self._count(len(self._directory)))
+
+    async def _count(self, own: int) -> int:
+        return await self._total(own, Count())
+
+    async def _total(self, own: int, question: Message) -> Number:
+        answers, missing = await self._node.gather(question)
+        total = Number(own + sum(one for one in answers.values() if isinstance(one, int)))
+        total.missing = missing
+        return total
+
+    def annotate(self, session_id: str, notes: Mapping[str, Any]) -> bool | Future[bool]:
+        """Add notes to a session; return whether it exists."""
+        session = self._directory.find(session_id)
+        if session is not None:
+            session.annotate(notes)
+            return True
+        return self._node.run(self._annotate(AnnotateSession(session_id, dict(notes))))
+
+    async def _annotate(self, question: AnnotateSession) -> bool:
+        answers, _ = await self._node.gather(question)
+        return any(answer is True for answer in answers.values())
+
+    def kick(
+        self, session_id: str | None, avatar_id: AvatarId | None, detail: str
+    ) -> int | Future[int]:
+        """End one session, those of an avatar id, or all if both are None; return their number."""
+        if session_id is not None:
+            session = self._directory.find(session_id)
+            if session is not None:
+                return self._host.kick([session], detail)
+            own = 0
+        else:
+            own = self._host.kick(
+                list(self._directory if avatar_id is None else self._directory.of(avatar_id)),
+                detail,
+            )
+        whose = "" if avatar_id is ANONYMOUS else avatar_id
+        return self._node.run(self._total(own, Kick(session_id, whose, detail)))

@@ -1,0 +1,60 @@
+"""The streams that a cluster keeps on NATS."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nats.js import api
+
+from actorcred.cluster.settings import NatsOptions
+
+__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "configurations"]
+
+ROSTER, LEASES, REVOCATIONS = "ACR", "ACL", "ACV"
+"""The streams, whose names are followed by that of the cluster."""
+
+LEASE_AGE = 120.0
+REVOCATION_AGE = 24 * 3600.0
+
+
+def configurations(options: NatsOptions, topic: str) -> list[api.StreamConfig]:
+    """Return how the streams of a cluster are made.
+
+    Each keeps one message per subject. Leases and revocations are published again, below the topic
+    of the cluster, to whoever listens at the moment.
+    """
+    cluster, memory = options.cluster, api.StorageType.MEMORY
+    storage = memory if options.in_memory else api.StorageType.FILE
+    common: dict[str, Any] = {
+        "max_msgs_per_subject": 1,
+        "discard": api.DiscardPolicy.OLD,
+        "allow_direct": True,
+        "num_replicas": options.replicas,
+    }
+
+    def again(subject: str, name: str) -> api.RePublish:
+        return api.RePublish(
+            src=f"{subject}.{cluster}.*", dest=f"{topic}.{name}.{{{{wildcard(1)}}}}"
+        )
+
+    return [
+        api.StreamConfig(
+            name=f"{ROSTER}_{cluster}", subjects=[f"acr.{cluster}.*"], storage=storage, **common
+        ),
+        api.StreamConfig(
+            name=f"{LEASES}_{cluster}",
+            subjects=[f"acl.{cluster}.*"],
+            storage=memory,
+            max_age=LEASE_AGE,
+            republish=again("acl", "lease"),
+            **common,
+        ),
+        api.StreamConfig(
+            name=f"{REVOCATIONS}_{cluster}",
+            subjects=[f"acv.{cluster}.*"],
+            storage=storage,
+            max_age=REVOCATION_AGE,
+            republish=again("acv", "revoked"),
+            **common,
+        ),
+    ]

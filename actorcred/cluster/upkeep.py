@@ -1,0 +1,224 @@
+"""Keeping the roster true: what is released, told late, lost, or left by nodes that have died."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from actorcred.cluster.claims import Claims
+from actorcred.cluster.errors import BusDown
+from actorcred.cluster.holdings import Holding, Holdings
+from actorcred.cluster.members import Members
+from actorcred.cluster.roster import Roster, key_of
+from actorcred.logout import LogoutCode, LogoutReason
+
+__all__ = ["Upkeep"]
+
+logger = logging.getLogger("actorcred.cluster")
+
+WRITERS = 16
+"""Keys that are written behind at a time."""
+
+PAUSE = 0.5
+"""Seconds until something that NATS did not take is tried again."""
+
+SWEPT_AT_A_TIME = 100
+"""Entries of a dead node that are taken out before others have their turn."""
+
+
+class Upkeep:
+    """Does what no client waits for.
+
+    Args:
+        node: the id of this node.
+        holdings: what this node has.
+        roster: what NATS knows.
+        members: which nodes live.
+        claims: takes places out.
+        spawn: runs a coroutine in the background.
+    """
+
+    def __init__(  # noqa: PLR0917  # the parts of a node
+        self,
+        node: str,
+        holdings: Holdings,
+        roster: Roster,
+        members: Members,
+        claims: Claims,
+        spawn: Callable[[Coroutine[Any, Any, None]], object],
+    ) -> None:
+        self._node = node
+        self._holdings = holdings
+        self._roster = roster
+        self._members = members
+        self._claims = claims
+        self._spawn = spawn
+        self._confirmed = 0
+        """The generation of the lease in which the places were last confirmed."""
+        self._owed: dict[str, Holding] = {}
+        self._paying = False
+        self._unwritten: dict[str, str] = {}
+        """Keys whose sessions are told to the roster behind the login, with their avatar ids."""
+        self._writers = 0
+
+    @property
+    def backlog(self) -> int:
+        """How much the roster has yet to be told."""
+        return len(self._owed) + len(self._unwritten) + self._writers
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether no place can have been taken by others since it was confirmed."""
+        return self._confirmed == self._members.generation
+
+    # -- releasing -------------------------------------------------------------------------------
+
+    async def release(self, holding: Holding) -> None:
+        """Give a place up, now or when NATS takes it."""
+        try:
+            await self._claims.take_out(holding)
+        except BusDown as error:
+            logger.debug("A place is given up later: %s", error)
+            self._owed[holding.session_id] = holding
+            return
+        self._owed.pop(holding.session_id, None)
+        self._holdings.forget(holding)
+
+    async def pay(self) -> None:
+        """Give up the places that could not be given up before."""
+        if self._paying:
+            return
+        self._paying = True
+        try:
+            for holding in list(self._owed.values()):
+                await self.release(holding)
+        finally:
+            self._paying = False
+
+    # -- written behind --------------------------------------------------------------------------
+
+    def write_behind(self, holding: Holding) -> None:
+        """Have the roster told of the sessions of an avatar id that need no permission."""
+        if not holding.key:
+            return
+        self._unwritten[holding.key] = str(holding.avatar_id)
+        if self._writers < WRITERS:
+            self._writers += 1
+            self._spawn(self._write())
+
+    async def _write(self) -> None:
+        try:
+            while self._unwritten:
+                key = next(iter(self._unwritten))
+                avatar_id = self._unwritten.pop(key)
+                try:
+                    await self._tell(key, avatar_id)
+                except BusDown:
+                    self._unwritten[key] = avatar_id
+                    await asyncio.sleep(PAUSE)
+        finally:
+            self._writers -= 1
+
+    async def _tell(self, key: str, avatar_id: str) -> None:
+        """Set this node's sessions of an avatar id in the roster."""
+        while True:
+            revision, entries = await self._roster.read(key)
+            others = [one for one in self._claims.living(entries) if one.node != self._node]
+            own = self._holdings.placed_of(key)
+            told = others + [self._holdings.entry(one) for one in own]
+            # What was released meanwhile was not yet there to be taken out.
+            if await self._claims.put(key, revision, avatar_id, told) and all(
+                one.is_placed for one in own
+            ):
+                return
+
+    # -- after an outage -------------------------------------------------------------------------
+
+    async def heal(self) -> None:
+        """Make good what NATS has lost, or could not be told.
+
+        Raises:
+            BusDown: if it cannot be done now; it must be called again.
+        """
+        lost = await self._roster.verify()
+        generation = self._members.generation
+        if lost:
+            # At once: the numbers begin anew, and would be those of other places.
+            for holding in self._holdings:
+                holding.granted(0, alone=False)
+        for holding in self._holdings:
+            if not holding.is_placed:
+                continue
+            if not holding.exclusive:
+                if lost:
+                    self.write_behind(holding)
+            elif lost:
+                await self._tell(holding.key, str(holding.avatar_id))
+            else:
+                await self._confirm(holding, again=generation != self._confirmed)
+        self._confirmed = generation
+        self._roster.complete()
+        await self.pay()
+
+    async def _confirm(self, holding: Holding, *, again: bool) -> None:
+        """End a session whose place others have taken while this node was cut off.
+
+        Args:
+            holding: the place.
+            again: whether to write it again if it is there. Others may have taken this node for
+                dead, and what they write on top of the old revision must fail.
+        """
+        avatar_id = str(holding.avatar_id)
+        while True:
+            revision, entries = await self._roster.read(holding.key)
+            if not holding.is_placed:
+                return
+            if all(entry.id != holding.session_id for entry in entries):
+                break
+            if not again:
+                return
+            written = await self._roster.write(holding.key, revision, avatar_id, entries)
+            if written is not None:
+                holding.granted(written, alone=len(entries) == 1)
+                return
+        if entries:
+            holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
+        else:
+            await self._tell(holding.key, avatar_id)
+
+    def end_exclusive(self) -> None:
+        """End the sessions that others may open now that this node is cut off."""
+        for holding in self._holdings:
+            if holding.exclusive:
+                self.cut_off(holding)
+
+    @staticmethod
+    def cut_off(holding: Holding) -> None:
+        """End a session, or a login that has its place, because this node is cut off."""
+        if not holding.claiming:
+            holding.lose(
+                LogoutReason(LogoutCode.CUT_OFF, "this server has lost touch with the others")
+            )
+
+    async def sweep(self, node: str) -> None:
+        """Take the sessions of a node that has died out of the roster.
+
+        The living node with the lowest id does that. What it misses, claims pass over anyway.
+        """
+        if self._node != min(self._members.others() | {self._node}):
+            return
+        swept = 0
+        try:
+            async for revision, avatar_id, entries in self._roster.all():
+                if all(entry.node != node for entry in entries):
+                    continue
+                rest = self._claims.living(entries)
+                await self._claims.put(key_of(avatar_id), revision, avatar_id, rest)
+                swept += 1
+                if swept % SWEPT_AT_A_TIME == 0:
+                    await asyncio.sleep(PAUSE)
+        except BusDown as error:
+            logger.debug("The sessions of %s were not all taken out: %s", node, error)
+        logger.info("Node %s is gone; %d of its users are taken out of the roster", node, swept)

@@ -1,0 +1,63 @@
+"""What the registry of a portal can do with the portal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar, cast
+
+from actorcred.actors import Future
+from actorcred.checker import Revocation
+from actorcred.logout import LogoutReason
+from actorcred.names import AvatarId
+from actorcred.portal.logouts import Logouts
+from actorcred.portal.messages import RevokeNamed, RunStep
+from actorcred.portal.ref import PortalRef
+from actorcred.portal.services import Services
+from actorcred.sessions.session import Session
+
+__all__ = ["Host"]
+
+R = TypeVar("R")
+
+
+class Host:
+    """Implements `SessionHost` for one portal.
+
+    Args:
+        portal: the portal's ref.
+        logouts: ends sessions.
+        services: the realm.
+    """
+
+    def __init__(self, portal: PortalRef, logouts: Logouts, services: Services) -> None:
+        self._portal = portal
+        self._logouts = logouts
+        self._services = services
+
+    def end(self, session: Session, reason: LogoutReason) -> None:
+        """End a session, if it is open."""
+        self._logouts.end(session, reason)
+
+    def kick(self, sessions: Iterable[Session], detail: str) -> int:
+        """End sessions at the application's request; return their number."""
+        return self._logouts.kick(sessions, detail)
+
+    def run(self, step: Callable[[], R]) -> Future[R]:
+        """Run a function in the portal's context. Thread-safe.
+
+        Returns:
+            A future of its result. It fails with `pykka.ActorDeadError` if the portal has stopped.
+        """
+        return cast("Future[R]", self._portal.ask(RunStep(step), block=False))
+
+    def now(self) -> float:
+        """Return the time in seconds on the portal's clock. Thread-safe."""
+        return self._portal.now()
+
+    def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
+        """Treat an account as if its checker here had reported it. Thread-safe."""
+        self._portal.tell_if_alive(RevokeNamed(checker, avatar_id, what))
+
+    def interfaces(self) -> tuple[type, ...]:
+        """Return the interfaces that the realm lists."""
+        return tuple(self._services.realm.actor_class.interfaces)

@@ -1,0 +1,186 @@
+"""What a cluster costs, beside bare nats-py and beside a portal alone, in alternating rounds.
+
+    make bench-cluster CLUSTER="--count 500 --rounds 9"
+
+Two nodes in one process and a real nats-server on this machine. The floors are what NATS itself
+takes: for an exclusive login one read and one compare-and-set, for a call of an avatar elsewhere a
+request, for a notification a message.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from actorcred import Policy, Portal, PortalOptions, UsernamePassword
+from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
+from actorcred.cluster import Cluster
+from tests.benchmarks.__main__ import machine
+from tests.benchmarks.logins import Game, Player, Users, mind
+from tests.cluster.nats_server import NatsServer, random_name
+
+WARM_UP = 50
+
+WINDOW = 200
+"""Notifications on their way at a time; the client's outbox takes 256."""
+
+Step = Callable[[], Awaitable[Any]]
+
+
+class Figures:
+    """Two nodes of one cluster for each policy, a portal alone, and a bare client of NATS.
+
+    Args:
+        server: NATS.
+        count: how many of each are measured in a round.
+    """
+
+    def __init__(self, server: NatsServer, count: int) -> None:
+        self._server = server
+        self._count = count
+        self._names = itertools.count()
+        self._users: dict[str, str] = {}
+        self._clusters: list[Cluster] = []
+
+    async def open(self, rounds: int) -> None:
+        """Start everything."""
+        self._users |= {f"user{n}": "x" for n in range((rounds + 1) * 4 * (self._count + WARM_UP))}
+        self._alone = self._portal(PortalOptions())
+        self._allow = await self._node(random_name(), Policy.ALLOW)
+        name = random_name()
+        self._here = await self._node(name, Policy.REJECT)
+        self._there = await self._node(name, Policy.REJECT)
+        self._bus = self._clusters[-1]._node.bus
+        self._target = self._clusters[-2].node
+        self._got = 0
+        await self._bus._nats.subscribe("bench.request", cb=self._echo)
+        await self._bus._nats.subscribe("bench.tell", cb=self._take)
+        login = await self._login(self._here, self._receive)
+        self._session = await self._there.session(login.session.id)
+        assert self._session is not None
+
+    async def _echo(self, msg: Any) -> None:
+        await msg.respond(msg.data)
+
+    async def _take(self, msg: Any) -> None:
+        self._got += 1
+
+    def _receive(self, name: str, *args: Any) -> None:
+        self._got += 1
+
+    def _portal(self, options: PortalOptions) -> Any:
+        return Portal.start(Game.start(), [Users.start(self._users)], options)
+
+    async def _node(self, name: str, policy: Policy) -> Any:
+        credentials = {"user": self._server.user, "password": self._server.password}
+        cluster = await Cluster.connect(self._server.url, name=name, **credentials)
+        self._clusters.append(cluster)
+        return self._portal(PortalOptions(policy=policy, registry=cluster))
+
+    def _login(self, portal: Any, client: Any = mind) -> Any:
+        return portal.login(UsernamePassword(f"user{next(self._names)}", "x"), client, Player)
+
+    async def _read_and_set(self) -> None:
+        key = f"bare{next(self._names)}"
+        revision, _ = await self._bus.read(key)
+        await self._bus.write(key, revision, b"x" * 80)
+
+    async def _median(self, step: Step) -> float:
+        times = []
+        for number in range(WARM_UP + self._count):
+            began = time.perf_counter()
+            await step()
+            if number >= WARM_UP:
+                times.append(time.perf_counter() - began)
+        return statistics.median(times) * 1e6
+
+    async def _each(self, send: Callable[[], Any]) -> float:
+        """Return the microseconds for a message of many, until the last one has arrived."""
+        count = self._count * 10
+        self._got, began = 0, time.perf_counter()
+        for number in range(count):
+            await send()
+            while number - self._got > WINDOW:
+                await asyncio.sleep(0)
+        while self._got < count:
+            await asyncio.sleep(0)
+        return (time.perf_counter() - began) / count * 1e6
+
+    async def _notify(self) -> None:
+        assert self._session is not None
+        self._session.mind.notify("moved", 1.0, 2.0)
+
+    async def round(self) -> dict[str, tuple[float, float]]:
+        """Return microseconds: ours and the floor, by what was measured."""
+        session, client = self._session, self._bus._nats
+        assert session is not None
+        return {
+            "login, ALLOW / a portal alone": (
+                await self._median(lambda: self._login(self._allow)),
+                await self._median(lambda: self._login(self._alone)),
+            ),
+            "login, REJECT / one read and one compare-and-set": (
+                await self._median(lambda: self._login(self._here)),
+                await self._median(self._read_and_set),
+            ),
+            "call of an avatar elsewhere / a request of nats-py": (
+                await self._median(lambda: session.avatar.proxy().move(1.0)),
+                await self._median(lambda: client.request("bench.request", b"x" * 60, timeout=5)),
+            ),
+            "notification elsewhere / a message of nats-py": (
+                await self._each(self._notify),
+                await self._each(lambda: client.publish("bench.tell", b"x" * 60)),
+            ),
+        }
+
+    async def close(self) -> None:
+        """Leave the clusters."""
+        for portal in (self._alone, self._allow, self._here, self._there):
+            await portal.drain(30)
+        for cluster in self._clusters:
+            await cluster.close()
+
+
+async def measure(server: NatsServer, count: int, rounds: int) -> dict[str, list[float]]:
+    """Return the ratios of each round; the first line of each is ours in microseconds."""
+    set_default_dispatcher(AsyncioDispatcher())
+    figures = Figures(server, count)
+    await figures.open(rounds)
+    found: dict[str, list[tuple[float, float]]] = {}
+    for _ in range(rounds):
+        for name, pair in (await figures.round()).items():
+            found.setdefault(name, []).append(pair)
+    await figures.close()
+    for name, pairs in found.items():
+        ratios = [ours / floor for ours, floor in pairs]
+        ours = statistics.median(pair[0] for pair in pairs)
+        ratio, least, most = statistics.median(ratios), min(ratios), max(ratios)
+        print(f"{ours:8.1f} us  {ratio:5.2f} x ({least:.2f} to {most:.2f})  {name}")
+    return {name: [ours / floor for ours, floor in pairs] for name, pairs in found.items()}
+
+
+def main() -> None:
+    """Measure, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--count", type=int, default=300, help="of each in a round")
+    parser.add_argument("--rounds", type=int, default=9)
+    options = parser.parse_args()
+    print(machine())
+    with tempfile.TemporaryDirectory() as folder:
+        server = NatsServer(Path(folder))
+        server.start()
+        try:
+            asyncio.run(measure(server, options.count, options.rounds))
+        finally:
+            server.stop()
+
+
+if __name__ == "__main__":
+    main()

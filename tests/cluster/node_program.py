@@ -1,0 +1,249 @@
+"""One node of a cluster as a process of its own, for the chaos test, which kills and stops it.
+
+It reads requests from its standard input and writes answers and records to its standard output,
+one JSON object a line. A record is written before the program goes on, so that what was recorded
+is not lost if it is killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import json
+import logging
+import os
+import random
+import sys
+import time
+from abc import ABC, abstractmethod
+from pathlib import Path
+from typing import Any
+
+from actorcred import (
+    Avatar,
+    Checker,
+    Login,
+    LoginFailed,
+    LogoutReason,
+    Portal,
+    PortalOptions,
+    Realm,
+    UsernamePassword,
+)
+from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
+from actorcred.cluster import BusDown, BusError, Cluster
+
+logger = logging.getLogger("node_program")
+
+TICK = 0.02
+STALL = 0.1
+"""Seconds between two ticks that are recorded as a stall: the process was stopped or starved."""
+
+
+def record(what: str, **fields: Any) -> None:
+    """Write a line that is no answer."""
+    write({"record": what, **fields})
+
+
+def write(line: dict[str, Any]) -> None:
+    data = json.dumps(line).encode() + b"\n"
+    while data:
+        data = data[os.write(1, data) :]
+
+
+class Player(ABC):
+    @abstractmethod
+    def move(self) -> None: ...
+
+
+class Figure(Avatar, Player):
+    """Records when it begins and ends."""
+
+    made = 0
+    rnd = random.Random()
+
+    def on_login(self) -> None:
+        assert self.session is not None
+        Figure.made += 1
+        self.number = Figure.made
+        record(
+            "begin",
+            avatar=self.number,
+            user=str(self.avatar_id),
+            session=self.session.id,
+            fence=self.session.fence,
+            at=time.monotonic(),
+        )
+
+    async def on_logout(self, reason: LogoutReason) -> None:
+        await asyncio.sleep(Figure.rnd.choice([0.0, 0.005, 0.03]))
+        record("end", avatar=self.number, why=str(reason.code), at=time.monotonic())
+
+    def move(self) -> None:
+        pass
+
+
+class Game(Realm):
+    """Mostly answers at once, and seldom takes longer than a lease."""
+
+    interfaces = (Player,)
+    lease = 1.0
+
+    async def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
+        chance = Figure.rnd.random()
+        if chance > 0.9:
+            await asyncio.sleep(Figure.rnd.uniform(0.5, 2.5) * self.lease)
+        elif chance > 0.7:
+            await asyncio.sleep(Figure.rnd.uniform(0.0, 0.3) * self.lease)
+        avatar = Figure.start(avatar_id, mind)
+        return Player, avatar, avatar.stop
+
+
+class Everybody(Checker):
+    credential_interfaces = (UsernamePassword,)
+
+    def request_avatar_id(self, credentials: UsernamePassword) -> str:
+        return credentials.username
+
+
+class Program:
+    """Does what it is asked.
+
+    Args:
+        config: the name of the node, where NATS is, the policy, the lease and the seed.
+    """
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._config = config
+        self._logins: dict[str, Login] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> list[str]:
+        """Serve until the end of the input or the request to quit; return the tasks left."""
+        reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+        )
+        ticking = loop.create_task(self._tick())
+        await self._open()
+        record("ready", node=self._cluster.node)
+        while line := await reader.readline():
+            request = json.loads(line)
+            if request["do"] == "quit":
+                break
+            task = loop.create_task(self._answer(request))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        else:
+            os._exit(3)  # the test has ended
+        await asyncio.gather(*self._tasks)
+        ticking.cancel()
+        transport.close()
+        await self._close()
+        await asyncio.sleep(0.05)  # tasks that were cancelled last
+        here = asyncio.current_task()
+        return [repr(task) for task in asyncio.all_tasks() if task is not here]
+
+    async def _open(self) -> None:
+        config = self._config
+        set_default_dispatcher(AsyncioDispatcher())
+        Figure.rnd, Game.lease = random.Random(config["seed"]), config["lease"]
+        while True:
+            try:
+                self._cluster = await Cluster.connect(config["url"], **config["cluster"])
+                break
+            except BusError as error:
+                logger.warning("tries again: %s", error)
+                await asyncio.sleep(0.1)
+        self._realm, self._checker = Game.start(), Everybody.start()
+        options = PortalOptions(
+            policy=config["policy"], registry=self._cluster, login_timeout=6 * config["lease"]
+        )
+        self._portal = Portal.start(self._realm, [self._checker], options)
+        self._node = self._cluster._node
+
+    async def _close(self) -> None:
+        self._logins.clear()
+        await self._portal.drain(5)
+        await self._cluster.close(5)
+        for ref in (self._portal, self._realm, self._checker):
+            await ref.stop(block=False)
+
+    async def _tick(self) -> None:
+        last = time.monotonic()
+        while True:
+            await asyncio.sleep(TICK)
+            now = time.monotonic()
+            if now - last > STALL:
+                record("stall", begin=last, end=now)
+            last = now
+
+    async def _answer(self, request: dict[str, Any]) -> None:
+        try:
+            answer = {"ok": await getattr(self, "do_" + request["do"])(*request["args"])}
+        except (LoginFailed, BusDown) as error:
+            cause = getattr(error, "cause", None)
+            answer = {"error": type(error).__name__, "cause": str(cause or ""), "text": str(error)}
+        write({"id": request["id"], **answer})
+
+    async def do_login(self, name: str) -> str:
+        login = await self._portal.login(UsernamePassword(name, ""), None, Player)
+        self._logins[login.session.id] = login
+        return login.session.id
+
+    async def do_logout(self, session_id: str) -> None:
+        login = self._logins.pop(session_id, None)
+        if login is not None:
+            await login.logout()
+
+    async def do_report(self) -> dict[str, Any]:
+        """Return what this node knows of itself and of the others."""
+        node = self._node
+        sessions = {one.session_id: one.session for one in node.holdings}
+        count: Any = await self._portal.count()
+        roster = [
+            [entry.id, entry.node] async for _, _, entries in node.roster.all() for entry in entries
+        ]
+        return {
+            "node": node.id,
+            "nodes": sorted(self._cluster.nodes()),
+            "sessions": {
+                key: [str(one.avatar_id), one.fence] for key, one in sessions.items() if one
+            },
+            "places": len(sessions),
+            "open": sorted(key for key, one in sessions.items() if one is not None and one.is_open),
+            "owed": node._upkeep.backlog,
+            "usable": node.members.holds and node.roster.usable,
+            "count": count,
+            "missing": sorted(count.missing),
+            "roster": sorted(roster),
+        }
+
+
+def sockets() -> list[str]:
+    """Return the sockets that are open in this process."""
+    found = []
+    for path in Path("/proc/self/fd").glob("*"):
+        with contextlib.suppress(OSError):
+            found.append(os.readlink(path))
+    return [name for name in found if name.startswith("socket:")]
+
+
+def main() -> None:
+    config = json.loads(sys.argv[1])
+    logging.basicConfig(
+        level=config.get("log", "WARNING"),
+        format=config["cluster"]["node"]
+        + " %(levelname)s %(asctime)s.%(msecs)03d %(name)s: %(message)s",
+        datefmt="%M:%S",
+    )
+    logging.getLogger("actorcred.audit").setLevel(logging.ERROR)
+    tasks = asyncio.run(Program(config).run())
+    gc.collect()
+    record("gone", tasks=tasks, sockets=sockets())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,236 @@
+"""What nats-py's client is kept from, by servers that do what a real one does seldom."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from actorcred.cluster._client import Client
+from actorcred.cluster.bus import Bus
+from actorcred.cluster.errors import BusDown, BusError
+from actorcred.cluster.settings import NatsOptions
+from tests.cluster.conftest import nothing, opened, stranger, until
+from tests.cluster.nats_server import NatsServer
+from tests.cluster.tap import tapped
+
+INFO = {"version": "2.9.10", "max_payload": 1 << 20, "auth_required": True, "headers": True}
+
+
+@contextlib.asynccontextmanager
+async def liar(**info: Any) -> AsyncIterator[tuple[int, bytearray]]:
+    """Run a server that greets like NATS, and return its port and what clients send it.
+
+    What is published to "fail" is the error that it answers.
+    """
+    received = bytearray()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"INFO " + json.dumps(INFO | info).encode() + b"\r\n")
+        with contextlib.suppress(OSError):
+            while line := await reader.readline():
+                received.extend(line)
+                if line.startswith(b"PING"):
+                    writer.write(b"PONG\r\n")
+                elif line.startswith(b"PUB fail"):
+                    writer.write(b"-ERR '" + (await reader.readline()).strip() + b"'\r\n")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield server.sockets[0].getsockname()[1], received
+    finally:
+        server.close()
+        await server.wait_closed()
+
+
+@pytest.mark.parametrize("info", [{}, {"tls_required": False}, {"tls_available": True}])
+def test_no_password_is_sent_without_tls_if_the_address_asks_for_it(info: dict[str, Any]) -> None:
+    async def run() -> None:
+        async with liar(**info) as (port, received):
+            options = NatsOptions(
+                servers=(f"tls://127.0.0.1:{port}",), user="me", password="hush", timeout=0.3
+            )
+            with pytest.raises(BusError, match="SecureConnWantedError"):
+                await Bus(options, "node", nothing).open()
+            assert received == b""
+
+    asyncio.run(run())
+
+
+def test_a_password_is_sent_without_tls_on_this_machine() -> None:
+    async def run() -> None:
+        async with liar() as (port, received):
+            options = NatsOptions(
+                servers=(f"nats://127.0.0.1:{port}",), user="me", password="hush", timeout=0.3
+            )
+            with pytest.raises(BusError):  # it has no streams
+                await Bus(options, "node", nothing).open()
+            assert b"hush" in received
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("scheme", ["tls", "nats"])
+def test_a_server_with_tls_is_used_with_tls(tmp_path: Path, scheme: str) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    both = tmp_path / "both.pem"
+    server = NatsServer(tmp_path, more=f'tls {{ cert_file: "{both}", key_file: "{both}" }}')
+    server.start()
+
+    async def run() -> None:
+        trusting, url = ssl.create_default_context(), f"{scheme}://localhost:{server.port}"
+        with pytest.raises(BusError, match="CERTIFICATE_VERIFY_FAILED"):
+            await Bus(server.options(servers=(url,), timeout=0.3), "node", nothing).open()
+        authority.configure_trust(trusting)
+        async with opened(server.options(servers=(url,), tls=trusting)) as bus:
+            assert await bus.write("key", 0, b"1") is not None
+
+    try:
+        asyncio.run(run())
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("error", ["User Authentication Expired", "Authorization Violation"])
+def test_a_client_that_nats_has_put_out_tries_again(error: str) -> None:
+    async def run() -> None:
+        async with liar() as (port, received):
+            client = Client(NatsOptions(servers=(f"nats://127.0.0.1:{port}",)))
+            await client.connect(
+                f"nats://127.0.0.1:{port}",
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.01,  # type: ignore[arg-type]
+            )
+            await client.publish("fail", error.encode())
+            await until(lambda: received.count(b"CONNECT") == 2 and client.is_connected)
+            await client.close()
+
+    asyncio.run(run())
+
+
+def test_a_client_stays_connected_if_it_may_not_do_one_thing(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        client, away = Client(nats_server.options()), list[None]()
+
+        async def note() -> None:
+            away.append(None)
+
+        await client.connect(
+            nats_server.url,
+            user=nats_server.user,
+            password=nats_server.password,
+            disconnected_cb=note,
+        )
+        await client._process_err("'permissions violation for publish to \"$sys\"'")
+        await client.flush()
+        assert client.is_connected
+        assert not away
+        await client.close()
+
+    asyncio.run(run())
+
+
+def test_an_answer_that_comes_after_a_flush_was_given_up_does_no_harm(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with tapped(nats_server.port) as tap, stranger(nats_server) as other:
+            options = nats_server.options(servers=(tap.url,), timeout=0.3)
+            received: list[bytes] = []
+            async with opened(options, lambda data, _: received.append(data)) as bus:
+                tap.black_hole()
+                for _ in range(3):
+                    with pytest.raises(BusDown):
+                        await bus.flush()
+                tap.open()
+                await other.publish(f"ac.{options.cluster}.all", b"still here")
+                await until(lambda: received == [b"still here"])
+
+    asyncio.run(run())
+    assert not caplog.records
+
+
+def test_no_connection_is_left_open_to_a_server_that_does_not_greet() -> None:
+    async def run() -> None:
+        came, there = list[None](), set[asyncio.StreamWriter]()
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            came.append(None)
+            if len(came) == 1:
+                writer.write(b"INFO " + json.dumps(INFO).encode() + b"\r\n")
+                await reader.readuntil(b"PING\r\n")
+                writer.write(b"PONG\r\n")
+            else:
+                there.add(writer)
+                with contextlib.suppress(OSError):
+                    await reader.read()
+                there.discard(writer)
+            writer.close()
+
+        server = await asyncio.start_server(serve, "127.0.0.1", 0)
+        url = f"nats://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        client = Client(NatsOptions(servers=(url,)))
+        await client.connect(
+            url,
+            max_reconnect_attempts=-1,
+            connect_timeout=0.1,  # type: ignore[arg-type]
+            reconnect_time_wait=0.01,  # type: ignore[arg-type]
+        )
+        most = 0
+        for number in range(2, 6):
+            await until(lambda: len(came) > number)  # noqa: B023
+            await asyncio.sleep(0.01)
+            most = max(most, len(there))
+        assert most == 1
+        await client.close()
+        await until(lambda: not there)
+        server.close()
+        await server.wait_closed()
+
+    asyncio.run(run())
+
+
+def test_a_silent_line_with_much_to_send_is_given_up(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with tapped(nats_server.port) as tap:
+            client, away = Client(nats_server.options()), asyncio.Event()
+
+            async def note() -> None:
+                away.set()
+
+            await client.connect(
+                tap.url,
+                user=nats_server.user,
+                password=nats_server.password,
+                ping_interval=0.1,  # type: ignore[arg-type]
+                max_outstanding_pings=1,
+                connect_timeout=0.2,  # type: ignore[arg-type]
+                reconnect_time_wait=0.05,  # type: ignore[arg-type]
+                max_reconnect_attempts=-1,
+                disconnected_cb=note,
+            )
+            tap.black_hole()
+
+            async def publish() -> None:
+                for _ in range(20):  # more than the buffers of the system take
+                    await client.publish("test", bytes(900_000))
+
+            publishing = asyncio.create_task(publish())
+            await asyncio.wait_for(away.wait(), 20)
+            tap.open()
+            await until(lambda: client.is_connected)
+            publishing.cancel()
+            await asyncio.gather(publishing, return_exceptions=True)
+            await asyncio.wait_for(client.close(), 20)
+
+    asyncio.run(run())
