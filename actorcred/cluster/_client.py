@@ -1,4 +1,4 @@
-"""nats-py's client without four of its faults. Uses private methods, which its tests guard."""
+"""nats-py's client without five of its faults. Uses private methods, which its tests guard."""
 
 from __future__ import annotations
 
@@ -121,6 +121,11 @@ class Client(NatsClient):
             await super()._process_err(err_msg)
         else:
             await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
+
+    async def flush(self, timeout: float = 10) -> None:
+        # nats-py writes the PING at once, before subscriptions and messages that wait to be sent.
+        await asyncio.wait_for(self._flush_pending(force_flush=True), timeout)
+        await super().flush(timeout)  # type: ignore[arg-type]
 
     async def _connect_to_server(self, s: Any) -> None:
         # nats-py leaves each connection open that did not come so far as to be greeted.

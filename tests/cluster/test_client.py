@@ -234,3 +234,15 @@ def test_a_silent_line_with_much_to_send_is_given_up(nats_server: NatsServer) ->
             await asyncio.wait_for(client.close(), 20)
 
     asyncio.run(run())
+
+
+def test_a_flush_waits_for_what_has_yet_to_be_sent(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with opened(nats_server.options()) as bus:
+            client = bus._nats
+            client._pending.append(b"SUB later 99\r\n")
+            client._pending_data_size += len(client._pending[-1])
+            await bus.flush()
+            assert client._pending == []
+
+    asyncio.run(run())
