@@ -25,7 +25,7 @@ from actorcred.errors import CheckerUnavailable
 from tests.cluster.conftest import until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.tap import tapped
-from tests.cluster.team import Figure, Game, Member, Player, _end, _join, team
+from tests.cluster.team import SHORT, Figure, Game, Member, Player, _end, _join, team
 
 
 async def gets_in(member: Member, name: str = "ann") -> Login:
@@ -114,7 +114,7 @@ def test_a_login_that_waits_for_the_realm_while_its_node_is_cut_off_gets_no_avat
     nats_server: NatsServer, answer_now: asyncio.Event
 ) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, b):
+        async with team(nats_server, lease=SHORT) as (a, b):
             first = asyncio.create_task(a.outcome())
             await placed(a)
             a.tap.cut()
@@ -157,7 +157,7 @@ def test_a_roster_that_is_in_doubt_again_as_it_is_verified_stays_so(
     nats_server: NatsServer,
 ) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, _):
+        async with team(nats_server, lease=SHORT) as (a, _):
             a.node.roster.doubt()
             await a.node.roster.verify()
             a.node.roster.doubt()
@@ -188,7 +188,7 @@ def test_a_claim_whose_confirmation_was_lost_makes_those_fail_who_took_its_node_
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, b):
+        async with team(nats_server, lease=SHORT) as (a, b):
             write, revisions = a.node.roster.write, []
 
             async def unconfirmed(*args: Any) -> int | None:
@@ -211,7 +211,7 @@ def test_a_node_that_was_cut_off_and_keeps_its_sessions_makes_those_fail_who_too
     nats_server: NatsServer,
 ) -> None:
     async def run() -> None:
-        async with team(nats_server, on_cut_off="keep") as (a, b):
+        async with team(nats_server, on_cut_off="keep", lease=SHORT) as (a, b):
             login = await a.login()
             revision, entries = await b.node.roster.read(key_of("ann"))
             entries.append(Entry("other", b.cluster.node))  # as if two were allowed

@@ -17,7 +17,7 @@ from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode, LogoutReason
 from tests.cluster.conftest import until
 from tests.cluster.nats_server import NatsServer, random_name
-from tests.cluster.team import Member, Player, team
+from tests.cluster.team import SHORT, Member, Player, team
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_lost_log_is_followed_from_its_beginning(own_server: NatsServer) -> No
 
 def test_a_login_whose_lease_is_lost_before_it_opens_is_refused(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, _):
+        async with team(nats_server, lease=SHORT) as (a, _):
             claim = a.node._claims.claim
 
             async def late(holding: Holding, within: float) -> None:

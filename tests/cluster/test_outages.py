@@ -13,7 +13,7 @@ from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode
 from tests.cluster.conftest import until
 from tests.cluster.nats_server import NatsServer
-from tests.cluster.team import Figure, Member, team
+from tests.cluster.team import SHORT, Figure, Member, team
 
 
 async def gets_in(member: Member, name: str = "ann") -> Login:
@@ -27,7 +27,7 @@ def test_the_user_of_a_node_that_was_killed_gets_in_after_its_lease(
     nats_server: NatsServer,
 ) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, b):
+        async with team(nats_server, lease=SHORT) as (a, b):
             await a.login()
             await a.die()
             with pytest.raises(LoginDenied) as denied:
@@ -42,7 +42,7 @@ def test_the_user_of_a_node_that_was_killed_gets_in_after_its_lease(
 def test_replace_waits_for_the_lease_of_a_node_that_was_killed(nats_server: NatsServer) -> None:
     # Pitfall 4: it does not answer any more, and NATS does not say that it is gone.
     async def run() -> None:
-        async with team(nats_server, policy="replace") as (a, b):
+        async with team(nats_server, policy="replace", lease=SHORT) as (a, b):
             await a.login()
             await a.die()
             assert (await b.login()).session.is_open
@@ -52,7 +52,7 @@ def test_replace_waits_for_the_lease_of_a_node_that_was_killed(nats_server: Nats
 
 def test_what_a_dead_node_had_is_taken_out_of_the_roster(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with team(nats_server, policy="allow") as (a, b):
+        async with team(nats_server, policy="allow", lease=SHORT) as (a, b):
             for name in ("ann", "ben"):
                 await a.login(name)
             await b.login()
@@ -69,7 +69,7 @@ def test_a_node_that_is_cut_off_ends_its_sessions_before_others_open_them(
     nats_server: NatsServer, how: str
 ) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, b):
+        async with team(nats_server, lease=SHORT) as (a, b):
             first = await a.login()
             getattr(a.tap, how)()
             second = await gets_in(b)
@@ -91,7 +91,7 @@ def test_a_node_that_is_cut_off_lets_nobody_in(
     monkeypatch.setattr("actorcred.cluster.claims.PATIENCE", 0.2)
 
     async def run() -> None:
-        async with team(nats_server) as (a, _):
+        async with team(nats_server, lease=SHORT) as (a, _):
             a.tap.cut()
             await until(lambda: not a.node.members.holds)
             assert isinstance(await a.outcome(), CheckerUnavailable)
@@ -101,7 +101,7 @@ def test_a_node_that_is_cut_off_lets_nobody_in(
 
 def test_a_blip_ends_nothing(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with team(nats_server) as (a, b):
+        async with team(nats_server, lease=4.0) as (a, b):
             login = await a.login()
             renewed: list[None] = []
             a.node.members.when_renewed.append(lambda: renewed.append(None))
@@ -117,7 +117,7 @@ def test_a_blip_ends_nothing(nats_server: NatsServer) -> None:
 
 def test_keep_ends_only_the_session_that_was_taken_over(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with team(nats_server, on_cut_off="keep") as (a, b):
+        async with team(nats_server, on_cut_off="keep", lease=SHORT) as (a, b):
             ann, ben = await a.login(), await a.login("ben")
             a.tap.cut()
             await gets_in(b)
@@ -135,7 +135,7 @@ def test_keep_ends_only_the_session_that_was_taken_over(nats_server: NatsServer)
 
 def test_keep_tells_the_roster_again_what_was_swept_meanwhile(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with team(nats_server, on_cut_off="keep") as (a, b):
+        async with team(nats_server, on_cut_off="keep", lease=SHORT) as (a, b):
             login = await a.login()
             a.tap.cut()
             await b.has_roster()
@@ -165,7 +165,7 @@ def test_a_release_while_nats_is_away_is_made_good(own_server: NatsServer) -> No
 def test_an_empty_store_lets_nobody_in_twice(own_server: NatsServer) -> None:
     # Pitfall 3: who reconnects later must not claim in the new store before its owners are heard.
     async def run() -> None:
-        async with team(own_server, lease=2.0) as (a, b):
+        async with team(own_server, lease=3.0) as (a, b):
             first = await a.login()
             fence = (await a.login("cat")).session.fence
             own_server.restart(wipe=True)
@@ -196,7 +196,7 @@ def test_presence_is_told_again_after_a_loss(own_server: NatsServer) -> None:
 
 def test_nats_away_for_long_ends_what_may_exist_once(own_server: NatsServer) -> None:
     async def run() -> None:
-        async with team(own_server) as (a, b):
+        async with team(own_server, lease=SHORT) as (a, b):
             ann, ben = await a.login(), await b.login("ben")
             own_server.kill()
             await until(lambda: not ann.session.is_open and not ben.session.is_open)
