@@ -1,4 +1,4 @@
-"""NATS as a bus: tell, ask, gather, and compare-and-set. Only this module uses nats-py.
+"""NATS as a bus: tell, ask, gather, and compare-and-set. Only this module calls nats-py's client.
 
 All of it runs on one event loop. Names on NATS, for a cluster C:
 

@@ -126,19 +126,16 @@ class Members:
         try:
             await asyncio.wait_for(self._first.wait(), max(self.lease, 5.0))
         except TimeoutError:
-            await self._end_tasks()
+            await cancel_all(self._tasks)
             raise BusError("NATS does not return the lease of this node") from None
 
     async def leave(self) -> None:
         """End the lease in good order: the others need not wait until it is over."""
-        await self._end_tasks()
+        await cancel_all(self._tasks)
         self._valid_until = 0.0
         left = Beat(self._bus.node, monotonic(), left=True)
         with contextlib.suppress(BusDown):
             await self._bus.beat(pack(left), self.beat)
-
-    async def _end_tasks(self) -> None:
-        await cancel_all(self._tasks)
 
     # -- this node -------------------------------------------------------------------------------
 

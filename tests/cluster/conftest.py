@@ -45,6 +45,16 @@ def own_server(tmp_path: Path) -> Iterator[NatsServer]:
     server.stop()
 
 
+class Clock:
+    """A clock that stands still until the test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 async def until(condition: Callable[[], object], patience: float = PATIENCE) -> None:
     """Wait for a condition."""
     deadline = time.monotonic() + patience

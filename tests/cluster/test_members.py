@@ -14,20 +14,10 @@ from actorcred.cluster import members as members_module
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
 from actorcred.cluster.members import Life, Members
 from actorcred.cluster.messages import Beat, Hello, Message, pack
-from tests.cluster.conftest import until
+from tests.cluster.conftest import Clock, until
 
 LEASE = 1.0
 QUARTER = LEASE / 4
-
-
-class Clock:
-    """The clock of the members: it stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

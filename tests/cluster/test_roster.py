@@ -13,7 +13,7 @@ from actorcred.cluster import roster as roster_module
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
 from actorcred.cluster.roster import VERSION, Entry, Roster, key_of, pack_entries, unpack_entries
-from tests.cluster.conftest import opened, stranger
+from tests.cluster.conftest import Clock, opened, stranger
 from tests.cluster.nats_server import NatsServer
 
 
@@ -63,16 +63,6 @@ def test_junk_in_the_roster_is_an_error_that_can_be_handled(data: bytes) -> None
 
 HOLD = 1.25
 ANN = [Entry("s1", "n1", 1.5)]
-
-
-class Clock:
-    """A clock that stands still until the test moves it."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
