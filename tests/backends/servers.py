@@ -73,19 +73,22 @@ class Backend:
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, user=self._user
             )
         deadline = time.monotonic() + START
-        while True:
-            with (
-                contextlib.suppress(OSError),
-                socket.create_connection(("127.0.0.1", self.port), 1),
-            ):
-                if (
-                    not self.ready
-                    or subprocess.run(self.ready, capture_output=True, check=False).returncode == 0
-                ):
-                    return
+        while not self._answers():
             assert self._process.poll() is None, self._log.read_text()[-2000:]
             assert time.monotonic() < deadline, self._log.read_text()[-2000:]
             time.sleep(0.02)
+
+    def _answers(self) -> bool:
+        """Return whether clients can be served."""
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), 1),
+        ):
+            return (
+                not self.ready
+                or subprocess.run(self.ready, capture_output=True, check=False).returncode == 0
+            )
+        return False
 
     def stop(self) -> None:
         """Stop immediately, as in a crash, with all child processes.

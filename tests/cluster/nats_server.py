@@ -9,14 +9,13 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actorcred.cluster.settings import NatsOptions
-from tests.backends.servers import START, free_port, program
+from tests.backends.servers import Backend, free_port, program
 
 CONFIG = """
 listen: "127.0.0.1:{port}"
@@ -34,7 +33,7 @@ def find_program() -> str:
     return chosen or program("nats-server", "nats-server")
 
 
-class NatsServer:
+class NatsServer(Backend):
     """A nats-server on a free loopback port, with a password and a store of its own.
 
     Args:
@@ -44,27 +43,22 @@ class NatsServer:
 
     Attributes:
         port: where it listens, also after a restart.
+        url: its address for clients, without the password.
         user: the name of its only user.
         password: the user's password.
     """
 
     def __init__(self, folder: Path, *, jetstream: bool = True, more: str = "") -> None:
-        self._program = find_program()
-        self.port = free_port()
+        port, config = free_port(), folder / "nats.conf"
+        command = [find_program(), "-c", str(config)]
+        super().__init__(command, port, f"nats://127.0.0.1:{port}", folder / "log")
         self.user, self.password = "cluster", secrets.token_urlsafe(16)
-        self._store, self._log = folder / "store", folder / "log"
-        self._config = folder / "nats.conf"
-        self._config.touch(0o600)
+        self._store = folder / "store"
+        text = CONFIG.format(port=port, user=self.user, password=self.password) + more
         if jetstream:
-            more += JETSTREAM.format(store=self._store)
-        config = CONFIG.format(port=self.port, user=self.user, password=self.password)
-        self._config.write_text(config + more)
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def url(self) -> str:
-        """The address for clients, without the password."""
-        return f"nats://127.0.0.1:{self.port}"
+            text += JETSTREAM.format(store=self._store)
+        config.touch(0o600)
+        config.write_text(text)
 
     def options(self, **more: Any) -> NatsOptions:
         """Return the settings of a cluster on this server; its name is random by default.
@@ -80,23 +74,7 @@ class NatsServer:
         }
         return NatsOptions(**(settings | more))
 
-    def start(self) -> None:
-        """Start it, and wait until it accepts connections."""
-        assert self._process is None
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                [self._program, "-c", str(self._config)],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-            )
-        deadline = time.monotonic() + START
-        while not self._accepts():
-            assert self._process.poll() is None, self._log.read_text()[-2000:]
-            assert time.monotonic() < deadline, self._log.read_text()[-2000:]
-            time.sleep(0.02)
-
-    def _accepts(self) -> bool:
+    def _answers(self) -> bool:
         """Return whether it greets a client; it does so when its streams are there."""
         with (
             contextlib.suppress(OSError),
@@ -107,10 +85,7 @@ class NatsServer:
 
     def kill(self) -> None:
         """End it as a crash would, by SIGKILL."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
+        super().stop()
 
     def pause(self) -> None:
         """Stop it with SIGSTOP: the kernel keeps its connections, and nothing is answered."""

@@ -22,7 +22,7 @@ from actorcred.cluster.messages import Beat, Hello, pack
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.errors import CheckerUnavailable
-from tests.cluster.conftest import until
+from tests.cluster.conftest import Clock, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.tap import tapped
 from tests.cluster.team import SHORT, Figure, Game, Member, Player, _end, _join, team
@@ -274,23 +274,24 @@ class Silence:
         return True
 
 
+def hear(ours: Members, node: str, sent: float) -> None:
+    asyncio.run(ours._heard(Msg(NatsClient(), data=pack(Beat(node, sent)))))
+
+
 def test_a_node_whose_own_beats_come_back_late_does_not_take_others_for_dead(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What the other one wrote after this node's last beat can be on its way, too.
-    now = 0.0
-    monkeypatch.setattr(members, "monotonic", lambda: now)
+    clock = Clock()
+    monkeypatch.setattr(members, "monotonic", clock)
     ours = Members(Silence(), 1.0, lambda: (0, False))
 
-    def hear(node: str, sent: float) -> None:
-        asyncio.run(ours._heard(Msg(NatsClient(), data=pack(Beat(node, sent)))))
-
-    for now, node, sent in ((10.0, "a", 10.0), (10.0, "b", 10.0), (10.9, "a", 10.9)):  # noqa: B007
-        hear(node, sent)
-    now = 11.4
-    hear("a", 11.2)
+    for clock.now, node, sent in ((10.0, "a", 10.0), (10.0, "b", 10.0), (10.9, "a", 10.9)):
+        hear(ours, node, sent)
+    clock.now = 11.4
+    hear(ours, "a", 11.2)
     assert ours.life_of("b") is Life.UNSURE
-    hear("a", 11.3)
+    hear(ours, "a", 11.3)
     assert ours.life_of("b") is Life.DEAD
 
 
@@ -298,24 +299,21 @@ def test_a_node_that_was_disconnected_for_a_moment_does_not_take_others_for_dead
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # What the other one wrote in that moment was never heard, though the lease has no gap.
-    now = 0.0
-    monkeypatch.setattr(members, "monotonic", lambda: now)
+    clock = Clock()
+    monkeypatch.setattr(members, "monotonic", clock)
     ours = Members(Silence(), 1.0, lambda: (0, False))
 
-    def hear(node: str, sent: float) -> None:
-        asyncio.run(ours._heard(Msg(NatsClient(), data=pack(Beat(node, sent)))))
-
-    for now, node in ((10.0, "a"), (10.0, "b"), (10.9, "a")):
-        hear(node, now)
-    now = 11.2
+    for clock.now, node in ((10.0, "a"), (10.0, "b"), (10.9, "a")):
+        hear(ours, node, clock.now)
+    clock.now = 11.2
     ours.interrupt()
-    hear("a", 11.1)  # it had come before the connection was lost
-    now = 11.3
+    hear(ours, "a", 11.1)  # it had come before the connection was lost
+    clock.now = 11.3
     assert ours.life_of("b") is Life.UNSURE
-    hear("a", now)
+    hear(ours, "a", clock.now)
     assert ours.life_of("b") is Life.UNSURE
-    for now in (12.0, 12.5, 12.6):
-        hear("a", now)
+    for clock.now in (12.0, 12.5, 12.6):
+        hear(ours, "a", clock.now)
     assert ours.life_of("b") is Life.DEAD
 
 
