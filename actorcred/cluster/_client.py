@@ -14,11 +14,19 @@ from nats.aio.client import Client as NatsClient
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.settings import NatsOptions, needs_tls
 
-__all__ = ["Client", "connect"]
+__all__ = ["FAULTS", "Client", "connect", "reason_of"]
 
 logger = logging.getLogger("actorcred.cluster")
 
 PENDING_BYTES = 8 << 20
+
+FAULTS = (nats.errors.Error, asyncio.TimeoutError, ConnectionError)
+"""What calls of nats-py raise if NATS does not do what it should."""
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what a log should say of an error."""
+    return f"{type(error).__name__}: {error}"
 
 
 async def connect(

@@ -46,13 +46,17 @@ class Life(Enum):
     DEAD = "dead"
 
 
+class LeaseStore(Protocol):
+    """Where leases are kept."""
+
+    async def beat(self, data: bytes, timeout: float) -> None:
+        """Write this node's lease."""
+
+
 class LeaseBus(Protocol):
     """What leases need of the bus."""
 
     node: str
-
-    async def beat(self, data: bytes, timeout: float) -> None:
-        """Write this node's lease."""
 
     async def listen(self, topic: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
         """Have a function called with the messages of a topic."""
@@ -75,6 +79,7 @@ class Members:
 
     Args:
         bus: the way to the others.
+        store: where leases are kept.
         lease: seconds; see `Cluster.connect`.
         describe: returns how many sessions this node has, and whether it is draining.
 
@@ -89,9 +94,14 @@ class Members:
     """
 
     def __init__(
-        self, bus: LeaseBus, lease: float, describe: Callable[[], tuple[int, bool]]
+        self,
+        bus: LeaseBus,
+        store: LeaseStore,
+        lease: float,
+        describe: Callable[[], tuple[int, bool]],
     ) -> None:
         self._bus = bus
+        self._store = store
         self.lease = lease
         self.beat = lease / BEATS
         self._describe = describe
@@ -135,7 +145,7 @@ class Members:
         self._valid_until = 0.0
         left = Beat(self._bus.node, monotonic(), left=True)
         with contextlib.suppress(BusDown):
-            await self._bus.beat(pack(left), self.beat)
+            await self._store.beat(pack(left), self.beat)
 
     # -- this node -------------------------------------------------------------------------------
 
@@ -158,7 +168,7 @@ class Members:
             sessions, draining = self._describe()
             beat = Beat(self._bus.node, monotonic(), sessions, draining)
             try:
-                await self._bus.beat(pack(beat), min(self.beat, CONFIRMATION))
+                await self._store.beat(pack(beat), min(self.beat, CONFIRMATION))
             except BusDown as error:
                 logger.debug("The lease was not renewed: %s", error)
                 pause = min(0.25, pause)

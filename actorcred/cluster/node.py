@@ -22,6 +22,7 @@ from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
+from actorcred.cluster.store import Store
 from actorcred.cluster.upkeep import Upkeep
 from actorcred.sessions.policies import Limits
 from actorcred.sessions.registry import SessionHost
@@ -74,8 +75,9 @@ class ClusterNode:
         self.holdings = Holdings(node)
         self.answers = Answers(node, self.holdings, self._spawn, self._hurry)
         self.bus = Bus(options, node, self.answers.receive)
-        self.members = Members(self.bus, lease, self._describe)
-        self.roster = Roster(self.bus, lease * MARGIN)
+        self.store = Store(self.bus)
+        self.members = Members(self.bus, self.store, lease, self._describe)
+        self.roster = Roster(self.store, lease * MARGIN)
         self.peers = Peers(self.bus, self.members)
         self._claims: Claims
         self._upkeep: Upkeep
@@ -105,8 +107,9 @@ class ClusterNode:
         """
         await self.bus.open()
         try:
+            await self.store.open()
             await self.bus.listen("revoked.*", self._hear_revoked)
-            self._heard = await self.bus.logged()
+            self._heard = await self.store.logged()
             await self.roster.verify()
             self.roster.complete()
             self.bus.when_away += [self.roster.doubt, self.members.interrupt]
@@ -115,9 +118,9 @@ class ClusterNode:
             self.members.when_cut_off.append(self._when_cut_off)
             self.members.when_back.append(self.heal)
             self.members.when_renewed.append(self._when_renewed)
-            self.members.when_dead.append(lambda node: self._spawn(self._upkeep.sweep(node)))
+            self.members.when_dead += [self.bus.forget, self._when_dead]
             await self.members.open()
-            self.roster.join(await self.bus.time())
+            self.roster.join(await self.store.time())
         except BusDown as error:
             await self._leave()
             raise BusError(f"NATS does not answer: {error}") from None
@@ -249,6 +252,9 @@ class ClusterNode:
         if self._cut_off is CutOff.END:
             self._upkeep.end_exclusive()
 
+    def _when_dead(self, node: str) -> None:
+        self._spawn(self._upkeep.sweep(node))
+
     def _when_renewed(self) -> None:
         if self.roster.verified and self._upkeep.confirmed:
             self._spawn(self._upkeep.pay())
@@ -285,7 +291,7 @@ class ClusterNode:
     async def _tell_revoked(self, key: str, data: bytes) -> None:
         for pause in LOG_PAUSES:
             try:
-                await self.bus.log(key, data)
+                await self.store.log(key, data)
             except BusDown as error:
                 logger.debug("A revocation is told again: %s", error)
                 await asyncio.sleep(pause)
@@ -301,10 +307,10 @@ class ClusterNode:
 
     async def _catch_up(self) -> None:
         """Follow the revocations that were told while this node was cut off."""
-        last = await self.bus.logged()
+        last = await self.store.logged()
         if last < self._heard:  # NATS has lost the log
             self._heard = 0
-        async for number, data in self.bus.log_after(self._heard):
+        async for number, data in self.store.log_after(self._heard):
             self._follow(data)
             self._heard = number
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Protocol
 
 import pykka
@@ -61,7 +60,9 @@ class Peers:
             CallError: if the call was refused, or the method has raised one.
             RemoteError: if it has failed otherwise.
         """
-        answer = unpack(await self._while_alive(node, pack(message), timeout))
+        if self._members.life_of(node) is Life.DEAD:
+            raise NodeGone(node)
+        answer = unpack(await self._bus.ask(node, pack(message), timeout))
         if not isinstance(answer, Answer):
             raise BusError(f"a node answered with a {type(answer).__name__}")
         match answer.kind:
@@ -76,19 +77,6 @@ class Peers:
                 raise CallError(text, code)
             case _:
                 raise RemoteError(str(answer.value))
-
-    async def _while_alive(self, node: str, data: bytes, timeout: float | None) -> bytes:
-        """Ask a node, until it is known to have died: one that has just died does not answer."""
-        asking = asyncio.ensure_future(self._bus.ask(node, data, timeout))
-        try:
-            while not asking.done():
-                await asyncio.wait([asking], timeout=self._members.beat / 2)
-                if not asking.done() and self._members.life_of(node) is Life.DEAD:
-                    raise NodeGone(node)
-            return asking.result()
-        finally:
-            asking.add_done_callback(_taken_note_of)
-            asking.cancel()
 
     async def is_known(self, entry: Entry) -> bool | None:
         """Return whether a node has a session that the roster says it has; None if unknown."""
@@ -125,9 +113,3 @@ class Peers:
             if isinstance(answer, Answer) and answer.kind == "ok":
                 answers[node] = answer.value
         return answers, frozenset(nodes - answers.keys())
-
-
-def _taken_note_of(asking: asyncio.Future[bytes]) -> None:
-    """Do not log what became of a question whose answer is not needed any more."""
-    if not asking.cancelled():
-        asking.exception()

@@ -13,7 +13,7 @@ import msgspec
 
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
 
-__all__ = ["Entry", "Roster", "RosterBus", "key_of", "pack_entries", "unpack_entries"]
+__all__ = ["Entry", "Roster", "RosterStore", "key_of", "pack_entries", "unpack_entries"]
 
 logger = logging.getLogger("actorcred.cluster")
 
@@ -68,8 +68,8 @@ def unpack_entries(data: bytes | None) -> tuple[str, list[Entry]]:
     return value.avatar_id, value.entries
 
 
-class RosterBus(Protocol):
-    """What the roster needs of the bus."""
+class RosterStore(Protocol):
+    """What the roster needs of NATS."""
 
     async def read(self, key: str) -> tuple[int, bytes | None]:
         """Return the revision and the value of a key."""
@@ -91,13 +91,13 @@ class Roster:
     """The roster as one node sees it, which knows when NATS might have lost it.
 
     Args:
-        bus: the way to NATS.
+        store: keeps it on NATS.
         hold: seconds for which nobody claims a place in a roster that is new, so that the owners
             can tell it what they have.
     """
 
-    def __init__(self, bus: RosterBus, hold: float) -> None:
-        self._bus = bus
+    def __init__(self, store: RosterStore, hold: float) -> None:
+        self._store = store
         self._hold = hold
         self._hold_until = 0.0
         self._made = ""
@@ -123,7 +123,7 @@ class Roster:
             BusDown: if NATS does not answer.
         """
         self._doubted = False
-        made = await self._bus.ensure_streams()
+        made = await self._store.ensure_streams()
         lost, self._made = bool(self._made) and made != self._made, made
         if lost:
             self._newest = 0
@@ -159,7 +159,7 @@ class Roster:
         Raises:
             BusDown: if NATS does not answer, or not with a value of the roster.
         """
-        revision, data = await self._bus.read(key)
+        revision, data = await self._store.read(key)
         try:
             return revision, unpack_entries(data)[1]
         except BusError as error:
@@ -179,7 +179,7 @@ class Roster:
             BusDown: if NATS did not confirm it. It might come to be nevertheless.
         """
         try:
-            written = await self._bus.write(key, revision, pack_entries(avatar_id, entries))
+            written = await self._store.write(key, revision, pack_entries(avatar_id, entries))
         except StoreLost:
             self.doubt()
             raise
@@ -195,7 +195,7 @@ class Roster:
         Raises:
             BusDown: if NATS did not confirm it.
         """
-        return await self._bus.remove(revision)
+        return await self._store.remove(revision)
 
     async def all(self) -> AsyncIterator[tuple[int, str, list[Entry]]]:
         """Return the revision, avatar id and sessions of all keys.
@@ -203,7 +203,7 @@ class Roster:
         Raises:
             BusDown: if NATS does not answer.
         """
-        async for revision, data in self._bus.roster():
+        async for revision, data in self._store.roster():
             try:
                 yield revision, *unpack_entries(data)
             except BusError as error:

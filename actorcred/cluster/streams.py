@@ -17,7 +17,7 @@ LEASE_AGE = 120.0
 REVOCATION_AGE = 24 * 3600.0
 
 
-def configurations(options: NatsOptions, topic: str) -> list[api.StreamConfig]:
+def configurations(options: NatsOptions) -> list[api.StreamConfig]:
     """Return how the streams of a cluster are made.
 
     Each keeps one message per subject. Leases and revocations are published again, below the topic
@@ -34,7 +34,7 @@ def configurations(options: NatsOptions, topic: str) -> list[api.StreamConfig]:
 
     def again(subject: str, name: str) -> api.RePublish:
         return api.RePublish(
-            src=f"{subject}.{cluster}.*", dest=f"{topic}.{name}.{{{{wildcard(1)}}}}"
+            src=f"{subject}.{cluster}.*", dest=f"ac.{cluster}.{name}.{{{{wildcard(1)}}}}"
         )
 
     return [

@@ -60,8 +60,8 @@ class Figures:
         self._bus = self._clusters[-1]._node.bus
         self._target = self._clusters[-2].node
         self._got = 0
-        await self._bus._nats.subscribe("bench.request", cb=self._echo)
-        await self._bus._nats.subscribe("bench.tell", cb=self._take)
+        await self._bus.client.subscribe("bench.request", cb=self._echo)
+        await self._bus.client.subscribe("bench.tell", cb=self._take)
         login = await self._login(self._here, self._receive)
         self._session = await self._there.session(login.session.id)
         assert self._session is not None
@@ -89,8 +89,9 @@ class Figures:
 
     async def _read_and_set(self) -> None:
         key = f"bare{next(self._names)}"
-        revision, _ = await self._bus.read(key)
-        await self._bus.write(key, revision, b"x" * 80)
+        store = self._clusters[-1]._node.store
+        revision, _ = await store.read(key)
+        await store.write(key, revision, b"x" * 80)
 
     async def _median(self, step: Step) -> float:
         times = []
@@ -119,7 +120,7 @@ class Figures:
 
     async def round(self) -> dict[str, tuple[float, float]]:
         """Return microseconds: ours and the floor, by what was measured."""
-        session, client = self._session, self._bus._nats
+        session, client = self._session, self._bus.client
         assert session is not None
         return {
             "login, ALLOW / a portal alone": (

@@ -13,6 +13,7 @@ from nats.aio.client import Client
 
 from actorcred.cluster.bus import Bus, Handler
 from actorcred.cluster.settings import NatsOptions
+from actorcred.cluster.store import Store
 from tests.cluster.nats_server import NatsServer, random_name
 
 PATIENCE = 20.0
@@ -78,6 +79,15 @@ async def opened(
         yield bus
     finally:
         await bus.close()
+
+
+@contextlib.asynccontextmanager
+async def stored(options: NatsOptions) -> AsyncIterator[Store]:
+    """Open a store, with a bus of its own."""
+    async with opened(options) as bus:
+        store = Store(bus)
+        await store.open()
+        yield store
 
 
 @contextlib.asynccontextmanager

@@ -172,7 +172,7 @@ class Member:
         self.tap.cut()
         for task in [*self.node._tasks, *self.node.members._tasks]:
             task.cancel()
-        await self.node.bus._nats.close()
+        await self.node.bus.client.close()
 
 
 @contextlib.asynccontextmanager

@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from actorcred.cluster import bus as bus_module
 from actorcred.cluster.bus import Bus
-from actorcred.cluster.errors import BusDown, BusError, StoreLost
+from actorcred.cluster.errors import BusDown, BusError, NodeGone, StoreLost
+from actorcred.cluster.store import Store
 from tests.backends.servers import free_port
-from tests.cluster.conftest import nothing, opened, until
+from tests.cluster.conftest import nothing, opened, stored, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.tap import tapped
-from tests.cluster.test_bus import Inbox, all_of
+from tests.cluster.test_bus import Inbox
+from tests.cluster.test_store import all_of
 
 
 def opening(options: Any) -> str:
@@ -90,27 +91,11 @@ def test_opening_can_be_given_up(nats_server: NatsServer) -> None:
     asyncio.run(run())
 
 
-def test_a_server_without_streams_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    server = NatsServer(tmp_path, jetstream=False)
-    server.start()
-    try:
-        assert "NATS must run with JetStream (nats-server -js)" in opening(server.options())
-    finally:
-        server.stop()
-
-
 def test_an_old_server_is_refused_if_it_shall_replicate(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus_module, "OLDEST_REPLICATING", (999, 1))
     assert "3 replicas need NATS 999.1; this is " in opening(nats_server.options(replicas=3))
-
-
-def test_the_reason_why_a_stream_cannot_be_made_is_said(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(bus_module, "OLDEST_REPLICATING", (0, 0))
-    assert "replicas > 1 not supported" in opening(nats_server.options(replicas=3))
 
 
 def test_nothing_is_sent_or_kept_while_nats_is_away(nats_server: NatsServer) -> None:
@@ -119,6 +104,8 @@ def test_nothing_is_sent_or_kept_while_nats_is_away(nats_server: NatsServer) -> 
         async with opened(options, inbox) as a, tapped(nats_server.port) as tap:
             through = replace(options, servers=(tap.url,))
             async with opened(through) as b:
+                store = Store(b)
+                await store.open()
                 tap.cut()
                 await until(lambda: not b.connected)
                 assert not b.tell(a.node, b"old")
@@ -127,11 +114,11 @@ def test_nothing_is_sent_or_kept_while_nats_is_away(nats_server: NatsServer) -> 
                 assert await b.gather(b"old", {a.node}, 600) == {}
                 requests: list[Callable[[], Awaitable[object]]] = [
                     lambda: b.ask(a.node, b"old"),
-                    lambda: b.beat(b"old", 20),
-                    lambda: b.log("key", b"old"),
-                    lambda: b.read("key"),
-                    lambda: b.write("key", 0, b"old"),
-                    lambda: b.remove(1),
+                    lambda: store.beat(b"old", 20),
+                    lambda: store.log("key", b"old"),
+                    lambda: store.read("key"),
+                    lambda: store.write("key", 0, b"old"),
+                    lambda: store.remove(1),
                 ]
                 for request in requests:
                     with pytest.raises(BusDown, match="not connected to NATS"):
@@ -140,7 +127,7 @@ def test_nothing_is_sent_or_kept_while_nats_is_away(nats_server: NatsServer) -> 
                 await until(lambda: b.connected)
                 assert await b.ask(a.node, b"new") == b"a:new"
                 assert inbox == [b"new"]
-                assert await b.read("key") == (0, None)
+                assert await store.read("key") == (0, None)
 
     asyncio.run(run())
 
@@ -200,28 +187,30 @@ def test_a_silent_nats_is_an_error_in_bounded_time(nats_server: NatsServer) -> N
         async with tapped(nats_server.port) as tap:
             options = nats_server.options(servers=(tap.url,), timeout=0.2)
             async with opened(options) as bus:
+                store = Store(bus)
+                await store.open()
                 tap.black_hole()
                 assert bus.connected
                 requests: list[Awaitable[object]] = [
                     bus.ask("node", b""),
-                    bus.beat(b"", 0.2),
-                    bus.log("key", b""),
-                    bus.logged(),
-                    all_of(bus.log_after(0)),
-                    all_of(bus.roster()),
-                    bus.read("key"),
-                    bus.write("key", 0, b""),
-                    bus.remove(1),
+                    store.beat(b"", 0.2),
+                    store.log("key", b""),
+                    store.logged(),
+                    all_of(store.log_after(0)),
+                    all_of(store.roster()),
+                    store.read("key"),
+                    store.write("key", 0, b""),
+                    store.remove(1),
                     bus.flush(),
-                    bus.ensure_streams(),
+                    store.ensure_streams(),
                 ]
                 answers = asyncio.gather(*requests, return_exceptions=True)
                 errors = await asyncio.wait_for(answers, 20)
                 assert [type(error) for error in errors] == [BusDown] * len(requests)
                 assert not any(isinstance(error, StoreLost) for error in errors)
                 tap.open()
-                await bus.ensure_streams()  # what comes too late does no harm
-                assert await bus.write("key2", 0, b"1") is not None
+                await store.ensure_streams()  # what comes too late does no harm
+                assert await store.write("key2", 0, b"1") is not None
 
     asyncio.run(run())
 
@@ -230,10 +219,10 @@ def test_a_slow_nats_is_no_fault(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with tapped(nats_server.port) as tap:
             options = nats_server.options(servers=(tap.url,))
-            async with opened(options) as bus:
+            async with stored(options) as store:
                 tap.slow(0.05)
-                revision = await bus.write("key", 0, b"1")
-                assert await bus.read("key") == (revision, b"1")
+                revision = await store.write("key", 0, b"1")
+                assert await store.read("key") == (revision, b"1")
 
     asyncio.run(run())
 
@@ -284,54 +273,65 @@ def test_a_bus_can_be_closed_while_nats_is_away(nats_server: NatsServer) -> None
 def test_a_killed_nats_that_is_back_has_the_values_on_its_disk(own_server: NatsServer) -> None:
     async def run() -> None:
         options, inbox = own_server.options(in_memory=False), Inbox(b"a:")
-        async with opened(options, inbox) as a, opened(options) as b:
+        async with opened(options, inbox) as to, stored(options) as a, stored(options) as b:
             epoch, revision = await a.ensure_streams(), await a.write("key", 0, b"1")
             own_server.kill()
-            await until(lambda: not a.connected and not b.connected)
+            await until(lambda: not a.bus.connected and not b.bus.connected)
             own_server.restart()
-            await until(lambda: a.connected and b.connected)
+            await until(lambda: a.bus.connected and b.bus.connected and to.connected)
             assert await a.ensure_streams() == epoch
             assert await b.read("key") == (revision, b"1")
-            assert await b.ask(a.node, b"?") == b"a:?"
+            assert await b.bus.ask(to.node, b"?") == b"a:?"
 
     asyncio.run(run())
 
 
 def test_a_nats_that_is_back_without_its_store_is_another_one(own_server: NatsServer) -> None:
     async def run() -> None:
-        async with opened(own_server.options(in_memory=False)) as bus:
-            epoch = await bus.ensure_streams()
-            await bus.write("key", 0, b"1")
+        async with stored(own_server.options(in_memory=False)) as store:
+            epoch = await store.ensure_streams()
+            await store.write("key", 0, b"1")
             own_server.kill()
-            await until(lambda: not bus.connected)
+            await until(lambda: not store.bus.connected)
             own_server.restart(wipe=True)
-            await until(lambda: bus.connected)
+            await until(lambda: store.bus.connected)
             with pytest.raises(StoreLost):
-                await bus.write("key", 1, b"2")
-            assert await bus.ensure_streams() != epoch
-            assert await bus.read("key") == (0, None)
+                await store.write("key", 1, b"2")
+            assert await store.ensure_streams() != epoch
+            assert await store.read("key") == (0, None)
 
     asyncio.run(run())
 
 
-def test_a_question_that_waits_for_what_was_told_before_fails_with_the_connection(
-    nats_server: NatsServer,
-) -> None:
+def test_a_question_fails_with_the_connection(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with opened(nats_server.options()) as a:
-            publish, slow = a._nats.publish, asyncio.Event()
+        async with tapped(nats_server.port) as tap:
+            options = nats_server.options(timeout=600.0)
+            through = replace(options, servers=(tap.url,))
+            async with opened(options) as silent, opened(through) as bus:
+                asking = asyncio.ensure_future(bus.ask(silent.node, b"?"))
+                await bus.flush()
+                tap.cut()
+                with pytest.raises(BusDown, match="disconnected"):
+                    await asyncio.wait_for(asking, 20)
 
-            async def slowly(*args: object, **more: object) -> None:
-                await slow.wait()
-                await publish(*args, **more)
+    asyncio.run(run())
 
-            a._nats.publish = slowly
-            a.tell("nobody", b"first")
-            asking = asyncio.ensure_future(a.ask("nobody", b"?"))
-            await until(lambda: any(isinstance(one, asyncio.Future) for one in a._outgoing))
-            a._went_away()
-            slow.set()
-            with pytest.raises(BusDown, match="disconnected"):
-                await asking
+
+def test_a_node_that_has_died_is_not_waited_for(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        options = nats_server.options(timeout=600.0)
+        async with (
+            opened(options) as silent,
+            opened(options, Inbox(b"c")) as c,
+            opened(options) as bus,
+        ):
+            asking = asyncio.ensure_future(bus.ask(silent.node, b"?"))
+            both = asyncio.ensure_future(bus.gather(b"?", {silent.node, c.node}))
+            await bus.ask(c.node, b"?")
+            bus.forget(silent.node)
+            with pytest.raises(NodeGone):
+                await asyncio.wait_for(asking, 20)
+            assert await asyncio.wait_for(both, 20) == {c.node: b"c?"}
 
     asyncio.run(run())

@@ -16,13 +16,12 @@ from actorcred import Login, LoginDenied
 from actorcred.cluster import BusDown, BusError, Cluster, members
 from actorcred.cluster._client import Client
 from actorcred.cluster.bus import Bus
-from actorcred.cluster.errors import NodeGone
 from actorcred.cluster.members import Life, Members
-from actorcred.cluster.messages import Beat, Hello, pack
-from actorcred.cluster.peers import Peers
+from actorcred.cluster.messages import Beat, pack
 from actorcred.cluster.roster import Entry, key_of
+from actorcred.cluster.store import Store
 from actorcred.errors import CheckerUnavailable
-from tests.cluster.conftest import Clock, until
+from tests.cluster.conftest import Clock, opened, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.tap import tapped
 from tests.cluster.team import SHORT, Figure, Game, Member, Player, _end, _join, team
@@ -233,9 +232,12 @@ def test_a_node_that_was_cut_off_and_keeps_its_sessions_makes_those_fail_who_too
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("what", ["listen", "ensure_streams", "time"])
+@pytest.mark.parametrize(
+    ("part", "what"),
+    [(Bus, "listen"), (Bus, "flush"), (Store, "ensure_streams"), (Store, "time")],
+)
 def test_a_connection_that_is_lost_at_once_is_reported_and_leaves_nothing(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, what: str
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, part: type, what: str
 ) -> None:
     close = Client.close
 
@@ -246,7 +248,7 @@ def test_a_connection_that_is_lost_at_once_is_reported_and_leaves_nothing(
         await close(self)
         raise ConnectionResetError
 
-    monkeypatch.setattr(Bus, what, fails)
+    monkeypatch.setattr(part, what, fails)
     monkeypatch.setattr(Client, "close", reset)
 
     async def run() -> set[asyncio.Task[Any]]:
@@ -284,7 +286,7 @@ def test_a_node_whose_own_beats_come_back_late_does_not_take_others_for_dead(
     # What the other one wrote after this node's last beat can be on its way, too.
     clock = Clock()
     monkeypatch.setattr(members, "monotonic", clock)
-    ours = Members(Silence(), 1.0, lambda: (0, False))
+    ours = Members(Silence(), Silence(), 1.0, lambda: (0, False))
 
     for clock.now, node, sent in ((10.0, "a", 10.0), (10.0, "b", 10.0), (10.9, "a", 10.9)):
         hear(ours, node, sent)
@@ -301,7 +303,7 @@ def test_a_node_that_was_disconnected_for_a_moment_does_not_take_others_for_dead
     # What the other one wrote in that moment was never heard, though the lease has no gap.
     clock = Clock()
     monkeypatch.setattr(members, "monotonic", clock)
-    ours = Members(Silence(), 1.0, lambda: (0, False))
+    ours = Members(Silence(), Silence(), 1.0, lambda: (0, False))
 
     for clock.now, node in ((10.0, "a"), (10.0, "b"), (10.9, "a")):
         hear(ours, node, clock.now)
@@ -317,35 +319,19 @@ def test_a_node_that_was_disconnected_for_a_moment_does_not_take_others_for_dead
     assert ours.life_of("b") is Life.DEAD
 
 
-def test_a_question_that_nobody_waits_for_any_more_may_fail(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_question_that_nobody_waits_for_any_more_may_fail(nats_server: NatsServer) -> None:
     complaints: list[dict[str, Any]] = []
-
-    class Bus(Silence):
-        def tell(self, node: str, data: bytes) -> bool:
-            return True
-
-        async def ask(self, node: str, data: bytes, timeout: float | None = None) -> bytes:
-            waiting: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-            try:
-                return await waiting
-            except asyncio.CancelledError:  # it comes as the answer does
-                raise NodeGone(node) from None
-
-        async def gather(self, *args: Any) -> dict[str, bytes]:
-            return {}
 
     async def run() -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
-        bus = Bus()
-        peers = Peers(bus, Members(bus, 1.0, lambda: (0, False)))
-        asking = asyncio.create_task(peers.ask("b", Hello("a")))
-        await asyncio.sleep(0.01)  # it asks
-        asking.cancel()
-        await asyncio.gather(asking, return_exceptions=True)
-        await asyncio.sleep(0.01)
-        gc.collect()
+        async with opened(nats_server.options()) as bus:
+            asking = asyncio.create_task(bus.ask("nobody", b"?"))
+            await asyncio.sleep(0)  # it asks
+            asking.cancel()
+            bus.forget("nobody")
+            await asyncio.gather(asking, return_exceptions=True)
+            await bus.flush()
+            gc.collect()
 
     asyncio.run(run())
     assert not complaints

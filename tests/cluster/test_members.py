@@ -40,7 +40,7 @@ class OneNode:
         self.told: list[bytes] = []
         self.log: list[str] = []
         self._handler: Callable[[Msg], Awaitable[None]] | None = None
-        self.members = Members(self, LEASE, lambda: (2, False))
+        self.members = Members(self, self, LEASE, lambda: (2, False))
         self.members.when_cut_off.append(lambda: self.log.append("cut off"))
         self.members.when_back.append(lambda: self.log.append("back"))
         self.members.when_dead.append(lambda node: self.log.append(f"{node} is dead"))

@@ -12,6 +12,7 @@ import pytest
 from actorcred.cluster.bus import Bus, Reply
 from actorcred.cluster.members import Life, Members
 from actorcred.cluster.messages import Beat, Hello, pack, unpack
+from actorcred.cluster.store import Store
 from tests.cluster.conftest import opened, stranger, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.tap import tapped
@@ -26,7 +27,8 @@ class Node:
 
     def __init__(self, bus: Bus, lease: float, events: list[str], sessions: int) -> None:
         self.bus, self.events, self.id = bus, events, bus.node
-        self.members = Members(bus, lease, lambda: (sessions, False))
+        self.store = Store(bus)
+        self.members = Members(bus, self.store, lease, lambda: (sessions, False))
         self.members.when_cut_off.append(lambda: events.append(f"{self.id} is cut off"))
         self.members.when_back.append(lambda: events.append(f"{self.id} is back"))
         self.members.when_dead.append(lambda id_: events.append(f"{self.id}: {id_} is dead"))
@@ -69,6 +71,7 @@ class Cluster:
 
         async with opened(options, receive, name) as bus:
             node = Node(bus, lease, self.events, sessions)
+            await node.store.open()
             await node.members.open()
             try:
                 yield node
@@ -208,7 +211,7 @@ def test_a_nats_that_was_away_for_long_leaves_all_nodes_alive(own_server: NatsSe
             await until(lambda: {"a is cut off", "b is cut off"} <= set(cluster.events))
             own_server.restart()
             await until(lambda: lost)  # the leases were only in memory
-            await a.bus.ensure_streams()
+            await a.store.ensure_streams()
             await until(lambda: a.members.holds and b.members.holds)
             await asyncio.gather(a.renewed(8), b.renewed(8))
             assert a.sees(b)

@@ -63,7 +63,7 @@ def test_what_is_no_revocation_is_not_followed(
     async def run() -> None:
         async with team(nats_server, 1, "allow") as (a,):
             login = await a.login()
-            await a.node.bus.log(key_of("x"), pack(message))
+            await a.node.store.log(key_of("x"), pack(message))
             await until(lambda: "A revocation was ignored" in caplog.text)
             assert login.session.is_open
 

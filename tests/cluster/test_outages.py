@@ -270,7 +270,7 @@ def test_junk_in_the_log_of_revocations_is_ignored(
     async def run() -> None:
         async with team(nats_server, policy="allow") as (a, b):
             login = await b.login()
-            await a.node.bus.log(key_of("x"), b"junk")
+            await a.node.store.log(key_of("x"), b"junk")
             a.revoke("ann")
             await until(lambda: not login.session.is_open)
 

@@ -166,7 +166,7 @@ def test_a_damaged_value_lets_nobody_in_twice(
 ) -> None:
     async def run() -> None:
         async with team(nats_server) as (a, _):
-            await a.node.bus.write(key_of("ann"), 0, b"junk")
+            await a.node.store.write(key_of("ann"), 0, b"junk")
             holding = Holding("ann", "mine", exclusive=True)
             a.node.hold(holding)
             with pytest.raises(CheckerUnavailable):

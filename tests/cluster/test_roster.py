@@ -10,10 +10,10 @@ import msgspec
 import pytest
 
 from actorcred.cluster import roster as roster_module
-from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
 from actorcred.cluster.roster import VERSION, Entry, Roster, key_of, pack_entries, unpack_entries
-from tests.cluster.conftest import Clock, opened, stranger
+from actorcred.cluster.store import Store
+from tests.cluster.conftest import Clock, stored, stranger
 from tests.cluster.nats_server import NatsServer
 
 
@@ -72,13 +72,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-async def lose_roster(server: NatsServer, bus: Bus) -> None:
+async def lose_roster(server: NatsServer, store: Store) -> None:
     async with stranger(server) as other:
-        await other.jetstream().delete_stream(f"ACR_{bus.options.cluster}")
+        await other.jetstream().delete_stream(f"ACR_{store.bus.options.cluster}")
 
 
-async def verified(bus: Bus) -> Roster:
-    roster = Roster(bus, HOLD)
+async def verified(store: Store) -> Roster:
+    roster = Roster(store, HOLD)
     assert not await roster.verify()
     roster.complete()
     return roster
@@ -91,8 +91,8 @@ def usable(roster: Roster) -> bool:
 
 def test_a_roster_is_used_when_it_is_verified_and_complete(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with opened(nats_server.options()) as bus:
-            roster = Roster(bus, HOLD)
+        async with stored(nats_server.options()) as store:
+            roster = Roster(store, HOLD)
             assert not usable(roster)
             assert not await roster.verify()
             assert not usable(roster), "the owners have not told what they have"
@@ -106,8 +106,8 @@ def test_a_roster_is_used_when_it_is_verified_and_complete(nats_server: NatsServ
 
 def test_sessions_are_written_read_and_removed(nats_server: NatsServer) -> None:
     async def run() -> None:
-        async with opened(nats_server.options()) as bus:
-            roster = await verified(bus)
+        async with stored(nats_server.options()) as store:
+            roster = await verified(store)
             assert await roster.read("key") == (0, [])
             revision = await roster.write("key", 0, "ann", ANN)
             assert revision is not None
@@ -125,9 +125,9 @@ def test_a_damaged_key_is_not_taken_for_one_where_nobody_is_logged_in(
     nats_server: NatsServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
-        async with opened(nats_server.options()) as bus:
-            roster = await verified(bus)
-            await bus.write("key", 0, b"junk")
+        async with stored(nats_server.options()) as store:
+            roster = await verified(store)
+            await store.write("key", 0, b"junk")
             await roster.write("other", 0, "ann", ANN)
             with pytest.raises(BusDown, match="damaged"):
                 await roster.read("key")
@@ -142,10 +142,10 @@ def test_a_lost_roster_is_not_used_until_the_owners_had_time_to_tell(
     nats_server: NatsServer, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def run() -> None:
-        async with opened(nats_server.options()) as bus:
-            roster = await verified(bus)
+        async with stored(nats_server.options()) as store:
+            roster = await verified(store)
             await roster.write("key", 0, "ann", ANN)
-            await lose_roster(nats_server, bus)
+            await lose_roster(nats_server, store)
             with pytest.raises(StoreLost):
                 await roster.write("key", 1, "ann", [])
             assert not roster.verified
@@ -167,12 +167,12 @@ def test_a_roster_that_another_node_made_anew_is_noticed_by_its_numbers(
 ) -> None:
     async def run() -> None:
         options = nats_server.options()
-        async with opened(options) as bus, opened(options) as other:
-            roster = await verified(bus)
+        async with stored(options) as store, stored(options) as other:
+            roster = await verified(store)
             await roster.write("key1", 0, "ann", ANN)
             await roster.write("key2", 0, "bob", ANN)
             assert usable(roster)
-            await lose_roster(nats_server, bus)
+            await lose_roster(nats_server, store)
             await other.ensure_streams()
             assert await roster.write("key3", 0, "eve", ANN) == 1
             assert not usable(roster)
@@ -185,18 +185,18 @@ def test_a_fence_grows_with_the_revision_and_with_each_new_roster(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def run() -> None:
-        async with opened(nats_server.options()) as bus:
-            unknown = Roster(bus, HOLD)
+        async with stored(nats_server.options()) as store:
+            unknown = Roster(store, HOLD)
             assert unknown.fence(7) == 7
-            roster = await verified(bus)
+            roster = await verified(store)
             old = roster.fence(2**30)
             assert unknown.fence(2**30) < roster.fence(1) < roster.fence(2) < old < 2**63
 
             async def made_a_minute_later() -> str:
-                made = datetime.fromisoformat(await Bus.ensure_streams(bus))
+                made = datetime.fromisoformat(await Store.ensure_streams(store))
                 return str(made + timedelta(minutes=1))
 
-            monkeypatch.setattr(bus, "ensure_streams", made_a_minute_later)
+            monkeypatch.setattr(store, "ensure_streams", made_a_minute_later)
             assert await roster.verify()
             assert roster.fence(1) > old
 
