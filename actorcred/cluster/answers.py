@@ -64,7 +64,13 @@ class Answers:
         self._handle(message, lambda kind, value=None: _send(reply, kind, value))
 
     def _handle(self, message: m.Message, answer: Callable[..., None]) -> None:  # noqa: C901, PLR0912  # a table
-        match message:
+        match message:  # the most frequent ones first
+            case m.Notify(session_id, name, args, key):
+                session = self._session(session_id)
+                if session is not None:
+                    session.mind.notify(name, *args, key=_hashable(key))
+            case m.Ask():
+                self._ask(message, answer)
             case m.Hello():
                 self._hello()
             case m.IsKnown(session_id):
@@ -72,12 +78,6 @@ class Answers:
                 answer("ok", holding is not None and holding.is_known)
             case m.End():
                 self._spawn(self._end(message, answer))
-            case m.Notify(session_id, name, args, key):
-                session = self._session(session_id)
-                if session is not None:
-                    session.mind.notify(name, *args, key=_hashable(key))
-            case m.Ask():
-                self._ask(message, answer)
             case m.CallMind(session_id, name, args, timeout):
                 session = self._session(session_id)
                 if session is None:

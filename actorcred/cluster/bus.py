@@ -315,6 +315,8 @@ class Bus:
         return self._outgoing.put(subject, reply, item)
 
     async def _send(self, subject: str, data: bytes, reply: str) -> bool:
+        if not self.connected:  # nats-py would keep it
+            return False
         try:
             await self.client.publish(subject, data, reply=reply)
         except FAULTS as error:

@@ -167,8 +167,11 @@ class ClusterNode:
     def tell(self, node: str, message: Message) -> None:
         """Send a node a message. Thread-safe."""
         data = pack(message)  # here, so that the caller gets the errors
-        self.bus.check_size(data)
-        self.post(self.bus.tell, node, data)
+        if asyncio._get_running_loop() is self._dispatcher.loop:
+            self.bus.tell(node, data)
+        else:
+            self.bus.check_size(data)
+            self.post(self.bus.tell, node, data)
 
     async def ask(self, node: str, message: Message, timeout: float | None = None) -> Any:
         """Ask a node; see `Peers.ask`."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import itertools
 import statistics
 import tempfile
@@ -18,6 +19,9 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+import nats.aio.client
+from nats.js.errors import NotFoundError
 
 from actorcred import Policy, Portal, PortalOptions, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
@@ -57,11 +61,14 @@ class Figures:
         name = random_name()
         self._here = await self._node(name, Policy.REJECT)
         self._there = await self._node(name, Policy.REJECT)
-        self._bus = self._clusters[-1]._node.bus
-        self._target = self._clusters[-2].node
         self._got = 0
-        await self._bus.client.subscribe("bench.request", cb=self._echo)
-        await self._bus.client.subscribe("bench.tell", cb=self._take)
+        self._bare = nats.aio.client.Client()
+        await self._bare.connect(
+            self._server.url, user=self._server.user, password=self._server.password
+        )
+        await self._bare.jetstream().add_stream(name="bench", subjects=["bench.kept.*"])
+        await self._bare.subscribe("bench.request", cb=self._echo)
+        await self._bare.subscribe("bench.tell", cb=self._take)
         login = await self._login(self._here, self._receive)
         self._session = await self._there.session(login.session.id)
         assert self._session is not None
@@ -88,10 +95,11 @@ class Figures:
         return portal.login(UsernamePassword(f"user{next(self._names)}", "x"), client, Player)
 
     async def _read_and_set(self) -> None:
-        key = f"bare{next(self._names)}"
-        store = self._clusters[-1]._node.store
-        revision, _ = await store.read(key)
-        await store.write(key, revision, b"x" * 80)
+        subject, streams = f"bench.kept.{next(self._names)}", self._bare.jetstream()
+        with contextlib.suppress(NotFoundError):
+            await streams.get_last_msg("bench", subject)
+        first = {"Nats-Expected-Last-Subject-Sequence": "0"}
+        await streams.publish(subject, b"x" * 80, headers=first)
 
     async def _median(self, step: Step) -> float:
         times = []
@@ -120,7 +128,7 @@ class Figures:
 
     async def round(self) -> dict[str, tuple[float, float]]:
         """Return microseconds: ours and the floor, by what was measured."""
-        session, client = self._session, self._bus.client
+        session, client = self._session, self._bare
         assert session is not None
         return {
             "login, ALLOW / a portal alone": (
@@ -147,6 +155,7 @@ class Figures:
             await portal.drain(30)
         for cluster in self._clusters:
             await cluster.close()
+        await self._bare.close()
 
 
 async def measure(server: NatsServer, count: int, rounds: int) -> dict[str, list[float]]:

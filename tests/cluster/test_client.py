@@ -10,8 +10,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import nats.errors
 import pytest
 import trustme
+from nats.aio.msg import Msg
 
 from actorcred.cluster._client import Client
 from actorcred.cluster.bus import Bus
@@ -245,5 +247,48 @@ def test_a_flush_waits_for_what_has_yet_to_be_sent(nats_server: NatsServer) -> N
             client._pending_data_size += len(client._pending[-1])
             await bus.flush()
             assert client._pending == []
+
+    asyncio.run(run())
+
+
+def test_messages_keep_their_order_and_those_of_one_turn_of_the_loop_go_together(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        heard: list[bytes] = []
+
+        async def note(msg: Msg) -> None:
+            heard.append(msg.data)
+
+        async with opened(nats_server.options()) as bus, stranger(nats_server) as other:
+            await other.subscribe("test", cb=note)
+            await other.flush()
+            client, writes = bus.client, list[int]()
+            write = client._transport.writelines
+
+            def counted(lines: list[bytes]) -> None:
+                writes.append(len(lines))
+                write(lines)
+
+            client._transport.writelines = counted
+            for number in range(5):
+                await client.publish("test", b"%d" % number)
+            await until(lambda: len(heard) == 5)
+            assert heard == [b"0", b"1", b"2", b"3", b"4"]
+            assert writes == [1, 4]
+
+    asyncio.run(run())
+
+
+def test_a_request_ends_in_time_and_leaves_nothing(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with opened(nats_server.options()) as bus, stranger(nats_server) as other:
+            await other.subscribe("silent")
+            await other.flush()
+            with pytest.raises(nats.errors.TimeoutError):
+                await bus.client.request("silent", timeout=0.05)
+            with pytest.raises(nats.errors.NoRespondersError):
+                await bus.client.request("nobody", timeout=600)
+            assert not bus.client._resp_map
 
     asyncio.run(run())
