@@ -43,8 +43,10 @@ from actorcred.portal.login import Login, LoginFuture
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import Realm
+from actorcred.sessions.groups import NamedGroup
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Policy
+from actorcred.sessions.presence import PresenceLimits, UserPresence
 from actorcred.sessions.session import AvatarRef, Session
 from actorcred.standing import Standing
 from actorcred.throttle import Admission, Penalty
@@ -83,6 +85,7 @@ __all__ = [
     "LogoutReason",
     "MindRef",
     "MissingExtra",
+    "NamedGroup",
     "NoInterface",
     "Notification",
     "OutboxLimit",
@@ -94,6 +97,7 @@ __all__ = [
     "Portal",
     "PortalOptions",
     "PortalRef",
+    "PresenceLimits",
     "ProtocolError",
     "Realm",
     "RestartRole",
@@ -104,6 +108,7 @@ __all__ = [
     "Standing",
     "UnauthorizedLogin",
     "UnhandledCredentials",
+    "UserPresence",
     "UsernameHashedPassword",
     "UsernamePassword",
     "UsernameScram",

@@ -28,6 +28,7 @@ PUBLIC = {
     "Certificate", "ConnectionLost", "Exchange", "ProtocolError", "RestartRole",
     "Admission", "ClientInfo", "Identity", "Penalty", "SessionInfo", "requires",
     "ScramVerifier", "UsernameScram", "reauthenticated",
+    "NamedGroup", "PresenceLimits", "UserPresence",
 }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from actorcred import (
     Login,
     LogoutReason,
     MindRef,
+    NamedGroup,
     Policy,
     Portal,
     PortalOptions,
@@ -21,11 +22,13 @@ from actorcred import (
     Session,
     SessionInfo,
     UsernamePassword,
+    UserPresence,
 )
 from actorcred.actors import ActorRef, Future, InlineDispatcher, ThreadDispatcher
 from actorcred.checkers.file import FileChecker, FileFormat
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.checkers.sqlite import SQLiteChecker
+from actorcred.portal.watches import Watch
 
 
 class Player(ABC):
@@ -74,6 +77,17 @@ async def main() -> None:
     moved: Future[Any] = avatar.ask("x", block=False)
     await moved
     session: Session = login.session
+    room: NamedGroup = portal.group("room:lobby")
+    await room.add(session.mind)
+    room.notify("said", "hello", but=session.mind)
+    members: list[SessionInfo] = await room.members()
+    assert members
+    watch: Watch = portal.presence.watch(session.mind, "ben")
+    portal.presence.watch(lambda user: print(user.online), "ben", until=session.mind)
+    users: dict[str, UserPresence] = await watch.users()
+    assert not users["ben"].online
+    is_open: bool = await portal.presence.set_status(session, away=True)
+    assert is_open
     await logout()
     await session.end()
     count: int = await portal.count()

@@ -3,6 +3,7 @@
 from actorcred.cluster.cluster import Cluster
 from actorcred.cluster.errors import BusDown, BusError, RemoteError
 from actorcred.cluster.far import FarMind, FarRef, FarSession
+from actorcred.cluster.found import Found, Number
 from actorcred.cluster.settings import CutOff, NatsOptions
 
 __all__ = [
@@ -13,6 +14,8 @@ __all__ = [
     "FarMind",
     "FarRef",
     "FarSession",
+    "Found",
     "NatsOptions",
+    "Number",
     "RemoteError",
 ]

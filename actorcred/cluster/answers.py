@@ -23,11 +23,14 @@ from actorcred.names import ANONYMOUS
 from actorcred.sessions.registry import SessionHost
 from actorcred.sessions.session import Session
 
-__all__ = ["Answers", "Reply"]
+__all__ = ["AnswerTo", "Answers", "Reply", "answer_later", "hashable"]
 
 logger = logging.getLogger("actorcred.cluster")
 
 Reply = Callable[[bytes], object]
+
+AnswerTo = Callable[..., None]
+"""Sends the answer to a question: its kind and its value."""
 
 
 class Answers:
@@ -53,6 +56,8 @@ class Answers:
         self._hello = hello
         self.host: SessionHost | None = None
         """The portal, once there is one."""
+        self.handlers: dict[type[m.Message], Callable[[Any, AnswerTo], object]] = {}
+        """What other parts of the node handle."""
 
     def receive(self, data: bytes, reply: Reply | None) -> None:
         """Handle a message; what cannot be understood is logged and ignored."""
@@ -63,12 +68,12 @@ class Answers:
             return
         self._handle(message, lambda kind, value=None: _send(reply, kind, value))
 
-    def _handle(self, message: m.Message, answer: Callable[..., None]) -> None:  # noqa: C901, PLR0912  # a table
+    def _handle(self, message: m.Message, answer: AnswerTo) -> None:  # noqa: C901, PLR0912  # a table
         match message:  # the most frequent ones first
             case m.Notify(session_id, name, args, key):
                 session = self._session(session_id)
                 if session is not None:
-                    session.mind.notify(name, *args, key=_hashable(key))
+                    session.mind.notify(name, *args, key=hashable(key))
             case m.Ask():
                 self._ask(message, answer)
             case m.Hello():
@@ -83,7 +88,7 @@ class Answers:
                 if session is None:
                     answer("dead")
                 else:
-                    self._answer_later(session.mind.call(name, *args, timeout=timeout), answer)
+                    answer_later(session.mind.call(name, *args, timeout=timeout), answer)
             case m.Count():
                 answer("ok", self._holdings.sessions)
             case m.ListSessions(session_id, avatar_id):
@@ -93,7 +98,9 @@ class Answers:
                 self._kick(self._found(session_id, avatar_id), detail, answer)
             case m.AnnotateSession(session_id, notes):
                 self._annotate(session_id, notes, answer)
-            case m.Beat() | m.Revoked() | m.Answer():
+            case _ if type(message) in self.handlers:
+                self.handlers[type(message)](message, answer)
+            case _:
                 logger.warning("A %s came by the wrong way", type(message).__name__)
 
     def _session(self, session_id: str) -> Session | None:
@@ -106,7 +113,7 @@ class Answers:
             return [] if session is None else [session]
         return self._holdings.open(ANONYMOUS if avatar_id == "" else avatar_id)
 
-    async def _end(self, message: m.End, answer: Callable[..., None]) -> None:
+    async def _end(self, message: m.End, answer: AnswerTo) -> None:
         holding = self._holdings.get(message.session_id)
         if holding is not None:
             try:
@@ -116,7 +123,7 @@ class Answers:
             await holding.end(LogoutReason(code, message.detail))
         answer("ok")
 
-    def _ask(self, message: m.Ask, answer: Callable[..., None]) -> None:
+    def _ask(self, message: m.Ask, answer: AnswerTo) -> None:
         """Call an avatar for another node, which may do what the session's client may."""
         session = self._session(message.session_id)
         if session is None:
@@ -131,18 +138,16 @@ class Answers:
             answer("refused", (str(error.code), str(error)))
             return
         call = ProxyCall((method.name,), args, {})
-        self._answer_later(session.avatar.ask(call, block=False), answer)
+        answer_later(session.avatar.ask(call, block=False), answer)
 
-    def _kick(self, sessions: list[Session], detail: str, answer: Callable[..., None]) -> None:
+    def _kick(self, sessions: list[Session], detail: str, answer: AnswerTo) -> None:
         host = self.host
         if host is None:
             answer("ok", 0)
         else:
-            self._answer_later(host.run(lambda: host.kick(sessions, detail)), answer)
+            answer_later(host.run(lambda: host.kick(sessions, detail)), answer)
 
-    def _annotate(
-        self, session_id: str, notes: dict[str, Any], answer: Callable[..., None]
-    ) -> None:
+    def _annotate(self, session_id: str, notes: dict[str, Any], answer: AnswerTo) -> None:
         session, host = self._session(session_id), self.host
         if session is None or host is None:
             answer("ok", False)
@@ -152,12 +157,13 @@ class Answers:
             session.annotate(notes)
             return True
 
-        self._answer_later(host.run(annotate), answer)
+        answer_later(host.run(annotate), answer)
 
-    @staticmethod
-    def _answer_later(future: Future[Any], answer: Callable[..., None]) -> None:
-        loop = asyncio.get_running_loop()
-        future.add_done_callback(lambda done: _on_loop(loop, _settle, done, answer))
+
+def answer_later(future: Future[Any], answer: AnswerTo) -> None:
+    """Answer with the result of a future; on the cluster's event loop."""
+    loop = asyncio.get_running_loop()
+    future.add_done_callback(lambda done: _on_loop(loop, _settle, done, answer))
 
 
 def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: Any) -> None:
@@ -170,7 +176,7 @@ def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *
             logger.debug("An answer came after the end of the cluster")
 
 
-def _settle(future: Future[Any], answer: Callable[..., None]) -> None:
+def _settle(future: Future[Any], answer: AnswerTo) -> None:
     try:
         answer("ok", future.get())
     except pykka.ActorDeadError:
@@ -197,5 +203,6 @@ def _convert(value: Any, kind: Any) -> Any:
     return msgspec.convert(value, kind, builtin_types=(bytes, bytearray))
 
 
-def _hashable(key: Any) -> Any:
-    return tuple(map(_hashable, key)) if isinstance(key, list) else key
+def hashable(key: Any) -> Any:
+    """Return the key of a notification as it was before it crossed to this node."""
+    return tuple(map(hashable, key)) if isinstance(key, list) else key

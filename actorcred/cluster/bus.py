@@ -2,7 +2,8 @@
 
 All of it runs on one event loop. Names on NATS, for a cluster C:
 
-- `ac.C.n.NODE`: what a node is told and asked; `ac.C.all`: all nodes;
+- `ac.C.n.NODE`: what a node is told and asked; `ac.C.all`: all nodes; `ac.C.group.KEY`: what is
+  said in a group, to nodes with a member;
 - `_INBOX_ac.NODE.q.OTHER`: the answers of another node.
 """
 
@@ -150,9 +151,32 @@ class Bus:
         """
         await self._subscribe(f"{self._topic}.{topic}", handler)
 
-    async def _subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
+    async def subscribe(self, topic: str, receive: Callable[[bytes], object]) -> Any:
+        """Have a function called with each message that is published to a topic.
+
+        Returns:
+            What `unsubscribe` takes.
+
+        Raises:
+            BusDown: if the connection was closed meanwhile.
+        """
+
+        async def incoming(msg: Msg) -> None:
+            for item in self._items(msg):
+                if isinstance(item, bytes):
+                    receive(item)
+
+        return await self._subscribe(f"{self._topic}.{topic}", incoming)
+
+    @staticmethod
+    async def unsubscribe(subscription: Any) -> None:
+        """End what `subscribe` began."""
+        with contextlib.suppress(*FAULTS):
+            await subscription.unsubscribe()
+
+    async def _subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> Any:
         try:
-            await self.client.subscribe(
+            return await self.client.subscribe(
                 subject,
                 cb=handler,
                 pending_msgs_limit=1 << 20,
@@ -198,6 +222,10 @@ class Bus:
     def tell_all(self, data: bytes) -> bool:
         """Send a message to all nodes, this one too; return whether it is on its way."""
         return self._put(f"{self._topic}.all", f"{self._inbox}.all", data)
+
+    def publish(self, topic: str, data: bytes) -> bool:
+        """Send a message to those who have subscribed to a topic; see `tell`."""
+        return self._put(f"{self._topic}.{topic}", "", data)
 
     async def ask(self, node: str, data: bytes, timeout: float | None = None) -> bytes:
         """Send a node a message; return the answer.

@@ -19,7 +19,7 @@ from actorcred.methods import methods_of
 from actorcred.mind.mind import CALL_TIMEOUT
 from actorcred.names import AvatarId
 
-__all__ = ["FarMind", "FarRef", "FarSession", "Way"]
+__all__ = ["FarMind", "FarRef", "FarSession", "Way", "ask_for"]
 
 R = TypeVar("R")
 
@@ -161,7 +161,7 @@ class FarRef:
         return Ask(self._session_id, message.attr_path[0], list(message.args))
 
     async def _ask(self, question: Ask, timeout: float | None) -> Any:
-        return await _answer(self._way, self._node, question, timeout)
+        return await ask_for(self._way, self._node, question, timeout)
 
 
 class FarProxy:
@@ -178,15 +178,20 @@ class FarProxy:
 
 
 class FarMind:
-    """The client of a session of another node."""
+    """The client of a session of another node.
+
+    Attributes:
+        node: the id of the node.
+        session_id: the session's id.
+    """
 
     def __init__(self, node: str, session_id: str, way: Way) -> None:
-        self._node = node
-        self._session_id = session_id
+        self.node = node
+        self.session_id = session_id
         self._way = way
 
     def __repr__(self) -> str:
-        return f"<FarMind at {self._node}>"
+        return f"<FarMind at {self.node}>"
 
     def notify(self, name: str, *args: Any, key: Hashable = None) -> None:
         """Send the client a notification; see `MindRef.notify`.
@@ -194,17 +199,24 @@ class FarMind:
         Raises:
             BusError: if an argument cannot cross to another node.
         """
-        self._way.tell(self._node, Notify(self._session_id, name, list(args), key))
+        self._way.tell(self.node, Notify(self.session_id, name, list(args), key))
 
     def call(self, name: str, *args: Any, timeout: float | None = CALL_TIMEOUT) -> Future[Any]:
         """Call the client; see `MindRef.call`. None is the default of the cluster here."""
         seconds = CALL_TIMEOUT if timeout is None else timeout
-        question = CallMind(self._session_id, name, list(args), seconds)
+        question = CallMind(self.session_id, name, list(args), seconds)
         # The other node's own time-out is to come first.
-        return self._way.run(_answer(self._way, self._node, question, seconds + 1.0))
+        return self._way.run(ask_for(self._way, self.node, question, seconds + 1.0))
 
 
-async def _answer(way: Way, node: str, question: Message, timeout: float | None) -> Any:
+async def ask_for(way: Way, node: str, question: Message, timeout: float | None) -> Any:
+    """Ask a node for an application, with the errors that it knows.
+
+    Raises:
+        pykka.ActorDeadError: if the node is gone.
+        pykka.Timeout: if there was no answer in time.
+        Exception: what `Peers.ask` raises otherwise.
+    """
     try:
         return await way.ask(node, question, timeout)
     except NodeGone:

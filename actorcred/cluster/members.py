@@ -88,6 +88,7 @@ class Members:
             gap must not be believed.
         when_cut_off: functions that are called when this node's lease is over.
         when_back: functions that are called when it holds one again.
+        when_joined: functions that are called with the id of a node that has come, or come back.
         when_dead: functions that are called once with the id of a node that has died or left.
         when_renewed: functions that are called with each renewal of the lease.
         when_store_lost: functions that are called when NATS has lost the leases.
@@ -108,6 +109,7 @@ class Members:
         self.generation = 0
         self.when_cut_off: list[Callable[[], object]] = []
         self.when_back: list[Callable[[], object]] = []
+        self.when_joined: list[Callable[[str], object]] = []
         self.when_dead: list[Callable[[str], object]] = []
         self.when_renewed: list[Callable[[], object]] = []
         self.when_store_lost: list[Callable[[], object]] = []
@@ -238,9 +240,12 @@ class Members:
         if not isinstance(beat, Beat):
             logger.warning("Not a lease: %s", type(beat).__name__)
         elif beat.node != self._bus.node:
+            joins = beat.node not in self._known or beat.node in self._buried
             self._known[beat.node] = _Member(monotonic(), beat)
             if not beat.left:
                 self._buried.discard(beat.node)
+                if joins:
+                    self._call(self.when_joined, beat.node)
         elif not beat.left:
             self._echo(beat.at)
 

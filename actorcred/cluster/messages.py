@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from actorcred.cluster.errors import BusError
+from actorcred.sessions.presence import Contribution
 
 __all__ = [
     "AnnotateSession",
@@ -23,11 +24,17 @@ __all__ = [
     "End",
     "Hello",
     "IsKnown",
+    "JoinGroup",
     "Kick",
+    "ListGroup",
     "ListSessions",
     "Message",
     "Notify",
+    "NotifyGroup",
     "Revoked",
+    "UsersChanged",
+    "WatchAgain",
+    "WatchUsers",
     "pack",
     "unpack",
 ]
@@ -142,6 +149,77 @@ class Revoked(_Message, tag="revoked", frozen=True):
     what: str
 
 
+class JoinGroup(_Message, tag="join", frozen=True):
+    """Add the client of a session to a group, or remove it."""
+
+    session_id: str
+    group: str
+    leave: bool = False
+
+
+class ListGroup(_Message, tag="group", frozen=True):
+    """The sessions of the members of a group, or only their number."""
+
+    group: str
+    count: bool = False
+
+
+class NotifyGroup(_Message, tag="said", frozen=True):
+    """Notify the members of the group whose topic this is.
+
+    Attributes:
+        node: the sender, whose own members have it already.
+        but: the session that is left out; "" for none.
+    """
+
+    node: str
+    name: str
+    args: list[Any]
+    key: Any = None
+    but: str = ""
+
+
+class WatchUsers(_Message, tag="watch", frozen=True):
+    """A node watches users, and some no more. It is told of them by `UsersChanged`.
+
+    Attributes:
+        node: who watches.
+        sync: names the series of such messages; new after each gap.
+        number: of the message in its series, from 0.
+    """
+
+    node: str
+    sync: str
+    number: int
+    avatar_ids: list[str] = []
+    no_more: list[str] = []
+
+
+class UsersChanged(_Message, tag="users", frozen=True):
+    """What a node knows of users that another one watches.
+
+    Attributes:
+        node: who knows it.
+        sync: the series of `WatchUsers` that it belongs to.
+        number: of the message in that series, from 0.
+        users: what it knows of each; nothing of those who are not here, and have not been.
+        answers: the number of the `WatchUsers` that is completely answered with it; -1 for none.
+    """
+
+    node: str
+    sync: str
+    number: int
+    users: dict[str, Contribution] = {}
+    answers: int = -1
+
+
+class WatchAgain(_Message, tag="again", frozen=True):
+    """A node has missed a `WatchUsers`: begin a new series."""
+
+    node: str
+    sync: str
+
+
 class Answer(_Message, tag="answer", frozen=True):
     """The answer to a question: its kind, and the value or the reason."""
 
@@ -162,6 +240,12 @@ Message: TypeAlias = (
     | Kick
     | AnnotateSession
     | Revoked
+    | JoinGroup
+    | ListGroup
+    | NotifyGroup
+    | WatchUsers
+    | UsersChanged
+    | WatchAgain
     | Answer
 )
 

@@ -11,20 +11,25 @@ from nats.aio.msg import Msg
 
 from actorcred.actors import AsyncioDispatcher, Future
 from actorcred.checker import Revocation
+from actorcred.cluster import messages as m
 from actorcred.cluster._tasks import cancel_all
 from actorcred.cluster.answers import Answers
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown, BusError
+from actorcred.cluster.groups import ClusterGroups
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import MARGIN, Members
 from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
+from actorcred.cluster.presence import ClusterPresence
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.cluster.store import Store
 from actorcred.cluster.upkeep import Upkeep
+from actorcred.sessions.groups import Groups
 from actorcred.sessions.policies import Limits
+from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.registry import SessionHost
 from actorcred.sessions.session import Session
 
@@ -79,6 +84,15 @@ class ClusterNode:
         self.members = Members(self.bus, self.store, lease, self._describe)
         self.roster = Roster(self.store, lease * MARGIN)
         self.peers = Peers(self.bus, self.members)
+        self._groups = ClusterGroups(self, self.bus, self._spawn)
+        self._presence = ClusterPresence(self, self.members)
+        self.answers.handlers |= {
+            m.JoinGroup: self._groups.receive,
+            m.ListGroup: self._groups.receive,
+            m.WatchUsers: lambda message, _: self._presence.hear_watch(message),
+            m.UsersChanged: lambda message, _: self._presence.hear(message),
+            m.WatchAgain: lambda message, _: self._presence.hear_again(message),
+        }
         self._claims: Claims
         self._upkeep: Upkeep
         self.serve(Limits(), None)
@@ -90,6 +104,26 @@ class ClusterNode:
             self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
         )
         self.answers.host = host
+
+    @property
+    def groups(self) -> Groups:
+        """The named groups of the portal."""
+        return self._groups.groups
+
+    def link(self, presence: PresenceHost) -> PresenceLink:
+        """Return the way to the presence of users at other nodes."""
+        self._presence.serve(presence)
+        return self._presence
+
+    def find(self, session_id: str) -> Session | None:
+        """Return an open session of this node; on the event loop."""
+        holding = self.holdings.get(session_id)
+        return None if holding is None else holding.session
+
+    def interfaces(self) -> tuple[type, ...]:
+        """Return the interfaces of the realm."""
+        host = self.answers.host
+        return () if host is None else host.interfaces()
 
     def _hurry(self) -> None:
         self.members.hurry()

@@ -2,57 +2,41 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import Any, Protocol
-
-import msgspec
 
 from actorcred.actors import Future
 from actorcred.checker import Revocation
 from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
 from actorcred.cluster.far import FarSession, Way
+from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
-from actorcred.cluster.portable import Portrait, name_of
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.groups import Groups
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Limits
+from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.registry import Place, SessionHost
 from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
-__all__ = ["ClusterRegistry", "Found", "Node", "Number"]
-
-logger = logging.getLogger("actorcred.cluster")
-
-
-class Number(int):
-    """A number of sessions.
-
-    Attributes:
-        missing: the ids of nodes that did not answer, whose sessions are not counted.
-    """
-
-    missing: frozenset[str] = frozenset()
-
-
-class Found(list[SessionInfo]):
-    """Sessions, oldest first.
-
-    Attributes:
-        missing: the ids of nodes that did not answer, whose sessions are not here.
-    """
-
-    missing: frozenset[str] = frozenset()
+__all__ = ["ClusterRegistry", "Node"]
 
 
 class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
     draining: bool
+
+    @property
+    def groups(self) -> Groups:
+        """The named groups of the portal."""
+
+    def link(self, presence: PresenceHost) -> PresenceLink:
+        """Return the way to the presence of users at other nodes."""
 
     def post(self, function: Any, *args: Any) -> None:
         """Call a function on the cluster's event loop."""
@@ -93,12 +77,16 @@ class ClusterRegistry:
         directory: the portal's own sessions.
         host: the portal.
         node: the node.
+
+    Attributes:
+        groups: the named groups of the portal.
     """
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost, node: Node) -> None:
         self._directory = directory
         self._host = host
         self._node = node
+        self.groups = node.groups
         self._exclusive = limits != Limits()
         self._granted: dict[str, tuple[int, Holding]] = {}
 
@@ -144,6 +132,10 @@ class ClusterRegistry:
         self._granted.pop(session_id, None)
         self._node.post(self._node.release, session_id)
 
+    def link(self, presence: PresenceHost) -> PresenceLink:
+        """Return the way to the presence of users at other nodes."""
+        return self._node.link(presence)
+
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell the other nodes that a checker here has reported an account."""
         if avatar_id is not ANONYMOUS:
@@ -176,10 +168,7 @@ class ClusterRegistry:
         else:
             which = "" if avatar_id is ANONYMOUS else None
             answers, missing = await self._node.gather(ListSessions(avatar_id=which))
-        everywhere: list[SessionInfo] = [*own, *self._far(answers)]
-        found = Found(sorted(everywhere, key=lambda session: session.since))
-        found.missing = missing
-        return found
+        return Found.joined(own, self._far(answers), missing)
 
     async def _sessions_of(self, avatar_id: str) -> tuple[dict[str, Any], frozenset[str]]:
         """Ask only the nodes that have sessions of an avatar id; all if that is not known."""
@@ -197,19 +186,7 @@ class ClusterRegistry:
         return answers, frozenset(missing)
 
     def _far(self, answers: Mapping[str, Any]) -> list[FarSession]:
-        known = {name_of(interface): interface for interface in self._host.interfaces()}
-        found = []
-        for node, answer in answers.items():
-            try:
-                portraits = msgspec.convert(answer, list[Portrait])
-            except msgspec.ValidationError as error:
-                logger.warning("Node %s described its sessions wrongly: %s", node, error)
-                continue
-            found += [
-                FarSession(portrait, known.get(portrait.interface, object), self._node)
-                for portrait in portraits
-            ]
-        return found
+        return far_sessions(answers, self._host.interfaces(), self._node)
 
     def count(self) -> Future[int]:
         """Return the number of open sessions. It has an attribute `missing`, see `Number`."""
@@ -219,10 +196,7 @@ class ClusterRegistry:
         return await self._total(own, Count())
 
     async def _total(self, own: int, question: Message) -> Number:
-        answers, missing = await self._node.gather(question)
-        total = Number(own + sum(one for one in answers.values() if isinstance(one, int)))
-        total.missing = missing
-        return total
+        return Number.total(own, *await self._node.gather(question))
 
     def annotate(self, session_id: str, notes: Mapping[str, Any]) -> bool | Future[bool]:
         """Add notes to a session; return whether it exists."""

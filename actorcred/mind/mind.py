@@ -21,7 +21,7 @@ from actorcred.mind.channel import NOBODY, Channel, channel_to
 from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit
 from actorcred.names import ANONYMOUS, AvatarId
 
-__all__ = ["CALL_TIMEOUT", "Mind", "MindRef"]
+__all__ = ["CALL_TIMEOUT", "EndWatcher", "Mind", "MindRef"]
 
 
 logger = logging.getLogger("actorcred.mind")
@@ -29,7 +29,13 @@ logger = logging.getLogger("actorcred.mind")
 CALL_TIMEOUT = 10.0
 """The default time-out of a call to a client in seconds."""
 
+MOST_TIES = 1_000
+"""The number of groups and watches of one mind."""
+
 _starting = threading.RLock()
+
+_tying = threading.Lock()
+"""Held for a few byte codes only, so one lock is enough for all minds."""
 
 
 class MindOwner(Protocol):
@@ -40,6 +46,17 @@ class MindOwner(Protocol):
 
     def end(self, code: LogoutCode, detail: str = "") -> object:
         """End the session."""
+
+
+class EndWatcher(Protocol):
+    """What is told of the end of a mind's session."""
+
+    def mind_over(self, mind: MindRef) -> None:
+        """Called once, on any thread. Must not raise or block."""
+
+
+_OVER: dict[EndWatcher, None] = {}
+"""Marks a mind whose session has ended; it stays empty."""
 
 
 class _Flush(ControlMessage):
@@ -62,6 +79,8 @@ class _Close(ControlMessage):
 
 
 _FLUSH, _GO_ON = _Flush(), _GoOn()
+
+_ACCEPTED = frozenset({Offer.WAKE, Offer.QUEUED})
 
 
 class _Call:
@@ -100,7 +119,7 @@ class MindRef(ActorRef["Mind"]):
             to be trusted.
     """
 
-    __slots__ = ("_who", "channel", "client", "dispatcher", "info", "outbox", "session")
+    __slots__ = ("_ties", "_who", "channel", "client", "dispatcher", "info", "outbox", "session")
 
     def __init__(
         self,
@@ -117,6 +136,7 @@ class MindRef(ActorRef["Mind"]):
         self.client = client
         self.info: Mapping[str, Any] = NO_INFO
         self._who = who
+        self._ties: dict[EndWatcher, None] | None = None
 
     @property
     def identity(self) -> Identity:
@@ -163,17 +183,22 @@ class MindRef(ActorRef["Mind"]):
         """
         self.send(Notification(name, args, key))
 
-    def send(self, notification: Notification) -> None:
-        """Send a notification, which can be shared with other minds; see `Group`."""
+    def send(self, notification: Notification) -> bool:
+        """Send a notification, which can be shared with other minds; see `Group`.
+
+        Returns:
+            Whether it was sent or waits to be sent.
+        """
         if not self.channel.takes_notifications:
-            return  # not into the outbox, where it could displace a call
+            return False  # not into the outbox, where it could displace a call
         if self.outbox.idle and self.channel.ready():
             try:
                 self.channel.notify(notification)
             except Exception:
-                self._offer(notification)  # the mind tries again and handles the error
-        else:
-            self._offer(notification)
+                pass  # the mind tries again and handles the error
+            else:
+                return True
+        return self._offer(notification) in _ACCEPTED
 
     def call(self, name: str, *args: Any, timeout: float | None = CALL_TIMEOUT) -> Future[Any]:
         """Call the client.
@@ -203,9 +228,7 @@ class MindRef(ActorRef["Mind"]):
         return call.future
 
     def _offer(self, item: Notification | _Call) -> Offer:
-        offer = self.outbox.offer(
-            item, self.channel.size(item) if type(item) is Notification else 0
-        )
+        offer = self.outbox.offer(item, 0 if isinstance(item, _Call) else self.channel.size(item))
         if offer is Offer.WAKE:
             self.actor_inbox.put(_FLUSH)
         elif offer is Offer.OVERFLOW:
@@ -218,9 +241,39 @@ class MindRef(ActorRef["Mind"]):
         if session is not None:
             session.end(code, detail)
 
+    def tie(self, watcher: EndWatcher) -> bool:
+        """Have `watcher.mind_over` called when the session ends; return False if it has ended.
+
+        Raises:
+            ValueError: if the mind is in too many groups and watches.
+        """
+        with _tying:
+            ties = self._ties
+            if ties is _OVER:
+                return False
+            if ties is None:
+                ties = self._ties = {}
+            if len(ties) >= MOST_TIES and watcher not in ties:
+                raise ValueError(f"a mind can be in {MOST_TIES} groups and watches, no more")
+            ties[watcher] = None
+        return True
+
+    def untie(self, watcher: EndWatcher) -> None:
+        """Undo `tie`."""
+        with _tying:
+            if self._ties:
+                self._ties.pop(watcher, None)
+
+    def _cut_ties(self) -> None:
+        with _tying:
+            ties, self._ties = self._ties, _OVER
+        for watcher in ties or ():
+            watcher.mind_over(self)
+
     def close(self, reason: LogoutReason) -> None:
         """Notify the client of the logout, and stop. Called by the portal."""
         self.session = None
+        self._cut_ties()
         if self.channel is NOBODY:
             self.abandon()
         else:
@@ -228,6 +281,7 @@ class MindRef(ActorRef["Mind"]):
 
     def abandon(self) -> None:
         """Stop without notifying the client. Called by the portal."""
+        self._cut_ties()
         if self.is_started:
             self.stop(block=False)
         else:

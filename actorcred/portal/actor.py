@@ -18,7 +18,9 @@ from actorcred.portal.gauges import Gauges
 from actorcred.portal.host import Host
 from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
+from actorcred.portal.online import Online
 from actorcred.portal.options import PasswordChange, PortalOptions
+from actorcred.portal.presence import Presence
 from actorcred.portal.protection import Protection
 from actorcred.portal.publishing import Events, complain
 from actorcred.portal.ref import PortalRef
@@ -81,6 +83,11 @@ class Portal(Actor):
             self._directory,
             Host(portal, self._logouts, self._services),
         )
+        online = Online(self._directory, self._options.presence)
+        self._presence = portal.presence = Presence(portal, online, self._options.presence)
+        portal.presence.link = self._registry.link(portal.presence)
+        portal.groups = self._registry.groups
+        self._logouts.when_ending = online.ending
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(
@@ -92,6 +99,7 @@ class Portal(Actor):
             self._logouts,
             self._protection,
         )
+        self._logins.when_opened = online.opened
         self._services.add_checkers(*required)
         self._standing = StandingWatch(
             portal, self._directory, self._services, self._events, self._end_revoked
@@ -164,6 +172,7 @@ class Portal(Actor):
         self._logouts.abandon()
         self._services.close()
         self._events.close()
+        self._presence.close()
         if self._unwatch is not None:
             self._unwatch()
 

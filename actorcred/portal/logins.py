@@ -73,6 +73,7 @@ class Logins:
     Attributes:
         checking: where late answers of checkers go.
         opening: where late answers of the realm go.
+        when_opened: called with the session of a login that has succeeded.
     """
 
     def __init__(  # noqa: PLR0917  # the parts of a portal
@@ -92,6 +93,7 @@ class Logins:
         self._registry = registry
         self._logouts = logouts
         self._protection = protection
+        self.when_opened: Callable[[Session], object] = lambda session: None
         self._reports = Reports(portal, options, services, logouts.events)
         logouts.when_gone = self.avatar_gone
         self._closed = False
@@ -313,6 +315,7 @@ class Logins:
             self._reports.succeeded(attempt, session)
         if attempt.future.settle(attempt.succeed()):
             self._registry.opened(session)
+            self.when_opened(session)
         else:
             self._logouts.end(session, LogoutReason(LogoutCode.LOST, "gave up during the login"))
 

@@ -58,6 +58,8 @@ class Logouts:
         self._hurried: set[Session] = set()
         self.when_free: Callable[[AvatarId, str], object] = lambda avatar_id, session_id: None
         """Called with the avatar id and the id of a session that has ended completely."""
+        self.when_ending: Callable[[Session], object] = lambda session: None
+        """Called with a session that is no longer open."""
         self.when_gone: Callable[[Session, BaseException | None], object] = lambda session, cause: (
             None
         )
@@ -78,7 +80,7 @@ class Logouts:
         if session.state is not State.OPEN:
             return
         session.end_for(reason)
-        self._directory.begin_end(session)
+        self._begin_end(session)
         if session.has_company():
             session.part()
             if issubclass(session.avatar.actor_class, Avatar):
@@ -90,12 +92,16 @@ class Logouts:
                 self._watch_leaving()
             ask_to_leave(session, reason)
 
+    def _begin_end(self, session: Session) -> None:
+        self._directory.begin_end(session)
+        self.when_ending(session)
+
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped, even if it was still open."""
         if session.state is State.OPEN:
             code = LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
             session.end_for(LogoutReason(code))
-            self._directory.begin_end(session)
+            self._begin_end(session)
         self.when_gone(session, cause)
         if session.state is State.ENDING:
             self._finish(session)
@@ -257,7 +263,7 @@ class Logouts:
         reason = LogoutReason(LogoutCode.DRAINED)
         for session in list(self._directory):
             session.end_for(reason)
-            self.guard(self._directory.begin_end, session)
+            self.guard(self._begin_end, session)
             self.guard(ask_to_leave, session, reason)
         for session in self._directory.ending_sessions():
             self.guard(self._abandon, session)

@@ -12,6 +12,7 @@ from actorcred.mind.outbox import OutboxLimit
 from actorcred.portal.limits import describe_limits
 from actorcred.portal.observing import Counts, Tracing
 from actorcred.sessions.policies import Limits, Policy
+from actorcred.sessions.presence import PresenceLimits
 from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
 from actorcred.settings import check_settings
 from actorcred.throttle import Admission, Penalty
@@ -68,6 +69,7 @@ class PortalOptions:
             "avatar_id", which are personal data. Subscribers of events still get them.
         metrics: counts logins and sessions, if given; see `actorcred.metrics`.
         tracing: makes spans of logins and calls, if given; see `actorcred.tracing`.
+        presence: how many users are watched, and what is kept of them.
         registry: creates the registry, which decides on places and finds sessions; see
             `actorcred.sessions.registry`.
     """
@@ -90,6 +92,7 @@ class PortalOptions:
     tracing: Tracing | None = None
     admission: Admission = field(default_factory=Admission)
     penalty: Penalty = field(default_factory=Penalty)
+    presence: PresenceLimits = field(default_factory=PresenceLimits)
     registry: MakeRegistry = MemoryRegistry
 
     def __post_init__(self) -> None:

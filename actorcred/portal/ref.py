@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
 from collections.abc import Mapping
-from functools import partial
 from typing import Any, cast
 
 import pykka
 
-from actorcred.actors import ActorRef, ControlMessage, Future
+from actorcred.actors import ActorRef, Future
 from actorcred.checker import Revocation, require_checker
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.arguments import require
+from actorcred.portal.asking import Asking
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event
 from actorcred.portal.login import LoginFuture
@@ -44,15 +43,17 @@ from actorcred.portal.messages import (
     Unsubscribe,
 )
 from actorcred.portal.options import PortalOptions
+from actorcred.portal.presence import Presence
 from actorcred.portal.protection import Protection
 from actorcred.portal.publishing import Subscriber, require_subscriber
+from actorcred.sessions.groups import Groups, NamedGroup
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.session import Session
 
 __all__ = ["PortalRef"]
 
 
-class PortalRef(ActorRef[Any]):
+class PortalRef(Asking):
     """A ref to a portal: its whole interface for protocols and the application.
 
     All methods return immediately. Those that look something up or change something return a
@@ -61,12 +62,16 @@ class PortalRef(ActorRef[Any]):
     Attributes:
         options: the portal's settings.
         protection: what failed logins are counted by; see the methods for protocols.
+        presence: tells which users are online.
+        groups: the named groups; see `group`.
     """
 
-    __slots__ = ("options", "protection")
+    __slots__ = ("groups", "options", "presence", "protection")
 
     options: PortalOptions
     protection: Protection
+    presence: Presence
+    groups: Groups
 
     # -- for protocols -----------------------------------------------------------------------------
 
@@ -300,6 +305,15 @@ class PortalRef(ActorRef[Any]):
         require("reason", reason, str)
         return self._look_up(Kick(session_id, avatar_id, reason))
 
+    def group(self, name: str) -> NamedGroup:
+        """Return the group of clients with a name, such as those in a room; see `NamedGroup`.
+
+        Raises:
+            TypeError: if the name is not a string.
+            ValueError: if it is empty or too long, or there are too many groups.
+        """
+        return self.groups.get(name)
+
     def drain(self, timeout: float = 10.0) -> Future[int]:
         """Refuse new logins and end all sessions, such as before the server shuts down.
 
@@ -443,19 +457,6 @@ class PortalRef(ActorRef[Any]):
         """
         self.tell(Recheck(checker))
 
-    def tell_if_alive(self, message: Any) -> bool:
-        """Send a message unless the portal has stopped; return whether it was sent."""
-        try:
-            self.tell(message)
-        except pykka.ActorDeadError:
-            return False
-        return True
-
-    def deliver_if_alive(self, message: ControlMessage) -> None:
-        """Have the portal handle a message, immediately if it runs here, unless it has stopped."""
-        with contextlib.suppress(pykka.ActorDeadError):
-            self.deliver(message, None)
-
     def avatar_opened(self, session: Session) -> None:
         """Complete the login of a session."""
         self.tell_if_alive(AvatarOpened(session))
@@ -463,25 +464,3 @@ class PortalRef(ActorRef[Any]):
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped; may be called on any thread."""
         self.tell_if_alive(AvatarGone(session, cause))
-
-    def _request(self, message: ControlMessage) -> Future[Any]:
-        return self.ask(message, block=False)
-
-    def _look_up(self, message: ControlMessage) -> Future[Any]:
-        """Send a request to the registry, which may answer with a future."""
-        found: Future[Any] = Future()
-        found.expect_from(self.actor_inbox)
-        self._request(message).add_done_callback(partial(_follow, found))
-        return found
-
-
-def _follow(found: Future[Any], reply: Future[Any]) -> None:
-    try:
-        result = reply.get()
-    except BaseException as error:
-        found.settle_error(error)
-    else:
-        if isinstance(result, Future):
-            found.follow(result)
-        else:
-            found.settle(result)

@@ -15,8 +15,10 @@ from actorcred.errors import LoginDenied, RefusalCause
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.groups import Groups
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
+from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
@@ -59,7 +61,12 @@ class Registry(Protocol):
 
     A place is held from the claim until the session has ended completely, including its
     `on_logout`. All methods are called in the portal's context and must not block.
+
+    Attributes:
+        groups: the named groups of the portal.
     """
+
+    groups: Groups
 
     def claim(
         self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
@@ -102,6 +109,9 @@ class Registry(Protocol):
         Raises:
             LoginFailed: if the place was lost meanwhile.
         """
+
+    def link(self, presence: PresenceHost) -> PresenceLink | None:
+        """Return the way to the presence of users at other machines; None if there are none."""
 
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell other machines that a checker here has reported an account."""
@@ -146,9 +156,13 @@ class MemoryRegistry:
         limits: the limits on sessions, and the policy for concurrent ones.
         directory: the portal's sessions.
         host: ends sessions to make room.
+
+    Attributes:
+        groups: the named groups of the portal.
     """
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost) -> None:
+        self.groups = Groups()
         self._limits = limits
         self._directory = directory
         self._host = host
@@ -190,6 +204,9 @@ class MemoryRegistry:
 
     def fence(self, session_id: str) -> int | None:
         """Return None: places are not numbered."""
+
+    def link(self, presence: PresenceHost) -> None:
+        """Return None: there is no other machine."""
 
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Do nothing: there is no other machine."""

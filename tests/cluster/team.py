@@ -172,7 +172,8 @@ class Member:
         self.tap.cut()
         for task in [*self.node._tasks, *self.node.members._tasks]:
             task.cancel()
-        await self.node.bus.client.close()
+        with contextlib.suppress(ConnectionError):  # the line is cut
+            await self.node.bus.client.close()
 
 
 @contextlib.asynccontextmanager

@@ -124,6 +124,21 @@ def test_a_lease_is_held_from_the_echo_until_its_time_is_over(clock: Clock) -> N
     on_one_node(clock, test)
 
 
+def test_a_node_joins_with_its_first_beat_and_with_the_first_after_its_death(clock: Clock) -> None:
+    async def test(node: OneNode) -> None:
+        joined: list[str] = []
+        node.members.when_joined.append(joined.append)
+        for beat in (Beat("you", 1.0), Beat("you", 2.0), Beat("gone", 1.0, left=True)):
+            await node.hear(beat)
+        assert joined == ["you"]
+        await node.live(6)
+        await until(lambda: "you is dead" in node.log)
+        await node.hear(Beat("you", 3.0))
+        assert joined == ["you", "you"]
+
+    on_one_node(clock, test)
+
+
 def test_nats_that_does_not_return_the_lease_is_refused(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,14 +20,21 @@ from actorcred.cluster.messages import (
     End,
     Hello,
     IsKnown,
+    JoinGroup,
     Kick,
+    ListGroup,
     ListSessions,
     Message,
     Notify,
+    NotifyGroup,
     Revoked,
+    UsersChanged,
+    WatchAgain,
+    WatchUsers,
     pack,
     unpack,
 )
+from actorcred.sessions.presence import Contribution
 
 MESSAGES: list[Message] = [
     Beat("node", 12.5, 3, True, True),
@@ -42,6 +49,12 @@ MESSAGES: list[Message] = [
     Kick("session", "", "by the operator"),
     AnnotateSession("session", {"ip": "::1", "n": 1}),
     Revoked("node", "file:players", "ann", "disabled"),
+    JoinGroup("session", "room", True),
+    ListGroup("room", True),
+    NotifyGroup("node", "said", ["hello", 1], ["ann", 2], "session"),
+    WatchUsers("node", "x-1", 3, ["ann"], ["ben"]),
+    UsersChanged("node", "x-1", 4, {"ann": Contribution(2, {"away": (1.5, True)}, None)}, 3),
+    WatchAgain("node", "x-1"),
     Answer("ok", [1, {"a": None}]),
 ]
 
