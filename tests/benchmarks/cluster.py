@@ -4,7 +4,8 @@
 
 Two nodes in one process and a real nats-server on this machine. The floors are what NATS itself
 takes: for an exclusive login one read and one compare-and-set, for a call of an avatar elsewhere a
-request, for a notification a message.
+request, for a notification a message, also for one of a group. What presence costs is the CPU of
+logins whose users another node watches, at both nodes, beside logins that nobody watches.
 """
 
 from __future__ import annotations
@@ -55,9 +56,11 @@ class Figures:
 
     async def open(self, rounds: int) -> None:
         """Start everything."""
-        self._users |= {f"user{n}": "x" for n in range((rounds + 1) * 4 * (self._count + WARM_UP))}
+        self._users |= {f"user{n}": "x" for n in range((rounds + 1) * 6 * (self._count + WARM_UP))}
         self._alone = self._portal(PortalOptions())
-        self._allow = await self._node(random_name(), Policy.ALLOW)
+        name = random_name()
+        self._allow = await self._node(name, Policy.ALLOW)
+        self._watching = await self._node(name, Policy.ALLOW)
         name = random_name()
         self._here = await self._node(name, Policy.REJECT)
         self._there = await self._node(name, Policy.REJECT)
@@ -71,6 +74,7 @@ class Figures:
         await self._bare.subscribe("bench.tell", cb=self._take)
         login = await self._login(self._here, self._receive)
         self._session = await self._there.session(login.session.id)
+        await self._here.group("bench").add(login.session.mind)
         assert self._session is not None
 
     async def _echo(self, msg: Any) -> None:
@@ -126,6 +130,28 @@ class Figures:
         assert self._session is not None
         self._session.mind.notify("moved", 1.0, 2.0)
 
+    async def _say(self) -> None:
+        self._there.group("bench").notify("moved", 1.0, 2.0)
+
+    async def _cpu_of_logins(self, *, watched: bool) -> float:
+        """Return the microseconds of CPU for a login, all that follows from it at both nodes."""
+        first = next(self._names)
+        names = {f"user{number}" for number in range(first + 1, first + self._count + 1)}
+        seen: set[str] = set()
+        watch = self._watching.presence.watch(
+            lambda user: seen.add(user.avatar_id), *(names if watched else ())
+        )
+        while watched and not names <= self._clusters[0]._node._presence._followers.keys():
+            await asyncio.sleep(0.01)
+        began = time.process_time()
+        for _ in names:
+            await self._login(self._allow)
+        while watched and not names <= seen:
+            await asyncio.sleep(0.005)
+        spent = time.process_time() - began
+        watch.stop()
+        return spent / len(names) * 1e6
+
     async def round(self) -> dict[str, tuple[float, float]]:
         """Return microseconds: ours and the floor, by what was measured."""
         session, client = self._session, self._bare
@@ -147,11 +173,19 @@ class Figures:
                 await self._each(self._notify),
                 await self._each(lambda: client.publish("bench.tell", b"x" * 60)),
             ),
+            "notification of a group elsewhere / a message of nats-py": (
+                await self._each(self._say),
+                await self._each(lambda: client.publish("bench.tell", b"x" * 60)),
+            ),
+            "CPU of a login that another node watches / that none does": (
+                await self._cpu_of_logins(watched=True),
+                await self._cpu_of_logins(watched=False),
+            ),
         }
 
     async def close(self) -> None:
         """Leave the clusters."""
-        for portal in (self._alone, self._allow, self._here, self._there):
+        for portal in (self._alone, self._allow, self._watching, self._here, self._there):
             await portal.drain(30)
         for cluster in self._clusters:
             await cluster.close()
