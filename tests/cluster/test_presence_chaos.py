@@ -160,7 +160,7 @@ def test_every_view_is_true_at_the_end(own_server: NatsServer, seed: int) -> Non
                     await world.fail()
                     await asyncio.sleep(world.chance.random() * 0.3)
                 await world.settle()
-                assert len(world.truth()) > 50
+                assert world.truth()
                 for viewer in world.viewers:
                     viewer.watch.stop()
 
