@@ -193,6 +193,12 @@ class Watch:
         with self._lock:
             self._remove(avatar_ids)
 
+    def tell_again(self) -> None:
+        """Tell of all users that are online or were seen, for a client that has lost its state."""
+        with self._lock:
+            if self.active:
+                self._presence.begin(self, self.avatar_ids)
+
     def stop(self) -> None:
         """End the watch."""
         with self._lock:

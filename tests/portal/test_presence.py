@@ -323,6 +323,26 @@ def test_a_watch_of_a_client_can_end_with_another_session(
     assert presence._tally.count == 0
 
 
+def test_a_client_that_has_lost_its_state_is_told_again(
+    stage: Stage, inline: InlineDispatcher
+) -> None:
+    viewer = Viewer()
+    watch = stage.portal.presence.watch(viewer, "ann", "ben", "cat")
+    stage.login("ann")
+    stage.login("ben").logout()
+    inline.advance(WINDOW)
+    known = dict(viewer.view)
+    viewer.view.clear()
+    watch.tell_again()
+    inline.advance(WINDOW)
+    assert sorted(known) == ["ann", "ben"]
+    assert viewer.view == known
+    watch.stop()
+    watch.tell_again()
+    inline.advance(WINDOW)
+    assert len(viewer.told) == 4
+
+
 def test_a_notice_is_encoded_once_for_all_clients(stage: Stage, inline: InlineDispatcher) -> None:
     lines = [Line() for _ in range(5)]
     for number, line in enumerate(lines):
