@@ -5,7 +5,7 @@
 Two nodes in one process and a real nats-server on this machine. The floors are what NATS itself
 takes: for an exclusive login one read and one compare-and-set, for a call of an avatar elsewhere a
 request, for a notification a message, also for one of a group. What presence costs is the CPU of
-logins whose users another node watches, at both nodes, beside logins that nobody watches.
+logins whose users another node watches, at both nodes, beside logins that are not watched.
 """
 
 from __future__ import annotations

@@ -335,7 +335,7 @@ def test_groups_go_on_with_a_nats_that_was_restarted_and_emptied(own_server: Nat
     asyncio.run(run())
 
 
-def test_what_cannot_cross_is_said_to_nobody(nats_server: NatsServer) -> None:
+def test_what_cannot_cross_is_not_said_to_members_here_either(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with three(nats_server) as (a, _, _):
             client, _ = await join(a, "ann")

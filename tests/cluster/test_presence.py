@@ -267,7 +267,7 @@ def test_phoenix_pubsub_74_nodes_that_meet_with_many_users_each_see_all(
     async def run() -> None:
         async with team(own_server, 2, "allow", lease=SHORT) as members:
             names = {one: [f"{one.node.id[0]}{number}" for number in range(51)] for one in members}
-            everybody = [name for some in names.values() for name in some]
+            all_names = [name for some in names.values() for name in some]
             for one in members:
                 one.tap.cut()
             for one in members:
@@ -279,13 +279,13 @@ def test_phoenix_pubsub_74_nodes_that_meet_with_many_users_each_see_all(
                 )
                 for name in names[one]:
                     await one.login(name)
-            viewers = [Viewer(one, *everybody) for one in members]
+            viewers = [Viewer(one, *all_names) for one in members]
             for viewer, one in zip(viewers, members, strict=True):
                 await viewer.sees(*names[one])
             for one in members:
                 one.tap.open()
             for viewer in viewers:
-                await viewer.sees(*everybody)
+                await viewer.sees(*all_names)
 
     asyncio.run(run())
 
