@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from actorcred.cli.lifetime import Life
 from actorcred.cli.parameters import Seconds, as_utf8, read_password
+from actorcred.cli.role import Role
 from actorcred.errors import MissingExtra
 from actorcred.sessions.registry import MakeRegistry, MemoryRegistry
 
@@ -20,9 +22,6 @@ if TYPE_CHECKING:
     from actorcred.cluster import Cluster
 
 __all__ = ["Join", "cluster_options", "clustered"]
-
-Join: TypeAlias = "Callable[[], Awaitable[Cluster]]"
-"""A function that joins a cluster."""
 
 PASSWORD_VARIABLE = "ACTORCRED_CLUSTER_PASSWORD"
 
@@ -33,7 +32,8 @@ _OPTIONS: Final = (
         multiple=True,
         metavar="NATS",
         help="Share sessions with other servers by NATS: nats://HOST:PORT, or tls://HOST:PORT. "
-        "May be repeated, for the servers of one NATS.",
+        "May be repeated, for the servers of one NATS.  "
+        "[default: none; with --workers, a nats-server of its own]",
     ),
     click.option(
         "--cluster-name",
@@ -94,11 +94,35 @@ _OPTIONS: Final = (
 )
 
 
-def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options to a command, which gets a function that joins the cluster as `cluster`.
+@dataclass(frozen=True, slots=True)
+class Join:
+    """How to join a cluster.
 
-    It is None without a cluster.
+    Args:
+        servers: the addresses of NATS; none without a cluster.
+        settings: those of `Cluster.connect`.
     """
+
+    servers: tuple[str, ...]
+    settings: Mapping[str, Any] = field(repr=False)
+
+    def __call__(self) -> Awaitable[Cluster]:
+        """Join the cluster; see `Cluster.connect`.
+
+        Raises:
+            MissingExtra: without the extra "cluster".
+        """
+        try:
+            from actorcred.cluster import Cluster
+        except ModuleNotFoundError as error:
+            if error.name != "nats":
+                raise
+            raise MissingExtra("--cluster", "cluster") from None
+        return Cluster.connect(self.servers, **self.settings)
+
+
+def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options to a command, which gets a `Join` as `cluster`."""
 
     @functools.wraps(function)
     def command(
@@ -115,24 +139,20 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
         cluster_replicas: int,
         **others: Any,
     ) -> Any:
-        join = None
-        if cluster_servers:
-            join = functools.partial(
-                _join,
-                cluster_servers,
-                name=cluster_name,
-                node=cluster_node,
-                user=cluster_user,
-                password=_password(cluster_password_file) if cluster_user else "",
-                credentials=cluster_credentials,
-                insecure=cluster_insecure,
-                lease=cluster_lease,
-                on_cut_off=cut_off,
-                replicas=cluster_replicas,
-            )
-        elif cluster_user or cluster_credentials:
+        if not cluster_servers and (cluster_user or cluster_credentials):
             raise click.UsageError("--cluster-user and --cluster-credentials need --cluster")
-        return function(cluster=join, **others)
+        settings = {
+            "name": cluster_name,
+            "node": cluster_node,
+            "user": cluster_user,
+            "password": _password(cluster_password_file) if cluster_user else "",
+            "credentials": cluster_credentials,
+            "insecure": cluster_insecure,
+            "lease": cluster_lease,
+            "on_cut_off": cut_off,
+            "replicas": cluster_replicas,
+        }
+        return function(cluster=Join(cluster_servers, settings), **others)
 
     for option in reversed(_OPTIONS):
         command = option(command)
@@ -140,9 +160,9 @@ def cluster_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @contextlib.asynccontextmanager
-async def clustered(life: Life, join: Join | None) -> AsyncIterator[MakeRegistry]:
+async def clustered(life: Life, join: Join, role: Role) -> AsyncIterator[MakeRegistry]:
     """Join a cluster, if there is one, and leave it at the end, once all sessions have ended."""
-    if join is None:
+    if not join.servers:
         yield MemoryRegistry
         return
 
@@ -150,7 +170,7 @@ async def clustered(life: Life, join: Join | None) -> AsyncIterator[MakeRegistry
         return await join()
 
     cluster = await life.opened(joining())
-    click.echo(f"node {cluster.node} has joined the cluster")
+    role.joined(cluster.node)
     try:
         yield cluster
     finally:
@@ -161,13 +181,3 @@ def _password(file: str | None) -> str:
     if file is not None:
         return read_password(file)
     return as_utf8(os.environ.get(PASSWORD_VARIABLE, ""))
-
-
-def _join(servers: tuple[str, ...], **settings: Any) -> Awaitable[Cluster]:
-    try:
-        from actorcred.cluster import Cluster
-    except ModuleNotFoundError as error:
-        if error.name != "nats":
-            raise
-        raise MissingExtra("--cluster", "cluster") from None
-    return Cluster.connect(servers, **settings)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import IntEnum
 from typing import Any, NoReturn
 
 import click
 
 from actorcred.audit import printable
+from actorcred.errors import ActorcredError
 
-__all__ = ["ExitCode", "fail"]
+__all__ = ["ExitCode", "fail", "usage"]
 
 
 class ExitCode(IntEnum):
@@ -35,3 +38,12 @@ def fail(message: Any, code: ExitCode = ExitCode.FAILED) -> NoReturn:
     lines = [printable(line, longest=None) for line in str(message).split("\n")]
     click.echo("actorcred: " + "\n".join(lines), err=True)
     raise click.exceptions.Exit(code)
+
+
+@contextlib.contextmanager
+def usage() -> Iterator[None]:
+    """End the command with a clear message if a request cannot be met."""
+    try:
+        yield
+    except (ActorcredError, OSError, ValueError, TypeError) as error:
+        fail(error, ExitCode.USAGE)

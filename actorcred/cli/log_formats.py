@@ -39,12 +39,13 @@ class LineFormatter(logging.Formatter):
 
     Args:
         colours: whether levels are colored, for terminals.
+        worker: the number of the worker, which begins each record; 0 for none.
     """
 
     COLOURS = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m"}  # noqa: RUF012
 
-    def __init__(self, *, colours: bool = False) -> None:
-        super().__init__("%(name)s: %(message)s")
+    def __init__(self, *, colours: bool = False, worker: int = 0) -> None:
+        super().__init__(f"{_worker(worker)}%(name)s: %(message)s")
         self._colours = colours
 
     def format(self, record: logging.LogRecord) -> str:
@@ -58,6 +59,10 @@ class LineFormatter(logging.Formatter):
             *("    " + _escaped(line) for line in others),
         ]
         return "\n".join(lines)
+
+
+def _worker(number: int) -> str:
+    return f"worker {number}: " if number else ""
 
 
 def _escaped(line: str) -> str:
@@ -74,7 +79,14 @@ class JSONFormatter(logging.Formatter):
     It has `time` (ISO 8601, UTC), `level`, `logger`, and `message`; a record of an event has
     `event` and its fields in place of the message. A field with one of these names gets an
     underscore before its name. A traceback is in `exception`.
+
+    Args:
+        worker: the number of the worker, as the field `worker`; 0 for none.
     """
+
+    def __init__(self, worker: int = 0) -> None:
+        super().__init__()
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the text of a record, in one line."""
@@ -83,6 +95,8 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
         }
+        if self._worker:
+            entry["worker"] = self._worker
         fields = getattr(record, "event_fields", None)
         if isinstance(fields, dict):
             entry["event"] = getattr(record, "event", "")
@@ -101,10 +115,15 @@ class JournalFormatter(logging.Formatter):
     A record of an event has its fields as `ACTORCRED_...`, and the event's name as
     `ACTORCRED_EVENT`. Line ends and other unprintable characters are escaped, except for the line
     ends of a traceback, which are written as " | ".
+
+    Args:
+        worker: the number of the worker, as `ACTORCRED_WORKER`, which also begins the message; 0
+            for none.
     """
 
-    def __init__(self) -> None:
-        super().__init__("%(name)s: %(message)s")
+    def __init__(self, worker: int = 0) -> None:
+        super().__init__(f"{_worker(worker)}%(name)s: %(message)s")
+        self._worker = worker
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the fields of a record; the handler adds the line end of the last one."""
@@ -115,6 +134,8 @@ class JournalFormatter(logging.Formatter):
             "SYSLOG_IDENTIFIER": "actorcred",
             "LOGGER": record.name,
         }
+        if self._worker:
+            fields["ACTORCRED_WORKER"] = self._worker
         values = getattr(record, "event_fields", None)
         if isinstance(values, dict):
             fields["ACTORCRED_EVENT"] = getattr(record, "event", "")

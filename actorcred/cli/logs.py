@@ -195,12 +195,13 @@ def write_all(descriptor: int, data: bytes) -> None:
             select.select([], [descriptor], [])
 
 
-def start_logging(level: str, form: LogFormat = LogFormat.TEXT) -> None:
+def start_logging(level: str, form: LogFormat = LogFormat.TEXT, worker: int = 0) -> None:
     """Start logging to stderr; to systemd's journal, with fields, if that is what stderr is.
 
     Args:
         level: "debug", "info", "warning" or "error".
         form: the format. JSON is written to stderr in any case.
+        worker: the number of the worker, which is in each record; 0 for none.
     """
     try:
         # Not `sys.stderr`: a thread that is stuck in it would keep the process from exiting.
@@ -209,13 +210,13 @@ def start_logging(level: str, form: LogFormat = LogFormat.TEXT) -> None:
         return
     if form is LogFormat.TEXT and is_journal(descriptor) and os.path.exists(JOURNAL):
         handler = ThreadedHandler(Journal().write, batch=False)
-        handler.setFormatter(JournalFormatter())
+        handler.setFormatter(JournalFormatter(worker))
     else:
         handler = ThreadedHandler(lambda data: write_all(descriptor, data))
         handler.setFormatter(
-            JSONFormatter()
+            JSONFormatter(worker)
             if form is LogFormat.JSON
-            else LineFormatter(colours=os.isatty(descriptor))
+            else LineFormatter(colours=os.isatty(descriptor), worker=worker)
         )
     logging.basicConfig(level=level.upper(), handlers=[handler])
     if level != "debug":

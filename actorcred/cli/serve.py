@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import inspect
 import logging
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,11 +20,13 @@ from actorcred.audit import PERSONAL
 from actorcred.auth.options import auth_options
 from actorcred.auth.registry import from_string
 from actorcred.cli.clusters import Join, cluster_options, clustered
-from actorcred.cli.errors import ExitCode, fail
-from actorcred.cli.lifetime import Life, drained, run
+from actorcred.cli.errors import ExitCode, fail, usage
+from actorcred.cli.lifetime import Interrupted, Life, drained, run
 from actorcred.cli.logs import LogFormat, start_logging
 from actorcred.cli.parameters import ADDRESS, METRICS, Seconds
 from actorcred.cli.proxies import proxy_options
+from actorcred.cli.role import Role
+from actorcred.cli.workers import MOST_WORKERS, supervise
 from actorcred.errors import ActorcredError
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.metrics import Metrics
@@ -43,7 +44,7 @@ from actorcred.sessions.policies import Policy
 from actorcred.sessions.registry import MakeRegistry
 from actorcred.throttle import Admission
 
-__all__ = ["serve"]
+__all__ = ["serve", "serve_alone"]
 
 logger = logging.getLogger("actorcred.cli")
 
@@ -68,6 +69,18 @@ logger = logging.getLogger("actorcred.cli")
     "With the option proxy=v1, v2 or any, trusted proxies send a PROXY header. "
     "Port 0 picks a free port. May be repeated.",
 )
+@click.option(
+    "--workers",
+    type=click.IntRange(1, MOST_WORKERS),
+    default=1,
+    show_default=True,
+    help="Processes that serve together, for all cores of a machine (Linux only). They share the "
+    "addresses: the kernel spreads connections to a port over them, and at a unix: address they "
+    "take turns. They share sessions by a nats-server, which must be on the PATH and is started "
+    "for them, or by --cluster. The policy and the limit of sessions per user hold for all "
+    "together; the limits of connections, of logins and per source hold for each. One that dies "
+    "is started again.",
+)
 @auth_options(
     (kind for mechanism in SERVER_MECHANISMS.values() for kind in mechanism.kinds()), required=True
 )
@@ -81,7 +94,8 @@ logger = logging.getLogger("actorcred.cli")
 @click.option(
     "--max-sessions",
     type=click.IntRange(1),
-    help="Maximum number of sessions.  [default: no limit]",
+    help="Maximum number of sessions; with --cluster or --workers of all together, and a few more "
+    "may get in at once.  [default: no limit]",
 )
 @click.option(
     "--grace",
@@ -115,13 +129,15 @@ logger = logging.getLogger("actorcred.cli")
 @click.option(
     "--limit-loopback",
     is_flag=True,
-    help="Also apply limits and penalties by address to clients on this machine.",
+    help="Also apply limits and penalties by address to clients on this machine; each worker "
+    "counts for itself.",
 )
 @click.option(
     "--limits",
     "shows_limits",
     is_flag=True,
-    help="Print the limits of connections, logins and sessions that these options make, and exit.",
+    help="Print the limits of connections, logins and sessions that these options make, and exit. "
+    "Those of connections and logins, and those per source, hold for each worker.",
 )
 @click.option(
     "--drain-timeout",
@@ -163,27 +179,15 @@ logger = logging.getLogger("actorcred.cli")
     "--metrics",
     type=METRICS,
     metavar="[HOST:]PORT",
-    help="Where to serve metrics for Prometheus, at /metrics; the host is 127.0.0.1 by default.  "
-    "[default: nowhere]",
+    help="Where to serve metrics for Prometheus, at /metrics; the host is 127.0.0.1 by default. "
+    "Worker 2 has the next port, and so on.  [default: nowhere]",
 )
 @click.option(
     "--uvloop/--no-uvloop",
     default=None,
     help="The event loop.  [default: uvloop if it is installed]",
 )
-def serve(
-    realm: str,
-    addresses: tuple[Address, ...],
-    auth: tuple[str, ...],
-    shows_limits: bool,
-    drain_timeout: float,
-    log_level: str,
-    log_format: str,
-    metrics: tuple[str, int] | None,
-    uvloop: bool | None,
-    cluster: Join | None,
-    **settings: Any,
-) -> None:
+def serve(workers: int, **settings: Any) -> None:
     """Serve a realm on the network until SIGTERM, SIGINT or SIGHUP, then end all sessions.
 
     \b
@@ -191,22 +195,68 @@ def serve(
     Example: actorcred serve --realm examples.arena.realm:Arena --auth file:players.htpasswd \\
         --auth anonymous --listen tcp:127.0.0.1:9986 --listen ws:127.0.0.1:8080
     """  # noqa: D301  # click does not rewrap a paragraph that begins with \b
-    start_logging(log_level, LogFormat(log_format))
-    realm_class = _find_realm(realm)
+    if workers > 1 and not settings["shows_limits"]:
+        start_logging(settings["log_level"], LogFormat(settings["log_format"]))
+        raise click.exceptions.Exit(supervise(workers, settings))
+    raise click.exceptions.Exit(serve_alone(Role(), settings))
+
+
+def serve_alone(role: Role, settings: Mapping[str, Any]) -> int:
+    """Serve in this process until a signal.
+
+    Args:
+        role: what it serves, and where it reports.
+        settings: the parameters of `serve`, without the workers.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        Exit: of click, if it cannot be served as requested.
+    """
+    start_logging(settings["log_level"], LogFormat(settings["log_format"]), role.worker)
+    realm_class = _find_realm(settings["realm"])
+    metrics = settings["metrics"]
     portal_options = _portal_options(None if metrics is None else Metrics(), **settings)
-    if shows_limits:
+    if settings["shows_limits"]:
         click.echo(portal_options.describe())
-        return
-    with _usage():
-        server_options = _server_options(**settings)
-        _serve_metrics(portal_options.metrics, metrics)
-    opening = partial(_open, realm_class, auth, addresses, portal_options, server_options)
-    main = partial(_main, opening=opening, join=cluster, drain_timeout=drain_timeout)
-    raise click.exceptions.Exit(run(main, _loop_factory(uvloop)))
+        return 0
+    with usage():
+        server_options = _server_options(role, **settings)
+        _serve_metrics(role, portal_options.metrics, metrics)
+    served = Served(
+        role, realm_class, settings["auth"], settings["addresses"], portal_options, server_options
+    )
+    main = partial(
+        _main, served=served, join=settings["cluster"], drain_timeout=settings["drain_timeout"]
+    )
+    return run(main, _loop_factory(settings["uvloop"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What a process serves.
+
+    Args:
+        role: where it reports.
+        realm: the class of the realm.
+        auth: descriptions of checkers.
+        addresses: where it listens.
+        portal: the settings of the portal.
+        server: the settings of the server.
+    """
+
+    role: Role
+    realm: type[Realm]
+    auth: tuple[str, ...]
+    addresses: tuple[Address, ...]
+    portal: PortalOptions
+    server: ServerOptions
 
 
 def _portal_options(
     metrics: Metrics | None,
+    /,
     *,
     policy: str,
     max_sessions: int | None,
@@ -225,6 +275,8 @@ def _portal_options(
 
 
 def _server_options(
+    role: Role,
+    /,
     *,
     grace: float,
     passwords_in_clear: bool,
@@ -239,25 +291,26 @@ def _server_options(
         legacy_mechanisms=legacy_mechanisms,
         proxy=proxy,
         origins=origins or None,
+        reuse_port=role.worker > 0,
     )
 
 
-async def _main(
-    life: Life,
-    opening: Callable[[MakeRegistry], Coroutine[Any, Any, tuple[PortalRef, Server]]],
-    join: Join | None,
-    drain_timeout: float,
-) -> int:
+async def _main(life: Life, served: Served, join: Join, drain_timeout: float) -> int:
     set_default_dispatcher(AsyncioDispatcher())
     life.drain_timeout = drain_timeout
-    with _usage():
-        async with clustered(life, join) as registry:
-            portal, server = await life.opened(opening(registry))
-            life.clean_up(server.clean_up)
-            return await _serve(life, portal, server)
+    try:
+        with usage():
+            async with clustered(life, join, served.role) as registry:
+                portal, server = await life.opened(_open(served, registry))
+                life.clean_up(server.clean_up)
+                return await _serve(life, portal, server, served.role)
+    except Interrupted:
+        if served.role.worker:
+            return 0  # its supervisor says so
+        raise
 
 
-def _serve_metrics(metrics: Counts | None, where: tuple[str, int] | None) -> None:
+def _serve_metrics(role: Role, metrics: Counts | None, where: tuple[str, int] | None) -> None:
     """Serve metrics until the process ends, if that is requested."""
     if isinstance(metrics, Metrics) and where is not None:
         host = f"[{where[0]}]" if ":" in where[0] else where[0]
@@ -266,25 +319,25 @@ def _serve_metrics(metrics: Counts | None, where: tuple[str, int] | None) -> Non
         except OSError as error:
             why = f"cannot serve metrics on {host}:{where[1]}: {error.strerror or error}"
             raise ActorcredError(f"{why}; use another --metrics [HOST:]PORT") from None
-        click.echo(f"metrics at http://{host}:{port}/metrics")
+        role.shows_metrics(f"http://{host}:{port}/metrics")
 
 
-async def _open(
-    realm_class: type[Realm],
-    auth: tuple[str, ...],
-    addresses: tuple[Address, ...],
-    portal_options: PortalOptions,
-    server_options: ServerOptions,
-    registry: MakeRegistry,
-) -> tuple[PortalRef, Server]:
+async def _open(served: Served, registry: MakeRegistry) -> tuple[PortalRef, Server]:
     blocking = ThreadDispatcher("checkers", 2)
-    refs = [from_string(text, dispatcher=blocking) for text in auth]
-    options = replace(portal_options, registry=registry)
-    portal = Portal.start(_start(realm_class), refs, options)
-    return portal, await serve_portal(portal, *addresses, options=server_options)
+    refs = [from_string(text, dispatcher=blocking) for text in served.auth]
+    options = replace(served.portal, registry=registry)
+    portal = Portal.start(_start(served.realm), refs, options)
+    server = await serve_portal(portal, options=served.server)
+    try:
+        for address in served.addresses:
+            await server.listen(address, sock=served.role.sockets.get(str(address)))
+    except BaseException:
+        await server.close()
+        raise
+    return portal, server
 
 
-async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
+async def _serve(life: Life, portal: PortalRef, server: Server, role: Role) -> int:
     """Serve until a signal arrives or the portal ends, then end all sessions.
 
     Returns:
@@ -310,24 +363,13 @@ async def _serve(life: Life, portal: PortalRef, server: Server) -> int:
         life.end()
 
     portal.watch(lambda cause: loop.call_soon_threadsafe(gone, cause))
-    for address in server.addresses:
-        click.echo(f"listening on {address}")
-    sys.stdout.flush()
+    role.opened(server.addresses)
     await life.until_asked()
-    click.echo("going down: ending all sessions")
+    role.closing()
     count, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
     if count is not None:
-        click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
+        role.closed(count)
     return code
-
-
-@contextlib.contextmanager
-def _usage() -> Iterator[None]:
-    """End the command with a clear message if a request cannot be met."""
-    try:
-        yield
-    except (ActorcredError, OSError, ValueError, TypeError) as error:
-        fail(error, ExitCode.USAGE)
 
 
 def _find_realm(path: str) -> type[Realm]:

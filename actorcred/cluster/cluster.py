@@ -51,6 +51,7 @@ class Cluster:
         node: str = "node",
         lease: float = LEASE,
         on_cut_off: CutOff | str = CutOff.END,
+        replaces: str = "",
         **nats: Any,
     ) -> Future[Cluster]:
         """Connect to NATS and join a cluster.
@@ -64,6 +65,8 @@ class Cluster:
             lease: seconds after which a node that is not heard is taken for dead, times 1.25. At
                 least twice as long as NATS may pause.
             on_cut_off: what happens to the sessions of a node that is cut off.
+            replaces: the id of a node whose process has ended for certain, such as one that was
+                started again. The others then need not wait until its lease is over.
             nats: further settings of `NatsOptions`, such as `user` and `password`, `credentials`,
                 `tls` and `replicas`.
 
@@ -84,11 +87,13 @@ class Cluster:
         dispatcher = background_loop() if loop is None else AsyncioDispatcher(loop, "cluster")
         unique = f"{node}-{secrets.token_hex(6)}"
         made = ClusterNode(unique, options, lease, CutOff(on_cut_off), dispatcher)
-        return dispatcher.spawn(cls._open(made))
+        return dispatcher.spawn(cls._open(made, replaces))
 
     @classmethod
-    async def _open(cls, node: ClusterNode) -> Cluster:
+    async def _open(cls, node: ClusterNode, replaces: str) -> Cluster:
         await node.open()
+        if replaces:
+            await node.bury(replaces)
         return cls(node)
 
     def __call__(self, limits: Limits, directory: Directory, host: SessionHost) -> ClusterRegistry:

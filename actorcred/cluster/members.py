@@ -145,9 +145,17 @@ class Members:
         """End the lease in good order: the others need not wait until it is over."""
         await cancel_all(self._tasks)
         self._valid_until = 0.0
-        left = Beat(self._bus.node, monotonic(), left=True)
         with contextlib.suppress(BusDown):
-            await self._store.beat(pack(left), self.beat)
+            await self.bury(self._bus.node)
+
+    async def bury(self, node: str) -> None:
+        """Tell all that a node has ended, so that they need not wait until its lease is over.
+
+        Raises:
+            BusDown: if NATS did not confirm it in time.
+        """
+        left = Beat(node, monotonic(), left=True)
+        await self._store.beat(pack(left), self.beat)
 
     # -- this node -------------------------------------------------------------------------------
 

@@ -154,13 +154,21 @@ class ClusterNode:
             self.members.when_renewed.append(self._when_renewed)
             self.members.when_dead += [self.bus.forget, self._when_dead]
             await self.members.open()
-            self.roster.join(await self.store.time())
+            if not self.bus.options.is_new:
+                self.roster.join(await self.store.time())
         except BusDown as error:
             await self._leave()
             raise BusError(f"NATS does not answer: {error}") from None
         except BaseException:
             await self._leave()
             raise
+
+    async def bury(self, node: str) -> None:
+        """Tell all that a node has ended; see `Cluster.connect`."""
+        try:
+            await self.members.bury(node)
+        except BusDown as error:
+            logger.warning("The others find out themselves that %s has ended: %s", node, error)
 
     async def close(self, timeout: float) -> None:
         """Give up what is left, and leave the cluster.

@@ -40,6 +40,8 @@ class NatsOptions:
         tls: for certificates of one's own; None uses those of the system for "tls:" addresses.
         replicas: on how many servers NATS keeps the roster; 3 if NATS is a cluster.
         in_memory: keep the roster in memory only. It is told again if it is lost.
+        is_new: whether this NATS was started for the cluster just now, with an empty store. A
+            roster that is new then stands for none that was lost, and logins need not wait for it.
         timeout: seconds for an answer of NATS or of another node.
         insecure: permit connections without TLS to other machines.
 
@@ -55,6 +57,7 @@ class NatsOptions:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
     replicas: int = 1
     in_memory: bool = False
+    is_new: bool = False
     timeout: float = 2.0
     insecure: bool = False
 

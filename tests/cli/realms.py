@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from typing import Any
 
@@ -16,6 +17,8 @@ class Guest:
     """The methods that a client can call."""
 
     def greet(self) -> str: ...
+
+    def where(self) -> int: ...
 
     def break_portal(self) -> None: ...
 
@@ -48,6 +51,16 @@ class Saboteur(Clinging):
         portal.actor_inbox.fail(portal.actor_inbox.actor, RuntimeError("the floor gave way"))
 
 
+class Located(Clinging):
+    """One that says in which process it is."""
+
+    async def on_logout(self, reason: LogoutReason) -> None:
+        pass
+
+    def where(self) -> int:
+        return os.getpid()
+
+
 class House(Realm):
     interfaces = (Guest,)
     avatar_class: type[Avatar] = Clinging
@@ -59,6 +72,10 @@ class House(Realm):
 
 class BlockingHouse(House):
     avatar_class = Blocking
+
+
+class LocatedHouse(House):
+    avatar_class = Located
 
 
 class SabotagedHouse(House):

@@ -7,7 +7,16 @@ import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any, Self
+
+
+def command_of(pid: int) -> str:
+    """Return the command line of a process; "" if it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:
+        return ""
 
 
 class Served:
@@ -53,6 +62,14 @@ class Served:
         assert line, self.said
         self.said += line
         return line
+
+    def children(self) -> dict[int, str]:
+        """Return the command lines of its child processes, by process id."""
+        try:
+            pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        except OSError:
+            return {}
+        return {int(pid): command_of(int(pid)) for pid in pids.split()}
 
     def send(self, number: int) -> None:
         """Send it a signal."""

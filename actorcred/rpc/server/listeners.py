@@ -26,7 +26,15 @@ from actorcred.rpc.server.output_queues import untaken
 from actorcred.sasl.binding import served_binding, tls_info
 from actorcred.sasl.scram import end_point_binding, has_scram
 
-__all__ = ["BACKLOG", "StreamListener", "StreamTransport", "bind", "listen", "server_context"]
+__all__ = [
+    "BACKLOG",
+    "StreamListener",
+    "StreamTransport",
+    "bind",
+    "listen",
+    "reserve",
+    "server_context",
+]
 
 
 HOST = socket.gethostname()
@@ -271,8 +279,16 @@ def _binding_of(address: Address) -> tuple[str, bytes] | None:
     )
 
 
-def listen(hub: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[Acceptor, Address]:
+def listen(
+    hub: Hub, address: Address, context: ssl.SSLContext | None, sock: socket.socket | None = None
+) -> tuple[Acceptor, Address]:
     """Listen on a TCP, TLS or Unix address; return the acceptor and the address with its port.
+
+    Args:
+        hub: the hub of the server.
+        address: where to listen.
+        context: the TLS settings; None for those of the address.
+        sock: a socket that listens there already; None to make one.
 
     Raises:
         ActorcredError: if that fails.
@@ -280,11 +296,9 @@ def listen(hub: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[
     check_proxy(hub, address)
     if address.kind == "tls" and context is None:
         context = server_context(address)
+    sock = sock or bind(address, reuse_port=hub.options.reuse_port)
     if address.kind == "unix":
-        with _naming(address):
-            sock = _bind_unix(address.path)
         return Acceptor(hub, sock, StreamListener(hub, "unix").open, address), address
-    sock = bind(address)
     binding = None if context is None else _binding_of(address) or served_binding(context)
     stream = StreamListener(hub, address.kind, context if address.kind == "tls" else None, binding)
     return Acceptor(hub, sock, stream.open, address), Address(
@@ -292,20 +306,58 @@ def listen(hub: Hub, address: Address, context: ssl.SSLContext | None) -> tuple[
     )
 
 
-def bind(address: Address) -> socket.socket:
-    """Return a socket that listens on a network address.
+def bind(address: Address, *, reuse_port: bool = False) -> socket.socket:
+    """Return a socket that listens on an address.
+
+    Args:
+        address: where to listen.
+        reuse_port: see `ServerOptions`.
 
     Raises:
         ActorcredError: if that fails.
     """
+    if reuse_port and not hasattr(socket, "SO_REUSEPORT"):
+        raise ActorcredError(f"cannot share {address}: this system has no SO_REUSEPORT")
     with _naming(address):
-        family, *_, where = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)[
-            0
-        ]
-        sock = socket.create_server((str(where[0]), int(where[1])), family=family, backlog=BACKLOG)
+        if address.kind == "unix":
+            return _bind_unix(address.path)
+        family, where = _resolve(address)
+        sock = socket.create_server(where, family=family, backlog=BACKLOG, reuse_port=reuse_port)
     _keep_alive(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
     return sock
+
+
+def reserve(address: Address) -> socket.socket:
+    """Return a socket that holds a TCP port for the processes that will share it.
+
+    It does not listen. No other program gets the port, not even one that would share it, and a port
+    0 is chosen once for all processes.
+
+    Raises:
+        ActorcredError: if another program has the port.
+    """
+    with _naming(address):
+        family, where = _resolve(address)
+        sock = socket.socket(family)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(where)
+            # Not before, or the port of another server of this user would be shared.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        except BaseException:
+            sock.close()
+            raise
+    return sock
+
+
+def _resolve(address: Address) -> tuple[int, tuple[str, int]]:
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
+    family, *_, where = found[0]
+    return family, (str(where[0]), int(where[1]))
 
 
 @contextlib.contextmanager

@@ -105,6 +105,9 @@ class ServerOptions:
         backlog_bytes: bytes of memory that the calls and notifications of one session may take
             while they wait for its avatar; at most twice `wire.pending` of them wait. A single
             message may always wait, whatever its size.
+        reuse_port: whether other processes of the same user may listen on the same TCP ports, so
+            that the kernel spreads connections over them (SO_REUSEPORT; Linux only). Each of them
+            has limits and sessions of its own.
     """
 
     wire: WireLimits = field(default_factory=WireLimits)
@@ -120,6 +123,7 @@ class ServerOptions:
     origins: tuple[str, ...] | None = None
     write_buffer: int = 64 * 1024
     backlog_bytes: int = 1024 * 1024
+    reuse_port: bool = False
 
     def __post_init__(self) -> None:
         legacy: object = self.legacy_mechanisms

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import socket
 import ssl
 import threading
 from types import TracebackType
@@ -67,7 +68,11 @@ class Server:
         await self.close()
 
     async def listen(
-        self, address: Address | str, context: ssl.SSLContext | None = None, app: Any = None
+        self,
+        address: Address | str,
+        context: ssl.SSLContext | None = None,
+        app: Any = None,
+        sock: socket.socket | None = None,
     ) -> Address:
         """Listen on one more address.
 
@@ -78,6 +83,8 @@ class Server:
             app: for WebSocket, the ASGI application to serve; by default `web_app()` alone. An
                 application of your own can serve pages as well, and must have a `web_app()`
                 mounted.
+            sock: a socket that listens there already, such as one that several processes share.
+                The server closes it, and leaves the file of a Unix socket.
 
         Returns:
             The address, with the actual port.
@@ -90,13 +97,13 @@ class Server:
         if where.kind in {"ws", "wss"}:
             from actorcred.rpc.server.web import WebListener  # needs an extra
 
-            web = await WebListener.open(app or self.web_app(), where, context, self.hub)
+            web = await WebListener.open(app or self.web_app(), where, context, self.hub, sock)
             self._web.append(web)
             where = web.address
         else:
-            stream, where = listen(self.hub, where, context)
+            stream, where = listen(self.hub, where, context, sock)
             self._streams.append(stream)
-            if where.kind == "unix":
+            if where.kind == "unix" and sock is None:
                 self._unix.append(where.path)
         self.addresses.append(where)
         logger.debug("Listening on %s", where)

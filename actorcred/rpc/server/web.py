@@ -200,9 +200,14 @@ class WebListener:
 
     @classmethod
     async def open(
-        cls, app: Any, address: Address, context: ssl.SSLContext | None, hub: Hub
+        cls,
+        app: Any,
+        address: Address,
+        context: ssl.SSLContext | None,
+        hub: Hub,
+        sock: socket.socket | None = None,
     ) -> WebListener:
-        """Listen on an address.
+        """Listen on an address, or use a socket that listens there already.
 
         Raises:
             ActorcredError: if that fails.
@@ -232,7 +237,7 @@ class WebListener:
         )
         config.load()
         config.ssl = context if address.kind == "wss" else None
-        sock = bind(address)
+        sock = sock or bind(address, reuse_port=hub.options.reuse_port)
         started = asyncio.Event()
         listener = cls(hub, address, _make_uvicorn(config, started), sock)
         await started.wait()
