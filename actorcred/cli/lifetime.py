@@ -10,6 +10,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -69,6 +70,7 @@ class Life:
         self._hurried = asyncio.Event()
         self._deadline: float | None = None
         self._signals = 0
+        self._waking: tuple[socket.socket, socket.socket] | None = None
 
     # -- signals -----------------------------------------------------------------------------------
 
@@ -79,6 +81,32 @@ class Life:
                 if number is signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
                     # Not the loop's own handlers: they do not run if something blocks the loop.
                     signal.signal(number, self._came)
+            self._wake_for_signals()
+
+    def _wake_for_signals(self) -> None:
+        """Have the loop wake up for each signal.
+
+        Python calls a handler in the main thread, between two steps of the program. A signal that
+        comes just before the loop waits, or in another thread, does not end this wait.
+        """
+        before = signal.set_wakeup_fd(-1)
+        if before != -1:  # uvloop and the loop of Windows do this themselves
+            signal.set_wakeup_fd(before)
+            return
+        self._waking = reader, writer = socket.socketpair()
+        for end in self._waking:
+            end.setblocking(False)
+        signal.set_wakeup_fd(writer.fileno(), warn_on_full_buffer=False)
+        self._loop.add_reader(reader, reader.recv, 4096)
+
+    def leave_signals(self) -> None:
+        """Undo what `take_signals` has done to the loop."""
+        if self._waking is not None:
+            signal.set_wakeup_fd(-1)
+            self._loop.remove_reader(self._waking[0])
+            for end in self._waking:
+                end.close()
+            self._waking = None
 
     def _came(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
@@ -244,6 +272,7 @@ def run(
             return 0
         finally:
             await life.stop_actors()
+            life.leave_signals()
 
     before = [(number, signal.getsignal(number)) for number in SIGNALS]
     last_resort.start()

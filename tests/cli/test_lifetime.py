@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,6 +35,34 @@ def test_a_signal_begins_the_end_and_the_code_is_that_of_the_program() -> None:
         return 7
 
     assert run(main) == 7
+
+
+@pytest.mark.parametrize("loop", [None, "uvloop"])
+def test_a_signal_that_another_thread_gets_wakes_a_loop_that_waits(loop: str | None) -> None:
+    ended = threading.Event()
+
+    def take_signal() -> None:
+        while not waits():
+            ended.wait(0.01)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        ended.wait(20)  # so that the end of this thread does not wake the loop
+
+    def waits() -> bool:
+        """Return whether the main thread waits in the system."""
+        return Path("/proc/self/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+    async def main(life: Life) -> int:
+        thread.start()
+        await life.until_asked()
+        return 0
+
+    thread = threading.Thread(target=take_signal)
+    factory = None if loop is None else pytest.importorskip(loop).new_event_loop
+    assert run(main, factory) == 0
+    assert not ended.is_set()
+    ended.set()
+    thread.join()
+    assert signal.set_wakeup_fd(-1) == -1
 
 
 def test_it_serves_for_some_seconds_or_until_the_program_says_so() -> None:

@@ -45,8 +45,8 @@ def nats_server() -> None:
 
 
 def words(name: str = "LocatedHouse", *more: str) -> list[str]:
-    accounts = [word for n in range(9) for word in ("--auth", f"memory:user{n}:s3cret")]
-    return ["--realm", f"tests.cli.realms:{name}", *accounts, *more]
+    accounts = ":".join(f"user{n}:s3cret" for n in range(9))
+    return ["--realm", f"tests.cli.realms:{name}", "--auth", f"memory:{accounts}", *more]
 
 
 def served(*more: str, name: str = "LocatedHouse", count: int = 2) -> Served:
@@ -71,6 +71,12 @@ def nats_of(server: Served) -> int:
 def folder_of(server: Served) -> Path:
     line = command_of(nats_of(server))
     return Path(line.split(" -c ")[1].strip()).parent
+
+
+def kill(pid: int) -> None:
+    """Kill a process, and wait until it accepts nothing any more."""
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: not command_of(pid))
 
 
 @contextlib.contextmanager
@@ -135,7 +141,7 @@ def test_a_worker_that_is_killed_comes_back_and_the_others_live() -> None:
         server.wait_for(1)
         with spread(server.addresses[0], 1) as clients:
             ((dead, client),) = clients.items()
-            os.kill(dead, signal.SIGKILL)
+            kill(dead)
             server.wait_until_said("is back as process")
             with pytest.raises(ConnectionLost):
                 client.call("where")
@@ -157,7 +163,7 @@ def test_nats_that_is_killed_comes_back_and_nobody_is_logged_out() -> None:
     with served("--policy", "replace") as server:
         server.wait_for(1)
         with spread(server.addresses[0], 2) as clients:
-            os.kill(nats_of(server), signal.SIGKILL)
+            kill(nats_of(server))
             server.wait_until_said("nats-server is back")
             assert sorted(client.call("where") for client in clients.values()) == sorted(clients)
             with login(server.addresses[0], "user8") as late:
@@ -170,7 +176,7 @@ def test_the_workers_accept_from_one_unix_socket(tmp_path: Path) -> None:
     with served("--listen", f"unix:{path}") as server:
         server.wait_for(2)
         with login(server.addresses[1], "user1") as client:
-            os.kill(client.call("where"), signal.SIGKILL)
+            kill(client.call("where"))
         with login(server.addresses[1], "user2") as client:
             assert client.call("where") in workers_of(server)
         server.wait_until_said("is back as process")
@@ -288,7 +294,7 @@ def test_what_dies_is_started_again_and_the_end_is_in_order(
     def visit() -> None:
         for _ in range(2):
             with login(f"unix:{path}") as client:
-                os.kill(client.call("where"), signal.SIGKILL)
+                kill(client.call("where"))
         until(lambda: caplog.text.count("is back as process") == 2)
 
     visitor = meanwhile(path, visit)
