@@ -16,7 +16,15 @@ import pykka
 
 from actorcred.errors import CallCode, CallError
 
-__all__ = ["Demand", "Method", "demands_of", "methods_of", "reauthenticated", "requires"]
+__all__ = [
+    "Demand",
+    "Method",
+    "as_sendable",
+    "demands_of",
+    "methods_of",
+    "reauthenticated",
+    "requires",
+]
 
 
 F = TypeVar("F", bound=Any)
@@ -203,6 +211,19 @@ class Method:
         raise CallError(
             f"{self.name}: {len(params)} arguments instead of {wanted}", CallCode.BAD_ARGUMENTS
         )
+
+
+def as_sendable(value: Any) -> int:
+    """Return what is sent of a result that msgspec cannot encode, as its `enc_hook`.
+
+    A number of a class of its own, such as that of `PortalRef.count` in a cluster, is a number.
+
+    Raises:
+        TypeError: if nothing of it can be sent.
+    """
+    if isinstance(value, int):
+        return int(value)
+    raise TypeError(f"Encoding objects of type {type(value).__name__} is unsupported")
 
 
 def _hints(function: Callable[..., Any], names: list[str]) -> dict[str, Any]:

@@ -24,6 +24,7 @@ __all__ = [
     "Servers",
     "add_arguments",
     "demo_account",
+    "port",
     "seconds",
     "serve",
     "start_checkers",
@@ -81,11 +82,11 @@ def add_arguments(
 ) -> None:
     """Add the options common to the servers: address, duration, checkers and data folder."""
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (%(default)s)")
-    for name, port in ports.items():
+    for name, number in ports.items():
         parser.add_argument(
             f"--{name}",
-            type=_port,
-            default=port,
+            type=port,
+            default=number,
             metavar="PORT",
             help="port; 0 picks a free one (%(default)s)",
         )
@@ -110,7 +111,8 @@ def seconds(text: str) -> float:
     return value
 
 
-def _port(text: str) -> int:
+def port(text: str) -> int:
+    """Read the number of a port from the command line; for argparse."""
     value = int(text)
     if not 0 <= value <= 65535:
         raise argparse.ArgumentTypeError(f"must be from 0 to 65535, not {value}")

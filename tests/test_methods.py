@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 from actorcred import Avatar, CallError, reauthenticated
-from actorcred.methods import Demand, demands_of, methods_of, requires
+from actorcred.methods import Demand, as_sendable, demands_of, methods_of, requires
 from actorcred.rpc.protocol.codec import JSON, MSGPACK
 
 if TYPE_CHECKING:
@@ -229,3 +229,12 @@ def test_types_that_no_codec_carries_are_named_with_their_method() -> None:
         methods_of(Vague)
     with pytest.raises(TypeError, match=r"take.* cannot be sent over the wire"):
         methods_of(Mixed)
+
+
+def test_a_number_of_a_class_of_its_own_is_sendable_and_nothing_else_is() -> None:
+    class Total(int):
+        pass
+
+    assert type(as_sendable(Total(3))) is int
+    with pytest.raises(TypeError, match="objects of type object"):
+        as_sendable(object())

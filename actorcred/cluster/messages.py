@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from actorcred.cluster.errors import BusError
+from actorcred.methods import as_sendable
 from actorcred.sessions.presence import Contribution
 
 __all__ = [
@@ -249,7 +250,7 @@ Message: TypeAlias = (
     | Answer
 )
 
-_encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder(enc_hook=as_sendable).encode
 _decode = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
 _decode_message = msgspec.msgpack.Decoder(Message).decode
 

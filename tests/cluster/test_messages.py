@@ -165,3 +165,10 @@ def endless() -> list[Any]:
 def test_what_cannot_cross_is_an_error_that_can_be_handled(value: Any) -> None:
     with pytest.raises(BusError, match="cannot be sent to another node"):
         pack(Ask("session", "move", [value]))
+
+
+def test_a_number_of_a_class_of_its_own_crosses_as_a_number() -> None:
+    class Total(int):
+        pass
+
+    assert unpack(pack(Answer("ok", Total(3)))) == Answer("ok", 3)

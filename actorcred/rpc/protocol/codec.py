@@ -10,6 +10,7 @@ import msgpack
 import msgspec
 
 from actorcred.errors import ProtocolError
+from actorcred.methods import as_sendable
 from actorcred.settings import check_settings
 
 __all__ = [
@@ -210,12 +211,18 @@ class Codec:
 _BYTES = (bytes, bytearray)
 
 MSGPACK: Final = Codec(
-    "msgpack", True, msgspec.msgpack.Encoder().encode, msgspec.msgpack.Decoder(Message).decode
+    "msgpack",
+    True,
+    msgspec.msgpack.Encoder(enc_hook=as_sendable).encode,
+    msgspec.msgpack.Decoder(Message).decode,
 )
 """MessagePack, for all transports."""
 
 JSON: Final = Codec(
-    "json", False, msgspec.json.Encoder().encode, msgspec.json.Decoder(Message).decode
+    "json",
+    False,
+    msgspec.json.Encoder(enc_hook=as_sendable).encode,
+    msgspec.json.Decoder(Message).decode,
 )
 """JSON, for WebSocket, whose frames hold one message each."""
 

@@ -44,6 +44,18 @@ def test_what_is_no_message_is_an_error_of_the_peer(codec: Codec) -> None:
             codec.decode(codec.encode(wrong))
 
 
+def test_a_number_of_a_class_of_its_own_is_sent_as_a_number() -> None:
+    class Count(int):
+        pass
+
+    for codec in (MSGPACK, JSON):
+        assert codec.decode(codec.encode((1, 5, None, Count(3)))) == codec.decode(
+            codec.encode((1, 5, None, 3))
+        )
+        with pytest.raises(TypeError, match="type object is unsupported"):
+            codec.encode((1, 5, None, object()))
+
+
 def test_bytes_are_bytes_or_base64() -> None:
     assert MSGPACK.convert(b"\xff", bytes) == b"\xff"
     assert JSON.convert("/w==", bytes) == b"\xff"
