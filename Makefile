@@ -3,14 +3,18 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat mail pb test bench bench-wire bench-arena bench-cluster bench-enumeration bench-fair
-.PHONY: outcomes doors faults chaos fuzz lint docs clean
+.PHONY: arena chat cluster mail pb test bench bench-wire bench-arena bench-cluster bench-workers
+.PHONY: bench-enumeration bench-fair outcomes doors faults chaos fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
 
 chat: $(VENV)/chat.installed
 	$(BIN)/python -m examples.chat $(CHAT)
+
+# Three nodes of the chat with a nats-server, and a page that shows where each user is.
+cluster: $(VENV)/chat,cluster.installed
+	$(BIN)/python -m examples.cluster $(CLUSTER)
 
 mail: $(VENV)/mail.installed
 	$(BIN)/python -m examples.mail $(MAIL)
@@ -41,7 +45,11 @@ bench-fair: $(VENV)/test.installed
 
 # What a cluster costs, beside bare NATS and beside a portal alone.
 bench-cluster: $(VENV)/test.installed
-	$(BIN)/python -m tests.benchmarks.cluster $(CLUSTER)
+	$(BIN)/python -m tests.benchmarks.cluster $(BENCH_CLUSTER)
+
+# What more workers bring to `actorcred serve`.
+bench-workers: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.workers $(WORKERS)
 
 # The reference page that shows the result of each checker for each kind of credentials.
 outcomes: $(VENV)/test.installed $(VENV)/ldap.tried

@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import signal
 import sys
 from pathlib import Path
 
-from actorcred import ActorcredError, Portal, PortalOptions, actors, rpc
+from actorcred import ActorcredError, Portal, PortalOptions, PortalRef, actors, rpc
 from actorcred.actors import AsyncioDispatcher, ThreadDispatcher
 from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.cli.lifetime import Life, drained
@@ -59,7 +60,8 @@ class Nodes:
         self._nats = nats
         self._nodes = nodes
         self._passwords: dict[str, str] = {}
-        self._page: rpc.Server
+        self._page: rpc.Server | None = None
+        self._portal: PortalRef
         self._cluster: Cluster | None = None
         self._starting: set[asyncio.Task[None]] = set()
 
@@ -101,14 +103,15 @@ class Nodes:
         )
         options = PortalOptions(policy=POLICY, registry=self._cluster)
         self._portal = Portal.start(Observer.start(), [], options)
+        self._page = await rpc.serve(self._portal)
+        app = make_overview(self._nodes, self._portal, self._start_again)
+        await self._page.listen(f"ws:127.0.0.1:{page}", app=app)
         for node in self._nodes:
             await node.start()
         for node in self._nodes:
             if not await node.ready():
+                await node.ended()
                 raise ActorcredError(f"{node.name} has ended; see above")
-        self._page = await rpc.serve(self._portal)
-        app = make_overview(self._nodes, self._portal, self._start_again, "127.0.0.1")
-        await self._page.listen(f"ws:127.0.0.1:{page}", app=app)
 
     async def _start_again(self, node: Node) -> None:
         if node.code is None:
@@ -124,6 +127,7 @@ class Nodes:
             print(f"account: {name} with {password}")
         for node in self._nodes:
             print(f"{node.name}:  http://127.0.0.1:{node.port}/")
+        assert self._page is not None
         where = self._page.addresses[0]
         print(f"page:    http://127.0.0.1:{where.port}/  (where each user is)", flush=True)
 
@@ -131,9 +135,7 @@ class Nodes:
         """End the nodes and their sessions, then the rest."""
         for node in self._nodes:
             node.drain()
-        await life.wait_for(
-            self._page.close(life.left()), drained(self._portal, life.left()), self._ended()
-        )
+        await life.wait_for(drained(self._portal, life.left()), self._ended())
         await self._end()
 
     async def _ended(self) -> None:
@@ -141,8 +143,10 @@ class Nodes:
 
     async def _end(self) -> None:
         """End what still runs, and NATS."""
+        if self._page is not None:
+            await self._page.close(1.0)
         for node in self._nodes:
-            node.send(9)
+            node.send(signal.SIGKILL)
         await self._ended()
         if self._cluster is not None:
             await self._cluster.close(1.0)

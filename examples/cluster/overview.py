@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,6 @@ class Observer(Realm):
 async def state_of(nodes: list[Node], portal: PortalRef) -> dict[str, Any]:
     """Return what the page shows."""
     sessions = await portal.sessions()
-    missing: frozenset[str] = getattr(sessions, "missing", frozenset())
     return {
         "lease": LEASE,
         "nodes": [
@@ -49,14 +48,8 @@ async def state_of(nodes: list[Node], portal: PortalRef) -> dict[str, Any]:
                 "state": node.state,
                 "port": node.port,
                 "pid": node.pid,
-                "answers": node.id not in missing,
                 "users": [
-                    {
-                        "name": str(session.avatar_id),
-                        "id": session.id,
-                        "since": max(0, round(time.time() - session.since)),
-                        "from": session.client.address,
-                    }
+                    str(session.avatar_id)
                     for session in sessions
                     if getattr(session, "node", "") == node.id
                 ],
@@ -67,7 +60,7 @@ async def state_of(nodes: list[Node], portal: PortalRef) -> dict[str, Any]:
 
 
 def make_overview(
-    nodes: list[Node], portal: PortalRef, start: Callable[[Node], Awaitable[object]], host: str
+    nodes: list[Node], portal: PortalRef, start: Callable[[Node], Awaitable[object]]
 ) -> Starlette:
     """Return the application.
 
@@ -75,7 +68,6 @@ def make_overview(
         nodes: the nodes.
         portal: the portal that sees their sessions.
         start: starts a node again.
-        host: the address that the page is served at.
     """
     orders: dict[str, Callable[[Node], Awaitable[object]]] = {
         "kill": _kill,
@@ -102,14 +94,12 @@ def make_overview(
             Mount("/", StaticFiles(directory=PAGE, html=True)),
         ],
         # A name that leads here by a trick of DNS is refused.
-        middleware=[
-            Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost", host])
-        ],
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=["127.0.0.1", "localhost"])],
     )
 
 
 async def _kill(node: Node) -> None:
-    node.send(9)
+    node.send(signal.SIGKILL)
 
 
 async def _drain(node: Node) -> None:

@@ -1,6 +1,6 @@
 """What a cluster costs, beside bare nats-py and beside a portal alone, in alternating rounds.
 
-    make bench-cluster CLUSTER="--count 500 --rounds 9"
+    make bench-cluster BENCH_CLUSTER="--count 500 --rounds 9"
 
 Two nodes in one process and a real nats-server on this machine. The floors are what NATS itself
 takes: for an exclusive login one read and one compare-and-set, for a call of an avatar elsewhere a

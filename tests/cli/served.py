@@ -19,6 +19,14 @@ def command_of(pid: int) -> str:
         return ""
 
 
+def children_of(pid: int) -> list[int]:
+    """Return the child processes of a process."""
+    try:
+        return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
 class Served:
     """A server started by the command, and stopped at the end of the `with` block.
 
@@ -65,11 +73,7 @@ class Served:
 
     def children(self) -> dict[int, str]:
         """Return the command lines of its child processes, by process id."""
-        try:
-            pids = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
-        except OSError:
-            return {}
-        return {int(pid): command_of(int(pid)) for pid in pids.split()}
+        return {pid: command_of(pid) for pid in children_of(self.process.pid)}
 
     def send(self, number: int) -> None:
         """Send it a signal."""

@@ -87,7 +87,7 @@ function makeCard(node) {
 }
 
 function showUsers(list, node) {
-  const names = node.users.map((user) => user.name).sort();
+  const names = [...new Set(node.users)].sort();
   if (list.dataset.names === names.join("\n") && list.children.length) return;
   list.dataset.names = names.join("\n");
   list.replaceChildren(...(names.length ? names : [null]).map((name) => {
@@ -101,7 +101,7 @@ function showUsers(list, node) {
 // What has changed since the last look becomes a line.
 function compare(nodes) {
   const now = new Map();
-  for (const node of nodes) for (const user of node.users) now.set(user.name, node.number);
+  for (const node of nodes) for (const name of node.users) now.set(name, node.number);
   if (states) {
     for (const node of nodes) {
       if (states.get(node.number) !== node.state) tell(`Node ${node.number}: ${WORDS[node.state]}`);

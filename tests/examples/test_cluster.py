@@ -1,0 +1,200 @@
+"""The cluster example: nats-server, three nodes and the page, as `make cluster` starts them."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from playwright.async_api import Browser, Page, async_playwright, expect
+
+from actorcred import ConnectionLost, rpc
+from tests.backends.servers import program
+from tests.cli.served import children_of, command_of
+from tests.cluster.nats_server import find_program
+from tests.examples.started import Started, started
+
+pytestmark = [pytest.mark.foreign, pytest.mark.slow]
+
+ORDER = {"X-Cluster-Page": "1"}
+
+
+def on_its_own_loop(test: Callable[[Any], Awaitable[None]]) -> Callable[[Path], None]:
+    """Run a coroutine function with a running example as a test."""
+
+    def body(tmp_path: Path) -> None:
+        find_program()
+
+        async def limited() -> None:
+            async with asyncio.timeout(100), example(tmp_path) as cluster:
+                await test(cluster)
+
+        asyncio.run(limited())
+
+    body.__name__, body.__doc__ = test.__name__, test.__doc__
+    return body
+
+
+class Example:
+    """A running example and its clients."""
+
+    def __init__(self, process: Started, folder: Path) -> None:
+        self.process = process
+        self.folder = folder
+        self.passwords = dict(re.findall(r"account: (\w+) with (\S+)", process.text))
+        self.nodes = re.findall(r"node \d: +http://(127.0.0.1:\d+)/", process.text)
+        page = re.search(r"page: +(http://127.0.0.1:\d+)/", process.text)
+        assert page is not None
+        self.page = page[1]
+        self.http = httpx.AsyncClient(base_url=self.page, trust_env=False)
+
+    async def login(self, node: int, name: str, interface: str = "Chatter") -> rpc.Client:
+        """Log in on a node, numbered from 1 on."""
+        address = f"ws:{self.nodes[node - 1]}/rpc/socket"
+        options = rpc.ClientOptions(interface=interface)
+        return await rpc.connect(address, name, self.passwords[name], options=options)
+
+    async def order(self, node: int, what: str) -> dict[str, Any]:
+        """Press a button; return what the page then shows of the node."""
+        answer = await self.http.post(f"/nodes/{node}/{what}", headers=ORDER)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json()["nodes"][node - 1])
+
+    async def until(self, node: int, **expected: Any) -> None:
+        """Wait until the page shows something of a node."""
+        while True:
+            shown = (await self.http.get("/state")).json()["nodes"][node - 1]
+            shown["users"].sort()
+            if shown | expected == shown:
+                return
+            await asyncio.sleep(0.05)
+
+
+@asynccontextmanager
+async def example(folder: Path) -> AsyncIterator[Example]:
+    async with started("examples.cluster", "--web", 0, "--data", folder / "data") as process:
+        await process.read_until("page: ")
+        made = Example(process, folder)
+        try:
+            yield made
+        finally:
+            await made.http.aclose()
+
+
+@on_its_own_loop
+async def test_a_user_has_one_place_also_when_a_node_is_killed_and_starts_again(
+    cluster: Example,
+) -> None:
+    first = await cluster.login(1, "bob")
+    await cluster.until(1, users=["bob"])
+    async with await cluster.login(3, "bob"):
+        await cluster.until(3, users=["bob"])
+        await cluster.until(1, users=[])
+        with pytest.raises(ConnectionLost):
+            await first.call("who", "lobby")
+    await first.close()
+    await cluster.until(3, users=[])
+
+    lost = await cluster.login(1, "cleo")
+    await cluster.until(1, users=["cleo"])
+    await cluster.order(1, "kill")
+    await cluster.until(1, state="killed", users=[])
+    with pytest.raises(ConnectionLost):
+        await lost.call("who", "lobby")
+    await lost.close()
+    async with await cluster.login(2, "cleo"):
+        await cluster.until(2, users=["cleo"])
+    assert (await cluster.order(1, "start"))["state"] in {"starting", "serving"}
+    await cluster.until(1, state="serving", port=int(cluster.nodes[0].rpartition(":")[2]))
+    async with await cluster.login(1, "dan"):
+        await cluster.until(1, users=["dan"])
+
+
+@on_its_own_loop
+async def test_a_drained_node_ends_in_good_order_and_an_administrator_kicks_anywhere(
+    cluster: Example,
+) -> None:
+    leaving, other = await cluster.login(2, "bob"), await cluster.login(3, "dan")
+    async with await cluster.login(1, "ann", "Moderator") as admin:
+        assert await admin.call("kick", "dan", "enough") == 1
+        await cluster.until(3, users=[])
+        await cluster.order(2, "drain")
+        await cluster.until(2, state="stopped", users=[])
+        with pytest.raises(ConnectionLost):
+            await leaving.call("who", "lobby")
+        async with await cluster.login(1, "bob"):
+            await cluster.until(1, users=["ann", "bob"])
+    await leaving.close()
+    await other.close()
+
+
+@on_its_own_loop
+async def test_only_the_page_itself_gives_orders(cluster: Example) -> None:
+    assert (await cluster.http.post("/nodes/1/kill")).status_code == 403
+    for path in ("/nodes/4/kill", "/nodes/0/kill", "/nodes/1/explode"):
+        assert (await cluster.http.post(path, headers=ORDER)).status_code == 404
+    elsewhere = {"Host": "evil.example"}
+    assert (await cluster.http.get("/state", headers=elsewhere)).status_code == 400
+    await cluster.order(1, "start")  # it runs
+    await cluster.until(1, state="serving")
+
+
+@on_its_own_loop
+async def test_ctrl_c_ends_all_processes_and_a_port_that_is_taken_is_named(
+    cluster: Example,
+) -> None:
+    words = ("--web", cluster.page.rpartition(":")[2], "--data", cluster.folder / "other")
+    async with started("examples.cluster", *words) as second:
+        assert await second.ended() == 2
+    assert "cannot open" in second.text
+    assert "another program listens there" in second.text
+    pids = children_of(cluster.process.process.pid)
+    assert len(pids) == 4
+    async with await cluster.login(1, "ann"):
+        cluster.process.process.send_signal(signal.SIGINT)
+        assert await cluster.process.ended() == 0
+    assert not any(map(command_of, pids))
+    assert "Traceback" not in cluster.process.text
+
+
+async def log_in(browser: Browser, where: str, name: str, password: str) -> Page:
+    page = await browser.new_page()
+    await page.goto(f"http://{where}/")
+    await page.fill("#username", name)
+    await page.fill("#password", password)
+    await page.click("#login button")
+    await expect(page.locator("#you")).to_have_text(name)
+    return page
+
+
+@on_its_own_loop
+async def test_the_page_in_a_browser_at_desk_and_phone_size(cluster: Example) -> None:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(
+            executable_path=program("chromium", "chromium"), args=["--no-sandbox"]
+        )
+        page = await browser.new_page(viewport={"width": 1200, "height": 800})
+        faults: list[str] = []
+        page.on("pageerror", lambda error: faults.append(str(error)))
+        await page.goto(cluster.page)
+        await expect(page.locator("article")).to_have_count(3)
+        await log_in(browser, cluster.nodes[0], "ann", cluster.passwords["ann"])
+        await expect(page.locator("#node-1 .users")).to_have_text("ann")
+        await log_in(browser, cluster.nodes[1], "ann", cluster.passwords["ann"])
+        await expect(page.locator("#node-2 .users")).to_have_text("ann")
+        await expect(page.locator("#happened")).to_contain_text("ann went from node 1 to node 2")
+        await page.click("#node-2 [data-order=kill]")
+        await expect(page.locator("#node-2 .state")).to_have_text("killed")
+        await page.click("#node-2 [data-order=start]")
+        await expect(page.locator("#node-2 .state")).to_have_text("serving")
+        await page.set_viewport_size({"width": 360, "height": 740})
+        width = await page.evaluate("document.documentElement.scrollWidth")
+        assert width <= 360
+        assert faults == []
+        await browser.close()
