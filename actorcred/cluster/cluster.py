@@ -79,6 +79,8 @@ class Cluster:
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", node):
             raise BusError(f"a node is named by 1 to 32 letters, digits, _ and -, not {node!r}")
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,45}", replaces):
+            raise BusError(f"a node that is replaced is named by its id, not {replaces!r}")
         if not lease > 0:
             raise BusError(f"the lease must be more than 0 seconds, not {lease!r}")
         addresses = (servers,) if isinstance(servers, str) else tuple(servers)

@@ -42,7 +42,7 @@ SESSIONS = 400
 LOGINS_AT_ONCE = 25
 
 ROUNDS_OF_BCRYPT = 8
-"""4 ms or so, so that a password takes ten times as long as all else in a login."""
+"""Some 15 ms: a password takes many times as long as all else in a login."""
 
 CLIENTS = 2
 
