@@ -114,21 +114,21 @@ async def client(port: int, what: str, seconds: float) -> int:
         nonlocal done
         done += 1
 
-    mechanism, data = ("PLAIN", b"\0user\0secret") if what == "passwords" else ("ANONYMOUS", b"")
-    login = msgpack.packb([0, 1, "cred.login", [mechanism, data, LOGIN]])
     call = msgpack.packb([0, 2, "move", [1.0]]) if what == "calls" else None
     loop = asyncio.get_running_loop()
     print("ready", flush=True)
     await loop.run_in_executor(None, sys.stdin.readline)
 
-    async def again() -> None:
+    async def again(user: int) -> None:
+        login = _login(f"user{user}" if what == "passwords" else "")
         while True:
             _, session = await loop.create_connection(
                 lambda: Session(login, count, call), "127.0.0.1", port
             )
             await session.in_use
 
-    tasks = [asyncio.create_task(again()) for _ in range(SESSIONS if call else LOGINS_AT_ONCE)]
+    # An account has one login at a time that is hashed, so each has its own.
+    tasks = [asyncio.create_task(again(n)) for n in range(SESSIONS if call else LOGINS_AT_ONCE)]
     await asyncio.sleep(1)  # until all sessions are there
     before = done
     print("begun", flush=True)
@@ -138,6 +138,12 @@ async def client(port: int, what: str, seconds: float) -> int:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
     return counted
+
+
+def _login(user: str) -> bytes:
+    """Return the request that logs a user in, or an anonymous client."""
+    mechanism, data = ("PLAIN", f"\0{user}\0secret".encode()) if user else ("ANONYMOUS", b"")
+    return msgpack.packb([0, 1, "cred.login", [mechanism, data, LOGIN]])
 
 
 # -- the server and the figures --------------------------------------------------------------------
@@ -207,13 +213,22 @@ FIGURES = {
 }
 
 
-def compare(rounds: int, seconds: float) -> dict[str, dict[int, tuple[float, float]]]:
-    """Return rates and processor times, by what was done and by the number of workers."""
+def compare(
+    rounds: int, seconds: float, only: str = ""
+) -> dict[str, dict[int, tuple[float, float]]]:
+    """Return rates and processor times, by what was done and by the number of workers.
+
+    Args:
+        rounds: of which the median counts.
+        seconds: for each figure in a round.
+        only: what must be in the name of a figure.
+    """
     found: dict[str, dict[int, tuple[float, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
         users = Path(folder) / "users"
-        users.write_text(f"user:{hash_password(password='secret', rounds=ROUNDS_OF_BCRYPT)}\n")
-        for what in FIGURES:
+        hashed = hash_password(password="secret", rounds=ROUNDS_OF_BCRYPT)
+        users.write_text("".join(f"user{n}:{hashed}\n" for n in range(LOGINS_AT_ONCE)))
+        for what in (what for what in FIGURES if only in what):
             all_of: dict[int, list[tuple[float, float]]] = {1: [], 2: []}
             for _ in range(rounds):
                 for workers, results in all_of.items():
@@ -233,6 +248,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4.0, help="for each figure in a round")
+    parser.add_argument("--only", default="", metavar="TEXT", help="such as calls")
     parser.add_argument("--client", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.client:
@@ -243,7 +259,7 @@ def main() -> None:
         return
     print(machine())
     print(f"{'N = 1':>10} {'N = 2':>10} {'ratio':>6} {'us, N = 1':>10} {'us, N = 2':>10}")
-    for what, by in compare(options.rounds, options.seconds).items():
+    for what, by in compare(options.rounds, options.seconds, options.only).items():
         (one, cost), (two, costs) = by[1], by[2]
         ratio = two / one
         print(f"{one:8.0f}/s {two:8.0f}/s {ratio:6.2f} {cost:10.0f} {costs:10.0f}  {FIGURES[what]}")

@@ -82,7 +82,7 @@ def test_if_nats_does_not_take_it_the_others_find_out_themselves(
             async def fails(*_: object) -> None:
                 raise BusDown("no room")
 
-            monkeypatch.setattr(a.node.bus, "beat", fails)
+            monkeypatch.setattr(a.node.store, "beat", fails)
             await a.node.bury("a-before")
 
     with caplog.at_level(logging.WARNING):
