@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -17,13 +18,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from actorcred.cli.clusters import Join
 from actorcred.cli.errors import ExitCode
 from actorcred.cli.serve import serve
 from actorcred.cli.worker_process import WorkerProcess
+from actorcred.cli.workers import Ports, Team
 from actorcred.errors import ConnectionLost
 from actorcred.rpc import ClientOptions, connect_blocking
+from actorcred.rpc.protocol.addresses import Address
 from tests.backends.servers import free_port
 from tests.cli.served import Served, command_of
+from tests.cli.test_worker import settings
 from tests.cluster.nats_server import NatsServer, find_program
 from tests.helpers import until
 
@@ -36,7 +41,8 @@ pytestmark = [
 LONG = ("--cluster-lease", "600")
 """A wait for the end of a lease would be longer than any test."""
 
-QUICK = ClientOptions(timeout=30)
+PATIENT = ClientOptions(timeout=100)
+"""For a machine that is busy with other things while several processes start."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -56,7 +62,7 @@ def served(*more: str, name: str = "LocatedHouse", count: int = 2) -> Served:
 
 
 def login(address: str, name: str = "user1") -> Any:
-    return connect_blocking(address, name, "s3cret", options=QUICK)
+    return connect_blocking(address, name, "s3cret", options=PATIENT)
 
 
 def workers_of(server: Served) -> list[int]:
@@ -222,22 +228,17 @@ def test_a_worker_that_is_stopped_is_killed_at_the_end() -> None:
         assert "does not end; it is killed" in server.said
 
 
-def test_the_log_says_which_worker_it_is() -> None:
-    with served("--log-format", "json") as server:
+def test_the_log_says_which_worker_it_is_and_each_has_metrics_of_its_own() -> None:
+    pytest.importorskip("prometheus_client")
+    with served("--log-format", "json", "--metrics", "0") as server:
         server.wait_for(1)
         with login(server.addresses[0]):
             server.wait_until_said('"login"')
         assert server.end() == 0
     entries = [json.loads(line) for line in server.said.splitlines() if line.startswith("{")]
     assert {entry["worker"] for entry in entries if entry.get("event") == "login"} <= {1, 2}
-
-
-def test_each_worker_has_metrics_of_its_own() -> None:
-    pytest.importorskip("prometheus_client")
-    with served("--metrics", "0") as server:
-        server.wait_until_said("2 workers")
-        assert re.findall(r"metrics of (worker \d) at http://127.0.0.1:\d+/metrics", server.said)
-        assert server.end() == 0
+    metrics = re.findall(r"metrics of (worker \d) at http://127.0.0.1:\d+/metrics", server.said)
+    assert metrics == ["worker 1", "worker 2"]
 
 
 def test_they_use_another_nats_if_it_is_named(tmp_path: Path) -> None:
@@ -313,7 +314,7 @@ def test_what_dies_is_started_again_and_the_end_is_in_order(
     [
         ((), "NoHouse", "the module has no 'NoHouse'"),
         (("--listen", "unix:/none/there"), "LocatedHouse", "the directory must exist"),
-        (("--policy", "share"), "LocatedHouse", "another policy"),
+        (("--auth", "file:/none/there"), "LocatedHouse", "cannot read"),
     ],
 )
 def test_what_cannot_be_served_is_said_once(
@@ -366,3 +367,91 @@ def test_without_the_extra_the_command_says_what_to_install(
     done = run()
     assert done.exit_code == ExitCode.USAGE
     assert "pip install 'actorcred[cluster]'" in done.output
+
+
+# -- the team --------------------------------------------------------------------------------------
+
+JOINING = {
+    "name": "default",
+    "node": "node",
+    "user": "",
+    "password": "",
+    "credentials": None,
+    "insecure": False,
+    "lease": 600.0,
+    "on_cut_off": "end",
+    "replicas": 1,
+}
+
+
+def of_team(**changed: Any) -> dict[str, Any]:
+    return settings(cluster=Join((), JOINING), addresses=(), **changed)
+
+
+def test_each_worker_has_a_task_of_its_own() -> None:
+    async def run() -> None:
+        with Ports((Address.parse("tcp:127.0.0.1:0"),)) as ports:
+            found = of_team(metrics=("127.0.0.1", 9464)) | {
+                "cluster": Join(("nats://192.0.2.1",), JOINING)
+            }
+            task = Team(2, found, ports)._task(2, "node-2-before")
+            assert task.worker == 2
+            assert task.settings["metrics"] == ("127.0.0.1", 9465)
+            assert [address.port for address in task.settings["addresses"]] != [0]
+            join = task.settings["cluster"]
+            assert join.servers == ("nats://192.0.2.1",)
+            assert (join.settings["node"], join.settings["replaces"]) == ("node-2", "node-2-before")
+            assert "is_new" not in join.settings
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_cannot_be_started_is_tried_again_and_one_that_hangs_is_killed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start = WorkerProcess.start
+    fails = iter([False, False, True])
+
+    async def sometimes(self: WorkerProcess) -> None:
+        if next(fails, False):
+            raise OSError("no more processes")
+        await start(self)
+
+    monkeypatch.setattr(WorkerProcess, "start", sometimes)
+
+    async def run() -> None:
+        with Ports(()) as ports:
+            team = Team(2, of_team(), ports)
+            await team.open()
+            nats, (first, second) = team._nats, team._workers
+            assert nats is not None
+            assert team._task(1, "").settings["cluster"].settings["is_new"] is False
+            first.send(signal.SIGKILL)
+            while "worker 1 is back" not in caplog.text:
+                await asyncio.sleep(0.01)
+            second.send(signal.SIGSTOP)
+            await team.close()
+            assert (first.code, second.code) == (0, -signal.SIGKILL)
+            assert nats.code is not None
+
+    asyncio.run(run())
+    assert "worker 1 cannot be started: no more processes" in caplog.text
+    assert "worker 2" in caplog.text
+    assert "does not end; it is killed" in caplog.text
+
+
+def test_the_last_resort_ends_all_processes_at_once() -> None:
+    async def run() -> None:
+        with Ports(()) as ports:
+            team = Team(1, of_team(), ports)
+            assert team._nats is not None
+            await team._nats.open()
+            folder = team._nats._folder
+            await team._start(team._workers[0])
+            await team._let_end()
+            await asyncio.to_thread(team.kill)
+            assert await team._workers[0].ended() == -signal.SIGKILL
+            assert await team._nats.ended() == -signal.SIGKILL
+            assert not folder.exists()
+
+    asyncio.run(run())
