@@ -66,22 +66,22 @@ class Worker(Role):
 
 def work(supervisor: socket.socket) -> int:
     """Do what the supervisor says; return the exit code."""
-    lines = supervisor.makefile("rb")
-    task: Task = pickle.load(lines)  # of the process that started this one
-    over = threading.Event()
-    watcher = threading.Thread(target=_end_without, args=(lines, over), name="actorcred-supervisor")
-    watcher.daemon = True
-    watcher.start()
-    try:
-        return serve_alone(Worker(task, supervisor), task.settings)
-    except click.exceptions.Exit as error:
-        return error.exit_code
-    finally:
-        over.set()
-        supervisor.shutdown(socket.SHUT_RDWR)  # wakes the thread
-        watcher.join()
-        lines.close()
-        supervisor.close()
+    with supervisor, supervisor.makefile("rb") as lines:
+        try:
+            task: Task = pickle.load(lines)  # of the process that started this one
+        except EOFError:
+            return 0  # it has ended before
+        over = threading.Event()
+        watcher = threading.Thread(target=_end_without, args=(lines, over), daemon=True)
+        watcher.start()
+        try:
+            return serve_alone(Worker(task, supervisor), task.settings)
+        except click.exceptions.Exit as error:
+            return error.exit_code
+        finally:
+            over.set()
+            supervisor.shutdown(socket.SHUT_RDWR)  # wakes the thread
+            watcher.join()
 
 
 def _end_without(supervisor: Any, over: threading.Event) -> None:

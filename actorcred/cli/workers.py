@@ -159,6 +159,7 @@ class Team:
             self._nats = LocalNats()
         self._workers = [WorkerProcess(n, partial(self._task, n)) for n in range(1, count + 1)]
         self._keeping: list[asyncio.Task[None]] = []
+        self._ending = False
         self._is_new = True
         """Whether no worker can have told a nats-server before this one anything."""
 
@@ -228,6 +229,8 @@ class Team:
     # -- restarts --------------------------------------------------------------------------------
 
     def _keep(self, child: Child) -> None:
+        if self._ending:  # another worker could not start, while this one did
+            return
         self._keeping.append(asyncio.create_task(self._restart(child), name=child.name))
 
     async def _restart(self, child: Child) -> None:
@@ -270,6 +273,7 @@ class Team:
 
     async def _let_end(self) -> None:
         """Start nothing again."""
+        self._ending = True
         for task in self._keeping:
             task.cancel()
         await asyncio.gather(*self._keeping, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -18,7 +19,7 @@ import pytest
 
 from actorcred.cli.clusters import Join
 from actorcred.cli.errors import ExitCode
-from actorcred.cli.worker import main, work
+from actorcred.cli.worker import Worker, main, work
 from actorcred.cli.worker_process import Task
 from actorcred.rpc import connect_blocking
 from actorcred.rpc.protocol.addresses import Address
@@ -112,13 +113,8 @@ def test_a_worker_that_cannot_serve_says_why_and_ends(
 def test_a_signal_before_it_listens_ends_it_without_a_word(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    async def slow(*_: Any) -> Any:
+    async def slow(*_: Any) -> None:
         os.kill(os.getpid(), signal.SIGTERM)
-        await threading_event()
-
-    async def threading_event() -> None:
-        import asyncio
-
         await asyncio.Event().wait()
 
     monkeypatch.setattr("actorcred.cli.serve._open", slow)
@@ -128,9 +124,14 @@ def test_a_signal_before_it_listens_ends_it_without_a_word(
     supervisor.socket.close()
 
 
-def test_metrics_and_the_node_are_reported_too() -> None:
-    from actorcred.cli.worker import Worker
+def test_a_worker_whose_supervisor_ends_at_once_does_nothing() -> None:
+    ours, theirs = socket.socketpair()
+    ours.close()
+    with theirs:
+        assert work(theirs) == 0
 
+
+def test_metrics_and_the_node_are_reported_too() -> None:
     supervisor = Supervisor(Task(1, {}))
     worker = Worker(Task(1, {}), supervisor.theirs)
     worker.shows_metrics("http://127.0.0.1:9465/metrics")

@@ -449,6 +449,8 @@ def test_the_last_resort_ends_all_processes_at_once() -> None:
             folder = team._nats._folder
             await team._start(team._workers[0])
             await team._let_end()
+            team._keep(team._workers[0])
+            assert team._keeping == []
             await asyncio.to_thread(team.kill)
             assert await team._workers[0].ended() == -signal.SIGKILL
             assert await team._nats.ended() == -signal.SIGKILL
