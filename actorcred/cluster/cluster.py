@@ -51,7 +51,6 @@ class Cluster:
         node: str = "node",
         lease: float = LEASE,
         on_cut_off: CutOff | str = CutOff.END,
-        replaces: str = "",
         **nats: Any,
     ) -> Future[Cluster]:
         """Connect to NATS and join a cluster.
@@ -65,8 +64,6 @@ class Cluster:
             lease: seconds after which a node that is not heard is taken for dead, times 1.25. At
                 least twice as long as NATS may pause.
             on_cut_off: what happens to the sessions of a node that is cut off.
-            replaces: the id of a node whose process has ended for certain, such as one that was
-                started again. The others then need not wait until its lease is over.
             nats: further settings of `NatsOptions`, such as `user` and `password`, `credentials`,
                 `tls` and `replicas`.
 
@@ -79,8 +76,6 @@ class Cluster:
         """
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,32}", node):
             raise BusError(f"a node is named by 1 to 32 letters, digits, _ and -, not {node!r}")
-        if not re.fullmatch(r"[A-Za-z0-9_-]{0,45}", replaces):
-            raise BusError(f"a node that is replaced is named by its id, not {replaces!r}")
         if not lease > 0:
             raise BusError(f"the lease must be more than 0 seconds, not {lease!r}")
         addresses = (servers,) if isinstance(servers, str) else tuple(servers)
@@ -89,13 +84,11 @@ class Cluster:
         dispatcher = background_loop() if loop is None else AsyncioDispatcher(loop, "cluster")
         unique = f"{node}-{secrets.token_hex(6)}"
         made = ClusterNode(unique, options, lease, CutOff(on_cut_off), dispatcher)
-        return dispatcher.spawn(cls._open(made, replaces))
+        return dispatcher.spawn(cls._open(made))
 
     @classmethod
-    async def _open(cls, node: ClusterNode, replaces: str) -> Cluster:
+    async def _open(cls, node: ClusterNode) -> Cluster:
         await node.open()
-        if replaces:
-            await node.bury(replaces)
         return cls(node)
 
     def __call__(self, limits: Limits, directory: Directory, host: SessionHost) -> ClusterRegistry:

@@ -156,6 +156,8 @@ class ClusterNode:
             await self.members.open()
             if not self.bus.options.is_new:
                 self.roster.join(await self.store.time())
+            if self.bus.options.replaces:
+                await self._bury(self.bus.options.replaces)
         except BusDown as error:
             await self._leave()
             raise BusError(f"NATS does not answer: {error}") from None
@@ -163,8 +165,8 @@ class ClusterNode:
             await self._leave()
             raise
 
-    async def bury(self, node: str) -> None:
-        """Tell all that a node has ended; see `Cluster.connect`."""
+    async def _bury(self, node: str) -> None:
+        """Tell all that a node has ended; see `NatsOptions.replaces`."""
         try:
             await self.members.bury(node)
         except BusDown as error:

@@ -42,6 +42,8 @@ class NatsOptions:
         in_memory: keep the roster in memory only. It is told again if it is lost.
         is_new: whether this NATS was started for the cluster just now, with an empty store. A
             roster that is new then stands for none that was lost, and logins need not wait for it.
+        replaces: the id of a node whose process has ended for certain, such as one that was started
+            again; "" for none. The others then need not wait until its lease is over.
         timeout: seconds for an answer of NATS or of another node.
         insecure: permit connections without TLS to other machines.
 
@@ -58,6 +60,7 @@ class NatsOptions:
     replicas: int = 1
     in_memory: bool = False
     is_new: bool = False
+    replaces: str = ""
     timeout: float = 2.0
     insecure: bool = False
 
@@ -67,6 +70,8 @@ class NatsOptions:
             raise BusError(
                 f"the name of a cluster is 1 to 32 letters, digits, _ and -, not {self.cluster!r}"
             )
+        if not re.fullmatch(r"[A-Za-z0-9_-]{0,45}", self.replaces):
+            raise BusError(f"a node that is replaced is named by its id, not {self.replaces!r}")
         if isinstance(self.servers, str) or not self.servers:  # type: ignore[unreachable]
             raise BusError("a cluster needs the addresses of its NATS servers, a tuple of strings")
         if self.credentials is not None and not self.credentials.is_file():

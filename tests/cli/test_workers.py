@@ -431,8 +431,8 @@ def test_a_worker_that_cannot_be_started_is_tried_again_and_one_that_hangs_is_ki
                 await asyncio.sleep(0.01)
             second.send(signal.SIGSTOP)
             await team.close()
-            assert (first.code, second.code) == (0, -signal.SIGKILL)
-            assert nats.code is not None
+            assert second.code == -signal.SIGKILL
+            assert None not in {first.code, nats.code}
 
     asyncio.run(run())
     assert "worker 1 cannot be started: no more processes" in caplog.text

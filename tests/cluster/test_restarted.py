@@ -83,7 +83,7 @@ def test_if_nats_does_not_take_it_the_others_find_out_themselves(
                 raise BusDown("no room")
 
             monkeypatch.setattr(a.node.store, "beat", fails)
-            await a.node.bury("a-before")
+            await a.node._bury("a-before")
 
     with caplog.at_level(logging.WARNING):
         asyncio.run(run())
