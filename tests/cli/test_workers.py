@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sys
@@ -194,9 +195,10 @@ def test_the_workers_accept_from_one_unix_socket(tmp_path: Path) -> None:
 def test_a_supervisor_that_is_killed_leaves_nothing_running() -> None:
     with served() as server:
         server.wait_for(1)
-        pids = [*workers_of(server), nats_of(server)]
+        pids, folder = [*workers_of(server), nats_of(server)], folder_of(server)
         server.process.kill()
         until(lambda: not any(map(command_of, pids)))
+        shutil.rmtree(folder)  # what nobody could remove
 
 
 def test_a_signal_while_they_start_ends_all_of_them() -> None:
