@@ -34,7 +34,7 @@ class LogoutCode(StrEnum):
     """The same avatar id logged in again."""
 
     CUT_OFF = "cut-off"
-    """The server lost touch with the other servers, where the user may log in now."""
+    """The server lost touch with the other servers, or with that of the avatar; log in again."""
 
     REVOKED = "revoked"
     """The account was disabled or deleted, or has a new password."""

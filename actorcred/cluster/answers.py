@@ -2,35 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import msgspec
-import pykka
 from pykka.messages import ProxyCall
 
-from actorcred.actors import Future
 from actorcred.cluster import messages as m
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.holdings import Holdings
 from actorcred.cluster.portable import portrait_of
-from actorcred.errors import CallCode, CallError, ClientGone
-from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.cluster.replies import (
+    AnswerTo,
+    answer_later,
+    code_of,
+    convert,
+    flattened,
+    hashable,
+    send,
+)
+from actorcred.cluster.visits import Visits
+from actorcred.errors import CallCode, CallError
+from actorcred.logout import LogoutReason
 from actorcred.methods import methods_of
+from actorcred.mind.mind import MindRef
 from actorcred.names import ANONYMOUS
 from actorcred.sessions.registry import SessionHost
 from actorcred.sessions.session import Session
 
-__all__ = ["AnswerTo", "Answers", "Reply", "answer_later", "hashable"]
+__all__ = ["Answers", "Reply"]
 
 logger = logging.getLogger("actorcred.cluster")
 
 Reply = Callable[[bytes], object]
-
-AnswerTo = Callable[..., None]
-"""Sends the answer to a question: its kind and its value."""
 
 
 class Answers:
@@ -58,6 +62,8 @@ class Answers:
         """The portal, once there is one."""
         self.handlers: dict[type[m.Message], Callable[[Any, AnswerTo], object]] = {}
         """What other parts of the node handle."""
+        self.visits: Visits
+        """The sessions whose avatar is at another node."""
 
     def receive(self, data: bytes, reply: Reply | None) -> None:
         """Handle a message; what cannot be understood is logged and ignored."""
@@ -66,29 +72,24 @@ class Answers:
         except BusError as error:
             logger.warning("A message on the bus was ignored: %s", error)
             return
-        self._handle(message, lambda kind, value=None: _send(reply, kind, value))
+        self._handle(message, lambda kind, value=None: send(reply, kind, value))
 
-    def _handle(self, message: m.Message, answer: AnswerTo) -> None:  # noqa: C901, PLR0912  # a table
+    def _handle(self, message: m.Message, answer: AnswerTo) -> None:  # noqa: C901  # a table
         match message:  # the most frequent ones first
             case m.Notify(session_id, name, args, key):
-                session = self._session(session_id)
-                if session is not None:
-                    session.mind.notify(name, *args, key=hashable(key))
+                self._to_client(
+                    session_id, lambda mind: mind.notify(name, *args, key=hashable(key))
+                )
             case m.Ask():
                 self._ask(message, answer)
             case m.Hello():
                 self._hello()
             case m.IsKnown(session_id):
-                holding = self._holdings.get(session_id)
-                answer("ok", holding is not None and holding.is_known)
+                answer("ok", self._holdings.knows(session_id))
             case m.End():
                 self._spawn(self._end(message, answer))
-            case m.CallMind(session_id, name, args, timeout):
-                session = self._session(session_id)
-                if session is None:
-                    answer("dead")
-                else:
-                    answer_later(session.mind.call(name, *args, timeout=timeout), answer)
+            case m.CallMind():
+                self._call_client(message, answer)
             case m.Count():
                 answer("ok", self._holdings.sessions)
             case m.ListSessions(session_id, avatar_id):
@@ -107,6 +108,25 @@ class Answers:
         holding = self._holdings.get(session_id)
         return None if holding is None else holding.session
 
+    def _to_client(self, session_id: str, message: Callable[[MindRef], object]) -> bool:
+        """Call a function with a session's mind; return whether there is or will be one."""
+        session = self._session(session_id)
+        if session is not None:
+            message(session.mind)
+            return True
+        visit = self.visits.visit_of(session_id)  # which can be notified before it has opened
+        if visit is not None:
+            visit.to_client(message)
+        return visit is not None
+
+    def _call_client(self, message: m.CallMind, answer: AnswerTo) -> None:
+        def call(mind: MindRef) -> None:
+            made = mind.call(message.name, *message.args, timeout=message.timeout)
+            answer_later(made, answer)
+
+        if not self._to_client(message.session_id, call):
+            answer("dead")
+
     def _found(self, session_id: str | None, avatar_id: str | None) -> list[Session]:
         if session_id is not None:
             session = self._session(session_id)
@@ -116,11 +136,7 @@ class Answers:
     async def _end(self, message: m.End, answer: AnswerTo) -> None:
         holding = self._holdings.get(message.session_id)
         if holding is not None:
-            try:
-                code = LogoutCode(message.code)
-            except ValueError:  # of a newer version
-                code = LogoutCode.KICKED
-            await holding.end(LogoutReason(code, message.detail))
+            await holding.end(LogoutReason(code_of(message.code), message.detail))
         answer("ok")
 
     def _ask(self, message: m.Ask, answer: AnswerTo) -> None:
@@ -133,12 +149,12 @@ class Answers:
             method = methods_of(session.interface).get(message.method)
             if method is None:
                 raise CallError(f"no method {message.method!r}", CallCode.UNKNOWN_METHOD)
-            args = method.arguments(message.args, _convert)
+            args = method.arguments(message.args, convert)
         except CallError as error:
             answer("refused", (str(error.code), str(error)))
             return
         call = ProxyCall((method.name,), args, {})
-        answer_later(session.avatar.ask(call, block=False), answer)
+        answer_later(flattened(session.avatar.ask(call, block=False)), answer)
 
     def _kick(self, sessions: list[Session], detail: str, answer: AnswerTo) -> None:
         host = self.host
@@ -158,51 +174,3 @@ class Answers:
             return True
 
         answer_later(host.run(annotate), answer)
-
-
-def answer_later(future: Future[Any], answer: AnswerTo) -> None:
-    """Answer with the result of a future; on the cluster's event loop."""
-    loop = asyncio.get_running_loop()
-    future.add_done_callback(lambda done: _on_loop(loop, _settle, done, answer))
-
-
-def _on_loop(loop: asyncio.AbstractEventLoop, function: Callable[..., object], *args: Any) -> None:
-    if asyncio._get_running_loop() is loop:
-        function(*args)
-    else:
-        try:
-            loop.call_soon_threadsafe(function, *args)
-        except RuntimeError:
-            logger.debug("An answer came after the end of the cluster")
-
-
-def _settle(future: Future[Any], answer: AnswerTo) -> None:
-    try:
-        answer("ok", future.get())
-    except pykka.ActorDeadError:
-        answer("dead")
-    except (ClientGone, pykka.Timeout) as error:
-        answer("gone", str(error))
-    except CallError as error:
-        answer("refused", (str(error.code), str(error)))
-    except Exception as error:
-        logger.exception("A call of another node failed:")
-        answer("failed", type(error).__name__)
-
-
-def _send(reply: Reply | None, kind: str, value: Any = None) -> None:
-    if reply is None:
-        return
-    try:
-        reply(m.pack(m.Answer(kind, value)))
-    except BusError as error:
-        reply(m.pack(m.Answer("failed", f"the answer {error}")))
-
-
-def _convert(value: Any, kind: Any) -> Any:
-    return msgspec.convert(value, kind, builtin_types=(bytes, bytearray))
-
-
-def hashable(key: Any) -> Any:
-    """Return the key of a notification as it was before it crossed to this node."""
-    return tuple(map(hashable, key)) if isinstance(key, list) else key

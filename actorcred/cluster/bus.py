@@ -215,6 +215,15 @@ class Bus:
         """How many messages could not be sent."""
         return self._outgoing.dropped
 
+    @property
+    def backlog(self) -> int:
+        """How many messages wait to be sent. Thread-safe."""
+        return self._outgoing.count
+
+    async def sent(self) -> None:
+        """Wait until what waits is sent, or dropped."""
+        await self._outgoing.sent()
+
     def tell(self, node: str, data: bytes) -> bool:
         """Send a node a message; return whether it is on its way."""
         return self._put(f"{self._topic}.n.{node}", f"{self._inbox}.{node}", data)
@@ -324,15 +333,19 @@ class Bus:
             logger.warning("A message on the bus was ignored: %s", error)
             return []
 
-    def check_size(self, data: bytes) -> None:
+    def check_size(self, data: bytes, more: int = 0) -> None:
         """Check that NATS takes a message. Thread-safe.
+
+        Args:
+            data: the message, or a part of it.
+            more: bytes of the rest.
 
         Raises:
             BusError: if it is too large.
         """
-        allowed = self._outgoing.largest - OVERHEAD
-        if len(data) > allowed:
-            raise BusError(f"is too large for NATS: {len(data)} bytes, {allowed} are allowed")
+        size, allowed = len(data) + more, self._outgoing.largest - OVERHEAD
+        if size > allowed:
+            raise BusError(f"is too large for NATS: {size} bytes, {allowed} are allowed")
 
     def _put(self, subject: str, reply: str, item: Item) -> bool:
         self.check_size(item if isinstance(item, bytes) else item[1])

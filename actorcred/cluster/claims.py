@@ -18,9 +18,10 @@ from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.roster import Entry, Roster
+from actorcred.cluster.visits import Visits
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.sessions.policies import Admit, Deny, Limits, decide
+from actorcred.sessions.policies import Admit, Deny, Limits, Policy, decide
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["Claims"]
@@ -44,6 +45,10 @@ class Claims:
         roster: what NATS knows.
         members: which nodes live.
         peers: the other nodes.
+        visits: shares avatars of other nodes.
+
+    Attributes:
+        shares: whether the policy is SHARE.
     """
 
     def __init__(  # noqa: PLR0917  # the parts of a node
@@ -54,13 +59,16 @@ class Claims:
         roster: Roster,
         members: Members,
         peers: Peers,
+        visits: Visits,
     ) -> None:
+        self.shares = limits.policy is Policy.SHARE
         self._node = node
         self._limits = limits
         self._holdings = holdings
         self._roster = roster
         self._members = members
         self._peers = peers
+        self._visits = visits
 
     @property
     def safe(self) -> bool:
@@ -83,6 +91,8 @@ class Claims:
         patience = monotonic() + min(within, PATIENCE)
         try:
             async with asyncio.timeout(within):
+                if holding.follows is not None:
+                    await holding.follows.wait_gone()
                 disowned: set[str] = set()
                 pause = 0.0
                 while not await self._try(holding, disowned):
@@ -112,21 +122,20 @@ class Claims:
             # have taken this node for dead meanwhile, and only a new revision makes them fail.
             others = [entry for entry in entries if entry.id != holding.session_id]
             live = self._with_own(holding, self.living(others, disowned))
+            present = [entry for entry in live if not self._is_dead(entry.node)]
             total = self._holdings.sessions + self._members.sessions_elsewhere()
-            decision = decide(self._limits, live, 0, total)
+            decision = decide(self._limits, present, 0, total)
             if isinstance(decision, Deny):
-                return await self._deny(decision, live, disowned)
-            assert isinstance(decision, Admit)  # nodes do not share avatars
-            if decision.evict:
+                return await self._deny(decision, present, disowned)
+            if isinstance(decision, Admit) and decision.evict:
                 await self._evict(decision.evict, disowned)
                 return False
-            mine = self._holdings.entry(holding)
-            avatar_id = str(holding.avatar_id)
-            written = await self._roster.write(holding.key, revision, avatar_id, [*live, mine])
-            if written is None:
+            if not await self._take(holding, revision, live):
                 return False
-            holding.granted(written, alone=not live)
-            if self._still_true(generation):
+            good = self._still_true(generation)
+            if good and holding.joins:
+                good = await self._join(holding, live, disowned) and self._still_true(generation)
+            if good:
                 return True
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)
@@ -134,18 +143,54 @@ class Claims:
             logger.debug("A claim has to wait: %s", error)
         return False
 
+    async def _take(self, holding: Holding, revision: int, live: list[Entry]) -> bool:
+        """Write a place into the roster; return False if another node was faster."""
+        # An avatar that is there is shared even if only a client is left whose node has died.
+        host = live[0].host if self.shares and live else ""
+        holding.placed("" if host == self._node else host, joins=bool(host))
+        if not holding.avatar_at:
+            await self._visits.leave(holding)
+        told = [*live, self._holdings.entry(holding)]
+        written = await self._roster.write(holding.key, revision, str(holding.avatar_id), told)
+        if written is not None:
+            holding.granted(written, alone=not live)
+        return written is not None
+
+    async def _join(self, holding: Holding, live: list[Entry], disowned: set[str]) -> bool:
+        """Share the avatar that others have; return False if it is gone.
+
+        Then those of the others are disowned that nobody has: nothing is left that they share.
+        """
+        if await self._visits.join(holding):
+            return True
+        host = holding.avatar_at or self._node
+        there = [entry for entry in live if entry.host == host]
+        known = await asyncio.gather(*map(self._is_known, there))
+        disowned.update(one.id for one, knows in zip(there, known, strict=True) if knows is False)
+        return False
+
     def _still_true(self, generation: int) -> bool:
         return self.safe and generation == self._members.generation
 
     def living(self, entries: list[Entry], disowned: Set[str] = frozenset()) -> list[Entry]:
-        """Return the entries of nodes that may live; of its own, a node knows best."""
+        """Return the entries of avatars at nodes that may live; of its own, a node knows best.
+
+        The avatar of a client whose node has died lives on until its own node has noticed that.
+        """
         return [
             entry
             for entry in entries
             if entry.id not in disowned
             and (entry.node != self._node or self._holdings.get(entry.id) is not None)
-            and self._members.life_of(entry.node) is not Life.DEAD
+            and not self._is_dead(entry.host)
+            and (not self._is_dead(entry.node) or self._may_be_guest(entry))
         ]
+
+    def _is_dead(self, node: str) -> bool:
+        return self._members.life_of(node) is Life.DEAD
+
+    def _may_be_guest(self, entry: Entry) -> bool:
+        return entry.host != self._node or entry.id in self._holdings.guests
 
     def _with_own(self, holding: Holding, live: list[Entry]) -> list[Entry]:
         there = {entry.id for entry in live}
@@ -168,10 +213,15 @@ class Claims:
         raise denied.because(RefusalCause.SESSION_LIMIT)
 
     async def _is_known(self, entry: Entry) -> bool | None:
-        if entry.node != self._node:
-            return await self._peers.is_known(entry)
-        holding = self._holdings.get(entry.id)
-        return holding is not None and holding.is_known
+        if entry.node == self._node:
+            return self._holdings.knows(entry.id)
+        return False if self._is_dead(entry.node) else await self._peers.is_known(entry)
+
+    async def is_guest(self, entry: Entry) -> bool | None:
+        """Return whether the node of an avatar has the session as a guest; None if unknown."""
+        if entry.host == self._node:
+            return entry.id in self._holdings.guests
+        return await self._peers.is_known(Entry(entry.id, entry.host))
 
     async def _evict(self, entries: tuple[Entry, ...], disowned: set[str]) -> None:
         ended = await asyncio.gather(*map(self._end, entries))
@@ -194,6 +244,7 @@ class Claims:
         Raises:
             BusDown: if that could not be done now.
         """
+        await self._visits.leave(holding)
         # The revision is that of another place if NATS has lost the roster, see `Upkeep.heal`.
         known = self._roster.verified and holding.alone and holding.revision
         if known and await self._roster.remove(holding.revision):

@@ -15,7 +15,7 @@ from actorcred.cluster.node import ClusterNode
 from actorcred.cluster.registry import ClusterRegistry
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.sessions.directory import Directory
-from actorcred.sessions.policies import Limits, Policy
+from actorcred.sessions.policies import Limits
 from actorcred.sessions.registry import SessionHost
 
 __all__ = ["Cluster"]
@@ -95,12 +95,10 @@ class Cluster:
         """Make the registry of a portal; see `PortalOptions.registry`.
 
         Raises:
-            BusError: if a portal has it already, or the policy cannot be kept by several nodes.
+            BusError: if a portal has it already.
         """
         if self._in_use:
             raise BusError("a cluster serves one portal; connect once for each")
-        if limits.policy is Policy.SHARE:
-            raise BusError("avatars are not shared by clients of several nodes; use another policy")
         self._in_use = True
         self._node.serve(limits, host)
         return ClusterRegistry(limits, directory, host, self._node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorcred.errors import ActorcredError
 
-__all__ = ["BusDown", "BusError", "NodeGone", "RemoteError", "StoreLost"]
+__all__ = ["BusDown", "BusError", "NodeGone", "Pending", "RemoteError", "StoreLost"]
 
 
 class BusError(ActorcredError):
@@ -25,3 +25,7 @@ class RemoteError(ActorcredError):
 
 class NodeGone(ActorcredError):
     """No node listens under this name."""
+
+
+class Pending(ActorcredError):
+    """A method has returned a future, whose result must be asked for."""

@@ -41,8 +41,8 @@ class FarSession:
     """A session of another node. It is what that was when it was found, but for what it does.
 
     Attributes:
-        interface: what the client may use the avatar as; `object` if this node has no such
-            interface.
+        interface: what the client may use the avatar as; `object` if this node does not know it,
+            since its realm does not list it and no login here has requested it.
         node: the id of the node that has it.
         mind: reaches the client.
         avatar: reaches the avatar.

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from actorcred.cluster.far import FarSession, Way
-from actorcred.cluster.portable import Portrait, name_of
+from actorcred.cluster.interfaces import Interfaces
+from actorcred.cluster.portable import Portrait
 from actorcred.sessions.info import SessionInfo
 
 __all__ = ["Found", "Number", "far_sessions"]
@@ -53,17 +54,14 @@ class Found(list[SessionInfo]):
         return found
 
 
-def far_sessions(
-    answers: Mapping[str, Any], interfaces: Iterable[type], way: Way
-) -> list[FarSession]:
+def far_sessions(answers: Mapping[str, Any], interfaces: Interfaces, way: Way) -> list[FarSession]:
     """Return the sessions in the answers of other nodes; what is none is logged.
 
     Args:
         answers: lists of portraits, by node.
-        interfaces: those of this node's realm.
+        interfaces: those that this node knows.
         way: the way to the nodes.
     """
-    known = {name_of(interface): interface for interface in interfaces}
     found = []
     for node, answer in answers.items():
         try:
@@ -72,7 +70,7 @@ def far_sessions(
             logger.warning("Node %s described its sessions wrongly: %s", node, error)
             continue
         found += [
-            FarSession(portrait, known.get(portrait.interface, object), way)
+            FarSession(portrait, interfaces.get(portrait.interface) or object, way)
             for portrait in portraits
         ]
     return found

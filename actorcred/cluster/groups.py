@@ -10,13 +10,14 @@ from typing import Any, Protocol
 import pykka
 
 from actorcred.actors import Future
-from actorcred.cluster.answers import AnswerTo, answer_later, hashable
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.far import FarMind, Way, ask_for
 from actorcred.cluster.found import Found, Number, far_sessions
+from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import JoinGroup, ListGroup, Message, NotifyGroup, pack, unpack
 from actorcred.cluster.portable import portrait_of
+from actorcred.cluster.replies import AnswerTo, answer_later, hashable
 from actorcred.cluster.roster import key_of
 from actorcred.mind.outbox import Notification
 from actorcred.sessions.groups import Groups, NamedGroup
@@ -32,6 +33,7 @@ class GroupWay(Way, Protocol):
     """What groups need of their node. All methods can be called on any thread."""
 
     id: str
+    interfaces: Interfaces
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the cluster's event loop."""
@@ -42,8 +44,8 @@ class GroupWay(Way, Protocol):
     def find(self, session_id: str) -> Session | None:
         """Return an open session of this node; on the event loop."""
 
-    def interfaces(self) -> tuple[type, ...]:
-        """Return the interfaces of this node's realm."""
+    def home_of(self, session: Session) -> str:
+        """Return the node of a session's client, which is another one for a guest."""
 
 
 class ClusterGroups:
@@ -120,7 +122,7 @@ class ClusterGroups:
 
     async def _members(self, group: NamedGroup, own: list[Session]) -> list[SessionInfo]:
         answers, missing = await self._way.gather(ListGroup(group.name))
-        far = far_sessions(answers, self._way.interfaces(), self._way)
+        far = far_sessions(answers, self._way.interfaces, self._way)
         return Found.joined(own, far, missing)
 
     # -- what other nodes say, on the event loop -------------------------------------------------
@@ -135,7 +137,7 @@ class ClusterGroups:
             answer("ok", 0 if group is None else len(group.own()))
         else:
             own = [] if group is None else group.own_sessions()
-            answer("ok", [portrait_of(session, self._way.id) for session in own])
+            answer("ok", [portrait_of(session, self._way.home_of(session)) for session in own])
 
     def _join_here(self, message: JoinGroup, answer: AnswerTo) -> None:
         session = self._way.find(message.session_id)

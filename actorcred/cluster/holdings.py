@@ -5,13 +5,36 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import ClassVar, Protocol
 
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
+from actorcred.sessions.registry import Claimant, Place
 from actorcred.sessions.session import Session
 
-__all__ = ["Holding", "Holdings"]
+__all__ = ["Holding", "Holdings", "Shared"]
+
+
+class Shared(Protocol):
+    """What a place has of an avatar of another node that it shares.
+
+    Attributes:
+        host: that node.
+        visit: the number of the attempt to share it.
+        over: whether that node is known to have nothing of it.
+    """
+
+    host: str
+    visit: int
+    over: bool
+
+    async def detach(self) -> None:
+        """Make sure that the other node has nothing of it.
+
+        Raises:
+            BusDown: if that is not known yet.
+        """
 
 
 class Holding:
@@ -33,25 +56,45 @@ class Holding:
         dropped: whether it was given up meanwhile.
         lost: whether others may have it, since this node was cut off.
         leaving: whether its session has ended.
+        interfaces: what the client requests, while the place is looked for.
+        login: the login, while the place is looked for; None if that is not needed.
+        place: the place that was found, for the portal.
+        avatar_at: the node of the avatar that it shares, if that is another one; else "".
+        joins: whether it shares the avatar of an earlier session.
+        shared: the avatar of another node that it shares, or tries to.
+        follows: an earlier attempt of the same login, of which nothing must be left first.
     """
 
     __slots__ = (
         "_gone",
         "_is_gone",
         "alone",
+        "avatar_at",
         "avatar_id",
         "claiming",
         "dropped",
         "exclusive",
+        "follows",
+        "interfaces",
+        "joins",
         "key",
         "leaving",
+        "login",
         "lost",
+        "place",
         "reason",
         "revision",
         "session",
         "session_id",
+        "shared",
         "since",
     )
+
+    node: str = ""
+    """The node of the client; "" is this one."""
+
+    is_guest: ClassVar[bool] = False
+    """Whether it is of a client of another node that shares an avatar of this one."""
 
     def __init__(self, avatar_id: AvatarId, session_id: str, *, exclusive: bool) -> None:
         self.avatar_id = avatar_id
@@ -63,7 +106,13 @@ class Holding:
         self.revision = 0
         self.alone = False
         self.reason: LogoutReason | None = None
-        self.claiming = self.dropped = self.leaving = self.lost = False
+        self.claiming = self.dropped = self.leaving = self.lost = self.joins = False
+        self.interfaces: tuple[type, ...] = ()
+        self.login: Claimant | None = None
+        self.place: Place = None
+        self.avatar_at = ""
+        self.shared: Shared | None = None
+        self.follows: Holding | None = None
         self._is_gone = False
         self._gone: asyncio.Event | None = None
 
@@ -81,6 +130,10 @@ class Holding:
     async def end(self, reason: LogoutReason) -> None:
         """End the session, also if it has yet to open, and wait until nothing is left of it."""
         self.ask_to_end(reason)
+        await self.wait_gone()
+
+    async def wait_gone(self) -> None:
+        """Wait until nothing is left of it."""
         if self._gone is None:
             self._gone = asyncio.Event()
             if self._is_gone:
@@ -105,6 +158,16 @@ class Holding:
         if self._gone is not None:
             self._gone.set()
 
+    def placed(self, avatar_at: str, *, joins: bool) -> None:
+        """Set where the avatar is that it will have; see the attributes."""
+        self.avatar_at = avatar_at
+        self.joins = joins
+
+    def settled(self) -> None:
+        """Forget what was needed to find a place."""
+        self.claiming = False
+        self.login, self.follows, self.interfaces = None, None, ()
+
     @property
     def is_known(self) -> bool:
         """Whether it is or will be a session, as opposed to one that ends."""
@@ -119,13 +182,16 @@ class Holding:
 
 
 class Holdings:
-    """All places of this node, by session and by avatar id.
+    """All places of this node, by session and by avatar id, and those of its guests.
+
+    Iteration and length are of the node's own.
 
     Args:
         node: the id of this node.
 
     Attributes:
-        sessions: how many of them are sessions.
+        sessions: how many of its own places are sessions.
+        guests: the places of clients of other nodes that share an avatar of this one, by session.
     """
 
     def __init__(self, node: str) -> None:
@@ -133,6 +199,7 @@ class Holdings:
         self._by_id: dict[str, Holding] = {}
         self._by_key: dict[str, dict[str, Holding]] = {}
         self.sessions = 0
+        self.guests: dict[str, Holding] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -140,13 +207,24 @@ class Holdings:
     def __iter__(self) -> Iterator[Holding]:
         return iter(list(self._by_id.values()))
 
+    def with_guests(self) -> list[Holding]:
+        """Return all places, those of guests included."""
+        return [*self._by_id.values(), *self.guests.values()]
+
     def get(self, session_id: str) -> Holding | None:
         """Return the place of a session; None if this node has none."""
         return self._by_id.get(session_id)
 
+    def knows(self, session_id: str) -> bool:
+        """Return whether there is such a session or guest, which is not about to end."""
+        holding = self._by_id.get(session_id) or self.guests.get(session_id)
+        return holding is not None and holding.is_known
+
     def add(self, holding: Holding) -> None:
         """Add a place."""
-        self._by_id[holding.session_id] = holding
+        places = self.guests if holding.is_guest else self._by_id
+        holding.follows = places.get(holding.session_id)
+        places[holding.session_id] = holding
         if holding.key:
             self._by_key.setdefault(holding.key, {})[holding.session_id] = holding
 
@@ -172,26 +250,40 @@ class Holdings:
 
     def forget(self, holding: Holding) -> None:
         """Remove a place of which nothing is left."""
-        self._by_id.pop(holding.session_id, None)
+        # The same login can have another one meanwhile.
+        places = self.guests if holding.is_guest else self._by_id
+        if places.get(holding.session_id) is holding:
+            del places[holding.session_id]
         of_key = self._by_key.get(holding.key)
-        if of_key is not None:
-            of_key.pop(holding.session_id, None)
+        if of_key is not None and of_key.get(holding.session_id) is holding:
+            del of_key[holding.session_id]
             if not of_key:
                 del self._by_key[holding.key]
+        holding.shared = None
         holding.gone()
 
     def placed_of(self, key: str) -> list[Holding]:
-        """Return the places of an avatar id that the roster must have."""
+        """Return the places of an avatar id that the roster must have, those of guests included."""
         return [one for one in self._by_key.get(key, {}).values() if one.is_placed]
+
+    def has_avatar(self, key: str) -> bool:
+        """Return whether an avatar of an avatar id is here, or opens or ends."""
+        return any(
+            one.is_guest or one.session is not None or (one.is_placed and not one.joins)
+            for one in self._by_key.get(key, {}).values()
+            if not one.leaving and not one.avatar_at
+        )
 
     def open(self, avatar_id: AvatarId | None = None) -> list[Session]:
         """Return the sessions of an avatar id or, by default, all."""
         if avatar_id is None or avatar_id is ANONYMOUS:
             holdings = [one for one in self if avatar_id is None or one.avatar_id is ANONYMOUS]
         else:
-            holdings = self.placed_of(key_of(avatar_id))
+            holdings = [one for one in self.placed_of(key_of(avatar_id)) if not one.is_guest]
         return [one.session for one in holdings if one.session is not None]
 
     def entry(self, holding: Holding) -> Entry:
         """Return what the roster says of a place."""
-        return Entry(holding.session_id, self._node, holding.since)
+        node = holding.node or self._node
+        avatar_at = self._node if holding.is_guest else holding.avatar_at
+        return Entry(holding.session_id, node, holding.since, avatar_at)

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from actorcred.cluster.errors import BusError
+from actorcred.cluster.portable import Whence, Who
 from actorcred.methods import as_sendable
 from actorcred.sessions.presence import Contribution
 
@@ -19,11 +20,19 @@ __all__ = [
     "Answer",
     "AnswerKind",
     "Ask",
+    "Attach",
     "Beat",
     "CallMind",
+    "CheckGuests",
+    "CheckVisits",
     "Count",
+    "Deliver",
+    "Detach",
     "End",
+    "GuestCall",
+    "GuestResult",
     "Hello",
+    "Introduce",
     "IsKnown",
     "JoinGroup",
     "Kick",
@@ -32,10 +41,12 @@ __all__ = [
     "Message",
     "Notify",
     "NotifyGroup",
+    "Over",
     "Revoked",
     "UsersChanged",
     "WatchAgain",
     "WatchUsers",
+    "encode_value",
     "pack",
     "unpack",
 ]
@@ -44,7 +55,7 @@ VERSION = 1
 """The version of the messages that this node sends."""
 
 AnswerKind: TypeAlias = str
-"""One of "ok", "dead", "gone", "refused" and "failed"."""
+"""One of "ok", "pending", "dead", "gone", "refused" and "failed"."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -221,6 +232,127 @@ class WatchAgain(_Message, tag="again", frozen=True):
     sync: str
 
 
+# -- shared avatars: what the node of a guest says to that of the avatar ---------------------------
+
+
+class Attach(_Message, tag="attach", frozen=True):
+    """Let a client of another node share an avatar; answered with how that went, see `guests`.
+
+    Attributes:
+        session_id: the client's session, at its own node.
+        node: that node.
+        visit: the number of the attempt, which is in all further messages about it.
+        avatar_id: who is logged in.
+        since: when its place was claimed, as in the roster.
+        interfaces: the names of what the client requests, in order of preference.
+        identity: who the user is.
+        client: where the client comes from.
+        info: what the protocol tells the realm, as far as it can cross to another node.
+        takes_notifications: whether the client accepts what it did not request.
+    """
+
+    session_id: str
+    node: str
+    visit: int
+    avatar_id: str
+    since: float
+    interfaces: list[str]
+    identity: Who
+    client: Whence
+    info: dict[str, Any] = {}
+    takes_notifications: bool = True
+
+
+class Detach(_Message, tag="detach", frozen=True):
+    """End what `Attach` has begun; answered when nothing is left of it.
+
+    Attributes:
+        session_id: the client's session.
+        code: why it ends.
+        detail: a string for the user.
+        stop: whether the avatar is to be stopped, for all its clients.
+    """
+
+    session_id: str
+    code: str
+    detail: str = ""
+    stop: bool = False
+
+
+class GuestCall(_Message, tag="guest-call", frozen=True):
+    """Call a method of the avatar. Sent again, with the same number, if there is no answer."""
+
+    session_id: str
+    number: int
+    method: str
+    args: list[Any]
+
+
+class GuestResult(_Message, tag="guest-result", frozen=True):
+    """The result of a call whose method has returned a future; answered when that is done."""
+
+    session_id: str
+    number: int
+
+
+class Introduce(_Message, tag="introduce", frozen=True):
+    """What is now known of a guest; `changed` is whether the checkers say something new."""
+
+    session_id: str
+    identity: Who
+    client: Whence
+    changed: bool = False
+
+
+class CheckGuests(_Message, tag="check-guests", frozen=True):
+    """Answered with those of these sessions of a node that are no guests."""
+
+    node: str
+    session_ids: list[str]
+
+
+# -- shared avatars: what the node of the avatar says to that of a guest ---------------------------
+
+
+class Deliver(_Message, tag="deliver", frozen=True):
+    """Notify the client of a guest.
+
+    Attributes:
+        session_id: the client's session.
+        visit: as in `Attach`.
+        number: one more than that of the notification before.
+        key: see `MindRef.notify`.
+        body: the name and the arguments, encoded once for all guests.
+    """
+
+    session_id: str
+    visit: int
+    number: int
+    key: Any
+    body: msgspec.Raw
+
+
+class Over(_Message, tag="over", frozen=True):
+    """The avatar of a guest is gone, or has sent it away."""
+
+    session_id: str
+    visit: int
+    code: str
+    detail: str = ""
+
+
+class CheckVisits(_Message, tag="check-visits", frozen=True):
+    """Answered with those of these guests of a node that are no sessions any more.
+
+    Attributes:
+        node: the node that has them as guests.
+        sent: the number of the last notification to each of them.
+    """
+
+    node: str
+    sent: list[tuple[str, int]]
+
+
 class Answer(_Message, tag="answer", frozen=True):
     """The answer to a question: its kind, and the value or the reason."""
 
@@ -247,6 +379,15 @@ Message: TypeAlias = (
     | WatchUsers
     | UsersChanged
     | WatchAgain
+    | Attach
+    | Detach
+    | GuestCall
+    | GuestResult
+    | Introduce
+    | CheckGuests
+    | Deliver
+    | Over
+    | CheckVisits
     | Answer
 )
 
@@ -261,8 +402,17 @@ def pack(message: Message) -> bytes:
     Raises:
         BusError: if an argument cannot cross to another node.
     """
+    return encode_value((VERSION, message))
+
+
+def encode_value(value: object) -> bytes:
+    """Return a value as bytes.
+
+    Raises:
+        BusError: if it cannot cross to another node.
+    """
     try:
-        return _encode((VERSION, message))
+        return _encode(value)
     except (TypeError, ValueError, OverflowError, RecursionError) as error:
         raise BusError(f"cannot be sent to another node: {error}") from None
 

@@ -18,8 +18,10 @@ from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.groups import ClusterGroups
+from actorcred.cluster.guests import Guests
 from actorcred.cluster.holdings import Holding, Holdings
-from actorcred.cluster.members import MARGIN, Members
+from actorcred.cluster.interfaces import Interfaces
+from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.presence import ClusterPresence
@@ -27,6 +29,7 @@ from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.cluster.store import Store
 from actorcred.cluster.upkeep import Upkeep
+from actorcred.cluster.visits import Visits
 from actorcred.sessions.groups import Groups
 from actorcred.sessions.policies import Limits
 from actorcred.sessions.presence import PresenceHost, PresenceLink
@@ -74,11 +77,14 @@ class ClusterNode:
         self._cut_off = cut_off
         self._dispatcher = dispatcher
         self._tasks: set[asyncio.Task[None]] = set()
-        self._healing = False
+        self._healing = self._checking = self._check_again = False
         self._heard = 0
         """The number of the last revocation that was followed."""
         self.holdings = Holdings(node)
+        self.interfaces = Interfaces()
         self.answers = Answers(node, self.holdings, self._spawn, self._hurry)
+        self.guests = Guests(self, self._spawn)
+        self.visits = self.answers.visits = Visits(self, self.guests)
         self.bus = Bus(options, node, self.answers.receive)
         self.store = Store(self.bus)
         self.members = Members(self.bus, self.store, lease, self._describe)
@@ -86,6 +92,8 @@ class ClusterNode:
         self.peers = Peers(self.bus, self.members)
         self._groups = ClusterGroups(self, self.bus, self._spawn)
         self._presence = ClusterPresence(self, self.members)
+        self.answers.handlers |= dict.fromkeys(Guests.MESSAGES, self.guests.receive)
+        self.answers.handlers |= dict.fromkeys(Visits.MESSAGES, self.visits.receive)
         self.answers.handlers |= {
             m.JoinGroup: self._groups.receive,
             m.ListGroup: self._groups.receive,
@@ -99,11 +107,15 @@ class ClusterNode:
 
     def serve(self, limits: Limits, host: SessionHost | None) -> None:
         """Set the policy and the portal. They must be set before the first login."""
-        self._claims = Claims(self.id, limits, self.holdings, self.roster, self.members, self.peers)
+        self._claims = Claims(
+            self.id, limits, self.holdings, self.roster, self.members, self.peers, self.visits
+        )
         self._upkeep = Upkeep(
             self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
         )
-        self.answers.host = host
+        self.answers.host = self.guests.host = host
+        if host is not None:
+            self.interfaces.add(host.interfaces())
 
     @property
     def groups(self) -> Groups:
@@ -120,10 +132,10 @@ class ClusterNode:
         holding = self.holdings.get(session_id)
         return None if holding is None else holding.session
 
-    def interfaces(self) -> tuple[type, ...]:
-        """Return the interfaces of the realm."""
-        host = self.answers.host
-        return () if host is None else host.interfaces()
+    def home_of(self, session: Session) -> str:
+        """Return the node of a session's client, which is another one for a guest."""
+        guest = self.holdings.guests.get(session.id)
+        return self.id if guest is None else guest.node
 
     def _hurry(self) -> None:
         self.members.hurry()
@@ -146,13 +158,19 @@ class ClusterNode:
             self._heard = await self.store.logged()
             await self.roster.verify()
             self.roster.complete()
-            self.bus.when_away += [self.roster.doubt, self.members.interrupt]
-            self.bus.when_back += [self.heal, self.members.hurry]
+            away = self.roster.doubt, self.members.interrupt, self.guests.interrupt
+            self.bus.when_away += away
+            self.bus.when_back += [self.heal, self.members.hurry, self.check]
             self.members.when_store_lost += [self.roster.doubt, self.heal]
             self.members.when_cut_off.append(self._when_cut_off)
-            self.members.when_back.append(self.heal)
+            self.members.when_back += [self.heal, self.check]
             self.members.when_renewed.append(self._when_renewed)
-            self.members.when_dead += [self.bus.forget, self._when_dead]
+            self.members.when_dead += [
+                self.bus.forget,
+                self.guests.node_died,
+                self.visits.node_died,
+                self._when_dead,
+            ]
             await self.members.open()
             if not self.bus.options.is_new:
                 self.roster.join(await self.store.time())
@@ -217,6 +235,23 @@ class ClusterNode:
             self.bus.check_size(data)
             self.post(self.bus.tell, node, data)
 
+    def publish(self, node: str, data: bytes) -> bool:
+        """Send a node a message; return whether it is on its way."""
+        return self.bus.tell(node, data)
+
+    @property
+    def backlog(self) -> int:
+        """The number of messages that wait for NATS. Thread-safe."""
+        return self.bus.backlog
+
+    async def sent(self) -> None:
+        """Wait until what waits for NATS is sent, or dropped."""
+        await self.bus.sent()
+
+    def check_size(self, data: bytes, more: int = 0) -> None:
+        """Check that NATS takes a message; see `Bus.check_size`. Thread-safe."""
+        self.bus.check_size(data, more)
+
     async def ask(self, node: str, message: Message, timeout: float | None = None) -> Any:
         """Ask a node; see `Peers.ask`."""
         return await self.peers.ask(node, message, timeout)
@@ -254,7 +289,7 @@ class ClusterNode:
                 await self._claims.claim(holding, within)
             granted = not holding.dropped
         finally:
-            holding.claiming = False
+            holding.settled()
             if not granted:
                 holding.leaving = True
                 self._spawn(self._upkeep.release(holding))
@@ -274,6 +309,8 @@ class ClusterNode:
             return
         if not holding.exclusive:
             self._upkeep.write_behind(holding)
+        elif holding.avatar_at and self.members.life_of(holding.avatar_at) is Life.DEAD:
+            self.visits.node_died(holding.avatar_at)  # before there was a session to end
         elif self._cut_off is CutOff.END and not self.members.holds:
             self._upkeep.cut_off(holding)
 
@@ -285,12 +322,23 @@ class ClusterNode:
             return
         holding = self.holdings.leave(session_id)
         if holding is None:
-            return
-        if holding.exclusive:
+            self.guests.released(session_id)
+        elif holding.exclusive:
             self._spawn(self._upkeep.release(holding))
         else:
             self.holdings.forget(holding)
             self._upkeep.write_behind(holding)
+
+    def may_decide(self) -> bool:
+        """Return whether this node may let a client share an avatar."""
+        return self.members.holds and not self.draining
+
+    def forget_guest(self, guest: Holding) -> None:
+        """Record that nothing is left of a guest."""
+        if self.members.life_of(guest.node) is Life.DEAD:
+            self._spawn(self._upkeep.release(guest))  # its own node cannot do that any more
+        else:
+            self.holdings.forget(guest)
 
     # -- cut off, and back -----------------------------------------------------------------------
 
@@ -327,6 +375,27 @@ class ClusterNode:
                     return
         finally:
             self._healing = False
+
+    def check(self) -> None:
+        """Compare shared avatars with the other nodes, until that has succeeded."""
+        self._check_again = True
+        if not self._checking:
+            self._checking = True
+            self._spawn(self._check())
+
+    async def _check(self) -> None:
+        try:
+            while self._check_again:
+                self._check_again = False
+                try:
+                    await self.visits.check()
+                    await self.guests.check()
+                except BusDown as error:
+                    logger.debug("Shared avatars are compared later: %s", error)
+                    self._check_again = True
+                    await asyncio.sleep(HEAL_PAUSE)
+        finally:
+            self._checking = False
 
     # -- revocations -----------------------------------------------------------------------------
 

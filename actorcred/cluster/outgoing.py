@@ -36,6 +36,7 @@ class Outgoing:
         send: sends bytes to a subject, with another one for answers; returns whether it did.
 
     Attributes:
+        count: how many messages wait.
         dropped: how many messages were not sent.
         largest: bytes that can be sent together.
     """
@@ -45,7 +46,7 @@ class Outgoing:
         self.dropped = 0
         self.largest = BATCH
         self._waiting: dict[tuple[str, str], deque[Item]] = {}
-        self._count = 0
+        self.count = 0
         self._writer: asyncio.Task[None] | None = None
 
     def put(self, subject: str, reply: str, item: Item) -> bool:
@@ -56,23 +57,23 @@ class Outgoing:
             reply: where answers go, always the same for a subject; "" if there are none.
             item: the message.
         """
-        if self._count >= WAITING:
+        if self.count >= WAITING:
             self.dropped += 1
             return False
         items = self._waiting.get((subject, reply))
         if items is None:
             items = self._waiting[subject, reply] = deque()
         items.append(item)
-        self._count += 1
+        self.count += 1
         if self._writer is None:
             self._writer = asyncio.get_running_loop().create_task(self._write())
         return True
 
     def drop(self) -> None:
         """Drop all that waits."""
-        self.dropped += self._count
+        self.dropped += self.count
         self._waiting.clear()
-        self._count = 0
+        self.count = 0
 
     async def sent(self) -> None:
         """Wait until all is sent."""
@@ -98,7 +99,7 @@ class Outgoing:
             batch.append(items.popleft())
         if items:
             self._waiting[where] = items
-        self._count -= len(batch)
+        self.count -= len(batch)
         return where, batch
 
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import pykka
 
-from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
+from actorcred.cluster.errors import BusDown, BusError, NodeGone, Pending, RemoteError
 from actorcred.cluster.members import Life, Members
 from actorcred.cluster.messages import Answer, End, IsKnown, Message, pack, unpack
 from actorcred.cluster.roster import Entry
@@ -59,6 +59,7 @@ class Peers:
             ClientGone: if its client cannot be reached.
             CallError: if the call was refused, or the method has raised one.
             RemoteError: if it has failed otherwise.
+            Pending: if the result of a guest's call comes later.
         """
         if self._members.life_of(node) is Life.DEAD:
             raise NodeGone(node)
@@ -73,8 +74,10 @@ class Peers:
             case "gone":
                 raise ClientGone(str(answer.value))
             case "refused":
-                code, text = answer.value
-                raise CallError(text, code)
+                code, text, *more = answer.value
+                raise CallError(text, code, retry_after=more[0] if more else None)
+            case "pending":
+                raise Pending
             case _:
                 raise RemoteError(str(answer.value))
 

@@ -11,7 +11,7 @@ from actorcred.identity import ClientInfo, Identity
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.session import Session
 
-__all__ = ["Portrait", "name_of", "portrait_of"]
+__all__ = ["Portrait", "Whence", "Who", "name_of", "plain", "portrait_of", "whence", "who_is"]
 
 
 class Who(msgspec.Struct, frozen=True, array_like=True):
@@ -110,23 +110,33 @@ def portrait_of(session: Session, node: str) -> Portrait:
         session.checker,
         session.since,
         session.last_active,
-        Who(
-            None if identity.avatar_id is ANONYMOUS else identity.avatar_id,
-            identity.issuer,
-            identity.subject,
-            _plain(identity.attributes),
-            tuple(sorted(identity.groups)),
-            tuple(sorted(identity.methods)),
-            _seconds(identity.authenticated),
-            _seconds(identity.expires),
-            _seconds(identity.last_login),
-        ),
-        Whence(**{name: getattr(client, name) for name in Whence.__struct_fields__}),
-        _plain(session.notes),
+        who_is(identity),
+        whence(client),
+        plain(session.notes),
     )
 
 
-def _plain(values: Any) -> dict[str, Any]:
+def who_is(identity: Identity) -> Who:
+    """Return an identity as it crosses to another node."""
+    return Who(
+        None if identity.avatar_id is ANONYMOUS else identity.avatar_id,
+        identity.issuer,
+        identity.subject,
+        plain(identity.attributes),
+        tuple(sorted(identity.groups)),
+        tuple(sorted(identity.methods)),
+        _seconds(identity.authenticated),
+        _seconds(identity.expires),
+        _seconds(identity.last_login),
+    )
+
+
+def whence(client: ClientInfo) -> Whence:
+    """Return where a client comes from as it crosses to another node."""
+    return Whence(**{name: getattr(client, name) for name in Whence.__struct_fields__})
+
+
+def plain(values: Any) -> dict[str, Any]:
     """Return those values that can cross to another node."""
     plain = {}
     for name, value in values.items():

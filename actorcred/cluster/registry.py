@@ -11,15 +11,16 @@ from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
 from actorcred.cluster.far import FarSession, Way
 from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
+from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.groups import Groups
 from actorcred.sessions.info import SessionInfo
-from actorcred.sessions.policies import Limits
+from actorcred.sessions.policies import Limits, Policy
 from actorcred.sessions.presence import PresenceHost, PresenceLink
-from actorcred.sessions.registry import Place, SessionHost
+from actorcred.sessions.registry import Claimant, Place, SessionHost
 from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
@@ -30,6 +31,7 @@ class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
     draining: bool
+    interfaces: Interfaces
 
     @property
     def groups(self) -> Groups:
@@ -88,19 +90,28 @@ class ClusterRegistry:
         self._node = node
         self.groups = node.groups
         self._exclusive = limits != Limits()
+        self._shares = limits.policy is Policy.SHARE
         self._granted: dict[str, tuple[int, Holding]] = {}
 
     # -- places ----------------------------------------------------------------------------------
 
     def claim(
-        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
+        self,
+        avatar_id: AvatarId,
+        session_id: str,
+        interfaces: tuple[type, ...],
+        deadline: float,
+        login: Claimant,
     ) -> Place | Future[Place]:
         """Claim a place; see `Registry`."""
         if self._node.draining:
             denied = LoginDenied("this node is draining", retry_after=RETRY_AFTER, seen=False)
             raise denied.because(RefusalCause.DRAINING)
+        self._node.interfaces.add(interfaces)
         limited = self._exclusive and avatar_id is not ANONYMOUS
         holding = Holding(avatar_id, session_id, exclusive=limited)
+        if self._shares:
+            holding.interfaces, holding.login = interfaces, login
         # At once, so that a login that is given up soon can be released.
         self._node.post(self._node.hold, holding)
         if not limited:
@@ -111,7 +122,8 @@ class ClusterRegistry:
     async def _claim(self, holding: Holding, within: float) -> Place:
         await self._node.claim(holding, within)
         self._granted[holding.session_id] = self._node.fence(holding.revision), holding
-        return None
+        place, holding.place = holding.place, None
+        return place
 
     def fence(self, session_id: str) -> int | None:
         """Return the number of a place that was granted; see `Registry`."""
@@ -186,7 +198,7 @@ class ClusterRegistry:
         return answers, frozenset(missing)
 
     def _far(self, answers: Mapping[str, Any]) -> list[FarSession]:
-        return far_sessions(answers, self._host.interfaces(), self._node)
+        return far_sessions(answers, self._node.interfaces, self._node)
 
     def count(self) -> Future[int]:
         """Return the number of open sessions. It has an attribute `missing`, see `Number`."""

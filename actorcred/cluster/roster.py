@@ -27,11 +27,18 @@ class Entry(msgspec.Struct, frozen=True, array_like=True):
         id: the session's id.
         node: the node that has it.
         since: when its place was claimed, in seconds since the epoch, for the order only.
+        avatar_at: the node of its avatar, if that is another one (policy SHARE); else "".
     """
 
     id: str
     node: str
     since: float = 0.0
+    avatar_at: str = ""
+
+    @property
+    def host(self) -> str:
+        """The node of its avatar."""
+        return self.avatar_at or self.node
 
 
 class _Value(msgspec.Struct, frozen=True, array_like=True):

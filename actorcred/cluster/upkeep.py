@@ -10,8 +10,8 @@ from typing import Any
 from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown
 from actorcred.cluster.holdings import Holding, Holdings
-from actorcred.cluster.members import Members
-from actorcred.cluster.roster import Roster, key_of
+from actorcred.cluster.members import Life, Members
+from actorcred.cluster.roster import Entry, Roster, key_of
 from actorcred.logout import LogoutCode, LogoutReason
 
 __all__ = ["Upkeep"]
@@ -92,8 +92,10 @@ class Upkeep:
             return
         self._paying = True
         try:
-            for holding in list(self._owed.values()):
-                await self.release(holding)
+            owed = list(self._owed.values())
+            # Not one by one: a place can wait for another node, which might not answer.
+            for start in range(0, len(owed), WRITERS):
+                await asyncio.gather(*map(self.release, owed[start : start + WRITERS]))
         finally:
             self._paying = False
 
@@ -125,8 +127,13 @@ class Upkeep:
         """Set this node's sessions of an avatar id in the roster."""
         while True:
             revision, entries = await self._roster.read(key)
-            others = [one for one in self._claims.living(entries) if one.node != self._node]
             own = self._holdings.placed_of(key)
+            ids = {one.session_id for one in own}
+            others = [
+                one
+                for one in self._claims.living(entries)
+                if one.node != self._node and one.id not in ids
+            ]
             told = others + [self._holdings.entry(one) for one in own]
             # What was released meanwhile was not yet there to be taken out.
             if await self._claims.put(key, revision, avatar_id, told) and all(
@@ -146,9 +153,9 @@ class Upkeep:
         generation = self._members.generation
         if lost:
             # At once: the numbers begin anew, and would be those of other places.
-            for holding in self._holdings:
+            for holding in self._holdings.with_guests():
                 holding.granted(0, alone=False)
-        for holding in self._holdings:
+        for holding in self._holdings.with_guests():
             if not holding.is_placed:
                 continue
             if not holding.exclusive:
@@ -183,14 +190,25 @@ class Upkeep:
             if written is not None:
                 holding.granted(written, alone=len(entries) == 1)
                 return
-        if entries:
+        if await self._is_taken(holding, entries):
             holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
         else:
             await self._tell(holding.key, avatar_id)
 
+    async def _is_taken(self, holding: Holding, others: list[Entry]) -> bool:
+        """Return whether a place that is not in the roster any more is lost to others."""
+        if not self._claims.shares:
+            return bool(others)
+        if not holding.avatar_at:
+            return any(entry.host != self._node for entry in others)
+        known = await self._claims.is_guest(self._holdings.entry(holding))
+        if known is None:
+            raise BusDown(f"{holding.avatar_at} does not answer")
+        return not known
+
     def end_exclusive(self) -> None:
         """End the sessions that others may open now that this node is cut off."""
-        for holding in self._holdings:
+        for holding in self._holdings.with_guests():
             if holding.exclusive:
                 self.cut_off(holding)
 
@@ -212,9 +230,12 @@ class Upkeep:
         swept = 0
         try:
             async for revision, avatar_id, entries in self._roster.all():
-                if all(entry.node != node for entry in entries):
+                if all(node not in {entry.node, entry.host} for entry in entries):
                     continue
-                rest = self._claims.living(entries)
+                living = self._claims.living(entries)
+                rest = [one for one in living if await self._stays(one)]
+                if rest == entries:
+                    continue  # and not written again, which this would come upon once more
                 await self._claims.put(key_of(avatar_id), revision, avatar_id, rest)
                 swept += 1
                 if swept % SWEPT_AT_A_TIME == 0:
@@ -222,3 +243,13 @@ class Upkeep:
         except BusDown as error:
             logger.debug("The sessions of %s were not all taken out: %s", node, error)
         logger.info("Node %s is gone; %d of its users are taken out of the roster", node, swept)
+
+    async def _stays(self, entry: Entry) -> bool:
+        """Return whether a session must stay in the roster.
+
+        The avatar of a client whose node has died may still have it as a guest. Then the node of
+        the avatar takes it out when it has ended.
+        """
+        if self._members.life_of(entry.node) is not Life.DEAD:  # it might be back meanwhile
+            return True
+        return await self._claims.is_guest(entry) is not False

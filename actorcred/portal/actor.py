@@ -81,7 +81,7 @@ class Portal(Actor):
         self._registry = self._options.registry(
             self._options.limits,
             self._directory,
-            Host(portal, self._logouts, self._services),
+            Host(portal, self._logouts, self._services, self._directory),
         )
         online = Online(self._directory, self._options.presence)
         self._presence = portal.presence = Presence(portal, online, self._options.presence)

@@ -9,10 +9,13 @@ from actorcred.actors import Future
 from actorcred.checker import Revocation
 from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
+from actorcred.portal.guests import attach
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import RevokeNamed, RunStep
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
+from actorcred.sessions.directory import Directory
+from actorcred.sessions.guest import Newcomer
 from actorcred.sessions.session import Session
 
 __all__ = ["Host"]
@@ -27,12 +30,16 @@ class Host:
         portal: the portal's ref.
         logouts: ends sessions.
         services: the realm.
+        directory: the portal's sessions.
     """
 
-    def __init__(self, portal: PortalRef, logouts: Logouts, services: Services) -> None:
+    def __init__(
+        self, portal: PortalRef, logouts: Logouts, services: Services, directory: Directory
+    ) -> None:
         self._portal = portal
         self._logouts = logouts
         self._services = services
+        self._directory = directory
 
     def end(self, session: Session, reason: LogoutReason) -> None:
         """End a session, if it is open."""
@@ -61,3 +68,11 @@ class Host:
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""
         return tuple(self._services.realm.actor_class.interfaces)
+
+    def shareable(self, avatar_id: AvatarId) -> Session | None:
+        """Return an open session, possibly a guest's, whose avatar others can share; or None."""
+        return self._directory.shareable(avatar_id)
+
+    def attach(self, present: Session, newcomer: Newcomer) -> Session:
+        """Have a client of another machine share the avatar of an open session."""
+        return attach(self._portal, self._directory, present, newcomer)

@@ -47,7 +47,7 @@ from actorcred.portal.ref import PortalRef
 from actorcred.portal.reports import Reports
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
-from actorcred.sessions.registry import Place, Registry
+from actorcred.sessions.registry import FarPlace, Place, Registry
 from actorcred.sessions.session import Session
 from actorcred.sessions.states import State
 from actorcred.throttle import RETRY_AFTER
@@ -234,7 +234,11 @@ class Logins:
         """Claim a place."""
         try:
             place = self._registry.claim(
-                attempt.avatar_id, attempt.session_id, attempt.interfaces, attempt.deadline
+                attempt.avatar_id,
+                attempt.session_id,
+                attempt.interfaces,
+                attempt.deadline,
+                attempt,
             )
         except LoginFailed as error:
             self.fail(attempt, error)
@@ -248,17 +252,22 @@ class Logins:
             self._share(attempt, place)
 
     def _share(self, attempt: Attempt, place: object) -> None:
-        """Have a login share the avatar of the session that the registry returned."""
+        """Have a login share the avatar that the registry returned."""
+        if isinstance(place, FarPlace):
+            if self._keeps_its_place(attempt):
+                self.opening.enter(attempt, place)
+            return
         if not isinstance(place, Session) or place.shared is None:
             if isinstance(place, CoroutineType):
                 place.close()
             registry = type(self._registry).__name__
             raise TypeError(
-                f"{registry}.claim() must return None, a session with a shared avatar, or an "
-                f"actorcred Future of one of these, not {place!r}"
+                f"{registry}.claim() must return None, a session with a shared avatar, a far "
+                f"place, or an actorcred Future of one of these, not {place!r}"
             )
         if place.is_open:
-            self.opening.join(attempt, place)
+            if self._keeps_its_place(attempt):
+                self.opening.join(attempt, place)
             return
         # It has ended meanwhile.
         self._registry.release(attempt.avatar_id, attempt.session_id)
@@ -283,6 +292,16 @@ class Logins:
             self.opening.request_avatar(attempt)
         else:
             self._share(attempt, place)
+
+    def _keeps_its_place(self, attempt: Attempt) -> bool:
+        """Return whether a login that shares an avatar still has its place; if not, it fails."""
+        if attempt.waited:
+            try:
+                self.confirm(attempt)
+            except LoginFailed as error:
+                self.fail(attempt, error)
+                return False
+        return True
 
     def confirm(self, attempt: Attempt) -> None:
         """Make sure that a login still has its place, and number it."""

@@ -94,7 +94,8 @@ class Logouts:
 
     def _begin_end(self, session: Session) -> None:
         self._directory.begin_end(session)
-        self.when_ending(session)
+        if not session.is_guest:
+            self.when_ending(session)
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped, even if it was still open."""
@@ -141,6 +142,8 @@ class Logouts:
 
     def _report(self, session: Session) -> None:
         reason = session.reason
+        if session.is_guest:
+            return  # the machine of the client reports it
         if reason is not None and session.announced:  # else it is a login that failed
             code = str(reason.code)
             if self.metrics is not None:
@@ -232,7 +235,7 @@ class Logouts:
             drained: settled with the number of sessions that ended, after `timeout` seconds at
                 most.
         """
-        sessions = list(self._directory)
+        sessions = [*self._directory, *self._directory.guests()]
         total = len(sessions) + self._directory.ending
         timer = self._portal.send_after(timeout, DrainTimeout(drained))
         self._drains.append((drained, total, timer))
@@ -261,7 +264,7 @@ class Logouts:
     def abandon(self) -> None:
         """End all sessions of a portal that stops. They are released when their avatars end."""
         reason = LogoutReason(LogoutCode.DRAINED)
-        for session in list(self._directory):
+        for session in [*self._directory, *self._directory.guests()]:
             session.end_for(reason)
             self.guard(self._begin_end, session)
             self.guard(ask_to_leave, session, reason)

@@ -24,6 +24,7 @@ from actorcred.portal.services import Services
 from actorcred.realm import Granted, RequestAvatar, examine
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.policies import Policy
+from actorcred.sessions.registry import FarPlace
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 
@@ -167,6 +168,13 @@ class Opening:
             # If it is dead, the watcher ends the session.
             mailbox.put(Opened(session, partial(self._portal.avatar_opened, session)))
             self._steps.hold(session)
+
+    def enter(self, attempt: Attempt, place: FarPlace) -> None:
+        """Have a login share an avatar of another machine (policy SHARE)."""
+        mind = self._start_mind(attempt, attempt.target)
+        attempt.admit(mind, None)
+        interface, avatar = place.enter(mind)
+        self._open(attempt, Granted(interface, avatar, avatar.stop))
 
     def join(self, attempt: Attempt, present: Session) -> None:
         """Have a login share the avatar of a session (policy SHARE)."""

@@ -30,6 +30,7 @@ class Directory:
         self._idle_timeout = idle_timeout
         self._lifetime = lifetime
         self._index = SessionIndex()
+        self._guests: dict[AvatarId, dict[str, Session]] = {}
         self._ending: dict[AvatarId, set[Session]] = {}
         self.ending = 0
         """The number of sessions that run their `on_logout`."""
@@ -58,18 +59,41 @@ class Directory:
         return self._index.by_avatar_id(avatar_id)
 
     def add(self, session: Session) -> None:
-        """Add a session that was opened."""
+        """Add a session that was opened. A guest can only be found by `shareable` and `guests`."""
         session.step(SessionEvent.OPENED)
+        if session.is_guest:
+            self._guests.setdefault(session.avatar_id, {})[session.id] = session
+            return
         self._index.add(session)
         self._await_deadline(session)
 
     def begin_end(self, session: Session) -> None:
         """Move a session to those that are ending; it can no longer be found."""
         session.step(SessionEvent.END)
-        self._index.remove(session)
-        self._forget_deadline(session)
+        if session.is_guest:
+            self._remove_guest(session)
+        else:
+            self._index.remove(session)
+            self._forget_deadline(session)
         self._ending.setdefault(session.avatar_id, set()).add(session)
         self.ending += 1
+
+    def guests(self) -> list[Session]:
+        """Return the open sessions of clients of other machines; see `Guest`."""
+        return [guest for guests in self._guests.values() for guest in guests.values()]
+
+    def shareable(self, avatar_id: AvatarId) -> Session | None:
+        """Return an open session, possibly a guest's, whose avatar others can share; or None."""
+        for session in (*self.of(avatar_id), *self._guests.get(avatar_id, {}).values()):
+            if session.shared is not None:
+                return session
+        return None
+
+    def _remove_guest(self, session: Session) -> None:
+        guests = self._guests[session.avatar_id]
+        del guests[session.id]
+        if not guests:
+            del self._guests[session.avatar_id]
 
     def gone(self, session: Session) -> None:
         """Remove a session that has ended completely."""

@@ -7,28 +7,72 @@ returns futures.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
-from actorcred.actors import Future
+from actorcred.actors import ActorRef, Future
 from actorcred.checker import Revocation
 from actorcred.errors import LoginDenied, RefusalCause
+from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.mind import MindRef
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.groups import Groups
+from actorcred.sessions.guest import Newcomer
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
-__all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
+__all__ = [
+    "Claimant",
+    "FarPlace",
+    "MakeRegistry",
+    "MemoryRegistry",
+    "Place",
+    "Registry",
+    "SessionHost",
+]
 
 
 R = TypeVar("R")
 
-Place: TypeAlias = Session | None
-"""The place of a login: the session whose avatar it shares, or None for an avatar of its own."""
+
+class Claimant(Protocol):
+    """What is known of a login that claims a place, beside who logs in.
+
+    Attributes:
+        identity: the identity, if the checker said more than an avatar id.
+        client: where the client comes from.
+        info: what the protocol tells the realm.
+        target: how the client is reached; see `Mind`.
+    """
+
+    identity: Identity | None
+    client: ClientInfo
+    info: Mapping[str, Any]
+    target: Any
+
+
+@runtime_checkable
+class FarPlace(Protocol):
+    """An avatar of another machine, which a login shares. An interface for implementors."""
+
+    def enter(self, mind: MindRef) -> tuple[type, ActorRef[Any]]:
+        """Start an avatar that stands in for the other one. Called in the portal's context.
+
+        Args:
+            mind: the client, which from now on gets what the other avatar sends.
+
+        Returns:
+            The interface and the avatar, which is stopped when the session has ended.
+        """
+
+
+Place: TypeAlias = Session | FarPlace | None
+"""The place of a login: the session whose avatar it shares, an avatar of another machine that it
+shares, or None for an avatar of its own."""
 
 
 class SessionHost(Protocol):
@@ -55,6 +99,19 @@ class SessionHost(Protocol):
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""
 
+    def shareable(self, avatar_id: AvatarId) -> Session | None:
+        """Return an open session, possibly a guest's, whose avatar others can share; or None."""
+
+    def attach(self, present: Session, newcomer: Newcomer) -> Session:
+        """Have a client of another machine share the avatar of an open session.
+
+        Returns:
+            The guest's session.
+
+        Raises:
+            NoInterface: if the avatar implements none that the client has requested.
+        """
+
 
 class Registry(Protocol):
     """Decides which logins get a place, and finds sessions. An interface for implementors.
@@ -69,7 +126,12 @@ class Registry(Protocol):
     groups: Groups
 
     def claim(
-        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
+        self,
+        avatar_id: AvatarId,
+        session_id: str,
+        interfaces: tuple[type, ...],
+        deadline: float,
+        login: Claimant,
     ) -> Place | Future[Place]:
         """Claim a place for a login whose credentials were accepted.
 
@@ -78,6 +140,7 @@ class Registry(Protocol):
             session_id: the id of the session that the login will have.
             interfaces: what the client requests of its avatar, in order of preference.
             deadline: when the portal fails the login, in seconds on its clock.
+            login: what else is known of the login.
 
         Returns:
             The place, or a future of it if other sessions must end or other machines must be asked
@@ -177,7 +240,12 @@ class MemoryRegistry:
         """Claims for which sessions were ended. Each reserves a place against other logins."""
 
     def claim(
-        self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
+        self,
+        avatar_id: AvatarId,
+        session_id: str,
+        interfaces: tuple[type, ...],
+        deadline: float,
+        login: Claimant,
     ) -> Place | Future[Place]:
         """Claim a place; see `Registry`."""
         if self._unlimited:

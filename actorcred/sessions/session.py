@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
 
 import pykka
 from pykka.messages import ProxyCall
@@ -95,6 +95,9 @@ class Session:
         "since",
         "state",
     )
+
+    is_guest: ClassVar[bool] = False
+    """Whether the client is logged in at another machine; see `Guest`."""
 
     def __init__(
         self,

@@ -26,7 +26,7 @@ from actorcred import (
     UsernamePassword,
     requires,
 )
-from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
+from actorcred.actors import ActorRef, AsyncioDispatcher, set_default_dispatcher
 from actorcred.checker import Revocation
 from actorcred.cluster import BusDown, Cluster
 from actorcred.errors import CallError
@@ -184,6 +184,7 @@ async def team(
     *,
     name: str = "",
     admission: Admission | None = None,
+    realm: type[Realm] | None = None,
     **settings: Any,
 ) -> AsyncIterator[list[Member]]:
     """Run some nodes of one cluster, which know each other."""
@@ -196,7 +197,10 @@ async def team(
             tap = Tap(server.port)
             await tap.start()
             stack.push_async_callback(tap.stop)
-            member = await _join(server, tap, name, "abc"[number], policy, admission, settings)
+            made = (realm or Game).start()
+            member = await _join(
+                server, tap, name, "abc"[number], policy, admission, settings, made
+            )
             stack.push_async_callback(_end, member)
             members.append(member)
         nodes = {member.cluster.node for member in members}
@@ -216,6 +220,7 @@ async def _join(
     policy: str,
     admission: Admission | None,
     settings: dict[str, Any],
+    realm: ActorRef[Any] | None = None,
 ) -> Member:
     settings = {"lease": LEASE, "timeout": 1.0, "in_memory": True, **settings}
     cluster = await Cluster.connect(
@@ -228,7 +233,7 @@ async def _join(
         login_timeout=10.0,
         admission=admission or Admission(),
     )
-    realm = Game.start()
+    realm = realm or Game.start()
     return Member(cluster, Portal.start(realm, [checker], options), realm, checker, tap)
 
 

@@ -101,13 +101,11 @@ def test_a_nats_that_is_not_there_is_named(caplog: pytest.LogCaptureFixture) -> 
         asyncio.run(run())
 
 
-def test_a_cluster_serves_one_portal_and_shares_no_avatars(nats_server: NatsServer) -> None:
+def test_a_cluster_serves_one_portal(nats_server: NatsServer) -> None:
     async def run() -> None:
         set_default_dispatcher(AsyncioDispatcher())
         cluster = await Cluster.connect(nats_server.url, **settings(nats_server))
         realm = Game.start()
-        with pytest.raises(BusError, match="not shared"):
-            Portal.start(realm, [], PortalOptions(policy=Policy.SHARE, registry=cluster))
         portal = Portal.start(realm, [], PortalOptions(registry=cluster))
         with pytest.raises(BusError, match="serves one portal"):
             Portal.start(realm, [], PortalOptions(registry=cluster))

@@ -10,6 +10,7 @@ import pytest
 from pykka.messages import ProxyCall
 
 from actorcred.cluster import BusError, FarSession, RemoteError
+from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Ask, End, Hello, Kick, pack
 from actorcred.errors import CallCode, CallError, ClientGone
 from actorcred.logout import LogoutCode
@@ -307,9 +308,7 @@ def test_an_interface_that_a_node_does_not_have_is_called_all_the_same(
 ) -> None:
     async def run() -> None:
         async with team(nats_server) as (a, b):
-            host = b.node.answers.host
-            assert host is not None
-            monkeypatch.setattr(host, "interfaces", tuple)
+            monkeypatch.setattr(b.node, "interfaces", Interfaces())
             session = await far(a, b)
             assert session.interface is object
             assert await session.avatar.proxy().move(1.0) == 2.0

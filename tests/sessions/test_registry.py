@@ -33,7 +33,7 @@ class Host:
         self.ended: list[tuple[str, Any]] = []
 
     def claim(self, session_id, avatar_id="ann"):
-        return self.registry.claim(avatar_id, session_id, (object,), 30.0)
+        return self.registry.claim(avatar_id, session_id, (object,), 30.0, None)
 
     def open(self, session_id, avatar_id="ann"):
         owner = SimpleNamespace(now=lambda: 0.0)
