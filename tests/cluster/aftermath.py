@@ -32,6 +32,7 @@ async def settle(
             again. A NATS 2.9 that is killed forgets what was removed in the last seconds.
     """
     await _made_good(slots, lease, judge, ghosts)
+    await _see_the_same(slots, judge)
     for slot in slots:
         report = await slot.node.ask("report")
         for session in report["sessions"]:
@@ -62,11 +63,27 @@ async def _made_good(slots: list[Slot], lease: float, judge: Judge, ghosts: bool
         await asyncio.sleep(0.05)
 
 
+async def _see_the_same(slots: list[Slot], judge: Judge) -> None:
+    """Have each client look: those of one user must see one avatar."""
+    seen: dict[str, set[tuple[Any, ...]]] = {}
+    for slot in slots:
+        report = await slot.node.ask("report")
+        for session, (user, _) in report["sessions"].items():
+            avatar = await slot.node.ask("look", session)
+            seen.setdefault(user, set()).add(tuple(avatar or ("none",)))
+    judge.violations += [
+        f"the clients of {user} see {avatars}"
+        for user, avatars in seen.items()
+        if len(avatars) > 1 or ("none",) in avatars
+    ]
+
+
 async def _emptied(slots: list[Slot], lease: float, judge: Judge) -> None:
     deadline = time.monotonic() + LEASES * lease
     while True:
         reports = [await slot.node.ask("report") for slot in slots]
-        left = [one for report in reports for one in (report["roster"], report["places"])]
+        kinds = ("roster", "places", "guests")
+        left = [report[kind] for report in reports for kind in kinds]
         if not any(left):
             return
         if time.monotonic() > deadline:
@@ -90,7 +107,12 @@ async def _faults(slots: list[Slot], judge: Judge, ghosts: bool) -> list[str]:
         known = [entry for entry in report["roster"] if entry in sessions]
         judge.counts["ghosts in the roster"] = len(report["roster"]) - len(known)
         report["roster"] = known
-    faults = [f"{user} has {number} sessions" for user, number in users.items() if number > 1]
+    shared = any(report["policy"] == "share" for report in reports)
+    faults = [
+        f"{user} has {number} sessions"
+        for user, number in users.items()
+        if number > 1 and not shared
+    ]
     for report in reports:
         faults += [
             f"{report['node']}: {what} is {report[what]}, not {wanted}"
@@ -103,10 +125,21 @@ async def _faults(slots: list[Slot], judge: Judge, ghosts: bool) -> list[str]:
                 ("places", len(report["sessions"])),
                 ("open", sorted(report["sessions"])),
                 ("roster", sessions),
+                ("guests", _visitors(reports, report["node"])),
             )
             if report[what] != wanted
         ]
     return faults
+
+
+def _visitors(reports: list[dict[str, Any]], host: str) -> list[list[str]]:
+    """Return the sessions of other nodes that share an avatar of a node, with their nodes."""
+    return sorted(
+        [session, report["node"]]
+        for report in reports
+        for session, at in report["visits"]
+        if at == host
+    )
 
 
 async def _end(slot: Slot, judge: Judge) -> None:

@@ -24,16 +24,21 @@ from datetime import datetime
 from pathlib import Path
 
 from tests.cluster.aftermath import settle
-from tests.cluster.judge import Judge
+from tests.cluster.judge import Judge, Sight
 from tests.cluster.nats_server import NatsServer
-from tests.cluster.processes import NodeDied, Refused, Slot
+from tests.cluster.processes import NodeDied, NodeProcess, Refused, Slot
 
 USERS = [f"u{number}" for number in range(6)]
+POLICIES = ["reject", "replace", "share"]
+
 CLIENTS = 4
 """Clients of each node."""
 
 STAYS = [0.0, 0.05, 0.3, 0.3, 1.0, 3.0, 8.0]
 """Leases for which a client stays at most."""
+
+LOOK = 0.25
+"""Seconds between two looks of a client."""
 
 KINDS = [
     *["cut", "hole", "slow"] * 3,
@@ -115,13 +120,27 @@ async def client(world: World, slot: Slot, rnd: random.Random) -> None:
         try:
             session = await node.ask("login", user)
             world.outcomes["logins"] += 1
-            await world.linger(stay * world.plan.lease)
+            await _stay(world, node, session, user, stay * world.plan.lease)
             if not world.over.is_set():
                 await node.ask("logout", session)
         except Refused as error:
             world.outcomes[f"refused: {error.answer['error']} {error.answer['text']}"] += 1
         except NodeDied:
             world.outcomes["the node was killed"] += 1
+
+
+async def _stay(world: World, node: NodeProcess, session: str, user: str, seconds: float) -> None:
+    """Stay logged in for some time, and look at the avatar now and then."""
+    end = time.monotonic() + seconds
+    while True:
+        begin = time.monotonic()
+        seen = await node.ask("look", session)
+        if seen is not None:
+            world.judge.sight(Sight(user, node.name, *seen, begin, time.monotonic()))
+        rest = end - time.monotonic()
+        if world.over.is_set() or rest <= 0:
+            return
+        await world.linger(min(rest, LOOK))
 
 
 # -- faults ---------------------------------------------------------------------------------------
@@ -315,13 +334,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--seed", type=int, default=None, help="a random one by default")
-    parser.add_argument("--policy", choices=["reject", "replace"], help="by default, one by seed")
+    parser.add_argument("--policy", choices=POLICIES, help="by default, one by seed")
     parser.add_argument("--nodes", type=int, default=3)
     parser.add_argument("--log", default="WARNING", help="the level from which the nodes log")
     parser.add_argument("--keep", type=Path, help="an empty folder for the logs of the nodes")
     words = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if words.seed is None else words.seed
-    policy = words.policy or ("replace" if seed % 2 else "reject")
+    policy = words.policy or POLICIES[seed % len(POLICIES)]
     plan = Plan(words.seconds, seed, policy, words.nodes, log=words.log)
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as own:
         world = asyncio.run(chaos(plan, words.keep or Path(own)))

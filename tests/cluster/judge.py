@@ -46,6 +46,18 @@ class Pause:
     by_us: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What a client has seen: the avatar with which it was connected between two times."""
+
+    user: str
+    at: str
+    node: str
+    number: int
+    begin: float
+    end: float
+
+
 @dataclass(slots=True)
 class Judge:
     """Collects what the nodes record.
@@ -65,6 +77,7 @@ class Judge:
     _pauses: dict[str, list[Pause]] = field(default_factory=dict)
     _emptied: list[float] = field(default_factory=list)
     _seen: set[frozenset[Life]] = field(default_factory=set)
+    _sights: list[Sight] = field(default_factory=list)
 
     # -- what has happened -----------------------------------------------------------------------
 
@@ -113,6 +126,17 @@ class Judge:
         """Record that NATS has lost all that it knew."""
         self._emptied.append(at)
 
+    def sight(self, sight: Sight) -> None:
+        """Record which avatar a client has seen."""
+        self.counts["looks"] += 1
+        if sight.at != sight.node:
+            self.counts["looks from another node"] += 1
+        self._sights.append(sight)
+
+    def gap(self, node: str, user: str, last: int, number: int) -> None:
+        """Record that a client was told something, and not what came before it."""
+        self.violations.append(f"{user} at {node} heard {number} after {last}")
+
     # -- judging ---------------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
@@ -129,6 +153,11 @@ class Judge:
     def finish(self, now: float) -> None:
         """Look for violations once all nodes have ended."""
         self.check(now + LATE)
+        for sight in self._sights:
+            lives = self._lives.get(sight.user, ())
+            seen = [one for one in lives if (one.node, one.number) == (sight.node, sight.number)]
+            if not any(one.begin <= sight.end and sight.begin <= one.end for one in seen):
+                self.violations.append(f"an avatar that was not there: {sight}")
         self.violations.extend(
             f"an avatar that never ended: {life}" for life in self._open.values()
         )

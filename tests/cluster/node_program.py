@@ -20,6 +20,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+import pykka
+
 from actorcred import (
     Avatar,
     Checker,
@@ -35,6 +37,9 @@ from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import BusDown, BusError, Cluster
 
 logger = logging.getLogger("node_program")
+
+NODE = ""
+"""The name of the node."""
 
 TICK = 0.02
 STALL = 0.1
@@ -54,14 +59,15 @@ def write(line: dict[str, Any]) -> None:
 
 class Player(ABC):
     @abstractmethod
-    def move(self) -> None: ...
+    def look(self) -> list[Any]: ...
 
 
 class Figure(Avatar, Player):
-    """Records when it begins and ends."""
+    """Records when it begins and ends. Tells its clients each time that one of them looks."""
 
     made = 0
     rnd = random.Random()
+    looks = 0
 
     def on_login(self) -> None:
         assert self.session is not None
@@ -80,8 +86,23 @@ class Figure(Avatar, Player):
         await asyncio.sleep(Figure.rnd.choice([0.0, 0.005, 0.03]))
         record("end", avatar=self.number, why=str(reason.code), at=time.monotonic())
 
-    def move(self) -> None:
-        pass
+    def look(self) -> list[Any]:
+        self.looks += 1
+        self.mind.notify("looked", self.looks)
+        return [NODE, self.number]
+
+
+class Client:
+    """Records if it is not told of each look, in order, from the first of which it is told."""
+
+    def __init__(self, user: str) -> None:
+        self._user = user
+        self._last = 0
+
+    def looked(self, number: int) -> None:
+        if self._last and number != self._last + 1:
+            record("gap", user=self._user, last=self._last, number=number)
+        self._last = number
 
 
 class Game(Realm):
@@ -189,7 +210,7 @@ class Program:
         write({"id": request["id"], **answer})
 
     async def do_login(self, name: str) -> str:
-        login = await self._portal.login(UsernamePassword(name, ""), None, Player)
+        login = await self._portal.login(UsernamePassword(name, ""), Client(name), Player)
         self._logins[login.session.id] = login
         return login.session.id
 
@@ -198,21 +219,35 @@ class Program:
         if login is not None:
             await login.logout()
 
+    async def do_look(self, session_id: str) -> list[Any] | None:
+        """Return the node and the number of the avatar of a session; None if it is over."""
+        login = self._logins.get(session_id)
+        try:
+            return None if login is None else await login.avatar.proxy().look()
+        except (pykka.ActorDeadError, pykka.Timeout):
+            return None
+
     async def do_report(self) -> dict[str, Any]:
         """Return what this node knows of itself and of the others."""
         node = self._node
         sessions = {one.session_id: one.session for one in node.holdings}
+        guests = node.holdings.guests
         count: Any = await self._portal.count()
         roster = [
             [entry.id, entry.node] async for _, _, entries in node.roster.all() for entry in entries
         ]
         return {
             "node": node.id,
+            "policy": self._config["policy"],
             "nodes": sorted(self._cluster.nodes()),
             "sessions": {
                 key: [str(one.avatar_id), one.fence] for key, one in sessions.items() if one
             },
             "places": len(sessions),
+            "guests": sorted([guest.session_id, guest.node] for guest in guests.values()),
+            "visits": sorted(
+                [one.session_id, one.avatar_at] for one in node.holdings if one.avatar_at
+            ),
             "open": sorted(key for key, one in sessions.items() if one is not None and one.is_open),
             "owed": node._upkeep.backlog,
             "usable": node.members.holds and node.roster.usable,
@@ -232,7 +267,9 @@ def sockets() -> list[str]:
 
 
 def main() -> None:
+    global NODE
     config = json.loads(sys.argv[1])
+    NODE = config["cluster"]["node"]
     logging.basicConfig(
         level=config.get("log", "WARNING"),
         format=config["cluster"]["node"]

@@ -117,6 +117,8 @@ class NodeProcess:
                 )
             case "end":
                 self._judge.end(self.name, said["avatar"], said["why"], said["at"])
+            case "gap":
+                self._judge.gap(self.name, said["user"], said["last"], said["number"])
             case "stall":
                 self._judge.stall(self.name, said["begin"], said["end"])
             case "gone":

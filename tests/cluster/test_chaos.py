@@ -14,7 +14,7 @@ pytestmark = pytest.mark.foreign
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("policy", "seed"), [("reject", 2), ("replace", 3)])
+@pytest.mark.parametrize(("policy", "seed"), [("reject", 2), ("replace", 3), ("share", 4)])
 def test_no_user_ever_has_two_avatars_whatever_fails(
     tmp_path: Path, policy: str, seed: int
 ) -> None:
