@@ -69,6 +69,8 @@ class Bus:
         client: nats-py's, once the bus is open.
         when_back: functions that are called after a reconnection.
         when_away: functions that are called after a disconnection.
+        when_unheard: functions that are called with the id of a node if NATS says that it is not
+            there, which can be so for a moment.
     """
 
     def __init__(self, options: NatsOptions, node: str, receive: Handler) -> None:
@@ -77,6 +79,7 @@ class Bus:
         self.client: Any = None
         self.when_back: list[Callable[[], object]] = []
         self.when_away: list[Callable[[], object]] = []
+        self.when_unheard: list[Callable[[str], object]] = []
         self._receive = receive
         self._topic = f"ac.{options.cluster}"
         self._inbox = f"_INBOX_ac.{node}.q"
@@ -130,11 +133,11 @@ class Bus:
         self._call(self.when_away)
 
     @staticmethod
-    def _call(functions: list[Callable[[], object]]) -> None:
+    def _call(functions: list[Callable[..., object]], *args: object) -> None:
         """Call some functions. What they raise must not end the reconnection."""
         for function in functions:
             try:
-                function()
+                function(*args)
             except Exception:
                 logger.exception("A change of the connection could not be followed:")
 
@@ -303,6 +306,7 @@ class Bus:
         node = msg.subject.rpartition(".")[2]
         if (msg.headers or {}).get("Status") == "503":  # nobody listens there
             self.forget(node)
+            self._call(self.when_unheard, node)
             return
         for item in self._items(msg):
             if isinstance(item, tuple) and (question := self._questions.get(item[0])) is not None:

@@ -54,6 +54,7 @@ class FarSession:
         self.interface = interface
         self.node = portrait.node
         self.avatar = FarRef(portrait.node, portrait.id, interface, way)
+        self.avatar.session = self
         self.mind = FarMind(portrait.node, portrait.id, way)
 
     def __repr__(self) -> str:
@@ -122,7 +123,13 @@ END_TIMEOUT = 30.0
 
 
 class FarRef:
-    """A ref to an avatar of another node, for the methods of its interface."""
+    """A ref to an avatar of another node, for the methods of its interface.
+
+    Attributes:
+        session: the session that it belongs to.
+    """
+
+    session: FarSession
 
     def __init__(self, node: str, session_id: str, interface: type, way: Way) -> None:
         self._node = node

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from actorcred.cluster.errors import BusError
+from actorcred.cluster.pipe_messages import PipeMessage
 from actorcred.cluster.portable import Whence, Who
 from actorcred.methods import as_sendable
 from actorcred.sessions.presence import Contribution
@@ -388,6 +389,7 @@ Message: TypeAlias = (
     | Deliver
     | Over
     | CheckVisits
+    | PipeMessage
     | Answer
 )
 

@@ -24,6 +24,7 @@ from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
+from actorcred.cluster.pipes import Pipes
 from actorcred.cluster.presence import ClusterPresence
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
@@ -90,10 +91,12 @@ class ClusterNode:
         self.members = Members(self.bus, self.store, lease, self._describe)
         self.roster = Roster(self.store, lease * MARGIN)
         self.peers = Peers(self.bus, self.members)
+        self.pipes = Pipes(node, self.bus, self.members, self)
         self._groups = ClusterGroups(self, self.bus, self._spawn)
         self._presence = ClusterPresence(self, self.members)
         self.answers.handlers |= dict.fromkeys(Guests.MESSAGES, self.guests.receive)
         self.answers.handlers |= dict.fromkeys(Visits.MESSAGES, self.visits.receive)
+        self.answers.handlers |= dict.fromkeys(Pipes.MESSAGES, self.pipes.receive)
         self.answers.handlers |= {
             m.JoinGroup: self._groups.receive,
             m.ListGroup: self._groups.receive,
@@ -205,6 +208,7 @@ class ClusterNode:
         await self._leave()
 
     async def _leave(self) -> None:
+        self.pipes.close()
         await self.members.leave()
         await cancel_all(self._tasks)
         await self.bus.close()

@@ -21,6 +21,7 @@ from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Limits, Policy
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.registry import Claimant, Place, SessionHost
+from actorcred.sessions.routing import Router
 from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
@@ -39,6 +40,10 @@ class Node(Way, Protocol):
 
     def link(self, presence: PresenceHost) -> PresenceLink:
         """Return the way to the presence of users at other nodes."""
+
+    @property
+    def pipes(self) -> Router:
+        """The way to the sessions of other nodes."""
 
     def post(self, function: Any, *args: Any) -> None:
         """Call a function on the cluster's event loop."""
@@ -89,6 +94,7 @@ class ClusterRegistry:
         self._host = host
         self._node = node
         self.groups = node.groups
+        self.router = node.pipes
         self._exclusive = limits != Limits()
         self._shares = limits.policy is Policy.SHARE
         self._granted: dict[str, tuple[int, Holding]] = {}

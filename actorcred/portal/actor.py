@@ -86,7 +86,7 @@ class Portal(Actor):
         online = Online(self._directory, self._options.presence)
         self._presence = portal.presence = Presence(portal, online, self._options.presence)
         portal.presence.link = self._registry.link(portal.presence)
-        portal.groups = self._registry.groups
+        portal.groups, portal.router = self._registry.groups, self._registry.router
         self._logouts.when_ending = online.ending
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics

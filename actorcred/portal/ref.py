@@ -48,6 +48,7 @@ from actorcred.portal.protection import Protection
 from actorcred.portal.publishing import Subscriber, require_subscriber
 from actorcred.sessions.groups import Groups, NamedGroup
 from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.routing import Router
 from actorcred.sessions.session import Session
 
 __all__ = ["PortalRef"]
@@ -64,14 +65,16 @@ class PortalRef(Asking):
         protection: what failed logins are counted by; see the methods for protocols.
         presence: tells which users are online.
         groups: the named groups; see `group`.
+        router: the way to the sessions of other nodes, for protocols whose clients come back.
     """
 
-    __slots__ = ("groups", "options", "presence", "protection")
+    __slots__ = ("groups", "options", "presence", "protection", "router")
 
     options: PortalOptions
     protection: Protection
     presence: Presence
     groups: Groups
+    router: Router
 
     # -- for protocols -----------------------------------------------------------------------------
 

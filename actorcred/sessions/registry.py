@@ -22,6 +22,7 @@ from actorcred.sessions.guest import Newcomer
 from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
+from actorcred.sessions.routing import ALONE, Router
 from actorcred.sessions.session import Session
 from actorcred.throttle import RETRY_AFTER
 
@@ -121,9 +122,11 @@ class Registry(Protocol):
 
     Attributes:
         groups: the named groups of the portal.
+        router: the way to the sessions of other machines.
     """
 
     groups: Groups
+    router: Router
 
     def claim(
         self,
@@ -223,6 +226,8 @@ class MemoryRegistry:
     Attributes:
         groups: the named groups of the portal.
     """
+
+    router = ALONE
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost) -> None:
         self.groups = Groups()

@@ -44,6 +44,14 @@ from actorcred.cluster.messages import (
     pack,
     unpack,
 )
+from actorcred.cluster.pipe_messages import (
+    CheckPipes,
+    ClosePipe,
+    LosePipes,
+    OpenPipe,
+    PipeData,
+    PipeTaken,
+)
 from actorcred.cluster.portable import Whence, Who
 from actorcred.sessions.presence import Contribution
 
@@ -86,6 +94,12 @@ MESSAGES: list[Message] = [
     Deliver("session", 7, 2, "place", msgspec.Raw(encode_value(("moved", (1,))))),
     Over("session", 7, "crashed", "x"),
     CheckVisits("node", [("session", 2)]),
+    OpenPipe("pipe", "node", "rpc", b"\x00"),
+    PipeData("pipe", 1, [b"", b"\xff"], True),
+    PipeTaken("pipe", 16384),
+    ClosePipe("pipe"),
+    CheckPipes("node", ["pipe", "another"]),
+    LosePipes(["pipe", "another"]),
     Answer("ok", [1, {"a": None}]),
 ]
 
