@@ -65,6 +65,12 @@ class Tap:
         for task in self._tasks:
             task.cancel()
 
+    async def point(self, target: int) -> None:
+        """Cut the line, and pass new connections on to another port, as a load balancer does."""
+        self.cut()
+        self._target = target
+        await self.start()
+
     def black_hole(self) -> None:
         """Keep the connections, accept new ones, and pass nothing on."""
         self._flows.clear()

@@ -1,7 +1,8 @@
 // Drives the Node.js client for tests/rpc/test_other_languages.py; prints what it saw as JSON.
+// It resumes at a second URL, if there is one.
 import { Client } from "../../examples/clients/client.mjs";
 
-const url = process.argv[2];
+const [url, elsewhere = url] = process.argv.slice(2);
 const code = (promise) => promise.catch((error) => [error.code, error.message, error.retryAfter]);
 const heard = [];
 let enough;
@@ -32,7 +33,7 @@ seen.failed = await code(client.call("fail", "politely"));
 seen.many = await Promise.all(Array.from({ length: 20 }, (_, n) => client.call("echo", n)));
 await client.close();
 
-const again = await Client.connect(url);
+const again = await Client.connect(elsewhere);
 again.on("more", note("more"));
 seen.whole = await again.resume(client);
 const one = all();

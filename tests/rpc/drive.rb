@@ -1,8 +1,10 @@
 # What tests/rpc/test_other_languages.py has the Ruby client do; prints what it saw as JSON.
+# It resumes at a second server, if there is one.
 require "json"
 require_relative "../../examples/clients/client"
 
 host, port = ARGV
+elsewhere = ARGV.last(2)
 
 def code
   yield
@@ -33,7 +35,7 @@ seen[:failed] = code { client.call("fail", "politely") }
 seen[:many] = 20.times.map { |n| Thread.new { client.call("echo", n) } }.map(&:value)
 client.close
 
-again = Cred::Client.new(host, port)
+again = Cred::Client.new(*elsewhere)
 again.on("more") { |*params| note.("more", *params) }
 seen[:whole] = again.resume(client)
 again.call("tell", 1, "more")

@@ -63,11 +63,11 @@ class Connection:
         codec: the encoding of messages.
         limits: the limits on what the peer may send.
         errors: the form of errors sent to the peer.
+        framed: whether data arrives in frames.
     """
 
     __slots__ = (
         "_closed",
-        "_framed",
         "_last_id",
         "_ours",
         "_scanner",
@@ -75,6 +75,7 @@ class Connection:
         "_theirs",
         "codec",
         "errors",
+        "framed",
         "limits",
     )
 
@@ -84,7 +85,7 @@ class Connection:
         self.codec = codec
         self.limits = limits
         self.errors = FaultForm.MAP
-        self._framed = framed
+        self.framed = framed
         self._closed = False
         self._last_id = 0
         # An idle connection holds none of these: a scanner alone takes 45 KB.
@@ -116,7 +117,7 @@ class Connection:
                         check_maps(data, self.limits.keys)
                     message = self.codec.decode(data)  # usually the data is exactly one message
                 except (ValueError, RecursionError):
-                    if self._framed:
+                    if self.framed:
                         raise
                 else:
                     accepted = self._accept(message)
@@ -134,6 +135,11 @@ class Connection:
             # The decoder's text describes only the form of the data.
             raise ProtocolError(f"the data is not a message of the protocol: {error}") from None
 
+    def rest(self) -> bytes:
+        """Return the beginning of a message that is incomplete, and forget it."""
+        rest, self._tail, self._scanner = bytes(self._tail), b"", None
+        return rest
+
     def _decode(self, frame: memoryview) -> Message:
         self._check_size(len(frame))
         if len(frame) > LONG:
@@ -146,7 +152,7 @@ class Connection:
 
     def _cut(self, data: bytes) -> list[Message]:
         """Cut a stream into messages, and keep the last one if it is incomplete."""
-        if self._framed:
+        if self.framed:
             self._check_size(len(data))
         tail = self._tail
         tail += data

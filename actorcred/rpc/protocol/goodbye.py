@@ -19,6 +19,9 @@ class GoodbyeCode(StrEnum):
     RESUMED = "resumed"
     """The session continues on another connection."""
 
+    LOST = LogoutCode.LOST
+    """The server that has the session cannot be reached by the one that the client has reached."""
+
     SILENT = "silent"
     """The client promised a heartbeat and was silent."""
 

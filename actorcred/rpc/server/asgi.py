@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import deque
 from dataclasses import replace
@@ -139,6 +140,7 @@ class _Socket:
         self._room.set()
         self._closing = False
         self._hold = 0.0
+        self._resting: asyncio.Future[None] | None = None
         self._lost = False
         self._task: asyncio.Task[Any] | None = None
 
@@ -255,12 +257,17 @@ class _Socket:
                 message["bytes"] if text is None else text.encode("utf-8", "surrogatepass")
             )
             if self._hold:
-                wait, self._hold = self._hold, 0.0
-                await asyncio.sleep(wait)
+                await self._pause()
             if not self._room.is_set():
                 await self._room.wait()  # a client that does not read is not read from
                 if self._lost:
                     return
+
+    async def _pause(self) -> None:
+        self._resting = asyncio.get_running_loop().create_future()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._resting, self._hold)
+        self._hold, self._resting = 0.0, None
 
     async def _write_all(self, subprotocol: str) -> None:
         try:
@@ -311,6 +318,11 @@ class _Socket:
 
     def hold(self, seconds: float) -> None:
         self._hold = seconds
+
+    def go_on(self) -> None:
+        self._hold = 0.0
+        if self._resting is not None and not self._resting.done():
+            self._resting.set_result(None)
 
     def close(self) -> None:
         self._closing = True

@@ -32,13 +32,15 @@ from actorcred.rpc.server.dialogue import Dialogue
 from actorcred.rpc.server.events import SessionResumed
 from actorcred.rpc.server.hub import Commands
 from actorcred.rpc.server.login_options import LoginOptions
+from actorcred.rpc.server.relay import Relay
 from actorcred.rpc.server.session_channel import SessionChannel, token_hash
 from actorcred.sasl.mechanism import Credentials
 from actorcred.sasl.mechanisms import find, offered
 from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.routing import node_of
 from actorcred.sessions.session import Session
 
-__all__ = ["COMMANDS"]
+__all__ = ["COMMANDS", "continue_session"]
 
 
 T = TypeVar("T", bound=LoginFailed)
@@ -75,8 +77,8 @@ def login(
         initial: the client's first message, if the mechanism begins with one.
         options: see `LoginOptions`.
     """
-    if peer.channel is not None:
-        raise CallError("this connection is logged in", CallCode.OUT_OF_ORDER)
+    if peer.channel is not None or peer.relay is not None:
+        raise CallError("this connection is logged in, or resumes a session", CallCode.OUT_OF_ORDER)
     wishes = options or LoginOptions()
     peer.client = _named(peer.client, wishes.client)
     errors = FaultForm(wishes.errors)
@@ -161,14 +163,6 @@ def _failed(error: Exception) -> Future[Any]:
     return failed
 
 
-def _refused(peer: ServerConnection, error: LoginFailed, kind: str) -> Future[Any]:
-    """Report a refusal that the portal does not see; return an answer that waits for its count."""
-    answer: Future[Any] = Future()
-    counted = peer.tell_refused(error, kind)
-    counted.add_done_callback(lambda _: peer.hub.here(answer.settle_error, error))
-    return answer
-
-
 def _told(peer: ServerConnection, error: T, kind: str) -> T:
     """Report a refusal that the portal does not see; return it."""
     peer.tell_refused(error, kind)
@@ -224,20 +218,31 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
         heartbeat: as in `LoginOptions`.
     """
     hub = peer.hub
-    if peer.channel is not None or peer.dialogue is not None:
+    if not peer.is_idle:
         raise CallError("this connection is logged in, or is about to be", CallCode.OUT_OF_ORDER)
     text = token.decode("utf-8", "replace") if isinstance(token, bytes) else token
     if not isinstance(text, str):
         raise CallError("the token must be a string", CallCode.BAD_ARGUMENTS)
     denied = hub.portal.must_wait(peer.client)
     if denied is not None:
-        return _refused(peer, denied, "resume")
+        return peer.refusal(denied, "resume")
+    node = node_of(text)
+    if node not in ("", hub.node):
+        peer.relay = Relay(peer, node)
+        return peer.relay.resume(text, last_seen, heartbeat)
     # The time of a lookup by hash reveals nothing about the token.
     channel = hub.channels.get(token_hash(text))
     if channel is None or not channel.session.is_open:
         unknown = UnauthorizedLogin("no open session has this token")
-        return _refused(peer, unknown.because(RefusalCause.WRONG_CREDENTIALS), "resume")
-    session = channel.session
+        return peer.refusal(unknown.because(RefusalCause.WRONG_CREDENTIALS), "resume")
+    return continue_session(peer, channel, last_seen, heartbeat)
+
+
+def continue_session(
+    peer: ServerConnection, channel: SessionChannel, last_seen: int, heartbeat: bool
+) -> Future[dict[str, Any]]:
+    """Continue a session on a connection; return a future of the answer to the client."""
+    hub, session = peer.hub, channel.session
     missed = channel.misses(last_seen)
     told = _enter(peer, channel, heartbeat)
     told["refresh"] = missed
@@ -254,7 +259,7 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
         )
     )
     seen = told["notifications"] = channel.sent if missed else last_seen
-    answer: Future[Any] = Future()
+    answer: Future[dict[str, Any]] = Future()
 
     def finish() -> None:
         answer.settle(told)
@@ -378,8 +383,6 @@ _TABLE = {
         reauthenticate,
     )
 }
-_LOGINS = frozenset({PREFIX + "login", PREFIX + "respond"})
-COMMANDS = Commands(
-    _TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping", PREFIX + "resume"}
-)
+_LOGINS = frozenset({PREFIX + "login", PREFIX + "respond", PREFIX + "resume"})
+COMMANDS = Commands(_TABLE, _LOGINS, _LOGINS | {PREFIX + "mechanisms", PREFIX + "ping"})
 """The methods that the server handles itself."""

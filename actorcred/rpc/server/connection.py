@@ -22,6 +22,7 @@ from actorcred.rpc.server.events import ConnectionBroken, RequestsThrottled
 from actorcred.rpc.server.guard import Flow, Place, RateLimit, Stall
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
+from actorcred.rpc.server.relay import Relay
 from actorcred.rpc.server.reply import Receipt, Reply, wait_in
 from actorcred.rpc.server.session_channel import SessionChannel
 from actorcred.rpc.server.transport import Transport
@@ -55,6 +56,7 @@ class ServerConnection:
             was.
         heartbeat: whether the client promised to send something in each interval.
         answers_only: whether the client accepts only answers, and thus no goodbye.
+        relay: passes the client's data on to the node that has its session, if that is another one.
     """
 
     __slots__ = (
@@ -77,6 +79,7 @@ class ServerConnection:
         "heard",
         "heartbeat",
         "hub",
+        "relay",
         "transport",
     )
 
@@ -94,6 +97,7 @@ class ServerConnection:
         self.client = client
         self.channel: SessionChannel | None = None
         self.dialogue: Dialogue | None = None
+        self.relay: Relay | None = None
         self.heartbeat = self.answers_only = self.closed = False
         self._place = place
         place.yields = self.make_room
@@ -117,6 +121,10 @@ class ServerConnection:
         if self.closed:
             return
         self.heard = self.hub.loop.time()
+        if self.relay is not None and self.relay.open:
+            self.relay.send(data)
+            self._slow_down(len(data))
+            return
         # Immediate answers are sent together, without another turn of the loop.
         gathered = self._out
         if gathered is None:
@@ -125,8 +133,7 @@ class ServerConnection:
         try:
             for message in self.connection.receive(data):
                 self._take(message)
-            if self._flow is not None and (wait := self._flow.spend(len(data), self.heard)):
-                self.transport.hold(wait)
+            self._slow_down(len(data))
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
@@ -134,6 +141,10 @@ class ServerConnection:
                 self._out = None
                 if gathered:
                     self.transport.write(gathered)
+
+    def _slow_down(self, size: int) -> None:
+        if self._flow is not None and (wait := self._flow.spend(size, self.heard)):
+            self.transport.hold(wait)
 
     def _take(self, message: Any) -> None:
         kind = type(message)
@@ -156,11 +167,15 @@ class ServerConnection:
 
     def pause(self) -> None:
         """Hold notifications back, since the client does not read."""
+        if self.relay is not None:
+            self.relay.pause()
         if self._drained is None:
             self._drained = Future()
 
     def resume(self) -> None:
         """Stop holding back, since the client has read."""
+        if self.relay is not None:
+            self.relay.go_on()
         drained, self._drained = self._drained, None
         if drained is not None:
             drained.settle()
@@ -175,11 +190,18 @@ class ServerConnection:
         """Whether the client has an open session."""
         return self.channel is not None and self.channel.session.is_open
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether the client has neither a session here or elsewhere, nor is about to."""
+        return self.channel is None and self.dialogue is None and self.relay is None
+
     def lost(self) -> None:
         """Called when the connection is lost."""
         self.closed = True
         self.hub.leave(self)
         self._place.leave()
+        if self.relay is not None:
+            self.relay.close()
         dialogue = self.dialogue
         if dialogue is not None:
             dialogue.cancel()
@@ -279,6 +301,13 @@ class ServerConnection:
         else:
             avatar.deliver(message, reply)
 
+    def refusal(self, error: LoginFailed, kind: str) -> Future[Any]:
+        """Report a refusal that the portal does not see; return an answer that waits for that."""
+        answer: Future[Any] = Future()
+        counted = self.tell_refused(error, kind)
+        counted.add_done_callback(lambda _: self.hub.here(answer.settle_error, error))
+        return answer
+
     def tell_refused(self, error: LoginFailed, kind: str) -> Future[None]:
         """Report a refused login that the portal did not see; see `PortalRef.tell_refused`."""
         self.close_if_denied(error)
@@ -366,10 +395,39 @@ class ServerConnection:
         if not self.answers_only:
             reason = {"code": code, "message": detail[:REASON]}
             self.send(self.connection.notify(PREFIX + "goodbye", (reason, retry_after)))
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Close the connection when everything is sent."""
+        if self.closed:
+            return
         self.closed = True
         self.heard = self.hub.loop.time()
         self.flush()
         self.transport.close()
+        if self.relay is not None:
+            self.relay.close()
+
+    # -- sessions of other nodes -------------------------------------------------------------------
+
+    def relayed(self, *, answers_only: bool) -> None:
+        """Note that another node has accepted the client, which has its session there."""
+        self.answers_only = answers_only
+        self._recognise()
+
+    def deliver(self, messages: list[bytes]) -> None:
+        """Send messages of another node, after those that wait."""
+        if not self.closed:
+            self.flush()
+            self.transport.write(messages)
+
+    def take_early(self) -> list[bytes]:
+        """Return what the client has sent since its request, encoded, and what is incomplete."""
+        early, self._early = self._early, None
+        encode = self.connection.codec.encode
+        data = [encode(message) for message in (early.messages if early is not None else ())]
+        rest = self.connection.rest()
+        return [*data, rest] if rest else data
 
     # -- limits ------------------------------------------------------------------------------------
 
@@ -387,13 +445,16 @@ class ServerConnection:
         """Use a session, whose methods can now be called."""
         self.channel = channel
         self.speak(channel.errors, answers_only=not channel.takes_notifications)
+        self._recognise()
+
+    def _recognise(self) -> None:
         self._place.recognise()
         rate, burst = self.hub.options.rates.bytes_per_second, self.hub.options.rates.bytes_burst
         self._flow = None if rate is None else Flow(rate, burst, self.heard)
 
     def make_room(self) -> bool:
         """End the connection if its client has not begun to log in; return whether it was ended."""
-        if self.channel is not None or self.dialogue is not None:
+        if not self.is_idle:
             return False
         self.goodbye(
             GoodbyeCode.FULL,
@@ -421,7 +482,9 @@ class ServerConnection:
                 GoodbyeCode.STALLED,
                 f"the client has read nothing for {options.write_timeout:g} s",
             )
-        if self.channel is None:
+        if self.relay is not None and self.relay.is_stuck(now):
+            return GoodbyeCode.STALLED, "the server that has the session takes nothing"
+        if self.channel is None and self.relay is None:
             late = now - self._place.since >= options.login_timeout
             return (
                 (GoodbyeCode.LOGIN_TIMEOUT, f"no login within {options.login_timeout:g} s")

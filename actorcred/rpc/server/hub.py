@@ -97,6 +97,7 @@ class Hub:
         commands: the methods that the server handles itself.
 
     Attributes:
+        node: the id of this node in its cluster; "" without one.
         peers: all connections.
         channels: the channels of sessions that can be resumed, by the hash of their token.
         lost_channels: those of them that have no connection.
@@ -108,6 +109,7 @@ class Hub:
 
     def __init__(self, portal: PortalRef, options: ServerOptions, commands: Commands) -> None:
         self.portal = portal
+        self.node = portal.router.node
         self.commands = commands
         self.options = options
         self.loop = asyncio.get_running_loop()
@@ -132,6 +134,8 @@ class Hub:
         """Connections that are not peers yet, such as those that still speak HTTP."""
         self._nobody = asyncio.Event()
         self._nobody.set()
+        self.when_closed: list[Callable[[], object]] = []
+        """Called when the server has closed."""
         self._dirty: list[Peer] = []
         self._random = random.SystemRandom()
         self._timer: asyncio.TimerHandle | None = None
@@ -368,6 +372,8 @@ class Hub:
         if self._timer is not None:
             self._timer.cancel()
         self.shortage.close()
+        for function in self.when_closed:
+            function()
         return len(ended)
 
     def _say_that_it_ends(self, peer: Peer, *, abort: bool = False) -> None:

@@ -175,6 +175,12 @@ class StreamTransport(asyncio.BufferedProtocol):
         self._held = None
         self._read_on()
 
+    def go_on(self) -> None:
+        """End a pause in reading."""
+        if self._held is not None:
+            self._held.cancel()
+            self._release()
+
     def _read_on(self) -> None:
         assert self._transport is not None
         if not self._full and self._held is None and not self._transport.is_closing():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import secrets
 from collections import deque
 from collections.abc import Callable
 from threading import get_ident
@@ -25,6 +24,7 @@ from actorcred.rpc.protocol.faults import FaultForm
 from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.rpc.server.guard import Backlog
 from actorcred.rpc.server.options import ServerOptions
+from actorcred.sessions.routing import new_token
 from actorcred.sessions.session import Session
 
 __all__ = ["SessionChannel", "token_hash"]
@@ -65,6 +65,7 @@ class ChannelHub(Protocol):
     """What channels need of the hub."""
 
     options: ServerOptions
+    node: str
     thread: int
     channels: dict[bytes, SessionChannel]
     lost_channels: set[SessionChannel]
@@ -151,7 +152,7 @@ class SessionChannel(Channel):
         self._token = None
         if not self._keeps or self._end is not None:
             return None
-        token = secrets.token_urlsafe(32)
+        token = new_token(self._hub.node)
         self._token = token_hash(token)
         self._hub.channels[self._token] = self
         return token

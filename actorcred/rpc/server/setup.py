@@ -7,6 +7,8 @@ from actorcred.portal.ref import PortalRef
 from actorcred.rpc.server.commands import COMMANDS
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.options import ServerOptions
+from actorcred.rpc.server.relay import SERVICE
+from actorcred.rpc.server.relayed import Relayed
 
 __all__ = ["open_hub"]
 
@@ -32,4 +34,5 @@ async def open_hub(portal: PortalRef, options: ServerOptions | None) -> Hub:
         )
     for interface in hub.interfaces:
         methods_of(interface)
+    hub.when_closed.append(portal.router.serve(SERVICE, Relayed(hub).accept))
     return hub

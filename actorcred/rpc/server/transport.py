@@ -19,6 +19,9 @@ class Transport(Protocol):
     def hold(self, seconds: float) -> None:
         """Pause reading for `seconds`."""
 
+    def go_on(self) -> None:
+        """End a pause in reading."""
+
     def close(self) -> None:
         """Close the connection when everything is sent."""
 
