@@ -63,6 +63,7 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/portal/*.py": ["tests/portal/test_*.py"],
     "actorcred/rpc/server/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
     "actorcred/rpc/server/options.py": ["tests/test_settings.py"],
+    "actorcred/rpc/server/relay*.py": ["tests/cluster/test_relay.py"],
     "actorcred/rpc/client/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
     # The parts of one node: their tests are by what the users of several nodes see.
     "actorcred/cluster/*.py": ["tests/cluster/test_*.py"],
@@ -79,6 +80,8 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/adapters/aiosmtpd.py": ["tests/adapters/test_fronts.py"],
     "actorcred/adapters/asyncssh.py": ["tests/adapters/test_fronts.py"],
     "actorcred/adapters/_*.py": ["tests/adapters/test_*.py"],
+    "actorcred/adapters/_http_far.py": ["tests/cluster/test_cookies.py"],
+    "actorcred/adapters/_http_sessions.py": ["tests/cluster/test_cookies.py"],
     "actorcred/adapters/twisted/*.py": ["tests/adapters/test_*.py", "tests/adapters/twisted/*.py"],
 }
 """Modules -> the test files that cover several modules at once, and hence stand elsewhere."""

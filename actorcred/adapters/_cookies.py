@@ -11,7 +11,7 @@ TRIED = 256
 """Cookies of our name that are tried in one request; browsers keep fewer for a whole site."""
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_VALUE = re.compile(r"[0-9A-Za-z_-]{1,256}")
+_VALUE = re.compile(r"[0-9A-Za-z_.-]{1,256}")
 _PREFIX = re.compile(r"(?i)__(?:Host|Secure)-")
 
 

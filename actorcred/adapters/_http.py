@@ -51,6 +51,7 @@ class HTTPRequest:
         client: where the client comes from.
         ignored: the name of a header that was ignored because the client is not a trusted proxy;
             "" if there is none.
+        dead_cookies: values of the session cookie that lead to no session of another node.
     """
 
     def __init__(self, scope: Scope, proxies: TrustedProxy | None = None) -> None:
@@ -80,6 +81,7 @@ class HTTPRequest:
         self.target = (path + b"?" + query if query else path).decode("latin-1")
         self.authorization = self.header(b"authorization")
         self.stale = False
+        self.dead_cookies: set[str] = set()
 
     def headers(self, name: bytes) -> list[str]:
         """Return the values of all headers with a name."""

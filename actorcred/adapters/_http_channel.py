@@ -42,6 +42,15 @@ class HTTPChannel(LoopChannel):
         for tell in watchers:
             tell(reason)
 
+    @property
+    def waiting(self) -> int:
+        """How many notifications have not been read."""
+        return len(self._waiting)
+
+    def run(self, function: Callable[..., object], *args: Any) -> None:
+        """Call a function on the loop of this channel; at once if that is here. Thread-safe."""
+        self._here(function, *args)
+
     def watch(self, tell: Callable[[LogoutReason], object]) -> None:
         """Call a function when the session has ended; immediately, if it has already."""
         if self.reason is None:

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping, Sequence
 from typing import Any
 
-from actorcred.adapters._client import drain, goodbye
+from actorcred.adapters._client import goodbye
 from actorcred.adapters._cookies import SessionCookie
 from actorcred.adapters._http import (
     Gone,
@@ -28,10 +27,11 @@ from actorcred.adapters._http import (
     Send,
     answer,
     basic,
-    hashed,
     is_event_stream,
 )
 from actorcred.adapters._http_channel import HTTPChannel
+from actorcred.adapters._http_far import FarKept
+from actorcred.adapters._http_sessions import CookieSessions, Kept
 from actorcred.credentials import BearerToken, UsernamePassword
 from actorcred.errors import (
     CheckerUnavailable,
@@ -54,19 +54,15 @@ __all__ = ["AuthMiddleware", "Visit"]
 
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-COOKIE_GRACE = 60.0
-"""Seconds in which a client that logged in by a header must send its cookie for the first time.
-
-A client that never does, such as a script, logs in again with each request, and would leave a
-session each time.
-"""
-
 ANSWER_GRACE = 5.0
 """Seconds for finishing the answer to a request after its client logged out by another request.
 
 This also holds for a request by which the application itself logs the client out. WebSockets and
 streams, which have no natural end, are ended immediately.
 """
+
+_PASSING = frozenset({LogoutCode.DRAINED, LogoutCode.CUT_OFF})
+"""Ends of a session after which a client may try again at once."""
 
 POLICY_VIOLATION, TRY_AGAIN_LATER = 1008, 1013
 """Close codes of WebSockets (RFC 6455, section 7.4.1, and the IANA registry)."""
@@ -86,7 +82,8 @@ class AuthMiddleware:
             httpx fail if it is offered.
         cookie: the name of the cookie that continues a session over many requests; None for a
             session per request. Over https the name is prefixed with `__Host-`, and the cookie is
-            Secure.
+            Secure. In a cluster, it continues the session at each node that has a middleware with
+            the same cookie and interfaces.
         required: answer 401 to clients that are not logged in. Otherwise the application gets their
             requests, with None as avatar, and may call `Visit.log_in`.
         passwords_in_clear: accept Basic and Bearer also over connections that others can read.
@@ -116,12 +113,13 @@ class AuthMiddleware:
         self._app = app
         self.portal = portal
         self.interfaces = interfaces
-        self.cookie = None if cookie is None else SessionCookie(cookie)
+        self.sessions = (
+            None if cookie is None else CookieSessions(portal, SessionCookie(cookie), interfaces)
+        )
         self._proxies = trusted(trusted_proxies)
         self._required = required
         self._in_clear = passwords_in_clear
         self._gate = DigestGate(realm, algorithms)
-        self._kept: dict[str, _Kept] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request or a WebSocket, as an ASGI application."""
@@ -129,8 +127,8 @@ class AuthMiddleware:
             await self._app(scope, receive, send)
             return
         request = HTTPRequest(scope, self._proxies)
-        visit = self._returning(request)
         try:
+            visit = await self._returning(request)
             if visit is None:
                 if request.ignored:
                     self.portal.publish(ForwardingIgnored(request.ignored, request.client))
@@ -150,25 +148,12 @@ class AuthMiddleware:
 
     # -- sessions ----------------------------------------------------------------------------------
 
-    def _returning(self, request: HTTPRequest) -> Visit | None:
+    async def _returning(self, request: HTTPRequest) -> Visit | None:
         """Return the visit of a client that continues its session, or None."""
-        if not request.from_own_page():
+        if self.sessions is None or not request.from_own_page():
             return None
-        proof = hashed(request.authorization) if request.authorization else None
-        for kept in self._sessions_of(request):
-            if proof is None or proof == kept.proof:  # otherwise another user or password
-                kept.returned()
-                return Visit(self, request, kept)
-        return None
-
-    def _sessions_of(self, request: HTTPRequest) -> Iterable[_Kept]:
-        """Return the sessions of a request's cookies, in the client's order: longest path first."""
-        if self.cookie is None:
-            return
-        for token in self.cookie.values(request.headers(b"cookie"), request.encrypted):
-            kept = self._kept.get(hashed(token))
-            if kept is not None and kept.login.session.is_open:
-                yield kept
+        kept = await self.sessions.find(request)
+        return None if kept is None else Visit(self, request, kept)
 
     async def _log_in(self, visit: Visit, request: HTTPRequest) -> None:
         try:
@@ -202,19 +187,6 @@ class AuthMiddleware:
                 raise UnauthorizedLogin("the nonce is stale") from None
         return None
 
-    def keep(self, kept: _Kept) -> str:
-        """Let later requests continue a session by a cookie; return the cookie's value."""
-        token = secrets.token_urlsafe(32)
-        key = hashed(token)
-        self._kept[key] = kept
-
-        def forget(_: LogoutReason) -> None:
-            del self._kept[key]
-            kept.stop_waiting()
-
-        kept.client.watch(forget)
-        return token
-
     async def close(self, timeout: float = 10.0) -> int:
         """End the sessions that are kept by cookies. Must be called when the server shuts down.
 
@@ -224,7 +196,7 @@ class AuthMiddleware:
         Returns:
             The number of sessions that were ended.
         """
-        return await drain([kept.login for kept in self._kept.values()], timeout)
+        return 0 if self.sessions is None else await self.sessions.close(timeout)
 
     # -- refusals ----------------------------------------------------------------------------------
 
@@ -255,17 +227,9 @@ class AuthMiddleware:
             headers += [
                 (b"www-authenticate", text.encode()) for text in await self._challenges(request)
             ]
-        if self._has_dead_cookie(request):
+        if self.sessions is not None and self.sessions.has_only_dead(request):
             headers.append((b"set-cookie", self.cookie_header("", request)))
         await answer(send, status, str(error), headers)
-
-    def _has_dead_cookie(self, request: HTTPRequest) -> bool:
-        """Return whether the client's cookie leads to no open session and must be deleted."""
-        if self.cookie is None or not self.cookie.values(
-            request.headers(b"cookie"), request.encrypted
-        ):
-            return False
-        return next(iter(self._sessions_of(request)), None) is None
 
     async def _challenges(self, request: HTTPRequest) -> list[str]:
         """Return the challenges, in order of preference (RFC 9110, section 11.6.1)."""
@@ -295,42 +259,8 @@ class AuthMiddleware:
 
     def cookie_header(self, token: str, request: HTTPRequest) -> bytes:
         """Return the value of a Set-Cookie header; an empty token deletes the cookie."""
-        assert self.cookie is not None
-        return self.cookie.header(token, request.encrypted)
-
-
-class _Kept:
-    """A session that lasts for many requests.
-
-    Args:
-        login: the login that the portal granted.
-        client: the channel to the client.
-        authorization: the Authorization header of the login; "" for a form.
-    """
-
-    def __init__(self, login: Login, client: HTTPChannel, authorization: str) -> None:
-        self.login = login
-        self.client = client
-        self.proof = hashed(authorization)
-        self._waits_for_cookie = bool(authorization)
-        self._grace: asyncio.TimerHandle | None = None
-
-    def served(self) -> None:
-        """Called after a request was answered, the first time with the cookie."""
-        if self._waits_for_cookie and self._grace is None:
-            loop = asyncio.get_running_loop()
-            self._grace = loop.call_later(COOKIE_GRACE, self.login.session.end, LogoutCode.IDLE)
-
-    def returned(self) -> None:
-        """Called when the client has sent its cookie."""
-        self.login.session.touch()
-        self.stop_waiting()
-
-    def stop_waiting(self) -> None:
-        """Stop waiting for the client's first request with the cookie."""
-        self._waits_for_cookie = False
-        if self._grace is not None:
-            self._grace.cancel()
+        assert self.sessions is not None
+        return self.sessions.cookie.header(token, request.encrypted)
 
 
 class Visit:
@@ -341,13 +271,17 @@ class Visit:
     """
 
     def __init__(
-        self, middleware: AuthMiddleware, request: HTTPRequest, kept: _Kept | None = None
+        self,
+        middleware: AuthMiddleware,
+        request: HTTPRequest,
+        kept: Kept | FarKept | None = None,
     ) -> None:
         self._middleware = middleware
         self._request = request
+        self._came_with = kept
         self.login = None if kept is None else kept.login
         # The rest is internal to the middleware.
-        self.client = None if kept is None else kept.client
+        self.client: HTTPChannel | None = None if kept is None else kept.client
         self.kept = kept
         self.task: asyncio.Future[None] | None = None
         """The application's task for the request; it is cancelled when the session ends."""
@@ -386,9 +320,9 @@ class Visit:
         )
         await self.log_out()
         self.login, self.client = login, client
-        if middleware.cookie is not None:
-            self.kept = _Kept(login, client, self._request.authorization)
-            self.token = middleware.keep(self.kept)
+        if middleware.sessions is not None:
+            self.kept = Kept(login, client, self._request.authorization)
+            self.token = middleware.sessions.keep(self.kept)
         self._request.scope["avatar"] = self.avatar
         client.watch(self.break_off)
         await asyncio.sleep(0)  # if the session was ended meanwhile, this is cancelled here
@@ -400,7 +334,7 @@ class Visit:
         self.login = self.client = self.kept = None
         if login is not None and client is not None:
             client.unwatch(self.break_off)
-            if self._middleware.cookie is not None:
+            if self._middleware.sessions is not None:
                 self.token = ""
             self._request.scope["avatar"] = None
             await login.session.end()
@@ -425,6 +359,8 @@ class Visit:
             self.client.unwatch(self.break_off)
         if self._grace is not None:
             self._grace.cancel()
+        if self._came_with is not None:
+            self._came_with.left()
 
     async def notifications(self) -> AsyncIterator[tuple[str, tuple[Any, ...]]]:
         """Iterate over the avatar's notifications until the session ends, for event streams.
@@ -464,7 +400,7 @@ class _Serving:
         finally:
             task.cancel()
             visit.served()
-            if self._middleware.cookie is None or visit.token:
+            if self._middleware.sessions is None or visit.token:
                 await visit.log_out()  # without a cookie the client cannot continue the session
             elif visit.kept is not None:
                 visit.kept.served()
@@ -486,10 +422,10 @@ class _Serving:
         """Answer a request whose session was ended while it was served."""
         text = goodbye(reason)
         if self._request.is_websocket:
-            code = TRY_AGAIN_LATER if reason.code is LogoutCode.DRAINED else POLICY_VIOLATION
+            code = TRY_AGAIN_LATER if reason.code in _PASSING else POLICY_VIOLATION
             await self._send_on({"type": "websocket.close", "code": code, "reason": text[:100]})
         elif not self._started:
-            await answer(self._send_on, 503 if reason.code is LogoutCode.DRAINED else 401, text, [])
+            await answer(self._send_on, 503 if reason.code in _PASSING else 401, text, [])
         elif self._visit.is_answering and self._is_event_stream:
             # An event stream can end anywhere.
             await self._send_on({"type": "http.response.body", "body": b""})

@@ -296,7 +296,7 @@ def test_an_ended_session_takes_its_cookie_with_it(stages, tmp_path):
     status, headers, _ = stage.curl("-b", jar)
     assert status == 401
     assert "set-cookie: sid=; path=/; httponly; samesite=lax; max-age=0" in headers
-    assert stage.middleware._kept == {}
+    assert stage.middleware.sessions.kept == {}
 
 
 def test_a_cookies_session_ends_when_it_is_idle_and_at_the_end_of_the_server(stages, tmp_path):
@@ -311,14 +311,14 @@ def test_a_cookies_session_ends_when_it_is_idle_and_at_the_end_of_the_server(sta
 
 
 def test_a_client_that_does_not_bring_its_cookie_leaves_no_session(stages, tmp_path, monkeypatch):
-    monkeypatch.setattr("actorcred.adapters.asgi.COOKIE_GRACE", 0.05)
+    monkeypatch.setattr("actorcred.adapters._http_sessions.COOKIE_GRACE", 0.05)
     stage = stages(cookie="sid", required=False)
     stage.curl(*ANN, "-c", str(tmp_path / "jar"))
     until(lambda: stage.count() == 0)
-    assert (stage.log, stage.middleware._kept) == ([("ann", "idle")], {})
-    monkeypatch.setattr("actorcred.adapters.asgi.COOKIE_GRACE", 30.0)
+    assert (stage.log, stage.middleware.sessions.kept) == ([("ann", "idle")], {})
+    monkeypatch.setattr("actorcred.adapters._http_sessions.COOKIE_GRACE", 30.0)
     stage.curl(*ANN, "-c", str(tmp_path / "jar"))
-    (kept,) = stage.middleware._kept.values()
+    (kept,) = stage.middleware.sessions.kept.values()
     assert kept._grace.when() - kept._grace._loop.time() > 0
     assert stage.curl("-b", str(tmp_path / "jar"))[2] == "ann 2"
     assert kept._grace.cancelled()
@@ -331,7 +331,7 @@ def test_a_session_whose_cookie_could_not_be_sent_is_ended(stages):
     stage = stages(application=crash, cookie="sid")
     assert stage.curl(*ANN)[0] == 500
     until(lambda: stage.count() == 0)
-    assert (stage.log, stage.middleware._kept) == ([("ann", "logout")], {})
+    assert (stage.log, stage.middleware.sessions.kept) == ([("ann", "logout")], {})
 
 
 def test_a_session_that_is_ended_before_its_login_is_answered_is_not_kept(
@@ -350,7 +350,7 @@ def test_a_session_that_is_ended_before_its_login_is_answered_is_not_kept(
         401,
         "logged out: kicked\n",
     )
-    assert (stage.count(), stage.middleware._kept) == (0, {})
+    assert (stage.count(), stage.middleware.sessions.kept) == (0, {})
 
 
 def test_an_application_logs_in_and_out_with_its_own_form(stages, tmp_path):
