@@ -5,7 +5,9 @@
 Two nodes in one process and a real nats-server on this machine. The floors are what NATS itself
 takes: for an exclusive login one read and one compare-and-set, for a call of an avatar elsewhere a
 request, for a notification a message, also for one of a group. What presence costs is the CPU of
-logins whose users another node watches, at both nodes, beside logins that are not watched.
+logins whose users another node watches, at both nodes, beside logins that are not watched. A
+client that has come back to another node is beside one at the node of its session; both figures
+contain the client, in the same process.
 """
 
 from __future__ import annotations
@@ -27,6 +29,10 @@ from nats.js.errors import NotFoundError
 from actorcred import Policy, Portal, PortalOptions, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import Cluster
+from actorcred.rpc import Server, ServerOptions, serve
+from actorcred.rpc.client.connection import ClientConnection
+from actorcred.rpc.client.transports import open_wire
+from actorcred.rpc.server.options import Rates
 from tests.benchmarks.__main__ import machine
 from tests.benchmarks.logins import Game, Player, Users, mind
 from tests.cluster.nats_server import NatsServer, random_name
@@ -37,6 +43,77 @@ WINDOW = 200
 """Notifications on their way at a time; the client's outbox takes 256."""
 
 Step = Callable[[], Awaitable[Any]]
+
+
+class Served(Game):
+    """The realm, for clients of servers."""
+
+    interfaces = (Player,)
+
+
+class Line:
+    """A client's connection, and what resumes its session."""
+
+    def __init__(self, connection: ClientConnection, answer: dict[str, Any]) -> None:
+        self.connection = connection
+        self.token = answer["token"]
+
+    async def move(self) -> None:
+        """Call the avatar."""
+        await self.connection.request("move", (1.0,))
+
+
+class Routed:
+    """Servers of two nodes, and clients at each whose sessions are at the first.
+
+    Attributes:
+        here, there: the servers.
+        near, far: a connection at each.
+    """
+
+    def __init__(self, here: Server, there: Server) -> None:
+        self.here = here
+        self.there = there
+        self.near: Line
+        self.far: Line
+        self._token = ""
+
+    @classmethod
+    async def open(cls, here: Any, there: Any) -> Routed:
+        """Serve two portals, and log clients in at the first."""
+        options = ServerOptions(rates=Rates(requests_per_second=None))
+        servers = [await serve(one, "tcp:127.0.0.1:0", options=options) for one in (here, there)]
+        made = cls(*servers)
+        made.near = await made._log_in("near")
+        away = await made._log_in("far")
+        away.connection.abort()
+        made.far = await made._come_back(made.there, away.token)
+        made._token = (await made._log_in("traveller")).token
+        return made
+
+    async def _connect(self, server: Server) -> ClientConnection:
+        wire = await open_wire(server.addresses[0], None, json=False)
+        return ClientConnection(wire, lambda *_: None, lambda: None, lambda *_: None)
+
+    async def _log_in(self, name: str) -> Line:
+        connection = await self._connect(self.here)
+        answer = await connection.request("cred.login", ("PLAIN", f"\0{name}\0x".encode()))
+        return Line(connection, answer)
+
+    async def _come_back(self, server: Server, token: str) -> Line:
+        connection = await self._connect(server)
+        return Line(connection, await connection.request("cred.resume", (token, 0)))
+
+    async def resume(self, server: Server) -> None:
+        """Connect and resume, as a client does that has lost its connection."""
+        line = await self._come_back(server, self._token)
+        self._token = line.token
+        line.connection.abort()
+
+    async def close(self) -> None:
+        """End the servers."""
+        for server in (self.here, self.there):
+            await server.close()
 
 
 class Figures:
@@ -56,6 +133,7 @@ class Figures:
 
     async def open(self, rounds: int) -> None:
         """Start everything."""
+        self._users |= dict.fromkeys(("near", "far", "traveller"), "x")
         self._users |= {f"user{n}": "x" for n in range((rounds + 1) * 6 * (self._count + WARM_UP))}
         self._alone = self._portal(PortalOptions())
         name = random_name()
@@ -72,6 +150,7 @@ class Figures:
         await self._bare.jetstream().add_stream(name="bench", subjects=["bench.kept.*"])
         await self._bare.subscribe("bench.request", cb=self._echo)
         await self._bare.subscribe("bench.tell", cb=self._take)
+        self._routed = await Routed.open(self._here, self._there)
         login = await self._login(self._here, self._receive)
         self._session = await self._there.session(login.session.id)
         await self._here.group("bench").add(login.session.mind)
@@ -87,7 +166,7 @@ class Figures:
         self._got += 1
 
     def _portal(self, options: PortalOptions) -> Any:
-        return Portal.start(Game.start(), [Users.start(self._users)], options)
+        return Portal.start(Served.start(), [Users.start(self._users)], options)
 
     async def _node(self, name: str, policy: Policy) -> Any:
         credentials = {"user": self._server.user, "password": self._server.password}
@@ -181,10 +260,19 @@ class Figures:
                 await self._cpu_of_logins(watched=True),
                 await self._cpu_of_logins(watched=False),
             ),
+            "resume at another node / at its own": (
+                await self._median(lambda: self._routed.resume(self._routed.there)),
+                await self._median(lambda: self._routed.resume(self._routed.here)),
+            ),
+            "call of a client over another node / at its own": (
+                await self._median(self._routed.far.move),
+                await self._median(self._routed.near.move),
+            ),
         }
 
     async def close(self) -> None:
         """Leave the clusters."""
+        await self._routed.close()
         for portal in (self._alone, self._allow, self._watching, self._here, self._there):
             await portal.drain(30)
         for cluster in self._clusters:
