@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Set
+from enum import Enum
 from time import monotonic
 
 from actorcred.cluster.errors import BusDown
@@ -32,6 +33,18 @@ PATIENCE = 5.0
 
 CONFLICTS = 50
 """Writes that may be lost in a row before a release is put off."""
+
+
+class Outcome(Enum):
+    """What came of one try to get a place."""
+
+    GRANTED = "granted"
+
+    AGAIN = "again"
+    """What was in the way is gone: the next try can be made at once."""
+
+    LATER = "later"
+    """Another node was faster, or it cannot be decided now."""
 
 
 class Claims:
@@ -85,7 +98,9 @@ class Claims:
             async with asyncio.timeout(within):
                 disowned: set[str] = set()
                 pause = 0.0
-                while not await self._try(holding, disowned):
+                while (outcome := await self._try(holding, disowned)) is not Outcome.GRANTED:
+                    if outcome is Outcome.AGAIN:
+                        continue
                     if not self._members.holds and monotonic() > patience:
                         raise CheckerUnavailable("cut off from the other nodes")
                     # Those that compete for one avatar id must not do so in step.
@@ -94,20 +109,20 @@ class Claims:
         except TimeoutError:
             raise CheckerUnavailable("no place was found in time") from None
 
-    async def _try(self, holding: Holding, disowned: set[str]) -> bool:
-        """Try once to get a place; return whether it was granted.
+    async def _try(self, holding: Holding, disowned: set[str]) -> Outcome:
+        """Try once to get a place.
 
         Args:
             holding: the place.
             disowned: ids of sessions in the roster that are known not to exist.
         """
         if not self.safe:
-            return False
+            return Outcome.LATER
         generation = self._members.generation
         try:
             revision, entries = await self._roster.read(holding.key)
             if not self._still_true(generation):
-                return False
+                return Outcome.LATER
             # If it was written and only the confirmation was lost, it is written again: others may
             # have taken this node for dead meanwhile, and only a new revision makes them fail.
             others = [entry for entry in entries if entry.id != holding.session_id]
@@ -118,21 +133,20 @@ class Claims:
                 return await self._deny(decision, live, disowned)
             assert isinstance(decision, Admit)  # nodes do not share avatars
             if decision.evict:
-                await self._evict(decision.evict, disowned)
-                return False
+                return await self._evict(decision.evict, disowned)
             mine = self._holdings.entry(holding)
             avatar_id = str(holding.avatar_id)
             written = await self._roster.write(holding.key, revision, avatar_id, [*live, mine])
             if written is None:
-                return False
+                return Outcome.LATER
             holding.granted(written, alone=not live)
             if self._still_true(generation):
-                return True
+                return Outcome.GRANTED
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)
         except BusDown as error:
             logger.debug("A claim has to wait: %s", error)
-        return False
+        return Outcome.LATER
 
     def _still_true(self, generation: int) -> bool:
         return self.safe and generation == self._members.generation
@@ -152,7 +166,7 @@ class Claims:
         own = (one for one in self._holdings.placed_of(holding.key) if one is not holding)
         return live + [self._holdings.entry(one) for one in own if one.session_id not in there]
 
-    async def _deny(self, decision: Deny, live: list[Entry], disowned: set[str]) -> bool:
+    async def _deny(self, decision: Deny, live: list[Entry], disowned: set[str]) -> Outcome:
         """Deny a login, unless a session that is in its way does not exist.
 
         A write that was given up can have come late, and nobody has that session.
@@ -161,7 +175,7 @@ class Claims:
         ghosts = {entry.id for entry, there in zip(live, known, strict=True) if there is False}
         if ghosts:
             disowned |= ghosts
-            return False
+            return Outcome.AGAIN
         unsure = any(self._members.life_of(entry.node) is not Life.ALIVE for entry in live)
         wait = self._members.lease * MARGIN if unsure else RETRY_AFTER
         denied = LoginDenied(decision.why, retry_after=wait)
@@ -173,9 +187,10 @@ class Claims:
         holding = self._holdings.get(entry.id)
         return holding is not None and holding.is_known
 
-    async def _evict(self, entries: tuple[Entry, ...], disowned: set[str]) -> None:
+    async def _evict(self, entries: tuple[Entry, ...], disowned: set[str]) -> Outcome:
         ended = await asyncio.gather(*map(self._end, entries))
         disowned.update(entry.id for entry, done in zip(entries, ended, strict=True) if done)
+        return Outcome.AGAIN if all(ended) else Outcome.LATER
 
     async def _end(self, entry: Entry) -> bool:
         reason = LogoutReason(LogoutCode.REPLACED)

@@ -27,6 +27,7 @@ from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.cluster.store import Store
 from actorcred.cluster.upkeep import Upkeep
+from actorcred.cluster.used import Used
 from actorcred.sessions.groups import Groups
 from actorcred.sessions.policies import Limits
 from actorcred.sessions.presence import PresenceHost, PresenceLink
@@ -59,6 +60,7 @@ class ClusterNode:
     Attributes:
         id: the node's id.
         draining: whether it lets nobody in.
+        used: what can be used once.
     """
 
     def __init__(
@@ -93,6 +95,7 @@ class ClusterNode:
             m.UsersChanged: lambda message, _: self._presence.hear(message),
             m.WatchAgain: lambda message, _: self._presence.hear_again(message),
         }
+        self.used = Used(self.store, self.heal)
         self._claims: Claims
         self._upkeep: Upkeep
         self.serve(Limits(), None)

@@ -12,6 +12,7 @@ from actorcred.cluster.far import FarSession, Way
 from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
+from actorcred.cluster.used import Used
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
@@ -30,6 +31,7 @@ class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
     draining: bool
+    used: Used
 
     @property
     def groups(self) -> Groups:
@@ -140,6 +142,10 @@ class ClusterRegistry:
         """Tell the other nodes that a checker here has reported an account."""
         if avatar_id is not ANONYMOUS:
             self._node.post(self._node.tell_revoked, checker, avatar_id, what)
+
+    def use_up(self, key: str, seconds: float) -> Future[bool]:
+        """Use up what can be used once in the whole cluster; see `Registry`."""
+        return self._node.run(self._node.used.take(key, seconds))
 
     # -- look-ups --------------------------------------------------------------------------------
 

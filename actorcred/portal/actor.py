@@ -282,6 +282,8 @@ class Portal(Actor):
                 return self._revoke_named(name, avatar_id, what)
             case m.RunStep(step):
                 return step()
+            case m.UseUp(key, seconds):
+                return self._registry.use_up(key, seconds)
             case m.ServiceCrashed(ref, error):
                 pause = self._services.crashed(ref, error, self.now())
                 if pause:

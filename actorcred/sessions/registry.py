@@ -20,6 +20,7 @@ from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.session import Session
+from actorcred.sessions.used import Used
 from actorcred.throttle import RETRY_AFTER
 
 __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
@@ -116,6 +117,17 @@ class Registry(Protocol):
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell other machines that a checker here has reported an account."""
 
+    def use_up(self, key: str, seconds: float) -> bool | Future[bool]:
+        """Use up what can be used once; return whether it was not used before.
+
+        Args:
+            key: what it is.
+            seconds: for which it can be used at most, from the first moment on.
+
+        Raises:
+            CheckerUnavailable: if that is not known. A future fails with the same error.
+        """
+
     def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""
 
@@ -168,6 +180,7 @@ class MemoryRegistry:
         self._host = host
         self._unlimited = limits == Limits()  # every login gets a place, so none is counted
         self._exclusive = limits.policy is not Policy.ALLOW
+        self._used = Used()
         self._places: set[str] = set()
         """The ids of all sessions with a place, from the claim to the end."""
         self._opening: dict[AvatarId, set[str]] = {}
@@ -210,6 +223,10 @@ class MemoryRegistry:
 
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Do nothing: there is no other machine."""
+
+    def use_up(self, key: str, seconds: float) -> bool:
+        """Use up what can be used once; return whether it was not used before."""
+        return self._used.take(key, seconds, self._host.now())
 
     # -- deciding --------------------------------------------------------------------------------
 

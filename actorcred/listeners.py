@@ -1,0 +1,63 @@
+"""What a checker reports to the portals that it is registered with, and asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, Protocol
+
+import pykka
+
+from actorcred.actors import ActorRef, Future
+from actorcred.names import AvatarId
+from actorcred.standing import Revocation
+
+__all__ = ["CheckerListener", "agreement"]
+
+
+class CheckerListener(Protocol):
+    """What a checker reports changed accounts to: a portal, or a checker that wraps this one."""
+
+    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
+        """Called when an account has changed.
+
+        Raises:
+            pykka.ActorDeadError: if the listener has stopped; it is removed then.
+        """
+
+    def recheck(self, checker: ActorRef[Any]) -> None:
+        """Called when changes of any account of a checker might have been missed.
+
+        Raises:
+            pykka.ActorDeadError: if the listener has stopped; it is removed then.
+        """
+
+    def use_up(self, key: str, seconds: float) -> Future[bool]:
+        """Use up what can be used once; see `CheckerRef.use_up`."""
+
+
+def agreement(asked: Sequence[Future[bool]]) -> Future[bool]:
+    """Return a future of whether all of several futures are true, or of the first error.
+
+    Futures of listeners that have stopped do not count.
+    """
+    decision: Future[bool] = Future()
+
+    def look_at(index: int, so_far: bool) -> None:
+        if index == len(asked):
+            decision.settle(so_far)
+        else:
+            asked[index].add_done_callback(partial(take, index, so_far))
+
+    def take(index: int, so_far: bool, done: Future[bool]) -> None:
+        try:
+            so_far = done.get() and so_far
+        except pykka.ActorDeadError:
+            pass  # it has no session that the login could get
+        except BaseException as error:
+            decision.settle_error(error)
+            return
+        look_at(index + 1, so_far)
+
+    look_at(0, so_far=True)
+    return decision
