@@ -22,11 +22,14 @@ __all__ = [
     "Beat",
     "CallMind",
     "Count",
+    "Counted",
     "End",
+    "Failed",
     "Hello",
     "IsKnown",
     "JoinGroup",
     "Kick",
+    "ListFailures",
     "ListGroup",
     "ListSessions",
     "Message",
@@ -49,6 +52,15 @@ AnswerKind: TypeAlias = str
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
     pass
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """Failed logins of a source or an account; see `throttle.Failures`."""
+
+    key: str
+    times: int
+    spelling: str | None = ""
+    age: float = 0.0
 
 
 class Beat(_Message, tag="beat", frozen=True):
@@ -221,6 +233,22 @@ class WatchAgain(_Message, tag="again", frozen=True):
     sync: str
 
 
+class Failed(_Message, tag="failed", frozen=True):
+    """What failed or was forgiven at a node since it said so last.
+
+    Attributes:
+        node: its id.
+        failures: in order; see `throttle.Failures`.
+    """
+
+    node: str
+    failures: list[Counted]
+
+
+class ListFailures(_Message, tag="failures", frozen=True):
+    """The latest failed logins that count at a node."""
+
+
 class Answer(_Message, tag="answer", frozen=True):
     """The answer to a question: its kind, and the value or the reason."""
 
@@ -247,6 +275,8 @@ Message: TypeAlias = (
     | WatchUsers
     | UsersChanged
     | WatchAgain
+    | Failed
+    | ListFailures
     | Answer
 )
 

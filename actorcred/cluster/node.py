@@ -22,6 +22,7 @@ from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import MARGIN, Members
 from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
+from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.presence import ClusterPresence
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
@@ -61,6 +62,7 @@ class ClusterNode:
         id: the node's id.
         draining: whether it lets nobody in.
         used: what can be used once.
+        penalties: what has failed.
     """
 
     def __init__(
@@ -96,6 +98,8 @@ class ClusterNode:
             m.WatchAgain: lambda message, _: self._presence.hear_again(message),
         }
         self.used = Used(self.store, self.heal)
+        self.penalties = Penalties(self.bus, self._spawn, self.members.others, self.peers.ask)
+        self.answers.penalties = self.penalties
         self._claims: Claims
         self._upkeep: Upkeep
         self.serve(Limits(), None)
@@ -106,7 +110,12 @@ class ClusterNode:
         self._upkeep = Upkeep(
             self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
         )
-        self.answers.host = host
+        self.answers.host = self.penalties.host = host
+        if host is not None:
+            self.post(self._learn_penalties)
+
+    def _learn_penalties(self) -> None:
+        self._spawn(self.penalties.catch_up())
 
     @property
     def groups(self) -> Groups:
@@ -327,6 +336,7 @@ class ClusterNode:
                     logger.debug("Not healed yet: %s", error)
                     await asyncio.sleep(HEAL_PAUSE)
                 else:
+                    self._learn_penalties()
                     return
         finally:
             self._healing = False

@@ -12,6 +12,7 @@ from actorcred.cluster.far import FarSession, Way
 from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
+from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.used import Used
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
@@ -22,7 +23,7 @@ from actorcred.sessions.policies import Limits
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.registry import Place, SessionHost
 from actorcred.sessions.session import Session
-from actorcred.throttle import RETRY_AFTER
+from actorcred.throttle import RETRY_AFTER, Failures
 
 __all__ = ["ClusterRegistry", "Node"]
 
@@ -32,6 +33,7 @@ class Node(Way, Protocol):
 
     draining: bool
     used: Used
+    penalties: Penalties
 
     @property
     def groups(self) -> Groups:
@@ -142,6 +144,10 @@ class ClusterRegistry:
         """Tell the other nodes that a checker here has reported an account."""
         if avatar_id is not ANONYMOUS:
             self._node.post(self._node.tell_revoked, checker, avatar_id, what)
+
+    def failed(self, failures: Failures) -> None:
+        """Tell all nodes of a failed login, or that failures are forgiven."""
+        self._node.post(self._node.penalties.tell, failures)
 
     def use_up(self, key: str, seconds: float) -> Future[bool]:
         """Use up what can be used once in the whole cluster; see `Registry`."""

@@ -81,13 +81,14 @@ class Portal(Actor):
         self._registry = self._options.registry(
             self._options.limits,
             self._directory,
-            Host(portal, self._logouts, self._services),
+            Host(portal, self._logouts, self._services, self._protection),
         )
         online = Online(self._directory, self._options.presence)
         self._presence = portal.presence = Presence(portal, online, self._options.presence)
         portal.presence.link = self._registry.link(portal.presence)
         portal.groups = self._registry.groups
         self._logouts.when_ending = online.ending
+        self._protection.tell = self._registry.failed
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(

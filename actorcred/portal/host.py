@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 from actorcred.actors import Future
@@ -11,9 +12,11 @@ from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import RevokeNamed, RunStep
+from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.session import Session
+from actorcred.throttle import Failures
 
 __all__ = ["Host"]
 
@@ -27,12 +30,16 @@ class Host:
         portal: the portal's ref.
         logouts: ends sessions.
         services: the realm.
+        protection: the penalties.
     """
 
-    def __init__(self, portal: PortalRef, logouts: Logouts, services: Services) -> None:
+    def __init__(
+        self, portal: PortalRef, logouts: Logouts, services: Services, protection: Protection
+    ) -> None:
         self._portal = portal
         self._logouts = logouts
         self._services = services
+        self._protection = protection
 
     def end(self, session: Session, reason: LogoutReason) -> None:
         """End a session, if it is open."""
@@ -57,6 +64,15 @@ class Host:
     def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Treat an account as if its checker here had reported it. Thread-safe."""
         self._portal.tell_if_alive(RevokeNamed(checker, avatar_id, what))
+
+    def hear_failures(self, told: Sequence[Failures], *, standing: bool) -> None:
+        """Count failed logins of other machines. Thread-safe."""
+        hear = self._protection.merge if standing else self._protection.hear
+        self._portal.tell_if_alive(RunStep(partial(hear, told)))
+
+    def failures(self, most: int) -> Future[list[Failures]]:
+        """Return the latest failed logins that count here. Thread-safe."""
+        return self.run(lambda: self._protection.standing(most))
 
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""

@@ -8,19 +8,20 @@ thread.
 from __future__ import annotations
 
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from actorcred.credentials import BearerToken, note_familiar
 from actorcred.errors import LoginDenied, LoginFailed, RefusalCause, UnauthorizedLogin, UnknownKey
 from actorcred.identity import ClientInfo, proofs_of
 from actorcred.names import ANONYMOUS
-from actorcred.network import source_of
+from actorcred.network import is_of_this_machine, source_of
 from actorcred.portal.attempt import Attempt
 from actorcred.sessions.states import State
 from actorcred.throttle import (
     RETRY_AFTER,
     Admission,
+    Failures,
     Penalties,
     Penalty,
     Turns,
@@ -45,11 +46,16 @@ class Protection:
         admission: the limits.
         penalty: how long sources and accounts wait.
         clock: returns the time in seconds.
+
+    Attributes:
+        tell: called with failures that are counted here, and with those that are forgiven, for
+            other machines.
     """
 
     def __init__(self, admission: Admission, penalty: Penalty, clock: Callable[[], float]) -> None:
         self._admission = admission
         self._clock = clock
+        self.tell: Callable[[Failures], object] = _keep_to_oneself
         self._free_denials = penalty.free_denials
         self._penalties = Penalties(penalty)
         self._penalises = penalty.step > 0
@@ -260,11 +266,15 @@ class Protection:
         """
         if not isinstance(error, UnauthorizedLogin) or isinstance(error, UnknownKey):
             return
-        now = self._clock()
         if source:
-            self._penalties.failed("from " + source, now)
+            self._count("from " + source, "", shared=not is_of_this_machine(source))
         if claimed:
-            self._penalties.failed("as " + account_of(claimed), now, spelling_of(claimed))
+            self._count("as " + account_of(claimed), spelling_of(claimed))
+
+    def _count(self, key: str, spelling: str, *, shared: bool = True) -> None:
+        self._penalties.failed(key, self._clock(), spelling)
+        if shared:
+            self.tell(Failures(key, 1, spelling))
 
     def count_denied(self, source: str) -> None:
         """Count an attempt of a source during its penalty that a protocol denied itself."""
@@ -282,9 +292,35 @@ class Protection:
         if self._penalties.failures:
             key = "as " + attempt.account
             if not self._penalties.wait(key, self._clock()):
-                self._penalties.succeeded(key, spelling_of(attempt.claimed))
+                spelling = spelling_of(attempt.claimed)
+                if self._penalties.succeeded(key, spelling):
+                    self.tell(Failures(key, 0, spelling))
         if attempt.source and not attempt.client.untrusted_front:
             self._familiar.note(spelling_of(attempt.claimed), attempt.source, self._clock())
+
+    # -- other machines --------------------------------------------------------------------------
+
+    def hear(self, told: Iterable[Failures]) -> None:
+        """Count what failed at other machines, and forget what they have forgiven."""
+        now = self._clock()
+        for key, times, spelling, _ in told:
+            if times:
+                self._penalties.failed(key, now, spelling, times)
+            else:
+                self._penalties.succeeded(key, spelling)
+
+    def merge(self, told: Iterable[Failures]) -> None:
+        """Take over what stands at another machine."""
+        now = self._clock()
+        for failures in told:
+            self._penalties.merge(failures, now)
+
+    def standing(self, most: int) -> list[Failures]:
+        """Return the latest failures that count, for other machines, of so many keys at most."""
+        found = self._penalties.standing(self._clock(), most)
+        return [one for one in found if not is_of_this_machine(one.key.removeprefix("from "))]
+
+    # -- the end of a login ----------------------------------------------------------------------
 
     def leave(self, attempt: Attempt) -> None:
         """Stop counting a login, which has succeeded or failed."""
@@ -322,6 +358,10 @@ class Protection:
         held = self._held.pop(session_id, None)
         if held is not None:
             decrease(*held)
+
+
+def _keep_to_oneself(_: Failures) -> None:
+    """Tell no one: there is no other machine."""
 
 
 def _must_wait(seconds: float, *, close: bool) -> LoginDenied:

@@ -6,7 +6,7 @@ returns futures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar
 
 from actorcred.actors import Future
@@ -21,7 +21,7 @@ from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.session import Session
 from actorcred.sessions.used import Used
-from actorcred.throttle import RETRY_AFTER
+from actorcred.throttle import RETRY_AFTER, Failures
 
 __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
 
@@ -52,6 +52,18 @@ class SessionHost(Protocol):
 
     def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Treat an account as if its checker here had reported it. Thread-safe."""
+
+    def hear_failures(self, told: Sequence[Failures], *, standing: bool) -> None:
+        """Count failed logins of other machines, for the penalties here. Thread-safe.
+
+        Args:
+            told: what failed, in order.
+            standing: whether it is what stands at another machine, which can have been counted here
+                already, and not what has just happened there.
+        """
+
+    def failures(self, most: int) -> Future[list[Failures]]:
+        """Return the latest failed logins that count here, of so many keys at most. Thread-safe."""
 
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""
@@ -116,6 +128,9 @@ class Registry(Protocol):
 
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell other machines that a checker here has reported an account."""
+
+    def failed(self, failures: Failures) -> None:
+        """Tell other machines of a failed login, or that failures are forgiven."""
 
     def use_up(self, key: str, seconds: float) -> bool | Future[bool]:
         """Use up what can be used once; return whether it was not used before.
@@ -222,6 +237,9 @@ class MemoryRegistry:
         """Return None: there is no other machine."""
 
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
+        """Do nothing: there is no other machine."""
+
+    def failed(self, failures: Failures) -> None:
         """Do nothing: there is no other machine."""
 
     def use_up(self, key: str, seconds: float) -> bool:

@@ -18,6 +18,7 @@ from actorcred import (
     Identity,
     Login,
     LoginFailed,
+    Penalty,
     Portal,
     PortalOptions,
     PortalRef,
@@ -184,6 +185,7 @@ async def team(
     *,
     name: str = "",
     admission: Admission | None = None,
+    penalty: Penalty | None = None,
     **settings: Any,
 ) -> AsyncIterator[list[Member]]:
     """Run some nodes of one cluster, which know each other."""
@@ -196,7 +198,18 @@ async def team(
             tap = Tap(server.port)
             await tap.start()
             stack.push_async_callback(tap.stop)
-            member = await _join(server, tap, name, "abc"[number], policy, admission, settings)
+            member = await _join(
+                server,
+                tap,
+                name,
+                "abc"[number],
+                {
+                    "policy": policy,
+                    "admission": admission or Admission(),
+                    "penalty": penalty or Penalty(),
+                },
+                settings,
+            )
             stack.push_async_callback(_end, member)
             members.append(member)
         nodes = {member.cluster.node for member in members}
@@ -213,8 +226,7 @@ async def _join(
     tap: Tap,
     name: str,
     node: str,
-    policy: str,
-    admission: Admission | None,
+    portal: dict[str, Any],
     settings: dict[str, Any],
 ) -> Member:
     settings = {"lease": LEASE, "timeout": 1.0, "in_memory": True, **settings}
@@ -222,12 +234,7 @@ async def _join(
         tap.url, name=name, node=node, user=server.user, password=server.password, **settings
     )
     checker = Everybody.start()
-    options = PortalOptions(
-        policy=policy,  # type: ignore[arg-type]
-        registry=cluster,
-        login_timeout=10.0,
-        admission=admission or Admission(),
-    )
+    options = PortalOptions(registry=cluster, login_timeout=10.0, **portal)
     realm = Game.start()
     return Member(cluster, Portal.start(realm, [checker], options), realm, checker, tap)
 
