@@ -15,7 +15,6 @@ from actorcred.actors import Future
 from actorcred.cluster import messages as m
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.holdings import Holdings
-from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.portable import portrait_of
 from actorcred.errors import CallCode, CallError, ClientGone
 from actorcred.logout import LogoutCode, LogoutReason
@@ -42,9 +41,6 @@ class Answers:
         holdings: the sessions.
         spawn: runs a coroutine in the background.
         hello: called when a node has come.
-
-    Attributes:
-        penalties: what has failed.
     """
 
     def __init__(
@@ -58,7 +54,6 @@ class Answers:
         self._holdings = holdings
         self._spawn = spawn
         self._hello = hello
-        self.penalties: Penalties
         self.host: SessionHost | None = None
         """The portal, once there is one."""
         self.handlers: dict[type[m.Message], Callable[[Any, AnswerTo], object]] = {}
@@ -101,10 +96,6 @@ class Answers:
                 answer("ok", [portrait_of(session, self._node) for session in found])
             case m.Kick(session_id, avatar_id, detail):
                 self._kick(self._found(session_id, avatar_id), detail, answer)
-            case m.Failed():
-                self.penalties.hear(message)
-            case m.ListFailures():
-                self._answer_later(self.penalties.standing(), answer)
             case m.AnnotateSession(session_id, notes):
                 self._annotate(session_id, notes, answer)
             case _ if type(message) in self.handlers:

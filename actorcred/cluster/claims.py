@@ -141,6 +141,7 @@ class Claims:
                 return Outcome.LATER
             holding.granted(written, alone=not live)
             if self._still_true(generation):
+                holding.generation = generation
                 return Outcome.GRANTED
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)

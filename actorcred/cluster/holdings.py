@@ -28,6 +28,7 @@ class Holding:
         session: the session, once there is one.
         revision: of the value in the roster that granted the place; 0 before.
         alone: whether that value had no other session.
+        generation: that of the lease in which the place was granted or confirmed last.
         reason: why it must end, possibly before it has opened; None if it need not.
         claiming: whether the place is still looked for.
         dropped: whether it was given up meanwhile.
@@ -43,6 +44,7 @@ class Holding:
         "claiming",
         "dropped",
         "exclusive",
+        "generation",
         "key",
         "leaving",
         "lost",
@@ -62,6 +64,7 @@ class Holding:
         self.session: Session | None = None
         self.revision = 0
         self.alone = False
+        self.generation = 0
         self.reason: LogoutReason | None = None
         self.claiming = self.dropped = self.leaving = self.lost = False
         self._is_gone = False

@@ -13,7 +13,7 @@ from actorcred.actors import AsyncioDispatcher, Future
 from actorcred.checker import Revocation
 from actorcred.cluster import messages as m
 from actorcred.cluster._tasks import cancel_all
-from actorcred.cluster.answers import Answers
+from actorcred.cluster.answers import Answers, answer_later
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown, BusError
@@ -91,6 +91,8 @@ class ClusterNode:
         self._groups = ClusterGroups(self, self.bus, self._spawn)
         self._presence = ClusterPresence(self, self.members)
         self.answers.handlers |= {
+            m.Failed: lambda message, _: self.penalties.hear(message),
+            m.ListFailures: lambda _, answer: answer_later(self.penalties.standing(), answer),
             m.JoinGroup: self._groups.receive,
             m.ListGroup: self._groups.receive,
             m.WatchUsers: lambda message, _: self._presence.hear_watch(message),
@@ -99,7 +101,6 @@ class ClusterNode:
         }
         self.used = Used(self.store, self.heal)
         self.penalties = Penalties(self.bus, self._spawn, self.members.others, self.peers.ask)
-        self.answers.penalties = self.penalties
         self._claims: Claims
         self._upkeep: Upkeep
         self.serve(Limits(), None)
@@ -273,7 +274,26 @@ class ClusterNode:
 
     def is_lost(self, holding: Holding) -> bool:
         """Return whether others may have a place that was granted. Thread-safe."""
-        return holding.lost or (self._cut_off is CutOff.END and not self.members.holds)
+        return holding.lost or (self._cut_off is not CutOff.KEEP and not self.members.holds)
+
+    def suspension(self, session_id: str) -> Callable[[], float] | None:
+        """Return what decides about the calls of a session; see `Session.suspension`. Thread-safe.
+
+        Calls must wait from the end of the lease until it is known again that others have not taken
+        the place. That is looked at with each call, so that none gets through when the process has
+        paused for long.
+        """
+        holding = self.holdings.get(session_id)
+        if self._cut_off is not CutOff.HOLD or holding is None or not holding.exclusive:
+            return None
+        members = self.members
+
+        def wait() -> float:
+            # In this order: a lease that begins anew after a gap has another generation by then.
+            held = members.holds and holding.generation == members.generation
+            return 0.0 if held else members.beat
+
+        return wait
 
     def fence(self, revision: int) -> int:
         """Return the number of a place."""

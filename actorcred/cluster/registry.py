@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from actorcred.actors import Future
@@ -62,6 +62,9 @@ class Node(Way, Protocol):
 
     def fence(self, revision: int) -> int:
         """Return the number of a place."""
+
+    def suspension(self, session_id: str) -> Callable[[], float] | None:
+        """Return what decides about the calls of a session. Thread-safe."""
 
     def is_lost(self, holding: Holding) -> bool:
         """Return whether others may have a place that was granted. Thread-safe."""
@@ -129,6 +132,7 @@ class ClusterRegistry:
 
     def opened(self, session: Session) -> None:
         """Record a session."""
+        session.suspension = self._node.suspension(session.id)
         self._node.post(self._node.opened, session)
 
     def release(self, avatar_id: AvatarId, session_id: str) -> None:

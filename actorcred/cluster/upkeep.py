@@ -154,10 +154,13 @@ class Upkeep:
             if not holding.exclusive:
                 if lost:
                     self.write_behind(holding)
-            elif lost:
+                continue
+            if lost:
                 await self._tell(holding.key, str(holding.avatar_id))
             else:
                 await self._confirm(holding, again=generation != self._confirmed)
+            if not holding.lost:
+                holding.generation = generation
         self._confirmed = generation
         self._roster.complete()
         await self.pay()

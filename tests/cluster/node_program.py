@@ -20,6 +20,8 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import Any
 
+import pykka
+
 from actorcred import (
     Avatar,
     Checker,
@@ -33,10 +35,14 @@ from actorcred import (
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import BusDown, BusError, Cluster
+from actorcred.errors import CallError
 
 logger = logging.getLogger("node_program")
 
 TICK = 0.02
+CALLS = 0.03
+"""Seconds between two calls of a client."""
+
 STALL = 0.1
 """Seconds between two ticks that are recorded as a stall: the process was stopped or starved."""
 
@@ -81,7 +87,7 @@ class Figure(Avatar, Player):
         record("end", avatar=self.number, why=str(reason.code), at=time.monotonic())
 
     def move(self) -> None:
-        pass
+        record("answer", avatar=self.number, at=time.monotonic())
 
 
 class Game(Realm):
@@ -111,7 +117,8 @@ class Program:
     """Does what it is asked.
 
     Args:
-        config: the name of the node, where NATS is, the policy, the lease and the seed.
+        config: the name of the node, where NATS is, the policy, the lease, the seed, and whether
+            clients call their avatars.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -138,6 +145,7 @@ class Program:
             task.add_done_callback(self._tasks.discard)
         else:
             os._exit(3)  # the test has ended
+        self._logins.clear()
         await asyncio.gather(*self._tasks)
         ticking.cancel()
         transport.close()
@@ -191,7 +199,21 @@ class Program:
     async def do_login(self, name: str) -> str:
         login = await self._portal.login(UsernamePassword(name, ""), None, Player)
         self._logins[login.session.id] = login
+        if self._config["calls"]:
+            task = asyncio.get_running_loop().create_task(self._call(login))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return login.session.id
+
+    async def _call(self, login: Login) -> None:
+        """Call the avatar again and again, as a client that knows nothing of a cut."""
+        while login.session.id in self._logins:
+            with contextlib.suppress(CallError):
+                try:
+                    await login.avatar.proxy().move()
+                except pykka.ActorDeadError:
+                    return
+            await asyncio.sleep(CALLS)
 
     async def do_logout(self, session_id: str) -> None:
         login = self._logins.pop(session_id, None)

@@ -117,6 +117,8 @@ class NodeProcess:
                 )
             case "end":
                 self._judge.end(self.name, said["avatar"], said["why"], said["at"])
+            case "answer":
+                self._judge.answer(self.name, said["avatar"], said["at"])
             case "stall":
                 self._judge.stall(self.name, said["begin"], said["end"])
             case "gone":
