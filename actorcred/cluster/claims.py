@@ -93,7 +93,8 @@ class Claims:
             LoginDenied: if the policy denies it.
             CheckerUnavailable: if none was found in time, or this node is cut off.
         """
-        patience = monotonic() + min(within, PATIENCE)
+        began = monotonic()
+        patience = began + min(within, PATIENCE)
         try:
             async with asyncio.timeout(within):
                 disowned: set[str] = set()
@@ -108,6 +109,7 @@ class Claims:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
         except TimeoutError:
             raise CheckerUnavailable("no place was found in time") from None
+        holding.waited = monotonic() - began
 
     async def _try(self, holding: Holding, disowned: set[str]) -> Outcome:
         """Try once to get a place.
@@ -133,7 +135,7 @@ class Claims:
                 return await self._deny(decision, live, disowned)
             assert isinstance(decision, Admit)  # nodes do not share avatars
             if decision.evict:
-                return await self._evict(decision.evict, disowned)
+                return await self._evict(holding, decision.evict, disowned)
             mine = self._holdings.entry(holding)
             avatar_id = str(holding.avatar_id)
             written = await self._roster.write(holding.key, revision, avatar_id, [*live, mine])
@@ -142,12 +144,25 @@ class Claims:
             holding.granted(written, alone=not live)
             if self._still_true(generation):
                 holding.generation = generation
+                self._note_dead(holding, others)
                 return Outcome.GRANTED
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)
         except BusDown as error:
             logger.debug("A claim has to wait: %s", error)
         return Outcome.LATER
+
+    def _note_dead(self, holding: Holding, others: list[Entry]) -> None:
+        """Record which sessions of dead nodes a login takes over, also if they are swept by now."""
+        known = {one.entry.id for one in holding.taken}
+        for entry in others:
+            if entry.node != self._node and entry.id not in known:
+                holding.takes_over(entry, "dead")
+        holding.taken = tuple(
+            one
+            for one in holding.taken
+            if one.cause == "replaced" or self._members.life_of(one.entry.node) is Life.DEAD
+        )
 
     def _still_true(self, generation: int) -> bool:
         return self.safe and generation == self._members.generation
@@ -188,9 +203,15 @@ class Claims:
         holding = self._holdings.get(entry.id)
         return holding is not None and holding.is_known
 
-    async def _evict(self, entries: tuple[Entry, ...], disowned: set[str]) -> Outcome:
+    async def _evict(
+        self, holding: Holding, entries: tuple[Entry, ...], disowned: set[str]
+    ) -> Outcome:
         ended = await asyncio.gather(*map(self._end, entries))
-        disowned.update(entry.id for entry, done in zip(entries, ended, strict=True) if done)
+        for entry, done in zip(entries, ended, strict=True):
+            if done:
+                disowned.add(entry.id)
+            if entry.node != self._node:
+                holding.takes_over(entry, "replaced" if done else "dead")
         return Outcome.AGAIN if all(ended) else Outcome.LATER
 
     async def _end(self, entry: Entry) -> bool:

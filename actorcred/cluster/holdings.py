@@ -5,13 +5,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.session import Session
 
-__all__ = ["Holding", "Holdings"]
+__all__ = ["Holding", "Holdings", "Taken"]
+
+
+class Taken(NamedTuple):
+    """A session of another node whose place a login got.
+
+    Attributes:
+        entry: the session.
+        cause: "replaced" or "dead"; see `TakenOver`.
+    """
+
+    entry: Entry
+    cause: str
 
 
 class Holding:
@@ -28,6 +41,8 @@ class Holding:
         session: the session, once there is one.
         revision: of the value in the roster that granted the place; 0 before.
         alone: whether that value had no other session.
+        taken: the sessions of other nodes that had to go for it.
+        waited: seconds that it took to get it.
         generation: that of the lease in which the place was granted or confirmed last.
         reason: why it must end, possibly before it has opened; None if it need not.
         claiming: whether the place is still looked for.
@@ -53,6 +68,8 @@ class Holding:
         "session",
         "session_id",
         "since",
+        "taken",
+        "waited",
     )
 
     def __init__(self, avatar_id: AvatarId, session_id: str, *, exclusive: bool) -> None:
@@ -65,6 +82,8 @@ class Holding:
         self.revision = 0
         self.alone = False
         self.generation = 0
+        self.taken: tuple[Taken, ...] = ()
+        self.waited = 0.0
         self.reason: LogoutReason | None = None
         self.claiming = self.dropped = self.leaving = self.lost = False
         self._is_gone = False
@@ -80,6 +99,11 @@ class Holding:
         self.session = session
         if self.reason is not None:
             session.end(self.reason.code, self.reason.detail)
+
+    def takes_over(self, entry: Entry, cause: str) -> None:
+        """Record that a session of another node has to go for this place; the last cause counts."""
+        others = (one for one in self.taken if one.entry.id != entry.id)
+        self.taken = (*others, Taken(entry, cause))
 
     async def end(self, reason: LogoutReason) -> None:
         """End the session, also if it has yet to open, and wait until nothing is left of it."""

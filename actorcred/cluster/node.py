@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
@@ -24,6 +24,7 @@ from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.presence import ClusterPresence
+from actorcred.cluster.report import Report
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.cluster.store import Store
@@ -88,6 +89,8 @@ class ClusterNode:
         self.members = Members(self.bus, self.store, lease, self._describe)
         self.roster = Roster(self.store, lease * MARGIN)
         self.peers = Peers(self.bus, self.members)
+        self.used = Used(self.store, self.heal)
+        self.penalties = Penalties(self.bus, self._spawn, self.members.others, self.peers.ask)
         self._groups = ClusterGroups(self, self.bus, self._spawn)
         self._presence = ClusterPresence(self, self.members)
         self.answers.handlers |= {
@@ -99,8 +102,7 @@ class ClusterNode:
             m.UsersChanged: lambda message, _: self._presence.hear(message),
             m.WatchAgain: lambda message, _: self._presence.hear_again(message),
         }
-        self.used = Used(self.store, self.heal)
-        self.penalties = Penalties(self.bus, self._spawn, self.members.others, self.peers.ask)
+        self._report = Report(self.holdings, self.members, self.roster)
         self._claims: Claims
         self._upkeep: Upkeep
         self.serve(Limits(), None)
@@ -109,8 +111,15 @@ class ClusterNode:
         """Set the policy and the portal. They must be set before the first login."""
         self._claims = Claims(self.id, limits, self.holdings, self.roster, self.members, self.peers)
         self._upkeep = Upkeep(
-            self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
+            self.id,
+            self.holdings,
+            self.roster,
+            self.members,
+            self._claims,
+            self._report,
+            self._spawn,
         )
+        self._report.host = host
         self.answers.host = self.penalties.host = host
         if host is not None:
             self.post(self._learn_penalties)
@@ -203,6 +212,16 @@ class ClusterNode:
         await self.members.leave()
         await cancel_all(self._tasks)
         await self.bus.close()
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return the numbers of this node for metrics. Thread-safe."""
+        return {
+            "cluster_members": len(self.members.others()) + 1,
+            "cluster_lease_held": float(self.members.holds),
+            "cluster_releases_owed": self._upkeep.backlog,
+            "cluster_gaps": self.members.gaps,
+            "cluster_messages_dropped": self.bus.dropped + self.penalties.dropped,
+        }
 
     # -- from other threads ----------------------------------------------------------------------
 
@@ -304,6 +323,7 @@ class ClusterNode:
         holding = self.holdings.opened(session)
         if holding is None:
             return
+        self._report.opened(holding)
         if not holding.exclusive:
             self._upkeep.write_behind(holding)
         elif self._cut_off is CutOff.END and not self.members.holds:
@@ -328,10 +348,12 @@ class ClusterNode:
 
     def _when_cut_off(self) -> None:
         logger.warning("Node %s has lost touch with the others", self.id)
+        self._report.cut_off(self._cut_off)
         if self._cut_off is CutOff.END:
             self._upkeep.end_exclusive()
 
     def _when_dead(self, node: str) -> None:
+        self._report.gone(node)
         self._spawn(self._upkeep.sweep(node))
 
     def _when_renewed(self) -> None:
@@ -356,6 +378,7 @@ class ClusterNode:
                     logger.debug("Not healed yet: %s", error)
                     await asyncio.sleep(HEAL_PAUSE)
                 else:
+                    self._report.healed()
                     self._learn_penalties()
                     return
         finally:

@@ -31,6 +31,7 @@ __all__ = ["ClusterRegistry", "Node"]
 class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
+    id: str
     draining: bool
     used: Used
     penalties: Penalties
@@ -69,6 +70,9 @@ class Node(Way, Protocol):
     def is_lost(self, holding: Holding) -> bool:
         """Return whether others may have a place that was granted. Thread-safe."""
 
+    def gauges(self) -> Mapping[str, float]:
+        """Return numbers for metrics. Thread-safe."""
+
     async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
         """Ask all other nodes; see `Peers.gather`."""
 
@@ -87,9 +91,11 @@ class ClusterRegistry:
 
     Attributes:
         groups: the named groups of the portal.
+        node: the id of the node.
     """
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost, node: Node) -> None:
+        self.node = node.id
         self._directory = directory
         self._host = host
         self._node = node
@@ -156,6 +162,10 @@ class ClusterRegistry:
     def use_up(self, key: str, seconds: float) -> Future[bool]:
         """Use up what can be used once in the whole cluster; see `Registry`."""
         return self._node.run(self._node.used.take(key, seconds))
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return the numbers of this node for metrics. Thread-safe."""
+        return self._node.gauges()
 
     # -- look-ups --------------------------------------------------------------------------------
 

@@ -88,6 +88,7 @@ class Portal(Actor):
         portal.presence.link = self._registry.link(portal.presence)
         portal.groups = self._registry.groups
         self._logouts.when_ending = online.ending
+        self._events.node = self._registry.node
         self._protection.tell = self._registry.failed
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics
@@ -117,6 +118,7 @@ class Portal(Actor):
                 self._logins,
                 self._services,
                 self._protection,
+                self._registry,
             )
             self._unwatch = self._metrics.watch(gauges.read)
             self._measure_lag()

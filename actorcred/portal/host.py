@@ -10,6 +10,7 @@ from actorcred.actors import Future
 from actorcred.checker import Revocation
 from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
+from actorcred.portal.events import Event
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import RevokeNamed, RunStep
 from actorcred.portal.protection import Protection
@@ -73,6 +74,10 @@ class Host:
     def failures(self, most: int) -> Future[list[Failures]]:
         """Return the latest failed logins that count here. Thread-safe."""
         return self.run(lambda: self._protection.standing(most))
+
+    def publish(self, event: Event) -> None:
+        """Send an event to the subscribers and the audit log. Thread-safe."""
+        self._portal.publish(event)
 
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""

@@ -65,6 +65,9 @@ class SessionHost(Protocol):
     def failures(self, most: int) -> Future[list[Failures]]:
         """Return the latest failed logins that count here, of so many keys at most. Thread-safe."""
 
+    def publish(self, event: Any) -> None:
+        """Send an `Event` to the portal's subscribers and the audit log. Thread-safe."""
+
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""
 
@@ -77,9 +80,11 @@ class Registry(Protocol):
 
     Attributes:
         groups: the named groups of the portal.
+        node: the id of this machine in its cluster, which events get; "" without a cluster.
     """
 
     groups: Groups
+    node: str
 
     def claim(
         self, avatar_id: AvatarId, session_id: str, interfaces: tuple[type, ...], deadline: float
@@ -143,6 +148,9 @@ class Registry(Protocol):
             CheckerUnavailable: if that is not known. A future fails with the same error.
         """
 
+    def gauges(self) -> Mapping[str, float]:
+        """Return further numbers for metrics, by their names. Thread-safe."""
+
     def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""
 
@@ -187,6 +195,8 @@ class MemoryRegistry:
     Attributes:
         groups: the named groups of the portal.
     """
+
+    node = ""
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost) -> None:
         self.groups = Groups()
@@ -245,6 +255,10 @@ class MemoryRegistry:
     def use_up(self, key: str, seconds: float) -> bool:
         """Use up what can be used once; return whether it was not used before."""
         return self._used.take(key, seconds, self._host.now())
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return no further numbers."""
+        return {}
 
     # -- deciding --------------------------------------------------------------------------------
 

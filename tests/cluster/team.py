@@ -31,6 +31,7 @@ from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.checker import Revocation
 from actorcred.cluster import BusDown, Cluster
 from actorcred.errors import CallError
+from actorcred.metrics import Metrics
 from tests.cluster.nats_server import NatsServer, random_name
 from tests.cluster.tap import Tap
 
@@ -186,6 +187,7 @@ async def team(
     name: str = "",
     admission: Admission | None = None,
     penalty: Penalty | None = None,
+    metrics: Metrics | None = None,
     **settings: Any,
 ) -> AsyncIterator[list[Member]]:
     """Run some nodes of one cluster, which know each other."""
@@ -207,6 +209,7 @@ async def team(
                     "policy": policy,
                     "admission": admission or Admission(),
                     "penalty": penalty or Penalty(),
+                    "metrics": metrics,
                 },
                 settings,
             )
