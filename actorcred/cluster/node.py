@@ -270,6 +270,7 @@ class ClusterNode:
         task = self._dispatcher.loop.create_task(_logged(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: coroutine.close())  # if it was cancelled before it began
 
     # -- places ----------------------------------------------------------------------------------
 
