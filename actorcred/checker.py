@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import secrets
 import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
@@ -179,7 +180,7 @@ class CheckerRef(ActorRef["Checker"]):
         """
         self._report(lambda listener: listener.recheck(checker or self))
 
-    def use_up(self, key: str, seconds: float) -> Future[bool]:
+    def use_up(self, key: str, seconds: float, use: str = "") -> Future[bool]:
         """Use up what can be used once, such as a one-time code, for all portals of this checker.
 
         A portal of a cluster asks the other machines. May be called on any thread.
@@ -187,12 +188,14 @@ class CheckerRef(ActorRef["Checker"]):
         Args:
             key: what it is, the same on all machines; no secret.
             seconds: for which it can be used at most, from the first moment on; an hour at most.
+            use: stands for this use; random by default.
 
         Returns:
             A future of whether it was not used before. It fails with `CheckerUnavailable` if that
             is not known. Without a portal it is always true.
         """
-        return agreement([listener.use_up(key, seconds) for listener in self.listeners])
+        use = use or secrets.token_hex(8)
+        return agreement([listener.use_up(key, seconds, use) for listener in self.listeners])
 
     def _report(self, tell: Callable[[CheckerListener], object]) -> None:
         for listener in self.listeners:

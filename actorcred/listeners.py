@@ -32,8 +32,14 @@ class CheckerListener(Protocol):
             pykka.ActorDeadError: if the listener has stopped; it is removed then.
         """
 
-    def use_up(self, key: str, seconds: float) -> Future[bool]:
-        """Use up what can be used once; see `CheckerRef.use_up`."""
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
+        """Use up what can be used once; see `CheckerRef.use_up`.
+
+        Args:
+            key: what it is.
+            seconds: for which it can be used at most.
+            use: random text that stands for this use: a portal can be asked by several ways.
+        """
 
 
 def agreement(asked: Sequence[Future[bool]]) -> Future[bool]:

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from actorcred.settings import check_settings
 
@@ -15,6 +15,8 @@ __all__ = [
     "RETRY_AFTER",
     "Admission",
     "Failures",
+    "Familiarity",
+    "News",
     "Penalties",
     "Penalty",
     "Turns",
@@ -141,6 +143,24 @@ class Failures(NamedTuple):
     times: int
     spelling: str | None = ""
     age: float = 0.0
+
+
+class Familiarity(NamedTuple):
+    """A login of an account from a source, which is familiar from then on.
+
+    Attributes:
+        spelling: the name as claimed.
+        source: the source.
+        age: seconds since the login.
+    """
+
+    spelling: str
+    source: str
+    age: float = 0.0
+
+
+News: TypeAlias = Failures | Familiarity
+"""What machines tell each other, so that penalties are the same on all of them."""
 
 
 LOOKED_AT = 64

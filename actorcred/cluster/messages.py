@@ -25,6 +25,7 @@ __all__ = [
     "Counted",
     "End",
     "Failed",
+    "Familiar",
     "Hello",
     "IsKnown",
     "JoinGroup",
@@ -60,6 +61,14 @@ class Counted(msgspec.Struct, frozen=True, array_like=True):
     key: str
     times: int
     spelling: str | None = ""
+    age: float = 0.0
+
+
+class Familiar(msgspec.Struct, frozen=True, array_like=True):
+    """A login from a source that is familiar from then on; see `throttle.Familiarity`."""
+
+    spelling: str
+    source: str
     age: float = 0.0
 
 
@@ -239,14 +248,16 @@ class Failed(_Message, tag="failed", frozen=True):
     Attributes:
         node: its id.
         failures: in order; see `throttle.Failures`.
+        familiar: sources that have become familiar.
     """
 
     node: str
     failures: list[Counted]
+    familiar: list[Familiar] = []
 
 
 class ListFailures(_Message, tag="failures", frozen=True):
-    """The latest failed logins that count at a node."""
+    """What stands at a node; answered with a `Failed`."""
 
 
 class Answer(_Message, tag="answer", frozen=True):

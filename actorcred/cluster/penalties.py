@@ -1,4 +1,4 @@
-"""Penalties for failed logins, which count on all nodes.
+"""Penalties for failed logins, which hold on all nodes, and the familiar sources that they spare.
 
 They are soft: a node tells of a failure at once, but not more often than each `WINDOW`, so another
 one can still look at what was tried there in the meantime. What is lost is not told again, except
@@ -11,7 +11,7 @@ import logging
 import math
 import random
 from asyncio import sleep as pause
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from typing import Any, Protocol
 
 import msgspec
@@ -19,9 +19,9 @@ import pykka
 
 from actorcred.actors import Future
 from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
-from actorcred.cluster.messages import Counted, Failed, ListFailures, Message, pack
+from actorcred.cluster.messages import Counted, Failed, Familiar, ListFailures, Message, pack
 from actorcred.sessions.registry import SessionHost
-from actorcred.throttle import LONGEST_NAME, Failures
+from actorcred.throttle import LONGEST_NAME, Failures, Familiarity, News
 
 __all__ = ["Penalties", "PenaltyBus"]
 
@@ -41,6 +41,8 @@ ASKED = 3
 
 LONGEST_KEY = 4 * LONGEST_NAME
 """Characters of a key: letters can become several when their case is folded."""
+
+LONGEST_SOURCE = 256
 
 MOST_FAILURES = 10_000
 """Of a key. There are never that many, since the penalties for them last for longer and longer."""
@@ -86,8 +88,8 @@ class Penalties:
         self._ask = ask
         self.host: SessionHost | None = None
         self.dropped = 0
-        self._pending: list[Failures] = []
-        self._last: dict[str, int] = {}
+        self._pending: list[News] = []
+        self._last: dict[Hashable, int] = {}
         """Where in the list the last change of a key is."""
         self._waiting = False
         self._asking = 0
@@ -96,16 +98,17 @@ class Penalties:
 
     # -- telling ---------------------------------------------------------------------------------
 
-    def tell(self, failures: Failures) -> None:
-        """Tell all nodes of failures, or that they are forgiven."""
-        self._note_forgiven(failures)
-        place = self._last.get(failures.key)
-        joined = None if place is None else _joined(self._pending[place], failures)
+    def tell(self, news: News) -> None:
+        """Tell all nodes of failures, that they are forgiven, or of a familiar source."""
+        self._note_forgiven(news)
+        key = news[:2] if isinstance(news, Familiarity) else news.key
+        place = self._last.get(key)
+        joined = None if place is None else _joined(self._pending[place], news)
         if joined is not None and place is not None:
             self._pending[place] = joined
         elif len(self._pending) < PENDING:
-            self._last[failures.key] = len(self._pending)
-            self._pending.append(failures)
+            self._last[key] = len(self._pending)
+            self._pending.append(news)
         else:
             self.dropped += 1
         self._send_soon()
@@ -123,45 +126,55 @@ class Penalties:
                 while pending:
                     part = fitting(pending)
                     del pending[: len(part)]
-                    self._bus.tell_all(pack(Failed(self._bus.node, _counted(part))))
+                    self._bus.tell_all(pack(self._message(part)))
                 await pause(WINDOW)
         finally:
             self._waiting = False
+
+    def _message(self, told: Sequence[News]) -> Failed:
+        return Failed(
+            self._bus.node,
+            [Counted(*one) for one in told if isinstance(one, Failures)],
+            [Familiar(*one) for one in told if isinstance(one, Familiarity)],
+        )
 
     # -- hearing ---------------------------------------------------------------------------------
 
     def hear(self, message: Failed) -> None:
         """Count what has failed at another node."""
         if message.node != self._bus.node and self.host is not None:
-            self._pass_on(self.host, message.node, message.failures, standing=False)
+            self._pass_on(self.host, message, standing=False)
 
-    def _pass_on(
-        self, host: SessionHost, node: str, counted: Sequence[Counted], *, standing: bool
-    ) -> None:
-        told = [Failures(one.key, one.times, one.spelling, one.age) for one in counted]
+    def _pass_on(self, host: SessionHost, message: Failed, *, standing: bool) -> None:
+        told: list[News] = [
+            *(Failures(one.key, one.times, one.spelling, one.age) for one in message.failures),
+            *(Familiarity(one.spelling, one.source, one.age) for one in message.familiar),
+        ]
         if len(told) > PENDING or not all(map(is_good, told)):
-            logger.warning("Node %s told wrongly what has failed; it is ignored", node)
+            logger.warning("Node %s told wrongly what has failed; it is ignored", message.node)
             return
         if standing:
-            told = [one for one in told if one.key not in self._forgiven]
+            told = [one for one in told if getattr(one, "key", None) not in self._forgiven]
         for one in told:
             self._note_forgiven(one)
-        host.hear_failures(told, standing=standing)
+        host.hear_news(told, standing=standing)
 
-    def _note_forgiven(self, failures: Failures) -> None:
-        if self._asking and not failures.times and len(self._forgiven) < PENDING:
-            self._forgiven.add(failures.key)
+    def _note_forgiven(self, news: News) -> None:
+        if not self._asking or len(self._forgiven) >= PENDING:
+            return
+        if isinstance(news, Failures) and not news.times:
+            self._forgiven.add(news.key)
 
     # -- what stands -----------------------------------------------------------------------------
 
-    def standing(self) -> Future[list[Counted]]:
+    def standing(self) -> Future[Failed]:
         """Return what stands at this node, as far as it fits into one message."""
+        found: Future[Failed] = Future()
         if self.host is None:
-            nothing: Future[list[Counted]] = Future()
-            nothing.settle([])
-            return nothing
-        found: Future[list[Counted]] = Future()
-        found.follow(self.host.failures(PENDING), lambda told: _counted(fitting(told)))
+            found.settle(self._message([]))
+        else:
+            news = self.host.news(PENDING // 2)
+            found.follow(news, lambda told: self._message(fitting(told)))
         return found
 
     async def catch_up(self) -> None:
@@ -181,47 +194,46 @@ class Penalties:
 
     async def _learn_from(self, host: SessionHost, node: str) -> None:
         try:
-            counted = msgspec.convert(await self._ask(node, ListFailures()), list[Counted])
+            standing = msgspec.convert(await self._ask(node, ListFailures()), Failed)
         except (NodeGone, BusDown, BusError, RemoteError, pykka.ActorDeadError) as error:
             logger.debug("Node %s does not say what stands: %s", node, error)
         except msgspec.ValidationError as error:
             logger.warning("Node %s told wrongly what stands: %s", node, error)
         else:
-            self._pass_on(host, node, counted, standing=True)
+            self._pass_on(host, standing, standing=True)
 
 
-def _joined(earlier: Failures, later: Failures) -> Failures | None:
+def _joined(earlier: News, later: News) -> News | None:
     """Return one change that stands for two of a key in a row, if there is one."""
+    if not isinstance(earlier, Failures) or not isinstance(later, Failures):
+        return later
     if earlier.times and later.times:
         spelling = earlier.spelling if earlier.spelling == later.spelling else None
         return Failures(later.key, earlier.times + later.times, spelling)
     return later if earlier == later else None
 
 
-def fitting(told: Sequence[Failures]) -> list[Failures]:
-    """Return as many of the first failures as fit into one message; at least one."""
+def fitting(told: Sequence[News]) -> list[News]:
+    """Return as many of the first news as fit into one message; at least one."""
     letters = 0
-    found: list[Failures] = []
+    found: list[News] = []
     for one in told:
-        letters += len(one.key) + len(one.spelling or "")
+        letters += sum(len(text) for text in one if isinstance(text, str))
         if found and (letters > LETTERS or len(found) >= PENDING):
             break
         found.append(one)
     return found
 
 
-def is_good(failures: Failures) -> bool:
+def is_good(news: News) -> bool:
     """Return whether another node may say so."""
+    if not (math.isfinite(news.age) and news.age >= 0 and len(news.spelling or "") <= LONGEST_NAME):
+        return False
+    if isinstance(news, Familiarity):
+        return 0 < len(news.source) <= LONGEST_SOURCE
     return (
-        failures.key.startswith(("from ", "as "))
-        and len(failures.key) <= LONGEST_KEY
-        and len(failures.spelling or "") <= LONGEST_NAME
-        and 0 <= failures.times <= MOST_FAILURES
-        and (failures.times > 0 or failures.spelling is not None)
-        and math.isfinite(failures.age)
-        and failures.age >= 0
+        news.key.startswith(("from ", "as "))
+        and len(news.key) <= LONGEST_KEY
+        and 0 <= news.times <= MOST_FAILURES
+        and (news.times > 0 or news.spelling is not None)
     )
-
-
-def _counted(told: Iterable[Failures]) -> list[Counted]:
-    return [Counted(*one) for one in told]

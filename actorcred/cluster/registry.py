@@ -23,7 +23,7 @@ from actorcred.sessions.policies import Limits
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.registry import Place, SessionHost
 from actorcred.sessions.session import Session
-from actorcred.throttle import RETRY_AFTER, Failures
+from actorcred.throttle import RETRY_AFTER, News
 
 __all__ = ["ClusterRegistry", "Node"]
 
@@ -155,13 +155,13 @@ class ClusterRegistry:
         if avatar_id is not ANONYMOUS:
             self._node.post(self._node.tell_revoked, checker, avatar_id, what)
 
-    def failed(self, failures: Failures) -> None:
-        """Tell all nodes of a failed login, or that failures are forgiven."""
-        self._node.post(self._node.penalties.tell, failures)
+    def tell_news(self, news: News) -> None:
+        """Tell all nodes what they need for their penalties."""
+        self._node.post(self._node.penalties.tell, news)
 
-    def use_up(self, key: str, seconds: float) -> Future[bool]:
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
         """Use up what can be used once in the whole cluster; see `Registry`."""
-        return self._node.run(self._node.used.take(key, seconds))
+        return self._node.run(self._node.used.take(key, seconds, use))
 
     def gauges(self) -> Mapping[str, float]:
         """Return the numbers of this node for metrics. Thread-safe."""

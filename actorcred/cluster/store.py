@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from nats.js import api
@@ -186,16 +186,15 @@ class Store:
         Raises:
             BusDown: if NATS does not answer.
         """
-        return await self._taken(self._leases, f"acl.{self._cluster}.{self.bus.node}")
+        beat = await self._last(self._leases, f"acl.{self._cluster}.{self.bus.node}")
+        taken: datetime = beat.time
+        return taken
 
-    async def _taken(self, stream: str, subject: str) -> datetime:
-        """Return when NATS took the last message of a subject, on its own clock."""
+    async def _last(self, stream: str, subject: str) -> Any:
         try:
-            message = await self._jetstream.get_last_msg(stream, subject)
+            return await self._jetstream.get_last_msg(stream, subject)
         except FAULTS as error:
             raise BusDown(reason_of(error)) from None
-        time: datetime = message.time
-        return time
 
     # -- compare and set -------------------------------------------------------------------------
 
@@ -226,22 +225,28 @@ class Store:
         """
         return await self._put(f"acr.{self._cluster}.{key}", data, self._timeout, revision)
 
-    async def use_up(self, key: str) -> float | None:
+    async def use_up(self, key: str, use: bytes) -> float | None:
         """Create the key of something that can be used once.
+
+        Args:
+            key: the key.
+            use: its value.
 
         Returns:
             How many seconds before that NATS had made the store of these keys; None if the key was
-            there.
+            there with another value.
 
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the keys.
         """
         subject = f"acu.{self._cluster}.{key}"
-        if await self._put(subject, b"", self._timeout, 0) is None:
-            return None
+        await self._put(subject, use, self._timeout, 0)
         # Asked afterwards, so that it is the store which has the key.
         made = (await self._info(self._used)).created
-        age = await self._taken(self._used, subject) - datetime.fromisoformat(str(made))
+        found = await self._last(self._used, subject)
+        if (found.data or b"") != use:
+            return None
+        age: timedelta = found.time - datetime.fromisoformat(str(made))
         return age.total_seconds()
 
     async def remove(self, revision: int) -> bool:

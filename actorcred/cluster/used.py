@@ -19,7 +19,7 @@ logger = logging.getLogger("actorcred.cluster")
 class UsedStore(Protocol):
     """What this needs of the store."""
 
-    async def use_up(self, key: str) -> float | None:
+    async def use_up(self, key: str, use: bytes) -> float | None:
         """Create a key; return the age of the store."""
 
 
@@ -35,12 +35,13 @@ class Used:
         self._store = store
         self._lost = lost
 
-    async def take(self, key: str, seconds: float) -> bool:
-        """Use up a key; return whether no node has used it before.
+    async def take(self, key: str, seconds: float, use: str) -> bool:
+        """Use up a key; return whether no node has used it before, except by the same use.
 
         Args:
             key: what it is.
             seconds: for which it can be used at most, from the first moment on.
+            use: stands for this use.
 
         Raises:
             CheckerUnavailable: if NATS does not say so, or might have forgotten it.
@@ -49,7 +50,7 @@ class Used:
         if not 0 < seconds <= USED_AGE:
             raise ValueError(f"nothing can be used up that is valid for {seconds:g} s")
         try:
-            age = await self._store.use_up(key_of(key))
+            age = await self._store.use_up(key_of(key), use.encode())
         except BusDown as error:
             if isinstance(error, StoreLost):
                 self._lost()

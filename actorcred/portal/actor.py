@@ -89,7 +89,7 @@ class Portal(Actor):
         portal.groups = self._registry.groups
         self._logouts.when_ending = online.ending
         self._events.node = self._registry.node
-        self._protection.tell = self._registry.failed
+        self._protection.tell = self._registry.tell_news
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(
@@ -285,8 +285,8 @@ class Portal(Actor):
                 return self._revoke_named(name, avatar_id, what)
             case m.RunStep(step):
                 return step()
-            case m.UseUp(key, seconds):
-                return self._registry.use_up(key, seconds)
+            case m.UseUp(key, seconds, use):
+                return self._registry.use_up(key, seconds, use)
             case m.ServiceCrashed(ref, error):
                 pause = self._services.crashed(ref, error, self.now())
                 if pause:

@@ -17,7 +17,7 @@ from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.session import Session
-from actorcred.throttle import Failures
+from actorcred.throttle import News
 
 __all__ = ["Host"]
 
@@ -66,13 +66,13 @@ class Host:
         """Treat an account as if its checker here had reported it. Thread-safe."""
         self._portal.tell_if_alive(RevokeNamed(checker, avatar_id, what))
 
-    def hear_failures(self, told: Sequence[Failures], *, standing: bool) -> None:
+    def hear_news(self, told: Sequence[News], *, standing: bool) -> None:
         """Count failed logins of other machines. Thread-safe."""
         hear = self._protection.merge if standing else self._protection.hear
         self._portal.tell_if_alive(RunStep(partial(hear, told)))
 
-    def failures(self, most: int) -> Future[list[Failures]]:
-        """Return the latest failed logins that count here. Thread-safe."""
+    def news(self, most: int) -> Future[list[News]]:
+        """Return the latest failed logins that count here, and more. Thread-safe."""
         return self.run(lambda: self._protection.standing(most))
 
     def publish(self, event: Event) -> None:

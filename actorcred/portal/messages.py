@@ -336,6 +336,7 @@ class UseUp(ControlMessage):
 
     key: str
     seconds: float
+    use: str
 
 
 # -- events ---------------------------------------------------------------------------------------

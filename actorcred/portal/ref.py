@@ -458,9 +458,9 @@ class PortalRef(Asking):
         """
         self.tell(Recheck(checker))
 
-    def use_up(self, key: str, seconds: float) -> Future[bool]:
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
         """Called by a checker to use up what can be used once; see `CheckerRef.use_up`."""
-        return self._look_up(UseUp(key, seconds))
+        return self._look_up(UseUp(key, seconds, use))
 
     def avatar_opened(self, session: Session) -> None:
         """Complete the login of a session."""

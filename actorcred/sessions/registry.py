@@ -21,7 +21,7 @@ from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.session import Session
 from actorcred.sessions.used import Used
-from actorcred.throttle import RETRY_AFTER, Failures
+from actorcred.throttle import RETRY_AFTER, News
 
 __all__ = ["MakeRegistry", "MemoryRegistry", "Place", "Registry", "SessionHost"]
 
@@ -53,17 +53,23 @@ class SessionHost(Protocol):
     def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Treat an account as if its checker here had reported it. Thread-safe."""
 
-    def hear_failures(self, told: Sequence[Failures], *, standing: bool) -> None:
+    def hear_news(self, told: Sequence[News], *, standing: bool) -> None:
         """Count failed logins of other machines, for the penalties here. Thread-safe.
 
         Args:
-            told: what failed, in order.
+            told: what failed, or was forgiven, and sources that have become familiar, in order.
             standing: whether it is what stands at another machine, which can have been counted here
                 already, and not what has just happened there.
         """
 
-    def failures(self, most: int) -> Future[list[Failures]]:
-        """Return the latest failed logins that count here, of so many keys at most. Thread-safe."""
+    def news(self, most: int) -> Future[list[News]]:
+        """Return the latest failed logins that count here, and the latest familiar sources.
+
+        Thread-safe.
+
+        Args:
+            most: of how many sources and accounts.
+        """
 
     def publish(self, event: Any) -> None:
         """Send an `Event` to the portal's subscribers and the audit log. Thread-safe."""
@@ -134,15 +140,16 @@ class Registry(Protocol):
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell other machines that a checker here has reported an account."""
 
-    def failed(self, failures: Failures) -> None:
-        """Tell other machines of a failed login, or that failures are forgiven."""
+    def tell_news(self, news: News) -> None:
+        """Tell other machines what they need for their penalties."""
 
-    def use_up(self, key: str, seconds: float) -> bool | Future[bool]:
+    def use_up(self, key: str, seconds: float, use: str) -> bool | Future[bool]:
         """Use up what can be used once; return whether it was not used before.
 
         Args:
             key: what it is.
             seconds: for which it can be used at most, from the first moment on.
+            use: stands for this use. The same one may be asked about several times.
 
         Raises:
             CheckerUnavailable: if that is not known. A future fails with the same error.
@@ -249,12 +256,12 @@ class MemoryRegistry:
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Do nothing: there is no other machine."""
 
-    def failed(self, failures: Failures) -> None:
+    def tell_news(self, news: News) -> None:
         """Do nothing: there is no other machine."""
 
-    def use_up(self, key: str, seconds: float) -> bool:
+    def use_up(self, key: str, seconds: float, use: str) -> bool:
         """Use up what can be used once; return whether it was not used before."""
-        return self._used.take(key, seconds, self._host.now())
+        return self._used.take(key, use, until=(now := self._host.now()) + seconds, now=now)
 
     def gauges(self) -> Mapping[str, float]:
         """Return no further numbers."""

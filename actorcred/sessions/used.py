@@ -18,29 +18,30 @@ class Used:
 
     def __init__(self, most: int = 100_000) -> None:
         self._most = most
-        self._keys: set[str] = set()
+        self._keys: dict[str, str] = {}
         self._ends: list[tuple[float, str]] = []
 
     def __len__(self) -> int:
         return len(self._keys)
 
-    def take(self, key: str, seconds: float, now: float) -> bool:
-        """Use up a key; return whether it was not used before.
+    def take(self, key: str, use: str, *, until: float, now: float) -> bool:
+        """Use up a key; return whether it was not used before, except by the same use.
 
         Args:
             key: what it is.
-            seconds: for which it could be used again.
-            now: the time in seconds.
+            use: stands for this use.
+            until: the time in seconds until which it could be used again.
+            now: the time now.
 
         Raises:
             CheckerUnavailable: if too many are remembered.
         """
         while self._ends and self._ends[0][0] <= now:
-            self._keys.discard(heapq.heappop(self._ends)[1])
+            del self._keys[heapq.heappop(self._ends)[1]]
         if key in self._keys:
-            return False
+            return self._keys[key] == use
         if len(self._keys) >= self._most:
             raise CheckerUnavailable(f"{self._most} one-time codes are in use")
-        self._keys.add(key)
-        heapq.heappush(self._ends, (now + seconds, key))
+        self._keys[key] = use
+        heapq.heappush(self._ends, (until, key))
         return True

@@ -20,6 +20,7 @@ from actorcred.cluster.messages import (
     Counted,
     End,
     Failed,
+    Familiar,
     Hello,
     IsKnown,
     JoinGroup,
@@ -58,7 +59,7 @@ MESSAGES: list[Message] = [
     WatchUsers("node", "x-1", 3, ["ann"], ["ben"]),
     UsersChanged("node", "x-1", 4, {"ann": Contribution(2, {"away": (1.5, True)}, None)}, 3),
     WatchAgain("node", "x-1"),
-    Failed("node", [Counted("as ann", 2, None, 1.5)]),
+    Failed("node", [Counted("as ann", 2, None, 1.5)], [Familiar("ann", "192.0.2.1", 1.5)]),
     ListFailures(),
     Answer("ok", [1, {"a": None}]),
 ]

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from actorcred import ClientInfo, LoginDenied, LoginFailed, Penalty, UsernamePassword
+from actorcred import ClientInfo, Login, LoginDenied, LoginFailed, Penalty, UsernamePassword
 from actorcred.actors import Future
 from actorcred.cluster.errors import NodeGone
-from actorcred.cluster.messages import Answer, Counted, Failed, Message, pack, unpack
+from actorcred.cluster.messages import Answer, Counted, Failed, Familiar, Message, pack, unpack
 from actorcred.cluster.penalties import LETTERS, PENDING, Penalties, fitting, is_good
 from actorcred.errors import RefusalCause
-from actorcred.throttle import LONGEST_NAME, Failures
+from actorcred.throttle import LONGEST_NAME, Failures, Familiarity, News
 from tests.cluster.conftest import stranger, until
 from tests.cluster.nats_server import NatsServer, random_name
 from tests.cluster.team import Member, Player, team
@@ -29,15 +29,15 @@ LONG = Penalty(step=60.0)
 class Host:
     """A portal that notes what it is told."""
 
-    def __init__(self, *standing: Failures) -> None:
-        self.heard: list[tuple[list[Failures], bool]] = []
+    def __init__(self, *standing: News) -> None:
+        self.heard: list[tuple[list[News], bool]] = []
         self._standing = list(standing)
 
-    def hear_failures(self, told: list[Failures], *, standing: bool) -> None:
+    def hear_news(self, told: list[News], *, standing: bool) -> None:
         self.heard.append((told, standing))
 
-    def failures(self, most: int) -> Future[list[Failures]]:
-        future: Future[list[Failures]] = Future()
+    def news(self, most: int) -> Future[list[News]]:
+        future: Future[list[News]] = Future()
         future.settle(self._standing[:most])
         return future
 
@@ -49,7 +49,7 @@ class Line:
 
     def __init__(self) -> None:
         self.connected = True
-        self.told: list[list[Failures]] = []
+        self.told: list[list[News]] = []
         self.answers: dict[str, Any] = {}
         self.asked: list[str] = []
 
@@ -57,7 +57,9 @@ class Line:
         message = unpack(data)
         assert isinstance(message, Failed)
         assert message.node == self.node
-        self.told.append([Failures(*one) for one in map(tuple_of, message.failures)])
+        failures = [Failures(*one) for one in map(tuple_of, message.failures)]
+        familiar = [Familiarity(one.spelling, one.source, one.age) for one in message.familiar]
+        self.told.append([*failures, *familiar])
         return True
 
     async def ask(self, node: str, _: Message) -> Any:
@@ -129,6 +131,18 @@ def test_the_first_failure_is_told_at_once_and_further_ones_together(windows: An
     asyncio.run(run())
 
 
+def test_a_familiar_source_is_told_once_in_a_message(windows: Any) -> None:
+    async def run() -> None:
+        line = Line()
+        penalties = made(line)
+        for source in (SOURCE, SOURCE, "192.0.2.1"):
+            penalties.tell(Familiarity("ann", source))
+        await turns()
+        assert line.told == [[Familiarity("ann", SOURCE), Familiarity("ann", "192.0.2.1")]]
+
+    asyncio.run(run())
+
+
 def test_what_is_forgiven_stays_in_its_order_and_is_only_told_once(windows: Any) -> None:
     async def run() -> None:
         line = Line()
@@ -137,7 +151,7 @@ def test_what_is_forgiven_stays_in_its_order_and_is_only_told_once(windows: Any)
         for times, name in changes:
             penalties.tell(Failures("as ann", times, name))
         await turns()
-        told = [(one.times, one.spelling) for one in line.told[0]]
+        told = [one[1:3] for one in line.told[0]]
         assert told == [(1, "ann"), (0, "ann"), (0, "Ann"), (1, "ann")]
 
     asyncio.run(run())
@@ -153,7 +167,7 @@ def test_what_waits_is_bounded_and_what_is_too_much_is_counted(windows: Any) -> 
         penalties.tell(Failures("as user0", 1))
         await turns()
         assert sum(len(told) for told in line.told) == PENDING
-        assert line.told[0][0].times == 2
+        assert line.told[0][0] == Failures("as user0", 2)
 
     asyncio.run(run())
 
@@ -169,7 +183,7 @@ def test_long_names_are_told_in_several_messages_of_which_each_fits(windows: Any
         assert len(line.told) > 1
         assert [one.spelling for told in line.told for one in told] == names
         for told in line.told:
-            assert len(pack(Failed("a", [Counted(*one) for one in told]))) < 1 << 20
+            assert len(pack(penalties._message(told))) < 1 << 20
 
     asyncio.run(run())
 
@@ -228,6 +242,25 @@ def test_what_no_node_can_say_is_ignored_with_all_that_came_with_it(
     assert host.heard == [([Failures("as ann", 1, "ann")], False)]
 
 
+@pytest.mark.parametrize(
+    "bad",
+    [
+        Familiar("ann", ""),
+        Familiar("ann", "x" * 1000),
+        Familiar("x" * (LONGEST_NAME + 1), SOURCE),
+        Familiar("ann", SOURCE, -1.0),
+        Familiar("ann", SOURCE, float("nan")),
+    ],
+)
+def test_a_familiar_source_that_no_node_can_have_is_ignored(bad: Familiar) -> None:
+    host = Host()
+    penalties = made(Line(), host)
+    penalties.hear(Failed("b", [], [bad]))
+    assert host.heard == []
+    penalties.hear(Failed("b", [], [Familiar("ann", SOURCE)]))
+    assert host.heard == [([Familiarity("ann", SOURCE)], False)]
+
+
 def test_too_much_is_ignored() -> None:
     host = Host()
     made(Line(), host).hear(Failed("b", [GOOD] * (PENDING + 1)))
@@ -247,13 +280,15 @@ def test_a_node_that_comes_asks_some_others_and_none_of_them_can_harm_it(
     async def run() -> None:
         line, host = Line(), Host()
         penalties = made(line, host)
-        line.answers = {"b": NodeGone("b"), "c": "junk", "d": [["as ann", 3, "ann", 1.5]]}
+        standing = ["failed", "d", [["as ann", 3, "ann", 1.5]], [["ben", SOURCE, 2.5]]]
+        line.answers = {"b": NodeGone("b"), "c": "junk", "d": standing}
         await penalties.catch_up()
         assert sorted(line.asked) == ["b", "c", "d"]
-        assert host.heard == [([Failures("as ann", 3, "ann", 1.5)], True)]
+        told = [Failures("as ann", 3, "ann", 1.5), Familiarity("ben", SOURCE, 2.5)]
+        assert host.heard == [(told, True)]
         assert "Node c told wrongly what stands" in caplog.text
         line.asked.clear()
-        line.answers = {f"n{number}": [] for number in range(50)}
+        line.answers = {f"n{number}": ["failed", "x", []] for number in range(50)}
         await penalties.catch_up()
         assert len(set(line.asked)) == 3
 
@@ -264,7 +299,8 @@ def test_what_is_forgiven_while_others_are_asked_is_not_taken_over_from_their_an
     async def run() -> None:
         line, host = Line(), Host()
         penalties = made(line, host)
-        standing = [[f"as {name}", 3, name, 1.5] for name in ("ann", "ben", "cat")]
+        names = ("ann", "ben", "cat")
+        standing = ["failed", "b", [[f"as {name}", 3, name, 1.5] for name in names]]
 
         class Slow(Line):
             async def ask(self, node: str, _: Message) -> Any:
@@ -290,16 +326,22 @@ def test_without_a_portal_nothing_stands_and_nothing_is_asked() -> None:
         penalties = made(line)
         await penalties.catch_up()
         assert line.asked == []
-        assert penalties.standing().get(timeout=0) == []
+        assert penalties.standing().get(timeout=0) == Failed("a", [], [])
 
     asyncio.run(run())
 
 
 def test_what_stands_is_told_as_far_as_it_fits() -> None:
     long = [Failures(f"as {number} " + "x" * LONGEST_NAME, 1, None, 2.0) for number in range(500)]
-    told = made(Line(), Host(*long)).standing().get(timeout=0)
+    told = made(Line(), Host(*long)).standing().get(timeout=0).failures
     assert 0 < len(told) < len(long)
     assert tuple_of(told[0]) == long[0]
+
+
+def test_what_stands_has_familiar_sources_too() -> None:
+    standing = made(Line(), Host(Failures("as ann", 1), Familiarity("ben", SOURCE, 3.0))).standing()
+    told = standing.get(timeout=0)
+    assert told == Failed("a", [Counted("as ann", 1)], [Familiar("ben", SOURCE, 3.0)])
 
 
 # -- on NATS -------------------------------------------------------------------------------------
@@ -385,6 +427,23 @@ def test_a_login_clears_the_failures_of_its_account_on_all_nodes(nats_server: Na
             assert await guess(nodes[1], password="right") == "in"
             await all_have(nodes, 0)
             assert all(failures(node, "from " + SOURCE) == 1 for node in nodes)
+
+    asyncio.run(run())
+
+
+def test_who_is_familiar_at_one_node_passes_the_penalty_of_the_account_at_all(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, 3, "allow", penalty=LONG) as nodes:
+            await quiet(nodes)
+            await nodes[0].login()  # from its own address
+            for _ in range(FREE + 1):
+                await guess(nodes[1])
+            await all_have(nodes, FREE + 1)
+            assert await guess(nodes[2], password="right") == RefusalCause.PENALTY_SOURCE
+            assert (await nodes[2].login()).session.is_open
+            assert isinstance(await nodes[2].outcome("ben"), Login)
 
     asyncio.run(run())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,10 @@ SECRET = pyotp.random_base32()
 class OldStore(Store):
     """A store that is an hour old, whatever its age."""
 
-    async def _taken(self, stream: str, subject: str) -> datetime:
-        return await super()._taken(stream, subject) + timedelta(hours=1)
+    async def _last(self, stream: str, subject: str) -> Any:
+        message = await super()._last(stream, subject)
+        message.time += timedelta(hours=1)
+        return message
 
 
 def test_of_many_nodes_that_use_a_key_at_once_one_does(nats_server: NatsServer) -> None:
@@ -39,7 +41,8 @@ def test_of_many_nodes_that_use_a_key_at_once_one_does(nats_server: NatsServer) 
             a.__class__ = b.__class__ = OldStore
             for number in range(20):
                 takers = [
-                    Used(store, nothing).take(f"key {number}", 90.0) for store in (a, b, a, b)
+                    Used(store, nothing).take(f"key {number}", 90.0, f"use {use}")
+                    for use, store in enumerate((a, b, a, b))
                 ]
                 assert sorted(await asyncio.gather(*takers)) == [False, False, False, True]
 
@@ -51,7 +54,19 @@ def test_the_keys_of_another_cluster_are_others(nats_server: NatsServer) -> None
         for _ in range(2):
             async with stored(nats_server.options()) as store:
                 store.__class__ = OldStore
-                assert await Used(store, nothing).take("key", 90.0)
+                assert await Used(store, nothing).take("key", 90.0, "use")
+
+    asyncio.run(run())
+
+
+def test_a_use_that_asks_by_two_nodes_of_one_process_is_one(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        options = nats_server.options()
+        async with stored(options) as a, stored(options) as b:
+            a.__class__ = b.__class__ = OldStore
+            takers = [Used(store, nothing).take("key", 90.0, "use") for store in (a, b)]
+            assert await asyncio.gather(*takers) == [True, True]
+            assert not await Used(a, nothing).take("key", 90.0, "another use")
 
     asyncio.run(run())
 
@@ -63,9 +78,9 @@ def test_nothing_is_used_up_as_long_as_an_earlier_store_could_have_known_it(
         async with stored(nats_server.options()) as store:
             used = Used(store, nothing)
             with pytest.raises(CheckerUnavailable):
-                await used.take("key", 90.0)
+                await used.take("key", 90.0, "use")
             assert "one-time codes are refused for another" in caplog.text
-            assert await used.take("what lives for a microsecond", 1e-6)
+            assert await used.take("what lives for a microsecond", 1e-6, "use")
 
     asyncio.run(run())
 
@@ -77,7 +92,7 @@ def test_what_lives_longer_than_the_keys_cannot_be_used_up(
     async def run() -> None:
         async with stored(nats_server.options()) as store:
             with pytest.raises(ValueError, match="nothing can be used up"):
-                await Used(store, nothing).take("key", seconds)
+                await Used(store, nothing).take("key", seconds, "use")
 
     asyncio.run(run())
 
@@ -92,10 +107,10 @@ def test_a_lost_store_is_made_again_and_nothing_is_used_up_meanwhile(
             used = Used(store, lambda: lost.append(None))
             await store._jetstream.delete_stream(f"ACU_{store.bus.options.cluster}")
             with pytest.raises(CheckerUnavailable):
-                await used.take("key", 90.0)
+                await used.take("key", 90.0, "use")
             assert lost == [None]
             await store.ensure_streams()
-            assert await used.take("key", 90.0)
+            assert await used.take("key", 90.0, "use")
 
     asyncio.run(run())
 
@@ -112,7 +127,7 @@ def test_what_nats_forgets_between_the_key_and_the_question_is_not_used_up(
         async with stored(nats_server.options()) as store:
             store.__class__ = Forgetful
             with pytest.raises(CheckerUnavailable):
-                await Used(store, nothing).take("key", 90.0)
+                await Used(store, nothing).take("key", 90.0, "use")
 
     asyncio.run(run())
 

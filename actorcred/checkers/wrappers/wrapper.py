@@ -100,8 +100,8 @@ class _Relay:
     def recheck(self, checker: ActorRef[Any]) -> None:
         cast("CheckerRef", self._wrapper).recheck(checker)
 
-    def use_up(self, key: str, seconds: float) -> Future[bool]:
-        return cast("CheckerRef", self._wrapper).use_up(key, seconds)
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
+        return cast("CheckerRef", self._wrapper).use_up(key, seconds, use)
 
 
 @dataclass(frozen=True, slots=True)
