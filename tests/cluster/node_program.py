@@ -60,7 +60,7 @@ def write(line: dict[str, Any]) -> None:
 
 class Player(ABC):
     @abstractmethod
-    def move(self) -> None: ...
+    def move(self, asked: float) -> None: ...
 
 
 class Figure(Avatar, Player):
@@ -86,8 +86,11 @@ class Figure(Avatar, Player):
         await asyncio.sleep(Figure.rnd.choice([0.0, 0.005, 0.03]))
         record("end", avatar=self.number, why=str(reason.code), at=time.monotonic())
 
-    def move(self) -> None:
-        record("answer", avatar=self.number, at=time.monotonic())
+    def move(self, asked: float) -> None:
+        now = time.monotonic()
+        if now - asked > STALL:  # it was starved between the look at the lease and here
+            record("stall", begin=asked, end=now)
+        record("answer", avatar=self.number, at=now)
 
 
 class Game(Realm):
@@ -210,7 +213,7 @@ class Program:
         while login.session.id in self._logins:
             with contextlib.suppress(CallError):
                 try:
-                    await login.avatar.proxy().move()
+                    await login.avatar.proxy().move(time.monotonic())
                 except pykka.ActorDeadError:
                     return
             await asyncio.sleep(CALLS)

@@ -13,7 +13,7 @@ from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.cluster.holdings import Holding
 from actorcred.errors import CallCode, CallError
 from actorcred.logout import LogoutCode
-from tests.cluster.conftest import until
+from tests.cluster.conftest import nothing, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.team import LEASE, SHORT, Client, Player, team
 from tests.cluster.test_outages import gets_in
@@ -86,6 +86,27 @@ def test_a_session_that_was_taken_over_ends_and_never_answers_beside_the_other_o
             await until(lambda: "replaced" in client.heard)
             await goes_on(ben)
             assert await answers(second)
+
+    asyncio.run(run())
+
+
+def test_a_session_that_has_lost_its_place_does_not_answer_until_its_end_has_come(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            first, ben = await a.login(), await a.login("ben")
+            a.tap.cut()
+            second = await gets_in(b)
+            # As if the portal, on another thread, had not yet ended it.
+            monkeypatch.setattr(Holding, "ask_to_end", nothing)
+            a.tap.open()
+            await goes_on(ben)
+            assert first.session.is_open
+            assert not await answers(first)
+            assert await answers(second)
+            monkeypatch.undo()
+            await first.logout()
 
     asyncio.run(run())
 
