@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
@@ -18,7 +17,7 @@ from actorcred.actors.lifecycle import stops_all
 from actorcred.credentials import Anonymous
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.identity import InvalidIdentity, identity_of
-from actorcred.listeners import CheckerListener, agreement
+from actorcred.listeners import CheckerListener, use_up
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.naming import AvatarIds, IdSpace, parse_avatar_ids
 from actorcred.network import source_of
@@ -193,9 +192,11 @@ class CheckerRef(ActorRef["Checker"]):
         Returns:
             A future of whether it was not used before. It fails with `CheckerUnavailable` if that
             is not known. Without a portal it is always true.
+
+        Raises:
+            ValueError: if it can be used for longer than an hour.
         """
-        use = use or secrets.token_hex(8)
-        return agreement([listener.use_up(key, seconds, use) for listener in self.listeners])
+        return use_up(self.listeners, key, seconds, use)
 
     def _report(self, tell: Callable[[CheckerListener], object]) -> None:
         for listener in self.listeners:

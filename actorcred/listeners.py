@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Protocol
@@ -12,7 +13,7 @@ from actorcred.actors import ActorRef, Future
 from actorcred.names import AvatarId
 from actorcred.standing import Revocation
 
-__all__ = ["CheckerListener", "agreement"]
+__all__ = ["LONGEST_USE", "CheckerListener", "agreement", "use_up"]
 
 
 class CheckerListener(Protocol):
@@ -40,6 +41,26 @@ class CheckerListener(Protocol):
             seconds: for which it can be used at most.
             use: random text that stands for this use: a portal can be asked by several ways.
         """
+
+
+LONGEST_USE = 3600.0
+"""Seconds for which something can be used at most, to be used once: it is remembered as long."""
+
+
+def use_up(
+    listeners: Sequence[CheckerListener], key: str, seconds: float, use: str
+) -> Future[bool]:
+    """Use something up for all of some listeners; see `CheckerRef.use_up`.
+
+    Raises:
+        ValueError: if it can be used for longer than is remembered.
+    """
+    if not 0 < seconds <= LONGEST_USE:
+        raise ValueError(
+            f"what can be used once must be valid for at most {LONGEST_USE:g} s, not {seconds:g} s"
+        )
+    use = use or secrets.token_hex(8)
+    return agreement([listener.use_up(key, seconds, use) for listener in listeners])
 
 
 def agreement(asked: Sequence[Future[bool]]) -> Future[bool]:

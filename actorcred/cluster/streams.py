@@ -7,17 +7,15 @@ from typing import Any
 from nats.js import api
 
 from actorcred.cluster.settings import NatsOptions
+from actorcred.listeners import LONGEST_USE
 
-__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "USED", "USED_AGE", "configurations"]
+__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "USED", "configurations"]
 
 ROSTER, LEASES, REVOCATIONS, USED = "ACR", "ACL", "ACV", "ACU"
 """The streams, whose names are followed by that of the cluster."""
 
 LEASE_AGE = 120.0
 REVOCATION_AGE = 24 * 3600.0
-
-USED_AGE = 3600.0
-"""Seconds for which NATS knows what was used up; nothing that can be used once lives longer."""
 
 USED_MOST = 1_000_000
 """Keys of that kind. Beyond them nothing more can be used up, rather than something twice."""
@@ -67,7 +65,7 @@ def configurations(options: NatsOptions) -> list[api.StreamConfig]:
             name=f"{USED}_{cluster}",
             subjects=[f"acu.{cluster}.*"],
             storage=storage,
-            max_age=USED_AGE,
+            max_age=LONGEST_USE,
             max_msgs=USED_MOST,
             **{**common, "discard": api.DiscardPolicy.NEW},
         ),

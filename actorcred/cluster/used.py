@@ -8,7 +8,6 @@ from typing import Protocol
 
 from actorcred.cluster.errors import BusDown, StoreLost
 from actorcred.cluster.roster import key_of
-from actorcred.cluster.streams import USED_AGE
 from actorcred.errors import CheckerUnavailable
 
 __all__ = ["Used", "UsedStore"]
@@ -45,10 +44,7 @@ class Used:
 
         Raises:
             CheckerUnavailable: if NATS does not say so, or might have forgotten it.
-            ValueError: if it can be used for longer than NATS remembers.
         """
-        if not 0 < seconds <= USED_AGE:
-            raise ValueError(f"nothing can be used up that is valid for {seconds:g} s")
         try:
             age = await self._store.use_up(key_of(key), use.encode())
         except BusDown as error:

@@ -85,18 +85,6 @@ def test_nothing_is_used_up_as_long_as_an_earlier_store_could_have_known_it(
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("seconds", [0.0, -1.0, 3601.0, float("nan")])
-def test_what_lives_longer_than_the_keys_cannot_be_used_up(
-    nats_server: NatsServer, seconds: float
-) -> None:
-    async def run() -> None:
-        async with stored(nats_server.options()) as store:
-            with pytest.raises(ValueError, match="nothing can be used up"):
-                await Used(store, nothing).take("key", seconds, "use")
-
-    asyncio.run(run())
-
-
 def test_a_lost_store_is_made_again_and_nothing_is_used_up_meanwhile(
     nats_server: NatsServer,
 ) -> None:
