@@ -18,7 +18,6 @@ from actorcred import (
     Identity,
     Login,
     LoginFailed,
-    Penalty,
     Portal,
     PortalOptions,
     PortalRef,
@@ -31,12 +30,14 @@ from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.checker import Revocation
 from actorcred.cluster import BusDown, Cluster
 from actorcred.errors import CallError
-from actorcred.metrics import Metrics
 from tests.cluster.nats_server import NatsServer, random_name
 from tests.cluster.tap import Tap
 
 LEASE = 8.0
 """Seconds, for tests in which no lease ends, however busy the machine is."""
+
+PORTAL = ("metrics", "penalty")
+"""Settings of a node that are for its portal."""
 
 SHORT = 1.0
 """Seconds, for tests in which one does."""
@@ -186,8 +187,6 @@ async def team(
     *,
     name: str = "",
     admission: Admission | None = None,
-    penalty: Penalty | None = None,
-    metrics: Metrics | None = None,
     **settings: Any,
 ) -> AsyncIterator[list[Member]]:
     """Run some nodes of one cluster, which know each other."""
@@ -200,19 +199,7 @@ async def team(
             tap = Tap(server.port)
             await tap.start()
             stack.push_async_callback(tap.stop)
-            member = await _join(
-                server,
-                tap,
-                name,
-                "abc"[number],
-                {
-                    "policy": policy,
-                    "admission": admission or Admission(),
-                    "penalty": penalty or Penalty(),
-                    "metrics": metrics,
-                },
-                settings,
-            )
+            member = await _join(server, tap, name, "abc"[number], policy, admission, settings)
             stack.push_async_callback(_end, member)
             members.append(member)
         nodes = {member.cluster.node for member in members}
@@ -229,15 +216,24 @@ async def _join(
     tap: Tap,
     name: str,
     node: str,
-    portal: dict[str, Any],
+    policy: str,
+    admission: Admission | None,
     settings: dict[str, Any],
 ) -> Member:
+    portal = {key: settings[key] for key in PORTAL if key in settings}
+    settings = {key: value for key, value in settings.items() if key not in PORTAL}
     settings = {"lease": LEASE, "timeout": 1.0, "in_memory": True, **settings}
     cluster = await Cluster.connect(
         tap.url, name=name, node=node, user=server.user, password=server.password, **settings
     )
     checker = Everybody.start()
-    options = PortalOptions(registry=cluster, login_timeout=10.0, **portal)
+    options = PortalOptions(
+        policy=policy,  # type: ignore[arg-type]
+        registry=cluster,
+        login_timeout=10.0,
+        admission=admission or Admission(),
+        **portal,
+    )
     realm = Game.start()
     return Member(cluster, Portal.start(realm, [checker], options), realm, checker, tap)
 

@@ -54,7 +54,7 @@ async def newcomer(server: NatsServer, member: Member) -> AsyncIterator[Member]:
     async with tapped(server.port) as tap:
         name = member.node.bus.options.cluster
         one = await _join(
-            server, tap, name, "new", {"policy": "reject"}, {"lease": member.node.members.lease}
+            server, tap, name, "new", "reject", None, {"lease": member.node.members.lease}
         )
         try:
             yield one
