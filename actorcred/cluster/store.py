@@ -13,6 +13,7 @@ There are no consumers and no key-value watchers: these do not survive a restart
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -51,6 +52,9 @@ class Store:
         self._revocations = f"{REVOCATIONS}_{self._cluster}"
         self._used = f"{USED}_{self._cluster}"
 
+        self._known_to_be_new = ""
+        """When the store of used keys was made, if no earlier one can have known some."""
+
         self._jetstream: Any = None
 
     async def open(self) -> None:
@@ -64,6 +68,8 @@ class Store:
             await self.ensure_streams()
         except BusDown as error:
             raise BusError(f"NATS must run with JetStream (nats-server -js): {error}") from None
+        if self.bus.options.is_new:
+            self._known_to_be_new = str((await self._info(self._used)).created)
 
     # -- streams ---------------------------------------------------------------------------------
 
@@ -233,8 +239,8 @@ class Store:
             use: its value.
 
         Returns:
-            How many seconds before that NATS had made the store of these keys; None if the key was
-            there with another value.
+            How many seconds before that NATS had made the store of these keys, or infinity if there
+            was none before; None if the key was there with another value.
 
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the keys.
@@ -246,6 +252,8 @@ class Store:
         found = await self._last(self._used, subject)
         if (found.data or b"") != use:
             return None
+        if str(made) == self._known_to_be_new:
+            return math.inf
         age: timedelta = found.time - datetime.fromisoformat(str(made))
         return age.total_seconds()
 

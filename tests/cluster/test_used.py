@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,20 @@ def test_nothing_is_used_up_as_long_as_an_earlier_store_could_have_known_it(
                 await used.take("key", 90.0, "use")
             assert "one-time codes are refused for another" in caplog.text
             assert await used.take("what lives for a microsecond", 1e-6, "use")
+
+    asyncio.run(run())
+
+
+def test_a_store_that_is_known_to_be_the_first_one_needs_no_age(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        options = replace(nats_server.options(), is_new=True)
+        async with stored(options) as store:
+            assert await Used(store, nothing).take("key", 90.0, "use")
+            assert not await Used(store, nothing).take("key", 90.0, "another use")
+            await store._jetstream.delete_stream(f"ACU_{options.cluster}")
+            await store.ensure_streams()
+            with pytest.raises(CheckerUnavailable):
+                await Used(store, nothing).take("key", 90.0, "another use")
 
     asyncio.run(run())
 
