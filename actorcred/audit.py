@@ -129,12 +129,15 @@ def _values_of(event: Any) -> Iterator[tuple[str, object]]:
             yield from (("issuer", value.issuer), ("methods", " ".join(sorted(value.methods))))
         elif callable(several := getattr(type(value), "audit_fields", None)):
             yield from several(value)
-        elif field.name not in _OF_RECORD and not (value is None and field.name == "identity"):
+        elif field.name not in _OF_RECORD and (field.name, value) not in _NOTHING:
             yield field.name, value
 
 
 _OF_RECORD = frozenset(("time",))
 """Fields of events that are attributes of each log record."""
+
+_NOTHING = (("identity", None), ("node", ""))
+"""Fields that are left out if there is nothing to say."""
 
 
 def write(event: Any, omit: Container[str] = frozenset()) -> None:

@@ -7,7 +7,7 @@ import traceback
 from abc import abstractmethod
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, cast
 
 import pykka
 
@@ -17,6 +17,7 @@ from actorcred.actors.lifecycle import stops_all
 from actorcred.credentials import Anonymous
 from actorcred.errors import CheckerUnavailable, LoginFailed, RestartRole, UnauthorizedLogin
 from actorcred.identity import InvalidIdentity, identity_of
+from actorcred.listeners import CheckerListener, use_up
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.naming import AvatarIds, IdSpace, parse_avatar_ids
 from actorcred.network import source_of
@@ -41,24 +42,6 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 
-class RevocationListener(Protocol):
-    """What a checker reports changed accounts to: a portal, or a checker that wraps this one."""
-
-    def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
-        """Called when an account has changed.
-
-        Raises:
-            pykka.ActorDeadError: if the listener has stopped; it is removed then.
-        """
-
-    def recheck(self, checker: ActorRef[Any]) -> None:
-        """Called when changes of any account of a checker might have been missed.
-
-        Raises:
-            pykka.ActorDeadError: if the listener has stopped; it is removed then.
-        """
-
-
 class CheckerRef(ActorRef["Checker"]):
     """A ref to a checker.
 
@@ -75,7 +58,7 @@ class CheckerRef(ActorRef["Checker"]):
         super().__init__(mailbox)
         # Here and not in the checker, since a restarted checker is another instance. A dictionary,
         # because adding and removing a key is one step for other threads.
-        self._listeners: dict[RevocationListener, None] = {}
+        self._listeners: dict[CheckerListener, None] = {}
         self.offers: KnownOffers = Offers()
         self.avatar_ids: AvatarIds | None = None
         self._id_spaces: tuple[IdSpace, ...] | None = None
@@ -156,16 +139,16 @@ class CheckerRef(ActorRef["Checker"]):
             return avatar_id
         return self.avatar_ids.make(avatar_id, issuer)
 
-    def add_listener(self, listener: RevocationListener) -> None:
+    def add_listener(self, listener: CheckerListener) -> None:
         """Report changed accounts to a portal or a wrapper, too."""
         self._listeners[listener] = None
 
-    def remove_listener(self, listener: RevocationListener) -> None:
+    def remove_listener(self, listener: CheckerListener) -> None:
         """Report changed accounts to a listener no longer."""
         self._listeners.pop(listener, None)
 
     @property
-    def listeners(self) -> tuple[RevocationListener, ...]:
+    def listeners(self) -> tuple[CheckerListener, ...]:
         """What changed accounts are reported to."""
         return tuple(self._listeners)
 
@@ -196,7 +179,26 @@ class CheckerRef(ActorRef["Checker"]):
         """
         self._report(lambda listener: listener.recheck(checker or self))
 
-    def _report(self, tell: Callable[[RevocationListener], object]) -> None:
+    def use_up(self, key: str, seconds: float, use: str = "") -> Future[bool]:
+        """Use up what can be used once, such as a one-time code, for all portals of this checker.
+
+        A portal of a cluster asks the other machines. May be called on any thread.
+
+        Args:
+            key: what it is, the same on all machines; no secret.
+            seconds: for which it can be used at most, from the first moment on; an hour at most.
+            use: stands for this use; random by default.
+
+        Returns:
+            A future of whether it was not used before. It fails with `CheckerUnavailable` if that
+            is not known. Without a portal it is always true.
+
+        Raises:
+            ValueError: if it can be used for longer than an hour.
+        """
+        return use_up(self.listeners, key, seconds, use)
+
+    def _report(self, tell: Callable[[CheckerListener], object]) -> None:
         for listener in self.listeners:
             try:
                 tell(listener)

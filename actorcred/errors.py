@@ -282,6 +282,9 @@ class CallCode(StrEnum):
     TOO_MANY_REQUESTS = "too-many-requests"
     """A limit of the server was exceeded; try again in `retry_after` seconds."""
 
+    SUSPENDED = "suspended"
+    """The server has lost touch with the other servers of its cluster; try again."""
+
     GONE = "gone"
     """The session is over."""
 

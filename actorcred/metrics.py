@@ -49,8 +49,16 @@ _HELP: Final = {
     "are being checked.",
     "penalised": "Sources and accounts that must wait after failed logins.",
     "mailbox_messages": "Messages that wait for the portal and its roles.",
+    "cluster_members": "Nodes of the cluster that are not known to be dead, this one included.",
+    "cluster_lease_held": "Whether this node holds its lease: 1, or 0 while it is cut off.",
+    "cluster_releases_owed": "Places that NATS has yet to be told are free or taken.",
+    "cluster_gaps": "Gaps in the lease of this node.",
+    "cluster_messages_dropped": "Messages to other nodes that could not be sent.",
 }
 """The numbers that portals have read, and their help texts."""
+
+_COUNTERS: Final = frozenset(("cluster_gaps", "cluster_messages_dropped"))
+"""Those of them that only grow."""
 
 
 class Histogram:
@@ -276,7 +284,8 @@ class Metrics:
                 of_name[labels] = of_name.get(labels, 0.0) + value
         for name, by_labels in numbers.items():
             kinds = [kind for kind, _ in next(iter(by_labels))]
-            family = core.GaugeMetricFamily(f"actorcred_{name}", _HELP[name], labels=kinds)
+            kind = core.CounterMetricFamily if name in _COUNTERS else core.GaugeMetricFamily
+            family = kind(f"actorcred_{name}", _HELP[name], labels=kinds)
             for labels, value in by_labels.items():
                 family.add_metric([value for _, value in labels], value)
             yield family

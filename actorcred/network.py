@@ -57,6 +57,11 @@ def source_of(address: str, *, loopback: bool = False) -> str:
     )
 
 
+def is_of_this_machine(source: str) -> bool:
+    """Return whether a source is this machine itself, so that elsewhere it is another one."""
+    return not source_of(source) or source == "::/64"
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is this machine itself."""
     if host == "127.0.0.1":

@@ -7,12 +7,16 @@ import unicodedata
 from collections import Counter, OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple, TypeAlias
 
 from actorcred.settings import check_settings
 
 __all__ = [
     "RETRY_AFTER",
     "Admission",
+    "Failures",
+    "Familiarity",
+    "News",
     "Penalties",
     "Penalty",
     "Turns",
@@ -125,6 +129,40 @@ def decrease(counter: Counter[str], key: str) -> None:
         del counter[key]
 
 
+class Failures(NamedTuple):
+    """Failed logins of a source or an account.
+
+    Attributes:
+        key: the source or account, as in `Penalties`.
+        times: how many; 0 if the account has logged in, which forgives its earlier ones.
+        spelling: the name as claimed; None if there were several.
+        age: seconds since the last one.
+    """
+
+    key: str
+    times: int
+    spelling: str | None = ""
+    age: float = 0.0
+
+
+class Familiarity(NamedTuple):
+    """A login of an account from a source, which is familiar from then on.
+
+    Attributes:
+        spelling: the name as claimed.
+        source: the source.
+        age: seconds since the login.
+    """
+
+    spelling: str
+    source: str
+    age: float = 0.0
+
+
+News: TypeAlias = Failures | Familiarity
+"""What machines tell each other, so that penalties are the same on all of them."""
+
+
 LOOKED_AT = 64
 """The number of the oldest keys that are searched for one that can be forgotten."""
 
@@ -167,19 +205,23 @@ class Penalties:
         failures, last, _ = known
         return max(0.0, last + self._penalty(self._forgiven(failures, last, now)) - now)
 
-    def failed(self, key: str, now: float, spelling: str = "") -> None:
+    def failed(self, key: str, now: float, spelling: str | None = "", times: int = 1) -> None:
         """Record a failed login.
 
         Args:
             key: the source or account.
             now: the time in seconds.
-            spelling: the name as claimed, if several names share the key.
+            spelling: the name as claimed, if several names share the key; None for several of them.
+            times: how often it failed.
         """
         failures, last, spelled = self.failures.pop(key, (0, now, spelling))
         failures = self._forgiven(failures, last, now)
         same = spelled == spelling or not failures
-        self.failures[key] = (failures + 1, now, spelling if same else None)
+        self.failures[key] = (failures + times, now, spelling if same else None)
         self._denials.pop(key, None)
+        self._forget_some(now)
+
+    def _forget_some(self, now: float) -> None:
         while len(self.failures) > self._remember:
             self._forget_one(now)
 
@@ -204,8 +246,31 @@ class Penalties:
         """Return the keys that must wait now. May be called on any thread."""
         return [key for key in list(self.failures) if self.wait(key, now)]
 
-    def succeeded(self, key: str, spelling: str | None = None) -> None:
-        """Forget the failures of a key that has logged in.
+    def standing(self, now: float, most: int) -> list[Failures]:
+        """Return the latest failures that are not forgiven.
+
+        Args:
+            now: the time in seconds.
+            most: of how many keys.
+        """
+        found = []
+        for key, (count, last, spelling) in itertools.islice(reversed(self.failures.items()), most):
+            if self._forgiven(count, last, now):
+                found.append(Failures(key, count, spelling, max(0.0, now - last)))
+        return found
+
+    def merge(self, failures: Failures, now: float) -> None:
+        """Take over failures that were counted elsewhere; those here can be among them."""
+        known, last = self.failures.get(failures.key), now - failures.age
+        if known is not None:
+            here = self._forgiven(known[0], known[1], now), known[1]
+            if here >= (self._forgiven(failures.times, last, now), last):
+                return
+        self.failures[failures.key] = (failures.times, last, failures.spelling)
+        self._forget_some(now)
+
+    def succeeded(self, key: str, spelling: str | None = None) -> bool:
+        """Forget the failures of a key that has logged in; return whether there were any.
 
         Args:
             key: the source or account.
@@ -215,9 +280,10 @@ class Penalties:
         """
         known = self.failures.get(key)
         if known is None or (spelling is not None and known[2] != spelling):
-            return
+            return False
         self.failures.pop(key, None)
         self._denials.pop(key, None)
+        return True
 
     def _penalty(self, failures: int) -> float:
         over = failures - self._free

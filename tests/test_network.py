@@ -7,6 +7,7 @@ import pytest
 from actorcred.network import (
     is_local,
     is_loopback,
+    is_of_this_machine,
     source_of,
     source_of_peer,
 )
@@ -64,3 +65,17 @@ def test_a_url_of_this_machine_is_local():
     assert is_local("http://localhost:8080/keys")
     assert is_local("http://[::1]/")
     assert not is_local("http://example.org/?at=localhost")
+
+
+@pytest.mark.parametrize(
+    ("address", "ours"),
+    [
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("192.0.2.1", False),
+        ("2001:db8::1", False),
+    ],
+)
+def test_a_source_that_is_this_machine_is_another_one_elsewhere(address: str, ours: bool) -> None:
+    assert is_of_this_machine(source_of(address, loopback=True)) is ours

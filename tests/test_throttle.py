@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from actorcred.throttle import LONGEST_NAME, LOOKED_AT, Penalties, Penalty, Turns, account_of
+from actorcred.throttle import (
+    LONGEST_NAME,
+    LOOKED_AT,
+    Failures,
+    Penalties,
+    Penalty,
+    Turns,
+    account_of,
+)
 
 
 def test_so_many_at_a_time_and_the_others_in_order():
@@ -124,3 +132,59 @@ def test_failures_end_with_a_login_by_the_same_spelling_alone():
     penalties.failed("ann", 10_000.0, "ann")  # the earlier ones are forgiven
     penalties.succeeded("ann", "ann")
     assert len(penalties) == 0
+
+
+def penalties(**failed: int) -> Penalties:
+    """Return penalties with failures at the time 0."""
+    made = Penalties(Penalty(step=10.0, free_failures=2))
+    for key, times in failed.items():
+        made.failed(key, 0.0, key, times)
+    return made
+
+
+def test_failures_that_are_counted_at_once_count_like_those_one_after_the_other():
+    at_once, one_by_one = penalties(ann=4), penalties()
+    for _ in range(4):
+        one_by_one.failed("ann", 0.0, "ann")
+    assert at_once.failures == one_by_one.failures
+    assert at_once.wait("ann", 0.0) == 20.0
+
+
+def test_what_stands_are_the_latest_failures_that_are_not_forgiven():
+    made = penalties(old=1, ann=3)
+    made.failed("bob", 50.0, "Bob")
+    made.failed("bob", 50.0, "bob")
+    assert made.standing(50.0, 10) == [
+        Failures("bob", 2, None, 0.0),
+        Failures("ann", 3, "ann", 50.0),
+    ]
+    assert made.standing(50.0, 1) == [Failures("bob", 2, None, 0.0)]
+
+
+def test_what_stands_elsewhere_is_taken_over_and_counted_once():
+    here, elsewhere = penalties(ann=3), penalties()
+    for _ in range(2):
+        for one in here.standing(5.0, 10):
+            elsewhere.merge(one, 105.0)  # on another clock
+    assert elsewhere.wait("ann", 105.0) == here.wait("ann", 5.0) == 5.0
+    assert elsewhere.standing(105.0, 10) == here.standing(5.0, 10)
+
+
+@pytest.mark.parametrize(("there", "times"), [(2, 3), (3, 3), (5, 5)])
+def test_of_two_counts_the_larger_one_stays(there, times):
+    here = penalties(ann=3)
+    here.merge(Failures("ann", there, "ann", 1.0), 0.0)
+    assert here.failures["ann"][0] == times
+
+
+def test_failures_that_are_forgiven_by_now_do_not_replace_those_here():
+    here = penalties(ann=1)
+    here.merge(Failures("ann", 3, "ann", 1000.0), 0.0)
+    assert here.failures["ann"][0] == 1
+
+
+def test_what_is_taken_over_is_bounded_like_what_fails_here():
+    made = Penalties(Penalty(), remember=3)
+    for number in range(10):
+        made.merge(Failures(f"user{number}", 1), 0.0)
+    assert len(made) == 3

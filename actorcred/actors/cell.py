@@ -130,6 +130,9 @@ class Cell(Lifecycle):
                 if message.sender.revoked:
                     self.refuse(item, "the sender has lost the right to send it")
                     continue
+                if (refusal := message.sender.refusal()) is not None:
+                    self.refuse(item, "the sender may not send it now", refusal)
+                    continue
                 message = message.message
             self._handle(actor, message, reply)
             now = monotonic()

@@ -123,20 +123,17 @@ class Mailbox(SimpleQueue):  # type: ignore[type-arg]
         except Empty:
             return None
 
-    def refuse(self, item: Any, why: str) -> None:
-        """Answer a message that will not be handled."""
+    def refuse(self, item: Any, why: str, error: Exception | None = None) -> None:
+        """Answer a message that will not be handled, by default as that of a dead actor."""
         reply: Receiver | None = reply_to(item)
         message = item.message if type(item) is Envelope else item
+        error = error or pykka.ActorDeadError(f"{self.label} did not handle the message: {why}")
         if reply is not None and type(message) is _ActorStop:
             reply.settle(None)
         elif reply is not None:
-            reply.settle_error(
-                pykka.ActorDeadError(f"{self.label} did not handle the message: {why}")
-            )
+            reply.settle_error(error)
         elif isinstance(message, AnsweredMessage):
-            message.answer.settle_error(
-                pykka.ActorDeadError(f"{self.label} did not handle the message: {why}")
-            )
+            message.answer.settle_error(error)
         else:
             count_dead_letter()
 

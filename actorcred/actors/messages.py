@@ -59,9 +59,12 @@ class Sender(Protocol):
     def revoked(self) -> bool:
         """Whether it has lost the right to have its messages handled."""
 
+    def refusal(self) -> Exception | None:
+        """Return why its messages are not handled for now; None if they are."""
+
 
 class Revocable:
-    """A message that is refused if its sender has lost the right to send it before it is handled.
+    """A message that is refused if its sender may not send it any more when it is handled.
 
     Args:
         message: the message.

@@ -114,7 +114,8 @@ class OTPCheckerRef(DatabaseRef):
 class OTPChecker(DatabaseChecker):
     """Checks one-time codes against secrets in an SQLite database.
 
-    A code is accepted only once, even if several processes use the database. It is valid while it
+    A code is accepted only once, even if several processes use the database, and in a cluster whose
+    machines have a database each. It is valid while it
     is shown and, since clocks differ, one period before and after, but not after a later code was
     used. Six digits can be guessed: ask for a password first (`AllOf`), and throttle.
 
@@ -164,7 +165,7 @@ class OTPChecker(DatabaseChecker):
                 return self._enrolled()
         raise TypeError(order)
 
-    def request_avatar_id(self, credentials: OneTimePassword) -> str:
+    def request_avatar_id(self, credentials: OneTimePassword) -> Future[str]:
         """Check a code, and mark it as used."""
         try:
             row = self.database.execute(
@@ -181,7 +182,7 @@ class OTPChecker(DatabaseChecker):
                 raise UnauthorizedLogin("the code was used before", known=True)
         except sqlite3.Error as error:
             raise CheckerUnavailable(f"the secrets cannot be read: {error}") from None
-        return credentials.username
+        return self._use_up_everywhere(credentials.username, key, period)
 
     def _key_of(self, name: str, secret: object) -> bytes | None:
         """Return the key of a user; None if there is none or it is damaged."""
@@ -209,6 +210,21 @@ class OTPChecker(DatabaseChecker):
             return False
         self.database.execute(_FORGET, {"name": name, "count": REMEMBERED})
         return True
+
+    def _use_up_everywhere(self, name: str, key: bytes, period: int) -> Future[str]:
+        """Use up a code for the other machines of a cluster, each of which has its own database."""
+        what = f"actorcred otp {period} {name}".encode("utf-8", "surrogatepass")
+        which = "otp " + hmac.digest(key, what, "sha256").hex()
+        checker = cast("CheckerRef", self._actor_ref)
+        used = checker.use_up(which, (2 * self._skew + 1) * PERIOD)
+        decision: Future[str] = Future()
+        self.cred_then(used, self._used_everywhere, name, decision)
+        return decision
+
+    def _used_everywhere(self, used: Future[bool], name: str, decision: Future[str]) -> None:
+        if not used.get():
+            raise UnauthorizedLogin("the code was used before", known=True)
+        decision.settle(name)
 
     # -- managing ----------------------------------------------------------------------------------
 

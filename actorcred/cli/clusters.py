@@ -78,11 +78,12 @@ _OPTIONS: Final = (
     ),
     click.option(
         "--cut-off",
-        type=click.Choice(["end", "keep"]),
+        type=click.Choice(["end", "keep", "hold"]),
         default="end",
         show_default=True,
         help="What happens to sessions while this server is cut off from the others: those that "
-        "may exist once end, or all are kept until it is back.",
+        "may exist once end, all are kept until it is back, or all are kept and the calls of those "
+        "that may exist once are refused (hold).",
     ),
     click.option(
         "--cluster-replicas",

@@ -11,6 +11,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Set
+from enum import Enum
 from time import monotonic
 
 from actorcred.cluster.errors import BusDown
@@ -33,6 +34,18 @@ PATIENCE = 5.0
 
 CONFLICTS = 50
 """Writes that may be lost in a row before a release is put off."""
+
+
+class Outcome(Enum):
+    """What came of one try to get a place."""
+
+    GRANTED = "granted"
+
+    AGAIN = "again"
+    """What was in the way is gone: the next try can be made at once."""
+
+    LATER = "later"
+    """Another node was faster, or it cannot be decided now."""
 
 
 class Claims:
@@ -88,14 +101,17 @@ class Claims:
             LoginDenied: if the policy denies it.
             CheckerUnavailable: if none was found in time, or this node is cut off.
         """
-        patience = monotonic() + min(within, PATIENCE)
+        began = monotonic()
+        patience = began + min(within, PATIENCE)
         try:
             async with asyncio.timeout(within):
                 if holding.follows is not None:
                     await holding.follows.wait_gone()
                 disowned: set[str] = set()
                 pause = 0.0
-                while not await self._try(holding, disowned):
+                while (outcome := await self._try(holding, disowned)) is not Outcome.GRANTED:
+                    if outcome is Outcome.AGAIN:
+                        continue
                     if not self._members.holds and monotonic() > patience:
                         raise CheckerUnavailable("cut off from the other nodes")
                     # Those that compete for one avatar id must not do so in step.
@@ -103,21 +119,22 @@ class Claims:
                     await asyncio.sleep(pause * random.uniform(0.5, 1.0))
         except TimeoutError:
             raise CheckerUnavailable("no place was found in time") from None
+        holding.waited = monotonic() - began
 
-    async def _try(self, holding: Holding, disowned: set[str]) -> bool:
-        """Try once to get a place; return whether it was granted.
+    async def _try(self, holding: Holding, disowned: set[str]) -> Outcome:
+        """Try once to get a place.
 
         Args:
             holding: the place.
             disowned: ids of sessions in the roster that are known not to exist.
         """
         if not self.safe:
-            return False
+            return Outcome.LATER
         generation = self._members.generation
         try:
             revision, entries = await self._roster.read(holding.key)
             if not self._still_true(generation):
-                return False
+                return Outcome.LATER
             # If it was written and only the confirmation was lost, it is written again: others may
             # have taken this node for dead meanwhile, and only a new revision makes them fail.
             others = [entry for entry in entries if entry.id != holding.session_id]
@@ -128,20 +145,33 @@ class Claims:
             if isinstance(decision, Deny):
                 return await self._deny(decision, present, disowned)
             if isinstance(decision, Admit) and decision.evict:
-                await self._evict(decision.evict, disowned)
-                return False
+                return await self._evict(holding, decision.evict, disowned)
             if not await self._take(holding, revision, live):
-                return False
+                return Outcome.LATER
             good = self._still_true(generation)
             if good and holding.joins:
                 good = await self._join(holding, live, disowned) and self._still_true(generation)
             if good:
-                return True
+                holding.generation = generation
+                self._note_dead(holding, others)
+                return Outcome.GRANTED
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)
         except BusDown as error:
             logger.debug("A claim has to wait: %s", error)
-        return False
+        return Outcome.LATER
+
+    def _note_dead(self, holding: Holding, others: list[Entry]) -> None:
+        """Record which sessions of dead nodes a login takes over, also if they are swept by now."""
+        known = {one.entry.id for one in holding.taken}
+        for entry in others:
+            if entry.node != self._node and entry.id not in known:
+                holding.takes_over(entry, "dead")
+        holding.taken = tuple(
+            one
+            for one in holding.taken
+            if one.cause == "replaced" or self._members.life_of(one.entry.node) is Life.DEAD
+        )
 
     async def _take(self, holding: Holding, revision: int, live: list[Entry]) -> bool:
         """Write a place into the roster; return False if another node was faster."""
@@ -197,7 +227,7 @@ class Claims:
         own = (one for one in self._holdings.placed_of(holding.key) if one is not holding)
         return live + [self._holdings.entry(one) for one in own if one.session_id not in there]
 
-    async def _deny(self, decision: Deny, live: list[Entry], disowned: set[str]) -> bool:
+    async def _deny(self, decision: Deny, live: list[Entry], disowned: set[str]) -> Outcome:
         """Deny a login, unless a session that is in its way does not exist.
 
         A write that was given up can have come late, and nobody has that session.
@@ -206,7 +236,7 @@ class Claims:
         ghosts = {entry.id for entry, there in zip(live, known, strict=True) if there is False}
         if ghosts:
             disowned |= ghosts
-            return False
+            return Outcome.AGAIN
         unsure = any(self._members.life_of(entry.node) is not Life.ALIVE for entry in live)
         wait = self._members.lease * MARGIN if unsure else RETRY_AFTER
         denied = LoginDenied(decision.why, retry_after=wait)
@@ -223,9 +253,16 @@ class Claims:
             return entry.id in self._holdings.guests
         return await self._peers.is_known(Entry(entry.id, entry.host))
 
-    async def _evict(self, entries: tuple[Entry, ...], disowned: set[str]) -> None:
+    async def _evict(
+        self, holding: Holding, entries: tuple[Entry, ...], disowned: set[str]
+    ) -> Outcome:
         ended = await asyncio.gather(*map(self._end, entries))
-        disowned.update(entry.id for entry, done in zip(entries, ended, strict=True) if done)
+        for entry, done in zip(entries, ended, strict=True):
+            if done:
+                disowned.add(entry.id)
+            if entry.node != self._node:
+                holding.takes_over(entry, "replaced" if done else "dead")
+        return Outcome.AGAIN if all(ended) else Outcome.LATER
 
     async def _end(self, entry: Entry) -> bool:
         reason = LogoutReason(LogoutCode.REPLACED)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.logout import LogoutReason
@@ -13,7 +13,7 @@ from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.registry import Claimant, Place
 from actorcred.sessions.session import Session
 
-__all__ = ["Holding", "Holdings", "Shared"]
+__all__ = ["Holding", "Holdings", "Shared", "Taken"]
 
 
 class Shared(Protocol):
@@ -37,6 +37,18 @@ class Shared(Protocol):
         """
 
 
+class Taken(NamedTuple):
+    """A session of another node whose place a login got.
+
+    Attributes:
+        entry: the session.
+        cause: "replaced" or "dead"; see `TakenOver`.
+    """
+
+    entry: Entry
+    cause: str
+
+
 class Holding:
     """The place of a login or session of this node, or the attempt to get one.
 
@@ -51,6 +63,9 @@ class Holding:
         session: the session, once there is one.
         revision: of the value in the roster that granted the place; 0 before.
         alone: whether that value had no other session.
+        taken: the sessions of other nodes that had to go for it.
+        waited: seconds that it took to get it.
+        generation: that of the lease in which the place was granted or confirmed last.
         reason: why it must end, possibly before it has opened; None if it need not.
         claiming: whether the place is still looked for.
         dropped: whether it was given up meanwhile.
@@ -75,6 +90,7 @@ class Holding:
         "dropped",
         "exclusive",
         "follows",
+        "generation",
         "interfaces",
         "joins",
         "key",
@@ -88,6 +104,8 @@ class Holding:
         "session_id",
         "shared",
         "since",
+        "taken",
+        "waited",
     )
 
     node: str = ""
@@ -105,6 +123,9 @@ class Holding:
         self.session: Session | None = None
         self.revision = 0
         self.alone = False
+        self.generation = 0
+        self.taken: tuple[Taken, ...] = ()
+        self.waited = 0.0
         self.reason: LogoutReason | None = None
         self.claiming = self.dropped = self.leaving = self.lost = self.joins = False
         self.interfaces: tuple[type, ...] = ()
@@ -126,6 +147,11 @@ class Holding:
         self.session = session
         if self.reason is not None:
             session.end(self.reason.code, self.reason.detail)
+
+    def takes_over(self, entry: Entry, cause: str) -> None:
+        """Record that a session of another node has to go for this place; the last cause counts."""
+        others = (one for one in self.taken if one.entry.id != entry.id)
+        self.taken = (*others, Taken(entry, cause))
 
     async def end(self, reason: LogoutReason) -> None:
         """End the session, also if it has yet to open, and wait until nothing is left of it."""

@@ -84,6 +84,7 @@ class Members:
         describe: returns how many sessions this node has, and whether it is draining.
 
     Attributes:
+        gaps: how many gaps there were in this node's lease.
         generation: grows with each gap in this node's lease. An answer to what was asked before a
             gap must not be believed.
         when_cut_off: functions that are called when this node's lease is over.
@@ -106,7 +107,7 @@ class Members:
         self.lease = lease
         self.beat = lease / BEATS
         self._describe = describe
-        self.generation = 0
+        self.gaps = self.generation = 0
         self.when_cut_off: list[Callable[[], object]] = []
         self.when_back: list[Callable[[], object]] = []
         self.when_joined: list[Callable[[str], object]] = []
@@ -193,6 +194,7 @@ class Members:
         now = monotonic()
         # By now, not by when it was sent: late beats can come back in a row, a lease apart.
         if now >= self._valid_until:
+            self.gaps += self._valid_until > 0.0
             self._held_since = now
             self.generation += 1
         if self._deaf_since is not None and sent >= self._deaf_since:
@@ -275,9 +277,15 @@ class Members:
             return Life.ALIVE
         return Life.UNSURE
 
+    def last_heard(self, node: str) -> tuple[float, bool]:
+        """Return how many seconds ago a node was heard last, and whether it has left."""
+        member = self._known[node]
+        return monotonic() - member.heard, member.beat.left
+
     def others(self) -> set[str]:
         """Return the ids of the other nodes that are not known to be dead."""
-        return {node for node in self._known if self.life_of(node) is not Life.DEAD}
+        known = list(self._known)  # thread-safe
+        return {node for node in known if self.life_of(node) is not Life.DEAD}
 
     def sessions_elsewhere(self) -> int:
         """Return how many sessions the others had when they were last heard."""

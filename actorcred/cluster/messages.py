@@ -27,9 +27,12 @@ __all__ = [
     "CheckGuests",
     "CheckVisits",
     "Count",
+    "Counted",
     "Deliver",
     "Detach",
     "End",
+    "Failed",
+    "Familiar",
     "GuestCall",
     "GuestResult",
     "Hello",
@@ -37,6 +40,7 @@ __all__ = [
     "IsKnown",
     "JoinGroup",
     "Kick",
+    "ListFailures",
     "ListGroup",
     "ListSessions",
     "Message",
@@ -61,6 +65,23 @@ AnswerKind: TypeAlias = str
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
     pass
+
+
+class Counted(msgspec.Struct, frozen=True, array_like=True):
+    """Failed logins of a source or an account; see `throttle.Failures`."""
+
+    key: str
+    times: int
+    spelling: str | None = ""
+    age: float = 0.0
+
+
+class Familiar(msgspec.Struct, frozen=True, array_like=True):
+    """A login from a source that is familiar from then on; see `throttle.Familiarity`."""
+
+    spelling: str
+    source: str
+    age: float = 0.0
 
 
 class Beat(_Message, tag="beat", frozen=True):
@@ -354,6 +375,24 @@ class CheckVisits(_Message, tag="check-visits", frozen=True):
     sent: list[tuple[str, int]]
 
 
+class Failed(_Message, tag="failed", frozen=True):
+    """What failed or was forgiven at a node since it said so last.
+
+    Attributes:
+        node: its id.
+        failures: in order; see `throttle.Failures`.
+        familiar: sources that have become familiar.
+    """
+
+    node: str
+    failures: list[Counted]
+    familiar: list[Familiar] = []
+
+
+class ListFailures(_Message, tag="failures", frozen=True):
+    """What stands at a node; answered with a `Failed`."""
+
+
 class Answer(_Message, tag="answer", frozen=True):
     """The answer to a question: its kind, and the value or the reason."""
 
@@ -390,6 +429,8 @@ Message: TypeAlias = (
     | Over
     | CheckVisits
     | PipeMessage
+    | Failed
+    | ListFailures
     | Answer
 )
 

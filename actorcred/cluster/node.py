@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
@@ -24,12 +24,16 @@ from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.messages import Message, Revoked, pack, unpack
 from actorcred.cluster.peers import Peers
+from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.pipes import Pipes
 from actorcred.cluster.presence import ClusterPresence
+from actorcred.cluster.replies import answer_later
+from actorcred.cluster.report import Report
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.cluster.store import Store
 from actorcred.cluster.upkeep import Upkeep
+from actorcred.cluster.used import Used
 from actorcred.cluster.visits import Visits
 from actorcred.sessions.groups import Groups
 from actorcred.sessions.policies import Limits
@@ -63,6 +67,8 @@ class ClusterNode:
     Attributes:
         id: the node's id.
         draining: whether it lets nobody in.
+        used: what can be used once.
+        penalties: what has failed.
     """
 
     def __init__(
@@ -92,18 +98,23 @@ class ClusterNode:
         self.roster = Roster(self.store, lease * MARGIN)
         self.peers = Peers(self.bus, self.members)
         self.pipes = Pipes(node, self.bus, self.members, self)
+        self.used = Used(self.store, self.heal)
+        self.penalties = Penalties(self.bus, self._spawn, self.members.others, self.peers.ask)
         self._groups = ClusterGroups(self, self.bus, self._spawn)
         self._presence = ClusterPresence(self, self.members)
         self.answers.handlers |= dict.fromkeys(Guests.MESSAGES, self.guests.receive)
         self.answers.handlers |= dict.fromkeys(Visits.MESSAGES, self.visits.receive)
         self.answers.handlers |= dict.fromkeys(Pipes.MESSAGES, self.pipes.receive)
         self.answers.handlers |= {
+            m.Failed: lambda message, _: self.penalties.hear(message),
+            m.ListFailures: lambda _, answer: answer_later(self.penalties.standing(), answer),
             m.JoinGroup: self._groups.receive,
             m.ListGroup: self._groups.receive,
             m.WatchUsers: lambda message, _: self._presence.hear_watch(message),
             m.UsersChanged: lambda message, _: self._presence.hear(message),
             m.WatchAgain: lambda message, _: self._presence.hear_again(message),
         }
+        self._report = Report(self.holdings, self.members, self.roster)
         self._claims: Claims
         self._upkeep: Upkeep
         self.serve(Limits(), None)
@@ -114,11 +125,22 @@ class ClusterNode:
             self.id, limits, self.holdings, self.roster, self.members, self.peers, self.visits
         )
         self._upkeep = Upkeep(
-            self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
+            self.id,
+            self.holdings,
+            self.roster,
+            self.members,
+            self._claims,
+            self._report,
+            self._spawn,
         )
         self.answers.host = self.guests.host = host
+        self._report.host = self.penalties.host = host
         if host is not None:
             self.interfaces.add(host.interfaces())
+            self.post(self._learn_penalties)
+
+    def _learn_penalties(self) -> None:
+        self._spawn(self.penalties.catch_up())
 
     @property
     def groups(self) -> Groups:
@@ -213,6 +235,16 @@ class ClusterNode:
         await cancel_all(self._tasks)
         await self.bus.close()
 
+    def gauges(self) -> Mapping[str, float]:
+        """Return the numbers of this node for metrics. Thread-safe."""
+        return {
+            "cluster_members": len(self.members.others()) + 1,
+            "cluster_lease_held": float(self.members.holds),
+            "cluster_releases_owed": self._upkeep.backlog,
+            "cluster_gaps": self.members.gaps,
+            "cluster_messages_dropped": self.bus.dropped + self.penalties.dropped,
+        }
+
     # -- from other threads ----------------------------------------------------------------------
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> Future[R]:
@@ -277,6 +309,7 @@ class ClusterNode:
         task = self._dispatcher.loop.create_task(_logged(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: coroutine.close())  # if it was cancelled before it began
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -300,7 +333,26 @@ class ClusterNode:
 
     def is_lost(self, holding: Holding) -> bool:
         """Return whether others may have a place that was granted. Thread-safe."""
-        return holding.lost or (self._cut_off is CutOff.END and not self.members.holds)
+        return holding.lost or (self._cut_off is not CutOff.KEEP and not self.members.holds)
+
+    def suspension(self, session_id: str) -> Callable[[], float] | None:
+        """Return what decides about the calls of a session; see `Session.suspension`. Thread-safe.
+
+        Calls must wait from the end of the lease until it is known again that others have not taken
+        the place. That is looked at with each call, so that none gets through when the process has
+        paused for long.
+        """
+        holding = self.holdings.get(session_id)
+        if self._cut_off is not CutOff.HOLD or holding is None or not holding.exclusive:
+            return None
+        members = self.members
+
+        def wait() -> float:
+            # In this order: a lease that begins anew after a gap has another generation by then.
+            held = members.holds and holding.generation == members.generation
+            return 0.0 if held else members.beat
+
+        return wait
 
     def fence(self, revision: int) -> int:
         """Return the number of a place."""
@@ -311,6 +363,7 @@ class ClusterNode:
         holding = self.holdings.opened(session)
         if holding is None:
             return
+        self._report.opened(holding)
         if not holding.exclusive:
             self._upkeep.write_behind(holding)
         elif holding.avatar_at and self.members.life_of(holding.avatar_at) is Life.DEAD:
@@ -348,10 +401,12 @@ class ClusterNode:
 
     def _when_cut_off(self) -> None:
         logger.warning("Node %s has lost touch with the others", self.id)
+        self._report.cut_off(self._cut_off)
         if self._cut_off is CutOff.END:
             self._upkeep.end_exclusive()
 
     def _when_dead(self, node: str) -> None:
+        self._report.gone(node)
         self._spawn(self._upkeep.sweep(node))
 
     def _when_renewed(self) -> None:
@@ -376,6 +431,8 @@ class ClusterNode:
                     logger.debug("Not healed yet: %s", error)
                     await asyncio.sleep(HEAL_PAUSE)
                 else:
+                    self._report.healed()
+                    self._learn_penalties()
                     return
         finally:
             self._healing = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from actorcred.actors import Future
@@ -13,6 +13,8 @@ from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
+from actorcred.cluster.penalties import Penalties
+from actorcred.cluster.used import Used
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
@@ -23,7 +25,7 @@ from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.registry import Claimant, Place, SessionHost
 from actorcred.sessions.routing import Router
 from actorcred.sessions.session import Session
-from actorcred.throttle import RETRY_AFTER
+from actorcred.throttle import RETRY_AFTER, News
 
 __all__ = ["ClusterRegistry", "Node"]
 
@@ -31,8 +33,11 @@ __all__ = ["ClusterRegistry", "Node"]
 class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
+    id: str
     draining: bool
     interfaces: Interfaces
+    used: Used
+    penalties: Penalties
 
     @property
     def groups(self) -> Groups:
@@ -66,8 +71,14 @@ class Node(Way, Protocol):
     def fence(self, revision: int) -> int:
         """Return the number of a place."""
 
+    def suspension(self, session_id: str) -> Callable[[], float] | None:
+        """Return what decides about the calls of a session. Thread-safe."""
+
     def is_lost(self, holding: Holding) -> bool:
         """Return whether others may have a place that was granted. Thread-safe."""
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return numbers for metrics. Thread-safe."""
 
     async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
         """Ask all other nodes; see `Peers.gather`."""
@@ -87,9 +98,11 @@ class ClusterRegistry:
 
     Attributes:
         groups: the named groups of the portal.
+        node: the id of the node.
     """
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost, node: Node) -> None:
+        self.node = node.id
         self._directory = directory
         self._host = host
         self._node = node
@@ -143,6 +156,7 @@ class ClusterRegistry:
 
     def opened(self, session: Session) -> None:
         """Record a session."""
+        session.suspension = self._node.suspension(session.id)
         self._node.post(self._node.opened, session)
 
     def release(self, avatar_id: AvatarId, session_id: str) -> None:
@@ -158,6 +172,18 @@ class ClusterRegistry:
         """Tell the other nodes that a checker here has reported an account."""
         if avatar_id is not ANONYMOUS:
             self._node.post(self._node.tell_revoked, checker, avatar_id, what)
+
+    def tell_news(self, news: News) -> None:
+        """Tell all nodes what they need for their penalties."""
+        self._node.post(self._node.penalties.tell, news)
+
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
+        """Use up what can be used once in the whole cluster; see `Registry`."""
+        return self._node.run(self._node.used.take(key, seconds, use))
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return the numbers of this node for metrics. Thread-safe."""
+        return self._node.gauges()
 
     # -- look-ups --------------------------------------------------------------------------------
 

@@ -25,6 +25,12 @@ class CutOff(StrEnum):
     KEEP = "keep"
     """It keeps all. When it is back, those end that others have opened meanwhile."""
 
+    HOLD = "hold"
+    """It keeps all, but refuses what clients send to those that may exist only once.
+
+    When it is back, those end that others have opened meanwhile, and the others go on.
+    """
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NatsOptions:

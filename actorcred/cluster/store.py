@@ -1,10 +1,11 @@
-"""What a cluster keeps on NATS: the roster, leases and revocations.
+"""What a cluster keeps on NATS: the roster, leases, revocations, and what was used up.
 
 On NATS, for a cluster C:
 
 - stream `ACR_C`, subjects `acr.C.KEY`: the roster, one message per avatar id;
 - stream `ACL_C`, subjects `acl.C.NODE`: leases; each write is published again as `ac.C.lease.NODE`;
-- stream `ACV_C`, subjects `acv.C.KEY`: revocations of a day, published again as `ac.C.revoked.KEY`.
+- stream `ACV_C`, subjects `acv.C.KEY`: revocations of a day, published again as `ac.C.revoked.KEY`;
+- stream `ACU_C`, subjects `acu.C.KEY`: what was used that can be used once, for an hour.
 
 There are no consumers and no key-value watchers: these do not survive a restart of NATS.
 """
@@ -12,8 +13,9 @@ There are no consumers and no key-value watchers: these do not survive a restart
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from nats.js import api
@@ -22,7 +24,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from actorcred.cluster._client import FAULTS, reason_of
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
-from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, configurations
+from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, USED, configurations
 
 __all__ = ["Store"]
 
@@ -48,6 +50,10 @@ class Store:
         self._roster = f"{ROSTER}_{self._cluster}"
         self._leases = f"{LEASES}_{self._cluster}"
         self._revocations = f"{REVOCATIONS}_{self._cluster}"
+        self._used = f"{USED}_{self._cluster}"
+
+        self._known_to_be_new = ""
+        """When the store of used keys was made, if no earlier one can have known some."""
 
         self._jetstream: Any = None
 
@@ -62,6 +68,8 @@ class Store:
             await self.ensure_streams()
         except BusDown as error:
             raise BusError(f"NATS must run with JetStream (nats-server -js): {error}") from None
+        if self.bus.options.is_new:
+            self._known_to_be_new = str((await self._info(self._used)).created)
 
     # -- streams ---------------------------------------------------------------------------------
 
@@ -99,19 +107,28 @@ class Store:
             raise BusDown(reason_of(error)) from None
         return info
 
-    async def _store(
-        self, subject: str, data: bytes, timeout: float, headers: dict[str, str] | None = None
-    ) -> int:
-        """Write a message into its stream; return its number there."""
+    async def _put(
+        self, subject: str, data: bytes, timeout: float, last: int | None = None
+    ) -> int | None:
+        """Write a message into its stream; return its number there.
+
+        Args:
+            subject: where.
+            data: the message.
+            timeout: seconds.
+            last: the number that the last message of the subject must have, 0 for none. If it has
+                another one, nothing is written, and the result is None.
+        """
         if not self.bus.connected:
             raise BusDown("not connected to NATS")
+        headers = None if last is None else {LAST_SEQUENCE: str(last)}
         try:
             ack = await self._jetstream.publish(subject, data, timeout=timeout, headers=headers)
         except NoStreamResponseError:
             raise StoreLost("NATS has lost a stream") from None
-        except APIError:
-            raise
         except FAULTS as error:
+            if last is not None and isinstance(error, APIError) and error.err_code in CONFLICTS:
+                return None
             raise BusDown(reason_of(error)) from None
         return int(ack.seq)
 
@@ -121,10 +138,7 @@ class Store:
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the leases.
         """
-        try:
-            await self._store(f"acl.{self._cluster}.{self.bus.node}", data, timeout)
-        except APIError as error:
-            raise BusDown(reason_of(error)) from None
+        await self._put(f"acl.{self._cluster}.{self.bus.node}", data, timeout)
 
     async def log(self, key: str, data: bytes) -> None:
         """Add a revocation to the log; the latest one of a key is kept.
@@ -132,10 +146,7 @@ class Store:
         Raises:
             BusDown: if NATS did not confirm it in time.
         """
-        try:
-            await self._store(f"acv.{self._cluster}.{key}", data, self._timeout)
-        except APIError as error:
-            raise BusDown(reason_of(error)) from None
+        await self._put(f"acv.{self._cluster}.{key}", data, self._timeout)
 
     async def logged(self) -> int:
         """Return the number of the last revocation in the log.
@@ -143,11 +154,14 @@ class Store:
         Raises:
             BusDown: if NATS does not answer.
         """
+        return int((await self._info(self._revocations)).state.last_seq)
+
+    async def _info(self, stream: str) -> api.StreamInfo:
         try:
-            info = await self._jetstream.stream_info(self._revocations)
+            info: api.StreamInfo = await self._jetstream.stream_info(stream)
         except FAULTS as error:
             raise BusDown(reason_of(error)) from None
-        return int(info.state.last_seq)
+        return info
 
     def log_after(self, number: int) -> AsyncIterator[tuple[int, bytes]]:
         """Return the revocations after a number, with their numbers."""
@@ -178,14 +192,15 @@ class Store:
         Raises:
             BusDown: if NATS does not answer.
         """
-        try:
-            beat = await self._jetstream.get_last_msg(
-                self._leases, f"acl.{self._cluster}.{self.bus.node}"
-            )
-        except FAULTS as error:
-            raise BusDown(reason_of(error)) from None
+        beat = await self._last(self._leases, f"acl.{self._cluster}.{self.bus.node}")
         taken: datetime = beat.time
         return taken
+
+    async def _last(self, stream: str, subject: str) -> Any:
+        try:
+            return await self._jetstream.get_last_msg(stream, subject)
+        except FAULTS as error:
+            raise BusDown(reason_of(error)) from None
 
     # -- compare and set -------------------------------------------------------------------------
 
@@ -214,17 +229,33 @@ class Store:
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the roster.
         """
-        try:
-            return await self._store(
-                f"acr.{self._cluster}.{key}",
-                data,
-                self._timeout,
-                {LAST_SEQUENCE: str(revision)},
-            )
-        except APIError as error:
-            if error.err_code in CONFLICTS:
-                return None
-            raise BusDown(reason_of(error)) from None
+        return await self._put(f"acr.{self._cluster}.{key}", data, self._timeout, revision)
+
+    async def use_up(self, key: str, use: bytes) -> float | None:
+        """Create the key of something that can be used once.
+
+        Args:
+            key: the key.
+            use: its value.
+
+        Returns:
+            How many seconds before that NATS had made the store of these keys, or infinity if there
+            was none before; None if the key was there with another value.
+
+        Raises:
+            BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the keys.
+        """
+        subject = f"acu.{self._cluster}.{key}"
+        await self._put(subject, use, self._timeout, 0)
+        # Asked afterwards, so that it is the store which has the key.
+        made = (await self._info(self._used)).created
+        found = await self._last(self._used, subject)
+        if (found.data or b"") != use:
+            return None
+        if str(made) == self._known_to_be_new:
+            return math.inf
+        age: timedelta = found.time - datetime.fromisoformat(str(made))
+        return age.total_seconds()
 
     async def remove(self, revision: int) -> bool:
         """Remove the value with a revision, and leave no tombstone; return whether it was there.

@@ -7,14 +7,18 @@ from typing import Any
 from nats.js import api
 
 from actorcred.cluster.settings import NatsOptions
+from actorcred.listeners import LONGEST_USE
 
-__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "configurations"]
+__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "USED", "configurations"]
 
-ROSTER, LEASES, REVOCATIONS = "ACR", "ACL", "ACV"
+ROSTER, LEASES, REVOCATIONS, USED = "ACR", "ACL", "ACV", "ACU"
 """The streams, whose names are followed by that of the cluster."""
 
 LEASE_AGE = 120.0
 REVOCATION_AGE = 24 * 3600.0
+
+USED_MOST = 1_000_000
+"""Keys of that kind. Beyond them nothing more can be used up, rather than something twice."""
 
 
 def configurations(options: NatsOptions) -> list[api.StreamConfig]:
@@ -56,5 +60,13 @@ def configurations(options: NatsOptions) -> list[api.StreamConfig]:
             max_age=REVOCATION_AGE,
             republish=again("acv", "revoked"),
             **common,
+        ),
+        api.StreamConfig(
+            name=f"{USED}_{cluster}",
+            subjects=[f"acu.{cluster}.*"],
+            storage=storage,
+            max_age=LONGEST_USE,
+            max_msgs=USED_MOST,
+            **{**common, "discard": api.DiscardPolicy.NEW},
         ),
     ]

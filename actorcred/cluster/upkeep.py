@@ -11,6 +11,7 @@ from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import Life, Members
+from actorcred.cluster.report import Report
 from actorcred.cluster.roster import Entry, Roster, key_of
 from actorcred.logout import LogoutCode, LogoutReason
 
@@ -37,6 +38,7 @@ class Upkeep:
         roster: what NATS knows.
         members: which nodes live.
         claims: takes places out.
+        report: publishes what happens.
         spawn: runs a coroutine in the background.
     """
 
@@ -47,6 +49,7 @@ class Upkeep:
         roster: Roster,
         members: Members,
         claims: Claims,
+        report: Report,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
     ) -> None:
         self._node = node
@@ -54,6 +57,7 @@ class Upkeep:
         self._roster = roster
         self._members = members
         self._claims = claims
+        self._report = report
         self._spawn = spawn
         self._confirmed = 0
         """The generation of the lease in which the places were last confirmed."""
@@ -161,10 +165,13 @@ class Upkeep:
             if not holding.exclusive:
                 if lost:
                     self.write_behind(holding)
-            elif lost:
+                continue
+            if lost:
                 await self._tell(holding.key, str(holding.avatar_id))
             else:
                 await self._confirm(holding, again=generation != self._confirmed)
+            if not holding.lost:
+                holding.generation = generation
         self._confirmed = generation
         self._roster.complete()
         await self.pay()
@@ -192,6 +199,7 @@ class Upkeep:
                 return
         if await self._is_taken(holding, entries):
             holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
+            self._report.lost(holding, entries[-1])
         else:
             await self._tell(holding.key, avatar_id)
 

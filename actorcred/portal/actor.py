@@ -81,13 +81,15 @@ class Portal(Actor):
         self._registry = self._options.registry(
             self._options.limits,
             self._directory,
-            Host(portal, self._logouts, self._services, self._directory),
+            Host(portal, self._logouts, self._services, self._directory, self._protection),
         )
         online = Online(self._directory, self._options.presence)
         self._presence = portal.presence = Presence(portal, online, self._options.presence)
         portal.presence.link = self._registry.link(portal.presence)
         portal.groups, portal.router = self._registry.groups, self._registry.router
         self._logouts.when_ending = online.ending
+        self._events.node = self._registry.node
+        self._protection.tell = self._registry.tell_news
         self._logouts.when_free = self._free
         self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(
@@ -116,6 +118,7 @@ class Portal(Actor):
                 self._logins,
                 self._services,
                 self._protection,
+                self._registry,
             )
             self._unwatch = self._metrics.watch(gauges.read)
             self._measure_lag()
@@ -282,6 +285,8 @@ class Portal(Actor):
                 return self._revoke_named(name, avatar_id, what)
             case m.RunStep(step):
                 return step()
+            case m.UseUp(key, seconds, use):
+                return self._registry.use_up(key, seconds, use)
             case m.ServiceCrashed(ref, error):
                 pause = self._services.crashed(ref, error, self.now())
                 if pause:

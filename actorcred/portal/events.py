@@ -39,12 +39,14 @@ class Event:
 
     Attributes:
         time: when it happened, in seconds since the epoch; also the time of its log record.
+        node: the id of the node in its cluster; "" without a cluster.
     """
 
     name: ClassVar[str] = "event"
     level: ClassVar[int] = logging.INFO
 
     time: float = field(default_factory=time.time, kw_only=True, compare=False)
+    node: str = field(default="", kw_only=True, compare=False)
 
     def summed_by(self) -> str | None:
         """Return the source by which such events are summed; None if each one is published.

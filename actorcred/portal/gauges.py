@@ -12,6 +12,7 @@ from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.registry import Registry
 
 __all__ = ["Gauges"]
 
@@ -25,21 +26,24 @@ class Gauges:
         logins: its logins in progress.
         services: its checkers and its realm.
         protection: its penalties and turns.
+        registry: its registry, with numbers of its own.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the parts of a portal
         self,
         portal: PortalRef,
         directory: Directory,
         logins: Sized,
         services: Services,
         protection: Protection,
+        registry: Registry,
     ) -> None:
         self._portal = portal
         self._directory = directory
         self._logins = logins
         self._services = services
         self._protection = protection
+        self._registry = registry
 
     def read(self) -> Iterable[Reading]:
         """Return the numbers as they are now."""
@@ -49,6 +53,8 @@ class Gauges:
         yield Reading("logins_waiting", self._protection.waiting)
         yield from self._penalised()
         yield from self._mailboxes()
+        for name, value in self._registry.gauges().items():
+            yield Reading(name, value, (("node", self._registry.node),))
 
     def _penalised(self) -> Iterator[Reading]:
         for kind, count in self._protection.penalised().items():

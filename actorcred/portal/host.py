@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import TypeVar, cast
 
 from actorcred.actors import Future
 from actorcred.checker import Revocation
 from actorcred.logout import LogoutReason
 from actorcred.names import AvatarId
+from actorcred.portal.events import Event
 from actorcred.portal.guests import attach
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import RevokeNamed, RunStep
+from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
 from actorcred.sessions.guest import Newcomer
 from actorcred.sessions.session import Session
+from actorcred.throttle import News
 
 __all__ = ["Host"]
 
@@ -31,15 +35,22 @@ class Host:
         logouts: ends sessions.
         services: the realm.
         directory: the portal's sessions.
+        protection: the penalties.
     """
 
     def __init__(
-        self, portal: PortalRef, logouts: Logouts, services: Services, directory: Directory
+        self,
+        portal: PortalRef,
+        logouts: Logouts,
+        services: Services,
+        directory: Directory,
+        protection: Protection,
     ) -> None:
         self._portal = portal
         self._logouts = logouts
         self._services = services
         self._directory = directory
+        self._protection = protection
 
     def end(self, session: Session, reason: LogoutReason) -> None:
         """End a session, if it is open."""
@@ -64,6 +75,19 @@ class Host:
     def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Treat an account as if its checker here had reported it. Thread-safe."""
         self._portal.tell_if_alive(RevokeNamed(checker, avatar_id, what))
+
+    def hear_news(self, told: Sequence[News], *, standing: bool) -> None:
+        """Count failed logins of other machines. Thread-safe."""
+        hear = self._protection.merge if standing else self._protection.hear
+        self._portal.tell_if_alive(RunStep(partial(hear, told)))
+
+    def news(self, most: int) -> Future[list[News]]:
+        """Return the latest failed logins that count here, and more. Thread-safe."""
+        return self.run(lambda: self._protection.standing(most))
+
+    def publish(self, event: Event) -> None:
+        """Send an event to the subscribers and the audit log. Thread-safe."""
+        self._portal.publish(event)
 
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""

@@ -330,6 +330,15 @@ class RunStep(ControlMessage):
     step: Callable[[], Any]
 
 
+@dataclass(slots=True)
+class UseUp(ControlMessage):
+    """Use up what can be used once; the reply is whether it was not used before."""
+
+    key: str
+    seconds: float
+    use: str
+
+
 # -- events ---------------------------------------------------------------------------------------
 
 

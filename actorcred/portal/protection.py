@@ -7,20 +7,25 @@ thread.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter, OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from actorcred.credentials import BearerToken, note_familiar
 from actorcred.errors import LoginDenied, LoginFailed, RefusalCause, UnauthorizedLogin, UnknownKey
 from actorcred.identity import ClientInfo, proofs_of
 from actorcred.names import ANONYMOUS
-from actorcred.network import source_of
+from actorcred.network import is_of_this_machine, source_of
 from actorcred.portal.attempt import Attempt
 from actorcred.sessions.states import State
 from actorcred.throttle import (
     RETRY_AFTER,
     Admission,
+    Failures,
+    Familiarity,
+    News,
     Penalties,
     Penalty,
     Turns,
@@ -45,11 +50,16 @@ class Protection:
         admission: the limits.
         penalty: how long sources and accounts wait.
         clock: returns the time in seconds.
+
+    Attributes:
+        tell: called with failures that are counted here, with those that are forgiven, and with
+            sources that have become familiar, for other machines.
     """
 
     def __init__(self, admission: Admission, penalty: Penalty, clock: Callable[[], float]) -> None:
         self._admission = admission
         self._clock = clock
+        self.tell: Callable[[News], object] = _keep_to_oneself
         self._free_denials = penalty.free_denials
         self._penalties = Penalties(penalty)
         self._penalises = penalty.step > 0
@@ -260,11 +270,15 @@ class Protection:
         """
         if not isinstance(error, UnauthorizedLogin) or isinstance(error, UnknownKey):
             return
-        now = self._clock()
         if source:
-            self._penalties.failed("from " + source, now)
+            self._count("from " + source, "", shared=not is_of_this_machine(source))
         if claimed:
-            self._penalties.failed("as " + account_of(claimed), now, spelling_of(claimed))
+            self._count("as " + account_of(claimed), spelling_of(claimed))
+
+    def _count(self, key: str, spelling: str, *, shared: bool = True) -> None:
+        self._penalties.failed(key, self._clock(), spelling)
+        if shared:
+            self.tell(Failures(key, 1, spelling))
 
     def count_denied(self, source: str) -> None:
         """Count an attempt of a source during its penalty that a protocol denied itself."""
@@ -282,9 +296,55 @@ class Protection:
         if self._penalties.failures:
             key = "as " + attempt.account
             if not self._penalties.wait(key, self._clock()):
-                self._penalties.succeeded(key, spelling_of(attempt.claimed))
+                spelling = spelling_of(attempt.claimed)
+                if self._penalties.succeeded(key, spelling):
+                    self.tell(Failures(key, 0, spelling))
         if attempt.source and not attempt.client.untrusted_front:
-            self._familiar.note(spelling_of(attempt.claimed), attempt.source, self._clock())
+            spelling, source = spelling_of(attempt.claimed), attempt.source
+            is_news = self._familiar.note(spelling, source, self._clock())
+            if is_news and not is_of_this_machine(source):
+                self.tell(Familiarity(spelling, source))
+
+    # -- other machines --------------------------------------------------------------------------
+
+    def hear(self, told: Iterable[News]) -> None:
+        """Count what failed at other machines, and forget what they have forgiven."""
+        now = self._clock()
+        for one in told:
+            if isinstance(one, Familiarity):
+                self._familiar.learn(one, now)
+            elif one.times:
+                self._penalties.failed(one.key, now, one.spelling, one.times)
+            else:
+                self._penalties.succeeded(one.key, one.spelling)
+
+    def merge(self, told: Iterable[News]) -> None:
+        """Take over what stands at another machine."""
+        now = self._clock()
+        for one in told:
+            if isinstance(one, Familiarity):
+                self._familiar.learn(one, now)
+            else:
+                self._penalties.merge(one, now)
+
+    def standing(self, most: int) -> list[News]:
+        """Return the latest failures that count, and the latest logins from familiar sources.
+
+        Args:
+            most: of how many keys and accounts.
+        """
+        now = self._clock()
+        failures = self._penalties.standing(now, most)
+        return [
+            *(one for one in failures if not is_of_this_machine(one.key.removeprefix("from "))),
+            *(
+                one
+                for one in self._familiar.latest(now, most)
+                if not is_of_this_machine(one.source)
+            ),
+        ]
+
+    # -- the end of a login ----------------------------------------------------------------------
 
     def leave(self, attempt: Attempt) -> None:
         """Stop counting a login, which has succeeded or failed."""
@@ -324,6 +384,10 @@ class Protection:
             decrease(*held)
 
 
+def _keep_to_oneself(_: News) -> None:
+    """Tell no one: there is no other machine."""
+
+
 def _must_wait(seconds: float, *, close: bool) -> LoginDenied:
     return LoginDenied(
         "too many failed logins", retry_after=round(seconds, 1) or 0.1, seen=False, close=close
@@ -357,19 +421,42 @@ class Familiar:
         last = self._known.get(account, _NEVER).get(source) if source else None
         return last is not None and now - last < self._seconds
 
-    def note(self, account: str, source: str, now: float) -> None:
-        """Note a login of an account from a source."""
+    def note(self, account: str, source: str, now: float) -> bool:
+        """Note a login of an account from a source; return whether it is the first one of a day."""
         sources = self._known.get(account)
         if sources is None:
             self._known[account] = {source: now}
             if len(self._known) > self._accounts:
                 self._known.popitem(last=False)
-            return
+            return True
         self._known.move_to_end(account)
-        sources.pop(source, None)
+        last = sources.pop(source, None)
         sources[source] = now
         if len(sources) > self._sources:
             del sources[next(iter(sources))]
+        return last is None or last // DAY != now // DAY
 
+    def learn(self, told: Familiarity, now: float) -> None:
+        """Note a login at another machine, unless a later one is known."""
+        at, sources = now - told.age, self._known.get(told.spelling, _NEVER)
+        if sources.get(told.source, -math.inf) < at and told.age < self._seconds:
+            self.note(told.spelling, told.source, at)
+
+    def latest(self, now: float, most: int) -> list[Familiarity]:
+        """Return the latest logins of the accounts that have logged in last.
+
+        Args:
+            now: the time in seconds.
+            most: of how many accounts.
+        """
+        return [
+            Familiarity(account, source, max(0.0, now - last))
+            for account, sources in itertools.islice(reversed(self._known.items()), most)
+            for source, last in sources.items()
+        ]
+
+
+DAY = 86400.0
+"""Seconds after which other machines are told again that a source is familiar."""
 
 _NEVER: dict[str, float] = {}

@@ -113,6 +113,9 @@ class Events:
         later: `later(seconds)` must have `tell_repeated` called after that time. Without it, sums
             are published with the next event that is summed, and at the end.
         omit: fields that are left out of the audit log.
+
+    Attributes:
+        node: the id of the node in its cluster, which events get; "" without a cluster.
     """
 
     def __init__(
@@ -122,6 +125,7 @@ class Events:
         later: Callable[[float], object] | None = None,
         omit: frozenset[str] = frozenset(),
     ) -> None:
+        self.node = ""
         self._omit = omit
         self._names = names or ClaimedNames(UnknownNames.HASH)
         self._clock = clock
@@ -212,6 +216,8 @@ class Events:
 
     def _tell(self, event: Event) -> None:
         event = self._with_name_treated(event)
+        if self.node:
+            event = replace(event, node=self.node)
         try:
             write(event, self._omit)
         except Exception:

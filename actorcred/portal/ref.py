@@ -41,6 +41,7 @@ from actorcred.portal.messages import (
     Revoke,
     Subscribe,
     Unsubscribe,
+    UseUp,
 )
 from actorcred.portal.options import PortalOptions
 from actorcred.portal.presence import Presence
@@ -459,6 +460,10 @@ class PortalRef(Asking):
             pykka.ActorDeadError: if the portal has stopped.
         """
         self.tell(Recheck(checker))
+
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
+        """Called by a checker to use up what can be used once; see `CheckerRef.use_up`."""
+        return self._look_up(UseUp(key, seconds, use))
 
     def avatar_opened(self, session: Session) -> None:
         """Complete the login of a session."""

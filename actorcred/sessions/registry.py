@@ -6,7 +6,7 @@ returns futures.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from actorcred.actors import ActorRef, Future
@@ -24,7 +24,8 @@ from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.routing import ALONE, Router
 from actorcred.sessions.session import Session
-from actorcred.throttle import RETRY_AFTER
+from actorcred.sessions.used import Used
+from actorcred.throttle import RETRY_AFTER, News
 
 __all__ = [
     "Claimant",
@@ -97,6 +98,27 @@ class SessionHost(Protocol):
     def revoke(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Treat an account as if its checker here had reported it. Thread-safe."""
 
+    def hear_news(self, told: Sequence[News], *, standing: bool) -> None:
+        """Count failed logins of other machines, for the penalties here. Thread-safe.
+
+        Args:
+            told: what failed, or was forgiven, and sources that have become familiar, in order.
+            standing: whether it is what stands at another machine, which can have been counted here
+                already, and not what has just happened there.
+        """
+
+    def news(self, most: int) -> Future[list[News]]:
+        """Return the latest failed logins that count here, and the latest familiar sources.
+
+        Thread-safe.
+
+        Args:
+            most: of how many sources and accounts.
+        """
+
+    def publish(self, event: Any) -> None:
+        """Send an `Event` to the portal's subscribers and the audit log. Thread-safe."""
+
     def interfaces(self) -> tuple[type, ...]:
         """Return the interfaces that the realm lists."""
 
@@ -123,10 +145,12 @@ class Registry(Protocol):
     Attributes:
         groups: the named groups of the portal.
         router: the way to the sessions of other machines.
+        node: the id of this machine in its cluster, which events get; "" without a cluster.
     """
 
     groups: Groups
     router: Router
+    node: str
 
     def claim(
         self,
@@ -182,6 +206,24 @@ class Registry(Protocol):
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell other machines that a checker here has reported an account."""
 
+    def tell_news(self, news: News) -> None:
+        """Tell other machines what they need for their penalties."""
+
+    def use_up(self, key: str, seconds: float, use: str) -> bool | Future[bool]:
+        """Use up what can be used once; return whether it was not used before.
+
+        Args:
+            key: what it is.
+            seconds: for which it can be used at most, from the first moment on.
+            use: stands for this use. The same one may be asked about several times.
+
+        Raises:
+            CheckerUnavailable: if that is not known. A future fails with the same error.
+        """
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return further numbers for metrics, by their names. Thread-safe."""
+
     def find(self, session_id: str) -> SessionInfo | Future[SessionInfo | None] | None:
         """Return the open session with this id, or None."""
 
@@ -228,6 +270,7 @@ class MemoryRegistry:
     """
 
     router = ALONE
+    node = ""
 
     def __init__(self, limits: Limits, directory: Directory, host: SessionHost) -> None:
         self.groups = Groups()
@@ -236,6 +279,7 @@ class MemoryRegistry:
         self._host = host
         self._unlimited = limits == Limits()  # every login gets a place, so none is counted
         self._exclusive = limits.policy is not Policy.ALLOW
+        self._used = Used()
         self._places: set[str] = set()
         """The ids of all sessions with a place, from the claim to the end."""
         self._opening: dict[AvatarId, set[str]] = {}
@@ -283,6 +327,17 @@ class MemoryRegistry:
 
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Do nothing: there is no other machine."""
+
+    def tell_news(self, news: News) -> None:
+        """Do nothing: there is no other machine."""
+
+    def use_up(self, key: str, seconds: float, use: str) -> bool:
+        """Use up what can be used once; return whether it was not used before."""
+        return self._used.take(key, use, until=(now := self._host.now()) + seconds, now=now)
+
+    def gauges(self) -> Mapping[str, float]:
+        """Return no further numbers."""
+        return {}
 
     # -- deciding --------------------------------------------------------------------------------
 

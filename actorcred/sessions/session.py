@@ -64,6 +64,8 @@ class Session:
         avatar: the client's ref to the avatar; it works while the session is open.
         mind: the mind, through which the client is reached.
         state: the state of the session.
+        suspension: returns after how many seconds the client should try again, if its messages are
+            refused for now; 0 if they are not. It is called on any thread. None if they never are.
         expiry: when the session ends with the proof of its credentials; None if that does not end.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
@@ -94,6 +96,7 @@ class Session:
         "opened",
         "since",
         "state",
+        "suspension",
     )
 
     is_guest: ClassVar[bool] = False
@@ -132,6 +135,7 @@ class Session:
         self._demands = demands_of(interface)
         self._proof: Proof | None = None
         self.expiry: Expiry | None = None
+        self.suspension: Callable[[], float] | None = None
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:6]}... of {self.avatar_id!r}, {self.state.value}>"
@@ -201,8 +205,16 @@ class Session:
         """Check that the client may send its avatar a message; see `methods.requires`.
 
         Raises:
-            CallError: if not; the code is `CallCode.FORBIDDEN` or `CallCode.REAUTHENTICATE`.
+            CallError: if not; the code is `CallCode.FORBIDDEN`, `CallCode.REAUTHENTICATE` or
+                `CallCode.SUSPENDED`.
         """
+        if (
+            self.suspension is not None
+            and not is_control(message)
+            and (refusal := self.refusal()) is not None
+        ):
+            self.touch()  # the client is active, so the session is not idle
+            raise refusal
         if self._demands is None or not isinstance(message, ProxyCall):
             return
         demand = self._demands.get(message.attr_path[0])
@@ -213,6 +225,17 @@ class Session:
             raise CallError(f"{message.attr_path[0]}: not permitted", CallCode.FORBIDDEN)
         if demand.within is not None:
             self.demand(demand.within, demand.methods)
+
+    def refusal(self) -> CallError | None:
+        """Return why the client's messages are refused for now; None if they are not."""
+        wait = 0.0 if self.suspension is None else self.suspension()
+        if not wait:
+            return None
+        return CallError(
+            "this server has lost touch with the others; try again",
+            CallCode.SUSPENDED,
+            retry_after=wait,
+        )
 
     def announce(self) -> None:
         """Complete the login while `on_login` still runs, such as when that calls the client."""

@@ -138,6 +138,9 @@ class Told(ControlMessage):
 class Resigned:
     revoked = True
 
+    def refusal(self):
+        return None
+
 
 def test_messages_between_parts_go_to_a_method_of_their_own(inline):
     class Part(Actor):

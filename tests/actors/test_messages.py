@@ -51,6 +51,9 @@ def test_a_message_whose_sender_lost_the_right_to_send_it_is_refused_at_its_turn
     class Sender:
         revoked = False
 
+        def refusal(self) -> None:
+            return None
+
     class Slow(Recorder):
         def on_receive(self, message: object) -> object:
             if message == "revoke":
@@ -69,6 +72,30 @@ def test_a_message_whose_sender_lost_the_right_to_send_it_is_refused_at_its_turn
     with pytest.raises(pykka.ActorDeadError, match="lost the right"):
         answers[1].get(timeout=0)
     assert log == ["start", "revoke", "kept"]
+
+
+def test_a_message_whose_sender_may_not_send_it_for_now_is_refused_with_the_reason(
+    inline: InlineDispatcher,
+) -> None:
+    class Sender:
+        revoked = False
+        error: Exception | None = LookupError("later")
+
+        def refusal(self) -> Exception | None:
+            return self.error
+
+    sender, log = Sender(), list[object]()
+    ref = Recorder.start(log)
+    refused: Future[Any] = Future()
+    ref.actor_inbox.put(Envelope(Revocable("unheard", sender), refused))
+    sender.error = None
+    heard: Future[Any] = Future()
+    ref.actor_inbox.put(Envelope(Revocable("heard", sender), heard))
+
+    with pytest.raises(LookupError, match="later"):
+        refused.get(timeout=0)
+    assert heard.get(timeout=0) == "heard"
+    assert log == ["start", "heard"]
 
 
 def test_a_message_in_a_context_is_described_like_any_other() -> None:

@@ -13,10 +13,11 @@ from click.testing import CliRunner, Result
 
 from actorcred.cli.errors import ExitCode
 from actorcred.cli.serve import serve
-from actorcred.errors import LoginDenied
+from actorcred.errors import CallError, LoginDenied
 from actorcred.rpc import connect_blocking
 from tests.cli.served import Served
 from tests.cluster.nats_server import NatsServer, random_name
+from tests.helpers import until
 
 REALM = ("--realm", "tests.cli.test_serve:House", "--auth", "memory:ann:s3cret")
 
@@ -98,9 +99,9 @@ def test_two_servers_have_one_place_for_a_user(nats: NatsServer, tmp_path: Path)
 def test_the_password_of_nats_comes_from_the_environment(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    words = ("--cluster", nats.url, "--cluster-user", nats.user, "--policy", "share")
+    words = ("--cluster", nats.url, "--cluster-user", nats.user)
     monkeypatch.setenv("ACTORCRED_CLUSTER_PASSWORD", nats.password)
-    assert "avatars are not shared" in run(*words).output
+    assert "has joined the cluster" in run(*words).output
     monkeypatch.setenv("ACTORCRED_CLUSTER_PASSWORD", "wrong")
     result = run(*words)
     assert "Authorization Violation" in result.output
@@ -123,3 +124,28 @@ def test_a_server_joins_before_it_listens_and_leaves_at_its_end(
     assert result.exit_code == 0
     assert "node eu-1-" in result.output
     assert "cluster" not in run().output
+
+
+@pytest.mark.foreign
+def test_calls_are_held_while_the_server_is_cut_off(nats: NatsServer, tmp_path: Path) -> None:
+    def answer(client: Any) -> str:
+        """Return what comes of a call: its code if it is refused."""
+        try:
+            return str(client.call("greet"))
+        except CallError as error:
+            assert error.retry_after
+            return error.code
+
+    secret = tmp_path / "secret"
+    secret.write_text(nats.password)
+    words = [*REALM, "--listen", "tcp:127.0.0.1:0", "--policy", "replace", "--cut-off", "hold"]
+    words += ["--cluster", nats.url, "--cluster-user", nats.user, "--cluster-lease", "1"]
+    with Served(*words, "--cluster-password-file", str(secret)) as served:
+        served.wait_for(1)
+        with connect_blocking(served.addresses[0], "ann", "s3cret") as client:
+            assert answer(client) == "hello"
+            nats.kill()
+            until(lambda: answer(client) == "suspended")
+            nats.start()
+            until(lambda: answer(client) == "hello")
+        assert served.end() == 0

@@ -30,6 +30,8 @@ class Life:
     begin: float
     end: float = math.inf
     why: str = ""
+    answered: float = -math.inf
+    """When it began to answer its last call."""
 
     def __str__(self) -> str:
         number = f"{self.fence >> 38}:{self.fence % (1 << 38)}"
@@ -63,12 +65,15 @@ class Judge:
     """Collects what the nodes record.
 
     Attributes:
+        hold: whether a node that is cut off holds its avatars: these may live beside others, but
+            must not answer calls.
         violations: what must not have been, in words.
         counts: what there was.
         longest: the longest overlap that was allowed since a node was stopped, in seconds after it
             ran again.
     """
 
+    hold: bool = False
     violations: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     longest: float = 0.0
@@ -99,6 +104,15 @@ class Judge:
         life = self._open.pop((node, number))
         life.end, life.why = at, why
         self.counts[f"ended: {why}"] += 1
+
+    def answer(self, node: str, number: int, at: float) -> None:
+        """Record that an avatar answers a call."""
+        life = self._open.get((node, number))
+        if life is None:
+            self.violations.append(f"an avatar that has answered after its end: {node} #{number}")
+            return
+        life.answered = at
+        self.counts["calls answered"] += 1
 
     def pause(self, node: str, at: float) -> None:
         """Record that a node was stopped."""
@@ -167,8 +181,10 @@ class Judge:
         first, second = sorted(pair, key=lambda life: (0 if renumbered else life.fence, life.begin))
         begin = max(first.begin, second.begin)
         end = min(first.end, second.end, horizon)
-        if end > begin:
-            self._overlap(first, second, begin, end)
+        if end > begin and self.hold and first.answered <= begin:
+            self._held(first, second, pair, horizon)
+        elif end > begin:
+            self._overlap(first, second, begin, min(end, first.answered) if self.hold else end)
             if min(first.end, second.end) <= horizon:
                 self._seen.add(pair)
         elif not renumbered and (first.begin > second.begin or first.fence == second.fence):
@@ -176,10 +192,16 @@ class Judge:
             if self._excuse(first.node, second.begin, first.begin) is None:
                 self.violations.append(f"a fence that does not grow: {second} | {first}")
 
+    def _held(self, first: Life, second: Life, pair: frozenset[Life], horizon: float) -> None:
+        """Record that there were two avatars, of which the earlier one answered no more calls."""
+        if min(first.end, second.end) <= horizon:
+            self._seen.add(pair)
+            self.counts["overlaps with an avatar that was held"] += 1
+
     def _overlap(self, first: Life, second: Life, begin: float, end: float) -> None:
         """Judge that there were two avatars, the earlier one by its fence being the first."""
         excuse = self._excuse(first.node, begin, end)
-        over = end in {first.end, second.end}
+        over = end in {first.end, second.end, first.answered}
         if excuse is None:
             self._seen.add(frozenset((first, second)))
             self.violations.append(f"two avatars for {end - begin:.3f} s: {first} | {second}")

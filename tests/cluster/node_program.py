@@ -35,6 +35,7 @@ from actorcred import (
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import BusDown, BusError, Cluster
+from actorcred.errors import CallError
 
 logger = logging.getLogger("node_program")
 
@@ -42,6 +43,9 @@ NODE = ""
 """The name of the node."""
 
 TICK = 0.02
+CALLS = 0.03
+"""Seconds between two calls of a client."""
+
 STALL = 0.1
 """Seconds between two ticks that are recorded as a stall: the process was stopped or starved."""
 
@@ -60,6 +64,9 @@ def write(line: dict[str, Any]) -> None:
 class Player(ABC):
     @abstractmethod
     def look(self) -> list[Any]: ...
+
+    @abstractmethod
+    def move(self, asked: float) -> None: ...
 
 
 class Figure(Avatar, Player):
@@ -90,6 +97,12 @@ class Figure(Avatar, Player):
         self.looks += 1
         self.mind.notify("looked", self.looks)
         return [NODE, self.number]
+
+    def move(self, asked: float) -> None:
+        now = time.monotonic()
+        if now - asked > STALL:  # it was starved between the look at the lease and here
+            record("stall", begin=asked, end=now)
+        record("answer", avatar=self.number, at=now)
 
 
 class Client:
@@ -132,7 +145,8 @@ class Program:
     """Does what it is asked.
 
     Args:
-        config: the name of the node, where NATS is, the policy, the lease and the seed.
+        config: the name of the node, where NATS is, the policy, the lease, the seed, and whether
+            clients call their avatars.
     """
 
     def __init__(self, config: dict[str, Any]) -> None:
@@ -159,6 +173,7 @@ class Program:
             task.add_done_callback(self._tasks.discard)
         else:
             os._exit(3)  # the test has ended
+        self._logins.clear()
         await asyncio.gather(*self._tasks)
         ticking.cancel()
         transport.close()
@@ -212,7 +227,21 @@ class Program:
     async def do_login(self, name: str) -> str:
         login = await self._portal.login(UsernamePassword(name, ""), Client(name), Player)
         self._logins[login.session.id] = login
+        if self._config["calls"]:
+            task = asyncio.get_running_loop().create_task(self._call(login))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return login.session.id
+
+    async def _call(self, login: Login) -> None:
+        """Call the avatar again and again, as a client that knows nothing of a cut."""
+        while login.session.id in self._logins:
+            with contextlib.suppress(CallError):
+                try:
+                    await login.avatar.proxy().move(time.monotonic())
+                except pykka.ActorDeadError:
+                    return
+            await asyncio.sleep(CALLS)
 
     async def do_logout(self, session_id: str) -> None:
         login = self._logins.pop(session_id, None)

@@ -119,6 +119,8 @@ class NodeProcess:
                 self._judge.end(self.name, said["avatar"], said["why"], said["at"])
             case "gap":
                 self._judge.gap(self.name, said["user"], said["last"], said["number"])
+            case "answer":
+                self._judge.answer(self.name, said["avatar"], said["at"])
             case "stall":
                 self._judge.stall(self.name, said["begin"], said["end"])
             case "gone":

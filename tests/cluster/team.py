@@ -36,6 +36,9 @@ from tests.cluster.tap import Tap
 LEASE = 8.0
 """Seconds, for tests in which no lease ends, however busy the machine is."""
 
+PORTAL = ("metrics", "penalty")
+"""Settings of a node that are for its portal."""
+
 SHORT = 1.0
 """Seconds, for tests in which one does."""
 
@@ -222,6 +225,8 @@ async def _join(
     settings: dict[str, Any],
     realm: ActorRef[Any] | None = None,
 ) -> Member:
+    portal = {key: settings[key] for key in PORTAL if key in settings}
+    settings = {key: value for key, value in settings.items() if key not in PORTAL}
     settings = {"lease": LEASE, "timeout": 1.0, "in_memory": True, **settings}
     cluster = await Cluster.connect(
         tap.url, name=name, node=node, user=server.user, password=server.password, **settings
@@ -232,6 +237,7 @@ async def _join(
         registry=cluster,
         login_timeout=10.0,
         admission=admission or Admission(),
+        **portal,
     )
     realm = realm or Game.start()
     return Member(cluster, Portal.start(realm, [checker], options), realm, checker, tap)

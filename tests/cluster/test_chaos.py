@@ -14,11 +14,14 @@ pytestmark = pytest.mark.foreign
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("policy", "seed"), [("reject", 2), ("replace", 3), ("share", 4)])
+@pytest.mark.parametrize(
+    ("policy", "seed", "cut_off"),
+    [("reject", 2, "end"), ("replace", 3, "end"), ("share", 4, "end"), ("replace", 5, "hold")],
+)
 def test_no_user_ever_has_two_avatars_whatever_fails(
-    tmp_path: Path, policy: str, seed: int
+    tmp_path: Path, policy: str, seed: int, cut_off: str
 ) -> None:
-    world = asyncio.run(chaos(Plan(8.0, seed, policy), tmp_path))
+    world = asyncio.run(chaos(Plan(8.0, seed, policy, cut_off=cut_off), tmp_path))
     report(world)
     assert not world.judge.violations
     assert world.faults.total() > 3
@@ -51,6 +54,24 @@ def test_two_avatars_at_a_time_are_seen_while_they_live() -> None:
     assert not judge.violations
     judge.check(1.5 + LATE)
     assert "two avatars for 0.500 s" in judge.violations[0]
+
+
+@pytest.mark.parametrize(("answered", "good"), [(0.9, True), (1.1, False)])
+def test_an_avatar_that_is_held_may_live_beside_another_one_but_not_answer(
+    answered: float, good: bool
+) -> None:
+    judge = Judge(hold=True)
+    judge.begin("a", 1, "ann", 10, 0.0)
+    judge.answer("a", 1, answered)
+    judge.begin("b", 1, "ann", 11, 1.0)
+    judge.answer("b", 1, 1.5)
+    judge.check(1.6 + LATE)
+    assert bool(judge.violations) is not good
+    for node, at in (("a", 2.0), ("b", 3.0)):
+        judge.end(node, 1, "logout", at)
+    judge.finish(10.0)
+    assert len(judge.violations) == (0 if good else 1)
+    assert judge.counts["overlaps with an avatar that was held"] == good
 
 
 def test_one_avatar_after_the_other_is_good() -> None:

@@ -20,7 +20,7 @@ from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.settings import NatsOptions
 from tests.cluster.conftest import nothing, opened, stored, stranger, until
-from tests.cluster.nats_server import NatsServer
+from tests.cluster.nats_server import NatsServer, random_name
 from tests.cluster.tap import tapped
 from tests.cluster.test_bus import packed
 
@@ -255,13 +255,13 @@ def test_messages_keep_their_order_and_those_of_one_turn_of_the_loop_go_together
     nats_server: NatsServer,
 ) -> None:
     async def run() -> None:
-        heard: list[bytes] = []
+        subject, heard = random_name(), list[bytes]()
 
         async def note(msg: Msg) -> None:
             heard.append(msg.data)
 
         async with opened(nats_server.options()) as bus, stranger(nats_server) as other:
-            await other.subscribe("test", cb=note)
+            await other.subscribe(subject, cb=note)
             await other.flush()
             client, writes = bus.client, list[int]()
             write = client._transport.writelines
@@ -272,7 +272,7 @@ def test_messages_keep_their_order_and_those_of_one_turn_of_the_loop_go_together
 
             client._transport.writelines = counted
             for number in range(5):
-                await client.publish("test", b"%d" % number)
+                await client.publish(subject, b"%d" % number)
             await until(lambda: len(heard) == 5)
             assert heard == [b"0", b"1", b"2", b"3", b"4"]
             assert writes == [1, 4]

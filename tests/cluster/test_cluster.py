@@ -89,7 +89,7 @@ def test_a_wrong_setting_is_named(wrong: dict[str, Any], why: str) -> None:
 def test_an_unknown_cut_off_is_refused() -> None:
     with pytest.raises(ValueError, match="hope"):
         Cluster.connect("nats://127.0.0.1:1", on_cut_off="hope")
-    assert {str(one) for one in CutOff} == {"end", "keep"}
+    assert {str(one) for one in CutOff} == {"end", "hold", "keep"}
 
 
 def test_a_nats_that_is_not_there_is_named(caplog: pytest.LogCaptureFixture) -> None:

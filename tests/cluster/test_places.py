@@ -221,3 +221,26 @@ def test_a_portal_that_drains_frees_its_places_and_lets_nobody_in(
             assert not isinstance(await a.outcome("ben"), Login)
 
     asyncio.run(run())
+
+
+def test_after_an_eviction_a_claim_goes_on_without_a_pause(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Chance:
+        @staticmethod
+        def uniform(*_: float) -> float:
+            pauses.append(None)
+            return 1.0
+
+    pauses: list[None] = []
+    monkeypatch.setattr("actorcred.cluster.claims.random", Chance)
+
+    async def run() -> None:
+        async with team(nats_server, policy="replace") as (a, b):
+            await a.login()
+            assert not pauses
+            assert (await b.login()).session.is_open
+            assert (await b.login()).session.is_open
+            assert not pauses
+
+    asyncio.run(run())

@@ -38,8 +38,8 @@ def test_a_key_that_is_not_there_has_no_entries() -> None:
 
 
 def test_an_entry_of_a_newer_node_can_be_read() -> None:
-    data = msgspec.msgpack.encode((VERSION + 1, "ann", [["s1", "n1", 1.5, "new"]], "new"))
-    assert unpack_entries(data) == ("ann", [Entry("s1", "n1", 1.5)])
+    data = msgspec.msgpack.encode((VERSION + 1, "ann", [["s1", "n1", 1.5, "n2", "new"]], "new"))
+    assert unpack_entries(data) == ("ann", [Entry("s1", "n1", 1.5, "n2")])
 
 
 @pytest.mark.parametrize(

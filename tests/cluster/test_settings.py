@@ -111,7 +111,8 @@ def test_secrets_are_not_shown() -> None:
 
 
 def test_what_a_node_does_when_cut_off_is_said_by_a_word() -> None:
-    assert [CutOff("end"), CutOff("keep")] == [CutOff.END, CutOff.KEEP]
+    words = ("end", "keep", "hold")
+    assert [CutOff(word) for word in words] == [CutOff.END, CutOff.KEEP, CutOff.HOLD]
 
 
 def test_a_credentials_file_that_is_not_there_is_named() -> None:

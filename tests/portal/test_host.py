@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pykka
 import pytest
 
-from actorcred import LoginFailed, UnauthorizedLogin
+from actorcred import LoginDenied, LoginFailed, UnauthorizedLogin
 from actorcred.actors import Future
-from actorcred.checker import Revocation
+from actorcred.checker import CheckerRef, Revocation
+from actorcred.checkers.wrappers.caching import CachingChecker
 from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode
+from actorcred.metrics import Metrics
+from actorcred.portal.events import LoggedIn, RoleDown
 from actorcred.sessions.registry import MemoryRegistry
+from actorcred.throttle import Failures
 from tests.helpers import Player, Spectator, Stage
 
 
@@ -37,6 +41,9 @@ class Remote(MemoryRegistry):
 
     def revoked(self, checker: str, avatar_id: Any, what: Revocation) -> None:
         self.told.append((checker, avatar_id, what))
+
+    def tell_news(self, news: Any) -> None:
+        self.told.append(news)
 
 
 def remote(stage: Stage) -> Remote:
@@ -108,3 +115,50 @@ def test_a_registry_runs_what_it_must_in_the_context_of_the_portal(inline: Any) 
     with pytest.raises(pykka.ActorDeadError):
         host.run(lambda: 1).get(timeout=0)
     host.revoke("x", "bob", Revocation.DELETED)
+
+
+def test_what_fails_here_is_told_elsewhere_and_what_fails_elsewhere_counts_here(
+    inline: Any,
+) -> None:
+    stage = Stage(registry=Remote)
+    registry = remote(stage)
+    with pytest.raises(UnauthorizedLogin):
+        stage.login("ann", "wrong")
+    assert registry.told == [Failures("as ann", 1, "ann")]
+    assert registry.host.news(10).get(timeout=0) == [Failures("as ann", 1, "ann", 0.0)]
+
+    registry.host.hear_news([Failures("as ann", 9, "ann")], standing=False)
+    registry.host.hear_news([Failures("as bob", 9, "bob", 1.0)], standing=True)
+    for name in ("ann", "bob"):
+        with pytest.raises(LoginDenied):
+            stage.login(name)
+
+
+def test_a_registry_publishes_events_and_all_say_at_which_node_they_happened(inline: Any) -> None:
+    stage = Stage(registry=type("Named", (Remote,), {"node": "eu-1"}))
+    stage.login("ann")
+    remote(stage).host.publish(RoleDown("x", "y"))
+    assert {type(event) for event in stage.events} >= {LoggedIn, RoleDown}
+    assert {event.node for event in stage.events} == {"eu-1"}
+
+
+def test_the_metrics_have_the_numbers_of_the_registry(inline: Any) -> None:
+    kind = type("Named", (Remote,), {"node": "eu-1", "gauges": lambda self: {"cluster_gaps": 2.0}})
+    metrics = Metrics()
+    Stage(registry=kind, metrics=metrics)
+    assert b'actorcred_cluster_gaps_total{node="eu-1"} 2.0' in metrics.text()
+
+
+def test_a_checker_uses_up_by_the_registry_what_can_be_used_once(inline: Any) -> None:
+    stage = Stage(registry=Remote)
+    checker = cast("CheckerRef", stage.checkers[0])
+    wrapped = CachingChecker.start(checker)
+    assert wrapped.use_up("code", 90.0).get(timeout=0), "it has no portal"
+    stage.portal.register_checker(wrapped).get(timeout=0)
+    assert checker.use_up("code", 90.0).get(timeout=0), "although it asks by two ways"
+    assert not checker.use_up("code", 90.0).get(timeout=0)
+    assert not wrapped.use_up("code", 90.0).get(timeout=0)
+    inline.advance(91)
+    assert wrapped.use_up("code", 90.0).get(timeout=0)
+    stage.portal.stop()
+    assert checker.use_up("code", 90.0).get(timeout=0), "what has stopped is not asked"

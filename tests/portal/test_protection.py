@@ -24,6 +24,7 @@ from actorcred.errors import LoginFailed, UnknownKey
 from actorcred.exchange import Exchange, ExchangeState
 from actorcred.portal.events import LoginRefused
 from actorcred.portal.protection import Familiar
+from actorcred.throttle import Failures, Familiarity
 from tests.helpers import Arena, Player, Stage
 from tests.settings import portal_options
 
@@ -552,3 +553,80 @@ def test_credentials_of_a_protocol_that_forgot_it_have_the_clients_address(inlin
     assert seen[0].source == HERE.address
     assert seen[0] == credentials
     assert credentials.source == ""  # it is the caller's, who may use it for another client
+
+
+# -- other machines --------------------------------------------------------------------------------
+
+
+def told_by(house):
+    """Return the list of what a portal tells other machines from now on."""
+    told = []
+    house.portal.protection.tell = told.append
+    return told
+
+
+def test_other_machines_are_told_of_failures_and_of_what_a_login_forgives(inline):
+    house = House(step=10.0)
+    told = told_by(house)
+    house.guess("Ann", ClientInfo(address="192.0.2.1"))
+    assert told == [Failures("from 192.0.2.1", 1, ""), Failures("as ann", 1, "Ann")]
+    told.clear()
+    house.enter("Ann", ClientInfo(address="192.0.2.1"))
+    house.enter("Ann", ClientInfo(address="192.0.2.1"))
+    assert told == [Failures("as ann", 0, "Ann"), Familiarity("Ann", "192.0.2.1")]
+    inline.advance(2 * 86400)
+    house.enter("Ann", ClientInfo(address="192.0.2.1"))
+    assert told[2:] == [Familiarity("Ann", "192.0.2.1")], "again on another day"
+
+
+@pytest.mark.parametrize("here", ["127.0.0.1", "127.0.0.9", "::1"])
+def test_other_machines_are_not_told_of_this_one_as_a_source(inline, here):
+    house = House(step=10.0, limit_loopback=True)
+    told = told_by(house)
+    house.guess("ann", ClientInfo(address=here))
+    assert told == [Failures("as ann", 1, "ann")]
+    house.enter("bob", ClientInfo(address=here))
+    assert house.portal.protection.standing(10) == [Failures("as ann", 1, "ann")]
+    assert len(told) == 1
+
+
+def test_what_failed_elsewhere_counts_and_what_is_forgiven_there_does_not(inline):
+    house = House(step=10.0)
+    protection = house.portal.protection
+    protection.hear([Failures("from 192.0.2.1", 9), Failures("as ann", 9, "ann")])
+    assert protection.wait("192.0.2.1") > 0
+    assert protection.penalised() == {"source": 1, "account": 1}
+    protection.hear([Failures("as ann", 0, "Ann")])
+    assert protection.penalised() == {"source": 1, "account": 1}
+    protection.hear([Failures("as ann", 0, "ann")])
+    assert protection.penalised() == {"source": 1, "account": 0}
+    protection.merge([Failures("as ann", 9, "ann", 1.0)])
+    assert protection.penalised() == {"source": 1, "account": 1}
+
+
+def test_who_is_familiar_elsewhere_passes_the_penalty_of_the_account_here(inline):
+    house = House(step=10.0)
+    protection = house.portal.protection
+    protection.hear([Failures("as ann", 9, "ann")])
+    assert kinds([house.enter("ann")]) == [DENIED]
+    protection.hear([Familiarity("ann", HERE.address)])
+    protection.merge([Familiarity("ann", THERE.address, 5.0)])
+    assert protection.standing(10) == [
+        Failures("as ann", 9, "ann", 0.0),
+        Familiarity("ann", HERE.address, 0.0),
+        Familiarity("ann", THERE.address, 5.0),
+    ]
+    answers = [house.enter("ann", client) for client in (HERE, THERE, ELSEWHERE)]
+    assert kinds(answers)[2] == DENIED
+    assert DENIED not in kinds(answers)[:2]
+
+
+def test_what_others_say_of_a_source_makes_it_no_more_familiar_than_it_is():
+    known = Familiar(seconds=100.0)
+    known.note("ann", "home", 50.0)
+    known.learn(Familiarity("ann", "home", 60.0), 60.0)
+    known.learn(Familiarity("ann", "work", 100.0), 60.0)
+    assert known.latest(60.0, 10) == [Familiarity("ann", "home", 10.0)]
+    known.learn(Familiarity("ann", "work", 99.0), 60.0)
+    assert known.knows("ann", "work", 60.0)
+    assert not known.knows("ann", "work", 61.0)

@@ -9,6 +9,7 @@ import pytest
 
 from actorcred import LogoutCode
 from actorcred.actors import Actor, Future
+from actorcred.errors import CallCode, CallError
 from actorcred.sessions.session import AvatarRef, Session
 from actorcred.sessions.states import State
 
@@ -144,3 +145,49 @@ def test_what_waits_for_the_avatar_is_not_handled_when_the_right_is_lost(
     with pytest.raises(pykka.ActorDeadError, match="lost the right"):
         answer.get(timeout=0)
     assert avatar.stop(timeout=1)
+
+
+def test_a_suspended_session_refuses_messages_for_now_and_goes_on_afterwards(
+    inline: Any, session: Session, owner: Owner
+) -> None:
+    wait = 2.5
+    session.state, session.suspension = State.OPEN, lambda: wait
+    avatar = AvatarRef(Echo.start(), session)
+    owner.time = 50.0
+    delivered = Future[Any]()
+    for use in (
+        lambda: avatar.ask("x", timeout=0),
+        lambda: avatar.tell("x"),
+        lambda: avatar.deliver("x", delivered),
+    ):
+        with pytest.raises(CallError) as refused:
+            use()
+        assert (refused.value.code, refused.value.retry_after) == (CallCode.SUSPENDED, 2.5)
+    assert session.is_open
+    assert session.last_seen == 50.0, "a client that tries is not idle"
+    wait = 0.0
+    assert avatar.ask("x", timeout=0) == "x"
+    wait = 2.5
+    assert avatar.stop(timeout=1)
+
+
+def test_what_waits_for_the_avatar_is_refused_if_the_session_is_suspended_at_its_turn(
+    inline: Any, session: Session
+) -> None:
+    handled, gate, wait = list[Any](), Future[None](), 0.0
+
+    class Busy(Actor):
+        async def on_receive(self, message: Any) -> None:
+            handled.append(message)
+            await gate
+
+    session.state, session.suspension = State.OPEN, lambda: wait
+    avatar = AvatarRef(Busy.start(), session)
+    avatar.tell("first")
+    answer = avatar.ask("second", block=False)
+    wait = 1.0
+    gate.settle()
+
+    assert handled == ["first"]
+    with pytest.raises(CallError, match="lost touch"):
+        answer.get(timeout=0)

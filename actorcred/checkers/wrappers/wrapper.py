@@ -89,7 +89,7 @@ class _Revoked(ControlMessage):
 
 
 class _Relay:
-    """Passes revocations by a wrapped checker to the wrapper, in place of a portal."""
+    """Passes what a wrapped checker reports and asks to the wrapper, in place of a portal."""
 
     def __init__(self, wrapper: ActorRef[Any]) -> None:
         self._wrapper = wrapper
@@ -99,6 +99,9 @@ class _Relay:
 
     def recheck(self, checker: ActorRef[Any]) -> None:
         cast("CheckerRef", self._wrapper).recheck(checker)
+
+    def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
+        return cast("CheckerRef", self._wrapper).use_up(key, seconds, use)
 
 
 @dataclass(frozen=True, slots=True)
