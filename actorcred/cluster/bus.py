@@ -122,6 +122,11 @@ class Bus:
             await self.close()
             raise
 
+    async def change_server(self) -> None:
+        """Leave this server of NATS for the next one, if there are others."""
+        if self.connected and len(self.options.servers) > 1:
+            await self.client.change_server()
+
     def _went_away(self) -> None:
         # What waits would be sent after the reconnection, when it is no longer true.
         self._outgoing.drop()
@@ -202,6 +207,7 @@ class Bus:
             return
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._outgoing.sent(), self.options.timeout)
+        await self._outgoing.stop()
         if self.connected:
             with contextlib.suppress(BusDown):
                 await self.flush()

@@ -67,6 +67,9 @@ class LeaseBus(Protocol):
     def tell_all(self, data: bytes) -> bool:
         """Send a message to all nodes, this one too."""
 
+    async def change_server(self) -> None:
+        """Leave this server of NATS for the next one, if there are others."""
+
 
 @dataclass(slots=True)
 class _Member:
@@ -84,6 +87,7 @@ class Members:
         describe: returns how many sessions this node has, and whether it is draining.
 
     Attributes:
+        trouble: why the lease was not renewed; "" if it was, or if that is not known.
         generation: grows with each gap in this node's lease. An answer to what was asked before a
             gap must not be believed.
         when_cut_off: functions that are called when this node's lease is over.
@@ -118,7 +122,9 @@ class Members:
         self._held_since = self._valid_until = self._echo_at = 0.0
         self._deaf_since: float | None = None
         """When the connection was lost, until a beat that was sent later has come back."""
+        self._changed_at = 0.0
         self._cut_off = True
+        self.trouble = ""
         self._wake = asyncio.Event()
         self._first = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -131,6 +137,7 @@ class Members:
         """
         await self._bus.listen("lease.*", self._heard)
         await self._bus.flush()
+        self._changed_at = monotonic()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._renew()), loop.create_task(self._watch())]
         # Whoever is there says so at once, so that a newcomer need not wait for the next beat.
@@ -181,6 +188,7 @@ class Members:
                 await self._store.beat(pack(beat), min(self.beat, CONFIRMATION))
             except BusDown as error:
                 logger.debug("The lease was not renewed: %s", error)
+                self.trouble = str(error)
                 pause = min(0.25, pause)
                 if isinstance(error, StoreLost):
                     self._call(self.when_store_lost)
@@ -201,6 +209,7 @@ class Members:
         # When it was sent: what others wrote between that and now can be on its way.
         self._echo_at = sent
         self._valid_until = max(self._valid_until, sent + self.lease)
+        self.trouble = ""
         if not self.holds:
             return
         self._first.set()
@@ -212,6 +221,7 @@ class Members:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self.lease / 20)
+            await self._change_server()
             if not self.holds and not self._cut_off:
                 self._cut_off = True
                 self.generation += 1
@@ -221,6 +231,16 @@ class Members:
                     self._buried.add(node)
                     self._call(self.when_dead, node)
             self._forget()
+
+    async def _change_server(self) -> None:
+        """Go to another server of NATS in time if this one does not renew the lease.
+
+        It can have lost touch with the others, and still be connected to this node.
+        """
+        now, patience = monotonic(), self.lease / 2
+        if now - max(self._echo_at, self._changed_at) > patience:
+            self._changed_at = now
+            await self._bus.change_server()
 
     def _forget(self) -> None:
         """Forget nodes that have been dead for long; ids do not come again."""

@@ -343,7 +343,8 @@ class ClusterNode:
     # -- cut off, and back -----------------------------------------------------------------------
 
     def _when_cut_off(self) -> None:
-        logger.warning("Node %s has lost touch with the others", self.id)
+        why = self.members.trouble or "NATS does not return its lease"
+        logger.warning("Node %s has lost touch with the others: %s", self.id, why)
         if self._cut_off is CutOff.END:
             self._upkeep.end_exclusive()
 

@@ -11,6 +11,7 @@ There are no consumers and no key-value watchers: these do not survive a restart
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import datetime
@@ -22,7 +23,7 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 from actorcred.cluster._client import FAULTS, reason_of
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
-from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, configurations
+from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, configurations, ensure
 
 __all__ = ["Store"]
 
@@ -50,6 +51,7 @@ class Store:
         self._revocations = f"{REVOCATIONS}_{self._cluster}"
 
         self._jetstream: Any = None
+        self._replicas = bus.options.replicas
 
     async def open(self) -> None:
         """Make the streams that are not there.
@@ -58,10 +60,18 @@ class Store:
             BusError: if NATS cannot keep anything.
         """
         self._jetstream = self.bus.client.jetstream(timeout=self._timeout)
-        try:
-            await self.ensure_streams()
-        except BusDown as error:
-            raise BusError(f"NATS must run with JetStream (nats-server -js): {error}") from None
+        # A server that has lost touch with the others keeps nothing.
+        for left in reversed(range(len(self.bus.options.servers))):
+            try:
+                await self.ensure_streams()
+            except BusDown as error:
+                if not left or not self.bus.connected:
+                    said = self.bus.client.refusal
+                    raise BusError(f"{error}. NATS says: {said}" if said else str(error)) from None
+                going = await self.bus.client.change_server()
+                await asyncio.wait([going], timeout=self._timeout)
+            else:
+                return
 
     # -- streams ---------------------------------------------------------------------------------
 
@@ -74,30 +84,22 @@ class Store:
             BusDown: if NATS does not answer.
         """
         created = ""
-        for config in configurations(self.bus.options):
-            try:
-                info = await self._jetstream.stream_info(config.name)
-            except NotFoundError:
-                info = await self._add_stream(config)
-            except FAULTS as error:
-                raise BusDown(reason_of(error)) from None
-            if config.name == self._roster:
-                created = str(info.created)
-        return created
-
-    async def _add_stream(self, config: api.StreamConfig) -> api.StreamInfo:
         try:
-            try:
-                info: api.StreamInfo = await self._jetstream.add_stream(config)
-            except APIError as error:
-                try:
-                    info = await self._jetstream.stream_info(config.name)
-                except NotFoundError:
-                    raise error from None
-                # Another node was faster.
+            for config in configurations(self.bus.options):
+                info = await ensure(self._jetstream, config)
+                self._compare(config, info)
+                if config.name == self._roster:
+                    created = str(info.created)
         except FAULTS as error:
             raise BusDown(reason_of(error)) from None
-        return info
+        return created
+
+    def _compare(self, wanted: api.StreamConfig, info: api.StreamInfo) -> None:
+        self._replicas = there = info.config.num_replicas or 1
+        if there != wanted.num_replicas:
+            text = f"{wanted.name} is kept on {there} servers of NATS, not on the"
+            text += f" {wanted.num_replicas} of this node; `nats stream edit` changes that"
+            self.bus.client.complaints.warn(text, text)
 
     async def _store(
         self, subject: str, data: bytes, timeout: float, headers: dict[str, str] | None = None
@@ -108,9 +110,14 @@ class Store:
         try:
             ack = await self._jetstream.publish(subject, data, timeout=timeout, headers=headers)
         except NoStreamResponseError:
-            raise StoreLost("NATS has lost a stream") from None
-        except APIError:
-            raise
+            raise StoreLost("NATS has lost a stream, or no server leads it") from None
+        except APIError as error:
+            if error.err_code in CONFLICTS:
+                raise
+            why = reason_of(error)
+            text = f"Node {self.bus.node} cannot write to NATS: {why}"
+            self.bus.client.complaints.warn(why, text)
+            raise BusDown(why) from None
         except FAULTS as error:
             raise BusDown(reason_of(error)) from None
         return int(ack.seq)
@@ -121,10 +128,7 @@ class Store:
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the leases.
         """
-        try:
-            await self._store(f"acl.{self._cluster}.{self.bus.node}", data, timeout)
-        except APIError as error:
-            raise BusDown(reason_of(error)) from None
+        await self._store(f"acl.{self._cluster}.{self.bus.node}", data, timeout)
 
     async def log(self, key: str, data: bytes) -> None:
         """Add a revocation to the log; the latest one of a key is kept.
@@ -132,10 +136,7 @@ class Store:
         Raises:
             BusDown: if NATS did not confirm it in time.
         """
-        try:
-            await self._store(f"acv.{self._cluster}.{key}", data, self._timeout)
-        except APIError as error:
-            raise BusDown(reason_of(error)) from None
+        await self._store(f"acv.{self._cluster}.{key}", data, self._timeout)
 
     async def logged(self) -> int:
         """Return the number of the last revocation in the log.
@@ -200,7 +201,7 @@ class Store:
         try:
             # A replica may lag, so with several the leader is asked.
             raw = await self._jetstream.get_last_msg(
-                self._roster, f"acr.{self._cluster}.{key}", direct=self.bus.options.replicas == 1
+                self._roster, f"acr.{self._cluster}.{key}", direct=self._replicas == 1
             )
         except NotFoundError:
             return 0, None
@@ -221,10 +222,8 @@ class Store:
                 self._timeout,
                 {LAST_SEQUENCE: str(revision)},
             )
-        except APIError as error:
-            if error.err_code in CONFLICTS:
-                return None
-            raise BusDown(reason_of(error)) from None
+        except APIError:  # another node was faster
+            return None
 
     async def remove(self, revision: int) -> bool:
         """Remove the value with a revision, and leave no tombstone; return whether it was there.
