@@ -98,7 +98,10 @@ async def connect(
         with contextlib.suppress(AssertionError):  # of nats-py, if it had not begun
             await client.close()
         if isinstance(error, asyncio.TimeoutError):
-            raise BusError(f"NATS cannot be reached: {type(last).__name__}: {last}") from None
+            why = f"{type(last).__name__}: {last}"
+            if isinstance(last, (BrokenPipeError, ConnectionResetError)):
+                why += ". It ends connections at once: has it too many, or does it expect TLS?"
+            raise BusError(f"NATS cannot be reached: {why}") from None
         raise
     return client
 

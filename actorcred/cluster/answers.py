@@ -9,6 +9,7 @@ from typing import Any
 from pykka.messages import ProxyCall
 
 from actorcred.cluster import messages as m
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.holdings import Holdings
 from actorcred.cluster.portable import portrait_of
@@ -58,6 +59,7 @@ class Answers:
         self._holdings = holdings
         self._spawn = spawn
         self._hello = hello
+        self._complaints = Complaints()
         self.host: SessionHost | None = None
         """The portal, once there is one."""
         self.handlers: dict[type[m.Message], Callable[[Any, AnswerTo], object]] = {}
@@ -70,7 +72,9 @@ class Answers:
         try:
             message = m.unpack(data)
         except BusError as error:
-            logger.warning("A message on the bus was ignored: %s", error)
+            # A newer node might ask for what this one does not know. It must not wait for nothing.
+            self._complaints.warn(str(error), f"A message on the bus was ignored: {error}")
+            _send(reply, "unknown", f"node {self._node} is of an older version: {error}")
             return
         self._handle(message, lambda kind, value=None: send(reply, kind, value))
 
@@ -102,7 +106,9 @@ class Answers:
             case _ if type(message) in self.handlers:
                 self.handlers[type(message)](message, answer)
             case _:
-                logger.warning("A %s came by the wrong way", type(message).__name__)
+                name = type(message).__name__
+                self._complaints.warn(name, f"A {name} came by the wrong way")
+                answer("unknown", f"node {self._node} does not serve this")
 
     def _session(self, session_id: str) -> Session | None:
         holding = self._holdings.get(session_id)

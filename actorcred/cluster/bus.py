@@ -108,7 +108,8 @@ class Bus:
         if options.replicas > 1 and (version.major, version.minor) < OLDEST_REPLICATING:
             await self.close()
             oldest = ".".join(map(str, OLDEST_REPLICATING))
-            raise BusError(f"{options.replicas} replicas need NATS {oldest}; this is {version}")
+            this = f"{version.major}.{version.minor}.{version.patch}"
+            raise BusError(f"{options.replicas} replicas need NATS {oldest}; this is {this}")
         self._outgoing.largest = self.client.max_payload
         try:
             await self.listen(f"n.{self.node}", self._incoming)
@@ -331,12 +332,12 @@ class Bus:
     def _reply_to(self, subject: str, number: int) -> Reply:
         return lambda data: self._put(subject, "", (number, data))
 
-    @staticmethod
-    def _items(msg: Msg) -> list[Item]:
+    def _items(self, msg: Msg) -> list[Item]:
         try:
             return unpack_items(msg.data)
         except ValueError as error:
-            logger.warning("A message on the bus was ignored: %s", error)
+            text = f"A message on the bus was ignored: {error}"
+            self.client.complaints.warn("not a message", text)
             return []
 
     def check_size(self, data: bytes, more: int = 0) -> None:

@@ -13,7 +13,7 @@ import random
 from collections.abc import Set
 from time import monotonic
 
-from actorcred.cluster.errors import BusDown
+from actorcred.cluster.errors import BusDown, TooLarge
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.peers import Peers
@@ -141,6 +141,8 @@ class Claims:
             await self.take_out(holding)
         except BusDown as error:
             logger.debug("A claim has to wait: %s", error)
+        except TooLarge as error:
+            raise CheckerUnavailable(f"too many sessions of one user: {error}") from None
         return False
 
     async def _take(self, holding: Holding, revision: int, live: list[Entry]) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorcred.errors import ActorcredError
 
-__all__ = ["BusDown", "BusError", "NodeGone", "Pending", "RemoteError", "StoreLost"]
+__all__ = ["BusDown", "BusError", "NodeGone", "Pending", "RemoteError", "StoreLost", "TooLarge"]
 
 
 class BusError(ActorcredError):
@@ -13,6 +13,10 @@ class BusError(ActorcredError):
 
 class BusDown(ActorcredError):
     """NATS or a node did not answer in time, so whether it did what was asked is unknown."""
+
+
+class TooLarge(BusError):
+    """NATS does not take a message of this size."""
 
 
 class StoreLost(BusDown):

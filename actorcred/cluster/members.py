@@ -20,6 +20,7 @@ from typing import Protocol
 from nats.aio.msg import Msg
 
 from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
 from actorcred.cluster.messages import Beat, Hello, pack, unpack
 
@@ -87,6 +88,7 @@ class Members:
         describe: returns how many sessions this node has, and whether it is draining.
 
     Attributes:
+        rules: the policy and the limits of this node's portal, in words; "" as long as it has none.
         trouble: why the lease was not renewed; "" if it was, or if that is not known.
         generation: grows with each gap in this node's lease. An answer to what was asked before a
             gap must not be believed.
@@ -124,7 +126,9 @@ class Members:
         """When the connection was lost, until a beat that was sent later has come back."""
         self._changed_at = 0.0
         self._cut_off = True
-        self.trouble = ""
+        self.trouble = self.rules = ""
+        self._odd: set[str] = set()
+        self._complaints = Complaints()
         self._wake = asyncio.Event()
         self._first = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -183,7 +187,14 @@ class Members:
         while True:
             pause = self.beat
             sessions, draining = self._describe()
-            beat = Beat(self._bus.node, monotonic(), sessions, draining)
+            beat = Beat(
+                self._bus.node,
+                monotonic(),
+                sessions,
+                draining,
+                lease=self.lease,
+                rules=self.rules,
+            )
             try:
                 await self._store.beat(pack(beat), min(self.beat, CONFIRMATION))
             except BusDown as error:
@@ -247,6 +258,7 @@ class Members:
         old = monotonic() - 10 * self.lease
         for node in [node for node in self._buried if self._known[node].heard < old]:
             self._buried.discard(node)
+            self._odd.discard(node)
             del self._known[node]
 
     @staticmethod
@@ -263,19 +275,38 @@ class Members:
         try:
             beat = unpack(msg.data)
         except BusError as error:
-            logger.warning("Not a lease: %s", error)
+            self._complaints.warn("no lease", f"Not a lease: {error}")
             return
         if not isinstance(beat, Beat):
-            logger.warning("Not a lease: %s", type(beat).__name__)
+            self._complaints.warn("no lease", f"Not a lease: {type(beat).__name__}")
         elif beat.node != self._bus.node:
             joins = beat.node not in self._known or beat.node in self._buried
             self._known[beat.node] = _Member(monotonic(), beat)
             if not beat.left:
                 self._buried.discard(beat.node)
+                self._compare(beat)
                 if joins:
                     self._call(self.when_joined, beat.node)
         elif not beat.left:
             self._echo(beat.at)
+
+    def _compare(self, beat: Beat) -> None:
+        """Report a node that decides by other rules: there, a user might get in twice."""
+        theirs, ours = (
+            f"{beat.rules}, lease {beat.lease:g} s",
+            f"{self.rules}, lease {self.lease:g} s",
+        )
+        if theirs == ours or not beat.rules or not self.rules or beat.node in self._odd:
+            return
+        self._odd.add(beat.node)
+        logger.error(
+            "Node %s has other rules (%s) than node %s (%s). All nodes of a cluster must have the "
+            "same, or a user can get in more often than is allowed",
+            beat.node,
+            theirs,
+            self._bus.node,
+            ours,
+        )
 
     def life_of(self, node: str) -> Life:
         """Return whether a node lives."""
@@ -289,7 +320,8 @@ class Members:
         # Its silence counts only while this node could hear it, and only until this node sent the
         # last beat that came back: what was said since may be on its way.
         heard = self._held_since if member is None else max(member.heard, self._held_since)
-        if self._echo_at - heard >= self.lease * MARGIN:
+        lease = self.lease if member is None else max(self.lease, member.beat.lease)
+        if self._echo_at - heard >= lease * MARGIN:
             return Life.DEAD
         if member is not None and monotonic() - member.heard < 2.5 * self.beat:
             return Life.ALIVE

@@ -55,7 +55,7 @@ VERSION = 1
 """The version of the messages that this node sends."""
 
 AnswerKind: TypeAlias = str
-"""One of "ok", "pending", "dead", "gone", "refused" and "failed"."""
+"""One of "ok", "pending", "dead", "gone", "refused", "failed" and "unknown" (the question is)."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -71,6 +71,8 @@ class Beat(_Message, tag="beat", frozen=True):
         sessions: how many it has.
         draining: whether it lets nobody in.
         left: whether it has gone, in good order.
+        lease: for how many seconds it may believe that it lives; 0 if it does not say.
+        rules: its policy and limits; "" as long as it has no portal.
     """
 
     node: str
@@ -78,6 +80,8 @@ class Beat(_Message, tag="beat", frozen=True):
     sessions: int = 0
     draining: bool = False
     left: bool = False
+    lease: float = 0.0
+    rules: str = ""
 
 
 class Hello(_Message, tag="hello", frozen=True):

@@ -22,12 +22,15 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from actorcred.cluster._client import FAULTS, reason_of
 from actorcred.cluster.bus import Bus
-from actorcred.cluster.errors import BusDown, BusError, StoreLost
+from actorcred.cluster.errors import BusDown, BusError, StoreLost, TooLarge
 from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, configurations, ensure
 
 __all__ = ["Store"]
 
 LAST_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+HEADERS = 256
+"""Bytes at most of the headers of a message, which NATS counts, too."""
+
 CONFLICTS = frozenset({10071, 10164})
 """Codes of NATS for a lost compare-and-set; the second one comes from servers in a cluster."""
 
@@ -66,8 +69,7 @@ class Store:
                 await self.ensure_streams()
             except BusDown as error:
                 if not left or not self.bus.connected:
-                    said = self.bus.client.refusal
-                    raise BusError(f"{error}. NATS says: {said}" if said else str(error)) from None
+                    raise BusError(str(error)) from None
                 going = await self.bus.client.change_server()
                 await asyncio.wait([going], timeout=self._timeout)
             else:
@@ -107,6 +109,12 @@ class Store:
         """Write a message into its stream; return its number there."""
         if not self.bus.connected:
             raise BusDown("not connected to NATS")
+        # NATS would end the connection, and with it all that this node does.
+        if (size := len(data) + HEADERS) > (allowed := self.bus.client.max_payload):
+            text = f"A message of node {self.bus.node} to {subject} is too large for NATS: {size} "
+            text += f"bytes, {allowed} are allowed (its max_payload)"
+            self.bus.client.complaints.warn(subject, text)
+            raise TooLarge(text)
         try:
             ack = await self._jetstream.publish(subject, data, timeout=timeout, headers=headers)
         except NoStreamResponseError:
@@ -214,6 +222,7 @@ class Store:
 
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the roster.
+            TooLarge: if NATS does not take a value of this size.
         """
         try:
             return await self._store(

@@ -343,7 +343,7 @@ def test_junk_on_the_bus_harms_nobody(
             assert await b.portal.session(login.session.id) is not None
 
     asyncio.run(run())
-    assert caplog.text.count("A message on the bus was ignored") == 4
+    assert caplog.text.count("A message on the bus was ignored") == 1
     assert "A Beat came by the wrong way" in caplog.text
 
 

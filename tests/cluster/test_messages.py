@@ -48,7 +48,7 @@ from actorcred.cluster.portable import Whence, Who
 from actorcred.sessions.presence import Contribution
 
 MESSAGES: list[Message] = [
-    Beat("node", 12.5, 3, True, True),
+    Beat("node", 12.5, 3, True, True, 15.0, "policy reject"),
     Hello("node"),
     IsKnown("session"),
     End("session", "replaced", "elsewhere"),
@@ -117,7 +117,7 @@ def test_a_field_that_a_newer_node_appends_is_ignored(message: Message) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (("beat", "node", 1.0), Beat("node", 1.0, 0, False, False)),
+        (("beat", "node", 1.0), Beat("node", 1.0, 0, False, False, 0.0, "")),
         (("end", "session", "kicked"), End("session", "kicked", "")),
         (("notify", "session", "moved", []), Notify("session", "moved", [], None)),
         (("list",), ListSessions(None, None)),
