@@ -35,6 +35,7 @@ from actorcred import (
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import BusDown, BusError, Cluster
+from tests.cluster.other_versions import dance, speak
 
 logger = logging.getLogger("node_program")
 
@@ -169,6 +170,8 @@ class Program:
 
     async def _open(self) -> None:
         config = self._config
+        if (speaks := config.get("speaks", "today")) != "today":
+            speak(speaks)
         set_default_dispatcher(AsyncioDispatcher())
         Figure.rnd, Game.lease = random.Random(config["seed"]), config["lease"]
         while True:
@@ -184,6 +187,8 @@ class Program:
         )
         self._portal = Portal.start(self._realm, [self._checker], options)
         self._node = self._cluster._node
+        if speaks == "newer":
+            self._node._spawn(dance(self._node.bus))
         if config.get("first"):  # the roster is new, and no other one was lost
             self._node.roster._hold_until = 0.0
 

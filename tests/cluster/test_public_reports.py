@@ -148,7 +148,13 @@ def test_colyseus_978_a_process_that_was_stopped_does_not_do_later_what_others_d
     async def run() -> None:
         judge = Judge()
         cluster = {"name": secrets.token_hex(8), "lease": SHORT, "timeout": SHORT}
-        settings = {"policy": "replace", "lease": SHORT, "seed": 1, "cluster": cluster, "first": True}
+        settings = {
+            "policy": "replace",
+            "lease": SHORT,
+            "seed": 1,
+            "cluster": cluster,
+            "first": True,
+        }
         slots = [Slot(number, own_server, settings, tmp_path, judge) for number in range(2)]
         try:
             for slot in slots:
