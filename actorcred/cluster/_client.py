@@ -98,12 +98,17 @@ async def connect(
         with contextlib.suppress(AssertionError):  # of nats-py, if it had not begun
             await client.close()
         if isinstance(error, asyncio.TimeoutError):
-            why = f"{type(last).__name__}: {last}"
-            if isinstance(last, (BrokenPipeError, ConnectionResetError)):
-                why += ". It ends connections at once: has it too many, or does it expect TLS?"
-            raise BusError(f"NATS cannot be reached: {why}") from None
+            raise BusError(f"NATS cannot be reached: {_why(last)}") from None
         raise
     return client
+
+
+def _why(error: Exception) -> str:
+    """Return why a first connection has failed."""
+    why = reason_of(error)
+    if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+        why += ". It ends connections at once: has it too many, or does it expect TLS?"
+    return why
 
 
 def _as_callback(function: Callable[[], object]) -> Callable[[], Awaitable[None]]:
