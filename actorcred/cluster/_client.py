@@ -26,7 +26,17 @@ __all__ = ["FAULTS", "Client", "connect", "reason_of"]
 
 logger = logging.getLogger("actorcred.cluster")
 
-PENDING_BYTES = 8 << 20
+SETTINGS: dict[str, Any] = {
+    # The order of servers is random already. nats-py would shuffle them at each reconnection, and
+    # might go back to a server that has just been left.
+    "dont_randomize": True,
+    "max_reconnect_attempts": -1,
+    "reconnect_time_wait": 0.25,
+    "ping_interval": 2,
+    "max_outstanding_pings": 2,
+    "pending_size": 8 << 20,
+}
+"""What is the same for all clusters."""
 
 FAULTS = (nats.errors.Error, asyncio.TimeoutError, ConnectionError)
 """What calls of nats-py raise if NATS does not do what it should."""
@@ -75,21 +85,14 @@ async def connect(
     # has a deadline of its own.
     connecting = client.connect(
         random.sample(options.servers, len(options.servers)),
-        # Their order is random already. nats-py would shuffle them at each reconnection, and might
-        # go back to a server that has just been left.
-        dont_randomize=True,
         name=node,
         # With the default prefix, every user of the account could read all answers.
         inbox_prefix=f"_INBOX_ac.{node}",
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=0.25,  # type: ignore[arg-type]
         connect_timeout=options.timeout,  # type: ignore[arg-type]
-        ping_interval=2,
-        max_outstanding_pings=2,
-        pending_size=PENDING_BYTES,
         error_cb=failed,
         reconnected_cb=_as_callback(back),
         disconnected_cb=_as_callback(away),
+        **SETTINGS,
         **_credentials(options),
     )
     try:

@@ -188,7 +188,8 @@ class ClusterNode:
         except (BusDown, BusError) as error:
             said = self.bus.client.refusal
             await self._leave()
-            raise BusError(f"{error}. NATS says: {said}" if said else str(error)) from None
+            why = f"NATS does not answer: {error}" if isinstance(error, BusDown) else str(error)
+            raise BusError(f"{why}. NATS says: {said}" if said else why) from None
         except BaseException:
             await self._leave()
             raise

@@ -25,6 +25,8 @@ from tests.cluster.processes import Refused, Slot
 
 pytestmark = [pytest.mark.foreign, pytest.mark.slow, pytest.mark.timeout(240)]
 
+LONG = pytest.mark.long
+
 STAY = ["ann", "ben", "cat"]
 """Those who log in once, one on each node, and are to stay."""
 
@@ -138,7 +140,10 @@ def trial(folder: Path, test: Callable[[Scene], Awaitable[None]], why: str) -> N
     asyncio.run(run())
 
 
-@pytest.mark.parametrize("stream", ["ACR", "ACL", "ACV"])
+@pytest.mark.parametrize(
+    "stream",
+    ["ACR", pytest.param("ACL", marks=LONG), pytest.param("ACV", marks=LONG)],
+)
 def test_the_leader_of_a_stream_is_killed(tmp_path: Path, stream: str) -> None:
     async def test(made: Scene) -> None:
         name = made.slots[0]._settings["cluster"]["name"]
@@ -164,7 +169,7 @@ def test_one_server_is_cut_off_from_the_others_for_longer_than_a_lease(tmp_path:
     trial(tmp_path, test, "a server was cut off from the others")
 
 
-@pytest.mark.parametrize("how", ["cut", "black_hole"])
+@pytest.mark.parametrize("how", ["cut", pytest.param("black_hole", marks=LONG)])
 def test_one_server_is_cut_off_from_the_nodes(tmp_path: Path, how: str) -> None:
     async def test(made: Scene) -> None:
         lines = [(await slot.node.ask("report"))["line"] for slot in made.slots]

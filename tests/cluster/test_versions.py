@@ -63,7 +63,7 @@ def test_nodes_of_three_versions_share_their_sessions(
     async def run() -> list[Path]:
         async with mixed(nats_server, tmp_path, policy) as slots:
             for here in slots:
-                for there in slots:
+                for there in (one for one in slots if one is not here):
                     first = await here.node.ask("login", "ann")
                     if policy == "replace":
                         second = await there.node.ask("login", "ann")
