@@ -169,7 +169,8 @@ def test_one_server_is_cut_off_from_the_others_for_longer_than_a_lease(tmp_path:
     trial(tmp_path, test, "a server was cut off from the others")
 
 
-@pytest.mark.parametrize("how", ["cut", pytest.param("black_hole", marks=LONG)])
+@LONG
+@pytest.mark.parametrize("how", ["cut", "black_hole"])
 def test_one_server_is_cut_off_from_the_nodes(tmp_path: Path, how: str) -> None:
     async def test(made: Scene) -> None:
         lines = [(await slot.node.ask("report"))["line"] for slot in made.slots]
@@ -181,6 +182,7 @@ def test_one_server_is_cut_off_from_the_nodes(tmp_path: Path, how: str) -> None:
     trial(tmp_path, test, f"a server was cut off from the nodes ({how})")
 
 
+@LONG
 def test_all_servers_are_restarted_one_after_the_other(tmp_path: Path) -> None:
     async def test(made: Scene) -> None:
         for number in range(3):
