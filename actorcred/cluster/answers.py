@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any
 
 from pykka.messages import ProxyCall
@@ -34,6 +36,10 @@ from actorcred.sessions.session import Session
 __all__ = ["Answers", "Reply"]
 
 logger = logging.getLogger("actorcred.cluster")
+
+PAGE_LENGTH = 2000
+PAGE_SIZE = 400_000
+"""Bytes. Sessions that are listed are told in several messages if they are more."""
 
 Reply = Callable[[bytes], object]
 
@@ -96,9 +102,8 @@ class Answers:
                 self._call_client(message, answer)
             case m.Count():
                 answer("ok", self._holdings.sessions)
-            case m.ListSessions(session_id, avatar_id):
-                found = self._found(session_id, avatar_id)
-                answer("ok", [portrait_of(session, self._node) for session in found])
+            case m.ListSessions(session_id, avatar_id, after):
+                self._list(self._found(session_id, avatar_id), after, answer)
             case m.Kick(session_id, avatar_id, detail):
                 self._kick(self._found(session_id, avatar_id), detail, answer)
             case m.AnnotateSession(session_id, notes):
@@ -138,6 +143,23 @@ class Answers:
             session = self._session(session_id)
             return [] if session is None else [session]
         return self._holdings.open(ANONYMOUS if avatar_id == "" else avatar_id)
+
+    def _list(self, found: list[Session], after: str, answer: AnswerTo) -> None:
+        """Answer with as many sessions as fit into a message."""
+        rest = (session for session in found if session.id > after)
+        page: list[msgspec.Raw] = []
+        size = 0
+        for session in heapq.nsmallest(PAGE_LENGTH, rest, key=attrgetter("id")):
+            data = msgspec.msgpack.encode(portrait_of(session, self._node))
+            size += len(data)
+            if page and size > PAGE_SIZE:
+                break
+            page.append(msgspec.Raw(data))
+        else:
+            if len(page) < PAGE_LENGTH:
+                answer("ok", page)
+                return
+        answer("more", page)
 
     async def _end(self, message: m.End, answer: AnswerTo) -> None:
         holding = self._holdings.get(message.session_id)

@@ -55,7 +55,7 @@ VERSION = 1
 """The version of the messages that this node sends."""
 
 AnswerKind: TypeAlias = str
-"""One of "ok", "pending", "dead", "gone", "refused", "failed" and "unknown" (the question is)."""
+"""One of "ok", "more", "pending", "dead", "gone", "refused", "failed" and "unknown" (a question)."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -135,10 +135,15 @@ class Count(_Message, tag="count", frozen=True):
 
 
 class ListSessions(_Message, tag="list", frozen=True):
-    """The sessions with an id, of an avatar id, or all; an empty avatar id is an anonymous one."""
+    """The sessions with an id, of an avatar id, or all; an empty avatar id is an anonymous one.
+
+    They are answered in the order of their ids, as "more" if they do not fit into one message. Then
+    the rest is asked for: those whose ids come after the last one.
+    """
 
     session_id: str | None = None
     avatar_id: str | None = None
+    after: str = ""
 
 
 class Kick(_Message, tag="kick", frozen=True):
