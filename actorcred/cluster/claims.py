@@ -139,10 +139,10 @@ class Claims:
                 return True
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)
-        except BusDown as error:
-            logger.debug("A claim has to wait: %s", error)
         except TooLarge as error:
             raise CheckerUnavailable(f"too many sessions of one user: {error}") from None
+        except BusDown as error:
+            logger.debug("A claim has to wait: %s", error)
         return False
 
     async def _take(self, holding: Holding, revision: int, live: list[Entry]) -> bool:

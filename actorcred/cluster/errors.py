@@ -15,12 +15,12 @@ class BusDown(ActorcredError):
     """NATS or a node did not answer in time, so whether it did what was asked is unknown."""
 
 
-class TooLarge(BusError):
-    """NATS does not take a message of this size."""
-
-
 class StoreLost(BusDown):
     """NATS has no such stream any more, or another one."""
+
+
+class TooLarge(BusDown):
+    """NATS does not take a value of this size."""
 
 
 class RemoteError(ActorcredError):
