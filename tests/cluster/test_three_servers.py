@@ -1,7 +1,7 @@
 """Three nats-servers that fail one by one: no user has two avatars, and nobody is logged out.
 
 The lease is the default one, which is longer than NATS pauses when a leader is lost. Each test
-prints for how long nobody could get a place.
+prints for how long nobody could get a place. Most of them are long: `pytest -m long tests/cluster`.
 """
 
 from __future__ import annotations
@@ -156,6 +156,7 @@ def test_the_leader_of_a_stream_is_killed(tmp_path: Path, stream: str) -> None:
     trial(tmp_path, test, f"the leader of {stream} was killed")
 
 
+@LONG
 def test_one_server_is_cut_off_from_the_others_for_longer_than_a_lease(tmp_path: Path) -> None:
     # The nodes that are connected to it go to another one in time.
     async def test(made: Scene) -> None:
