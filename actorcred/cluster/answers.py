@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from operator import attrgetter
 from typing import Any
 
+import msgspec
 from pykka.messages import ProxyCall
 
 from actorcred.cluster import messages as m
@@ -80,7 +81,7 @@ class Answers:
         except BusError as error:
             # A newer node might ask for what this one does not know. It must not wait for nothing.
             self._complaints.warn(str(error), f"A message on the bus was ignored: {error}")
-            _send(reply, "unknown", f"node {self._node} is of an older version: {error}")
+            send(reply, "unknown", f"node {self._node} is of an older version: {error}")
             return
         self._handle(message, lambda kind, value=None: send(reply, kind, value))
 

@@ -55,7 +55,10 @@ VERSION = 1
 """The version of the messages that this node sends."""
 
 AnswerKind: TypeAlias = str
-"""One of "ok", "more", "pending", "dead", "gone", "refused", "failed" and "unknown" (a question)."""
+"""One of "ok", "more", "pending", "dead", "gone", "refused", "failed" and "unknown".
+
+The last one says that the question is not known, such as to an older node.
+"""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):

@@ -79,7 +79,8 @@ def test_nodes_of_three_versions_share_their_sessions(
             for slot in slots:
                 report = await slot.node.ask("report")
                 assert (report["count"], report["missing"]) == (3, [])
-                assert len(report["roster"]) == 3
+                # One that is written again meanwhile is read twice.
+                assert len({session for session, _ in report["roster"]}) == 3
             return [log for slot in slots for log in slot.logs]
 
     for log in asyncio.run(run()):
