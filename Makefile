@@ -64,9 +64,11 @@ faults: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python -m tests.faults $(FAULTS)
 
 # Random faults on three nodes and their NATS: does a user ever have two avatars? CHAOS is in seconds.
+# SERVERS=3 is a NATS of three servers.
 CHAOS ?= 60
+SERVERS ?= 1
 chaos: $(VENV)/test.installed
-	$(BIN)/python -m tests.cluster.chaos --seconds $(CHAOS)
+	$(BIN)/python -m tests.cluster.chaos --seconds $(CHAOS) --servers $(SERVERS)
 
 # FUZZ is the time for all targets together, in seconds.
 FUZZ ?= 60

@@ -1,4 +1,4 @@
-"""nats-py's client without five of its faults, and with fewer turns of the event loop.
+"""nats-py's client without six of its faults, and with fewer turns of the event loop.
 
 Uses private methods of nats-py, which the tests guard.
 """
@@ -9,13 +9,16 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import nats.errors
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
+from nats.js.errors import APIError, ServiceUnavailableError
 
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.settings import NatsOptions, needs_tls
 
@@ -23,14 +26,34 @@ __all__ = ["FAULTS", "Client", "connect", "reason_of"]
 
 logger = logging.getLogger("actorcred.cluster")
 
-PENDING_BYTES = 8 << 20
+SETTINGS: dict[str, Any] = {
+    # The order of servers is random already. nats-py would shuffle them at each reconnection, and
+    # might go back to a server that has just been left.
+    "dont_randomize": True,
+    "max_reconnect_attempts": -1,
+    "reconnect_time_wait": 0.25,
+    "ping_interval": 2,
+    "max_outstanding_pings": 2,
+    "pending_size": 8 << 20,
+}
+"""What is the same for all clusters."""
 
 FAULTS = (nats.errors.Error, asyncio.TimeoutError, ConnectionError)
 """What calls of nats-py raise if NATS does not do what it should."""
 
+NO_JETSTREAM = frozenset({None, 10039, 10076})
+"""Codes of a server, or an account, that keeps no streams; None is no answer at all."""
+
+REFUSALS = ("violation", "exceeded", "expired", "revoked", "tls required", "not found")
+"""Words in what NATS says when it refuses something, as opposed to being shut down."""
+
 
 def reason_of(error: BaseException) -> str:
-    """Return what a log should say of an error."""
+    """Return what a log should say of an error, and what to do where that is known."""
+    if isinstance(error, ServiceUnavailableError) and error.err_code in NO_JETSTREAM:
+        return "NATS must run with JetStream (nats-server -js), and permit it to this account"
+    if isinstance(error, APIError):
+        return f"NATS refuses it: {error.description} (its error {error.err_code})"
     return f"{type(error).__name__}: {error}"
 
 
@@ -55,36 +78,40 @@ async def connect(
         nonlocal last
         if not isinstance(error, OSError) or isinstance(last, OSError):  # NATS itself says more
             last = error
-        logger.debug("NATS: %s: %s", type(error).__name__, error)
+        client.note(error)
 
     client = Client(options)
     # With wrong credentials nats-py tries for ever if it may reconnect, so the first connection
     # has a deadline of its own.
     connecting = client.connect(
-        list(options.servers),
+        random.sample(options.servers, len(options.servers)),
         name=node,
         # With the default prefix, every user of the account could read all answers.
         inbox_prefix=f"_INBOX_ac.{node}",
-        max_reconnect_attempts=-1,
-        reconnect_time_wait=0.25,  # type: ignore[arg-type]
         connect_timeout=options.timeout,  # type: ignore[arg-type]
-        ping_interval=2,
-        max_outstanding_pings=2,
-        pending_size=PENDING_BYTES,
         error_cb=failed,
         reconnected_cb=_as_callback(back),
         disconnected_cb=_as_callback(away),
+        **SETTINGS,
         **_credentials(options),
     )
     try:
-        await asyncio.wait_for(connecting, options.timeout * 2)
+        await asyncio.wait_for(connecting, options.timeout * (len(options.servers) + 1))
     except BaseException as error:
         with contextlib.suppress(AssertionError):  # of nats-py, if it had not begun
             await client.close()
         if isinstance(error, asyncio.TimeoutError):
-            raise BusError(f"NATS cannot be reached: {type(last).__name__}: {last}") from None
+            raise BusError(f"NATS cannot be reached: {_why(last)}") from None
         raise
     return client
+
+
+def _why(error: Exception) -> str:
+    """Return why a first connection has failed."""
+    why = reason_of(error)
+    if isinstance(error, (BrokenPipeError, ConnectionResetError)):
+        why += ". It ends connections at once: has it too many, or does it expect TLS?"
+    return why
 
 
 def _as_callback(function: Callable[[], object]) -> Callable[[], Awaitable[None]]:
@@ -109,6 +136,10 @@ class Client(NatsClient):
 
     Args:
         options: says where TLS is needed.
+
+    Attributes:
+        complaints: warns of what NATS refuses.
+        refusal: what NATS has last refused, in its words; "" if nothing.
     """
 
     def __init__(self, options: NatsOptions) -> None:
@@ -116,6 +147,23 @@ class Client(NatsClient):
         self._cluster = options
         self._tokens = itertools.count()
         self._has_written = False
+        self.complaints = Complaints()
+        self.refusal = ""
+
+    def note(self, error: Exception) -> None:
+        """Log an error of the connection; a warning if NATS refuses something."""
+        text = str(error)
+        logger.debug("NATS: %s: %s", type(error).__name__, text)
+        refused = text.startswith("nats: ") and any(word in text.lower() for word in REFUSALS)
+        if refused or isinstance(error, nats.errors.SlowConsumerError):
+            self.refusal = text.removeprefix("nats: ")
+            self.complaints.warn(text, f"NATS refuses node {self.options['name']}: {self.refusal}")
+
+    async def change_server(self) -> asyncio.Task[None]:
+        """Leave the server for the next one; return the task that goes there."""
+        await self._process_op_err(nats.errors.Error("this server does not serve this node"))
+        assert self._reconnection_task is not None
+        return self._reconnection_task
 
     async def _flush_pending(self, force_flush: bool = False) -> Any:
         # nats-py leaves all writing to a task, which comes in the next turn of the loop. Here the
@@ -175,10 +223,10 @@ class Client(NatsClient):
 
     async def _process_err(self, err_msg: str) -> None:
         # nats-py closes for ever, such as after a reload of the server's users.
-        if "permissions violation" in err_msg:
-            await super()._process_err(err_msg)
-        else:
-            await self._process_op_err(nats.errors.Error(f"nats: {err_msg}"))
+        error = nats.errors.Error(f"nats: {err_msg}")
+        self.note(error)
+        if "permissions violation" not in err_msg:
+            await self._process_op_err(error)
 
     async def flush(self, timeout: float = 10) -> None:
         # nats-py writes the PING at once, before subscriptions and messages that wait to be sent.
@@ -194,15 +242,27 @@ class Client(NatsClient):
         # nats-py waits until a connection that is lost has sent everything.
         # Afterwards it would send what is no longer true, possibly to a NATS with an empty store.
         if not self.is_closed and not self.is_reconnecting:
-            self._abort()
-            self._pending.clear()
-            self._pending_data_size = 0
+            self._give_up_connection()
         await super()._process_op_err(e)
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         if not self.is_connected:
+            self._give_up_connection()
+        subscriptions = list(self._subs.values())
+        try:
+            await super()._close(status, do_cbs)
+        except BaseException:
             self._abort()
-        await super()._close(status, do_cbs)
+            raise
+        finally:
+            # nats-py leaves their tasks if the connection breaks, or is too slow, as it closes.
+            for subscription in subscriptions:
+                subscription._stop_processing()
+
+    def _give_up_connection(self) -> None:
+        self._abort()
+        self._pending.clear()
+        self._pending_data_size = 0
 
     def _abort(self) -> None:
         writer = getattr(self._transport, "_io_writer", None)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import heapq
 import logging
 from collections.abc import Callable, Coroutine
+from operator import attrgetter
 from typing import Any
 
+import msgspec
 from pykka.messages import ProxyCall
 
 from actorcred.cluster import messages as m
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.holdings import Holdings
 from actorcred.cluster.portable import portrait_of
@@ -34,6 +38,10 @@ __all__ = ["Answers", "Reply"]
 
 logger = logging.getLogger("actorcred.cluster")
 
+PAGE_LENGTH = 2000
+PAGE_SIZE = 400_000
+"""Bytes. Sessions that are listed are told in several messages if they are more."""
+
 Reply = Callable[[bytes], object]
 
 
@@ -58,6 +66,7 @@ class Answers:
         self._holdings = holdings
         self._spawn = spawn
         self._hello = hello
+        self._complaints = Complaints()
         self.host: SessionHost | None = None
         """The portal, once there is one."""
         self.handlers: dict[type[m.Message], Callable[[Any, AnswerTo], object]] = {}
@@ -70,7 +79,9 @@ class Answers:
         try:
             message = m.unpack(data)
         except BusError as error:
-            logger.warning("A message on the bus was ignored: %s", error)
+            # A newer node might ask for what this one does not know. It must not wait for nothing.
+            self._complaints.warn(str(error), f"A message on the bus was ignored: {error}")
+            send(reply, "unknown", f"node {self._node} is of an older version: {error}")
             return
         self._handle(message, lambda kind, value=None: send(reply, kind, value))
 
@@ -92,9 +103,8 @@ class Answers:
                 self._call_client(message, answer)
             case m.Count():
                 answer("ok", self._holdings.sessions)
-            case m.ListSessions(session_id, avatar_id):
-                found = self._found(session_id, avatar_id)
-                answer("ok", [portrait_of(session, self._node) for session in found])
+            case m.ListSessions(session_id, avatar_id, after):
+                self._list(self._found(session_id, avatar_id), after, answer)
             case m.Kick(session_id, avatar_id, detail):
                 self._kick(self._found(session_id, avatar_id), detail, answer)
             case m.AnnotateSession(session_id, notes):
@@ -102,7 +112,9 @@ class Answers:
             case _ if type(message) in self.handlers:
                 self.handlers[type(message)](message, answer)
             case _:
-                logger.warning("A %s came by the wrong way", type(message).__name__)
+                name = type(message).__name__
+                self._complaints.warn(name, f"A {name} came by the wrong way")
+                answer("unknown", f"node {self._node} does not serve this")
 
     def _session(self, session_id: str) -> Session | None:
         holding = self._holdings.get(session_id)
@@ -132,6 +144,23 @@ class Answers:
             session = self._session(session_id)
             return [] if session is None else [session]
         return self._holdings.open(ANONYMOUS if avatar_id == "" else avatar_id)
+
+    def _list(self, found: list[Session], after: str, answer: AnswerTo) -> None:
+        """Answer with as many sessions as fit into a message."""
+        rest = (session for session in found if session.id > after)
+        page: list[msgspec.Raw] = []
+        size = 0
+        for session in heapq.nsmallest(PAGE_LENGTH, rest, key=attrgetter("id")):
+            data = msgspec.msgpack.encode(portrait_of(session, self._node))
+            size += len(data)
+            if page and size > PAGE_SIZE:
+                break
+            page.append(msgspec.Raw(data))
+        else:
+            if len(page) < PAGE_LENGTH:
+                answer("ok", page)
+                return
+        answer("more", page)
 
     async def _end(self, message: m.End, answer: AnswerTo) -> None:
         holding = self._holdings.get(message.session_id)

@@ -111,7 +111,8 @@ class Bus:
         if options.replicas > 1 and (version.major, version.minor) < OLDEST_REPLICATING:
             await self.close()
             oldest = ".".join(map(str, OLDEST_REPLICATING))
-            raise BusError(f"{options.replicas} replicas need NATS {oldest}; this is {version}")
+            this = f"{version.major}.{version.minor}.{version.patch}"
+            raise BusError(f"{options.replicas} replicas need NATS {oldest}; this is {this}")
         self._outgoing.largest = self.client.max_payload
         try:
             await self.listen(f"n.{self.node}", self._incoming)
@@ -124,6 +125,11 @@ class Bus:
         except BaseException:
             await self.close()
             raise
+
+    async def change_server(self) -> None:
+        """Leave this server of NATS for the next one, if there are others."""
+        if self.connected and len(self.options.servers) > 1:
+            await self.client.change_server()
 
     def _went_away(self) -> None:
         # What waits would be sent after the reconnection, when it is no longer true.
@@ -205,6 +211,7 @@ class Bus:
             return
         with contextlib.suppress(asyncio.TimeoutError):
             await asyncio.wait_for(self._outgoing.sent(), self.options.timeout)
+        await self._outgoing.stop()
         if self.connected:
             with contextlib.suppress(BusDown):
                 await self.flush()
@@ -329,12 +336,12 @@ class Bus:
     def _reply_to(self, subject: str, number: int) -> Reply:
         return lambda data: self._put(subject, "", (number, data))
 
-    @staticmethod
-    def _items(msg: Msg) -> list[Item]:
+    def _items(self, msg: Msg) -> list[Item]:
         try:
             return unpack_items(msg.data)
         except ValueError as error:
-            logger.warning("A message on the bus was ignored: %s", error)
+            text = f"A message on the bus was ignored: {error}"
+            self.client.complaints.warn("not a message", text)
             return []
 
     def check_size(self, data: bytes, more: int = 0) -> None:

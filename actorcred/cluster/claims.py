@@ -14,7 +14,7 @@ from collections.abc import Set
 from enum import Enum
 from time import monotonic
 
-from actorcred.cluster.errors import BusDown
+from actorcred.cluster.errors import BusDown, TooLarge
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.peers import Peers
@@ -157,6 +157,8 @@ class Claims:
                 return Outcome.GRANTED
             # Somebody might think that this node is dead, or it is another roster.
             await self.take_out(holding)
+        except TooLarge as error:
+            raise CheckerUnavailable(f"too many sessions of one user: {error}") from None
         except BusDown as error:
             logger.debug("A claim has to wait: %s", error)
         return Outcome.LATER

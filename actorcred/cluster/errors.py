@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actorcred.errors import ActorcredError
 
-__all__ = ["BusDown", "BusError", "NodeGone", "Pending", "RemoteError", "StoreLost"]
+__all__ = ["BusDown", "BusError", "NodeGone", "Pending", "RemoteError", "StoreLost", "TooLarge"]
 
 
 class BusError(ActorcredError):
@@ -17,6 +17,10 @@ class BusDown(ActorcredError):
 
 class StoreLost(BusDown):
     """NATS has no such stream any more, or another one."""
+
+
+class TooLarge(BusDown):
+    """NATS does not take a value of this size."""
 
 
 class RemoteError(ActorcredError):

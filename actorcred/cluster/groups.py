@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Coroutine, Hashable
 from functools import lru_cache, partial
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ import pykka
 
 from actorcred.actors import Future
 from actorcred.cluster.bus import Bus
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.far import FarMind, Way, ask_for
 from actorcred.cluster.found import Found, Number, far_sessions
@@ -25,8 +25,6 @@ from actorcred.sessions.info import ClientHandle, SessionInfo
 from actorcred.sessions.session import Session
 
 __all__ = ["ClusterGroups"]
-
-logger = logging.getLogger("actorcred.cluster")
 
 
 class GroupWay(Way, Protocol):
@@ -72,6 +70,7 @@ class ClusterGroups:
         self._waiting: dict[NamedGroup, list[Future[None]]] = {}
         """Groups that have got or lost members, with those who wait until NATS knows it."""
         self._works = False
+        self._complaints = Complaints()
         bus.when_back.append(self._catch_up)
 
     # -- what the groups call, on any thread -----------------------------------------------------
@@ -155,10 +154,11 @@ class ClusterGroups:
         try:
             said = unpack(data)
         except BusError as error:
-            logger.warning("A notification of a group was ignored: %s", error)
+            self._complaints.warn("junk", f"A notification of a group was ignored: {error}")
             return
         if not isinstance(said, NotifyGroup):
-            logger.warning("A %s came by the wrong way", type(said).__name__)
+            name = type(said).__name__
+            self._complaints.warn(name, f"A {name} came by the wrong way")
         elif said.node != self._way.id:
             but = self._way.find(said.but) if said.but else None
             notification = Notification(said.name, tuple(said.args), hashable(said.key))

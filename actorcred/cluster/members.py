@@ -20,6 +20,7 @@ from typing import Protocol
 from nats.aio.msg import Msg
 
 from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusDown, BusError, StoreLost
 from actorcred.cluster.messages import Beat, Hello, pack, unpack
 
@@ -67,6 +68,9 @@ class LeaseBus(Protocol):
     def tell_all(self, data: bytes) -> bool:
         """Send a message to all nodes, this one too."""
 
+    async def change_server(self) -> None:
+        """Leave this server of NATS for the next one, if there are others."""
+
 
 @dataclass(slots=True)
 class _Member:
@@ -85,6 +89,8 @@ class Members:
 
     Attributes:
         gaps: how many gaps there were in this node's lease.
+        rules: the policy and the limits of this node's portal, in words; "" as long as it has none.
+        trouble: why the lease was not renewed; "" if it was, or if that is not known.
         generation: grows with each gap in this node's lease. An answer to what was asked before a
             gap must not be believed.
         when_cut_off: functions that are called when this node's lease is over.
@@ -119,7 +125,11 @@ class Members:
         self._held_since = self._valid_until = self._echo_at = 0.0
         self._deaf_since: float | None = None
         """When the connection was lost, until a beat that was sent later has come back."""
+        self._changed_at = 0.0
         self._cut_off = True
+        self.trouble = self.rules = ""
+        self._odd: set[str] = set()
+        self._complaints = Complaints()
         self._wake = asyncio.Event()
         self._first = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -132,6 +142,7 @@ class Members:
         """
         await self._bus.listen("lease.*", self._heard)
         await self._bus.flush()
+        self._changed_at = monotonic()
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._renew()), loop.create_task(self._watch())]
         # Whoever is there says so at once, so that a newcomer need not wait for the next beat.
@@ -177,11 +188,19 @@ class Members:
         while True:
             pause = self.beat
             sessions, draining = self._describe()
-            beat = Beat(self._bus.node, monotonic(), sessions, draining)
+            beat = Beat(
+                self._bus.node,
+                monotonic(),
+                sessions,
+                draining,
+                lease=self.lease,
+                rules=self.rules,
+            )
             try:
                 await self._store.beat(pack(beat), min(self.beat, CONFIRMATION))
             except BusDown as error:
                 logger.debug("The lease was not renewed: %s", error)
+                self.trouble = str(error)
                 pause = min(0.25, pause)
                 if isinstance(error, StoreLost):
                     self._call(self.when_store_lost)
@@ -203,6 +222,7 @@ class Members:
         # When it was sent: what others wrote between that and now can be on its way.
         self._echo_at = sent
         self._valid_until = max(self._valid_until, sent + self.lease)
+        self.trouble = ""
         if not self.holds:
             return
         self._first.set()
@@ -214,6 +234,7 @@ class Members:
     async def _watch(self) -> None:
         while True:
             await asyncio.sleep(self.lease / 20)
+            await self._change_server()
             if not self.holds and not self._cut_off:
                 self._cut_off = True
                 self.generation += 1
@@ -224,11 +245,22 @@ class Members:
                     self._call(self.when_dead, node)
             self._forget()
 
+    async def _change_server(self) -> None:
+        """Go to another server of NATS in time if this one does not renew the lease.
+
+        It can have lost touch with the others, and still be connected to this node.
+        """
+        now, patience = monotonic(), self.lease / 2
+        if now - max(self._echo_at, self._changed_at) > patience:
+            self._changed_at = now
+            await self._bus.change_server()
+
     def _forget(self) -> None:
         """Forget nodes that have been dead for long; ids do not come again."""
         old = monotonic() - 10 * self.lease
         for node in [node for node in self._buried if self._known[node].heard < old]:
             self._buried.discard(node)
+            self._odd.discard(node)
             del self._known[node]
 
     @staticmethod
@@ -245,19 +277,38 @@ class Members:
         try:
             beat = unpack(msg.data)
         except BusError as error:
-            logger.warning("Not a lease: %s", error)
+            self._complaints.warn("no lease", f"Not a lease: {error}")
             return
         if not isinstance(beat, Beat):
-            logger.warning("Not a lease: %s", type(beat).__name__)
+            self._complaints.warn("no lease", f"Not a lease: {type(beat).__name__}")
         elif beat.node != self._bus.node:
             joins = beat.node not in self._known or beat.node in self._buried
             self._known[beat.node] = _Member(monotonic(), beat)
             if not beat.left:
                 self._buried.discard(beat.node)
+                self._compare(beat)
                 if joins:
                     self._call(self.when_joined, beat.node)
         elif not beat.left:
             self._echo(beat.at)
+
+    def _compare(self, beat: Beat) -> None:
+        """Report a node that decides by other rules: there, a user might get in twice."""
+        theirs, ours = (
+            f"{beat.rules}, lease {beat.lease:g} s",
+            f"{self.rules}, lease {self.lease:g} s",
+        )
+        if theirs == ours or not beat.rules or not self.rules or beat.node in self._odd:
+            return
+        self._odd.add(beat.node)
+        logger.error(
+            "Node %s has other rules (%s) than node %s (%s). All nodes of a cluster must have the "
+            "same, or a user can get in more often than is allowed",
+            beat.node,
+            theirs,
+            self._bus.node,
+            ours,
+        )
 
     def life_of(self, node: str) -> Life:
         """Return whether a node lives."""
@@ -271,7 +322,8 @@ class Members:
         # Its silence counts only while this node could hear it, and only until this node sent the
         # last beat that came back: what was said since may be on its way.
         heard = self._held_since if member is None else max(member.heard, self._held_since)
-        if self._echo_at - heard >= self.lease * MARGIN:
+        lease = self.lease if member is None else max(self.lease, member.beat.lease)
+        if self._echo_at - heard >= lease * MARGIN:
             return Life.DEAD
         if member is not None and monotonic() - member.heard < 2.5 * self.beat:
             return Life.ALIVE

@@ -60,7 +60,10 @@ VERSION = 1
 """The version of the messages that this node sends."""
 
 AnswerKind: TypeAlias = str
-"""One of "ok", "pending", "dead", "gone", "refused" and "failed"."""
+"""One of "ok", "more", "pending", "dead", "gone", "refused", "failed" and "unknown".
+
+The last one says that the question is not known, such as to an older node.
+"""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -93,6 +96,8 @@ class Beat(_Message, tag="beat", frozen=True):
         sessions: how many it has.
         draining: whether it lets nobody in.
         left: whether it has gone, in good order.
+        lease: for how many seconds it may believe that it lives; 0 if it does not say.
+        rules: its policy and limits; "" as long as it has no portal.
     """
 
     node: str
@@ -100,6 +105,8 @@ class Beat(_Message, tag="beat", frozen=True):
     sessions: int = 0
     draining: bool = False
     left: bool = False
+    lease: float = 0.0
+    rules: str = ""
 
 
 class Hello(_Message, tag="hello", frozen=True):
@@ -153,10 +160,15 @@ class Count(_Message, tag="count", frozen=True):
 
 
 class ListSessions(_Message, tag="list", frozen=True):
-    """The sessions with an id, of an avatar id, or all; an empty avatar id is an anonymous one."""
+    """The sessions with an id, of an avatar id, or all; an empty avatar id is an anonymous one.
+
+    They are answered in the order of their ids, as "more" if they do not fit into one message. Then
+    the rest is asked for: those whose ids come after the last one.
+    """
 
     session_id: str | None = None
     avatar_id: str | None = None
+    after: str = ""
 
 
 class Kick(_Message, tag="kick", frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from nats.aio.msg import Msg
@@ -16,6 +17,7 @@ from actorcred.cluster._tasks import cancel_all
 from actorcred.cluster.answers import Answers
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
+from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.groups import ClusterGroups
 from actorcred.cluster.guests import Guests
@@ -46,6 +48,9 @@ __all__ = ["ClusterNode"]
 logger = logging.getLogger("actorcred.cluster")
 
 R = TypeVar("R")
+
+SKEW = 30.0
+"""Seconds between the clocks of a node and of NATS that are reported."""
 
 HEAL_PAUSE = 0.5
 """Seconds until healing is tried again."""
@@ -85,6 +90,7 @@ class ClusterNode:
         self._dispatcher = dispatcher
         self._tasks: set[asyncio.Task[None]] = set()
         self._healing = self._checking = self._check_again = False
+        self._complaints = Complaints()
         self._heard = 0
         """The number of the last revocation that was followed."""
         self.holdings = Holdings(node)
@@ -137,6 +143,7 @@ class ClusterNode:
         self._report.host = self.penalties.host = host
         if host is not None:
             self.interfaces.add(host.interfaces())
+            self.members.rules = _rules_of(limits)
             self.post(self._learn_penalties)
 
     def _learn_penalties(self) -> None:
@@ -197,13 +204,17 @@ class ClusterNode:
                 self._when_dead,
             ]
             await self.members.open()
+            now = await self.store.time()
+            self._compare_clocks(now)
             if not self.bus.options.is_new:
-                self.roster.join(await self.store.time())
+                self.roster.join(now)
             if self.bus.options.replaces:
                 await self._bury(self.bus.options.replaces)
-        except BusDown as error:
+        except (BusDown, BusError) as error:
+            said = self.bus.client.refusal
             await self._leave()
-            raise BusError(f"NATS does not answer: {error}") from None
+            why = f"NATS does not answer: {error}" if isinstance(error, BusDown) else str(error)
+            raise BusError(f"{why}. NATS says: {said}" if said else why) from None
         except BaseException:
             await self._leave()
             raise
@@ -214,6 +225,15 @@ class ClusterNode:
             await self.members.bury(node)
         except BusDown as error:
             logger.warning("The others find out themselves that %s has ended: %s", node, error)
+
+    def _compare_clocks(self, now: datetime) -> None:
+        if abs(ahead := (datetime.now(UTC) - now).total_seconds()) > SKEW:
+            logger.warning(
+                "The clock of node %s is %.0f s ahead of that of NATS. Sessions are in the order "
+                "of the clocks of their nodes: check which one is wrong",
+                self.id,
+                ahead,
+            )
 
     async def close(self, timeout: float) -> None:
         """Give up what is left, and leave the cluster.
@@ -400,7 +420,8 @@ class ClusterNode:
     # -- cut off, and back -----------------------------------------------------------------------
 
     def _when_cut_off(self) -> None:
-        logger.warning("Node %s has lost touch with the others", self.id)
+        why = self.members.trouble or "NATS does not return its lease"
+        logger.warning("Node %s has lost touch with the others: %s", self.id, why)
         self._report.cut_off(self._cut_off)
         if self._cut_off is CutOff.END:
             self._upkeep.end_exclusive()
@@ -498,11 +519,17 @@ class ClusterNode:
                 raise BusError(f"a {type(revoked).__name__} in the log of revocations")
             what = Revocation(revoked.what)
         except (BusError, ValueError) as error:
-            logger.warning("A revocation was ignored: %s", error)
+            self._complaints.warn("revocation", f"A revocation was ignored: {error}")
             return
         host = self.answers.host
         if revoked.node != self.id and host is not None:
             host.revoke(revoked.checker, revoked.avatar_id, what)
+
+
+def _rules_of(limits: Limits) -> str:
+    each = "no limit" if limits.per_avatar is None else str(limits.per_avatar)
+    total = "no limit" if limits.total is None else str(limits.total)
+    return f"policy {limits.policy}, per user {each}, in all {total}"
 
 
 async def _logged(coroutine: Coroutine[Any, Any, None]) -> None:

@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
+from actorcred.cluster._tasks import cancel_all
+
 __all__ = ["OVERHEAD", "Item", "Outgoing", "unpack_items"]
 
 Item: TypeAlias = bytes | tuple[int, bytes]
@@ -79,6 +81,11 @@ class Outgoing:
         """Wait until all is sent."""
         if self._writer is not None:
             await asyncio.shield(self._writer)
+
+    async def stop(self) -> None:
+        """Send no more, not even what waits."""
+        if self._writer is not None:
+            await cancel_all([self._writer])
 
     async def _write(self) -> None:
         try:

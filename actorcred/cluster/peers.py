@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, Protocol
 
+import msgspec
 import pykka
 
 from actorcred.cluster.errors import BusDown, BusError, NodeGone, Pending, RemoteError
 from actorcred.cluster.members import Life, Members
-from actorcred.cluster.messages import Answer, End, IsKnown, Message, pack, unpack
+from actorcred.cluster.messages import Answer, End, IsKnown, ListSessions, Message, pack, unpack
 from actorcred.cluster.roster import Entry
 from actorcred.errors import CallError, ClientGone
 from actorcred.logout import LogoutReason
@@ -69,6 +71,8 @@ class Peers:
         match answer.kind:
             case "ok":
                 return answer.value
+            case "more":
+                return await self._all(node, message, answer.value)
             case "dead":
                 raise pykka.ActorDeadError("the session is over")
             case "gone":
@@ -80,6 +84,19 @@ class Peers:
                 raise Pending
             case _:
                 raise RemoteError(str(answer.value))
+
+    async def _all(self, node: str, question: Message, page: Any) -> list[Any]:
+        """Ask for what did not fit into one answer; return all of it."""
+        found = list[Any]()
+        while True:
+            question = _next(node, question, page)
+            found += page
+            answer = unpack(await self._bus.ask(node, pack(question)))
+            if not isinstance(answer, Answer) or answer.kind not in {"ok", "more"}:
+                raise BusError(f"node {node} did not answer with the rest of its sessions")
+            page = answer.value
+            if answer.kind == "ok" and isinstance(page, list):
+                return found + page
 
     async def is_known(self, entry: Entry) -> bool | None:
         """Return whether a node has a session that the roster says it has; None if unknown."""
@@ -115,4 +132,15 @@ class Peers:
                 continue
             if isinstance(answer, Answer) and answer.kind == "ok":
                 answers[node] = answer.value
+            elif isinstance(answer, Answer) and answer.kind == "more":
+                with contextlib.suppress(NodeGone, BusDown, BusError):
+                    answers[node] = await self._all(node, message, answer.value)
         return answers, frozenset(nodes - answers.keys())
+
+
+def _next(node: str, question: Message, page: Any) -> ListSessions:
+    """Return the question for what comes after a page."""
+    match page:
+        case [*_, [str(last), *_]] if isinstance(question, ListSessions) and last > question.after:
+            return msgspec.structs.replace(question, after=last)
+    raise BusError(f"node {node} answered with a list that does not go on")

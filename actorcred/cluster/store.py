@@ -12,6 +12,7 @@ There are no consumers and no key-value watchers: these do not survive a restart
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator
@@ -23,12 +24,15 @@ from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from actorcred.cluster._client import FAULTS, reason_of
 from actorcred.cluster.bus import Bus
-from actorcred.cluster.errors import BusDown, BusError, StoreLost
-from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, USED, configurations
+from actorcred.cluster.errors import BusDown, BusError, StoreLost, TooLarge
+from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, USED, configurations, ensure
 
 __all__ = ["Store"]
 
 LAST_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+HEADERS = 256
+"""Bytes at most of the headers of a message, which NATS counts, too."""
+
 CONFLICTS = frozenset({10071, 10164})
 """Codes of NATS for a lost compare-and-set; the second one comes from servers in a cluster."""
 
@@ -56,6 +60,7 @@ class Store:
         """When the store of used keys was made, if no earlier one can have known some."""
 
         self._jetstream: Any = None
+        self._replicas = bus.options.replicas
 
     async def open(self) -> None:
         """Make the streams that are not there.
@@ -64,10 +69,17 @@ class Store:
             BusError: if NATS cannot keep anything.
         """
         self._jetstream = self.bus.client.jetstream(timeout=self._timeout)
-        try:
-            await self.ensure_streams()
-        except BusDown as error:
-            raise BusError(f"NATS must run with JetStream (nats-server -js): {error}") from None
+        # A server that has lost touch with the others keeps nothing.
+        for left in reversed(range(len(self.bus.options.servers))):
+            try:
+                await self.ensure_streams()
+            except BusDown as error:
+                if not left or not self.bus.connected:
+                    raise BusError(str(error)) from None
+                going = await self.bus.client.change_server()
+                await asyncio.wait([going], timeout=self._timeout)
+            else:
+                break
         if self.bus.options.is_new:
             self._known_to_be_new = str((await self._info(self._used)).created)
 
@@ -82,30 +94,22 @@ class Store:
             BusDown: if NATS does not answer.
         """
         created = ""
-        for config in configurations(self.bus.options):
-            try:
-                info = await self._jetstream.stream_info(config.name)
-            except NotFoundError:
-                info = await self._add_stream(config)
-            except FAULTS as error:
-                raise BusDown(reason_of(error)) from None
-            if config.name == self._roster:
-                created = str(info.created)
-        return created
-
-    async def _add_stream(self, config: api.StreamConfig) -> api.StreamInfo:
         try:
-            try:
-                info: api.StreamInfo = await self._jetstream.add_stream(config)
-            except APIError as error:
-                try:
-                    info = await self._jetstream.stream_info(config.name)
-                except NotFoundError:
-                    raise error from None
-                # Another node was faster.
+            for config in configurations(self.bus.options):
+                info = await ensure(self._jetstream, config)
+                self._compare(config, info)
+                if config.name == self._roster:
+                    created = str(info.created)
         except FAULTS as error:
             raise BusDown(reason_of(error)) from None
-        return info
+        return created
+
+    def _compare(self, wanted: api.StreamConfig, info: api.StreamInfo) -> None:
+        self._replicas = there = info.config.num_replicas or 1
+        if there != wanted.num_replicas:
+            text = f"{wanted.name} is kept on {there} servers of NATS, not on the"
+            text += f" {wanted.num_replicas} of this node; `nats stream edit` changes that"
+            self.bus.client.complaints.warn(text, text)
 
     async def _put(
         self, subject: str, data: bytes, timeout: float, last: int | None = None
@@ -121,14 +125,25 @@ class Store:
         """
         if not self.bus.connected:
             raise BusDown("not connected to NATS")
+        # NATS would end the connection, and with it all that this node does.
+        if (size := len(data) + HEADERS) > (allowed := self.bus.client.max_payload):
+            text = f"A message of node {self.bus.node} to {subject} is too large for NATS: {size} "
+            text += f"bytes, {allowed} are allowed (its max_payload)"
+            self.bus.client.complaints.warn(subject, text)
+            raise TooLarge(text)
         headers = None if last is None else {LAST_SEQUENCE: str(last)}
         try:
             ack = await self._jetstream.publish(subject, data, timeout=timeout, headers=headers)
         except NoStreamResponseError:
-            raise StoreLost("NATS has lost a stream") from None
-        except FAULTS as error:
-            if last is not None and isinstance(error, APIError) and error.err_code in CONFLICTS:
+            raise StoreLost("NATS has lost a stream, or no server leads it") from None
+        except APIError as error:
+            if last is not None and error.err_code in CONFLICTS:
                 return None
+            why = reason_of(error)
+            text = f"Node {self.bus.node} cannot write to NATS: {why}"
+            self.bus.client.complaints.warn(why, text)
+            raise BusDown(why) from None
+        except FAULTS as error:
             raise BusDown(reason_of(error)) from None
         return int(ack.seq)
 
@@ -215,7 +230,7 @@ class Store:
         try:
             # A replica may lag, so with several the leader is asked.
             raw = await self._jetstream.get_last_msg(
-                self._roster, f"acr.{self._cluster}.{key}", direct=self.bus.options.replicas == 1
+                self._roster, f"acr.{self._cluster}.{key}", direct=self._replicas == 1
             )
         except NotFoundError:
             return 0, None
@@ -228,6 +243,7 @@ class Store:
 
         Raises:
             BusDown: if NATS did not confirm it in time; `StoreLost` if it has lost the roster.
+            TooLarge: if NATS does not take a value of this size.
         """
         return await self._put(f"acr.{self._cluster}.{key}", data, self._timeout, revision)
 

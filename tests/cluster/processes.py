@@ -10,15 +10,22 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tests.cluster.judge import Judge
-from tests.cluster.nats_server import NatsServer
-from tests.cluster.tap import Tap
+from tests.cluster.tap import Taps
 
 ROOT = Path(__file__).parents[2]
 
 PIPE = 1 << 20
+
+
+class Servers(Protocol):
+    """What a node must know of NATS."""
+
+    ports: list[int]
+    user: str
+    password: str
 
 
 class NodeDied(Exception):
@@ -185,10 +192,10 @@ class Slot:
     """
 
     def __init__(
-        self, number: int, server: NatsServer, settings: dict[str, Any], folder: Path, judge: Judge
+        self, number: int, server: Servers, settings: dict[str, Any], folder: Path, judge: Judge
     ) -> None:
         self.number = number
-        self.tap = Tap(server.port)
+        self.tap = Taps(server.ports)
         self.logs: list[Path] = []
         self._server = server
         self._settings = settings

@@ -129,6 +129,55 @@ class Tap:
             waiting.put_nowait((loop.time() + self._delay, b""))
 
 
+class Taps:
+    """Taps in the lines to several servers, which are told the same.
+
+    Args:
+        targets: the ports of the servers.
+
+    Attributes:
+        each: the taps, in the order of the servers.
+    """
+
+    def __init__(self, targets: list[int]) -> None:
+        self.each = [Tap(target) for target in targets]
+
+    @property
+    def url(self) -> list[str]:
+        """The addresses for clients of NATS."""
+        return [tap.url for tap in self.each]
+
+    async def start(self) -> None:
+        """Listen."""
+        for tap in self.each:
+            await tap.start()
+
+    async def stop(self) -> None:
+        """Listen no longer, and close all connections."""
+        for tap in self.each:
+            await tap.stop()
+
+    def open(self) -> None:
+        """See `Tap.open`."""
+        for tap in self.each:
+            tap.open()
+
+    def cut(self) -> None:
+        """See `Tap.cut`."""
+        for tap in self.each:
+            tap.cut()
+
+    def black_hole(self) -> None:
+        """See `Tap.black_hole`."""
+        for tap in self.each:
+            tap.black_hole()
+
+    def slow(self, delay: float) -> None:
+        """See `Tap.slow`."""
+        for tap in self.each:
+            tap.slow(delay)
+
+
 def _bound(port: int) -> socket.socket:
     made = socket.socket()
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)

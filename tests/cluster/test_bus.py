@@ -183,9 +183,9 @@ def test_junk_of_a_stranger_is_logged_and_ignored(
     asyncio.run(run())
     messages = [record.getMessage() for record in caplog.records]
     ignored = "A message on the bus was ignored: not a message between nodes"
-    assert sum(message.startswith(ignored) for message in messages) == 3
+    assert sum(message.startswith(ignored) for message in messages) == 1
     assert messages.count("A message of another node could not be handled:") == 2
-    assert len(messages) == 5
+    assert len(messages) == 3
 
 
 def test_answers_come_to_an_inbox_that_can_be_closed_to_others(nats_server: NatsServer) -> None:

@@ -116,6 +116,15 @@ def test_a_stall_that_a_node_has_noticed_is_an_excuse() -> None:
     assert judge.counts["overlaps while the machine was slow"] == 1
 
 
+def test_a_node_that_a_slow_machine_lets_go_on_late_has_an_excuse_until_then() -> None:
+    judge = two()
+    judge.pause("a", 0.5)
+    judge.resume("a", 0.9)
+    judge.stall("a", 0.4, 1.9)
+    judge.finish(10.0)
+    assert not judge.violations
+
+
 @pytest.mark.parametrize("fence", [10, 9])
 def test_a_fence_must_grow(fence: int) -> None:
     judge = Judge()

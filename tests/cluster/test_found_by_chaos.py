@@ -21,7 +21,7 @@ from actorcred.cluster.messages import Beat, pack
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.cluster.store import Store
 from actorcred.errors import CheckerUnavailable
-from tests.cluster.conftest import Clock, opened, until
+from tests.cluster.conftest import Clock, nothing, opened, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.tap import tapped
 from tests.cluster.team import SHORT, Figure, Game, Member, Player, _end, _join, team
@@ -261,6 +261,30 @@ def test_a_connection_that_is_lost_at_once_is_reported_and_leaves_nothing(
     assert not asyncio.run(run())
 
 
+@pytest.mark.parametrize("how", ["cut", "black_hole"])
+def test_a_bus_that_is_closed_while_requests_wait_for_nats_leaves_no_task(
+    nats_server: NatsServer, how: str
+) -> None:
+    async def run() -> set[asyncio.Task[Any]]:
+        async with tapped(nats_server.port) as tap:
+            bus = Bus(nats_server.options(servers=(tap.url,), timeout=0.2), "node", nothing)
+            await bus.open()
+            store = Store(bus)
+            await store.open()
+            getattr(tap, how)()
+            await until(lambda: how != "cut" or not bus.connected)
+            with pytest.raises(BusDown):
+                await store.logged()
+            # More than the buffers take, so that closing would wait for NATS.
+            for _ in range(40):
+                bus.tell("node", bytes(900_000))
+            await bus.close()
+        await asyncio.sleep(0.05)  # tasks that were cancelled last
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    assert not asyncio.run(run())
+
+
 class Silence:
     """A bus on which nothing is heard."""
 
@@ -274,6 +298,8 @@ class Silence:
 
     def tell_all(self, data: bytes) -> bool:
         return True
+
+    async def change_server(self) -> None: ...
 
 
 def hear(ours: Members, node: str, sent: float) -> None:

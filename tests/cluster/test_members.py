@@ -36,7 +36,7 @@ class OneNode:
         self.clock = clock
         self.fault: BusDown | None = None
         self.silent = False
-        self.beats = 0
+        self.beats = self.changes = 0
         self.told: list[bytes] = []
         self.log: list[str] = []
         self._handler: Callable[[Msg], Awaitable[None]] | None = None
@@ -62,6 +62,9 @@ class OneNode:
     def tell_all(self, data: bytes) -> bool:
         self.told.append(data)
         return True
+
+    async def change_server(self) -> None:
+        self.changes += 1
 
     async def hear(self, message: Message | bytes) -> None:
         """Hear a message on the subject of the leases."""
@@ -351,6 +354,26 @@ def test_a_lost_store_is_told(clock: Clock) -> None:
         assert not lost
         node.fault = StoreLost("gone")
         await until(lambda: lost)
+
+    on_one_node(clock, test)
+
+
+def test_a_node_goes_to_another_server_when_half_its_lease_is_over_and_once(clock: Clock) -> None:
+    async def test(node: OneNode) -> None:
+        await node.live(2)
+        assert node.changes == 0
+        node.fault = BusDown("the server is cut off from the others")
+        await node.renew()
+        assert node.members.trouble == "the server is cut off from the others"
+        clock.now += LEASE * 0.6
+        await until(lambda: node.changes)
+        clock.now += LEASE * 0.3
+        await asyncio.sleep(LEASE / 10)
+        assert node.changes == 1
+        node.fault = None
+        await node.renew()
+        assert node.members.trouble == ""
+        assert node.log == ["back"]
 
     on_one_node(clock, test)
 

@@ -60,7 +60,7 @@ from actorcred.cluster.portable import Whence, Who
 from actorcred.sessions.presence import Contribution
 
 MESSAGES: list[Message] = [
-    Beat("node", 12.5, 3, True, True),
+    Beat("node", 12.5, 3, True, True, 15.0, "policy reject"),
     Hello("node"),
     IsKnown("session"),
     End("session", "replaced", "elsewhere"),
@@ -68,7 +68,7 @@ MESSAGES: list[Message] = [
     Notify("session", "moved", ["ü", 2**63], "place"),
     CallMind("session", "confirm", ["now"], 2.5),
     Count(),
-    ListSessions("session", "ann"),
+    ListSessions("session", "ann", "before"),
     Kick("session", "", "by the operator"),
     AnnotateSession("session", {"ip": "::1", "n": 1}),
     Revoked("node", "file:players", "ann", "disabled"),
@@ -137,11 +137,11 @@ def test_a_field_that_a_newer_node_appends_is_ignored(message: Message) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        (("beat", "node", 1.0), Beat("node", 1.0, 0, False, False)),
+        (("beat", "node", 1.0), Beat("node", 1.0, 0, False, False, 0.0, "")),
         (("end", "session", "kicked"), End("session", "kicked", "")),
         (("notify", "session", "moved", []), Notify("session", "moved", [], None)),
         (("failed", "node", [["as ann", 1]]), Failed("node", [Counted("as ann", 1, "", 0.0)])),
-        (("list",), ListSessions(None, None)),
+        (("list",), ListSessions(None, None, "")),
         (("kick",), Kick(None, None, "")),
         (("answer", "ok"), Answer("ok", None)),
     ],

@@ -7,15 +7,17 @@ import contextlib
 import json
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from nats.aio.msg import Msg
+from nats.js.errors import ServerError
 
 from actorcred.cluster import bus as bus_module
-from actorcred.cluster.errors import BusDown, BusError, StoreLost
+from actorcred.cluster.errors import BusDown, BusError, StoreLost, TooLarge
 from actorcred.cluster.settings import NatsOptions
-from actorcred.cluster.store import Store
+from actorcred.cluster.store import HEADERS, Store
 from tests.cluster.conftest import opened, stored, stranger, until
 from tests.cluster.nats_server import NatsServer
 
@@ -246,3 +248,94 @@ def test_the_reason_why_a_stream_cannot_be_made_is_said(
 ) -> None:
     monkeypatch.setattr(bus_module, "OLDEST_REPLICATING", (0, 0))
     assert "replicas > 1 not supported" in refused(nats_server.options(replicas=3))
+
+
+@pytest.fixture
+def in_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have clients try servers in the order of the settings."""
+    monkeypatch.setattr("actorcred.cluster._client.random.sample", lambda all_, _: list(all_))
+
+
+@pytest.mark.usefixtures("in_order")
+def test_a_server_that_keeps_nothing_is_left_for_another_one(
+    nats_server: NatsServer, tmp_path: Path
+) -> None:
+    other = NatsServer(tmp_path, jetstream=False, password=nats_server.password)
+    other.start()
+
+    async def run() -> None:
+        options = nats_server.options(servers=(other.url, nats_server.url))
+        async with stored(options) as store:
+            assert await store.write("key", 0, b"1") is not None
+            assert store.bus.client.connected_url.port == nats_server.port
+
+    try:
+        asyncio.run(run())
+    finally:
+        other.kill()
+
+
+@pytest.mark.usefixtures("in_order")
+def test_a_bus_changes_its_server_if_there_is_another_one(
+    nats_server: NatsServer, own_server: NatsServer
+) -> None:
+    own_server.configure(own_server.password, nats_server.password)
+
+    async def run() -> None:
+        servers = (nats_server.url, own_server.url)
+        async with opened(nats_server.options(servers=servers)) as bus:
+            for port in (own_server.port, nats_server.port):
+                await bus.change_server()
+                await until(lambda: bus.connected and bus.client.connected_url.port == port)  # noqa: B023
+        async with opened(nats_server.options()) as bus:
+            await bus.change_server()
+            assert bus.connected  # there is no other one
+
+    asyncio.run(run())
+
+
+def test_a_value_that_is_too_large_does_not_reach_nats_which_would_end_the_connection(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with stored(nats_server.options()) as store:
+            for _ in range(3):
+                with pytest.raises(TooLarge, match=r"acr\..*1048832 bytes, 1048576 are allowed"):
+                    await store.write("key", 0, bytes(1 << 20))
+            assert await store.write("key", 0, bytes((1 << 20) - HEADERS)) is not None
+            assert store.bus.client.stats["reconnects"] == 0
+
+    asyncio.run(run())
+    assert caplog.text.count("is too large for NATS") == 1
+
+
+def test_streams_that_are_kept_on_fewer_servers_than_wanted_are_named(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(bus_module, "OLDEST_REPLICATING", (0, 0))
+
+    async def run() -> None:
+        options = nats_server.options()
+        async with stored(options), stored(replace(options, replicas=3)) as store:
+            await store.ensure_streams()
+
+    asyncio.run(run())
+    assert caplog.text.count("is kept on 1 servers of NATS, not on the 3 of this node") == 3
+
+
+def test_what_nats_does_not_take_is_told_once(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def run() -> None:
+        async with stored(nats_server.options()) as store:
+
+            async def full(*_: object, **__: object) -> None:
+                raise ServerError(code=500, err_code=10023, description="insufficient resources")
+
+            monkeypatch.setattr(store._jetstream, "publish", full)
+            for _ in range(3):
+                with pytest.raises(BusDown, match=r"insufficient resources \(its error 10023\)"):
+                    await store.write("key", 0, b"1")
+
+    asyncio.run(run())
+    assert caplog.text.count("cannot write to NATS: NATS refuses it: insufficient") == 1
