@@ -8,29 +8,26 @@ from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from nats.aio.msg import Msg
-
 from actorcred.actors import AsyncioDispatcher, Future
-from actorcred.checker import Revocation
 from actorcred.cluster import messages as m
 from actorcred.cluster._tasks import cancel_all
 from actorcred.cluster.answers import Answers
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
-from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.groups import ClusterGroups
 from actorcred.cluster.guests import Guests
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.members import MARGIN, Life, Members
-from actorcred.cluster.messages import Message, Revoked, pack, unpack
+from actorcred.cluster.messages import Message, pack
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.pipes import Pipes
 from actorcred.cluster.presence import ClusterPresence
 from actorcred.cluster.replies import answer_later
 from actorcred.cluster.report import Report
+from actorcred.cluster.revocations import Revocations
 from actorcred.cluster.roster import Roster, key_of
 from actorcred.cluster.settings import CutOff, NatsOptions
 from actorcred.cluster.store import Store
@@ -54,9 +51,6 @@ SKEW = 30.0
 
 HEAL_PAUSE = 0.5
 """Seconds until healing is tried again."""
-
-LOG_PAUSES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
-"""Seconds until a revocation that NATS did not take is told again."""
 
 
 class ClusterNode:
@@ -90,9 +84,6 @@ class ClusterNode:
         self._dispatcher = dispatcher
         self._tasks: set[asyncio.Task[None]] = set()
         self._healing = self._checking = self._check_again = False
-        self._complaints = Complaints()
-        self._heard = 0
-        """The number of the last revocation that was followed."""
         self.holdings = Holdings(node)
         self.interfaces = Interfaces()
         self.answers = Answers(node, self.holdings, self._spawn, self._hurry)
@@ -105,6 +96,7 @@ class ClusterNode:
         self.peers = Peers(self.bus, self.members)
         self.pipes = Pipes(node, self.bus, self.members, self)
         self.used = Used(self.store, self.heal)
+        self.revocations = Revocations(self.bus, self.store, self._spawn)
         self.penalties = Penalties(self.bus, self._spawn, self.members.others, self.peers.ask)
         self._groups = ClusterGroups(self, self.bus, self._spawn)
         self._presence = ClusterPresence(self, self.members)
@@ -140,7 +132,7 @@ class ClusterNode:
             self._spawn,
         )
         self.answers.host = self.guests.host = host
-        self._report.host = self.penalties.host = host
+        self._report.host = self.penalties.host = self.revocations.host = host
         if host is not None:
             self.interfaces.add(host.interfaces())
             self.members.rules = _rules_of(limits)
@@ -186,8 +178,7 @@ class ClusterNode:
         await self.bus.open()
         try:
             await self.store.open()
-            await self.bus.listen("revoked.*", self._hear_revoked)
-            self._heard = await self.store.logged()
+            await self.revocations.open()
             await self.roster.verify()
             self.roster.complete()
             away = self.roster.doubt, self.members.interrupt, self.guests.interrupt
@@ -447,7 +438,7 @@ class ClusterNode:
             while True:
                 try:
                     await self._upkeep.heal()
-                    await self._catch_up()
+                    await self.revocations.catch_up()
                 except BusDown as error:
                     logger.debug("Not healed yet: %s", error)
                     await asyncio.sleep(HEAL_PAUSE)
@@ -478,52 +469,6 @@ class ClusterNode:
                     await asyncio.sleep(HEAL_PAUSE)
         finally:
             self._checking = False
-
-    # -- revocations -----------------------------------------------------------------------------
-
-    def tell_revoked(self, checker: str, avatar_id: str, what: Revocation) -> None:
-        """Tell all nodes of a revocation, those that are cut off when they are back."""
-        revoked = Revoked(self.id, checker, avatar_id, str(what))
-        self._spawn(self._tell_revoked(key_of(f"{checker}\0{avatar_id}"), pack(revoked)))
-
-    async def _tell_revoked(self, key: str, data: bytes) -> None:
-        for pause in LOG_PAUSES:
-            try:
-                await self.store.log(key, data)
-            except BusDown as error:
-                logger.debug("A revocation is told again: %s", error)
-                await asyncio.sleep(pause)
-            else:
-                return
-        logger.error("A revocation could not be told to the other nodes")
-
-    async def _hear_revoked(self, msg: Msg) -> None:
-        self._follow(msg.data)
-        number = (msg.headers or {}).get("Nats-Sequence", "")
-        if number.isdigit() and int(number) == self._heard + 1:
-            self._heard += 1
-
-    async def _catch_up(self) -> None:
-        """Follow the revocations that were told while this node was cut off."""
-        last = await self.store.logged()
-        if last < self._heard:  # NATS has lost the log
-            self._heard = 0
-        async for number, data in self.store.log_after(self._heard):
-            self._follow(data)
-            self._heard = number
-
-    def _follow(self, data: bytes) -> None:
-        try:
-            revoked = unpack(data)
-            if not isinstance(revoked, Revoked):
-                raise BusError(f"a {type(revoked).__name__} in the log of revocations")
-            what = Revocation(revoked.what)
-        except (BusError, ValueError) as error:
-            self._complaints.warn("revocation", f"A revocation was ignored: {error}")
-            return
-        host = self.answers.host
-        if revoked.node != self.id and host is not None:
-            host.revoke(revoked.checker, revoked.avatar_id, what)
 
 
 def _rules_of(limits: Limits) -> str:

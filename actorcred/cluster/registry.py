@@ -14,6 +14,7 @@ from actorcred.cluster.holdings import Holding
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
 from actorcred.cluster.penalties import Penalties
+from actorcred.cluster.revocations import Revocations
 from actorcred.cluster.used import Used
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
@@ -38,6 +39,7 @@ class Node(Way, Protocol):
     interfaces: Interfaces
     used: Used
     penalties: Penalties
+    revocations: Revocations
 
     @property
     def groups(self) -> Groups:
@@ -64,9 +66,6 @@ class Node(Way, Protocol):
 
     def release(self, session_id: str) -> None:
         """Record the end of a session; on the event loop."""
-
-    def tell_revoked(self, checker: str, avatar_id: str, what: Revocation) -> None:
-        """Tell all nodes of a revocation; on the event loop."""
 
     def fence(self, revision: int) -> int:
         """Return the number of a place."""
@@ -171,7 +170,7 @@ class ClusterRegistry:
     def revoked(self, checker: str, avatar_id: AvatarId, what: Revocation) -> None:
         """Tell the other nodes that a checker here has reported an account."""
         if avatar_id is not ANONYMOUS:
-            self._node.post(self._node.tell_revoked, checker, avatar_id, what)
+            self._node.post(self._node.revocations.tell, checker, avatar_id, what)
 
     def tell_news(self, news: News) -> None:
         """Tell all nodes what they need for their penalties."""

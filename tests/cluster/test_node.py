@@ -11,7 +11,7 @@ from actorcred import Admission, Anonymous, LoginDenied
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.cluster import BusDown, BusError, Cluster, RemoteError
 from actorcred.cluster.holdings import Holding, Holdings
-from actorcred.cluster.messages import Answer, Count, Hello, IsKnown, Message, Revoked, pack
+from actorcred.cluster.messages import Answer, Count, IsKnown, pack
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.errors import CheckerUnavailable
 from actorcred.logout import LogoutCode, LogoutReason
@@ -36,50 +36,6 @@ def test_a_node_that_cannot_begin_leaves_nothing(
         with pytest.raises(BusError, match=why):
             await Cluster.connect(nats_server.url, name=random_name(), **settings)
         assert len(asyncio.all_tasks()) == 1
-
-    asyncio.run(run())
-
-
-def test_a_revocation_that_nats_never_takes_is_an_error_in_the_log(
-    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    monkeypatch.setattr("actorcred.cluster.node.LOG_PAUSES", (0.0, 0.0))
-
-    async def run() -> None:
-        async with team(nats_server, 1, "allow", lease=20.0) as (a,):
-            await a.login()
-            a.tap.cut()
-            await until(lambda: not a.node.bus.connected)
-            a.revoke("ann")
-            await until(lambda: "could not be told" in caplog.text)
-
-    asyncio.run(run())
-
-
-@pytest.mark.parametrize("message", [Hello("x"), Revoked("x", "Everybody", "ann", "forgotten")])
-def test_what_is_no_revocation_is_not_followed(
-    nats_server: NatsServer, caplog: pytest.LogCaptureFixture, message: Message
-) -> None:
-    async def run() -> None:
-        async with team(nats_server, 1, "allow") as (a,):
-            login = await a.login()
-            await a.node.store.log(key_of("x"), pack(message))
-            await until(lambda: "A revocation was ignored" in caplog.text)
-            assert login.session.is_open
-
-    asyncio.run(run())
-
-
-def test_a_lost_log_is_followed_from_its_beginning(own_server: NatsServer) -> None:
-    async def run() -> None:
-        async with team(own_server, policy="allow") as (a, b):
-            for name in ("ben", "cat"):
-                a.revoke(name)
-            await until(lambda: b.node._heard == 2)
-            login = await b.login()
-            own_server.restart(wipe=True)
-            a.revoke("ann")
-            await until(lambda: not login.session.is_open)
 
     asyncio.run(run())
 
