@@ -58,6 +58,8 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/sessions/*.py": ["tests/sessions/test_sessions.py"],
     # What the portal does with a session, in the order of its life.
     "actorcred/sessions/session.py": ["tests/portal/test_*.py", "tests/rpc/server/test_*.py"],
+    "actorcred/sessions/resting.py": ["tests/portal/test_sleeping.py"],
+    "actorcred/dormant.py": ["tests/portal/test_sleeping.py"],
     "actorcred/testing/*.py": ["tests/test_testing.py", "tests/checkers/test_contract.py"],
     # The parts of one actor, or of one server: their tests are by what a client sees.
     "actorcred/portal/*.py": ["tests/portal/test_*.py"],

@@ -279,6 +279,14 @@ class Members:
         """Return the ids of the other nodes that are not known to be dead."""
         return {node for node in self._known if self.life_of(node) is not Life.DEAD}
 
+    def loads(self) -> dict[str, int]:
+        """Return the nodes that let sessions in, with how many they had when last heard."""
+        return {
+            node: self._known[node].beat.sessions
+            for node in self.others()
+            if not self._known[node].beat.draining
+        }
+
     def sessions_elsewhere(self) -> int:
         """Return how many sessions the others had when they were last heard."""
         return sum(self._known[node].beat.sessions for node in self.others())

@@ -13,6 +13,7 @@ from actorcred.actors import AsyncioDispatcher, Future
 from actorcred.checker import Revocation
 from actorcred.cluster import messages as m
 from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster.adoption import Adopt
 from actorcred.cluster.answers import Answers
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
@@ -23,6 +24,7 @@ from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.messages import Message, Revoked, pack, unpack
+from actorcred.cluster.moves import Moves
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.pipes import Pipes
 from actorcred.cluster.presence import ClusterPresence
@@ -97,12 +99,14 @@ class ClusterNode:
         self.answers.handlers |= dict.fromkeys(Guests.MESSAGES, self.guests.receive)
         self.answers.handlers |= dict.fromkeys(Visits.MESSAGES, self.visits.receive)
         self.answers.handlers |= dict.fromkeys(Pipes.MESSAGES, self.pipes.receive)
+        self.moves: Moves
         self.answers.handlers |= {
             m.JoinGroup: self._groups.receive,
             m.ListGroup: self._groups.receive,
             m.WatchUsers: lambda message, _: self._presence.hear_watch(message),
             m.UsersChanged: lambda message, _: self._presence.hear(message),
             m.WatchAgain: lambda message, _: self._presence.hear_again(message),
+            Adopt: lambda message, answer: self._spawn(self.moves.receive(message, answer)),
         }
         self._claims: Claims
         self._upkeep: Upkeep
@@ -116,7 +120,18 @@ class ClusterNode:
         self._upkeep = Upkeep(
             self.id, self.holdings, self.roster, self.members, self._claims, self._spawn
         )
-        self.answers.host = self.guests.host = host
+        self.moves = Moves(
+            self.id,
+            self.bus,
+            self.holdings,
+            self.roster,
+            self.members,
+            self._claims,
+            self.peers,
+            self.release,
+            self._upkeep.write_behind,
+        )
+        self.answers.host = self.guests.host = self.moves.host = host
         if host is not None:
             self.interfaces.add(host.interfaces())
 

@@ -13,6 +13,7 @@ from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
+from actorcred.cluster.moves import Moves
 from actorcred.errors import CheckerUnavailable, LoginDenied, RefusalCause
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.sessions.directory import Directory
@@ -74,6 +75,10 @@ class Node(Way, Protocol):
 
     async def nodes_of(self, avatar_id: str) -> set[str]:
         """Return the other nodes that have sessions of an avatar id."""
+
+    @property
+    def moves(self) -> Moves:
+        """What moves sessions; on the event loop."""
 
 
 class ClusterRegistry:
@@ -158,6 +163,14 @@ class ClusterRegistry:
         """Tell the other nodes that a checker here has reported an account."""
         if avatar_id is not ANONYMOUS:
             self._node.post(self._node.tell_revoked, checker, avatar_id, what)
+
+    def close(self) -> None:
+        """Tell the other nodes that no session may move here any more."""
+        self._node.draining = True
+
+    def move(self, session: Session, node: str) -> Future[str]:
+        """Move a session to another node."""
+        return self._node.run(self._node.moves.move(session, node))
 
     # -- look-ups --------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from actorcred.names import AvatarId
 from actorcred.portal.guests import attach
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import RevokeNamed, RunStep
+from actorcred.portal.moving import Moving
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
 from actorcred.sessions.directory import Directory
@@ -31,11 +32,18 @@ class Host:
         logouts: ends sessions.
         services: the realm.
         directory: the portal's sessions.
+        mover: packs and unpacks sessions.
     """
 
     def __init__(
-        self, portal: PortalRef, logouts: Logouts, services: Services, directory: Directory
+        self,
+        portal: PortalRef,
+        logouts: Logouts,
+        services: Services,
+        directory: Directory,
+        mover: Moving,
     ) -> None:
+        self.mover = mover
         self._portal = portal
         self._logouts = logouts
         self._services = services

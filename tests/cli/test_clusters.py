@@ -111,7 +111,8 @@ def test_the_password_of_nats_comes_from_the_environment(
 def test_a_server_joins_before_it_listens_and_leaves_at_its_end(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    async def at_once(life: Any, portal: Any, server: Any, role: Any) -> int:
+    async def at_once(life: Any, portal: Any, server: Any, role: Any, *, move: bool) -> int:
+        assert move
         await server.close(1.0)
         return 0
 

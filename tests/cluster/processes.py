@@ -119,6 +119,12 @@ class NodeProcess:
                 self._judge.end(self.name, said["avatar"], said["why"], said["at"])
             case "gap":
                 self._judge.gap(self.name, said["user"], said["last"], said["number"])
+            case "wrong":
+                self._judge.violations.append(f"{self.name}: {said['text']}")
+            case "freeze":
+                self._judge.freeze(self.name, said["avatar"], said["at"])
+            case "thaw":
+                self._judge.thaw(self.name, said["avatar"])
             case "stall":
                 self._judge.stall(self.name, said["begin"], said["end"])
             case "gone":
