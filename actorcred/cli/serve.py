@@ -386,13 +386,14 @@ async def _serve(life: Life, portal: PortalRef, server: Server, role: Role, *, m
     role.opened(server.addresses)
     await life.until_asked()
     role.closing()
-    count = 0
-    if move and server.hub.node:
+    # Workers end together, so there is nowhere to move to.
+    count, move = 0, move and bool(server.hub.node) and not role.worker
+    if move:
         [moved] = await life.wait_for(server.close(life.left(), move=True))
         count = moved or 0
     ended, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
     if ended is not None:
-        role.closed(count + ended)
+        role.closed(count + ended, move=move)
     return code
 
 
