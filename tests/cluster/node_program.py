@@ -281,9 +281,13 @@ class Program:
 
     async def do_look(self, session_id: str) -> list[Any] | None:
         """Return the node and the number of the avatar of a session; None if it is over."""
-        login = self._logins.get(session_id)
+        login, holding = self._logins.get(session_id), self._node.holdings.get(session_id)
         try:
-            return None if login is None else await login.avatar.proxy().look()
+            if login is not None and login.session.is_open:
+                return list(await login.avatar.proxy().look())
+            if holding is None or holding.session is None:
+                return None
+            return list(await holding.session.avatar.proxy().look())  # it has moved here
         except (pykka.ActorDeadError, pykka.Timeout):
             return None
 
