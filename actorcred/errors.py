@@ -18,6 +18,8 @@ The tree::
         AccountError                              an account store cannot do what was requested
         MissingExtra                              an optional package is not installed
         RestartRole                               a checker or realm must be recreated
+        SnapshotDeclined                          an avatar cannot be put away now
+        MoveFailed                                a session stays at its server
 
 Clients may read the text of a `LoginFailed`, so it never reveals whether a user exists. `detail` is
 for the log. The codes of calls are members of `CallCode`.
@@ -39,11 +41,13 @@ __all__ = [
     "LoginDenied",
     "LoginFailed",
     "MissingExtra",
+    "MoveFailed",
     "NoInterface",
     "PasswordRejected",
     "ProtocolError",
     "RefusalCause",
     "RestartRole",
+    "SnapshotDeclined",
     "UnauthorizedLogin",
     "UnhandledCredentials",
     "UnknownKey",
@@ -303,6 +307,17 @@ class RestartRole(ActorcredError):
     """
 
 
+class SnapshotDeclined(ActorcredError):
+    """Raised by `Avatar.snapshot` of an avatar that cannot be put away now, such as in a duel.
+
+    It stays where it is. Any other exception has the same effect, and is logged.
+    """
+
+
+class MoveFailed(ActorcredError):
+    """A session could not be moved; the text says why. It goes on at its server, or has ended."""
+
+
 class CallError(ActorcredError):
     """A method call failed. An avatar raises it to inform the caller.
 
@@ -336,10 +351,15 @@ class ConnectionLost(ActorcredError, ConnectionError):
         message: why.
         code: the reason in the server's goodbye; "" without one.
         retry_after: seconds after which reconnecting makes sense; None if the server did not say.
+
+    Attributes:
+        moved: for a session that continues at another server, the token to resume it there, if
+            any, and the id of the last request that was not left to that server; else None.
     """
 
     def __init__(self, message: str, code: str = "", retry_after: float | None = None) -> None:
         super().__init__(message)
+        self.moved: tuple[str | None, int] | None = None
         self.code = code
         self.retry_after = retry_after
 

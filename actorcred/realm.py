@@ -13,12 +13,21 @@ import pykka
 
 from actorcred.actors import ActorRef, ControlMessage, Future
 from actorcred.avatar import Avatar, implements
+from actorcred.dormant import unpack
 from actorcred.errors import CheckerUnavailable
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.service import Question, Service
 
-__all__ = ["Granted", "LogOut", "Realm", "RequestAvatar", "examine", "require_realm"]
+__all__ = [
+    "Granted",
+    "LogOut",
+    "Realm",
+    "RequestAvatar",
+    "RestoreAvatar",
+    "examine",
+    "require_realm",
+]
 
 logger = logging.getLogger("actorcred.realm")
 
@@ -38,6 +47,13 @@ class RequestAvatar(Question):
     avatar_id: AvatarId
     mind: MindRef
     interfaces: tuple[type, ...]
+
+
+@dataclass(slots=True)
+class RestoreAvatar(RequestAvatar):
+    """The question for the avatar of a user whose session moves here."""
+
+    snapshot: bytes
 
 
 @dataclass(slots=True)
@@ -77,8 +93,37 @@ class Realm(Service):
             LoginDenied: if this user may not log in now.
         """
 
+    def restore_avatar(
+        self, avatar_id: AvatarId, mind: MindRef, snapshot: Any, *interfaces: type
+    ) -> Any:
+        """Make an avatar for a session that moves here from another server.
+
+        By default, this is `request_avatar`. The new avatar's `restore(snapshot)` is called in
+        place of its `on_login`. The logout function of the server that the session leaves is not
+        called.
+
+        Args:
+            avatar_id: who is logged in.
+            mind: the client.
+            snapshot: what `Avatar.snapshot` returned at the other server.
+            interfaces: the interface as which the client uses its avatar.
+
+        Returns:
+            The same as `request_avatar`; the avatar must be an `Avatar` with `restore`.
+        """
+        return self.request_avatar(avatar_id, mind, *interfaces)
+
     def _actor_control(self, message: ControlMessage) -> Any:
-        if isinstance(message, RequestAvatar):
+        if isinstance(message, RestoreAvatar):
+            self._serve(
+                message,
+                self.restore_avatar,
+                message.avatar_id,
+                message.mind,
+                unpack(message.snapshot),
+                *message.interfaces,
+            )
+        elif isinstance(message, RequestAvatar):
             self._serve(
                 message, self.request_avatar, message.avatar_id, message.mind, *message.interfaces
             )

@@ -58,13 +58,27 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/sessions/*.py": ["tests/sessions/test_sessions.py"],
     # What the portal does with a session, in the order of its life.
     "actorcred/sessions/session.py": ["tests/portal/test_*.py", "tests/rpc/server/test_*.py"],
+    "actorcred/sessions/resting.py": ["tests/portal/test_sleeping.py"],
+    "actorcred/dormant.py": ["tests/portal/test_sleeping.py"],
+    # Of snapshots, it is what a session that sleeps or moves shows.
+    "actorcred/avatar.py": ["tests/portal/test_sleeping.py", "tests/portal/test_moving.py"],
+    "actorcred/realm.py": ["tests/portal/test_moving.py"],
+    "actorcred/mind/*.py": ["tests/portal/test_moving.py", "tests/cluster/test_moving_clients.py"],
     "actorcred/testing/*.py": ["tests/test_testing.py", "tests/checkers/test_contract.py"],
     # The parts of one actor, or of one server: their tests are by what a client sees.
     "actorcred/portal/*.py": ["tests/portal/test_*.py"],
-    "actorcred/rpc/server/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
+    "actorcred/rpc/server/*.py": [
+        "tests/rpc/server/test_*.py",
+        "tests/rpc/test_*.py",
+        "tests/cluster/test_moving_clients.py",
+    ],
     "actorcred/rpc/server/options.py": ["tests/test_settings.py"],
     "actorcred/rpc/server/relay*.py": ["tests/cluster/test_relay.py"],
-    "actorcred/rpc/client/*.py": ["tests/rpc/server/test_*.py", "tests/rpc/test_*.py"],
+    "actorcred/rpc/client/*.py": [
+        "tests/rpc/server/test_*.py",
+        "tests/rpc/test_*.py",
+        "tests/cluster/test_moving_clients.py",
+    ],
     # The parts of one node: their tests are by what the users of several nodes see.
     "actorcred/cluster/*.py": ["tests/cluster/test_*.py"],
     # Penalties, turns and what checkers say show in what becomes of a login.

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Coroutine, Hashable
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from types import MappingProxyType
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 import pykka
@@ -14,7 +15,7 @@ from actorcred.actors.bounded_mailbox import BoundedMailbox, MailboxLimit
 from actorcred.actors.cell import Cell
 from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.future import Future
-from actorcred.actors.lifecycle import Blueprint, rebirth
+from actorcred.actors.lifecycle import Blueprint, Maker, rebirth
 from actorcred.actors.messages import ControlMessage
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.timers import Timer
@@ -22,6 +23,8 @@ from actorcred.actors.timers import Timer
 __all__ = ["Actor"]
 
 logger = logging.getLogger("actorcred.actors")
+
+NO_KEYWORDS: Mapping[str, Any] = MappingProxyType({})
 
 R = TypeVar("R")
 
@@ -92,7 +95,7 @@ class Actor(pykka.Actor):
                 f"{cls.__name__}.__init__() must call super().__init__() before anything else"
             ) from None
         if cls.restartable:
-            mailbox.blueprint = Blueprint(args, kwargs, ref)
+            mailbox.blueprint = Blueprint(args, kwargs or NO_KEYWORDS, ref)
             actor._actor_made()
         mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
         dispatcher.attach(mailbox)
@@ -102,6 +105,24 @@ class Actor(pykka.Actor):
             logger.debug("Starting %s", actor)
         mailbox.start()
         return cast("ActorRef[Self]", ref)
+
+    @classmethod
+    def asleep(cls, maker: Maker, dispatcher: Dispatcher) -> ActorRef[Self]:
+        """Return a ref to an actor that has no instance before its first message.
+
+        For base classes whose actors can be put away and whose mailbox is made anew; it is not in
+        `pykka.ActorRegistry`.
+
+        Args:
+            maker: constructs the instance.
+            dispatcher: where it runs.
+        """
+        limit = cls.mailbox_limit
+        mailbox = Cell(None, cls) if limit is None else BoundedMailbox(None, limit, cls)
+        mailbox.dispatcher = dispatcher
+        mailbox.blueprint = maker
+        mailbox.busy.release()
+        return cast("ActorRef[Self]", cls.ref_class(mailbox))
 
     @classmethod
     def choose_dispatcher(cls) -> Dispatcher:
@@ -180,6 +201,10 @@ class Actor(pykka.Actor):
     def _actor_survives(self, error: BaseException, message: Any) -> bool:
         """Return whether the actor continues after an exception in a message without a reply."""
         return False
+
+    def _actor_first_words(self) -> Any:
+        """Run the start hooks. Base classes override this to add hooks."""
+        return self.on_start()
 
     def _actor_last_words(self) -> Any:
         """Run the stop hooks. Base classes override this to add hooks."""

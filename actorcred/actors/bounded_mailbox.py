@@ -55,8 +55,13 @@ class BoundedMailbox(Cell):
 
     __slots__ = ("dropped", "guard", "limit")
 
-    def __init__(self, actor: Behaviour, limit: MailboxLimit) -> None:
-        super().__init__(actor)
+    def __init__(
+        self,
+        actor: Behaviour | None,
+        limit: MailboxLimit,
+        actor_class: type[Any] | None = None,
+    ) -> None:
+        super().__init__(actor, actor_class)
         self.limit = limit
         self.dropped = 0
         self.guard = threading.Lock()

@@ -77,7 +77,7 @@ class Cell(Lifecycle):
                 future, then = self.waiting
                 self.waiting = None
                 then(future)
-            elif not self.started:
+            elif not self.started and not self.stopped:
                 self.begin()
             self._handle_batch()
         finally:

@@ -9,6 +9,9 @@ An actor starts with its first turn. It can end in three ways, all of which call
   stop request arrives.
 * From outside, without hooks: `kill`, or `abandon` if the dispatcher can no longer run the actor.
 
+Between its start and its end, an actor can be `asleep` (`put_away`): there is no instance, and the
+next message has another one constructed. Refs, timers and watchers stay.
+
 What the order of the steps guarantees:
 
 * `stopped` is set before the final hooks run. From then on refs accept no message. Messages that
@@ -24,7 +27,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, ClassVar, Protocol, TypeAlias
 
 import pykka
@@ -37,7 +40,7 @@ from actorcred.actors.messages import REVIVE, Receiver
 from actorcred.actors.supervision import Supervisor
 from actorcred.actors.timers import Timer
 
-__all__ = ["Blueprint", "Lifecycle", "Living", "rebirth", "stops_all", "unregister"]
+__all__ = ["Blueprint", "Lifecycle", "Living", "Maker", "rebirth", "stops_all", "unregister"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -61,11 +64,21 @@ class Living(Protocol):
     def _actor_made(self) -> None:
         """Run when the constructor has, and the ref is the one that others have."""
 
+    def _actor_first_words(self) -> Any:
+        """Run the hooks of a start, before the first message."""
+
     def _actor_last_words(self) -> Any:
         """Run the hooks of a stop."""
 
     def _actor_last_gasp(self, error: BaseException) -> Any:
         """Run the hooks of a crash."""
+
+
+class Maker(Protocol):
+    """Makes the next instance of an actor that has none."""
+
+    def construct(self, mailbox: Mailbox) -> Living:
+        """Construct an instance in `mailbox`, behind the existing refs."""
 
 
 class Lifecycle(Mailbox):
@@ -75,20 +88,25 @@ class Lifecycle(Mailbox):
 
     actor: Living | None
 
-    def __init__(self, actor: Living) -> None:
-        Mailbox.__init__(self, type(actor))
+    def __init__(self, actor: Living | None, actor_class: type[Any] | None = None) -> None:
+        Mailbox.__init__(self, actor_class or type(actor))
         self.actor = actor
         self.started = False
         self.stopped = False
         self.timers: set[Timer] | None = None
         self.watchers: Watcher | list[Watcher] | None = None
-        self.blueprint: Blueprint | None = None
+        self.blueprint: Maker | None = None
         self.supervisor: Supervisor | None = None
 
     @property
     def down(self) -> bool:
         """Whether there is no instance now, but the actor may be restarted."""
         return self.actor is None and self.blueprint is not None
+
+    @property
+    def asleep(self) -> bool:
+        """Whether there is no instance until the next message."""
+        return self.actor is None and not self.started and not self.stopped
 
     def call_hook(
         self, hook: Callable[..., Any], *args: Any, then: Callable[[BaseException | None], None]
@@ -110,16 +128,17 @@ class Lifecycle(Mailbox):
             self.dispatcher.schedule(self)
 
     def begin(self) -> None:
-        """Run `on_start`; when the actor is restarted, of a new instance."""
+        """Run `on_start`; when the actor is restarted or wakes, of a new instance."""
         self.started = True
         if self.actor is None:
             assert self.blueprint is not None
             try:
                 self.actor = self.blueprint.construct(self)
             except Exception as error:
-                logger.exception("%s could not be restarted:", self.label)
+                logger.exception("%s could not be restarted or woken:", self.label)
                 self.crashed(error)
                 return
+            self.dispatcher.attach(self)
         actor = self.actor
 
         def begun(error: BaseException | None) -> None:
@@ -128,7 +147,17 @@ class Lifecycle(Mailbox):
             elif self.supervisor is not None:
                 self.supervisor.begun()
 
-        self.call_hook(actor.on_start, then=begun)
+        self.call_hook(actor._actor_first_words, then=begun)
+
+    def put_away(self, maker: Maker) -> None:
+        """Drop the instance. For the next message, `maker` constructs another one.
+
+        Must be called in a turn of the actor.
+        """
+        self.actor = None
+        self.started = False
+        self.blueprint = maker
+        self.dispatcher.detach(self)
 
     # -- crash and restart -------------------------------------------------------------------------
 
@@ -171,7 +200,13 @@ class Lifecycle(Mailbox):
             self.begin()
 
     def go_on_without_actor(self) -> None:
-        """Refuse the waiting messages; an actor that is down also handles REVIVE and stop."""
+        """Wake a sleeping actor, or refuse the waiting messages.
+
+        An actor that is down also handles REVIVE and stop.
+        """
+        if self.asleep:
+            self.begin()
+            return
         while (item := self.take()) is not None:
             if not self.down:
                 self.refuse(item, "it has stopped")
@@ -309,23 +344,24 @@ rebirth = _Rebirth()
 
 
 class Blueprint:
-    """What is needed to restart an actor: the arguments of its `start`, and its ref."""
+    """What is needed to restart an actor: the arguments of its `start`, and its ref, if any."""
 
-    __slots__ = ("_args", "_kwargs", "_ref")
+    __slots__ = ("_ref", "args", "kwargs")
 
-    def __init__(self, args: tuple[Any, ...], kwargs: dict[str, Any], ref: Any) -> None:
-        self._args = args
-        self._kwargs = kwargs
+    def __init__(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], ref: Any = None) -> None:
+        self.args = args
+        self.kwargs = kwargs
         self._ref = ref
 
     def construct(self, mailbox: Mailbox) -> Living:
         """Construct a new instance in `mailbox`, behind the existing refs."""
         rebirth.mailbox = mailbox
         try:
-            actor: Living = mailbox.actor_class(*self._args, **self._kwargs)
+            actor: Living = mailbox.actor_class(*self.args, **self.kwargs)
         finally:
             rebirth.mailbox = None
-        actor._actor_ref = self._ref
+        if self._ref is not None:
+            actor._actor_ref = self._ref
         actor._actor_made()
         return actor
 

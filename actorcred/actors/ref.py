@@ -54,7 +54,12 @@ class ActorRef(pykka.ActorRef[A]):
         return StopFlag(self.actor_inbox)
 
     def _actor_weakref(self) -> A | None:  # type: ignore[override]
-        return self.actor_inbox.actor  # type: ignore[return-value]
+        mailbox = self.actor_inbox
+        actor: Any = mailbox.actor
+        if actor is None and mailbox.asleep:
+            # A proxy reads from it which methods and attributes there are, and calls none of them.
+            actor = object.__new__(mailbox.actor_class)
+        return actor  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
         return self.actor_inbox.label

@@ -43,6 +43,12 @@ class Role:
         """Called when the shutdown begins."""
         click.echo("going down: ending all sessions")
 
-    def closed(self, count: int) -> None:
-        """Called when all sessions have ended; `count` is how many there were."""
-        click.echo(f"logged out {count} session{'' if count == 1 else 's'}")
+    def closed(self, count: int, *, move: bool = False) -> None:
+        """Called when all sessions have ended, or moved.
+
+        Args:
+            count: how many there were.
+            move: whether those that could were moved to other servers.
+        """
+        done = "moved or logged out" if move else "logged out"
+        click.echo(f"{done} {count} session{'' if count == 1 else 's'}")

@@ -147,6 +147,20 @@ logger = logging.getLogger("actorcred.cli")
     help="Seconds for the whole shutdown; a second signal cuts it short.",
 )
 @click.option(
+    "--move/--no-move",
+    default=True,
+    show_default=True,
+    help="In a cluster, move sessions to other servers during the shutdown, if their avatars have "
+    "a snapshot() and their clients can resume.",
+)
+@click.option(
+    "--sleep-after",
+    type=Seconds(0.1),
+    default=None,
+    help="Seconds without activity of the client after which avatars with a snapshot() sleep.  "
+    "[default: never]",
+)
+@click.option(
     "--log-level",
     type=click.Choice(["debug", "info", "warning", "error"]),
     default="info",
@@ -228,7 +242,11 @@ def serve_alone(role: Role, settings: Mapping[str, Any]) -> int:
         role, realm_class, settings["auth"], settings["addresses"], portal_options, server_options
     )
     main = partial(
-        _main, served=served, join=settings["cluster"], drain_timeout=settings["drain_timeout"]
+        _main,
+        served=served,
+        join=settings["cluster"],
+        drain_timeout=settings["drain_timeout"],
+        move=settings["move"],
     )
     return run(main, _loop_factory(settings["uvloop"]))
 
@@ -260,6 +278,7 @@ def _portal_options(
     *,
     policy: str,
     max_sessions: int | None,
+    sleep_after: float | None,
     limit_loopback: bool,
     log_omit: tuple[str, ...],
     log_unknown_names: str,
@@ -268,6 +287,7 @@ def _portal_options(
     return PortalOptions(
         policy=Policy(policy),
         admission=Admission(sessions=max_sessions, limit_loopback=limit_loopback),
+        sleep_after=sleep_after,
         log_unknown_names=UnknownNames(log_unknown_names),
         log_omit=frozenset(log_omit),
         metrics=metrics,
@@ -295,7 +315,7 @@ def _server_options(
     )
 
 
-async def _main(life: Life, served: Served, join: Join, drain_timeout: float) -> int:
+async def _main(life: Life, served: Served, join: Join, drain_timeout: float, move: bool) -> int:
     set_default_dispatcher(AsyncioDispatcher())
     life.drain_timeout = drain_timeout
     try:
@@ -303,7 +323,7 @@ async def _main(life: Life, served: Served, join: Join, drain_timeout: float) ->
             async with clustered(life, join, served.role) as registry:
                 portal, server = await life.opened(_open(served, registry))
                 life.clean_up(server.clean_up)
-                return await _serve(life, portal, server, served.role)
+                return await _serve(life, portal, server, served.role, move=move)
     except Interrupted:
         if served.role.worker:
             return 0  # its supervisor says so
@@ -337,8 +357,8 @@ async def _open(served: Served, registry: MakeRegistry) -> tuple[PortalRef, Serv
     return portal, server
 
 
-async def _serve(life: Life, portal: PortalRef, server: Server, role: Role) -> int:
-    """Serve until a signal arrives or the portal ends, then end all sessions.
+async def _serve(life: Life, portal: PortalRef, server: Server, role: Role, *, move: bool) -> int:
+    """Serve until a signal arrives or the portal ends, then end or move all sessions.
 
     Returns:
         The exit code.
@@ -366,9 +386,14 @@ async def _serve(life: Life, portal: PortalRef, server: Server, role: Role) -> i
     role.opened(server.addresses)
     await life.until_asked()
     role.closing()
-    count, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
-    if count is not None:
-        role.closed(count)
+    # Workers end together, so there is nowhere to move to.
+    count, move = 0, move and bool(server.hub.node) and not role.worker
+    if move:
+        [moved] = await life.wait_for(server.close(life.left(), move=True))
+        count = moved or 0
+    ended, _ = await life.wait_for(server.close(life.left()), drained(portal, life.left()))
+    if ended is not None:
+        role.closed(count + ended, move=move)
     return code
 
 

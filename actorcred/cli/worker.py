@@ -59,7 +59,7 @@ class Worker(Role):
     def closing(self) -> None:
         """Called when the shutdown begins, which the supervisor knows."""
 
-    def closed(self, count: int) -> None:
+    def closed(self, count: int, *, move: bool = False) -> None:
         """Called when all sessions have ended; `count` is how many there were."""
         self._report("closed", count)
 

@@ -84,6 +84,11 @@ class Claims:
         self._visits = visits
 
     @property
+    def limited(self) -> bool:
+        """Whether the policy limits how many sessions there may be."""
+        return self._limits != Limits()
+
+    @property
     def safe(self) -> bool:
         """Whether this node may decide about places."""
         return self._members.holds and self._roster.usable
@@ -107,7 +112,7 @@ class Claims:
             async with asyncio.timeout(within):
                 if holding.follows is not None:
                     await holding.follows.wait_gone()
-                disowned: set[str] = set()
+                disowned: set[tuple[str, str]] = set()
                 pause = 0.0
                 while (outcome := await self._try(holding, disowned)) is not Outcome.GRANTED:
                     if outcome is Outcome.AGAIN:
@@ -121,12 +126,13 @@ class Claims:
             raise CheckerUnavailable("no place was found in time") from None
         holding.waited = monotonic() - began
 
-    async def _try(self, holding: Holding, disowned: set[str]) -> Outcome:
+    async def _try(self, holding: Holding, disowned: set[tuple[str, str]]) -> Outcome:
         """Try once to get a place.
 
         Args:
             holding: the place.
-            disowned: ids of sessions in the roster that are known not to exist.
+            disowned: ids of sessions in the roster, and of nodes that are known not to have them.
+                A session can move meanwhile.
         """
         if not self.safe:
             return Outcome.LATER
@@ -188,7 +194,9 @@ class Claims:
             holding.granted(written, alone=not live)
         return written is not None
 
-    async def _join(self, holding: Holding, live: list[Entry], disowned: set[str]) -> bool:
+    async def _join(
+        self, holding: Holding, live: list[Entry], disowned: set[tuple[str, str]]
+    ) -> bool:
         """Share the avatar that others have; return False if it is gone.
 
         Then those of the others are disowned that nobody has: nothing is left that they share.
@@ -198,13 +206,17 @@ class Claims:
         host = holding.avatar_at or self._node
         there = [entry for entry in live if entry.host == host]
         known = await asyncio.gather(*map(self._is_known, there))
-        disowned.update(one.id for one, knows in zip(there, known, strict=True) if knows is False)
+        disowned.update(
+            (one.id, one.node) for one, knows in zip(there, known, strict=True) if knows is False
+        )
         return False
 
     def _still_true(self, generation: int) -> bool:
         return self.safe and generation == self._members.generation
 
-    def living(self, entries: list[Entry], disowned: Set[str] = frozenset()) -> list[Entry]:
+    def living(
+        self, entries: list[Entry], disowned: Set[tuple[str, str]] = frozenset()
+    ) -> list[Entry]:
         """Return the entries of avatars at nodes that may live; of its own, a node knows best.
 
         The avatar of a client whose node has died lives on until its own node has noticed that.
@@ -212,7 +224,7 @@ class Claims:
         return [
             entry
             for entry in entries
-            if entry.id not in disowned
+            if (entry.id, entry.node) not in disowned
             and (entry.node != self._node or self._holdings.get(entry.id) is not None)
             and not self._is_dead(entry.host)
             and (not self._is_dead(entry.node) or self._may_be_guest(entry))
@@ -229,13 +241,19 @@ class Claims:
         own = (one for one in self._holdings.placed_of(holding.key) if one is not holding)
         return live + [self._holdings.entry(one) for one in own if one.session_id not in there]
 
-    async def _deny(self, decision: Deny, live: list[Entry], disowned: set[str]) -> Outcome:
+    async def _deny(
+        self, decision: Deny, live: list[Entry], disowned: set[tuple[str, str]]
+    ) -> Outcome:
         """Deny a login, unless a session that is in its way does not exist.
 
         A write that was given up can have come late, and nobody has that session.
         """
         known = await asyncio.gather(*map(self._is_known, live))
-        ghosts = {entry.id for entry, there in zip(live, known, strict=True) if there is False}
+        ghosts = {
+            (entry.id, entry.node)
+            for entry, there in zip(live, known, strict=True)
+            if there is False
+        }
         if ghosts:
             disowned |= ghosts
             return Outcome.AGAIN
@@ -256,12 +274,12 @@ class Claims:
         return await self._peers.is_known(Entry(entry.id, entry.host))
 
     async def _evict(
-        self, holding: Holding, entries: tuple[Entry, ...], disowned: set[str]
+        self, holding: Holding, entries: tuple[Entry, ...], disowned: set[tuple[str, str]]
     ) -> Outcome:
         ended = await asyncio.gather(*map(self._end, entries))
         for entry, done in zip(entries, ended, strict=True):
             if done:
-                disowned.add(entry.id)
+                disowned.add((entry.id, entry.node))
             if entry.node != self._node:
                 holding.takes_over(entry, "replaced" if done else "dead")
         return Outcome.AGAIN if all(ended) else Outcome.LATER
@@ -290,9 +308,10 @@ class Claims:
             return
         for _ in range(CONFLICTS):
             revision, entries = await self._roster.read(holding.key)
-            if all(entry.id != holding.session_id for entry in entries):
+            mine = (holding.session_id, self._node)
+            if all((entry.id, entry.node) != mine for entry in entries):
                 return
-            rest = [entry for entry in self.living(entries) if entry.id != holding.session_id]
+            rest = [entry for entry in self.living(entries) if (entry.id, entry.node) != mine]
             if await self.put(holding.key, revision, str(holding.avatar_id), rest):
                 return
         raise BusDown("other nodes were faster again and again")

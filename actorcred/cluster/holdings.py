@@ -78,6 +78,7 @@ class Holding:
         joins: whether it shares the avatar of an earlier session.
         shared: the avatar of another node that it shares, or tries to.
         follows: an earlier attempt of the same login, of which nothing must be left first.
+        moving: whether another node might have it.
     """
 
     __slots__ = (
@@ -97,6 +98,7 @@ class Holding:
         "leaving",
         "login",
         "lost",
+        "moving",
         "place",
         "reason",
         "revision",
@@ -127,7 +129,7 @@ class Holding:
         self.taken: tuple[Taken, ...] = ()
         self.waited = 0.0
         self.reason: LogoutReason | None = None
-        self.claiming = self.dropped = self.leaving = self.lost = self.joins = False
+        self.claiming = self.dropped = self.leaving = self.lost = self.joins = self.moving = False
         self.interfaces: tuple[type, ...] = ()
         self.login: Claimant | None = None
         self.place: Place = None

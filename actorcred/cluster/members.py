@@ -339,6 +339,14 @@ class Members:
         known = list(self._known)  # thread-safe
         return {node for node in known if self.life_of(node) is not Life.DEAD}
 
+    def loads(self) -> dict[str, int]:
+        """Return the nodes that let sessions in, with how many they had when last heard."""
+        return {
+            node: self._known[node].beat.sessions
+            for node in self.others()
+            if not self._known[node].beat.draining
+        }
+
     def sessions_elsewhere(self) -> int:
         """Return how many sessions the others had when they were last heard."""
         return sum(self._known[node].beat.sessions for node in self.others())

@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from actorcred.cluster.adoption import Adopt
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.pipe_messages import PipeMessage
 from actorcred.cluster.portable import Whence, Who
@@ -424,6 +425,7 @@ Message: TypeAlias = (
     | ListSessions
     | Kick
     | AnnotateSession
+    | Adopt
     | Revoked
     | JoinGroup
     | ListGroup

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from actorcred.actors import AsyncioDispatcher, Future
 from actorcred.cluster import messages as m
 from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster.adoption import Adopt
 from actorcred.cluster.answers import Answers
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.claims import Claims
@@ -21,6 +22,7 @@ from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.members import MARGIN, Life, Members
 from actorcred.cluster.messages import Message, pack
+from actorcred.cluster.moves import Moves
 from actorcred.cluster.peers import Peers
 from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.pipes import Pipes
@@ -103,6 +105,7 @@ class ClusterNode:
         self.answers.handlers |= dict.fromkeys(Guests.MESSAGES, self.guests.receive)
         self.answers.handlers |= dict.fromkeys(Visits.MESSAGES, self.visits.receive)
         self.answers.handlers |= dict.fromkeys(Pipes.MESSAGES, self.pipes.receive)
+        self.moves: Moves
         self.answers.handlers |= {
             m.Failed: lambda message, _: self.penalties.hear(message),
             m.ListFailures: lambda _, answer: answer_later(self.penalties.standing(), answer),
@@ -111,6 +114,7 @@ class ClusterNode:
             m.WatchUsers: lambda message, _: self._presence.hear_watch(message),
             m.UsersChanged: lambda message, _: self._presence.hear(message),
             m.WatchAgain: lambda message, _: self._presence.hear_again(message),
+            Adopt: lambda message, answer: self._spawn(self.moves.receive(message, answer)),
         }
         self._report = Report(self.holdings, self.members, self.roster)
         self._claims: Claims
@@ -131,7 +135,18 @@ class ClusterNode:
             self._report,
             self._spawn,
         )
-        self.answers.host = self.guests.host = host
+        self.moves = Moves(
+            self.id,
+            self.bus,
+            self.holdings,
+            self.roster,
+            self.members,
+            self._claims,
+            self.peers,
+            self.release,
+            self._upkeep.write_behind,
+        )
+        self.answers.host = self.guests.host = self.moves.host = host
         self._report.host = self.penalties.host = self.revocations.host = host
         if host is not None:
             self.interfaces.add(host.interfaces())

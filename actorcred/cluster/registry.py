@@ -13,6 +13,7 @@ from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.holdings import Holding
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Count, Kick, ListSessions, Message
+from actorcred.cluster.moves import Moves
 from actorcred.cluster.penalties import Penalties
 from actorcred.cluster.revocations import Revocations
 from actorcred.cluster.used import Used
@@ -84,6 +85,10 @@ class Node(Way, Protocol):
 
     async def nodes_of(self, avatar_id: str) -> set[str]:
         """Return the other nodes that have sessions of an avatar id."""
+
+    @property
+    def moves(self) -> Moves:
+        """What moves sessions; on the event loop."""
 
 
 class ClusterRegistry:
@@ -183,6 +188,14 @@ class ClusterRegistry:
     def gauges(self) -> Mapping[str, float]:
         """Return the numbers of this node for metrics. Thread-safe."""
         return self._node.gauges()
+
+    def close(self) -> None:
+        """Tell the other nodes that no session may move here any more."""
+        self._node.draining = True
+
+    def move(self, session: Session, node: str) -> Future[str]:
+        """Move a session to another node."""
+        return self._node.run(self._node.moves.move(session, node))
 
     # -- look-ups --------------------------------------------------------------------------------
 

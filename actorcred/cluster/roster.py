@@ -114,6 +114,11 @@ class Roster:
         self._doubted = False
 
     @property
+    def made(self) -> str:
+        """When the roster was made; another one is made if NATS has lost it."""
+        return self._made
+
+    @property
     def usable(self) -> bool:
         """Whether places can be claimed: it is the roster that it was, and is complete."""
         return self.verified and monotonic() >= self._hold_until

@@ -190,9 +190,9 @@ class Upkeep:
         avatar_id = str(holding.avatar_id)
         while True:
             revision, entries = await self._roster.read(holding.key)
-            if not holding.is_placed:
+            if not holding.is_placed or holding.moving:
                 return
-            if all(entry.id != holding.session_id for entry in entries):
+            if all((one.id, one.node) != (holding.session_id, self._node) for one in entries):
                 break
             if not again:
                 return

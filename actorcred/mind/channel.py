@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import pykka
 from pykka.messages import ProxyCall
 
+from actorcred.actors import Future
 from actorcred.errors import ClientGone
 from actorcred.logout import LogoutReason
 from actorcred.mind.outbox import Notification
 
-__all__ = ["Channel"]
+__all__ = ["Channel", "Leftovers", "MovableChannel"]
 
 
 class Channel(ABC):
@@ -60,12 +62,91 @@ class Channel(ABC):
         return None
 
 
+@dataclass(slots=True)
+class Leftovers:
+    """What came for a session while it moved, and must follow it.
+
+    Attributes:
+        notifications: for the client.
+        calls: notifications of the client for its avatar: method and parameters.
+    """
+
+    notifications: list[Notification] = field(default_factory=list)
+    calls: list[tuple[str, list[Any]]] = field(default_factory=list)
+
+
+class MovableChannel(Channel):
+    """A channel whose client can continue at another server, implemented by a protocol.
+
+    Attributes:
+        kind: the name under which the portal of the other server makes such a channel.
+    """
+
+    __slots__ = ()
+
+    kind: str
+
+    @abstractmethod
+    def halt(self) -> Future[None]:
+        """Keep what is to be sent, and hold what the client sends, until `go_on` or `leave`.
+
+        Returns:
+            A future that fails with `MoveFailed` if the client cannot continue elsewhere now.
+        """
+
+    @abstractmethod
+    def state(self) -> Future[Any]:
+        """Return what the channel at the other server needs, as MessagePack can encode it."""
+
+    @abstractmethod
+    def go_on(self) -> None:
+        """Send and handle what was kept, since the session stays."""
+
+    @abstractmethod
+    def leave(self, welcome: Any) -> Future[Leftovers]:
+        """Tell the client to continue at the other server, and close the connection.
+
+        Args:
+            welcome: what `arrive` returned there; None if that is not known.
+
+        Returns:
+            A future of what has come since `state`.
+        """
+
+    @abstractmethod
+    def arrive(self, session: Any) -> Future[Any]:
+        """Belong to a session that has arrived here; return what `leave` needs."""
+
+
 LOGGED_OUT = "logged_out"
 """The name that is called at the end of a session; objects and actors need not have it."""
 
 
-class _Nobody(Channel):
+def _done(value: Any = None) -> Future[Any]:
+    future: Future[Any] = Future()
+    future.settle(value)
+    return future
+
+
+class _Nobody(MovableChannel):
     __slots__ = ()
+
+    kind = "nobody"
+
+    def halt(self) -> Future[None]:
+        return _done()
+
+    def state(self) -> Future[Any]:
+        return _done()
+
+    def go_on(self) -> None:
+        pass
+
+    def leave(self, welcome: Any) -> Future[Leftovers]:
+        return _done(Leftovers())
+
+    def arrive(self, session: Any) -> Future[Any]:
+        return _done()
 
     def notify(self, notification: Notification) -> None:
         pass

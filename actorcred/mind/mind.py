@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from types import CoroutineType, MappingProxyType
 from typing import Any, Protocol, cast
 
 import pykka
 
-from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher, Future
+from actorcred.actors import Actor, ActorRef, AnsweredMessage, ControlMessage, Dispatcher, Future
 from actorcred.actors.cell import Cell
 from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity, identity_of
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.channel import NOBODY, Channel, channel_to
-from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit
+from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit, unused_outbox
 from actorcred.names import ANONYMOUS, AvatarId
 
 __all__ = ["CALL_TIMEOUT", "EndWatcher", "Mind", "MindRef"]
@@ -76,6 +76,13 @@ class _Close(ControlMessage):
     """Notify the client that the session has ended, and stop."""
 
     reason: LogoutReason
+
+
+@dataclass(slots=True)
+class _Settle(AnsweredMessage):
+    """Answer when nothing waits any more."""
+
+    answer: Future[None]
 
 
 _FLUSH, _GO_ON = _Flush(), _GoOn()
@@ -228,7 +235,9 @@ class MindRef(ActorRef["Mind"]):
         return call.future
 
     def _offer(self, item: Notification | _Call) -> Offer:
-        offer = self.outbox.offer(item, 0 if isinstance(item, _Call) else self.channel.size(item))
+        offer = self._own_outbox().offer(
+            item, 0 if isinstance(item, _Call) else self.channel.size(item)
+        )
         if offer is Offer.WAKE:
             self.actor_inbox.put(_FLUSH)
         elif offer is Offer.OVERFLOW:
@@ -240,6 +249,15 @@ class MindRef(ActorRef["Mind"]):
         session = self.session
         if session is not None:
             session.end(code, detail)
+
+    def settled(self) -> Future[None]:
+        """Return a future that is done when nothing waits for the client. Called by the portal."""
+        done: Future[None] = Future()
+        if self.is_started:
+            self.actor_inbox.put(_Settle(done))
+        else:
+            done.settle()
+        return done
 
     def tie(self, watcher: EndWatcher) -> bool:
         """Have `watcher.mind_over` called when the session ends; return False if it has ended.
@@ -285,7 +303,15 @@ class MindRef(ActorRef["Mind"]):
         if self.is_started:
             self.stop(block=False)
         else:
-            drop_all(self.outbox)
+            drop_all(self._own_outbox())
+
+    def _own_outbox(self) -> Outbox:
+        """Return the outbox, which is no longer shared with other minds."""
+        if self.outbox.is_shared:
+            with _starting:
+                if self.outbox.is_shared:
+                    self.outbox = Outbox(self.outbox.limit)
+        return self.outbox
 
 
 class Mind(Actor):
@@ -308,7 +334,8 @@ class Mind(Actor):
         self._channel = ref.channel
         self._held_back = False
         self._calls: set[Future[Any]] | None = None
-        self._outbox = ref.outbox
+        self._outbox = ref._own_outbox()
+        self._settling: Sequence[Future[None]] = ()
 
     @classmethod
     def start(  # type: ignore[override]
@@ -321,7 +348,7 @@ class Mind(Actor):
         """Return a mind; its actor starts when it is needed. See the class for the arguments."""
         return MindRef(
             channel_to(target),
-            Outbox(limit or OutboxLimit()),
+            unused_outbox(limit or OutboxLimit()),
             dispatcher or cls.choose_dispatcher(),
         )
 
@@ -339,10 +366,21 @@ class Mind(Actor):
             case _GoOn():
                 self._held_back = False
                 self._flush()
+                self._settle()
+            case _Settle(answer):
+                self._settling = [*self._settling, answer]
+                self._settle()
             case _Close(reason):
                 self._close(reason)
             case _:
                 super()._actor_control(message)
+
+    def _settle(self) -> None:
+        """Answer those who wait until nothing waits for the client."""
+        if not self._held_back:
+            settling, self._settling = self._settling, ()
+            for answer in settling:
+                answer.settle()
 
     def _flush(self) -> None:
         while not self._held_back and (item := self._outbox.take()) is not None:
@@ -420,6 +458,8 @@ class Mind(Actor):
 
     def on_stop(self) -> None:
         """Fail all calls that have no answer yet."""
+        self._held_back = False
+        self._settle()
         drop_all(self._outbox)
         for future in list(self._calls or ()):
             future.settle_error(ClientGone("the session ended before the client answered"))

@@ -11,9 +11,18 @@ from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from enum import Enum, StrEnum
-from typing import Any, Protocol
+from functools import lru_cache
+from typing import Any, ClassVar, Protocol
 
-__all__ = ["Notification", "Offer", "Outbox", "OutboxLimit", "OutboxOverflow", "dropped_items"]
+__all__ = [
+    "Notification",
+    "Offer",
+    "Outbox",
+    "OutboxLimit",
+    "OutboxOverflow",
+    "dropped_items",
+    "unused_outbox",
+]
 
 
 # Held for a few byte codes only, so one lock is enough for all outboxes and saves memory in each.
@@ -129,6 +138,9 @@ class _Waiting:
 
 class Outbox:
     """A bounded queue in which an item with a key replaces the waiting one with the same key."""
+
+    is_shared: ClassVar[bool] = False
+    """Whether it stands for the outboxes of many clients for which nothing has ever waited."""
 
     __slots__ = ("_awake", "_items", "_latest", "_size", "closed", "dropped", "limit")
 
@@ -249,3 +261,19 @@ class Outbox:
             left = [self._pop() for _ in range(len(self))]
             self._items = self._latest = None
             return left
+
+
+class _Unused(Outbox):
+    __slots__ = ()
+
+    is_shared = True
+
+
+@lru_cache(16)
+def unused_outbox(limit: OutboxLimit) -> Outbox:
+    """Return an empty outbox that many clients share, to save memory.
+
+    It can be read. A client for which something is to wait, or whose outbox is to be closed, needs
+    one of its own first.
+    """
+    return _Unused(limit)

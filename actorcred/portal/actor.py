@@ -18,6 +18,7 @@ from actorcred.portal.gauges import Gauges
 from actorcred.portal.host import Host
 from actorcred.portal.logins import Logins
 from actorcred.portal.logouts import Logouts
+from actorcred.portal.moving import Moving
 from actorcred.portal.online import Online
 from actorcred.portal.options import PasswordChange, PortalOptions
 from actorcred.portal.presence import Presence
@@ -25,9 +26,11 @@ from actorcred.portal.protection import Protection
 from actorcred.portal.publishing import Events, complain
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
+from actorcred.portal.sleeping import Sleeping
 from actorcred.portal.standing import StandingWatch
 from actorcred.realm import require_realm
 from actorcred.sessions.directory import Directory
+from actorcred.sessions.registry import Registry
 from actorcred.sessions.session import Session
 
 __all__ = ["Portal"]
@@ -66,6 +69,7 @@ class Portal(Actor):
         self._options = options or PortalOptions()
         portal = cast("PortalRef", self._actor_ref)
         portal.options = self._options
+        portal.landings = {}
         self._events = Events(
             self._options.claimed_names(),
             portal.now,
@@ -75,22 +79,20 @@ class Portal(Actor):
         self._protection = portal.protection = Protection(
             self._options.admission, self._options.penalty, portal.now
         )
-        self._directory = Directory(self._options.idle_timeout, self._options.lifetime)
+        self._directory = Directory(
+            self._options.idle_timeout, self._options.lifetime, self._options.sleep_after
+        )
         self._services = Services(portal, realm, self._options.restart, self._events)
         self._logouts = Logouts(portal, self._directory, self._events, self._options.logout_timeout)
-        self._registry = self._options.registry(
-            self._options.limits,
-            self._directory,
-            Host(portal, self._logouts, self._services, self._directory, self._protection),
-        )
+        self._sleeping = Sleeping(portal, self._directory, self._logouts)
         online = Online(self._directory, self._options.presence)
-        self._presence = portal.presence = Presence(portal, online, self._options.presence)
-        portal.presence.link = self._registry.link(portal.presence)
-        portal.groups, portal.router = self._registry.groups, self._registry.router
+        self._registry = self._make_registry(portal, online)
+        self._presence = self._link(portal, online)
         self._logouts.when_ending = online.ending
         self._events.node = self._registry.node
         self._protection.tell = self._registry.tell_news
         self._logouts.when_free = self._free
+        self._logouts.when_arrived = self._registry.opened
         self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(
             portal,
@@ -107,6 +109,20 @@ class Portal(Actor):
             portal, self._directory, self._services, self._events, self._end_revoked
         )
         self._unwatch: Callable[[], object] | None = None
+
+    def _make_registry(self, portal: PortalRef, online: Online) -> Registry:
+        mover = Moving(
+            portal, self._directory, self._services, self._logouts, self._protection, online
+        )
+        host = Host(portal, self._logouts, self._services, self._directory, self._protection, mover)
+        return self._options.registry(self._options.limits, self._directory, host)
+
+    def _link(self, portal: PortalRef, online: Online) -> Presence:
+        """Set what reaches other servers; return who tells them which users are online."""
+        presence = portal.presence = Presence(portal, online, self._options.presence)
+        presence.link = self._registry.link(presence)
+        portal.groups, portal.router = self._registry.groups, self._registry.router
+        return presence
 
     def on_start(self) -> None:
         """Begin to ask the checkers about open sessions, and to show metrics, if there are any."""
@@ -226,6 +242,10 @@ class Portal(Actor):
                 | m.FindSession()
                 | m.FindSessions()
                 | m.CountSessions()
+                | m.PutToSleep()
+                | m.MoveSession()
+                | m.AvatarSlept()
+                | m.AvatarWoke()
             ):
                 return self._of_sessions(message)
             case m.Publish() | m.TellRepeated() | m.MeasureLag() | m.Subscribe() | m.Unsubscribe():
@@ -247,7 +267,7 @@ class Portal(Actor):
                 return self._events.unsubscribe(subscription)
         return None
 
-    def _of_sessions(self, message: ControlMessage) -> Any:
+    def _of_sessions(self, message: ControlMessage) -> Any:  # noqa: C901  # a table
         match message:
             case m.FindSession(session_id):
                 return self._registry.find(session_id)
@@ -259,12 +279,24 @@ class Portal(Actor):
                 return self._registry.annotate(session_id, notes)
             case m.Kick(session_id, avatar_id, detail):
                 return self._registry.kick(session_id, avatar_id, detail)
-            case m.Drain(timeout, drained):
+            case m.Drain(timeout, drained, move):
                 self._logins.close()
-                self._logouts.drain(timeout, drained)
+                self._registry.close()
+                self._logouts.drain(timeout, drained, self._move if move else None)
+            case m.MoveSession(session, node):
+                return self._registry.move(session, node)
             case m.DrainTimeout(drained):
                 self._logouts.drain_timeout(drained)
+            case m.PutToSleep(session):
+                return self._sleeping.put_to_sleep(session)
+            case m.AvatarSlept(session):
+                self._sleeping.slept(session)
+            case m.AvatarWoke(session):
+                self._sleeping.woke(session)
         return None
+
+    def _move(self, session: Session) -> Future[str]:
+        return self._registry.move(session, "")
 
     def _of_services(self, message: ControlMessage) -> Any:  # noqa: C901, PLR0911, PLR0912  # a table
         match message:

@@ -26,6 +26,7 @@ __all__ = [
     "RoleDown",
     "RoleRestarted",
     "SessionKicked",
+    "SessionMoved",
 ]
 
 
@@ -240,6 +241,35 @@ class SessionKicked(Event):
     session_id: str
     avatar_id: AvatarId
     detail: str
+    checker: str = ""
+    client: ClientInfo = NO_CLIENT
+    identity: Identity | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMoved(Event):
+    """A session has moved from one server of the cluster to another. Both publish this event.
+
+    Attributes:
+        session_id: the session.
+        avatar_id: its avatar id.
+        source: the id of the server that it has left.
+        target: the id of the server that has it now.
+        fence: the number of its place there; see `Session.fence`.
+        duration: seconds; at the target, those to restore the avatar.
+        checker: the name of the checker that had accepted the credentials.
+        client: where the client comes from.
+        identity: who the user is.
+    """
+
+    name: ClassVar[str] = "moved"
+
+    session_id: str
+    avatar_id: AvatarId
+    source: str
+    target: str
+    fence: int | None
+    duration: float
     checker: str = ""
     client: ClientInfo = NO_CLIENT
     identity: Identity | None = None

@@ -14,6 +14,7 @@ from actorcred.portal.events import Event
 from actorcred.portal.guests import attach
 from actorcred.portal.logouts import Logouts
 from actorcred.portal.messages import RevokeNamed, RunStep
+from actorcred.portal.moving import Moving
 from actorcred.portal.protection import Protection
 from actorcred.portal.ref import PortalRef
 from actorcred.portal.services import Services
@@ -36,16 +37,19 @@ class Host:
         services: the realm.
         directory: the portal's sessions.
         protection: the penalties.
+        mover: packs and unpacks sessions.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0917  # the parts of a portal
         self,
         portal: PortalRef,
         logouts: Logouts,
         services: Services,
         directory: Directory,
         protection: Protection,
+        mover: Moving,
     ) -> None:
+        self.mover = mover
         self._portal = portal
         self._logouts = logouts
         self._services = services

@@ -11,6 +11,7 @@ from typing import Any
 import pykka
 
 from actorcred.actors import ActorRef, Future, Timer
+from actorcred.actors.future import error_of
 from actorcred.actors.lifecycle import stops_all
 from actorcred.avatar import Avatar, Detached, Leave
 from actorcred.logout import LogoutCode, LogoutReason
@@ -21,7 +22,7 @@ from actorcred.portal.observing import Counts
 from actorcred.portal.publishing import Events
 from actorcred.portal.ref import PortalRef
 from actorcred.realm import LogOut
-from actorcred.sessions.directory import Directory
+from actorcred.sessions.directory import Directory, Due
 from actorcred.sessions.session import Session
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import SessionEvent, State
@@ -64,7 +65,13 @@ class Logouts:
             None
         )
         """Called with a session whose avatar has ended, and the exception if it crashed."""
+        self.when_idle: Callable[[Session], object] = lambda session: None
+        """Called with a session whose avatar can sleep."""
         self._deadline_timer: Timer | None = None
+        self.when_arrived: Callable[[Session], object] = lambda session: None
+        """Called with a session that has arrived from another server."""
+        self.moving: dict[Session, LogoutReason | None] = {}
+        """Sessions that move to another server, and why they must end if that was asked for."""
         self._drains: list[tuple[Future[int], int, Timer]] = []
 
     def end(self, session: Session, reason: LogoutReason, done: Future[None] | None = None) -> None:
@@ -79,8 +86,12 @@ class Logouts:
             session.promise(done)
         if session.state is not State.OPEN:
             return
+        if session in self.moving:
+            if self.moving[session] is None:
+                self.moving[session] = reason
+            return
         session.end_for(reason)
-        self._begin_end(session)
+        self.begin_end(session)
         if session.has_company():
             session.part()
             if issubclass(session.avatar.actor_class, Avatar):
@@ -92,7 +103,8 @@ class Logouts:
                 self._watch_leaving()
             ask_to_leave(session, reason)
 
-    def _begin_end(self, session: Session) -> None:
+    def begin_end(self, session: Session) -> None:
+        """Move a session to those that are ending, and tell those who watch its user."""
         self._directory.begin_end(session)
         if not session.is_guest:
             self.when_ending(session)
@@ -102,7 +114,7 @@ class Logouts:
         if session.state is State.OPEN:
             code = LogoutCode.STOPPED if cause is None else LogoutCode.CRASHED
             session.end_for(LogoutReason(code))
-            self._begin_end(session)
+            self.begin_end(session)
         self.when_gone(session, cause)
         if session.state is State.ENDING:
             self._finish(session)
@@ -175,12 +187,14 @@ class Logouts:
             )
 
     def expire(self) -> None:
-        """End the sessions whose deadline has passed."""
-        for session, code in self._directory.expired(self._portal.now()):
-            if code is None:
+        """End the sessions whose deadline has passed, and do what else is due."""
+        for session, due in self._directory.expired(self._portal.now()):
+            if due is Due.NOTICE:
                 self.guard(self._announce_expiry, session)
+            elif due is Due.SLEEP:
+                self.guard(self.when_idle, session)
             else:
-                self.guard(self.end, session, LogoutReason(code))
+                self.guard(self.end, session, LogoutReason(due))
         if not len(self._directory) and self._deadline_timer is not None:
             self._deadline_timer.cancel()
             self._deadline_timer = None
@@ -227,26 +241,49 @@ class Logouts:
 
     # -- shutdown ----------------------------------------------------------------------------------
 
-    def drain(self, timeout: float, drained: Future[int]) -> None:
+    @property
+    def draining(self) -> bool:
+        """Whether all sessions end."""
+        return bool(self._drains)
+
+    def drain(
+        self,
+        timeout: float,
+        drained: Future[int],
+        move: Callable[[Session], Future[str]] | None = None,
+    ) -> None:
         """End all sessions.
 
         Args:
             timeout: seconds to wait for their end.
             drained: settled with the number of sessions that ended, after `timeout` seconds at
                 most.
+            move: moves a session to another server; those that cannot move end.
         """
         sessions = [*self._directory, *self._directory.guests()]
         total = len(sessions) + self._directory.ending
         timer = self._portal.send_after(timeout, DrainTimeout(drained))
         self._drains.append((drained, total, timer))
         for session in sessions:
-            self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
+            if move is None:
+                self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
+            else:
+                self.guard(self._move, session, move)
         self._check_drains()
+
+    def _move(self, session: Session, move: Callable[[Session], Future[str]]) -> None:
+        def moved(done: Future[str]) -> None:
+            if error_of(done) is not None:
+                session.end(LogoutCode.DRAINED)
+
+        move(session).add_done_callback(moved)
 
     def drain_timeout(self, drained: Future[int]) -> None:
         """Settle the future of a drain whose timeout has expired."""
         for entry in [entry for entry in self._drains if entry[0] is drained]:
             self._drains.remove(entry)
+            for session in list(self._directory):
+                self.guard(self.end, session, LogoutReason(LogoutCode.DRAINED))
             for session in self._leaving:
                 session.revoke()  # the time for waiting calls is over
             logger.warning(
@@ -266,7 +303,7 @@ class Logouts:
         reason = LogoutReason(LogoutCode.DRAINED)
         for session in [*self._directory, *self._directory.guests()]:
             session.end_for(reason)
-            self.guard(self._begin_end, session)
+            self.guard(self.begin_end, session)
             self.guard(ask_to_leave, session, reason)
         for session in self._directory.ending_sessions():
             self.guard(self._abandon, session)

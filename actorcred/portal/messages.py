@@ -28,6 +28,8 @@ __all__ = [
     "AnswerChallenge",
     "AvatarGone",
     "AvatarOpened",
+    "AvatarSlept",
+    "AvatarWoke",
     "BeginLogin",
     "Challenged",
     "CheckStanding",
@@ -47,8 +49,10 @@ __all__ = [
     "ListDigestAlgorithms",
     "ListInterfaces",
     "MeasureLag",
+    "MoveSession",
     "PlaceClaimed",
     "Publish",
+    "PutToSleep",
     "RealmAnswered",
     "Recheck",
     "RegisterChecker",
@@ -174,6 +178,35 @@ class SharedAvatarGone(ControlMessage):
 
 
 @dataclass(slots=True)
+class PutToSleep(ControlMessage):
+    """Put the avatar of a session to sleep; the reply is a future of whether it sleeps."""
+
+    session: Session
+
+
+@dataclass(slots=True)
+class MoveSession(ControlMessage):
+    """Move a session to another server; the reply is a future of that server's id."""
+
+    session: Session
+    node: str
+
+
+@dataclass(slots=True)
+class AvatarSlept(ControlMessage):
+    """The avatar of a session has fallen asleep, or has declined to."""
+
+    session: Session
+
+
+@dataclass(slots=True)
+class AvatarWoke(ControlMessage):
+    """A sleeping avatar of a session has woken."""
+
+    session: Session
+
+
+@dataclass(slots=True)
 class ExpireSessions(ControlMessage):
     """End the sessions whose deadline has passed."""
 
@@ -221,10 +254,11 @@ class CountSessions(ControlMessage):
 
 @dataclass(slots=True)
 class Drain(ControlMessage):
-    """Refuse new logins and end all sessions; `drained` is settled with their number."""
+    """Refuse new logins and end or move all sessions; `drained` is settled with their number."""
 
     timeout: float
     drained: Future[int]
+    move: bool = False
 
 
 @dataclass(slots=True)

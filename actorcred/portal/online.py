@@ -63,6 +63,18 @@ class Online:
             if avatar_id in self._watched:
                 self._change(avatar_id)
 
+    def status_of(self, session: Session) -> tuple[Status, bool]:
+        """Return the status of a session, and whether it is hidden, for another server."""
+        return self._statuses.get(session.id, {}), session.id in self._hidden
+
+    def arrived(self, session: Session, status: Status, *, hidden: bool) -> None:
+        """Record a session that comes from another server; see `status_of`."""
+        if status:
+            self._statuses[session.id] = status
+        if hidden:
+            self._hidden.add(session.id)
+        self.opened(session)
+
     def set_status(self, session: Session, changes: Mapping[str, Any]) -> bool:
         """Change the status of a session; return False if it has ended.
 

@@ -13,7 +13,7 @@ from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, Refus
 from actorcred.identity import NO_INFO, seconds_left
 from actorcred.mind.channel import channel_to
 from actorcred.mind.mind import MindRef
-from actorcred.mind.outbox import Outbox
+from actorcred.mind.outbox import unused_outbox
 from actorcred.names import ANONYMOUS
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.messages import SharedAvatarGone
@@ -106,7 +106,7 @@ class Opening:
     def _start_mind(self, attempt: Attempt, target: Any) -> MindRef:
         mind = MindRef(
             channel_to(target),
-            Outbox(self._outbox),
+            unused_outbox(self._outbox),
             self._portal.actor_inbox.dispatcher,
             attempt.identity or attempt.avatar_id,
             attempt.client,

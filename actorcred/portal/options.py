@@ -70,6 +70,9 @@ class PortalOptions:
         metrics: counts logins and sessions, if given; see `actorcred.metrics`.
         tracing: makes spans of logins and calls, if given; see `actorcred.tracing`.
         presence: how many users are watched, and what is kept of them.
+        sleep_after: seconds without activity of the client after which an avatar with `snapshot`
+            and `restore` sleeps until its next message, to save memory; None is never.
+        snapshot_size: the most bytes of a snapshot. An avatar with a larger one stays awake.
         registry: creates the registry, which decides on places and finds sessions; see
             `actorcred.sessions.registry`.
     """
@@ -93,6 +96,8 @@ class PortalOptions:
     admission: Admission = field(default_factory=Admission)
     penalty: Penalty = field(default_factory=Penalty)
     presence: PresenceLimits = field(default_factory=PresenceLimits)
+    sleep_after: float | None = None
+    snapshot_size: int = 64 * 1024
     registry: MakeRegistry = MemoryRegistry
 
     def __post_init__(self) -> None:

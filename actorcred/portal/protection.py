@@ -16,7 +16,7 @@ from functools import partial
 from actorcred.credentials import BearerToken, note_familiar
 from actorcred.errors import LoginDenied, LoginFailed, RefusalCause, UnauthorizedLogin, UnknownKey
 from actorcred.identity import ClientInfo, proofs_of
-from actorcred.names import ANONYMOUS
+from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.network import is_of_this_machine, source_of
 from actorcred.portal.attempt import Attempt
 from actorcred.sessions.states import State
@@ -376,6 +376,14 @@ class Protection:
             counter[source] += 1
             self._held[attempt.session_id] = (counter, source)
         return None
+
+    def arrived(self, session_id: str, client: ClientInfo, avatar_id: AvatarId) -> None:
+        """Count a session that comes from another server; it is never denied."""
+        source = self.source_of(client)
+        if source:
+            counter = self._anonymous if avatar_id is ANONYMOUS else self._sessions
+            counter[source] += 1
+            self._held[session_id] = (counter, source)
 
     def closed(self, session_id: str) -> None:
         """Stop counting a session, if it is counted."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias, cast
 
 import pykka
 
@@ -12,21 +12,18 @@ from actorcred.actors import ActorRef, Future
 from actorcred.checker import Revocation, require_checker
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
-from actorcred.logout import LogoutReason
+from actorcred.mind.channel import MovableChannel
 from actorcred.names import ANONYMOUS, AvatarId
 from actorcred.portal.arguments import require
-from actorcred.portal.asking import Asking
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event
+from actorcred.portal.keeping import SessionKeeper
 from actorcred.portal.login import LoginFuture
 from actorcred.portal.messages import (
     Annotate,
-    AvatarGone,
-    AvatarOpened,
     BeginLogin,
     CountSessions,
     Drain,
-    EndSession,
     FindSession,
     FindSessions,
     GiveUpLogin,
@@ -52,10 +49,14 @@ from actorcred.sessions.info import SessionInfo
 from actorcred.sessions.routing import Router
 from actorcred.sessions.session import Session
 
-__all__ = ["PortalRef"]
+__all__ = ["Landing", "PortalRef"]
+
+Landing: TypeAlias = Callable[[Any], Future[MovableChannel]]
+"""Makes the channel of a session that arrives from another server, from its state there. May be
+called on any thread."""
 
 
-class PortalRef(Asking):
+class PortalRef(SessionKeeper):
     """A ref to a portal: its whole interface for protocols and the application.
 
     All methods return immediately. Those that look something up or change something return a
@@ -67,15 +68,18 @@ class PortalRef(Asking):
         presence: tells which users are online.
         groups: the named groups; see `group`.
         router: the way to the sessions of other nodes, for protocols whose clients come back.
+        landings: make the channels of sessions that arrive from other nodes, by their kind; set by
+            the servers of protocols.
     """
 
-    __slots__ = ("groups", "options", "presence", "protection", "router")
+    __slots__ = ("groups", "landings", "options", "presence", "protection", "router")
 
     options: PortalOptions
     protection: Protection
     presence: Presence
     groups: Groups
     router: Router
+    landings: dict[str, Landing]
 
     # -- for protocols -----------------------------------------------------------------------------
 
@@ -318,14 +322,16 @@ class PortalRef(Asking):
         """
         return self.groups.get(name)
 
-    def drain(self, timeout: float = 10.0) -> Future[int]:
+    def drain(self, timeout: float = 10.0, *, move: bool = False) -> Future[int]:
         """Refuse new logins and end all sessions, such as before the server shuts down.
 
         Args:
             timeout: seconds for the avatars to run their `on_logout`.
+            move: move the sessions to other servers of the cluster, as far as their avatars have a
+                `snapshot` and their clients can resume; end the others.
 
         Returns:
-            The number of ended sessions, once all have ended or the timeout has expired.
+            The number of ended and moved sessions, once all have or the timeout has expired.
 
         Raises:
             TypeError: if the timeout is not a number.
@@ -337,7 +343,7 @@ class PortalRef(Asking):
         timeout = min(timeout, sys.float_info.max)  # an integer can be larger than any float
         drained: Future[int] = Future()
         drained.expect_from(self.actor_inbox)
-        if not self.tell_if_alive(Drain(timeout, drained)):
+        if not self.tell_if_alive(Drain(timeout, drained, bool(move))):
             drained.settle(0)
         return drained
 
@@ -433,18 +439,6 @@ class PortalRef(Asking):
 
     # -- for this package --------------------------------------------------------------------------
 
-    def now(self) -> float:
-        """Return the time in seconds on the portal's clock."""
-        return self.actor_inbox.dispatcher.now()
-
-    def end_session(self, session: Session, reason: LogoutReason) -> Future[None]:
-        """End a session; see `Session.end`."""
-        done: Future[None] = Future()
-        done.expect_from(self.actor_inbox)
-        if not self.tell_if_alive(EndSession(session, reason, done)):
-            done.settle()
-        return done
-
     def revoke(self, checker: ActorRef[Any], avatar_id: AvatarId, what: Revocation) -> None:
         """Called by a checker when an account was disabled or deleted, or has a new password.
 
@@ -464,11 +458,3 @@ class PortalRef(Asking):
     def use_up(self, key: str, seconds: float, use: str) -> Future[bool]:
         """Called by a checker to use up what can be used once; see `CheckerRef.use_up`."""
         return self._look_up(UseUp(key, seconds, use))
-
-    def avatar_opened(self, session: Session) -> None:
-        """Complete the login of a session."""
-        self.tell_if_alive(AvatarOpened(session))
-
-    def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
-        """Finish the end of a session whose avatar has stopped; may be called on any thread."""
-        self.tell_if_alive(AvatarGone(session, cause))

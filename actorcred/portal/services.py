@@ -171,6 +171,10 @@ class Services:
         """Return the checker with a name from `name_of`; None if there is none."""
         return self._by_name.get(name)
 
+    def checkers(self) -> list[tuple[str, CheckerRef]]:
+        """Return the registered checkers with their names."""
+        return list(self._by_name.items())
+
     def anyone_tells_standing(self) -> bool:
         """Return whether any checker can be asked which users may stay logged in."""
         return any(checker.tells_standing for checker in self._by_name.values())

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import Any
 
 from actorcred.logout import LogoutCode
 from actorcred.names import ANONYMOUS, AvatarId
@@ -11,11 +13,30 @@ from actorcred.sessions.index import SessionIndex
 from actorcred.sessions.session import Session
 from actorcred.sessions.states import SessionEvent, State
 
-__all__ = ["Directory"]
+__all__ = ["Directory", "Due"]
 
 
 NOTICE = 60.0
 """Seconds before the end of a proof at which the client is told."""
+
+
+class Due(Enum):
+    """What is due for a session, if not its end."""
+
+    NOTICE = "the client must be told that its proof ends soon"
+    SLEEP = "the avatar can sleep, since its client is idle"
+
+
+class Bucket(set[Session]):
+    """The sessions whose earliest possible deadline is within one interval.
+
+    Args:
+        number: that of the interval.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 class Directory:
@@ -24,25 +45,34 @@ class Directory:
     Args:
         idle_timeout: seconds without activity of the client; None for no limit.
         lifetime: seconds that a session lasts at most; None for no limit.
+        sleep_after: seconds without activity of the client after which avatars sleep; None for
+            never.
     """
 
-    def __init__(self, idle_timeout: float | None, lifetime: float | None) -> None:
+    def __init__(
+        self,
+        idle_timeout: float | None,
+        lifetime: float | None,
+        sleep_after: float | None = None,
+    ) -> None:
         self._idle_timeout = idle_timeout
         self._lifetime = lifetime
+        self._sleep_after = sleep_after
         self._index = SessionIndex()
         self._guests: dict[AvatarId, dict[str, Session]] = {}
         self._ending: dict[AvatarId, set[Session]] = {}
         self.ending = 0
         """The number of sessions that run their `on_logout`."""
         shortest = min(
-            (limit for limit in (idle_timeout, lifetime) if limit is not None), default=4
+            (limit for limit in (idle_timeout, lifetime, sleep_after) if limit is not None),
+            default=4,
         )
         self.granularity = min(1.0, max(0.01, shortest / 4))
         """Seconds between two searches for expired sessions."""
         # A session is in the bucket of its earliest possible expiry. Activity does not move it:
         # when the bucket is due, the session is examined, and put into a later one if it was
         # active.
-        self._buckets: dict[int, set[Session]] = {}
+        self._buckets: dict[int, Bucket] = {}
 
     def __len__(self) -> int:
         return len(self._index)
@@ -114,46 +144,53 @@ class Directory:
 
     # -- deadlines -------------------------------------------------------------------------------
 
-    def _await_deadline(self, session: Session) -> None:
+    def _await_deadline(self, session: Session, used: float = 0.0) -> None:
+        """Put a session into the bucket of its earliest deadline.
+
+        Args:
+            session: the session.
+            used: when its avatar woke.
+        """
         idle, expiry = self._idle_timeout, session.expiry
         deadline = math.inf if idle is None else session.last_seen + idle
         if self._lifetime is not None:
             deadline = min(deadline, session.opened + self._lifetime)
         if expiry is not None:
             deadline = min(deadline, expiry.at - (0 if expiry.announced else NOTICE))
+        if self._sleep_after is not None and session.may_sleep:
+            deadline = min(deadline, max(session.last_seen_of_all, used) + self._sleep_after)
         if deadline == math.inf:
-            session.bucket = -1
+            session.bucket = None
             return
-        session.bucket = number = int(deadline / self.granularity) + 1
+        number = int(deadline / self.granularity) + 1
         bucket = self._buckets.get(number)
         if bucket is None:
-            bucket = self._buckets[number] = set()
+            bucket = self._buckets[number] = Bucket(number)
+        session.bucket = bucket
         bucket.add(session)
 
     def _forget_deadline(self, session: Session) -> None:
-        bucket = self._buckets.get(session.bucket)
+        bucket: Any = session.bucket
         if bucket is not None:
             bucket.discard(session)
-            if not bucket:
-                del self._buckets[session.bucket]
+            number = bucket.number
+            if not bucket and self._buckets.get(number) is bucket:
+                del self._buckets[number]
 
     @property
     def awaits_deadlines(self) -> bool:
         """Whether any session has a deadline."""
         return bool(self._buckets)
 
-    def reschedule(self, session: Session) -> None:
-        """Take note that the deadline of an open session has changed."""
+    def reschedule(self, session: Session, used: float = 0.0) -> None:
+        """Take note that the deadline of an open session has changed, or when its avatar woke."""
         if session.state is State.OPEN:
             self._forget_deadline(session)
-            self._await_deadline(session)
+            self._await_deadline(session, used)
 
-    def expired(self, now: float) -> list[tuple[Session, LogoutCode | None]]:
-        """Return the open sessions whose deadline has passed at `now`, with the reason.
-
-        The reason is None for a session whose proof ends soon, and whose client must be told.
-        """
-        over: list[tuple[Session, LogoutCode | None]] = []
+    def expired(self, now: float) -> list[tuple[Session, LogoutCode | Due]]:
+        """Return the open sessions whose deadline has passed at `now`, with what is due."""
+        over: list[tuple[Session, LogoutCode | Due]] = []
         for number in [number for number in self._buckets if number * self.granularity <= now]:
             for session in self._buckets.pop(number):
                 if self._lifetime is not None and now - session.opened >= self._lifetime:
@@ -168,6 +205,17 @@ class Directory:
                     expiry = session.expiry
                     if expiry is not None and not expiry.announced and now >= expiry.at - NOTICE:
                         expiry.announced = True
-                        over.append((session, None))
-                    self._await_deadline(session)
+                        over.append((session, Due.NOTICE))
+                    if self._sleeps(session, now):
+                        over.append((session, Due.SLEEP))
+                        self._await_deadline(session, now)  # for if it declines
+                    else:
+                        self._await_deadline(session)
         return over
+
+    def _sleeps(self, session: Session, now: float) -> bool:
+        return (
+            self._sleep_after is not None
+            and session.may_sleep
+            and now - session.last_seen_of_all >= self._sleep_after
+        )

@@ -11,7 +11,7 @@ from typing import Any, Protocol, TypeAlias, TypeVar, runtime_checkable
 
 from actorcred.actors import ActorRef, Future
 from actorcred.checker import Revocation
-from actorcred.errors import LoginDenied, RefusalCause
+from actorcred.errors import LoginDenied, MoveFailed, RefusalCause
 from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
@@ -20,6 +20,7 @@ from actorcred.sessions.directory import Directory
 from actorcred.sessions.groups import Groups
 from actorcred.sessions.guest import Newcomer
 from actorcred.sessions.info import SessionInfo
+from actorcred.sessions.moving import Mover
 from actorcred.sessions.policies import Deny, Join, Limits, Policy, decide
 from actorcred.sessions.presence import PresenceHost, PresenceLink
 from actorcred.sessions.routing import ALONE, Router
@@ -135,6 +136,10 @@ class SessionHost(Protocol):
             NoInterface: if the avatar implements none that the client has requested.
         """
 
+    @property
+    def mover(self) -> Mover:
+        """What packs and unpacks sessions that move."""
+
 
 class Registry(Protocol):
     """Decides which logins get a place, and finds sessions. An interface for implementors.
@@ -240,6 +245,19 @@ class Registry(Protocol):
         self, session_id: str | None, avatar_id: AvatarId | None, detail: str
     ) -> int | Future[int]:
         """End one session, those of an avatar id, or all if both are None; return their number."""
+
+    def close(self) -> None:
+        """Called when the portal lets nobody in any more; other sessions must not move here."""
+
+    def move(self, session: Session, node: str) -> Future[str]:
+        """Move a session to another machine; return a future of its id.
+
+        Args:
+            session: a session of this machine.
+            node: the id or name of the other one; "" for one with few sessions.
+
+        The future fails with `MoveFailed` if the session cannot be moved.
+        """
 
 
 MakeRegistry: TypeAlias = Callable[[Limits, Directory, SessionHost], Registry]
@@ -425,6 +443,15 @@ class MemoryRegistry:
             return self._host.kick(list(self._own(avatar_id)), detail)
         session = self._directory.find(session_id)
         return self._host.kick([] if session is None else [session], detail)
+
+    def close(self) -> None:
+        """Do nothing: there is no other machine."""
+
+    def move(self, session: Session, node: str) -> Future[str]:
+        """Fail: there is no other machine."""
+        failed: Future[str] = Future()
+        failed.settle_error(MoveFailed("there is no other server; see actorcred.cluster"))
+        return failed
 
     def _own(self, avatar_id: AvatarId | None) -> Iterable[Session]:
         return self._directory if avatar_id is None else self._directory.of(avatar_id)

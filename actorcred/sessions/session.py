@@ -10,17 +10,19 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
 
 import pykka
-from pykka.messages import ProxyCall
 
 from actorcred.actors import ActorRef, Future, Revocable
+from actorcred.actors.cell import Cell
 from actorcred.actors.messages import is_control
-from actorcred.errors import CallCode, CallError
+from actorcred.errors import CallError
 from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode, LogoutReason
-from actorcred.methods import demands_of
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
+from actorcred.sessions.guarded import Guarded
 from actorcred.sessions.proof import Expiry, Proof, age_of, renewed
+from actorcred.sessions.resting import Resting
+from actorcred.sessions.seldom import Seldom
 from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import SessionEvent, State, step
 
@@ -45,12 +47,21 @@ class SessionOwner(Protocol):
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped."""
 
+    def avatar_woke(self, session: Session) -> None:
+        """Watch again whether a session is idle, since its avatar has woken."""
+
+    def put_to_sleep(self, session: Session) -> Future[bool]:
+        """Have the avatar of a session fall asleep."""
+
+    def move_session(self, session: Session, node: str) -> Future[str]:
+        """Move a session to another server of the cluster."""
+
 
 _NEVER_IDLE = math.inf
 """The time at which a session was last seen that has no idle timeout."""
 
 
-class Session:
+class Session(Resting, Guarded):
     """The session of a logged-in client, as in `Login.session`. Only the portal creates sessions.
 
     Attributes:
@@ -67,27 +78,29 @@ class Session:
         suspension: returns after how many seconds the client should try again, if its messages are
             refused for now; 0 if they are not. It is called on any thread. None if they never are.
         expiry: when the session ends with the proof of its credentials; None if that does not end.
+        proof: when the user last proved the credentials again; None if that has not been.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
         last_seen: when the client last used it, on the portal's clock.
     """
 
+    avatar: AvatarRef[Any]
+    _done = Seldom[Future[None]]()
+    _log_out = Seldom[tuple[ActorRef[Any], Callable[[], object]]]()
+    _notes = Seldom[dict[str, Any]]()
+    _reason = Seldom[LogoutReason]()
+    _revoked = Seldom[bool]()
+    _shared = Seldom["SharedAvatar[Session]"]()
+    expiry = Seldom[Expiry]()
+    proof = Seldom[Proof]()
+
     __slots__ = (
         "_announced",
-        "_demands",
-        "_done",
-        "_log_out",
-        "_notes",
         "_owner",
-        "_proof",
-        "_reason",
-        "_revoked",
-        "_shared",
-        "avatar",
+        "_seldom",
         "avatar_id",
         "bucket",
         "checker",
-        "expiry",
         "fence",
         "id",
         "interface",
@@ -119,23 +132,18 @@ class Session:
         self.checker = checker
         self.fence = fence
         self.mind = mind
-        self.avatar: AvatarRef[Any]
         self.state = State.OPENING
         self.since = time.time()
         self.opened = self.last_seen = owner.now()
-        self.bucket = -1  # the directory's note of where it watches the session's deadline
+        self.bucket: Any = None  # where the directory watches the session's deadline
         self._owner = owner
-        self._notes: dict[str, Any] | None = None
         self._announced = False
-        self._log_out: tuple[ActorRef[Any], Callable[[], object]] | None = None
-        self._reason: LogoutReason | None = None
-        self._revoked = False
-        self._shared: SharedAvatar[Session] | None = None
-        self._done: Future[None] | None = None
-        self._demands = demands_of(interface)
-        self._proof: Proof | None = None
-        self.expiry: Expiry | None = None
         self.suspension: Callable[[], float] | None = None
+        self._seldom: dict[str, Any] | None = None
+        self._rest = None
+
+    def _ref_to(self, mailbox: Cell) -> AvatarRef[Any]:
+        return AvatarRef(ActorRef(mailbox), self)
 
     def __repr__(self) -> str:
         return f"<Session {self.id[:6]}... of {self.avatar_id!r}, {self.state.value}>"
@@ -169,10 +177,36 @@ class Session:
         """Whether the client is logged in."""
         return self.state is State.OPEN
 
+    def sleep(self) -> Future[bool]:
+        """Put the avatar to sleep until its next message; see `Avatar.snapshot`.
+
+        Returns:
+            A future of whether it sleeps: not if it has messages to handle, declines, or cannot.
+        """
+        return self._owner.put_to_sleep(self)
+
+    def move(self, node: str = "") -> Future[str]:
+        """Move the session to another server of the cluster; see `Realm.restore_avatar`.
+
+        The client is told to resume there. This object then stands for a session that has ended.
+
+        Args:
+            node: the id of that server, or the name that it was given; by default one with few
+                sessions.
+
+        Returns:
+            A future of the server's id. It fails with `MoveFailed` if the session cannot be moved.
+        """
+        return self._owner.move_session(self, node)
+
     @property
     def last_active(self) -> float:
         """When the client last used the session, in seconds since the epoch."""
         return time.time() - max(0.0, self._owner.now() - self.last_seen)
+
+    def now(self) -> float:
+        """Return the time in seconds on the portal's clock."""
+        return self._owner.now()
 
     def touch(self) -> None:
         """Record that the client is active. Messages sent through `Login.avatar` do so, too."""
@@ -182,60 +216,6 @@ class Session:
     def never_idle(self) -> None:
         """Exempt the session from the idle timeout, for a protocol with timeouts of its own."""
         self.last_seen = _NEVER_IDLE
-
-    def demand(self, within: float, methods: frozenset[str] = frozenset()) -> None:
-        """Check that the user has proven the credentials again recently.
-
-        Args:
-            within: seconds for which a proof is accepted.
-            methods: the methods that it must have.
-
-        Raises:
-            CallError: if not; the code is `CallCode.REAUTHENTICATE`.
-        """
-        proof = self._proof
-        if proof is None or self._owner.now() - proof.at > within or not methods <= proof.methods:
-            by = f" by {', '.join(sorted(methods))}" if methods else ""
-            raise CallError(
-                f"prove your credentials again first{by}: cred.reauthenticate",
-                CallCode.REAUTHENTICATE,
-            )
-
-    def check(self, message: Any) -> None:
-        """Check that the client may send its avatar a message; see `methods.requires`.
-
-        Raises:
-            CallError: if not; the code is `CallCode.FORBIDDEN`, `CallCode.REAUTHENTICATE` or
-                `CallCode.SUSPENDED`.
-        """
-        if (
-            self.suspension is not None
-            and not is_control(message)
-            and (refusal := self.refusal()) is not None
-        ):
-            self.touch()  # the client is active, so the session is not idle
-            raise refusal
-        if self._demands is None or not isinstance(message, ProxyCall):
-            return
-        demand = self._demands.get(message.attr_path[0])
-        if demand is None:
-            return
-        groups = self.identity.groups
-        if not all(groups & roles for roles in demand.roles):
-            raise CallError(f"{message.attr_path[0]}: not permitted", CallCode.FORBIDDEN)
-        if demand.within is not None:
-            self.demand(demand.within, demand.methods)
-
-    def refusal(self) -> CallError | None:
-        """Return why the client's messages are refused for now; None if they are not."""
-        wait = 0.0 if self.suspension is None else self.suspension()
-        if not wait:
-            return None
-        return CallError(
-            "this server has lost touch with the others; try again",
-            CallCode.SUSPENDED,
-            retry_after=wait,
-        )
 
     def announce(self) -> None:
         """Complete the login while `on_login` still runs, such as when that calls the client."""
@@ -277,7 +257,7 @@ class Session:
             recent: whether it is known to be as old as it says.
         """
         if recent:
-            self._proof = Proof(self._owner.now() - age_of(proven, now), proven.methods)
+            self.proof = Proof(self._owner.now() - age_of(proven, now), proven.methods)
         self.mind.introduce(renewed(self.mind.identity, proven, now))
 
     def refresh(self, identity: Identity) -> None:
@@ -330,6 +310,10 @@ class Session:
         """Report to the portal that the avatar has ended. This is the avatar's watcher."""
         self._owner.avatar_gone(self, cause)
 
+    def woke(self) -> None:
+        """Report to the portal that the avatar has woken."""
+        self._owner.avatar_woke(self)
+
     @property
     def shared(self) -> SharedAvatar[Session] | None:
         """The sessions that share the avatar, this one included; None if it is not shared."""
@@ -352,7 +336,7 @@ class Session:
     def end_for(self, reason: LogoutReason) -> None:
         """Record why the session ends; this decides whether waiting messages are refused."""
         self._reason = reason
-        self._revoked = reason.code not in _IN_ORDER
+        self._revoked = reason.code not in _IN_ORDER or None
 
     @property
     def reason(self) -> LogoutReason | None:
@@ -366,7 +350,7 @@ class Session:
     @property
     def revoked(self) -> bool:
         """Whether the client's messages that the avatar has not handled are refused."""
-        return self._revoked
+        return self._revoked is True
 
     def promise(self, done: Future[None]) -> None:
         """Have a future settled when the session has ended completely."""
@@ -378,13 +362,12 @@ class Session:
             self._done.add_done_callback(lambda _: done.settle())
 
     def release(self) -> tuple[ActorRef[Any], Callable[[], object]] | None:
-        """Close the mind, with the reason if the login had succeeded.
+        """Close the mind, with the reason if there is one and the login had succeeded.
 
         Returns:
             The realm and its logout function, if there is one.
         """
-        assert self._reason is not None
-        if self._announced:
+        if self._announced and self._reason is not None:
             self.mind.close(self._reason)
         else:
             self.mind.session = None

@@ -33,6 +33,21 @@ class Clinging(Avatar, Guest):
         await asyncio.Event().wait()
 
 
+class Counting(Avatar, Guest):
+    """An avatar that moves, and counts how often it has."""
+
+    moves = 0
+
+    def greet(self) -> str:
+        return f"moved {self.moves} times"
+
+    def snapshot(self) -> int:
+        return self.moves
+
+    def restore(self, snapshot: int) -> None:
+        self.moves = snapshot + 1
+
+
 class Blocking(Clinging):
     """One that also blocks the event loop."""
 
@@ -68,6 +83,10 @@ class House(Realm):
     def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
         avatar = self.avatar_class.start(avatar_id, mind)
         return Guest, avatar, avatar.stop
+
+
+class CountingHouse(House):
+    avatar_class = Counting
 
 
 class BlockingHouse(House):

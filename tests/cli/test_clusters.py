@@ -14,7 +14,8 @@ from click.testing import CliRunner, Result
 from actorcred.cli.errors import ExitCode
 from actorcred.cli.serve import serve
 from actorcred.errors import CallError, LoginDenied
-from actorcred.rpc import connect_blocking
+from actorcred.rpc import ClientOptions, connect_blocking
+from actorcred.rpc.protocol.addresses import Address
 from tests.cli.served import Served
 from tests.cluster.nats_server import NatsServer, random_name
 from tests.helpers import until
@@ -96,6 +97,27 @@ def test_two_servers_have_one_place_for_a_user(nats: NatsServer, tmp_path: Path)
 
 
 @pytest.mark.foreign
+def test_a_server_that_ends_moves_its_sessions(nats: NatsServer, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text(nats.password + "\n")
+    words = ["--realm", "tests.cli.realms:CountingHouse", "--auth", "memory:ann:s3cret"]
+    words += ["--listen", "tcp:127.0.0.1:0", "--policy", "reject", "--cluster", nats.url]
+    words += ["--cluster-user", nats.user, "--cluster-password-file", str(secret)]
+    words += ["--cluster-name", random_name(), "--cluster-lease", "2"]
+    with Served(*words, "--cluster-node", "a") as a, Served(*words, "--cluster-node", "b") as b:
+        for served in (a, b):
+            served.wait_for(1)
+        options = ClientOptions(reconnect=True)
+        with connect_blocking(a.addresses[0], "ann", "s3cret", options=options) as client:
+            client.client.address = Address.parse(b.addresses[0])
+            assert client.call("greet") == "moved 0 times"
+            assert a.end() == 0
+            assert client.call("greet") == "moved 1 times"
+        assert "moved or logged out 1 session" in a.said
+        assert b.end() == 0
+
+
+@pytest.mark.foreign
 def test_the_password_of_nats_comes_from_the_environment(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +134,8 @@ def test_the_password_of_nats_comes_from_the_environment(
 def test_a_server_joins_before_it_listens_and_leaves_at_its_end(
     nats: NatsServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    async def at_once(life: Any, portal: Any, server: Any, role: Any) -> int:
+    async def at_once(life: Any, portal: Any, server: Any, role: Any, *, move: bool) -> int:
+        assert move
         await server.close(1.0)
         return 0
 

@@ -13,6 +13,7 @@ import argparse
 import asyncio
 import contextlib
 import random
+import re
 import secrets
 import sys
 import tempfile
@@ -34,6 +35,11 @@ POLICIES = ["reject", "replace", "share"]
 
 CLIENTS = 4
 """Clients of each node."""
+
+MOVES = 0.5
+"""The share of the sessions that move to another node before they end."""
+
+LABELS = re.compile(r"n\d+-\S+")
 
 STAYS = [0.0, 0.05, 0.3, 0.3, 1.0, 3.0, 8.0]
 """Leases for which a client stays at most."""
@@ -129,7 +135,11 @@ async def client(world: World, slot: Slot, rnd: random.Random) -> None:
             session = await node.ask("login", user)
             world.outcomes["logins"] += 1
             await _stay(world, node, session, user, stay * world.plan.lease)
-            if not world.over.is_set():
+            if world.over.is_set():
+                return
+            if rnd.random() < MOVES:
+                await move(world, slot, session)
+            else:
                 await node.ask("logout", session)
         except Refused as error:
             world.outcomes[f"refused: {error.answer['error']} {error.answer['text']}"] += 1
@@ -149,6 +159,17 @@ async def _stay(world: World, node: NodeProcess, session: str, user: str, second
         if world.over.is_set() or rest <= 0:
             return
         await world.linger(min(rest, LOOK))
+
+
+async def move(world: World, slot: Slot, session: str) -> None:
+    """Move a session elsewhere, where it ends after a while; if it stays, log out."""
+    node = slot.node
+    try:
+        await node.ask("move", session)
+        world.outcomes["moves"] += 1
+    except Refused as error:
+        world.outcomes[f"not moved: {LABELS.sub('...', error.answer['text'])[:60]}"] += 1
+        await node.ask("logout", session)
 
 
 # -- faults ---------------------------------------------------------------------------------------

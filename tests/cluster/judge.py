@@ -32,6 +32,12 @@ class Life:
     why: str = ""
     answered: float = -math.inf
     """When it began to answer its last call."""
+    frozen: float = math.inf
+
+    @property
+    def until(self) -> float:
+        """When it last could do anything."""
+        return min(self.end, self.frozen)
 
     def __str__(self) -> str:
         number = f"{self.fence >> 38}:{self.fence % (1 << 38)}"
@@ -114,6 +120,16 @@ class Judge:
         life.answered = at
         self.counts["calls answered"] += 1
 
+    def freeze(self, node: str, number: int, at: float) -> None:
+        """Record that an avatar does nothing any more, since it moves or has moved."""
+        self._open[node, number].frozen = at
+        self.counts["moves begun"] += 1
+
+    def thaw(self, node: str, number: int) -> None:
+        """Record that an avatar goes on, since it has not moved."""
+        self._open[node, number].frozen = math.inf
+        self.counts["moves in vain"] += 1
+
     def pause(self, node: str, at: float) -> None:
         """Record that a node was stopped."""
         self._pauses.setdefault(node, []).append(Pause(at, math.inf, by_us=True))
@@ -160,7 +176,7 @@ class Judge:
         """Look for violations in what is known."""
         horizon = now - LATE
         for lives in self._lives.values():
-            recent = [life for life in lives if life.end > now - MEMORY and life.begin < horizon]
+            recent = [life for life in lives if life.until > now - MEMORY and life.begin < horizon]
             for index, one in enumerate(recent):
                 for other in recent[index + 1 :]:
                     pair = frozenset((one, other))
@@ -183,7 +199,7 @@ class Judge:
         renumbered = self._renumbered(one, other)
         first, second = sorted(pair, key=lambda life: (0 if renumbered else life.fence, life.begin))
         begin = max(first.begin, second.begin)
-        end = min(first.end, second.end, horizon)
+        end = min(first.until, second.until, horizon)
         if end > begin and self.hold and first.answered <= begin:
             self._held(first, second, pair, horizon)
         elif end > begin:
@@ -204,7 +220,7 @@ class Judge:
     def _overlap(self, first: Life, second: Life, begin: float, end: float) -> None:
         """Judge that there were two avatars, the earlier one by its fence being the first."""
         excuse = self._excuse(first.node, begin, end)
-        over = end in {first.end, second.end, first.answered}
+        over = end in {first.until, second.until, first.answered}
         if excuse is None:
             self._seen.add(frozenset((first, second)))
             self.violations.append(f"two avatars for {end - begin:.3f} s: {first} | {second}")

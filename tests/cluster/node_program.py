@@ -28,9 +28,11 @@ from actorcred import (
     Login,
     LoginFailed,
     LogoutReason,
+    MoveFailed,
     Portal,
     PortalOptions,
     Realm,
+    SnapshotDeclined,
     UsernamePassword,
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
@@ -71,16 +73,50 @@ class Player(ABC):
 
 
 class Figure(Avatar, Player):
-    """Records when it begins and ends. Tells its clients each time that one of them looks."""
+    """Records when it begins and ends, on this node.
+
+    Tells its clients each time that one of them looks.
+    """
 
     made = 0
     rnd = random.Random()
     looks = 0
+    lease = 1.0
+
+    def on_start(self) -> None:
+        self.number = 0
+        self.user = str(self.avatar_id)
+        self.frozen = 0.0
+        """When it took a snapshot, unless it has done anything since."""
 
     def on_login(self) -> None:
+        self.begin()
+
+    async def snapshot(self) -> Any:
+        if Figure.rnd.random() > 0.9:
+            raise SnapshotDeclined("as it pleases")
+        await asyncio.sleep(Figure.rnd.choice([0.0, 0.0, 0.01]))
+        self.frozen = time.monotonic()
+        record("freeze", avatar=self.number, at=self.frozen)
+        return [self.user, "x" * Figure.rnd.randrange(1000)]
+
+    async def restore(self, snapshot: Any) -> None:
+        if snapshot[0] != self.user:
+            record("wrong", text=f"the snapshot of {snapshot[0]} for {self.user}")
+        self.begin()
+        self.send_after(Figure.rnd.uniform(0.2, 3.0) * self.lease, "enough")
+        await asyncio.sleep(Figure.rnd.choice([0.0, 0.0, 0.02]))
+
+    def on_receive(self, message: Any) -> None:
+        self.act()
+        if message == "enough" and self.session is not None:
+            self.session.end()
+
+    def begin(self) -> None:
         assert self.session is not None
         Figure.made += 1
         self.number = Figure.made
+        self.send_every(TICK, "tick")
         record(
             "begin",
             avatar=self.number,
@@ -90,11 +126,23 @@ class Figure(Avatar, Player):
             at=time.monotonic(),
         )
 
+    def on_stop(self) -> None:
+        if self.frozen:
+            record("end", avatar=self.number, why="moved", at=self.frozen)
+
     async def on_logout(self, reason: LogoutReason) -> None:
+        self.act()
         await asyncio.sleep(Figure.rnd.choice([0.0, 0.005, 0.03]))
         record("end", avatar=self.number, why=str(reason.code), at=time.monotonic())
 
+    def act(self) -> None:
+        """Record that it goes on, if it has taken a snapshot."""
+        if self.frozen:
+            self.frozen = 0.0
+            record("thaw", avatar=self.number)
+
     def look(self) -> list[Any]:
+        self.act()
         self.looks += 1
         self.mind.notify("looked", self.looks)
         return [NODE, self.number]
@@ -188,7 +236,8 @@ class Program:
         if (speaks := config.get("speaks", "today")) != "today":
             speak(speaks)
         set_default_dispatcher(AsyncioDispatcher())
-        Figure.rnd, Game.lease = random.Random(config["seed"]), config["lease"]
+        Figure.rnd = random.Random(config["seed"])
+        Figure.lease = Game.lease = config["lease"]
         while True:
             try:
                 self._cluster = await Cluster.connect(config["url"], **config["cluster"])
@@ -226,13 +275,15 @@ class Program:
     async def _answer(self, request: dict[str, Any]) -> None:
         try:
             answer = {"ok": await getattr(self, "do_" + request["do"])(*request["args"])}
-        except (LoginFailed, BusDown) as error:
+        except (LoginFailed, BusDown, MoveFailed) as error:
             cause = getattr(error, "cause", None)
             answer = {"error": type(error).__name__, "cause": str(cause or ""), "text": str(error)}
         write({"id": request["id"], **answer})
 
     async def do_login(self, name: str) -> str:
-        login = await self._portal.login(UsernamePassword(name, ""), Client(name), Player)
+        # Without a client, a session can move; avatars that are shared do not.
+        client = Client(name) if self._config["policy"] == "share" else None
+        login = await self._portal.login(UsernamePassword(name, ""), client, Player)
         self._logins[login.session.id] = login
         if self._config["calls"]:
             task = asyncio.get_running_loop().create_task(self._call(login))
@@ -251,15 +302,28 @@ class Program:
             await asyncio.sleep(CALLS)
 
     async def do_logout(self, session_id: str) -> None:
-        login = self._logins.pop(session_id, None)
-        if login is not None:
-            await login.logout()
+        self._logins.pop(session_id, None)
+        holding = self._node.holdings.get(session_id)
+        session = None if holding is None else holding.session
+        if session is not None:
+            await session.end()
+
+    async def do_move(self, session_id: str) -> str:
+        """Move a session, if it is here; return the node that has it."""
+        login = self._logins.get(session_id)
+        if login is None:
+            raise MoveFailed("it is not here")
+        return await login.session.move()
 
     async def do_look(self, session_id: str) -> list[Any] | None:
         """Return the node and the number of the avatar of a session; None if it is over."""
-        login = self._logins.get(session_id)
+        login, holding = self._logins.get(session_id), self._node.holdings.get(session_id)
         try:
-            return None if login is None else await login.avatar.proxy().look()
+            if login is not None and login.session.is_open:
+                return list(await login.avatar.proxy().look())
+            if holding is None or holding.session is None:
+                return None
+            return list(await holding.session.avatar.proxy().look())  # it has moved here
         except (pykka.ActorDeadError, pykka.Timeout):
             return None
 

@@ -114,7 +114,7 @@ class NodeProcess:
             ready.cancel()
             raise NodeDied(f"{self.name} has ended by itself: {self.log.read_text()[-2000:]}")
 
-    def _follow(self, said: dict[str, Any]) -> None:
+    def _follow(self, said: dict[str, Any]) -> None:  # noqa: C901  # a table
         match said["record"]:
             case "ready":
                 self.ready.set()
@@ -128,6 +128,12 @@ class NodeProcess:
                 self._judge.gap(self.name, said["user"], said["last"], said["number"])
             case "answer":
                 self._judge.answer(self.name, said["avatar"], said["at"])
+            case "wrong":
+                self._judge.violations.append(f"{self.name}: {said['text']}")
+            case "freeze":
+                self._judge.freeze(self.name, said["avatar"], said["at"])
+            case "thaw":
+                self._judge.thaw(self.name, said["avatar"])
             case "stall":
                 self._judge.stall(self.name, said["begin"], said["end"])
             case "gone":

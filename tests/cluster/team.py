@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -63,6 +63,9 @@ class Figure(Avatar, Player):
     leaving: asyncio.Event | None = None
     alive: int = 0
     most: int = 0
+    moves: int = 0
+    restores: Callable[[], Any] = staticmethod(lambda: None)
+    """What is done to restore one."""
 
     def on_login(self) -> None:
         Figure.alive += 1
@@ -73,7 +76,15 @@ class Figure(Avatar, Player):
             await Figure.leaving.wait()
         Figure.alive -= 1
 
+    def snapshot(self) -> Any:
+        return {"moves": self.moves}
+
+    def restore(self, snapshot: Any) -> Any:
+        self.moves = snapshot["moves"]
+        return Figure.restores()
+
     def move(self, dx: float) -> float:
+        self.moves += 1
         return dx * 2
 
     def fail(self, how: str) -> Any:
@@ -193,6 +204,7 @@ async def team(
     """Run some nodes of one cluster, which know each other."""
     set_default_dispatcher(AsyncioDispatcher())
     Figure.leaving, Figure.alive, Figure.most = None, 0, 0
+    Figure.restores = staticmethod(lambda: None)  # type: ignore[assignment]
     name = name or random_name()
     members: list[Member] = []
     async with contextlib.AsyncExitStack() as stack:

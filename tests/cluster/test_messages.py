@@ -8,6 +8,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from actorcred.cluster.adoption import Adopt
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.messages import (
     VERSION,
@@ -71,6 +72,7 @@ MESSAGES: list[Message] = [
     ListSessions("session", "ann", "before"),
     Kick("session", "", "by the operator"),
     AnnotateSession("session", {"ip": "::1", "n": 1}),
+    Adopt("node", 7, ["a portrait"], [b"a parcel"]),
     Revoked("node", "file:players", "ann", "disabled"),
     JoinGroup("session", "room", True),
     ListGroup("room", True),

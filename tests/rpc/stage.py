@@ -106,6 +106,13 @@ class Actor2(Avatar, Player, Spectator):
         self.game.everybody.add(self.mind)
         self.mind.notify("welcome", str(self.avatar_id))
 
+    def snapshot(self) -> Any:
+        return {"place": self.place}
+
+    def restore(self, snapshot: Any) -> None:
+        self.place = snapshot["place"]
+        self.game.everybody.add(self.mind)
+
     def on_logout(self, reason: LogoutReason) -> None:
         self.game.log.append((str(self.avatar_id), str(reason)))
         self.mind.notify("so long")

@@ -97,6 +97,7 @@ export class Client {
       this.on(name, listener);
     }
     this._calls = new Map();
+    this._again = []; // calls to make at the server to which the session has moved
     this._lastId = 0;
     this._socket = null;
     this._token = null;
@@ -121,9 +122,7 @@ export class Client {
     if (this._socket?.readyState !== WebSocket.OPEN) {
       return Promise.reject(this._goodbye ?? new CredError("lost", "there is no connection"));
     }
-    const id = (this._lastId = (this._lastId % 0xffffffff) + 1);
-    this._send([0, id, method, params]);
-    return new Promise((resolve, reject) => this._calls.set(id, { resolve, reject }));
+    return new Promise((resolve, reject) => this._request({ method, params, resolve, reject }));
   }
 
   /** Call a method of the avatar without an answer. Returns whether there is a connection. */
@@ -194,7 +193,7 @@ export class Client {
   }
 
   async _logIn() {
-    const wishes = { client: this.options.client, resume: true, heartbeat: true };
+    const wishes = { client: this.options.client, resume: true, heartbeat: true, move: true };
     if (this.options.interface) wishes.interface = this.options.interface;
     if (this.options.info) wishes.info = this.options.info;
     if (this.options.notifications === false) wishes.notifications = false;
@@ -244,7 +243,12 @@ export class Client {
       socket.close();
     }
     const error = this._goodbye ?? new CredError("lost", "the connection was lost");
-    for (const { reject } of this._calls.values()) reject(error);
+    for (const [id, call] of this._calls) {
+      // A session that moves leaves what was sent after request `last` to the other server.
+      const later = (id - (error.last ?? 0)) >>> 0;
+      if (error.last !== undefined && later > 0 && later < 0x80000000) this._again.push(call);
+      else call.reject(error);
+    }
     this._calls.clear();
   }
 
@@ -282,6 +286,7 @@ export class Client {
         seconds = Math.max(failure.retryAfter ?? 0, Math.min(30, seconds * 2));
         continue;
       }
+      for (const call of this._again.splice(0)) this._request(call);
       this._emit("reconnected", complete);
       return;
     }
@@ -290,6 +295,7 @@ export class Client {
 
   _end(error) {
     this._closed = true;
+    for (const { reject } of this._again.splice(0)) reject(error);
     this._forget();
     globalThis.removeEventListener?.("pagehide", this._remember);
     this._emit("closed", error);
@@ -339,6 +345,16 @@ export class Client {
 
   // -- messages -----------------------------------------------------------------------------------
 
+  _request(call) {
+    if (this._socket?.readyState !== WebSocket.OPEN) {
+      call.reject(this._goodbye ?? new CredError("lost", "there is no connection"));
+      return;
+    }
+    const id = (this._lastId = (this._lastId % 0xffffffff) + 1);
+    this._send([0, id, call.method, call.params]);
+    this._calls.set(id, call);
+  }
+
   _send(message) {
     this._socket.send(JSON.stringify(message));
   }
@@ -354,6 +370,11 @@ export class Client {
       const [reason, retryAfter] = message[2];
       const text = reason.message || "the server said goodbye";
       this._goodbye = new CredError(reason.code, text, retryAfter ?? null);
+      if (reason.code === "moved") {
+        this._goodbye.last = reason.last;
+        if (reason.token) this._token = reason.token;
+        this._keep();
+      }
     } else if (message[0] === 2) {
       this.notifications += 1;
       this._emit(message[1], ...message[2]);

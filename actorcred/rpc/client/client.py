@@ -21,7 +21,7 @@ from actorcred.errors import (
     ProtocolError,
     login_error,
 )
-from actorcred.rpc.client.connection import ClientConnection, make_handle
+from actorcred.rpc.client.connection import Call, ClientConnection, make_handle
 from actorcred.rpc.client.options import ClientOptions
 from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
@@ -116,6 +116,8 @@ class Client:
         self._goodbye = ConnectionLost("there is no connection")
         self._logged_in = False
         self._comeback: asyncio.Task[None] | None = None
+        self._again: list[Call] = []
+        """Calls to make at the server to which the session has moved."""
         self._finished: asyncio.Future[None] = self._loop.create_future()
 
     def __repr__(self) -> str:
@@ -272,6 +274,7 @@ class Client:
             "client": list(options.client),
             "resume": options.reconnect,
             "heartbeat": True,
+            "move": options.reconnect,
         }
         wishes["notifications"] = options.notifications
         if options.interface is not None:
@@ -359,6 +362,9 @@ class Client:
             return  # it was already abandoned
         self._line = None
         self._goodbye = goodbye
+        self._again += line.again
+        if goodbye.moved is not None and goodbye.moved[0] is not None:
+            self._token = goodbye.moved[0]
         if self._comeback is not None or not self._logged_in:
             return  # handled by the attempt to connect that is in progress
         if self._options.reconnect and goodbye.code not in FINAL:
@@ -367,6 +373,10 @@ class Client:
             self._finish()
 
     def _finish(self) -> None:
+        again, self._again = self._again, []
+        for future, _, _ in again:
+            if not future.done():
+                future.set_exception(self._goodbye)
         if not self._finished.done():
             self._finished.set_result(None)
 
@@ -413,12 +423,19 @@ class Client:
             )
         else:
             self._start_heartbeat()
+            self._repeat()
             self._tell_reconnected(whole)
             return pause
         self._abort()
         if final:
             self._finish()
         return pause
+
+    def _repeat(self) -> None:
+        """Make the calls that the server which the session has left has not carried out."""
+        again, self._again = self._again, []
+        if self._line is not None:
+            self._line.repeat(again)
 
     def _tell_reconnected(self, whole: bool) -> None:
         if self.on_reconnect is None:

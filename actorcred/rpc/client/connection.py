@@ -6,16 +6,17 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
 from actorcred.rpc.client.transports import ClientTransport
 from actorcred.rpc.protocol.codec import NotificationMessage, Request, Response, WireLimits
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import read_fault
+from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.sasl.scram import end_point_binding, has_scram
 
-__all__ = ["ClientConnection", "Handle", "make_handle"]
+__all__ = ["Call", "ClientConnection", "Handle", "make_handle"]
 
 
 logger = logging.getLogger("actorcred.rpc.client")
@@ -24,6 +25,11 @@ LIMITS = WireLimits(
     frame=16 * 1024 * 1024, string=16 * 1024 * 1024, items=1_000_000, keys=100_000, pending=10_000
 )
 """Limits on what a server may send. It is trusted more than a client, so they are wider."""
+
+Call: TypeAlias = "tuple[asyncio.Future[Any], str, tuple[Any, ...]]"
+"""The future of a call, its method and its arguments."""
+
+_NO_CALL: tuple[None, str, tuple[Any, ...]] = (None, "", ())
 
 Handle = Callable[[str, list[Any]], Any]
 
@@ -50,7 +56,9 @@ class ClientConnection:
         self._when_lost: Lost | None = lost
         self._loop = asyncio.get_running_loop()
         self._goodbye: ConnectionLost | None = None
-        self._calls: dict[int, asyncio.Future[Any]] = {}
+        self._calls: dict[int, Call] = {}
+        self.again: list[Call] = []
+        """The calls that the server has not carried out, since the session moves."""
         self._out: list[bytes] = []
         self._heard = self._loop.time()
         self._heartbeat: asyncio.TimerHandle | None = None
@@ -70,7 +78,7 @@ class ClientConnection:
             return future
         number, data = self.connection.request(method, args)
         alone = not self._calls and not self._out
-        self._calls[number] = future
+        self._calls[number] = (future, method, args)
         if alone:
             self._wire.write([data])  # no other message to gather it with
         else:
@@ -120,10 +128,20 @@ class ClientConnection:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
         calls, self._calls = self._calls, {}
-        for future in calls.values():
-            if not future.done():
-                future.set_exception(goodbye)
+        for number, call in calls.items():
+            if goodbye.moved is not None and _is_later(number, goodbye.moved[1]):
+                self.again.append(call)
+            elif not call[0].done():
+                call[0].set_exception(goodbye)
         lost(self, goodbye)
+
+    def repeat(self, calls: list[Call]) -> None:
+        """Make calls that were not carried out on an earlier connection."""
+        for future, method, args in calls:
+            if not future.done():
+                number, data = self.connection.request(method, args)
+                self._calls[number] = (future, method, args)
+                self.send(data)
 
     def _received(self, data: bytes) -> None:
         self._heard = self._loop.time()
@@ -142,7 +160,7 @@ class ClientConnection:
             )
 
     def _answered(self, answer: Response) -> None:
-        future = self._calls.pop(answer.id, None)
+        future, _, _ = self._calls.pop(answer.id, _NO_CALL)
         if future is None or future.done():
             return
         if answer.error is None:
@@ -202,11 +220,20 @@ def _forget_result(future: asyncio.Future[Any]) -> None:
 def _goodbye_of(params: list[Any]) -> ConnectionLost:
     reason, retry_after = (*params, None, None)[:2]
     reason = reason if isinstance(reason, dict) else {}
-    return ConnectionLost(
+    lost = ConnectionLost(
         str(reason.get("message") or "the server said goodbye"),
         str(reason.get("code", "")),
         retry_after,
     )
+    last, token = reason.get("last"), reason.get("token")
+    if lost.code == GoodbyeCode.MOVED and isinstance(last, int):
+        lost.moved = (token if isinstance(token, str) else None, last)
+    return lost
+
+
+def _is_later(number: int, last: int) -> bool:
+    """Return whether a request was sent after another one; their ids begin anew after 2**32."""
+    return 0 < (number - last) % (1 << 32) < 1 << 31
 
 
 def make_handle(target: Any) -> Handle:

@@ -22,6 +22,9 @@ class GoodbyeCode(StrEnum):
     LOST = LogoutCode.LOST
     """The server that has the session cannot be reached by the one that the client has reached."""
 
+    MOVED = "moved"
+    """The session continues at another server, where the client must resume it."""
+
     SILENT = "silent"
     """The client promised a heartbeat and was silent."""
 

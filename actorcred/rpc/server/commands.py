@@ -89,6 +89,7 @@ def login(
     channel = SessionChannel(
         peer.hub, keeps=keeps, takes_notifications=wishes.notifications, errors=errors
     )
+    channel.moves = keeps and wishes.move and wishes.notifications
 
     def decide(step: Credentials) -> Future[Login]:
         return _log_in(peer, channel, step, wishes)

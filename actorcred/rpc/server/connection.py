@@ -20,6 +20,7 @@ from actorcred.rpc.server.dialogue import Dialogue
 from actorcred.rpc.server.early import Early
 from actorcred.rpc.server.events import ConnectionBroken, RequestsThrottled
 from actorcred.rpc.server.guard import Flow, Place, RateLimit, Stall
+from actorcred.rpc.server.held import Held
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
 from actorcred.rpc.server.relay import Relay
@@ -39,7 +40,7 @@ REASON = 100
 """The maximum number of characters of the message in a goodbye."""
 
 
-class ServerConnection:
+class ServerConnection(Held):
     """A client's connection.
 
     Args:
@@ -61,7 +62,6 @@ class ServerConnection:
 
     __slots__ = (
         "_drained",
-        "_early",
         "_flow",
         "_out",
         "_out_size",
@@ -103,6 +103,7 @@ class ServerConnection:
         place.yields = self.make_room
         self._questions: Questions | None = None
         self._early: Early | None = None
+        self._last = 0
         self._out: list[bytes] | None = None
         self._out_size = 0
         self._drained: Future[None] | None = None
@@ -224,6 +225,7 @@ class ServerConnection:
             if self._early is not None and request.method not in self.hub.commands.at_once:
                 self._early.add(request)
             else:
+                self._last = request.id
                 self._serve(request, reply)
         except Exception as error:
             # An unexpected one is logged, and fails only this request.
@@ -244,28 +246,8 @@ class ServerConnection:
         else:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
 
-    def _hold_until(self, answer: Future[Any]) -> None:
-        """Let further messages wait until the answer to a step of a login is sent."""
-        if not answer.done():
-            self._early = Early(self.connection.limits.pending)
-            answer.add_done_callback(
-                lambda _: self.hub.here(self.hub.loop.call_soon, self._release)
-            )
-
-    def _release(self) -> None:
-        """Handle the messages that waited. Their rate was checked when they arrived."""
-        early, self._early = self._early, None
-        for message in early.messages if early is not None else ():
-            if self.closed:
-                return
-            if isinstance(message, NotificationMessage):
-                self._tell(message)
-                continue
-            reply = Reply(self, message.id, message.method)
-            try:
-                self._serve(message, reply)
-            except Exception as error:
-                reply.settle_error(error)
+    def _reply_to(self, request: Request) -> Reply:
+        return Reply(self, request.id, request.method)
 
     def _wait(self, rate: RateLimit) -> float:
         """Return the seconds that the client must wait; 0 if it does not exceed the rate."""
@@ -420,14 +402,6 @@ class ServerConnection:
         if not self.closed:
             self.flush()
             self.transport.write(messages)
-
-    def take_early(self) -> list[bytes]:
-        """Return what the client has sent since its request, encoded, and what is incomplete."""
-        early, self._early = self._early, None
-        encode = self.connection.codec.encode
-        data = [encode(message) for message in (early.messages if early is not None else ())]
-        rest = self.connection.rest()
-        return [*data, rest] if rest else data
 
     # -- limits ------------------------------------------------------------------------------------
 

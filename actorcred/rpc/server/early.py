@@ -24,12 +24,13 @@ class Early:
 
     Args:
         count: how many may wait.
+        memory: bytes that they may take.
     """
 
     __slots__ = ("_backlog", "messages")
 
-    def __init__(self, count: int) -> None:
-        self._backlog = Backlog(count, EARLY_MEMORY)
+    def __init__(self, count: int, memory: int = EARLY_MEMORY) -> None:
+        self._backlog = Backlog(count, memory)
         self.messages: list[Request | NotificationMessage] = []
         """The waiting messages, in order of arrival."""
 
@@ -41,6 +42,6 @@ class Early:
         """
         if not self._backlog.enter(weigh(message.params)):
             raise CallError(
-                "too many messages wait for the answer to the login", CallCode.TOO_MANY_REQUESTS
+                "too many messages wait for the login or a move", CallCode.TOO_MANY_REQUESTS
             )
         self.messages.append(message)

@@ -16,6 +16,7 @@ from actorcred.errors import LoginFailed
 from actorcred.identity import ClientInfo
 from actorcred.logout import GOING_DOWN, LogoutCode
 from actorcred.methods import Method
+from actorcred.mind.channel import MovableChannel
 from actorcred.network import source_of
 from actorcred.portal.ref import PortalRef
 from actorcred.rpc.server.events import ConnectionBroken, ConnectionRefused, stranger
@@ -256,6 +257,16 @@ class Hub:
         """Invalidate a resume token."""
         if token is not None:
             self.channels.pop(token, None)
+
+    def await_return(self, channel: SessionChannel) -> None:
+        """End the session of a channel if its client does not resume it in time."""
+        channel.lost_at = self.loop.time()
+        self.lost_channels.add(channel)
+        self.sweep()
+
+    def land(self, state: Any) -> Future[MovableChannel]:
+        """Return the channel of a session that arrives from another server. Thread-safe."""
+        return self.from_thread(SessionChannel.land, self, state)
 
     # -- deadlines ---------------------------------------------------------------------------------
 

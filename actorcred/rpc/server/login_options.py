@@ -34,6 +34,8 @@ class LoginOptions(msgspec.Struct):
         notifications: whether the client accepts messages that are not answers. If not, it gets
             only answers.
         errors: the form of errors, a `FaultForm`.
+        move: whether the client resumes its session after the goodbye `moved`, with the token of
+            that.
         info: what the client tells the realm, which reads `mind.info`; see `LARGEST_INFO`.
     """
 
@@ -43,6 +45,7 @@ class LoginOptions(msgspec.Struct):
     heartbeat: bool = False
     notifications: bool = True
     errors: str = FaultForm.MAP
+    move: bool = False
     info: dict[str, Any] = {}
 
     def __post_init__(self) -> None:

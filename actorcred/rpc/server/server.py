@@ -126,22 +126,25 @@ class Server:
         """Wait until the server has been closed."""
         await self._closed.wait()
 
-    async def close(self, timeout: float = DRAIN_TIMEOUT) -> int:
+    async def close(self, timeout: float = DRAIN_TIMEOUT, *, move: bool = False) -> int:
         """Accept no more connections, end all sessions with a goodbye, and stop.
 
         Args:
             timeout: seconds for the avatars' `on_logout`, and for the clients to read what they are
                 sent.
+            move: drain the portal, and move its sessions to other servers of the cluster where
+                possible; see `PortalRef.drain`.
 
         Returns:
-            The number of sessions that were ended.
+            The number of sessions that were ended or moved.
         """
         for stream in self._streams:
             stream.close()
         for web in self._web:
             web.stop_listening()
         self.clean_up()  # the sockets are closed, and the rest may be cancelled
-        count = await self.hub.drain(timeout)
+        count = await self.hub.portal.drain(timeout, move=True) if move else 0
+        count += await self.hub.drain(timeout)
         for web in self._web:
             await web.close()
         self._streams, self._web = [], []
@@ -220,11 +223,12 @@ class ThreadedServer:
     ) -> None:
         self.close()
 
-    def close(self, timeout: float = DRAIN_TIMEOUT) -> int:
-        """End all sessions and the thread; return the number of sessions that were ended."""
+    def close(self, timeout: float = DRAIN_TIMEOUT, *, move: bool = False) -> int:
+        """End or move all sessions, and end the thread; see `Server.close`."""
         if not self._thread.is_alive():
             return 0
-        count = asyncio.run_coroutine_threadsafe(self._server.close(timeout), self._loop).result()
+        closing = self._server.close(timeout, move=move)
+        count = asyncio.run_coroutine_threadsafe(closing, self._loop).result()
         self._thread.join()
         return count
 

@@ -13,12 +13,12 @@ from threading import get_ident
 from typing import Any, Protocol
 
 from actorcred.actors import Future
-from actorcred.errors import ClientGone
+from actorcred.errors import ClientGone, MoveFailed
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.methods import Method, methods_of
-from actorcred.mind.channel import Channel
+from actorcred.mind.channel import Leftovers, MovableChannel
 from actorcred.mind.outbox import Notification
-from actorcred.rpc.protocol.codec import MSGPACK, Codec
+from actorcred.rpc.protocol.codec import MSGPACK, Codec, NotificationMessage
 from actorcred.rpc.protocol.connection import Connection
 from actorcred.rpc.protocol.faults import FaultForm
 from actorcred.rpc.protocol.goodbye import GoodbyeCode
@@ -60,6 +60,15 @@ class Line(Protocol):
     def goodbye(self, code: str, detail: str, retry_after: float | None) -> None:
         """Close the connection, after a goodbye with the reason."""
 
+    def hold(self) -> None:
+        """Let further messages of the client wait."""
+
+    def release(self) -> None:
+        """Handle the messages that waited."""
+
+    def move_on(self, token: str | None) -> list[NotificationMessage]:
+        """Tell the client to resume at another server; return its notifications that waited."""
+
 
 class ChannelHub(Protocol):
     """What channels need of the hub."""
@@ -77,8 +86,14 @@ class ChannelHub(Protocol):
     def forget_token(self, token: bytes | None) -> None:
         """Invalidate a resume token."""
 
+    def await_return(self, channel: SessionChannel) -> None:
+        """End the session of a channel if its client does not resume it in time."""
 
-class SessionChannel(Channel):
+    def here(self, function: Callable[..., Any], *args: Any) -> None:
+        """Run a function on the loop's thread; immediately if this is that thread."""
+
+
+class SessionChannel(MovableChannel):
     """The channel of a session's mind.
 
     Notifications are numbered from 1 on by both sides. Those that the client might not have
@@ -90,19 +105,27 @@ class SessionChannel(Channel):
         takes_notifications: whether the client accepts what it did not request. What the mind drops
             is not counted here, so a client that returns has missed nothing.
         errors: the form of errors for this client.
+
+    Attributes:
+        moves: whether the client can be told to continue at another server.
     """
+
+    kind = "rpc"
 
     __slots__ = (
         "_end",
+        "_halted",
         "_hub",
         "_keeps",
         "_kept",
         "_kept_bytes",
+        "_late",
         "_token",
         "backlog",
         "errors",
         "lost_at",
         "methods",
+        "moves",
         "peer",
         "sent",
         "session",
@@ -131,6 +154,11 @@ class SessionChannel(Channel):
         # connection.
         self._kept: deque[tuple[Notification, int]] | None = None
         self._kept_bytes = 0
+        self._halted: int | None = None
+        """While the session moves, the number of the last notification that was sent."""
+        self._late: list[Notification] | None = None
+        """What came after the state was taken for another server."""
+        self.moves = False
         self.sent = 0
         """The number of the last notification."""
         self.peer: Line | None = None
@@ -180,7 +208,10 @@ class SessionChannel(Channel):
         """Send or keep a notification; return a future if the client can receive no more now."""
         if get_ident() != self._hub.thread:
             return self._hub.from_thread(self.notify, notification)
-        peer = self.peer
+        if self._late is not None:
+            self._late.append(notification)
+            return None
+        peer = self.peer if self._halted is None else None
         codec = self._codec
         data = notification.encoded(codec.name, codec.encode_notification)
         self.sent += 1
@@ -210,8 +241,8 @@ class SessionChannel(Channel):
             )
         if get_ident() != self._hub.thread:
             return self._hub.from_thread(self.call, name, args)
-        if self.peer is None:
-            raise ClientGone("the client has lost its connection")
+        if self.peer is None or self._halted is not None:
+            raise ClientGone("the client has lost its connection, or moves to another server")
         return self.peer.call(name, args)
 
     def close(self, reason: LogoutReason) -> None:
@@ -231,6 +262,101 @@ class SessionChannel(Channel):
         peer.channel = None
         retry_after = self._hub.retry_after if reason.code is LogoutCode.DRAINED else None
         peer.goodbye(str(reason.code), reason.detail, retry_after)
+
+    # -- moving to another server, and from one ----------------------------------------------------
+
+    def halt(self) -> Future[None]:
+        """Keep what is to be sent, and hold what the client sends."""
+        return self._hub.from_thread(self._halt)
+
+    def _halt(self) -> None:
+        if not self.moves:
+            raise MoveFailed("the client cannot continue at another server")
+        if self.peer is None:
+            raise MoveFailed("the client is not connected now")
+        self._halted = self.sent
+        self.peer.hold()
+
+    def state(self) -> Future[Any]:
+        """Return what the client might not have received, and what it accepts."""
+        return self._hub.from_thread(self._state)
+
+    def _state(self) -> dict[str, Any]:
+        encode = MSGPACK.encode_notification
+        try:
+            kept = [note.encoded(MSGPACK.name, encode) for note, _ in self._kept or ()]
+        except Exception as error:
+            raise MoveFailed(f"a notification cannot cross to another server: {error}") from None
+        self._late = []
+        return {"kept": kept, "sent": self.sent, "errors": str(self.errors)}
+
+    def go_on(self) -> None:
+        """Send and handle what was kept, since the session stays."""
+        self._hub.here(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._halted is None:
+            return
+        unsent, late = self.sent - self._halted, self._late
+        self._halted = self._late = None
+        peer = self.peer
+        if peer is not None:
+            kept, codec = list(self._kept or ()), self._codec
+            for notification, _ in kept[len(kept) - min(unsent, len(kept)) :]:
+                peer.send(notification.encoded(codec.name, codec.encode_notification))
+        for notification in late or ():
+            self.session.mind.send(notification)
+        if peer is not None:
+            peer.release()
+
+    def leave(self, welcome: Any) -> Future[Leftovers]:
+        """Tell the client to resume at the other server."""
+        return self._hub.from_thread(self._leave, welcome)
+
+    def _leave(self, token: Any) -> Leftovers:
+        self._hub.forget_token(self._token)
+        self._hub.lost_channels.discard(self)
+        self._keeps, self._kept = False, None
+        left = Leftovers(self._late or [])
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            peer.channel = None
+            for notice in peer.move_on(token if isinstance(token, str) else None):
+                method = self.methods.get(notice.method)
+                if method is not None:
+                    left.calls.append((method.name, notice.params))
+        return left
+
+    @classmethod
+    def land(cls, hub: ChannelHub, state: Any) -> SessionChannel:
+        """Return the channel of a session that arrives here, from its `state` elsewhere.
+
+        Raises:
+            MoveFailed: if that is none.
+        """
+        try:
+            channel = cls(hub, keeps=True, errors=FaultForm(state["errors"]))
+            for data in state["kept"]:
+                note = MSGPACK.decode(data)
+                if not isinstance(note, NotificationMessage):
+                    raise TypeError(f"a {type(note).__name__} among the notifications")
+                channel._keep(Notification(note.method, tuple(note.params)), len(data))
+            channel.sent = int(state["sent"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise MoveFailed(f"the state of a channel is not understood: {error}") from None
+        channel.moves = True
+        return channel
+
+    def arrive(self, session: Any) -> Future[Any]:
+        """Wait for the client to resume; return the token with which it does."""
+        return self._hub.from_thread(self._arrive, session)
+
+    def _arrive(self, session: Session) -> str | None:
+        self.open(session)
+        if self._end is not None:
+            raise MoveFailed("the session has ended meanwhile")
+        self._hub.await_return(self)
+        return self.new_token()
 
     # -- connections -------------------------------------------------------------------------------
 

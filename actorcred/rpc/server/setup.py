@@ -9,6 +9,7 @@ from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.options import ServerOptions
 from actorcred.rpc.server.relay import SERVICE
 from actorcred.rpc.server.relayed import Relayed
+from actorcred.rpc.server.session_channel import SessionChannel
 
 __all__ = ["open_hub"]
 
@@ -35,4 +36,6 @@ async def open_hub(portal: PortalRef, options: ServerOptions | None) -> Hub:
     for interface in hub.interfaces:
         methods_of(interface)
     hub.when_closed.append(portal.router.serve(SERVICE, Relayed(hub).accept))
+    portal.landings[SessionChannel.kind] = hub.land
+    hub.when_closed.append(lambda: portal.landings.pop(SessionChannel.kind, None))
     return hub

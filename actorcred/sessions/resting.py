@@ -1,0 +1,103 @@
+"""Avatars that sleep, as their sessions see them."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from abc import abstractmethod
+from typing import Any, Protocol
+
+from actorcred.actors.cell import Cell
+from actorcred.sessions.sharing import SharedAvatar
+
+__all__ = ["Rest", "Resting"]
+
+
+_lock = threading.Lock()
+"""Held while the mailbox of a sleeping avatar is dropped or made anew."""
+
+
+class Rest(Protocol):
+    """What is kept of a sleeping avatar that no one else refers to."""
+
+    def mailbox(self) -> Cell:
+        """Return a new mailbox for the avatar, which wakes with its first message."""
+
+
+class Resting:
+    """The part of a session that knows whether its avatar sleeps.
+
+    If no one else refers to the mailbox of a sleeping avatar, it is dropped, and made anew when
+    `avatar` is next used.
+    """
+
+    __slots__ = ("_rest", "avatar")
+
+    avatar: Any
+    last_seen: float
+    _rest: Rest | None
+
+    def __getattr__(self, name: str) -> Any:
+        """Make a new ref to a sleeping avatar whose mailbox was dropped."""
+        if name != "avatar":
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _lock:
+            rest = self._rest
+            if rest is None:  # another thread was faster, or there is no avatar yet
+                return object.__getattribute__(self, name)
+            self._rest = None
+            mailbox = rest.mailbox()
+            ref = self.avatar = self._ref_to(mailbox)
+            mailbox.watch(self.avatar_gone)
+            return ref
+
+    @abstractmethod
+    def _ref_to(self, mailbox: Cell) -> Any:
+        """Return a ref for the client."""
+
+    @abstractmethod
+    def avatar_gone(self, cause: BaseException | None) -> None:
+        """Report to the portal that the avatar has ended. This is the avatar's watcher."""
+
+    @property
+    @abstractmethod
+    def shared(self) -> SharedAvatar[Any] | None:
+        """The sessions that share the avatar; None if it is not shared."""
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the avatar sleeps; its next message wakes it."""
+        return self._rest is not None or self.avatar.actor_inbox.asleep
+
+    @property
+    def may_sleep(self) -> bool:
+        """Whether the avatar is awake and can sleep."""
+        if self._rest is not None:
+            return False
+        mailbox = self.avatar.actor_inbox
+        return not mailbox.asleep and getattr(mailbox.actor_class, "has_snapshot", False)
+
+    @property
+    def last_seen_of_all(self) -> float:
+        """When a client last used the avatar, of all that share it, on the portal's clock."""
+        shared = self.shared
+        if shared is None:
+            return self.last_seen
+        return max(float(one.last_seen) for one in shared.sessions.values())
+
+    def let_go(self) -> None:
+        """Drop the mailbox of a sleeping avatar, unless someone else refers to it."""
+        with _lock:
+            if self._rest is not None or self.shared is not None:
+                return
+            ref = self.avatar
+            if not ref.actor_inbox.asleep or ref.actor_inbox.watchers != self.avatar_gone:
+                return
+            rest = ref.actor_inbox.blueprint
+            referred, used = weakref.ref(ref), weakref.ref(ref.actor_inbox)
+            del ref, self.avatar
+            mailbox = used()
+            if mailbox is None:
+                self._rest = rest
+            else:
+                self.avatar = referred() or self._ref_to(mailbox)
