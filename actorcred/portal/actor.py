@@ -89,10 +89,7 @@ class Portal(Actor):
         self._registry = self._make_registry(portal, online)
         self._presence = self._link(portal, online)
         self._logouts.when_ending = online.ending
-        self._events.node = self._registry.node
-        self._protection.tell = self._registry.tell_news
         self._logouts.when_free = self._free
-        self._logouts.when_arrived = self._registry.opened
         self._logouts.metrics = self._metrics = self._options.metrics
         self._logins = Logins(
             portal,
@@ -119,6 +116,9 @@ class Portal(Actor):
 
     def _link(self, portal: PortalRef, online: Online) -> Presence:
         """Set what reaches other servers; return who tells them which users are online."""
+        self._events.node = self._registry.node
+        self._protection.tell = self._registry.tell_news
+        self._logouts.when_arrived = self._registry.opened
         presence = portal.presence = Presence(portal, online, self._options.presence)
         presence.link = self._registry.link(presence)
         portal.groups, portal.router = self._registry.groups, self._registry.router
