@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, Unpack, cast, overload
 
 import pykka
 
 from actorcred.actors import ActorRef, Future
 from actorcred.checker import Revocation, require_checker
+from actorcred.credentials import LoginCredentials
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.logout import LogoutReason
 from actorcred.names import ANONYMOUS, AvatarId
-from actorcred.portal.arguments import require
+from actorcred.portal.arguments import LoginOptions, require, require_interfaces
 from actorcred.portal.asking import Asking
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event
@@ -52,6 +53,9 @@ from actorcred.sessions.session import Session
 
 __all__ = ["PortalRef"]
 
+I = TypeVar("I")  # noqa: E741
+J = TypeVar("J")
+
 
 class PortalRef(Asking):
     """A ref to a portal: its whole interface for protocols and the application.
@@ -75,16 +79,35 @@ class PortalRef(Asking):
 
     # -- for protocols -----------------------------------------------------------------------------
 
+    @overload
     def login(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         mind: Any,
-        *interfaces: type,
+        interface: Callable[..., I],
+        /,
+        **options: Unpack[LoginOptions],
+    ) -> LoginFuture[I]: ...
+    @overload
+    def login(
+        self,
+        credentials: LoginCredentials,
+        mind: Any,
+        interface: Callable[..., I],
+        /,
+        *others: Callable[..., J],
+        **options: Unpack[LoginOptions],
+    ) -> LoginFuture[I | J]: ...
+    def login(
+        self,
+        credentials: LoginCredentials,
+        mind: Any,
+        *interfaces: Callable[..., Any],
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
         info: Mapping[str, Any] = NO_INFO,
         mechanism: str = "",
-    ) -> LoginFuture:
+    ) -> LoginFuture[Any]:
         """Log a client in.
 
         Args:
@@ -110,9 +133,7 @@ class PortalRef(Asking):
             TypeError: if no interface is given, one is not a class, or another argument has a
                 wrong type.
         """
-        for interface in interfaces or (None,):
-            if not isinstance(interface, type):
-                raise TypeError("login() needs at least one interface, a class, after the mind")
+        classes = require_interfaces(interfaces)
         if authorize_as is not None:
             require("authorize_as", authorize_as, str)
         if type(client) is not ClientInfo:
@@ -120,12 +141,12 @@ class PortalRef(Asking):
         if info is not NO_INFO:
             require("info", info, Mapping)
         return self._begin(
-            Attempt(self, credentials, mind, interfaces, authorize_as, client, info, mechanism)
+            Attempt(self, credentials, mind, classes, authorize_as, client, info, mechanism)
         )
 
     def verify(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         *,
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
@@ -152,7 +173,7 @@ class PortalRef(Asking):
     def reauthenticate(
         self,
         session: Session,
-        credentials: object,
+        credentials: LoginCredentials,
         *,
         authorize_as: str | None = None,
         client: ClientInfo | None = None,
@@ -185,7 +206,7 @@ class PortalRef(Asking):
 
     def _check(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         client: ClientInfo,
         authorize_as: str | None,
         mechanism: str,
@@ -196,7 +217,7 @@ class PortalRef(Asking):
         )
         return cast("Future[AvatarId]", self._begin(attempt))
 
-    def _begin(self, attempt: Attempt) -> LoginFuture:
+    def _begin(self, attempt: Attempt) -> LoginFuture[Any]:
         tracing = self.options.tracing
         if tracing is not None:
             attempt.trace = tracing.presented()
