@@ -93,6 +93,8 @@ class Client:
         session: the id of the session.
         limits: the limits that the server announced.
         notifications: the number of notifications received in this session.
+        on_reconnecting: called with the error and the seconds until the next attempt, whenever the
+            client begins to wait for one; `reconnect_now` ends the wait.
         on_reconnect: called with True after the session was resumed, with False after a new login
             or if notifications were lost: the client's state might be out of date then.
     """
@@ -106,6 +108,7 @@ class Client:
         self.session = ""
         self.limits: dict[str, Any] = {}
         self.notifications = 0
+        self.on_reconnecting: Callable[[Exception, float], object] | None = None
         self.on_reconnect: Callable[[bool], object] | None = None
         self._secrets = secrets
         self._handle = make_handle(handler)
@@ -114,8 +117,10 @@ class Client:
         self._line: ClientConnection | None = None
         self._token: str | None = None
         self._goodbye = ConnectionLost("there is no connection")
+        self._trouble: Exception = self._goodbye  # why there is still no connection
         self._logged_in = False
         self._comeback: asyncio.Task[None] | None = None
+        self._hurry: asyncio.Event | None = None
         self._finished: asyncio.Future[None] = self._loop.create_future()
 
     def __repr__(self) -> str:
@@ -187,6 +192,16 @@ class Client:
     async def end_session(self, session: str) -> bool:
         """End another session of the user; return whether it existed. Needs `reauthenticate`."""
         return bool(await self.call("cred.end", session))
+
+    def reconnect_now(self) -> bool:
+        """Try to reconnect at once, if the client waits for that, such as when a user asks for it.
+
+        Returns:
+            Whether it did wait.
+        """
+        if self._hurry is not None:
+            self._hurry.set()
+        return self._hurry is not None
 
     async def close(self) -> None:
         """Log out, close the connection, and wait until it is closed.
@@ -358,7 +373,7 @@ class Client:
         if line is not self._line:
             return  # it was already abandoned
         self._line = None
-        self._goodbye = goodbye
+        self._goodbye = self._trouble = goodbye
         if self._comeback is not None or not self._logged_in:
             return  # handled by the attempt to connect that is in progress
         if self._options.reconnect and goodbye.code not in FINAL:
@@ -373,7 +388,7 @@ class Client:
     async def _come_back(self, pause: float) -> None:
         try:
             while not self._finished.done():
-                await asyncio.sleep(random.uniform(0.5, 1) * pause)
+                await self._wait_to_reconnect(random.uniform(0.5, 1) * pause)
                 pause = await self._try_to_come_back(
                     min(self._options.max_pause, 2 * max(pause, 0.1))
                 )
@@ -387,6 +402,17 @@ class Client:
             if self._finished.done():
                 self._abort()
 
+    async def _wait_to_reconnect(self, seconds: float) -> None:
+        """Wait, but only until `reconnect_now`."""
+        self._hurry = asyncio.Event()
+        self._tell("on_reconnecting", self._trouble, seconds)
+        try:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._hurry.wait()
+        finally:
+            self._hurry = None
+
     async def _try_to_come_back(self, pause: float) -> float:
         """Connect and resume or log in, or give up if that cannot succeed.
 
@@ -397,14 +423,16 @@ class Client:
             whole = await self._patiently(self._resume_or_log_in())
         except (OSError, ProtocolError) as error:
             logger.info("No connection to %s: %s", self.address, printable(error))
+            self._trouble = error
             final = self._goodbye.code in FINAL
         except LoginDenied as error:
             pause, final = max(pause, error.retry_after or 0.0), False
+            self._trouble = error
         except CheckerUnavailable as error:
             logger.info(
                 "No login at %s for now: %s", self.address, printable(error.detail or error)
             )
-            final = False
+            self._trouble, final = error, False
         except (LoginFailed, CallError) as error:
             self._abort()
             self._goodbye, final = (
@@ -413,20 +441,22 @@ class Client:
             )
         else:
             self._start_heartbeat()
-            self._tell_reconnected(whole)
+            self._tell("on_reconnect", whole)
             return pause
         self._abort()
         if final:
             self._finish()
         return pause
 
-    def _tell_reconnected(self, whole: bool) -> None:
-        if self.on_reconnect is None:
+    def _tell(self, name: str, *args: object) -> None:
+        """Call a callback of the application, if it is set."""
+        callback = getattr(self, name)
+        if callback is None:
             return
         try:
-            self.on_reconnect(whole)
+            callback(*args)
         except Exception:
-            logger.exception("on_reconnect failed:")
+            logger.exception("%s failed:", name)
 
     async def _resume_or_log_in(self) -> bool:
         """Resume the session, or begin a new one; return whether no notification was lost."""
