@@ -1,4 +1,4 @@
-"""A ref to an actor that is used by an interface, whose methods type checkers know."""
+"""Refs to actors that implement an interface, whose methods type checkers know."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ else:
 
     Interface_co = TypeVar("Interface_co", covariant=True)
 
-__all__ = ["InterfaceRef", "Interface_co"]
+__all__ = ["InterfaceCalls", "InterfaceRef", "Interface_co", "check_stub"]
 
 
 P = ParamSpec("P")
@@ -28,15 +28,23 @@ R = TypeVar("R")
 S = TypeVar("S")
 
 
-class InterfaceRef(ActorRef[Any], Generic[Interface_co]):
-    """A ref to an actor that implements an interface; the base class of `AvatarRef`."""
+_BEFORE_INTERFACE = frozenset({"session", "actor_class", "interface"})
+"""Attributes without which the interface is not known."""
+
+
+class InterfaceCalls(Generic[Interface_co]):
+    """What a ref to an actor that implements an interface can do, wherever that is."""
 
     __slots__ = ()
 
-    @property
-    def interface(self) -> type:
-        """The interface."""
-        raise NotImplementedError
+    if TYPE_CHECKING:
+
+        @property
+        def interface(self) -> type:
+            """The interface; `object` if it is not known."""
+
+        def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+            """Ask the actor; see `ActorRef.ask`."""
 
     @overload
     def call(
@@ -72,7 +80,24 @@ class InterfaceRef(ActorRef[Any], Generic[Interface_co]):
             TypeError: if the interface has no such method.
         """
         name = _name_of(method, self.interface)
-        return self.ask(ProxyCall(attr_path=(name,), args=args, kwargs=kwargs), block=False)
+        message = ProxyCall(attr_path=(name,), args=args, kwargs=kwargs)
+        answer: Future[Any] = self.ask(message, block=False)
+        return answer
+
+    if not TYPE_CHECKING:  # an attribute that does not exist is an error for type checkers
+
+        def __getattr__(self, name: str) -> NoReturn:
+            problem = f"{type(self).__name__!r} object has no attribute {name!r}"
+            # A ref that `copy.copy` makes has none at first.
+            if not name.startswith("_") and name not in _BEFORE_INTERFACE:
+                problem += _way_to_call(self.interface, name)
+            raise AttributeError(problem, name=name, obj=self)
+
+
+class InterfaceRef(ActorRef[Any], InterfaceCalls[Interface_co]):
+    """A ref to an actor that implements an interface; the base class of `AvatarRef`."""
+
+    __slots__ = ()
 
     @overload
     def proxy(self) -> pykka.ActorProxy[Any]: ...
@@ -89,17 +114,8 @@ class InterfaceRef(ActorRef[Any], Generic[Interface_co]):
             TypeError: if the stub is not a class, or has a method that the interface does not have.
         """
         if stub is not None:
-            _check_stub(stub, self.interface)
+            check_stub(stub, self.interface)
         return super().proxy()
-
-    if not TYPE_CHECKING:  # an attribute that does not exist is an error for type checkers
-
-        def __getattr__(self, name: str) -> NoReturn:
-            problem = f"{type(self).__name__!r} object has no attribute {name!r}"
-            # Without a session, as in `copy.copy`, the interface is such an attribute as well.
-            if not name.startswith("_") and name not in {"session", "interface"}:
-                problem += _way_to_call(self.interface, name)
-            raise AttributeError(problem, name=name, obj=self)
 
 
 def _way_to_call(interface: type, name: str) -> str:
@@ -127,7 +143,11 @@ def _name_of(method: Any, interface: type) -> str:
         TypeError: if it has not.
     """
     name = getattr(method, "__name__", None)
-    if isinstance(name, str) and callable(method) and callable(getattr(interface, name, None)):
+    if (
+        isinstance(name, str)
+        and callable(method)
+        and (interface is object or callable(getattr(interface, name, None)))
+    ):
         return name
     raise TypeError(
         f"call() takes a method of {interface.__name__}, such as "
@@ -136,13 +156,18 @@ def _name_of(method: Any, interface: type) -> str:
     )
 
 
-def _check_stub(stub: Any, interface: type) -> None:
+def check_stub(stub: object, interface: type) -> None:
+    """Check that a stub fits an interface.
+
+    Raises:
+        TypeError: if it is not a class, or has a method that the interface does not have.
+    """
     if not isinstance(stub, type):
         raise TypeError(
             f"proxy() takes a class made by `actorcred stubs`, not a {type(stub).__name__}"
         )
     missing = sorted(set(_own_methods(stub)) - set(_methods_of(interface)))
-    if missing:
+    if missing and interface is not object:
         raise TypeError(
             f"{interface.__name__} has no {', '.join(missing)}, which the stub {stub.__name__} "
             f"has; make it for {interface.__name__}, with `actorcred stubs`"

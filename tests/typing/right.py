@@ -70,6 +70,13 @@ def types_without_an_interface_stay_valid(login: Login, session: Session) -> Log
     return login
 
 
+async def sessions_that_may_be_elsewhere(portal: PortalRef) -> None:
+    for session in await portal.sessions("ann"):
+        assert_type(session.avatar.call(Player.move, 1.0), Future[tuple[float, float]])
+        assert_type(await session.avatar.call(Player.think, "tea"), list[str])
+        assert_type(session.avatar.proxy(PlayerProxy), PlayerProxy)
+
+
 def an_interface_stands_for_its_bases(login: Login[Player]) -> AvatarRef[object]:
     return login.avatar
 

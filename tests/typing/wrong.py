@@ -42,6 +42,12 @@ def logins(portal: PortalRef) -> None:
     portal.kick("ann")  # error
 
 
+async def sessions(portal: PortalRef) -> None:
+    for session in await portal.sessions():
+        session.avatar.call(Player.move, "a")  # error
+        session.avatar.move(1.0)  # error
+
+
 def starts(portal: PortalRef) -> None:
     checker = MemoryChecker.start({"ann": "s3cret"})
     Portal.start(checker, checker)  # error
