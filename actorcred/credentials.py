@@ -3,8 +3,8 @@
 Credentials are plain values. A protocol creates them; a checker states which kinds it accepts
 (`credential_interfaces`) and turns them into an avatar id. Their repr never shows a secret.
 
-The class attribute `proves` of some has the methods (RFC 8176) by which they prove who a client is,
-unless the checker says more. All others prove a password.
+Their attribute `proves` has the methods (RFC 8176) by which they prove who a client is, unless the
+checker says more. Without it they prove a password.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ import copy
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeAlias, TypeVar
 
 from actorcred.errors import UnauthorizedLogin
+from actorcred.exchange import PASSWORD
 from actorcred.names import password_forms, prepare_username
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Combined",
     "ExternalIdentity",
     "HashTimes",
+    "LoginCredentials",
     "OneTimePassword",
     "SSHKey",
     "UsernamePassword",
@@ -44,6 +46,28 @@ def _prepared(prepare: Callable[[Any], T], value: Any) -> T:
         return prepare(value)
     except ValueError as error:
         raise UnauthorizedLogin(str(error)) from None
+
+
+class Proof(Protocol):
+    """Credentials whose class says what they prove."""
+
+    proves: ClassVar[frozenset[str]]
+    """The methods (RFC 8176) by which they prove who the client is."""
+
+
+class OwnProof(Protocol):
+    """Credentials of which each says what it proves."""
+
+    @property
+    def proves(self) -> frozenset[str]:
+        """The methods (RFC 8176) by which they prove who the client is."""
+
+
+LoginCredentials: TypeAlias = Proof | OwnProof
+"""What type checkers accept as credentials, which is neither a bare name nor a bare token.
+
+At run time they are any object whose class some checker takes.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +151,8 @@ class UsernamePassword(_Hashed):
     Raises:
         UnauthorizedLogin: if one of them is invalid, such as a name with control characters.
     """
+
+    proves: ClassVar[frozenset[str]] = PASSWORD
 
     username: str
     password: str = field(repr=False)

@@ -7,10 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
+from typing import ClassVar, Final
 
 from actorcred.errors import ProtocolError, UnauthorizedLogin
 
 __all__ = [
+    "PASSWORD",
     "TRANSITIONS",
     "Exchange",
     "ExchangeEvent",
@@ -77,6 +79,10 @@ def step(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
         raise ProtocolError(f"out of order: {event} in an exchange that is {state}") from None
 
 
+PASSWORD: Final = frozenset({"pwd"})
+"""What a password proves (RFC 8176)."""
+
+
 class UsernameHashedPassword(ABC):
     """A name and the client's answer to a challenge, which only the plaintext password can verify.
 
@@ -87,6 +93,8 @@ class UsernameHashedPassword(ABC):
         username: the name that the client claims.
         source: the client's address, if the protocol knows it.
     """
+
+    proves: ClassVar[frozenset[str]] = PASSWORD
 
     username: str
     source: str
@@ -137,6 +145,8 @@ class Exchange(ABC):
         outcome: what to send to the client after a successful login, as proof of the server's
             identity.
     """
+
+    proves: ClassVar[frozenset[str]] = PASSWORD
 
     state = ExchangeState.NEW
     username: str

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actorcred.credentials import Certificate, ExternalIdentity
+from actorcred.exchange import PASSWORD
 from actorcred.names import ANONYMOUS, AvatarId, make_avatar_id
 from actorcred.network import is_loopback
 
@@ -35,7 +36,6 @@ __all__ = [
 NO_INFO: Final[Mapping[str, Any]] = MappingProxyType({})
 """No further information: the shared default of mappings."""
 
-PASSWORD: Final = frozenset({"pwd"})
 
 NO_GROUPS: Final[frozenset[str]] = frozenset()
 

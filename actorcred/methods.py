@@ -21,6 +21,7 @@ __all__ = [
     "Method",
     "as_sendable",
     "demands_of",
+    "functions_of",
     "methods_of",
     "reauthenticated",
     "requires",
@@ -270,17 +271,29 @@ def methods_of(interface: type) -> dict[str, Method]:
         TypeError: if a method cannot be called over the wire, or the class is an actor, whose other
             methods clients must not call.
     """
+    return {name: Method(name, function) for name, function in functions_of(interface).items()}
+
+
+def functions_of(interface: type) -> dict[str, Callable[..., Any]]:
+    """Return the functions of an interface that are not private.
+
+    Args:
+        interface: a class; the functions of its bases are included.
+
+    Raises:
+        TypeError: if the class is an actor, whose other methods clients must not call.
+    """
     if issubclass(interface, pykka.Actor):
         raise TypeError(
             f"{interface.__name__} is an actor and not an interface; "
             "list a plain class in Realm.interfaces, usually an ABC"
         )
-    methods: dict[str, Method] = {}
+    functions: dict[str, Callable[..., Any]] = {}
     for base in reversed(interface.__mro__):
         if base in _NO_INTERFACES:
             continue
         for name, member in vars(base).items():
-            methods.pop(name, None)
+            functions.pop(name, None)
             if not name.startswith("_") and inspect.isfunction(member):
-                methods[name] = Method(name, member)
-    return methods
+                functions[name] = member
+    return functions

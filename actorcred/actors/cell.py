@@ -24,6 +24,7 @@ from time import monotonic
 from types import CoroutineType
 from typing import Any, Protocol, cast
 
+import pykka
 from pykka._envelope import Envelope
 from pykka._introspection import get_attr_directly
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
@@ -200,7 +201,8 @@ class Cell(Lifecycle):
     def _reply_error(self, error: BaseException, message: Any, reply: Receiver | None) -> None:
         actor = self.actor
         if reply is not None:
-            logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
+            if isinstance(reply, pykka.Future):  # another receiver logs what is not expected
+                logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
             reply.settle_error(error)
         elif actor is not None and not actor._actor_survives(error, message):
             self.fail(actor, error)

@@ -32,7 +32,7 @@ from actorcred.adapters._http import (
 from actorcred.adapters._http_channel import HTTPChannel
 from actorcred.adapters._http_far import FarKept
 from actorcred.adapters._http_sessions import CookieSessions, Kept
-from actorcred.credentials import BearerToken, UsernamePassword
+from actorcred.credentials import BearerToken, LoginCredentials, UsernamePassword
 from actorcred.errors import (
     CheckerUnavailable,
     LoginDenied,
@@ -167,7 +167,7 @@ class AuthMiddleware:
         if credentials is not None:
             await visit.log_in(credentials, mechanism=request.scheme)
 
-    async def _credentials(self, request: HTTPRequest) -> object | None:
+    async def _credentials(self, request: HTTPRequest) -> LoginCredentials | None:
         """Return the credentials of a request; None if it has none that can be used here."""
         scheme, _, value = request.authorization.partition(" ")
         source, private = request.source, self._in_clear or request.private
@@ -297,7 +297,7 @@ class Visit:
         """The client's ref to its avatar; None for a client that is not logged in."""
         return None if self.login is None else self.login.avatar
 
-    async def log_in(self, credentials: object, *, mechanism: str = "") -> Login:
+    async def log_in(self, credentials: LoginCredentials, *, mechanism: str = "") -> Login:
         """Log the client in, for applications with a login form.
 
         If the middleware has a cookie, the session continues after this request.

@@ -19,7 +19,13 @@ from actorcred.adapters._client import LoopChannel, drain, goodbye, local_of
 from actorcred.adapters._proxy_listener import ProxyListener, proxy_socket
 from actorcred.adapters._ssh_streams import Exec, Shell, Stream, Subsystem, Terminal
 from actorcred.audit import printable
-from actorcred.credentials import Combined, OneTimePassword, SSHKey, UsernamePassword
+from actorcred.credentials import (
+    Combined,
+    LoginCredentials,
+    OneTimePassword,
+    SSHKey,
+    UsernamePassword,
+)
 from actorcred.errors import LoginDenied, LoginFailed, MissingExtra, UnauthorizedLogin
 from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import ClientInfo
@@ -228,7 +234,7 @@ class SSHConnection(asyncssh.SSHServer):
             lambda: self._typed(username, list(responses)), "keyboard-interactive"
         )
 
-    def _typed(self, username: str, answers: list[str]) -> object:
+    def _typed(self, username: str, answers: list[str]) -> LoginCredentials:
         password = UsernamePassword(username, answers[0] if answers else "", source=self._source)
         if len(answers) < 2 or not answers[1]:
             return password
@@ -253,7 +259,9 @@ class SSHConnection(asyncssh.SSHServer):
 
     # -- logging in --------------------------------------------------------------------------------
 
-    async def _log_in(self, present: Callable[[], object], method: str = "password") -> bool:
+    async def _log_in(
+        self, present: Callable[[], LoginCredentials], method: str = "password"
+    ) -> bool:
         client = SSHChannel(self)
         try:
             self._under_way = login = self.server.portal.login(
@@ -274,7 +282,7 @@ class SSHConnection(asyncssh.SSHServer):
             return False
         return True
 
-    def _presented(self, present: Callable[[], object], method: str) -> object:
+    def _presented(self, present: Callable[[], LoginCredentials], method: str) -> LoginCredentials:
         try:
             return present()
         except LoginFailed as error:  # a name that no user can have

@@ -67,9 +67,8 @@ class FileChecker(PollingChecker, PasswordChecker):
         self._path = os.fspath(path)
         self._dummy = ""
         self._dummy_of: dict[str, Account] | None = None  # the accounts it was chosen from
-        self._file = WatchedFile(
-            path, self._parse, lines=True, hint=f"make one with `htpasswd -cB {path} NAME`"
-        )
+        hint = f"make one with `actorcred passwd add file:{path} NAME`"
+        self._file = WatchedFile(path, self._parse, lines=True, hint=hint)
 
     @classmethod
     def start(  # type: ignore[override]

@@ -10,6 +10,7 @@ from actorcred.cli.call import call
 from actorcred.cli.otp import otp
 from actorcred.cli.passwd import passwd
 from actorcred.cli.serve import serve
+from actorcred.cli.stubs import stubs
 
 __all__ = ["command"]
 
@@ -27,3 +28,4 @@ command.add_command(serve)
 command.add_command(call)
 command.add_command(passwd)
 command.add_command(otp)
+command.add_command(stubs)

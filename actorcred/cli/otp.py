@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import click
 
 from actorcred import actors
 from actorcred.checkers.otp import OTPChecker, OTPCheckerRef
-from actorcred.cli.errors import fail
-from actorcred.errors import ActorcredError
+from actorcred.cli.errors import ExitCode, fail
+from actorcred.cli.qr import qr_code
+from actorcred.errors import ActorcredError, MissingExtra
 
 __all__ = ["otp"]
 
@@ -50,11 +53,69 @@ def otp() -> None:
     is_flag=True,
     help="Prompt for the user's existing secret, in base32, or read it from a pipe.",
 )
-def enrol(path: str, name: str, issuer: str, bring_secret: bool) -> None:
-    """Give the user NAME a new secret, and print the URL for the app, which contains it."""
+@click.option(
+    "--qr/--no-qr",
+    default=None,
+    help="Draw a QR code for the app.  [default: on a terminal, if segno is installed]",
+)
+def enrol(path: str, name: str, issuer: str, bring_secret: bool, qr: bool | None) -> None:
+    """Give the user NAME a new secret, and print what the user's authenticator app needs.
+
+    That is a URL which contains the secret; on a terminal, also a QR code of it, and the key for
+    users who must type it.
+    """
+    drawn = _drawing(qr)
     secret = click.prompt("Secret", hide_input=True, err=True) if bring_secret else None
     with _open(path) as checker:
-        click.echo(checker.enrol(name, issuer, secret).get())
+        url = checker.enrol(name, issuer, secret).get()
+    if drawn is not None:
+        click.echo(f"{drawn(url)}\n")
+    if _is_terminal():
+        click.echo(_explained(url, drawn is not None))
+    click.echo(url)
+
+
+def _drawing(wanted: bool | None) -> Callable[[str], str] | None:
+    """Return the function that draws a QR code, if one is to be drawn and can be.
+
+    It is found before a user is enrolled, so that a code that cannot be drawn changes nothing.
+    """
+    if wanted is False or (wanted is None and not (_is_terminal() and _has_blocks())):
+        return None
+    try:
+        qr_code("")
+    except MissingExtra as error:
+        if wanted:
+            fail(error, ExitCode.USAGE)
+        click.echo(f"actorcred: {error}", err=True)
+        return None
+    return qr_code
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _has_blocks() -> bool:
+    """Return whether the terminal's encoding has the characters of a QR code."""
+    try:
+        "\u2580\u2584\u2588".encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _explained(url: str, has_code: bool) -> str:
+    query = parse_qs(urlsplit(url).query)
+    key = query["secret"][0]
+    blocks = " ".join(key[start : start + 4] for start in range(0, len(key), 4))
+    way = "scan the code, or type the key" if has_code else "type the key"
+    return (
+        f"In the authenticator app, add an account: {way}.\n"
+        f"Account: {unquote(urlsplit(url).path.lstrip('/'))}\n"
+        f"Key: {blocks} (time-based, 6 digits, every 30 seconds)\n"
+        "Keep all of this secret: it is enough to make the user's codes. The URL is:"
+    )
 
 
 @otp.command()

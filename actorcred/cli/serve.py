@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import inspect
 import logging
-import os
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +16,7 @@ from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_
 from actorcred.audit import PERSONAL
 from actorcred.auth.options import auth_options
 from actorcred.auth.registry import from_string
+from actorcred.cli.classes import find_class
 from actorcred.cli.clusters import Join, cluster_options, clustered
 from actorcred.cli.errors import ExitCode, fail, usage
 from actorcred.cli.lifetime import Interrupted, Life, drained, run
@@ -398,17 +396,11 @@ async def _serve(life: Life, portal: PortalRef, server: Server, role: Role, *, m
 
 
 def _find_realm(path: str) -> type[Realm]:
-    module_name, _, class_name = path.partition(":")
-    if not (module_name and class_name):
-        fail(f"--realm {path!r} must have the form MODULE:CLASS", ExitCode.USAGE)
-    sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
-        found = getattr(importlib.import_module(module_name), class_name)
-    except ImportError as error:
-        fail(f"--realm {path!r}: {error}", ExitCode.USAGE)
-    except AttributeError:
-        fail(f"--realm {path!r}: the module has no {class_name!r}", ExitCode.USAGE)
-    if not isinstance(found, type) or not issubclass(found, Realm):
+        found = find_class(path)
+    except ValueError as error:
+        fail(f"--realm {error}", ExitCode.USAGE)
+    if not issubclass(found, Realm):
         fail(f"--realm {path!r} is not a subclass of actorcred.Realm", ExitCode.USAGE)
     return found
 

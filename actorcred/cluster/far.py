@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, overload
 
 import pykka
 from pykka.messages import ProxyCall
@@ -18,6 +18,7 @@ from actorcred.logout import LogoutCode
 from actorcred.methods import methods_of
 from actorcred.mind.mind import CALL_TIMEOUT
 from actorcred.names import AvatarId
+from actorcred.sessions.interface_ref import InterfaceCalls, check_stub
 
 __all__ = ["FarMind", "FarRef", "FarSession", "Way", "ask_for"]
 
@@ -122,7 +123,7 @@ END_TIMEOUT = 30.0
 """Seconds for a session to end, with its `on_logout`."""
 
 
-class FarRef:
+class FarRef(InterfaceCalls[Any]):
     """A ref to an avatar of another node, for the methods of its interface.
 
     Attributes:
@@ -139,6 +140,11 @@ class FarRef:
 
     def __repr__(self) -> str:
         return f"<FarRef to {self.actor_class.__name__} at {self._node}>"
+
+    @property
+    def interface(self) -> type:
+        """The interface; `object` if this node does not know it."""
+        return self.actor_class
 
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Call a method of the interface, as `ActorRef.ask` does.
@@ -158,8 +164,18 @@ class FarRef:
         """Call a method of the interface without waiting for anything; see `ask`."""
         self._way.tell(self._node, self._question(message))
 
-    def proxy(self) -> FarProxy:
-        """Return an object with the methods of the interface, which return futures."""
+    @overload
+    def proxy(self) -> FarProxy: ...
+    @overload
+    def proxy(self, stub: Callable[..., R]) -> R: ...
+    def proxy(self, stub: Callable[..., Any] | None = None) -> Any:
+        """Return an object with the methods of the interface, which return futures.
+
+        Args:
+            stub: its type for type checkers; see `InterfaceRef.proxy`.
+        """
+        if stub is not None:
+            check_stub(stub, self.actor_class)
         return FarProxy(self)
 
     def _question(self, message: Any) -> Ask:

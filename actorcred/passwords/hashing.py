@@ -21,6 +21,7 @@ from actorcred.names import password_forms
 from actorcred.passwords import formats as _hashes
 from actorcred.passwords import web_formats as _web_hashes
 from actorcred.passwords.formats import HashFormat, OutOfBounds, bounded
+from actorcred.passwords.named import by_name
 from actorcred.passwords.policy import prepare_new_password
 
 __all__ = [
@@ -69,6 +70,7 @@ class UnsupportedHash(ValueError):
     """
 
 
+@by_name
 def hash_password(*, password: str | bytes, rounds: int = DEFAULT_ROUNDS) -> str:
     """Hash a password for storage. This takes a considerable part of a second: use a thread pool.
 
@@ -111,6 +113,7 @@ def _shorten(raw: bytes, salt: bytes) -> bytes:
     return base64.b64encode(hmac.digest(salt, raw, "sha256"))
 
 
+@by_name
 def verify_password(*, password: str | bytes, hash: str, encoding: str = "utf-8") -> bool:  # noqa: A002
     """Return whether a hash was made from a password. This is as slow as hashing it.
 
@@ -179,6 +182,7 @@ def _fits(raw: bytes, hash: str) -> bool:  # noqa: A002
     return made_by is not None and made_by.verify(raw, hash)
 
 
+@by_name
 def check_format(*, hash: str) -> None:  # noqa: A002
     """Check that `verify_password` can verify a hash.
 
@@ -260,6 +264,7 @@ def _format_of(hash: str) -> HashFormat | None:  # noqa: A002
     return next((known for known in FORMATS if hash.startswith(known.prefix)), None)
 
 
+@by_name
 def needs_rehash(*, hash: str, rounds: int = DEFAULT_ROUNDS) -> bool:  # noqa: A002
     """Return whether a hash is weaker than a new one with `rounds`, and should be replaced."""
     match = _BCRYPT.fullmatch(hash) or _BCRYPT_SHA256.fullmatch(hash)

@@ -8,6 +8,7 @@ from functools import cache
 
 from actorcred.errors import MissingExtra, PasswordRejected
 from actorcred.names import prepare_password
+from actorcred.passwords.named import by_name
 
 __all__ = ["PasswordPolicy", "prepare_new_password"]
 
@@ -56,6 +57,7 @@ def _common_passwords() -> frozenset[str]:
     return frozenset(FREQUENCY_LISTS["passwords"])
 
 
+@by_name
 def prepare_new_password(*, password: str | bytes) -> str:
     """Return a password in the form in which it is stored, prepared by RFC 8265.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import fields, is_dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 from actorcred.actors import Actor, ActorRef, ControlMessage, Dispatcher, Future
 from actorcred.actors.messages import describe
@@ -13,6 +13,7 @@ from actorcred.checker import Revocation, require_checker
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.names import AvatarId
 from actorcred.portal import messages as m
+from actorcred.portal.arguments import require_list
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.gauges import Gauges
 from actorcred.portal.host import Host
@@ -65,7 +66,7 @@ class Portal(Actor):
     ) -> None:
         super().__init__()
         realm = require_realm(realm)
-        required = [require_checker(checker) for checker in checkers]
+        required = [require_checker(checker) for checker in require_list(checkers)]
         self._options = options or PortalOptions()
         portal = cast("PortalRef", self._actor_ref)
         portal.options = self._options
@@ -158,6 +159,17 @@ class Portal(Actor):
     ) -> PortalRef:
         """Start a portal; see the class for the arguments."""
         return cast("PortalRef", super().start(realm, checkers, options, dispatcher=dispatcher))
+
+    if not TYPE_CHECKING:  # an attribute that does not exist is an error for type checkers
+
+        def __getattr__(self, name: str) -> NoReturn:
+            problem = f"{type(self).__name__!r} object has no attribute {name!r}"
+            if not name.startswith("_") and hasattr(PortalRef, name):
+                problem += (
+                    "; it is one of the ref that Portal.start(realm, checkers) returns, "
+                    "in place of Portal(...)"
+                )
+            raise AttributeError(problem, name=name, obj=self)
 
     def _free(self, avatar_id: AvatarId, session_id: str) -> None:
         self._protection.closed(session_id)

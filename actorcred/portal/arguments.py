@@ -2,7 +2,47 @@
 
 from __future__ import annotations
 
-__all__ = ["require"]
+from collections.abc import Iterable, Mapping
+from typing import Any, TypedDict, cast
+
+from actorcred.identity import ClientInfo
+
+__all__ = ["LoginOptions", "require", "require_interfaces", "require_list"]
+
+
+class LoginOptions(TypedDict, total=False):
+    """The options of `PortalRef.login`, which says what they are."""
+
+    authorize_as: str | None
+    client: ClientInfo
+    info: Mapping[str, Any]
+    mechanism: str
+
+
+def require_list(checkers: object) -> Iterable[Any]:
+    """Return the checkers of a portal.
+
+    Raises:
+        TypeError: if they are not in a list or another iterable.
+    """
+    if not isinstance(checkers, Iterable):
+        raise TypeError(
+            "the checkers of a portal must be a list, also if it is one: "
+            f"Portal.start(realm, [checker]); not {checkers!r}"
+        )
+    return checkers
+
+
+def require_interfaces(interfaces: tuple[object, ...]) -> tuple[type, ...]:
+    """Return the interfaces of a login, which are classes.
+
+    Raises:
+        TypeError: if there is none, or one is not a class.
+    """
+    for interface in interfaces or (None,):
+        if not isinstance(interface, type):
+            raise TypeError("login() needs at least one interface, a class, after the mind")
+    return cast("tuple[type, ...]", interfaces)
 
 
 def require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:

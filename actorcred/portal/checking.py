@@ -14,7 +14,8 @@ from actorcred.errors import (
     RefusalCause,
     UnauthorizedLogin,
 )
-from actorcred.identity import PASSWORD, identity_of, seconds_left
+from actorcred.exchange import PASSWORD
+from actorcred.identity import identity_of, seconds_left
 from actorcred.names import AvatarId, make_avatar_id
 from actorcred.portal.acting import MayActAs, act_as
 from actorcred.portal.attempt import Attempt

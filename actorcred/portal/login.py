@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Generator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import pykka
 
 from actorcred.actors import Future
 from actorcred.actors.mailbox import Mailbox
 from actorcred.logout import LogoutCode
+from actorcred.sessions.interface_ref import Interface_co
 from actorcred.sessions.session import AvatarRef, Session
 
 __all__ = ["Login", "LoginFuture"]
 
 
-class _LoginFields(NamedTuple):
-    interface: type
-    avatar: AvatarRef[Any]
+class _LoginFields(NamedTuple, Generic[Interface_co]):
+    interface: type[Interface_co]
+    avatar: AvatarRef[Interface_co]
     logout: Callable[..., Future[None]]
 
 
-class Login(_LoginFields):
+class Login(_LoginFields[Interface_co]):
     """A successful login: `interface, avatar, logout = login`.
+
+    `Login[Player]` is one whose avatar is used as a `Player`.
 
     Attributes:
         interface: the requested interface that the realm granted.
@@ -36,12 +39,12 @@ class Login(_LoginFields):
     __slots__ = ()
 
     @property
-    def session(self) -> Session:
+    def session(self) -> Session[Interface_co]:
         """The session."""
         return self.avatar.session
 
 
-class LoginFuture(Future[Login]):
+class LoginFuture(Future[Login[Interface_co]]):
     """The future of a login. When the caller stops waiting for it, the login is given up.
 
     That happens when `get(timeout=...)` raises `pykka.Timeout`, when a task that awaits it is
@@ -72,7 +75,7 @@ class LoginFuture(Future[Login]):
             tell()
         return cancelled
 
-    def get(self, *, timeout: float | None = None) -> Login:
+    def get(self, *, timeout: float | None = None) -> Login[Interface_co]:
         """Wait for the login.
 
         Args:
@@ -89,7 +92,7 @@ class LoginFuture(Future[Login]):
                 raise
             return super().get()  # it was settled at the last moment
 
-    def __await__(self) -> Generator[Any, None, Login]:
+    def __await__(self) -> Generator[Any, None, Login[Interface_co]]:
         """Wait for the login in a coroutine; cancelling the wait gives the login up."""
         try:
             return (yield from super().__await__())

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, TypeVar, Unpack, cast, overload
 
 import pykka
 
 from actorcred.actors import ActorRef, Future
 from actorcred.checker import Revocation, require_checker
+from actorcred.credentials import LoginCredentials
 from actorcred.errors import CheckerUnavailable, LoginDenied, LoginFailed
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo
 from actorcred.mind.channel import MovableChannel
 from actorcred.names import ANONYMOUS, AvatarId
-from actorcred.portal.arguments import require
+from actorcred.portal.arguments import LoginOptions, require, require_interfaces
 from actorcred.portal.attempt import Attempt
 from actorcred.portal.events import Event
 from actorcred.portal.keeping import SessionKeeper
@@ -55,6 +56,9 @@ Landing: TypeAlias = Callable[[Any], Future[MovableChannel]]
 """Makes the channel of a session that arrives from another server, from its state there. May be
 called on any thread."""
 
+I = TypeVar("I")  # noqa: E741
+J = TypeVar("J")
+
 
 class PortalRef(SessionKeeper):
     """A ref to a portal: its whole interface for protocols and the application.
@@ -83,16 +87,35 @@ class PortalRef(SessionKeeper):
 
     # -- for protocols -----------------------------------------------------------------------------
 
+    @overload
     def login(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         mind: Any,
-        *interfaces: type,
+        interface: Callable[..., I],
+        /,
+        **options: Unpack[LoginOptions],
+    ) -> LoginFuture[I]: ...
+    @overload
+    def login(
+        self,
+        credentials: LoginCredentials,
+        mind: Any,
+        interface: Callable[..., I],
+        /,
+        *others: Callable[..., J],
+        **options: Unpack[LoginOptions],
+    ) -> LoginFuture[I | J]: ...
+    def login(
+        self,
+        credentials: LoginCredentials,
+        mind: Any,
+        *interfaces: Callable[..., Any],
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
         info: Mapping[str, Any] = NO_INFO,
         mechanism: str = "",
-    ) -> LoginFuture:
+    ) -> LoginFuture[Any]:
         """Log a client in.
 
         Args:
@@ -118,9 +141,7 @@ class PortalRef(SessionKeeper):
             TypeError: if no interface is given, one is not a class, or another argument has a
                 wrong type.
         """
-        for interface in interfaces or (None,):
-            if not isinstance(interface, type):
-                raise TypeError("login() needs at least one interface, a class, after the mind")
+        classes = require_interfaces(interfaces)
         if authorize_as is not None:
             require("authorize_as", authorize_as, str)
         if type(client) is not ClientInfo:
@@ -128,12 +149,12 @@ class PortalRef(SessionKeeper):
         if info is not NO_INFO:
             require("info", info, Mapping)
         return self._begin(
-            Attempt(self, credentials, mind, interfaces, authorize_as, client, info, mechanism)
+            Attempt(self, credentials, mind, classes, authorize_as, client, info, mechanism)
         )
 
     def verify(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         *,
         authorize_as: str | None = None,
         client: ClientInfo = NO_CLIENT,
@@ -160,7 +181,7 @@ class PortalRef(SessionKeeper):
     def reauthenticate(
         self,
         session: Session,
-        credentials: object,
+        credentials: LoginCredentials,
         *,
         authorize_as: str | None = None,
         client: ClientInfo | None = None,
@@ -193,7 +214,7 @@ class PortalRef(SessionKeeper):
 
     def _check(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         client: ClientInfo,
         authorize_as: str | None,
         mechanism: str,
@@ -204,7 +225,7 @@ class PortalRef(SessionKeeper):
         )
         return cast("Future[AvatarId]", self._begin(attempt))
 
-    def _begin(self, attempt: Attempt) -> LoginFuture:
+    def _begin(self, attempt: Attempt) -> LoginFuture[Any]:
         tracing = self.options.tracing
         if tracing is not None:
             attempt.trace = tracing.presented()

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeAlias
 
+from actorcred.credentials import LoginCredentials
 from actorcred.errors import ProtocolError
 from actorcred.exchange import ExchangeEvent, ExchangeState, step
 from actorcred.identity import ClientInfo
@@ -44,7 +45,7 @@ class Credentials:
         mechanism: the name of the mechanism; set by `ServerMechanism.step`.
     """
 
-    credentials: object
+    credentials: LoginCredentials
     authorize_as: str = ""
     mechanism: str = field(default="", compare=False)
 

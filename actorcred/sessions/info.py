@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine, Hashable, Mapping
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, overload
 
 from actorcred.actors import Future
 from actorcred.identity import ClientInfo, Identity
@@ -11,6 +11,10 @@ from actorcred.logout import LogoutCode
 from actorcred.names import AvatarId
 
 __all__ = ["AvatarHandle", "ClientHandle", "SessionInfo"]
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 class AvatarHandle(Protocol):
@@ -22,8 +26,27 @@ class AvatarHandle(Protocol):
     def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
         """Ask the avatar; see `ActorRef.ask`."""
 
-    def proxy(self) -> Any:
-        """Return an object whose methods call those of the avatar and return futures."""
+    @overload
+    def call(
+        self,
+        method: Callable[Concatenate[Any, P], Coroutine[Any, Any, R]],
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Future[R]: ...
+    @overload
+    def call(
+        self, method: Callable[Concatenate[Any, P], R], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Future[R]: ...
+    def call(self, method: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call a method of the interface; see `AvatarRef.call`."""
+
+    @overload
+    def proxy(self) -> Any: ...
+    @overload
+    def proxy(self, stub: Callable[..., R]) -> R: ...
+    def proxy(self, stub: Callable[..., Any] | None = None) -> Any:
+        """Return an object whose methods call those of the avatar; see `AvatarRef.proxy`."""
 
 
 class ClientHandle(Protocol):

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, Protocol, overload
 
 import pykka
 
@@ -20,6 +20,7 @@ from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.sessions.guarded import Guarded
+from actorcred.sessions.interface_ref import Interface_co, InterfaceRef
 from actorcred.sessions.proof import Expiry, Proof, age_of, renewed
 from actorcred.sessions.resting import Resting
 from actorcred.sessions.seldom import Seldom
@@ -27,9 +28,6 @@ from actorcred.sessions.sharing import SharedAvatar
 from actorcred.sessions.states import SessionEvent, State, step
 
 __all__ = ["AvatarRef", "Session", "SessionOwner"]
-
-
-A = TypeVar("A", bound=pykka.Actor)
 
 
 class SessionOwner(Protocol):
@@ -61,8 +59,10 @@ _NEVER_IDLE = math.inf
 """The time at which a session was last seen that has no idle timeout."""
 
 
-class Session(Resting, Guarded):
+class Session(Resting, Guarded, Generic[Interface_co]):
     """The session of a logged-in client, as in `Login.session`. Only the portal creates sessions.
+
+    `Session[Player]` is one whose client uses its avatar as a `Player`.
 
     Attributes:
         id: a random string with 128 bits of entropy. It identifies the session to operators, and
@@ -84,7 +84,7 @@ class Session(Resting, Guarded):
         last_seen: when the client last used it, on the portal's clock.
     """
 
-    avatar: AvatarRef[Any]
+    avatar: AvatarRef[Interface_co]
     _done = Seldom[Future[None]]()
     _log_out = Seldom[tuple[ActorRef[Any], Callable[[], object]]]()
     _notes = Seldom[dict[str, Any]]()
@@ -385,17 +385,23 @@ _IN_ORDER = frozenset((LogoutCode.LOGOUT, LogoutCode.DRAINED))
 """Reasons for which the client's waiting messages are still handled."""
 
 
-class AvatarRef(ActorRef[A]):
+class AvatarRef(InterfaceRef[Interface_co]):
     """The client's ref to its avatar. It works while the session is open, and records activity.
 
-    The avatar's own `actor_ref`, for other actors of the program, does neither.
+    The avatar's own `actor_ref`, for other actors of the program, does neither. `call` sends a call
+    whose arguments and result type checkers know, `proxy` returns a proxy.
     """
 
     __slots__ = ("session",)
 
-    def __init__(self, ref: ActorRef[A], session: Session) -> None:
+    def __init__(self, ref: ActorRef[Any], session: Session[Interface_co]) -> None:
         self.actor_inbox = ref.actor_inbox
         self.session = session
+
+    @property
+    def interface(self) -> type:
+        """What the client may use the avatar as."""
+        return self.session.interface
 
     def is_alive(self) -> bool:
         """Return whether the session is open and the avatar alive."""

@@ -23,7 +23,7 @@ import pytest
 from actorcred import actors
 from actorcred.actors import ActorRef, Future
 from actorcred.checker import CheckerRef
-from actorcred.credentials import UsernamePassword
+from actorcred.credentials import LoginCredentials, UsernamePassword
 from actorcred.errors import CheckerUnavailable, LoginFailed, NoInterface, UnauthorizedLogin
 from actorcred.names import ANONYMOUS
 from actorcred.portal.options import PortalOptions
@@ -51,8 +51,8 @@ class CheckerContract:
         reusable: whether the right credentials are valid more than once.
     """
 
-    right: ClassVar[list[tuple[object, object]]] = []
-    wrong: ClassVar[list[object]] = []
+    right: ClassVar[list[tuple[LoginCredentials, object]]] = []
+    wrong: ClassVar[list[LoginCredentials]] = []
     secrets: ClassVar[list[str]] = []
     reusable: ClassVar[bool] = True
 
@@ -67,7 +67,7 @@ class CheckerContract:
         return start_portal(checker, options=PortalOptions(penalty=Penalty(step=0.0)))
 
     @staticmethod
-    def log_in(portal: PortalRef, credentials: object) -> Any:
+    def log_in(portal: PortalRef, credentials: LoginCredentials) -> Any:
         """Log in, and return the session."""
         return portal.login(credentials, None, Visitor).get(timeout=WAIT).session
 
@@ -285,6 +285,8 @@ class RealmContract:
 
 class _Name:
     """Credentials that the test's checker accepts unchecked."""
+
+    proves: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, avatar_id: Any) -> None:
         self.avatar_id = avatar_id

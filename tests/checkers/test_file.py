@@ -119,7 +119,8 @@ def test_fields_case_and_hash_function_are_configurable(path):
 
 def test_a_file_that_cannot_be_read_is_named(path, tmp_path):
     with pytest.raises(
-        AccountError, match=r"cannot read '.*users.htpasswd': No such file.*htpasswd -cB"
+        AccountError,
+        match=r"'.*users.htpasswd': No such file.*`actorcred passwd add file:.*htpasswd NAME`",
     ):
         FileChecker.start(path)
     path.write_bytes(b"ann:\xff\n")

@@ -191,6 +191,7 @@ def test_a_password_is_never_taken_from_the_command_line_and_asked_for_only_at_a
         (("--realm", "no.such:Realm", "--auth", "anonymous"), "No module named"),
         (("--realm", "json:Realm", "--auth", "anonymous"), "has no 'Realm'"),
         (("--realm", "json:JSONDecoder", "--auth", "anonymous"), "not a subclass"),
+        (("--realm", REALM, "--auth", "file:none"), "`actorcred passwd add file:none NAME`"),
         (("--realm", REALM, "--auth", "oracle:x"), "unknown type of authentication 'oracle'"),
         (("--realm", REALM, "--auth", "file:/no/such"), "cannot read '/no/such'"),
         (("--realm", REALM, "--auth", "memory:ann"), "names and passwords in turn"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 import pykka
 import pytest
 from pykka.messages import ProxyCall
 
+from actorcred.actors import Future
 from actorcred.cluster import BusError, FarSession, RemoteError, answers
 from actorcred.cluster.interfaces import Interfaces
 from actorcred.cluster.messages import AnnotateSession, Ask, End, Hello, Kick, pack
@@ -18,6 +19,14 @@ from actorcred.names import ANONYMOUS
 from tests.cluster.conftest import stranger, until
 from tests.cluster.nats_server import NatsServer
 from tests.cluster.team import Client, Member, Player, team
+
+
+class PlayerProxy(Protocol):
+    def move(self, dx: float) -> Future[float]: ...
+
+
+class FlyingProxy(Protocol):
+    def fly(self) -> Future[None]: ...
 
 
 async def far(a: Member, b: Member, mind: Any = None, name: str = "ann") -> FarSession:
@@ -134,6 +143,14 @@ def test_an_avatar_of_another_node_is_called_by_its_interface(nats_server: NatsS
         async with team(nats_server) as (a, b):
             session = await far(a, b)
             assert await session.avatar.proxy().move(2.0) == 4.0
+            assert await session.avatar.call(Player.move, 3.0) == 6.0
+            assert await session.avatar.proxy(PlayerProxy).move(1.5) == 3.0
+            with pytest.raises(TypeError, match="Player has no fly"):
+                session.avatar.proxy(FlyingProxy)
+            with pytest.raises(TypeError, match="a method of Player"):
+                session.avatar.call(FlyingProxy.fly)
+            with pytest.raises(AttributeError, match=r"avatar\.call\(Player\.move, \.\.\.\)"):
+                session.avatar.move(1.0)  # type: ignore[attr-defined]
             call = ProxyCall(("move",), (1.5,), {})
             assert await session.avatar.ask(call, block=False) == 3.0
             assert await asyncio.to_thread(session.avatar.ask, call) == 3.0
@@ -343,6 +360,8 @@ def test_an_interface_that_a_node_does_not_have_is_called_all_the_same(
             monkeypatch.setattr(b.node, "interfaces", Interfaces())
             session = await far(a, b)
             assert session.interface is object
+            assert await session.avatar.call(Player.move, 1.0) == 2.0
+            assert await session.avatar.proxy(PlayerProxy).move(1.0) == 2.0
             assert await session.avatar.proxy().move(1.0) == 2.0
 
     asyncio.run(run())

@@ -167,6 +167,52 @@ async def test_the_browsers_client_can_do_without_notifications(
         assert json.loads(await run(*node(), str(script))) == seen
 
 
+HURRIED = """
+globalThis.location = {{ href: "http://127.0.0.1/" }};
+const {{ connect, CredError }} = await import("{module}");
+const secrets = {{ username: "ann", password: "s3cret" }};
+const client = await connect("{url}", secrets);
+const early = client.reconnectNow();
+const reconnecting = new Promise((resolve) => {{
+  client.on("reconnecting", (error, seconds) => resolve([error.code, seconds >= 2700]));
+}});
+const reconnected = new Promise((resolve) => client.on("reconnected", resolve));
+client._goodbye = new CredError("drained", "the server restarts", 3600);
+client._socket.close();
+const told = await reconnecting;
+const hurried = client.reconnectNow();
+const complete = await reconnected;
+const moved = await client.call("move", 1);
+
+client._goodbye = new CredError("drained", "the server restarts", 3600);
+const again = new Promise((resolve) => client.on("reconnecting", resolve));
+const closed = new Promise((resolve) => client.on("closed", resolve));
+client._socket.close();
+await again;
+await client.close();
+const gone = (await closed).code;
+console.log(JSON.stringify([early, told, hurried, complete, moved, gone]));
+process.exit(0);
+"""
+
+
+@on_loop
+async def test_the_browsers_client_tells_how_long_it_waits_and_can_be_told_to_try_now(
+    tmp_path: Path,
+) -> None:
+    async with stage("websocket-json") as game:
+        module = shutil.copy(
+            Path(rpc.__file__).parent / "browser" / "actorcred.js", tmp_path / "actorcred.mjs"
+        )
+        url = f"ws://{game.address.host}:{game.address.port}{game.address.path}"
+        script = tmp_path / "script.mjs"
+        script.write_text(HURRIED.format(module=module, url=url), encoding="utf-8")
+        early, told, hurried, complete, moved, gone = json.loads(await run(*node(), str(script)))
+        assert (early, hurried, complete, gone) == (False, True, True, "drained")
+        assert told == ["drained", True]
+        assert moved == [1.0, 0.0]
+
+
 NEOVIM = """
 local channel = vim.fn.sockconnect("tcp", "{host}:{port}", {{ rpc = true }})
 local seen = {{}}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar, cast
 
 from twisted.cred import credentials as theirs
 from twisted.internet.defer import Deferred
@@ -12,8 +12,9 @@ from zope.interface.interface import InterfaceClass
 
 from actorcred import credentials as ours
 from actorcred.adapters.twisted.interfaces import class_of, interface_of
+from actorcred.credentials import LoginCredentials
 from actorcred.errors import CheckerUnavailable, UnauthorizedLogin
-from actorcred.exchange import UsernameDigestHash, UsernameHashedPassword
+from actorcred.exchange import PASSWORD, UsernameDigestHash, UsernameHashedPassword
 from actorcred.names import prepare_username
 
 __all__ = ["KINDS", "from_twisted", "kinds_from_twisted", "kinds_to_twisted", "to_twisted"]
@@ -88,6 +89,8 @@ class TwistedSSHKey(ours.SSHKey):
 class TwistedCredentials:
     """Credentials of a kind that only Twisted has."""
 
+    proves: ClassVar[frozenset[str]] = PASSWORD
+
     def __init__(self, original: Any, source: str) -> None:
         self.original = original
         self.source = source
@@ -126,7 +129,7 @@ def _checked(check: Callable[[bytes], Any], secret: bytes) -> bool:
     return bool(results[0])
 
 
-_FROM: dict[type, Callable[[Any, str], object]] = {
+_FROM: dict[type, Callable[[Any, str], LoginCredentials]] = {
     ours.UsernamePassword: TwistedPassword,
     UsernameDigestHash: TwistedDigestHash,
     UsernameHashedPassword: TwistedHashedPassword,
@@ -135,7 +138,7 @@ _FROM: dict[type, Callable[[Any, str], object]] = {
 }
 
 
-def from_twisted(credentials: Any, source: str = "") -> object:
+def from_twisted(credentials: Any, source: str = "") -> LoginCredentials:
     """Return Twisted's credentials as ours.
 
     Args:
@@ -149,9 +152,10 @@ def from_twisted(credentials: Any, source: str = "") -> object:
         if interface.providedBy(credentials):
             return _FROM[kind](credentials, source)
         if isinstance(credentials, kind):
-            return credentials
+            return cast("LoginCredentials", credentials)
     # Twisted's provide an interface; our SCRAM, tokens and certificates do not.
-    return TwistedCredentials(credentials, source) if list(providedBy(credentials)) else credentials
+    foreign = bool(list(providedBy(credentials)))
+    return TwistedCredentials(credentials, source) if foreign else credentials
 
 
 # -- ours as theirs --------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from actorcred.adapters.twisted.connection import ProtocolConnection
 from actorcred.adapters.twisted.dispatcher import deferred_of
 from actorcred.adapters.twisted.errors import raise_theirs, their_error
 from actorcred.adapters.twisted.faces import Face
+from actorcred.credentials import LoginCredentials
 from actorcred.errors import CallError, LoginDenied, LoginFailed, UnauthorizedLogin
 from actorcred.exchange import UsernameHashedPassword
 from actorcred.fronts.trusted import TrustedProxy
@@ -86,7 +87,10 @@ class PBPortal(Protocol):
     proxies: TrustedProxy | None
 
     def begin(
-        self, credentials: object, client: ProtocolChannel, interfaces: Iterable[InterfaceClass]
+        self,
+        credentials: LoginCredentials,
+        client: ProtocolChannel,
+        interfaces: Iterable[InterfaceClass],
     ) -> LoginFuture:
         """Log a client in."""
 
@@ -134,7 +138,7 @@ class Entrance(pb.Referenceable, ProtocolConnection):
         """Log in without a name."""
         return self.log_in(ours.Anonymous(), mind)
 
-    def log_in(self, presented: object, mind: Any) -> Any:
+    def log_in(self, presented: LoginCredentials, mind: Any) -> Any:
         """Log in; return the client's perspective, or a Deferred of it."""
         client = PBChannel(mind, self)
         login = self._portal.begin(presented, client, (pb.IPerspective,))

@@ -27,6 +27,7 @@ from actorcred.adapters.twisted.faces import face_class
 from actorcred.adapters.twisted.interfaces import class_of
 from actorcred.adapters.twisted.realm import TwistedAvatar, TwistedRealm
 from actorcred.checker import CheckerRef
+from actorcred.credentials import LoginCredentials
 from actorcred.errors import LoginDenied, LoginFailed
 from actorcred.fronts.trusted import TrustedProxy, trusted
 from actorcred.identity import NO_CLIENT, ClientInfo
@@ -144,7 +145,7 @@ class CredPortal:
         )
         return answer if connection is None else answer.addBoth(connection.if_there)
 
-    def _presented(self, credentials: Any, client: ClientInfo) -> object:
+    def _presented(self, credentials: Any, client: ClientInfo) -> LoginCredentials:
         try:
             return from_twisted(credentials, client.address)
         except LoginFailed as error:  # a name that no user can have
@@ -245,7 +246,7 @@ class CredPortal:
 
     def begin(
         self,
-        credentials: object,
+        credentials: LoginCredentials,
         client: ProtocolChannel,
         interfaces: Iterable[InterfaceClass],
         authorize_as: str | None = None,

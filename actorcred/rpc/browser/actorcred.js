@@ -74,7 +74,8 @@ export async function resume(url, options = {}) {
 
 /**
  * A logged-in client. In addition to the server's notifications it has these events, for `on`:
- * "slow" (), when a login takes more than a few seconds; "reconnecting" (error, seconds),
+ * "slow" (), when a login takes more than a few seconds; "reconnecting" (error, seconds), with the
+ * time until the next attempt, which a page can count down, and end by `reconnectNow`;
  * "reconnected" (complete), "closed" (error).
  */
 export class Client {
@@ -104,6 +105,7 @@ export class Client {
     this._goodbye = null;
     this._loggedIn = false;
     this._closed = false;
+    this._hurry = null;
     this._remember = () => this._keep();
     globalThis.addEventListener?.("pagehide", this._remember);
   }
@@ -137,10 +139,17 @@ export class Client {
     await this._authenticate("cred.reauthenticate", { ...this.options, password });
   }
 
+  /** Try to reconnect at once, if the client waits for that. Returns whether it did wait. */
+  reconnectNow() {
+    this._hurry?.();
+    return this._hurry !== null;
+  }
+
   /** Log out and close the connection. */
   async close() {
     this._closed = true;
     this._forget();
+    this._hurry?.();
     const gone = new Promise((resolve) => this.on("closed", resolve));
     await this.call("cred.logout").catch(() => {});
     if (this._socket !== null) await Promise.race([gone, pause(this.options.timeout)]);
@@ -264,8 +273,12 @@ export class Client {
   async _comeBack(error) {
     let seconds = error.retryAfter ?? 0.2;
     while (!this._closed) {
-      this._emit("reconnecting", error, seconds);
-      await pause(seconds * (0.75 + Math.random() / 2));
+      const wait = seconds * (0.75 + Math.random() / 2);
+      const waited = new Promise((resolve) => (this._hurry = resolve));
+      this._emit("reconnecting", error, wait);
+      await Promise.race([waited, pause(wait)]);
+      this._hurry = null;
+      if (this._closed) break;
       let complete = false;
       try {
         await this._open(async () => {

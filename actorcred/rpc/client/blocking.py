@@ -131,6 +131,14 @@ class BlockingClient:
         """End another session of the user; return whether it existed. Needs `reauthenticate`."""
         return self._run(self.client.end_session(session))
 
+    def reconnect_now(self) -> bool:
+        """Try to reconnect at once; see `Client.reconnect_now`."""
+
+        async def hurry() -> bool:
+            return self.client.reconnect_now()
+
+        return self._run(hurry())
+
     def close(self) -> None:
         """Log out and close the connection. Does nothing if it is already closed."""
         if self._thread.is_alive():

@@ -23,6 +23,7 @@ from actorcred.errors import (
 )
 from actorcred.rpc.client.connection import Call, ClientConnection, make_handle
 from actorcred.rpc.client.options import ClientOptions
+from actorcred.rpc.client.reconnecting import Pause, tell
 from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
 from actorcred.rpc.protocol.goodbye import FINAL
@@ -93,6 +94,8 @@ class Client:
         session: the id of the session.
         limits: the limits that the server announced.
         notifications: the number of notifications received in this session.
+        on_reconnecting: called with the error and the seconds until the next attempt, whenever the
+            client begins to wait for one; `reconnect_now` ends the wait.
         on_reconnect: called with True after the session was resumed, with False after a new login
             or if notifications were lost: the client's state might be out of date then.
     """
@@ -106,6 +109,7 @@ class Client:
         self.session = ""
         self.limits: dict[str, Any] = {}
         self.notifications = 0
+        self.on_reconnecting: Callable[[Exception, float], object] | None = None
         self.on_reconnect: Callable[[bool], object] | None = None
         self._secrets = secrets
         self._handle = make_handle(handler)
@@ -114,10 +118,12 @@ class Client:
         self._line: ClientConnection | None = None
         self._token: str | None = None
         self._goodbye = ConnectionLost("there is no connection")
+        self._trouble: Exception = self._goodbye  # why there is still no connection
         self._logged_in = False
         self._comeback: asyncio.Task[None] | None = None
         self._again: list[Call] = []
         """Calls to make at the server to which the session has moved."""
+        self._pause = Pause()
         self._finished: asyncio.Future[None] = self._loop.create_future()
 
     def __repr__(self) -> str:
@@ -189,6 +195,14 @@ class Client:
     async def end_session(self, session: str) -> bool:
         """End another session of the user; return whether it existed. Needs `reauthenticate`."""
         return bool(await self.call("cred.end", session))
+
+    def reconnect_now(self) -> bool:
+        """Try to reconnect at once, if the client waits for that, such as when a user asks for it.
+
+        Returns:
+            Whether it did wait.
+        """
+        return self._pause.end()
 
     async def close(self) -> None:
         """Log out, close the connection, and wait until it is closed.
@@ -361,7 +375,7 @@ class Client:
         if line is not self._line:
             return  # it was already abandoned
         self._line = None
-        self._goodbye = goodbye
+        self._goodbye = self._trouble = goodbye
         self._again += line.again
         if goodbye.moved is not None and goodbye.moved[0] is not None:
             self._token = goodbye.moved[0]
@@ -383,7 +397,7 @@ class Client:
     async def _come_back(self, pause: float) -> None:
         try:
             while not self._finished.done():
-                await asyncio.sleep(random.uniform(0.5, 1) * pause)
+                await self._wait_to_reconnect(random.uniform(0.5, 1) * pause)
                 pause = await self._try_to_come_back(
                     min(self._options.max_pause, 2 * max(pause, 0.1))
                 )
@@ -397,6 +411,11 @@ class Client:
             if self._finished.done():
                 self._abort()
 
+    async def _wait_to_reconnect(self, seconds: float) -> None:
+        """Wait, but only until `reconnect_now`."""
+        self._tell("on_reconnecting", self._trouble, seconds)
+        await self._pause.wait(seconds)
+
     async def _try_to_come_back(self, pause: float) -> float:
         """Connect and resume or log in, or give up if that cannot succeed.
 
@@ -407,14 +426,16 @@ class Client:
             whole = await self._patiently(self._resume_or_log_in())
         except (OSError, ProtocolError) as error:
             logger.info("No connection to %s: %s", self.address, printable(error))
+            self._trouble = error
             final = self._goodbye.code in FINAL
         except LoginDenied as error:
             pause, final = max(pause, error.retry_after or 0.0), False
+            self._trouble = error
         except CheckerUnavailable as error:
             logger.info(
                 "No login at %s for now: %s", self.address, printable(error.detail or error)
             )
-            final = False
+            self._trouble, final = error, False
         except (LoginFailed, CallError) as error:
             self._abort()
             self._goodbye, final = (
@@ -424,7 +445,7 @@ class Client:
         else:
             self._start_heartbeat()
             self._repeat()
-            self._tell_reconnected(whole)
+            self._tell("on_reconnect", whole)
             return pause
         self._abort()
         if final:
@@ -437,13 +458,8 @@ class Client:
         if self._line is not None:
             self._line.repeat(again)
 
-    def _tell_reconnected(self, whole: bool) -> None:
-        if self.on_reconnect is None:
-            return
-        try:
-            self.on_reconnect(whole)
-        except Exception:
-            logger.exception("on_reconnect failed:")
+    def _tell(self, name: str, *args: object) -> None:
+        tell(name, getattr(self, name), *args)
 
     async def _resume_or_log_in(self) -> bool:
         """Resume the session, or begin a new one; return whether no notification was lost."""

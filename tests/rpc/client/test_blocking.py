@@ -111,3 +111,8 @@ def test_a_login_that_fails_leaves_no_thread(address: str) -> None:
         connect_blocking("tcp:127.0.0.1:1", "ann", "s3cret")
 
     assert threads() == 0
+
+
+def test_a_client_that_is_connected_has_nothing_to_hurry(address: str) -> None:
+    with connect_blocking(address, "ann", "s3cret") as client:
+        assert not client.reconnect_now()

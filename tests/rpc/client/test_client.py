@@ -11,7 +11,14 @@ from typing import Any
 
 import pytest
 
-from actorcred import CallError, CheckerUnavailable, ConnectionLost, LoginFailed, ProtocolError
+from actorcred import (
+    CallError,
+    CheckerUnavailable,
+    ConnectionLost,
+    LoginDenied,
+    LoginFailed,
+    ProtocolError,
+)
 from actorcred.rpc import ClientOptions, connect
 from actorcred.rpc.client import client as module
 from actorcred.rpc.protocol.codec import Request
@@ -238,6 +245,32 @@ async def test_it_tries_again_while_logins_are_denied_or_unavailable(
         await client.close()
 
     assert "No login at" in caplog.text
+
+
+@on_loop
+async def test_a_client_tells_how_long_it_waits_and_can_be_told_to_try_now(tmp_path: Path) -> None:
+    told: list[tuple[Exception, float]] = []
+    async with scripted(tmp_path) as server:
+        client = await connect(
+            server.address, "ann", "s3cret", options=ClientOptions(reconnect=True)
+        )
+        assert not client.reconnect_now()  # there is nothing to wait for
+        client.on_reconnecting = lambda error, seconds: told.append((error, seconds))
+        server.answers["cred.resume"] = CallError("later", "denied", retry_after=3600.0)
+        server.drop()
+        await until(lambda: len(told) == 2)
+        server.answers["cred.resume"] = LOGIN
+        assert client.reconnect_now()
+        assert await client.call("name") == "ann"
+        assert len(told) == 2
+        await client.close()
+
+    (lost, soon), (denied, late) = told
+    assert isinstance(lost, ConnectionLost)
+    assert soon < 1
+    assert isinstance(denied, LoginDenied)
+    assert denied.retry_after == 3600
+    assert 1800 <= late <= 3600
 
 
 @on_loop
