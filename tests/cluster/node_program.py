@@ -37,7 +37,7 @@ from actorcred import (
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import BusDown, BusError, Cluster
-from actorcred.errors import CallError
+from actorcred.errors import CallCode, CallError
 from tests.cluster.other_versions import dance, speak
 
 logger = logging.getLogger("node_program")
@@ -316,7 +316,7 @@ class Program:
         return await login.session.move()
 
     async def do_look(self, session_id: str) -> list[Any] | None:
-        """Return the node and the number of the avatar of a session; None if it is over."""
+        """Return the node and the number of the avatar of a session; None if it is over or held."""
         login, holding = self._logins.get(session_id), self._node.holdings.get(session_id)
         try:
             if login is not None and login.session.is_open:
@@ -325,6 +325,10 @@ class Program:
                 return None
             return list(await holding.session.avatar.proxy().look())  # it has moved here
         except (pykka.ActorDeadError, pykka.Timeout):
+            return None
+        except CallError as error:
+            if error.code != CallCode.SUSPENDED:
+                raise
             return None
 
     def _line(self) -> int:
