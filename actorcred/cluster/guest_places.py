@@ -75,6 +75,9 @@ class GuestNode(Way, Protocol):
     def forget_guest(self, guest: Holding) -> None:
         """Record that nothing is left of a guest; on the event loop."""
 
+    def suspension(self, session_id: str) -> Callable[[], float] | None:
+        """Return what decides about the calls of a session."""
+
     def may_decide(self) -> bool:
         """Return whether this node may let a client share an avatar."""
 

@@ -155,6 +155,7 @@ class Guests:
         assert host is not None
         node.holdings.add(guest)  # first, so that the avatar is known to be here while it ends
         newcomer = self._newcomer(guest, message)
+        guest.generation = node.members.generation
 
         def attach() -> Session | None:
             present = host.shareable(guest.avatar_id)
@@ -175,6 +176,7 @@ class Guests:
         if guest.dropped:  # it has ended already
             node.forget_guest(guest)
             return Welcome.LATER, ""
+        session.suspension = node.suspension(guest.session_id)
         guest.opened(session)
         if not node.may_decide() or node.members.life_of(guest.node) is Life.DEAD:
             guest.ask_to_end(LogoutReason(LogoutCode.CUT_OFF))
@@ -205,7 +207,7 @@ class Guests:
     # -- calling ---------------------------------------------------------------------------------
 
     def _call(self, message: m.GuestCall, answer: AnswerTo) -> None:
-        """Call the avatar. Whether the client may was checked at its own node."""
+        """Call the avatar, which might be held here. Roles were checked at the client's node."""
         guest = self._get(message.session_id)
         if guest is None or not guest.is_open:
             answer("dead")
@@ -288,6 +290,8 @@ class Guests:
 
 def _ask(session: Session, message: m.GuestCall, *, busy: bool) -> Future[Any]:
     try:
+        if (refusal := session.refusal()) is not None:
+            raise refusal
         if busy:
             raise CallError("too many results come later", CallCode.TOO_MANY_REQUESTS)
         method = methods_of(session.interface).get(message.method)
@@ -298,7 +302,7 @@ def _ask(session: Session, message: m.GuestCall, *, busy: bool) -> Future[Any]:
         failed: Future[Any] = Future()
         failed.settle_error(error)
         return failed
-    # As the ref of the session would, but for what the client may: its own node has checked that.
+    # As the ref of the session would, but for roles: the client's own node has checked these.
     return ActorRef.ask(session.avatar, call, block=False)
 
 

@@ -417,6 +417,7 @@ class Moves:
             if holding.key:
                 await self._claims.take_out(holding)
             raise CallError("cut off from the other servers", "away")
+        holding.generation = generation
         return written
 
 

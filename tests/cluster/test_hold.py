@@ -199,3 +199,32 @@ def test_all_sessions_wait_while_nats_is_away_and_go_on_when_it_is_back(
                 await goes_on(login)
 
     asyncio.run(run())
+
+
+def test_a_shared_avatar_that_is_held_answers_no_client_of_other_nodes(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, 2, "share", on_cut_off="hold") as (a, b):
+            host = await a.login()
+            guest = await b.login()
+            await goes_on(guest)
+            a.node.members.generation += 1  # as by a gap in the lease
+            assert not await answers(host)
+            assert not await answers(guest)
+            a.node.heal()
+            await goes_on(host)
+            await goes_on(guest)
+
+    asyncio.run(run())
+
+
+def test_a_session_that_has_moved_is_not_held(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold") as (a, b):
+            login = await a.login()
+            await login.session.move()
+            (session,) = b.node.holdings.open()
+            assert session.refusal() is None
+
+    asyncio.run(run())
