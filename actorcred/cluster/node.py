@@ -368,7 +368,7 @@ class ClusterNode:
         the place. That is looked at with each call, so that none gets through when the process has
         paused for long.
         """
-        holding = self.holdings.get(session_id)
+        holding = self.holdings.get(session_id) or self.holdings.guests.get(session_id)
         if self._cut_off is not CutOff.HOLD or holding is None or not holding.exclusive:
             return None
         members = self.members
