@@ -356,7 +356,9 @@ class Moves:
             raise
         finally:
             holding.claiming = False
-        arrival.fence = self._roster.fence(written) if limited else None
+        if limited:
+            arrival.fence = self._roster.fence(written)
+            arrival.is_lost = lambda: holding.lost or not self._members.holds
         try:
             welcome = await self._mover.unpack(arrival)
         except MoveFailed:

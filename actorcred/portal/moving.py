@@ -331,6 +331,10 @@ class Moving:
     def _open(
         self, arrival: Arrival, mind: MindRef, granted: Granted, restored: Future[None]
     ) -> Session:
+        if arrival.is_lost():  # while the realm made the avatar
+            granted.avatar.stop(block=False)
+            mind.abandon()
+            raise MoveFailed("this server has lost touch with the others")
         session = Session(
             arrival.id,
             arrival.avatar_id,

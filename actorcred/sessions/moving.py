@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -66,6 +67,7 @@ class Arrival:
         parcel: all else.
         source: the id of the server that it comes from.
         fence: the number of its place here; see `Session.fence`.
+        is_lost: returns whether others may have its place by now. Thread-safe.
     """
 
     id: str
@@ -80,6 +82,7 @@ class Arrival:
     parcel: Parcel
     source: str
     fence: int | None = None
+    is_lost: Callable[[], bool] = lambda: False
 
 
 @dataclass(slots=True)

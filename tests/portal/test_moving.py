@@ -493,6 +493,18 @@ def test_a_realm_that_gives_no_such_avatar_opens_no_session(answer: Any, why: st
     run()
 
 
+@on_loop
+async def test_a_session_whose_place_is_lost_while_the_realm_answers_is_not_opened() -> None:
+    async with servers() as (here, there):
+        session = await here.login()
+        parcel = await here.mover.pack(session)
+        with pytest.raises(MoveFailed, match="lost touch"):
+            await there.mover.unpack(arrival(session, parcel, is_lost=lambda: True))
+        assert await there.stage.portal.count() == 0
+        assert "restored" not in str(there.log)
+        await here.mover.stay(session)
+
+
 def test_a_realm_that_is_late_opens_no_session(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(moving, "LANDING", 0.05)
 
