@@ -1,0 +1,371 @@
+"""How bots decide: from a glance to a direction, a dash and a remark. No actor, no network."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+from examples.arena.bots.atlas import Atlas, Camp, direction
+from examples.arena.bots.talk import Tongue, compass, topic_of
+from examples.arena.world.bodies import TICK, Flag, Look
+from examples.arena.world.views import Glance, Other
+
+DASH_REACH = 3.5
+"""A rival this near can be hit by a dash."""
+
+STRIDE = 4.6
+"""Steps that a walk covers in a second."""
+
+
+class Intent(NamedTuple):
+    """What a bot wants to do now."""
+
+    dx: float = 0.0
+    dy: float = 0.0
+    dash: bool = False
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Memory:
+    """What a bot remembers."""
+
+    heading: float
+    until: float = 0.0
+    """The time in seconds until which it keeps its heading, or stands and talks."""
+
+    stands: bool = False
+    met: int = 0
+    """The number of the player it met last."""
+
+    last: tuple[float, float] = (0.0, 0.0)
+    goal: Camp | None = None
+    walks: bool = False
+    detour_until: float = 0.0
+    rests_until: float = 0.0
+    """The time in seconds until which it chases no one."""
+
+
+class Character:
+    """A bot's mind.
+
+    Args:
+        atlas: the ways.
+        round_: the state of the round, as the arena sends it.
+        dice: decide.
+
+    Class attributes:
+        look: how it is shown.
+        seconds: from one glance to the next.
+        bag: the load with which it goes home.
+        pace: its usual share of full speed.
+        sociable: the chance that it stops for someone it meets.
+    """
+
+    look: ClassVar[Look]
+    seconds: ClassVar[float] = 1.2
+    bag: ClassVar[int] = 7
+    pace: ClassVar[float] = 0.85
+    sociable: ClassVar[float] = 0.1
+
+    def __init__(self, atlas: Atlas, round_: Mapping[str, Any], dice: random.Random) -> None:
+        self._atlas = atlas
+        self._dice = dice
+        self._tongue = Tongue(dice)
+        self._memory = Memory(dice.uniform(0, math.tau))
+        self.see_round(round_)
+
+    def see_round(self, round_: Mapping[str, Any]) -> None:
+        """Learn of a new round, or the end of one."""
+        self._storm = round_["storm"]
+        self._plays = round_["phase"] == "play"
+
+    def think(self, sight: Glance) -> Intent:
+        """Return what to do now."""
+        me, now = sight.me, sight.tick * TICK
+        text = self._react(sight, now)
+        if me.flags & Flag.STUNNED:
+            return Intent(text=text)
+        intent = self._unstick(sight, now) or self._shelter(sight) or self._act(sight, now)
+        self._memory.last = (me.x, me.y)
+        self._memory.walks = abs(intent.dx) + abs(intent.dy) > 0.2
+        return intent._replace(text=text or intent.text)
+
+    def _unstick(self, sight: Glance, now: float) -> Intent | None:
+        """Walk another way for a moment if it did not get on; None if it did."""
+        me, memory = sight.me, self._memory
+        moved = math.hypot(me.x - memory.last[0], me.y - memory.last[1])
+        if memory.walks and moved < 0.25 * self.seconds:
+            memory.heading = self._dice.uniform(0, math.tau)
+            memory.detour_until = now + self._dice.uniform(0.8, 2)
+        if now < memory.detour_until:
+            return self._walk((math.cos(memory.heading), math.sin(memory.heading)), self.pace)
+        return None
+
+    # -- for each character ------------------------------------------------------------------------
+
+    def _act(self, sight: Glance, now: float) -> Intent:
+        """Return what this character does when nothing urgent happens."""
+        raise NotImplementedError
+
+    # -- talk --------------------------------------------------------------------------------------
+
+    def _react(self, sight: Glance, now: float) -> str:
+        me, names = sight.me, {other.number: other.name for other in sight.others}
+        names[me.number] = me.name
+        for kind, number, detail in sight.news:
+            text = ""
+            if kind == "said":
+                text = self._answer(sight, now, number, str(detail))
+            elif kind == "hit" and number == me.number:
+                text = self._tongue.remark(0.5, now, "hit", name=names.get(int(detail), "friend"))
+            elif kind == "hit":
+                text = self._tongue.remark(0.6, now, "was hit", name=names.get(number, "friend"))
+            elif kind == "took" and me.load:
+                occasion = "chest" if int(detail) >= 5 else "took"
+                text = self._tongue.remark(0.06, now, occasion, count=me.load)
+            elif kind == "brought":
+                text = self._tongue.remark(
+                    0.3, now, "brought", count=detail, team=_team_name(me.team)
+                )
+            elif kind == "lost":
+                text = self._tongue.remark(0.3, now, "storm")
+            if text:
+                return text
+        return ""
+
+    def _answer(self, sight: Glance, now: float, number: int, text: str) -> str:
+        """Answer who speaks to this bot: a person who is nearest to it, or who says its name."""
+        me, nearest = sight.me, sight.others[0] if sight.others else None
+        speaker = next((other for other in sight.others if other.number == number), None)
+        topic = topic_of(text)
+        if speaker is None or topic is None:
+            return ""
+        is_asked = me.name in text
+        to_any = speaker.look == Look.PERSON and speaker is nearest
+        if not (is_asked or to_any) or (is_asked and self._dice.random() < 0.3):
+            return ""
+        self._stand(now, speaker)
+        way = ""
+        if topic == "gold":
+            if sight.gold:
+                way = compass(sight.gold[0][0] - me.x, sight.gold[0][1] - me.y)
+            else:
+                topic = "no gold"
+        elif topic == "storm?":
+            way = compass(self._storm["x"] - me.x, self._storm["y"] - me.y)
+        return self._tongue.answer(now, topic, name=speaker.name, way=way)
+
+    def _stand(self, now: float, other: Other) -> None:
+        memory = self._memory
+        memory.stands, memory.until, memory.met = True, now + 2.2, other.number
+
+    def _meet(self, sight: Glance, now: float) -> Intent | None:
+        """Stop for a moment with someone who comes by, or go on standing; None to go on."""
+        me, memory = sight.me, self._memory
+        if memory.stands:
+            if now < memory.until:
+                return Intent()
+            memory.stands = False
+        for other in sight.others[:1]:
+            near = math.hypot(other.x - me.x, other.y - me.y) < 3.0
+            if near and other.number != memory.met and self._dice.random() < self.sociable:
+                occasion = "greet" if other.team == me.team else "greet rival"
+                team = _team_name(other.team)
+                text = self._tongue.remark(0.8, now, occasion, name=other.name, team=team)
+                if text:
+                    self._stand(now, other)
+                    # A small step towards the other, so that they face each other.
+                    dx, dy = direction(me.x, me.y, other.x, other.y)
+                    return Intent(dx * 0.08, dy * 0.08, text=text)
+        return None
+
+    # -- walking -----------------------------------------------------------------------------------
+
+    def _camps(self, team: int) -> tuple[Camp, ...]:
+        return tuple(camp for camp in self._atlas.camps if camp[0] == team)
+
+    def _refuges(self, team: int) -> tuple[Camp, ...]:
+        """Return the camps of a team that the storm leaves alone."""
+        storm = self._storm
+        return tuple(
+            camp
+            for camp in self._camps(team)
+            if math.hypot(camp[1] - storm["x"], camp[2] - storm["y"]) <= storm["last"]
+        )
+
+    def _radius(self, tick: int) -> float:
+        storm = self._storm
+        share = (tick - storm["begins"]) / (storm["ends"] - storm["begins"])
+        return float(storm["first"] + (storm["last"] - storm["first"]) * min(1.0, max(0.0, share)))
+
+    def _shelter(self, sight: Glance) -> Intent | None:
+        """Walk out of the storm, if it is here or near."""
+        me, storm = sight.me, self._storm
+        away = math.hypot(me.x - storm["x"], me.y - storm["y"])
+        if not self._plays or away < self._radius(sight.tick) - 6:
+            return None
+        return self._walk(self._atlas.way(self._refuges(me.team), me.x, me.y), 1.0)
+
+    def _walk(self, way: tuple[float, float], pace: float) -> Intent:
+        return Intent(way[0] * pace, way[1] * pace)
+
+    def _home(self, sight: Glance) -> Intent:
+        """Carry the gold home."""
+        me = sight.me
+        away = math.hypot(me.x - self._storm["x"], me.y - self._storm["y"])
+        camps = self._camps(me.team) if away < self._storm["last"] else self._refuges(me.team)
+        dash = any(
+            other.team != me.team and other.look == Look.HUNTER for other in sight.others[:2]
+        )
+        way = self._atlas.way(camps, me.x, me.y)
+        return self._walk(way, 1.0)._replace(dash=dash and self._dice.random() < 0.3)
+
+    def _to_gold(self, sight: Glance) -> Intent | None:
+        me = sight.me
+        for x, y, _ in sight.gold:
+            if self._atlas.is_clear(me.x, me.y, x, y):
+                distance = math.hypot(x - me.x, y - me.y)
+                pace = min(1.0, max(0.35, distance / (STRIDE * self.seconds)))
+                return self._walk(direction(me.x, me.y, x, y), pace)
+        return None
+
+    def _roam(self, now: float) -> Intent:
+        """Walk about: a gentle curve, and another direction if there is no way."""
+        memory = self._memory
+        if now >= memory.until:
+            memory.heading += self._dice.gauss(0, 0.5)
+            memory.until = now + self._dice.uniform(2, 6)
+        return self._walk((math.cos(memory.heading), math.sin(memory.heading)), self.pace)
+
+    def _chase(self, sight: Glance, now: float, least: int, occasion: str) -> Intent | None:
+        """Run after the nearest rival with gold, and dash into it; not all the time."""
+        me = sight.me
+        if any(kind == "hit" and number == me.number for kind, number, _ in sight.news):
+            self._memory.rests_until = now + self._dice.uniform(8, 20)
+        if now < self._memory.rests_until:
+            return None
+        for other in sight.others:
+            is_prey = other.team != me.team and other.load >= least
+            if is_prey and not other.flags & (Flag.SHIELDED | Flag.STUNNED):
+                distance = math.hypot(other.x - me.x, other.y - me.y)
+                way = direction(me.x, me.y, other.x, other.y)
+                names = {"name": other.name, "team": _team_name(me.team)}
+                text = self._tongue.remark(0.25, now, occasion, **names)
+                return Intent(*way, dash=distance < DASH_REACH, text=text)
+        return None
+
+
+class Gatherer(Character):
+    """Picks up what it sees, and brings it home when its bag is full."""
+
+    look = Look.GATHERER
+
+    def _act(self, sight: Glance, now: float) -> Intent:
+        if sight.me.load >= self.bag:
+            text = self._tongue.remark(0.1, now, "full", count=sight.me.load)
+            return self._home(sight)._replace(text=text)
+        return self._meet(sight, now) or self._to_gold(sight) or self._roam(now)
+
+
+class Guard(Character):
+    """Stays near a camp of its team, and drives off rivals with gold."""
+
+    look = Look.GUARD
+    seconds = 0.9
+    bag = 3
+    pace = 0.6
+
+    def _act(self, sight: Glance, now: float) -> Intent:
+        me = sight.me
+        if me.load >= self.bag:
+            return self._home(sight)
+        camp = min(
+            self._refuges(me.team), key=lambda camp: math.hypot(camp[1] - me.x, camp[2] - me.y)
+        )
+        away = math.hypot(camp[1] - me.x, camp[2] - me.y)
+        chase = self._chase(sight, now, 1, "guard") if away < 18 else None
+        if chase is not None:
+            return chase
+        if away > 22:
+            return self._walk(self._atlas.way((camp,), me.x, me.y), 0.85)
+        return self._meet(sight, now) or self._patrol(sight, camp, away)
+
+    def _patrol(self, sight: Glance, camp: Camp, away: float) -> Intent:
+        """Walk around the camp at some distance."""
+        me = sight.me
+        gold = self._to_gold(sight) if away < 14 else None
+        angle = math.atan2(me.y - camp[2], me.x - camp[1]) + 0.7
+        x, y = camp[1] + math.cos(angle) * 9, camp[2] + math.sin(angle) * 9
+        return gold or self._walk(direction(me.x, me.y, x, y), self.pace)
+
+
+class Hunter(Character):
+    """Looks for rivals with gold near their camps, and takes it."""
+
+    look = Look.HUNTER
+    seconds = 0.8
+    bag = 4
+    sociable = 0.03
+
+    def _act(self, sight: Glance, now: float) -> Intent:
+        me = sight.me
+        if me.load >= self.bag:
+            return self._home(sight)
+        hunt = self._chase(sight, now, 3, "chase")
+        return hunt or self._meet(sight, now) or self._to_gold(sight) or self._prowl(sight, now)
+
+    def _prowl(self, sight: Glance, now: float) -> Intent:
+        """Go to a camp of rivals, and walk about there."""
+        me, memory = sight.me, self._memory
+        if memory.goal is None:
+            rivals = [camp for camp in self._atlas.camps if camp[0] != me.team]
+            memory.goal = min(
+                self._dice.sample(rivals, min(4, len(rivals))),
+                key=lambda camp: math.hypot(camp[1] - me.x, camp[2] - me.y),
+            )
+        if math.hypot(memory.goal[1] - me.x, memory.goal[2] - me.y) < 16:
+            if self._dice.random() < 0.03:
+                memory.goal = None
+            return self._roam(now)
+        return self._walk(self._atlas.way((memory.goal,), me.x, me.y), self.pace)
+
+
+class Wanderer(Character):
+    """Walks from camp to camp, and stops for whom it meets."""
+
+    look = Look.WANDERER
+    seconds = 1.6
+    bag = 5
+    pace = 0.55
+    sociable = 0.5
+
+    def _act(self, sight: Glance, now: float) -> Intent:
+        me, memory = sight.me, self._memory
+        if me.load >= self.bag:
+            return self._home(sight)
+        if memory.goal is None or math.hypot(memory.goal[1] - me.x, memory.goal[2] - me.y) < 7:
+            near = sorted(
+                self._atlas.camps, key=lambda camp: math.hypot(camp[1] - me.x, camp[2] - me.y)
+            )
+            memory.goal = self._dice.choice(near[1:5])
+        meeting = self._meet(sight, now)
+        if meeting is not None:
+            return meeting
+        return self._walk(self._atlas.way((memory.goal,), me.x, me.y), self.pace)
+
+
+SHARES: dict[type[Character], float] = {Gatherer: 0.55, Wanderer: 0.2, Guard: 0.13, Hunter: 0.12}
+"""The shares of the characters among bots."""
+
+
+def choose_character(dice: random.Random) -> type[Character]:
+    """Return a character by its share."""
+    return dice.choices(list(SHARES), list(SHARES.values()))[0]
+
+
+def _team_name(team: int) -> str:
+    return ("Red", "Blue", "Green", "Violet")[team]
