@@ -232,6 +232,7 @@ class Arena(Realm):
             "number": world.rounds.number,
             "phase": world.rounds.phase.value,
             "now": world.tick,
+            "begins": world.rounds.begins,
             "ends": world.rounds.ends,
             "storm": asdict(world.rounds.storm),
             "result": None
