@@ -10,11 +10,14 @@ from typing import Any, ClassVar, NamedTuple
 
 from examples.arena.bots.atlas import Atlas, Camp, direction
 from examples.arena.bots.talk import Tongue, compass, topic_of
-from examples.arena.world.bodies import TICK, Flag, Look
+from examples.arena.world.bodies import SHIELDED, STUNNED, TICK, Look
 from examples.arena.world.views import Glance, Other
 
 DASH_REACH = 3.5
 """A rival this near can be hit by a dash."""
+
+ROOM = 1.6
+"""Bots keep this far apart, if they can."""
 
 STRIDE = 4.6
 """Steps that a walk covers in a second."""
@@ -87,9 +90,10 @@ class Character:
         """Return what to do now."""
         me, now = sight.me, sight.tick * TICK
         text = self._react(sight, now)
-        if me.flags & Flag.STUNNED:
+        if me.flags & STUNNED:
             return Intent(text=text)
         intent = self._unstick(sight, now) or self._shelter(sight) or self._act(sight, now)
+        intent = _apart(sight, intent)
         self._memory.last = (me.x, me.y)
         self._memory.walks = abs(intent.dx) + abs(intent.dy) > 0.2
         return intent._replace(text=text or intent.text)
@@ -250,7 +254,7 @@ class Character:
             return None
         for other in sight.others:
             is_prey = other.team != me.team and other.load >= least
-            if is_prey and not other.flags & (Flag.SHIELDED | Flag.STUNNED):
+            if is_prey and not other.flags & (SHIELDED | STUNNED):
                 distance = math.hypot(other.x - me.x, other.y - me.y)
                 way = direction(me.x, me.y, other.x, other.y)
                 names = {"name": other.name, "team": _team_name(me.team)}
@@ -365,6 +369,19 @@ SHARES: dict[type[Character], float] = {Gatherer: 0.55, Wanderer: 0.2, Guard: 0.
 def choose_character(dice: random.Random) -> type[Character]:
     """Return a character by its share."""
     return dice.choices(list(SHARES), list(SHARES.values()))[0]
+
+
+def _apart(sight: Glance, intent: Intent) -> Intent:
+    """Bend a walk a little away from the nearest player, unless it runs after it."""
+    me, near = sight.me, sight.others[0] if sight.others else None
+    if near is None or intent.dash or not (intent.dx or intent.dy):
+        return intent
+    dx, dy = me.x - near.x, me.y - near.y
+    distance = math.hypot(dx, dy)
+    if not 0 < distance < ROOM:
+        return intent
+    push = 0.7 * (1 - distance / ROOM) / distance
+    return intent._replace(dx=intent.dx + dx * push, dy=intent.dy + dy * push)
 
 
 def _team_name(team: int) -> str:

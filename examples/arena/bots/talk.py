@@ -6,7 +6,7 @@ import math
 import random
 import re
 
-PAUSE = 25.0
+PAUSE = 40.0
 """Seconds at least between two remarks of one bot; answers may come sooner."""
 
 LINES = {

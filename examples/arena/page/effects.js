@@ -60,10 +60,11 @@ export class Effects {
     }
   }
 
-  drawGhosts(context, camera, sprites, blit) {
+  drawGhosts(context, sprites, blit) {
     for (const ghost of this.ghosts) {
       context.globalAlpha = 0.4 * (1 - ghost.age / 0.3);
-      blit(sprites.player(ghost.team, ghost.look, ghost.heading, 1, ghost.number), ghost.x, ghost.y);
+      const { team, look, heading, number, x, y } = ghost;
+      blit(sprites.player(team, look, heading, 1, number), x, y);
     }
     context.globalAlpha = 1;
   }
@@ -75,7 +76,9 @@ export class Effects {
       context.globalAlpha = Math.min(1, (1 - one.age / one.life) * 2);
       context.fillStyle = one.colour;
       const radius = one.size * camera.unit;
-      context.fillRect(x - radius, y - radius, radius * 2, radius * 2);
+      context.beginPath();
+      context.arc(x, y, radius, 0, 2 * Math.PI);
+      context.fill();
     }
     context.globalAlpha = 1;
   }

@@ -5,15 +5,14 @@ import { $, element } from "./dom.js";
 const KEPT = 120;
 const ROWS = [
   ["sessions", "Sessions"],
-  ["logins/s", "Logins per second"],
-  ["messages/s", "Messages of bots per second"],
+  ["logins/s", "Logins/s"],
+  ["messages/s", "Messages of bots/s"],
   ["tick p50 ms", "Tick, median, ms"],
   ["tick p99 ms", "Tick, p99, ms"],
   ["core %", "Processor, % of a core"],
   ["memory MB", "Memory, MB"],
-  ["frames", "Pictures per second here"],
+  ["frames", "Pictures/s here"],
   ["draw", "Drawing, ms"],
-  ["KB/s", "Received here, KB/s"],
 ];
 
 export class Figures {
@@ -60,15 +59,16 @@ function plot(canvas, points) {
   context.scale(density, density);
   const most = Math.max(...points, 0.001);
   const place = (value, index) => [
-    (index / (KEPT - 1)) * width, height - 2 - (value / most) * (height - 4),
+    ((index + KEPT - points.length) / (KEPT - 1)) * width,
+    height - 2 - (value / most) * (height - 4),
   ];
   context.beginPath();
   points.forEach((value, index) => context.lineTo(...place(value, index)));
   context.strokeStyle = "#8fd3ff";
   context.lineWidth = 1.5;
   context.stroke();
-  context.lineTo(place(0, points.length - 1)[0], height);
-  context.lineTo(0, height);
+  context.lineTo(width, height);
+  context.lineTo(place(0, 0)[0], height);
   context.fillStyle = "rgba(143, 211, 255, 0.18)";
   context.fill();
 }

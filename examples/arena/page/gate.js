@@ -33,8 +33,10 @@ export class Gate {
   }
 
   showPlayers({ players, people }) {
-    const guests = people === 1 ? "1 of them a person" : `${people.toLocaleString("en")} of them people`;
-    const text = players === 1 ? "1 plays now." : `${players.toLocaleString("en")} play now, ${guests}.`;
+    const count = (number) => number.toLocaleString("en");
+    const bots = count(players - people);
+    const who = people === 1 ? "1 person" : `${count(people)} people`;
+    const text = `${who} and ${bots} bots play now.`;
     $("#players").textContent = text;
   }
 

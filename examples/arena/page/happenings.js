@@ -39,7 +39,7 @@ const KINDS = {
       camera.shake = wasMe ? 0.5 : 0.25;
       scene.effects.rise(rival.x, rival.y, wasMe ? "Ouch!" : "Got it!", "#ffffff", 1.2);
     }
-    if (wasMe) hud.say(`${body.name} made you drop your gold. Pick it up again!`, performance.now());
+    if (wasMe) hud.say(`${body.name} ran into you: pick up your gold!`, performance.now());
   },
 
   lost({ scene, sound }, body, amount, isMe) {

@@ -9,7 +9,7 @@ const FIRST_STEPS = "Walk onto the gold to pick it up.";
 export class Hud {
   constructor() {
     this.rank = null;
-    this.board = null;
+    this.team = null;
     this.hintUntil = 0;
     this.hinted = new Set();
     this.makeTeams();
@@ -25,7 +25,7 @@ export class Hud {
 
   /** Begin for a player of a world. */
   enter(world) {
-    this.rank = null;
+    this.rank = this.team = this.load = null;
     this.hinted.clear();
     $("#name").textContent = world.land.name;
     $("#bag").replaceChildren(
@@ -39,14 +39,25 @@ export class Hud {
     this.showClock(world);
     if (world.land.name === null || world.me === null) return;
     const { me } = world;
-    document.body.style.setProperty("--team", TEAMS[me.team].main);
-    [...$("#bag").children].forEach((pip, index) =>
-      pip.classList.toggle("full", index < me.load));
-    $("#bag").ariaLabel = `Gold in your bag: ${me.load}`;
-    [...$("#teams").children].forEach((item, team) =>
-      item.classList.toggle("mine", team === me.team));
+    this.wear(me.team);
+    this.fillBag(me.load);
     this.giveHints(world, now);
     $("#hint").classList.toggle("shown", now < this.hintUntil);
+  }
+
+  fillBag(load) {
+    if (load === this.load) return;
+    this.load = load;
+    [...$("#bag").children].forEach((pip, index) => pip.classList.toggle("full", index < load));
+    $("#bag").ariaLabel = `Gold in your bag: ${load}`;
+  }
+
+  wear(team) {
+    if (team === this.team) return;
+    this.team = team;
+    document.body.style.setProperty("--team", TEAMS[team].main);
+    [...$("#teams").children].forEach((item, index) =>
+      item.classList.toggle("mine", index === team));
   }
 
   showClock(world) {
@@ -94,17 +105,19 @@ export class Hud {
     this.rank = { rank, points, total };
     setText($("#score"), points.toLocaleString("en"));
     setText($("#rank"), rank ? `rank ${rank.toLocaleString("en")}` : "");
-    setText($("#career"), `You have brought ${total.toLocaleString("en")} gold home in all rounds.`);
+    setText($("#career"), `Brought home in all rounds: ${total.toLocaleString("en")} gold.`);
   }
 
   showBoard(board, name = $("#name").textContent) {
-    this.board = board;
-    board.teams.forEach((gold, team) => setText($("#teams").children[team], gold.toLocaleString("en")));
+    board.teams.forEach((gold, team) =>
+      setText($("#teams").children[team], gold.toLocaleString("en")));
     const lines = board.best.map(([who, team, points], index) => ({
       rank: index + 1, who, team, points, me: who === name,
     }));
     const own = this.rank;
-    const ownLine = own?.rank > 0 && { rank: own.rank, who: name, points: own.points, me: true };
+    const ownLine = own?.rank > 0 && {
+      rank: own.rank, who: name, team: this.team, points: own.points, me: true,
+    };
     const withOwn = (count) => {
       const shown = lines.slice(0, count);
       if (ownLine && !shown.some((line) => line.me)) shown.push(ownLine);
@@ -122,7 +135,8 @@ export class Hud {
     if (box.hidden) return;
     const names = result.winners.map((team) => TEAMS[team].name);
     const won = result.winners.includes(world.me?.team) && world.land.name !== null;
-    const title = names.length ? `${names.join(" and ")} win${names.length > 1 ? "" : "s"}!` : "No winner";
+    const verb = names.length > 1 ? "win" : "wins";
+    const title = names.length ? `${names.join(" and ")} ${verb}!` : "No winner";
     const heading = element("h2", {}, title);
     if (names.length) heading.style.color = TEAMS[result.winners[0]].light;
     box.replaceChildren(
@@ -131,7 +145,7 @@ export class Hud {
       element("ol", {}, ...result.best.slice(0, 3).map(([who, team, points], index) => {
         const name = element("b", {}, who);
         name.style.color = TEAMS[team].light;
-        return element("li", {}, `${["🥇", "🥈", "🥉"][index]} `, name, ` ${points}`);
+        return element("li", {}, `${index + 1}. `, name, ` ${points}`);
       })),
     );
   }
@@ -139,7 +153,7 @@ export class Hud {
 
 function dot(team) {
   const made = element("span", { className: "dot" });
-  if (team === undefined) made.style.display = "none";
+  if (team === null) made.style.display = "none";
   else made.style.background = TEAMS[team].main;
   return made;
 }

@@ -5,16 +5,17 @@ import { LAND, TEAMS } from "./palette.js";
 
 const PIECE = 8; // tiles per side of a piece
 const KEPT = 40; // pieces
+const ROUND = 0.55; // radius of the corners of a patch, in tiles
 const PER_PICTURE = 2; // pieces painted in one picture at most, so that it is in time
 
-// From the bottom to the top. What grows or stands has the ground of its neighbours below it.
+// From the bottom to the top.
 const LAYERS = [
-  { tiles: "s.,:tr#p*b", colour: LAND.foam, grow: 0.42 },
-  { tiles: "s.,:tr#p*b", colour: LAND.sand, grow: 0.28 },
-  { tiles: ".,:tr#p*", colour: LAND.grass, grow: 0.2 },
+  { tiles: "s.,:t#p*b", colour: LAND.foam, grow: 0.42 },
+  { tiles: "s.,:t#p*b", colour: LAND.sand, grow: 0.28 },
+  { tiles: ".,:t#p*", colour: LAND.grass, grow: 0.2 },
   { tiles: ",", colour: LAND.meadow, grow: 0.16 },
   { tiles: ":t", colour: LAND.forest, grow: 0.18 },
-  { tiles: "p#", colour: LAND.path, grow: 0.04 },
+  { tiles: "p#*b", colour: LAND.path, grow: 0.06 },
   { tiles: "*", colour: LAND.camp, grow: 0.22 },
 ];
 
@@ -27,6 +28,14 @@ export class Land {
 
   tile(column, row) {
     return this.land.rows[row]?.[column] ?? "w";
+  }
+
+  /** The ground of a tile: below a rock it is that of its neighbour. */
+  ground(column, row) {
+    const tile = this.tile(column, row);
+    if (tile !== "r") return tile;
+    const beside = this.tile(column - 1, row);
+    return ".,:".includes(beside) ? beside : ".";
   }
 
   /** Copy the ground in sight to a picture. */
@@ -94,19 +103,22 @@ export class Land {
   }
 
   paintWater(context, each) {
-    context.fillStyle = LAND.shallow;
-    each((column, row) => {
-      const near = [-1, 0, 1].some((dy) =>
-        [-1, 0, 1].some((dx) => this.tile(column + dx, row + dy) !== "w"));
-      if (near) blob(context, column, row, 0.3);
-    });
+    const isNear = (column, row) => [-1, 0, 1].some((dy) =>
+      [-1, 0, 1].some((dx) => this.tile(column + dx, row + dy) !== "w"));
+    this.fillPatches(context, each, isNear, LAND.shallow, 0.3);
   }
 
   paintLayer(context, each, { tiles, colour, grow }) {
+    const isOne = (column, row) => tiles.includes(this.ground(column, row));
+    this.fillPatches(context, each, isOne, colour, grow);
+  }
+
+  fillPatches(context, each, isOne, colour, grow) {
     context.fillStyle = colour;
     context.beginPath();
-    each((column, row, tile) => {
-      if (tiles.includes(tile)) addBlob(context, column, row, grow);
+    each((column, row) => {
+      if (!isOne(column, row)) return;
+      addBlob(context, column, row, grow, (dx, dy) => isOne(column + dx, row + dy));
     });
     context.fill();
   }
@@ -173,18 +185,19 @@ export class Land {
   }
 }
 
-/** Add a tile with soft corners, a little larger than it is, to a path. */
-function addBlob(context, column, row, grow) {
-  const wobble = (purpose) => grow * (0.55 + 0.9 * luck(column, row, purpose));
-  const left = column - wobble(11), right = column + 1 + wobble(12);
-  const top = row - wobble(13), bottom = row + 1 + wobble(14);
-  context.roundRect(left, top, right - left, bottom - top, 0.42);
-}
-
-function blob(context, column, row, grow) {
-  context.beginPath();
-  addBlob(context, column, row, grow);
-  context.fill();
+/**
+ * Add a tile to a path: grown over its edges where the neighbour is of another kind, with round
+ * corners. `has` says whether a neighbour is of the same kind.
+ */
+function addBlob(context, column, row, grow, has) {
+  const [west, east, north, south] = [has(-1, 0), has(1, 0), has(0, -1), has(0, 1)];
+  const left = column - (west ? 0.02 : grow);
+  const right = column + 1 + (east ? 0.02 : grow);
+  const top = row - (north ? 0.02 : grow);
+  const bottom = row + 1 + (south ? 0.02 : grow);
+  const corner = (a, b) => (a || b ? 0 : ROUND);
+  context.roundRect(left, top, right - left, bottom - top,
+    [corner(west, north), corner(north, east), corner(east, south), corner(south, west)]);
 }
 
 function tuft(context, x, y, colour) {

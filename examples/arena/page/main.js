@@ -47,7 +47,10 @@ let wish = [0, 0];
 let sent = { wish, at: 0 };
 let dashReady = 0;
 let restarting = false; // the server announced its shutdown, and is not back yet
-const measured = { frames: 0, drawing: 0, bytes: 0, since: performance.now() };
+const measured = { frames: 0, drawing: 0, since: performance.now() };
+
+// For the console of the browser, and for tests.
+globalThis.arena = { scene, camera, measured, get world() { return world; } };
 
 // -- what the server says -------------------------------------------------------------------------
 
@@ -71,7 +74,7 @@ function hear(isCurrent) {
       if (player === null) return;
       if (round.phase === "play") sound.roundBegins();
       else sound.roundEnds(round.result.winners.includes(world.me?.team));
-      hud.say(round.phase === "play" ? "A new round: gather gold!" : "", performance.now());
+      if (round.phase === "play") hud.say("A new round: gather gold!", performance.now());
     }),
     figures: only((values) => figures.add(values)),
   };

@@ -51,7 +51,7 @@ export class Scene {
     this.effects.advance(seconds);
     this.land.draw(context, camera, density);
     this.drawGold(world);
-    this.effects.drawGhosts(context, camera, this.sprites, this.blit);
+    this.effects.drawGhosts(context, this.sprites, this.blit);
     this.drawStanding(world);
     this.effects.draw(context, camera);
     this.sky.draw(context, camera, world);
@@ -151,7 +151,8 @@ export class Scene {
     const side = Math.cos((body.heading / 256) * 2 * Math.PI) * -0.32;
     if (body.load && south) this.blit(sprites.bag(body.load), body.x + side, body.y - 0.01, 0.3);
     if (body.flags & SHIELDED && Math.floor(this.time * 8) % 2) context.globalAlpha = 0.55;
-    this.blit(sprites.player(body.team, body.look, body.heading, step, body.number), body.x, body.y);
+    const { team, look, heading, number } = body;
+    this.blit(sprites.player(team, look, heading, step, number), body.x, body.y);
     context.globalAlpha = 1;
     if (body.load && !south) this.blit(sprites.bag(body.load), body.x + side, body.y, 0.28);
     if (body.flags & STUNNED) {
@@ -192,14 +193,18 @@ export class Scene {
     context.stroke();
     context.fill();
     context.restore();
+    this.label(Math.round(distance), fromX + Math.cos(angle) * (reach + 32),
+      fromY + Math.sin(angle) * (reach + 32) + 4);
+  }
+
+  label(text, x, y) {
+    const { context } = this;
     context.font = "700 12px system-ui, sans-serif";
     context.textAlign = "center";
     context.lineWidth = 4;
     context.strokeStyle = "rgba(20, 24, 32, 0.8)";
-    const label = `${Math.round(distance)}`;
-    const [textX, textY] = [fromX + Math.cos(angle) * (reach + 32), fromY + Math.sin(angle) * (reach + 32)];
-    context.strokeText(label, textX, textY + 4);
+    context.strokeText(text, x, y);
     context.fillStyle = "#ffffff";
-    context.fillText(label, textX, textY + 4);
+    context.fillText(text, x, y);
   }
 }

@@ -116,14 +116,19 @@ export class Sky {
     context.rect(0, 0, camera.width, camera.height);
     context.arc(left, top, radius, 0, 2 * Math.PI, true);
     context.fill("evenodd");
-    for (const [width, alpha, speed] of [[2.2, 0.16, 0.5], [1.1, 0.24, -0.8], [0.3, 0.75, 1.3]]) {
-      context.strokeStyle = `rgba(176, 200, 255, ${alpha})`;
+    const ring = (width, alpha, out) => {
+      context.strokeStyle = `rgba(186, 208, 255, ${alpha})`;
       context.lineWidth = width * camera.unit;
-      context.setLineDash([camera.unit * 5, camera.unit * (width < 1 ? 0.8 : 2)]);
-      context.lineDashOffset = this.time * speed * camera.unit * 4;
       context.beginPath();
-      context.arc(left, top, radius + width * camera.unit * 0.5, 0, 2 * Math.PI);
+      context.arc(left, top, radius + out * camera.unit, 0, 2 * Math.PI);
       context.stroke();
+    };
+    for (const width of [3, 2, 1.1]) ring(width, 0.09, width / 2);
+    ring(0.12, 0.7, 0);
+    for (const [far, length, speed] of [[0.7, 3, 1], [1.5, 5, -0.7], [2.6, 8, 0.5]]) {
+      context.setLineDash([camera.unit * length, camera.unit * length * 1.6]);
+      context.lineDashOffset = this.time * speed * camera.unit * 6;
+      ring(0.08, 0.35, far);
     }
     context.setLineDash([]);
   }

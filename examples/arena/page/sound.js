@@ -31,8 +31,7 @@ export class Sound {
   }
 
   show() {
-    this.button.textContent = this.muted ? "🔇" : "🔊";
-    this.button.setAttribute("aria-pressed", String(!this.muted));
+    this.button.ariaPressed = String(!this.muted);
   }
 
   tone(frequency, { at = 0, length = 0.15, volume = 0.2, type = "sine", to = frequency } = {}) {

@@ -87,7 +87,8 @@ function paintPlayer(context, { team, look, angle, step, person }) {
   context.strokeStyle = INK;
   for (const leg of [-1, 1]) {
     context.lineWidth = 0.17;
-    line(context, leg * 0.13, -0.32, leg * 0.13 + swing * leg * side, -0.06 + swing * leg * down * 0.5);
+    const [x, y] = [swing * leg * side, swing * leg * down * 0.5];
+    line(context, leg * 0.13, -0.32, leg * 0.13 + x, -0.06 + y);
   }
   context.translate(0, bob);
   const front = down > -0.3;
@@ -161,7 +162,8 @@ const HATS = {
     context.lineWidth = 0.05;
     context.fillStyle = "#e2bd62";
     outlined(context, () => context.ellipse(side * 0.05, -1.2, 0.42, 0.15, 0, 0, 2 * Math.PI));
-    outlined(context, () => context.ellipse(side * 0.05, -1.28, 0.2, 0.16, 0, Math.PI, 2 * Math.PI));
+    outlined(context, () =>
+      context.ellipse(side * 0.05, -1.28, 0.2, 0.16, 0, Math.PI, 2 * Math.PI));
   },
   guard(context, { colours, side, front }) {
     context.fillStyle = "#b9c1cc";
@@ -208,7 +210,8 @@ function paintBag(context, size) {
   context.lineWidth = 0.05;
   outlined(context, () => context.ellipse(0, -size, size * 1.05, size, 0, 0, 2 * Math.PI));
   context.fillStyle = GOLD;
-  outlined(context, () => context.ellipse(0, -size * 1.85, size * 0.5, size * 0.26, 0, 0, 2 * Math.PI));
+  outlined(context, () =>
+    context.ellipse(0, -size * 1.85, size * 0.5, size * 0.26, 0, 0, 2 * Math.PI));
 }
 
 function paintTree(context, kind) {

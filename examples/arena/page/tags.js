@@ -10,6 +10,7 @@ export class Tags {
   constructor() {
     this.bubbles = new Map();
     this.widths = new Map();
+    this.boxes = [];
   }
 
   say(number, text, now) {
@@ -17,7 +18,7 @@ export class Tags {
   }
 
   draw(context, camera, world, now) {
-    const taken = [];
+    const taken = (this.boxes = []); // what is covered in this picture
     const me = world.me;
     const middle = me ?? { x: camera.x, y: camera.y };
     const near = [];

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from enum import IntFlag, StrEnum
+from enum import StrEnum
 
 DIRECTIONS = 256
 """A heading is a number of 256ths of a turn: 0 is east, 64 is south."""
@@ -32,13 +32,9 @@ LOOKS = tuple(Look)
 """In the order of the numbers on the wire."""
 
 
-class Flag(IntFlag):
-    """What can be seen of a player's state."""
-
-    DASHING = 1
-    STUNNED = 2
-    SHIELDED = 4
-    IN_STORM = 8
+DASHING, STUNNED, SHIELDED, IN_STORM = 1, 2, 4, 8
+"""What can be seen of a player's state: parts of `Body.flags`, which are plain integers for speed.
+"""
 
 
 class Body:
@@ -98,7 +94,7 @@ class Body:
         self.speed = 0
         self.vx = self.vy = 0.0
         self.load = self.points = self.total = 0
-        self.flags = Flag(0)
+        self.flags = 0
         self.version = 0
         self.dash_ends = self.dash_ready = self.stun_ends = self.shield_ends = 0
 
@@ -110,7 +106,7 @@ class Body:
             self.vx, self.vy = COS[heading] * pace, SIN[heading] * pace
             self.version += 1
 
-    def set_flag(self, flag: Flag, on: bool) -> None:
+    def set_flag(self, flag: int, on: bool) -> None:
         """Set or clear a part of the state."""
         flags = self.flags | flag if on else self.flags & ~flag
         if flags != self.flags:

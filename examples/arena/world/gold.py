@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterator
 from itertools import product
 
-from examples.arena.world.grid import CELL
+from examples.arena.world.grid import CELL, cells_around
 from examples.arena.world.terrain import TILE, Terrain
 
 ROOM_PER_HEAP = 7
@@ -19,10 +19,10 @@ HEAP_LIMIT = 24
 """The most gold in one heap; what is dropped beyond it is lost."""
 
 _TILES = int(CELL / TILE)
-_NEAREST = sorted(
-    product(range(-9, 10), repeat=2), key=lambda offset: (offset[0] ** 2 + offset[1] ** 2, offset)
-)
-_SPILL = _NEAREST[:25]
+_SPILL = list(product(range(-2, 3), repeat=2))
+
+SIGHT = 9.0
+"""How far a player sees gold at least."""
 
 
 class Gold:
@@ -34,7 +34,6 @@ class Gold:
 
     Attributes:
         heaps: tile -> its amount of gold.
-        changed: the tiles that have changed since `take_changes`.
     """
 
     def __init__(self, terrain: Terrain, dice: random.Random) -> None:
@@ -42,7 +41,8 @@ class Gold:
         self._dice = dice
         self._count = max(8, len(terrain.open_tiles) // ROOM_PER_HEAP)
         self.heaps: dict[int, int] = {}
-        self.changed: set[int] = set()
+        self._width = math.ceil(terrain.size / CELL)
+        self._cells: dict[int, dict[int, None]] = {}
 
     def scatter(self) -> None:
         """Take away what lies about, and scatter new gold."""
@@ -52,13 +52,13 @@ class Gold:
 
     def clear(self) -> None:
         """Take away what lies about."""
-        self.changed.update(self.heaps)
         self.heaps.clear()
+        self._cells.clear()
 
     def grow(self) -> None:
         """Let some gold appear if there is less than at the start."""
         missing = self._count - len(self.heaps)
-        for _ in range(min(missing, 1 + self._count // 100)):
+        for _ in range(min(missing, 1 + self._count // 60)):
             tile = self._dice.choice(self._terrain.open_tiles)
             if tile not in self.heaps:
                 self._put(tile, 1)
@@ -88,44 +88,29 @@ class Gold:
         """Take what lies on a tile; return how much that is."""
         amount = self.heaps.pop(tile, 0)
         if amount:
-            self.changed.add(tile)
+            del self._cells[self._cell(tile)][tile]
         return amount
 
     def _put(self, tile: int, amount: int) -> None:
         self.heaps[tile] = min(amount, HEAP_LIMIT)
-        self.changed.add(tile)
+        self._cells.setdefault(self._cell(tile), {})[tile] = None
 
-    def take_changes(self) -> set[int]:
-        """Return the tiles that have changed since the last call."""
-        changed, self.changed = self.changed, set()
-        return changed
+    def _cell(self, tile: int) -> int:
+        row, column = divmod(tile, self._terrain.across)
+        return row // _TILES * self._width + column // _TILES
 
     def nearest(self, x: float, y: float, most: int) -> list[tuple[float, float, int]]:
-        """Return the nearest heaps within nine tiles: position and amount, the nearest first."""
-        across, found = self._terrain.across, []
-        row, column = int(y / TILE), int(x / TILE)
-        for dx, dy in _NEAREST:
-            if 0 <= column + dx < across and 0 <= row + dy < across:
-                tile = (row + dy) * across + column + dx
-                if tile in self.heaps:
-                    found.append((*self._terrain.middle_of(tile), self.heaps[tile]))
-                    if len(found) == most:
-                        break
+        """Return the nearest heaps in sight: position and amount, the nearest first."""
+        found = []
+        for tile in self.around(x, y, SIGHT, SIGHT):
+            left, top = self._terrain.middle_of(tile)
+            found.append(((left - x) ** 2 + (top - y) ** 2, left, top, self.heaps[tile]))
+        found.sort()
+        return [(left, top, amount) for _, left, top, amount in found[:most]]
+
+    def around(self, x: float, y: float, across: float, down: float) -> list[int]:
+        """Return the tiles with gold in the grid's cells that a rectangle touches; see `Grid`."""
+        found: list[int] = []
+        for cell in cells_around(self._width, x, y, across, down):
+            found += self._cells.get(cell, ())
         return found
-
-    def around(self, x: float, y: float, across: float, down: float) -> Iterator[int]:
-        """Yield the tiles with gold in the grid's cells that a rectangle touches; see `Grid`."""
-        width = self._terrain.across
-        left, right = _span(x, across, width)
-        top, bottom = _span(y, down, width)
-        for row in range(top, bottom):
-            for tile in range(row * width + left, row * width + right):
-                if tile in self.heaps:
-                    yield tile
-
-
-def _span(middle: float, half: float, width: int) -> tuple[int, int]:
-    """Return the tiles from the first to after the last in the cells that a line touches."""
-    first = max(0, int((middle - half) / CELL)) * _TILES
-    last = (int((middle + half) / CELL) + 1) * _TILES
-    return first, min(width, last)

@@ -36,8 +36,8 @@ class Grid:
             del self.cells[body.cell][body.number]
             body.cell = -1
 
-    def around(self, x: float, y: float, across: float, down: float) -> Iterator[Body]:
-        """Yield the bodies in all cells that a rectangle touches.
+    def around(self, x: float, y: float, across: float, down: float) -> list[Body]:
+        """Return the bodies in all cells that a rectangle touches.
 
         Args:
             x: its middle.
@@ -45,9 +45,16 @@ class Grid:
             across: half of its width.
             down: half of its height.
         """
-        last = self.across - 1
-        left, right = max(0, int((x - across) / CELL)), min(last, int((x + across) / CELL))
-        top, bottom = max(0, int((y - down) / CELL)), min(last, int((y + down) / CELL))
-        for row in range(top * self.across, bottom * self.across + 1, self.across):
-            for cell in range(row + left, row + right + 1):
-                yield from self.cells[cell].values()
+        found: list[Body] = []
+        for cell in cells_around(self.across, x, y, across, down):
+            found += self.cells[cell].values()
+        return found
+
+
+def cells_around(width: int, x: float, y: float, across: float, down: float) -> Iterator[int]:
+    """Yield the cells of a grid of this width that a rectangle touches, row by row."""
+    last = width - 1
+    left, right = max(0, int((x - across) / CELL)), min(last, int((x + across) / CELL))
+    top, bottom = max(0, int((y - down) / CELL)), min(last, int((y + down) / CELL))
+    for row in range(top * width, bottom * width + 1, width):
+        yield from range(row + left, row + right + 1)

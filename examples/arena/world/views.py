@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from examples.arena.world.bodies import LOOKS, Body, Flag
+from examples.arena.world.bodies import LOOKS, STUNNED, Body
 from examples.arena.world.events import Event, What
 from examples.arena.world.world import World
 
@@ -28,14 +28,14 @@ MOST_BODIES = 300
 MEMORY = 50
 """Ticks for which events are kept for clients that are slow."""
 
-HEARING, SEEING = 7.0, 11.0
+HEARING, SEEING = 7.0, 8.0
 """How far a voice carries in a glance, and how far a player with a glance sees."""
 
 
 def course_of(body: Body) -> tuple[int, int, int, int, int, int, int]:
     """Return a body's number, course and state as they are sent."""
     x, y = round(body.x * UNITS), round(body.y * UNITS)
-    return body.number, x, y, body.heading, body.speed, body.load, int(body.flags)
+    return body.number, x, y, body.heading, body.speed, body.load, body.flags
 
 
 class Frame(NamedTuple):
@@ -174,16 +174,14 @@ class Glance(NamedTuple):
     """Events since the last glance that the player took part in, and what was said nearby."""
 
 
-MOST_OTHERS = 6
-MOST_HEAPS = 4
+MOST_OTHERS = 4
+MOST_HEAPS = 3
 
 
 def other_of(body: Body) -> Other:
     """Return how a player is seen."""
-    return Other(
-        body.number, body.name, body.team, body.look.value, body.x, body.y, body.load,
-        int(body.flags),
-    )  # fmt: skip
+    b = body
+    return Other(b.number, b.name, b.team, b.look, b.x, b.y, b.load, b.flags)
 
 
 def glance_of(world: World, name: str, news: Iterable[Event]) -> Glance:
@@ -199,15 +197,15 @@ def glance_of(world: World, name: str, news: Iterable[Event]) -> Glance:
     near = [
         (distance, other.number, other)
         for other in world.grid.around(x, y, SEEING, SEEING)
-        if other is not body
-        and (distance := (other.x - x) ** 2 + (other.y - y) ** 2) <= SEEING * SEEING
+        if (distance := (other.x - x) ** 2 + (other.y - y) ** 2) <= SEEING * SEEING
+        and other is not body
     ]
     near.sort()
     return Glance(
         world.tick,
         other_of(body),
         [other_of(other) for _, _, other in near[:MOST_OTHERS]],
-        [] if body.flags & Flag.STUNNED else world.gold.nearest(x, y, MOST_HEAPS),
+        [] if body.flags & STUNNED else world.gold.nearest(x, y, MOST_HEAPS),
         [(event.what.value, event.number, event.detail) for event in news if _hears(body, event)],
     )
 

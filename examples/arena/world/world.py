@@ -8,12 +8,15 @@ from collections.abc import Iterator
 
 from examples.arena.world.bodies import (
     COS,
+    DASHING,
     DIRECTIONS,
+    IN_STORM,
+    SHIELDED,
     SIN,
+    STUNNED,
     TICK,
     WALK,
     Body,
-    Flag,
     Look,
     heading_of,
 )
@@ -177,10 +180,10 @@ class World:
     def dash(self, name: str) -> bool:
         """Have a player dash in the direction in which it walks or looks, if it can now."""
         body = self.bodies[name]
-        if self.tick < body.dash_ready or body.flags & Flag.STUNNED:
+        if self.tick < body.dash_ready or body.flags & STUNNED:
             return False
         body.dash_ends, body.dash_ready = self.tick + DASH, self.tick + DASH_PAUSE
-        self._set_timed(body, Flag.DASHING)
+        self._set_timed(body, DASHING)
         return True
 
     def say(self, name: str, text: str) -> None:
@@ -200,14 +203,14 @@ class World:
     def _wished(self, body: Body) -> tuple[int, int]:
         heading, share = body.wish or (body.heading, 0.0)
         flags = body.flags
-        if flags & Flag.STUNNED:
+        if flags & STUNNED:
             return heading, 0
-        if flags & Flag.DASHING:
+        if flags & DASHING:
             return heading, round(WALK * DASH_PACE)
         pace = WALK * share * (1 - 0.025 * min(body.load, CAPACITY))
-        return heading, round(pace * 0.65 if flags & Flag.IN_STORM else pace)
+        return heading, round(pace * 0.65 if flags & IN_STORM else pace)
 
-    def _set_timed(self, body: Body, flag: Flag) -> None:
+    def _set_timed(self, body: Body, flag: int) -> None:
         body.set_flag(flag, True)
         self._timed[body.number] = body
         self._set_course(body)
@@ -284,7 +287,7 @@ class World:
             self._gold_of_those_who_left = [0] * len(TEAMS)
             self.gold.scatter()
         for body in self.bodies.values():
-            body.set_flag(Flag.IN_STORM, False)
+            body.set_flag(IN_STORM, False)
             if self.rounds.phase is Phase.PLAY:
                 body.points = 0
             self._carry(body, 0)
@@ -296,10 +299,10 @@ class World:
     def _end_states(self) -> None:
         for body in list(self._timed.values()):
             tick = self.tick
-            body.set_flag(Flag.DASHING, tick < body.dash_ends)
-            body.set_flag(Flag.STUNNED, tick < body.stun_ends)
-            body.set_flag(Flag.SHIELDED, tick < body.shield_ends)
-            if not body.flags & ~Flag.IN_STORM:
+            body.set_flag(DASHING, tick < body.dash_ends)
+            body.set_flag(STUNNED, tick < body.stun_ends)
+            body.set_flag(SHIELDED, tick < body.shield_ends)
+            if not body.flags & ~IN_STORM:
                 del self._timed[body.number]
             self._set_course(body)
 
@@ -339,7 +342,7 @@ class World:
 
     def _strike(self) -> None:
         for body in self._timed.values():
-            if body.flags & Flag.DASHING:
+            if body.flags & DASHING:
                 rival = self._rival_in_reach(body)
                 if rival is not None:
                     self._hit(body, rival)
@@ -349,7 +352,7 @@ class World:
     def _rival_in_reach(self, body: Body) -> Body | None:
         camps, terrain = self.terrain.camp_of_tile, self.terrain
         for other in self.grid.around(body.x, body.y, REACH, REACH):
-            if other.team == body.team or other.flags & (Flag.SHIELDED | Flag.STUNNED):
+            if other.team == body.team or other.flags & (SHIELDED | STUNNED):
                 continue
             if math.hypot(other.x - body.x, other.y - body.y) <= REACH:
                 camp = camps.get(terrain.tile_at(other.x, other.y))
@@ -360,15 +363,15 @@ class World:
     def _hit(self, body: Body, rival: Body) -> None:
         """A hit ends the dash; the rival drops its gold, and is left alone for a while."""
         body.dash_ends = self.tick
-        body.set_flag(Flag.DASHING, False)
+        body.set_flag(DASHING, False)
         self._set_course(body)
         rival.stun_ends, rival.shield_ends = self.tick + STUN, self.tick + SHIELD
         rival.dash_ends = self.tick
-        rival.set_flag(Flag.DASHING, False)
+        rival.set_flag(DASHING, False)
         self.gold.spill(self.terrain.tile_at(rival.x, rival.y), rival.load)
         rival.set_load(0)
-        rival.set_flag(Flag.SHIELDED, True)
-        self._set_timed(rival, Flag.STUNNED)
+        rival.set_flag(SHIELDED, True)
+        self._set_timed(rival, STUNNED)
         self._happen(What.HIT, body, rival.number)
 
     def _blow(self) -> None:
@@ -379,8 +382,8 @@ class World:
         reach = storm.radius(tick) ** 2
         for body in list(self.bodies.values())[tick % 10 :: 10]:
             in_storm = (body.x - storm.x) ** 2 + (body.y - storm.y) ** 2 > reach
-            if in_storm != bool(body.flags & Flag.IN_STORM):
-                body.set_flag(Flag.IN_STORM, in_storm)
+            if in_storm != bool(body.flags & IN_STORM):
+                body.set_flag(IN_STORM, in_storm)
                 self._set_course(body)
             if in_storm and body.load:
                 self._carry(body, body.load - 1)

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from examples.arena.world.bodies import WALK, Flag, Look, heading_of
+from examples.arena.world.bodies import IN_STORM, SHIELDED, STUNNED, WALK, Look, heading_of
 from examples.arena.world.events import What
 from examples.arena.world.gold import CHEST, HEAP_LIMIT
 from examples.arena.world.rounds import Phase
@@ -114,7 +114,7 @@ def test_a_dash_into_a_rival_makes_it_drop_its_gold_and_then_it_is_left_alone() 
     events = steps(world, 4)
     assert [(e.number, e.detail) for e in of(events, What.HIT)] == [(ann.number, bob.number)]
     assert bob.load == 0
-    assert bob.flags & Flag.STUNNED
+    assert bob.flags & STUNNED
     assert sum(world.gold.heaps.values()) + ann.load == 5
     assert not world.dash("ann")  # not yet again
     world.steer("bob", 0, 1)
@@ -124,12 +124,12 @@ def test_a_dash_into_a_rival_makes_it_drop_its_gold_and_then_it_is_left_alone() 
     steps(world, STUN)
     assert bob.speed > 0
     steps(world, DASH_PAUSE - STUN)
-    assert bob.flags == Flag.SHIELDED
+    assert bob.flags == SHIELDED
     put(world, "bob", ann.x + 1, ann.y)
     assert world.dash("ann")
     assert of(steps(world, 2), What.HIT) == []
     steps(world, SHIELD)
-    assert bob.flags == Flag(0)
+    assert bob.flags == 0
     assert not world._timed
 
 
@@ -162,12 +162,12 @@ def test_the_storm_takes_gold_and_slows_and_none_of_it_stays_in_the_next_round()
     ann = put(world, "ann", *corner)
     ann.set_load(3)
     assert len(of(steps(world, 19), What.LOST)) in {1, 2}
-    assert ann.flags == Flag.IN_STORM
+    assert ann.flags == IN_STORM
     world.steer("ann", 1, 0)
     assert ann.speed < WALK * 0.7
     steps(world, world.rounds.ends - world.tick)
     assert world.rounds.phase is Phase.REST
-    assert (ann.load, ann.flags) == (0, Flag(0))
+    assert (ann.load, ann.flags) == (0, 0)
 
 
 def test_in_each_storm_each_team_has_a_camp_that_stays_out_of_it() -> None:
