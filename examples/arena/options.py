@@ -8,7 +8,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actorcred.rpc.protocol.addresses import Address
+from examples.arena.world.terrain import SMALLEST
 from examples.common import seconds
+
+LARGEST = 1200.0
+"""The longest side of an island, in steps."""
 
 DESCRIPTION = """\
 Serve the arena, a game in the browser: collect gold, carry it to your camp, and be there before
@@ -59,6 +63,12 @@ def _add_options_of_bots(parser: argparse.ArgumentParser) -> None:
         default=2000,
         metavar="N",
         help="number of bots (%(default)s)",
+    )
+    parser.add_argument(
+        "--size",
+        type=_number(_side, "a number"),
+        metavar="STEPS",
+        help="length of each side of the island (grows with the number of bots)",
     )
     parser.add_argument(
         "--wrong",
@@ -117,6 +127,13 @@ def _bots(text: str) -> int:
     value = _positive(text)
     if value > 100_000:
         raise argparse.ArgumentTypeError(f"must be at most 100000, not {value}")
+    return value
+
+
+def _side(text: str) -> float:
+    value = float(text)
+    if not SMALLEST <= value <= LARGEST:
+        raise argparse.ArgumentTypeError(f"must be from {SMALLEST:g} to {LARGEST:g}, not {value:g}")
     return value
 
 

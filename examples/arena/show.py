@@ -27,6 +27,7 @@ from actorcred.throttle import account_of
 from examples.arena.accounts import DEMO
 from examples.arena.bots.bot import Account, Bot, Guide, Habits
 from examples.arena.messages import Figures
+from examples.arena.options import LARGEST
 from examples.arena.realm import Arena, Settings
 from examples.arena.signup import SignUps
 from examples.common import demo_account
@@ -40,8 +41,8 @@ ARRIVALS = 250.0
 STEPS_PER_BOT = 7.5
 """The world's side grows with the square root of the number of bots; this is its factor."""
 
-SMALLEST, LARGEST = 64.0, 1200.0
-"""Limits of the world's side in steps."""
+LEAST_SIDE = 64.0
+"""The shortest side of the world, unless it is set."""
 
 
 @dataclass
@@ -100,7 +101,8 @@ class Show:
 
     def _start_arena(self) -> ActorRef[Arena]:
         arguments = self._arguments
-        size = min(max(SMALLEST, arguments.avatars**0.5 * STEPS_PER_BOT), LARGEST)
+        usual = min(max(LEAST_SIDE, arguments.avatars**0.5 * STEPS_PER_BOT), LARGEST)
+        size = arguments.size or usual
         settings = Settings(size, arguments.seed, scores=arguments.data / "scores.sqlite")
         sign_up = SignUps(self._people, {account_of(name) for name in self._names})
         return Arena.start(settings, sign_up, self._tick_times)

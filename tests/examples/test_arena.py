@@ -81,6 +81,8 @@ def test_an_interrupted_game_still_logs_everybody_out(tmp_path):
         (["--wrong", "2"], "must be from 0 to 1, not 2.0"),
         (["--wrong", "nan"], "must be from 0 to 1, not nan"),
         (["--crash-rate", "often"], "must be a number, not 'often'"),
+        (["--size", "9"], "must be from 32 to 1200, not 9"),
+        (["--size", "nan"], "must be from 32 to 1200, not nan"),
         (["--seed", "x"], "must be a whole number, not 'x'"),
         (["--duration", "long"], "must be a number of seconds, not 'long'"),
         (["--duration", "-1"], "must be 0 seconds or more, not -1"),

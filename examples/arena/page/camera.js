@@ -3,12 +3,14 @@
 const ACROSS = 34, DOWN = 25; // steps in sight at most; the server sends no more
 const FOLLOW = 5, LOOK = 2.2; // per second, and steps ahead
 const NEAREST = 2;
+const REST = 3, CLOSER = 1.2; // seconds of standing after which the camera comes closer
 
 export class Camera {
   constructor() {
     this.x = this.y = null;
     this.zoom = this.wanted = 1;
     this.shake = 0;
+    this.rested = 0;
     this.resize(1, 1);
   }
 
@@ -28,10 +30,21 @@ export class Camera {
     this.wanted = Math.min(NEAREST, Math.max(1, this.wanted * factor));
   }
 
+  /** Whether the zoom is not under way. */
+  get settled() {
+    return this.zoom === this.goal;
+  }
+
+  /** The zoom to reach: nearer while the subject stands for a while, as when it talks. */
+  get goal() {
+    return this.rested > REST ? Math.min(NEAREST, this.wanted * CLOSER) : this.wanted;
+  }
+
   follow(subject, seconds) {
-    const near = Math.abs(this.wanted - this.zoom) < 0.01;
-    const ease = 1 - Math.exp(-6 * seconds);
-    this.zoom = near ? this.wanted : this.zoom + (this.wanted - this.zoom) * ease;
+    this.rested = subject !== null && subject.speed < 3 ? this.rested + seconds : 0;
+    const near = Math.abs(this.goal - this.zoom) < 0.004;
+    const ease = 1 - Math.exp(-3 * seconds);
+    this.zoom = near ? this.goal : this.zoom + (this.goal - this.zoom) * ease;
     this.shake *= Math.exp(-8 * seconds);
     if (subject === null) return;
     const angle = (subject.heading / 256) * 2 * Math.PI;

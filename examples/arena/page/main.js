@@ -18,6 +18,7 @@ import { World } from "./world.js";
 
 const STEER_EVERY = 50; // milliseconds between two changes of direction that are sent
 const MAP_EVERY = 100;
+const MEASURED = 600; // pictures whose times are kept
 const GUEST = /^guest \d+$/;
 
 const camera = new Camera();
@@ -47,7 +48,7 @@ let wish = [0, 0];
 let sent = { wish, at: 0 };
 let dashReady = 0;
 let restarting = false; // the server announced its shutdown, and is not back yet
-const measured = { frames: 0, drawing: 0, since: performance.now() };
+const measured = { times: [], frames: 0, since: performance.now() }; // of drawing, milliseconds
 
 // For the console of the browser, and for tests.
 globalThis.arena = { scene, camera, measured, get world() { return world; } };
@@ -228,17 +229,18 @@ function picture(now) {
     }
   }
   measured.frames += 1;
-  measured.drawing += performance.now() - started;
+  measured.times.push(performance.now() - started);
+  if (measured.times.length > MEASURED) measured.times.shift();
 }
 requestAnimationFrame(picture);
 
 setInterval(() => {
   const now = performance.now();
   const seconds = (now - measured.since) / 1000;
-  figures.add({
-    frames: measured.frames / seconds, draw: measured.drawing / Math.max(1, measured.frames),
-  });
-  Object.assign(measured, { frames: 0, drawing: 0, since: now });
+  const recent = measured.times.slice(-measured.frames);
+  const drawing = recent.reduce((sum, time) => sum + time, 0) / Math.max(1, recent.length);
+  figures.add({ frames: measured.frames / seconds, draw: drawing });
+  Object.assign(measured, { frames: 0, since: now });
   if (world !== null) $("#surroundings").textContent = describe(world);
 }, 1000);
 

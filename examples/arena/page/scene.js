@@ -47,7 +47,7 @@ export class Scene {
     const { context, camera, density } = this;
     context.setTransform(density, 0, 0, density, 0, 0);
     camera.frame();
-    this.sprites.resize(camera.unit * density);
+    this.sprites.resize(camera.unit * density, camera.settled);
     this.effects.advance(seconds);
     this.land.draw(context, camera, density);
     this.drawGold(world);
@@ -65,7 +65,7 @@ export class Scene {
     const { unit } = this.camera;
     const [left, top] = this.camera.toScreen(x - sprite.left, y - sprite.top - lift);
     const { width, height } = sprite.canvas;
-    const scale = unit / this.sprites.unit;
+    const scale = unit / this.sprites.unit; // 1 / density, unless a zoom is under way
     this.context.drawImage(
       sprite.canvas, Math.round(left), Math.round(top), width * scale, height * scale,
     );

@@ -14,9 +14,13 @@ export class Sprites {
     this.unit = 0;
   }
 
-  /** Pixels of one step in the pictures; another size makes them anew. */
-  resize(unit) {
-    if (Math.abs(unit - this.unit) < 0.01) return;
+  /**
+   * Pixels of one step in the pictures. Another size makes them anew, but not for each picture of
+   * a zoom: until it has settled, they are stretched.
+   */
+  resize(unit, settled) {
+    const ratio = unit / this.unit;
+    if (Math.abs(ratio - 1) < (settled ? 0.001 : 0.3)) return;
     this.unit = unit;
     this.kept.clear();
   }

@@ -82,6 +82,7 @@ export class World {
     for (let at = 0; at < courses.length; at += COURSE) {
       const [number, x, y, heading, speed, load, flags] = courses.slice(at, at + COURSE);
       const body = this.bodies.get(number);
+      if (body === undefined) continue; // frames were lost with the connection: `watch` follows
       body.take(tick, x / units, y / units, heading, speed, this.land.tick);
       body.load = load;
       body.flags = flags;

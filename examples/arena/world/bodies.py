@@ -54,7 +54,7 @@ class Body:
         total: the same in all rounds.
         flags: its state.
         version: grows with each change that clients must know of.
-        dash_ends, dash_ready, stun_ends, shield_ends: ticks.
+        dash_ends, dash_ready, stun_ends, shield_ends, speech_ready: ticks.
         cell: where it is in the grid; -1 if it is not.
     """
 
@@ -70,6 +70,7 @@ class Body:
         "number",
         "points",
         "shield_ends",
+        "speech_ready",
         "speed",
         "stun_ends",
         "team",
@@ -97,6 +98,7 @@ class Body:
         self.flags = 0
         self.version = 0
         self.dash_ends = self.dash_ready = self.stun_ends = self.shield_ends = 0
+        self.speech_ready = 0
 
     def take_course(self, heading: int, speed: int) -> None:
         """Walk in a direction from now on."""

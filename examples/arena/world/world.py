@@ -41,6 +41,9 @@ DASH_PACE = 2.5
 CHEST_EVERY = round(30 / TICK)
 """Ticks from one chest to the next."""
 
+SPEECH_PAUSE = round(0.3 / TICK)
+"""Ticks between two lines of one player, so that no one can drown out the others."""
+
 LONGEST_TEXT = 160
 """Characters of a spoken line; what is longer is cut."""
 
@@ -187,10 +190,12 @@ class World:
         return True
 
     def say(self, name: str, text: str) -> None:
-        """Have a player say something."""
+        """Have a player say something; what comes too soon after its last words is not heard."""
+        body = self.bodies[name]
         text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-        if text:
-            self._happen(What.SAID, self.bodies[name], text[:LONGEST_TEXT])
+        if text and self.tick >= body.speech_ready:
+            body.speech_ready = self.tick + SPEECH_PAUSE
+            self._happen(What.SAID, body, text[:LONGEST_TEXT])
 
     # -- courses -----------------------------------------------------------------------------------
 

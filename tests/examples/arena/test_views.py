@@ -125,8 +125,10 @@ def test_events_out_of_sight_and_those_before_the_first_frame_are_not_told() -> 
     world.say("ann", "before")
     step()
     step()
+    step()
     view = View("ann")
     assert view.frame(world, memory).events == []
+    step()
     world.say("ann", "hello")
     world.say("bob", "far away")
     step()
@@ -135,7 +137,9 @@ def test_events_out_of_sight_and_those_before_the_first_frame_are_not_told() -> 
     for number in range(MEMORY + 10):
         world.say("ann", str(number))
         step()
-    assert len(view.frame(world, memory).events) == MEMORY
+    told = [int(detail) for _, _, detail in view.frame(world, memory).events]
+    assert told[0] >= 10
+    assert told[-1] > MEMORY
 
 
 def test_a_view_without_its_player_stays_where_it_was() -> None:
@@ -233,7 +237,7 @@ def test_the_news_of_a_glance_are_bounded_and_start_anew_with_the_next_subscript
     glances.add("ann", 10, world.tick)
     world.step()
     list(glances.step(world))
-    for number in range(30):
+    for number in range(60):
         world.say("bob", str(number))
         world.step()
         assert list(glances.step(world)) == []

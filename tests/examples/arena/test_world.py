@@ -12,7 +12,7 @@ from examples.arena.world.events import What
 from examples.arena.world.gold import CHEST, HEAP_LIMIT
 from examples.arena.world.rounds import Phase
 from examples.arena.world.terrain import TEAMS
-from examples.arena.world.world import BEST, CAPACITY, DASH_PAUSE, SHIELD, STUN, World
+from examples.arena.world.world import BEST, CAPACITY, DASH_PAUSE, SHIELD, SPEECH_PAUSE, STUN, World
 from tests.examples.arena.lands import clearing, put, steps, world_with
 
 
@@ -259,8 +259,10 @@ def test_what_is_said_has_one_line_of_printable_text() -> None:
     world = world_with("ann")
     for text, said in (("  hello\n\x1b[2J you ", "hello [2J you"), ("x" * 999, "x" * 160)):
         world.say("ann", text)
+        world.say("ann", "too soon")
         world.step()
         assert [event.detail for event in world.events] == [said]
+        steps(world, SPEECH_PAUSE)
     world.say("ann", " \n ")
     world.step()
     assert world.events == []
