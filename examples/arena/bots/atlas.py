@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from collections import deque
 from collections.abc import Sequence
 
@@ -15,10 +16,11 @@ AHEAD = 4
 SHOULDER = 0.6
 """Half of the width that a walker needs, in steps."""
 
-MOST_FIELDS = 256
+MOST_FIELDS = 128
 """Sets of goals whose distances are kept."""
 
-FAR = 1 << 30
+FAR = 0xFFFF
+"""The distance of a tile from which there is no way."""
 
 Camp = tuple[int, float, float]
 """The team and the position of a camp."""
@@ -38,10 +40,10 @@ class Atlas:
         self._tile = tile
         self._open = [letter not in BLOCKED for row in rows for letter in row]
         self.camps = camps
-        self._fields: dict[tuple[Camp, ...], list[int]] = {}
+        self._fields: dict[tuple[Camp, ...], array[int]] = {}
         self._steps: dict[tuple[Camp, ...], dict[int, int]] = {}
 
-    def distances(self, goals: tuple[Camp, ...]) -> list[int]:
+    def distances(self, goals: tuple[Camp, ...]) -> array[int]:
         """Return the distance of each tile to the nearest of some camps, in tiles."""
         if goals not in self._fields:
             if len(self._fields) >= MOST_FIELDS:
@@ -50,9 +52,9 @@ class Atlas:
             self._fields[goals] = self._flood(goals)
         return self._fields[goals]
 
-    def _flood(self, goals: tuple[Camp, ...]) -> list[int]:
+    def _flood(self, goals: tuple[Camp, ...]) -> array[int]:
         across, is_open = self._across, self._open
-        field = [FAR] * len(is_open)
+        field = array("H", [FAR]) * len(is_open)
         waiting = deque(self._number(x, y) for _, x, y in goals)
         for tile in waiting:
             field[tile] = 0
@@ -77,7 +79,7 @@ class Atlas:
             steps[tile] = self._step(self.distances(goals), tile)
         return direction(x, y, *self._middle(steps[tile]))
 
-    def _step(self, field: list[int], start: int) -> int:
+    def _step(self, field: array[int], start: int) -> int:
         """Return the tile to walk to next: the last one that can be reached in a straight line."""
         across, tile, target = self._across, start, start
         for _ in range(AHEAD):

@@ -1,12 +1,14 @@
-// Short-lived things: dust, sparks, rain, ghosts of a dash, and numbers that rise.
+// Short-lived things: footprints, dust, sparks, rain, ghosts of a dash, and numbers that rise.
 
 const MOST = 420;
+const MOST_PRINTS = 160, PRINT = 3.5; // footprints, and seconds until one has faded
 
 export class Effects {
   constructor() {
     this.particles = [];
     this.texts = [];
     this.ghosts = [];
+    this.prints = [];
   }
 
   /** Throw some particles. */
@@ -34,6 +36,27 @@ export class Effects {
     });
   }
 
+  /** Leave a footprint. `side` is -1 or 1. */
+  print(body, side) {
+    if (this.prints.length >= MOST_PRINTS) this.prints.shift();
+    const angle = (body.heading / 256) * 2 * Math.PI;
+    const [x, y] = [body.x - Math.sin(angle) * 0.13 * side, body.y + Math.cos(angle) * 0.1 * side];
+    this.prints.push({ x, y, age: 0, life: PRINT });
+  }
+
+  drawPrints(context, camera) {
+    context.fillStyle = "#5b4524";
+    for (const { x, y, age } of this.prints) {
+      if (!camera.sees(x, y, 0)) continue;
+      const [left, top] = camera.toScreen(x, y);
+      context.globalAlpha = 0.3 * (1 - age / PRINT);
+      context.beginPath();
+      context.ellipse(left, top, 0.085 * camera.unit, 0.055 * camera.unit, 0, 0, 2 * Math.PI);
+      context.fill();
+    }
+    context.globalAlpha = 1;
+  }
+
   /** Let a number or a word rise. */
   rise(x, y, text, colour, size = 1) {
     if (this.texts.length >= 40) this.texts.shift();
@@ -51,6 +74,7 @@ export class Effects {
     this.particles = this.particles.filter(young());
     this.texts = this.texts.filter(young(1.3));
     this.ghosts = this.ghosts.filter(young(0.3));
+    this.prints = this.prints.filter(young());
     for (const one of this.particles) {
       one.vz -= one.gravity * seconds;
       one.x += one.vx * seconds;

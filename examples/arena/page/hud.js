@@ -5,12 +5,14 @@ import { TEAMS } from "./palette.js";
 
 const SHORT_LIST = 5;
 const FIRST_STEPS = "Walk onto the gold to pick it up.";
+const KEY = matchMedia("(pointer: coarse)").matches ? "" : " (Space)";
+const HINTS_EVERY = 500; // milliseconds
 
 export class Hud {
   constructor() {
     this.rank = null;
     this.team = null;
-    this.hintUntil = 0;
+    this.hintUntil = this.hintsAt = 0;
     this.hinted = new Set();
     this.makeTeams();
   }
@@ -41,7 +43,10 @@ export class Hud {
     const { me } = world;
     this.wear(me.team);
     this.fillBag(me.load);
-    this.giveHints(world, now);
+    if (now > this.hintsAt) {
+      this.hintsAt = now + HINTS_EVERY;
+      this.giveHints(world, now);
+    }
     $("#hint").classList.toggle("shown", now < this.hintUntil);
   }
 
@@ -84,6 +89,9 @@ export class Hud {
     if (!this.hinted.size) this.hint("first", FIRST_STEPS, now);
     if (me.load >= 1) this.hint("home", "Carry it to your camp: follow the arrow.", now);
     if (me.load >= world.land.capacity) this.hint("full", "Your bag is full.", now);
+    if (this.hinted.has("home") && rivalNear(world)) {
+      this.hint("dash", `Dash into rivals${KEY}: they drop their gold.`, now);
+    }
     if (world.stormDepth(me.x, me.y) > 0) {
       this.hint("storm", "The storm takes your gold. Run to the middle!", now);
     }
@@ -149,6 +157,11 @@ export class Hud {
       })),
     );
   }
+}
+
+function rivalNear({ me, bodies }) {
+  return [...bodies.values()].some((body) =>
+    body.team !== me.team && body.load > 0 && Math.hypot(body.x - me.x, body.y - me.y) < 5);
 }
 
 function dot(team) {

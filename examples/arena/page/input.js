@@ -46,8 +46,9 @@ export class Input {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
     if (key === "f2") return this.run(event, "figures");
+    if (event.target.closest("dialog, #gate")) return undefined;
     if (key === "escape") return this.commands.back();
-    if (event.target.closest("input, dialog, #gate")) return undefined;
+    if (event.target.closest("input")) return undefined;
     if (key in KEYS) {
       event.preventDefault();
       this.held.add(key);

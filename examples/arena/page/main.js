@@ -10,6 +10,7 @@ import { Minimap } from "./minimap.js";
 import { farewell, goOn, play, spectate } from "./net.js";
 import { describe } from "./describe.js";
 import { happen } from "./happenings.js";
+import { TEAMS } from "./palette.js";
 import { Scene } from "./scene.js";
 import { Sound } from "./sound.js";
 import { Talk } from "./talk.js";
@@ -32,7 +33,7 @@ const gate = new Gate(enter, signUp);
 const commands = {
   dash,
   talk: () => player && talk.open(),
-  back: () => talk.close(),
+  back: () => talk.close() || (player && $("#chat-button").focus()),
   board: () => player && ($("#board").open ? $("#board").close() : $("#board").showModal()),
   mute: () => sound.toggle(),
   figures: () => figures.toggle(),
@@ -73,9 +74,10 @@ function hear(isCurrent) {
       world.round = round;
       hud.showResult(world);
       if (player === null) return;
-      if (round.phase === "play") sound.roundBegins();
-      else sound.roundEnds(round.result.winners.includes(world.me?.team));
-      if (round.phase === "play") hud.say("A new round: gather gold!", performance.now());
+      if (round.phase === "play") {
+        sound.roundBegins();
+        hud.say("A new round: gather gold!", performance.now());
+      } else celebrate(round.result.winners.includes(world.me?.team));
     }),
     figures: only((values) => figures.add(values)),
   };
@@ -179,9 +181,19 @@ $("#board").addEventListener("close", () => $("#world").focus());
 $("#board").addEventListener("keydown", (event) => {
   if (event.key === "Tab") $("#board").close();
 });
+$("#world").addEventListener("contextmenu", (event) => event.preventDefault());
 $("#dash").addEventListener("pointerdown", dash);
 for (const kind of ["pointerdown", "keydown"]) addEventListener(kind, () => sound.start());
 if (matchMedia("(pointer: coarse)").matches) $("#dash").hidden = false;
+
+/** Show and sound how the round ended for the own team. */
+function celebrate(won) {
+  sound.roundEnds(won);
+  if (!won || world.me === null) return;
+  for (const { main: colour } of TEAMS) {
+    scene.effects.burst(world.me.x, world.me.y, { count: 40, colour, up: 9, speed: 6, life: 2 });
+  }
+}
 
 // -- playing --------------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ import { Sprites, treeKind, walkStep } from "./sprites.js";
 import { Tags } from "./tags.js";
 import { DASHING, SHIELDED, STUNNED } from "./world.js";
 
+const SOFT = "sp*"; // ground that keeps footprints
+
 export class Scene {
   constructor(canvas, camera) {
     this.canvas = canvas;
@@ -50,6 +52,7 @@ export class Scene {
     this.sprites.resize(camera.unit * density, camera.settled);
     this.effects.advance(seconds);
     this.land.draw(context, camera, density);
+    this.effects.drawPrints(context, camera);
     this.drawGold(world);
     this.effects.drawGhosts(context, this.sprites, this.blit);
     this.drawStanding(world);
@@ -128,6 +131,11 @@ export class Scene {
     this.context.globalAlpha = 1;
   }
 
+  groundAt({ x, y }) {
+    const { tile } = this.land.land;
+    return this.land.tile(Math.floor(x / tile), Math.floor(y / tile));
+  }
+
   drawRing({ x, y, team }) {
     const { context, camera } = this;
     const [left, top] = camera.toScreen(x, y);
@@ -147,6 +155,10 @@ export class Scene {
     const south = Math.sin((body.heading / 256) * 2 * Math.PI) > -0.3;
     const step = walkStep(body);
     if (body.speed > 30 && Math.random() < 0.05) this.effects.dust(body.x, body.y);
+    if (step !== body.step && step % 2) {
+      if (SOFT.includes(this.groundAt(body))) this.effects.print(body, step - 2);
+    }
+    body.step = step;
     if (body.flags & DASHING) this.effects.ghost(body);
     const side = Math.cos((body.heading / 256) * 2 * Math.PI) * -0.32;
     if (body.load && south) this.blit(sprites.bag(body.load), body.x + side, body.y - 0.01, 0.3);

@@ -229,7 +229,7 @@ def test_the_atlas_forgets_old_goals_before_there_are_too_many() -> None:
     atlas = atlas_of(world)
     for number in range(300):
         atlas.distances(((number, *atlas.camps[0][1:]),))
-    assert len(atlas._fields) <= 256
+    assert len(atlas._fields) <= 128
 
 
 def test_bots_and_world_agree_on_what_blocks() -> None:
