@@ -61,6 +61,9 @@ class ArenaSpectator(Avatar, Spectator):
         """Create an account."""
         if self._sign_up is None or self.avatar_id is not ANONYMOUS:
             raise CallError("No account can be made here.")
+        client = self.mind.client
+        if client.protocol and not client.private:
+            raise CallError("This connection is not encrypted: no account can be made over it.")
         self._sign_ups += 1
         if self._sign_ups > SIGN_UPS:
             raise CallError("You have tried too often. Reload the page, and try again.")

@@ -144,6 +144,7 @@ class Arena(Realm):
         name = message.name
         for guest in [guest for guest, heir in self._heirs.items() if heir == name]:
             self._go(guest)  # an heir who is faster than the end of the guest's session
+        self._go(name)  # a session that this one replaces
         body = self._world.enter(name, message.look, self._left.pop(name, None))
         body.total = self._scores.of(name)
         self._minds[name] = message.mind

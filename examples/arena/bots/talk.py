@@ -33,10 +33,10 @@ LINES = {
 }  # fmt: skip
 
 TOPICS = (
-    (re.compile(r"\b(hi|hello|hey|good (day|evening)|well met|moin|hallo)\b", re.IGNORECASE),
-     "return"),
     (re.compile(r"\b(gold|chest|treasure|luck|where)\b", re.IGNORECASE), "gold"),
     (re.compile(r"\b(storm|safe|calm|weather)\b", re.IGNORECASE), "storm?"),
+    (re.compile(r"\b(hi|hello|hey|good (day|evening)|well met|moin|hallo)\b", re.IGNORECASE),
+     "return"),
     (re.compile(r"\?|\b(how|help|what|why)\b", re.IGNORECASE), "answer"),
 )  # fmt: skip
 

@@ -79,6 +79,10 @@ export class Gate {
     const name = $("#new-name").value.trim();
     const password = $("#new-password").value;
     const button = $("#sign-up-form .primary");
+    if (!isSecureContext) { // a password must not be sent in the clear
+      show($("#sign-up-refusal"), "This needs a page with https, or one of your own machine.");
+      return;
+    }
     button.disabled = true;
     show($("#sign-up-refusal"), null);
     try {

@@ -24,7 +24,7 @@ CAMP_RADIUS = 4.0
 SMALLEST = 32.0
 """The least side of a world: room for a camp of each team."""
 
-REGION = 44.0
+REGION = 40.0
 """About the side of a region."""
 
 GRASS, MEADOW, FOREST, SAND, PATH, CAMP, BRIDGE = ".,:sp*b"
@@ -150,7 +150,8 @@ class _Maker:
         self.across = across
         self.dice = dice
         self.tiles = [[GRASS] * across for _ in range(across)]
-        self.regions = max(2, round(across * TILE / REGION))
+        # An even number in a row, so that all teams have as many camps.
+        self.regions = 2 * max(1, round(across * TILE / REGION / 2))
 
     def place_camps(self) -> list[Camp]:
         """Place a camp near the middle of each region; its neighbours are of other teams."""

@@ -253,6 +253,7 @@ def test_each_line_of_talk_can_be_said() -> None:
     [
         ("Hello!", "return"),
         ("where is gold", "gold"),
+        ("hello, where is the chest?", "gold"),
         ("Is it safe here", "storm?"),
         ("why?", "answer"),
         ("Drop it, Zoe", None),

@@ -8,7 +8,15 @@ from typing import Any
 
 import pytest
 
-from actorcred import Anonymous, CallError, Portal, PortalRef, UsernamePassword
+from actorcred import (
+    Anonymous,
+    CallError,
+    ClientInfo,
+    Policy,
+    Portal,
+    PortalRef,
+    UsernamePassword,
+)
 from actorcred.actors import InlineDispatcher
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.checkers.memory import MemoryChecker
@@ -40,13 +48,21 @@ class Hall:
         self.portal: PortalRef = Portal.start(
             self.arena,
             [MemoryChecker.start(USERS, plaintext=True), AnonymousChecker.start()],
-            portal_options(),
+            portal_options(policy=Policy.REPLACE),
         )
 
-    def enter(self, name: str | None = None, interface: type = Player, **info: Any) -> Any:
+    def enter(
+        self,
+        name: str | None = None,
+        interface: type = Player,
+        client: ClientInfo | None = None,
+        **info: Any,
+    ) -> Any:
         credentials = Anonymous() if name is None else UsernamePassword(name, USERS[name])
         mind = RecordingMind()
-        login = self.portal.login(credentials, mind, interface, info=info).get()
+        login = self.portal.login(
+            credentials, mind, interface, info=info, client=client or ClientInfo()
+        ).get()
         return login, mind
 
     def ask(self, login: Any, method: str, *args: Any) -> Any:
@@ -202,6 +218,29 @@ def test_a_guest_without_an_account_leaves_no_points_to_others(hall: Hall) -> No
     guest.logout().get()
     hall.enter("zoe")
     assert hall.world.bodies["zoe"].points == 0
+
+
+def test_no_account_is_made_where_others_can_read_along(hall: Hall) -> None:
+    far = ClientInfo(address="192.0.2.7", protocol="rpc", transport="websocket")
+    guest, _ = hall.enter(client=far)
+    with pytest.raises(CallError, match="not encrypted"):
+        hall.ask(guest, "sign_up", "zoe", "right")
+    here = ClientInfo(address="127.0.0.1", protocol="rpc", transport="websocket")
+    guest, _ = hall.enter(client=here)
+    hall.ask(guest, "sign_up", "zoe", "right")
+
+
+def test_who_logs_in_from_another_place_goes_on_there(hall: Hall) -> None:
+    first, _ = hall.enter("ann")
+    body = hall.world.bodies["ann"]
+    body.points = body.total = 7
+    second, mind = hall.enter("ann")
+    assert not first.session.is_open
+    hall.ask(second, "watch")
+    hall.ticks(2)
+    now = hall.world.bodies["ann"]
+    assert (now.points, now.total, now.x, now.y) == (7, 7, body.x, body.y)
+    assert mind.named("frame")[-1][1] == now.number
 
 
 def test_one_session_cannot_try_to_sign_up_for_ever_and_users_not_at_all(hall: Hall) -> None:

@@ -46,9 +46,10 @@ def test_one_seed_makes_one_island_and_another_seed_another() -> None:
 
 
 def test_each_team_has_as_many_camps_as_the_others_and_water_is_all_around() -> None:
-    terrain = make_terrain(176, 1)
-    assert set(Counter(camp.team for camp in terrain.camps).values()) == {4}
-    assert len(TEAMS) == 4
+    for size, each in ((64, 1), (130, 4), (176, 4), (340, 16)):
+        terrain = make_terrain(size, 1)
+        camps = Counter(camp.team for camp in terrain.camps)
+        assert camps == dict.fromkeys(range(len(TEAMS)), each)
     edge = terrain.rows[0] + terrain.rows[-1] + "".join(row[0] + row[-1] for row in terrain.rows)
     assert set(edge) == {WATER}
 
