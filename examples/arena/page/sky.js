@@ -47,7 +47,7 @@ export class Sky {
     const depth = world.me ? world.stormDepth(world.me.x, world.me.y) : -99;
     if (depth > -2) {
       if (Math.random() < seconds * 0.25) this.flash = 1;
-      for (let drop = 0; drop < 3; drop++) this.rain(camera, effects);
+      for (let drop = 0; drop < 6; drop++) this.rain(camera, effects);
     }
     return depth;
   }
@@ -56,7 +56,7 @@ export class Sky {
     const x = camera.x + (Math.random() - 0.5) * 36;
     const y = camera.y + (Math.random() - 0.5) * 26;
     effects.add({
-      x, y, z: 5, vx: -5, vy: 0, vz: -12, gravity: 0, life: 0.42, age: 0, size: 0.035,
+      x, y, z: 5, vx: -5, vy: 0, vz: -12, gravity: 0, life: 0.42, age: 0, size: 0.05,
       colour: "rgba(200, 220, 255, 0.8)",
     });
   }
