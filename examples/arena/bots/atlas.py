@@ -40,8 +40,15 @@ class Atlas:
         self._tile = tile
         self._open = [letter not in BLOCKED for row in rows for letter in row]
         self.camps = camps
+        self._camps_of: dict[int, tuple[Camp, ...]] = {}
         self._fields: dict[tuple[Camp, ...], array[int]] = {}
         self._steps: dict[tuple[Camp, ...], dict[int, int]] = {}
+
+    def camps_of(self, team: int) -> tuple[Camp, ...]:
+        """Return all camps of a team."""
+        if team not in self._camps_of:
+            self._camps_of[team] = tuple(camp for camp in self.camps if camp[0] == team)
+        return self._camps_of[team]
 
     def distances(self, goals: tuple[Camp, ...]) -> array[int]:
         """Return the distance of each tile to the nearest of some camps, in tiles."""

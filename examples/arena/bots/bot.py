@@ -13,7 +13,8 @@ from pykka.messages import ProxyCall
 from actorcred import Actor, Login, LoginFailed, LogoutCode, PortalRef, UsernamePassword
 from actorcred.actors import Future
 from examples.arena.bots.atlas import Atlas
-from examples.arena.bots.characters import Character, choose_character
+from examples.arena.bots.character import Character
+from examples.arena.bots.characters import choose_character
 from examples.arena.interface import Player
 from examples.arena.world.views import Glance
 

@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 
 from examples.arena.bots.atlas import BLOCKED, Atlas, direction
+from examples.arena.bots.character import Character, Intent
 from examples.arena.bots.characters import (
     SHARES,
-    Character,
     Gatherer,
     Guard,
     Hunter,
-    Intent,
     Wanderer,
     choose_character,
 )
@@ -106,7 +105,7 @@ def test_bots_gather_bring_and_fight(game: Game) -> None:
     assert happened[What.BROUGHT, Look.GATHERER] > 10
     assert happened[What.HIT, Look.HUNTER] > happened[What.HIT, Look.GATHERER]
     assert happened[What.HIT, Look.GUARD] > 0
-    assert happened[What.HIT, Look.WANDERER] == 0
+    assert happened[What.HIT, Look.WANDERER] < happened[What.HIT, Look.GUARD]
 
 
 def test_bots_are_out_of_the_storm_in_the_end(game: Game) -> None:
