@@ -219,7 +219,7 @@ async def test_a_finger_walks_and_nothing_overflows_on_a_phone() -> None:
                 raise AssertionError("the finger did not walk")
             await session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
             await expect(page.locator("#stick")).to_be_hidden()
-            for button in ("#dash", "#chat-button", "#leave"):
+            for button in ("#dash", "#keep", "#chat-button", "#board-button", "#leave"):
                 await expect(page.locator(button)).to_be_in_viewport(ratio=1)
             width = await page.evaluate("document.documentElement.scrollWidth")
             assert width <= size["width"]
