@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
 from examples.arena.bots.names import name_of
 from tests.benchmarks.__main__ import machine
@@ -195,7 +196,7 @@ class Figures:
         started = time.monotonic()
         try:
             code = await asyncio.wait_for(come(), TIMEOUT)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ConnectionClosed) as error:
             code = type(error).__name__
         self.seconds.append(time.monotonic() - started)
         if code != self.expected:
