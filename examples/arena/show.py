@@ -79,7 +79,6 @@ class Show:
     ) -> None:
         self._arguments = arguments
         self._accounts = accounts
-        self._names = {account.name for account in accounts}
         self._tick_times: deque[float] = deque(maxlen=600)
         self._random = random.Random(arguments.seed)
         self._ledger = Ledger()
@@ -104,7 +103,7 @@ class Show:
         usual = min(max(LEAST_SIDE, arguments.avatars**0.5 * STEPS_PER_BOT), LARGEST)
         size = arguments.size or usual
         settings = Settings(size, arguments.seed, scores=arguments.data / "scores.sqlite")
-        sign_up = SignUps(self._people, {account_of(name) for name in self._names})
+        sign_up = SignUps(self._people, {account_of(bot.name) for bot in self._accounts})
         return Arena.start(settings, sign_up, self._tick_times)
 
     @classmethod
@@ -166,14 +165,11 @@ class Show:
                 _print(console, live, [(n, form.format(v)) for n, (v, form) in figures.items()])
                 shown += 1
                 if shown % 5 == 0:
-                    await self._kick_some_bot()
+                    self._kick_some_bot()
 
-    async def _kick_some_bot(self) -> None:
-        sessions = [one for one in await self._portal.sessions() if one.avatar_id in self._names]
-        if sessions:
-            self._portal.kick(
-                session_id=self._random.choice(sessions).id, reason="kicked at random"
-            )
+    def _kick_some_bot(self) -> None:
+        name = self._random.choice(self._accounts).name
+        self._portal.kick(avatar_id=name, reason="kicked at random")
 
     async def _figures(self, pace: Pace) -> dict[str, tuple[float, str]]:
         ticks = sorted(self._tick_times) or [0.0]
