@@ -41,6 +41,7 @@ ADVICE = (
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return its exit code."""
     arguments, console = parse(argv), Console()
+
     async def live(life: Life) -> int:
         # The portal, the arena and all avatars run on this loop; blocking work runs on threads.
         actors.set_default_dispatcher(AsyncioDispatcher())

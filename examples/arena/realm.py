@@ -20,13 +20,13 @@ from examples.arena import messages as m
 from examples.arena.avatars import ArenaPlayer, ArenaSpectator, SignUp
 from examples.arena.interface import Player, Spectator
 from examples.arena.scores import Scores
-from examples.arena.world.bodies import TICK, WALK, Look
+from examples.arena.world.bodies import TICK, WALK, Body, Look
 from examples.arena.world.events import Standing
 from examples.arena.world.glances import Glances
 from examples.arena.world.rounds import REST, ROUND
 from examples.arena.world.terrain import TEAMS, TILE
 from examples.arena.world.views import UNITS, Memory, View
-from examples.arena.world.world import BEST, CAPACITY, DASH_PACE, World
+from examples.arena.world.world import BEST, CAPACITY, DASH_PACE, DASH_PAUSE, World
 
 SECOND = round(1 / TICK)
 """Ticks between two boards."""
@@ -89,6 +89,7 @@ class Arena(Realm):
         self._guests = itertools.count(1)
         self._left: dict[str, Standing] = {}
         self._heirs: dict[str, str] = {}
+        self._ranking: list[Body] | None = None
         self._scene = ""
         self._handlers: dict[type, Callable[[Any], Any]] = {
             m.Tick: self._tick,
@@ -148,6 +149,7 @@ class Arena(Realm):
         body = self._world.enter(name, message.look, self._left.pop(name, None))
         body.total = self._scores.of(name)
         self._minds[name] = message.mind
+        self._ranking = None
 
     def _leave(self, message: m.Leave) -> None:
         self._views.pop(message.mind, None)
@@ -160,6 +162,7 @@ class Arena(Realm):
         self._glances.discard(name)
         heir = self._heirs.pop(name, None)
         if name in self._world.bodies:
+            self._ranking = None
             total = self._world.bodies[name].total
             self._left[heir or name] = self._world.leave(name, keep_load=heir is not None)
             self._scores.save([(heir or name, total)])
@@ -171,7 +174,7 @@ class Arena(Realm):
             self._heirs[message.name] = message.heir
 
     def _who(self, _: m.Who) -> list[tuple[str, int]]:
-        bodies = sorted(self._world.ranking(), key=lambda body: body.look is not Look.PERSON)
+        bodies = sorted(self._ranked(), key=lambda body: body.look is not Look.PERSON)
         return [(body.name, body.points) for body in bodies[:100]]
 
     # -- commands ----------------------------------------------------------------------------------
@@ -196,29 +199,27 @@ class Arena(Realm):
             self._spectators.add(mind)
         self._views[mind] = View(self._scene if name is None else name)
         self._audience.add(mind)
-        terrain = self._world.terrain
         return {
-            "name": name,
-            "size": terrain.size,
-            "tile": TILE,
+            **self._land(name),
             "tick": TICK,
             "units": UNITS,
             "walk": WALK / 10,
             "dash": DASH_PACE,
+            "pause": DASH_PAUSE * TICK,
             "capacity": CAPACITY,
-            "teams": TEAMS,
-            "rows": terrain.rows,
-            "camps": [(camp.team, camp.x, camp.y) for camp in terrain.camps],
-            "round": self._round(),
             "board": self._board(),
         }
 
     def _look_around(self, message: m.LookAround) -> dict[str, Any]:
         self._glances.add(message.name, message.seconds, self._world.tick)
         self._bots.add(message.mind)
+        return self._land(message.name)
+
+    def _land(self, name: str | None) -> dict[str, Any]:
         terrain = self._world.terrain
         return {
-            "name": message.name,
+            "name": name,
+            "size": terrain.size,
             "tile": TILE,
             "teams": TEAMS,
             "rows": terrain.rows,
@@ -241,22 +242,28 @@ class Arena(Realm):
             else {"teams": result.teams, "winners": result.winners, "best": result.best},
         }
 
+    def _ranked(self) -> list[Body]:
+        """Return the players by rank; they are sorted once a tick, however often clients ask."""
+        if self._ranking is None:
+            self._ranking = self._world.ranking()
+        return self._ranking
+
     def _board(self) -> dict[str, Any]:
-        world = self._world
-        ranking = world.ranking()
-        people = sum(body.look is Look.PERSON for body in ranking)
-        best = [(body.name, body.team, body.points) for body in ranking[:BEST]]
-        for rank, body in enumerate(ranking, 1):
+        ranking = self._ranked()
+        return {
+            "teams": self._world.team_gold(),
+            "best": [(body.name, body.team, body.points) for body in ranking[:BEST]],
+            "players": len(ranking),
+            "people": sum(body.look is Look.PERSON for body in ranking),
+            "chest": self._world.chest,
+        }
+
+    def _show_board(self) -> None:
+        self._audience.notify("board", self._board(), key="board")
+        for rank, body in enumerate(self._ranked(), 1):
             mind = self._minds[body.name]
             if mind in self._views:
                 mind.notify("rank", rank, body.points, body.total, key="rank")
-        return {
-            "teams": world.team_gold(),
-            "best": best,
-            "players": len(ranking),
-            "people": people,
-            "chest": world.chest,
-        }
 
     def _figures(self, message: m.Figures) -> None:
         self._audience.notify("figures", message.values, key="figures")
@@ -265,6 +272,7 @@ class Arena(Realm):
         started = time.perf_counter()
         world = self._world
         turned = world.step()
+        self._ranking = None
         self._memory.add(world.tick, world.events)
         if turned:
             self._turn()
@@ -276,7 +284,7 @@ class Arena(Realm):
         for name, glance in self._glances.step(world):
             self._minds[name].notify("glance", glance, key="glance")
         if self._views and world.tick % SECOND == 0:
-            self._audience.notify("board", self._board(), key="board")
+            self._show_board()
         self._tick_times.append(time.perf_counter() - started)
 
     def _turn(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -57,6 +58,10 @@ class StagedArena(Arena):
         body = self._world.bodies[name]
         body.points += gold
         body.total += gold
+
+    def wish(self, name: str) -> Any:
+        """Return the direction in which a player wants to walk; None to stand."""
+        return self._world.bodies[name].wish
 
     def crowd(self, name: str, count: int) -> None:
         """Put players around one."""
@@ -326,6 +331,30 @@ async def test_a_restart_of_the_server_is_announced_and_the_guest_comes_back() -
         await game.serve(port)
         await plays(page, "guest 2")
         await expect(page.locator("#status")).to_be_hidden()
+
+
+@on_loop
+async def test_a_lost_connection_is_resumed_and_the_player_stops_if_no_key_is_held() -> None:
+    async with place() as game:
+        page = await game.page()
+        await come_as_guest(page)
+        await plays(page, "guest 1")
+        (session,) = await game.players()
+        await page.keyboard.down("ArrowRight")
+        await page.keyboard.down("ArrowDown")
+        await page.wait_for_function("window.arena.world.me.walked > 0.5")
+        assert game.server is not None
+        first = await page.evaluate_handle("window.arena.world")
+        for peer in list(game.server.hub.peers):
+            peer.transport._abort_now()  # as when the network is gone
+        await page.keyboard.up("ArrowRight")
+        await page.keyboard.up("ArrowDown")
+        await page.wait_for_function("first => window.arena.world !== first", arg=first)
+        async with asyncio.timeout(15):
+            while await game.arena.proxy().wish("guest 1") is not None:
+                await asyncio.sleep(0.01)
+        await expect(page.locator("#status")).to_be_hidden()
+        assert [one.id for one in await game.players()] == [session.id]
 
 
 @on_loop

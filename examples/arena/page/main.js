@@ -20,6 +20,7 @@ import { World } from "./world.js";
 const STEER_EVERY = 50; // milliseconds between two changes of direction that are sent
 const MAP_EVERY = 100;
 const MEASURED = 600; // pictures whose times are kept
+const UNKNOWN = { wish: [9, 9], at: 0 }; // unlike any direction, so that the next one is sent
 const GUEST = /^guest \d+$/;
 
 const camera = new Camera();
@@ -46,7 +47,7 @@ let spectator = null; // the client that watches, while no one plays
 let world = null;
 let walker = new Walker();
 let wish = [0, 0];
-let sent = { wish, at: 0 };
+let sent = UNKNOWN; // the direction that the server knows
 let dashReady = 0;
 let restarting = false; // the server announced its shutdown, and is not back yet
 const measured = { times: [], frames: 0, since: performance.now() }; // of drawing, milliseconds
@@ -92,7 +93,7 @@ const listeners = {
     const what = restarting ? "The server is restarting." : "The connection was lost.";
     show($("#status"), what + when);
   },
-  reconnected: () => watch(player).catch((error) => leave(farewell(error))),
+  reconnected: () => watch(player).catch(() => {}), // lost again: the client tries once more
   closed: (error) => player !== null && leave(farewell(error)),
 };
 
@@ -109,7 +110,13 @@ async function enter(secrets) {
 
 async function join(client) {
   player = client;
-  await watch(client);
+  try {
+    await watch(client);
+  } catch (error) {
+    player = null;
+    client.close();
+    throw error;
+  }
   spectator?.close();
   spectator = null;
   gate.close();
@@ -127,7 +134,7 @@ async function watch(client) {
   world = new World(land);
   world.chest = land.board.chest;
   walker = new Walker();
-  sent = { wish: [0, 0], at: 0 };
+  sent = UNKNOWN;
   scene.enter(world);
   minimap.enter(land);
   if (land.name !== null) hud.enter(world);
@@ -158,6 +165,7 @@ async function lookOn() {
     }
     spectator = client;
     client.on("reconnected", () => player === null && watch(client).catch(() => {}));
+    client.on("closed", () => (spectator = spectator === client ? null : spectator));
     await watch(client);
   } catch {
     $("#players").textContent = "";
@@ -166,7 +174,9 @@ async function lookOn() {
 
 /** Make an account, and play with it: a guest goes on with its points. */
 async function signUp(username, password) {
-  await (player ?? spectator ?? (await spectate({}))).call("sign_up", username, password);
+  const client = player ?? spectator ?? (await spectate({}));
+  await client.call("sign_up", username, password);
+  if (client !== player && client !== spectator) client.close();
   const guest = player;
   player = null; // so that the end of the guest's session is not the end of the game
   await guest?.close();
@@ -200,11 +210,12 @@ function celebrate(won) {
 function dash() {
   const now = performance.now();
   if (player === null || now < dashReady) return;
-  dashReady = now + 2500;
+  const pause = world.land.pause * 1000;
+  dashReady = now + pause;
   player.notify("dash");
   sound.dash();
   $("#dash").classList.add("spent");
-  setTimeout(() => $("#dash").classList.remove("spent"), 2500);
+  setTimeout(() => $("#dash").classList.remove("spent"), pause);
 }
 
 /** Send the direction if it has changed, and not too often. */
