@@ -358,6 +358,27 @@ async def test_a_lost_connection_is_resumed_and_the_player_stops_if_no_key_is_he
 
 
 @on_loop
+async def test_a_player_whose_page_is_hidden_stands() -> None:
+    async with place() as game:
+        page = await game.page()
+        await come_as_guest(page)
+        await plays(page, "guest 1")
+        await page.keyboard.down("ArrowRight")
+        async with asyncio.timeout(15):
+            while await game.arena.proxy().wish("guest 1") is None:
+                await asyncio.sleep(0.01)
+            await page.evaluate(
+                """() => {
+                window.requestAnimationFrame = () => 0;  // as in a hidden page
+                Object.defineProperty(document, "hidden", { value: true });
+                document.dispatchEvent(new Event("visibilitychange"));
+            }"""
+            )
+            while await game.arena.proxy().wish("guest 1") is not None:
+                await asyncio.sleep(0.01)
+
+
+@on_loop
 async def test_a_round_ends_with_its_winners_and_the_next_one_begins() -> None:
     async with place(Settings(40.0, round=6, rest=4)) as game:
         page = await game.page()

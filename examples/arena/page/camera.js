@@ -5,6 +5,8 @@ const FOLLOW = 5, LOOK = 2.2; // per second, and steps ahead
 const NEAREST = 2;
 const REST = 3, CLOSER = 1.2; // seconds of standing after which the camera comes closer
 
+const STILL = matchMedia("(prefers-reduced-motion: reduce)");
+
 export class Camera {
   constructor() {
     this.x = this.y = null;
@@ -59,7 +61,7 @@ export class Camera {
 
   /** Where the left top of the picture is, in whole pixels, so that tiles stay sharp. */
   frame() {
-    const jolt = () => (Math.random() - 0.5) * this.shake * this.unit;
+    const jolt = () => (STILL.matches ? 0 : (Math.random() - 0.5) * this.shake * this.unit);
     this.left = Math.round((this.x ?? 0) * this.unit - this.width / 2 + jolt());
     this.top = Math.round((this.y ?? 0) * this.unit - this.height / 2 + jolt());
   }

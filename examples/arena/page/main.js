@@ -227,6 +227,11 @@ function steer(now) {
   if (player.notify("move", ...wish)) sent = { wish, at: now };
 }
 
+// No pictures are drawn of a hidden page, so no keys are looked at: the player stands.
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden && player?.notify("move", 0, 0)) sent = UNKNOWN;
+});
+
 let before = performance.now();
 let mapAt = 0;
 function picture(now) {
