@@ -186,7 +186,7 @@ class Character(ABC):
             if near and other.number != memory.met and self._dice.random() < self.sociable:
                 occasion = "greet" if other.team == me.team else "greet rival"
                 team = team_name(other.team)
-                text = self._tongue.remark(0.8, now, occasion, name=other.name, team=team)
+                text = self._tongue.remark(0.6, now, occasion, name=other.name, team=team)
                 if text:
                     self._stand(now, other)
                     # A small step towards the other, so that they face each other.

@@ -6,14 +6,17 @@ import math
 import random
 import re
 
-PAUSE = 40.0
+PAUSE = 50.0
 """Seconds at least between two remarks of one bot; answers may come sooner."""
 
 LINES = {
     "greet": ("Good day, {name}!", "Well met, {name}.", "Hello {name}, any luck?", "Hi {name}!",
-              "Ah, {name}. Fine weather.", "{name}! Still walking?"),
+              "Ah, {name}. Fine weather.", "{name}! Still walking?", "Come along, {name}?",
+              "There is more out there, {name}.", "{name}, how is {team} doing?"),
     "greet rival": ("I see you, {name}.", "Easy, {name}. I carry nothing.",
-                    "You {team} are far from home, {name}.", "No quarrel today, {name}?"),
+                    "{team} is far from home, {name}.", "No quarrel today, {name}?",
+                    "Peace, {name}.", "After you, {name}.", "Nice hat, {name}.",
+                    "We meet again, {name}.", "Mind your own gold, {name}."),
     "return": ("And to you, {name}.", "Good luck, {name}.", "Safe ways, {name}.",
                "You too, {name}!"),
     "gold": ("Gold! {way} of here.", "Some glitters {way} of us.", "I'd try {way}."),

@@ -9,7 +9,7 @@ from itertools import product
 from examples.arena.world.grid import CELL, cells_around
 from examples.arena.world.terrain import TILE, Terrain
 
-ROOM_PER_HEAP = 6
+ROOM_PER_HEAP = 4
 """There is a heap on every so many open tiles."""
 
 CHEST = 8
@@ -21,7 +21,7 @@ HEAP_LIMIT = 24
 _TILES = int(CELL / TILE)
 _SPILL = list(product(range(-2, 3), repeat=2))
 
-SIGHT = 9.0
+SIGHT = 8.0
 """How far a player sees gold at least."""
 
 
@@ -58,7 +58,7 @@ class Gold:
     def grow(self) -> None:
         """Let some gold appear if there is less than at the start."""
         missing = self._count - len(self.heaps)
-        for _ in range(min(missing, 1 + self._count // 30)):
+        for _ in range(min(missing, 1 + self._count // 25)):
             tile = self._dice.choice(self._terrain.open_tiles)
             if tile not in self.heaps:
                 self._put(tile, 1)
