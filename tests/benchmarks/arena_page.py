@@ -54,7 +54,7 @@ class Crowd:
 
 CROWDS = (
     Crowd("about 40 in sight", ("--avatars", "220", "--size", "130"), 8.0),
-    Crowd("about 200 in sight", ("--avatars", "540", "--size", "72"), 30.0),
+    Crowd("about 200 in sight", ("--avatars", "780", "--size", "72"), 30.0),
 )
 
 
