@@ -63,7 +63,7 @@ class World:
     Attributes:
         tick: the number of the last step.
         bodies: the players, by name.
-        events: what happened since the last step, and then in it.
+        events: what happened in the last step, and between the one before and it.
         result: of the last round; None in the first one.
         chest: the tile of the last chest; None if there was none in this round.
     """
@@ -124,12 +124,10 @@ class World:
         for _ in range(20):
             angle, far = self._dice.uniform(0, math.tau), self._dice.uniform(1, 14)
             x, y = camp.x + math.cos(angle) * far, camp.y + math.sin(angle) * far
-            is_inside = 0 < x < self.terrain.size and 0 < y < self.terrain.size
-            # Not on the far side of a wall or in a pond: such a place may have no way out.
             if (
-                is_inside
+                0 < x < self.terrain.size
+                and 0 < y < self.terrain.size
                 and self.terrain.is_free(x, y)
-                and self.terrain.is_walkable(self.terrain.tile_at(x, y))
             ):
                 return x, y
         return camp.x, camp.y
@@ -346,13 +344,11 @@ class World:
         self._happen(What.BROUGHT, body, amount)
 
     def _strike(self) -> None:
-        for body in self._timed.values():
-            if body.flags & DASHING:
+        for body in list(self._timed.values()):
+            if body.flags & DASHING:  # who was hit in this loop dashes no more
                 rival = self._rival_in_reach(body)
                 if rival is not None:
                     self._hit(body, rival)
-                    return self._strike()  # the states have changed
-        return None
 
     def _rival_in_reach(self, body: Body) -> Body | None:
         camps, terrain = self.terrain.camp_of_tile, self.terrain
