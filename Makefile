@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: arena chat cluster mail pb test bench bench-wire bench-arena bench-cluster bench-workers
-.PHONY: bench-enumeration bench-fair outcomes doors faults chaos fuzz lint docs clean
+.PHONY: arena chat cluster mail pb test bench bench-wire bench-arena bench-arena-page
+.PHONY: bench-cluster bench-workers bench-enumeration bench-fair
+.PHONY: outcomes doors faults chaos fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
 	$(BIN)/python -m examples.arena $(ARENA)
@@ -32,9 +33,13 @@ bench: $(VENV)/test,bench.installed
 bench-wire: $(VENV)/test,bench.installed
 	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
 
-# The arena with its defaults for two minutes: how long logins take, and how many bots log in.
+# The arena with its defaults for two minutes: logins, present bots, ticks, share of a core.
 bench-arena: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.main_job $(MAIN_JOB)
+
+# The arena's page in Chromium, with 40 and with 200 players in sight: frames, drawing, KB/s.
+bench-arena-page: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.arena_page $(ARENA_PAGE)
 
 bench-enumeration: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.enumeration $(ENUMERATION)

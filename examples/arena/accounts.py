@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import secrets
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from actorcred.passwords.hashing import hash_password
+from examples.arena.bots.bot import Account
+from examples.arena.bots.names import name_of
 from examples.common import write_secret
 
 DEMO = "ann"
@@ -22,39 +25,45 @@ It is low, since thousands log in within seconds. Hashes for people need 12.
 
 
 def make_accounts(
-    folder: Path, count: int, enough: threading.Event
-) -> tuple[Path, list[tuple[str, str]]]:
+    folder: Path, count: int, enough: threading.Event, made: Callable[[], object]
+) -> tuple[Path, list[Account]]:
     """Create accounts, or load those of an earlier run.
 
     Args:
         folder: where the files are stored.
         count: how many accounts.
         enough: set when the accounts are no longer needed; then nothing is written.
+        made: called on any thread after each account that is created.
 
     Returns:
-        The htpasswd file, and the names and passwords.
+        The htpasswd file, and the accounts.
     """
     htpasswd, passwords = folder / "players.htpasswd", folder / "bots.txt"
-    known = (
-        [tuple(line.split(":", 1)) for line in passwords.read_text().splitlines()]
-        if passwords.exists()
-        else []
-    )
-    if len(known) < count or not htpasswd.exists():
-        known = [(f"bot{number:05}", secrets.token_urlsafe(9)) for number in range(count)]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            hashes = list(
-                pool.map(
-                    lambda bot: (
-                        "" if enough.is_set() else hash_password(password=bot[1], rounds=ROUNDS)
-                    ),
-                    known,
-                )
-            )
+    known = _load(passwords) if htpasswd.exists() else []
+    if len(known) >= count:
+        return htpasswd, known[:count]
+    accounts = [Account(name_of(number), secrets.token_urlsafe(9)) for number in range(count)]
+
+    def line_of(account: Account) -> str:
         if enough.is_set():
-            return htpasswd, []
-        write_secret(
-            htpasswd, [f"{bot[0]}:{text}" for bot, text in zip(known, hashes, strict=True)]
-        )
-        write_secret(passwords, [":".join(bot) for bot in known])
-    return htpasswd, [(name, password) for name, password in known[:count]]
+            return ""
+        text = hash_password(password=account.password, rounds=ROUNDS)
+        made()
+        return f"{account.name}:{text}"
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        lines = list(pool.map(line_of, accounts))
+    if enough.is_set():
+        return htpasswd, []
+    write_secret(htpasswd, lines)
+    write_secret(passwords, [f"{one.name}:{one.password}" for one in accounts])
+    return htpasswd, accounts
+
+
+def _load(passwords: Path) -> list[Account]:
+    if not passwords.exists():
+        return []
+    lines = passwords.read_text(encoding="utf-8").splitlines()
+    return [
+        Account(name, password) for name, _, password in (line.partition(":") for line in lines)
+    ]

@@ -1,338 +1,306 @@
-"""The arena as a realm: gives each user who logs in a body in the world.
+"""The arena as a realm: gives each user who logs in a body in the world, or a view of it.
 
-It knows nothing of passwords or sockets.
+It knows nothing of passwords or sockets, and leaves the rules of the game to `world`.
 """
 
 from __future__ import annotations
 
 import itertools
-import math
-import sqlite3
+import random
 import time
-from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from os import PathLike
 from typing import Any
 
-from actorcred import (
-    ANONYMOUS,
-    ActorRef,
-    Avatar,
-    CallError,
-    Group,
-    LogoutReason,
-    MindRef,
-    NoInterface,
-    Notification,
-    Realm,
-)
+from actorcred import ANONYMOUS, Group, MindRef, NoInterface, Realm
 from actorcred.names import AvatarId
-from examples.arena.world import Body, World
+from examples.arena import messages as m
+from examples.arena.avatars import ArenaPlayer, ArenaSpectator, SignUp
+from examples.arena.interface import Player, Spectator
+from examples.arena.scores import Scores
+from examples.arena.world.bodies import TICK, WALK, Body, Look
+from examples.arena.world.events import Standing
+from examples.arena.world.glances import Glances
+from examples.arena.world.rounds import REST, ROUND
+from examples.arena.world.terrain import TEAMS, TILE
+from examples.arena.world.views import UNITS, Memory, View
+from examples.arena.world.world import BEST, CAPACITY, DASH_PACE, DASH_PAUSE, World
 
-TICK = 0.1
-"""Seconds between two steps of the world."""
+SECOND = round(1 / TICK)
+"""Ticks between two boards."""
 
-VIEW = 14.0
-"""How far a watching client sees, as on the page, and how far a voice carries."""
+SCENE = 15 * SECOND
+"""Ticks for which a spectator follows one player."""
 
-LONGEST_TEXT = 200
-"""Maximum length of a spoken line in characters."""
-
-
-class Player(ABC):
-    """What a client may do with its avatar."""
-
-    @abstractmethod
-    def move(self, dx: float, dy: float) -> None:
-        """Move one step."""
-
-    @abstractmethod
-    def say(self, text: str) -> None:
-        """Say something to all players nearby."""
-
-    @abstractmethod
-    def watch(self) -> dict[str, Any]:
-        """Subscribe to what is in view: `scene(players, pickups)` is sent at each tick.
-
-        Returns the constant properties of the world.
-        """
-
-    @abstractmethod
-    def who(self) -> list[tuple[str, int]]:
-        """Return the names and scores of the players present, at most a hundred.
-
-        Guests and people come before bots, and high scores first.
-        """
-
-    @abstractmethod
-    def stumble(self) -> None:
-        """Trigger a bug in the game: the avatar crashes."""
+MOST_LEFT = 10_000
+"""Players who have left whose points of this round are remembered."""
 
 
-class ArenaPlayer(Avatar, Player):
-    """One player. It forwards the client's requests to the arena, which decides."""
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings of an arena.
 
-    def __init__(
-        self, avatar_id: AvatarId, mind: MindRef, arena: ActorRef[Arena], name: str
-    ) -> None:
-        super().__init__(avatar_id, mind)
-        self._arena = arena
-        self._name = name
+    Args:
+        size: the length of each side of the world in steps.
+        seed: of everything that is random.
+        round: seconds of a round.
+        rest: seconds between rounds.
+        scores: the SQLite file in which points are kept between runs; by default they are lost.
+    """
 
-    def on_login(self) -> None:
-        """Enter the world."""
-        self._arena.tell(Enter(self._name, self.mind))
-
-    def on_logout(self, reason: LogoutReason) -> None:
-        """Leave the world."""
-        self._arena.tell(Leave(self._name))
-
-    def move(self, dx: float, dy: float) -> None:
-        """Move one step."""
-        if not math.isfinite(dx + dy):
-            raise CallError("a step must be a finite number")
-        self._arena.tell(Move(self._name, dx, dy))
-
-    def say(self, text: str) -> None:
-        """Say something to all players nearby."""
-        if text.strip():
-            self._arena.tell(Say(self._name, text.strip()[:LONGEST_TEXT]))
-
-    def watch(self) -> Any:
-        """Subscribe to what is in view."""
-        return self._arena.ask(Watch(self._name), block=False)
-
-    def who(self) -> Any:
-        """Return who is present."""
-        return self._arena.ask(Who(self._name), block=False)
-
-    def stumble(self) -> None:
-        """Crash."""
-        raise RuntimeError("a bug in the game")
-
-
-class _Message:
-    __slots__ = ("name",)
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-
-class Enter(_Message):
-    """A player enters."""
-
-    __slots__ = ("mind",)
-
-    def __init__(self, name: str, mind: MindRef) -> None:
-        super().__init__(name)
-        self.mind = mind
-
-
-class Leave(_Message):
-    """A player leaves."""
-
-    __slots__ = ()
-
-
-class Move(_Message):
-    """A player requests a move."""
-
-    __slots__ = ("dx", "dy")
-
-    def __init__(self, name: str, dx: float, dy: float) -> None:
-        super().__init__(name)
-        self.dx = dx
-        self.dy = dy
-
-
-class Say(_Message):
-    """A player speaks."""
-
-    __slots__ = ("text",)
-
-    def __init__(self, name: str, text: str) -> None:
-        super().__init__(name)
-        self.text = text
-
-
-class Watch(_Message):
-    """A client subscribes to what is in view."""
-
-    __slots__ = ()
-
-
-class Who(_Message):
-    """A client asks who is present."""
-
-    __slots__ = ()
-
-
-class Tick:
-    """The world advances by one step."""
-
-
-class Figures:
-    """Figures of the server, for the watching clients."""
-
-    def __init__(self, values: dict[str, float]) -> None:
-        self.values = values
+    size: float = 60.0
+    seed: int = 1
+    round: float = ROUND
+    rest: float = REST
+    scores: PathLike[str] | str = ":memory:"
 
 
 class Arena(Realm):
     """The realm and the world's clock.
 
     Args:
-        size: the length of each side of the world.
-        seed: of everything that is random.
-        scores: the SQLite file in which scores are kept between runs; by default they are lost.
+        settings: of the world.
+        sign_up: makes an account of a name and a password; by default there are none to be made.
         tick_times: receives the seconds that each step of the world took.
     """
 
-    interfaces = (Player,)
+    interfaces = (Player, Spectator)
 
     def __init__(
         self,
-        size: float = 60.0,
-        seed: int = 1,
-        scores: PathLike[str] | str = ":memory:",
+        settings: Settings | None = None,
+        sign_up: SignUp | None = None,
         tick_times: deque[float] | None = None,
     ) -> None:
         super().__init__()
-        self._world = World(size, seed)
-        self._minds: dict[str, MindRef] = {}
-        self._watchers: dict[str, MindRef] = {}
-        self._audience = Group()
-        self._guests = itertools.count(1)
-        self._moves: dict[str, Move] = {}
+        settings = settings or Settings()
+        self._world = World(settings.size, settings.seed, settings.round, settings.rest)
+        self._scores = Scores(settings.scores)
+        self._sign_up = sign_up
         self._tick_times: deque[float] = deque(maxlen=600) if tick_times is None else tick_times
-        self._scores = sqlite3.connect(scores, check_same_thread=False)
-        self._scores.execute("PRAGMA journal_mode = WAL")
-        self._scores.execute("PRAGMA synchronous = NORMAL")
-        self._scores.execute(
-            "CREATE TABLE IF NOT EXISTS score (name TEXT PRIMARY KEY, points INTEGER NOT NULL)"
-        )
+        self._random = random.Random(f"arena {settings.seed}")
+        self._minds: dict[str, MindRef] = {}
+        self._views: dict[MindRef, View] = {}
+        self._spectators: set[MindRef] = set()
+        self._audience, self._bots = Group(), Group()
+        self._glances, self._memory = Glances(), Memory()
+        self._guests = itertools.count(1)
+        self._left: dict[str, Standing] = {}
+        self._heirs: dict[str, str] = {}
+        self._ranking: list[Body] | None = None
+        self._scene = ""
         self._handlers: dict[type, Callable[[Any], Any]] = {
-            Tick: self._tick,
-            Move: self._move,
-            Enter: self._enter,
-            Leave: self._leave,
-            Say: self._say,
-            Watch: self._watch,
-            Who: self._who,
-            Figures: self._figures,
+            m.Tick: self._tick,
+            m.Move: self._move,
+            m.LookAround: self._look_around,
+            m.Enter: self._enter,
+            m.Leave: self._leave,
+            m.Dash: self._dash,
+            m.Say: self._say,
+            m.Watch: self._watch,
+            m.Who: self._who,
+            m.Bequeath: self._bequeath,
+            m.Figures: self._figures,
         }
 
     def on_start(self) -> None:
         """Start the world's clock."""
-        self.send_every(TICK, Tick())
+        self.send_every(TICK, m.Tick())
 
     def on_stop(self) -> None:
-        """Save the scores."""
-        self._save(self._world.bodies.values())
+        """Save the points."""
+        self._save()
         self._scores.close()
 
     def request_avatar(self, avatar_id: AvatarId, mind: MindRef, *interfaces: type) -> Any:
-        """Create a player."""
-        if Player not in interfaces:
-            raise NoInterface(interfaces)
-        name = f"guest {next(self._guests)}" if avatar_id is ANONYMOUS else avatar_id
-        avatar = ArenaPlayer.start(avatar_id, mind, self.actor_ref, name)
-        return Player, avatar, avatar.stop
+        """Create a player or a spectator."""
+        for interface in interfaces:
+            if interface is Player:
+                guest = avatar_id is ANONYMOUS
+                name = f"guest {next(self._guests)}" if guest else str(avatar_id)
+                player = ArenaPlayer.start(avatar_id, mind, self.actor_ref, name, self._sign_up)
+                return Player, player, player.stop
+            if interface is Spectator:
+                other = ArenaSpectator.start(avatar_id, mind, self.actor_ref, self._sign_up)
+                return Spectator, other, other.stop
+        raise NoInterface(interfaces)
 
     def on_receive(self, message: Any) -> Any:
-        """Handle a message from a player or from the clock."""
+        """Handle a message from an avatar or from the clock."""
         return self._handlers[type(message)](message)
 
     def top(self, count: int = 5) -> list[tuple[str, int]]:
         """Return the names and points of the best players of all runs."""
-        self._save(self._world.bodies.values())
-        return self._scores.execute(
-            "SELECT name, points FROM score ORDER BY points DESC, name LIMIT ?", (count,)
-        ).fetchall()
+        self._save()
+        return self._scores.top(count)
 
-    def _enter(self, message: Enter) -> None:
-        row = self._scores.execute(
-            "SELECT points FROM score WHERE name = ?", (message.name,)
-        ).fetchone()
-        body = self._world.enter(message.name, row[0] if row else 0)
-        self._minds[message.name] = message.mind
-        message.mind.notify("welcome", body.x, body.y, body.score)
-        self._audience.notify("entered", message.name)
+    def _save(self) -> None:
+        self._scores.save((body.name, body.total) for body in self._world.bodies.values())
 
-    def _leave(self, message: Leave) -> None:
+    # -- who is there ------------------------------------------------------------------------------
+
+    def _enter(self, message: m.Enter) -> None:
+        name = message.name
+        for guest in [guest for guest, heir in self._heirs.items() if heir == name]:
+            self._go(guest)  # an heir who is faster than the end of the guest's session
+        self._go(name)  # a session that this one replaces
+        body = self._world.enter(name, message.look, self._left.pop(name, None))
+        body.total = self._scores.of(name)
+        self._minds[name] = message.mind
+        self._ranking = None
+
+    def _leave(self, message: m.Leave) -> None:
+        self._views.pop(message.mind, None)
+        self._spectators.discard(message.mind)
+        if self._minds.get(message.name) is message.mind:
+            self._go(message.name)
+
+    def _go(self, name: str) -> None:
+        self._minds.pop(name, None)
+        self._glances.discard(name)
+        heir = self._heirs.pop(name, None)
+        if name in self._world.bodies:
+            self._ranking = None
+            total = self._world.bodies[name].total
+            self._left[heir or name] = self._world.leave(name, keep_load=heir is not None)
+            self._scores.save([(heir or name, total)])
+            if len(self._left) > MOST_LEFT:
+                del self._left[next(iter(self._left))]
+
+    def _bequeath(self, message: m.Bequeath) -> None:
         if message.name in self._world.bodies:
-            self._save([self._world.leave(message.name)])
-            self._audience.discard(self._minds.pop(message.name))
-            self._watchers.pop(message.name, None)
-            self._moves.pop(message.name, None)
-            self._audience.notify("left", message.name)
+            self._heirs[message.name] = message.heir
 
-    def _save(self, bodies: Any) -> None:
-        with self._scores:
-            self._scores.executemany(
-                "REPLACE INTO score VALUES (?, ?)",
-                [(body.name, body.score) for body in bodies if body.score],
-            )
+    def _who(self, _: m.Who) -> list[tuple[str, int]]:
+        bodies = sorted(self._ranked(), key=lambda body: body.look is not Look.PERSON)
+        return [(body.name, body.points) for body in bodies[:100]]
 
-    def _move(self, message: Move) -> None:
-        self._moves[message.name] = message  # one step per tick, however often a client asks
+    # -- commands ----------------------------------------------------------------------------------
 
-    def _say(self, message: Say) -> None:
+    def _move(self, message: m.Move) -> None:
         if message.name in self._world.bodies:
-            hearers, _ = self._world.scene(message.name, VIEW)
-            said = Notification("said", (message.name, message.text))
-            for other in hearers:
-                self._minds[other.name].send(said)
+            self._world.steer(message.name, message.dx, message.dy)
 
-    def _watch(self, message: Watch) -> dict[str, Any]:
-        mind = self._minds[message.name]
-        self._watchers[message.name] = mind
+    def _dash(self, message: m.Dash) -> None:
+        if message.name in self._world.bodies:
+            self._world.dash(message.name)
+
+    def _say(self, message: m.Say) -> None:
+        if message.name in self._world.bodies:
+            self._world.say(message.name, message.text)
+
+    # -- what clients are sent ---------------------------------------------------------------------
+
+    def _watch(self, message: m.Watch) -> dict[str, Any]:
+        name, mind = message.name, message.mind
+        if name is None:
+            self._spectators.add(mind)
+        self._views[mind] = View(self._scene if name is None else name)
         self._audience.add(mind)
-        rocks = [(rock.x, rock.y, rock.radius) for rock in self._world.obstacles]
         return {
-            "name": message.name,
-            "size": self._world.size,
-            "view": VIEW,
+            **self._land(name),
             "tick": TICK,
-            "obstacles": rocks,
+            "units": UNITS,
+            "walk": WALK / 10,
+            "dash": DASH_PACE,
+            "pause": DASH_PAUSE * TICK,
+            "capacity": CAPACITY,
+            "board": self._board(),
         }
 
-    def _who(self, _: Who) -> list[tuple[str, int]]:
-        bodies = sorted(
-            self._world.bodies.values(),
-            key=lambda body: (body.name.startswith("bot"), -body.score, body.name),
-        )
-        return [(body.name, body.score) for body in bodies[:100]]
+    def _look_around(self, message: m.LookAround) -> dict[str, Any]:
+        self._glances.add(message.name, message.seconds, self._world.tick)
+        self._bots.add(message.mind)
+        return self._land(message.name)
 
-    def _figures(self, message: Figures) -> None:
+    def _land(self, name: str | None) -> dict[str, Any]:
+        terrain = self._world.terrain
+        return {
+            "name": name,
+            "size": terrain.size,
+            "tile": TILE,
+            "teams": TEAMS,
+            "rows": terrain.rows,
+            "camps": [(camp.team, camp.x, camp.y) for camp in terrain.camps],
+            "round": self._round(),
+        }
+
+    def _round(self) -> dict[str, Any]:
+        world = self._world
+        result = world.result
+        return {
+            "number": world.rounds.number,
+            "phase": world.rounds.phase.value,
+            "now": world.tick,
+            "begins": world.rounds.begins,
+            "ends": world.rounds.ends,
+            "storm": asdict(world.rounds.storm),
+            "result": None
+            if result is None
+            else {"teams": result.teams, "winners": result.winners, "best": result.best},
+        }
+
+    def _ranked(self) -> list[Body]:
+        """Return the players by rank; they are sorted once a tick, however often clients ask."""
+        if self._ranking is None:
+            self._ranking = self._world.ranking()
+        return self._ranking
+
+    def _board(self) -> dict[str, Any]:
+        ranking = self._ranked()
+        return {
+            "teams": self._world.team_gold(),
+            "best": [(body.name, body.team, body.points) for body in ranking[:BEST]],
+            "players": len(ranking),
+            "people": sum(body.look is Look.PERSON for body in ranking),
+            "chest": self._world.chest,
+        }
+
+    def _show_board(self) -> None:
+        self._audience.notify("board", self._board(), key="board")
+        for rank, body in enumerate(self._ranked(), 1):
+            mind = self._minds[body.name]
+            if mind in self._views:
+                mind.notify("rank", rank, body.points, body.total, key="rank")
+
+    def _figures(self, message: m.Figures) -> None:
         self._audience.notify("figures", message.values, key="figures")
 
-    def _show_scene(self, name: str, mind: MindRef) -> None:
-        players, pickups = self._world.scene(name, VIEW)
-        shown = [(body.name, round(body.x, 2), round(body.y, 2), body.score) for body in players]
-        # A slow client gets only the latest scene.
-        mind.notify("scene", shown, [(round(x, 2), round(y, 2)) for x, y in pickups], key="scene")
-
-    def _tick(self, _: Tick) -> None:
+    def _tick(self, _: m.Tick) -> None:
         started = time.perf_counter()
-        moves, self._moves = self._moves, {}
-        for name, move in moves.items():
-            if name in self._world.bodies:
-                self._take_step(name, move)
-        for name, mind in self._watchers.items():
-            self._show_scene(name, mind)
+        world = self._world
+        turned = world.step()
+        self._ranking = None
+        self._memory.add(world.tick, world.events)
+        if turned:
+            self._turn()
+        self._choose_scene()
+        for mind, view in self._views.items():
+            # A client that is slow gets the difference later, instead of a queue of frames.
+            if mind.outbox.idle:
+                mind.notify("frame", *view.frame(world, self._memory))
+        for name, glance in self._glances.step(world):
+            self._minds[name].notify("glance", glance, key="glance")
+        if self._views and world.tick % SECOND == 0:
+            self._show_board()
         self._tick_times.append(time.perf_counter() - started)
 
-    def _take_step(self, name: str, move: Move) -> None:
-        mind = self._minds[name]
-        if self._world.move(name, move.dx, move.dy):
-            mind.notify("picked_up", self._world.bodies[name].score)
-        body = self._world.bodies[name]
-        for other in self._world.seen_by(name):
-            self._notice(mind, other)
-            self._notice(self._minds[other.name], body)
+    def _turn(self) -> None:
+        self._left.clear()
+        self._save()
+        for group in (self._audience, self._bots):
+            group.notify("round", self._round())
 
-    def _notice(self, mind: MindRef, body: Body) -> None:
-        # A slow client gets only the latest position of each player.
-        mind.notify("near", body.name, body.x, body.y, key=body.name)
+    def _choose_scene(self) -> None:
+        """Have the spectators follow a player: one who carries gold, if there is one."""
+        world = self._world
+        if not self._spectators or (self._scene in world.bodies and world.tick % SCENE):
+            return
+        bodies = list(world.bodies.values())
+        if bodies:
+            some = self._random.sample(bodies, min(20, len(bodies)))
+            self._scene = max(some, key=lambda body: body.load).name
+            for mind in self._spectators:
+                self._views[mind].subject = self._scene

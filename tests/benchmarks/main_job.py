@@ -1,4 +1,4 @@
-"""Whether the arena with its defaults meets its targets for login times and present bots.
+"""Whether the arena with its defaults meets its targets: logins, present bots, ticks, processor.
 
 It starts `python -m examples.arena` as a user does. Once the address is printed, three kinds of
 clients connect over WebSocket, each a hundred times in two minutes: ann with her password, a
@@ -27,7 +27,9 @@ from dataclasses import dataclass, field
 from rich.console import Console
 from rich.table import Table
 from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
+from examples.arena.bots.names import name_of
 from tests.benchmarks.__main__ import machine
 
 LONGEST = 1.0
@@ -39,8 +41,34 @@ SHARE = 0.98
 SETTLED = 60.0
 """Seconds after which the bots are logged in."""
 
+TICK = 50.0
+"""Maximum milliseconds of a step of the world, p99 of a minute, once the bots are logged in."""
+
+CORE = 70.0
+"""Maximum share of one core in percent, in the median of the seconds from `SETTLED` on."""
+
 TIMEOUT = 40.0
 """Seconds after which a client here gives up: more than the portal's timeout."""
+
+
+@dataclass(frozen=True)
+class Second:
+    """What the arena prints once a second.
+
+    Args:
+        at: when.
+        sessions: how many there are.
+        tick: milliseconds of a step of the world, p99 of the last minute.
+        core: percent of a core.
+    """
+
+    at: float
+    sessions: float
+    tick: float
+    core: float
+
+
+_SECOND = re.compile(r"sessions: (\d+) .* tick p99 ms: ([\d.]+)  core %: (\d+)")
 
 
 @dataclass
@@ -50,8 +78,7 @@ class Arena:
     process: asyncio.subprocess.Process
     port: int = 0
     password: str = ""
-    sessions: list[tuple[float, int]] = field(default_factory=list)
-    """Pairs of a time and a count."""
+    seconds: list[Second] = field(default_factory=list)
 
     said: str = ""
 
@@ -71,8 +98,8 @@ class Arena:
         self.said += line
         if found := re.search(r"http://127\.0\.0\.1:(\d+)/ as a guest, or as ann with (\S+)", line):
             self.port, self.password = int(found[1]), found[2]
-        if found := re.match(r"sessions: (\d+)", line):
-            self.sessions.append((time.monotonic(), int(found[1])))
+        if found := _SECOND.match(line):
+            self.seconds.append(Second(time.monotonic(), *map(float, found.groups())))
         return bool(line)
 
 
@@ -169,7 +196,7 @@ class Figures:
         started = time.monotonic()
         try:
             code = await asyncio.wait_for(come(), TIMEOUT)
-        except (OSError, TimeoutError) as error:
+        except (OSError, TimeoutError, ConnectionClosed) as error:
             code = type(error).__name__
         self.seconds.append(time.monotonic() - started)
         if code != self.expected:
@@ -183,8 +210,8 @@ class Figures:
 
 async def measure(
     tries: int, seconds: float, words: list[str]
-) -> tuple[list[Figures], list[float], str]:
-    """Return the figures of ann, a wrong password and a guest, and the bots present each second."""
+) -> tuple[list[Figures], list[Second], str]:
+    """Return the figures of ann, a wrong password and a guest, and of the arena each second."""
     ann, wrong, guest = (
         Figures("ann", None),
         Figures("a wrong password", "refused"),
@@ -209,20 +236,16 @@ async def measure(
             several(
                 wrong,
                 lambda number: door.come(
-                    f"127.0.1.{number % 250 + 1}", "PLAIN", f"\0bot{number:05}\0wrong"
+                    f"127.0.1.{number % 250 + 1}", "PLAIN", f"\0{name_of(number)}\0wrong"
                 ),
             ),
             several(guest, lambda _: door.come("127.0.0.1", "ANONYMOUS", "")),
         )
         await asyncio.sleep(started + seconds - time.monotonic())
-        sessions = [
-            float(count)
-            for when, count in game.sessions
-            if when - started >= min(SETTLED, seconds / 2)
-        ]
+        settled = [one for one in game.seconds if one.at - started >= min(SETTLED, seconds / 2)]
         game.process.send_signal(signal.SIGTERM)
         await watcher
-    return [ann, wrong, guest], sessions, game.said
+    return [ann, wrong, guest], settled, game.said
 
 
 def main() -> int:
@@ -239,12 +262,19 @@ def main() -> int:
     )
     parser.add_argument("--verbose", action="store_true", help="print what the arena said")
     arguments = parser.parse_args()
-    clients, sessions, said = asyncio.run(
+    clients, seconds, said = asyncio.run(
         measure(arguments.tries, arguments.seconds, ["--avatars", str(arguments.avatars)])
     )
     console = Console(width=150)
     if arguments.verbose:
         console.print(said, soft_wrap=True)
+    _print_logins(console, clients)
+    kept = _print_seconds(console, seconds, arguments.avatars) and all(one.kept for one in clients)
+    console.print("The figures are kept." if kept else "The figures are MISSED.")
+    return 0 if kept else 1
+
+
+def _print_logins(console: Console, clients: list[Figures]) -> None:
     table = Table(
         "at the door", "p50 s", "p99 s", "longest s", "not as expected", "kept", title=machine()
     )
@@ -257,16 +287,23 @@ def main() -> int:
             "yes" if one.kept else "NO",
         )
     console.print(table)
-    present = sum(count >= SHARE * arguments.avatars for count in sessions)
-    least = min(sessions, default=0.0) / arguments.avatars
+
+
+def _print_seconds(console: Console, seconds: list[Second], avatars: int) -> bool:
+    """Print what the arena said each second; return whether the targets are met."""
+    if not seconds:
+        console.print("the arena has printed no figures")
+        return False
+    sessions = [one.sessions for one in seconds]
+    least = min(sessions) / avatars
+    tick, core = seconds[-1].tick, percentile([one.core for one in seconds], 0.5)
     console.print(
         f"bots that are in: at least {least:.1%}, "
-        f"{percentile(sessions or [0.0], 0.5) / arguments.avatars:.1%} on the median, "
-        f"{SHARE:.0%} in {present} of {len(sessions)} seconds"
+        f"{percentile(sessions, 0.5) / avatars:.1%} on the median, "
+        f"{SHARE:.0%} in {sum(n >= SHARE * avatars for n in sessions)} of {len(sessions)} seconds"
     )
-    kept = all(one.kept for one in clients) and least >= SHARE
-    console.print("The figures are kept." if kept else "The figures are MISSED.")
-    return 0 if kept else 1
+    console.print(f"tick: p99 of the last minute {tick:.1f} ms; processor: {core:.0f} % of a core")
+    return least >= SHARE and tick <= TICK and core <= CORE
 
 
 if __name__ == "__main__":

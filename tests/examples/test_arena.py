@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
 from examples.arena.__main__ import main
-from examples.arena.world import MAX_STEP, REACH, SIGHT, World
+from examples.arena.accounts import make_accounts
 
 
 def run(*arguments, **options):
@@ -75,8 +75,19 @@ def test_an_interrupted_game_still_logs_everybody_out(tmp_path):
     ("arguments", "problem"),
     [
         (["--avatars", "0"], "must be at least 1, not 0"),
+        (["--avatars", "1000000"], "must be at most 100000, not 1000000"),
+        (["--avatars", "many"], "must be a whole number, not 'many'"),
+        (["--avatars", "2.5"], "must be a whole number, not '2.5'"),
         (["--wrong", "2"], "must be from 0 to 1, not 2.0"),
-        (["--avatars", "many"], "invalid _positive value"),
+        (["--wrong", "nan"], "must be from 0 to 1, not nan"),
+        (["--crash-rate", "often"], "must be a number, not 'often'"),
+        (["--size", "9"], "must be from 32 to 1200, not 9"),
+        (["--size", "nan"], "must be from 32 to 1200, not nan"),
+        (["--seed", "x"], "must be a whole number, not 'x'"),
+        (["--duration", "long"], "must be a number of seconds, not 'long'"),
+        (["--duration", "-1"], "must be 0 seconds or more, not -1"),
+        (["--max-sessions", "0"], "must be at least 1, not 0"),
+        (["--listen", "tcp:127.0.0.1:1"], "must begin with ws: or wss:"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, problem, capsys):
@@ -90,35 +101,18 @@ def test_a_folder_that_cannot_be_used_is_named(tmp_path, capsys):
     (tmp_path / "file").write_text("")
 
     assert main(["--avatars", "1", "--data", str(tmp_path / "file" / "sub")]) == 2
-    assert "The arena cannot open" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "The arena cannot open" in said
+    assert "another folder with --data" in " ".join(said.split())
 
 
-def test_the_world_keeps_its_rules():
-    world = World(30.0, seed=3)
-    dice = random.Random(1)
-    for number in range(40):
-        world.enter(f"player {number}")
-    for _ in range(2000):
-        body = world.bodies[dice.choice(list(world.bodies))]
-        x, y, score = body.x, body.y, body.score
-        picked_up = world.move(body.name, dice.uniform(-9, 9), dice.uniform(-9, 9))
-        assert ((body.x - x) ** 2 + (body.y - y) ** 2) ** 0.5 <= MAX_STEP + 1e-9
-        assert 0 <= body.x <= 30
-        assert 0 <= body.y <= 30
-        assert all(
-            (body.x - rock.x) ** 2 + (body.y - rock.y) ** 2 >= rock.radius**2
-            for rock in world.obstacles
-        )
-        assert body.score == score + picked_up
-        assert len(world.pickups) == 50
-        near = {
-            other.name
-            for other in world.bodies.values()
-            if other is not body and (other.x - body.x) ** 2 + (other.y - body.y) ** 2 <= SIGHT**2
-        }
-        assert {other.name for other in world.seen_by(body.name)} == near
-    for name in list(world.bodies):
-        world.leave(name)
-    assert not world.bodies
-    assert not world._cells
-    assert REACH < SIGHT
+def test_accounts_are_kept_and_more_of_them_are_made_anew(tmp_path):
+    made = []
+    _, few = make_accounts(tmp_path, 3, threading.Event(), lambda: made.append(1))
+    _, same = make_accounts(tmp_path, 2, threading.Event(), lambda: made.append(1))
+    assert same == few[:2]
+    assert len(made) == 3
+    htpasswd, more = make_accounts(tmp_path, 5, threading.Event(), lambda: made.append(1))
+    assert len({account.name for account in more}) == 5
+    assert len(htpasswd.read_text().splitlines()) == 5
+    assert len(made) == 8

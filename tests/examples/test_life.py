@@ -91,7 +91,7 @@ def test_ctrl_c_at_any_moment_of_the_start_has_no_traceback(
     [
         ("arena", ("--listen", "nonsense"), "must begin with one of tcp:"),
         ("arena", ("--listen", "tcp:127.0.0.1:0"), "must begin with ws: or wss:"),
-        ("arena", ("--listen", "ws:127.0.0.1:{taken}"), "use another port"),
+        ("arena", ("--listen", "ws:127.0.0.1:{taken}"), "another port with --listen ws:"),
         ("arena", ("--listen", "ws:no.such.invalid:0"), "the host is not known"),
         ("arena", ("--listen", "wss:127.0.0.1:0"), "add ?cert=FILE&key=FILE"),
         ("chat", ("--web", "{taken}"), "use another port"),

@@ -62,7 +62,7 @@ async def place(page: Path = ARENA, **options: Any) -> AsyncIterator[Place]:
     actors.set_default_dispatcher(AsyncioDispatcher())
     gate = Gate.start()
     portal = Portal.start(
-        Arena.start(9.0), [gate, AnonymousChecker.start()], portal_options(**options)
+        Arena.start(), [gate, AnonymousChecker.start()], portal_options(**options)
     )
     async with await rpc.serve(portal, "tcp:127.0.0.1:0") as server:
         await server.listen("ws:127.0.0.1:0", app=make_app(server, page))
