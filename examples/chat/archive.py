@@ -67,15 +67,19 @@ class Archive:
             raise OSError(f"{path} cannot be used: {error}") from None
 
     def _prepare(self) -> None:
+        """Create what is missing, before another process uses the file."""
+        self._all("BEGIN IMMEDIATE")
         ((version,),) = self._all("PRAGMA user_version")
         if version > VERSION:
             raise sqlite3.DatabaseError("it was made by a newer version")
         columns = {row[1] for row in self._all("PRAGMA table_info(lines)")}
         if columns and "key" not in columns:  # version 1
             self._all("ALTER TABLE lines ADD COLUMN key TEXT NOT NULL DEFAULT ''")
-            self._all("DROP TABLE bans")
-        self._database.executescript(SCHEMA)
+            self._all("ALTER TABLE bans DROP COLUMN why")
+        for statement in SCHEMA.split(";"):
+            self._all(statement)
         self._all(f"PRAGMA user_version={VERSION}")
+        self._all("COMMIT")
 
     def close(self) -> None:
         """Close the file."""

@@ -127,6 +127,10 @@ class Chatter(ABC):
         """Return who is in a room."""
 
     @abstractmethod
+    async def follow(self, name: str) -> None:
+        """Have the client told whether a user is online, as `who` does for those in a room."""
+
+    @abstractmethod
     @requires(MODERATOR)
     async def kick(self, name: str, why: str = "") -> int:
         """End all sessions of a user; return how many there were."""

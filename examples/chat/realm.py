@@ -201,8 +201,6 @@ class Person(TextShell, Avatar, TextChatter):
             return known.number
         text = clean_text(text)
         self._may_speak()
-        if partner := partner_of(room):
-            self._follow([partner])
         line = self._all.say(stored, self.name, text, key)
         self._archive.mark(self.name, stored, line.number)
         return line.number
@@ -219,6 +217,11 @@ class Person(TextShell, Avatar, TextChatter):
         names = await self._all.who(clean_name(room))
         self._follow(names)
         return names
+
+    async def follow(self, name: str) -> None:
+        """Have the client told whether a user is online."""
+        if self._archive.knows_user(name):
+            self._follow([name])
 
     async def kick(self, name: str, why: str = "") -> int:
         """End all sessions of a user."""
@@ -257,6 +260,8 @@ class Person(TextShell, Avatar, TextChatter):
             raise CallError("that is you", "not-there")
         if partner is not None and not self._archive.knows_user(partner):
             raise CallError(f"{partner!r} has never been here", "not-there")
+        if partner is not None:
+            self._follow([partner])
         return stored_as(room, self.name)
 
     def _may_speak(self) -> None:

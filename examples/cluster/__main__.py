@@ -15,8 +15,9 @@ from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.cli.lifetime import Life, drained
 from actorcred.cli.local_nats import LocalNats
 from actorcred.cluster import Cluster
+from examples.chat.archive import Archive
 from examples.chat.interface import MODERATOR
-from examples.cluster.node import LEASE, NAME, POLICY, Node
+from examples.cluster.node import CHAT, LEASE, NAME, POLICY, Node
 from examples.cluster.overview import Observer, make_overview
 from examples.common import demo_account, port, seconds, serve
 
@@ -92,6 +93,7 @@ class Nodes:
         accounts = SQLiteChecker.start(
             data / "accounts.sqlite", dispatcher=ThreadDispatcher("accounts", 1)
         )
+        Archive(data / CHAT).close()  # created here, before the nodes use it at the same time
         self._passwords = {
             name: await demo_account(accounts, data, name, roles) for name, roles in DEMO.items()
         }

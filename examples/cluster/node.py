@@ -27,9 +27,12 @@ from examples.chat.archive import Archive
 from examples.chat.realm import Chat
 from examples.web import make_app
 
-__all__ = ["LEASE", "NAME", "POLICY", "Node", "main"]
+__all__ = ["CHAT", "LEASE", "NAME", "POLICY", "Node", "main"]
 
 NAME, LEASE, POLICY = "chat", 3.0, Policy.REPLACE
+CHAT = "chat.sqlite"
+"""The chat's database in the folder of all nodes, which share it."""
+
 PAGE = Path(__file__).parents[1] / "chat" / "page"
 
 
@@ -115,7 +118,7 @@ def _end_without_parent() -> None:
 async def _serve(arguments: Any, password: str, life: Life) -> int:
     actors.set_default_dispatcher(AsyncioDispatcher())
     cluster = await life.opened(_join(arguments, password))
-    archive = Archive(arguments.data / "chat.sqlite")  # one for all nodes
+    archive = Archive(arguments.data / CHAT)
     try:
         portal, server = await life.opened(_open(arguments, cluster, archive))
         print(cluster.node, server.addresses[0].port, flush=True)

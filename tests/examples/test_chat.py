@@ -26,6 +26,7 @@ async def test_one_conversation_by_four_protocols_reaches_everyone_once_and_in_o
             await asyncio.gather(
                 *(person.say(f"line {number} of {index}") for index, person in enumerate(people))
             )
+        await early.until("line 4 of 0")  # the page sends one after the other
         await early.say("the end")
         await asyncio.gather(*(person.until("the end") for person in people))
 

@@ -96,6 +96,10 @@ export class Chat {
     this.client = null;
     this.rooms.clear();
     this.outbox = null;
+    this.line.text = "";
+    for (const id of ["lines", "pending", "rooms", "conversations", "names"]) {
+      $(`#${id}`).replaceChildren();
+    }
     document.title = "The chat";
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   }
@@ -207,6 +211,7 @@ export class Chat {
     const how = room.add(line);
     if (how === "known") return;
     const isOwn = line.name === this.myself;
+    if (!isOwn) this.online.add(line.name);
     if (!isOwn && line.number > room.read) room.unread += 1;
     if (name === this.current) {
       $("#empty").hidden = true;
@@ -222,7 +227,10 @@ export class Chat {
     if (!room || room.people.has(who) === isHere) return;
     if (isHere) room.people.add(who);
     else room.people.delete(who);
-    if (isHere) this.online.add(who);
+    if (isHere) {
+      this.online.add(who);
+      this.client?.notify("follow", who); // a server that is killed does not say who went
+    }
     room.addEvent(`${who} ${isHere ? "came" : "went"}${why ? ` (${why})` : ""}`);
     if (room === this.room) {
       this.lines.append(room.entries.at(-1));
@@ -330,8 +338,7 @@ export class Chat {
     try {
       await action();
     } catch (error) {
-      const lost = "There is no connection at the moment. Try again when it is back.";
-      this.tell(isPassing(error) ? lost : error.message);
+      this.tell(problem(error));
     }
   }
 
@@ -376,6 +383,12 @@ export class Chat {
   showHead() {
     showHead(this.room, this.online, this.myself, (name) => this.openPerson(name));
   }
+}
+
+/** Why something could not be done, in words. */
+function problem(error) {
+  if (isPassing(error)) return "There is no connection at the moment. Try again when it is back.";
+  return error.code === "forbidden" ? "Only moderators may do that." : error.message;
 }
 
 function openDrawer(name) {

@@ -67,9 +67,9 @@ export class Lines {
     if (isNew(entry) && !isNew(before)) {
       made.push(element("li", { className: "new", textContent: "New" }));
     }
+    if (entry.event) return [...made, event(entry)];
     const goesOn = before?.name === entry.name && entry.at - before.at < TOGETHER;
-    made.push(entry.event ? event(entry) : this.said(entry, made.length > 0 || !goesOn));
-    return made;
+    return [...made, this.said(entry, made.length > 0 || !goesOn)];
   }
 
   said(line, isFirst) {

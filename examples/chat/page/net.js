@@ -5,7 +5,7 @@ import { isPassing } from "./common/words.js";
 
 const URL = "rpc/socket";
 const CLIENT = ["chat page", "2"];
-const LONGEST_PAUSE = 30;
+const LONGEST_PAUSE = 5; // seconds
 
 /** Log in. `trying(error, seconds)` is called before each further try; see `persist`. */
 export function logIn(secrets, listeners, trying, signal) {
