@@ -55,6 +55,10 @@ async def test_what_is_typed_while_the_server_is_away_is_said_once_after_a_new_l
             bob = await back.by_rpc("bob")
             await expect(page.locator("#gate")).to_be_visible(timeout=40_000)
             await expect(page.locator("#username")).to_have_value("ann")
+            await expect(page.locator("#refusal")).to_have_text(
+                "Your session is over. Please log in again. "
+                "2 lines are not sent yet; they are kept."
+            )
             await there.log_in("ann")
             await bob.until("and one more")
             await expect(page.locator("#pending li")).to_have_count(0)
@@ -279,6 +283,8 @@ async def test_a_page_whose_login_is_cut_off_by_the_servers_end_tries_again(tmp_
         async with chat(tmp_path, web=it.web):
             await expect(page.locator("#names")).to_have_text("Aannyou", timeout=40_000)
         await expect(page.locator("#status")).to_be_visible()
+        async with page.expect_websocket():
+            await page.click("#try-now")
         await page.click("#leave")
         await expect(page.locator("#gate")).to_be_visible()
         await expect(page.locator("#refusal")).to_be_hidden()

@@ -104,11 +104,6 @@ export class Chat {
     for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   }
 
-  /** How many lines wait to be sent. */
-  get waiting() {
-    return this.outbox?.items.length ?? 0;
-  }
-
   setModerator(isOne) {
     this.isModerator = isOne;
     $("#role").hidden = !isOne;

@@ -3,7 +3,8 @@
 import { $, show } from "./common/dom.js";
 import { farewell, isPassing, refusal } from "./common/words.js";
 import { Chat } from "./chat.js";
-import { goOn, logIn } from "./net.js";
+import { goOn, logIn, tryNow } from "./net.js";
+import { waitingOf } from "./outbox.js";
 
 const BUSY = "The server is busy: still waiting for its answer.";
 const STAGES = ["gate", "waiting", "chat"];
@@ -52,9 +53,10 @@ async function comeIn(username, password) {
 }
 
 async function comeBack() {
+  const wasHere = sessionStorage.getItem("chat here") !== null;
   try {
     const resumed = await goOn(listeners, showWaiting, giveUp.signal);
-    if (resumed === null) leave(null);
+    if (resumed === null) leave(wasHere ? "Your session is over. Please log in again." : null);
     else await entered(resumed);
   } catch (error) {
     leave(giveUp.signal.aborted ? null : refusal(error, "chat"));
@@ -64,6 +66,7 @@ async function comeBack() {
 async function entered(opened) {
   client = opened;
   sessionStorage.setItem("chat name", client.avatarId);
+  sessionStorage.setItem("chat here", "");
   await enter();
 }
 
@@ -87,15 +90,19 @@ async function enter() {
 
 /** Go back to the login. What was not sent is kept for the next one. */
 function leave(message) {
-  const count = chat.waiting;
-  const kept = count === 1 ? "A line is not sent yet." : `${count} lines are not sent yet.`;
+  const name = sessionStorage.getItem("chat name") ?? "";
+  const count = waitingOf(name, sessionStorage);
+  const kept = count === 1
+    ? " A line is not sent yet; it is kept."
+    : ` ${count} lines are not sent yet; they are kept.`;
   client = null;
   isRestarting = false;
   chat.end();
   showStatus(null);
   stage("gate");
-  show($("#refusal"), message && count ? `${message} ${kept} They are kept.` : message);
-  $("#username").value ||= sessionStorage.getItem("chat name") ?? "";
+  show($("#refusal"), message && count ? message + kept : message);
+  sessionStorage.removeItem("chat here");
+  $("#username").value ||= name;
   ($("#username").value ? $("#password") : $("#username")).focus();
 }
 
@@ -115,8 +122,9 @@ function showTrying(error, seconds) {
     const what = isRestarting ? "The server is restarting." : "The connection was lost.";
     const when = left > 1 ? ` Trying again in ${left} s.` : " Trying again.";
     $("#status").textContent = what + when;
+    $("#try-now").hidden = left <= 1;
   };
-  showStatus(" ");
+  showStatus("");
   update();
   countdown = setInterval(update, 500);
 }
@@ -124,9 +132,11 @@ function showTrying(error, seconds) {
 function showStatus(text) {
   clearInterval(countdown);
   $("#status").textContent = text ?? "";
-  $("#status").hidden = text === null;
+  $("#notice").hidden = text === null;
+  $("#try-now").hidden = true;
 }
 
+$("#try-now").addEventListener("click", () => (client === null ? tryNow() : client.reconnectNow()));
 $("#login").addEventListener("submit", (event) => {
   event.preventDefault();
   comeIn($("#username").value.trim(), $("#password").value);

@@ -46,9 +46,17 @@ async function persist(attempt, worthIt, trying, signal) {
   }
 }
 
+let hurry = null; // ends the pause before the next try
+
+/** Try again at once, if there is a pause. */
+export function tryNow() {
+  hurry?.();
+}
+
 function passed(seconds, signal) {
   return new Promise((resolve) => {
-    const timer = setTimeout(resolve, seconds * 1000 * (0.75 + Math.random() / 2));
-    signal.addEventListener("abort", () => { clearTimeout(timer); resolve(); }, { once: true });
+    hurry = resolve;
+    setTimeout(resolve, seconds * 1000 * (0.75 + Math.random() / 2));
+    signal.addEventListener("abort", resolve, { once: true });
   });
 }

@@ -3,6 +3,15 @@
 import { isPassing } from "./common/words.js";
 
 const MOST = 100;
+const WAITING = new Set(["too-fast", "too-many-requests", "suspended", "unanswered"]);
+const PAUSE = 2; // seconds
+
+const keyOf = (user) => `chat outbox ${user}`;
+
+/** How many lines of a user wait to be sent. */
+export function waitingOf(user, storage) {
+  return JSON.parse(storage.getItem(keyOf(user)) ?? "[]").length;
+}
 
 export class Outbox {
   /**
@@ -12,7 +21,7 @@ export class Outbox {
    * @param {function} changed called when the items have changed.
    */
   constructor(user, storage, send, changed) {
-    this.key = `chat outbox ${user}`;
+    this.key = keyOf(user);
     this.storage = storage;
     this.send = send;
     this.changed = changed;
@@ -67,8 +76,8 @@ export class Outbox {
     try {
       await this.send(item.room, item.text, item.key);
     } catch (error) {
-      if (error.code === "too-fast") {
-        await new Promise((resolve) => setTimeout(resolve, error.retryAfter * 1000));
+      if (WAITING.has(error.code)) { // the same connection takes it later, and only once
+        await new Promise((resolve) => setTimeout(resolve, (error.retryAfter ?? PAUSE) * 1000));
         return true;
       }
       if (isPassing(error)) return false;
