@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 import sys
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,6 +33,9 @@ __all__ = [
 
 ADVICE = "Another port or folder may help; --help lists the options."
 """Advice for a failed start."""
+
+Roles = Mapping[str, Iterable[str]]
+NO_ROLES: Roles = {}
 
 
 class Servers(Protocol):
@@ -120,9 +123,14 @@ def port(text: str) -> int:
 
 
 async def start_checkers(
-    arguments: argparse.Namespace, names: tuple[str, ...]
+    arguments: argparse.Namespace, names: Iterable[str], roles: Roles = NO_ROLES
 ) -> tuple[list[CheckerRef], dict[str, str]]:
     """Start the checkers that `--auth` describes, or one with demo accounts.
+
+    Args:
+        arguments: those of the command.
+        names: the demo accounts.
+        roles: their roles.
 
     Returns:
         The checkers, and the passwords by name of the accounts that were created.
@@ -141,10 +149,15 @@ async def start_checkers(
             raise
         return started, {}
     accounts = SQLiteChecker.start(arguments.data / "accounts.sqlite", dispatcher=blocking)
-    return [accounts], {name: await demo_account(accounts, arguments.data, name) for name in names}
+    return [accounts], {
+        name: await demo_account(accounts, arguments.data, name, roles.get(name, ()))
+        for name in names
+    }
 
 
-async def demo_account(accounts: SQLiteCheckerRef, folder: Path, name: str) -> str:
+async def demo_account(
+    accounts: SQLiteCheckerRef, folder: Path, name: str, roles: Iterable[str] = ()
+) -> str:
     """Create a demo account, or load that of an earlier run; return its password."""
     kept = folder / f"{name}.txt"
     if not kept.exists():
@@ -152,6 +165,8 @@ async def demo_account(accounts: SQLiteCheckerRef, folder: Path, name: str) -> s
     password = kept.read_text().strip()
     with contextlib.suppress(AccountError):  # the account exists
         await accounts.add_account(name, password)
+    if roles:
+        await accounts.set_roles(name, roles)
     return password
 
 

@@ -11,9 +11,19 @@ from starlette.staticfiles import StaticFiles
 
 from actorcred import rpc
 
+COMMON = Path(__file__).parent / "page"
+"""What several pages use."""
+
 
 def make_app(server: rpc.Server, page: Path) -> Any:
-    """Return the ASGI application: the files of `page` at `/`, the portal at `/rpc`."""
+    """Return the ASGI application.
+
+    The files of `page` are at `/`, those that the pages share at `/common`, the portal at `/rpc`.
+    """
     return Starlette(
-        routes=[Mount("/rpc", server.web_app()), Mount("/", StaticFiles(directory=page, html=True))]
+        routes=[
+            Mount("/rpc", server.web_app()),
+            Mount("/common", StaticFiles(directory=COMMON)),
+            Mount("/", StaticFiles(directory=page, html=True)),
+        ]
     )

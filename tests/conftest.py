@@ -41,6 +41,8 @@ FOREIGN = (
     "cli/test_htpasswd.py::test_apaches_tool_and_ours_change_one_file",
     "examples/test_arena_page.py",
     "examples/test_chat.py",
+    "examples/test_chat_page.py",
+    "examples/test_chat_scripts.py",
     "examples/test_mail.py",
     "examples/test_mail_clients.py",
     "examples/test_mail_login.py::test_gsasl",

@@ -24,14 +24,15 @@ from actorcred.adapters.asyncssh import SSHServer
 from actorcred.cli.lifetime import Life, drained
 from examples.chat import telnet
 from examples.chat.archive import Archive
-from examples.chat.interface import TextChatter
+from examples.chat.interface import MODERATOR, TextChatter
 from examples.chat.realm import Chat
+from examples.chat.text import show_event
 from examples.common import add_arguments, seconds, serve, start_checkers
 from examples.web import make_app
 
 PAGE = Path(__file__).parent / "page"
-DEMO = ("ann", "bob")
-"""The demo accounts; the first one is the administrator."""
+DEMO = {"ann": (MODERATOR,), "bob": ()}
+"""The demo accounts, with their roles."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,13 +49,6 @@ def _parse(argv: list[str] | None) -> argparse.Namespace:
         {"web": 8081, "rpc": 9987, "ssh": 8022, "telnet": 8023},
         (UsernamePassword,),
         "chat-data",
-    )
-    parser.add_argument(
-        "--admin",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="an administrator; may be repeated",
     )
     parser.add_argument(
         "--grace",
@@ -83,15 +77,15 @@ class Servers:
             ActorcredError: if a checker cannot be started.
         """
         actors.set_default_dispatcher(AsyncioDispatcher())
-        checkers, passwords = await start_checkers(arguments, DEMO)
+        checkers, passwords = await start_checkers(arguments, DEMO, DEMO)
         archive = Archive(arguments.data / "chat.sqlite")
-        chat = Chat.start(archive, tuple(arguments.admin or DEMO[:1]))
+        chat = Chat.start(archive)
         portal = Portal.start(
             chat,
             checkers,
             PortalOptions(policy=Policy.SHARE, admission=Admission(sessions_per_avatar=8)),
         )
-        await chat.proxy().keep_order_at(portal)
+        await chat.proxy().open_at(portal)
         made = cls(portal, archive, passwords)
         await made._listen(arguments)
         return made
@@ -101,11 +95,13 @@ class Servers:
         options = rpc.ServerOptions(resume=rpc.Resume(grace=arguments.grace))
         self.rpc = await rpc.serve(self.portal, f"tcp:{host}:{arguments.rpc}", options=options)
         await self.rpc.listen(f"ws:{host}:{arguments.web}", app=make_app(self.rpc, PAGE))
-        self.ssh = SSHServer(self.portal, TextChatter)
+        self.ssh = SSHServer(self.portal, TextChatter, render=show_event)
         self._acceptor = await self.ssh.listen(
             host, arguments.ssh, server_host_keys=[str(_host_key(arguments.data))]
         )
-        self._telnet = await telnet.listen(self.portal, host, arguments.telnet, TextChatter)
+        self._telnet = await telnet.listen(
+            self.portal, host, arguments.telnet, TextChatter, render=show_event
+        )
 
     def introduce(self) -> None:
         """Print how to connect."""
@@ -114,10 +110,10 @@ class Servers:
         for name, password in self._passwords.items():
             print(f"account: {name} with {password}")
         print(f"browser: http://{web.host}:{web.port}/")
-        print(f"ssh:     ssh -p {self._acceptor.get_port()} {DEMO[0]}@{host}")
+        print(f"ssh:     ssh -p {self._acceptor.get_port()} {next(iter(DEMO))}@{host}")
         print(f"telnet:  telnet {host} {port}")
         print(
-            f"rpc:     actorcred call tcp://{tcp.host}:{tcp.port} -u {DEMO[0]} who lobby",
+            f"rpc:     actorcred call tcp://{tcp.host}:{tcp.port} -u {next(iter(DEMO))} who lobby",
             flush=True,
         )
 

@@ -1,10 +1,8 @@
-"""The chat: a realm, an actor per room, and an avatar per user.
-
-A user can be connected by several protocols at the same time.
-"""
+"""The chat: a realm, and an avatar per user, who can be connected by several protocols at once."""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -13,250 +11,268 @@ from typing import Any
 from actorcred import (
     Avatar,
     CallError,
+    CheckerUnavailable,
+    Identity,
     LoginDenied,
+    LogoutCode,
     LogoutReason,
     MindRef,
     NoInterface,
     PortalRef,
     Realm,
 )
-from actorcred.actors import Actor, ActorRef, ThreadDispatcher
 from examples.chat.archive import Archive
-from examples.chat.interface import Chatter, Line, Moderator, TextChatter
+from examples.chat.interface import (
+    MODERATOR,
+    Chatter,
+    Line,
+    Listed,
+    Membership,
+    TextChatter,
+    Welcome,
+)
+from examples.chat.rooms import (
+    LOBBY,
+    Rooms,
+    clean_name,
+    clean_text,
+    partner_of,
+    seen_as,
+    stored_as,
+)
 from examples.chat.text import TextShell
 
-__all__ = ["LOBBY", "Chat"]
+__all__ = ["Chat"]
 
-LOBBY = "lobby"
 HISTORY = 50
-"""How many earlier lines a user gets when entering a room."""
+"""How many lines a user gets at once."""
 
-LONGEST_TEXT, LONGEST_ROOM = 1000, 40
+MOST_ROOMS, MOST_WATCHED = 50, 500
+LONGEST_USER, LONGEST_KEY = 100, 64
 
 PACE, SPAN = 10, 5.0
 """Lines that one user may say within so many seconds."""
 
+LONGEST_BAN = 366 * 24 * 60.0
+"""In minutes."""
+
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """An event that a room or a user sends to its members."""
+class Place:
+    """What the chat needs to run.
 
-    event: str
-    room: str
-    what: Any
-
-
-def clean(text: str, longest: int, what: str) -> str:
-    """Return a string without control characters, which could manipulate terminals.
-
-    Raises:
-        CallError: if nothing is left, or it is too long.
+    Args:
+        portal: its portal.
+        archive: the storage.
+        rooms: all rooms.
     """
-    cleaned = "".join(character for character in text if character.isprintable()).strip()
-    if not cleaned or len(cleaned) > longest:
-        raise CallError(f"{what} needs 1 to {longest} characters", "bad-text")
-    return cleaned
 
-
-class Room(Actor):
-    """A room: its members, and its lines in one order for all."""
-
-    registered = False
-
-    def __init__(self, name: str, archive: Archive) -> None:
-        super().__init__()
-        self._name = name
-        self._archive = archive
-        self._people: dict[ActorRef[Any], str] = {}
-
-    def enter(self, person: ActorRef[Any], name: str) -> list[Line]:
-        """Add a member; return the earlier lines."""
-        if person not in self._people:
-            self._people[person] = name
-            room = self.actor_ref.proxy()
-            person.watch(lambda _: room.go(person))
-            self._tell("came", name)
-        return self._archive.latest(self._name, HISTORY)
-
-    def go(self, person: ActorRef[Any]) -> None:
-        """Remove a member."""
-        name = self._people.pop(person, None)
-        if name is not None:
-            self._tell("went", name)
-
-    def say(self, name: str, text: str) -> Line:
-        """Store a line and send it to all members."""
-        line = self._archive.add(self._name, name, text)
-        self._tell("said", line)
-        return line
-
-    def who(self) -> list[str]:
-        """Return the members' names."""
-        return sorted(self._people.values())
-
-    def _tell(self, event: str, what: Any) -> None:
-        for person in list(self._people):
-            if person.is_alive():
-                person.tell(Heard(event, self._name, what))
+    portal: PortalRef
+    archive: Archive
+    rooms: Rooms
 
 
 class Chat(Realm):
-    """The realm.
+    """The realm. Users with the group "moderator" keep order.
 
     Args:
-        archive: the storage.
-        admins: the names of the administrators.
+        archive: the storage, which all servers of a cluster share.
     """
 
-    interfaces = (Chatter, Moderator)  # TextChatter needs a terminal, so it is not served by RPC
+    interfaces = (Chatter,)  # TextChatter needs a terminal, so it is not served by RPC
 
-    def __init__(self, archive: Archive, admins: tuple[str, ...] = ()) -> None:
+    def __init__(self, archive: Archive) -> None:
         super().__init__()
         self._archive = archive
-        self._admins = admins
-        self._blocking = ThreadDispatcher("chat-rooms", 1)
-        self._rooms: dict[str, Any] = {}
-        self._people: dict[str, ActorRef[Person]] = {}
-        self._portal: PortalRef | None = None
+        self._place: Place | None = None
 
-    def keep_order_at(self, portal: PortalRef) -> None:
-        """Set the portal whose sessions are ended by kicks and bans."""
-        self._portal = portal
-
-    def on_stop(self) -> None:
-        """Close the rooms."""
-        for room in self._rooms.values():
-            room.actor_ref.stop(block=False)
+    def open_at(self, portal: PortalRef) -> None:
+        """Set the portal. Until then, there is no login."""
+        self._place = Place(portal, self._archive, Rooms(portal, self._archive))
 
     def request_avatar(self, avatar_id: Any, mind: MindRef, *interfaces: type) -> Any:
         """Give the user's avatar, unless the user is banned."""
+        if self._place is None:
+            raise CheckerUnavailable("the chat is not open yet")
         name = str(avatar_id)
         if left := self._archive.seconds_left("bans", name):
-            raise LoginDenied("banned", retry_after=round(left) or 1)
-        kind = Admin if name in self._admins else Person
-        interface = next((wanted for wanted in interfaces if issubclass(kind, wanted)), None)
+            raise LoginDenied("banned", retry_after=math.ceil(left))
+        if len(name) > LONGEST_USER:
+            raise LoginDenied(f"names here have at most {LONGEST_USER} characters")
+        interface = next((wanted for wanted in interfaces if issubclass(Person, wanted)), None)
         if interface is None:
             raise NoInterface(interfaces)
-        avatar = kind.start(avatar_id, mind, self.actor_ref.proxy(), self._archive)
-        self._people[name] = avatar
-        return interface, avatar, lambda: self._people.pop(name, None)
-
-    def room(self, name: str) -> Any:
-        """Return a room, as a proxy."""
-        if name not in self._rooms:
-            self._rooms[name] = Room.start(name, self._archive, dispatcher=self._blocking).proxy()
-        return self._rooms[name]
-
-    def person(self, name: str) -> ActorRef[Person] | None:
-        """Return the avatar of a user who is logged in, or None."""
-        person = self._people.get(name)
-        return person if person is not None and person.is_alive() else None
-
-    def throw_out(self, name: str, why: str) -> Any:
-        """End all sessions of a user; return a future of how many there were."""
-        if self._portal is None:
-            raise CallError("nobody can be thrown out yet")
-        return self._portal.kick(avatar_id=name, reason=why)
+        avatar = Person.start(avatar_id, mind, self._place)
+        return interface, avatar, avatar.stop
 
 
 class Person(TextShell, Avatar, TextChatter):
     """A user, with any number of connections."""
 
-    def __init__(self, avatar_id: Any, mind: MindRef, chat: Any, archive: Archive) -> None:
+    def __init__(self, avatar_id: Any, mind: MindRef, place: Place) -> None:
         Avatar.__init__(self, avatar_id, mind)
         TextShell.__init__(self)
         self.name = str(avatar_id)
-        self.chat = chat
-        self.archive = archive
-        self._rooms: dict[str, Any] = {}
-        self._last: dict[str, int] = {}
+        self._portal, self._archive, self._all = place.portal, place.archive, place.rooms
+        self._joined: set[str] = set()
         self._spoken: deque[float] = deque(maxlen=PACE)
 
-    def on_logout(self, reason: LogoutReason) -> None:
-        """Leave all rooms."""
-        for room in self._rooms.values():
-            room.go(self.actor_ref)
+    async def on_login(self) -> None:
+        """Enter the rooms of the last time."""
+        self._archive.note_user(self.name)
+        self._watch = self._portal.presence.watch(self.mind)
+        heard = [self._all.user(self.name).add(self.mind)]
+        known = self._archive.memberships(self.name, 2 * MOST_ROOMS)
+        rooms = [one.room for one in known if partner_of(one.room) is None]
+        heard.extend(self._hear(room)[1] for room in rooms[:MOST_ROOMS] or [LOBBY])
+        for future in heard:
+            await future
 
-    async def join(self, room: str) -> list[Line]:
-        """Enter a room, or return its earlier lines again."""
-        room = clean(room, LONGEST_ROOM, "a room's name").lower()
-        new = room not in self._rooms
-        if new:
-            self._rooms[room] = await self.chat.room(room)
-        lines: list[Line] = await self._rooms[room].enter(self.actor_ref, self.name)
-        if new and lines:
-            self._last[room] = lines[-1].number
-        # Newer lines arrive as notifications; here they would be read twice.
-        return [line for line in lines if line.number <= self._last.get(room, 0)]
+    def on_logout(self, reason: LogoutReason) -> None:
+        """Tell the rooms. A user who has only moved to another server is still there."""
+        if reason.code is LogoutCode.REPLACED:
+            return
+        why = reason.detail if reason.code is LogoutCode.KICKED else ""
+        for room in self._joined:
+            self._all.group(room).notify("went", room, self.name, why)
+
+    def on_identity_changed(self, identity: Identity) -> None:
+        """Tell the clients what the user may do now."""
+        self.mind.notify("moderator", MODERATOR in identity.groups)
+
+    def hear_room(self, room: str) -> tuple[str, int, Any]:
+        """Enter a room; return its name, the last line's number, and when it is heard."""
+        room = clean_name(room)
+        if room not in self._joined and len(self._joined) >= MOST_ROOMS:
+            raise CallError(f"you are in {MOST_ROOMS} rooms; leave one first", "too-many")
+        newest, heard = self._hear(room)
+        self.mind.notify("joined", room)
+        return room, newest, heard
+
+    def _hear(self, room: str) -> tuple[int, Any]:
+        newest, heard = self._all.enter(room, self.name, self.mind)
+        if room not in self._joined:
+            self._joined.add(room)
+            self._all.group(room).notify("came", room, self.name, but=self.mind)
+        return newest, heard
+
+    # -- what clients call -------------------------------------------------------------------------
+
+    async def welcome(self) -> Welcome:
+        """Return where the user is."""
+        known = [
+            Membership(seen_as(one.room, self.name), one.read, one.unread)
+            for one in self._archive.memberships(self.name, 2 * MOST_ROOMS)
+        ]
+        self._follow([name for one in known if (name := partner_of(one.room))])
+        self._watch.tell_again()
+        return Welcome(self.name, self.is_moderator, known)
+
+    async def rooms(self) -> list[Listed]:
+        """Return the rooms that anyone may join."""
+        return await self._all.listed()
+
+    async def join(self, room: str) -> str:
+        """Enter a room; return its name."""
+        room, _, heard = self.hear_room(room)
+        await heard
+        return room
 
     async def leave(self, room: str) -> None:
         """Leave a room."""
-        proxy = self._rooms.pop(room, None)
-        self._last.pop(room, None)
-        if proxy is not None:
-            await proxy.go(self.actor_ref)
-            self._show("went", room, self.name)
+        self._archive.leave(self.name, stored_as(room, self.name))
+        if room in self._joined:
+            self._joined.discard(room)
+            group = self._all.group(room)
+            group.notify("went", room, self.name, "", but=self.mind)
+            await group.discard(self.mind)
+        self.mind.notify("left", room)
 
-    async def say(self, room: str, text: str) -> int:
+    async def lines(self, room: str, before: int = 0) -> list[Line]:
+        """Return lines of a room where the user is, or of a conversation."""
+        return self._archive.latest(self._stored(room), HISTORY, before)
+
+    async def say(self, room: str, text: str, key: str = "") -> int:
         """Say something."""
-        if room not in self._rooms:
-            raise CallError(f"you are not in {room!r}; join it first", "not-there")
+        stored = self._stored(room)
+        if len(key) > LONGEST_KEY:
+            raise CallError(f"a key has at most {LONGEST_KEY} characters", "bad-text")
+        if (known := self._archive.find(self.name, key)) is not None:
+            return known.number
+        text = clean_text(text)
         self._may_speak()
-        line: Line = await self._rooms[room].say(self.name, clean(text, LONGEST_TEXT, "a line"))
+        line = self._all.say(stored, self.name, text, key)
+        self._archive.mark(self.name, stored, line.number)
         return line.number
 
-    async def whisper(self, name: str, text: str) -> None:
-        """Send a private line to one user."""
-        self._may_speak()
-        text = clean(text, LONGEST_TEXT, "a line")
-        person = await self.chat.person(name)
-        if person is None:
-            raise CallError(f"{name!r} is not here", "not-there")
-        person.tell(Heard("whispered", "", (self.name, name, text)))
-        if name != self.name:
-            self._show("whispered", self.name, name, text)
+    async def read(self, room: str, number: int) -> None:
+        """Note what the user has read."""
+        stored = stored_as(room, self.name)
+        number = min(number, self._archive.newest(stored))
+        if self._archive.mark(self.name, stored, number):
+            self.mind.notify("read", room, number)
 
     async def who(self, room: str) -> list[str]:
         """Return who is in a room."""
-        names: list[str] = await (await self.chat.room(room)).who()
+        names = await self._all.who(clean_name(room))
+        self._follow(names)
         return names
 
-    def _may_speak(self) -> None:
-        if left := self.archive.seconds_left("mutes", self.name):
-            raise CallError("you have been muted", "muted", retry_after=round(left) or 1)
-        now = time.monotonic()
-        if len(self._spoken) == PACE and now - self._spoken[0] < SPAN:
-            raise CallError("you are talking too fast", "too-fast", retry_after=SPAN)
-        self._spoken.append(now)
-
-    def on_receive(self, message: Any) -> None:
-        """Handle an event from a room or another user."""
-        if message.event == "whispered":
-            self._show("whispered", *message.what)
-        elif message.room in self._rooms:
-            if message.event == "said":
-                self._last[message.room] = message.what.number
-            self._show(message.event, message.room, message.what)
-
-    def _show(self, event: str, *what: Any) -> None:
-        """Notify all clients of this user."""
-        self.mind.notify(event, *what)
-        self.show_in_terminals(event, *what)
-
-
-class Admin(Person, Moderator):
-    """An administrator."""
+    async def follow(self, name: str) -> None:
+        """Have the client told whether a user is online."""
+        if self._archive.knows_user(name):
+            self._follow([name])
 
     async def kick(self, name: str, why: str = "") -> int:
         """End all sessions of a user."""
-        count: int = await (await self.chat.throw_out(name, why or "thrown out"))
-        return count
+        return int(await self._portal.kick(avatar_id=name, reason=why or "by a moderator"))
 
     async def ban(self, name: str, minutes: float, why: str = "") -> int:
         """End all sessions of a user and refuse new logins for a time."""
-        self.archive.set_until("bans", name, time.time() + minutes * 60, why)
-        return await self.kick(name, why or f"banned for {minutes:g} minutes") if minutes > 0 else 0
+        self._restrict("bans", name, minutes)
+        return await self.kick(name, why or f"banned for {minutes:g} minutes") if minutes else 0
 
     async def mute(self, name: str, minutes: float) -> None:
         """Forbid a user to speak for a time."""
-        self.archive.set_until("mutes", name, time.time() + minutes * 60)
+        self._restrict("mutes", name, minutes)
+        self._all.user(name).notify("muted", minutes * 60)
+
+    # -- rules -------------------------------------------------------------------------------------
+
+    @property
+    def is_moderator(self) -> bool:
+        """Whether the user may keep order."""
+        return MODERATOR in self.identity.groups
+
+    def _restrict(self, table: Any, name: str, minutes: float) -> None:
+        if not 0 <= minutes <= LONGEST_BAN:
+            raise CallError(f"minutes must be from 0 to {LONGEST_BAN:g}", "bad-time")
+        if not self._archive.knows_user(name):
+            raise CallError(f"{name!r} has never been here", "not-there")
+        self._archive.restrict(table, name, time.time() + minutes * 60)
+
+    def _stored(self, room: str) -> str:
+        """Return under which name a room is stored, if the user is there."""
+        partner = partner_of(room)
+        if partner is None and room not in self._joined:
+            raise CallError(f"you are not in {room!r}; join it first", "not-there")
+        if partner == self.name:
+            raise CallError("that is you", "not-there")
+        if partner is not None and not self._archive.knows_user(partner):
+            raise CallError(f"{partner!r} has never been here", "not-there")
+        if partner is not None:
+            self._follow([partner])
+        return stored_as(room, self.name)
+
+    def _may_speak(self) -> None:
+        if left := self._archive.seconds_left("mutes", self.name):
+            raise CallError("you have been muted", "muted", retry_after=math.ceil(left))
+        now = time.monotonic()
+        if len(self._spoken) == PACE and (left := SPAN - now + self._spoken[0]) > 0:
+            raise CallError("you are talking too fast", "too-fast", retry_after=round(left, 1))
+        self._spoken.append(now)
+
+    def _follow(self, names: list[str]) -> None:
+        """Have the clients told whether users are online, as long as these are not too many."""
+        free = MOST_WATCHED - len(self._watch.avatar_ids)
+        self._watch.add(*names[:free])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 import pykka
@@ -25,6 +26,7 @@ HIDE, SHOW = (
     b"\xff\xfc\x01",
 )  # RFC 857: the server announces echo but does not echo, so the password is not shown
 SLOW = 3.0  # seconds of waiting after which the user is told that the server is busy
+Render = Callable[..., str | None]  # the text of a notification, given its name and arguments
 COMMAND = re.compile(rb"\xff\xff|\xff[\xfb-\xfe].|\xff.", re.DOTALL)  # RFC 854
 
 
@@ -34,8 +36,11 @@ class Telnet(Channel):
     Its methods can be called from any thread.
     """
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, render: Render
+    ) -> None:
         self._reader, self._writer, self._loop = reader, writer, asyncio.get_running_loop()
+        self._render = render
 
     def write(self, text: str) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed
@@ -52,13 +57,10 @@ class Telnet(Channel):
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._writer.close)
 
-    @property
-    def closed(self) -> bool:
-        return self._writer.is_closing()
+    def notify(self, notification: Notification) -> None:
+        if text := self._render(notification.name, *notification.args):
+            self.write(f"{text}\n")
 
-    def notify(
-        self, notification: Notification
-    ) -> None: ...  # the avatar writes to the terminal itself
     def call(self, name: str, args: tuple[Any, ...]) -> Any:
         raise OSError("this client does not answer requests")
 
@@ -108,7 +110,9 @@ class Telnet(Channel):
             await logout(LogoutCode.LOST)  # does nothing if the session has ended
 
 
-async def listen(portal: PortalRef, host: str, port: int, *interfaces: type) -> asyncio.Server:
+async def listen(
+    portal: PortalRef, host: str, port: int, *interfaces: type, render: Render = lambda *_: None
+) -> asyncio.Server:
     return await asyncio.start_server(
-        lambda reader, writer: Telnet(reader, writer).serve(portal, *interfaces), host, port
+        lambda reader, writer: Telnet(reader, writer, render).serve(portal, *interfaces), host, port
     )

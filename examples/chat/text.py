@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from typing import Any, Protocol
 
 from actorcred import CallError
-from examples.chat.interface import Chatter, Line, Moderator
+from examples.chat.interface import Chatter, Line
+from examples.chat.rooms import LOBBY, partner_of
 
-__all__ = ["TextShell"]
+__all__ = ["TextShell", "show_event"]
 
 HELP = """\
 /join ROOM   enter a room        /leave        leave it            /who      who is here
-/msg NAME TEXT   to one person   /quit         go                  TEXT      say it in the room"""
-ADMIN_HELP = """
+/msg NAME TEXT   to one person   /rooms        rooms to join       TEXT      say it in the room
+/help   this                     /quit         go"""
+MODERATOR_HELP = """
 /kick NAME [WHY]                 /ban NAME MINUTES [WHY]           /mute NAME MINUTES"""
 
 
@@ -25,52 +28,80 @@ class Terminal(Protocol):
     def close(self) -> None:
         """Close the terminal."""
 
-    @property
-    def closed(self) -> bool:
-        """Whether it is closed."""
-
 
 def show_line(line: Line) -> str:
-    """Return a line as it is displayed."""
-    return f"<{line.name}> {line.text}"
+    """Return a line as it is displayed.
+
+    Further rows are indented, so that no text looks like another one's line.
+    """
+    return f"<{line.name}> " + line.text.replace("\n", "\n    ")
 
 
-def show_event(event: str, current: str, *what: Any) -> str:
-    """Return an event as it is displayed in a terminal whose room is `current`."""
-    if event == "whispered":
-        name, to, text = what
-        return f"({name} to {to}) {text}"
-    room, told = what
-    where = "" if room == current else f"[{room}] "
-    return where + (show_line(told) if event == "said" else f"* {told} {event}")
+def show_event(event: str, *what: Any) -> str | None:
+    """Return a notification as it is displayed; None if it is not. The lobby needs no name."""
+    if event == "muted":
+        seconds = what[0]
+        return f"* you are muted for {seconds / 60:g} minutes" if seconds else "* you may speak"
+    if event not in ("said", "came", "went"):
+        return None
+    room, told, *why = what
+    if partner := partner_of(room):
+        text = told.text.replace("\n", "\n    ")
+        return f"({told.name} to {'you' if told.name == partner else partner}) {text}"
+    where = "" if room == LOBBY else f"[{room}] "
+    if event == "said":
+        return where + show_line(told)
+    return f"{where}* {told} {event}" + (f" ({why[0]})" if why and why[0] else "")
 
 
 class TextShell(Chatter):
     """The terminal part of a user's avatar. Commands call the same methods that any client calls.
 
-    Answers and events are written to the terminal in one place, so that they stay in order.
+    What happens in the rooms reaches a terminal as it reaches any client, as notifications; its
+    door shows them by `show_event`. A line that is said while a terminal opens may come twice.
     """
 
     def __init__(self) -> None:
         self._terminals: dict[Terminal, str] = {}
 
-    async def shell_opened(self, terminal: Terminal) -> None:
-        """Show the earlier lines of the lobby."""
-        terminal.write(f"Welcome.\n{self._help}\n\n")
-        self._enter(terminal, "lobby", await self.join("lobby"))
+    @property
+    @abstractmethod
+    def is_moderator(self) -> bool:
+        """Whether the user may keep order."""
 
-    def _enter(self, terminal: Terminal, room: str, lines: list[Line]) -> None:
+    @abstractmethod
+    def hear_room(self, room: str) -> tuple[str, int, Any]:
+        """Enter a room; return its name, the last line's number, and when it is heard."""
+
+    async def shell_opened(self, terminal: Terminal) -> None:
+        """Show the earlier lines of the lobby, and where something is unread."""
+        terminal.write(f"Welcome.\n{self._help}\n\n")
+        await self._enter(terminal, LOBBY)
+        news = [one for one in (await self.welcome()).rooms if one.unread and one.room != LOBBY]
+        for one in news:
+            with_whom = partner_of(one.room)
+            where = f"from {with_whom}" if with_whom else f"in {one.room}"
+            terminal.write(f"* {one.unread} unread {where}\n")
+            for line in (await self.lines(one.room))[-one.unread :] if with_whom else ():
+                terminal.write(f"{show_event('said', one.room, line)}\n")
+                await self.read(one.room, line.number)
+
+    async def _enter(self, terminal: Terminal, name: str) -> None:
+        room, newest, heard = self.hear_room(name)
         self._terminals[terminal] = room
+        lines = await self.lines(room, newest + 1) if newest else []
         terminal.write("".join(show_line(line) + "\n" for line in lines))
+        await heard
+        await self.read(room, newest)
 
     async def shell_line(self, terminal: Terminal, line: str) -> None:
         """Handle a typed line."""
-        room = self._terminals.get(terminal, "lobby")
+        room = self._terminals.get(terminal, LOBBY)
         try:
-            if line.startswith("/"):
+            if line.startswith("/") and not line.startswith("//"):
                 await self._run(terminal, room, *line[1:].split(maxsplit=1))
             elif line.strip():
-                await self.say(room, line)
+                await self.say(room, line.removeprefix("/"))
         except CallError as error:
             terminal.write(f"{error.message}\n")
 
@@ -87,38 +118,33 @@ class TextShell(Chatter):
 
     @property
     def _help(self) -> str:
-        return HELP + ADMIN_HELP if isinstance(self, Moderator) else HELP
+        return HELP + MODERATOR_HELP if self.is_moderator else HELP
 
     def shell_closed(self, terminal: Terminal) -> None:
         """Forget a terminal."""
         self._terminals.pop(terminal, None)
 
-    def show_in_terminals(self, event: str, *what: Any) -> None:
-        """Show an event in all terminals."""
-        for terminal, room in list(self._terminals.items()):
-            if terminal.closed:
-                self.shell_closed(terminal)
-            else:
-                terminal.write(show_event(event, room, *what) + "\n")
-
     async def _command_help(self, terminal: Terminal, room: str) -> str:
         return self._help
 
     async def _command_join(self, terminal: Terminal, room: str, name: str) -> None:
-        lines = await self.join(name)
-        terminal.write(f"You are in {name}.\n")
-        self._enter(terminal, name.strip().lower(), lines)
+        await self._enter(terminal, name)
+        terminal.write(f"You are in {self._terminals[terminal]}.\n")
 
     async def _command_leave(self, terminal: Terminal, room: str) -> None:
-        await self.leave(room)
-        await self._command_join(terminal, room, "lobby")
+        if room != LOBBY:
+            await self.leave(room)
+        await self._command_join(terminal, room, LOBBY)
 
     async def _command_who(self, terminal: Terminal, room: str) -> str:
         return f"In {room}: " + ", ".join(await self.who(room))
 
+    async def _command_rooms(self, terminal: Terminal, room: str) -> str:
+        return "\n".join(f"{one.room} ({one.members})" for one in await self.rooms())
+
     async def _command_msg(self, terminal: Terminal, room: str, words: str) -> None:
         name, text = words.split(maxsplit=1)
-        await self.whisper(name, text)
+        await self.say(f"@{name}", text)
 
     async def _command_quit(self, terminal: Terminal, room: str) -> None:
         terminal.write("Bye.\n")
@@ -138,7 +164,7 @@ class TextShell(Chatter):
         return f"{name} is muted." if float(minutes) > 0 else f"{name} may speak."
 
     @property
-    def _moderator(self) -> Moderator:
-        if not isinstance(self, Moderator):
-            raise CallError("that is for administrators", "not-allowed")
+    def _moderator(self) -> Chatter:
+        if not self.is_moderator:
+            raise CallError("that is for moderators", "forbidden")
         return self

@@ -15,13 +15,15 @@ from actorcred.checkers.sqlite import SQLiteChecker
 from actorcred.cli.lifetime import Life, drained
 from actorcred.cli.local_nats import LocalNats
 from actorcred.cluster import Cluster
-from examples.cluster.node import ADMIN, LEASE, NAME, POLICY, Node
+from examples.chat.archive import Archive
+from examples.chat.interface import MODERATOR
+from examples.cluster.node import CHAT, LEASE, NAME, POLICY, Node
 from examples.cluster.overview import Observer, make_overview
 from examples.common import demo_account, port, seconds, serve
 
 NODES = 3
-DEMO = (ADMIN, "bob", "cleo", "dan")
-"""The demo accounts."""
+DEMO = {"ann": (MODERATOR,), "bob": (), "cleo": (), "dan": ()}
+"""The demo accounts, with their roles."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -91,7 +93,10 @@ class Nodes:
         accounts = SQLiteChecker.start(
             data / "accounts.sqlite", dispatcher=ThreadDispatcher("accounts", 1)
         )
-        self._passwords = {name: await demo_account(accounts, data, name) for name in DEMO}
+        Archive(data / CHAT).close()  # created here, before the nodes use it at the same time
+        self._passwords = {
+            name: await demo_account(accounts, data, name, roles) for name, roles in DEMO.items()
+        }
         self._cluster = await Cluster.connect(
             self._nats.url,
             name=NAME,

@@ -27,9 +27,12 @@ from examples.chat.archive import Archive
 from examples.chat.realm import Chat
 from examples.web import make_app
 
-__all__ = ["ADMIN", "LEASE", "NAME", "POLICY", "Node", "main"]
+__all__ = ["CHAT", "LEASE", "NAME", "POLICY", "Node", "main"]
 
-NAME, LEASE, POLICY, ADMIN = "chat", 3.0, Policy.REPLACE, "ann"
+NAME, LEASE, POLICY = "chat", 3.0, Policy.REPLACE
+CHAT = "chat.sqlite"
+"""The chat's database in the folder of all nodes, which share it."""
+
 PAGE = Path(__file__).parents[1] / "chat" / "page"
 
 
@@ -115,7 +118,7 @@ def _end_without_parent() -> None:
 async def _serve(arguments: Any, password: str, life: Life) -> int:
     actors.set_default_dispatcher(AsyncioDispatcher())
     cluster = await life.opened(_join(arguments, password))
-    archive = Archive(arguments.data / f"node-{arguments.number}.sqlite")
+    archive = Archive(arguments.data / CHAT)
     try:
         portal, server = await life.opened(_open(arguments, cluster, archive))
         print(cluster.node, server.addresses[0].port, flush=True)
@@ -143,9 +146,9 @@ async def _open(arguments: Any, cluster: Cluster, archive: Archive) -> tuple[Por
     accounts = SQLiteChecker.start(
         arguments.data / "accounts.sqlite", dispatcher=ThreadDispatcher("checkers", 2)
     )
-    chat = Chat.start(archive, (ADMIN,))
+    chat = Chat.start(archive)
     portal = Portal.start(chat, [accounts], PortalOptions(policy=POLICY, registry=cluster))
-    await chat.proxy().keep_order_at(portal)
+    await chat.proxy().open_at(portal)
     server = await rpc.serve(portal)
     address = f"ws:127.0.0.1:{arguments.port}"
     try:

@@ -16,7 +16,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from actorcred import NoInterface, PortalRef, Realm
-from examples.chat.interface import Chatter, Moderator
+from examples.chat.interface import Chatter
 from examples.cluster.node import LEASE, Node
 
 __all__ = ["Observer", "make_overview", "state_of"]
@@ -30,7 +30,7 @@ HEADER = "x-cluster-page"
 class Observer(Realm):
     """The realm of a node that lets nobody in: it sees the others' sessions."""
 
-    interfaces = (Chatter, Moderator)
+    interfaces = (Chatter,)
 
     def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
         """Refuse."""

@@ -54,11 +54,10 @@ class Example:
         self.page = page[1]
         self.http = httpx.AsyncClient(base_url=self.page, trust_env=False)
 
-    async def login(self, node: int, name: str, interface: str = "Chatter") -> rpc.Client:
+    async def login(self, node: int, name: str, handler: Any = None) -> rpc.Client:
         """Log in on a node, numbered from 1 on."""
         address = f"ws:{self.nodes[node - 1]}/rpc/socket"
-        options = rpc.ClientOptions(interface=interface)
-        return await rpc.connect(address, name, self.passwords[name], options=options)
+        return await rpc.connect(address, name, self.passwords[name], handler=handler)
 
     async def order(self, node: int, what: str) -> dict[str, Any]:
         """Press a button; return what the page then shows of the node."""
@@ -117,11 +116,11 @@ async def test_a_user_has_one_place_also_when_a_node_is_killed_and_starts_again(
 
 
 @on_its_own_loop
-async def test_a_drained_node_ends_in_good_order_and_an_administrator_kicks_anywhere(
+async def test_a_drained_node_ends_in_good_order_and_a_moderator_kicks_anywhere(
     cluster: Example,
 ) -> None:
     leaving, other = await cluster.login(2, "bob"), await cluster.login(3, "dan")
-    async with await cluster.login(1, "ann", "Moderator") as admin:
+    async with await cluster.login(1, "ann") as admin:
         assert await admin.call("kick", "dan", "enough") == 1
         await cluster.until(3, users=[])
         await cluster.order(2, "drain")
@@ -132,6 +131,40 @@ async def test_a_drained_node_ends_in_good_order_and_an_administrator_kicks_anyw
             await cluster.until(1, users=["ann", "bob"])
     await leaving.close()
     await other.close()
+
+
+@on_its_own_loop
+async def test_rooms_and_private_lines_span_the_nodes(cluster: Example) -> None:
+    told: asyncio.Queue[tuple[Any, ...]] = asyncio.Queue()
+
+    async def next_of(event: str) -> tuple[Any, ...]:
+        while (heard := await told.get())[0] != event:
+            pass
+        return heard
+
+    async with (
+        await cluster.login(1, "ann") as ann,
+        await cluster.login(2, "bob", lambda *event: told.put_nowait(event)) as bob,
+        await cluster.login(3, "cleo") as cleo,
+    ):
+        for client in (ann, bob, cleo):
+            await client.call("join", "garden")
+        await ann.call("say", "garden", "from node 1")
+        assert (await next_of("said"))[2]["text"] == "from node 1"
+        assert await cleo.call("who", "garden") == ["ann", "bob", "cleo"]
+        assert [room["members"] for room in await bob.call("rooms")] == [3, 3]
+        await cleo.call("say", "@bob", "from node 3")
+        _, room, line = await next_of("said")
+        assert (room, line["text"]) == ("@cleo", "from node 3")
+        assert [one["text"] for one in await bob.call("lines", "@cleo", 0)] == ["from node 3"]
+
+        # A node that dies has told nothing; that its users are gone shows by their presence.
+        await cluster.order(3, "kill")
+        while (await next_of("presence"))[1:3] != ("cleo", False):
+            pass
+        assert await ann.call("who", "garden") == ["ann", "bob"]
+        await ann.call("mute", "bob", 5.0)
+        assert (await next_of("muted"))[1] == 300.0
 
 
 @on_its_own_loop
@@ -184,9 +217,12 @@ async def test_the_page_in_a_browser_at_desk_and_phone_size(cluster: Example) ->
         page.on("pageerror", lambda error: faults.append(str(error)))
         await page.goto(cluster.page)
         await expect(page.locator("article")).to_have_count(3)
-        await log_in(browser, cluster.nodes[0], "ann", cluster.passwords["ann"])
+        first = await log_in(browser, cluster.nodes[0], "ann", cluster.passwords["ann"])
         await expect(page.locator("#node-1 .users")).to_have_text("ann")
-        await log_in(browser, cluster.nodes[1], "ann", cluster.passwords["ann"])
+        await first.fill("#text", "hello from node 1")
+        await first.press("#text", "Enter")
+        second = await log_in(browser, cluster.nodes[1], "ann", cluster.passwords["ann"])
+        await expect(second.locator("#lines")).to_contain_text("hello from node 1")
         await expect(page.locator("#node-2 .users")).to_have_text("ann")
         await expect(page.locator("#happened")).to_contain_text("ann went from node 1 to node 2")
         await page.click("#node-2 [data-order=kill]")

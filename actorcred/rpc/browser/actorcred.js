@@ -59,6 +59,7 @@ export async function connect(url, options = {}) {
  * Resume the session that the page had before it was reloaded.
  *
  * @returns {Promise<Client|null>} the client, or null if the session does not exist any more.
+ * @throws {CredError} if the server cannot be asked now; a later try can still succeed.
  */
 export async function resume(url, options = {}) {
   const client = new Client(url, options);
@@ -67,6 +68,7 @@ export async function resume(url, options = {}) {
     await client._open((opened) => opened._resume());
   } catch (error) {
     if (error.code === "refused") return null;
+    client._keep(); // it was not used, so that the next try can use it
     throw error;
   }
   return client;

@@ -1,250 +1,397 @@
-// The chat's page: rooms, their lines and their members.
+// The chat of a user who is logged in: what the server tells, and what the user does.
 
-import { connect } from "./rpc/actorcred.js";
+import { $, show } from "./common/dom.js";
+import { isPassing } from "./common/words.js";
+import { parse } from "./commands.js";
+import { showAllRooms, showHelp, showPerson } from "./dialogs.js";
+import { Line } from "./line.js";
+import { Lines, face } from "./lines.js";
+import { Outbox } from "./outbox.js";
+import { Room, partnerOf } from "./room.js";
+import { showHead, showRooms } from "./side.js";
 
-const $ = (selector) => document.querySelector(selector);
-const KEPT = 500;
 const LOBBY = "lobby";
 
-let client = null;
-let myself = "";
-let current = LOBBY;
-let restarting = false; // the server announced its shutdown, and is not back yet
-// name -> { entries, unread, ready }; lines that arrive before a room's history are part of it
-const rooms = new Map();
-
-// -- login and logout -----------------------------------------------------------------------------
-
-const listeners = {
-  said: (room, line) => rooms.get(room)?.ready && add(room, lineEntry(line)),
-  came: (room, name) => presence(room, name, "came"),
-  went: (room, name) => presence(room, name, "went"),
-  whispered: (name, to, text) => {
-    add(current, { kind: "private", text: `${name} to ${to}: ${text}` });
-  },
-  slow: () => showStatus("The server is busy: still waiting for its answer."),
-  reconnecting: (error) => {
-    restarting ||= error.code === "drained";
-    const what = restarting ? "The server is restarting." : "The connection was lost.";
-    showStatus(`${what} Trying again.`);
-  },
-  reconnected: () => enter(),
-  closed: (error) => leave(farewell(error)),
-};
-
-function farewell(error) {
-  switch (error.code) {
-    case "logout": return null;
-    case "kicked": return `You were kicked: ${error.message}`;
-    default: return refusal(error);
+export class Chat {
+  constructor() {
+    this.client = null;
+    this.myself = "";
+    this.rooms = new Map();
+    this.online = new Set();
+    this.current = LOBBY;
+    this.lastSent = "";
+    this.outbox = null;
+    this.lines = new Lines({
+      person: (name) => this.openPerson(name),
+      retry: (key) => this.outbox.retry(key),
+      discard: (key) => this.outbox.remove(key),
+      scrolled: (isAtEnd) => this.scrolled(isAtEnd),
+    });
+    this.line = new Line((text) => this.typed(text), () => this.lastSent);
+    this.bind();
   }
-}
 
-function refusal(error) {
-  switch (error.code) {
-    case "refused": return "Name or password is wrong.";
-    case "denied": {
-      const wait = error.retryAfter ? ` Try again in ${Math.ceil(error.retryAfter)} s.` : "";
-      return `The chat is full, or there were too many attempts.${wait}`;
+  get room() {
+    return this.rooms.get(this.current);
+  }
+
+  /** What the server tells, by name; for the client's listeners. */
+  get listeners() {
+    return {
+      said: (room, line) => this.said(room, line),
+      came: (room, name) => this.moved(room, name, true),
+      went: (room, name, why) => this.moved(room, name, false, why),
+      joined: (name) => { this.known(name); this.showRooms(); },
+      left: (name) => this.left(name),
+      read: (name, number) => this.readElsewhere(name, number),
+      muted: (seconds) => this.tell(
+        seconds ? `You are muted for ${seconds / 60} minutes.` : "You may speak again.",
+      ),
+      moderator: (isOne) => this.setModerator(isOne),
+      presence: (name, online) => this.present(name, online),
+    };
+  }
+
+  // -- coming and going ---------------------------------------------------------------------------
+
+  /**
+   * Take up the conversation: after a login, a reload, or a time without a connection.
+   * `ready` is called when there is something to show.
+   */
+  async enter(client, ready) {
+    this.client = client;
+    const welcome = await client.call("welcome");
+    ready();
+    this.online.clear();
+    this.begin(welcome.name);
+    this.setModerator(welcome.moderator);
+    const names = new Set(welcome.rooms.map((room) => room.room));
+    for (const name of this.rooms.keys()) if (!names.has(name)) this.rooms.delete(name);
+    for (const { room, read, unread } of welcome.rooms) {
+      Object.assign(this.known(room), { read, unread, stale: true });
     }
-    case "unavailable":
-      return "The server is up, but logging in is not possible at the moment. Try again later.";
-    case "unreachable":
-      return (
-        "The server cannot be reached, or it accepts no more connections. " +
-        "Try again in a moment."
-      );
-    case "lost": return "The connection was lost. Try again.";
-    default: return error.message;
+    const first = welcome.rooms.find(({ room }) => partnerOf(room) === null)?.room;
+    if (!this.rooms.has(this.current)) this.current = this.rooms.has(LOBBY) ? LOBBY : first;
+    if (this.current === undefined) await this.join(LOBBY);
+    else await this.open(this.current);
+    this.outbox.flush();
   }
-}
 
-async function comeIn(username, password) {
-  const button = $("#login button");
-  button.disabled = true;
-  $("#refusal").hidden = true;
-  try {
-    client = await connect("rpc/socket", {
-      username,
-      password,
-      listeners,
-      client: ["chat page", "1"],
+  begin(name) {
+    if (this.outbox !== null && this.myself === name) return;
+    this.myself = name;
+    this.current = sessionStorage.getItem("chat room") ?? LOBBY;
+    this.outbox = new Outbox(
+      name,
+      sessionStorage,
+      (room, text, key) => this.send(room, text, key),
+      () => this.lines.showPending(this.outbox.of(this.current)),
+    );
+    $("#you").textContent = name;
+    $("#own-face").replaceChildren(face(name));
+  }
+
+  /** The session is over. */
+  end() {
+    this.client = null;
+    this.rooms.clear();
+    this.outbox = null;
+    this.line.text = "";
+    for (const id of ["lines", "pending", "rooms", "conversations", "names"]) {
+      $(`#${id}`).replaceChildren();
+    }
+    document.title = "The chat";
+    for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
+  }
+
+  setModerator(isOne) {
+    this.isModerator = isOne;
+    $("#role").hidden = !isOne;
+  }
+
+  // -- rooms --------------------------------------------------------------------------------------
+
+  known(name) {
+    if (!this.rooms.has(name)) this.rooms.set(name, new Room(name));
+    return this.rooms.get(name);
+  }
+
+  async join(name) {
+    await this.open(await this.client.call("join", name));
+  }
+
+  /** Show a room. */
+  async open(name) {
+    const before = this.room;
+    if (before && before.name !== name) {
+      before.draft = this.line.text;
+      before.newFrom = null;
+    }
+    const room = this.known(name);
+    this.current = name;
+    sessionStorage.setItem("chat room", name);
+    closeDrawers();
+    const partner = partnerOf(name);
+    $("#text").placeholder = partner ? `Write to ${partner}` : `Say something in # ${name}`;
+    if (before?.name !== name) this.line.text = room.draft;
+    const seen = room.read;
+    const hadUnread = room.unread > 0;
+    this.showLines();
+    if (matchMedia("(pointer: fine)").matches) this.line.focus();
+    if (room.loaded && !room.stale) this.lookedAt();
+    else await this.load(room);
+    if (hadUnread && this.current === name) this.markNew(room, seen);
+    if (partner === null) await this.whoIsIn(room);
+  }
+
+  async load(room) {
+    const lines = await this.client.call("lines", room.name, 0);
+    room.merge(lines);
+    room.stale = false;
+    if (room === this.room) {
+      this.showLines(true);
+      this.lookedAt();
+    }
+  }
+
+  markNew(room, seen) {
+    const first = room.entries.find((entry) => (
+      !entry.event && entry.number > seen && entry.name !== this.myself
+    ));
+    room.newFrom = first?.number ?? null;
+    this.showLines(true);
+  }
+
+  async whoIsIn(room) {
+    room.people = new Set(await this.client.call("who", room.name));
+    for (const name of room.people) this.online.add(name);
+    if (room === this.room) this.showHead();
+  }
+
+  async showEarlier() {
+    const room = this.room;
+    room.mergeEarlier(await this.client.call("lines", room.name, room.firstNumber ?? 0));
+    if (room !== this.room) return;
+    const { scrollHeight, scrollTop } = this.lines.scroller;
+    this.showLines();
+    this.lines.scroller.scrollTop = this.lines.scroller.scrollHeight - scrollHeight + scrollTop;
+  }
+
+  async leaveRoom() {
+    const isLast = ![...this.rooms.keys()].some((name) => (
+      name !== this.current && partnerOf(name) === null
+    ));
+    if (partnerOf(this.current) === null && isLast) {
+      this.tell("This is your last room. Enter another one first.");
+    } else {
+      await this.client.call("leave", this.current);
+    }
+  }
+
+  left(name) {
+    if (!this.rooms.delete(name)) return;
+    if (name !== this.current) {
+      this.showRooms();
+      return;
+    }
+    const rooms = [...this.rooms.keys()].filter((one) => partnerOf(one) === null);
+    this.run(() => this.open(rooms.includes(LOBBY) ? LOBBY : rooms[0]));
+  }
+
+  // -- what is told -------------------------------------------------------------------------------
+
+  said(name, line) {
+    const room = this.known(name);
+    if (line.name === this.myself) this.outbox?.remove(line.key);
+    const how = room.add(line);
+    if (how === "known") return;
+    const isOwn = line.name === this.myself;
+    if (!isOwn) this.online.add(line.name);
+    if (!isOwn && line.number > room.read) room.unread += 1;
+    if (name === this.current) {
+      $("#empty").hidden = true;
+      if (how === "appended" && this.lines.last !== null) this.lines.append(line);
+      else this.showLines(true);
+      this.lookedAt();
+    }
+    this.showRooms();
+  }
+
+  moved(name, who, isHere, why = "") {
+    const room = this.rooms.get(name);
+    if (!room || room.people.has(who) === isHere) return;
+    if (isHere) room.people.add(who);
+    else room.people.delete(who);
+    if (isHere) {
+      this.online.add(who);
+      this.client?.notify("follow", who); // a server that is killed does not say who went
+    }
+    room.addEvent(`${who} ${isHere ? "came" : "went"}${why ? ` (${why})` : ""}`);
+    if (room === this.room) {
+      this.lines.append(room.entries.at(-1));
+      this.showHead();
+    }
+  }
+
+  present(name, isOnline) {
+    if (isOnline) this.online.add(name);
+    else this.online.delete(name);
+    if (!isOnline && name !== this.myself) {
+      for (const room of this.rooms.values()) {
+        if (room.people.has(name)) this.moved(room.name, name, false);
+      }
+    }
+    this.showRooms();
+    if (this.room) this.showHead();
+  }
+
+  readElsewhere(name, number) {
+    this.rooms.get(name)?.readUpTo(number, this.myself);
+    this.showRooms();
+  }
+
+  /** Note that the user sees the last line of the open room, if so. */
+  lookedAt() {
+    const room = this.room;
+    if (!room?.unread || document.hidden || !this.lines.isAtEnd) return;
+    room.unread = 0;
+    room.read = room.last;
+    this.showRooms();
+    this.client?.notify("read", room.name, room.last);
+  }
+
+  scrolled(isAtEnd) {
+    $("#to-end").hidden = isAtEnd;
+    if (isAtEnd) this.lookedAt();
+  }
+
+  // -- what the user does -------------------------------------------------------------------------
+
+  typed(text) {
+    this.lastSent = text;
+    this.run(async () => {
+      const { word, words } = parse(text);
+      await this.commands[word](...words);
     });
-    myself = username;
-    await enter();
-  } catch (error) {
-    leave(refusal(error));
-  } finally {
-    button.disabled = false;
   }
-}
 
-async function enter() {
-  restarting = false;
-  showStatus(null);
-  $("#you").textContent = myself;
-  $("#gate").hidden = true;
-  for (const id of ["#chat", "#you", "#leave"]) $(id).hidden = false;
-  const names = rooms.size ? [...rooms.keys()] : [LOBBY];
-  rooms.clear();
-  for (const name of names) await join(name);
-  await open(names.includes(current) ? current : LOBBY);
-  $("#text").focus();
-}
+  commands = {
+    say: (text) => this.outbox.add(this.current, text),
+    join: (name) => this.join(name),
+    leave: () => this.leaveRoom(),
+    rooms: () => this.browse(),
+    who: async () => this.tell(`Here: ${(await this.client.call("who", this.current)).join(", ")}`),
+    msg: async (name, text) => {
+      this.outbox.add(`@${name}`, text);
+      await this.open(`@${name}`);
+    },
+    kick: async (name, why = "") => {
+      const count = await this.client.call("kick", name, why);
+      this.tell(count ? `${name} was kicked.` : `${name} was not here.`);
+    },
+    mute: async (name, minutes) => {
+      await this.client.call("mute", name, Number(minutes));
+      const until = `is muted for ${minutes} minutes`;
+      this.tell(`${name} ${Number(minutes) ? until : "may speak"}.`);
+    },
+    ban: async (name, minutes, why = "") => {
+      await this.client.call("ban", name, Number(minutes), why);
+      const until = `is banned for ${minutes} minutes`;
+      this.tell(`${name} ${Number(minutes) ? until : "may come back"}.`);
+    },
+    help: () => showHelp(this.isModerator),
+  };
 
-function leave(message) {
-  client = null;
-  rooms.clear();
-  current = LOBBY;
-  showStatus(null);
-  for (const id of ["#chat", "#you", "#leave"]) $(id).hidden = true;
-  $("#gate").hidden = false;
-  $("#refusal").textContent = message ?? "";
-  $("#refusal").hidden = !message;
-  $("#username").focus();
-}
-
-function showStatus(text) {
-  $("#status").textContent = text ?? "";
-  $("#status").hidden = text === null;
-}
-
-// -- rooms ----------------------------------------------------------------------------------------
-
-async function join(name) {
-  const room = { entries: [], unread: false, ready: false };
-  const lines = await client.call("join", name);
-  const key = name.trim().toLowerCase();
-  rooms.set(key, room);
-  room.entries = lines.map(lineEntry);
-  room.ready = true;
-  return key;
-}
-
-async function open(name) {
-  current = name;
-  rooms.get(name).unread = false;
-  $("#room-title").textContent = name;
-  $("#lines").replaceChildren(...rooms.get(name).entries.map(element));
-  scrollDown();
-  showRooms();
-  await showPeople();
-}
-
-function showRooms() {
-  $("#rooms").replaceChildren(...[...rooms].map(([name, room]) => {
-    const item = document.createElement("li");
-    const button = document.createElement("button");
-    button.type = "button";
-    button.textContent = name;
-    button.classList.toggle("unread", room.unread);
-    if (name === current) button.setAttribute("aria-current", "true");
-    button.addEventListener("click", () => open(name));
-    item.append(button);
-    return item;
-  }));
-}
-
-async function showPeople() {
-  const room = current;
-  const names = await client.call("who", room);
-  if (room !== current) return;
-  $("#people-title").textContent = `Here: ${names.length}`;
-  $("#names").replaceChildren(...names.map((name) => {
-    const item = document.createElement("li");
-    item.textContent = name;
-    return item;
-  }));
-}
-
-// -- lines ----------------------------------------------------------------------------------------
-
-function lineEntry(line) {
-  return { kind: "said", name: line.name, text: line.text, at: line.at };
-}
-
-function presence(room, name, what) {
-  if (!rooms.get(room)?.ready) return;
-  add(room, { kind: "event", text: `${name} ${what}` });
-  if (room === current) showPeople().catch(() => {}); // the connection might be closing
-}
-
-function add(name, entry) {
-  const room = rooms.get(name);
-  room.entries.push(entry);
-  if (room.entries.length > KEPT) room.entries.shift();
-  if (name !== current) {
-    room.unread = true;
-    showRooms();
-    return;
+  async send(room, text, key) {
+    const number = await this.client.call("say", room, text, key);
+    this.rooms.get(room)?.readUpTo(number, this.myself);
+    this.showRooms();
   }
-  const list = $("#lines");
-  const atEnd = list.scrollHeight - list.scrollTop - list.clientHeight < 40;
-  list.append(element(entry));
-  if (list.children.length > KEPT) list.firstChild.remove();
-  if (atEnd) scrollDown();
-}
 
-function element(entry) {
-  const item = document.createElement("li");
-  item.className = entry.kind;
-  if (entry.kind === "said") {
-    const time = document.createElement("time");
-    time.textContent = new Date(entry.at * 1000).toLocaleTimeString([], {
-      hour: "2-digit",
-      minute: "2-digit",
+  openPerson(name) {
+    if (name === this.myself) return;
+    const state = this.online.has(name) ? "online" : "not here now";
+    showPerson({ name, state, isModerator: this.isModerator }, face(name), (what, why) => {
+      const orders = {
+        write: () => this.open(`@${name}`),
+        mute: () => this.commands.mute(name, 5),
+        unmute: () => this.commands.mute(name, 0),
+        kick: () => this.commands.kick(name, why),
+        ban: () => this.commands.ban(name, 60, why),
+      };
+      this.run(orders[what]);
     });
-    const name = document.createElement("b");
-    name.textContent = entry.name;
-    item.append(time, name, ` ${entry.text}`);
-  } else {
-    item.textContent = entry.text;
   }
-  return item;
+
+  async browse() {
+    const listed = await this.client.call("rooms");
+    showAllRooms(listed, this.rooms, (name) => this.run(() => this.join(name)));
+  }
+
+  /** Do something, and tell in the room if it fails. */
+  async run(action) {
+    try {
+      await action();
+    } catch (error) {
+      this.tell(problem(error));
+    }
+  }
+
+  bind() {
+    $("#browse").addEventListener("click", () => this.run(() => this.browse()));
+    $("#help").addEventListener("click", () => showHelp(this.isModerator));
+    $("#leave-room").addEventListener("click", () => this.run(() => this.leaveRoom()));
+    $("#earlier").addEventListener("click", () => this.run(() => this.showEarlier()));
+    $("#to-end").addEventListener("click", () => this.lines.toEnd());
+    $("#open-side").addEventListener("click", () => openDrawer("side"));
+    $("#open-people").addEventListener("click", () => openDrawer("people"));
+    for (const one of document.querySelectorAll("[data-close]")) {
+      one.addEventListener("click", closeDrawers);
+    }
+    document.addEventListener("keydown", (event) => event.key === "Escape" && closeDrawers());
+    document.addEventListener("visibilitychange", () => this.lookedAt());
+  }
+
+  // -- showing ------------------------------------------------------------------------------------
+
+  /** Show a message for the user alone. */
+  tell(text) {
+    this.room?.addEvent(text);
+    if (this.room) this.lines.append(this.room.entries.at(-1));
+  }
+
+  showLines(keep = false) {
+    const room = this.room;
+    this.lines.show(room, this.myself, keep);
+    this.lines.showPending(this.outbox.of(room.name));
+    $("#earlier").hidden = !room.hasEarlier;
+    const nothing = room.loaded && room.entries.length === 0;
+    show($("#empty"), nothing ? "Nothing has been said here yet." : null);
+    this.showRooms();
+    this.showHead();
+  }
+
+  showRooms() {
+    showRooms(this.rooms, this.current, this.online, (name) => this.run(() => this.open(name)));
+  }
+
+  showHead() {
+    showHead(this.room, this.online, this.myself, (name) => this.openPerson(name));
+  }
 }
 
-function scrollDown() {
-  $("#lines").scrollTop = $("#lines").scrollHeight;
+/** Why something could not be done, in words. */
+function problem(error) {
+  if (isPassing(error)) return "There is no connection at the moment. Try again when it is back.";
+  return error.code === "forbidden" ? "Only moderators may do that." : error.message;
 }
 
-async function act(text) {
-  const [, word, rest = ""] = /^\/(\w+)\s*(.*)$/.exec(text) ?? [];
-  const [name, ...words] = rest.split(/\s+/);
-  if (!word) return client.call("say", current, text);
-  if (word === "msg") return client.call("whisper", name, words.join(" "));
-  if (word === "join") return open(await join(rest));
-  throw new Error(`There is no /${word} here.`);
+function openDrawer(name) {
+  $("#chat").dataset.drawer = name;
+  $("#shade").hidden = false;
 }
 
-// -- forms ----------------------------------------------------------------------------------------
-
-$("#login").addEventListener("submit", (event) => {
-  event.preventDefault();
-  comeIn($("#username").value.trim(), $("#password").value);
-  $("#password").value = "";
-});
-$("#leave").addEventListener("click", () => client?.close());
-$("#say").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const text = $("#text").value.trim();
-  if (!text) return;
-  $("#text").value = "";
-  try {
-    await act(text);
-  } catch (error) {
-    add(current, { kind: "event", text: error.message });
-  }
-});
-$("#join").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const name = $("#room").value.trim();
-  if (!name) return;
-  $("#room").value = "";
-  try {
-    await open(await join(name));
-  } catch (error) {
-    add(current, { kind: "event", text: error.message });
-  }
-});
-
-document.body.dataset.ready = "";
+function closeDrawers() {
+  delete $("#chat").dataset.drawer;
+  $("#shade").hidden = true;
+}
