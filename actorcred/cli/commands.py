@@ -9,6 +9,7 @@ import click
 from actorcred.cli.call import call
 from actorcred.cli.otp import otp
 from actorcred.cli.passwd import passwd
+from actorcred.cli.project import init
 from actorcred.cli.serve import serve
 
 __all__ = ["command"]
@@ -27,3 +28,4 @@ command.add_command(serve)
 command.add_command(call)
 command.add_command(passwd)
 command.add_command(otp)
+command.add_command(init)
