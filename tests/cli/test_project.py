@@ -66,6 +66,11 @@ def test_a_new_project_has_its_name_everywhere_and_nothing_of_the_template(
     assert f'"actorcred[accounts,cli]>={version("actorcred")}"' in text
 
 
+def test_the_how_to_shows_what_is_printed() -> None:
+    page = (ROOT / "docs/how-to/start-a-project.md").read_text(encoding="utf-8")
+    assert f"$ actorcred init my_game\n{init('my_game').output}" in page
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_new_project_has_the_style_of_this_one(kind: str, folder: Path) -> None:
     ruff = Path(sys.executable).with_name("ruff")

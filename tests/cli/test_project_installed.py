@@ -141,6 +141,12 @@ def test_two_windows_of_the_game_see_each_other(
                 first.keyboard.press("ArrowLeft" if name == "left" else "ArrowUp")
         second.wait_for_function(f"{picture} !== {before!r}")
 
+        readme = (tmp_path / "my_game" / "README.md").read_text(encoding="utf-8")
+        (call,) = re.findall(r"^    actorcred (call .+)$", readme, flags=re.MULTILINE)
+        words = call.replace("http", "ws").replace("127.0.0.1:8000", address.split("/")[2]).split()
+        done = subprocess.run([programs / "actorcred", *words], capture_output=True, check=True)
+        assert done.stdout in {b"true\n", b"false\n"}
+
         second.reload()  # and the session goes on
         expect(second.locator(".me")).to_have_text(re.compile("guest 2: "))
         second.get_by_role("button", name="Leave").click()

@@ -33,13 +33,8 @@ function draw() {
   const canvas = field.getContext("2d");
   canvas.clearRect(0, 0, field.width, field.height);
   disc(canvas, gold, 0.25, "#e0a800");
-  canvas.font = "14px system-ui, sans-serif";
-  canvas.textAlign = "center";
-  for (const [name, [x, y]] of players) {
-    disc(canvas, [x, y], 0.45, colour(name));
-    canvas.fillStyle = getComputedStyle(field).color;
-    canvas.fillText(name, (x + 0.5) * SQUARE, y * SQUARE + (y === 0 ? SQUARE + 14 : -4));
-  }
+  for (const [name, [x, y]] of players) disc(canvas, [x, y], 0.45, colour(name));
+  for (const [name, [x, y]] of players) write(canvas, name, x, y);
   const best = [...players].sort(([, a], [, b]) => b[2] - a[2]);
   scores.replaceChildren(...best.map(([name, [, , count]]) => {
     const item = document.createElement("li");
@@ -56,9 +51,19 @@ function disc(canvas, [x, y], radius, style) {
   canvas.fill();
 }
 
+/** Write a name above its player, or below at the top; never beyond the field. */
+function write(canvas, name, x, y) {
+  const size = (14 * field.width) / (field.clientWidth || field.width);
+  canvas.font = `${size}px system-ui, sans-serif`;
+  canvas.fillStyle = getComputedStyle(field).color;
+  const width = canvas.measureText(name).width;
+  const left = Math.max(0, Math.min((x + 0.5) * SQUARE - width / 2, field.width - width));
+  canvas.fillText(name, left, y === 0 ? SQUARE + size : y * SQUARE - 4);
+}
+
 function colour(name) {
   const sum = [...name].reduce((all, letter) => (all * 31 + letter.codePointAt(0)) % 360, 7);
-  return `hsl(${sum} 65% 50%)`;
+  return `hsl(${sum * 137} 65% 50%)`;
 }
 
 function walk(step) {
