@@ -14,23 +14,23 @@ chat: $(VENV)/chat.installed
 	$(BIN)/python -m examples.chat $(CHAT)
 
 # Three nodes of the chat with a nats-server, and a page that shows where each user is.
-cluster: $(VENV)/chat,cluster.installed
+cluster: $(VENV)/cluster.installed
 	$(BIN)/python -m examples.cluster $(CLUSTER)
 
 mail: $(VENV)/mail.installed
 	$(BIN)/python -m examples.mail $(MAIL)
 
-pb: $(VENV)/twisted.installed
+pb: $(VENV)/pb.installed
 	$(BIN)/python -m examples.pb
 
 # COVERAGE="-m coverage run" measures the coverage.
 test: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python $(COVERAGE) -m pytest $(PYTEST)
 
-bench: $(VENV)/test,bench.installed
+bench: $(VENV)/bench.installed
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
-bench-wire: $(VENV)/test,bench.installed
+bench-wire: $(VENV)/bench.installed
 	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
 
 # The arena with its defaults for two minutes: logins, present bots, ticks, share of a core.
@@ -77,7 +77,7 @@ chaos: $(VENV)/test.installed
 
 # FUZZ is the time for all targets together, in seconds.
 FUZZ ?= 60
-fuzz: $(VENV)/test,fuzz.installed
+fuzz: $(VENV)/fuzz.installed
 	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 lint: $(VENV)/lint.installed
@@ -94,8 +94,8 @@ $(VENV)/bin/python:
 	    echo "actorcred needs Python 3.11 or newer; try: make PYTHON=python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/%.installed: setup.cfg pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[$*]'
+$(VENV)/%.installed: $(wildcard requirements/*.txt) setup.cfg pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -r 'requirements/$*.txt'
 	touch '$@'
 
 # python-ldap must be compiled, which needs headers that might not be installed.

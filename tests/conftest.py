@@ -39,6 +39,7 @@ FOREIGN = (
     "checkers/test_sshkey.py",
     "checkers/test_unix.py",
     "cli/test_htpasswd.py::test_apaches_tool_and_ours_change_one_file",
+    "cli/test_project_installed.py",
     "examples/test_arena_page.py",
     "examples/test_chat.py",
     "examples/test_chat_page.py",

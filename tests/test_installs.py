@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -114,6 +115,31 @@ def installed(environment: Environment, request: pytest.FixtureRequest) -> Itera
     assert "Traceback" not in environment.twistd("--help-auth")
 
 
+IGNORED = shutil.ignore_patterns(
+    *(ROOT / ".gitignore").read_text(encoding="utf-8").replace("/", "").split(),
+    ".git",
+    "_build",
+    "found",
+    "*.pyc",
+)
+"""What a work tree has, and a source distribution must not have."""
+
+
+def test_a_source_distribution_has_every_file_of_the_project(environment, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(ROOT, copy, ignore=IGNORED)
+    files = {str(path.relative_to(copy)) for path in copy.rglob("*") if path.is_file()}
+    code = "import setuptools.build_meta as it; it.build_sdist('dist')"
+    said = run(environment.python, "-c", code, cwd=copy)
+    (built,) = copy.glob("dist/*.tar.gz")
+    with tarfile.open(built) as archive:
+        packed = {info.name.partition("/")[2] for info in archive if info.isfile()}
+
+    assert files - packed == set(), said
+    made = {path for path in packed - files if ".egg-info/" not in path}
+    assert made == {"PKG-INFO"}
+
+
 def test_twistd_offers_our_types_and_remembers_them(installed):
     for _ in range(2):  # the second time from `dropin.cache`
         listed = installed.twistd("--help-auth")
@@ -146,7 +172,9 @@ def test_twisted_is_itself_in_the_source_folder(installed):
 
 
 def test_mypy_knows_the_types(installed):
-    pytest.importorskip("mypy", reason="mypy is not installed: pip install -e '.[lint]'")
+    pytest.importorskip(
+        "mypy", reason="mypy is not installed: pip install -r requirements/lint.txt"
+    )
     command = [
         sys.executable,
         "-m",
@@ -168,7 +196,7 @@ def test_mypy_knows_the_types(installed):
 def test_pyright_knows_the_types(installed):
     pyright = Path(sys.executable).with_name("pyright")
     if not pyright.exists():
-        pytest.skip("pyright is not installed: pip install -e '.[lint]'")
+        pytest.skip("pyright is not installed: pip install -r requirements/lint.txt")
     said = run(pyright, "--pythonpath", installed.python, "program.py", cwd=installed.home)
 
     assert re.findall(r"program.py:(\d+):\d+ - error: (.*)$", said, re.MULTILINE) == [

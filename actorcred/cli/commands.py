@@ -9,6 +9,7 @@ import click
 from actorcred.cli.call import call
 from actorcred.cli.otp import otp
 from actorcred.cli.passwd import passwd
+from actorcred.cli.project import init
 from actorcred.cli.serve import serve
 from actorcred.cli.stubs import stubs
 
@@ -29,3 +30,4 @@ command.add_command(call)
 command.add_command(passwd)
 command.add_command(otp)
 command.add_command(stubs)
+command.add_command(init)
