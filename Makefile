@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: arena chat cluster mail pb test bench bench-wire bench-arena bench-arena-page
-.PHONY: bench-cluster bench-workers bench-enumeration bench-fair
+.PHONY: bench-cluster bench-cluster-nodes bench-workers bench-enumeration bench-fair
 .PHONY: outcomes doors faults chaos fuzz lint docs clean
 
 arena: $(VENV)/arena.installed
@@ -51,6 +51,10 @@ bench-fair: $(VENV)/test.installed
 # What a cluster costs, beside bare NATS and beside a portal alone.
 bench-cluster: $(VENV)/test.installed
 	$(BIN)/python -m tests.benchmarks.cluster $(BENCH_CLUSTER)
+
+# The same with a process for each node, beside a portal alone: many sessions, many logins.
+bench-cluster-nodes: $(VENV)/test.installed
+	$(BIN)/python -m tests.benchmarks.cluster_nodes $(NODES)
 
 # What more workers bring to `actorcred serve`.
 bench-workers: $(VENV)/test.installed

@@ -308,7 +308,7 @@ class Claims:
             return
         for _ in range(CONFLICTS):
             revision, entries = await self._roster.read(holding.key)
-            mine = (holding.session_id, self._node)
+            mine = self._holdings.mark(holding)
             if all((entry.id, entry.node) != mine for entry in entries):
                 return
             rest = [entry for entry in self.living(entries) if (entry.id, entry.node) != mine]

@@ -192,7 +192,7 @@ class Upkeep:
             revision, entries = await self._roster.read(holding.key)
             if not holding.is_placed or holding.moving:
                 return
-            if all((one.id, one.node) != (holding.session_id, self._node) for one in entries):
+            if all((one.id, one.node) != self._holdings.mark(holding) for one in entries):
                 break
             if not again:
                 return
