@@ -1,6 +1,6 @@
 // Figures of the server and of this page, with their last two minutes as plots; behind F2.
 
-import { $, element } from "./dom.js";
+import { $, element } from "./common/dom.js";
 
 const KEPT = 120;
 const ROWS = [

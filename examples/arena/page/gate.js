@@ -1,7 +1,9 @@
 // The way in: as a guest, with an account, or with a new one.
 
-import { $, show } from "./dom.js";
-import { refusal } from "./net.js";
+import { $, show } from "./common/dom.js";
+import { refusal } from "./common/words.js";
+
+const PLACE = "arena";
 
 export class Gate {
   /**
@@ -59,7 +61,7 @@ export class Gate {
     try {
       await this.enter(secrets);
     } catch (error) {
-      this.open(refusal(error));
+      this.open(refusal(error, PLACE));
     } finally {
       buttons.forEach((button) => (button.disabled = false));
     }
@@ -90,7 +92,7 @@ export class Gate {
       $("#sign-up").close();
       $("#new-password").value = "";
     } catch (error) {
-      show($("#sign-up-refusal"), refusal(error));
+      show($("#sign-up-refusal"), refusal(error, PLACE));
     } finally {
       button.disabled = false;
     }

@@ -1,6 +1,6 @@
 // What the player reads while playing: bag, points, clock, teams, board, hints, the end of a round.
 
-import { $, element, setText, show } from "./dom.js";
+import { $, element, setText, show } from "./common/dom.js";
 import { TEAMS } from "./palette.js";
 
 const SHORT_LIST = 5;

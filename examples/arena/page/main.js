@@ -1,13 +1,14 @@
 // The arena's page: joins connection, world, picture, input and words. The rules are on the server.
 
 import { Camera } from "./camera.js";
-import { $, show } from "./dom.js";
+import { $, show } from "./common/dom.js";
+import { farewell } from "./common/words.js";
 import { Figures } from "./figures.js";
 import { Gate } from "./gate.js";
 import { Hud } from "./hud.js";
 import { Input } from "./input.js";
 import { Minimap } from "./minimap.js";
-import { farewell, goOn, play, spectate } from "./net.js";
+import { goOn, play, spectate } from "./net.js";
 import { describe } from "./describe.js";
 import { happen } from "./happenings.js";
 import { TEAMS } from "./palette.js";
@@ -94,7 +95,7 @@ const listeners = {
     show($("#status"), what + when);
   },
   reconnected: () => watch(player).catch(() => {}), // lost again: the client tries once more
-  closed: (error) => player !== null && leave(farewell(error)),
+  closed: (error) => player !== null && leave(farewell(error, "arena")),
 };
 
 // -- coming and going -----------------------------------------------------------------------------
@@ -279,7 +280,7 @@ try {
   if (client === null) gate.open(null);
   else await join(client);
 } catch (error) {
-  gate.open(farewell(error));
+  gate.open(farewell(error, "arena"));
 }
 if (player === null) lookOn();
 document.body.dataset.ready = "true";

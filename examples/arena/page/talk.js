@@ -1,6 +1,6 @@
 // The talk of those nearby, and the line to say something.
 
-import { $, element } from "./dom.js";
+import { $, element } from "./common/dom.js";
 import { TEAMS } from "./palette.js";
 
 const KEPT = 60;

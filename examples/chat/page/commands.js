@@ -8,7 +8,7 @@ export const COMMANDS = [
   { word: "who", typed: "/who", does: "say who is here" },
   { word: "msg", typed: "/msg NAME TEXT", does: "write to one person" },
   { word: "kick", typed: "/kick NAME WHY", does: "end a user's sessions", moderator: true },
-  { word: "mute", typed: "/mute NAME MINUTES", does: "silence a user; 0 lifts it", moderator: true },
+  { word: "mute", typed: "/mute NAME MINUTES", does: "silence; 0 lifts it", moderator: true },
   { word: "ban", typed: "/ban NAME MINUTES WHY", does: "kick, and refuse logins", moderator: true },
   { word: "help", typed: "/help", does: "show this" },
 ];
