@@ -48,7 +48,12 @@ def perspective(inline: Any) -> Any:
             raise CallError("prove your credentials again first")
 
     session: Any = SimpleNamespace(
-        interface=Player, is_open=True, touch=lambda: None, revoked=False, check=check
+        interface=Player,
+        is_open=True,
+        touch=lambda: None,
+        revoked=False,
+        refusal=lambda: None,
+        check=check,
     )
     return Perspective(AvatarRef(GamePlayer.start(), session))
 
