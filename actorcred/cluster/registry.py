@@ -35,7 +35,6 @@ __all__ = ["ClusterRegistry", "Node"]
 class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
-    id: str
     draining: bool
     interfaces: Interfaces
     used: Used
@@ -79,9 +78,6 @@ class Node(Way, Protocol):
 
     def gauges(self) -> Mapping[str, float]:
         """Return numbers for metrics. Thread-safe."""
-
-    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
-        """Ask all other nodes; see `Peers.gather`."""
 
     async def nodes_of(self, avatar_id: str) -> set[str]:
         """Return the other nodes that have sessions of an avatar id."""
