@@ -235,6 +235,8 @@ class ClusterRegistry:
                 answers[node] = await self._node.ask(node, question)
             except (NodeGone, BusDown, BusError, RemoteError):
                 missing.add(node)
+        if not all(answers.values()):  # it moves, or has moved since the roster was read
+            return await self._node.gather(question)
         return answers, frozenset(missing)
 
     def _far(self, answers: Mapping[str, Any]) -> list[FarSession]:
