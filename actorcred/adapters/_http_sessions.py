@@ -137,7 +137,7 @@ class CookieSessions:
                 if isinstance(found, FarKept):
                     return found
                 away = away or found is NoRoute.AWAY
-                if found in (NoRoute.GONE, NoRoute.UNKNOWN):
+                if found in (NoRoute.GONE, NoRoute.OVER, NoRoute.UNKNOWN):
                     request.dead_cookies.add(token)
         if away:
             raise CheckerUnavailable("the server that has the session cannot be reached now")

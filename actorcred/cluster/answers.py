@@ -166,7 +166,7 @@ class Answers:
         holding = self._holdings.get(message.session_id)
         if holding is not None:
             await holding.end(LogoutReason(code_of(message.code), message.detail))
-        answer("ok")
+        answer("ok", holding is not None)
 
     def _ask(self, message: m.Ask, answer: AnswerTo) -> None:
         """Call an avatar for another node, which may do what the session's client may."""

@@ -11,7 +11,7 @@ from pykka.messages import ProxyCall
 
 from actorcred.actors import Future
 from actorcred.cluster.errors import BusDown, BusError, NodeGone
-from actorcred.cluster.messages import Ask, CallMind, End, Message, Notify
+from actorcred.cluster.messages import Ask, CallMind, End, IsKnown, Message, Notify
 from actorcred.cluster.portable import Portrait
 from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode
@@ -26,13 +26,22 @@ R = TypeVar("R")
 
 
 class Way(Protocol):
-    """What a far session needs of its cluster. All methods can be called on any thread."""
+    """What a far session needs of its cluster. All methods can be called on any thread.
+
+    Attributes:
+        id: the id of this node.
+    """
+
+    id: str
 
     def run(self, coroutine: Coroutine[Any, Any, R]) -> Future[R]:
         """Run a coroutine on the cluster's event loop."""
 
     async def ask(self, node: str, message: Message, timeout: float | None = None) -> Any:
         """Ask a node; see `Peers.ask`."""
+
+    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
+        """Ask all other nodes; see `Peers.gather`."""
 
     def tell(self, node: str, message: Message) -> None:
         """Send a node a message."""
@@ -107,16 +116,32 @@ class FarSession:
         return self._portrait.client.client()
 
     def end(self, code: LogoutCode = LogoutCode.LOGOUT, detail: str = "") -> Future[None]:
-        """End the session; see `Session.end`. The future fails if its node does not answer."""
+        """End the session, wherever it is by now; see `Session.end`.
+
+        The future fails if its node does not answer.
+        """
         return self._way.run(self._end(LogoutCode(code), detail))
 
     async def _end(self, code: LogoutCode, detail: str) -> None:
+        question = End(self.id, str(code), detail)
         try:
-            await self._way.ask(self.node, End(self.id, str(code), detail), END_TIMEOUT)
-        except (NodeGone, pykka.ActorDeadError):
-            return
+            if not await self._ended_at(self.node, question):
+                for node in await self._nodes_now():
+                    await self._ended_at(node, question)
         except BusDown as error:
             raise pykka.Timeout(str(error)) from None
+
+    async def _ended_at(self, node: str, question: End) -> bool:
+        """Have a node end the session; return whether it had it."""
+        try:
+            return await self._way.ask(node, question, END_TIMEOUT) is not False
+        except NodeGone:
+            return False
+
+    async def _nodes_now(self) -> list[str]:
+        """Return the nodes that have the session, if it has moved since it was found."""
+        known, _ = await self._way.gather(IsKnown(self.id))
+        return [self._way.id, *(node for node, knows in known.items() if knows is True)]
 
 
 END_TIMEOUT = 30.0

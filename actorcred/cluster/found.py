@@ -48,8 +48,9 @@ class Found(list[SessionInfo]):
     def joined(
         cls, own: Iterable[SessionInfo], far: Iterable[SessionInfo], missing: frozenset[str]
     ) -> Found:
-        """Return the sessions of this node and of others."""
-        found = cls(sorted([*own, *far], key=lambda session: session.since))
+        """Return the sessions of this node and of others, each once even while it moves."""
+        known = {session.id: session for session in [*far, *own]}
+        found = cls(sorted(known.values(), key=lambda session: session.since))
         found.missing = missing
         return found
 

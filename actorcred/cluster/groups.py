@@ -15,7 +15,7 @@ from actorcred.cluster.errors import BusDown, BusError
 from actorcred.cluster.far import FarMind, Way, ask_for
 from actorcred.cluster.found import Found, Number, far_sessions
 from actorcred.cluster.interfaces import Interfaces
-from actorcred.cluster.messages import JoinGroup, ListGroup, Message, NotifyGroup, pack, unpack
+from actorcred.cluster.messages import JoinGroup, ListGroup, NotifyGroup, pack, unpack
 from actorcred.cluster.portable import portrait_of
 from actorcred.cluster.replies import AnswerTo, answer_later, hashable
 from actorcred.cluster.roster import key_of
@@ -30,14 +30,10 @@ __all__ = ["ClusterGroups"]
 class GroupWay(Way, Protocol):
     """What groups need of their node. All methods can be called on any thread."""
 
-    id: str
     interfaces: Interfaces
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the cluster's event loop."""
-
-    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
-        """Ask all other nodes; see `Peers.gather`."""
 
     def find(self, session_id: str) -> Session | None:
         """Return an open session of this node; on the event loop."""

@@ -123,7 +123,7 @@ class IsKnown(_Message, tag="known", frozen=True):
 
 
 class End(_Message, tag="end", frozen=True):
-    """End a session; answered when nothing is left of it."""
+    """End a session; answered when nothing is left of it, with whether the node had it."""
 
     session_id: str
     code: str

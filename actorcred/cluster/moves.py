@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from time import monotonic
 from typing import Any, Protocol
 
@@ -28,9 +28,9 @@ from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
 from actorcred.cluster.holdings import Holding, Holdings
 from actorcred.cluster.members import Members
-from actorcred.cluster.messages import Ask, Message, Notify, pack
+from actorcred.cluster.messages import AnnotateSession, Ask, Message, Notify, pack
 from actorcred.cluster.peers import Peers
-from actorcred.cluster.portable import Portrait, name_of, portrait_of
+from actorcred.cluster.portable import Portrait, name_of, plain, portrait_of
 from actorcred.cluster.roster import Entry, Roster, key_of
 from actorcred.errors import CallError, MoveFailed
 from actorcred.logout import LogoutCode, LogoutReason
@@ -160,7 +160,7 @@ class Moves:
             departure.duration = monotonic() - began
             self._forget(holding)
             await self._mover.leave(session, departure)
-        await self._send_after(session.id, departure)
+        await self._send_after(session, departure)
         return departure.target
 
     def _targets(self, to: str) -> list[str]:
@@ -207,14 +207,15 @@ class Moves:
         failure = MoveFailed("other servers were faster again and again")
         for _ in range(CONFLICTS):
             revision, made = await self._ticket(holding), self._roster.made
-            question = Adopt(self._node, revision, portrait_of(session, self._node), parcel)
+            portrait = portrait_of(session, self._node)
+            question = Adopt(self._node, revision, portrait, parcel)
             try:
                 self._bus.check_size(pack(question))
             except BusError as error:
                 raise MoveFailed(f"the session {error}") from None
             try:
                 fence, welcome = await self._peers.ask(node, question, ADOPTION)
-                return Departure(node, fence, welcome)
+                return Departure(node, fence, welcome, notes=portrait.notes)
             except CallError as error:
                 failure = MoveFailed(str(error))
                 again = error.code == CONFLICT
@@ -223,7 +224,7 @@ class Moves:
             except (NodeGone, BusDown, BusError, pykka.ActorDeadError) as error:
                 failure, again = MoveFailed(f"{node} does not answer: {error}"), False
             if not await self._is_here(holding, node, made):
-                return Departure(node)
+                return Departure(node, notes=portrait.notes)
             if not again:
                 break
         raise failure
@@ -304,9 +305,11 @@ class Moves:
         if not holding.exclusive:
             self._tidy(holding)
 
-    async def _send_after(self, session_id: str, departure: Departure) -> None:
+    async def _send_after(self, session: Session, departure: Departure) -> None:
         """Send a session what came for it while it moved."""
-        target, left = departure.target, departure.leftovers
+        session_id, target, left = session.id, departure.target, departure.leftovers
+        if news := _changes(departure.notes, plain(session.notes)):
+            self._tell(target, AnnotateSession(session_id, news))
         for note in left.notifications:
             self._tell(target, Notify(session_id, note.name, list(note.args), note.key))
         for method, params in left.calls:
@@ -426,6 +429,12 @@ class Moves:
 def _key(holding: Holding) -> str:
     """Return the key of a session in the roster; an anonymous one has it while it moves only."""
     return holding.key or key_of(f"\0{holding.session_id}")
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the notes that have changed; None for those that were removed."""
+    gone = dict.fromkeys(before.keys() - now.keys())
+    return gone | {name: note for name, note in now.items() if before.get(name) != note}
 
 
 def _places(entries: list[Entry]) -> set[tuple[str, str]]:

@@ -16,6 +16,7 @@ from time import monotonic
 from typing import Any, ClassVar, Protocol, get_args
 
 import msgspec
+import pykka
 
 from actorcred.actors import Future
 from actorcred.cluster.errors import BusDown, BusError, NodeGone, RemoteError
@@ -156,6 +157,8 @@ class Pipes:
             except (BusDown, RemoteError, BusError) as error:
                 logger.debug("No pipe to %s: %s", node, error)
                 return NoRoute.AWAY
+            except pykka.ActorDeadError:
+                return NoRoute.OVER
             self._silent.discard(node)
             return self._answered(node, answer)
         return NoRoute.GONE
@@ -241,6 +244,10 @@ class Pipes:
             try:
                 async with asyncio.timeout(ACCEPTED):
                     accepted = await accept(message.greeting, pipe)
+            except pykka.ActorDeadError:
+                self.forget(pipe)
+                answer("dead")
+                return
             except Exception:
                 logger.exception("A pipe of another node could not be accepted:")
                 continue

@@ -35,7 +35,6 @@ __all__ = ["ClusterRegistry", "Node"]
 class Node(Way, Protocol):
     """What the registry needs of its node. All methods can be called on any thread."""
 
-    id: str
     draining: bool
     interfaces: Interfaces
     used: Used
@@ -79,9 +78,6 @@ class Node(Way, Protocol):
 
     def gauges(self) -> Mapping[str, float]:
         """Return numbers for metrics. Thread-safe."""
-
-    async def gather(self, message: Message) -> tuple[dict[str, Any], frozenset[str]]:
-        """Ask all other nodes; see `Peers.gather`."""
 
     async def nodes_of(self, avatar_id: str) -> set[str]:
         """Return the other nodes that have sessions of an avatar id."""
@@ -239,6 +235,8 @@ class ClusterRegistry:
                 answers[node] = await self._node.ask(node, question)
             except (NodeGone, BusDown, BusError, RemoteError):
                 missing.add(node)
+        if not all(answers.values()):  # it moves, or has moved since the roster was read
+            return await self._node.gather(question)
         return answers, frozenset(missing)
 
     def _far(self, answers: Mapping[str, Any]) -> list[FarSession]:

@@ -162,49 +162,61 @@ class Upkeep:
             # At once: the numbers begin anew, and would be those of other places.
             for holding in self._holdings.with_guests():
                 holding.granted(0, alone=False)
+        all_known = True
         for holding in self._holdings.with_guests():
-            if not holding.is_placed:
-                continue
-            if not holding.exclusive:
-                if lost:
-                    self.write_behind(holding)
-                continue
-            if lost:
-                await self._tell(holding.key, str(holding.avatar_id))
-            else:
-                await self._confirm(holding, again=generation != self._confirmed)
-            if not holding.lost:
-                holding.generation = generation
-        self._confirmed = generation
+            if holding.is_placed:
+                all_known &= await self._look_at(holding, generation, lost=lost)
+        if all_known:  # else it is looked at again when the lease is renewed
+            self._confirmed = generation
         self._roster.complete()
         await self.pay()
 
-    async def _confirm(self, holding: Holding, *, again: bool) -> None:
+    async def _look_at(self, holding: Holding, generation: int, *, lost: bool) -> bool:
+        """Make one place good, see `heal`; return whether it is known now whose it is."""
+        if not holding.exclusive:
+            if lost:
+                self.write_behind(holding)
+            return True
+        if lost:
+            await self._tell(holding.key, str(holding.avatar_id))
+        elif not await self._confirm(holding, again=generation != self._confirmed):
+            return False
+        if not holding.lost:
+            holding.generation = generation
+        return True
+
+    async def _confirm(self, holding: Holding, *, again: bool) -> bool:
         """End a session whose place others have taken while this node was cut off.
 
         Args:
             holding: the place.
             again: whether to write it again if it is there. Others may have taken this node for
                 dead, and what they write on top of the old revision must fail.
+
+        Returns:
+            Whether it is known; not while the session moves.
         """
         avatar_id = str(holding.avatar_id)
         while True:
             revision, entries = await self._roster.read(holding.key)
-            if not holding.is_placed or holding.moving:
-                return
+            if not holding.is_placed:
+                return True
+            if holding.moving:
+                return False
             if all((one.id, one.node) != self._holdings.mark(holding) for one in entries):
                 break
             if not again:
-                return
+                return True
             written = await self._roster.write(holding.key, revision, avatar_id, entries)
             if written is not None:
                 holding.granted(written, alone=len(entries) == 1)
-                return
+                return True
         if await self._is_taken(holding, entries):
             holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
             self._report.lost(holding, entries[-1])
         else:
             await self._tell(holding.key, avatar_id)
+        return True
 
     async def _is_taken(self, holding: Holding, others: list[Entry]) -> bool:
         """Return whether a place that is not in the roster any more is lost to others."""

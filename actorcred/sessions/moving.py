@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -94,12 +94,14 @@ class Departure:
         fence: the number of its place there.
         welcome: what the channel there has for the client; None if that is not known.
         duration: seconds since the move began.
+        notes: those that it has taken along.
     """
 
     target: str
     fence: int | None = None
     welcome: Any = None
     duration: float = 0.0
+    notes: Mapping[str, Any] = field(default_factory=dict)
     leftovers: Leftovers = field(default_factory=Leftovers)
     """What must follow it; set by `Mover.leave`."""
     end: LogoutReason | None = None

@@ -108,6 +108,7 @@ class NoRoute(Enum):
 
     GONE = "there is no such node, or no more"
     SILENT = "the node is not heard, and has probably died"
+    OVER = "the node has ended what was asked for"
     UNKNOWN = "the node does not know what was asked for"
     AWAY = "the node cannot be reached now"
 
@@ -144,7 +145,8 @@ class Opened:
 
 Accept: TypeAlias = Callable[[bytes, Pipe], Future[Accepted | None]]
 """Called with the greeting of a pipe that another node opens; answers None to what it does not
-know. It is called on the thread of the cluster, and must not block."""
+know, and fails with `ActorDeadError` if that is over. It is called on the thread of the cluster,
+and must not block."""
 
 
 class Router(Protocol):

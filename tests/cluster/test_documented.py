@@ -15,7 +15,7 @@ from nats.aio.client import Client
 
 from actorcred.cli.serve import serve
 from actorcred.cluster import BusError
-from tests.cluster.nats_server import JETSTREAM, NatsServer, find_program
+from tests.cluster.nats_server import JETSTREAM, LIMITS, NatsServer, find_program
 from tests.cluster.team import team
 
 FILES = Path(__file__).parents[2] / "docs" / "how-to" / "cluster"
@@ -35,7 +35,7 @@ class DocumentedServer(NatsServer):
         (folder / "nats.conf").write_text(
             f'listen: "127.0.0.1:{self.port}"\n'
             + accounts
-            + JETSTREAM.format(store=folder / "store")
+            + JETSTREAM.format(store=folder / "store", limits=LIMITS)
         )
 
 

@@ -18,7 +18,7 @@ from actorcred.logout import LogoutCode
 from actorcred.names import ANONYMOUS
 from tests.cluster.conftest import stranger, until
 from tests.cluster.nats_server import NatsServer
-from tests.cluster.team import Client, Member, Player, team
+from tests.cluster.team import Client, Figure, Member, Player, team
 
 
 class PlayerProxy(Protocol):
@@ -413,3 +413,21 @@ def test_a_node_that_describes_its_sessions_wrongly_is_passed_over(
 
     asyncio.run(run())
     assert "described its sessions wrongly" in caplog.text
+
+
+@pytest.mark.parametrize("target", ["b", "c"])
+def test_a_session_that_has_moved_since_it_was_found_is_ended_where_it_is(
+    nats_server: NatsServer, target: str
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, 3) as (a, b, c):
+            login = await a.login()
+            (far,) = await c.portal.sessions("ann")
+            await login.session.move(target)
+            await far.end(LogoutCode.KICKED, "enough")
+            assert Figure.alive == 0
+            for member in (a, b, c):
+                assert await member.portal.sessions("ann") == []
+            await far.end()  # which changes nothing
+
+    asyncio.run(run())

@@ -8,7 +8,7 @@ import contextlib
 import pykka
 import pytest
 
-from actorcred import ANONYMOUS, Anonymous, CheckerUnavailable, Login, LoginDenied
+from actorcred import ANONYMOUS, Anonymous, CheckerUnavailable, Login, LoginDenied, MoveFailed
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.cluster.holdings import Holding
 from actorcred.errors import CallCode, CallError
@@ -226,5 +226,39 @@ def test_a_session_that_has_moved_is_not_held(nats_server: NatsServer) -> None:
             await login.session.move()
             (session,) = b.node.holdings.open()
             assert session.refusal() is None
+
+    asyncio.run(run())
+
+
+def test_a_session_that_others_took_while_it_was_about_to_move_does_not_go_on(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            login, ben = await a.login(), await a.login("ben")
+            asked, cut_off = asyncio.Event(), asyncio.Event()
+
+            async def ticket(_: object) -> int:
+                asked.set()
+                await cut_off.wait()
+                raise MoveFailed("NATS does not answer")
+
+            monkeypatch.setattr(a.node.moves, "_ticket", ticket)
+            move = login.session.move()
+            await asked.wait()
+            a.tap.cut()
+            second = await gets_in(b)
+            a.tap.open()
+            await goes_on(ben)
+            cut_off.set()
+            with pytest.raises(MoveFailed):
+                await move
+            while login.session.is_open:
+                with contextlib.suppress(pykka.ActorDeadError):
+                    assert not await answers(login)
+                await asyncio.sleep(0)
+            assert login.session.reason is not None
+            assert login.session.reason.code is LogoutCode.REPLACED
+            await goes_on(second)
 
     asyncio.run(run())

@@ -553,3 +553,41 @@ def test_a_message_that_cannot_follow_is_named_in_the_log(
             assert "could not follow a session" in caplog.text
 
     asyncio.run(run())
+
+
+def test_a_session_is_found_once_while_it_moves_and_keeps_what_is_noted_then(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, 3) as (a, b, c):
+            login = await a.login()
+            session_id = login.session.id
+            await a.portal.annotate(session_id, rank=1, old=True)
+            made, restored = Future[None](), Future[None]()
+            make = b.realm.actor_inbox.actor.request_avatar
+
+            async def restore_avatar(avatar_id: Any, mind: Any, _: Any, *interfaces: type) -> Any:
+                await made
+                return make(avatar_id, mind, *interfaces)
+
+            async def restore() -> None:
+                await restored
+
+            b.realm.actor_inbox.actor.restore_avatar = restore_avatar
+            Figure.restores = staticmethod(restore)  # type: ignore[assignment]
+            move = login.session.move("b")
+            await c.has_roster(b.cluster.node)
+            for member in (a, c):
+                assert [one.id for one in await member.portal.sessions("ann")] == [session_id]
+            await a.portal.annotate(session_id, rank=2, old=None)
+            made.settle()
+            await until(lambda: here(b, session_id) is not None)
+            for member in (a, b, c):
+                assert [one.id for one in await member.portal.sessions()] == [session_id]
+            restored.settle()
+            await move
+            moved = here(b, session_id)
+            assert moved is not None
+            await until(lambda: dict(moved.notes) == {"rank": 2})
+
+    asyncio.run(run())

@@ -321,6 +321,19 @@ async def test_guesses_are_counted_where_they_are_made_but_not_tokens_of_dead_no
             one.game.portal.protection._penalties.succeeded("from 127.0.0.1")
 
 
+@on_loop
+async def test_a_token_of_a_session_that_has_ended_is_no_guess_at_any_node(
+    nats_server: NatsServer,
+) -> None:
+    async with servers(nats_server) as (a, b):
+        ann = await a.game.connect(reconnect=True)
+        await a.game.portal.kick(everyone=True)
+        await a.game.until(lambda: not a.game.hub.channels)
+        for one in (a, b):
+            assert (await resume(one.game, str(ann._token))).code == "refused"
+            assert [refusal.seen for refusal in refusals(one.game)] == [False]
+
+
 # -- when a node goes ----------------------------------------------------------------------------
 
 

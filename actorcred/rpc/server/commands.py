@@ -232,9 +232,12 @@ def resume(peer: ServerConnection, token: Any, last_seen: int, heartbeat: bool =
         peer.relay = Relay(peer, node)
         return peer.relay.resume(text, last_seen, heartbeat)
     # The time of a lookup by hash reveals nothing about the token.
-    channel = hub.channels.get(token_hash(text))
+    hashed = token_hash(text)
+    channel = hub.channels.get(hashed)
     if channel is None or not channel.session.is_open:
         unknown = UnauthorizedLogin("no open session has this token")
+        # Many users of one source may come when their sessions have ended with a cut.
+        unknown.seen = not hub.is_over(hashed)
         return peer.refusal(unknown.because(RefusalCause.WRONG_CREDENTIALS), "resume")
     return continue_session(peer, channel, last_seen, heartbeat)
 

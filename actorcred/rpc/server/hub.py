@@ -86,6 +86,10 @@ class Commands:
     at_once: frozenset[str]
 
 
+OVER = 20_000
+"""Tokens that are remembered after their sessions are over."""
+
+
 class Hub:
     """The core of a server, independent of transports.
 
@@ -119,6 +123,8 @@ class Hub:
         """The interfaces that clients may request; the first one is the default."""
         self.peers: set[Peer] = set()
         self.channels: dict[bytes, SessionChannel] = {}
+        self._over: dict[bytes, None] = {}
+        """Tokens of sessions that are over, the latest last."""
         self.lost_channels: set[SessionChannel] = set()
         self.draining = False
         self.ignored_notices = 0
@@ -253,10 +259,24 @@ class Hub:
         except Exception as another:
             logger.error("The connection could not be closed:", exc_info=another)
 
-    def forget_token(self, token: bytes | None) -> None:
-        """Invalidate a resume token."""
-        if token is not None:
-            self.channels.pop(token, None)
+    def forget_token(self, token: bytes | None, *, over: bool = False) -> None:
+        """Invalidate a resume token.
+
+        Args:
+            token: its hash; None if there is none.
+            over: whether the session is over, so that its client may come with this token.
+        """
+        if token is None:
+            return
+        self.channels.pop(token, None)
+        if over:
+            self._over[token] = None
+            if len(self._over) > OVER:
+                del self._over[next(iter(self._over))]
+
+    def is_over(self, token: bytes) -> bool:
+        """Return whether a token is that of a session that is over, and thus no guess."""
+        return token in self.channels or token in self._over
 
     def await_return(self, channel: SessionChannel) -> None:
         """End the session of a channel if its client does not resume it in time."""

@@ -7,6 +7,7 @@ import logging
 from typing import Any
 
 import msgspec
+import pykka
 
 from actorcred.actors import Future
 from actorcred.rpc.protocol.codec import SUBPROTOCOLS
@@ -149,6 +150,8 @@ class Relayed:
             return None
         channel = hub.channels.get(said.token)
         if channel is None or not channel.session.is_open:
+            if hub.is_over(said.token):
+                raise pykka.ActorDeadError("the session is over")
             return None
         transport = RelayedTransport(hub, pipe)
         connection = Connection(codec, hub.options.wire, framed=said.framed)

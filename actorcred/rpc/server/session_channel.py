@@ -83,7 +83,7 @@ class ChannelHub(Protocol):
     def from_thread(self, function: Callable[..., Any], *args: Any) -> Future[Any]:
         """Have a function run on the loop's thread."""
 
-    def forget_token(self, token: bytes | None) -> None:
+    def forget_token(self, token: bytes | None, *, over: bool = False) -> None:
         """Invalidate a resume token."""
 
     def await_return(self, channel: SessionChannel) -> None:
@@ -251,7 +251,7 @@ class SessionChannel(MovableChannel):
             self._hub.from_thread(self.close, reason)
             return
         self._end = reason
-        self._hub.forget_token(self._token)
+        self._hub.forget_token(self._token, over=True)
         self._hub.lost_channels.discard(self)
         self._kept = None
         peer, self.peer = self.peer, None
@@ -314,7 +314,7 @@ class SessionChannel(MovableChannel):
         return self._hub.from_thread(self._leave, welcome)
 
     def _leave(self, token: Any) -> Leftovers:
-        self._hub.forget_token(self._token)
+        self._hub.forget_token(self._token, over=True)
         self._hub.lost_channels.discard(self)
         self._keeps, self._kept = False, None
         left = Leftovers(self._late or [])

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from actorcred import CallError, UnauthorizedLogin
-from actorcred.portal.events import LoggedOut
+from actorcred.portal.events import LoggedOut, LoginRefused
 from actorcred.rpc.client.client import Client
 from actorcred.rpc.server.events import SessionResumed
+from actorcred.rpc.server.hub import OVER
 from tests.rpc.stage import TRANSPORTS, Recorder, WireStage, on_loop, stage
 
 
@@ -219,3 +220,30 @@ async def test_a_reauthentication_does_not_outlive_its_session() -> None:
         with pytest.raises(UnauthorizedLogin):
             await client.reauthenticate("wrong")
         assert await client.call("sell_all") == "sold"
+
+
+@on_loop
+async def test_a_client_whose_session_has_ended_is_refused_but_has_guessed_nothing() -> None:
+    async with stage() as game:
+        client = await resumable(game)
+        token = client._token
+        await game.portal.kick(everyone=True)
+        await game.until(lambda: not game.hub.channels)
+        line = await game.bare()
+        for one in (token, "made up"):
+            with pytest.raises(CallError) as error:
+                await line.request("cred.resume", (one, 0))
+            assert error.value.code == "refused"
+        line.abort()
+        refusals = [event for event in game.events if isinstance(event, LoginRefused)]
+        assert [event.seen for event in refusals] == [False, True]
+
+
+@on_loop
+async def test_only_so_many_tokens_of_ended_sessions_are_remembered() -> None:
+    async with stage() as game:
+        for number in range(OVER + 1):
+            game.hub.forget_token(b"%d" % number, over=True)
+        assert not game.hub.is_over(b"0")
+        assert game.hub.is_over(b"1")
+        assert game.hub.is_over(b"%d" % OVER)
