@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import socket
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -123,7 +124,9 @@ def test_the_password_of_nats_comes_from_the_environment(
 ) -> None:
     words = ("--cluster", nats.url, "--cluster-user", nats.user)
     monkeypatch.setenv("ACTORCRED_CLUSTER_PASSWORD", nats.password)
-    assert "has joined the cluster" in run(*words).output
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # so that it does not serve
+        port = taken.getsockname()[1]
+        assert "has joined the cluster" in run(*words, "--listen", f"tcp:127.0.0.1:{port}").output
     monkeypatch.setenv("ACTORCRED_CLUSTER_PASSWORD", "wrong")
     result = run(*words)
     assert "Authorization Violation" in result.output

@@ -320,7 +320,7 @@ def test_streams_that_are_kept_on_fewer_servers_than_wanted_are_named(
             await store.ensure_streams()
 
     asyncio.run(run())
-    assert caplog.text.count("is kept on 1 servers of NATS, not on the 3 of this node") == 3
+    assert caplog.text.count("is kept on 1 servers of NATS, not on the 3 of this node") == 4
 
 
 def test_what_nats_does_not_take_is_told_once(
