@@ -93,6 +93,11 @@ class Claims:
         """Whether this node may decide about places."""
         return self._members.holds and self._roster.usable
 
+    @property
+    def most(self) -> int:
+        """How many sessions of an avatar id there can be, if that is limited."""
+        return self._limits.per_avatar or 1
+
     # -- claiming --------------------------------------------------------------------------------
 
     async def claim(self, holding: Holding, within: float) -> None:

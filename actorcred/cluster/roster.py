@@ -121,7 +121,12 @@ class Roster:
     @property
     def usable(self) -> bool:
         """Whether places can be claimed: it is the roster that it was, and is complete."""
-        return self.verified and monotonic() >= self._hold_until
+        return self.verified and not self.is_new
+
+    @property
+    def is_new(self) -> bool:
+        """Whether owners may have yet to tell it what they have, so that no place is claimed."""
+        return monotonic() < self._hold_until
 
     def doubt(self) -> None:
         """Note that NATS might have lost the roster; `verify` must be called."""

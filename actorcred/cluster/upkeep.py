@@ -61,6 +61,12 @@ class Upkeep:
         self._spawn = spawn
         self._confirmed = 0
         """The generation of the lease in which the places were last confirmed."""
+        self._doubtful = False
+        """Whether others may have taken places in a roster that NATS has lost since.
+
+        Then those of other nodes that are found count, and nothing is confirmed before all owners
+        have told the new roster what they have.
+        """
         self._owed: dict[str, Holding] = {}
         self._paying = False
         self._unwritten: dict[str, str] = {}
@@ -158,11 +164,17 @@ class Upkeep:
         """
         lost = await self._roster.verify()
         generation = self._members.generation
+        gap = generation != self._confirmed
+        self._doubtful = gap and (lost or self._doubtful)
         if lost:
             # At once: the numbers begin anew, and would be those of other places.
             for holding in self._holdings.with_guests():
                 holding.granted(0, alone=False)
-        all_known = True
+        if self._doubtful and self._roster.is_new and not lost:
+            self._roster.complete()  # what is held stays so until all owners have told it
+            await self.pay()
+            return
+        all_known = not (self._doubtful and self._roster.is_new)
         for holding in self._holdings.with_guests():
             if holding.is_placed:
                 all_known &= await self._look_at(holding, generation, lost=lost)
@@ -177,11 +189,11 @@ class Upkeep:
             if lost:
                 self.write_behind(holding)
             return True
-        if lost:
+        if lost and not self._doubtful:
             await self._tell(holding.key, str(holding.avatar_id))
         elif not await self._confirm(holding, again=generation != self._confirmed):
             return False
-        if not holding.lost:
+        if not holding.lost and not (self._doubtful and self._roster.is_new):
             holding.generation = generation
         return True
 
@@ -203,25 +215,26 @@ class Upkeep:
                 return True
             if holding.moving:
                 return False
-            if all((one.id, one.node) != self._holdings.mark(holding) for one in entries):
-                break
-            if not again:
+            mine = self._holdings.mark(holding)
+            others = [one for one in entries if (one.id, one.node) != mine]
+            is_there = len(others) < len(entries)
+            if (self._doubtful or not is_there) and await self._is_taken(holding, others):
+                holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
+                if others:
+                    self._report.lost(holding, others[-1])
                 return True
-            written = await self._roster.write(holding.key, revision, avatar_id, entries)
+            if is_there and not again:
+                return True
+            told = entries if is_there else [*others, self._holdings.entry(holding)]
+            written = await self._roster.write(holding.key, revision, avatar_id, told)
             if written is not None:
-                holding.granted(written, alone=len(entries) == 1)
+                holding.granted(written, alone=not others)
                 return True
-        if await self._is_taken(holding, entries):
-            holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
-            self._report.lost(holding, entries[-1])
-        else:
-            await self._tell(holding.key, avatar_id)
-        return True
 
     async def _is_taken(self, holding: Holding, others: list[Entry]) -> bool:
-        """Return whether a place that is not in the roster any more is lost to others."""
+        """Return whether a place that others could take is lost to them."""
         if not self._claims.shares:
-            return bool(others)
+            return len(others) >= self._claims.most
         if not holding.avatar_at:
             return any(entry.host != self._node for entry in others)
         known = await self._claims.is_guest(self._holdings.entry(holding))

@@ -90,6 +90,28 @@ def test_a_session_that_was_taken_over_ends_and_never_answers_beside_the_other_o
     asyncio.run(run())
 
 
+def test_a_session_that_was_taken_over_never_answers_also_if_nats_has_lost_its_store(
+    own_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(own_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            first, ben = await a.login(), await a.login("ben")
+            a.tap.cut()
+            second = await gets_in(b)
+            own_server.restart(wipe=True)
+            a.tap.open()
+            while first.session.is_open:
+                with contextlib.suppress(pykka.ActorDeadError):
+                    assert not await answers(first)
+                await asyncio.sleep(0)
+            assert first.session.reason is not None
+            assert first.session.reason.code is LogoutCode.REPLACED
+            await goes_on(second)
+            await goes_on(ben)
+
+    asyncio.run(run())
+
+
 def test_a_session_that_has_lost_its_place_does_not_answer_until_its_end_has_come(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
