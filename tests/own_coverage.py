@@ -56,6 +56,9 @@ SUITES: Mapping[str, Sequence[str]] = {
     "actorcred/checkers/htpasswd.py": ["tests/checkers/test_file.py"],
     "actorcred/checkers/sshkey.py": ["tests/checkers/test_security_key.py"],
     "actorcred/sessions/*.py": ["tests/sessions/test_sessions.py"],
+    "actorcred/sessions/guarded.py": ["tests/portal/test_*.py", "tests/sessions/test_session.py"],
+    "actorcred/sessions/directory.py": ["tests/portal/test_*.py"],
+    "actorcred/rpc/client/reconnecting.py": ["tests/rpc/client/test_*.py"],
     # What the portal does with a session, in the order of its life.
     "actorcred/sessions/session.py": ["tests/portal/test_*.py", "tests/rpc/server/test_*.py"],
     "actorcred/sessions/resting.py": ["tests/portal/test_sleeping.py"],
