@@ -89,15 +89,17 @@ def test_a_worker_serves_reports_and_ends_with_its_supervisor(tmp_path: Path) ->
     with bind(where) as listening:
         task = Task(3, settings(addresses=(where,)), {str(where): os.dup(listening.fileno())})
         supervisor = Supervisor(task)
+        visitors = []
 
         def visit() -> None:
-            with connect_blocking(str(where), "ann", "s3cret") as client:
-                assert client.call("where") == os.getpid()
-                supervisor.socket.shutdown(socket.SHUT_WR)
+            visitors.append(connect_blocking(str(where), "ann", "s3cret"))
+            assert visitors[0].call("where") == os.getpid()
+            supervisor.socket.shutdown(socket.SHUT_WR)
 
         thread = supervisor.follow(visit)
         assert work(supervisor.theirs) == 0
         thread.join()
+        visitors[0].close()  # it was there until the end, so that it is counted
     supervisor.socket.close()
     assert supervisor.reports == [{"opened": [f"unix:{where.path}"]}, {"closed": 1}]
     assert Path(where.path).exists()  # it is the supervisor's

@@ -285,7 +285,7 @@ class Program:
         client = Client(name) if self._config["policy"] == "share" else None
         login = await self._portal.login(UsernamePassword(name, ""), client, Player)
         self._logins[login.session.id] = login
-        if self._config["calls"]:
+        if self._config.get("calls"):
             task = asyncio.get_running_loop().create_task(self._call(login))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
