@@ -31,7 +31,7 @@ from actorcred import LoginFailed, Policy, Portal, PortalOptions, UsernamePasswo
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import Cluster
 from tests.benchmarks.__main__ import machine
-from tests.benchmarks.logins import Game, Player, Users, mind
+from tests.benchmarks.logins import Everybody, Game, Player, mind
 from tests.benchmarks.measure import resident
 from tests.cluster.nats_server import NatsServer, random_name
 
@@ -47,16 +47,6 @@ IDLE = 5.0
 GLOBAL = Path(__file__).with_name("global.escript")
 
 # -- a node, in a process of its own ---------------------------------------------------------------
-
-
-class Anyone(Users):
-    """Accepts every name with the password "x"."""
-
-    def __init__(self) -> None:
-        super().__init__({})
-
-    def request_avatar_id(self, credentials: UsernamePassword) -> str:
-        return credentials.username
 
 
 class Node:
@@ -126,7 +116,7 @@ async def _serve(line: Connection, policy: str, settings: dict[str, Any] | None)
     cluster = None if settings is None else await Cluster.connect(**settings)
     more = {} if cluster is None else {"registry": cluster}
     options = PortalOptions(policy=Policy(policy), login_timeout=60, **more)
-    portal = Portal.start(Game.start(), [Anyone.start()], options)
+    portal = Portal.start(Game.start(), [Everybody.start()], options)
     node, loop = Node(portal), asyncio.get_running_loop()
     line.send("ready")
     while True:

@@ -20,11 +20,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from actorcred import Avatar, Checker, Portal, PortalOptions, Realm, UsernamePassword, rpc
+from actorcred import Avatar, Portal, PortalOptions, Realm, rpc
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import Cluster
 from actorcred.rpc.client.client import Client
 from actorcred.rpc.protocol.addresses import Address
+from tests.benchmarks.logins import Everybody
 from tests.benchmarks.measure import percentile
 from tests.cluster.nats_server import NatsServer, random_name
 
@@ -59,13 +60,6 @@ class World(Realm):
     def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
         avatar = Walker.start(avatar_id, mind)
         return Player, avatar, avatar.stop
-
-
-class Everybody(Checker):
-    credential_interfaces = (UsernamePassword,)
-
-    def request_avatar_id(self, credentials: UsernamePassword) -> str:
-        return credentials.username
 
 
 async def node(config: dict[str, Any]) -> None:

@@ -15,8 +15,9 @@ import tracemalloc
 from abc import ABC, abstractmethod
 from typing import Any
 
-from actorcred import Avatar, Checker, Portal, PortalOptions, PortalRef, Realm, UsernamePassword
+from actorcred import Avatar, Portal, PortalOptions, PortalRef, Realm, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
+from tests.benchmarks.logins import Everybody
 
 
 class Player(ABC):
@@ -46,13 +47,6 @@ class World(Realm):
     def request_avatar(self, avatar_id: Any, mind: Any, *interfaces: type) -> Any:
         avatar = Sleeper.start(avatar_id, mind)
         return Player, avatar, avatar.stop
-
-
-class Everybody(Checker):
-    credential_interfaces = (UsernamePassword,)
-
-    def request_avatar_id(self, credentials: UsernamePassword) -> str:
-        return credentials.username
 
 
 async def log_in(portal: PortalRef, names: list[str], *, sleep: bool) -> tuple[int, int]:
