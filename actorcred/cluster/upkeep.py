@@ -229,6 +229,8 @@ class Upkeep:
             written = await self._roster.write(holding.key, revision, avatar_id, told)
             if written is not None:
                 holding.granted(written, alone=not others)
+                if not holding.is_placed:  # it ended before there was something to be taken out
+                    await self.release(holding)
                 return True
 
     async def _is_taken(self, holding: Holding, others: list[Entry]) -> bool:

@@ -130,12 +130,15 @@ def test_a_login_that_waits_for_the_realm_while_its_node_is_cut_off_gets_no_avat
     asyncio.run(run())
 
 
+@pytest.mark.parametrize("lease", ["renewed in time", "had a gap"])
 def test_a_session_that_ends_as_the_roster_is_told_of_it_leaves_nothing_there(
-    own_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+    own_server: NatsServer, monkeypatch: pytest.MonkeyPatch, lease: str
 ) -> None:
     async def run() -> None:
         async with team(own_server, lease=3.0) as (a, _):
             login = await a.login()
+            if lease == "had a gap":  # then the place is confirmed and not just told again
+                monkeypatch.setattr(a.node._upkeep, "_confirmed", 0)
             write, calls = a.node.roster.write, []
 
             async def late(*args: Any) -> int | None:
