@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from typing import ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from actorcred.cluster.roster import Entry, key_of
 from actorcred.logout import LogoutReason
@@ -63,6 +63,7 @@ class Holding:
         session: the session, once there is one.
         revision: of the value in the roster that granted the place; 0 before.
         alone: whether that value had no other session.
+        known: whether the roster was told of it since NATS has lost it last.
         taken: the sessions of other nodes that had to go for it.
         waited: seconds that it took to get it.
         generation: that of the lease in which the place was granted or confirmed last.
@@ -78,7 +79,8 @@ class Holding:
         joins: whether it shares the avatar of an earlier session.
         shared: the avatar of another node that it shares, or tries to.
         follows: an earlier attempt of the same login, of which nothing must be left first.
-        moving: whether another node might have it.
+        handing_over: what hands it over to another node, which might have it; None if it does not
+            move.
     """
 
     __slots__ = (
@@ -92,13 +94,14 @@ class Holding:
         "exclusive",
         "follows",
         "generation",
+        "handing_over",
         "interfaces",
         "joins",
         "key",
+        "known",
         "leaving",
         "login",
         "lost",
-        "moving",
         "place",
         "reason",
         "revision",
@@ -124,12 +127,13 @@ class Holding:
         self.since = time.time()
         self.session: Session | None = None
         self.revision = 0
-        self.alone = False
+        self.alone = self.known = False
         self.generation = 0
         self.taken: tuple[Taken, ...] = ()
         self.waited = 0.0
         self.reason: LogoutReason | None = None
-        self.claiming = self.dropped = self.leaving = self.lost = self.joins = self.moving = False
+        self.claiming = self.dropped = self.leaving = self.lost = self.joins = False
+        self.handing_over: asyncio.Future[Any] | None = None
         self.interfaces: tuple[type, ...] = ()
         self.login: Claimant | None = None
         self.place: Place = None
@@ -143,6 +147,7 @@ class Holding:
         """Record where the roster has it."""
         self.revision = revision
         self.alone = alone
+        self.known = revision > 0
 
     def opened(self, session: Session) -> None:
         """Record the session; end it if that was asked for meanwhile."""
@@ -178,6 +183,8 @@ class Holding:
     def lose(self, reason: LogoutReason) -> None:
         """End the session since others may have its place; a login must not open it any more."""
         self.lost = True
+        if self.handing_over is not None:
+            self.handing_over.cancel()
         self.ask_to_end(reason)
 
     def gone(self) -> None:

@@ -99,6 +99,9 @@ class Members:
         when_dead: functions that are called once with the id of a node that has died or left.
         when_renewed: functions that are called with each renewal of the lease.
         when_store_lost: functions that are called when NATS has lost the leases.
+        certain: says whether the roster has the places of this node, as far as it can know. If NATS
+            might have lost it, a lease that comes back counts for nothing: the places might be
+            given to others, who wait for no longer than a lease for their owners.
     """
 
     def __init__(
@@ -120,6 +123,7 @@ class Members:
         self.when_dead: list[Callable[[str], object]] = []
         self.when_renewed: list[Callable[[], object]] = []
         self.when_store_lost: list[Callable[[], object]] = []
+        self.certain: Callable[[], bool] = lambda: True
         self._known: dict[str, _Member] = {}
         self._buried: set[str] = set()
         self._held_since = self._valid_until = self._echo_at = 0.0
@@ -211,6 +215,10 @@ class Members:
     def _echo(self, sent: float) -> None:
         """Note that a lease of this node has come back."""
         now = monotonic()
+        self.trouble = ""
+        if not self.certain():
+            self.trouble = "NATS might have lost the roster"
+            return
         # By now, not by when it was sent: late beats can come back in a row, a lease apart.
         if now >= self._valid_until:
             self.gaps += self._valid_until > 0.0
@@ -222,7 +230,6 @@ class Members:
         # When it was sent: what others wrote between that and now can be on its way.
         self._echo_at = sent
         self._valid_until = max(self._valid_until, sent + self.lease)
-        self.trouble = ""
         if not self.holds:
             return
         self._first.set()

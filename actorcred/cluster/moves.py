@@ -143,20 +143,20 @@ class Moves:
             if holding is None or holding.session is None:
                 raise MoveFailed("the session is not open")
             targets = self._targets(to)
-            parcel = await self._mover.pack(session)
-            holding.moving = True
+            handing = asyncio.ensure_future(self._depart(holding, session, targets))
+            holding.handing_over = handing
             try:
-                departure = await self._hand_over(holding, session, parcel, targets)
-            except MoveFailed:
-                await self._mover.stay(session)
-                await self._drop_ticket(holding)
-                raise
+                departure = await handing
+            except asyncio.CancelledError:
+                if not holding.lost:
+                    raise
+                raise MoveFailed("this server has lost touch with the others") from None
             except Lost as lost:
                 # Its place is given up as that of any session: the roster might have it.
                 await self._mover.lose(session, lost.reason)
                 raise MoveFailed(f"the session has ended: {lost.reason.detail}") from None
             finally:
-                holding.moving = False
+                holding.handing_over = None
             departure.duration = monotonic() - began
             self._forget(holding)
             await self._mover.leave(session, departure)
@@ -183,6 +183,16 @@ class Moves:
         nodes = sorted(loads, key=lambda node: loads[node] + self._given[node])
         self._given[nodes[0]] += 1
         return nodes[:TARGETS]
+
+    async def _depart(self, holding: Holding, session: Session, targets: list[str]) -> Departure:
+        """Pack a session, and hand it over, or have it go on; see `_hand_over`."""
+        parcel = await self._mover.pack(session)
+        try:
+            return await self._hand_over(holding, session, parcel, targets)
+        except (MoveFailed, asyncio.CancelledError):
+            await asyncio.shield(self._mover.stay(session))
+            await self._drop_ticket(holding)
+            raise
 
     async def _hand_over(
         self, holding: Holding, session: Session, parcel: Parcel, targets: list[str]
@@ -214,17 +224,20 @@ class Moves:
             except BusError as error:
                 raise MoveFailed(f"the session {error}") from None
             try:
-                fence, welcome = await self._peers.ask(node, question, ADOPTION)
-                return Departure(node, fence, welcome, notes=portrait.notes)
-            except CallError as error:
-                failure = MoveFailed(str(error))
-                again = error.code == CONFLICT
-            except RemoteError as error:
-                raise Lost(LogoutReason(LogoutCode.CRASHED, str(error))) from None
-            except (NodeGone, BusDown, BusError, pykka.ActorDeadError) as error:
-                failure, again = MoveFailed(f"{node} does not answer: {error}"), False
-            if not await self._is_here(holding, node, made):
-                return Departure(node, notes=portrait.notes)
+                try:
+                    fence, welcome = await self._peers.ask(node, question, ADOPTION)
+                    return Departure(node, fence, welcome, notes=portrait.notes)
+                except CallError as error:
+                    failure = MoveFailed(str(error))
+                    again = error.code == CONFLICT
+                except RemoteError as error:
+                    raise Lost(LogoutReason(LogoutCode.CRASHED, str(error))) from None
+                except (NodeGone, BusDown, BusError, pykka.ActorDeadError) as error:
+                    failure, again = MoveFailed(f"{node} does not answer: {error}"), False
+                if not await self._is_here(holding, node, made):
+                    return Departure(node, notes=portrait.notes)
+            except asyncio.CancelledError:
+                raise Lost(_CUT_OFF) from None
             if not again:
                 break
         raise failure
@@ -293,7 +306,7 @@ class Moves:
             except BusDown as error:
                 logger.debug("Where a session is, is not known yet: %s", error)
                 await asyncio.sleep(PAUSE)
-        raise Lost(LogoutReason(LogoutCode.CUT_OFF, "the servers lost touch while it moved"))
+        raise Lost(_CUT_OFF)
 
     def _mine(self, holding: Holding) -> tuple[str, str]:
         return holding.session_id, self._node
@@ -424,6 +437,9 @@ class Moves:
             raise CallError("cut off from the other servers", "away")
         holding.generation = generation
         return written
+
+
+_CUT_OFF = LogoutReason(LogoutCode.CUT_OFF, "the servers lost touch while it moved")
 
 
 def _key(holding: Holding) -> str:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from actorcred.actors import AsyncioDispatcher, Future
 from actorcred.cluster import messages as m
-from actorcred.cluster._tasks import cancel_all
+from actorcred.cluster._tasks import cancel_all, logged
 from actorcred.cluster.adoption import Adopt
 from actorcred.cluster.answers import Answers
 from actorcred.cluster.bus import Bus
@@ -95,6 +95,7 @@ class ClusterNode:
         self.store = Store(self.bus)
         self.members = Members(self.bus, self.store, lease, self._describe)
         self.roster = Roster(self.store, lease * MARGIN)
+        self.members.certain = self._is_certain
         self.peers = Peers(self.bus, self.members)
         self.pipes = Pipes(node, self.bus, self.members, self)
         self.used = Used(self.store, self.heal)
@@ -134,6 +135,7 @@ class ClusterNode:
             self._claims,
             self._report,
             self._spawn,
+            holds=self._cut_off is CutOff.HOLD,
         )
         self.moves = Moves(
             self.id,
@@ -332,7 +334,7 @@ class ClusterNode:
         return {entry.node for entry in self._claims.living(entries)} - {self.id}
 
     def _spawn(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self._dispatcher.loop.create_task(_logged(coroutine))
+        task = self._dispatcher.loop.create_task(logged(coroutine))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         task.add_done_callback(lambda _: coroutine.close())  # if it was cancelled before it began
@@ -436,6 +438,11 @@ class ClusterNode:
         self._report.gone(node)
         self._spawn(self._upkeep.sweep(node))
 
+    def _is_certain(self) -> bool:
+        if not self.roster.certain:
+            self.heal()
+        return self.roster.certain
+
     def _when_renewed(self) -> None:
         if self.roster.verified and self._upkeep.confirmed:
             self._spawn(self._upkeep.pay())
@@ -459,6 +466,7 @@ class ClusterNode:
                     await asyncio.sleep(HEAL_PAUSE)
                 else:
                     self._report.healed()
+                    self.members.hurry()
                     self._learn_penalties()
                     return
         finally:
@@ -490,10 +498,3 @@ def _rules_of(limits: Limits) -> str:
     each = "no limit" if limits.per_avatar is None else str(limits.per_avatar)
     total = "no limit" if limits.total is None else str(limits.total)
     return f"policy {limits.policy}, per user {each}, in all {total}"
-
-
-async def _logged(coroutine: Coroutine[Any, Any, None]) -> None:
-    try:
-        await coroutine
-    except Exception:
-        logger.exception("A task of the cluster failed:")

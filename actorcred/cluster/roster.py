@@ -111,7 +111,9 @@ class Roster:
         self._newest = 0
         self.verified = False
         """Whether it is known to be the roster that it was."""
-        self._doubted = False
+        self.certain = False
+        """Whether it is known to be the same one, or, if it is not, to have what this node has."""
+        self._doubted = self._untold = False
 
     @property
     def made(self) -> str:
@@ -130,7 +132,7 @@ class Roster:
 
     def doubt(self) -> None:
         """Note that NATS might have lost the roster; `verify` must be called."""
-        self.verified = False
+        self.verified = self.certain = False
         self._doubted = True
 
     async def verify(self) -> bool:
@@ -145,7 +147,9 @@ class Roster:
         if lost:
             self._newest = 0
             self._hold_until = monotonic() + self._hold
+            self._untold = True
             logger.warning("NATS has lost the roster; the nodes tell it again what they have")
+        self.certain = not self._doubted and not self._untold
         return lost
 
     def join(self, now: datetime) -> None:
@@ -162,7 +166,8 @@ class Roster:
 
     def complete(self) -> None:
         """Note that the roster is as it should be, unless it was doubted since `verify` began."""
-        self.verified = not self._doubted
+        self.verified = self.certain = not self._doubted
+        self._untold &= self._doubted
 
     def fence(self, revision: int) -> int:
         """Return a number that is larger for later revisions, also of a roster that is newer."""

@@ -17,12 +17,14 @@ import json
 import math
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from nats.js import api
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError
 
 from actorcred.cluster._client import FAULTS, reason_of
+from actorcred.cluster._tasks import abreast
 from actorcred.cluster.bus import Bus
 from actorcred.cluster.errors import BusDown, BusError, StoreLost, TooLarge
 from actorcred.cluster.streams import LEASES, REVOCATIONS, ROSTER, USED, configurations, ensure
@@ -95,8 +97,9 @@ class Store:
         """
         created = ""
         try:
-            for config in configurations(self.bus.options):
-                info = await ensure(self._jetstream, config)
+            wanted = configurations(self.bus.options)
+            there = await abreast(wanted, partial(ensure, self._jetstream), len(wanted))
+            for config, info in zip(wanted, there, strict=True):
                 self._compare(config, info)
                 if config.name == self._roster:
                     created = str(info.created)

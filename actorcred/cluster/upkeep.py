@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
+from actorcred.cluster._tasks import abreast
 from actorcred.cluster.claims import Claims
 from actorcred.cluster.errors import BusDown, TooLarge
 from actorcred.cluster.holdings import Holding, Holdings
@@ -25,6 +27,9 @@ WRITERS = 16
 PAUSE = 0.5
 """Seconds until something that NATS did not take is tried again."""
 
+HELD = 5
+"""Leases for which the places of a node that is gone stay if it may hold its sessions."""
+
 SWEPT_AT_A_TIME = 100
 """Entries of a dead node that are taken out before others have their turn."""
 
@@ -40,6 +45,7 @@ class Upkeep:
         claims: takes places out.
         report: publishes what happens.
         spawn: runs a coroutine in the background.
+        holds: whether sessions are held while this node is cut off, see `CutOff.HOLD`.
     """
 
     def __init__(  # noqa: PLR0917  # the parts of a node
@@ -51,6 +57,8 @@ class Upkeep:
         claims: Claims,
         report: Report,
         spawn: Callable[[Coroutine[Any, Any, None]], object],
+        *,
+        holds: bool = False,
     ) -> None:
         self._node = node
         self._holdings = holdings
@@ -59,6 +67,7 @@ class Upkeep:
         self._claims = claims
         self._report = report
         self._spawn = spawn
+        self._holds = holds
         self._confirmed = 0
         """The generation of the lease in which the places were last confirmed."""
         self._doubtful = False
@@ -102,10 +111,8 @@ class Upkeep:
             return
         self._paying = True
         try:
-            owed = list(self._owed.values())
             # Not one by one: a place can wait for another node, which might not answer.
-            for start in range(0, len(owed), WRITERS):
-                await asyncio.gather(*map(self.release, owed[start : start + WRITERS]))
+            await abreast(self._owed.values(), self.release, WRITERS)
         finally:
             self._paying = False
 
@@ -147,6 +154,8 @@ class Upkeep:
             told = others + [self._holdings.entry(one) for one in own]
             try:
                 done = await self._claims.put(key, revision, avatar_id, told)
+                for one in own:
+                    one.known = done
             except TooLarge:  # one session of each node is enough to find the others there
                 few = list({entry.node: entry for entry in reversed(told)}.values())
                 done = await self._claims.put(key, revision, avatar_id, few)
@@ -175,15 +184,15 @@ class Upkeep:
             await self.pay()
             return
         all_known = not (self._doubtful and self._roster.is_new)
-        for holding in self._holdings.with_guests():
-            if holding.is_placed:
-                all_known &= await self._look_at(holding, generation, lost=lost)
+        placed = [holding for holding in self._holdings.with_guests() if holding.is_placed]
+        look = partial(self._look_at, generation=generation, lost=lost)
+        all_known &= all(await abreast(placed, look, WRITERS))
         if all_known:  # else it is looked at again when the lease is renewed
             self._confirmed = generation
         self._roster.complete()
         await self.pay()
 
-    async def _look_at(self, holding: Holding, generation: int, *, lost: bool) -> bool:
+    async def _look_at(self, holding: Holding, *, generation: int, lost: bool) -> bool:
         """Make one place good, see `heal`; return whether it is known now whose it is."""
         if not holding.exclusive:
             if lost:
@@ -213,12 +222,15 @@ class Upkeep:
             revision, entries = await self._roster.read(holding.key)
             if not holding.is_placed:
                 return True
-            if holding.moving:
+            if holding.handing_over is not None:
                 return False
             mine = self._holdings.mark(holding)
             others = [one for one in entries if (one.id, one.node) != mine]
             is_there = len(others) < len(entries)
-            if (self._doubtful or not is_there) and await self._is_taken(holding, others):
+            # An avatar that others had meanwhile is not gone on with, whether it has ended or not.
+            gone = self._holds and not is_there and holding.known and not holding.avatar_at
+            doubtful = self._doubtful or not is_there
+            if gone or (doubtful and await self._is_taken(holding, others)):
                 holding.lose(LogoutReason(LogoutCode.REPLACED, "while this server was cut off"))
                 if others:
                     self._report.lost(holding, others[-1])
@@ -229,8 +241,8 @@ class Upkeep:
             written = await self._roster.write(holding.key, revision, avatar_id, told)
             if written is not None:
                 holding.granted(written, alone=not others)
-                if not holding.is_placed:  # it ended before there was something to be taken out
-                    await self.release(holding)
+                if holding not in self._holdings.placed_of(holding.key):
+                    await self.release(holding)  # it ended before there was something to take out
                 return True
 
     async def _is_taken(self, holding: Holding, others: list[Entry]) -> bool:
@@ -263,6 +275,10 @@ class Upkeep:
 
         The living node with the lowest id does that. What it misses, claims pass over anyway.
         """
+        if self._holds and not self._members.last_heard(node)[1]:
+            await asyncio.sleep(HELD * self._members.lease)
+            if self._members.life_of(node) is not Life.DEAD:
+                return
         if self._node != min(self._members.others() | {self._node}):
             return
         swept = 0
