@@ -292,3 +292,20 @@ def test_a_request_ends_in_time_and_leaves_nothing(nats_server: NatsServer) -> N
             assert not bus.client._resp_map
 
     asyncio.run(run())
+
+
+def test_a_request_does_not_wait_for_an_answer_over_a_connection_that_is_lost(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with opened(nats_server.options()) as bus, stranger(nats_server) as other:
+            await other.subscribe("silent")
+            await other.flush()
+            request = asyncio.ensure_future(bus.client.request("silent", timeout=600))
+            await until(lambda: bus.client._resp_map)
+            await bus.client.change_server()
+            with pytest.raises(nats.errors.Error, match="the connection to NATS was lost"):
+                await request
+            assert not bus.client._resp_map
+
+    asyncio.run(run())

@@ -90,6 +90,27 @@ def test_a_session_that_was_taken_over_ends_and_never_answers_beside_the_other_o
     asyncio.run(run())
 
 
+def test_a_session_does_not_go_on_after_another_one_has_come_and_gone(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            first, ben = await a.login(), await a.login("ben")
+            a.tap.cut()
+            await (await gets_in(b)).logout()
+            await until(lambda: not len(b.node.holdings))
+            a.tap.open()
+            while first.session.is_open:
+                with contextlib.suppress(pykka.ActorDeadError):
+                    assert not await answers(first)
+                await asyncio.sleep(0)
+            assert first.session.reason is not None
+            assert first.session.reason.code is LogoutCode.REPLACED
+            await goes_on(ben)
+
+    asyncio.run(run())
+
+
 def test_a_session_that_was_taken_over_never_answers_also_if_nats_has_lost_its_store(
     own_server: NatsServer,
 ) -> None:

@@ -127,6 +127,26 @@ def test_a_lease_is_held_from_the_echo_until_its_time_is_over(clock: Clock) -> N
     on_one_node(clock, test)
 
 
+def test_a_lease_that_comes_back_counts_for_nothing_while_the_roster_might_be_lost(
+    clock: Clock,
+) -> None:
+    async def test(node: OneNode) -> None:
+        node.members.certain = lambda: False
+        await node.live(3)
+        assert node.members.holds
+        clock.now += QUARTER
+        await until(lambda: node.log == ["back", "cut off"])
+        await node.live(3)
+        assert not node.members.holds
+        node.members.certain = lambda: True
+        await node.renew()
+        assert node.members.holds
+        assert node.members.gaps == 1
+        assert node.log == ["back", "cut off", "back"]
+
+    on_one_node(clock, test)
+
+
 def test_a_node_joins_with_its_first_beat_and_with_the_first_after_its_death(clock: Clock) -> None:
     async def test(node: OneNode) -> None:
         joined: list[str] = []

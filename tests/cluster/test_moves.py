@@ -22,7 +22,8 @@ from actorcred.errors import CallError
 from actorcred.portal.events import LoggedOut, SessionMoved
 from tests.cluster.conftest import until
 from tests.cluster.nats_server import NatsServer
-from tests.cluster.team import Figure, Member, Player, team
+from tests.cluster.team import SHORT, Figure, Member, Player, team
+from tests.cluster.test_outages import gets_in
 
 
 def here(member: Member, session_id: str) -> Session | None:
@@ -444,6 +445,35 @@ def test_a_node_that_is_cut_off_takes_and_gives_nothing(nats_server: NatsServer)
             assert "cut off from the other servers" in await move
             b.node.roster._hold_until = 0.0
             assert await login.session.move() == b.cluster.node
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_a_move_ends_with_the_lease(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch, asked: bool
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, lease=SHORT) as (a, b):
+            login = await a.login()
+            reached = asyncio.Event()
+
+            async def wait(*args: Any) -> Any:
+                reached.set()
+                await asyncio.Event().wait()
+
+            place = (a.node.peers, "ask") if asked else (a.node.roster, "read")
+            with monkeypatch.context() as patch:
+                patch.setattr(*place, wait)
+                move = asyncio.ensure_future(_outcome(login.session))
+                await reached.wait()
+                a.tap.cut()
+                assert "lost touch" in await move
+            assert not login.session.is_open
+            # It might be elsewhere if another node was asked, so its `on_logout` did not run then.
+            assert Figure.alive == asked
+            a.tap.open()
+            await gets_in(b)
 
     asyncio.run(run())
 

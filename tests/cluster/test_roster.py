@@ -181,6 +181,28 @@ def test_a_roster_that_another_node_made_anew_is_noticed_by_its_numbers(
     asyncio.run(run())
 
 
+def test_a_roster_is_certain_when_it_is_the_same_or_has_been_told_all(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with stored(nats_server.options()) as store:
+            roster = await verified(store)
+            roster.doubt()
+            assert not roster.certain
+            assert not await roster.verify()
+            assert roster.certain, "also while the places are looked at"
+            await lose_roster(nats_server, store)
+            roster.doubt()
+            assert await roster.verify()
+            assert not roster.certain
+            assert not await roster.verify(), "as after a failure to tell it"
+            assert not roster.certain
+            roster.complete()
+            assert roster.certain
+
+    asyncio.run(run())
+
+
 def test_a_fence_grows_with_the_revision_and_with_each_new_roster(
     nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
