@@ -341,6 +341,11 @@ class Members:
         member = self._known[node]
         return monotonic() - member.heard, member.beat.left
 
+    def has_left(self, node: str) -> bool:
+        """Return whether a node has said that it ends, or was known to have ended."""
+        member = self._known.get(node)
+        return member is not None and member.beat.left
+
     def others(self) -> set[str]:
         """Return the ids of the other nodes that are not known to be dead."""
         known = list(self._known)  # thread-safe

@@ -28,7 +28,9 @@ class CutOff(StrEnum):
     HOLD = "hold"
     """It keeps all, but refuses what clients send to those that may exist only once.
 
-    When it is back, those end that others have opened meanwhile, and the others go on.
+    When it is back, those end that others have opened meanwhile, and the others go on. The places
+    of a node that is cut off alone stay for five leases; after that its sessions end when it is
+    back.
     """
 
 

@@ -275,7 +275,7 @@ class Upkeep:
 
         The living node with the lowest id does that. What it misses, claims pass over anyway.
         """
-        if self._holds and not self._members.last_heard(node)[1]:
+        if self._holds and not self._members.has_left(node):
             await asyncio.sleep(HELD * self._members.lease)
             if self._members.life_of(node) is not Life.DEAD:
                 return

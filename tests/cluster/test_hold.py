@@ -11,6 +11,7 @@ import pytest
 from actorcred import ANONYMOUS, Anonymous, CheckerUnavailable, Login, LoginDenied, MoveFailed
 from actorcred.checkers.anonymous import AnonymousChecker
 from actorcred.cluster.holdings import Holding
+from actorcred.cluster.roster import Entry, key_of
 from actorcred.errors import CallCode, CallError
 from actorcred.logout import LogoutCode
 from tests.cluster.conftest import nothing, until
@@ -303,5 +304,27 @@ def test_a_session_that_others_took_while_it_was_about_to_move_does_not_go_on(
             assert login.session.reason is not None
             assert login.session.reason.code is LogoutCode.REPLACED
             await goes_on(second)
+
+    asyncio.run(run())
+
+
+def test_a_node_that_has_been_gone_for_long_is_swept_out_and_one_that_left_at_once(
+    nats_server: NatsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("actorcred.cluster.upkeep.HELD", 0.1)
+
+    async def run() -> None:
+        async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
+            login = await a.login()
+            a.tap.cut()
+            await b.has_roster()
+            assert login.session.is_open
+            a.tap.open()  # somebody might have come and gone
+            await until(lambda: not login.session.is_open)
+            monkeypatch.setattr("actorcred.cluster.upkeep.HELD", 600)
+            await a.node.members.leave()
+            await b.node.roster.write(key_of("ben"), 0, "ben", [Entry("x", a.cluster.node)])
+            await b.node._upkeep.sweep(a.cluster.node)
+            assert await b.roster("ben") == []
 
     asyncio.run(run())
