@@ -11,7 +11,7 @@ from typing import Any
 from tests.cluster.judge import Judge
 from tests.cluster.processes import Refused, Slot
 
-LEASES = 6.0
+LEASES = 10.0
 """Leases after which all must have been made good."""
 
 TROUBLE = re.compile(r"^Traceback|Warning:|^n\S+ (ERROR|CRITICAL)|was destroyed", re.MULTILINE)
