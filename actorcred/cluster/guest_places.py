@@ -101,6 +101,7 @@ class GuestPlace(Holding):
         self.node = message.node
         self.visit = message.visit
         self.since = message.since
+        self.known = True  # its own node has told the roster
         self.claiming = True
         self.sent = 0
         self.asking: set[asyncio.Future[Any]] = set()

@@ -198,11 +198,11 @@ class ClusterNode:
             await self.revocations.open()
             await self.roster.verify()
             self.roster.complete()
-            away = self.roster.doubt, self.members.interrupt, self.guests.interrupt
-            self.bus.when_away += away
+            self.bus.when_away += [self.roster.doubt, self.members.interrupt, self.guests.interrupt]
             self.bus.when_back += [self.heal, self.members.hurry, self.check]
             self.members.when_store_lost += [self.roster.doubt, self.heal]
             self.members.when_cut_off.append(self._when_cut_off)
+            self.members.when_joined.append(self.penalties.meet)
             self.members.when_back += [self.heal, self.check]
             self.members.when_renewed.append(self._when_renewed)
             self.members.when_dead += [
@@ -281,12 +281,11 @@ class ClusterNode:
 
     def post(self, function: Callable[..., object], *args: Any) -> None:
         """Call a function on the event loop; at once if that is the running one. Thread-safe."""
-        loop = self._dispatcher.loop
-        if asyncio._get_running_loop() is loop:
+        if asyncio._get_running_loop() is self._dispatcher.loop:
             function(*args)
             return
         try:
-            loop.call_soon_threadsafe(function, *args)
+            self._dispatcher.loop.call_soon_threadsafe(function, *args)
         except RuntimeError:
             logger.debug("The event loop of the cluster has ended")
 
@@ -342,9 +341,10 @@ class ClusterNode:
     # -- places ----------------------------------------------------------------------------------
 
     def hold(self, holding: Holding) -> None:
-        """Record a login, for which `claim` is called next if it is exclusive."""
+        """Record a login, for which `claim` is called next if it is exclusive, or a session."""
         holding.claiming = holding.exclusive
-        self.holdings.add(holding)
+        if holding.exclusive or self.holdings.get(holding.session_id) is None:
+            self.holdings.add(holding)
 
     async def claim(self, holding: Holding, within: float) -> None:
         """Find a place for a login; see `Claims.claim`. It is released if there is none."""

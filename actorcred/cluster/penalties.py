@@ -93,6 +93,8 @@ class Penalties:
         """Where in the list the last change of a key is."""
         self._waiting = False
         self._asking = 0
+        self._asked: set[str] = set()
+        """Nodes that were asked what stands since this node was cut off, or has come."""
         self._forgiven: set[str] = set()
         """Keys that were forgiven while others are asked what stands: their answers are older."""
 
@@ -121,15 +123,18 @@ class Penalties:
     async def _send(self) -> None:
         try:
             while self._pending and self._bus.connected:
-                pending = self._pending
-                self._pending, self._last = [], {}
-                while pending:
-                    part = fitting(pending)
-                    del pending[: len(part)]
-                    self._bus.tell_all(pack(self._message(part)))
+                self._flush()
                 await pause(WINDOW)
         finally:
             self._waiting = False
+
+    def _flush(self) -> None:
+        pending = self._pending
+        self._pending, self._last = [], {}
+        while pending:
+            part = fitting(pending)
+            del pending[: len(part)]
+            self._bus.tell_all(pack(self._message(part)))
 
     def _message(self, told: Sequence[News]) -> Failed:
         return Failed(
@@ -170,6 +175,7 @@ class Penalties:
     def standing(self) -> Future[Failed]:
         """Return what stands at this node, as far as it fits into one message."""
         found: Future[Failed] = Future()
+        self._flush()  # what is told later would count twice at who asks
         if self.host is None:
             found.settle(self._message([]))
         else:
@@ -183,16 +189,26 @@ class Penalties:
             return
         self._send_soon()
         others = sorted(self._others())
+        self._asked = set(random.sample(others, min(ASKED, len(others))))
+        await self._learn_from(self.host, *self._asked)
+
+    def meet(self, node: str) -> None:
+        """Ask a node that was not known when others were asked, if they were few."""
+        if self.host is not None and len(self._asked) < ASKED and node not in self._asked:
+            self._asked.add(node)
+            self._spawn(self._learn_from(self.host, node))
+
+    async def _learn_from(self, host: SessionHost, *nodes: str) -> None:
         self._asking += 1
         try:
-            for node in random.sample(others, min(ASKED, len(others))):
-                await self._learn_from(self.host, node)
+            for node in nodes:
+                await self._learn(host, node)
         finally:
             self._asking -= 1
             if not self._asking:
                 self._forgiven.clear()
 
-    async def _learn_from(self, host: SessionHost, node: str) -> None:
+    async def _learn(self, host: SessionHost, node: str) -> None:
         try:
             standing = msgspec.convert(await self._ask(node, ListFailures()), Failed)
         except (NodeGone, BusDown, BusError, RemoteError, pykka.ActorDeadError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
@@ -111,6 +112,7 @@ class ClusterRegistry:
         self._exclusive = limits != Limits()
         self._shares = limits.policy is Policy.SHARE
         self._granted: dict[str, tuple[int, Holding]] = {}
+        self._new: list[Session] = []
 
     # -- places ----------------------------------------------------------------------------------
 
@@ -127,16 +129,18 @@ class ClusterRegistry:
             denied = LoginDenied("this node is draining", retry_after=RETRY_AFTER, seen=False)
             raise denied.because(RefusalCause.DRAINING)
         self._node.interfaces.add(interfaces)
-        limited = self._exclusive and avatar_id is not ANONYMOUS
-        holding = Holding(avatar_id, session_id, exclusive=limited)
+        if not self._is_limited(avatar_id):
+            return None
+        holding = Holding(avatar_id, session_id, exclusive=True)
         if self._shares:
             holding.interfaces, holding.login = interfaces, login
         # At once, so that a login that is given up soon can be released.
         self._node.post(self._node.hold, holding)
-        if not limited:
-            return None
         within = max(0.0, deadline - self._host.now())
         return self._node.run(self._claim(holding, within))
+
+    def _is_limited(self, avatar_id: AvatarId) -> bool:
+        return self._exclusive and avatar_id is not ANONYMOUS
 
     async def _claim(self, holding: Holding, within: float) -> Place:
         await self._node.claim(holding, within)
@@ -156,8 +160,24 @@ class ClusterRegistry:
 
     def opened(self, session: Session) -> None:
         """Record a session."""
-        session.suspension = self._node.suspension(session.id)
-        self._node.post(self._node.opened, session)
+        if self._is_limited(session.avatar_id):
+            session.suspension = self._node.suspension(session.id)
+            self._node.post(self._node.opened, session)
+        else:
+            self._node.post(self._open_soon, session)
+
+    def _open_soon(self, session: Session) -> None:
+        """Record a session that needs no permission, when its client has the answer."""
+        if not self._new:
+            asyncio.get_running_loop().call_soon(self._open_new)
+        self._new.append(session)
+
+    def _open_new(self) -> None:
+        new, self._new = self._new, []
+        for session in new:
+            if session.is_open:
+                self._node.hold(Holding(session.avatar_id, session.id, exclusive=False))
+                self._node.opened(session)
 
     def release(self, avatar_id: AvatarId, session_id: str) -> None:
         """Release a place, or withdraw a claim. Thread-safe."""

@@ -83,7 +83,9 @@ class Report:
 
     def healed(self) -> None:
         """Report that all is made good, if this node was cut off."""
-        if self._cut_off_at is not None and self._members.holds:
+        if self._cut_off_at is not None:
+            if not self._members.holds:
+                return  # it is healed again when it has a lease
             self._publish(NodeBack(self._cut_for(), self._exclusive(), self._lost))
             self._cut_off_at = None
         self._lost = 0

@@ -173,6 +173,8 @@ class Upkeep:
         """
         lost = await self._roster.verify()
         generation = self._members.generation
+        if self._roster.certain and not self._members.holds:
+            return  # the places are looked at when there is a lease again, and not twice
         gap = generation != self._confirmed
         self._doubtful = gap and (lost or self._doubtful)
         if lost:

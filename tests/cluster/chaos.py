@@ -400,7 +400,9 @@ def main() -> int:
     parser.add_argument("--servers", type=int, choices=[1, 3], default=1, help="of NATS")
     parser.add_argument("--lease", type=float, default=None, help="by default 1 s, or 4 s with 3")
     parser.add_argument("--log", default="WARNING", help="the level from which the nodes log")
-    parser.add_argument("--keep", type=Path, help="an empty folder for the logs of the nodes")
+    parser.add_argument(
+        "--keep", type=Path, help="an empty folder for what the nodes log and record"
+    )
     words = parser.parse_args()
     seed = secrets.randbelow(1_000_000) if words.seed is None else words.seed
     cut_off = words.cut_off or ("hold" if seed // len(POLICIES) % 2 else "end")

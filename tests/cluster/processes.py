@@ -50,7 +50,7 @@ class NodeProcess:
     Args:
         name: unlike that of each other node of the run.
         config: see `node_program.Program`.
-        log: where its standard error goes.
+        log: where its standard error goes; beside it is a file with what it records.
         judge: is told what it records.
     """
 
@@ -89,14 +89,16 @@ class NodeProcess:
 
     async def _read(self) -> None:
         assert self._process.stdout is not None
-        while line := await self._process.stdout.readline():
-            if not line.endswith(b"\n"):
-                break  # it was killed as it wrote
-            said = json.loads(line)
-            if "record" in said:
-                self._follow(said)
-            elif not (future := self._asked.pop(said["id"])).done():
-                future.set_result(said)
+        with self.log.with_suffix(".records").open("ab") as records:
+            while line := await self._process.stdout.readline():
+                if not line.endswith(b"\n"):
+                    break  # it was killed as it wrote
+                said = json.loads(line)
+                if "record" in said:
+                    records.write(line)
+                    self._follow(said)
+                elif not (future := self._asked.pop(said["id"])).done():
+                    future.set_result(said)
         self._ended = True
         for future in self._asked.values():
             if not future.done():

@@ -27,7 +27,7 @@ class DocumentedServer(NatsServer):
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(folder)
         self.user = "game"
-        monkeypatch.setenv("GAME_PASSWORD", self.password)
+        monkeypatch.setenv("GAME_PASSWORD", f'"{self.password}"')
         others = 'OTHERS { users: [ { user: "other", password: "theirs" } ] }\n'
         accounts = (
             (FILES / "accounts.conf").read_text().replace("accounts {\n", "accounts {\n" + others)

@@ -112,6 +112,26 @@ def test_a_session_does_not_go_on_after_another_one_has_come_and_gone(
     asyncio.run(run())
 
 
+def test_a_guest_does_not_go_on_after_another_avatar_has_come_and_gone(
+    nats_server: NatsServer,
+) -> None:
+    async def run() -> None:
+        async with team(nats_server, 3, "share", on_cut_off="hold", lease=SHORT) as (a, b, c):
+            first, guest = await a.login(), await b.login()
+            await first.logout()
+            await until(lambda: len(a.node.holdings.with_guests()) == 1)
+            a.tap.cut()
+            b.tap.cut()
+            await (await gets_in(c)).logout()
+            await until(lambda: not len(c.node.holdings))
+            a.tap.open()
+            await until(lambda: not a.node.holdings.guests)
+            b.tap.open()
+            await until(lambda: not guest.session.is_open)
+
+    asyncio.run(run())
+
+
 def test_a_session_that_was_taken_over_never_answers_also_if_nats_has_lost_its_store(
     own_server: NatsServer,
 ) -> None:

@@ -290,7 +290,7 @@ def test_a_roster_that_was_lost_is_told_where_the_avatars_are(own_server: NatsSe
             await near.logout()
             own_server.restart(wipe=True)
             await a.has_roster(b.cluster.node)
-            [entry] = (await c.node.roster.read(key_of("ann")))[1]
+            [entry] = (await a.node.roster.read(key_of("ann")))[1]
             assert entry == Entry(far.session.id, b.cluster.node, entry.since, a.cluster.node)
             # What was notified meanwhile would be lost; nothing was.
             assert await (await login(c)).avatar.proxy().write("x") == 1

@@ -95,6 +95,13 @@ async def mute(game: WireStage, transport: str) -> socket.socket:
     return sock
 
 
+async def all_full(game: WireStage, clients: int) -> bool:
+    """Return whether the buffers of all clients are full; send them more if not."""
+    for session in await game.portal.sessions("bob"):  # how much the kernel takes differs
+        session.mind.notify("flood", "x" * 20_000)
+    return len(game.hub.peers) == clients and all(peer.drained for peer in game.hub.peers)
+
+
 @pytest.mark.parametrize("transport", ["tcp", "websocket"])
 @pytest.mark.parametrize("end", ["reset", "stay", "stay and talk"])
 @on_both_loops
@@ -105,14 +112,7 @@ async def test_a_client_that_stops_reading_is_given_up_with_all_that_was_its(
     async with stage(transport, grace=0, write_timeout=5.0) as game:
         tasks = len(asyncio.all_tasks())
         socks = await asyncio.gather(*[mute(game, transport) for _ in range(3)])
-
-        async def full() -> bool:
-            # How much the kernel takes, and how much of a flood is dropped, differs.
-            for session in await game.portal.sessions("bob"):
-                session.mind.notify("flood", "x" * 20_000)
-            return len(game.hub.peers) == 3 and all(peer.drained for peer in game.hub.peers)
-
-        await game.until(full)
+        await game.until(lambda: all_full(game, 3))
         sessions = await game.portal.sessions("bob")
         assert len(sessions) == 3
         for sock in socks:
