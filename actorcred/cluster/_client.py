@@ -16,7 +16,9 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client as NatsClient
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 from nats.js.errors import APIError, ServiceUnavailableError
+from nats.protocol.command import pub_cmd
 
 from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
@@ -147,6 +149,7 @@ class Client(NatsClient):
         self._cluster = options
         self._tokens = itertools.count()
         self._has_written = False
+        self._receivers: dict[int, Callable[[Msg], object]] = {}
         self.complaints = Complaints()
         self.refusal = ""
 
@@ -155,7 +158,7 @@ class Client(NatsClient):
         text = str(error)
         logger.debug("NATS: %s: %s", type(error).__name__, text)
         refused = text.startswith("nats: ") and any(word in text.lower() for word in REFUSALS)
-        if refused or isinstance(error, nats.errors.SlowConsumerError):
+        if refused:
             self.refusal = text.removeprefix("nats: ")
             self.complaints.warn(text, f"NATS refuses node {self.options['name']}: {self.refusal}")
 
@@ -165,20 +168,83 @@ class Client(NatsClient):
         assert self._reconnection_task is not None
         return self._reconnection_task
 
+    async def listen(self, subject: str, receive: Callable[[Msg], object]) -> Subscription:
+        """Have a function called with each message of a subject, as soon as it is read.
+
+        nats-py puts messages into a queue, and calls a coroutine in the next turn of the loop.
+        """
+
+        async def later(msg: Msg) -> None:
+            receive(msg)
+
+        subscription = await self.subscribe(subject, cb=later)
+        self._receivers[subscription._id] = receive
+        return subscription
+
+    def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
+        self._receivers.pop(sid, None)
+        super()._remove_sub(sid, max_msgs)
+
+    async def _process_msg(
+        self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes
+    ) -> None:
+        receive = self._receivers.get(sid)
+        if receive is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+            return
+        found = await self._process_headers(headers) if headers else None
+        try:
+            receive(self._build_message(sid, subject, reply, data, found))
+        except Exception as error:
+            await self._error_cb(error)
+
+    async def _init_request_sub(self) -> None:
+        await super()._init_request_sub()
+        assert self._resp_sub_prefix is not None
+        subject = f"{self._resp_sub_prefix.decode()}*"
+        for sid, subscription in self._subs.items():
+            if subscription.subject == subject:
+                self._receivers[sid] = self._take_answer
+
+    def _take_answer(self, msg: Msg) -> None:
+        answer = self._resp_map.get(msg.subject.rpartition(".")[2])
+        if answer is not None and not answer.done():
+            answer.set_result(msg)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing was written in this turn of the loop, and nothing waits to be."""
+        if self._has_written or self._pending or not self.is_connected:
+            return False
+        writer: asyncio.StreamWriter | None = getattr(self._transport, "_io_writer", None)
+        return writer is not None and not writer.transport.get_write_buffer_size()
+
+    def publish_now(self, subject: str, data: bytes, reply: str) -> None:
+        """Publish a message without a turn of the loop; only if `is_idle`."""
+        self._begin_to_write()
+        self._write([pub_cmd(subject, reply, data)])
+
+    def _begin_to_write(self) -> None:
+        self._has_written = True
+        asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _write(self, data: list[bytes]) -> None:
+        assert self._transport is not None
+        with contextlib.suppress(OSError):  # the task that reads finds that, too
+            self._transport.writelines(data)
+
     async def _flush_pending(self, force_flush: bool = False) -> Any:
         # nats-py leaves all writing to a task, which comes in the next turn of the loop. Here the
         # first message of a turn does not wait for it; those that follow go together as before.
         if self._has_written or not self._pending or not self.is_connected:
             return await super()._flush_pending(force_flush)
-        loop = asyncio.get_running_loop()
-        self._has_written = True
-        loop.call_soon(self._next_turn)
+        self._begin_to_write()
         pending, self._pending, self._pending_data_size = self._pending, [], 0
+        self._write(pending)
         assert self._transport is not None
-        with contextlib.suppress(OSError):  # the task that reads finds that, too
-            self._transport.writelines(pending)
+        with contextlib.suppress(OSError):
             await self._transport.drain()  # type: ignore[no-untyped-call]
-        written = loop.create_future()
+        written = asyncio.get_running_loop().create_future()
         written.set_result(None)
         return written
 

@@ -13,14 +13,14 @@ import asyncio
 import contextlib
 import itertools
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 from nats.aio.msg import Msg
 
 from actorcred.cluster._client import FAULTS, connect, reason_of
 from actorcred.cluster.errors import BusDown, BusError, NodeGone
-from actorcred.cluster.outgoing import OVERHEAD, Item, Outgoing, unpack_items
+from actorcred.cluster.outgoing import OVERHEAD, Item, Outgoing, pack_items, unpack_items
 from actorcred.cluster.settings import NatsOptions
 
 __all__ = ["Bus", "Handler", "Reply"]
@@ -83,7 +83,7 @@ class Bus:
         self._receive = receive
         self._topic = f"ac.{options.cluster}"
         self._inbox = f"_INBOX_ac.{node}.q"
-        self._outgoing = Outgoing(self._send)
+        self._outgoing = Outgoing(self._send, self._send_now)
         self._questions: dict[int, _Question] = {}
         self._numbers = itertools.count()
 
@@ -152,8 +152,8 @@ class Bus:
         """Whether NATS can be reached, as far as is known."""
         return self.client is not None and bool(self.client.is_connected)
 
-    async def listen(self, topic: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
-        """Have a function called with the messages of a topic, one at a time.
+    async def listen(self, topic: str, handler: Callable[[Msg], object]) -> None:
+        """Have a function called with each message of a topic; it must not block.
 
         Raises:
             BusDown: if the connection was closed meanwhile.
@@ -170,7 +170,7 @@ class Bus:
             BusDown: if the connection was closed meanwhile.
         """
 
-        async def incoming(msg: Msg) -> None:
+        def incoming(msg: Msg) -> None:
             for item in self._items(msg):
                 if isinstance(item, bytes):
                     receive(item)
@@ -183,14 +183,9 @@ class Bus:
         with contextlib.suppress(*FAULTS):
             await subscription.unsubscribe()
 
-    async def _subscribe(self, subject: str, handler: Callable[[Msg], Awaitable[None]]) -> Any:
+    async def _subscribe(self, subject: str, handler: Callable[[Msg], object]) -> Any:
         try:
-            return await self.client.subscribe(
-                subject,
-                cb=handler,
-                pending_msgs_limit=1 << 20,
-                pending_bytes_limit=256 << 20,
-            )
+            return await self.client.listen(subject, handler)
         except FAULTS as error:
             raise BusDown(reason_of(error)) from None
 
@@ -309,7 +304,7 @@ class Bus:
             elif question.nodes <= question.answers.keys():
                 question.end()
 
-    async def _answered(self, msg: Msg) -> None:
+    def _answered(self, msg: Msg) -> None:
         node = msg.subject.rpartition(".")[2]
         if (msg.headers or {}).get("Status") == "503":  # nobody listens there
             self.forget(node)
@@ -321,7 +316,7 @@ class Bus:
                 if question.nodes <= question.answers.keys():
                     question.end()
 
-    async def _incoming(self, msg: Msg) -> None:
+    def _incoming(self, msg: Msg) -> None:
         own = msg.reply == f"{self._inbox}.all"
         reply = f"{msg.reply.rpartition('.')[0]}.{self.node}"
         for item in self._items(msg):
@@ -359,12 +354,20 @@ class Bus:
             raise BusError(f"is too large for NATS: {size} bytes, {allowed} are allowed")
 
     def _put(self, subject: str, reply: str, item: Item) -> bool:
-        self.check_size(item if isinstance(item, bytes) else item[1])
+        data = item if isinstance(item, bytes) else item[1]
+        if len(data) + OVERHEAD > self._outgoing.largest:
+            self.check_size(data)
         # Not while disconnected: nats-py would keep it, and send it when it is no longer true.
         if not self.connected:
             self._outgoing.dropped += 1
             return False
         return self._outgoing.put(subject, reply, item)
+
+    def _send_now(self, subject: str, item: Item, reply: str) -> bool:
+        idle: bool = self.client.is_idle
+        if idle:
+            self.client.publish_now(subject, pack_items([item]), reply)
+        return idle
 
     async def _send(self, subject: str, data: bytes, reply: str) -> bool:
         if not self.connected:  # nats-py would keep it

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -59,7 +59,7 @@ class LeaseBus(Protocol):
 
     node: str
 
-    async def listen(self, topic: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
+    async def listen(self, topic: str, handler: Callable[[Msg], object]) -> None:
         """Have a function called with the messages of a topic."""
 
     async def flush(self) -> None:
@@ -280,7 +280,7 @@ class Members:
 
     # -- the others ------------------------------------------------------------------------------
 
-    async def _heard(self, msg: Msg) -> None:
+    def _heard(self, msg: Msg) -> None:
         try:
             beat = unpack(msg.data)
         except BusError as error:

@@ -11,7 +11,7 @@ import msgspec
 
 from actorcred.cluster._tasks import cancel_all
 
-__all__ = ["OVERHEAD", "Item", "Outgoing", "unpack_items"]
+__all__ = ["OVERHEAD", "Item", "Outgoing", "pack_items", "unpack_items"]
 
 Item: TypeAlias = bytes | tuple[int, bytes]
 """A message; one that asks or answers has the number of the question."""
@@ -27,6 +27,8 @@ OVERHEAD = 64
 
 Send: TypeAlias = Callable[[str, bytes, str], Awaitable[bool]]
 
+SendNow: TypeAlias = Callable[[str, Item, str], bool]
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Item]).decode
 
@@ -36,6 +38,7 @@ class Outgoing:
 
     Args:
         send: sends bytes to a subject, with another one for answers; returns whether it did.
+        send_now: sends one message in the same way at once, or returns False if it would wait.
 
     Attributes:
         count: how many messages wait.
@@ -43,8 +46,9 @@ class Outgoing:
         largest: bytes that can be sent together.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, send_now: SendNow = lambda *_: False) -> None:
         self._send = send
+        self._send_now = send_now
         self.dropped = 0
         self.largest = BATCH
         self._waiting: dict[tuple[str, str], deque[Item]] = {}
@@ -59,6 +63,10 @@ class Outgoing:
             reply: where answers go, always the same for a subject; "" if there are none.
             item: the message.
         """
+        # Somebody waits for the answer, or for what it asks. All else goes together.
+        at_once = isinstance(item, tuple) and self._writer is None
+        if at_once and self._send_now(subject, item, reply):
+            return True
         if self.count >= WAITING:
             self.dropped += 1
             return False
@@ -91,7 +99,7 @@ class Outgoing:
         try:
             while self._waiting:
                 (subject, reply), batch = self._next()
-                if not await self._send(subject, _encode(batch), reply):
+                if not await self._send(subject, pack_items(batch), reply):
                     self.dropped += len(batch)
         finally:
             self._writer = None
@@ -112,6 +120,11 @@ class Outgoing:
 
 def _size(item: Item) -> int:
     return OVERHEAD + len(item if isinstance(item, bytes) else item[1])
+
+
+def pack_items(items: list[Item]) -> bytes:
+    """Return messages that are sent together as bytes."""
+    return _encode(items)
 
 
 def unpack_items(data: bytes) -> list[Item]:

@@ -77,7 +77,7 @@ class Revocations:
                 return
         logger.error("A revocation could not be told to the other nodes")
 
-    async def _hear(self, msg: Msg) -> None:
+    def _hear(self, msg: Msg) -> None:
         self._follow(msg.data)
         number = (msg.headers or {}).get("Nats-Sequence", "")
         if number.isdigit() and int(number) == self._heard + 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -309,3 +310,34 @@ def test_a_request_does_not_wait_for_an_answer_over_a_connection_that_is_lost(
             assert not bus.client._resp_map
 
     asyncio.run(run())
+
+
+def test_messages_are_handled_as_they_are_read_also_after_one_that_cannot_be(
+    nats_server: NatsServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "actorcred.cluster")
+
+    async def run() -> None:
+        async with opened(nats_server.options()) as bus, stranger(nats_server) as other:
+            heard: list[bytes] = []
+
+            def hear(msg: Any) -> None:
+                if msg.data == b"bad":
+                    raise ValueError("this one not")
+                heard.append(msg.data)
+
+            subscription = await bus.client.listen("topic", hear)
+            await bus.client.flush()
+            for data in (b"1", b"bad", b"2"):
+                await other.publish("topic", data)
+            await until(lambda: heard == [b"1", b"2"])
+            await subscription.unsubscribe()
+            await bus.client.flush()
+            await other.publish("topic", b"3")
+            await other.flush()
+            await bus.client.flush()
+            assert heard == [b"1", b"2"]
+            assert subscription._id not in bus.client._receivers
+
+    asyncio.run(run())
+    assert "NATS: ValueError: this one not" in caplog.messages

@@ -306,7 +306,7 @@ class Silence:
 
 
 def hear(ours: Members, node: str, sent: float) -> None:
-    asyncio.run(ours._heard(Msg(NatsClient(), data=pack(Beat(node, sent)))))
+    ours._heard(Msg(NatsClient(), data=pack(Beat(node, sent))))
 
 
 def test_a_node_whose_own_beats_come_back_late_does_not_take_others_for_dead(

@@ -39,7 +39,7 @@ class OneNode:
         self.beats = self.changes = 0
         self.told: list[bytes] = []
         self.log: list[str] = []
-        self._handler: Callable[[Msg], Awaitable[None]] | None = None
+        self._handler: Callable[[Msg], object] | None = None
         self.members = Members(self, self, LEASE, lambda: (2, False))
         self.members.when_cut_off.append(lambda: self.log.append("cut off"))
         self.members.when_back.append(lambda: self.log.append("back"))
@@ -52,7 +52,7 @@ class OneNode:
         if not self.silent:
             await self.hear(data)
 
-    async def listen(self, topic: str, handler: Callable[[Msg], Awaitable[None]]) -> None:
+    async def listen(self, topic: str, handler: Callable[[Msg], object]) -> None:
         assert topic == "lease.*"
         self._handler = handler
 
@@ -70,7 +70,7 @@ class OneNode:
         """Hear a message on the subject of the leases."""
         assert self._handler is not None
         data = message if isinstance(message, bytes) else pack(message)
-        await self._handler(Msg(_client=cast(Any, None), data=data))
+        self._handler(Msg(_client=cast(Any, None), data=data))
 
     async def renew(self) -> None:
         """Have the lease renewed now."""

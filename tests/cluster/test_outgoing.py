@@ -118,3 +118,29 @@ def test_no_more_waits_than_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_junk_is_no_message(data: bytes) -> None:
     with pytest.raises(ValueError, match="not a message between nodes"):
         unpack_items(data)
+
+
+def test_a_question_or_an_answer_goes_at_once_if_nothing_waits() -> None:
+    async def run() -> None:
+        line, now, idle = Line(), list[tuple[str, Item]](), True
+
+        def send_now(subject: str, item: Item, reply: str) -> bool:
+            if idle:
+                now.append((subject, item))
+            return idle
+
+        waiting = Outgoing(line, send_now)
+        put(waiting, "a", (1, b"asked"))
+        assert now == [("a", (1, b"asked"))]
+        put(waiting, "a", b"told", (2, b"asked after it"))
+        assert len(now) == 1
+        await waiting.sent()
+        idle = False
+        put(waiting, "a", (3, b"asked of a busy line"))
+        await waiting.sent()
+        assert line.sent == [
+            ("a", [b"told", (2, b"asked after it")]),
+            ("a", [(3, b"asked of a busy line")]),
+        ]
+
+    asyncio.run(run())

@@ -106,7 +106,7 @@ def test_the_log_can_be_read_from_a_number_on(nats_server: NatsServer) -> None:
     async def run() -> None:
         options, heard = nats_server.options(in_memory=False), list[bytes]()
 
-        async def note(msg: Msg) -> None:
+        def note(msg: Msg) -> None:
             heard.append(msg.data)
 
         async with stored(options) as a, stored(options) as b:
@@ -129,7 +129,7 @@ def test_a_beat_comes_to_all_that_listen_the_sender_too(nats_server: NatsServer)
     async def run() -> None:
         options, heard = nats_server.options(), list[tuple[str, bytes]]()
 
-        async def note(msg: Msg) -> None:
+        def note(msg: Msg) -> None:
             heard.append((msg.subject, msg.data))
 
         async with stored(options) as a, stored(options) as b:

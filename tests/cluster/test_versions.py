@@ -191,7 +191,7 @@ def test_a_hello_of_a_newer_node_is_answered(nats_server: NatsServer) -> None:
             version, fields = msgspec.msgpack.decode(pack(Hello("tomorrow")))
             async with opened(a.node.bus.options, node="tomorrow") as bus:
 
-                async def hear(msg: Any) -> None:
+                def hear(msg: Any) -> None:
                     heard.append(unpack(msg.data))
 
                 await bus.listen("lease.*", hear)
