@@ -288,7 +288,7 @@ class Visit:
         self.is_answering = False
         """Whether an answer has begun and is not complete."""
         self._grace: asyncio.TimerHandle | None = None
-        self._reads_notifications = False
+        self.reads_notifications = False
         self.token: str | None = None
         """The value that the answer sets the cookie to; None leaves it unchanged."""
 
@@ -344,7 +344,7 @@ class Visit:
         if self.task is None:
             return
         ends_itself = not self._request.is_websocket and (
-            self._reads_notifications or not self.is_answering
+            self.reads_notifications or not self.is_answering
         )
         if reason.by_client and ends_itself:
             self._grace = asyncio.get_running_loop().call_later(
@@ -368,7 +368,7 @@ class Visit:
         Yields their names and arguments.
         """
         client = self.client
-        self._reads_notifications = True  # such a request ends by itself
+        self.reads_notifications = True  # such a request ends by itself
         while client is not None and (notification := await client.next()) is not None:
             yield notification
 

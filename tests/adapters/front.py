@@ -109,10 +109,12 @@ class Front(ABC):
         portal: the portal; set before `start`.
         says_why: whether a client can read that a checker is down.
         says_denied: whether it can read that it has to wait.
+        notices: whether the server notices a client that vanishes while it sends nothing.
     """
 
     says_why: ClassVar[bool] = True
     says_denied: ClassVar[bool] = True
+    notices: ClassVar[bool] = True
     portal: Any
     port: int
 

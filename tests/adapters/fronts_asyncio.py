@@ -15,11 +15,12 @@ from typing import Any
 import asyncssh
 
 from actorcred.actors import AsyncioDispatcher
+from actorcred.adapters import wsgi
 from actorcred.adapters.aiosmtpd import SMTPServer
 from actorcred.adapters.asgi import AuthMiddleware
 from actorcred.adapters.asyncssh import SSHServer
 from tests.adapters.front import LOCALHOST, Client, Front, Guest, Refused, reset
-from tests.adapters.loops import HttpServer, in_loop, loop
+from tests.adapters.loops import HttpServer, WsgiServer, in_loop, loop
 
 
 @functools.cache
@@ -302,3 +303,43 @@ class Http(AsyncioFront):
     def begin(self, name: str, password: str) -> Callable[[], object]:
         sock = self._get("/", name, password).sock
         return lambda: reset(sock)
+
+
+class HttpOfThreads(Http):
+    """HTTP by WSGI, with a thread for each request; otherwise the same."""
+
+    notices = False
+
+    def log_in(self, name: str, password: str) -> Client:
+        client = super().log_in(name, password)
+        close = client.leave
+
+        def leave() -> None:
+            self.leaving.add(name)
+            close()
+
+        client.leave = leave  # type: ignore[method-assign]
+        return client
+
+    def start(self) -> None:
+        self.leaving: set[str] = set()
+        self.open = 0
+        self.waits = asyncio.Semaphore(0)
+
+        def app(environ: Any, start_response: Any) -> list[bytes]:
+            if environ["PATH_INFO"] == "/wait":
+                self.open += 1
+                loop().call_soon_threadsafe(self.waits.release)
+                visit = environ["actorcred.visit"]
+                for _ in visit.notifications(heartbeat=0.01):
+                    if visit.login.session.avatar_id in self.leaving:
+                        break
+                self.open -= 1
+                body = b""
+            else:
+                body = environ["actorcred.avatar"].proxy().who().get(timeout=10).encode()
+            start_response("200 OK", [("Content-Length", str(len(body)))])
+            return [body]
+
+        self.server = WsgiServer(wsgi.AuthMiddleware(app, self.portal, Guest))
+        self.port = self.server.port

@@ -68,3 +68,26 @@ class HttpServer:
 
     def stop(self) -> None:
         in_loop(self._server.shutdown())
+
+
+class WsgiServer:
+    """A real HTTP server with a thread for each request, for a WSGI application."""
+
+    def __init__(self, app: Any) -> None:
+        from werkzeug.serving import WSGIRequestHandler, make_server
+
+        class Quiet(WSGIRequestHandler):
+            def log(self, kind: str, message: str, *args: Any) -> None:
+                """Log nothing."""
+
+        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+        self.port: int = self._server.server_port
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(0.01,), name="wsgi"
+        )
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()

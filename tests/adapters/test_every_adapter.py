@@ -33,6 +33,7 @@ FRONTS = {
     "asyncssh": fronts_asyncio.AsyncSSH,
     "smtp": fronts_asyncio.Smtp,
     "http": fronts_asyncio.Http,
+    "wsgi": fronts_asyncio.HttpOfThreads,
 }
 
 
@@ -188,6 +189,8 @@ def test_a_drain_closes_all_connections(make_stage):
 
 def test_a_client_that_vanishes_is_logged_out(make_stage):
     stage = make_stage()
+    if not stage.front.notices:
+        pytest.skip("the server notices it when it sends something")
     stage.front.log_in("ann", "s3cret").vanish()
 
     stage.wait_for(LoggedOut)
@@ -199,6 +202,8 @@ def test_a_client_that_vanishes_during_its_login_leaves_nothing_and_logs_no_erro
 ):
     waiting: list[Future[str]] = []
     stage = make_stage(SlowFor.start(waiting))
+    if not stage.front.notices:
+        pytest.skip("the login goes on until its end")
     vanish = stage.front.begin("ann", "s3cret")
     until(lambda: bool(waiting))
     vanish()
