@@ -175,8 +175,9 @@ class Visit:
     ) -> Iterator[tuple[str, tuple[Any, ...]] | None]:
         """Iterate over the avatar's notifications until the session ends, for event streams.
 
-        Yields their names and arguments, and None if there was none for a while. Write something
-        then, such as a comment: a server of WSGI notices only so that its client has disconnected.
+        Yields their names and arguments; and None first, and if there was none for a while. Write
+        something then, such as a comment: only so the headers are sent before the first
+        notification, and only so the server notices that its client has disconnected.
 
         Args:
             heartbeat: seconds after which None is yielded.
@@ -191,6 +192,8 @@ class Visit:
             except TimeoutError:
                 return None
 
+        if client is not None:
+            yield None
         while client is not None:
             notification = self._turn.wait_for(listen(), heartbeat)
             if notification is None and client.reason is not None:
