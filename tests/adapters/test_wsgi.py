@@ -24,7 +24,7 @@ from actorcred.checkers.memory import MemoryChecker
 from tests.adapters.front import LOCALHOST
 from tests.adapters.loops import WsgiServer
 from tests.adapters.test_asgi import Full, Library, Reader, Tokens
-from tests.helpers import until
+from tests.helpers import django_application, until
 
 PLAIN = [("Content-Type", "text/plain")]
 WAIT = 10
@@ -443,3 +443,20 @@ def test_a_setting_that_does_not_exist_is_refused():
         AuthMiddleware(Site(), portal, Reader, cooky="sid")
     with pytest.raises(TypeError, match="at least one interface"):
         AuthMiddleware(Site(), portal)
+
+
+def test_in_django_a_view_finds_the_avatar_in_its_request(stages):
+    pytest.importorskip("django", reason="Django is not installed: pip install django")
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.http import HttpResponse
+    from django.urls import path
+
+    def who(request: Any) -> Any:
+        return HttpResponse(request.META["actorcred.avatar"].proxy().read().get(timeout=WAIT))
+
+    django_application(path("who", who))
+    stage = stages(cookie="sid")
+    stage.site.who = WSGIHandler()
+    with stage.client() as client:
+        assert client.get("/who", auth=ANN).text == "ann 1"
+        assert client.get("/who").text == "ann 2"

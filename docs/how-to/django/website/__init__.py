@@ -1,0 +1,1 @@
+"""A site of Django, and a game beside it."""
