@@ -24,24 +24,35 @@ def environment(**variables: str) -> dict[str, str]:
 
 
 @contextmanager
-def running(command: list[str], folder: Path, port: int, **variables: str) -> Iterator[None]:
-    """Run a program that listens, until the end."""
-    with (folder / f"{port}.log").open("w+") as log:
+def running(
+    command: list[str], folder: Path, port: int, *, log: Path | None = None, **variables: str
+) -> Iterator[None]:
+    """Run a program that listens, until the end.
+
+    Args:
+        command: the program.
+        folder: where it runs.
+        port: where it listens.
+        log: the folder for what it prints, if not where it runs.
+        variables: of its environment.
+    """
+    with ((log or folder) / f"{port}.log").open("w+") as said:
         program = subprocess.Popen(
-            command, cwd=folder, env=environment(**variables), stdout=log, stderr=log
+            command, cwd=folder, env=environment(**variables), stdout=said, stderr=said
         )
         with program:
             try:
                 until = time.monotonic() + PATIENCE
                 while not listens(port):
-                    log.seek(0)
-                    assert program.poll() is None, log.read()
-                    assert time.monotonic() < until, log.read()
+                    said.seek(0)
+                    assert program.poll() is None, said.read()
+                    assert time.monotonic() < until, said.read()
                 yield
             finally:
                 program.terminate()
                 program.wait(30)
-    assert program.returncode in (0, -15), (folder / f"{port}.log").read_text()
+        said.seek(0)
+        assert program.returncode in (0, -15), said.read()
 
 
 def listens(port: int) -> bool:

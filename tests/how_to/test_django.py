@@ -31,7 +31,8 @@ WAIT = 30
 class Site:
     """A running site."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, folder: Path, port: int) -> None:
+        self.folder = folder
         self.port = port
         self.socket = f"ws:127.0.0.1:{port}/rpc/socket"
 
@@ -69,10 +70,10 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "website.asgi:application", f"--port={port}"]
     with running(command, folder, port, **settings):
-        yield Site(port)
+        yield Site(folder, port)
 
 
-def run(folder: Path, words: list[str], **variables: str) -> None:
+def run(folder: Path, words: list[str], **variables: str) -> str:
     done = subprocess.run(
         [sys.executable, *words],
         cwd=folder,
@@ -83,6 +84,7 @@ def run(folder: Path, words: list[str], **variables: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +134,29 @@ def test_whom_the_admin_has_made_plays_with_the_same_password(
     assert asyncio.run(shout(site, *ANN.values())) == ("ann", "hello")
     with pytest.raises(UnauthorizedLogin):
         asyncio.run(shout(site, "ann", "wrong"))
+
+
+def test_the_command_calls_the_game(site: Site, admin: httpx.Client) -> None:
+    url = f"ws:127.0.0.1:{site.port}/rpc/socket"
+    words = ["-m", "actorcred.cli", "call", url, "shout", "hello", "-u", "ann"]
+    assert int(run(site.folder, words, ACTORCRED_PASSWORD=ANN["password"])) >= 1
+
+
+def test_the_game_can_run_on_its_own_with_the_same_table(site: Site, admin: httpx.Client) -> None:
+    store = f"sql[table=auth_user,active=is_active]:sqlite:///{site.folder}/site.sqlite3"
+    words = ["serve", "--realm", "website.game:Game", "--listen", "tcp:127.0.0.1:0"]
+    command = [sys.executable, "-m", "actorcred.cli", *words, "--auth", store]
+    server = subprocess.Popen(
+        command, cwd=site.folder, env=environment(), stdout=subprocess.PIPE, text=True
+    )
+    with server:
+        try:
+            assert server.stdout is not None
+            address = server.stdout.readline().split()[-1]
+            words = ["-m", "actorcred.cli", "call", address, "shout", "hello", "-u", "ann"]
+            assert run(site.folder, words, ACTORCRED_PASSWORD=ANN["password"]) == "1\n"
+        finally:
+            server.terminate()
 
 
 def test_who_is_logged_in_on_the_site_enters_by_a_ticket(site: Site, admin: httpx.Client) -> None:
