@@ -94,6 +94,8 @@ SUITES: Mapping[str, Sequence[str]] = {
         "tests/checkers/wrappers/test_revocations.py",
     ],
     "actorcred/adapters/*.py": ["tests/adapters/test_every_adapter.py"],
+    # It runs the ASGI adapter; their shared parts show in the tests of each.
+    "actorcred/adapters/wsgi.py": ["tests/adapters/test_wsgi.py"],
     "actorcred/adapters/aiosmtpd.py": ["tests/adapters/test_fronts.py"],
     "actorcred/adapters/asyncssh.py": ["tests/adapters/test_fronts.py"],
     "actorcred/adapters/_*.py": ["tests/adapters/test_*.py"],
