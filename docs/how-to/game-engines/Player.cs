@@ -54,8 +54,8 @@ public class Player : IDisposable
     public Task<JToken> LogIn(string user, string password)
     {
         var secret = Convert.ToBase64String(Encoding.UTF8.GetBytes($"\0{user}\0{password}"));
-        var options = new { client = new[] { "game", "1" }, @interface = "Player", resume = false };
-        // --> [0,1,"cred.login",["PLAIN","AGFubgBzM2NyZXQ=",{"client":["game","1"],"interface":"Player","resume":false}]]
+        var options = new { @interface = "Player", resume = false };
+        // --> [0,1,"cred.login",["PLAIN","AGFubgBzM2NyZXQ=",{"interface":"Player","resume":false}]]
         return Request("cred.login", "PLAIN", secret, options);
     }
 

@@ -38,7 +38,7 @@ await new Promise((resolve, reject) => {
   socket.onerror = () => reject(new Error(`there is no server at ${url}`));
 });
 const secret = Buffer.from(`\0${user}\0${password}`).toString("base64");
-const options = { client: ["game", "1"], interface: "Player", resume: false };
+const options = { interface: "Player", resume: false };
 await call("cred.login", "PLAIN", secret, options);
 await call("move", "east", 2);
 await call("say", "hello");

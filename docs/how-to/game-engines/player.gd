@@ -48,8 +48,8 @@ func log_in(user: String, password: String) -> Answer:
 	secret.append_array(user.to_utf8_buffer())
 	secret.append(0)
 	secret.append_array(password.to_utf8_buffer())
-	var options := {"client": ["game", "1"], "interface": "Player", "resume": false}
-	# --> [0,1,"cred.login",["PLAIN","AGFubgBzM2NyZXQ=",{"client":["game","1"],"interface":"Player","resume":false}]]
+	var options := {"interface": "Player", "resume": false}
+	# --> [0,1,"cred.login",["PLAIN","AGFubgBzM2NyZXQ=",{"interface":"Player","resume":false}]]
 	return await request("cred.login", ["PLAIN", Marshalls.raw_to_base64(secret), options])
 
 
