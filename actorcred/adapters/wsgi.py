@@ -19,6 +19,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar, Unpack
 from urllib.parse import quote
 
+import pykka
+
 from actorcred.actors import Future
 from actorcred.actors.event_loop import background_loop
 from actorcred.adapters import asgi
@@ -247,7 +249,11 @@ class _Turn:
         """Log the client in; return its visit, or None if it is refused."""
         self._task = self._loop.spawn(self._auth(self._scope, _nothing, self._sent))
         self._task.add_done_callback(self._over)
-        return self._visiting.get(timeout=self._patience)
+        try:
+            return self._visiting.get(timeout=self._patience)
+        except pykka.Timeout:  # the loop is blocked; nothing must be left when it goes on
+            self._task.cancel()
+            raise
 
     def wait_for(self, work: Coroutine[Any, Any, T], timeout: float = 0.0) -> T:
         """Run a coroutine on the loop, and return its result.

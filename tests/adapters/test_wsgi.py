@@ -21,7 +21,7 @@ from actorcred import LoginDenied, LoginFailed, Portal, PortalOptions, UsernameP
 from actorcred.actors.event_loop import background_loop
 from actorcred.adapters.wsgi import AuthMiddleware, scope_of
 from actorcred.checkers.memory import MemoryChecker
-from tests.adapters.front import LOCALHOST
+from tests.adapters.front import LOCALHOST, Slow
 from tests.adapters.loops import WsgiServer
 from tests.adapters.test_asgi import Full, Library, Reader, Tokens
 from tests.helpers import django_application, until
@@ -435,6 +435,17 @@ def test_a_request_while_everything_is_shut_down_does_not_end_the_servers_thread
     asking.join(WAIT)
     assert ends
     assert ends[0] >= 400
+
+
+def test_a_login_that_the_thread_no_longer_waits_for_leaves_nothing(stages, monkeypatch):
+    options = PortalOptions()
+    patience = -options.login_timeout - options.logout_timeout + 0.2
+    monkeypatch.setattr("actorcred.adapters.wsgi.MARGIN", patience)
+    waiting: list[Any] = []
+    stage = stages(Slow.start(waiting))
+    assert stage.get(auth=ANN).status_code == 500
+    until(lambda: len(waiting) == 1 and waiting[0].cancelled())
+    assert (stage.count(), stage.log) == (0, [])
 
 
 def test_a_setting_that_does_not_exist_is_refused():
