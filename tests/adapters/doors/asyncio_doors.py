@@ -14,6 +14,7 @@ import asyncssh
 import msgpack
 
 from actorcred import LoginFailed, UsernamePassword
+from actorcred.adapters import wsgi
 from actorcred.adapters.aiosmtpd import SMTPServer
 from actorcred.adapters.asgi import AuthMiddleware
 from actorcred.adapters.asyncssh import SSHServer
@@ -24,7 +25,7 @@ from actorcred.sasl.mechanism import Secrets
 from actorcred.sasl.mechanisms import CLIENT_MECHANISMS
 from tests.adapters.doors.door import HOUSEHOLD, WAIT, Closed, Door, LineDoor, Lines
 from tests.adapters.front import LOCALHOST, Guest
-from tests.adapters.loops import HttpServer, in_loop
+from tests.adapters.loops import HttpServer, WsgiServer, in_loop
 from tests.sasl.test_http_digest import answer as digest_answer
 
 
@@ -147,6 +148,29 @@ class SocketDoor(HttpDoor):
         self.source = source
 
     def hang_up(self) -> None: ...
+
+
+class ThreadsDoor(HttpDoor):
+    """A server with a thread for each request, which closes each connection after the answer."""
+
+    door = "HTTP (WSGI)"
+
+    def start(self, portal: Any) -> None:
+        def app(environ: Any, start_response: Any) -> list[bytes]:
+            start_response("200 OK", [("Content-Length", "2")])
+            return [b"IN"]
+
+        self.server = WsgiServer(wsgi.AuthMiddleware(app, portal, Guest))
+        self.port = self.server.port
+
+    def connect(self, source: str) -> None:
+        self.source = source
+        super().connect(source)
+
+    def get(self, authorization: str) -> str:
+        self.hang_up()
+        self.connect(self.source)
+        return super().get(authorization)
 
 
 # -- SMTP -----------------------------------------------------------------------------------------
@@ -533,6 +557,7 @@ DOORS: tuple[type[Door], ...] = (
     DigestDoor,
     BearerDoor,
     SocketDoor,
+    ThreadsDoor,
     AsyncSSHDoor,
     AsyncSSHTypedDoor,
     AsyncSSHKeyDoor,
