@@ -1,4 +1,4 @@
-"""nats-py's client without seven of its faults, and with fewer turns of the event loop.
+"""nats-py's client without eight of its faults, and with fewer turns of the event loop.
 
 Uses private methods of nats-py, which the tests guard.
 """
@@ -310,6 +310,11 @@ class Client(NatsClient):
         if not self.is_closed and not self.is_reconnecting:
             self._give_up_connection()
         await super()._process_op_err(e)
+
+    async def _attempt_reconnect(self) -> None:
+        # In nats-py an attempt that another one has cancelled settles the future of that one.
+        with contextlib.suppress(asyncio.InvalidStateError):
+            await super()._attempt_reconnect()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         if not self.is_connected:
