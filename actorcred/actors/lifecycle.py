@@ -238,6 +238,32 @@ class Lifecycle(Mailbox):
 
         self.call_hook(actor._actor_last_words, then=stopped)
 
+    def stop_idle(self, watcher: Watcher) -> bool:
+        """Stop an actor that is idle, without its hooks and without a turn. Thread-safe.
+
+        For actors whose hooks do nothing.
+
+        Args:
+            watcher: a watcher that need not be called, since its owner is the caller.
+
+        Returns:
+            Whether it was stopped; if not, it is not idle, or its end is already being told.
+        """
+        if not self.busy.acquire(False):
+            return False
+        try:
+            actor = self.actor
+            if actor is None or self.waiting is not None or not self.empty():
+                return False
+            if not self._unwatch(watcher):
+                return False
+            self.close(actor)
+            logger.debug("Stopped %s", actor)
+            self.terminate(None)
+            return True
+        finally:
+            self.leave()
+
     def break_off(self, actor: Living, error: BaseException, reply: Receiver | None) -> None:
         """Stop after an interruption such as Ctrl-C; as in Pykka, all actors stop."""
         logger.debug("%r in %s. Stopping all actors.", error, actor)
@@ -323,6 +349,20 @@ class Lifecycle(Mailbox):
                 else None
             )
             self._tell_watcher(watcher, cause)
+
+    def _unwatch(self, watcher: Watcher) -> bool:
+        """Remove a watcher; return False if it is not there, or has been called."""
+        with _watchers_lock:
+            watchers = self.watchers
+            if not isinstance(watchers, list):
+                known = watchers == watcher
+                if known:
+                    self.watchers = None
+                return known
+            if watcher not in watchers:
+                return False
+            self.watchers = [one for one in watchers if one != watcher]
+            return True
 
     def _tell_watcher(self, watcher: Watcher, cause: BaseException | None) -> None:
         try:

@@ -11,14 +11,30 @@ from typing import Any, Protocol, cast
 
 import pykka
 
-from actorcred.actors import Actor, ActorRef, AnsweredMessage, ControlMessage, Dispatcher, Future
+from actorcred.actors import (
+    Actor,
+    ActorRef,
+    AnsweredMessage,
+    ControlMessage,
+    Dispatcher,
+    Future,
+    starting_on,
+)
 from actorcred.actors.cell import Cell
+from actorcred.actors.lifecycle import stops_all
 from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity, identity_of
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.channel import NOBODY, Channel, channel_to
-from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit, unused_outbox
+from actorcred.mind.outbox import (
+    Notification,
+    Offer,
+    Outbox,
+    OutboxLimit,
+    closed_outbox,
+    unused_outbox,
+)
 from actorcred.names import ANONYMOUS, AvatarId
 
 __all__ = ["CALL_TIMEOUT", "EndWatcher", "Mind", "MindRef"]
@@ -294,16 +310,34 @@ class MindRef(ActorRef["Mind"]):
         self._cut_ties()
         if self.channel is NOBODY:
             self.abandon()
+        elif self._retire():
+            # The channel can be code of the application, which needs a turn of its own.
+            self.dispatcher.schedule(_Farewell(self.channel, reason, self.dispatcher))
         else:
             self.actor_inbox.put(_Close(reason))
 
     def abandon(self) -> None:
         """Stop without notifying the client. Called by the portal."""
         self._cut_ties()
+        if self._retire():
+            return
         if self.is_started:
             self.stop(block=False)
         else:
-            drop_all(self._own_outbox())
+            drop_all(self.outbox)
+
+    def _retire(self) -> bool:
+        """Close the outbox if nothing has ever waited in it; return whether that is so.
+
+        The actor was not started then, and need not be.
+        """
+        if not self.outbox.is_shared:
+            return False
+        with _starting:
+            unused = self.outbox.is_shared and not self.is_started
+            if unused:
+                self.outbox = closed_outbox(self.outbox.limit)
+        return unused
 
     def _own_outbox(self) -> Outbox:
         """Return the outbox, which is no longer shared with other minds."""
@@ -312,6 +346,22 @@ class MindRef(ActorRef["Mind"]):
                 if self.outbox.is_shared:
                     self.outbox = Outbox(self.outbox.limit)
         return self.outbox
+
+
+class _Farewell:
+    """Notifies the client of a mind without an actor that its session has ended."""
+
+    __slots__ = ("_channel", "_dispatcher", "_reason")
+
+    def __init__(self, channel: Channel, reason: LogoutReason, dispatcher: Dispatcher) -> None:
+        self._channel = channel
+        self._reason = reason
+        self._dispatcher = dispatcher
+
+    def run(self) -> None:
+        """Close the channel; called by the dispatcher."""
+        with starting_on(self._dispatcher):
+            _close_channel(self._channel, self._reason, self._dispatcher)
 
 
 class Mind(Actor):
@@ -449,11 +499,8 @@ class Mind(Actor):
     def _close(self, reason: LogoutReason) -> None:
         self._flush()
         drop_all(self._outbox)
-        try:
-            # Even a client that holds back notifications is notified: this is the last message.
-            self._future_of(self._channel.close(reason))
-        except Exception as error:
-            logger.debug("A client could not be notified of the end of its session: %r", error)
+        # Even a client that holds back notifications is notified: this is the last message.
+        _close_channel(self._channel, reason, self.actor_inbox.dispatcher)
         self.stop()
 
     def on_stop(self) -> None:
@@ -463,6 +510,19 @@ class Mind(Actor):
         drop_all(self._outbox)
         for future in list(self._calls or ()):
             future.settle_error(ClientGone("the session ended before the client answered"))
+
+
+def _close_channel(channel: Channel, reason: LogoutReason, dispatcher: Dispatcher) -> None:
+    """Notify a client of the end of its session; its errors affect no other one."""
+    try:
+        result = channel.close(reason)
+    except BaseException as error:
+        if stops_all(error):
+            raise
+        logger.debug("A client could not be notified of the end of its session: %r", error)
+    else:
+        if type(result) is CoroutineType:
+            dispatcher.spawn(result)
 
 
 def drop_all(outbox: Outbox) -> None:

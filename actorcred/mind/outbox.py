@@ -20,6 +20,7 @@ __all__ = [
     "Outbox",
     "OutboxLimit",
     "OutboxOverflow",
+    "closed_outbox",
     "dropped_items",
     "unused_outbox",
 ]
@@ -277,3 +278,11 @@ def unused_outbox(limit: OutboxLimit) -> Outbox:
     one of its own first.
     """
     return _Unused(limit)
+
+
+@lru_cache(16)
+def closed_outbox(limit: OutboxLimit) -> Outbox:
+    """Return a closed outbox in which nothing has ever waited, and which many clients share."""
+    outbox = Outbox(limit)
+    outbox.closed = True
+    return outbox

@@ -58,7 +58,8 @@ class Host:
 
     def end(self, session: Session, reason: LogoutReason) -> None:
         """End a session, if it is open."""
-        self._logouts.end(session, reason)
+        # The registry decides while it calls this, and must not be told of the end meanwhile.
+        self._logouts.end(session, reason, later=True)
 
     def kick(self, sessions: Iterable[Session], detail: str) -> int:
         """End sessions at the application's request; return their number."""

@@ -38,11 +38,11 @@ class SessionKeeper(Asking):
 
     def avatar_opened(self, session: Session) -> None:
         """Complete the login of a session."""
-        self.tell_if_alive(AvatarOpened(session))
+        self.deliver_if_alive(AvatarOpened(session))
 
     def avatar_gone(self, session: Session, cause: BaseException | None) -> None:
         """Finish the end of a session whose avatar has stopped; may be called on any thread."""
-        self.tell_if_alive(AvatarGone(session, cause))
+        self.deliver_if_alive(AvatarGone(session, cause))
 
     def avatar_woke(self, session: Session) -> None:
         """Watch again whether a session is idle; may be called on any thread."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import pykka
 
-from actorcred.actors import ActorRef, Future, Timer
+from actorcred.actors import Actor, ActorRef, Future, Timer
 from actorcred.actors.future import error_of
 from actorcred.actors.lifecycle import stops_all
 from actorcred.avatar import Avatar, Detached, Leave
@@ -74,13 +74,21 @@ class Logouts:
         """Sessions that move to another server, and why they must end if that was asked for."""
         self._drains: list[tuple[Future[int], int, Timer]] = []
 
-    def end(self, session: Session, reason: LogoutReason, done: Future[None] | None = None) -> None:
+    def end(
+        self,
+        session: Session,
+        reason: LogoutReason,
+        done: Future[None] | None = None,
+        *,
+        later: bool = False,
+    ) -> None:
         """End a session, if it is open.
 
         Args:
             session: the session.
             reason: why.
             done: settled when it has ended completely.
+            later: whether it must not end completely before this returns.
         """
         if done is not None:
             session.promise(done)
@@ -97,6 +105,8 @@ class Logouts:
             if issubclass(session.avatar.actor_class, Avatar):
                 session.avatar.actor_inbox.put(Detached(session.mind, reason))
             self._finish(session)
+        elif not later and _leaves_at_once(session):
+            self.avatar_gone(session, None)
         else:
             self._leaving[session] = self._portal.now() + self._timeout
             if self._leaving_timer is None:
@@ -326,6 +336,21 @@ class Logouts:
             session.shared.hub.abandon()
         _release(session)
         self.when_free(session.avatar_id, session.id)
+
+
+def _leaves_at_once(session: Session) -> bool:
+    """Stop an idle avatar that has no `on_logout` and no `on_stop`; return whether it was stopped.
+
+    No code of the application runs, so this needs no turn of the avatar.
+    """
+    mailbox = session.avatar.actor_inbox
+    kind: Any = mailbox.actor_class
+    return (
+        Avatar in kind.__mro__
+        and kind.on_logout is Avatar.on_logout
+        and kind.on_stop is Actor.on_stop
+        and mailbox.stop_idle(session.avatar_gone)
+    )
 
 
 def ask_to_leave(session: Session, reason: LogoutReason) -> None:

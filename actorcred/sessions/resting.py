@@ -35,7 +35,8 @@ class Resting:
 
     avatar: Any
     last_seen: float
-    _rest: Rest | None
+    _rest: Rest | Cell | None
+    """What is kept of a sleeping avatar, or the mailbox of one that has ended."""
 
     def __getattr__(self, name: str) -> Any:
         """Make a new ref to a sleeping avatar whose mailbox was dropped."""
@@ -45,6 +46,8 @@ class Resting:
             rest = self._rest
             if rest is None:  # another thread was faster, or there is no avatar yet
                 return object.__getattribute__(self, name)
+            if isinstance(rest, Cell):
+                return self._ref_to(rest)
             self._rest = None
             mailbox = rest.mailbox()
             ref = self.avatar = self._ref_to(mailbox)
@@ -67,7 +70,8 @@ class Resting:
     @property
     def asleep(self) -> bool:
         """Whether the avatar sleeps; its next message wakes it."""
-        return self._rest is not None or self.avatar.actor_inbox.asleep
+        rest = self._rest
+        return not isinstance(rest, Cell) and (rest is not None or self.avatar.actor_inbox.asleep)
 
     @property
     def may_sleep(self) -> bool:
@@ -84,6 +88,17 @@ class Resting:
         if shared is None:
             return self.last_seen
         return max(float(one.last_seen) for one in shared.sessions.values())
+
+    def part_from_avatar(self) -> None:
+        """Keep no ref to an avatar that has ended.
+
+        The ref refers to the session: without this circle, both are freed with their last user, and
+        the garbage collector has nothing to find.
+        """
+        with _lock:
+            if self._rest is None:
+                self._rest = self.avatar.actor_inbox
+                del self.avatar
 
     def let_go(self) -> None:
         """Drop the mailbox of a sleeping avatar, unless someone else refers to it."""

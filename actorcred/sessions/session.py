@@ -372,6 +372,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         else:
             self.mind.session = None
             self.mind.abandon()
+        self.part_from_avatar()
         log_out, self._log_out = self._log_out, None
         return log_out
 
