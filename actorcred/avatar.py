@@ -239,9 +239,13 @@ class Avatar(Actor):
                 super()._actor_control(message)
         return None
 
-    def _cred_opened(self, session: Session, opened: Callable[[], object] | None = None) -> Any:
+    def _cred_welcome(self, session: Session) -> None:
+        """Set the session without calling `on_login`, which does nothing."""
         self.session = session
         self._cred_logged_in = True
+
+    def _cred_opened(self, session: Session, opened: Callable[[], object] | None = None) -> Any:
+        self._cred_welcome(session)
         result = self.on_login()
         if opened is None:
             return result

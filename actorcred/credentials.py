@@ -98,7 +98,7 @@ class HashTimes(NamedTuple):
 class _Hashed:
     """Credentials that are hashed: what the portal notes about them is not one of their fields.
 
-    Attributes:
+    Attributes, which do not exist until they are noted:
         familiar: whether the user has logged in from the same source recently.
         hashing: how long it took to verify them.
     """
@@ -106,7 +106,7 @@ class _Hashed:
     __slots__ = ("familiar", "hashing")
 
     familiar: bool
-    hashing: HashTimes | None
+    hashing: HashTimes
 
 
 def note_familiar(credentials: object) -> None:
@@ -160,13 +160,12 @@ class UsernamePassword(_Hashed):
     sent: str = field(default="", repr=False, compare=False)
 
     def __init__(self, username: str | bytes, password: str | bytes, *, source: str = "") -> None:
-        object.__setattr__(self, "username", _prepared(prepare_username, username))
-        forms = _prepared(password_forms, password)
-        object.__setattr__(self, "password", forms[-1])
-        object.__setattr__(self, "sent", forms[0])
-        object.__setattr__(self, "source", source)
-        object.__setattr__(self, "familiar", False)
-        object.__setattr__(self, "hashing", None)
+        name, forms = _prepared(prepare_username, username), _prepared(password_forms, password)
+        put = object.__setattr__
+        put(self, "username", name)
+        put(self, "password", forms[-1])
+        put(self, "sent", forms[0])
+        put(self, "source", source)
 
 
 def is_blank(sign: str) -> bool:

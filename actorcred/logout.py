@@ -67,7 +67,15 @@ class LogoutReason:
     def __str__(self) -> str:
         return f"{self.code}: {self.detail}" if self.detail else str(self.code)
 
+    @classmethod
+    def of(cls, code: LogoutCode) -> LogoutReason:
+        """Return a reason without a detail, which all sessions share."""
+        return _REASONS[code]
+
     @property
     def by_client(self) -> bool:
         """Whether the client ended the session itself, so that it need not be notified."""
         return self.code in {LogoutCode.LOGOUT, LogoutCode.LOST}
+
+
+_REASONS = {code: LogoutReason(code) for code in LogoutCode}

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from enum import Enum
 from functools import cache
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 __all__ = [
     "ANONYMOUS",
@@ -206,6 +206,9 @@ def prepare_username(name: str | bytes) -> str:
         TypeError: if it is neither.
         ValueError: if it is not a valid user name; the text says why.
     """
+    # Nearly all names are such, and need not be taken apart.
+    if type(name) is str and name.isalnum() and name.isascii() and len(name) <= LONGEST_NAME:
+        return name
     text = _decoded(name, "user name", LONGEST_NAME)
     if _ASCII_NAME.fullmatch(text):
         return text
@@ -216,6 +219,16 @@ def prepare_username(name: str | bytes) -> str:
         if _ASCII_NAME.fullmatch(part)
         else _enforce("UsernameCasePreserved", part, "user name")
         for part in text.split(" ")
+    )
+
+
+def _is_plain_password(password: object) -> TypeGuard[str]:
+    """Return whether a password is printable ASCII, as nearly all are: it needs no preparation."""
+    return (
+        type(password) is str
+        and password.isascii()
+        and password.isprintable()
+        and len(password) <= LONGEST_PASSWORD
     )
 
 
@@ -233,6 +246,8 @@ def prepare_password(password: str | bytes) -> str:
         TypeError: if it is neither.
         ValueError: if it is not a valid password; the text says why, without showing it.
     """
+    if _is_plain_password(password):
+        return password
     text = _decoded(password, "password", LONGEST_PASSWORD)
     return text if _ASCII_PASSWORD.fullmatch(text) else _enforce("OpaqueString", text, "password")
 
@@ -251,6 +266,8 @@ def password_forms(password: str | bytes) -> tuple[str, ...]:
         TypeError: if it is neither.
         ValueError: if it is not UTF-8, is too long, or contains a NUL; the text says which.
     """
+    if _is_plain_password(password):
+        return (password,)
     sent = _decoded(password, "password", LONGEST_PASSWORD)
     if _ASCII_PASSWORD.fullmatch(sent):
         return (sent,)

@@ -249,12 +249,10 @@ class Lifecycle(Mailbox):
         Returns:
             Whether it was stopped; if not, it is not idle, or its end is already being told.
         """
-        if not self.busy.acquire(False):
+        actor = self.take_idle()
+        if actor is None:
             return False
         try:
-            actor = self.actor
-            if actor is None or self.waiting is not None or not self.empty():
-                return False
             if not self._unwatch(watcher):
                 return False
             self.close(actor)
@@ -263,6 +261,22 @@ class Lifecycle(Mailbox):
             return True
         finally:
             self.leave()
+
+    def take_idle(self) -> Any:
+        """Take `busy` of an idle actor. Thread-safe.
+
+        The caller may set attributes of the actor, must run no code of the application, and must
+        call `leave` soon.
+
+        Returns:
+            The actor; None if it is not idle.
+        """
+        if self.busy.acquire(False):
+            actor = self.actor
+            if actor is not None and self.waiting is None and self.empty():
+                return actor
+            self.leave()
+        return None
 
     def break_off(self, actor: Living, error: BaseException, reply: Receiver | None) -> None:
         """Stop after an interruption such as Ctrl-C; as in Pykka, all actors stop."""

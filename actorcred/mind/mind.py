@@ -32,7 +32,6 @@ from actorcred.mind.outbox import (
     Offer,
     Outbox,
     OutboxLimit,
-    closed_outbox,
     unused_outbox,
 )
 from actorcred.names import ANONYMOUS, AvatarId
@@ -331,12 +330,10 @@ class MindRef(ActorRef["Mind"]):
 
         The actor was not started then, and need not be.
         """
-        if not self.outbox.is_shared:
-            return False
         with _starting:
-            unused = self.outbox.is_shared and not self.is_started
+            unused = self.outbox.is_shared
             if unused:
-                self.outbox = closed_outbox(self.outbox.limit)
+                self.outbox = self.outbox.over
         return unused
 
     def _own_outbox(self) -> Outbox:

@@ -20,7 +20,6 @@ __all__ = [
     "Outbox",
     "OutboxLimit",
     "OutboxOverflow",
-    "closed_outbox",
     "dropped_items",
     "unused_outbox",
 ]
@@ -142,6 +141,9 @@ class Outbox:
 
     is_shared: ClassVar[bool] = False
     """Whether it stands for the outboxes of many clients for which nothing has ever waited."""
+
+    over: Outbox
+    """If it does: the closed outbox of those of them whose sessions have ended."""
 
     __slots__ = ("_awake", "_items", "_latest", "_size", "closed", "dropped", "limit")
 
@@ -265,9 +267,14 @@ class Outbox:
 
 
 class _Unused(Outbox):
-    __slots__ = ()
+    __slots__ = ("over",)
 
     is_shared = True
+
+    def __init__(self, limit: OutboxLimit) -> None:
+        super().__init__(limit)
+        self.over = Outbox(limit)
+        self.over.closed = True
 
 
 @lru_cache(16)
@@ -278,11 +285,3 @@ def unused_outbox(limit: OutboxLimit) -> Outbox:
     one of its own first.
     """
     return _Unused(limit)
-
-
-@lru_cache(16)
-def closed_outbox(limit: OutboxLimit) -> Outbox:
-    """Return a closed outbox in which nothing has ever waited, and which many clients share."""
-    outbox = Outbox(limit)
-    outbox.closed = True
-    return outbox

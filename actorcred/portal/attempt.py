@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import partial
-from typing import Any, Protocol
+from typing import Any, cast
 
-from actorcred.actors.mailbox import Mailbox
 from actorcred.checker import CheckerRef
 from actorcred.credentials import HashTimes, with_source
 from actorcred.errors import (
@@ -21,7 +19,7 @@ from actorcred.exchange import Exchange
 from actorcred.identity import ClientInfo, Identity
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
-from actorcred.portal.login import Login, LoginFuture
+from actorcred.portal.login import AttemptOwner, Login, LoginFuture
 from actorcred.portal.pending_answer import PendingAnswer
 from actorcred.sessions.ids import make_session_id
 from actorcred.sessions.session import Session
@@ -30,17 +28,6 @@ from actorcred.sessions.states import SessionEvent, State, step
 from actorcred.throttle import Turns
 
 __all__ = ["Attempt"]
-
-
-class AttemptOwner(Protocol):
-    """What a login needs of the ref to its portal."""
-
-    @property
-    def actor_inbox(self) -> Mailbox:
-        """The portal's mailbox."""
-
-    def give_up(self, attempt: Attempt) -> None:
-        """Called when the client no longer waits for a login."""
 
 
 class Attempt:
@@ -166,7 +153,7 @@ class Attempt:
         self.credentials: object | None = credentials
         self.target = target
         self.interfaces = interfaces
-        self.future = LoginFuture(portal.actor_inbox, partial(portal.give_up, self))
+        self.future = LoginFuture(portal, self)
         self.state = State.CHECKING
         self.claimed = str(getattr(credentials, "username", ""))
         self.kind = type(credentials).__name__
@@ -199,8 +186,9 @@ class Attempt:
         self.began = began
         checkers.reverse()
         self._candidates = checkers
-        if isinstance(self.credentials, Exchange):
-            self.exchange = self.credentials
+        # Faster than `isinstance` for an abstract class, which most credentials do not have.
+        if Exchange in type(self.credentials).__mro__:
+            self.exchange = cast("Exchange", self.credentials)
         self.deadline = deadline
 
     def next_checker(self) -> CheckerRef | None:

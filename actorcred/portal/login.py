@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Generator
-from typing import Any, Generic, NamedTuple
+from typing import Any, Generic, NamedTuple, Protocol
 
 import pykka
 
@@ -15,7 +15,18 @@ from actorcred.logout import LogoutCode
 from actorcred.sessions.interface_ref import Interface_co
 from actorcred.sessions.session import AvatarRef, Session
 
-__all__ = ["Login", "LoginFuture"]
+__all__ = ["AttemptOwner", "Login", "LoginFuture"]
+
+
+class AttemptOwner(Protocol):
+    """What a login needs of the ref to its portal."""
+
+    @property
+    def actor_inbox(self) -> Mailbox:
+        """The portal's mailbox."""
+
+    def give_up(self, attempt: Any) -> None:
+        """Called when the client no longer waits for a login."""
 
 
 class _LoginFields(NamedTuple, Generic[Interface_co]):
@@ -51,16 +62,17 @@ class LoginFuture(Future[Login[Interface_co]]):
     cancelled, and on `cancel`. No session remains then.
     """
 
-    __slots__ = ("_when_cancelled",)
+    __slots__ = ("_attempt", "_portal")
 
-    def __init__(self, portal: Mailbox, when_cancelled: Callable[[], object]) -> None:
+    def __init__(self, portal: AttemptOwner, attempt: Any) -> None:
         Future.__init__(self)
-        self._target = portal
-        self._when_cancelled: Callable[[], object] | None = when_cancelled
+        self._target = portal.actor_inbox
+        self._portal = portal
+        self._attempt = attempt
 
     def _settle(self, state: int, value: Any) -> bool:
-        settled = super()._settle(state, value)
-        self._when_cancelled = None  # it refers to the attempt, which refers to this future
+        settled = Future._settle(self, state, value)
+        self._attempt = None  # it refers to this future
         return settled
 
     def cancel(self) -> bool:
@@ -69,10 +81,10 @@ class LoginFuture(Future[Login[Interface_co]]):
         Returns:
             False if the login had already succeeded or failed.
         """
-        tell = self._when_cancelled
+        attempt = self._attempt
         cancelled = super().cancel()
-        if cancelled and tell is not None:
-            tell()
+        if cancelled and attempt is not None:
+            self._portal.give_up(attempt)
         return cancelled
 
     def get(self, *, timeout: float | None = None) -> Login[Interface_co]:

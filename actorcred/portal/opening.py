@@ -80,7 +80,7 @@ class Opening:
         self._portal = portal
         self._services = services
         self._realm = services.realm
-        self._outbox = options.outbox
+        self._outbox = unused_outbox(options.outbox)
         self._shares = options.policy is Policy.SHARE
         self._directory = directory
         self._steps = steps
@@ -106,7 +106,7 @@ class Opening:
     def _start_mind(self, attempt: Attempt, target: Any) -> MindRef:
         mind = MindRef(
             channel_to(target),
-            unused_outbox(self._outbox),
+            self._outbox,
             self._portal.actor_inbox.dispatcher,
             attempt.identity or attempt.avatar_id,
             attempt.client,
@@ -243,10 +243,13 @@ def _tell_opened(mailbox: Cell, session: Session) -> bool:
         return True
     if kind.on_login is not Avatar.on_login or kind.on_start is not Actor.on_start:
         return False
-    message = Opened(session)
-    # No code of the application runs, so this needs no turn of its own.
-    if mailbox.dispatcher.runs_here() and mailbox.busy.acquire(False):
-        mailbox.dispatcher.run_here(mailbox, message, None)
-    else:
-        mailbox.put(message)
+    # No code of the application runs, so this needs no turn of the avatar.
+    avatar = mailbox.take_idle()
+    if avatar is None:
+        mailbox.put(Opened(session))
+        return True
+    try:
+        avatar._cred_welcome(session)
+    finally:
+        mailbox.leave()
     return True

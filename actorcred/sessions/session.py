@@ -79,24 +79,24 @@ class Session(Resting, Guarded, Generic[Interface_co]):
             refused for now; 0 if they are not. It is called on any thread. None if they never are.
         expiry: when the session ends with the proof of its credentials; None if that does not end.
         proof: when the user last proved the credentials again; None if that has not been.
+        revoked: whether the client's messages that the avatar has not handled are refused.
         since: when it was opened, in seconds since the epoch.
         opened: the same on the portal's clock.
         last_seen: when the client last used it, on the portal's clock.
     """
 
     avatar: AvatarRef[Interface_co]
-    _done = Seldom[Future[None]]()
     _log_out = Seldom[tuple[ActorRef[Any], Callable[[], object]]]()
     _notes = Seldom[dict[str, Any]]()
-    _reason = Seldom[LogoutReason]()
-    _revoked = Seldom[bool]()
     _shared = Seldom["SharedAvatar[Session]"]()
     expiry = Seldom[Expiry]()
     proof = Seldom[Proof]()
 
     __slots__ = (
         "_announced",
+        "_done",
         "_owner",
+        "_reason",
         "_seldom",
         "avatar_id",
         "bucket",
@@ -107,6 +107,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         "last_seen",
         "mind",
         "opened",
+        "revoked",
         "since",
         "state",
         "suspension",
@@ -137,7 +138,9 @@ class Session(Resting, Guarded, Generic[Interface_co]):
         self.opened = self.last_seen = owner.now()
         self.bucket: Any = None  # where the directory watches the session's deadline
         self._owner = owner
-        self._announced = False
+        self._announced = self.revoked = False
+        self._done: Future[None] | None = None
+        self._reason: LogoutReason | None = None
         self.suspension: Callable[[], float] | None = None
         self._seldom: dict[str, Any] | None = None
         self._rest = None
@@ -240,6 +243,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
             raise TypeError(
                 f"the detail of a logout must be a string, not a {type(detail).__name__}"
             )
+        if not detail and type(code) is LogoutCode:
+            return self._owner.end_session(self, LogoutReason.of(code))
         return self._owner.end_session(self, LogoutReason(LogoutCode(code), detail))
 
     # -- for the portal, in the order of a session's life ----------------------------------------
@@ -270,8 +275,8 @@ class Session(Resting, Guarded, Generic[Interface_co]):
     def give_avatar(self, ref: ActorRef[Any], shared: SharedAvatar[Session] | None) -> None:
         """Set the avatar, and the sessions that share it."""
         self.avatar = AvatarRef(ref, self)
-        self._shared = shared
         if shared is not None:
+            self._shared = shared
             shared.add(self)
 
     def when_gone(self, realm: ActorRef[Any], log_out: Callable[[], object]) -> None:
@@ -336,7 +341,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
     def end_for(self, reason: LogoutReason) -> None:
         """Record why the session ends; this decides whether waiting messages are refused."""
         self._reason = reason
-        self._revoked = reason.code not in _IN_ORDER or None
+        self.revoked = reason.code not in _IN_ORDER
 
     @property
     def reason(self) -> LogoutReason | None:
@@ -345,12 +350,7 @@ class Session(Resting, Guarded, Generic[Interface_co]):
 
     def revoke(self) -> None:
         """Refuse the client's messages that the avatar has not handled."""
-        self._revoked = True
-
-    @property
-    def revoked(self) -> bool:
-        """Whether the client's messages that the avatar has not handled are refused."""
-        return self._revoked is True
+        self.revoked = True
 
     def promise(self, done: Future[None]) -> None:
         """Have a future settled when the session has ended completely."""
@@ -373,7 +373,9 @@ class Session(Resting, Guarded, Generic[Interface_co]):
             self.mind.session = None
             self.mind.abandon()
         self.part_from_avatar()
-        log_out, self._log_out = self._log_out, None
+        log_out = self._log_out
+        if log_out is not None:
+            self._log_out = None
         return log_out
 
     def report_gone(self) -> None:
