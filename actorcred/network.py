@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 __all__ = ["is_local", "is_loopback", "source_of", "source_of_peer"]
@@ -42,6 +43,12 @@ def source_of(address: str, *, loopback: bool = False) -> str:
     """
     if address == "127.0.0.1":
         return address if loopback else ""
+    return _source_of(address, loopback)
+
+
+@lru_cache(4096)
+def _source_of(address: str, loopback: bool) -> str:
+    """Compute `source_of`, which each login asks for several times."""
     try:
         ip = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

@@ -178,7 +178,7 @@ def examine(answer: Any, interfaces: tuple[type, ...], realm: str) -> Granted:
     """
     problem = _problem(answer, interfaces)
     if problem is None:
-        return Granted(*answer)
+        return tuple.__new__(Granted, answer)  # without the constructor's own Python frame
     for part in answer if isinstance(answer, tuple) else (answer,):
         if isinstance(part, pykka.ActorRef):
             part.stop(block=False)

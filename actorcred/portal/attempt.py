@@ -291,7 +291,8 @@ class Attempt:
         self.state = step(self.state, SessionEvent.OPENED)
         session = self.session
         session.succeed()
-        return Login(session.interface, session.avatar, session.end)
+        # Without the constructor's own Python frame.
+        return tuple.__new__(Login, (session.interface, session.avatar, session.end))
 
     # -- failing ---------------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ class LoginFuture(Future[Login[Interface_co]]):
 
     def __await__(self) -> Generator[Any, None, Login[Interface_co]]:
         """Wait for the login in a coroutine; cancelling the wait gives the login up."""
+        if self._state:
+            return Future.get(self)
         try:
             return (yield from super().__await__())
         except (asyncio.CancelledError, GeneratorExit):

@@ -126,6 +126,10 @@ class Logins:
                 self._arm_timer(self._options.login_timeout)
             if attempt.exchange is not None:
                 self._take_turns(attempt, attempt.exchange)
+            if self._protection.is_calm():  # by far the most frequent case
+                self.checking.ask_next(attempt)
+                self._keep_turn(attempt)
+                return
             self._in_turn(attempt, self.checking.ask_next)
             if attempt.checker is None:
                 # It has to wait; until its turn, all of it is queue.
@@ -151,9 +155,16 @@ class Logins:
             protection.await_turn(attempt, partial(self._guard, self._after_queue, attempt, look))
             return
         self._unless_denied(attempt, look)
-        # What is answered at once needs no turn: no other login can come in between.
-        if alone and attempt.state is State.CHECKING:
-            protection.turn_at_once(attempt)
+        if alone:
+            self._keep_turn(attempt)
+
+    def _keep_turn(self, attempt: Attempt) -> None:
+        """Take the turn of a login that is being looked at, while no other one was.
+
+        What was answered at once needs no turn: no other login could come in between.
+        """
+        if attempt.state is State.CHECKING:
+            self._protection.turn_at_once(attempt)
 
     def _after_queue(self, attempt: Attempt, look: Callable[[Attempt], object]) -> None:
         if attempt.checker is None:
@@ -202,7 +213,8 @@ class Logins:
             self.fail(attempt, other.because(RefusalCause.ANOTHER_USER))
             return
         self._reports.proven(attempt)
-        self._protection.proven(attempt)
+        if attempt.account:
+            self._protection.proven(attempt)
         if attempt.turns:
             self._protection.end_turn(attempt)
         if attempt.interfaces:
@@ -329,7 +341,8 @@ class Logins:
         self._attempts.pop(attempt, None)
         if attempt.counted:
             self._protection.leave(attempt)
-        self._logouts.watch_deadlines()
+        if self._logouts.deadline_timer is None:
+            self._logouts.watch_deadlines()
         if attempt.proven_at is not None:
             self._reports.succeeded(attempt, session)
         if attempt.future.settle(attempt.succeed()):

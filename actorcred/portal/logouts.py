@@ -67,7 +67,8 @@ class Logouts:
         """Called with a session whose avatar has ended, and the exception if it crashed."""
         self.when_idle: Callable[[Session], object] = lambda session: None
         """Called with a session whose avatar can sleep."""
-        self._deadline_timer: Timer | None = None
+        self.deadline_timer: Timer | None = None
+        """Runs while sessions have deadlines."""
         self.when_arrived: Callable[[Session], object] = lambda session: None
         """Called with a session that has arrived from another server."""
         self.moving: dict[Session, LogoutReason | None] = {}
@@ -99,14 +100,18 @@ class Logouts:
                 self.moving[session] = reason
             return
         session.end_for(reason)
+        if not later and _leaves_at_once(session):
+            self._directory.end_at_once(session)
+            self.when_ending(session)
+            self.when_gone(session, None)
+            self._free(session)
+            return
         self.begin_end(session)
         if session.has_company():
             session.part()
             if issubclass(session.avatar.actor_class, Avatar):
                 session.avatar.actor_inbox.put(Detached(session.mind, reason))
             self._finish(session)
-        elif not later and _leaves_at_once(session):
-            self.avatar_gone(session, None)
         else:
             self._leaving[session] = self._portal.now() + self._timeout
             if self._leaving_timer is None:
@@ -146,6 +151,10 @@ class Logouts:
         self._leaving.pop(session, None)
         if self._hurried:
             self._hurried.discard(session)
+        self._free(session)
+
+    def _free(self, session: Session) -> None:
+        """Release a session that has ended completely, and its place."""
         try:
             self._report(session)
             _release(session)
@@ -191,8 +200,8 @@ class Logouts:
 
     def watch_deadlines(self) -> None:
         """Start the timer that ends idle and old sessions; it runs while sessions exist."""
-        if self._deadline_timer is None and self._directory.awaits_deadlines:
-            self._deadline_timer = self._portal.send_every(
+        if self.deadline_timer is None and self._directory.awaits_deadlines:
+            self.deadline_timer = self._portal.send_every(
                 self._directory.granularity, ExpireSessions()
             )
 
@@ -205,9 +214,9 @@ class Logouts:
                 self.guard(self.when_idle, session)
             else:
                 self.guard(self.end, session, LogoutReason(due))
-        if not len(self._directory) and self._deadline_timer is not None:
-            self._deadline_timer.cancel()
-            self._deadline_timer = None
+        if not len(self._directory) and self.deadline_timer is not None:
+            self.deadline_timer.cancel()
+            self.deadline_timer = None
 
     def _announce_expiry(self, session: Session) -> None:
         assert session.expiry is not None
@@ -341,12 +350,15 @@ class Logouts:
 def _leaves_at_once(session: Session) -> bool:
     """Stop an idle avatar that has no `on_logout` and no `on_stop`; return whether it was stopped.
 
-    No code of the application runs, so this needs no turn of the avatar.
+    No code of the application runs, so this needs no turn of the avatar. One of several sessions is
+    never its only user.
     """
     mailbox = session.avatar.actor_inbox
     kind: Any = mailbox.actor_class
     return (
-        Avatar in kind.__mro__
+        session.shared is None
+        and not session.is_guest
+        and Avatar in kind.__mro__
         and kind.on_logout is Avatar.on_logout
         and kind.on_stop is Actor.on_stop
         and mailbox.stop_idle(session.avatar_gone)

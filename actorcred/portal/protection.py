@@ -162,6 +162,13 @@ class Protection:
         attempt.counted = True
         return None
 
+    def is_calm(self) -> bool:
+        """Return whether no login is being looked at, and none has failed lately.
+
+        Then a login can be looked at without a turn, and no penalty denies it.
+        """
+        return not (self._by_account.busy or self._by_source.busy or self._penalties.failures)
+
     def nobody_has_a_turn(self) -> bool:
         """Return whether no login is being looked at."""
         return not self._by_account.busy and not self._by_source.busy
@@ -290,9 +297,9 @@ class Protection:
 
         Those of the source stay, since it might own one account and try others. So do those of an
         account that has a penalty, which this login has passed: the guesses are others'.
+
+        Must be called only if the login has an account.
         """
-        if not attempt.account:
-            return
         if self._penalties.failures:
             key = "as " + attempt.account
             if not self._penalties.wait(key, self._clock()):

@@ -108,6 +108,13 @@ class Directory:
         self._ending.setdefault(session.avatar_id, set()).add(session)
         self.ending += 1
 
+    def end_at_once(self, session: Session) -> None:
+        """Remove an open session, no guest's, whose avatar has stopped already."""
+        self._index.remove(session)
+        self._forget_deadline(session)
+        session.step(SessionEvent.END)
+        session.step(SessionEvent.GONE)
+
     def guests(self) -> list[Session]:
         """Return the open sessions of clients of other machines; see `Guest`."""
         return [guest for guests in self._guests.values() for guest in guests.values()]
@@ -151,11 +158,11 @@ class Directory:
             session: the session.
             used: when its avatar woke.
         """
-        idle, expiry = self._idle_timeout, session.expiry
+        idle = self._idle_timeout
         deadline = math.inf if idle is None else session.last_seen + idle
-        if self._lifetime is not None:
-            deadline = min(deadline, session.opened + self._lifetime)
-        if expiry is not None:
+        if self._lifetime is not None and session.opened + self._lifetime < deadline:
+            deadline = session.opened + self._lifetime
+        if (expiry := session.expiry) is not None:
             deadline = min(deadline, expiry.at - (0 if expiry.announced else NOTICE))
         if self._sleep_after is not None and session.may_sleep:
             deadline = min(deadline, max(session.last_seen_of_all, used) + self._sleep_after)
