@@ -114,7 +114,11 @@ class Realm(Service):
         return self.request_avatar(avatar_id, mind, *interfaces)
 
     def _actor_control(self, message: ControlMessage) -> Any:
-        if isinstance(message, RestoreAvatar):
+        if type(message) is RequestAvatar:  # by far the most frequent message
+            self._serve(
+                message, self.request_avatar, message.avatar_id, message.mind, *message.interfaces
+            )
+        elif isinstance(message, RestoreAvatar):
             self._serve(
                 message,
                 self.restore_avatar,
@@ -122,10 +126,6 @@ class Realm(Service):
                 message.mind,
                 unpack(message.snapshot),
                 *message.interfaces,
-            )
-        elif isinstance(message, RequestAvatar):
-            self._serve(
-                message, self.request_avatar, message.avatar_id, message.mind, *message.interfaces
             )
         elif isinstance(message, LogOut):
             self._log_out(message.logout)
@@ -198,17 +198,20 @@ def _problem(answer: Any, interfaces: tuple[type, ...]) -> str | None:
         )
     if not callable(logout):
         return f"must return a callable as logout, not {_kind(logout)}; as a rule avatar.stop"
-    if avatar is None or isinstance(avatar, type):
+    if isinstance(avatar, ActorRef):
+        avatar_class = avatar.actor_class
+    elif avatar is None or isinstance(avatar, type):
         return (
             f"must return a started actor or an object as avatar, not {avatar!r}; "
             f"call {Avatar.__name__}.start()"
         )
-    if isinstance(avatar, pykka.ActorRef) and not isinstance(avatar, ActorRef):
+    elif isinstance(avatar, pykka.ActorRef):
         return (
             "must return an actor of actorcred.actors as avatar, "
             f"not a {avatar.actor_class.__name__} of Pykka's own runtime"
         )
-    avatar_class = avatar.actor_class if isinstance(avatar, ActorRef) else type(avatar)
+    else:
+        avatar_class = type(avatar)
     if not implements(avatar_class, interface):
         return (
             f"returned a {avatar_class.__name__}, which does not implement {interface.__name__}; "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 from actorcred.identity import ClientInfo
 
@@ -42,7 +42,7 @@ def require_interfaces(interfaces: tuple[object, ...]) -> tuple[type, ...]:
     for interface in interfaces or (None,):
         if not isinstance(interface, type):
             raise TypeError("login() needs at least one interface, a class, after the mind")
-    return cast("tuple[type, ...]", interfaces)
+    return interfaces  # type: ignore[return-value]
 
 
 def require(name: str, value: object, kind: type | tuple[type, ...], *others: object) -> None:

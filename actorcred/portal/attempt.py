@@ -58,6 +58,7 @@ class Attempt:
         done_at: when the avatar was ready, if its `on_login` took a turn of its own.
         hashed: how long its password waited for a thread, and took; None if it was not hashed.
         trace: the caller's context for tracing; None without.
+        awaited: what a checker or the realm must answer; any other answer is late.
         checker: the checker that is being asked, or that accepted the credentials.
         avatar_id: the avatar id, once it is proven.
         identity: the identity, if the checker said more than an avatar id.
@@ -76,7 +77,6 @@ class Attempt:
     """
 
     __slots__ = (
-        "_answer",
         "_candidates",
         "_cause",
         "_claimed_again",
@@ -87,6 +87,7 @@ class Attempt:
         "account",
         "authorize_as",
         "avatar_id",
+        "awaited",
         "began",
         "checker",
         "claimed",
@@ -160,7 +161,7 @@ class Attempt:
         self.deadline = 0.0
         self.checker: CheckerRef | None = None
         self._candidates: list[CheckerRef] = []
-        self._answer: PendingAnswer | None = None
+        self.awaited: PendingAnswer | None = None
         self._details: list[str] | None = None
         self._unavailable: CheckerUnavailable | LoginDenied | None = None
         self._known = False
@@ -199,25 +200,6 @@ class Attempt:
         if self.exchange is not None:
             self.exchange.last = not self._candidates
         return self.checker
-
-    def expect(self, answer: PendingAnswer) -> None:
-        """Wait for an answer; an earlier one is late from now on."""
-        self._answer = answer
-
-    def expects(self, answer: PendingAnswer) -> bool:
-        """Return whether an answer is the expected one. If so, it is no longer expected."""
-        if self._answer is not answer:
-            return False
-        self._answer = None
-        return True
-
-    def is_waiting(self) -> bool:
-        """Return whether a checker or the realm must answer."""
-        return self._answer is not None
-
-    def forget_answer(self) -> None:
-        """Stop waiting for an answer; the expected one is late if it still arrives."""
-        self._answer = None
 
     def note_refusal(self, detail: str, error: LoginFailed) -> None:
         """Remember why a checker did not accept the credentials, until the others were asked."""
@@ -302,7 +284,7 @@ class Attempt:
         if self.hashed is None:
             self.hashed = getattr(self.credentials, "hashing", None)
         self.credentials = self.exchange = None
-        answer, self._answer = self._answer, None
+        answer, self.awaited = self.awaited, None
         if answer is not None and self.mind is None:  # a realm may finish: its avatar is discarded
             answer.cancel()
 

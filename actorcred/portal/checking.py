@@ -62,8 +62,9 @@ class Checking:
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
         """Continue with a checker's answer."""
-        if not attempt.expects(answer):
+        if attempt.awaited is not answer:
             return  # late: the login has failed, or continued without this checker
+        attempt.awaited = None
         try:
             answered, identity = answer.get(), None
             proves = getattr(attempt.credentials, "proves", PASSWORD)
@@ -98,7 +99,7 @@ class Checking:
     def do_without(self, attempt: Attempt) -> None:
         """Continue without a checker that is down."""
         assert attempt.checker is not None
-        attempt.forget_answer()
+        attempt.awaited = None
         _note_down(attempt, attempt.checker)
         self.ask_next(attempt)
 

@@ -407,7 +407,7 @@ class Logins:
     def service_is_gone(self, ref: ActorRef[Any]) -> None:
         """Continue with the logins that a checker or the realm will not answer."""
         for attempt in list(self._attempts):
-            if attempt.is_waiting():
+            if attempt.awaited is not None:
                 self._guard(self._do_without, attempt, ref)
 
     def _do_without(self, attempt: Attempt, ref: ActorRef[Any]) -> None:

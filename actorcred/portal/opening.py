@@ -117,9 +117,10 @@ class Opening:
 
     def answered(self, attempt: Attempt, answer: PendingAnswer) -> None:
         """Continue with the realm's answer."""
-        if not attempt.expects(answer):
+        if attempt.awaited is not answer:
             answer.discard_avatar()
             return
+        attempt.awaited = None
         try:
             granted = examine(answer.get(), attempt.interfaces, self._realm.actor_class.__name__)
             if not attempt.waited or self._has_its_place(attempt, answer):

@@ -21,11 +21,8 @@ __all__ = ["Asked", "PendingAnswer", "is_stop_of"]
 class Asker(Protocol):
     """What an answer needs of its login."""
 
-    def expect(self, answer: PendingAnswer) -> None:
-        """Wait for an answer; an earlier one is late from now on."""
-
-    def forget_answer(self) -> None:
-        """Stop waiting for an answer."""
+    awaited: PendingAnswer | None
+    """The answer that it waits for; an earlier one is late."""
 
 
 A = TypeVar("A", bound=Asker)
@@ -69,7 +66,7 @@ class PendingAnswer:
     ) -> None:
         self.role = role
         self._attempt = asker
-        asker.expect(self)
+        asker.awaited = self
         self._tell: Callable[[Any, PendingAnswer], bool] = tell
         self._value: Any = None
         self._error: BaseException | None = None
@@ -84,7 +81,7 @@ class PendingAnswer:
         try:
             self.role.deliver(question, None)
         except pykka.ActorDeadError:
-            self._attempt.forget_answer()
+            self._attempt.awaited = None
             return Asked.DOWN
         self._asker = 0
         return self._asked

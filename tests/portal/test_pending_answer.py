@@ -41,7 +41,7 @@ def role(inline: Any, log: list[Any]) -> Any:
 
 
 def pending(role: Any, *, wanted: bool = True) -> PendingAnswer:
-    asker = SimpleNamespace(expect=lambda answer: None, forget_answer=lambda: None)
+    asker = SimpleNamespace(awaited=None)
     return PendingAnswer(role, asker, lambda attempt, answer: wanted)  # type: ignore[arg-type]
 
 
