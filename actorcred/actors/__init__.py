@@ -8,6 +8,7 @@ asyncio event loop, or on the calling thread.
 from actorcred.actors.actor import Actor
 from actorcred.actors.background import Overloaded
 from actorcred.actors.bounded_mailbox import MailboxFull, MailboxLimit, Overflow
+from actorcred.actors.collector import tune_gc
 from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.event_loop import AsyncioDispatcher
 from actorcred.actors.future import AlreadySet, CancelledError, Future
@@ -57,4 +58,5 @@ __all__ = [
     "shutdown",
     "starting_on",
     "statistics",
+    "tune_gc",
 ]

@@ -94,12 +94,13 @@ class Cell(Lifecycle):
         Returns:
             Whether the message was handled; if not, the caller must put it into the queue.
         """
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.leave()
+            return False
         previous = current_mailbox.get()
         current_mailbox.set(self)
         try:
-            actor = self.actor
-            if actor is None or self.waiting is not None or not self.empty():
-                return False
             before = monotonic()
             self._handle(actor, message, reply)
             if (took := monotonic() - before) > self.dispatcher.slow_handler:

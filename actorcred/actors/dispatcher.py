@@ -70,6 +70,10 @@ class Dispatcher(ABC):
     def schedule(self, task: Runnable) -> None:
         """Have `task.run()` called soon. The caller ensures that it is scheduled only once."""
 
+    def start_task(self, task: Runnable) -> None:
+        """Have `task.run()` called soon. Unlike the mailbox of an actor, it was never attached."""
+        self.schedule(task)
+
     @abstractmethod
     def spawn(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine; return a future of its result."""

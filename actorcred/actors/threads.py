@@ -48,6 +48,11 @@ class ThreadDispatcher(Dispatcher):
         """Have `task.run()` called soon by one of the threads."""
         self._workers.put(task)  # pragma: no cover  # each instance has the queue's own method
 
+    def start_task(self, task: Runnable) -> None:
+        """Have `task.run()` called soon by one of the threads, which may not have started yet."""
+        self._workers.ensure()
+        self._workers.put(task)
+
     def attach(self, mailbox: Resident) -> None:
         """Add a new actor."""
         self.mailboxes.add(mailbox)

@@ -12,7 +12,13 @@ from typing import Any
 
 import click
 
-from actorcred.actors import ActorRef, AsyncioDispatcher, ThreadDispatcher, set_default_dispatcher
+from actorcred.actors import (
+    ActorRef,
+    AsyncioDispatcher,
+    ThreadDispatcher,
+    set_default_dispatcher,
+    tune_gc,
+)
 from actorcred.audit import PERSONAL
 from actorcred.auth.options import auth_options
 from actorcred.auth.registry import from_string
@@ -381,6 +387,7 @@ async def _serve(life: Life, portal: PortalRef, server: Server, role: Role, *, m
         life.end()
 
     portal.watch(lambda cause: loop.call_soon_threadsafe(gone, cause))
+    tune_gc()
     role.opened(server.addresses)
     await life.until_asked()
     role.closing()

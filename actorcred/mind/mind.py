@@ -311,7 +311,7 @@ class MindRef(ActorRef["Mind"]):
             self.abandon()
         elif self._retire():
             # The channel can be code of the application, which needs a turn of its own.
-            self.dispatcher.schedule(_Farewell(self.channel, reason, self.dispatcher))
+            self.dispatcher.start_task(_Farewell(self.channel, reason, self.dispatcher))
         else:
             self.actor_inbox.put(_Close(reason))
 

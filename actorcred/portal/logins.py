@@ -341,8 +341,7 @@ class Logins:
         self._attempts.pop(attempt, None)
         if attempt.counted:
             self._protection.leave(attempt)
-        if self._logouts.deadline_timer is None:
-            self._logouts.watch_deadlines()
+        self._logouts.watch_deadlines()
         if attempt.proven_at is not None:
             self._reports.succeeded(attempt, session)
         if attempt.future.settle(attempt.succeed()):

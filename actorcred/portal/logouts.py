@@ -67,8 +67,7 @@ class Logouts:
         """Called with a session whose avatar has ended, and the exception if it crashed."""
         self.when_idle: Callable[[Session], object] = lambda session: None
         """Called with a session whose avatar can sleep."""
-        self.deadline_timer: Timer | None = None
-        """Runs while sessions have deadlines."""
+        self._deadline_timer: Timer | None = None
         self.when_arrived: Callable[[Session], object] = lambda session: None
         """Called with a session that has arrived from another server."""
         self.moving: dict[Session, LogoutReason | None] = {}
@@ -200,8 +199,8 @@ class Logouts:
 
     def watch_deadlines(self) -> None:
         """Start the timer that ends idle and old sessions; it runs while sessions exist."""
-        if self.deadline_timer is None and self._directory.awaits_deadlines:
-            self.deadline_timer = self._portal.send_every(
+        if self._deadline_timer is None and self._directory.awaits_deadlines:
+            self._deadline_timer = self._portal.send_every(
                 self._directory.granularity, ExpireSessions()
             )
 
@@ -214,9 +213,9 @@ class Logouts:
                 self.guard(self.when_idle, session)
             else:
                 self.guard(self.end, session, LogoutReason(due))
-        if not len(self._directory) and self.deadline_timer is not None:
-            self.deadline_timer.cancel()
-            self.deadline_timer = None
+        if not len(self._directory) and self._deadline_timer is not None:
+            self._deadline_timer.cancel()
+            self._deadline_timer = None
 
     def _announce_expiry(self, session: Session) -> None:
         assert session.expiry is not None

@@ -364,3 +364,56 @@ def test_mail_that_comes_to_an_actor_during_its_last_hook_is_answered(inline):
     ref.actor_inbox.put(Envelope("after", after))
     with pytest.raises(pykka.ActorDeadError, match="it has stopped"):
         after.get(timeout=0)
+
+
+def test_an_idle_actor_can_be_stopped_without_a_turn_and_all_but_the_caller_are_told(inline):
+    told, others = [], []
+    ref = Actor.start()
+    ref.watch(told.append)
+    ref.watch(others.append)
+
+    assert ref.actor_inbox.stop_idle(told.append)
+    assert (told, others) == ([], [None])
+    assert not ref.is_alive()
+    assert actors.statistics().actors == 0
+    with pytest.raises(pykka.ActorDeadError):
+        ref.ask("late")
+
+
+def test_an_actor_that_is_not_idle_is_not_stopped_without_a_turn(inline):
+    stopped = []
+
+    class Busy(Actor):
+        def on_receive(self, message):
+            stopped.append(self.actor_inbox.stop_idle(told.append))
+
+    told: list = []
+    ref = Busy.start()
+    ref.watch(told.append)
+    ref.tell("x")
+
+    assert stopped == [False]
+    assert ref.is_alive()
+
+
+def test_an_actor_is_not_stopped_without_a_turn_for_who_does_not_watch_it(inline):
+    told, others = [], []
+    ref = Actor.start()
+    assert not ref.actor_inbox.stop_idle(told.append)
+    ref.watch(others.append)
+    assert not ref.actor_inbox.stop_idle(told.append)
+    ref.watch(others.append)
+    assert not ref.actor_inbox.stop_idle(told.append)
+
+    assert ref.is_alive()
+    ref.stop()
+    assert not ref.actor_inbox.stop_idle(others.append)
+    assert others == [None, None]
+
+
+def test_an_actor_with_waiting_messages_is_not_idle(inline):
+    ref = Recorder.start()
+    ref.actor_inbox.push("first")
+
+    assert ref.actor_inbox.take_idle() is None
+    assert ref.ask("x") == "x"

@@ -8,7 +8,7 @@ import pykka
 import pytest
 
 from actorcred import actors
-from actorcred.actors import Actor, ThreadDispatcher
+from actorcred.actors import Actor, Future, ThreadDispatcher
 from tests.actors.helpers import Switching
 
 
@@ -146,3 +146,17 @@ def test_a_pool_that_gets_no_more_threads_goes_on_with_those_it_has(monkeypatch,
     assert pykka.get_all([ref.ask(1, block=False) for ref in refs], timeout=30) == [1] * 10
     assert "cannot get another one: can't start new thread" in caplog.text
     assert len(pool._workers.threads) == 1
+
+
+def test_a_pool_without_actors_runs_a_task(log):
+    done: Future = Future()
+
+    class Task:
+        def run(self):
+            done.set(threading.current_thread().name)
+
+    pool = ThreadDispatcher("tasks", 1)
+    pool.start_task(Task())
+
+    assert done.get(timeout=10) == "tasks-0"
+    pool.close(10)
