@@ -71,8 +71,7 @@ class Cell(Lifecycle):
 
     def run(self) -> None:
         """Handle a batch of messages. Called by the dispatcher, with `busy` taken."""
-        previous = current_mailbox.get()
-        current_mailbox.set(self)
+        token = current_mailbox.set(self)
         try:
             if self.waiting is not None:
                 future, then = self.waiting
@@ -82,7 +81,7 @@ class Cell(Lifecycle):
                 self.begin()
             self._handle_batch()
         finally:
-            current_mailbox.set(previous)
+            current_mailbox.reset(token)
             self.leave()
 
     def run_now(self, message: Any, reply: Receiver | None) -> bool:
@@ -98,8 +97,8 @@ class Cell(Lifecycle):
         if actor is None or self.waiting is not None or not self.empty():
             self.leave()
             return False
-        previous = current_mailbox.get()
-        current_mailbox.set(self)
+        # Of a reset context nothing is left, which would be kept for each connection.
+        token = current_mailbox.set(self)
         try:
             before = monotonic()
             self._handle(actor, message, reply)
@@ -107,7 +106,7 @@ class Cell(Lifecycle):
                 self._log_slow(message, took)
             return True
         finally:
-            current_mailbox.set(previous)
+            current_mailbox.reset(token)
             self.leave()
 
     def _handle_batch(self) -> None:

@@ -107,7 +107,7 @@ def set_default_dispatcher(dispatcher: Dispatcher | None) -> None:
 
 def living() -> list[Cell]:
     """Return the mailboxes of all living actors, oldest first."""
-    # list(set) is atomic under the GIL, so other threads can start and stop actors meanwhile.
+    # list(dict) is atomic under the GIL, so other threads can start and stop actors meanwhile.
     cells = cast(
         "Iterable[Cell]",
         (mailbox for dispatcher in dispatchers() for mailbox in list(dispatcher.mailboxes)),

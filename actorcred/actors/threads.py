@@ -55,7 +55,7 @@ class ThreadDispatcher(Dispatcher):
 
     def attach(self, mailbox: Resident) -> None:
         """Add a new actor."""
-        self.mailboxes.add(mailbox)
+        self.mailboxes[mailbox] = None
         workers = self._workers
         if len(workers.threads) < workers.size:
             workers.ensure()

@@ -307,13 +307,15 @@ class MindRef(ActorRef["Mind"]):
         """Notify the client of the logout, and stop. Called by the portal."""
         self.session = None
         self._cut_ties()
-        if self.channel is NOBODY:
+        channel = self.channel
+        if channel is NOBODY:
             self.abandon()
         elif self._retire():
             # The channel can be code of the application, which needs a turn of its own.
-            self.dispatcher.start_task(_Farewell(self.channel, reason, self.dispatcher))
+            self.dispatcher.start_task(_Farewell(channel, reason, self.dispatcher))
         else:
             self.actor_inbox.put(_Close(reason))
+        self.channel = NOBODY  # it can refer to the session, which would be a circle
 
     def abandon(self) -> None:
         """Stop without notifying the client. Called by the portal."""

@@ -27,7 +27,7 @@ class Due(Enum):
     SLEEP = "the avatar can sleep, since its client is idle"
 
 
-class Bucket(set[Session]):
+class Bucket(dict[Session, None]):
     """The sessions whose earliest possible deadline is within one interval.
 
     Args:
@@ -174,12 +174,12 @@ class Directory:
         if bucket is None:
             bucket = self._buckets[number] = Bucket(number)
         session.bucket = bucket
-        bucket.add(session)
+        bucket[session] = None
 
     def _forget_deadline(self, session: Session) -> None:
         bucket: Any = session.bucket
         if bucket is not None:
-            bucket.discard(session)
+            bucket.pop(session, None)
             number = bucket.number
             if not bucket and self._buckets.get(number) is bucket:
                 del self._buckets[number]

@@ -182,7 +182,7 @@ class LifeCycles(RuleBasedStateMachine):
         assert len(logouts) == len([entry for entry in self.stage.log if entry[0] == "login"])
         for ref in (self.stage.portal, self.stage.realm, self.stage.checkers[0]):
             ref.stop()
-        assert self.clock.mailboxes == set()
+        assert not self.clock.mailboxes
         assert self.clock.pending_timers == 0
 
 

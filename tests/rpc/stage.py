@@ -376,7 +376,7 @@ async def stage(
             writer.close()
         for client in made.clients:
             await client.close()
-        assert made.hub.peers == set()
+        assert not made.hub.peers
         assert made.hub.channels == {}
         assert made.hub.lost_channels == set()
         assert made.hub.visitors == set()

@@ -254,15 +254,20 @@ class Connection:
             TypeError: if the result cannot be encoded; the request is still unanswered then.
         """
         data = self.codec.encode((1, request_id, None, result))
-        if self._theirs is not None:
-            self._theirs.discard(request_id)
+        self._answered(request_id)
         return data
 
     def fail(self, request_id: int, error: CallError) -> bytes:
         """Return the bytes of an error as the answer to a request of the peer."""
-        if self._theirs is not None:
-            self._theirs.discard(request_id)
+        self._answered(request_id)
         return self.codec.encode((1, request_id, fault_of(error, self.errors), None))
+
+    def _answered(self, request_id: int) -> None:
+        theirs = self._theirs
+        if theirs is not None:
+            theirs.discard(request_id)
+            if not theirs:
+                self._theirs = None
 
     def refuse(self, excess: Excess) -> bytes:
         """Return the answer to a request over the limit of pending ones."""

@@ -121,7 +121,7 @@ class Hub:
         self.thread = get_ident()
         self.interfaces: tuple[type, ...] = ()
         """The interfaces that clients may request; the first one is the default."""
-        self.peers: set[Peer] = set()
+        self.peers: dict[Peer, None] = {}
         self.channels: dict[bytes, SessionChannel] = {}
         self._over: dict[bytes, None] = {}
         """Tokens of sessions that are over, the latest last."""
@@ -227,13 +227,13 @@ class Hub:
 
     def enter(self, peer: Peer) -> None:
         """Add a connection."""
-        self.peers.add(peer)
+        self.peers[peer] = None
         self._nobody.clear()
         self.sweep()
 
     def leave(self, peer: Peer) -> None:
         """Remove a connection."""
-        self.peers.discard(peer)
+        self.peers.pop(peer, None)
         if not self.peers:
             self._nobody.set()
 

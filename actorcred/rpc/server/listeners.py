@@ -10,6 +10,7 @@ import ssl
 import stat
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -66,14 +67,11 @@ class StreamTransport(asyncio.BufferedProtocol):
     """
 
     __slots__ = (
-        "_binding",
         "_buffer",
-        "_client",
         "_full",
         "_held",
         "_hub",
-        "_place",
-        "_protocol",
+        "_start",
         "_transport",
         "peer",
     )
@@ -87,10 +85,8 @@ class StreamTransport(asyncio.BufferedProtocol):
         binding: tuple[str, bytes] | None = None,
     ) -> None:
         self._hub = hub
-        self._protocol = protocol
-        self._place = place
-        self._client = client
-        self._binding = binding
+        self._start: tuple[str, Place, ClientInfo, tuple[str, bytes] | None] | None
+        self._start = protocol, place, client, binding  # until the connection is established
         self._buffer = receive_buffer()
         self._transport: asyncio.Transport | None = None
         self._full = False
@@ -107,15 +103,18 @@ class StreamTransport(asyncio.BufferedProtocol):
         stream.set_write_buffer_limits(high=self._hub.options.write_buffer)
         tls = stream.get_extra_info("ssl_object")
         # Not with the address of the transport, which has none if the connection was reset.
+        assert self._start is not None
+        protocol, place, known, binding = self._start
+        self._start = None
         client = replace(
-            self._client,
-            transport=self._protocol,
-            local=self._client.local or _local_of(stream),
-            encrypted=tls is not None or self._client.encrypted,
-            tls=tls_info(tls, self._binding),
+            known,
+            transport=protocol,
+            local=known.local or _local_of(stream.get_extra_info("sockname")),
+            encrypted=tls is not None or known.encrypted,
+            tls=tls_info(tls, binding),
         )
         self.peer = ServerConnection(
-            self._hub, self, Connection(limits=self._hub.options.wire), client, self._place
+            self._hub, self, Connection(limits=self._hub.options.wire), client, place
         )
 
     def get_buffer(self, sizehint: int) -> memoryview:
@@ -146,8 +145,12 @@ class StreamTransport(asyncio.BufferedProtocol):
         """Called when the connection is lost."""
         if self._held is not None:
             self._held.cancel()
-        if self.peer is not None:
-            self.peer.lost()
+        # The peer refers to this. Without circles, an ended connection is freed at once.
+        peer, self.peer = self.peer, None
+        if peer is not None:
+            peer.lost()
+        with contextlib.suppress(AttributeError):  # only asyncio's own has it, and refers to itself
+            self._transport._read_ready_cb = None  # type: ignore[union-attr]
 
     # -- called by the peer ------------------------------------------------------------------------
 
@@ -240,9 +243,12 @@ def _keep_alive(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _local_of(stream: asyncio.Transport) -> str:
-    """Return the address and port of the server that a client has reached."""
-    name = stream.get_extra_info("sockname")
+@lru_cache(64)
+def _local_of(name: Any) -> str:
+    """Return the address and port of the server that a client has reached, from its socket's name.
+
+    All connections share one string.
+    """
     if not isinstance(name, tuple):
         return HOST
     return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"

@@ -113,6 +113,7 @@ class SessionChannel(MovableChannel):
     kind = "rpc"
 
     __slots__ = (
+        "_backlog",
         "_end",
         "_halted",
         "_hub",
@@ -121,7 +122,6 @@ class SessionChannel(MovableChannel):
         "_kept_bytes",
         "_late",
         "_token",
-        "backlog",
         "errors",
         "lost_at",
         "methods",
@@ -148,8 +148,7 @@ class SessionChannel(MovableChannel):
         self.errors = errors
         self._token: bytes | None = None
         self._end: LogoutReason | None = None
-        self.backlog = Backlog(2 * hub.options.wire.pending, hub.options.backlog_bytes)
-        """What the client sent, on any connection, and the avatar has not begun to handle."""
+        self._backlog: Backlog | None = None
         # Until the client has the answer to its login, notifications wait as after a lost
         # connection.
         self._kept: deque[tuple[Notification, int]] | None = None
@@ -165,6 +164,15 @@ class SessionChannel(MovableChannel):
         self.lost_at: float | None = None
         self.methods: dict[str, Method] = {}
         """When the user proved the credentials again, on the server's clock."""
+
+    @property
+    def backlog(self) -> Backlog:
+        """What the client sent, on any connection, and the avatar has not begun to handle."""
+        backlog = self._backlog
+        if backlog is None:  # most clients send nothing while their avatar is busy
+            options = self._hub.options
+            backlog = self._backlog = Backlog(2 * options.wire.pending, options.backlog_bytes)
+        return backlog
 
     def open(self, session: Session) -> None:
         """Set the session that was opened."""
