@@ -177,6 +177,8 @@ class Dialogue:
     def _end(self) -> None:
         self._over = True
         self._answer = None
+        if self._stepper.exchange is not None:
+            self._stepper.exchange.on_challenge = None  # it refers to this
         if self._peer.dialogue is self:
             self._peer.dialogue = None
 
