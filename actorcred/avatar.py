@@ -240,7 +240,6 @@ class Avatar(Actor):
         return None
 
     def _cred_welcome(self, session: Session) -> None:
-        """Set the session without calling `on_login`, which does nothing."""
         self.session = session
         self._cred_logged_in = True
 

@@ -66,6 +66,7 @@ SUITES: Mapping[str, Sequence[str]] = {
     # Of snapshots, it is what a session that sleeps or moves shows.
     "actorcred/avatar.py": ["tests/portal/test_sleeping.py", "tests/portal/test_moving.py"],
     "actorcred/realm.py": ["tests/portal/test_moving.py"],
+    "actorcred/mind/call.py": ["tests/mind/test_mind.py"],
     "actorcred/mind/*.py": ["tests/portal/test_moving.py", "tests/cluster/test_moving_clients.py"],
     "actorcred/testing/*.py": ["tests/test_testing.py", "tests/checkers/test_contract.py"],
     # The parts of one actor, or of one server: their tests are by what a client sees.

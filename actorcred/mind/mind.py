@@ -11,29 +11,16 @@ from typing import Any, Protocol, cast
 
 import pykka
 
-from actorcred.actors import (
-    Actor,
-    ActorRef,
-    AnsweredMessage,
-    ControlMessage,
-    Dispatcher,
-    Future,
-    starting_on,
-)
+from actorcred.actors import Actor, ActorRef, AnsweredMessage, ControlMessage, Dispatcher, Future
 from actorcred.actors.cell import Cell
-from actorcred.actors.lifecycle import stops_all
 from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity, identity_of
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.call import Call, as_client_gone, pass_on
 from actorcred.mind.channel import NOBODY, Channel, channel_to
-from actorcred.mind.outbox import (
-    Notification,
-    Offer,
-    Outbox,
-    OutboxLimit,
-    unused_outbox,
-)
+from actorcred.mind.farewell import Farewell, close_channel
+from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit, unused_outbox
 from actorcred.names import ANONYMOUS, AvatarId
 
 __all__ = ["CALL_TIMEOUT", "EndWatcher", "Mind", "MindRef"]
@@ -103,26 +90,6 @@ class _Settle(AnsweredMessage):
 _FLUSH, _GO_ON = _Flush(), _GoOn()
 
 _ACCEPTED = frozenset({Offer.WAKE, Offer.QUEUED})
-
-
-class _Call:
-    """A call that waits in an outbox."""
-
-    __slots__ = ("args", "future", "name")
-
-    key = None
-
-    def __init__(self, name: str, args: tuple[Any, ...]) -> None:
-        self.name = name
-        self.args = args
-        self.future: Future[Any] = Future()
-
-    def dropped(self) -> None:
-        self.future.settle_error(
-            ClientGone(
-                "the call was dropped: the client's outbox is full, or the client has disconnected"
-            )
-        )
 
 
 class MindRef(ActorRef["Mind"]):
@@ -234,7 +201,7 @@ class MindRef(ActorRef["Mind"]):
             A future of the answer. It fails with `ClientGone` if there will be none, and with
             `pykka.Timeout` if there is none in time.
         """
-        call = _Call(name, args)
+        call = Call(name, args)
         if self.session is not None:
             self.session.announce()
         if not self.outbox.closed:
@@ -249,9 +216,9 @@ class MindRef(ActorRef["Mind"]):
             call.future.add_done_callback(lambda _: timer.cancel())
         return call.future
 
-    def _offer(self, item: Notification | _Call) -> Offer:
+    def _offer(self, item: Notification | Call) -> Offer:
         offer = self._own_outbox().offer(
-            item, 0 if isinstance(item, _Call) else self.channel.size(item)
+            item, 0 if isinstance(item, Call) else self.channel.size(item)
         )
         if offer is Offer.WAKE:
             self.actor_inbox.put(_FLUSH)
@@ -312,7 +279,7 @@ class MindRef(ActorRef["Mind"]):
             self.abandon()
         elif self._retire():
             # The channel can be code of the application, which needs a turn of its own.
-            self.dispatcher.start_task(_Farewell(channel, reason, self.dispatcher))
+            self.dispatcher.start_task(Farewell(channel, reason, self.dispatcher))
         else:
             self.actor_inbox.put(_Close(reason))
         self.channel = NOBODY  # it can refer to the session, which would be a circle
@@ -345,22 +312,6 @@ class MindRef(ActorRef["Mind"]):
                 if self.outbox.is_shared:
                     self.outbox = Outbox(self.outbox.limit)
         return self.outbox
-
-
-class _Farewell:
-    """Notifies the client of a mind without an actor that its session has ended."""
-
-    __slots__ = ("_channel", "_dispatcher", "_reason")
-
-    def __init__(self, channel: Channel, reason: LogoutReason, dispatcher: Dispatcher) -> None:
-        self._channel = channel
-        self._reason = reason
-        self._dispatcher = dispatcher
-
-    def run(self) -> None:
-        """Close the channel; called by the dispatcher."""
-        with starting_on(self._dispatcher):
-            _close_channel(self._channel, self._reason, self._dispatcher)
 
 
 class Mind(Actor):
@@ -436,7 +387,7 @@ class Mind(Actor):
             self._send(item)
 
     def _send(self, item: Any) -> None:
-        if type(item) is _Call:
+        if type(item) is Call:
             self._send_call(item)
             return
         try:
@@ -461,13 +412,13 @@ class Mind(Actor):
         except Exception as error:
             self._failed(name, error)
 
-    def _send_call(self, call: _Call) -> None:
+    def _send_call(self, call: Call) -> None:
         if call.future.done():
             return
         try:
             result = self._channel.call(call.name, call.args)
         except Exception as error:
-            call.future.settle_error(_as_client_gone(error))
+            call.future.settle_error(as_client_gone(error))
             return
         future = self._future_of(result)
         if future is None:
@@ -479,7 +430,7 @@ class Mind(Actor):
             self._calls = set()
         self._calls.add(call.future)
         call.future.add_done_callback(self._calls.discard)
-        future.add_done_callback(lambda done: _pass_on(done, call.future))
+        future.add_done_callback(lambda done: pass_on(done, call.future))
         call.future.add_done_callback(lambda _: future.cancel())  # it may be the time-out
 
     def _future_of(self, result: Any) -> Future[Any] | None:
@@ -499,7 +450,7 @@ class Mind(Actor):
         self._flush()
         drop_all(self._outbox)
         # Even a client that holds back notifications is notified: this is the last message.
-        _close_channel(self._channel, reason, self.actor_inbox.dispatcher)
+        close_channel(self._channel, reason, self.actor_inbox.dispatcher)
         self.stop()
 
     def on_stop(self) -> None:
@@ -511,35 +462,7 @@ class Mind(Actor):
             future.settle_error(ClientGone("the session ended before the client answered"))
 
 
-def _close_channel(channel: Channel, reason: LogoutReason, dispatcher: Dispatcher) -> None:
-    """Notify a client of the end of its session; its errors affect no other one."""
-    try:
-        result = channel.close(reason)
-    except BaseException as error:
-        if stops_all(error):
-            raise
-        logger.debug("A client could not be notified of the end of its session: %r", error)
-    else:
-        if type(result) is CoroutineType:
-            dispatcher.spawn(result)
-
-
 def drop_all(outbox: Outbox) -> None:
     """Close an outbox, and call `dropped` of each waiting item."""
     for item in outbox.close():
         item.dropped()
-
-
-def _as_client_gone(error: Exception) -> Exception:
-    return (
-        ClientGone("the client has disconnected")
-        if isinstance(error, OSError | pykka.ActorDeadError)
-        else error
-    )
-
-
-def _pass_on(done: Future[Any], to: Future[Any]) -> None:
-    try:
-        to.settle(done.get())
-    except Exception as error:
-        to.settle_error(_as_client_gone(error))

@@ -16,7 +16,7 @@ from actorcred import (
     OutboxLimit,
     OutboxOverflow,
 )
-from actorcred.actors import Actor, ControlMessage, Future, InlineDispatcher
+from actorcred.actors import Actor, ControlMessage, Future
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.mind.mind import Mind
 from actorcred.mind.outbox import Offer, Outbox
@@ -449,55 +449,3 @@ def test_a_call_that_timed_out_before_its_turn_is_not_made(inline):
     with pytest.raises(pykka.Timeout, match="did not answer 'news' within 5 s"):
         call.get(timeout=0)
     assert client.got == [(1,)]
-
-
-def test_a_client_without_news_is_told_of_the_end_without_an_actor(dispatcher):
-    told = Future()
-    mind = Mind.start(lambda *args: told.set(args))
-    mind.close(BYE)
-
-    assert told.get(timeout=10) == ("logged_out", "kicked", "cheating")
-    assert not mind.is_started
-    assert not mind.send(Notification("late", ()))
-    with pytest.raises(ClientGone):
-        mind.call("late").get(timeout=10)
-
-
-def test_a_client_can_be_told_of_the_end_by_a_coroutine(dispatcher):
-    told = Future()
-
-    async def client(name, *args):
-        told.set(name)
-
-    Mind.start(client).close(BYE)
-
-    assert told.get(timeout=10) == "logged_out"
-
-
-def test_what_a_client_starts_when_it_is_told_of_the_end_runs_where_the_mind_would(inline):
-    started = []
-    mind = Mind.start(lambda *_: started.append(Actor.start()), dispatcher=InlineDispatcher())
-    mind.close(BYE)
-
-    assert started[0].actor_inbox.dispatcher is mind.dispatcher
-    assert mind.dispatcher is not inline
-
-
-@pytest.mark.parametrize("error", [LookupError, SystemExit])
-def test_a_client_that_fails_when_it_is_told_of_the_end_harms_no_other_one(inline, error):
-    def fails(*_):
-        raise error
-
-    told = []
-    Mind.start(fails).close(BYE)
-    Mind.start(lambda name, *_: told.append(name)).close(BYE)
-
-    assert told == ["logged_out"]
-
-
-def test_ctrl_c_while_a_client_is_told_of_the_end_is_not_lost(inline):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        Mind.start(interrupted).close(BYE)
