@@ -97,7 +97,6 @@ class Cell(Lifecycle):
         if actor is None or self.waiting is not None or not self.empty():
             self.leave()
             return False
-        # Of a reset context nothing is left, which would be kept for each connection.
         token = current_mailbox.set(self)
         try:
             before = monotonic()

@@ -20,8 +20,6 @@ from actorcred.actors.watchdog import watch_loop
 
 __all__ = ["AsyncioDispatcher", "background_loop"]
 
-_running_loop = asyncio._get_running_loop
-
 logger = logging.getLogger("actorcred.actors")
 
 TURN = 0.005
@@ -121,7 +119,7 @@ class AsyncioDispatcher(Dispatcher):
 
     def runs_here(self) -> bool:
         """Return whether the calling thread is the loop's."""
-        return _running_loop() is self.loop
+        return asyncio._get_running_loop() is self.loop
 
     def _arm(self) -> None:
         try:
