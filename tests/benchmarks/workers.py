@@ -33,7 +33,7 @@ except ImportError:
 
 from actorcred import Avatar, Realm
 from actorcred.passwords.hashing import hash_password
-from tests.benchmarks.__main__ import machine
+from tests.benchmarks.measure import machine
 from tests.cli.served import Served, command_of
 
 SESSIONS = 400
