@@ -14,7 +14,7 @@ import sys
 
 from rich.console import Console
 
-from tests.benchmarks.measure import ROUNDS, Missing, loop_name, machine
+from tests.benchmarks.measure import ROUNDS, Missing, end_on_sigterm, loop_name, machine
 from tests.benchmarks.report import Figure, Pairs, Target, targets_table
 
 THREADS = "pykka.ThreadingActor"
@@ -75,6 +75,7 @@ def main() -> None:
     )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    end_on_sigterm()
     if arguments.one:
         print(json.dumps(_measure(arguments.one, arguments.scale)))
         return

@@ -10,6 +10,7 @@ import importlib.util
 import os
 import platform
 import resource
+import signal
 import statistics
 import time
 from collections.abc import Callable, Coroutine
@@ -83,6 +84,15 @@ def raise_descriptor_limit() -> int:
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this process as Ctrl-C does, so that its children end."""
+
+    def leave(*_: object) -> None:
+        raise SystemExit(128 + signal.SIGTERM)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def loop_name() -> str:

@@ -14,7 +14,7 @@ from tests.benchmarks.logins import Game, Player, Users, mind
 from tests.benchmarks.measure import alternate, run_on_loop
 from tests.benchmarks.report import Pairs
 
-ROUNDS = 31
+ROUNDS = 15
 """The difference is smaller than that between two rounds."""
 
 

@@ -25,6 +25,7 @@ from tests.benchmarks.measure import (
     ROUNDS,
     Missing,
     Spread,
+    end_on_sigterm,
     loop_name,
     machine,
     raise_descriptor_limit,
@@ -33,7 +34,7 @@ from tests.benchmarks.measure import (
 from tests.benchmarks.report import Figure, Pairs, Target, targets_table
 from tests.benchmarks.wire import browser, chat, crowds
 from tests.benchmarks.wire.game import IDLE
-from tests.benchmarks.wire.processes import System, end_on_sigterm
+from tests.benchmarks.wire.processes import System
 from tests.benchmarks.wire.rounds import (
     Measured,
     both_cpu,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import select
-import signal
 import subprocess
 import sys
 import time
@@ -64,15 +63,6 @@ class Cost:
 def python(module: str, *words: str) -> tuple[str, ...]:
     """Return the command that runs a module of this folder."""
     return (sys.executable, "-m", f"tests.benchmarks.wire.{module}", *words)
-
-
-def end_on_sigterm() -> None:
-    """Let SIGTERM end this process as Ctrl-C does, so that its children end."""
-
-    def leave(*_: object) -> None:
-        raise SystemExit(128 + signal.SIGTERM)
-
-    signal.signal(signal.SIGTERM, leave)
 
 
 class Program:
