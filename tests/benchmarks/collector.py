@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import time
+from collections.abc import AsyncIterator
 from typing import Any
 
 from actorcred import Login, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
 from tests.benchmarks.logins import Player, mind, open_portal
-from tests.benchmarks.measure import ROUNDS, run_on_loop
+from tests.benchmarks.measure import ROUNDS, alternate, elsewhere, run_on_loop
 from tests.benchmarks.report import Pairs
 
 AT_ONCE = 100
 
 
+def tune() -> None:
+    """Set the collector as `actorcred serve` does."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 class Stops:
-    """The longest run of the collector while it is entered, in milliseconds."""
+    """The longest run of the collector while it is entered, in milliseconds of processor time."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -32,17 +40,21 @@ class Stops:
 
     def _told(self, phase: str, info: dict[str, int]) -> None:
         if phase == "start":
-            self._began = time.perf_counter()
+            self._began = time.thread_time()
         else:
-            self.longest = max(self.longest, (time.perf_counter() - self._began) * 1000)
+            self.longest = max(self.longest, (time.thread_time() - self._began) * 1000)
 
 
-async def _log_in(portal: Any, first: int, count: int) -> list[Login]:
+def _names(count: int) -> list[str]:
+    return [f"user{number}" for number in range(count)]
+
+
+async def _log_in(portal: Any, names: list[str]) -> list[Login]:
     logins = []
-    for begin in range(first, first + count, AT_ONCE):
+    for begin in range(0, len(names), AT_ONCE):
         futures = [
-            portal.login(UsernamePassword(f"user{number}", "password"), mind, Player)
-            for number in range(begin, min(begin + AT_ONCE, first + count))
+            portal.login(UsernamePassword(name, "password"), mind, Player)
+            for name in names[begin : begin + AT_ONCE]
         ]
         logins += [await future for future in futures]
     return logins
@@ -53,51 +65,49 @@ async def _log_out(logins: list[Login]) -> None:
         await end
 
 
-async def longest_stop(portal: Any, count: int) -> float:
-    """Return the longest stop, in ms, while `count` users log in and a tenth of them anew."""
+async def changes(count: int, *, tuned: bool) -> AsyncIterator[float]:
+    """Keep `count` sessions; yield the longest stop, in ms, while a third of them are renewed.
+
+    The first value is that of the first logins.
+    """
+    set_default_dispatcher(AsyncioDispatcher())
+    portal = open_portal(count)
     gc.collect()
+    if tuned:
+        tune()
+    part = max(1, count // 3)
     with Stops() as stops:
-        logins = await _log_in(portal, 0, count)
-        for _ in range(3):
-            again, logins = logins[: count // 10], logins[count // 10 :]
-            names = [login.session.avatar_id for login in again]
-            await _log_out(again)
-            logins += await _log_in(portal, int(names[0][4:]), len(names))
-    await _log_out(logins)
-    return stops.longest
+        logins = await _log_in(portal, _names(count))
+    yield stops.longest
+    while True:
+        with Stops() as stops:
+            leaving, logins = logins[:part], logins[part:]
+            names = [str(login.session.avatar_id) for login in leaving]
+            await _log_out(leaving)
+            del leaving
+            logins += await _log_in(portal, names)
+        yield stops.longest
 
 
 def stops(scale: float) -> dict[str, Pairs]:
-    """Return milliseconds: the longest stop as `serve` sets the collector, and by its defaults."""
-    count = int(100_000 * scale)
-    defaults = gc.get_threshold()
-
-    async def run() -> Pairs:
-        set_default_dispatcher(AsyncioDispatcher())
-        portal = open_portal(count)
-        pairs = []
-        for _ in range(ROUNDS):
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 100)
-            tuned = await longest_stop(portal, count)
-            gc.unfreeze()
-            gc.set_threshold(*defaults)
-            pairs.append([tuned, await longest_stop(portal, count)])
-        await asyncio.to_thread(shutdown, 60)
-        return pairs
-
-    return {"": run_on_loop(run())}
+    """Return milliseconds of processor time: the longest stop as `serve` sets the collector, and by its defaults."""
+    change = functools.partial(changes, int(100_000 * scale))
+    with (
+        elsewhere(functools.partial(change, tuned=True)) as tuned,
+        elsewhere(functools.partial(change, tuned=False)) as defaults,
+    ):
+        return {"": alternate(tuned, defaults)}
 
 
 def full(scale: float) -> dict[str, Pairs]:
-    """Return milliseconds for a full collection with 100,000 sessions, and with none."""
+    """Return milliseconds of processor time for a full collection with 100,000 sessions, and with none."""
     count = int(100_000 * scale)
 
     async def run() -> Pairs:
         set_default_dispatcher(AsyncioDispatcher())
         portal = open_portal(count)
         none = [_collection() for _ in range(ROUNDS)]
-        logins = await _log_in(portal, 0, count)
+        logins = await _log_in(portal, _names(count))
         many = [_collection() for _ in range(ROUNDS)]
         await _log_out(logins)
         await asyncio.to_thread(shutdown, 60)

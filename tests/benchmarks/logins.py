@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
-import multiprocessing
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from actorcred import (
@@ -25,7 +22,14 @@ from actorcred import (
     UsernamePassword,
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
-from tests.benchmarks.measure import ROUNDS, alternate, bytes_per, microseconds, run_on_loop
+from tests.benchmarks.measure import (
+    ROUNDS,
+    alternate,
+    bytes_per,
+    elsewhere,
+    microseconds,
+    run_on_loop,
+)
 from tests.benchmarks.report import Pairs
 from tests.benchmarks.runtime import Theirs, start
 
@@ -245,48 +249,24 @@ class Twisted:
         )
 
 
-def _cycle(sessions: int, cycles: int, orders: Connection) -> None:
-    """Log in and out among other sessions, at each order; answer with microseconds."""
+async def cycles(sessions: int, count: int) -> AsyncIterator[float]:
+    """Log in and out `count` times among other sessions; yield the microseconds for both.
 
-    async def run() -> None:
-        set_default_dispatcher(AsyncioDispatcher())
-        portal = open_portal(sessions + cycles)
-        logins = [
-            await portal.login(UsernamePassword(f"user{n}", "password"), mind, Player)
-            for n in range(cycles, sessions + cycles)
-        ]
-        orders.send(len(logins))
-        while await asyncio.to_thread(orders.recv):
-            began = time.process_time()
-            for number in range(cycles):
-                login = await portal.login(
-                    UsernamePassword(f"user{number}", "password"), mind, Player
-                )
-                await login.logout()
-            orders.send((time.process_time() - began) / cycles * 1e6)
+    The first value says only that the other sessions are there.
+    """
+    set_default_dispatcher(AsyncioDispatcher())
+    portal = open_portal(sessions + count)
 
-    run_on_loop(run())
+    def login(number: int) -> Any:
+        return portal.login(UsernamePassword(f"user{number}", "password"), mind, Player)
 
-
-@contextlib.contextmanager
-def _crowd(sessions: int, cycles: int) -> Iterator[Callable[[], float]]:
-    """Provide a function that measures logins and logouts in a process with other sessions."""
-    spawn = multiprocessing.get_context("spawn")
-    ours, theirs = spawn.Pipe()
-    process = spawn.Process(target=_cycle, args=(sessions, cycles, theirs), daemon=True)
-    process.start()
-    theirs.close()
-
-    def measure() -> float:
-        ours.send(True)
-        return float(ours.recv())
-
-    try:
-        assert ours.recv() == sessions
-        yield measure
-    finally:
-        process.kill()
-        process.join()
+    kept = [await login(number) for number in range(count, sessions + count)]
+    yield len(kept)
+    while True:
+        began = time.process_time()
+        for number in range(count):
+            await (await login(number)).logout()
+        yield (time.process_time() - began) / count * 1e6
 
 
 def crowded(scale: float) -> dict[str, Pairs]:
@@ -294,6 +274,6 @@ def crowded(scale: float) -> dict[str, Pairs]:
 
     Each crowd has a process of its own, since the garbage collector walks all that a process has.
     """
-    crowd, some, cycles = int(100_000 * scale), int(1_000 * scale), int(5_000 * scale)
-    with _crowd(crowd, cycles) as among_many, _crowd(some, cycles) as among_few:
+    crowd, some, count = int(100_000 * scale), int(1_000 * scale), int(5_000 * scale)
+    with elsewhere(cycles, crowd, count) as among_many, elsewhere(cycles, some, count) as among_few:
         return {"": alternate(among_many, among_few)}

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ctypes
 import datetime
 import gc
 import importlib.util
+import multiprocessing
 import os
 import platform
 import resource
 import signal
 import statistics
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
 ROUNDS = 5
@@ -108,6 +111,44 @@ def run_on_loop(work: Coroutine[Any, Any, T], loop: str = "") -> T:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(work)
+
+
+def _answer(orders: Connection, function: Callable[..., AsyncIterator[Any]], args: Any) -> None:
+    async def run() -> None:
+        async for value in function(*args):
+            orders.send(value)
+            try:
+                await asyncio.to_thread(orders.recv)
+            except EOFError:  # the process that measures has ended
+                return
+
+    run_on_loop(run())
+
+
+@contextlib.contextmanager
+def elsewhere(
+    function: Callable[..., AsyncIterator[Any]], *args: object
+) -> Iterator[Callable[[], Any]]:
+    """Run a generator on a loop in a process of its own; provide what returns its next value.
+
+    It runs only while a value is asked for. Its first value is taken before the block begins.
+    """
+    spawn = multiprocessing.get_context("spawn")
+    ours, theirs = spawn.Pipe()
+    process = spawn.Process(target=_answer, args=(theirs, function, args), daemon=True)
+    process.start()
+    theirs.close()
+
+    def following() -> Any:
+        ours.send(None)
+        return ours.recv()
+
+    try:
+        ours.recv()
+        yield following
+    finally:
+        process.kill()
+        process.join()
 
 
 def bytes_per(count: int, make: Callable[[], object]) -> tuple[float, object]:

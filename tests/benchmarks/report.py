@@ -22,22 +22,26 @@ class Target:
         limit: of the median.
         ratio: whether it is one of the ratio, and not of our value.
         least: whether it is a minimum, and not a maximum.
+        always: whether it is one of each round, and not of the median.
     """
 
     limit: float
     ratio: bool = True
     least: bool = False
+    always: bool = False
 
     def kept(self, pairs: Pairs) -> bool:
-        """Return whether the median is within the limit."""
-        values = ratios(pairs) if self.ratio else [ours for ours, _ in pairs]
-        median = Spread.of(values).median
-        return median >= self.limit if self.least else median <= self.limit
+        """Return whether the limit is kept."""
+        spread = Spread.of(ratios(pairs) if self.ratio else [ours for ours, _ in pairs])
+        if self.least:
+            return (spread.least if self.always else spread.median) >= self.limit
+        return (spread.most if self.always else spread.median) <= self.limit
 
     def text(self, unit: str) -> str:
         """Return it with its unit."""
         sign = ">=" if self.least else "<="
-        return f"{sign} {self.limit:g} {'x' if self.ratio else unit}"
+        always = ", always" if self.always else ""
+        return f"{sign} {self.limit:g} {'x' if self.ratio else unit}{always}"
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+import multiprocessing
 import os
 import subprocess
 import sys
 import time
+from collections.abc import AsyncIterator
 from io import StringIO
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from tests.benchmarks.measure import Spread, alternate, percentile, processor_seconds
+from tests.benchmarks.measure import Spread, alternate, elsewhere, percentile, processor_seconds
 from tests.benchmarks.report import Figure, Target, ratios, targets_table
 
 BUSY = """
@@ -90,6 +93,17 @@ def test_ratios_are_those_of_each_round() -> None:
     assert math.isnan(found[2])
 
 
+async def numbers(first: int) -> AsyncIterator[int]:
+    for number in itertools.count(first):
+        yield number
+
+
+def test_a_generator_elsewhere_is_asked_for_each_value_after_the_first() -> None:
+    with elsewhere(numbers, 7) as following, elsewhere(numbers, 70) as other:
+        assert [following(), other(), following()] == [8, 71, 9]
+    assert multiprocessing.active_children() == []
+
+
 @pytest.mark.parametrize(
     ("target", "kept"),
     [
@@ -99,6 +113,9 @@ def test_ratios_are_those_of_each_round() -> None:
         (Target(1.1, least=True), False),
         (Target(10.0, ratio=False), True),
         (Target(9.0, ratio=False), False),
+        (Target(99.0, ratio=False, always=True), False),
+        (Target(100.0, ratio=False, always=True), True),
+        (Target(0.02, least=True, always=True), False),
     ],
 )
 def test_a_target_is_a_limit_of_the_median(target: Target, kept: bool) -> None:
