@@ -90,7 +90,7 @@ async def changes(count: int, *, tuned: bool) -> AsyncIterator[float]:
 
 
 def stops(scale: float) -> dict[str, Pairs]:
-    """Return milliseconds of processor time: the longest stop as `serve` sets the collector, and by its defaults."""
+    """Return ms of processor time: the longest stop as `serve` sets it, and with the defaults."""
     change = functools.partial(changes, int(100_000 * scale))
     with (
         elsewhere(functools.partial(change, tuned=True)) as tuned,
@@ -100,7 +100,7 @@ def stops(scale: float) -> dict[str, Pairs]:
 
 
 def full(scale: float) -> dict[str, Pairs]:
-    """Return milliseconds of processor time for a full collection with 100,000 sessions, and with none."""
+    """Return ms of processor time for a full collection with 100,000 sessions, and without."""
     count = int(100_000 * scale)
 
     async def run() -> Pairs:
