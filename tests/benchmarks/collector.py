@@ -20,8 +20,9 @@ AT_ONCE = 100
 
 def tune() -> None:
     """Set the collector as `actorcred serve` does."""
+    gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(10_000, 10, 100)
 
 
 class Stops:

@@ -196,12 +196,21 @@ class Command:
 
     def _crowd_of_logins(self, systems: dict[str, System]) -> None:
         found = crowds.logins(systems, self._scale, self._rounds, self._say)
-        first = Spread.of(next(iter(found.values())))
-        table = Table("login among", "server us CPU", "ratio of medians", title=self._title)
+        table = Table(
+            "among", "login, server us CPU", "ratio", "bare connection, us CPU", "ratio",
+            title=self._title,
+        )  # fmt: skip
+        first = _medians(next(iter(found.values())))
         for crowd, costs in found.items():
-            spread = Spread.of(costs)
-            ratio = spread.median / first.median
-            table.add_row(f"{crowd:,} connections", str(spread), f"{ratio:.2f} x")
+            ours, peer = (Spread.of(list(values)) for values in zip(*costs, strict=True))
+            ratios = [now / then for now, then in zip(_medians(costs), first, strict=True)]
+            table.add_row(
+                f"{crowd:,} connections",
+                str(ours),
+                f"{ratios[0]:.2f} x",
+                str(peer),
+                f"{ratios[1]:.2f} x",
+            )
         self._console.print(table)
 
     def chat(self) -> None:
@@ -219,6 +228,10 @@ class Command:
             self._say(f"the browser's client is left out: {missing}")
         else:
             self._targets([(figure, found[figure.key]) for figure in BROWSER])
+
+
+def _medians(costs: Pairs) -> list[float]:
+    return [Spread.of(list(values)).median for values in zip(*costs, strict=True)]
 
 
 def _kept(kept: bool) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
-from tests.benchmarks.measure import loop_name, percentile, resident
+from tests.benchmarks.measure import alternate, loop_name, percentile, resident
 from tests.benchmarks.report import Pairs
 from tests.benchmarks.wire.game import IDLE
 from tests.benchmarks.wire.processes import Running, System
@@ -37,20 +38,28 @@ def kilobytes_per_session(system: System, scale: float) -> float:
 
 def logins(
     systems: dict[str, System], scale: float, rounds: int, say: Callable[[str], None]
-) -> dict[int, list[float]]:
-    """Return the server's microseconds of processor time per login, by the connections it has."""
-    found: dict[int, list[float]] = {}
-    with Running(systems[bare(loop_name())]) as running:
+) -> dict[int, Pairs]:
+    """Return the server's microseconds of processor time per login, by the connections it has.
+
+    Beside it is what it takes a server that echoes to accept a connection.
+    """
+    found: dict[int, Pairs] = {}
+    visitors, loop = scaled(VISITORS, scale), loop_name()
+    with Running(systems[bare(loop)]) as ours, Running(systems[floor(loop)]) as peer:
         for crowd in CROWDS:
             say(f"logins among {crowd:,} connections ...")
-            running.open(scaled(crowd, scale))
-            visitors = scaled(VISITORS, scale)
-            costs = []
-            for _ in range(rounds + 1):
-                costs.append(running.do("logins", visitors).server)
-                running.close_visitors()
-            found[crowd] = costs[1:]
+            for one in (ours, peer):
+                one.open(scaled(crowd, scale))
+            found[crowd] = alternate(
+                *(functools.partial(_login, one, visitors) for one in (ours, peer)), rounds=rounds
+            )
     return found
+
+
+def _login(one: Running, visitors: int) -> float:
+    cost = one.do("logins", visitors)
+    one.close_visitors()
+    return cost.server
 
 
 def pauses(

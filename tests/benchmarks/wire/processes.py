@@ -37,12 +37,14 @@ class System:
         server: its command; it prints its port and its process.
         client: its command, with `PORT` where the server's is to stand.
         counts: how often the client does each thing in a round.
+        warm_up: rounds before those that count.
     """
 
     name: str
     server: tuple[str, ...]
     client: tuple[str, ...]
     counts: dict[str, int]
+    warm_up: int = 1
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ def scaled(count: int, scale: float) -> int:
 def measure(
     systems: list[System], scale: float, rounds: int, say: Callable[[str], None]
 ) -> Measured:
-    """Return what everything costs in alternating rounds, after one that warms up.
+    """Return what everything costs in alternating rounds, after some that warm up.
 
     All systems run the whole time, so that what compiles code has compiled it. One works at a time.
     """
@@ -43,19 +43,22 @@ def measure(
     with ExitStack() as stack:
         running = [stack.enter_context(Running(system)) for system in systems]
         for one in running:
+            say(f"{one.system.name} warms up ...")
             one.open(sessions)
-        for number in range(rounds + 1):
-            say(f"round {number} of {rounds} ..." if number else "warming up ...")
+            for _ in range(one.system.warm_up):
+                for figure in found:
+                    _do(one, figure, scale)
+        for number in range(rounds):
+            say(f"round {number + 1} of {rounds} ...")
             for figure, by_name in found.items():
                 for one in running[:: -1 if number % 2 else 1]:
-                    cost = _do(one, figure, scaled(one.system.counts[figure], scale), sessions)
-                    if number:
-                        by_name[one.system.name].append(cost)
+                    by_name[one.system.name].append(_do(one, figure, scale))
     return found
 
 
-def _do(one: Running, figure: str, count: int, sessions: int) -> Cost:
-    cost = one.do(figure, count, sessions if figure == "fan-out" else 1)
+def _do(one: Running, figure: str, scale: float) -> Cost:
+    count = scaled(one.system.counts[figure], scale)
+    cost = one.do(figure, count, scaled(SESSIONS, scale) if figure == "fan-out" else 1)
     if figure == "logins":
         one.close_visitors()
     return cost

@@ -81,7 +81,7 @@ def test_an_interrupted_command_leaves_nothing_running(signum: signal.Signals) -
     ) as command:
         try:
             assert command.stdout is not None
-            assert "warming up" in command.stdout.readline()
+            assert "warms up" in command.stdout.readline()
             started = children(command.pid)
             assert started
             command.send_signal(signum)
