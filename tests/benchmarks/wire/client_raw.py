@@ -36,6 +36,12 @@ BEHIND = 0.0005
 BREAK = 0.2
 """Seconds after each, so that the server has nothing left to do."""
 
+PER_ADDRESS = 2000
+"""Connections from one address: the kernel looks long for a free port if many are taken."""
+
+IP_BIND_ADDRESS_NO_PORT = 24
+"""Of ip(7): the port is chosen by connect."""
+
 encode = msgspec.msgpack.Encoder().encode
 
 ENTERED = b"\x94\x01\x01\xc0"
@@ -61,6 +67,7 @@ class Raw:
         self._port = port
         self._cred = cred
         self._numbers = itertools.count()
+        self._connections = itertools.count()
         self._epoll = select.epoll()
         self._by_descriptor: dict[int, socket.socket] = {}
         self._sessions: list[socket.socket] = []
@@ -89,6 +96,8 @@ class Raw:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # A reset at the end leaves no port waiting for a minute.
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        sock.setsockopt(socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+        sock.bind((f"127.0.0.{2 + next(self._connections) // PER_ADDRESS % 250}", 0))
         sock.settimeout(PATIENCE)
         sock.connect(("127.0.0.1", self._port))
         return sock
