@@ -167,16 +167,16 @@ class Command:
         self._lines("clients", found)
 
     def memory(self) -> None:
-        """Measure the memory of idle sessions; of systems with their own clients once."""
-        systems = self._chosen(list(with_bytes()))
+        """Measure the memory of idle sessions; that of the floors and the peers once."""
+        limits = {bare("asyncio"): 4.0, bare("uvloop"): 3.4}
+        systems = [*self._chosen(list(with_bytes())), *self._own()]
         found: dict[str, list[float]] = {}
         for number in range(self._rounds):
-            for one in systems if number else [*systems, *self._own()]:
+            for one in (one for one in systems if number == 0 or one.name in limits):
                 self._say(f"memory: {one.name} ...")
                 kilobytes = crowds.kilobytes_per_session(one, self._scale)
                 found.setdefault(one.name, []).append(kilobytes)
         table = Table("server", f"KB per idle session, {IDLE:,}", "target", "", title=self._title)
-        limits = {bare("asyncio"): 4.0, bare("uvloop"): 3.4}
         for name, values in found.items():
             limit = limits.get(name)
             kept = "" if limit is None else _kept(Spread.of(values).median <= limit)
@@ -259,10 +259,13 @@ def main() -> None:
         "--only", default="", help="some of the systems of a part, with semicolons between"
     )
     arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    if unknown := set(parts) - set(PARTS):
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
     end_on_sigterm()
     raise_descriptor_limit()
     command = Command(arguments.scale, arguments.rounds, arguments.only)
-    for part in arguments.parts.split(","):
+    for part in parts:
         getattr(command, part)()
 
 
