@@ -27,9 +27,11 @@ pb: $(VENV)/pb.installed
 test: $(VENV)/test.installed $(VENV)/ldap.tried
 	$(BIN)/python $(COVERAGE) -m pytest $(PYTEST)
 
+# Figures of one process beside their peers, with targets. BENCH="--only login --scale 0.1"
 bench: $(VENV)/bench.installed
 	$(BIN)/python -m tests.benchmarks $(BENCH)
 
+# Server and client beside bare echoes and other systems. WIRE="--parts bytes,chat --rounds 9"
 bench-wire: $(VENV)/bench.installed
 	$(BIN)/python -m tests.benchmarks.wire $(WIRE)
 

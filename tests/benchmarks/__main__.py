@@ -1,70 +1,69 @@
-"""Print all figures, each measured in its own process next to its peer."""
+"""Print all figures of one process, each beside its peer in alternating rounds.
+
+Each source of figures runs in a process of its own. A figure is the median of at least five rounds,
+with the least and the most; what counts is the ratio in one round. "us CPU" is processor time.
+"""
 
 from __future__ import annotations
 
 import argparse
-import datetime
+import importlib
 import json
 import os
-import platform
 import subprocess
 import sys
 
 from rich.console import Console
-from rich.table import Table
 
-ROWS = [
-    (
-        "memory per actor, 200,000 alive",
-        "KB",
-        "runtime.memory",
-        "pykka.ThreadingActor, 5,000 alive",
-        "<= 1.5 KB",
-    ),
-    ("start an actor", "us", "runtime.starting", "pykka.ThreadingActor", "<= 12 us"),
-    ("tell", "us", "runtime.telling", "pykka.ThreadingActor", "<= 0.7 us"),
-    ("blocking ask of an idle actor", "us", "runtime.asking", "pykka.ThreadingActor", "<= 3 us"),
-    (
-        "memory per session, 100,000 logged in",
-        "KB",
-        "logins.memory",
-        "two pykka.ThreadingActors",
-        "<= 4 KB",
-    ),
-    (
-        "login without hashing, on an event loop",
-        "us",
-        "logins.pipelined_on_loop",
-        "twisted.cred's function calls",
-        "<= 30 us",
-    ),
-    (
-        "the same on a pool of two threads",
-        "us",
-        "logins.pipelined",
-        "twisted.cred's function calls",
-        "",
-    ),
-    (
-        "login + logout among 100,000 sessions",
-        "us",
-        "logins.crowded",
-        "the same among 1,000",
-        "<= 1.2 x",
-    ),
-    (
-        "login with metrics, processor time",
-        "us",
-        "observed.metrics",
-        "the same without",
-        "<= 1.05 x",
-    ),
-]
-STORM = [
-    ("bcrypt logins per second", "/s", "rate", "bare bcrypt.checkpw, as many threads", ">= 0.95 x"),
-    ("ask of an avatar in a login storm, p50", "us", "p50", "the same, idle", ""),
-    ("ask of an avatar in a login storm, p99", "us", "p99", "the same, idle", "< 3 x"),
-]
+from tests.benchmarks.measure import ROUNDS, Missing, end_on_sigterm, loop_name, machine
+from tests.benchmarks.report import Figure, Pairs, Target, targets_table
+
+THREADS = "pykka.ThreadingActor"
+TWISTED = "twisted.cred's function calls"
+
+FIGURES = [
+    Figure("memory per actor, 200,000 alive", "KB", f"{THREADS}, 5,000 alive", "runtime.memory",
+           target=Target(1.5, ratio=False)),
+    Figure("start an actor", "us", THREADS, "runtime.beside_pykka", "start"),
+    Figure("start an actor", "us", "Erlang: spawn", "runtime.beside_erlang", "start", Target(1.5)),
+    Figure("tell", "us", THREADS, "runtime.beside_pykka", "tell"),
+    Figure("tell", "us", "Erlang: a message", "runtime.beside_erlang", "tell",
+           Target(0.3, ratio=False)),
+    Figure("blocking ask of an idle actor", "us", THREADS, "runtime.beside_pykka", "ask"),
+    Figure("blocking ask of an idle actor", "us", "Erlang: a message and its answer",
+           "runtime.beside_erlang", "ask", Target(1.3)),
+    Figure("awaited ask on an event loop", "us CPU", "a bare future, set by call_soon",
+           "runtime.on_loop", target=Target(2.5, ratio=False)),
+    Figure("memory per session, 100,000 logged in", "KB", f"two {THREADS}", "logins.memory",
+           target=Target(2.0, ratio=False)),
+    Figure("login, 20,000 at a time, on an event loop", "us CPU", TWISTED, "logins.on_loop",
+           "login", Target(16, ratio=False)),
+    Figure("logout, 20,000 at a time", "us CPU", "stop of a bare actor", "logins.on_loop",
+           "logout", Target(8, ratio=False)),
+    Figure("login and logout, one by one", "us CPU", TWISTED, "logins.on_loop", "one by one",
+           Target(40, ratio=False)),
+    Figure("login, 20,000 at a time, on two threads", "us CPU", TWISTED, "logins.on_pool"),
+    Figure("login and logout among 100,000 sessions", "us CPU", "the same among 1,000",
+           "logins.crowded", target=Target(1.1)),
+    Figure("login with metrics", "us CPU", "the same without", "observed.metrics",
+           target=Target(1.05)),
+    Figure("longest stop by the garbage collector, 100,000 sessions", "ms CPU",
+           "with Python's own thresholds", "collector.stops",
+           target=Target(50, ratio=False, always=True)),
+    Figure("a full collection, 100,000 sessions", "ms CPU", "the same without sessions",
+           "collector.full"),
+    Figure("longest stop of the loop by Group.notify to 100,000", "ms",
+           "until all are notified", "broadcast.pauses", target=Target(20, ratio=False)),
+    Figure("bcrypt logins per second", "/s", "bare bcrypt.checkpw, as many threads",
+           "hashing.storm", "rate", Target(0.95, least=True)),
+    Figure("ask of an avatar in a login storm, p50", "us", "the same, idle", "hashing.storm",
+           "p50"),
+    Figure("ask of an avatar in a login storm, p99", "us", "the same, idle", "hashing.storm",
+           "p99", Target(3)),
+]  # fmt: skip
+
+ONE_ROUND = ("runtime.memory", "logins.memory")
+"""Sources that give one round in each process."""
 
 
 def main() -> None:
@@ -78,41 +77,45 @@ def main() -> None:
     )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    end_on_sigterm()
     if arguments.one:
-        module, function = arguments.one.split(".")
-        measure = getattr(__import__(f"tests.benchmarks.{module}", fromlist=[function]), function)
-        print(json.dumps(measure(arguments.scale)))
-        return
-    table = Table("figure", "ours", "peer", "ratio", "beside", "aim", title=machine())
-    for name, unit, function, peer, aim in ROWS:
-        if arguments.only in name:
-            _add(table, name, unit, _run(function, arguments.scale), peer, aim)
-    if any(arguments.only in row[0] for row in STORM):
-        storm = _run("hashing.storm", arguments.scale)
-        for name, unit, key, peer, aim in STORM:
-            _add(table, name, unit, storm[key], peer, aim)
-    Console(width=150).print(table)
+        print(json.dumps(_measure(arguments.one, arguments.scale)), flush=True)
+        os._exit(0)  # to end thousands of threads and actors one by one takes longer than a figure
+    figures = [figure for figure in FIGURES if arguments.only in figure.name]
+    found: dict[str, dict[str, Pairs] | str] = {}
+    for source in dict.fromkeys(figure.source for figure in figures):
+        print(f"{source} ...", file=sys.stderr, flush=True)
+        found[source] = _run(source, arguments.scale)
+    rows = [(figure, _values(found[figure.source], figure.key)) for figure in figures]
+    title = f"{machine()}, {loop_name()}"
+    Console(width=190).print(targets_table(title, rows))
 
 
-def machine() -> str:
-    """Return the date and a description of the machine."""
-    return (
-        f"{datetime.datetime.now(tz=datetime.UTC):%Y-%m-%d}, {os.cpu_count()} cores, "
-        f"Python {platform.python_version()}"
-    )
+def _values(found: dict[str, Pairs] | str, key: str) -> Pairs | str:
+    return found if isinstance(found, str) else found[key]
 
 
-def _run(function: str, scale: float) -> object:
-    command = [sys.executable, "-m", "tests.benchmarks", "--one", function, "--scale", str(scale)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+def _measure(source: str, scale: float) -> dict[str, Pairs] | str:
+    module, _, function = source.partition(".")
+    try:
+        found: dict[str, Pairs] = getattr(
+            importlib.import_module(f"tests.benchmarks.{module}"), function
+        )(scale)
+    except Missing as missing:
+        return str(missing)
+    return found
 
 
-def _add(table: Table, name: str, unit: str, figures: object, peer: str, aim: str) -> None:
-    ours, theirs = figures  # type: ignore[misc]
-    table.add_row(
-        name, f"{ours:.2f} {unit}", f"{theirs:.2f} {unit}", f"{ours / theirs:.2f} x", peer, aim
-    )
+def _run(source: str, scale: float) -> dict[str, Pairs] | str:
+    """Measure in a process of its own; in several, one after the other, if each is one round."""
+    command = [sys.executable, "-m", "tests.benchmarks", "--one", source, "--scale", str(scale)]
+    results = []
+    for _ in range(ROUNDS if source in ONE_ROUND else 1):
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+        results.append(json.loads(done.stdout))
+    if isinstance(results[0], str):
+        return results[0]
+    return {key: [pair for one in results for pair in one[key]] for key in results[0]}
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from playwright.async_api import CDPSession, Page, async_playwright
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks.__main__ import machine
 from tests.benchmarks.main_job import arena, percentile
+from tests.benchmarks.measure import machine
 from tests.benchmarks.measure import percentile as share_of
 
 FRAMES = 55.0

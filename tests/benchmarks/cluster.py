@@ -33,8 +33,8 @@ from actorcred.rpc import Server, ServerOptions, serve
 from actorcred.rpc.client.connection import ClientConnection
 from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.server.options import Rates
-from tests.benchmarks.__main__ import machine
 from tests.benchmarks.logins import Game, Player, Users, mind
+from tests.benchmarks.measure import machine
 from tests.cluster.nats_server import NatsServer, random_name
 
 WARM_UP = 50

@@ -30,9 +30,8 @@ from typing import Any
 from actorcred import LoginFailed, Policy, Portal, PortalOptions, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher
 from actorcred.cluster import Cluster
-from tests.benchmarks.__main__ import machine
 from tests.benchmarks.logins import Everybody, Game, Player, mind
-from tests.benchmarks.measure import resident
+from tests.benchmarks.measure import machine, resident
 from tests.cluster.nats_server import NatsServer, random_name
 
 ABREAST = 64

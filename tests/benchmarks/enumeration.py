@@ -40,7 +40,7 @@ from actorcred.passwords.policy import PasswordPolicy
 from actorcred.sasl.http_digest import digest_of
 from actorcred.sasl.scram import ScramSHA256
 from actorcred.testing import Hall
-from tests.benchmarks.__main__ import machine
+from tests.benchmarks.measure import machine
 
 PASSWORD = "correct horse battery"
 ROUNDS = 6

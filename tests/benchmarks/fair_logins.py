@@ -16,8 +16,7 @@ from typing import Any
 from actorcred import ClientInfo, Penalty, Portal, PortalOptions, UsernamePassword
 from actorcred.checkers.memory import MemoryChecker
 from actorcred.testing import Hall, Visitor
-from tests.benchmarks.__main__ import machine
-from tests.benchmarks.measure import percentile
+from tests.benchmarks.measure import machine, percentile
 
 WRONG_PER_SECOND = 200
 HONEST_PAUSE = 0.05

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import time
 from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from actorcred import (
@@ -21,7 +22,15 @@ from actorcred import (
     UsernamePassword,
 )
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
-from tests.benchmarks.measure import bytes_per, microseconds
+from tests.benchmarks.measure import (
+    ROUNDS,
+    alternate,
+    bytes_per,
+    elsewhere,
+    microseconds,
+    run_on_loop,
+)
+from tests.benchmarks.report import Pairs
 from tests.benchmarks.runtime import Theirs, start
 
 
@@ -95,8 +104,8 @@ def log_out(logins: list[Login]) -> None:
         end.get()
 
 
-def memory(scale: float) -> tuple[float, float]:
-    """Resident bytes per session: avatar, mind, directory, deadline."""
+def memory(scale: float) -> dict[str, Pairs]:
+    """Return the resident KB per session, in one round: avatar, mind, directory, deadline."""
     count, few = int(100_000 * scale), int(4_000 * scale)
     portal = open_portal(count)
 
@@ -107,89 +116,164 @@ def memory(scale: float) -> tuple[float, float]:
     ours, kept = bytes_per(count, make)
     theirs, kept_too = bytes_per(few, lambda: start(Theirs, 2 * few))
     del kept, kept_too
-    return ours / 1024, theirs / 1024
+    return {"": [[ours / 1024, theirs / 1024]]}
 
 
-def pipelined_on_loop(scale: float) -> tuple[float, float]:
-    """Microseconds per login without hashing, many at a time, on an event loop, as servers do."""
-    count = int(20_000 * scale)
+class OnLoop:
+    """Logins and logouts without hashing on an event loop, as in a server.
 
-    async def run() -> float:
+    Args:
+        count: of the sessions.
+    """
+
+    def __init__(self, count: int) -> None:
         set_default_dispatcher(AsyncioDispatcher())
-        portal = open_portal(count)
+        self._portal = open_portal(count)
+        self._count = count
+
+    def _login(self, number: int) -> Any:
+        return self._portal.login(UsernamePassword(f"user{number}", "password"), mind, Player)
+
+    async def batch(self) -> tuple[float, float]:
+        """Log all in at a time, and out; return the microseconds for each of both."""
         gc.collect()
-        started = time.perf_counter()
-        futures = [
-            portal.login(UsernamePassword(f"user{number}", "password"), mind, Player)
-            for number in range(count)
-        ]
-        for future in futures:
-            await future
-        taken = time.perf_counter() - started
+        began = time.process_time()
+        logins = [await future for future in [self._login(n) for n in range(self._count)]]
+        between = time.process_time()
+        for end in [login.logout() for login in logins]:
+            await end
+        ended = time.process_time()
+        return (between - began) / self._count * 1e6, (ended - between) / self._count * 1e6
+
+    async def one_by_one(self) -> float:
+        """Log in and out again, one session after the other; return microseconds for both."""
+        gc.collect()
+        few = self._count // 4
+        began = time.process_time()
+        for number in range(few):
+            await (await self._login(number)).logout()
+        return (time.process_time() - began) / few * 1e6
+
+
+async def bare_stops(count: int) -> float:
+    """Return the microseconds to stop a bare actor on the loop, all at a time."""
+    avatars = [GamePlayer.start("ann", None) for _ in range(count)]
+    gc.collect()
+    began = time.process_time()
+    for stopped in [avatar.stop(block=False) for avatar in avatars]:
+        await stopped
+    return (time.process_time() - began) / count * 1e6
+
+
+def on_loop(scale: float) -> dict[str, Pairs]:
+    """Return microseconds of processor time of logins and logouts, beside Twisted's portal."""
+    count = int(20_000 * scale)
+    twisted = Twisted(count)
+
+    async def run() -> dict[str, Pairs]:
+        sessions = OnLoop(count)
+        found: dict[str, Pairs] = {"login": [], "logout": [], "one by one": []}
+        for _ in range(ROUNDS + 1):
+            login, logout = await sessions.batch()
+            found["login"].append([login, twisted.logins()])
+            found["logout"].append([logout, await bare_stops(count)])
+            found["one by one"].append([await sessions.one_by_one(), twisted.one_by_one()])
         await asyncio.to_thread(shutdown, 60)
-        return taken / count * 1e6
+        return {key: pairs[1:] for key, pairs in found.items()}
 
-    return sorted(asyncio.run(run()) for _ in range(3))[1], _twisted(count)
+    return run_on_loop(run())
 
 
-def pipelined(scale: float) -> tuple[float, float]:
-    """Microseconds per login without hashing, many at a time, on a pool of threads."""
+def on_pool(scale: float) -> dict[str, Pairs]:
+    """Return microseconds of processor time per login, many at a time, on a pool of threads."""
     count = int(20_000 * scale)
     portal = open_portal(count)
-    times = []
-    for _ in range(3):
+
+    def ours() -> float:
         made: list[Login] = []
-        times.append(
-            microseconds(count, lambda made=made: made.extend(log_in(portal, 0, count)), repeat=1)
-        )
+        taken = microseconds(count, lambda: made.extend(log_in(portal, 0, count)))
         log_out(made)
-    return sorted(times)[1], _twisted(count)
+        return taken
+
+    return {"": alternate(ours, Twisted(count).logins)}
 
 
-def _twisted(count: int) -> float:
-    from twisted.cred import checkers, credentials
-    from twisted.cred.portal import IRealm, Portal
-    from zope.interface import Interface, implementer
+class Twisted:
+    """The function calls of Twisted's portal, which do the same without actors.
 
-    class IPlayer(Interface):
-        pass
+    Args:
+        count: of the logins.
+    """
 
-    @implementer(IPlayer)
-    class TwistedPlayer:
-        pass
+    def __init__(self, count: int) -> None:
+        from twisted.cred import checkers, credentials
+        from twisted.cred.portal import IRealm, Portal
+        from zope.interface import Interface, implementer
 
-    @implementer(IRealm)
-    class TwistedGame:
-        def requestAvatar(self, avatarId: bytes, mind: object, *interfaces: object) -> object:
-            return IPlayer, TwistedPlayer(), lambda: None
+        class IPlayer(Interface):
+            pass
 
-    users = {f"user{number}": b"password" for number in range(count)}
-    portal = Portal(TwistedGame(), [checkers.InMemoryUsernamePasswordDatabaseDontUse(**users)])
+        @implementer(IPlayer)
+        class TwistedPlayer:
+            pass
 
-    def run() -> None:
+        @implementer(IRealm)
+        class TwistedGame:
+            def requestAvatar(self, avatarId: bytes, mind: object, *interfaces: object) -> object:
+                return IPlayer, TwistedPlayer(), lambda: None
+
+        users = {f"user{number}": b"password" for number in range(count)}
+        checker = checkers.InMemoryUsernamePasswordDatabaseDontUse(**users)
+        self._portal = Portal(TwistedGame(), [checker])
+        self._credentials, self._interface = credentials.UsernamePassword, IPlayer
+        self._count = count
+
+    def _login(self, number: int, got: Callable[[Any], Any]) -> None:
+        presented = self._credentials(b"user%d" % number, b"password")
+        self._portal.login(presented, mind, self._interface).addCallback(got)
+
+    def logins(self) -> float:
+        """Return the microseconds per login."""
         got: list[object] = []
+        taken = microseconds(
+            self._count, lambda: [self._login(n, got.append) for n in range(self._count)]
+        )
+        assert len(got) == self._count
+        return taken
+
+    def one_by_one(self) -> float:
+        """Return the microseconds for a login and its logout."""
+        return microseconds(
+            self._count,
+            lambda: [self._login(n, lambda login: login[2]()) for n in range(self._count)],
+        )
+
+
+async def cycles(sessions: int, count: int) -> AsyncIterator[float]:
+    """Log in and out `count` times among other sessions; yield the microseconds for both.
+
+    The first value says only that the other sessions are there.
+    """
+    set_default_dispatcher(AsyncioDispatcher())
+    portal = open_portal(sessions + count)
+
+    def login(number: int) -> Any:
+        return portal.login(UsernamePassword(f"user{number}", "password"), mind, Player)
+
+    kept = [await login(number) for number in range(count, sessions + count)]
+    yield len(kept)
+    while True:
+        began = time.process_time()
         for number in range(count):
-            login = portal.login(
-                credentials.UsernamePassword(b"user%d" % number, b"password"), mind, IPlayer
-            )
-            login.addCallback(got.append)
-        assert len(got) == count
-
-    return microseconds(count, run)
+            await (await login(number)).logout()
+        yield (time.process_time() - began) / count * 1e6
 
 
-def crowded(scale: float) -> tuple[float, float]:
-    """Microseconds per login and logout among 100,000 sessions, and among 1,000."""
-    crowd, some, cycles = int(100_000 * scale), int(1_000 * scale), int(2_000 * scale)
-    portal = open_portal(crowd + cycles)
+def crowded(scale: float) -> dict[str, Pairs]:
+    """Return microseconds of a login and logout among 100,000 sessions, and among 1,000.
 
-    def cycle() -> None:
-        for begin in range(0, cycles, 100):
-            log_out(log_in(portal, crowd + begin, min(100, cycles - begin)))
-
-    few = log_in(portal, 0, some)
-    among_few = microseconds(cycles, cycle, repeat=7)
-    many = log_in(portal, some, crowd - some)
-    among_many = microseconds(cycles, cycle, repeat=7)
-    del few, many
-    return among_many, among_few
+    Each crowd has a process of its own, since the garbage collector walks all that a process has.
+    """
+    crowd, some, count = int(100_000 * scale), int(1_000 * scale), int(5_000 * scale)
+    with elsewhere(cycles, crowd, count) as among_many, elsewhere(cycles, some, count) as among_few:
+        return {"": alternate(among_many, among_few)}

@@ -30,7 +30,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from examples.arena.bots.names import name_of
-from tests.benchmarks.__main__ import machine
+from tests.benchmarks.measure import machine
 
 LONGEST = 1.0
 """Maximum seconds for an answer to a login, p99."""

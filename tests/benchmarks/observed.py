@@ -11,12 +11,15 @@ from actorcred import Admission, Portal, PortalOptions, UsernamePassword
 from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
 from actorcred.metrics import Metrics
 from tests.benchmarks.logins import Game, Player, Users, mind
+from tests.benchmarks.measure import alternate, run_on_loop
+from tests.benchmarks.report import Pairs
 
-ROUNDS = 31
+ROUNDS = 15
+"""The difference is smaller than that between two rounds."""
 
 
-def metrics(scale: float) -> tuple[float, float]:
-    """Microseconds of processor time per login with metrics, and without."""
+def metrics(scale: float) -> dict[str, Pairs]:
+    """Return microseconds of processor time per login with metrics, and without."""
     count = int(5_000 * scale)
     users = {f"user{number}": "password" for number in range(count)}
     credentials = [UsernamePassword(name, "password") for name in users]
@@ -36,10 +39,8 @@ def metrics(scale: float) -> tuple[float, float]:
         await asyncio.to_thread(shutdown, 60)
         return taken / count * 1e6
 
-    on, off = [], []
-    for number in range(ROUNDS):
-        for with_metrics in (True, False) if number % 2 else (False, True):
-            found = asyncio.run(run(Metrics() if with_metrics else None))
-            (on if with_metrics else off).append(found)
-    # The fastest of each: whatever else the machine does only makes a run slower.
-    return min(on), min(off)
+    return {
+        "": alternate(
+            lambda: run_on_loop(run(Metrics())), lambda: run_on_loop(run(None)), rounds=ROUNDS
+        )
+    }

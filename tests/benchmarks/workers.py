@@ -33,7 +33,7 @@ except ImportError:
 
 from actorcred import Avatar, Realm
 from actorcred.passwords.hashing import hash_password
-from tests.benchmarks.__main__ import machine
+from tests.benchmarks.measure import machine, processor_seconds
 from tests.cli.served import Served, command_of
 
 SESSIONS = 400
@@ -168,15 +168,6 @@ def served(workers: int, users: Path) -> Iterator[tuple[int, list[int]]]:
         assert server.end() == 0
 
 
-def processor_time(pids: list[int]) -> float:
-    """Return the seconds that processes have worked."""
-    total = 0
-    for pid in pids:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        total += int(fields[11]) + int(fields[12])
-    return total / os.sysconf("SC_CLK_TCK")
-
-
 def measure(workers: int, what: str, seconds: float, users: Path) -> tuple[float, float]:
     """Return how often a thing was done per second, and the servers' microseconds for each."""
     with served(workers, users) as (port, pids), ExitStack() as stack:
@@ -196,9 +187,11 @@ def measure(workers: int, what: str, seconds: float, users: Path) -> tuple[float
             process.stdin.write("go\n")
             process.stdin.flush()
         _each(clients, "begun")
-        before = processor_time(pids)
+        before = sum(map(processor_seconds, pids))
         counts = [json.loads(process.stdout.readline()) for process in clients]
-        return sum(counts) / seconds, (processor_time(pids) - before) / sum(counts) * 1e6
+        return sum(counts) / seconds, (sum(map(processor_seconds, pids)) - before) / sum(
+            counts
+        ) * 1e6
 
 
 def _each(clients: list[Any], word: str) -> None:

@@ -1,15 +1,10 @@
-// The client of Colyseus, measured like the others by driver.py: PORT SERVER_PID SCALE; prints the
-// figures as JSON.
-import { readFileSync } from "node:fs";
+// The client of Colyseus: does what standard input says, as game.py tells.
+import { createInterface } from "node:readline";
 import { Client } from "@colyseus/sdk";
 
-const [port, pid, scale] = process.argv.slice(2).map(Number);
-const COUNTS = { sessions: 1000, calls: 40000, sequential: 4000, rounds: 20, idle: 5000 };
-const scaled = (count) => Math.max(10, Math.trunc(count * scale));
-const counts = Object.fromEntries(
-  Object.entries(COUNTS).map(([name, count]) => [name, scaled(count)]),
-);
-const client = new Client(`ws://127.0.0.1:${port}`);
+const client = new Client(`ws://127.0.0.1:${process.argv[2]}`);
+const sessions = [];
+let visitors = [];
 let heard = 0;
 let wanted = Infinity;
 let allHeard;
@@ -27,44 +22,51 @@ async function login() {
     waiting.set((last += 1), resolve);
     room.send(name, [last, "hi"]);
   });
-  return { echo: () => call("echo"), fan: () => call("fan") };
+  return { echo: () => call("echo"), fan: () => call("fan"), close: () => room.leave() };
 }
 
 async function inFlight(count, width, act) {
   let next = 0;
-  const started = performance.now();
+  const began = performance.now();
   await Promise.all(Array.from({ length: width }, async () => {
     while (next < count) await act(next++);
   }));
-  return (count / (performance.now() - started)) * 1000;
+  return (count / (performance.now() - began)) * 1000;
 }
 
-const status = () => readFileSync(`/proc/${pid}/status`, "utf8");
-const resident = () => Number(/VmRSS:\s*(\d+)/.exec(status())[1]);
-const sessions = [];
-const enter = async () => sessions.push(await login());
-const figures = {};
-await inFlight(20, 10, enter);
-const before = resident();
-const already = sessions.length;
-figures.logins = await inFlight(Math.max(0, counts.sessions - already), 50, enter);
-await inFlight(counts.calls / 10, 64, (i) => sessions[i % sessions.length].echo());
-figures.calls = await inFlight(counts.calls, 64, (i) => sessions[i % sessions.length].echo());
-const times = [];
-for (let i = 0; i < counts.sequential; i++) {
-  const started = performance.now();
-  await sessions[0].echo();
-  times.push((performance.now() - started) * 1000);
+const orders = {
+  open: (count) =>
+    inFlight(Math.max(0, count - sessions.length), 50, async () => sessions.push(await login())),
+  logins: (count) => inFlight(count, 50, async () => visitors.push(await login())),
+  close: () => {
+    const leaving = visitors;
+    visitors = [];
+    return inFlight(leaving.length, 50, (i) => leaving[i].close());
+  },
+  calls: (count) => inFlight(count, 64, (i) => sessions[i % sessions.length].echo()),
+  bursts: (count) => inFlight(count, 64, () => sessions[0].echo()),
+  sequential: async (count) => {
+    const times = [];
+    for (let i = 0; i < count; i++) {
+      const began = performance.now();
+      await sessions[0].echo();
+      times.push((performance.now() - began) * 1000);
+    }
+    return times.sort((a, b) => a - b)[times.length >> 1];
+  },
+  "fan-out": async (count) => {
+    heard = 0;
+    wanted = count * sessions.length;
+    const done = new Promise((resolve) => (allHeard = resolve));
+    const began = performance.now();
+    for (let i = 0; i < count; i++) await sessions[0].fan();
+    await done;
+    return (wanted / (performance.now() - began)) * 1000;
+  },
+};
+
+for await (const line of createInterface({ input: process.stdin })) {
+  const [order, count] = line.split(" ");
+  console.log(JSON.stringify(await orders[order](Number(count))));
 }
-figures.sequential = times.sort((a, b) => a - b)[times.length >> 1];
-heard = 0;
-wanted = counts.rounds * sessions.length;
-const done = new Promise((resolve) => (allHeard = resolve));
-const started = performance.now();
-for (let i = 0; i < counts.rounds; i++) await sessions[0].fan();
-await done;
-figures["fan-out"] = (wanted / (performance.now() - started)) * 1000;
-await inFlight(Math.max(0, counts.idle - sessions.length), 50, enter);
-figures.memory = (resident() - before) / (sessions.length - already);
-console.log(JSON.stringify(figures));
 process.exit(0);

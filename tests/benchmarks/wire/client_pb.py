@@ -1,4 +1,4 @@
-"""Twisted's own client of Perspective Broker."""
+"""Twisted's own client of Perspective Broker: does what standard input says."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from twisted.cred.credentials import UsernamePassword
-from twisted.internet import defer, reactor, task
+from twisted.internet import defer, reactor, task, threads
 from twisted.spread import pb
 
-from tests.benchmarks.wire.driver import Target, drive
+from tests.benchmarks.wire.driver import Driver, Target
 
 
 class Client(pb.Referenceable):  # type: ignore[misc]
@@ -44,11 +44,19 @@ class PB(Target):
         """Run coroutines as Deferreds."""
         return defer.gatherResults([defer.ensureDeferred(coroutine) for coroutine in coroutines])
 
+    def next_order(self) -> Awaitable[str]:
+        """Read it in a thread."""
+        return threads.deferToThread(sys.stdin.readline)
+
     async def login(self, number: int) -> Any:
         """Connect and log in."""
         factory = pb.PBClientFactory()
         reactor.connectTCP("127.0.0.1", self._port, factory)  # type: ignore[attr-defined]
         return await factory.login(UsernamePassword(b"u%d" % number, b"x"), Client(self))
+
+    async def close(self, session: Any) -> None:
+        """Disconnect, which ends the session."""
+        session.broker.transport.loseConnection()
 
     async def echo(self, session: Any) -> None:
         """Call."""
@@ -60,5 +68,5 @@ class PB(Target):
 
 
 if __name__ == "__main__":
-    run = drive(PB(int(sys.argv[1])), int(sys.argv[2]), float(sys.argv[3]))
+    run = Driver(PB(int(sys.argv[1]))).run()
     task.react(lambda _: defer.ensureDeferred(run))

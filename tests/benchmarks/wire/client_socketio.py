@@ -1,4 +1,4 @@
-"""The client of python-socketio."""
+"""The client of python-socketio: does what standard input says."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 import socketio
 
-from tests.benchmarks.wire.driver import AsyncioTarget, drive
+from tests.benchmarks.wire.driver import AsyncioTarget, Driver
 
 
 class SocketIO(AsyncioTarget):
@@ -31,6 +31,10 @@ class SocketIO(AsyncioTarget):
     def _heard_one(self, text: str) -> None:
         self.notified()
 
+    async def close(self, session: Any) -> None:
+        """Disconnect."""
+        await session.disconnect()
+
     async def echo(self, session: Any) -> None:
         """Call."""
         await session.call("echo", "hi")
@@ -43,7 +47,7 @@ class SocketIO(AsyncioTarget):
 async def main() -> None:
     """Measure."""
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
-        await drive(SocketIO(int(sys.argv[1]), http), int(sys.argv[2]), float(sys.argv[3]))
+        await Driver(SocketIO(int(sys.argv[1]), http)).run()
         # Not closed one by one: the server is killed next.
 
 

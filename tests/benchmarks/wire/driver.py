@@ -1,4 +1,4 @@
-"""The measurements, the same for all systems: drives sessions and prints the figures."""
+"""What a client does at an order of the benchmark, the same for all systems in Python."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import itertools
 import json
 import statistics
+import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from tests.benchmarks.wire.game import CALLS_IN_FLIGHT, COUNTS, LOGINS_IN_FLIGHT
+from tests.benchmarks.wire.game import CALLS_IN_FLIGHT, LOGINS_IN_FLIGHT
 
 
 class Target(ABC):
@@ -44,8 +45,16 @@ class Target(ABC):
         """Run coroutines at the same time."""
 
     @abstractmethod
+    def next_order(self) -> Awaitable[str]:
+        """Return an awaitable of the next line of standard input, which a thread waits for."""
+
+    @abstractmethod
     async def login(self, number: int) -> Any:
         """Connect and log in."""
+
+    @abstractmethod
+    async def close(self, session: Any) -> None:
+        """Log out and disconnect."""
 
     @abstractmethod
     async def echo(self, session: Any) -> None:
@@ -56,70 +65,92 @@ class Target(ABC):
         """Broadcast a notification to all clients."""
 
 
-def resident_kilobytes(pid: int) -> int:
-    """Return the resident memory of a process in KB."""
-    with open(f"/proc/{pid}/status") as file:
-        return int(file.read().split("VmRSS:")[1].split()[0])
-
-
-async def in_flight(
-    target: Target, count: int, width: int, act: Callable[[int], Awaitable[Any]]
-) -> float:
-    """Run something `count` times, `width` at a time; return the rate per second."""
-    numbers = iter(range(count))
-
-    async def worker() -> None:
-        for number in numbers:
-            await act(number)
-
-    started = time.perf_counter()
-    await target.together([worker() for _ in range(width)])
-    return count / (time.perf_counter() - started)
-
-
-async def drive(target: Target, pid: int, scale: float) -> None:
-    """Measure everything and print it as JSON.
+class Driver:
+    """Obeys orders.
 
     Args:
         target: the system.
-        pid: the server's process.
-        scale: of all numbers.
     """
-    counts = {name: max(10, int(count * scale)) for name, count in COUNTS.items()}
-    figures: dict[str, float] = {}
-    sessions: list[Any] = []
 
-    async def login(_: int) -> None:
-        sessions.append(await target.login(len(sessions)))
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self._numbers = itertools.count()
+        self._sessions: list[Any] = []
+        self._visitors: list[Any] = []
+        self._orders: dict[str, Callable[[int], Awaitable[float]]] = {
+            "open": self._open,
+            "logins": self._logins,
+            "close": self._close,
+            "calls": self._calls,
+            "bursts": self._bursts,
+            "sequential": self._sequential,
+            "fan-out": self._fan_out,
+        }
 
-    await in_flight(target, 20, 10, login)  # warm up
-    before, already = resident_kilobytes(pid), len(sessions)
-    figures["logins"] = await in_flight(
-        target, counts["sessions"] - already, LOGINS_IN_FLIGHT, login
-    )
-    each = itertools.cycle(sessions)
-    await in_flight(
-        target, counts["calls"] // 10, CALLS_IN_FLIGHT, lambda _: target.echo(next(each))
-    )
-    figures["calls"] = await in_flight(
-        target, counts["calls"], CALLS_IN_FLIGHT, lambda _: target.echo(next(each))
-    )
-    times = []
-    for _ in range(counts["sequential"]):
-        started = time.perf_counter()
-        await target.echo(sessions[0])
-        times.append(time.perf_counter() - started)
-    figures["sequential"] = statistics.median(times) * 1e6
-    all_heard = target.expect(counts["rounds"] * len(sessions))
-    started = time.perf_counter()
-    for _ in range(counts["rounds"]):
-        await target.fan(sessions[0])
-    await all_heard
-    figures["fan-out"] = counts["rounds"] * len(sessions) / (time.perf_counter() - started)
-    await in_flight(target, counts["idle"] - len(sessions), LOGINS_IN_FLIGHT, login)
-    await target.echo(sessions[0])
-    figures["memory"] = (resident_kilobytes(pid) - before) / (len(sessions) - already)
-    print(json.dumps(figures), flush=True)
+    async def run(self) -> None:
+        """Obey until standard input ends; answer with rates per second, or microseconds (p50)."""
+        while line := await self._target.next_order():
+            order, count = line.split()
+            print(json.dumps(await self._orders[order](int(count))), flush=True)
+
+    async def _in_flight(
+        self, count: int, width: int, act: Callable[[int], Awaitable[Any]]
+    ) -> float:
+        """Run something `count` times, `width` at a time; return the rate per second."""
+        numbers = iter(range(count))
+
+        async def worker() -> None:
+            for number in numbers:
+                await act(number)
+
+        began = time.perf_counter()
+        await self._target.together([worker() for _ in range(width)])
+        return count / (time.perf_counter() - began)
+
+    async def _open(self, count: int) -> float:
+        async def login(_: int) -> None:
+            self._sessions.append(await self._target.login(next(self._numbers)))
+
+        return await self._in_flight(max(0, count - len(self._sessions)), LOGINS_IN_FLIGHT, login)
+
+    async def _logins(self, count: int) -> float:
+        async def login(_: int) -> None:
+            self._visitors.append(await self._target.login(next(self._numbers)))
+
+        return await self._in_flight(count, LOGINS_IN_FLIGHT, login)
+
+    async def _close(self, _: int) -> float:
+        visitors, self._visitors = self._visitors, []
+        return await self._in_flight(
+            len(visitors), LOGINS_IN_FLIGHT, lambda at: self._target.close(visitors[at])
+        )
+
+    async def _calls(self, count: int) -> float:
+        each = itertools.cycle(self._sessions)
+        return await self._in_flight(
+            count, CALLS_IN_FLIGHT, lambda _: self._target.echo(next(each))
+        )
+
+    async def _bursts(self, count: int) -> float:
+        one = self._sessions[0]
+        return await self._in_flight(count, CALLS_IN_FLIGHT, lambda _: self._target.echo(one))
+
+    async def _sequential(self, count: int) -> float:
+        times = []
+        for _ in range(count):
+            began = time.perf_counter()
+            await self._target.echo(self._sessions[0])
+            times.append(time.perf_counter() - began)
+        return statistics.median(times) * 1e6
+
+    async def _fan_out(self, count: int) -> float:
+        total = count * len(self._sessions)
+        all_heard = self._target.expect(total)
+        began = time.perf_counter()
+        for _ in range(count):
+            await self._target.fan(self._sessions[0])
+        await all_heard
+        return total / (time.perf_counter() - began)
 
 
 class AsyncioTarget(Target):
@@ -139,3 +170,7 @@ class AsyncioTarget(Target):
     def together(self, coroutines: list[Coroutine[Any, Any, None]]) -> Awaitable[Any]:
         """Run coroutines as tasks."""
         return asyncio.gather(*coroutines)
+
+    def next_order(self) -> Awaitable[str]:
+        """Read it in a thread."""
+        return asyncio.to_thread(sys.stdin.readline)
