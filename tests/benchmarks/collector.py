@@ -10,19 +10,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from actorcred import Login, UsernamePassword
-from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown
+from actorcred.actors import AsyncioDispatcher, set_default_dispatcher, shutdown, tune_gc
 from tests.benchmarks.logins import Player, mind, open_portal
 from tests.benchmarks.measure import ROUNDS, alternate, elsewhere, run_on_loop
 from tests.benchmarks.report import Pairs
 
 AT_ONCE = 100
-
-
-def tune() -> None:
-    """Set the collector as `actorcred serve` does."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 10, 100)
 
 
 class Stops:
@@ -75,7 +68,7 @@ async def changes(count: int, *, tuned: bool) -> AsyncIterator[float]:
     portal = open_portal(count)
     gc.collect()
     if tuned:
-        tune()
+        tune_gc()
     part = max(1, count // 3)
     with Stops() as stops:
         logins = await _log_in(portal, _names(count))
