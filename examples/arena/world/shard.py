@@ -17,7 +17,7 @@ from examples.arena.world.events import Event, Standing
 from examples.arena.world.grid import CELL
 from examples.arena.world.region import Region, RegionGold, Seat, regions_of, tiles_of
 from examples.arena.world.rounds import REST, ROUND, Phase
-from examples.arena.world.terrain import TEAMS, Camp
+from examples.arena.world.terrain import Camp
 from examples.arena.world.views import ACROSS
 from examples.arena.world.world import World
 
@@ -137,15 +137,13 @@ class Shard(World):
             self._struck.pop(number, None)
         return before != self.regions
 
-    def _camps_here(self) -> list[Camp]:
-        return [camp for camp in self._calm_camps() if self.region.holds(camp.x)]
-
-    def _teams(self) -> Iterable[int]:
-        return sorted({camp.team for camp in self._camps_here()}) or range(len(TEAMS))
-
-    def _camps_for(self, team: int) -> list[Camp]:
-        here = [camp for camp in self._camps_here() if camp.team == team]
-        return here or super()._camps_for(team)
+    def _camps_for(self, look: Look) -> list[Camp]:
+        """Return camps in this region; if the storm covers all, a person begins in another one."""
+        calm = super()._camps_for(look)
+        here = [camp for camp in calm if self.region.holds(camp.x)]
+        if here or look is Look.PERSON:
+            return here or calm
+        return [camp for camp in self.terrain.camps if self.region.holds(camp.x)]
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -153,7 +151,7 @@ class Shard(World):
         """Let a player in, see `World.enter`; who was in another region comes to a camp here."""
         self._forget_name(name)
         if before is not None and not self.region.holds(before.x) and not before.load:
-            x, y = self.place_near_camp(before.team)
+            x, y = self._place_near_camp(before.team, self._camps_for(look))
             before = before._replace(x=x, y=y)
         return super().enter(name, look, before)
 

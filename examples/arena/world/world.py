@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from examples.arena.world.bodies import (
     COS,
@@ -102,7 +102,9 @@ class World:
         if name in self.bodies:
             self.leave(name)
         same_round = before is not None and before.round == self.rounds.number
-        team = before.team if before else min(self._teams(), key=self._members.__getitem__)
+        camps = self._camps_for(look)
+        teams = sorted({camp.team for camp in camps})
+        team = before.team if before else min(teams, key=self._members.__getitem__)
         body = Body(next(self._numbers), name, team, look)
         if before and same_round:
             body.x, body.y = before.x, before.y
@@ -110,7 +112,7 @@ class World:
             body.points = before.points
             self._gold_of_those_who_left[team] -= before.points
         else:
-            body.x, body.y = self.place_near_camp(team)
+            body.x, body.y = self._place_near_camp(team, camps)
         self._add(body)
         return body
 
@@ -119,21 +121,14 @@ class World:
         self._members[body.team] += 1
         self.grid.place(body)
 
-    def _teams(self) -> Iterable[int]:
-        """Return the teams that a newcomer may join."""
-        return range(len(TEAMS))
-
-    def _calm_camps(self) -> list[Camp]:
-        """Return the camps that the storm of this round leaves alone."""
+    def _camps_for(self, look: Look) -> list[Camp]:
+        """Return the camps at which a newcomer may begin: those that the storm leaves alone."""
         storm, end = self.rounds.storm, self.rounds.storm.ends
         return [camp for camp in self.terrain.camps if not storm.covers(camp.x, camp.y, end)]
 
-    def _camps_for(self, team: int) -> list[Camp]:
-        return [camp for camp in self._calm_camps() if camp.team == team]
-
-    def place_near_camp(self, team: int) -> tuple[float, float]:
-        """Return a place near a camp of a team, out of the storm."""
-        camp = self._dice.choice(self._camps_for(team))
+    def _place_near_camp(self, team: int, camps: list[Camp]) -> tuple[float, float]:
+        of_team = [camp for camp in camps if camp.team == team]
+        camp = self._dice.choice(of_team or [c for c in self.terrain.camps if c.team == team])
         for _ in range(20):
             angle, far = self._dice.uniform(0, math.tau), self._dice.uniform(1, 14)
             x, y = camp.x + math.cos(angle) * far, camp.y + math.sin(angle) * far
