@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from examples.arena.world.bodies import Body, Look
-from examples.arena.world.world import BEST
+from examples.arena.world.world import BEST, World
 
 MOST_NAMED = 100
 """Players whom one node names to those who ask who plays."""
@@ -30,28 +30,32 @@ class Roll(NamedTuple):
     """The points of each player, the most first."""
 
     people: int
+    chest: int | None
+    """The tile of the chest in the node's region."""
+
     named: list[tuple[str, int, bool]]
     """The name and points of some players, and whether it is a person."""
 
 
-def roll_of(source: int, state: tuple[int, str], teams: list[int], ranked: Sequence[Body]) -> Roll:
+def roll_of(source: int, world: World, ranked: Sequence[Body]) -> Roll:
     """Return the roll of a node.
 
     Args:
         source: the number of the node.
-        state: the number and the phase of the round.
-        teams: the gold of each team.
+        world: its part.
         ranked: the players, the best first.
     """
     people = [body for body in ranked if body.look is Look.PERSON]
     named = (people + [body for body in ranked if body.look is not Look.PERSON])[:MOST_NAMED]
     return Roll(
         source,
-        *state,
-        teams,
+        world.rounds.number,
+        world.rounds.phase.value,
+        world.team_gold(),
         [(body.name, body.team, body.points) for body in ranked[:BEST]],
         [body.points for body in ranked],
         len(people),
+        world.chest,
         [(body.name, body.points, body.look is Look.PERSON) for body in named],
     )
 
@@ -73,6 +77,12 @@ def best_of(rolls: Iterable[Roll]) -> list[tuple[str, int, int]]:
 def ahead_of(points: int, rolls: Iterable[Roll]) -> int:
     """Return how many players of some nodes have more points."""
     return sum(other > points for roll in rolls for other in roll.points)
+
+
+def chest_of(rolls: Iterable[Roll]) -> int | None:
+    """Return the tile of the chest that is shown: that of the first node that has one."""
+    chests = {roll.source: roll.chest for roll in rolls if roll.chest is not None}
+    return chests[min(chests)] if chests else None
 
 
 def who_of(rolls: Iterable[Roll]) -> list[tuple[str, int]]:

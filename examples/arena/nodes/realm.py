@@ -16,7 +16,15 @@ from examples.arena.interface import Player
 from examples.arena.messages import Enter, Leave, LookAround, Tick, Who
 from examples.arena.nodes import messages as m
 from examples.arena.nodes.avatars import NodePlayer
-from examples.arena.nodes.board import Roll, ahead_of, best_of, roll_of, team_gold, who_of
+from examples.arena.nodes.board import (
+    Roll,
+    ahead_of,
+    best_of,
+    chest_of,
+    roll_of,
+    team_gold,
+    who_of,
+)
 from examples.arena.nodes.standings import Standings
 from examples.arena.realm import SECOND, Arena, Settings
 from examples.arena.world.bodies import Body
@@ -280,9 +288,7 @@ class NodeArena(Arena):
         return {**land, "rows": rows, "camps": camps}
 
     def _roll(self) -> Roll:
-        rounds = self._world.rounds
-        state = rounds.number, rounds.phase.value
-        return roll_of(self._seat.number, state, self._world.team_gold(), self._ranked())
+        return roll_of(self._seat.number, self._world, self._ranked())
 
     def _rolls(self) -> list[Roll]:
         """Return the rolls of all nodes in this round, also of those that have died in it."""
@@ -302,6 +308,7 @@ class NodeArena(Arena):
             "best": best_of(rolls),
             "players": own["players"] + sum(len(roll.points) for roll in living),
             "people": own["people"] + sum(roll.people for roll in living),
+            "chest": chest_of([*living, rolls[0]]),
         }
 
     def _ahead(self, body: Body) -> int:

@@ -136,12 +136,15 @@ class Walker:
         """The gold that the player in the middle carries."""
         return int(self.bodies[self.eye][7])
 
+    async def _next_frame(self) -> None:
+        tick = self.tick
+        await self.until(lambda: self.tick > tick and self.eye in self.bodies)
+
     async def walk(self, *goal: Camp) -> None:
         """Walk to one of some camps; another way for a moment where that does not go on."""
         dice, before, detour, until = random.Random(1), (0.0, 0.0), (0.0, 0.0), 0
         while True:
-            tick = self.tick
-            await self.until(lambda: self.tick > tick and self.eye in self.bodies)
+            await self._next_frame()
             at = self.place
             if any(math.dist(at, camp[1:]) < 3 for camp in goal):
                 self.client.notify("move", 0.0, 0.0)
