@@ -144,7 +144,8 @@ class NodeArena(Arena):
                 self._world.see(strip)
             if strip.source == west:
                 self._behind = strip.tick - self._world.tick
-        for _ in range(2 if self._behind > 0 else 0 if self._behind < -1 else 1):
+        # What came last may be a tick old, so 0 and 1 both mean that they agree.
+        for _ in range(2 if self._behind > 1 else 0 if self._behind < 0 else 1):
             super()._tick(message)
             self._after_step()
 
