@@ -6,6 +6,7 @@ import argparse
 import gc
 import logging
 import sys
+from importlib.util import find_spec
 
 from rich.console import Console
 from rich.text import Text
@@ -13,6 +14,7 @@ from rich.text import Text
 from actorcred import ActorcredError, actors
 from actorcred.actors import AsyncioDispatcher
 from actorcred.cli.lifetime import Life, run
+from actorcred.errors import MissingExtra
 from examples.arena.accounts import prepare
 from examples.arena.options import parse
 from examples.arena.show import COLLECTIONS, DRAIN_TIMEOUT, PAGE, Show
@@ -31,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
 
     async def live(life: Life) -> int:
         if arguments.nodes > 1:
+            if find_spec("nats") is None:
+                console.print(Text(f"{MissingExtra('--nodes', 'cluster')}"))
+                return 2
             # What it needs is not needed by one process.
             from examples.arena.nodes.show import play
 

@@ -189,7 +189,7 @@ def test_points_of_a_player_whose_node_dies_are_kept_in_the_round_and_for_ever(
     island.west.ask(login, "watch")
     body = island.west.world.bodies["ann"]
     assert (body.points, body.total, body.team) == (5, 5, team)
-    assert 0 < body.x
+    assert body.x > 0
     island.ticks(25)
     board = mind.named("board")[-1][0]
     assert sum(board["teams"]) == 5

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from actorcred import ConnectionLost, rpc
-from examples.arena.bots.atlas import Atlas, Camp
+from examples.arena.bots.atlas import Atlas, Camp, direction
 from examples.arena.world.bodies import COS, SIN, TICK
+from examples.arena.world.terrain import TILE
 from examples.arena.world.views import UNITS
 
 COURSE = 7
@@ -37,7 +38,9 @@ class Walker:
         self.figures: dict[str, float] = {}
         self.board: dict[str, Any] = {}
         self.rounds: list[dict[str, Any]] = []
-        self.rank: tuple[int, int, int] | None = None
+        self.points = 0
+        """The gold that the player has brought home in all rounds."""
+        self.heaps: dict[int, int] = {}
         self.doubles: list[str] = []
         self.news: list[str] = []
         self.moves = 0
@@ -86,6 +89,7 @@ class Walker:
     ) -> None:
         if self._fresh:
             self.bodies.clear()
+            self.heaps.clear()
             self._fresh = False
         self.tick, self.eye = tick, eye
         for number in gone:
@@ -96,6 +100,7 @@ class Walker:
             number, *course = courses[at : at + COURSE]
             if number in self.bodies:
                 self.bodies[number][2:] = [tick, *course]
+        self.heaps |= dict(zip(heaps[::2], heaps[1::2], strict=True))
         names = [body[0] for body in self.bodies.values()]
         self.doubles += {name for name in names if names.count(name) > 1}
 
@@ -108,7 +113,7 @@ class Walker:
             case "board":
                 (self.board,) = args
             case "rank":
-                self.rank = args
+                self.points = args[2]
             case "round":
                 self.rounds += args
             case "news":
@@ -135,6 +140,20 @@ class Walker:
     def load(self) -> int:
         """The gold that the player in the middle carries."""
         return int(self.bodies[self.eye][7])
+
+    async def gather(self) -> None:
+        """Walk about in sight of gold until there is some in the bag."""
+        while not self.load:
+            await self._next_frame()
+            at, across = self.place, len(self.land["rows"])
+            middles = [
+                ((tile % across + 0.5) * TILE, (tile // across + 0.5) * TILE)
+                for tile, gold in self.heaps.items()
+                if gold
+            ]
+            near = [one for one in middles if self.atlas.is_clear(*at, *one)]
+            goal = min(near, key=lambda one: math.dist(at, one), default=self.atlas.camps[0][1:])
+            self.client.notify("move", *direction(*at, *goal))
 
     async def _next_frame(self) -> None:
         tick = self.tick
