@@ -122,7 +122,7 @@ class Nodes:
         return Task(Seat(number, given.nodes), given, nats.url, nats.user, nats.password)
 
     async def watch(self, life: Life) -> None:
-        """Show the figures once a second until a signal, the time limit, or the end of all."""
+        """Show the figures once a second until a signal, the time limit, or the end of NATS."""
         console, loop = self._console, asyncio.get_running_loop()
         duration = self._arguments.duration
         end = None if duration is None else loop.time() + duration
@@ -130,6 +130,9 @@ class Nodes:
             while not life.asked and (end is None or loop.time() < end):
                 await life.until_asked(1.0 if end is None else min(1.0, end - loop.time()))
                 self._notice_ends()
+                if self._nats.code is not None:
+                    console.print(f"nats-server {describe_end(self._nats.code)}.")
+                    return
                 if len(self._noticed) == len(self._nodes):
                     return
                 self._print(live)

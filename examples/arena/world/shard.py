@@ -165,12 +165,11 @@ class Shard(World):
         ]
 
     def hold(self, body: Body) -> None:
-        """Have a player stand at the border, which it cannot cross now."""
-        left, right = self.region.left - 2 * MARGIN, self.region.right + 2 * MARGIN
-        if left <= body.x < right and body.speed:
+        """Have a player who cannot cross the border now stand there, unless it walks back."""
+        if body.vx < 0 if body.x < self.region.left else body.vx > 0:
             body.x, body.y = body.x - body.vx, body.y - body.vy
             self.grid.place(body)
-        body.take_course(body.heading, 0)
+            body.take_course(body.heading, 0)
 
     def part(self, name: str) -> Body:
         """Have a player go to another node. It is shown on its course until it is there."""

@@ -8,6 +8,7 @@ import pytest
 
 from examples.arena.world.bodies import STUNNED, Body, Look
 from examples.arena.world.events import What
+from examples.arena.world.glances import Glances
 from examples.arena.world.region import Region, Seat, regions_of
 from examples.arena.world.rounds import Phase
 from examples.arena.world.shard import MARGIN, SIGHT, SILENCE, Shard
@@ -251,6 +252,13 @@ def test_a_player_who_cannot_go_over_comes_back_and_stands_at_the_border() -> No
             west.hold(body)
         exchange(nodes)
     assert BORDER <= ann.x <= BORDER + 2 * MARGIN
+    ann.x = BORDER + 1.5 * MARGIN
+    west.steer("ann", -0.1, 0.0)  # it walks back slowly
+    for _ in range(20):
+        for body, _node in west.beyond():
+            west.hold(body)
+        exchange(nodes)
+    assert ann.x < BORDER + MARGIN
 
 
 def test_points_and_gold_of_another_round_are_not_carried_into_this_one() -> None:
@@ -302,3 +310,25 @@ def test_newcomers_begin_in_the_region_and_people_never_in_the_storm() -> None:
         assert not storm.covers(person.x, person.y, storm.begins)
         camps = node._camps_for(Look.PERSON)
         assert not any(storm.covers(camp.x, camp.y, storm.ends) for camp in camps)
+
+
+def test_glances_go_on_for_who_was_away_when_one_was_due() -> None:
+    west, *_ = shards()
+    put(west, "ann", 20.0, 20.0)
+    glances = Glances()
+    glances.add("ann", 1.0, west.tick)
+
+    def seen(ticks: int) -> int:
+        count = 0
+        for _ in range(ticks):
+            west.step()
+            count += len(list(glances.step(west)))
+        return count
+
+    assert seen(10) == 1
+    west.part("ann")
+    assert seen(20) == 0
+    west.rejoin("ann")
+    glances.resume("ann", west.tick)
+    glances.resume("bob", west.tick)  # has none
+    assert seen(20) == 2
