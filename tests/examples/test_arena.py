@@ -120,3 +120,9 @@ def test_accounts_are_kept_and_more_of_them_are_made_anew(tmp_path):
     assert len({account.name for account in more}) == 5
     assert len(htpasswd.read_text().splitlines()) == 5
     assert len(made) == 8
+
+
+def test_several_nodes_without_the_client_of_nats_name_the_extra(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("examples.arena.__main__.find_spec", lambda _: None)
+    assert main(["--nodes", "2", "--data", str(tmp_path)]) == 2
+    assert "pip install 'actorcred[cluster]'" in " ".join(capsys.readouterr().out.split())
