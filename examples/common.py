@@ -7,6 +7,7 @@ import contextlib
 import math
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ __all__ = [
     "Servers",
     "add_arguments",
     "demo_account",
+    "end_without_parent",
     "port",
     "seconds",
     "serve",
@@ -168,6 +170,12 @@ async def demo_account(
     if roles:
         await accounts.set_roles(name, roles)
     return password
+
+
+def end_without_parent() -> None:
+    """Send this process a SIGTERM when its standard input ends; run it in a thread."""
+    os.read(0, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def write_secret(path: Path, lines: list[str]) -> None:

@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import gc
 import logging
 import sys
-import threading
+from importlib.util import find_spec
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from actorcred import ActorcredError, actors
 from actorcred.actors import AsyncioDispatcher
 from actorcred.cli.lifetime import Life, run
-from examples.arena.accounts import make_accounts
+from actorcred.errors import MissingExtra
+from examples.arena.accounts import prepare
 from examples.arena.options import parse
-from examples.arena.show import PAGE, Show
+from examples.arena.show import COLLECTIONS, DRAIN_TIMEOUT, PAGE, Show
 
 __all__ = ["PAGE", "main"]
-
-DRAIN_TIMEOUT = 30.0
-"""Seconds for the shutdown, with thousands of players."""
-
-COLLECTIONS = (20_000, 50, 1000)
-"""Thresholds of the garbage collector.
-
-A full collection looks at all objects of 2,000 sessions, which takes as long as a tick, and finds
-next to nothing: what is stopped is freed at once.
-"""
 
 ADVICE = (
     "Choose another port with --listen ws:127.0.0.1:8081, or another folder with --data; "
@@ -43,6 +32,14 @@ def main(argv: list[str] | None = None) -> int:
     arguments, console = parse(argv), Console()
 
     async def live(life: Life) -> int:
+        if arguments.nodes > 1:
+            if find_spec("nats") is None:
+                console.print(Text(f"{MissingExtra('--nodes', 'cluster')}"))
+                return 2
+            # What it needs is not needed by one process.
+            from examples.arena.nodes.show import play
+
+            return await play(arguments, console, life)
         # The portal, the arena and all avatars run on this loop; blocking work runs on threads.
         actors.set_default_dispatcher(AsyncioDispatcher())
         life.drain_timeout = DRAIN_TIMEOUT
@@ -62,24 +59,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 async def _open(arguments: argparse.Namespace, console: Console) -> Show:
-    arguments.data.mkdir(parents=True, exist_ok=True)
-    console.print(f"Accounts of {arguments.avatars} bots in {arguments.data} ...")
-    enough = threading.Event()
-    columns = (TextColumn("making accounts"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
-        task = bar.add_task("accounts", total=arguments.avatars, visible=False)
-
-        def made() -> None:
-            bar.update(task, advance=1, visible=True)
-
-        try:
-            htpasswd, accounts = await asyncio.to_thread(
-                make_accounts, arguments.data, arguments.avatars, enough, made
-            )
-        except asyncio.CancelledError:
-            enough.set()
-            raise
-    return await Show.open(arguments, htpasswd, accounts)
+    return await Show.open(arguments, *await prepare(arguments, console))
 
 
 if __name__ == "__main__":

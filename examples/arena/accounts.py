@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import argparse
+import asyncio
 import os
 import secrets
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from actorcred.passwords.hashing import hash_password
 from examples.arena.bots.bot import Account
@@ -22,6 +27,32 @@ ROUNDS = 5
 
 It is low, since thousands log in within seconds. Hashes for people need 12.
 """
+
+
+async def prepare(arguments: argparse.Namespace, console: Console) -> tuple[Path, list[Account]]:
+    """Create the accounts of the bots with a progress bar; see `make_accounts`.
+
+    Args:
+        arguments: those of the command.
+        console: where the bar is shown.
+    """
+    arguments.data.mkdir(parents=True, exist_ok=True)
+    console.print(f"Accounts of {arguments.avatars} bots in {arguments.data} ...")
+    enough = threading.Event()
+    columns = (TextColumn("making accounts"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as bar:
+        task = bar.add_task("accounts", total=arguments.avatars, visible=False)
+
+        def made() -> None:
+            bar.update(task, advance=1, visible=True)
+
+        try:
+            return await asyncio.to_thread(
+                make_accounts, arguments.data, arguments.avatars, enough, made
+            )
+        except asyncio.CancelledError:
+            enough.set()
+            raise
 
 
 def make_accounts(

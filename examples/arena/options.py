@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from actorcred.rpc.protocol.addresses import Address
+from examples.arena.world.region import NARROWEST
 from examples.arena.world.terrain import SMALLEST
 from examples.common import seconds
 
 LARGEST = 1200.0
 """The longest side of an island, in steps."""
+
+MOST_NODES = 6
+"""The most processes among which the island is divided."""
 
 DESCRIPTION = """\
 Serve the arena, a game in the browser: collect gold, carry it to your camp, and be there before
@@ -49,8 +53,19 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         metavar="DIR",
         help="accounts and points (%(default)s)",
     )
+    parser.add_argument(
+        "--nodes",
+        type=_number(_nodes, "a whole number"),
+        default=1,
+        metavar="N",
+        help="number of processes, which share the island and find each other by a nats-server "
+        "(%(default)s)",
+    )
     _add_options_of_bots(parser)
     arguments = parser.parse_args(argv)
+    least = NARROWEST * arguments.nodes
+    if arguments.nodes > 1 and arguments.size is not None and arguments.size < least:
+        parser.error(f"argument --size: must be at least {least:g} for {arguments.nodes} nodes")
     if arguments.headless and arguments.duration is None:
         arguments.duration = 20.0
     return arguments
@@ -120,6 +135,13 @@ def _positive(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
+    return value
+
+
+def _nodes(text: str) -> int:
+    value = _positive(text)
+    if value > MOST_NODES:
+        raise argparse.ArgumentTypeError(f"must be at most {MOST_NODES}, not {value}")
     return value
 
 

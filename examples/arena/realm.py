@@ -12,16 +12,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from os import PathLike
-from typing import Any
+from typing import Any, ClassVar
 
 from actorcred import ANONYMOUS, Group, MindRef, NoInterface, Realm
 from actorcred.names import AvatarId
 from examples.arena import messages as m
 from examples.arena.avatars import ArenaPlayer, ArenaSpectator, SignUp
 from examples.arena.interface import Player, Spectator
+from examples.arena.leavers import Leavers
 from examples.arena.scores import Scores
 from examples.arena.world.bodies import TICK, WALK, Body, Look
-from examples.arena.world.events import Standing
 from examples.arena.world.glances import Glances
 from examples.arena.world.rounds import REST, ROUND
 from examples.arena.world.terrain import TEAMS, TILE
@@ -33,9 +33,6 @@ SECOND = round(1 / TICK)
 
 SCENE = 15 * SECOND
 """Ticks for which a spectator follows one player."""
-
-MOST_LEFT = 10_000
-"""Players who have left whose points of this round are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +64,7 @@ class Arena(Realm):
     """
 
     interfaces = (Player, Spectator)
+    player: ClassVar[type[ArenaPlayer]] = ArenaPlayer
 
     def __init__(
         self,
@@ -76,7 +74,7 @@ class Arena(Realm):
     ) -> None:
         super().__init__()
         settings = settings or Settings()
-        self._world = World(settings.size, settings.seed, settings.round, settings.rest)
+        self._world = self._make_world(settings)
         self._scores = Scores(settings.scores)
         self._sign_up = sign_up
         self._tick_times: deque[float] = deque(maxlen=600) if tick_times is None else tick_times
@@ -87,7 +85,7 @@ class Arena(Realm):
         self._audience, self._bots = Group(), Group()
         self._glances, self._memory = Glances(), Memory()
         self._guests = itertools.count(1)
-        self._left: dict[str, Standing] = {}
+        self._left = Leavers()
         self._heirs: dict[str, str] = {}
         self._ranking: list[Body] | None = None
         self._scene = ""
@@ -105,6 +103,9 @@ class Arena(Realm):
             m.Figures: self._figures,
         }
 
+    def _make_world(self, settings: Settings) -> World:
+        return World(settings.size, settings.seed, settings.round, settings.rest)
+
     def on_start(self) -> None:
         """Start the world's clock."""
         self.send_every(TICK, m.Tick())
@@ -120,7 +121,7 @@ class Arena(Realm):
             if interface is Player:
                 guest = avatar_id is ANONYMOUS
                 name = f"guest {next(self._guests)}" if guest else str(avatar_id)
-                player = ArenaPlayer.start(avatar_id, mind, self.actor_ref, name, self._sign_up)
+                player = self.player.start(avatar_id, mind, self.actor_ref, name, self._sign_up)
                 return Player, player, player.stop
             if interface is Spectator:
                 other = ArenaSpectator.start(avatar_id, mind, self.actor_ref, self._sign_up)
@@ -146,7 +147,7 @@ class Arena(Realm):
         for guest in [guest for guest, heir in self._heirs.items() if heir == name]:
             self._go(guest)  # an heir who is faster than the end of the guest's session
         self._go(name)  # a session that this one replaces
-        body = self._world.enter(name, message.look, self._left.pop(name, None))
+        body = self._world.enter(name, message.look, self._left.take(name))
         body.total = self._scores.of(name)
         self._minds[name] = message.mind
         self._ranking = None
@@ -164,10 +165,8 @@ class Arena(Realm):
         if name in self._world.bodies:
             self._ranking = None
             total = self._world.bodies[name].total
-            self._left[heir or name] = self._world.leave(name, keep_load=heir is not None)
+            self._left.keep(heir or name, self._world.leave(name, keep_load=heir is not None))
             self._scores.save([(heir or name, total)])
-            if len(self._left) > MOST_LEFT:
-                del self._left[next(iter(self._left))]
 
     def _bequeath(self, message: m.Bequeath) -> None:
         if message.name in self._world.bodies:
@@ -263,7 +262,12 @@ class Arena(Realm):
         for rank, body in enumerate(self._ranked(), 1):
             mind = self._minds[body.name]
             if mind in self._views:
-                mind.notify("rank", rank, body.points, body.total, key="rank")
+                place = rank + self._ahead(body)
+                mind.notify("rank", place, body.points, body.total, key="rank")
+
+    def _ahead(self, body: Body) -> int:
+        """Return how many players beside those here have more points than one who is here."""
+        return 0
 
     def _figures(self, message: m.Figures) -> None:
         self._audience.notify("figures", message.values, key="figures")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
-import os
 import signal
 import sys
 import threading
@@ -25,6 +24,7 @@ from actorcred.cli.worker_process import Child
 from actorcred.cluster import Cluster
 from examples.chat.archive import Archive
 from examples.chat.realm import Chat
+from examples.common import end_without_parent
 from examples.web import make_app
 
 __all__ = ["CHAT", "LEASE", "NAME", "POLICY", "Node", "main"]
@@ -106,13 +106,8 @@ def main(argv: list[str] | None = None) -> int:
         level=logging.WARNING, format=f"node {arguments.number}: %(name)s: %(message)s"
     )
     password = sys.stdin.readline().rstrip("\n")
-    threading.Thread(target=_end_without_parent, daemon=True).start()
+    threading.Thread(target=end_without_parent, daemon=True).start()
     return run(partial(_serve, arguments, password))
-
-
-def _end_without_parent() -> None:
-    os.read(0, 1)
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 async def _serve(arguments: Any, password: str, life: Life) -> int:

@@ -87,6 +87,10 @@ def test_an_interrupted_game_still_logs_everybody_out(tmp_path):
         (["--duration", "long"], "must be a number of seconds, not 'long'"),
         (["--duration", "-1"], "must be 0 seconds or more, not -1"),
         (["--max-sessions", "0"], "must be at least 1, not 0"),
+        (["--nodes", "0"], "must be at least 1, not 0"),
+        (["--nodes", "7"], "must be at most 6, not 7"),
+        (["--nodes", "some"], "must be a whole number, not 'some'"),
+        (["--nodes", "3", "--size", "143"], "must be at least 144 for 3 nodes"),
         (["--listen", "tcp:127.0.0.1:1"], "must begin with ws: or wss:"),
     ],
 )
@@ -116,3 +120,9 @@ def test_accounts_are_kept_and_more_of_them_are_made_anew(tmp_path):
     assert len({account.name for account in more}) == 5
     assert len(htpasswd.read_text().splitlines()) == 5
     assert len(made) == 8
+
+
+def test_several_nodes_without_the_client_of_nats_name_the_extra(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("examples.arena.__main__.find_spec", lambda _: None)
+    assert main(["--nodes", "2", "--data", str(tmp_path)]) == 2
+    assert "pip install 'actorcred[cluster]'" in " ".join(capsys.readouterr().out.split())

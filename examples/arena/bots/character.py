@@ -197,14 +197,15 @@ class Character(ABC):
     # -- walking -----------------------------------------------------------------------------------
 
     def _refuges(self, team: int) -> tuple[Camp, ...]:
-        """Return the camps of the own team that the storm leaves alone."""
+        """Return the camps of the own team that the storm leaves alone; all if there are none."""
         if self._calm is None:
-            storm = self._storm
-            self._calm = tuple(
+            storm, camps = self._storm, self._atlas.camps_of(team)
+            calm = tuple(
                 camp
-                for camp in self._atlas.camps_of(team)
+                for camp in camps
                 if math.hypot(camp[1] - storm["x"], camp[2] - storm["y"]) <= storm["last"]
             )
+            self._calm = calm or camps  # the storm may cover the whole region of a node
         return self._calm
 
     def _radius(self, tick: int) -> float:

@@ -3,6 +3,7 @@
 import { $, element } from "./common/dom.js";
 
 const KEPT = 120;
+const NODE = ["node", "Server that you are at"]; // shown if there are several
 const ROWS = [
   ["sessions", "Sessions"],
   ["logins/s", "Logins/s"],
@@ -18,11 +19,7 @@ const ROWS = [
 export class Figures {
   constructor() {
     this.history = new Map();
-    $("#figures dl").replaceChildren(...ROWS.map(([key, label]) => {
-      const value = element("dd", {}, "–");
-      value.dataset.figure = key;
-      return element("div", {}, element("dt", {}, label), value, element("canvas"));
-    }));
+    $("#figures dl").replaceChildren(...ROWS.map(makeRow));
   }
 
   toggle() {
@@ -37,6 +34,7 @@ export class Figures {
       if (points.length > KEPT) points.shift();
       this.history.set(key, points);
       const cell = document.querySelector(`[data-figure="${key}"]`);
+      if (key === NODE[0] && !cell) $("#figures dl").append(makeRow(NODE));
       if (cell) this.draw(cell);
     }
   }
@@ -45,9 +43,16 @@ export class Figures {
     const points = this.history.get(cell.dataset.figure);
     if (!points?.length || $("#figures").hidden) return;
     const value = points.at(-1);
-    cell.textContent = value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en");
+    const rounded = value >= 10 || cell.dataset.figure === NODE[0];
+    cell.textContent = rounded ? Math.round(value).toLocaleString("en") : value.toFixed(1);
     plot(cell.parentElement.querySelector("canvas"), points);
   }
+}
+
+function makeRow([key, label]) {
+  const value = element("dd", {}, "–");
+  value.dataset.figure = key;
+  return element("div", {}, element("dt", {}, label), value, element("canvas"));
 }
 
 function plot(canvas, points) {

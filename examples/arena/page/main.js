@@ -51,6 +51,7 @@ let wish = [0, 0];
 let sent = UNKNOWN; // the direction that the server knows
 let dashReady = 0;
 let restarting = false; // the server announced its shutdown, and is not back yet
+let crossing = false; // the player has walked to another server, which the picture must not show
 const measured = { times: [], frames: 0, since: performance.now() }; // of drawing, milliseconds
 
 // For the console of the browser, and for tests.
@@ -82,6 +83,7 @@ function hear(isCurrent) {
       } else celebrate(round.result.winners.includes(world.me?.team));
     }),
     figures: only((values) => figures.add(values)),
+    news: only((text) => hud.say(text, performance.now())),
   };
 }
 
@@ -89,6 +91,11 @@ const listeners = {
   ...hear(() => player !== null),
   slow: () => show($("#status"), "The server is busy: still waiting for its answer."),
   reconnecting: (error, seconds) => {
+    crossing = error.code === "moved";
+    if (crossing) {
+      player.reconnectNow();
+      return;
+    }
     const when = seconds >= 1 ? ` Trying again in ${Math.ceil(seconds)} s.` : " Trying again.";
     restarting ||= error.code === "drained";
     const what = restarting ? "The server is restarting." : "The connection was lost.";
@@ -132,6 +139,20 @@ async function watch(client) {
   restarting = false;
   show($("#status"), null);
   const land = await client.call("watch");
+  if (crossing && world !== null) goOnWith(land);
+  else begin(land);
+}
+
+/** Go on after the player has walked to another server: the world is the same. */
+function goOnWith(land) {
+  crossing = false;
+  world.renew(land);
+  world.chest = land.board.chest;
+  sent = UNKNOWN;
+}
+
+function begin(land) {
+  crossing = false;
   world = new World(land);
   world.chest = land.board.chest;
   walker = new Walker();

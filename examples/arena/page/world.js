@@ -68,6 +68,14 @@ export class World {
     this.newest = 0;
     this.round = land.round;
     this.offset = null; // milliseconds of the page's clock at tick 0
+    this.renewed = false; // the next frame is from another server, and says all that is in sight
+  }
+
+  /** Go on with the same world as another server sees it. */
+  renew(land) {
+    this.land = land;
+    this.round = land.round;
+    this.renewed = true;
   }
 
   /** Take a frame; returns the events in it. */
@@ -75,8 +83,9 @@ export class World {
     this.keepTime(tick, now);
     this.newest = tick;
     this.eye = eye;
+    if (this.renewed) this.keepOnly(arrived);
     for (const [number, name, team, look] of arrived) {
-      this.bodies.set(number, new Body(number, name, team, look));
+      if (!this.bodies.has(number)) this.bodies.set(number, new Body(number, name, team, look));
     }
     const { units } = this.land;
     for (let at = 0; at < courses.length; at += COURSE) {
@@ -93,6 +102,14 @@ export class World {
       else this.heaps.delete(heaps[at]);
     }
     return events;
+  }
+
+  /** Forget the gold, and those who are not in a frame that says all that is in sight. */
+  keepOnly(arrived) {
+    const here = new Set(arrived.map(([number]) => number));
+    for (const number of [...this.bodies.keys()]) if (!here.has(number)) this.bodies.delete(number);
+    this.heaps.clear();
+    this.renewed = false;
   }
 
   /** Estimate when tick 0 was: the earliest frames count, since none comes before its time. */

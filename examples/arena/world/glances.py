@@ -38,6 +38,11 @@ class Glances:
         glancer = self._glancers[name] = _Glancer(name, round(seconds / TICK))
         self._due[tick + 1].append(glancer)
 
+    def resume(self, name: str, tick: int) -> None:
+        """Have a player who was away get its glances again, if it had any."""
+        if name in self._glancers:
+            self.add(name, self._glancers[name].ticks * TICK, tick)
+
     def discard(self, name: str) -> None:
         """Have a player get no more glances."""
         self._glancers.pop(name, None)

@@ -18,6 +18,12 @@ CHEST = 8
 HEAP_LIMIT = 24
 """The most gold in one heap; what is dropped beyond it is lost."""
 
+
+def count_for(tiles: list[int]) -> int:
+    """Return how many heaps lie on some tiles at the start of a round."""
+    return max(8, len(tiles) // ROOM_PER_HEAP)
+
+
 _TILES = int(CELL / TILE)
 _SPILL = list(product(range(-2, 3), repeat=2))
 
@@ -29,17 +35,20 @@ class Gold:
     """Heaps by tile.
 
     Args:
-        terrain: where they may lie.
-        dice: decides where they do.
+        terrain: the land.
+        dice: decides where they lie.
+        tiles: where they may lie.
 
     Attributes:
         heaps: tile -> its amount of gold.
+        tiles: where they may lie.
     """
 
-    def __init__(self, terrain: Terrain, dice: random.Random) -> None:
+    def __init__(self, terrain: Terrain, dice: random.Random, tiles: list[int]) -> None:
         self._terrain = terrain
         self._dice = dice
-        self._count = max(8, len(terrain.open_tiles) // ROOM_PER_HEAP)
+        self.tiles = tiles
+        self._count = count_for(tiles)
         self.heaps: dict[int, int] = {}
         self._width = math.ceil(terrain.size / CELL)
         self._cells: dict[int, dict[int, None]] = {}
@@ -47,7 +56,10 @@ class Gold:
     def scatter(self) -> None:
         """Take away what lies about, and scatter new gold."""
         self.clear()
-        for tile in self._dice.sample(self._terrain.open_tiles, self._count):
+        self._scatter(self.tiles, self._count)
+
+    def _scatter(self, tiles: list[int], count: int) -> None:
+        for tile in self._dice.sample(tiles, count):
             self._put(tile, 1 if self._dice.random() < 0.85 else 3)
 
     def clear(self) -> None:
@@ -57,11 +69,14 @@ class Gold:
 
     def grow(self) -> None:
         """Let some gold appear if there is less than at the start."""
-        missing = self._count - len(self.heaps)
+        missing = self._count - self._lying()
         for _ in range(min(missing, 1 + self._count // 25)):
-            tile = self._dice.choice(self._terrain.open_tiles)
+            tile = self._dice.choice(self.tiles)
             if tile not in self.heaps:
                 self._put(tile, 1)
+
+    def _lying(self) -> int:
+        return len(self.heaps)
 
     def place_chest(self, tile: int) -> None:
         """Place a chest, which is worth a detour."""

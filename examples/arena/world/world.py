@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from examples.arena.world.events import Event, Result, Standing, What
 from examples.arena.world.gold import Gold
 from examples.arena.world.grid import Grid
 from examples.arena.world.rounds import REST, ROUND, Phase, Rounds
-from examples.arena.world.terrain import CELLS, TEAMS, TILE, make_terrain
+from examples.arena.world.terrain import CELLS, TEAMS, TILE, Camp, make_terrain
 
 CAPACITY = 12
 """A player who carries this much gold picks up no more."""
@@ -71,8 +72,8 @@ class World:
     def __init__(self, size: float, seed: int, seconds: float = ROUND, rest: float = REST) -> None:
         self.terrain = make_terrain(size, seed)
         self._dice = random.Random(f"world {seed}")
-        self.rounds = Rounds(self.terrain, self._dice, seconds, rest)
-        self.gold = Gold(self.terrain, self._dice)
+        self.rounds = Rounds(self.terrain, random.Random(f"rounds {seed}"), seconds, rest)
+        self.gold = self._make_gold()
         self.gold.scatter()
         self.grid = Grid(self.terrain.size)
         self.tick = 0
@@ -82,11 +83,14 @@ class World:
         self.result: Result | None = None
         self.chest: int | None = None
         self._happened: list[Event] = []
-        self._last_number = 0
+        self._numbers = itertools.count(1)
         self._members = [0] * len(TEAMS)
         self._gold_of_those_who_left = [0] * len(TEAMS)
         self._pressed: dict[int, Body] = {}
         self._timed: dict[int, Body] = {}
+
+    def _make_gold(self) -> Gold:
+        return Gold(self.terrain, self._dice, self.terrain.open_tiles)
 
     # -- who is there ------------------------------------------------------------------------------
 
@@ -97,30 +101,34 @@ class World:
         """
         if name in self.bodies:
             self.leave(name)
-        self._last_number += 1
         same_round = before is not None and before.round == self.rounds.number
-        team = before.team if before else self._members.index(min(self._members))
-        body = Body(self._last_number, name, team, look)
+        camps = self._camps_for(look)
+        teams = sorted({camp.team for camp in camps})
+        team = before.team if before else min(teams, key=self._members.__getitem__)
+        body = Body(next(self._numbers), name, team, look)
         if before and same_round:
             body.x, body.y = before.x, before.y
             body.set_load(before.load)
             body.points = before.points
             self._gold_of_those_who_left[team] -= before.points
         else:
-            body.x, body.y = self._place_near_camp(team)
-        self.bodies[name] = self.by_number[body.number] = body
-        self._members[team] += 1
-        self.grid.place(body)
+            body.x, body.y = self._place_near_camp(team, camps)
+        self._add(body)
         return body
 
-    def _place_near_camp(self, team: int) -> tuple[float, float]:
+    def _add(self, body: Body) -> None:
+        self.bodies[body.name] = self.by_number[body.number] = body
+        self._members[body.team] += 1
+        self.grid.place(body)
+
+    def _camps_for(self, look: Look) -> list[Camp]:
+        """Return the camps at which a newcomer may begin: those that the storm leaves alone."""
         storm, end = self.rounds.storm, self.rounds.storm.ends
-        camps = [
-            camp
-            for camp in self.terrain.camps
-            if camp.team == team and not storm.covers(camp.x, camp.y, end)
-        ]
-        camp = self._dice.choice(camps)
+        return [camp for camp in self.terrain.camps if not storm.covers(camp.x, camp.y, end)]
+
+    def _place_near_camp(self, team: int, camps: list[Camp]) -> tuple[float, float]:
+        of_team = [camp for camp in camps if camp.team == team]
+        camp = self._dice.choice(of_team or [c for c in self.terrain.camps if c.team == team])
         for _ in range(20):
             angle, far = self._dice.uniform(0, math.tau), self._dice.uniform(1, 14)
             x, y = camp.x + math.cos(angle) * far, camp.y + math.sin(angle) * far
@@ -139,17 +147,21 @@ class World:
             name: of the player.
             keep_load: whether the gold that it carries is kept for its return, not dropped.
         """
-        body = self.bodies.pop(name)
-        del self.by_number[body.number]
-        self.grid.remove(body)
-        self._members[body.team] -= 1
+        body = self._remove(name)
         self._gold_of_those_who_left[body.team] += body.points
-        self._pressed.pop(body.number, None)
-        self._timed.pop(body.number, None)
         load = body.load if keep_load else 0
         if self.rounds.phase is Phase.PLAY:
             self.gold.spill(self.terrain.tile_at(body.x, body.y), body.load - load)
         return Standing(self.rounds.number, body.team, body.x, body.y, load, body.points)
+
+    def _remove(self, name: str) -> Body:
+        body = self.bodies.pop(name)
+        del self.by_number[body.number]
+        self.grid.remove(body)
+        self._members[body.team] -= 1
+        self._pressed.pop(body.number, None)
+        self._timed.pop(body.number, None)
+        return body
 
     # -- the board ---------------------------------------------------------------------------------
 
@@ -362,10 +374,15 @@ class World:
         return None
 
     def _hit(self, body: Body, rival: Body) -> None:
-        """A hit ends the dash; the rival drops its gold, and is left alone for a while."""
+        """A hit ends the dash."""
         body.dash_ends = self.tick
         body.set_flag(DASHING, False)
         self._set_course(body)
+        self._suffer(rival)
+        self._happen(What.HIT, body, rival.number)
+
+    def _suffer(self, rival: Body) -> None:
+        """A rival who is hit drops its gold, and is left alone for a while."""
         rival.stun_ends, rival.shield_ends = self.tick + STUN, self.tick + SHIELD
         rival.dash_ends = self.tick
         rival.set_flag(DASHING, False)
@@ -373,7 +390,6 @@ class World:
         rival.set_load(0)
         rival.set_flag(SHIELDED, True)
         self._set_timed(rival, STUNNED)
-        self._happen(What.HIT, body, rival.number)
 
     def _blow(self) -> None:
         """Let the storm blow at a tenth of the players, so at each of them once a second."""
@@ -396,7 +412,7 @@ class World:
         if (self.tick - self.rounds.begins) % CHEST_EVERY == CHEST_EVERY // 2:
             storm = self.rounds.storm
             for _ in range(50):
-                tile = self._dice.choice(self.terrain.open_tiles)
+                tile = self._dice.choice(self.gold.tiles)
                 if not storm.covers(*self.terrain.middle_of(tile), storm.ends):
                     self.chest = tile
                     self.gold.place_chest(tile)
