@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import logging
 from _queue import Empty
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Protocol, cast
@@ -29,12 +29,12 @@ from pykka._envelope import Envelope
 from pykka._introspection import get_attr_directly
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from actorcred.actors._context import current_mailbox
+from actorcred.actors._context import Party, current_mailbox
 from actorcred.actors.future import Future, error_of
 from actorcred.actors.lifecycle import Lifecycle, Living, stops_all
 from actorcred.actors.messages import ControlMessage, InContext, Receiver, Revocable, describe
 
-__all__ = ["Behaviour", "Cell"]
+__all__ = ["NOT_HANDLED", "Behaviour", "Cell", "Unanswered"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -42,6 +42,23 @@ BATCH = 64
 """Messages that an actor handles at most before other actors of its dispatcher have a turn."""
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
+_SPECIAL = frozenset({*_PYKKA_MESSAGES, InContext})
+
+
+class Unanswered:
+    """What `Cell.answer` returns if there is no answer yet.
+
+    Args:
+        future: of the answer; None if the message was not handled.
+    """
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: Future[Any] | None) -> None:
+        self.future = future
+
+
+NOT_HANDLED = Unanswered(None)
 
 
 class Behaviour(Living, Protocol):
@@ -109,6 +126,51 @@ class Cell(Lifecycle):
             current_mailbox.set(previous)
             self.leave()
 
+    def answer(self, message: Any, outer: Party | None) -> Any:
+        """Handle a message on the calling thread, which has taken `busy` and waits for the answer.
+
+        Unlike `run_now` it needs no future, if the handler is not a coroutine.
+
+        Args:
+            message: the message.
+            outer: the mailbox of the actor that asks, or None.
+
+        Returns:
+            The answer, or an instance of `Unanswered`.
+
+        Raises:
+            BaseException: what the handler raised.
+        """
+        kind = type(message)
+        if kind in _SPECIAL or isinstance(message, ControlMessage):
+            future: Future[Any] = Future()
+            return Unanswered(future) if self.run_now(message, future) else NOT_HANDLED
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.leave()
+            return NOT_HANDLED
+        current_mailbox.set(self)
+        try:
+            before = monotonic()
+            if kind is ProxyCall:
+                result = _method_of(actor, message.attr_path)(*message.args, **message.kwargs)
+            else:
+                result = actor.on_receive(message)
+            if type(result) is CoroutineType:
+                result = self._answer_later(result, message)
+            if (took := monotonic() - before) > self.dispatcher.slow_handler:
+                self._log_slow(message, took)
+            return result
+        except BaseException as error:
+            if stops_all(error):
+                self.break_off(actor, error, None)
+            else:
+                logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
+            raise
+        finally:
+            current_mailbox.set(outer)
+            self.leave()
+
     def _handle_batch(self) -> None:
         """Handle up to `BATCH` messages."""
         slow = self.dispatcher.slow_handler
@@ -152,13 +214,7 @@ class Cell(Lifecycle):
         try:
             kind = type(message)
             if kind is ProxyCall:
-                path = message.attr_path
-                method = (
-                    getattr(actor, path[0])
-                    if len(path) == 1
-                    else get_attr_directly(cast("Any", actor), path)
-                )
-                result = method(*message.args, **message.kwargs)
+                result = _method_of(actor, message.attr_path)(*message.args, **message.kwargs)
             elif isinstance(message, ControlMessage):
                 result = actor._actor_control(message)
             elif kind in _PYKKA_MESSAGES:
@@ -198,6 +254,14 @@ class Cell(Lifecycle):
             if reply is not None:
                 reply.settle(result)
 
+    def _answer_later(self, coroutine: Coroutine[Any, Any, Any], message: Any) -> Unanswered:
+        answer: Future[Any] = Future()
+        answer.expect_from(self)
+        self.wait_for(
+            self.dispatcher.spawn(coroutine), lambda done: self._answered(done, message, answer)
+        )
+        return Unanswered(answer)
+
     def _reply_error(self, error: BaseException, message: Any, reply: Receiver | None) -> None:
         actor = self.actor
         if reply is not None:
@@ -224,3 +288,8 @@ class Cell(Lifecycle):
                 self.wait_for(self.dispatcher.spawn(result), lambda done: then(error_of(done)))
             else:
                 then(None)
+
+
+def _method_of(actor: Any, path: tuple[str, ...]) -> Any:
+    """Return what a call by a proxy reaches: a method, mostly, or that of a traversable object."""
+    return getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(actor, path)

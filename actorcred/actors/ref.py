@@ -9,10 +9,11 @@ import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actorcred.actors._context import thread
+from actorcred.actors._context import Party, current_mailbox, thread
 from actorcred.actors.bounded_mailbox import MailboxFull
-from actorcred.actors.cell import Cell
+from actorcred.actors.cell import NOT_HANDLED, Cell, Unanswered
 from actorcred.actors.future import Future
+from actorcred.actors.lifecycle import stops_all
 from actorcred.actors.messages import Receiver
 from actorcred.actors.supervision import Supervisor
 from actorcred.actors.timers import Timer
@@ -111,18 +112,32 @@ class ActorRef(pykka.ActorRef[A]):
                 handles the message.
             Exception: when blocking, what the actor raised.
         """
-        future: Future[Any] = Future()
         mailbox = self.actor_inbox
+        dispatcher = mailbox.dispatcher
+        if block:
+            if timeout is None and dispatcher.caller_runs and mailbox.busy.acquire(False):
+                outer = current_mailbox.get()
+                answer = (
+                    mailbox.answer(message, None)
+                    if outer is None
+                    else _answer_deeper(mailbox, message, outer)
+                )
+                if type(answer) is not Unanswered:
+                    return answer
+                if answer.future is not None:
+                    return answer.future.get()
+        elif (
+            dispatcher.quota > 0
+            and dispatcher.admits(outer := current_mailbox.get())
+            and mailbox.busy.acquire(False)
+        ):
+            answered = _answer_now(mailbox, message, outer)
+            if answered is not None:
+                return answered
+        future: Future[Any] = Future()
         if mailbox.stopped:
             future.settle_error(pykka.ActorDeadError(f"{self} not found"))
-        elif not (
-            block
-            and timeout is None
-            and mailbox.dispatcher.caller_runs
-            and (depth := thread.depth) < MAX_DEPTH
-            and mailbox.busy.acquire(False)
-            and _run_deeper(mailbox, message, future, depth)
-        ):
+        else:
             future.expect_from(mailbox)
             self._enqueue(message, future)
         return future.get(timeout=timeout) if block else future
@@ -255,17 +270,35 @@ class StopFlag:
         return True
 
 
-def _run_deeper(mailbox: Cell, message: Any, reply: Receiver, depth: int) -> bool:
-    """Have an idle actor, whose `busy` the caller has taken, handle a message on this stack.
+def _answer_deeper(mailbox: Cell, message: Any, outer: Party) -> Any:
+    """Have an idle actor answer an ask that blocks another actor, on the same stack.
 
-    Returns:
-        Whether the message was handled.
+    See `Cell.answer`.
     """
+    depth = thread.depth
+    if depth >= MAX_DEPTH:
+        mailbox.leave()
+        return NOT_HANDLED
     thread.depth = depth + 1
     try:
-        return mailbox.run_now(message, reply)
+        return mailbox.answer(message, outer)
     finally:
         thread.depth = depth
+
+
+def _answer_now(mailbox: Cell, message: Any, outer: Party | None) -> Future[Any] | None:
+    """Have an idle actor answer an ask that does not block.
+
+    Returns:
+        A future of the answer; None if the message was not handled.
+    """
+    try:
+        answer = mailbox.answer(message, outer)
+    except BaseException as error:
+        if stops_all(error):
+            raise
+        return Future.failed(error)
+    return answer.future if type(answer) is Unanswered else Future.of(answer)
 
 
 def _settle_stopped(answer: Future[Any], stopped: Future[bool]) -> None:
