@@ -46,8 +46,9 @@ async def test_an_idle_actor_answers_a_coroutine_of_its_loop_at_once():
     ref = Echo.start(dispatcher=dispatcher)
     await warm(ref)
 
-    assert ref.ask("x", block=False).get(timeout=0) == "x"
-    assert ref.proxy().echo("y").get(timeout=0) == "y"
+    answers = [ref.ask("x", block=False), ref.proxy().echo("y"), ref.proxy().log]
+    assert all(answer.done() for answer in answers)
+    assert [await answer for answer in answers[:2]] == ["x", "y"]
     with pytest.raises(LookupError, match="as ordered") as raised:
         ref.ask("fail", block=False).get(timeout=0)
     frames = traceback.extract_tb(raised.value.__traceback__)
