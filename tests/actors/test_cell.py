@@ -8,7 +8,7 @@ import traceback
 import pykka
 import pytest
 from pykka._envelope import Envelope
-from pykka.messages import ProxyCall
+from pykka.messages import ProxyCall, ProxyGetAttr
 
 from actorcred import actors
 from actorcred.actors import (
@@ -19,6 +19,7 @@ from actorcred.actors import (
     Revocable,
     ThreadDispatcher,
 )
+from actorcred.actors._context import current_mailbox
 from tests.actors.helpers import Recorder, gone
 from tests.helpers import until
 
@@ -237,3 +238,75 @@ def test_an_idle_actor_that_a_thread_asks_and_is_slow_is_logged(caplog):
 
     assert "s for a str" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+# -- an idle actor of a pool, which the asking thread runs -----------------------------------------
+
+
+@pytest.fixture
+def idle(log):
+    """An actor that has nothing to do, and is free for the thread of the test."""
+    ref = Recorder.start(log, dispatcher=ThreadDispatcher("actorcred-test"))
+    until(lambda: ref.actor_inbox.started and not ref.actor_inbox.busy.locked())
+    log.clear()
+    return ref
+
+
+def test_an_exception_is_raised_by_the_ask_itself_logged_and_the_actor_lives(idle, caplog):
+    caplog.set_level("INFO", "actorcred.actors")
+    with pytest.raises(LookupError, match="as ordered") as raised:
+        idle.ask("fail")
+
+    frames = traceback.extract_tb(raised.value.__traceback__)
+    assert "on_receive" in [frame.name for frame in frames]
+    assert "Exception returned from Recorder (urn:uuid:" in caplog.text
+    assert idle.ask("alive") == "alive"
+
+
+def test_calls_attributes_and_internal_messages_are_answered(idle):
+    assert idle.ask(ProxyCall(("echo",), ("x",), {})) == "x"
+    assert idle.ask(ProxyGetAttr(("log",))) == []
+    with pytest.raises(TypeError, match="does not handle a Told"):
+        idle.ask(Told())
+    assert idle.ask("alive") == "alive"
+
+
+def test_a_coroutine_is_awaited_and_what_is_sent_meanwhile_waits():
+    class Slow(Actor):
+        async def on_receive(self, gate):
+            return await gate
+
+    ref = Slow.start(dispatcher=ThreadDispatcher("actorcred-test"))
+    gate: Future = Future()
+    gate.settle("opened")
+    until(lambda: not ref.actor_inbox.busy.locked())
+
+    assert ref.ask(gate) == "opened"
+    assert ref.ask(gate) == "opened"
+
+
+def test_an_interruption_ends_the_asker_and_all_actors():
+    class Interrupted(Actor):
+        def on_receive(self, message):
+            raise KeyboardInterrupt
+
+    pool = ThreadDispatcher("actorcred-test")
+    bystander, ref = Recorder.start(dispatcher=pool), Interrupted.start(dispatcher=pool)
+    with pytest.raises(KeyboardInterrupt):
+        ref.ask("now")
+
+    assert gone(bystander) is None
+    assert not ref.is_alive()
+
+
+def test_code_after_a_nested_ask_still_runs_as_the_actor_that_asked(idle):
+    class Asker(Actor):
+        def on_receive(self, other):
+            other.ask("question")
+            return current_mailbox.get()
+
+    pool = ThreadDispatcher("actorcred-test")
+    asker = Asker.start(dispatcher=pool)
+
+    assert asker.ask(idle) is asker.actor_inbox
+    assert current_mailbox.get() is None
