@@ -104,7 +104,7 @@ class Actor(pykka.Actor):
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Starting %s", actor)
         mailbox.start()
-        return cast("ActorRef[Self]", ref)
+        return ref
 
     @classmethod
     def asleep(cls, maker: Maker, dispatcher: Dispatcher) -> ActorRef[Self]:
