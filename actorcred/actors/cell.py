@@ -1,13 +1,14 @@
 """A cell: a mailbox that runs its actor in turns. Handlers and hooks may be coroutines.
 
-There are two kinds of turn:
+There are three kinds of turn:
 
 * `run`: a dispatcher has the actor handle a batch of messages from the queue. If the actor was
   waiting for a future, the turn first continues what waited for it.
 * `run_now`: a sender has an idle actor handle one message on the sender's thread, without the
   queue. It declines if there is no instance, or if messages are waiting in the queue.
+* `answer`: the same for an asker, which gets the answer as the result of the call.
 
-Both are called with `busy` taken, and both end with `leave`, also if the handler raises.
+All are called with `busy` taken, and end with `leave`, also if the handler raises.
 
 A handler or hook that is a coroutine ends the turn: it is spawned on the dispatcher, `waiting` is
 set to its future, and the batch stops. The future then holds `busy`, so the actor handles no other

@@ -98,6 +98,9 @@ class ActorRef(pykka.ActorRef[A]):
     ) -> Any | Future[Any]:
         """Send a message and wait for the answer.
 
+        An idle actor runs on the caller's thread if it is on a pool and the caller waits without a
+        time-out, or if both are on one event loop and the caller is a coroutine.
+
         Args:
             message: anything.
             block: whether to wait for the answer; if False, a future is returned.
