@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import traceback
 
 import pykka
@@ -20,6 +21,7 @@ from actorcred.actors import (
     ThreadDispatcher,
 )
 from actorcred.actors._context import current_mailbox
+from actorcred.actors.messages import InContext
 from tests.actors.helpers import Recorder, gone
 from tests.helpers import until
 
@@ -310,3 +312,59 @@ def test_code_after_a_nested_ask_still_runs_as_the_actor_that_asked(idle):
 
     assert asker.ask(idle) is asker.actor_inbox
     assert current_mailbox.get() is None
+
+
+def test_a_message_that_is_still_on_its_way_into_the_queue_is_not_overtaken(idle, log):
+    idle.actor_inbox.push("first")  # the sender has not yet had the actor run
+
+    assert idle.ask("second") == "second"
+    assert log == ["first", "second"]
+
+
+def test_a_server_on_the_actors_loop_has_it_run_in_order_and_logged_if_it_is_slow(caplog, log):
+    async def main():
+        slow = actors.AsyncioDispatcher(slow_handler=-1.0)
+        ref, answers = Recorder.start(log, dispatcher=slow), [Future(), Future()]
+        await ref.ask("begin", block=False)
+        caplog.clear()
+        ref.deliver("s3cret", answers[0])
+        assert answers[0].done()
+        assert "s for a str" in caplog.text
+        ref.actor_inbox.push("first")
+        ref.deliver("second", answers[1])
+        return [await answer for answer in answers]
+
+    assert asyncio.run(main()) == ["s3cret", "second"]
+    assert log == ["start", "begin", "s3cret", "first", "second"]
+    assert caplog.text.count("s3cret") == 0
+
+
+class Suspended:
+    revoked = False
+
+    def refusal(self):
+        return PermissionError("not now")
+
+
+def test_a_message_of_a_sender_who_may_not_send_it_now_is_answered_so(inline, log):
+    ref = Recorder.start(log, dispatcher=inline)
+    answer: Future = Future()
+    ref.actor_inbox.put(Envelope(Revocable("unheard", Suspended()), answer))
+
+    with pytest.raises(PermissionError, match="not now"):
+        answer.get(timeout=0)
+    assert log == ["start"]
+
+
+def test_a_message_is_handled_in_the_context_of_its_sender_if_that_is_sent_along(inline):
+    class Reader(Actor):
+        def on_receive(self, message):
+            return traced.get(), current_mailbox.get()
+
+    traced: contextvars.ContextVar[str] = contextvars.ContextVar("traced", default="nothing")
+    ref = Reader.start(dispatcher=inline)
+    context = contextvars.copy_context()
+    context.run(traced.set, "span")
+
+    assert ref.ask(InContext("x", context)) == ("span", ref.actor_inbox)
+    assert ref.ask("x") == ("nothing", ref.actor_inbox)

@@ -20,10 +20,6 @@ class Sleeper(Actor):
         return await gate
 
 
-class Echo(Recorder):
-    """Answers with the message."""
-
-
 async def warm(ref) -> None:
     """Have an ask wait for a turn of the loop, after which the next ones need not."""
     await ref.ask("warm", block=False)
@@ -43,7 +39,7 @@ def on_loop(test):
 @on_loop
 async def test_an_idle_actor_answers_a_coroutine_of_its_loop_at_once():
     dispatcher = AsyncioDispatcher()
-    ref = Echo.start(dispatcher=dispatcher)
+    ref = Recorder.start(dispatcher=dispatcher)
     await warm(ref)
 
     answers = [ref.ask("x", block=False), ref.proxy().echo("y"), ref.proxy().log]
@@ -77,7 +73,7 @@ async def test_two_actors_that_ask_each_other_all_the_time_let_sockets_and_timer
     loop.add_reader(near, lambda: (seen.append("socket"), loop.remove_reader(near)))
     loop.call_later(0.01, seen.append, "timer")
     far.send(b"x")
-    others = [Echo.start(dispatcher=dispatcher) for _ in range(2)]
+    others = [Recorder.start(dispatcher=dispatcher) for _ in range(2)]
     answers = [Asker.start(dispatcher=dispatcher).ask(one, block=False) for one in others]
 
     assert [await answer for answer in answers] == ["all have run"] * 2
@@ -92,7 +88,7 @@ def test_handlers_that_take_long_leave_the_loop_after_their_turn(monkeypatch):
     @on_loop
     async def run():
         dispatcher = AsyncioDispatcher()
-        ref, order = Echo.start(dispatcher=dispatcher), []
+        ref, order = Recorder.start(dispatcher=dispatcher), []
         await warm(ref)
         for number in range(3):
             asyncio.get_running_loop().call_soon(order.append, "socket")
@@ -112,7 +108,7 @@ def test_coroutines_that_ask_all_the_time_get_on_alike(monkeypatch):
         done, asks = [0] * 8, 2000
 
         async def ask(index):
-            ref = Echo.start(dispatcher=dispatcher)
+            ref = Recorder.start(dispatcher=dispatcher)
             while max(done) < asks:
                 await ref.ask("x", block=False)
                 done[index] += 1
@@ -164,7 +160,7 @@ async def test_a_handler_that_is_no_coroutine_has_returned_before_the_actor_that
 @on_loop
 async def test_a_coroutine_that_asks_all_the_time_can_be_cancelled():
     dispatcher = AsyncioDispatcher()
-    ref = Echo.start(dispatcher=dispatcher)
+    ref = Recorder.start(dispatcher=dispatcher)
 
     async def ask():
         while True:
@@ -179,7 +175,7 @@ async def test_a_coroutine_that_asks_all_the_time_can_be_cancelled():
 async def test_an_ask_of_an_actor_with_a_coroutine_is_answered_by_it_and_the_next_one_waits():
     dispatcher = AsyncioDispatcher()
     ref, gates = Sleeper.start(dispatcher=dispatcher), [Future(), Future()]
-    other = Echo.start(dispatcher=dispatcher)
+    other = Recorder.start(dispatcher=dispatcher)
     await warm(other)
     answers = [ref.ask(gate, block=False) for gate in gates]
     assert not answers[0].done()
@@ -190,7 +186,7 @@ async def test_an_ask_of_an_actor_with_a_coroutine_is_answered_by_it_and_the_nex
 
 
 def test_an_interruption_in_an_ask_ends_the_loop_and_all_actors():
-    class Interrupted(Echo):
+    class Interrupted(Recorder):
         def on_receive(self, message):
             if message == "now":
                 raise KeyboardInterrupt
