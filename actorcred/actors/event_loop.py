@@ -121,6 +121,8 @@ class AsyncioDispatcher(Dispatcher):
         self._context = contextvars.Context()
         self._until = 0.0
         self._share = 0
+        self._resumed = 0
+        self._waiters = 1
 
     def schedule(self, task: Runnable) -> None:
         """Have `task.run()` called in one of the next iterations of the loop."""
@@ -154,7 +156,15 @@ class AsyncioDispatcher(Dispatcher):
     def resumed(self) -> None:
         """Give the coroutine that continues its share of asks."""
         if asyncio._get_running_loop() is self.loop:
+            self._resumed += 1
             self.quota = self._share
+
+    def _allot(self, turns: int) -> None:
+        """Set the share of each coroutine that continues after `turns` actors have run."""
+        # How many will wait is not known, but about as many as did lately.
+        self._waiters = max(turns, self._resumed, self._waiters // 2, 1)
+        self._resumed = 0
+        self._share = 0 if self._ready else ASKS // self._waiters
 
     def _arm(self) -> None:
         try:
@@ -180,7 +190,7 @@ class AsyncioDispatcher(Dispatcher):
                 if time.monotonic() > until:
                     break
         finally:
-            self._share = 0 if ready else ASKS // max(scheduled, 1)
+            self._allot(scheduled)
             if ready and self._armed.acquire(False):
                 self._arm()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import itertools
 import socket
 import traceback
 
@@ -117,6 +118,21 @@ def test_coroutines_that_ask_all_the_time_get_on_alike(monkeypatch):
         assert min(done) > 0.9 * asks
 
     run()
+
+
+@on_loop
+async def test_no_coroutine_has_more_than_its_share_of_one_actor():
+    ref, order = Recorder.start(dispatcher=AsyncioDispatcher()), []
+
+    async def ask(index):
+        while len(order) < 4000:
+            await ref.ask("x", block=False)
+            order.append(index)
+
+    await asyncio.gather(*map(ask, range(8)))
+    runs = [len(list(run)) for _, run in itertools.groupby(order[-1000:])]
+
+    assert max(runs) <= 256 / 8 + 1
 
 
 @on_loop
