@@ -30,7 +30,7 @@ from pykka._envelope import Envelope
 from pykka._introspection import get_attr_directly
 from pykka.messages import ProxyCall, ProxyGetAttr, ProxySetAttr, _ActorStop
 
-from actorcred.actors._context import Party, current_mailbox
+from actorcred.actors._context import current_mailbox
 from actorcred.actors.future import Future, error_of
 from actorcred.actors.lifecycle import Lifecycle, Living, stops_all
 from actorcred.actors.messages import ControlMessage, InContext, Receiver, Revocable, describe
@@ -89,8 +89,7 @@ class Cell(Lifecycle):
 
     def run(self) -> None:
         """Handle a batch of messages. Called by the dispatcher, with `busy` taken."""
-        previous = current_mailbox.get()
-        current_mailbox.set(self)
+        token = current_mailbox.set(self)
         try:
             if self.waiting is not None:
                 future, then = self.waiting
@@ -100,7 +99,7 @@ class Cell(Lifecycle):
                 self.begin()
             self._handle_batch()
         finally:
-            current_mailbox.set(previous)
+            current_mailbox.reset(token)
             self.leave()
 
     def run_now(self, message: Any, reply: Receiver | None) -> bool:
@@ -112,8 +111,7 @@ class Cell(Lifecycle):
         Returns:
             Whether the message was handled; if not, the caller must put it into the queue.
         """
-        previous = current_mailbox.get()
-        current_mailbox.set(self)
+        token = current_mailbox.set(self)
         try:
             actor = self.actor
             if actor is None or self.waiting is not None or not self.empty():
@@ -124,17 +122,16 @@ class Cell(Lifecycle):
                 self._log_slow(message, took)
             return True
         finally:
-            current_mailbox.set(previous)
+            current_mailbox.reset(token)
             self.leave()
 
-    def answer(self, message: Any, outer: Party | None) -> Any:
+    def answer(self, message: Any) -> Any:
         """Handle a message on the calling thread, which has taken `busy` and waits for the answer.
 
         Unlike `run_now` it needs no future, if the handler is not a coroutine.
 
         Args:
             message: the message.
-            outer: the mailbox of the actor that asks, or None.
 
         Returns:
             The answer, or an instance of `Unanswered`.
@@ -150,7 +147,7 @@ class Cell(Lifecycle):
         if actor is None or self.waiting is not None or not self.empty():
             self.leave()
             return NOT_HANDLED
-        current_mailbox.set(self)
+        token = current_mailbox.set(self)
         try:
             before = monotonic()
             if kind is ProxyCall:
@@ -169,7 +166,7 @@ class Cell(Lifecycle):
                 logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
             raise
         finally:
-            current_mailbox.set(outer)
+            current_mailbox.reset(token)
             self.leave()
 
     def _handle_batch(self) -> None:

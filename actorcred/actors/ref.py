@@ -9,7 +9,7 @@ import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actorcred.actors._context import Party, current_mailbox, thread
+from actorcred.actors._context import current_mailbox, thread
 from actorcred.actors.bounded_mailbox import MailboxFull
 from actorcred.actors.cell import NOT_HANDLED, Cell, Unanswered
 from actorcred.actors.future import Future
@@ -119,11 +119,10 @@ class ActorRef(pykka.ActorRef[A]):
         dispatcher = mailbox.dispatcher
         if block:
             if timeout is None and dispatcher.caller_runs and mailbox.busy.acquire(False):
-                outer = current_mailbox.get()
                 answer = (
-                    mailbox.answer(message, None)
-                    if outer is None
-                    else _answer_deeper(mailbox, message, outer)
+                    mailbox.answer(message)
+                    if current_mailbox.get() is None
+                    else _answer_deeper(mailbox, message)
                 )
                 if type(answer) is not Unanswered:
                     return answer
@@ -131,10 +130,10 @@ class ActorRef(pykka.ActorRef[A]):
                     return answer.future.get()
         elif (
             dispatcher.quota > 0
-            and dispatcher.admits(outer := current_mailbox.get())
+            and dispatcher.admits(current_mailbox.get())
             and mailbox.busy.acquire(False)
         ):
-            answered = _answer_now(mailbox, message, outer)
+            answered = _answer_now(mailbox, message)
             if answered is not None:
                 return answered
         future: Future[Any] = Future()
@@ -273,7 +272,7 @@ class StopFlag:
         return True
 
 
-def _answer_deeper(mailbox: Cell, message: Any, outer: Party) -> Any:
+def _answer_deeper(mailbox: Cell, message: Any) -> Any:
     """Have an idle actor answer an ask that blocks another actor, on the same stack.
 
     See `Cell.answer`.
@@ -284,19 +283,19 @@ def _answer_deeper(mailbox: Cell, message: Any, outer: Party) -> Any:
         return NOT_HANDLED
     thread.depth = depth + 1
     try:
-        return mailbox.answer(message, outer)
+        return mailbox.answer(message)
     finally:
         thread.depth = depth
 
 
-def _answer_now(mailbox: Cell, message: Any, outer: Party | None) -> Future[Any] | None:
+def _answer_now(mailbox: Cell, message: Any) -> Future[Any] | None:
     """Have an idle actor answer an ask that does not block.
 
     Returns:
         A future of the answer; None if the message was not handled.
     """
     try:
-        answer = mailbox.answer(message, outer)
+        answer = mailbox.answer(message)
     except BaseException as error:
         if stops_all(error):
             raise
