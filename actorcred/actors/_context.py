@@ -39,6 +39,9 @@ class Host(Blocker, Protocol):
     def runs_here(self) -> bool:
         """Return whether the calling thread may run an idle actor itself."""
 
+    def resumed(self) -> None:
+        """Called when a coroutine continues that has waited for an actor of this dispatcher."""
+
 
 class Party(Protocol):
     """The mailbox of an actor that runs, waits or is waited for, as lower layers see it."""

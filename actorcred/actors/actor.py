@@ -15,7 +15,7 @@ from actorcred.actors.bounded_mailbox import BoundedMailbox, MailboxLimit
 from actorcred.actors.cell import Cell
 from actorcred.actors.dispatcher import Dispatcher
 from actorcred.actors.future import Future
-from actorcred.actors.lifecycle import Blueprint, Maker, rebirth
+from actorcred.actors.lifecycle import Blueprint, Maker, rebirth, register
 from actorcred.actors.messages import ControlMessage
 from actorcred.actors.ref import ActorRef
 from actorcred.actors.timers import Timer
@@ -100,11 +100,11 @@ class Actor(pykka.Actor):
         mailbox.dispatcher = dispatcher = dispatcher or cls.choose_dispatcher()
         dispatcher.attach(mailbox)
         if cls.registered:
-            pykka.ActorRegistry.register(ref)
+            register(ref)
         if logger.isEnabledFor(logging.DEBUG):
             logger.debug("Starting %s", actor)
         mailbox.start()
-        return cast("ActorRef[Self]", ref)
+        return ref
 
     @classmethod
     def asleep(cls, maker: Maker, dispatcher: Dispatcher) -> ActorRef[Self]:

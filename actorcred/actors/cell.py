@@ -1,13 +1,14 @@
 """A cell: a mailbox that runs its actor in turns. Handlers and hooks may be coroutines.
 
-There are two kinds of turn:
+There are three kinds of turn:
 
 * `run`: a dispatcher has the actor handle a batch of messages from the queue. If the actor was
   waiting for a future, the turn first continues what waited for it.
 * `run_now`: a sender has an idle actor handle one message on the sender's thread, without the
   queue. It declines if there is no instance, or if messages are waiting in the queue.
+* `answer`: the same for an asker, which gets the answer as the result of the call.
 
-Both are called with `busy` taken, and both end with `leave`, also if the handler raises.
+All are called with `busy` taken, and end with `leave`, also if the handler raises.
 
 A handler or hook that is a coroutine ends the turn: it is spawned on the dispatcher, `waiting` is
 set to its future, and the batch stops. The future then holds `busy`, so the actor handles no other
@@ -19,7 +20,7 @@ from __future__ import annotations
 
 import logging
 from _queue import Empty
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import CoroutineType
 from typing import Any, Protocol, cast
@@ -34,7 +35,7 @@ from actorcred.actors.future import Future, error_of
 from actorcred.actors.lifecycle import Lifecycle, Living, stops_all
 from actorcred.actors.messages import ControlMessage, InContext, Receiver, Revocable, describe
 
-__all__ = ["Behaviour", "Cell"]
+__all__ = ["NOT_HANDLED", "Behaviour", "Cell", "Unanswered"]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -42,6 +43,23 @@ BATCH = 64
 """Messages that an actor handles at most before other actors of its dispatcher have a turn."""
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
+_SPECIAL = frozenset({*_PYKKA_MESSAGES, InContext})
+
+
+class Unanswered:
+    """What `Cell.answer` returns if there is no answer yet.
+
+    Args:
+        future: of the answer; None if the message was not handled.
+    """
+
+    __slots__ = ("future",)
+
+    def __init__(self, future: Future[Any] | None) -> None:
+        self.future = future
+
+
+NOT_HANDLED = Unanswered(None)
 
 
 class Behaviour(Living, Protocol):
@@ -108,6 +126,50 @@ class Cell(Lifecycle):
             current_mailbox.reset(token)
             self.leave()
 
+    def answer(self, message: Any) -> Any:
+        """Handle a message on the calling thread, which has taken `busy` and waits for the answer.
+
+        Unlike `run_now` it needs no future, if the handler is not a coroutine.
+
+        Args:
+            message: the message.
+
+        Returns:
+            The answer, or an instance of `Unanswered`.
+
+        Raises:
+            BaseException: what the handler raised.
+        """
+        kind = type(message)
+        if kind in _SPECIAL or isinstance(message, ControlMessage):
+            future: Future[Any] = Future()
+            return Unanswered(future) if self.run_now(message, future) else NOT_HANDLED
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.leave()
+            return NOT_HANDLED
+        token = current_mailbox.set(self)
+        try:
+            before = monotonic()
+            if kind is ProxyCall:
+                result = _method_of(actor, message.attr_path)(*message.args, **message.kwargs)
+            else:
+                result = actor.on_receive(message)
+            if type(result) is CoroutineType:
+                result = self._answer_later(result, message)
+            if (took := monotonic() - before) > self.dispatcher.slow_handler:
+                self._log_slow(message, took)
+            return result
+        except BaseException as error:
+            if stops_all(error):
+                self.break_off(actor, error, None)
+            else:
+                logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
+            raise
+        finally:
+            current_mailbox.reset(token)
+            self.leave()
+
     def _handle_batch(self) -> None:
         """Handle up to `BATCH` messages."""
         slow = self.dispatcher.slow_handler
@@ -151,13 +213,7 @@ class Cell(Lifecycle):
         try:
             kind = type(message)
             if kind is ProxyCall:
-                path = message.attr_path
-                method = (
-                    getattr(actor, path[0])
-                    if len(path) == 1
-                    else get_attr_directly(cast("Any", actor), path)
-                )
-                result = method(*message.args, **message.kwargs)
+                result = _method_of(actor, message.attr_path)(*message.args, **message.kwargs)
             elif isinstance(message, ControlMessage):
                 result = actor._actor_control(message)
             elif kind in _PYKKA_MESSAGES:
@@ -197,6 +253,14 @@ class Cell(Lifecycle):
             if reply is not None:
                 reply.settle(result)
 
+    def _answer_later(self, coroutine: Coroutine[Any, Any, Any], message: Any) -> Unanswered:
+        answer: Future[Any] = Future()
+        answer.expect_from(self)
+        self.wait_for(
+            self.dispatcher.spawn(coroutine), lambda done: self._answered(done, message, answer)
+        )
+        return Unanswered(answer)
+
     def _reply_error(self, error: BaseException, message: Any, reply: Receiver | None) -> None:
         actor = self.actor
         if reply is not None:
@@ -223,3 +287,8 @@ class Cell(Lifecycle):
                 self.wait_for(self.dispatcher.spawn(result), lambda done: then(error_of(done)))
             else:
                 then(None)
+
+
+def _method_of(actor: Any, path: tuple[str, ...]) -> Any:
+    """Return what a call by a proxy reaches: a method, mostly, or that of a traversable object."""
+    return getattr(actor, path[0]) if len(path) == 1 else get_attr_directly(actor, path)

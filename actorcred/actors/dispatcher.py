@@ -47,6 +47,9 @@ class Dispatcher(ABC):
     caller_runs = False
     """Whether a thread that asks an idle actor and waits may run the actor itself."""
 
+    quota = 0
+    """How many asks may still run an idle actor immediately; then others have a turn."""
+
     def __init__(self, name: str, slow_handler: float) -> None:
         self.name = name
         self.slow_handler = slow_handler
@@ -126,6 +129,19 @@ class Dispatcher(ABC):
     def runs_here(self) -> bool:
         """Return whether the calling thread may run an idle actor of this dispatcher itself."""
         return False
+
+    def admits(self, asker: Party | None) -> bool:
+        """Return whether an ask without blocking may run an idle actor now, and count it.
+
+        For dispatchers that set a `quota`.
+
+        Args:
+            asker: the actor that asks, or None.
+        """
+        return False
+
+    def resumed(self) -> None:
+        """Called when a coroutine continues that has waited for an actor of this dispatcher."""
 
     def run_here(self, mailbox: Resident, message: Any, reply: Receiver | None) -> bool:
         """Have an idle actor handle a message now; for dispatchers whose `runs_here` can be true.

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from actorcred.actors._context import Awaited, current_mailbox, thread
+from actorcred.actors._context import Awaited, Party, current_mailbox, thread
 from actorcred.actors.dispatcher import Dispatcher, Resident, Runnable
 from actorcred.actors.future import Future
 from actorcred.actors.waits import WaitsForItself, refuse_wait
@@ -24,6 +24,15 @@ logger = logging.getLogger("actorcred.actors")
 
 TURN = 0.005
 """Seconds after which the actors yield to the other callbacks of the loop."""
+
+ASKS = 256
+"""How many asks may run their idle actor immediately, between two turns of the loop.
+
+The coroutines that wait for actors share them, so that none of them holds up the others.
+"""
+
+CHAIN = 64
+"""How many actors that others wake may run in the same turn."""
 
 POLL = 0.01
 """Seconds between two checks for scheduled actors while a handler blocks the loop."""
@@ -110,16 +119,52 @@ class AsyncioDispatcher(Dispatcher):
         self._tasks: set[asyncio.Task[None]] = set()
         # Turns run in their own context; otherwise each would inherit that of the scheduling actor.
         self._context = contextvars.Context()
+        self._until = 0.0
+        self._share = 0
+        self._resumed = 0
+        self._waiters = 1
 
     def schedule(self, task: Runnable) -> None:
         """Have `task.run()` called in one of the next iterations of the loop."""
         self._ready.append(task)
+        self.quota = 0
         if self._armed.acquire(False):
             self._arm()
 
     def runs_here(self) -> bool:
         """Return whether the calling thread is the loop's."""
         return asyncio._get_running_loop() is self.loop
+
+    def admits(self, asker: Party | None) -> bool:
+        """Return whether an ask on the loop's thread may run an idle actor now, and count it.
+
+        So `await ref.ask(...)` costs little more than a call. To let sockets, timers and other
+        coroutines run, this ends after `TURN` seconds, or when the coroutine has used its share of
+        `ASKS`: its next ask waits for a turn of the loop. So does the next one after a message that
+        has woken an actor, which it would overtake, and one of a handler that is not a coroutine:
+        it cannot await, and the stack stays flat.
+        """
+        if (
+            asyncio._get_running_loop() is not self.loop
+            or time.monotonic() > self._until
+            or (asker is not None and asker.waiting is None and asker.busy.locked())
+        ):
+            return False
+        self.quota -= 1
+        return True
+
+    def resumed(self) -> None:
+        """Give the coroutine that continues its share of asks."""
+        if asyncio._get_running_loop() is self.loop:
+            self._resumed += 1
+            self.quota = self._share
+
+    def _allot(self, turns: int) -> None:
+        """Set the share of each coroutine that continues after `turns` actors have run."""
+        # How many will wait is not known, but about as many as did lately.
+        self._waiters = max(turns, self._resumed, self._waiters // 2, 1)
+        self._resumed = 0
+        self._share = 0 if self._ready else ASKS // self._waiters
 
     def _arm(self) -> None:
         try:
@@ -135,15 +180,17 @@ class AsyncioDispatcher(Dispatcher):
         thread.dispatcher = self
         self._armed.release()
         ready = self._ready
-        until = time.monotonic() + TURN
+        self._until = until = time.monotonic() + TURN
+        scheduled = len(ready)
         try:
-            for _ in range(len(ready)):
-                if not ready:  # a handler that blocked has already run them
+            for _ in range(scheduled + CHAIN):
+                if not ready:
                     break
                 ready.popleft().run()
                 if time.monotonic() > until:
                     break
         finally:
+            self._allot(scheduled)
             if ready and self._armed.acquire(False):
                 self._arm()
 

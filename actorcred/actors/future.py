@@ -156,6 +156,23 @@ class Future(pykka.Future[T]):
         """Record which actor was asked, so that deadlocks can be detected."""
         self._target = mailbox
 
+    @classmethod
+    def of(cls, value: T) -> Future[T]:
+        """Return a future that has a value."""
+        future: Future[T] = cls.__new__(cls)
+        future._callbacks = future._get_hook = None
+        future._value = value
+        future._state = _VALUE
+        return future
+
+    @classmethod
+    def failed(cls, error: BaseException) -> Future[T]:
+        """Return a future whose result is an exception."""
+        future: Future[T] = cls()
+        future._value = (error, error.__traceback__)
+        future._state = _ERROR
+        return future
+
     def follow(self, source: Future[Any], function: Callable[[Any], Any] | None = None) -> None:
         """Take over the result of another future when it is done, unless there is one by then.
 
@@ -316,12 +333,14 @@ class Future(pykka.Future[T]):
 
         Cancelling the wait removes the callback of this wait.
         """
-        if not self.done():
+        if not self._state and not self.done():
             loop = asyncio._get_running_loop()
             if loop is None:
                 yield self  # a coroutine that the inline dispatcher drives
             else:
                 yield from self._await_on(loop)
+        if self._state == _VALUE:
+            return cast("T", self._value)
         return self.get()
 
     __iter__ = __await__
@@ -329,28 +348,27 @@ class Future(pykka.Future[T]):
     def _await_on(self, loop: asyncio.AbstractEventLoop) -> Generator[Any, None, None]:
         waiter = loop.create_future()
 
-        def release() -> None:
-            if not waiter.done():
-                waiter.set_result(None)
-
         def wake(_: object) -> None:
             if asyncio._get_running_loop() is loop:
-                release()
+                _release(waiter)
                 return
             try:
-                loop.call_soon_threadsafe(release)
+                loop.call_soon_threadsafe(_release, waiter)
             except RuntimeError:
                 logger.debug(
                     "An event loop was closed while one of its coroutines waited for a future."
                 )
 
         self.add_done_callback(wake)
+        target = self.target
         try:
-            with waiting_for(self.target):
+            with waiting_for(target):
                 yield from waiter
         except BaseException:
             self.remove_done_callback(wake)
             raise
+        if target is not None:
+            target.dispatcher.resumed()
 
     # -- derived futures ---------------------------------------------------------------------------
 
@@ -390,6 +408,11 @@ class Future(pykka.Future[T]):
         return self._derive(
             lambda timeout: functools.reduce(func, self.get(timeout=timeout), *args)
         )
+
+
+def _release(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
 
 
 class _Countdown:

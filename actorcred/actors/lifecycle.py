@@ -40,7 +40,16 @@ from actorcred.actors.messages import REVIVE, Receiver
 from actorcred.actors.supervision import Supervisor
 from actorcred.actors.timers import Timer
 
-__all__ = ["Blueprint", "Lifecycle", "Living", "Maker", "rebirth", "stops_all", "unregister"]
+__all__ = [
+    "Blueprint",
+    "Lifecycle",
+    "Living",
+    "Maker",
+    "rebirth",
+    "register",
+    "stops_all",
+    "unregister",
+]
 
 logger = logging.getLogger("actorcred.actors")
 
@@ -418,6 +427,13 @@ class Blueprint:
             actor._actor_ref = self._ref
         actor._actor_made()
         return actor
+
+
+def register(ref: Any) -> None:
+    """Add an actor to Pykka's registry, whose own method formats a line for the log each time."""
+    registry = pykka.ActorRegistry
+    with registry._actor_refs_lock:
+        registry._actor_refs.append(ref)
 
 
 def unregister(mailboxes: Iterable[Mailbox]) -> None:

@@ -9,10 +9,11 @@ import pykka
 from pykka._envelope import Envelope
 from pykka.messages import _ActorStop
 
-from actorcred.actors._context import thread
+from actorcred.actors._context import current_mailbox, thread
 from actorcred.actors.bounded_mailbox import MailboxFull
-from actorcred.actors.cell import Cell
+from actorcred.actors.cell import NOT_HANDLED, Cell, Unanswered
 from actorcred.actors.future import Future
+from actorcred.actors.lifecycle import stops_all
 from actorcred.actors.messages import Receiver
 from actorcred.actors.supervision import Supervisor
 from actorcred.actors.timers import Timer
@@ -97,6 +98,9 @@ class ActorRef(pykka.ActorRef[A]):
     ) -> Any | Future[Any]:
         """Send a message and wait for the answer.
 
+        An idle actor runs on the caller's thread if it is on a pool and the caller waits without a
+        time-out, or if both are on one event loop and the caller is a coroutine.
+
         Args:
             message: anything.
             block: whether to wait for the answer; if False, a future is returned.
@@ -111,18 +115,31 @@ class ActorRef(pykka.ActorRef[A]):
                 handles the message.
             Exception: when blocking, what the actor raised.
         """
-        future: Future[Any] = Future()
         mailbox = self.actor_inbox
+        dispatcher = mailbox.dispatcher
+        if block:
+            if timeout is None and dispatcher.caller_runs and mailbox.busy.acquire(False):
+                answer = (
+                    mailbox.answer(message)
+                    if current_mailbox.get() is None
+                    else _answer_deeper(mailbox, message)
+                )
+                if type(answer) is not Unanswered:
+                    return answer
+                if answer.future is not None:
+                    return answer.future.get()
+        elif (
+            dispatcher.quota > 0
+            and dispatcher.admits(current_mailbox.get())
+            and mailbox.busy.acquire(False)
+        ):
+            answered = _answer_now(mailbox, message)
+            if answered is not None:
+                return answered
+        future: Future[Any] = Future()
         if mailbox.stopped:
             future.settle_error(pykka.ActorDeadError(f"{self} not found"))
-        elif not (
-            block
-            and timeout is None
-            and mailbox.dispatcher.caller_runs
-            and (depth := thread.depth) < MAX_DEPTH
-            and mailbox.busy.acquire(False)
-            and _run_deeper(mailbox, message, future, depth)
-        ):
+        else:
             future.expect_from(mailbox)
             self._enqueue(message, future)
         return future.get(timeout=timeout) if block else future
@@ -255,17 +272,35 @@ class StopFlag:
         return True
 
 
-def _run_deeper(mailbox: Cell, message: Any, reply: Receiver, depth: int) -> bool:
-    """Have an idle actor, whose `busy` the caller has taken, handle a message on this stack.
+def _answer_deeper(mailbox: Cell, message: Any) -> Any:
+    """Have an idle actor answer an ask that blocks another actor, on the same stack.
 
-    Returns:
-        Whether the message was handled.
+    See `Cell.answer`.
     """
+    depth = thread.depth
+    if depth >= MAX_DEPTH:
+        mailbox.leave()
+        return NOT_HANDLED
     thread.depth = depth + 1
     try:
-        return mailbox.run_now(message, reply)
+        return mailbox.answer(message)
     finally:
         thread.depth = depth
+
+
+def _answer_now(mailbox: Cell, message: Any) -> Future[Any] | None:
+    """Have an idle actor answer an ask that does not block.
+
+    Returns:
+        A future of the answer; None if the message was not handled.
+    """
+    try:
+        answer = mailbox.answer(message)
+    except BaseException as error:
+        if stops_all(error):
+            raise
+        return Future.failed(error)
+    return answer.future if type(answer) is Unanswered else Future.of(answer)
 
 
 def _settle_stopped(answer: Future[Any], stopped: Future[bool]) -> None:

@@ -71,10 +71,13 @@ def default_dispatcher() -> Dispatcher:
     It is a pool of threads, unless another one was set.
     """
     global _default
-    with _lock:
-        if _default is None:
-            _default = ThreadDispatcher("actorcred")
-        return _default
+    dispatcher = _default
+    if dispatcher is None:
+        with _lock:
+            if _default is None:
+                _default = ThreadDispatcher("actorcred")
+            dispatcher = _default
+    return dispatcher
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ Actors that wait for themselves get an error; those that wait in a circle are lo
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
 from threading import Lock
 from time import monotonic
 from typing import NamedTuple
@@ -50,19 +49,31 @@ def acquire(waiter: Lock, timeout: float | None) -> bool:
     return waiter.acquire(timeout=-1 if timeout is None else max(timeout, 0.0))
 
 
-@contextlib.contextmanager
-def waiting_for(target: Party | None) -> Iterator[None]:
+class _Waiting:
+    """Keeps the record of a wait while it lasts."""
+
+    __slots__ = ("_wait",)
+
+    def __init__(self, wait: _Wait) -> None:
+        self._wait = wait
+
+    def __enter__(self) -> None:
+        _waits[self] = self._wait
+
+    def __exit__(self, *_: object) -> None:
+        del _waits[self]
+
+
+_NO_WAIT = contextlib.nullcontext()
+
+
+def waiting_for(target: Party | None) -> contextlib.AbstractContextManager[None]:
     """Record that the running actor, if any, waits for an answer of the actor `target`."""
+    # Not a generator: each `await` of a future passes here, mostly with nothing to record.
     waiter = current_mailbox.get()
     if waiter is None or target is None:
-        yield
-        return
-    key = object()
-    _waits[key] = _Wait(waiter, target, monotonic())
-    try:
-        yield
-    finally:
-        del _waits[key]
+        return _NO_WAIT
+    return _Waiting(_Wait(waiter, target, monotonic()))
 
 
 def refuse_wait(target: Party, where: str) -> WaitsForItself:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import traceback
 
 import pykka
 import pytest
 from pykka._envelope import Envelope
-from pykka.messages import ProxyCall
+from pykka.messages import ProxyCall, ProxyGetAttr
 
 from actorcred import actors
 from actorcred.actors import (
@@ -19,6 +20,8 @@ from actorcred.actors import (
     Revocable,
     ThreadDispatcher,
 )
+from actorcred.actors._context import current_mailbox
+from actorcred.actors.messages import InContext
 from tests.actors.helpers import Recorder, gone
 from tests.helpers import until
 
@@ -237,3 +240,131 @@ def test_an_idle_actor_that_a_thread_asks_and_is_slow_is_logged(caplog):
 
     assert "s for a str" in caplog.text
     assert "s3cret" not in caplog.text
+
+
+# -- an idle actor of a pool, which the asking thread runs -----------------------------------------
+
+
+@pytest.fixture
+def idle(log):
+    """An actor that has nothing to do, and is free for the thread of the test."""
+    ref = Recorder.start(log, dispatcher=ThreadDispatcher("actorcred-test"))
+    until(lambda: ref.actor_inbox.started and not ref.actor_inbox.busy.locked())
+    log.clear()
+    return ref
+
+
+def test_an_exception_is_raised_by_the_ask_itself_logged_and_the_actor_lives(idle, caplog):
+    caplog.set_level("INFO", "actorcred.actors")
+    with pytest.raises(LookupError, match="as ordered") as raised:
+        idle.ask("fail")
+
+    frames = traceback.extract_tb(raised.value.__traceback__)
+    assert "on_receive" in [frame.name for frame in frames]
+    assert "Exception returned from Recorder (urn:uuid:" in caplog.text
+    assert idle.ask("alive") == "alive"
+
+
+def test_calls_attributes_and_internal_messages_are_answered(idle):
+    assert idle.ask(ProxyCall(("echo",), ("x",), {})) == "x"
+    assert idle.ask(ProxyGetAttr(("log",))) == []
+    with pytest.raises(TypeError, match="does not handle a Told"):
+        idle.ask(Told())
+    assert idle.ask("alive") == "alive"
+
+
+def test_a_coroutine_is_awaited_and_what_is_sent_meanwhile_waits():
+    class Slow(Actor):
+        async def on_receive(self, gate):
+            return await gate
+
+    ref = Slow.start(dispatcher=ThreadDispatcher("actorcred-test"))
+    gate: Future = Future()
+    gate.settle("opened")
+    until(lambda: not ref.actor_inbox.busy.locked())
+
+    assert ref.ask(gate) == "opened"
+    assert ref.ask(gate) == "opened"
+
+
+def test_an_interruption_ends_the_asker_and_all_actors():
+    class Interrupted(Actor):
+        def on_receive(self, message):
+            raise KeyboardInterrupt
+
+    pool = ThreadDispatcher("actorcred-test")
+    bystander, ref = Recorder.start(dispatcher=pool), Interrupted.start(dispatcher=pool)
+    with pytest.raises(KeyboardInterrupt):
+        ref.ask("now")
+
+    assert gone(bystander) is None
+    assert not ref.is_alive()
+
+
+def test_code_after_a_nested_ask_still_runs_as_the_actor_that_asked(idle):
+    class Asker(Actor):
+        def on_receive(self, other):
+            other.ask("question")
+            return current_mailbox.get()
+
+    pool = ThreadDispatcher("actorcred-test")
+    asker = Asker.start(dispatcher=pool)
+
+    assert asker.ask(idle) is asker.actor_inbox
+    assert current_mailbox.get() is None
+
+
+def test_a_message_that_is_still_on_its_way_into_the_queue_is_not_overtaken(idle, log):
+    idle.actor_inbox.push("first")  # the sender has not yet had the actor run
+
+    assert idle.ask("second") == "second"
+    assert log == ["first", "second"]
+
+
+def test_a_server_on_the_actors_loop_has_it_run_in_order_and_logged_if_it_is_slow(caplog, log):
+    async def main():
+        slow = actors.AsyncioDispatcher(slow_handler=-1.0)
+        ref, answers = Recorder.start(log, dispatcher=slow), [Future(), Future()]
+        await ref.ask("begin", block=False)
+        caplog.clear()
+        ref.deliver("s3cret", answers[0])
+        assert answers[0].done()
+        assert "s for a str" in caplog.text
+        ref.actor_inbox.push("first")
+        ref.deliver("second", answers[1])
+        return [await answer for answer in answers]
+
+    assert asyncio.run(main()) == ["s3cret", "second"]
+    assert log == ["start", "begin", "s3cret", "first", "second"]
+    assert caplog.text.count("s3cret") == 0
+
+
+class Suspended:
+    revoked = False
+
+    def refusal(self):
+        return PermissionError("not now")
+
+
+def test_a_message_of_a_sender_who_may_not_send_it_now_is_answered_so(inline, log):
+    ref = Recorder.start(log, dispatcher=inline)
+    answer: Future = Future()
+    ref.actor_inbox.put(Envelope(Revocable("unheard", Suspended()), answer))
+
+    with pytest.raises(PermissionError, match="not now"):
+        answer.get(timeout=0)
+    assert log == ["start"]
+
+
+def test_a_message_is_handled_in_the_context_of_its_sender_if_that_is_sent_along(inline):
+    class Reader(Actor):
+        def on_receive(self, message):
+            return traced.get(), current_mailbox.get()
+
+    traced: contextvars.ContextVar[str] = contextvars.ContextVar("traced", default="nothing")
+    ref = Reader.start(dispatcher=inline)
+    context = contextvars.copy_context()
+    context.run(traced.set, "span")
+
+    assert ref.ask(InContext("x", context)) == ("span", ref.actor_inbox)
+    assert ref.ask("x") == ("nothing", ref.actor_inbox)

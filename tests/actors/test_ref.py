@@ -81,6 +81,36 @@ def test_a_message_that_is_handed_over_on_the_actors_own_loop_is_handled_at_once
     assert asyncio.run(main()) == "x"
 
 
+def test_a_coroutine_has_the_answer_of_an_idle_actor_on_its_loop_at_once():
+    class Later(Actor):
+        async def on_receive(self, message):
+            return message
+
+    async def main():
+        dispatcher = AsyncioDispatcher()
+        ref, later = Recorder.start(dispatcher=dispatcher), Later.start(dispatcher=dispatcher)
+        assert not ref.ask("the first one waits for a turn of the loop", block=False).done()
+        await ref.ask("so does the second one", block=False)
+        answer, failure = (ref.ask(message, block=False) for message in ("x", "fail"))
+        assert (answer.done(), failure.done()) == (True, True)
+        with pytest.raises(LookupError, match="as ordered"):
+            await failure
+        return await answer, await later.ask("y", block=False)
+
+    assert asyncio.run(main()) == ("x", "y")
+
+
+def test_a_thread_that_runs_an_actor_itself_waits_for_its_coroutine():
+    class Later(Actor):
+        async def on_receive(self, message):
+            await asyncio.sleep(0)
+            return message
+
+    ref = Later.start(dispatcher=ThreadDispatcher("actorcred-test"))
+
+    assert ref.ask("x") == "x"
+
+
 def test_a_ref_names_its_actor_and_says_whether_it_lives(inline):
     ref = Recorder.start()
     assert str(ref) == f"Recorder ({ref.actor_urn})"
