@@ -323,7 +323,6 @@ def _server_options(
 
 
 async def _main(life: Life, served: Served, join: Join, drain_timeout: float, move: bool) -> int:
-    logger.info("The event loop is %s", describe(asyncio.get_running_loop()))
     set_default_dispatcher(AsyncioDispatcher())
     life.drain_timeout = drain_timeout
     try:
@@ -393,6 +392,7 @@ async def _serve(life: Life, portal: PortalRef, server: Server, role: Role, *, m
     portal.watch(lambda cause: loop.call_soon_threadsafe(gone, cause))
     tune_gc()
     role.opened(server.addresses)
+    logger.info("The event loop is %s", describe(loop))
     await life.until_asked()
     role.closing()
     # Workers end together, so there is nowhere to move to.

@@ -132,7 +132,12 @@ def test_the_log_says_once_which_loop_runs(
         pytest.importorskip("uvloop", reason="uvloop is not installed: pip install uvloop")
     path = tmp_path / "house.sock"
     caplog.set_level(logging.INFO, "actorcred.cli")
-    visitor = once_it_listens(path, lambda: os.kill(os.getpid(), signal.SIGTERM))
+
+    def visit() -> None:
+        with connect_blocking(f"unix:{path}", "ann", "s3cret"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    visitor = once_it_listens(path, visit)
     done = run("--realm", HOUSE, "--listen", f"unix:{path}", *words)
     visitor.join(10)
 
