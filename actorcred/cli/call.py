@@ -21,6 +21,7 @@ from actorcred.errors import (
     LoginFailed,
     ProtocolError,
 )
+from actorcred.eventloops import loop_factory
 from actorcred.rpc.client.client import ClientOptions, connect
 from actorcred.rpc.protocol.addresses import Address
 
@@ -114,8 +115,8 @@ def call(
             with contextlib.suppress(TimeoutError):
                 raise await asyncio.wait_for(client.wait_closed(), listen_for)
 
-    with _telling(timeout):
-        asyncio.run(run())
+    with _telling(timeout), asyncio.Runner(loop_factory=loop_factory()) as runner:
+        runner.run(run())
 
 
 @contextlib.contextmanager

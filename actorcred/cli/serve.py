@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -32,6 +32,7 @@ from actorcred.cli.proxies import proxy_options
 from actorcred.cli.role import Role
 from actorcred.cli.workers import MOST_WORKERS, supervise
 from actorcred.errors import ActorcredError
+from actorcred.eventloops import describe, loop_factory
 from actorcred.fronts.trusted import TrustedProxy
 from actorcred.metrics import Metrics
 from actorcred.portal.actor import Portal
@@ -203,7 +204,8 @@ logger = logging.getLogger("actorcred.cli")
 @click.option(
     "--uvloop/--no-uvloop",
     default=None,
-    help="The event loop.  [default: uvloop if it is installed]",
+    help='Whether the event loop is uvloop, which takes the extra "uvloop".  '
+    "[default: if it is installed]",
 )
 def serve(workers: int, **settings: Any) -> None:
     """Serve a realm on the network until SIGTERM, SIGINT or SIGHUP, then end all sessions.
@@ -240,6 +242,7 @@ def serve_alone(role: Role, settings: Mapping[str, Any]) -> int:
         click.echo(portal_options.describe())
         return 0
     with usage():
+        make_loop = loop_factory(settings["uvloop"])
         server_options = _server_options(role, **settings)
         _serve_metrics(role, portal_options.metrics, metrics)
     served = Served(
@@ -252,7 +255,7 @@ def serve_alone(role: Role, settings: Mapping[str, Any]) -> int:
         drain_timeout=settings["drain_timeout"],
         move=settings["move"],
     )
-    return run(main, _loop_factory(settings["uvloop"]))
+    return run(main, make_loop)
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,6 +392,7 @@ async def _serve(life: Life, portal: PortalRef, server: Server, role: Role, *, m
     portal.watch(lambda cause: loop.call_soon_threadsafe(gone, cause))
     tune_gc()
     role.opened(server.addresses)
+    logger.info("The event loop is %s", describe(loop))
     await life.until_asked()
     role.closing()
     # Workers end together, so there is nowhere to move to.
@@ -421,15 +425,3 @@ def _start(realm_class: type[Realm]) -> ActorRef[Realm]:
             "give them defaults"
         ) from None
     return realm_class.start()
-
-
-def _loop_factory(uvloop: bool | None) -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if uvloop is False:
-        return None
-    try:
-        import uvloop as uvloop_package
-    except ImportError:
-        if uvloop:
-            fail("uvloop is not installed: pip install uvloop", ExitCode.USAGE)
-        return None
-    return uvloop_package.new_event_loop

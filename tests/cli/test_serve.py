@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from click.testing import CliRunner, Result
 
 from actorcred import Avatar, MindRef, Portal, Realm
 from actorcred.cli.errors import ExitCode
-from actorcred.cli.serve import _loop_factory, serve
+from actorcred.cli.serve import serve
 from actorcred.rpc import connect_blocking
 from tests.helpers import until
 
@@ -121,15 +122,35 @@ def test_the_limits_are_printed_as_the_options_set_them() -> None:
     assert {("sessions", "7"), ("limit_loopback", "yes"), ("logins", "1000")} <= shown
 
 
-def test_a_loop_is_uvloops_where_it_is_wanted_and_installed(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize(
+    ("words", "name"), [(("--no-uvloop",), "asyncio"), (("--uvloop",), "uvloop"), ((), "uvloop")]
+)
+def test_the_log_says_once_which_loop_runs(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, words: tuple[str, ...], name: str
 ) -> None:
-    assert _loop_factory(False) is None
+    if name == "uvloop":
+        pytest.importorskip("uvloop", reason="uvloop is not installed: pip install uvloop")
+    path = tmp_path / "house.sock"
+    caplog.set_level(logging.INFO, "actorcred.cli")
+
+    def visit() -> None:
+        with connect_blocking(f"unix:{path}", "ann", "s3cret"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    visitor = once_it_listens(path, visit)
+    done = run("--realm", HOUSE, "--listen", f"unix:{path}", *words)
+    visitor.join(10)
+
+    assert done.exit_code == 0, done.output
+    assert caplog.text.count(f"The event loop is {name}\n") == 1
+    assert caplog.text.count("The event loop is") == 1
+
+
+def test_uvloop_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    assert _loop_factory(None) is None
     done = run("--realm", HOUSE, "--uvloop")
     assert done.exit_code == ExitCode.USAGE
-    assert "pip install uvloop" in done.output
+    assert "pip install 'actorcred[uvloop]'" in done.output
 
 
 def test_a_server_without_a_portal_ends_with_a_code_of_its_own(

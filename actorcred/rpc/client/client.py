@@ -23,6 +23,7 @@ from actorcred.errors import (
 )
 from actorcred.rpc.client.connection import Call, ClientConnection, make_handle
 from actorcred.rpc.client.options import ClientOptions
+from actorcred.rpc.client.patience import Patience
 from actorcred.rpc.client.reconnecting import Pause, tell
 from actorcred.rpc.client.transports import open_wire
 from actorcred.rpc.protocol.addresses import Address
@@ -39,6 +40,8 @@ T = TypeVar("T")
 
 SLOW_LOGIN = 3.0
 """Seconds after which a login is reported as slow."""
+
+OPTIONS = ClientOptions()
 
 
 async def connect(
@@ -77,7 +80,7 @@ async def connect(
         where,
         Secrets(username, password, token, authorize_as),
         handler,
-        options or ClientOptions(),
+        options or OPTIONS,
     )
     await client._open()
     return client
@@ -120,6 +123,7 @@ class Client:
         self._goodbye = ConnectionLost("there is no connection")
         self._trouble: Exception = self._goodbye  # why there is still no connection
         self._logged_in = False
+        self._closing = False
         self._comeback: asyncio.Task[None] | None = None
         self._again: list[Call] = []
         """Calls to make at the server to which the session has moved."""
@@ -214,7 +218,7 @@ class Client:
             self._finish()
         if self._finished.done():
             return
-        self._options = replace(self._options, reconnect=False)
+        self._closing = True
         with contextlib.suppress(ConnectionLost, CallError, TimeoutError):
             async with asyncio.timeout(self._options.timeout):
                 await self._request("cred.logout", ())
@@ -250,17 +254,19 @@ class Client:
 
     async def _patiently(self, login: Coroutine[Any, Any, T]) -> T:
         """Wait for a login. A time-out here is `CheckerUnavailable`: the server can be reached."""
-        slow = self._loop.call_later(SLOW_LOGIN, self._tell_slow_login)
+        seconds = self._options.login_timeout
+        # Without its connection, a login can only fail.
+        patience = Patience(self._loop, SLOW_LOGIN, seconds, self._tell_slow_login, self._abort)
         try:
-            async with asyncio.timeout(self._options.login_timeout):
-                return await login
-        except TimeoutError:
-            seconds = self._options.login_timeout
+            return await login
+        except ConnectionLost:
+            if not patience.over:
+                raise
             raise CheckerUnavailable(
                 f"{self.address} can be reached, but did not answer the login within {seconds:g} s"
             ) from None
         finally:
-            slow.cancel()
+            patience.end()
 
     def _tell_slow_login(self) -> None:
         if self._options.on_slow_login is not None:
@@ -314,8 +320,8 @@ class Client:
 
     async def _choose_mechanism(self, secrets: Secrets) -> ClientMechanism:
         name = self._options.mechanism
-        if self._line is not None:
-            secrets = replace(secrets, binding=self._line.channel_binding())
+        if self._line is not None and (binding := self._line.channel_binding()) is not None:
+            secrets = replace(secrets, binding=binding)
         if name is not None and name not in CLIENT_MECHANISMS:
             raise ValueError(
                 f"the mechanism {name!r} is unknown; use one of {', '.join(CLIENT_MECHANISMS)}"
@@ -323,9 +329,8 @@ class Client:
         if name is not None:
             # Without channel binding. Otherwise the client would claim that the server does not
             # support it, and a server that does would take that for an attack.
-            return CLIENT_MECHANISMS[name](
-                secrets if name.endswith("-PLUS") else replace(secrets, binding=None)
-            )
+            fits = secrets.binding is None or name.endswith("-PLUS")
+            return CLIENT_MECHANISMS[name](secrets if fits else replace(secrets, binding=None))
         offers = await self._first_answer("cred.mechanisms")
         mechanism = choose(offers, secrets, private=self.address.private)
         if mechanism is None:
@@ -381,7 +386,7 @@ class Client:
             self._token = goodbye.moved[0]
         if self._comeback is not None or not self._logged_in:
             return  # handled by the attempt to connect that is in progress
-        if self._options.reconnect and goodbye.code not in FINAL:
+        if self._options.reconnect and not self._closing and goodbye.code not in FINAL:
             self._comeback = self._loop.create_task(self._come_back(goodbye.retry_after or 0.05))
         else:
             self._finish()

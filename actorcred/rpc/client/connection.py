@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from actorcred.errors import CallCode, CallError, ConnectionLost, ProtocolError
 from actorcred.rpc.client.transports import ClientTransport
@@ -31,7 +31,7 @@ Call: TypeAlias = "tuple[asyncio.Future[Any], str, tuple[Any, ...]]"
 
 _NO_CALL: tuple[None, str, tuple[Any, ...]] = (None, "", ())
 
-Handle = Callable[[str, list[Any]], Any]
+Handle = Callable[..., Any]
 
 Lost = Callable[["ClientConnection", ConnectionLost], object]
 
@@ -60,7 +60,8 @@ class ClientConnection:
         self.again: list[Call] = []
         """The calls that the server has not carried out, since the session moves."""
         self._out: list[bytes] = []
-        self._heard = self._loop.time()
+        self._silent = 0
+        """How many beats ago the server was heard."""
         self._heartbeat: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         wire.start(self._received, self._lost)
@@ -73,12 +74,13 @@ class ClientConnection:
     def request(self, method: str, args: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Call a method of the server; return a future of its result."""
         future = self._loop.create_future()
-        if not self.open:
+        if self._when_lost is None:
             future.set_exception(self._goodbye or ConnectionLost("the connection was lost"))
             return future
         number, data = self.connection.request(method, args)
-        alone = not self._calls and not self._out
-        self._calls[number] = (future, method, args)
+        calls = self._calls
+        alone = not calls and not self._out
+        calls[number] = (future, method, args)
         if alone:
             self._wire.write([data])  # no other message to gather it with
         else:
@@ -93,7 +95,7 @@ class ClientConnection:
 
     def _flush(self) -> None:
         out, self._out = self._out, []
-        if self.open and out:
+        if self._when_lost is not None and out:
             self._wire.write(out)
 
     def abort(self, reason: ConnectionLost | None = None) -> None:
@@ -112,7 +114,8 @@ class ClientConnection:
         self._heartbeat = self._loop.call_later(interval, self._beat, interval, seen)
 
     def _beat(self, interval: float, seen: Callable[[], int]) -> None:
-        if self._loop.time() - self._heard > 2 * interval:
+        self._silent += 1
+        if self._silent > 2:
             self.abort(ConnectionLost(f"the server was silent for {2 * interval:g} s"))
             return
         self.request("cred.ping", (seen(),)).add_done_callback(_forget_result)
@@ -144,12 +147,18 @@ class ClientConnection:
                 self.send(data)
 
     def _received(self, data: bytes) -> None:
-        self._heard = self._loop.time()
+        self._silent = 0
         try:
             for message in self.connection.receive(data):
                 kind = type(message)
                 if kind is Response:
-                    self._answered(message)  # type: ignore[arg-type]
+                    future, _, _ = self._calls.pop(message.id, _NO_CALL)  # type: ignore[union-attr]
+                    if future is None or future.done():
+                        continue
+                    if message.error is None:  # type: ignore[union-attr]
+                        future.set_result(message.result)  # type: ignore[union-attr]
+                    else:
+                        future.set_exception(read_fault(message.error))  # type: ignore[union-attr]
                 elif kind is NotificationMessage:
                     self._notice(message)  # type: ignore[arg-type]
                 elif kind is Request:
@@ -159,22 +168,13 @@ class ClientConnection:
                 ConnectionLost(f"the server broke the protocol: {error}", ProtocolError.code)
             )
 
-    def _answered(self, answer: Response) -> None:
-        future, _, _ = self._calls.pop(answer.id, _NO_CALL)
-        if future is None or future.done():
-            return
-        if answer.error is None:
-            future.set_result(answer.result)
-        else:
-            future.set_exception(read_fault(answer.error))
-
     def _notice(self, notice: NotificationMessage) -> None:
         if notice.method == "cred.goodbye":
             self._goodbye = _goodbye_of(notice.params)
             return
         self._noticed()
         try:
-            result = self._handle(notice.method, notice.params)
+            result = self._handle(notice.method, *notice.params)
         except CallError:
             pass  # unknown to the handler, or refused by it: a notification has no answer
         except Exception:
@@ -193,7 +193,7 @@ class ClientConnection:
 
     async def _answer(self, request: Request) -> None:
         try:
-            result = self._handle(request.method, request.params)
+            result = self._handle(request.method, *request.params)
             if inspect.isawaitable(result):
                 result = await result
             data = self.connection.answer(request.id, result)
@@ -237,18 +237,18 @@ def _is_later(number: int, last: int) -> bool:
 
 
 def make_handle(target: Any) -> Handle:
-    """Return a function of name and parameters for a handler: None, a callable or an object."""
+    """Return a function `handle(name, *args)` for a handler: None, a callable or an object."""
     if target is None:
         return _nobody
     if callable(target):
-        return lambda name, params: target(name, *params)
+        return cast("Handle", target)
 
-    def call_method(name: str, params: list[Any]) -> Any:
+    def call_method(name: str, *params: Any) -> Any:
         method = None if name.startswith("_") else getattr(target, name, None)
-        return _nobody(name, params) if method is None else method(*params)
+        return _nobody(name) if method is None else method(*params)
 
     return call_method
 
 
-def _nobody(name: str, params: list[Any]) -> Any:
+def _nobody(name: str, *params: Any) -> Any:
     raise CallError(f"no method {name[:60]!r}", CallCode.UNKNOWN_METHOD)

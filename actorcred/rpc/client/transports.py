@@ -127,7 +127,7 @@ class ClientStreamTransport(asyncio.BufferedProtocol):
     def write(self, messages: list[bytes]) -> None:
         """Send messages."""
         assert self._transport is not None
-        self._transport.write(b"".join(messages))
+        self._transport.write(messages[0] if len(messages) == 1 else b"".join(messages))
 
     def abort(self) -> None:
         """Close immediately."""
