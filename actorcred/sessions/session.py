@@ -459,12 +459,15 @@ class AvatarRef(InterfaceRef[Interface_co]):
         Raises:
             CallError: if the client may not call the method.
         """
-        if not self.session.is_open:
+        session = self.session
+        if session.state is not State.OPEN:
             self._answer_dead(reply)
             return
-        self.session.check(message)
-        self.session.touch()
-        super().deliver(message, reply)
+        session.check(message)
+        session.touch()
+        self._deliver(message, reply)
+
+    _deliver = ActorRef.deliver
 
     def _queued(self, message: Any) -> Any:
         # A request to stop must remain recognizable, since even a full mailbox accepts it.

@@ -36,6 +36,8 @@ logger = logging.getLogger("actorcred.rpc")
 EARLY_BYTES, EARLY_BYTES_PER_SECOND = 32 * 1024, 4 * 1024
 """What is read from a connection without a login: in a burst, and on average."""
 
+_new_tuple = tuple.__new__
+
 REASON = 100
 """The maximum number of characters of the message in a goodbye."""
 
@@ -133,8 +135,14 @@ class ServerConnection(Held):
             self._out_size = 0
         try:
             for message in self.connection.receive(data):
-                self._take(message)
-            self._slow_down(len(data))
+                if self.closed:
+                    break  # an earlier message closed the connection
+                if type(message) is Request:
+                    self._request(message)
+                else:
+                    self._take(message)
+            if self._flow is not None:
+                self._slow_down(len(data))
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
@@ -149,11 +157,7 @@ class ServerConnection(Held):
 
     def _take(self, message: Any) -> None:
         kind = type(message)
-        if self.closed:
-            return  # an earlier message closed the connection
-        if kind is Request:
-            self._request(message)
-        elif kind is NotificationMessage:
+        if kind is NotificationMessage:
             self._notice(message)
         elif kind is Response:
             if self._questions is not None:
@@ -270,7 +274,9 @@ class ServerConnection(Held):
         self, channel: SessionChannel, method: Method, params: list[Any], reply: Reply | None
     ) -> None:
         arguments = method.arguments(params, self.connection.codec.convert)
-        message, avatar = ProxyCall((method.name,), arguments, {}), channel.session.avatar
+        # As `ProxyCall(...)`, in half the time.
+        message: ProxyCall = _new_tuple(ProxyCall, ((method.name,), arguments, {}))
+        avatar = channel.session.avatar
         if avatar.actor_inbox.busy.locked():
             avatar.deliver(
                 message,

@@ -89,12 +89,13 @@ class Reply:
 
     def settle(self, value: Any = None) -> bool:
         """Send a result; if it is a future, when that is done."""
+        hub = self._peer.hub
         if isinstance(value, pykka.Future):
             Future.adopt(value).add_done_callback(self._done)
-        elif get_ident() == self._peer.hub.thread:
+        elif get_ident() == hub.thread:
             self._answer(value)
         else:
-            self._peer.hub.from_thread(self._answer, value)
+            hub.from_thread(self._answer, value)
         return True
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
