@@ -38,7 +38,7 @@ _ROLES = "_actorcred_requires"
 
 _NO_INTERFACES: Final = (object, ABC, Protocol, Generic)
 
-_SIMPLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_SIMPLE: Final[frozenset[type]] = frozenset({str, int, float, bool, bytes, type(None)})
 """Types whose values `Codec.convert` returns as they are, if exactly this type is asked for."""
 
 _MOST_EXACT = 64

@@ -17,6 +17,7 @@ from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity, identity_of
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.broadcast import catch_up, under_way
 from actorcred.mind.channel import NOBODY, Channel, channel_to
 from actorcred.mind.outbox import Notification, Offer, Outbox, OutboxLimit, unused_outbox
 from actorcred.names import ANONYMOUS, AvatarId
@@ -196,6 +197,12 @@ class MindRef(ActorRef["Mind"]):
         Returns:
             Whether it was sent or waits to be sent.
         """
+        if under_way:
+            catch_up(self)
+        return self.pass_on(notification)
+
+    def pass_on(self, notification: Notification) -> bool:
+        """Send a notification before the broadcasts that wait for this mind; see `broadcast`."""
         if not self.channel.takes_notifications:
             return False  # not into the outbox, where it could displace a call
         if self.outbox.idle and self.channel.ready():
@@ -219,6 +226,7 @@ class MindRef(ActorRef["Mind"]):
             A future of the answer. It fails with `ClientGone` if there will be none, and with
             `pykka.Timeout` if there is none in time.
         """
+        catch_up(self)
         call = _Call(name, args)
         if self.session is not None:
             self.session.announce()
@@ -252,6 +260,7 @@ class MindRef(ActorRef["Mind"]):
 
     def settled(self) -> Future[None]:
         """Return a future that is done when nothing waits for the client. Called by the portal."""
+        catch_up(self)
         done: Future[None] = Future()
         if self.is_started:
             self.actor_inbox.put(_Settle(done))
@@ -290,6 +299,7 @@ class MindRef(ActorRef["Mind"]):
 
     def close(self, reason: LogoutReason) -> None:
         """Notify the client of the logout, and stop. Called by the portal."""
+        catch_up(self)
         self.session = None
         self._cut_ties()
         if self.channel is NOBODY:

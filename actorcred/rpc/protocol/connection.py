@@ -121,7 +121,7 @@ class Connection:
                         raise
                 else:
                     accepted = self._accept(message)
-                    return () if accepted is None else (accepted,)
+                    return [] if accepted is None else [accepted]
             return [
                 accepted
                 for message in self._cut(data)
@@ -202,19 +202,20 @@ class Connection:
             limits.check(params)
         if type(message.method) is not str:  # type: ignore[union-attr]
             message.method = _method_name(message.method)  # type: ignore[union-attr]
-        if type(message) is not Request:
-            return message
-        number, theirs = message.id, self._theirs
+        return self._admit(message) if type(message) is Request else message
+
+    def _admit(self, request: Request) -> Request | Excess:
+        number, theirs = request.id, self._theirs
         if theirs is None:
             theirs = self._theirs = set()
         elif number in theirs:
             raise ProtocolError("the id of a request is already used by an unanswered one")
         if not 0 <= number <= MAX_ID:
             raise ProtocolError("the id of a request is not an unsigned 32-bit integer")
-        if len(theirs) >= limits.pending:
+        if len(theirs) >= self.limits.pending:
             return Excess(number)
         theirs.add(number)
-        return message
+        return request
 
     # -- calls out ---------------------------------------------------------------------------------
 

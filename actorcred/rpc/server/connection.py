@@ -63,7 +63,7 @@ class ServerConnection(Held):
     """
 
     __slots__ = (
-        "_drained",
+        "_due",
         "_flow",
         "_out",
         "_out_size",
@@ -78,6 +78,7 @@ class ServerConnection(Held):
         "closed",
         "connection",
         "dialogue",
+        "drained",
         "heard",
         "heartbeat",
         "hub",
@@ -108,7 +109,10 @@ class ServerConnection(Held):
         self._last = 0
         self._out: list[bytes] | None = None
         self._out_size = 0
-        self._drained: Future[None] | None = None
+        self._due = False
+        """Whether the hub will have the output written."""
+        self.drained: Future[None] | None = None
+        """A future that is done when the client can receive more; None if it can now."""
         self.heard = hub.loop.time()
         self._throttled = False
         self._stall: Stall | None = None
@@ -135,8 +139,6 @@ class ServerConnection(Held):
             self._out_size = 0
         try:
             for message in self.connection.receive(data):
-                if self.closed:
-                    break  # an earlier message closed the connection
                 if type(message) is Request:
                     self._request(message)
                 else:
@@ -146,10 +148,9 @@ class ServerConnection(Held):
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
+            # Also what has waited: the answers must not wait for the output of other connections.
             if self._out is gathered:
-                self._out = None
-                if gathered:
-                    self.transport.write(gathered)
+                self.flush()
 
     def _slow_down(self, size: int) -> None:
         if self._flow is not None and (wait := self._flow.spend(size, self.heard)):
@@ -157,6 +158,8 @@ class ServerConnection(Held):
 
     def _take(self, message: Any) -> None:
         kind = type(message)
+        if self.closed:
+            return  # an earlier message closed the connection
         if kind is NotificationMessage:
             self._notice(message)
         elif kind is Response:
@@ -174,21 +177,16 @@ class ServerConnection(Held):
         """Hold notifications back, since the client does not read."""
         if self.relay is not None:
             self.relay.pause()
-        if self._drained is None:
-            self._drained = Future()
+        if self.drained is None:
+            self.drained = Future()
 
     def resume(self) -> None:
         """Stop holding back, since the client has read."""
         if self.relay is not None:
             self.relay.go_on()
-        drained, self._drained = self._drained, None
+        drained, self.drained = self.drained, None
         if drained is not None:
             drained.settle()
-
-    @property
-    def drained(self) -> Future[None] | None:
-        """A future that is done when the client can receive more; None if it can now."""
-        return self._drained
 
     @property
     def in_session(self) -> bool:
@@ -220,6 +218,8 @@ class ServerConnection(Held):
     # -- messages ----------------------------------------------------------------------------------
 
     def _request(self, request: Request) -> None:
+        if self.closed:
+            return
         reply = Reply(self, request.id, request.method)
         try:
             if self._rate is not None and (wait := self._wait(self._rate)):
@@ -359,7 +359,9 @@ class ServerConnection(Held):
                 return
             self._out = [data]
             self._out_size = len(data)
-            self.hub.write_later(self)
+            if not self._due:
+                self._due = True
+                self.hub.write_later(self)
             return
         out.append(data)
         self._out_size += len(data)
@@ -369,6 +371,11 @@ class ServerConnection(Held):
             messages = out[:]
             out.clear()
             self.transport.write(messages)
+
+    def flush_due(self) -> None:
+        """Pass the output so far to the transport, as `Hub.write_later` has promised."""
+        self._due = False
+        self.flush()
 
     def flush(self) -> None:
         """Pass the output so far to the transport."""

@@ -12,6 +12,7 @@ import pykka
 from actorcred.actors import Future, MailboxFull
 from actorcred.actors.cell import Cell
 from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed
+from actorcred.mind.broadcast import catch_up, under_way
 from actorcred.rpc.protocol.codec import weigh
 from actorcred.rpc.server.guard import Backlog
 from actorcred.rpc.server.hub import Hub, Peer
@@ -118,6 +119,8 @@ class Reply:
         peer = self._peer
         if peer.closed:
             return
+        if under_way:
+            self._catch_up()
         try:
             data = peer.connection.answer(self._id, value)
         except Exception as error:
@@ -126,8 +129,16 @@ class Reply:
         else:
             peer.send(data)
 
+    def _catch_up(self) -> None:
+        """Send the client what was sent to it before this answer."""
+        channel = self._peer.channel
+        if channel is not None:
+            catch_up(channel.session.mind)
+
     def _fail(self, error: BaseException) -> None:
         peer = self._peer
+        if under_way:
+            self._catch_up()
         if isinstance(error, LoginFailed):
             retry_after = error.retry_after if isinstance(error, LoginDenied) else None
             error = CallError(str(error), error.code, retry_after=retry_after)
