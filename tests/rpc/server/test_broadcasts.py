@@ -12,7 +12,7 @@ from actorcred.mind import broadcast
 from actorcred.rpc.server import hub as server_hub
 from tests.rpc.lines import line
 from tests.rpc.server.test_resets import peer_of
-from tests.rpc.stage import Recorder, WireStage, on_both_loops, stage
+from tests.rpc.stage import Recorder, WireStage, on_both_loops, on_loop, stage
 
 
 @pytest.fixture(autouse=True)
@@ -86,3 +86,20 @@ async def test_all_get_a_broadcast_in_order_and_its_sender_before_the_answer() -
             await recorder.until(lambda events: ("heard", "two") in events)
             assert [text for _, text in recorder.named("heard")] == ["one", "two"]
         here.cut()
+
+
+@on_loop
+async def test_a_broadcast_that_waits_for_a_session_moves_with_it() -> None:
+    async with stage("tcp") as game:
+        found = await peers(game, 5)
+        channels = [peer.channel for peer in found]
+        for channel in channels:
+            channel.moves = True
+            channel._halt()
+            channel._state()
+        game.everybody.notify("heard", "late")
+        assert broadcast.under_way
+        left = [channel._leave(None) for channel in channels]
+        assert [[(one.name, one.args) for one in each.notifications] for each in left] == [
+            [("heard", ("late",))]
+        ] * 5
