@@ -8,6 +8,7 @@ from typing import Any
 import msgpack
 import pytest
 
+from actorcred import Group
 from actorcred.mind import broadcast
 from actorcred.rpc.server import hub as server_hub
 from tests.rpc.lines import line
@@ -92,12 +93,13 @@ async def test_all_get_a_broadcast_in_order_and_its_sender_before_the_answer() -
 async def test_a_broadcast_that_waits_for_a_session_moves_with_it() -> None:
     async with stage("tcp") as game:
         found = await peers(game, 5)
-        channels = [peer.channel for peer in found]
+        channels, room = [peer.channel for peer in found], Group()
         for channel in channels:
+            room.add(channel.session.mind)
             channel.moves = True
             channel._halt()
             channel._state()
-        game.everybody.notify("heard", "late")
+        room.notify("heard", "late")
         assert broadcast.under_way
         left = [channel._leave(None) for channel in channels]
         assert [[(one.name, one.args) for one in each.notifications] for each in left] == [
