@@ -105,3 +105,4 @@ async def test_a_broadcast_that_waits_for_a_session_moves_with_it() -> None:
         assert [[(one.name, one.args) for one in each.notifications] for each in left] == [
             [("heard", ("late",))]
         ] * 5
+        await game.portal.kick(everyone=True)
