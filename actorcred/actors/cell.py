@@ -94,19 +94,19 @@ class Cell(Lifecycle):
         Returns:
             Whether the message was handled; if not, the caller must put it into the queue.
         """
-        previous = current_mailbox.get()
-        current_mailbox.set(self)
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.leave()
+            return False
+        token = current_mailbox.set(self)
         try:
-            actor = self.actor
-            if actor is None or self.waiting is not None or not self.empty():
-                return False
             before = monotonic()
             self._handle(actor, message, reply)
             if (took := monotonic() - before) > self.dispatcher.slow_handler:
                 self._log_slow(message, took)
             return True
         finally:
-            current_mailbox.set(previous)
+            current_mailbox.reset(token)
             self.leave()
 
     def _handle_batch(self) -> None:
