@@ -1,13 +1,14 @@
 """A cell: a mailbox that runs its actor in turns. Handlers and hooks may be coroutines.
 
-There are two kinds of turn:
+There are three kinds of turn:
 
 * `run`: a dispatcher has the actor handle a batch of messages from the queue. If the actor was
   waiting for a future, the turn first continues what waited for it.
 * `run_now`: a sender has an idle actor handle one message on the sender's thread, without the
   queue. It declines if there is no instance, or if messages are waiting in the queue.
+* `call_now`: the same for a call of a method, whose result is returned to the sender.
 
-Both are called with `busy` taken, and both end with `leave`, also if the handler raises.
+All are called with `busy` taken, and all end with `leave`, also if the handler raises.
 
 A handler or hook that is a coroutine ends the turn: it is spawned on the dispatcher, `waiting` is
 set to its future, and the batch stops. The future then holds `busy`, so the actor handles no other
@@ -22,7 +23,7 @@ from _queue import Empty
 from collections.abc import Callable
 from time import monotonic
 from types import CoroutineType
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import pykka
 from pykka._envelope import Envelope
@@ -34,12 +35,20 @@ from actorcred.actors.future import Future, error_of
 from actorcred.actors.lifecycle import Lifecycle, Living, stops_all
 from actorcred.actors.messages import ControlMessage, InContext, Receiver, Revocable, describe
 
-__all__ = ["Behaviour", "Cell"]
+__all__ = ["LATER", "NOT_CALLED", "Behaviour", "Cell"]
 
 logger = logging.getLogger("actorcred.actors")
 
 BATCH = 64
 """Messages that an actor handles at most before other actors of its dispatcher have a turn."""
+
+NOT_CALLED: Final = object()
+"""Returned by `call_now` if the call must wait in the queue."""
+
+LATER: Final = object()
+"""Returned by `call_now` if the receiver gets the answer, or has got an exception."""
+
+R = TypeVar("R")
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
 
@@ -105,6 +114,51 @@ class Cell(Lifecycle):
             if (took := monotonic() - before) > self.dispatcher.slow_handler:
                 self._log_slow(message, took)
             return True
+        finally:
+            current_mailbox.reset(token)
+            self.leave()
+
+    def call_now(
+        self, name: str, args: tuple[Any, ...], receiver: Callable[[R], Receiver], request: R
+    ) -> Any:
+        """Call a method of the actor on the calling thread, which has taken `busy`.
+
+        For servers whose calls are mostly answered at once: it saves `run_now` the message and the
+        receiver of the answer.
+
+        Args:
+            name: the method.
+            args: its arguments.
+            receiver: returns what gets an exception, or an answer that comes later.
+            request: the argument of `receiver`.
+
+        Returns:
+            What the method returned, or `LATER`, or `NOT_CALLED`.
+        """
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.leave()
+            return NOT_CALLED
+        token = current_mailbox.set(self)
+        try:
+            before = monotonic()
+            result = getattr(actor, name)(*args)
+            if type(result) is CoroutineType:
+                message, reply = ProxyCall((name,), args, {}), receiver(request)
+                self.wait_for(
+                    self.dispatcher.spawn(result), lambda done: self._answered(done, message, reply)
+                )
+                result = LATER
+            if (took := monotonic() - before) > self.dispatcher.slow_handler:
+                self._log_slow(ProxyCall((name,), args, {}), took)
+            return result
+        except BaseException as error:
+            reply = receiver(request)
+            if stops_all(error):
+                self.break_off(actor, error, reply)
+                raise
+            reply.settle_error(error)
+            return LATER
         finally:
             current_mailbox.reset(token)
             self.leave()

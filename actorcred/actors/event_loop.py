@@ -96,6 +96,8 @@ class AsyncioDispatcher(Dispatcher):
         RuntimeError: if there is no `loop` and none is running.
     """
 
+    calls_directly = True
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop | None = None,
