@@ -47,9 +47,6 @@ MOST = 8
 class Addressee(Protocol):
     """A mind."""
 
-    def send(self, notification: Notification) -> bool:
-        """Send a notification, after the broadcasts that wait for this mind."""
-
     def pass_on(self, notification: Notification) -> bool:
         """Send a notification, before the broadcasts that wait for this mind."""
 
@@ -108,7 +105,9 @@ def broadcast(notification: Notification, minds: Sequence[Addressee]) -> None:
     loop = asyncio._get_running_loop()
     if loop is None or len(minds) <= AT_ONCE:
         for mind in minds:
-            mind.send(notification)
+            if under_way:
+                catch_up(mind)
+            mind.pass_on(notification)
         return
     ours = _of(loop)
     # The dictionary gives the latest first.

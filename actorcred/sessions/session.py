@@ -470,7 +470,7 @@ class AvatarRef(InterfaceRef[Interface_co]):
 
     _deliver = ActorRef.deliver
 
-    def call_now(self, name: str, args: tuple[Any, ...], *later: Any) -> Any:
+    def call_now(self, name: str, args: tuple[Any, ...], receiver: Any, request: Any) -> Any:
         """Call a method if the avatar is idle on this thread, and the client may simply call it.
 
         See `Cell.call_now`. If it returns `NOT_CALLED`, the call must be delivered.
@@ -488,7 +488,7 @@ class AvatarRef(InterfaceRef[Interface_co]):
         ):
             return NOT_CALLED
         session.touch()
-        return mailbox.call_now(name, args, *later)
+        return mailbox.call_now(name, args, receiver, request)
 
     def _queued(self, message: Any) -> Any:
         # A request to stop must remain recognizable, since even a full mailbox accepts it.
