@@ -209,7 +209,7 @@ def test_a_call_at_once_is_for_what_the_client_may_simply_call(
         assert here is NOT_CALLED  # another thread
         with avatar.actor_inbox.busy:
             assert call("balance") is NOT_CALLED
-        session.state = State.CLOSING
+        session.state = State.ENDING
         assert call("balance") is NOT_CALLED
         avatar.actor_inbox.put(_ActorStop())
         while not avatar.actor_inbox.stopped:
