@@ -34,8 +34,11 @@ __all__ = ["Commands", "Hub", "Peer"]
 
 logger = logging.getLogger("actorcred.rpc")
 
-SLICE = 0.002
-"""Seconds for which output is written before the loop has a turn; then the writing goes on."""
+SLICE = 0.005
+"""Seconds after which the writing of output yields to the other callbacks of the loop.
+
+Shorter slices make broadcasts slower: with 2 ms by a few per cent.
+"""
 
 CHUNK = 16
 """The number of connections that are written to between two looks at the clock."""
