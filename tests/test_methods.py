@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
+import msgspec
 import pytest
 
 from actorcred import Avatar, CallError, reauthenticated
@@ -78,6 +80,41 @@ def test_arguments_are_given_as_the_annotations_say() -> None:
     assert arguments("send", b"\xff", {"x": 1}) == (b"\xff", Spot(1.0))
     assert arguments("send", "/w==", codec=JSON) == (b"\xff",)
     assert arguments("options") == ()
+
+
+def test_arguments_of_exactly_the_annotated_types_are_taken_as_they_are() -> None:
+    class Exact:
+        def plain(self, text: str, number: float | None = None, flag: bool = False) -> None: ...
+        def untyped(self, *values: Any) -> None: ...
+        def pair(self, first: Any, second: int | str) -> None: ...
+        def short(self, text: Annotated[str, msgspec.Meta(max_length=3)]) -> None: ...
+        def many(self, a: Any, b: Any, c: Any) -> None: ...
+
+    methods = methods_of(Exact)
+    values: list[Any] = ["x", 1, 1.5, True, None, b"x", [1], {"a": 1}]
+    for name, method in methods.items():
+        for count in range(4):
+            for params in itertools.product(values, repeat=count):
+                assert outcome(method, list(params)) == outcome(method, [*params], exact=False), (
+                    name,
+                    params,
+                )
+    assert methods["short"].arguments(["abc"], MSGPACK.convert) == ("abc",)
+    with pytest.raises(CallError, match="short"):
+        methods["short"].arguments(["abcd"], MSGPACK.convert)
+
+
+def outcome(method: Any, params: list[Any], *, exact: bool = True) -> Any:
+    """Return the arguments with their types, or the error; without `exact` all are converted."""
+    known = method._exact
+    if not exact:
+        method._exact = frozenset()
+    try:
+        return [(type(value), value) for value in method.arguments(params, MSGPACK.convert)]
+    except CallError as error:
+        return str(error)
+    finally:
+        method._exact = known
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,9 @@ There are three kinds of turn:
 * `run_now`: a sender has an idle actor handle one message on the sender's thread, without the
   queue. It declines if there is no instance, or if messages are waiting in the queue.
 * `answer`: the same for an asker, which gets the answer as the result of the call.
+* `call_now`: the same for a call of a method by a server, which passes on what comes later.
 
-All are called with `busy` taken, and end with `leave`, also if the handler raises.
+All are called with `busy` taken, and all end with `leave`, also if the handler raises.
 
 A handler or hook that is a coroutine ends the turn: it is spawned on the dispatcher, `waiting` is
 set to its future, and the batch stops. The future then holds `busy`, so the actor handles no other
@@ -23,7 +24,7 @@ from _queue import Empty
 from collections.abc import Callable, Coroutine
 from time import monotonic
 from types import CoroutineType
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 
 import pykka
 from pykka._envelope import Envelope
@@ -35,12 +36,20 @@ from actorcred.actors.future import Future, error_of
 from actorcred.actors.lifecycle import Lifecycle, Living, stops_all
 from actorcred.actors.messages import ControlMessage, InContext, Receiver, Revocable, describe
 
-__all__ = ["NOT_HANDLED", "Behaviour", "Cell", "Unanswered"]
+__all__ = ["LATER", "NOT_CALLED", "NOT_HANDLED", "Behaviour", "Cell", "Unanswered"]
 
 logger = logging.getLogger("actorcred.actors")
 
 BATCH = 64
 """Messages that an actor handles at most before other actors of its dispatcher have a turn."""
+
+NOT_CALLED: Final = object()
+"""Returned by `call_now` if the call must wait in the queue."""
+
+LATER: Final = object()
+"""Returned by `call_now` if the receiver gets the answer, or has got an exception."""
+
+R = TypeVar("R")
 
 _PYKKA_MESSAGES = frozenset({ProxyGetAttr, ProxySetAttr, _ActorStop})
 _SPECIAL = frozenset({*_PYKKA_MESSAGES, InContext})
@@ -166,6 +175,51 @@ class Cell(Lifecycle):
             else:
                 logger.info("Exception returned from %s to caller:", self.label, exc_info=error)
             raise
+        finally:
+            current_mailbox.reset(token)
+            self.leave()
+
+    def call_now(
+        self, name: str, args: tuple[Any, ...], receiver: Callable[[R], Receiver], request: R
+    ) -> Any:
+        """Call a method of the actor on the calling thread, which has taken `busy`.
+
+        For servers whose calls are mostly answered at once: it saves `run_now` the message and the
+        receiver of the answer.
+
+        Args:
+            name: the method.
+            args: its arguments.
+            receiver: returns what gets an exception, or an answer that comes later.
+            request: the argument of `receiver`.
+
+        Returns:
+            What the method returned, or `LATER`, or `NOT_CALLED`.
+        """
+        actor = self.actor
+        if actor is None or self.waiting is not None or not self.empty():
+            self.leave()
+            return NOT_CALLED
+        token = current_mailbox.set(self)
+        try:
+            before = monotonic()
+            result = getattr(actor, name)(*args)
+            if type(result) is CoroutineType:
+                message, reply = ProxyCall((name,), args, {}), receiver(request)
+                self.wait_for(
+                    self.dispatcher.spawn(result), lambda done: self._answered(done, message, reply)
+                )
+                result = LATER
+            if (took := monotonic() - before) > self.dispatcher.slow_handler:
+                self._log_slow(ProxyCall((name,), args, {}), took)
+            return result
+        except BaseException as error:
+            reply = receiver(request)
+            if stops_all(error):
+                self.break_off(actor, error, reply)
+                raise
+            reply.settle_error(error)
+            return LATER
         finally:
             current_mailbox.reset(token)
             self.leave()

@@ -44,6 +44,9 @@ class Dispatcher(ABC):
         slow_handler: seconds; a handler that takes longer is logged.
     """
 
+    calls_directly = False
+    """Whether `run_here` does nothing but run the actor, so that its caller may do so itself."""
+
     caller_runs = False
     """Whether a thread that asks an idle actor and waits may run the actor itself."""
 

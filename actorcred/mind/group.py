@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Hashable, Iterator
 from typing import Any
 
+from actorcred.mind.broadcast import broadcast
 from actorcred.mind.mind import MindRef
 from actorcred.mind.outbox import Notification
 
@@ -29,7 +30,7 @@ class Group:
     def __iter__(self) -> Iterator[MindRef]:
         with self._lock:
             minds = list(self._minds)
-        return (mind for mind in minds if not mind.outbox.closed)
+        return iter([mind for mind in minds if not mind.outbox.closed])
 
     def __contains__(self, mind: object) -> bool:
         return mind in set(self)
@@ -49,6 +50,9 @@ class Group:
     ) -> int:
         """Send all minds one notification, which is encoded once.
 
+        To very many, an event loop sends it in slices, between which it serves others; the order
+        for each client stays the same.
+
         Args:
             name: the name of the notification.
             args: its arguments.
@@ -58,10 +62,6 @@ class Group:
         Returns:
             The number of minds that it was sent to.
         """
-        notification = Notification(name, args, key)
-        count = 0
-        for mind in self:
-            if mind is not but:
-                mind.send(notification)
-                count += 1
-        return count
+        minds = [mind for mind in self if mind is not but]
+        broadcast(Notification(name, args, key), minds)
+        return len(minds)

@@ -17,6 +17,7 @@ from actorcred.audit import quoted
 from actorcred.errors import CallError, ClientGone
 from actorcred.identity import NO_CLIENT, NO_INFO, ClientInfo, Identity, identity_of
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.mind.broadcast import catch_up, under_way
 from actorcred.mind.call import Call, as_client_gone, pass_on
 from actorcred.mind.channel import NOBODY, Channel, channel_to
 from actorcred.mind.farewell import Farewell, close_channel
@@ -178,6 +179,12 @@ class MindRef(ActorRef["Mind"]):
         Returns:
             Whether it was sent or waits to be sent.
         """
+        if under_way:
+            catch_up(self)
+        return self.pass_on(notification)
+
+    def pass_on(self, notification: Notification) -> bool:
+        """Send a notification before the broadcasts that wait for this mind; see `broadcast`."""
         if not self.channel.takes_notifications:
             return False  # not into the outbox, where it could displace a call
         if self.outbox.idle and self.channel.ready():
@@ -201,6 +208,7 @@ class MindRef(ActorRef["Mind"]):
             A future of the answer. It fails with `ClientGone` if there will be none, and with
             `pykka.Timeout` if there is none in time.
         """
+        catch_up(self)
         call = Call(name, args)
         if self.session is not None:
             self.session.announce()
@@ -234,6 +242,7 @@ class MindRef(ActorRef["Mind"]):
 
     def settled(self) -> Future[None]:
         """Return a future that is done when nothing waits for the client. Called by the portal."""
+        catch_up(self)
         done: Future[None] = Future()
         if self.is_started:
             self.actor_inbox.put(_Settle(done))
@@ -272,6 +281,7 @@ class MindRef(ActorRef["Mind"]):
 
     def close(self, reason: LogoutReason) -> None:
         """Notify the client of the logout, and stop. Called by the portal."""
+        catch_up(self)
         self.session = None
         self._cut_ties()
         channel = self.channel

@@ -8,6 +8,7 @@ from collections.abc import Hashable, Iterator
 from typing import Any, Protocol
 
 from actorcred.actors import Future
+from actorcred.mind.broadcast import broadcast
 from actorcred.mind.mind import MindRef
 from actorcred.mind.outbox import Notification
 from actorcred.sessions.info import ClientHandle, SessionInfo
@@ -129,6 +130,8 @@ class NamedGroup:
     ) -> None:
         """Send all members one notification, which is encoded once. It never blocks.
 
+        To very many, an event loop sends it in slices; see `Group.notify`.
+
         Each member gets the notifications that one sender sends to this group in their order.
 
         Args:
@@ -182,9 +185,7 @@ class NamedGroup:
 
     def deliver(self, notification: Notification, but: object = None) -> None:
         """Send the members of this portal a notification."""
-        for mind in self.own():
-            if mind is not but:
-                mind.send(notification)
+        broadcast(notification, [mind for mind in self.own() if mind is not but])
 
     def _remove(self, mind: MindRef) -> None:
         with self._lock:

@@ -72,10 +72,10 @@ class Guarded:
         ):
             self.touch()  # the client is active, so the session is not idle
             raise refusal
-        if not isinstance(message, ProxyCall):
-            return
         demands = demands_of(self.interface)
-        demand = None if demands is None else demands.get(message.attr_path[0])
+        if demands is None or not isinstance(message, ProxyCall):
+            return
+        demand = demands.get(message.attr_path[0])
         if demand is None:
             return
         groups = self.identity.groups

@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Generic, Literal, Protocol, overload
 import pykka
 
 from actorcred.actors import ActorRef, Future, Revocable
-from actorcred.actors.cell import Cell
+from actorcred.actors.cell import NOT_CALLED, Cell
 from actorcred.actors.messages import is_control
 from actorcred.errors import CallError
 from actorcred.identity import ClientInfo, Identity
 from actorcred.logout import LogoutCode, LogoutReason
+from actorcred.methods import demands_of
 from actorcred.mind.mind import MindRef
 from actorcred.names import AvatarId
 from actorcred.sessions.guarded import Guarded
@@ -462,12 +463,35 @@ class AvatarRef(InterfaceRef[Interface_co]):
         Raises:
             CallError: if the client may not call the method.
         """
-        if not self.session.is_open:
+        session = self.session
+        if session.state is not State.OPEN:
             self._answer_dead(reply)
             return
-        self.session.check(message)
-        self.session.touch()
-        super().deliver(message, reply)
+        session.check(message)
+        session.touch()
+        self._deliver(message, reply)
+
+    _deliver = ActorRef.deliver
+
+    def call_now(self, name: str, args: tuple[Any, ...], receiver: Any, request: Any) -> Any:
+        """Call a method if the avatar is idle on this thread, and the client may simply call it.
+
+        See `Cell.call_now`. If it returns `NOT_CALLED`, the call must be delivered.
+        """
+        session, mailbox = self.session, self.actor_inbox
+        demands = demands_of(session.interface)
+        if (
+            session.state is not State.OPEN
+            or (session.suspension is not None and session.suspension())
+            or (demands is not None and name in demands)
+            or mailbox.stopped
+            or not (dispatcher := mailbox.dispatcher).calls_directly
+            or not dispatcher.runs_here()
+            or not mailbox.busy.acquire(False)
+        ):
+            return NOT_CALLED
+        session.touch()
+        return mailbox.call_now(name, args, receiver, request)
 
     def _queued(self, message: Any) -> Any:
         # A request to stop must remain recognizable, since even a full mailbox accepts it.

@@ -14,6 +14,7 @@ from pykka.messages import ProxyCall, ProxyGetAttr
 from actorcred import actors
 from actorcred.actors import (
     Actor,
+    AsyncioDispatcher,
     ControlMessage,
     Future,
     InlineDispatcher,
@@ -21,6 +22,7 @@ from actorcred.actors import (
     ThreadDispatcher,
 )
 from actorcred.actors._context import current_mailbox
+from actorcred.actors.cell import LATER, NOT_CALLED
 from actorcred.actors.messages import InContext
 from tests.actors.helpers import Recorder, gone
 from tests.helpers import until
@@ -368,3 +370,122 @@ def test_a_message_is_handled_in_the_context_of_its_sender_if_that_is_sent_along
 
     assert ref.ask(InContext("x", context)) == ("span", ref.actor_inbox)
     assert ref.ask("x") == ("nothing", ref.actor_inbox)
+
+
+# -- a call of a server on the actor's own loop ----------------------------------------------------
+
+
+class Callee(Actor):
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = asyncio.Event()
+        self.log: list[object] = []
+
+    def note(self, value: object) -> object:
+        self.log.append(value)
+        return value
+
+    def running(self) -> bool:
+        return current_mailbox.get() is self.actor_inbox
+
+    async def wait(self) -> str:
+        await self.gate.wait()
+        return "through"
+
+    def fail(self, error: type[BaseException] = LookupError) -> None:
+        raise error("as ordered")
+
+    async def fail_later(self) -> None:
+        raise LookupError("as ordered")
+
+
+def call_now(ref, name, *args):
+    """Call a method as a server does; return what it returned, and the later answer."""
+    later: Future = Future()
+    mailbox = ref.actor_inbox
+    assert mailbox.busy.acquire(False)
+    return mailbox.call_now(name, args, lambda answer: answer, later), later
+
+
+def on_loop(test):
+    def run(**fixtures):
+        async def main():
+            ref = Callee.start(dispatcher=AsyncioDispatcher(slow_handler=10.0))
+            await test(ref, **fixtures)
+
+        asyncio.run(main())
+
+    run.__name__ = test.__name__
+    return run
+
+
+@on_loop
+async def test_a_call_of_an_idle_actor_returns_the_result_itself(ref):
+    assert call_now(ref, "note", 7)[0] == 7
+    assert call_now(ref, "running")[0] is True
+    assert current_mailbox.get() is None
+    assert await ref.ask(ProxyCall(("note",), (8,), {}), block=False) == 8
+
+
+@on_loop
+async def test_a_call_of_a_coroutine_is_answered_later_and_others_wait_for_it(ref):
+    result, later = call_now(ref, "wait")
+    waiting = ref.ask(ProxyCall(("note",), (1,), {}), block=False)
+    assert result is LATER
+    assert ref.actor_inbox.busy.locked()
+    assert not later.done()
+    ref.actor_inbox.actor.gate.set()
+    assert await later == "through"
+    assert await waiting == 1
+
+
+@on_loop
+async def test_an_exception_of_a_call_goes_to_its_receiver_and_the_actor_lives(ref):
+    for name, args in (("fail", ()), ("fail_later", ()), ("fail", (asyncio.CancelledError,))):
+        result, later = call_now(ref, name, *args)
+        assert result is LATER
+        with pytest.raises((LookupError, asyncio.CancelledError), match="as ordered"):
+            await later
+    assert ref.is_alive()
+    assert call_now(ref, "note", 1)[0] == 1
+
+
+@on_loop
+async def test_a_call_does_not_overtake_messages_that_wait(ref):
+    mailbox = ref.actor_inbox
+    mailbox.push(Envelope(ProxyCall(("note",), ("first",), {}), Future()))
+    result, later = call_now(ref, "note", "second")
+    assert result is NOT_CALLED
+    assert not later.done()
+    assert await ref.ask(ProxyCall(("note",), ("second",), {}), block=False) == "second"
+    assert mailbox.actor.log == ["first", "second"]
+
+
+@on_loop
+async def test_messages_that_come_during_a_call_are_handled_after_it(ref):
+    def tell() -> str:
+        ref.tell(ProxyCall(("note",), ("told",), {}))
+        return "called"
+
+    ref.actor_inbox.actor.act = tell
+    assert call_now(ref, "act")[0] == "called"
+    assert ref.actor_inbox.actor.log == []
+    await ref.ask(ProxyCall(("note",), ("asked",), {}), block=False)
+    assert ref.actor_inbox.actor.log == ["told", "asked"]
+
+
+def test_a_slow_call_is_logged_and_an_interrupted_one_is_answered(caplog):
+    async def main():
+        ref = Callee.start(dispatcher=AsyncioDispatcher(slow_handler=-1.0))
+        assert call_now(ref, "note", "s3cret")[0] == "s3cret"
+        later: Future = Future()
+        assert ref.actor_inbox.busy.acquire(False)
+        with pytest.raises(KeyboardInterrupt):
+            ref.actor_inbox.call_now("fail", (KeyboardInterrupt,), lambda _: later, None)
+        with pytest.raises(pykka.ActorDeadError, match="was interrupted"):
+            await later
+        assert not ref.is_alive()
+
+    asyncio.run(main())
+    assert "ProxyCall note" in caplog.text
+    assert "s3cret" not in caplog.text

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pykka
 import pytest
+from pykka.messages import _ActorStop
 
-from actorcred import LogoutCode
-from actorcred.actors import Actor, Future
+from actorcred import LogoutCode, reauthenticated
+from actorcred.actors import Actor, AsyncioDispatcher, Future
+from actorcred.actors.cell import NOT_CALLED
 from actorcred.errors import CallCode, CallError
 from actorcred.sessions.session import AvatarRef, Session
 from actorcred.sessions.states import State
@@ -169,6 +172,61 @@ def test_a_suspended_session_refuses_messages_for_now_and_goes_on_afterwards(
     assert avatar.ask("x", timeout=0) == "x"
     wait = 2.5
     assert avatar.stop(timeout=1)
+
+
+def test_a_call_at_once_is_for_what_the_client_may_simply_call(
+    session: Session, owner: Owner
+) -> None:
+    class Bank:
+        def balance(self) -> int: ...
+        @reauthenticated(within=60)
+        def pay(self) -> str: ...
+
+    class Account(Actor, Bank):
+        def balance(self) -> int:
+            return 5
+
+        def pay(self) -> str:
+            return "paid"
+
+    def call(name: str) -> Any:
+        return avatar.call_now(name, (), lambda request: request, None)
+
+    async def main() -> None:
+        nonlocal avatar
+        avatar = AvatarRef(Account.start(dispatcher=AsyncioDispatcher()), session)
+        assert call("balance") is NOT_CALLED  # not open yet
+        session.state, owner.time = State.OPEN, 50.0
+        assert call("balance") == 5
+        assert session.last_seen == 50.0
+        assert call("pay") is NOT_CALLED
+        wait = 2.5
+        session.suspension = lambda: wait
+        assert call("balance") is NOT_CALLED
+        wait = 0.0
+        assert call("balance") == 5
+        here = await asyncio.to_thread(call, "balance")
+        assert here is NOT_CALLED  # another thread
+        with avatar.actor_inbox.busy:
+            assert call("balance") is NOT_CALLED
+        session.state = State.ENDING
+        assert call("balance") is NOT_CALLED
+        avatar.actor_inbox.put(_ActorStop())
+        while not avatar.actor_inbox.stopped:
+            await asyncio.sleep(0)
+        session.state = State.OPEN
+        assert call("balance") is NOT_CALLED
+
+    avatar: Any = None
+    session.interface = Bank
+    asyncio.run(main())
+
+
+def test_an_avatar_on_another_dispatcher_is_not_called_at_once(
+    avatar: AvatarRef[Echo],
+) -> None:
+    assert avatar.call_now("on_receive", ("x",), lambda request: request, None) is NOT_CALLED
+    assert avatar.ask("x", timeout=0) == "x"
 
 
 def test_what_waits_for_the_avatar_is_refused_if_the_session_is_suspended_at_its_turn(

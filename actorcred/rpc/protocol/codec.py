@@ -89,7 +89,11 @@ class WireLimits:
             ProtocolError: if they exceed a limit.
         """
         for value in params:
-            if type(value) not in _SMALL:
+            kind = type(value)
+            if kind is str:
+                if len(value) > self.string:
+                    raise ProtocolError(f"a string or binary is longer than {self.string}")
+            elif kind not in _SMALL:
                 self._check(params, self.nesting)
                 return
 

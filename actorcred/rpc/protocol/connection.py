@@ -188,32 +188,33 @@ class Connection:
 
     def _accept(self, message: Message) -> Message | Excess | None:
         """Check a message against the limits; return None for an answer no longer waited for."""
+        limits = self.limits
         if type(message) is Response:
             if not self._ours or message.id not in self._ours:
                 return None
             self._ours.discard(message.id)
-            self.limits.check((message.error, message.result))
+            limits.check((message.error, message.result))
             return message
         params = message.params  # type: ignore[union-attr]
-        if len(params) > self.limits.items:
-            raise ProtocolError(f"an array has more than {self.limits.items} elements")
         if params:
-            self.limits.check(params)
+            if len(params) > limits.items:
+                raise ProtocolError(f"an array has more than {limits.items} elements")
+            limits.check(params)
         if type(message.method) is not str:  # type: ignore[union-attr]
             message.method = _method_name(message.method)  # type: ignore[union-attr]
         return self._admit(message) if type(message) is Request else message
 
     def _admit(self, request: Request) -> Request | Excess:
-        theirs = self._theirs
+        number, theirs = request.id, self._theirs
         if theirs is None:
             theirs = self._theirs = set()
-        elif request.id in theirs:
+        elif number in theirs:
             raise ProtocolError("the id of a request is already used by an unanswered one")
-        if not 0 <= request.id <= MAX_ID:
+        if not 0 <= number <= MAX_ID:
             raise ProtocolError("the id of a request is not an unsigned 32-bit integer")
         if len(theirs) >= self.limits.pending:
-            return Excess(request.id)
-        theirs.add(request.id)
+            return Excess(number)
+        theirs.add(number)
         return request
 
     # -- calls out ---------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import pykka
 from pykka.messages import ProxyCall
 
 from actorcred.actors import Future, MailboxFull
+from actorcred.actors.cell import LATER, NOT_CALLED
 from actorcred.errors import CallCode, CallError, LoginDenied, LoginFailed, ProtocolError
 from actorcred.identity import ClientInfo
 from actorcred.methods import Method
@@ -24,12 +25,11 @@ from actorcred.rpc.server.held import Held
 from actorcred.rpc.server.hub import Hub
 from actorcred.rpc.server.questions import Questions
 from actorcred.rpc.server.relay import Relay
-from actorcred.rpc.server.reply import Receipt, Reply, wait_in
+from actorcred.rpc.server.reply import Receipt, Reply, send_answer, wait_in
 from actorcred.rpc.server.session_channel import SessionChannel
 from actorcred.rpc.server.transport import Transport
 
 __all__ = ["ServerConnection"]
-
 
 logger = logging.getLogger("actorcred.rpc")
 
@@ -61,7 +61,7 @@ class ServerConnection(Held):
     """
 
     __slots__ = (
-        "_drained",
+        "_due",
         "_flow",
         "_out",
         "_out_size",
@@ -76,6 +76,7 @@ class ServerConnection(Held):
         "closed",
         "connection",
         "dialogue",
+        "drained",
         "heard",
         "heartbeat",
         "hub",
@@ -106,7 +107,9 @@ class ServerConnection(Held):
         self._last = 0
         self._out: list[bytes] | None = None
         self._out_size = 0
-        self._drained: Future[None] | None = None
+        self._due = False  # whether the hub will have the output written
+        self.drained: Future[None] | None = None
+        """A future that is done when the client can receive more; None if it can now."""
         self.heard = hub.loop.time()
         self._throttled = False
         self._stall: Stall | None = None
@@ -133,15 +136,17 @@ class ServerConnection(Held):
             self._out_size = 0
         try:
             for message in self.connection.receive(data):
-                self._take(message)
+                if type(message) is Request:
+                    self._request(message)
+                else:
+                    self._take(message)
             self._slow_down(len(data))
         except ProtocolError as error:
             self.break_off(str(error))
         finally:
+            # Also what has waited: the answers must not wait for the output of other connections.
             if self._out is gathered:
-                self._out = None
-                if gathered:
-                    self.transport.write(gathered)
+                self.flush()
 
     def _slow_down(self, size: int) -> None:
         if self._flow is not None and (wait := self._flow.spend(size, self.heard)):
@@ -151,9 +156,7 @@ class ServerConnection(Held):
         kind = type(message)
         if self.closed:
             return  # an earlier message closed the connection
-        if kind is Request:
-            self._request(message)
-        elif kind is NotificationMessage:
+        if kind is NotificationMessage:
             self._notice(message)
         elif kind is Response:
             if self._questions is not None:
@@ -170,21 +173,16 @@ class ServerConnection(Held):
         """Hold notifications back, since the client does not read."""
         if self.relay is not None:
             self.relay.pause()
-        if self._drained is None:
-            self._drained = Future()
+        if self.drained is None:
+            self.drained = Future()
 
     def resume(self) -> None:
         """Stop holding back, since the client has read."""
         if self.relay is not None:
             self.relay.go_on()
-        drained, self._drained = self._drained, None
+        drained, self.drained = self.drained, None
         if drained is not None:
             drained.settle()
-
-    @property
-    def drained(self) -> Future[None] | None:
-        """A future that is done when the client can receive more; None if it can now."""
-        return self._drained
 
     @property
     def in_session(self) -> bool:
@@ -215,33 +213,49 @@ class ServerConnection(Held):
 
     # -- messages ----------------------------------------------------------------------------------
 
-    def _request(self, request: Request) -> None:
-        reply = Reply(self, request.id, request.method)
+    def _request(self, request: Request, *, waited: bool = False) -> None:
+        if self.closed:
+            return
         try:
-            if self._rate is not None and (wait := self._wait(self._rate)):
-                raise CallError(
-                    "too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3)
-                )
-            if self._early is not None and request.method not in self.hub.commands.at_once:
-                self._early.add(request)
-            else:
+            if not waited:
+                if self._rate is not None and (wait := self._wait(self._rate)):
+                    raise CallError(
+                        "too many requests", CallCode.TOO_MANY_REQUESTS, retry_after=round(wait, 3)
+                    )
+                if self._early is not None and request.method not in self.hub.commands.at_once:
+                    self._early.add(request)
+                    return
                 self._last = request.id
-                self._serve(request, reply)
+            channel = self.channel
+            method = None if channel is None else channel.methods.get(request.method)
+            if method is None:
+                self._serve(request)
+            else:
+                self._answer(channel, method, request)  # type: ignore[arg-type]
         except Exception as error:
             # An unexpected one is logged, and fails only this request.
-            reply.settle_error(error)
+            self._reply_to(request).settle_error(error)
 
-    def _serve(self, request: Request, reply: Reply) -> None:
-        channel = self.channel
-        method = None if channel is None else channel.methods.get(request.method)
-        if method is not None:
-            self._call(channel, method, request.params, reply)  # type: ignore[arg-type]
-        elif request.method.startswith(PREFIX):
+    def _answer(self, channel: SessionChannel, method: Method, request: Request) -> None:
+        """Call a method of the avatar: at once if it is idle here, which saves the most."""
+        params = request.params
+        arguments = method.arguments(params, self.connection.codec.convert)
+        result = channel.session.avatar.call_now(method.name, arguments, self._reply_to, request)
+        if result is NOT_CALLED:
+            self._call(channel, method, params, arguments, self._reply_to(request))
+        elif isinstance(result, pykka.Future):
+            self._reply_to(request).settle(result)
+        elif result is not LATER:
+            send_answer(self, request.id, request.method, result)
+
+    def _serve(self, request: Request) -> None:
+        """Handle a request that is no call of the avatar."""
+        if request.method.startswith(PREFIX):
             answer = self._reserved(request)
-            reply.settle(answer)
+            self._reply_to(request).settle(answer)
             if request.method in self.hub.commands.logins and self.channel is None:
                 self._hold_until(answer)
-        elif channel is None:
+        elif self.channel is None:
             raise CallError("log in first: cred.login", CallCode.NOT_LOGGED_IN)
         else:
             raise CallError(f"no method {request.method[:60]!r}", CallCode.UNKNOWN_METHOD)
@@ -267,10 +281,15 @@ class ServerConnection(Held):
         return function(self, *method.arguments(request.params, self.connection.codec.convert))
 
     def _call(
-        self, channel: SessionChannel, method: Method, params: list[Any], reply: Reply | None
+        self,
+        channel: SessionChannel,
+        method: Method,
+        params: list[Any],
+        arguments: tuple[Any, ...],
+        reply: Reply | None,
     ) -> None:
-        arguments = method.arguments(params, self.connection.codec.convert)
-        message, avatar = ProxyCall((method.name,), arguments, {}), channel.session.avatar
+        message = ProxyCall((method.name,), arguments, {})
+        avatar = channel.session.avatar
         if avatar.actor_inbox.busy.locked():
             avatar.deliver(
                 message,
@@ -323,7 +342,8 @@ class ServerConnection(Held):
             self.hub.ignored_notices += 1
             return
         try:
-            self._call(channel, method, notice.params, None)  # type: ignore[arg-type]
+            arguments = method.arguments(notice.params, self.connection.codec.convert)
+            self._call(channel, method, notice.params, arguments, None)  # type: ignore[arg-type]
         except pykka.ActorDeadError:
             return  # the session is over, and the goodbye follows
         except (CallError, MailboxFull):
@@ -353,7 +373,9 @@ class ServerConnection(Held):
                 return
             self._out = [data]
             self._out_size = len(data)
-            self.hub.write_later(self)
+            if not self._due:
+                self._due = True
+                self.hub.write_later(self)
             return
         out.append(data)
         self._out_size += len(data)
@@ -363,6 +385,11 @@ class ServerConnection(Held):
             messages = out[:]
             out.clear()
             self.transport.write(messages)
+
+    def flush_due(self) -> None:
+        """Pass the output so far to the transport, as `Hub.write_later` has promised."""
+        self._due = False
+        self.flush()
 
     def flush(self) -> None:
         """Pass the output so far to the transport."""

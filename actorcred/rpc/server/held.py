@@ -11,7 +11,6 @@ from actorcred.rpc.protocol.connection import PREFIX, Connection
 from actorcred.rpc.protocol.goodbye import GoodbyeCode
 from actorcred.rpc.server.early import Early
 from actorcred.rpc.server.hub import Hub
-from actorcred.rpc.server.reply import Reply
 
 __all__ = ["Held"]
 
@@ -29,16 +28,12 @@ class Held:
     """The id of the last request that did not wait for a move."""
 
     @abstractmethod
-    def _serve(self, request: Request, reply: Reply) -> None:
-        """Handle a request."""
+    def _request(self, request: Request, *, waited: bool = False) -> None:
+        """Handle a request; `waited`: its rate was checked when it arrived."""
 
     @abstractmethod
     def _tell(self, notice: NotificationMessage) -> None:
         """Handle a notification."""
-
-    @abstractmethod
-    def _reply_to(self, request: Request) -> Reply:
-        """Return what answers a request."""
 
     @abstractmethod
     def resume(self) -> None:
@@ -68,12 +63,8 @@ class Held:
                 return
             if isinstance(message, NotificationMessage):
                 self._tell(message)
-                continue
-            reply = self._reply_to(message)
-            try:
-                self._serve(message, reply)
-            except Exception as error:
-                reply.settle_error(error)
+            else:
+                self._request(message, waited=True)
 
     def take_early(self) -> list[bytes]:
         """Return what the client has sent since its request, encoded, and what is incomplete."""

@@ -12,12 +12,13 @@ import pykka
 from actorcred.actors import Future, MailboxFull
 from actorcred.actors.cell import Cell
 from actorcred.errors import CallCode, CallError, ClientGone, LoginDenied, LoginFailed
+from actorcred.mind.broadcast import catch_up, under_way
 from actorcred.rpc.protocol.codec import weigh
 from actorcred.rpc.server.guard import Backlog
 from actorcred.rpc.server.hub import Hub, Peer
 from actorcred.rpc.server.session_channel import SessionChannel
 
-__all__ = ["Receipt", "Reply", "wait_in"]
+__all__ = ["Receipt", "Reply", "send_answer", "wait_in"]
 
 
 logger = logging.getLogger("actorcred.rpc")
@@ -89,20 +90,18 @@ class Reply:
 
     def settle(self, value: Any = None) -> bool:
         """Send a result; if it is a future, when that is done."""
+        hub = self._peer.hub
         if isinstance(value, pykka.Future):
             Future.adopt(value).add_done_callback(self._done)
-        elif get_ident() == self._peer.hub.thread:
-            self._answer(value)
+        elif get_ident() == hub.thread:
+            send_answer(self._peer, self._id, self._method, value)
         else:
-            self._peer.hub.from_thread(self._answer, value)
+            hub.from_thread(send_answer, self._peer, self._id, self._method, value)
         return True
 
     def settle_error(self, error: BaseException, traceback: Any = None) -> bool:
         """Send an error."""
-        if get_ident() == self._peer.hub.thread:
-            self._fail(error)
-        else:
-            self._peer.hub.from_thread(self._fail, error)
+        self._peer.hub.here(_send_error, self._peer, self._id, self._method, error)
         return True
 
     def _done(self, done: Future[Any]) -> None:
@@ -113,35 +112,47 @@ class Reply:
         else:
             self.settle(value)
 
-    def _answer(self, value: Any) -> None:
-        peer = self._peer
-        if peer.closed:
-            return
-        try:
-            data = peer.connection.answer(self._id, value)
-        except Exception as error:
-            # Objects of the application can raise anything when they are encoded.
-            self._fail(error)
-        else:
-            peer.send(data)
 
-    def _fail(self, error: BaseException) -> None:
-        peer = self._peer
-        if isinstance(error, LoginFailed):
-            retry_after = error.retry_after if isinstance(error, LoginDenied) else None
-            error = CallError(str(error), error.code, retry_after=retry_after)
-        elif isinstance(error, pykka.ActorDeadError) or (
-            isinstance(error, CancelledError) and not peer.in_session
-        ):
-            error = CallError("the session is over", CallCode.GONE)
-        elif isinstance(error, ClientGone | pykka.Timeout):
-            # The avatar had called a client or another actor.
-            logger.info("A call of %r was not answered: %s", self._method, type(error).__name__)
-            error = CallError("no answer", CallCode.UNANSWERED)
-        elif isinstance(error, MailboxFull):
-            error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)
-        elif not isinstance(error, CallError):
-            logger.error("A call of %r failed:", self._method, exc_info=error)
-            error = CallError("internal error", CallCode.INTERNAL)
-        if not peer.closed:
-            peer.send(peer.connection.fail(self._id, error))
+def send_answer(peer: Peer, request_id: int, method: str, value: Any) -> None:
+    """Send the result of a call, which is no future. Called on the loop's thread."""
+    if peer.closed:
+        return
+    if under_way:
+        _catch_up(peer)
+    try:
+        data = peer.connection.answer(request_id, value)
+    except Exception as error:
+        # Objects of the application can raise anything when they are encoded.
+        _send_error(peer, request_id, method, error)
+    else:
+        peer.send(data)
+
+
+def _send_error(peer: Peer, request_id: int, method: str, error: BaseException) -> None:
+    if isinstance(error, LoginFailed):
+        retry_after = error.retry_after if isinstance(error, LoginDenied) else None
+        error = CallError(str(error), error.code, retry_after=retry_after)
+    elif isinstance(error, pykka.ActorDeadError) or (
+        isinstance(error, CancelledError) and not peer.in_session
+    ):
+        error = CallError("the session is over", CallCode.GONE)
+    elif isinstance(error, ClientGone | pykka.Timeout):
+        # The avatar had called a client or another actor.
+        logger.info("A call of %r was not answered: %s", method, type(error).__name__)
+        error = CallError("no answer", CallCode.UNANSWERED)
+    elif isinstance(error, MailboxFull):
+        error = CallError("too many requests wait for the avatar", CallCode.TOO_MANY_REQUESTS)
+    elif not isinstance(error, CallError):
+        logger.error("A call of %r failed:", method, exc_info=error)
+        error = CallError("internal error", CallCode.INTERNAL)
+    if peer.closed:
+        return
+    if under_way:
+        _catch_up(peer)
+    peer.send(peer.connection.fail(request_id, error))
+
+
+def _catch_up(peer: Peer) -> None:
+    """Send the client the broadcasts that it was promised before this answer."""
+    if peer.channel is not None:
+        catch_up(peer.channel.session.mind)

@@ -16,6 +16,7 @@ from actorcred.actors import Future
 from actorcred.errors import ClientGone, MoveFailed
 from actorcred.logout import LogoutCode, LogoutReason
 from actorcred.methods import Method, methods_of
+from actorcred.mind.broadcast import catch_up
 from actorcred.mind.channel import Leftovers, MovableChannel
 from actorcred.mind.outbox import Notification
 from actorcred.rpc.protocol.codec import MSGPACK, Codec, NotificationMessage
@@ -220,7 +221,7 @@ class SessionChannel(MovableChannel):
             self._late.append(notification)
             return None
         peer = self.peer if self._halted is None else None
-        codec = self._codec
+        codec = self._codec if peer is None else peer.connection.codec
         data = notification.encoded(codec.name, codec.encode_notification)
         self.sent += 1
         if self._keeps or peer is None:
@@ -322,6 +323,7 @@ class SessionChannel(MovableChannel):
         return self._hub.from_thread(self._leave, welcome)
 
     def _leave(self, token: Any) -> Leftovers:
+        catch_up(self.session.mind)
         self._hub.forget_token(self._token, over=True)
         self._hub.lost_channels.discard(self)
         self._keeps, self._kept = False, None

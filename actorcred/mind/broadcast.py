@@ -1,0 +1,145 @@
+"""Broadcasts: notifications to very many clients, which an event loop sends in slices.
+
+A loop that sends to a hundred thousand clients at once does nothing else for that long. So a
+broadcast to many sends to some of them, and to the others in later turns of the loop.
+
+What an observer could notice stays as if all had been sent at once:
+
+* Each client gets its notifications in the order in which they were sent. Whatever else is sent to
+  a client for which a broadcast still waits (a notification, a call, an answer, the goodbye) comes
+  after that broadcast; see `catch_up`.
+* The broadcasts of a loop are sent one after the other.
+* A broadcast goes to the clients of the moment when it began, except for those whose session has
+  ended meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from contextvars import Context
+from time import monotonic
+from typing import Protocol
+
+from actorcred.mind.outbox import Notification
+
+__all__ = ["broadcast", "catch_up", "under_way"]
+
+
+logger = logging.getLogger("actorcred.mind")
+
+AT_ONCE = 512
+"""The number of clients that are sent to at once; a broadcast to more of them is sliced."""
+
+SLICE = 0.002
+"""Seconds after which a broadcast yields to the other callbacks of the loop."""
+
+CHUNK = 32
+"""The number of clients that are sent to between two looks at the clock."""
+
+MOST = 8
+"""The number of broadcasts that wait; one more has the oldest sent completely, at once."""
+
+
+class Addressee(Protocol):
+    """A mind."""
+
+    def pass_on(self, notification: Notification) -> bool:
+        """Send a notification, before the broadcasts that wait for this mind."""
+
+
+class _Broadcast:
+    """A notification, and the minds that it has still to be sent to."""
+
+    __slots__ = ("_left", "_lock", "_notification", "loop")
+
+    def __init__(
+        self,
+        notification: Notification,
+        minds: Iterable[Addressee],
+        loop: asyncio.AbstractEventLoop,
+    ) -> None:
+        self._notification = notification
+        self._left = dict.fromkeys(minds)
+        # Held while something is sent, so that another thread does not overtake it.
+        self._lock = threading.RLock()
+        self.loop = loop
+
+    def send_to(self, mind: Addressee) -> None:
+        """Send to one mind, if that has not been done."""
+        with self._lock:
+            if mind in self._left:
+                del self._left[mind]
+                self._send(mind)
+
+    def send_until(self, deadline: float) -> bool:
+        """Send until a time; return whether it was sent to all."""
+        while True:
+            with self._lock:
+                # Taken from the end, which takes the same time however many were taken before.
+                for _ in range(CHUNK):
+                    if not self._left:
+                        break
+                    self._send(self._left.popitem()[0])
+                if not self._left:
+                    return True
+            if monotonic() >= deadline:
+                return False
+
+    def _send(self, mind: Addressee) -> None:
+        try:
+            mind.pass_on(self._notification)
+        except Exception as error:
+            logger.error("%r could not be sent to a client:", self._notification, exc_info=error)
+
+
+under_way: dict[_Broadcast, None] = {}
+"""The broadcasts that wait, the oldest first. It is empty nearly always."""
+
+
+def broadcast(notification: Notification, minds: Sequence[Addressee]) -> None:
+    """Send a notification to minds; to many of them in slices, if this thread runs a loop."""
+    loop = asyncio._get_running_loop()
+    if loop is None or len(minds) <= AT_ONCE:
+        for mind in minds:
+            if under_way:
+                catch_up(mind)
+            mind.pass_on(notification)
+        return
+    ours = _of(loop)
+    # The dictionary gives the latest first.
+    under_way[_Broadcast(notification, reversed(minds), loop)] = None
+    if not ours:
+        _send_slice(loop)
+    elif len(ours) >= MOST:
+        ours[0].send_until(math.inf)
+
+
+def catch_up(mind: Addressee) -> None:
+    """Send a mind the broadcasts that wait for it, before something else is sent to it."""
+    for one in list(under_way):
+        one.send_to(mind)
+
+
+def _of(loop: asyncio.AbstractEventLoop) -> list[_Broadcast]:
+    """Return the broadcasts of a loop, the oldest first, and forget those of closed loops."""
+    ours = []
+    for one in list(under_way):
+        if one.loop is loop:
+            ours.append(one)
+        elif one.loop.is_closed():
+            under_way.pop(one, None)
+    return ours
+
+
+def _send_slice(loop: asyncio.AbstractEventLoop) -> None:
+    deadline = monotonic() + SLICE
+    for one in _of(loop):
+        if not one.send_until(deadline):
+            # Not in the context of the actor that has begun the broadcast.
+            loop.call_soon(_send_slice, loop, context=Context())
+            return
+        under_way.pop(one, None)
