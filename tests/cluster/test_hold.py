@@ -44,6 +44,16 @@ async def goes_on(login: Login) -> None:
         await asyncio.sleep(0.01)
 
 
+async def ends_silently(login: Login) -> None:
+    """Wait until a session ends since another one has its place; it must answer nothing."""
+    while login.session.is_open:
+        with contextlib.suppress(pykka.ActorDeadError):
+            assert not await answers(login)
+        await asyncio.sleep(0)
+    assert login.session.reason is not None
+    assert login.session.reason.code is LogoutCode.REPLACED
+
+
 def test_a_session_goes_on_after_a_cut_if_it_still_has_its_place(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with team(nats_server, on_cut_off="hold", lease=SHORT) as (a, b):
@@ -78,12 +88,7 @@ def test_a_session_that_was_taken_over_ends_and_never_answers_beside_the_other_o
             assert first.session.is_open
             await goes_on(second)
             a.tap.open()
-            while first.session.is_open:
-                with contextlib.suppress(pykka.ActorDeadError):
-                    assert not await answers(first)
-                await asyncio.sleep(0)
-            assert first.session.reason is not None
-            assert first.session.reason.code is LogoutCode.REPLACED
+            await ends_silently(first)
             await until(lambda: "replaced" in client.heard)
             await goes_on(ben)
             await goes_on(second)
@@ -101,12 +106,7 @@ def test_a_session_does_not_go_on_after_another_one_has_come_and_gone(
             await (await gets_in(b)).logout()
             await until(lambda: not len(b.node.holdings))
             a.tap.open()
-            while first.session.is_open:
-                with contextlib.suppress(pykka.ActorDeadError):
-                    assert not await answers(first)
-                await asyncio.sleep(0)
-            assert first.session.reason is not None
-            assert first.session.reason.code is LogoutCode.REPLACED
+            await ends_silently(first)
             await goes_on(ben)
 
     asyncio.run(run())
@@ -142,12 +142,7 @@ def test_a_session_that_was_taken_over_never_answers_also_if_nats_has_lost_its_s
             second = await gets_in(b)
             own_server.restart(wipe=True)
             a.tap.open()
-            while first.session.is_open:
-                with contextlib.suppress(pykka.ActorDeadError):
-                    assert not await answers(first)
-                await asyncio.sleep(0)
-            assert first.session.reason is not None
-            assert first.session.reason.code is LogoutCode.REPLACED
+            await ends_silently(first)
             await goes_on(second)
             await goes_on(ben)
 
