@@ -83,14 +83,13 @@ class Answers:
             self._complaints.warn(str(error), f"A message on the bus was ignored: {error}")
             send(reply, "unknown", f"node {self._node} is of an older version: {error}")
             return
-        self._handle(message, lambda kind, value=None: send(reply, kind, value))
+        if type(message) is m.Notify:  # by far the most frequent one
+            self._notify(message)
+        else:
+            self._handle(message, lambda kind, value=None: send(reply, kind, value))
 
     def _handle(self, message: m.Message, answer: AnswerTo) -> None:  # noqa: C901  # a table
         match message:  # the most frequent ones first
-            case m.Notify(session_id, name, args, key):
-                self._to_client(
-                    session_id, lambda mind: mind.notify(name, *args, key=hashable(key))
-                )
             case m.Ask():
                 self._ask(message, answer)
             case m.Hello():
@@ -119,6 +118,14 @@ class Answers:
     def _session(self, session_id: str) -> Session | None:
         holding = self._holdings.get(session_id)
         return None if holding is None else holding.session
+
+    def _notify(self, message: m.Notify) -> None:
+        name, args, key = message.name, message.args, hashable(message.key)
+        session = self._session(message.session_id)
+        if session is not None:
+            session.mind.notify(name, *args, key=key)
+        else:
+            self._to_client(message.session_id, lambda mind: mind.notify(name, *args, key=key))
 
     def _to_client(self, session_id: str, message: Callable[[MindRef], object]) -> bool:
         """Call a function with a session's mind; return whether there is or will be one."""

@@ -449,8 +449,7 @@ Message: TypeAlias = (
 )
 
 _encode = msgspec.msgpack.Encoder(enc_hook=as_sendable).encode
-_decode = msgspec.msgpack.Decoder(tuple[int, msgspec.Raw]).decode
-_decode_message = msgspec.msgpack.Decoder(Message).decode
+_decode = msgspec.msgpack.Decoder(tuple[int, Message]).decode
 
 
 def pack(message: Message) -> bytes:
@@ -481,8 +480,7 @@ def unpack(data: bytes) -> Message:
         BusError: if it is none, or one that only a newer version knows.
     """
     try:
-        version, body = _decode(data)
-        message: Message = _decode_message(body)
+        version, message = _decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BusError(f"not a message of a cluster: {error}") from None
     if version < 1:

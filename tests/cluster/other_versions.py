@@ -32,7 +32,7 @@ def speak(which: str) -> None:
         roster.pack_entries = _newer_entries
     else:
         messages._encode = _older
-        messages._decode_message = _decode_older
+        messages._decode = _decode_older
 
 
 def _newer(message: tuple[int, Any]) -> bytes:
@@ -58,11 +58,11 @@ def _older(message: tuple[int, Any]) -> bytes:
     return _encode((version, fields[:kept]))
 
 
-_known = messages._decode_message
+_known = messages._decode
 
 
 def _decode_older(data: Any) -> Any:
-    if _decode(data)[0] == UNKNOWN:
+    if _decode(data)[1][0] == UNKNOWN:
         raise msgspec.ValidationError(f"Invalid value '{UNKNOWN}'")
     return _known(data)
 
