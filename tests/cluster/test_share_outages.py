@@ -377,8 +377,10 @@ def test_a_client_is_not_told_what_comes_after_a_notification_that_was_lost(
             far = await login(b, screen)
             await until(lambda: screen.heard == [("welcome",)])
             with monkeypatch.context() as lossy:
-                lossy.setattr(a.node, "publish", lambda *_: False)
+                lost: list[Any] = []
+                lossy.setattr(a.node, "publish", lambda *sent: lost.append(sent))
                 await near.avatar.proxy().write("lost")
+                await until(lambda: lost)
             await near.avatar.proxy().write("after it")
             await until(lambda: screen.heard[-1] == "cut-off")
             assert screen.heard == [("welcome",), "cut-off"]

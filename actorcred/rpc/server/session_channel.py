@@ -262,7 +262,6 @@ class SessionChannel(MovableChannel):
         self._end = reason
         self._hub.forget_token(self._token, over=True)
         self._hub.lost_channels.discard(self)
-        self._kept = None
         peer, self.peer = self.peer, None
         if peer is not None:
             self._say_goodbye(peer, reason)
@@ -379,7 +378,9 @@ class SessionChannel(MovableChannel):
         """
         if peer.channel is not self:
             return  # the connection was lost meanwhile
-        if self._end is not None:
+        if self._end is not None:  # while the client was resuming
+            self.acknowledge(last_seen)
+            self._send_kept(peer)
             self._say_goodbye(peer, self._end)
             return
         previous, self.peer = self.peer, peer
