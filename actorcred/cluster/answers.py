@@ -40,7 +40,8 @@ logger = logging.getLogger("actorcred.cluster")
 
 PAGE_LENGTH = 2000
 PAGE_SIZE = 400_000
-"""Bytes. Sessions that are listed are told in several messages if they are more."""
+"""Bytes. Sessions that are listed are told in several messages if they are more, and one session is
+told without its notes and the attributes of its user if it alone is."""
 
 Reply = Callable[[bytes], object]
 
@@ -101,7 +102,7 @@ class Answers:
             case m.CallMind():
                 self._call_client(message, answer)
             case m.Count():
-                answer("ok", self._holdings.sessions)
+                answer("ok", 0 if self.host is None else self.host.count())
             case m.ListSessions(session_id, avatar_id, after):
                 self._list(self._found(session_id, avatar_id), after, answer)
             case m.Kick(session_id, avatar_id, detail):
@@ -149,7 +150,7 @@ class Answers:
     def _found(self, session_id: str | None, avatar_id: str | None) -> list[Session]:
         if session_id is not None:
             session = self._session(session_id)
-            return [] if session is None else [session]
+            return [] if session is None or not session.is_open else [session]
         return self._holdings.open(ANONYMOUS if avatar_id == "" else avatar_id)
 
     def _list(self, found: list[Session], after: str, answer: AnswerTo) -> None:
@@ -158,7 +159,7 @@ class Answers:
         page: list[msgspec.Raw] = []
         size = 0
         for session in heapq.nsmallest(PAGE_LENGTH, rest, key=attrgetter("id")):
-            data = msgspec.msgpack.encode(portrait_of(session, self._node))
+            data = _portrayed(session, self._node)
             size += len(data)
             if page and size > PAGE_SIZE:
                 break
@@ -210,3 +211,14 @@ class Answers:
             return True
 
         answer_later(host.run(annotate), answer)
+
+
+def _portrayed(session: Session, node: str) -> bytes:
+    """Return the description of a session, without what would hide all others of the node."""
+    portrait = portrait_of(session, node)
+    data = msgspec.msgpack.encode(portrait)
+    if len(data) <= PAGE_SIZE:
+        return data
+    identity = msgspec.structs.replace(portrait.identity, attributes={})
+    small = msgspec.structs.replace(portrait, identity=identity, notes={})
+    return msgspec.msgpack.encode(small)

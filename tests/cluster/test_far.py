@@ -107,6 +107,40 @@ def test_a_list_that_does_not_go_on_is_given_up(nats_server: NatsServer, page: A
     asyncio.run(run())
 
 
+def test_notes_that_are_too_large_for_nats_hide_no_session(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(nats_server) as (a, b):
+            large, other = await a.login("large"), await a.login("other")
+            await a.portal.annotate(large.session.id, map="x" * 2_000_000)
+            await a.portal.annotate(other.session.id, map="small")
+            found: Any = await b.portal.sessions()
+            assert [(one.avatar_id, one.notes) for one in found] == [
+                ("large", {}),
+                ("other", {"map": "small"}),
+            ]
+            assert found.missing == frozenset()
+            assert await b.portal.session(large.session.id) is not None
+
+    asyncio.run(run())
+
+
+def test_a_session_that_ends_is_over_for_all_nodes_at_once(nats_server: NatsServer) -> None:
+    async def run() -> None:
+        async with team(nats_server) as (a, b):
+            login = await a.login()
+            Figure.leaving = asyncio.Event()
+            assert await b.portal.kick(avatar_id="ann") == 1
+            assert Figure.alive == 1  # it takes its time to leave
+            for member in (a, b):
+                assert await member.portal.count() == 0
+                assert await member.portal.sessions() == []
+                assert await member.portal.sessions("ann") == []
+                assert await member.portal.session(login.session.id) is None
+                assert await member.portal.kick(avatar_id="ann") == 0
+
+    asyncio.run(run())
+
+
 def test_nodes_that_do_not_answer_are_named(nats_server: NatsServer) -> None:
     async def run() -> None:
         async with team(nats_server, policy="allow", lease=20.0) as (a, b):
