@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import heapq
 import logging
 from collections.abc import Callable, Coroutine
-from operator import attrgetter
 from typing import Any
 
-import msgspec
 from pykka.messages import ProxyCall
 
 from actorcred.cluster import messages as m
 from actorcred.cluster.complaints import Complaints
 from actorcred.cluster.errors import BusError
 from actorcred.cluster.holdings import Holdings
-from actorcred.cluster.portable import portrait_of
+from actorcred.cluster.pages import page_of
 from actorcred.cluster.replies import (
     AnswerTo,
     answer_later,
@@ -37,11 +34,6 @@ from actorcred.sessions.session import Session
 __all__ = ["Answers", "Reply"]
 
 logger = logging.getLogger("actorcred.cluster")
-
-PAGE_LENGTH = 2000
-PAGE_SIZE = 400_000
-"""Bytes. Sessions that are listed are told in several messages if they are more, and one session is
-told without its notes and the attributes of its user if it alone is."""
 
 Reply = Callable[[bytes], object]
 
@@ -104,7 +96,7 @@ class Answers:
             case m.Count():
                 answer("ok", 0 if self.host is None else self.host.count())
             case m.ListSessions(session_id, avatar_id, after):
-                self._list(self._found(session_id, avatar_id), after, answer)
+                answer(*page_of(self._found(session_id, avatar_id), after, lambda _: self._node))
             case m.Kick(session_id, avatar_id, detail):
                 self._kick(self._found(session_id, avatar_id), detail, answer)
             case m.AnnotateSession(session_id, notes):
@@ -153,23 +145,6 @@ class Answers:
             return [] if session is None or not session.is_open else [session]
         return self._holdings.open(ANONYMOUS if avatar_id == "" else avatar_id)
 
-    def _list(self, found: list[Session], after: str, answer: AnswerTo) -> None:
-        """Answer with as many sessions as fit into a message."""
-        rest = (session for session in found if session.id > after)
-        page: list[msgspec.Raw] = []
-        size = 0
-        for session in heapq.nsmallest(PAGE_LENGTH, rest, key=attrgetter("id")):
-            data = _portrayed(session, self._node)
-            size += len(data)
-            if page and size > PAGE_SIZE:
-                break
-            page.append(msgspec.Raw(data))
-        else:
-            if len(page) < PAGE_LENGTH:
-                answer("ok", page)
-                return
-        answer("more", page)
-
     async def _end(self, message: m.End, answer: AnswerTo) -> None:
         holding = self._holdings.get(message.session_id)
         if holding is not None:
@@ -211,14 +186,3 @@ class Answers:
             return True
 
         answer_later(host.run(annotate), answer)
-
-
-def _portrayed(session: Session, node: str) -> bytes:
-    """Return the description of a session, without what would hide all others of the node."""
-    portrait = portrait_of(session, node)
-    data = msgspec.msgpack.encode(portrait)
-    if len(data) <= PAGE_SIZE:
-        return data
-    identity = msgspec.structs.replace(portrait.identity, attributes={})
-    small = msgspec.structs.replace(portrait, identity=identity, notes={})
-    return msgspec.msgpack.encode(small)
